@@ -1,0 +1,1 @@
+"""The Customers API: its schema, and what each of its fields reads, renders or does."""

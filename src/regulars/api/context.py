@@ -1,0 +1,18 @@
+"""What the fields of one request share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regulars.directory.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The account that the token opens, the request's id, and its present: one moment for the
+    whole answer, in milliseconds since 1970."""
+
+    account_id: int
+    directory: Directory
+    request_id: str
+    now: int

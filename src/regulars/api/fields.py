@@ -1,0 +1,178 @@
+"""For each field of each object type what it reads and how it is rendered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from regulars.api import moments
+from regulars.api.context import Context
+from regulars.api.ids import encode
+from regulars.directory import addresses, custom
+from regulars.directory.directory import ORDER_VALUE
+from regulars.directory.orders import amount
+from regulars.directory.paging import encode as cursor
+from regulars.directory.text import full_name
+from regulars.graphql import Part, Related, Same, TypeBinding, Value
+
+BILLING = "billing_address"
+SHIPPING = "shipping_address"
+
+
+def _global_id(type_name: str, column: str) -> Value:
+    return Value((column,), lambda number: encode(type_name, number))
+
+
+def _moment(column: str) -> Value:
+    return Value((column,), prepare=moments.prepare)
+
+
+def avatar(email: str) -> str:
+    """Gravatar's address of an email's picture: the MD5 of the trimmed, lower-cased email."""
+    digest = hashlib.md5(email.strip().lower().encode(), usedforsecurity=False).hexdigest()
+    return f"//www.gravatar.com/avatar/{digest}"
+
+
+def _location(shipping: str | None, billing: str | None) -> str:
+    return addresses.location(addresses.load(shipping), addresses.load(billing))
+
+
+def address_row(kind: str, customer_id: int, stored: str | None) -> Mapping[str, Any] | None:
+    """An address as its fields read it: its parts and its derived `_id`, twice the customer's
+    for shipping and one more for billing."""
+    parts = addresses.load(stored)
+    if parts is None:
+        return None
+    return {"address_id": 2 * customer_id + (kind == BILLING), "parts": parts}
+
+
+def _address(kind: str) -> Part:
+    return Part(
+        ("customer_id", kind), lambda customer_id, stored: address_row(kind, customer_id, stored)
+    )
+
+
+async def _orders_of(env: Context, ids: list[int], columns: tuple[str, ...]) -> Sequence[Any]:
+    return await env.directory.orders_of(env.account_id, ids, columns)
+
+
+async def _leads_of(env: Context, ids: list[int], columns: tuple[str, ...]) -> Sequence[Any]:
+    return await env.directory.leads_of(env.account_id, ids, columns)
+
+
+async def _customers(env: Context, ids: list[int], columns: tuple[str, ...]) -> Sequence[Any]:
+    return await env.directory.customers(env.account_id, ids, columns)
+
+
+def _part(name: str, missing: str | None = "") -> Value:
+    """A part of an address; `missing` where it is not known."""
+    return Value(("parts",), lambda parts: parts.get(name, missing))
+
+
+CUSTOMER = TypeBinding(
+    {
+        "id": _global_id("Customer", "customer_id"),
+        "_id": Value(("customer_id",)),
+        "created_at": _moment("created_at"),
+        "updated_at": _moment("updated_at"),
+        "email": Value(("email",)),
+        "phone": Value(("phone",)),
+        "first_name": Value(("first_name",)),
+        "last_name": Value(("last_name",)),
+        "full_name": Value(("first_name", "last_name"), full_name),
+        "location": Value((SHIPPING, BILLING), _location),
+        "avatar": Value(("email",), avatar),
+        "accepts_marketing": Value(("accepts_marketing",), bool),
+        "notes": Value(("notes",)),
+        "shipping_address": _address(SHIPPING),
+        "billing_address": _address(BILLING),
+        "expenses": Value(("expenses",), amount),
+        "orders_count": Value(("orders_count",)),
+        "summary": Same(),
+        "custom": Value(("custom",), custom.load),
+        "leads": Related("customer_id", _leads_of),
+        "tags": Value(("tags",), orjson.loads),
+    }
+)
+
+ADDRESS = TypeBinding(
+    {
+        "id": _global_id("Address", "address_id"),
+        "_id": Value(("address_id",)),
+        **{name: _part(name) for name in addresses.PARTS if name != "country"},
+        "country": _part("country", missing=None),
+        "toString": Value(("parts",), addresses.on_one_line),
+    },
+    keyed=True,
+)
+
+SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": Same()})
+
+CUSTOMER_ORDERS = TypeBinding(
+    {
+        "expenses": Value(("expenses",), amount),
+        "count": Value(("orders_count",)),
+        "list": Related("customer_id", _orders_of),
+    }
+)
+
+ORDER_SUMMARY = TypeBinding({"order": Same(), "referrer": Value(("referrer",))})
+
+ORDER = TypeBinding(
+    {
+        "id": _global_id("Order", "order_id"),
+        "_id": Value(("order_id",)),
+        "name": Value(("name",)),
+        "email": Value(("email",)),
+        "total": Value(("total",), amount),
+        "refunded_amount": Value(("refunded_amount",), amount),
+        "net_payment": Value(("net_payment",), amount),
+        "currency": Value(("currency",)),
+        "financial_status": Value(("financial_status",)),
+        "fulfillment_status": Value(("fulfillment_status",)),
+        "customer": Related("customer_id", _customers),
+        "tags": Value(("tags",), orjson.loads),
+        "test": Value(("test",), bool),
+        "cancelled_at": _moment("cancelled_at"),
+        "created_at": _moment("created_at"),
+        "updated_at": _moment("updated_at"),
+    }
+)
+
+LEAD = TypeBinding(
+    {
+        "id": _global_id("Lead", "lead_id"),
+        "_id": Value(("lead_id",)),
+        "subject": Value(("subject",)),
+        "message": Value(("message",)),
+        "custom": Value(("custom",), custom.load),
+        "created_at": _moment("created_at"),
+    }
+)
+
+# A connection's row is a mapping that `roots.customers` makes; an edge's is its customer's.
+CONNECTION = TypeBinding({"edges": Part(("edges",)), "pageInfo": Part(("pageInfo",))}, keyed=True)
+EDGE = TypeBinding({"node": Same(), "cursor": Value((ORDER_VALUE, "customer_id"), cursor)})
+PAGE_INFO = TypeBinding(
+    {
+        name: Value((name,))
+        for name in ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
+    },
+    keyed=True,
+)
+
+TYPES: Mapping[str, TypeBinding] = {
+    "Customer": CUSTOMER,
+    "Address": ADDRESS,
+    "CustomerSummary": SUMMARY,
+    "CustomerOrders": CUSTOMER_ORDERS,
+    "OrderSummary": ORDER_SUMMARY,
+    "Order": ORDER,
+    "Lead": LEAD,
+    "CustomerConnection": CONNECTION,
+    "CustomerEdge": EDGE,
+    "PageInfo": PAGE_INFO,
+}

@@ -1,0 +1,47 @@
+"""Global ids: base64 of `Type:_id`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from regulars.directory.commands import Reference
+from regulars.directory.decide import MAX_ID
+
+_NAMED = re.compile(rb"([A-Z][A-Za-z]*):([1-9][0-9]{0,9})")
+_BARE = re.compile(r"[1-9][0-9]{0,9}")
+
+
+def encode(type_name: str, number: int) -> str:
+    """The global id: `Q3VzdG9tZXI6MTkxMzUw` for Customer 191350."""
+    return base64.b64encode(f"{type_name}:{number}".encode()).decode()
+
+
+def decode(text: str) -> tuple[str, int] | None:
+    """The type and `_id` that a global id names; None when it is none.
+
+    Read leniently: unpadded and URL-safe forms are fine.
+    """
+    standard = text.strip().replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        raw = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    found = _NAMED.fullmatch(raw)
+    if not found or int(found[2]) > MAX_ADDRESS_ID:
+        return None
+    return found[1].decode(), int(found[2])
+
+
+# An address's `_id` is twice its customer's, or one more.
+MAX_ADDRESS_ID = 2 * MAX_ID + 1
+
+
+def customer(text: str) -> Reference:
+    """The customer that an id names where a customer is meant: a global id, or a bare `_id`."""
+    if _BARE.fullmatch(text.strip()):
+        number = int(text)
+        return Reference(text, number if number <= MAX_ID else None)
+    named = decode(text)
+    return Reference(text, named[1] if named and named[0] == "Customer" else None)

@@ -1,0 +1,64 @@
+"""The schema, and the engine that runs documents against it."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import orjson
+from graphql import (
+    ConstValueNode,
+    GraphQLError,
+    GraphQLScalarType,
+    GraphQLSchema,
+    build_schema,
+    value_from_ast_untyped,
+)
+
+from regulars.api.context import Context
+from regulars.api.errors import describe
+from regulars.api.fields import TYPES
+from regulars.api.roots import ROOTS
+from regulars.graphql import Bindings, Engine
+
+
+def sdl() -> str:
+    """The schema in GraphQL's schema definition language."""
+    return files("regulars.api").joinpath("schema.graphql").read_text(encoding="utf-8")
+
+
+def schema() -> GraphQLSchema:
+    """The schema, with the scalars that read input."""
+    built = build_schema(sdl())
+    fields = built.type_map["CustomFields"]
+    assert isinstance(fields, GraphQLScalarType)
+    fields.coerce_input_value = custom_fields
+    fields.coerce_input_literal = custom_fields_literal
+    return built
+
+
+def engine() -> Engine:
+    """The engine of the Customers API."""
+
+    def say(error: Exception, env: Context) -> Any:
+        return describe(error, env.request_id)
+
+    return Engine(schema(), Bindings(TYPES, ROOTS), say)
+
+
+def custom_fields(value: Any) -> dict[str, Any]:
+    """A JSON object, as it comes with a request. Raises GraphQLError for anything else."""
+    if not isinstance(value, dict):
+        raise GraphQLError('CustomFields is a JSON object, as in {"loyalty": "gold"}.')
+    return value
+
+
+def custom_fields_literal(node: ConstValueNode) -> dict[str, Any]:
+    """A JSON object written in the document; read as if it had come as a variable, so that both
+    ways store the same."""
+    text = json.dumps(value_from_ast_untyped(node))
+    try:
+        return custom_fields(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise GraphQLError("CustomFields has a number that JSON cannot carry.") from error

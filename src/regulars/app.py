@@ -1,0 +1,65 @@
+"""Puts the parts together into one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from regulars.api import schema
+from regulars.directory.accounts import Accounts
+from regulars.directory.decide import decide
+from regulars.directory.directory import Directory
+from regulars.http.endpoint import GraphQLEndpoint, error_answer
+from regulars.http.errors import not_found
+from regulars.http.messages import JSON, Receive, Scope, Send, request_id, send_json
+from regulars.settings import Settings
+from regulars.store import Store, parse_url, store_at
+
+GRAPHQL_PATHS = frozenset(["/api/v2", "/graphql"])
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name, not yet open."""
+    return store_at(parse_url(settings.database_url), decide)
+
+
+class Application:
+    """Regulars as an ASGI application. The GraphQL addresses are answered before any routing:
+    it would cost more than the rest of a small request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = open_store(settings)
+        self._graphql = GraphQLEndpoint(
+            schema.engine(),
+            Accounts(self._store),
+            Directory(self._store),
+            settings.max_body_bytes,
+        )
+        self._rest = Starlette(lifespan=self._lifespan)
+        self._rest.router.default = _nothing_here
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in GRAPHQL_PATHS:
+            await self._graphql(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        await self._store.open()
+        try:
+            yield
+        finally:
+            await self._store.close()
+
+
+async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:
+    error = not_found()
+    await send_json(send, error.status, error_answer(error.fault), JSON, request_id(scope))
+
+
+def create() -> Application:
+    """The application with the settings of the environment: what a server process imports."""
+    return Application(Settings())

@@ -1,0 +1,29 @@
+"""Doing something with a database from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from regulars.app import open_store
+from regulars.settings import Settings
+from regulars.store import Store, parse_url
+from regulars.store.migrate import require_newest
+
+T = TypeVar("T")
+
+
+def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Opens a migrated database, works with it, and closes it. Raises StoreError."""
+    require_newest(parse_url(settings.database_url))
+
+    async def run() -> T:
+        store = open_store(settings)
+        await store.open()
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())

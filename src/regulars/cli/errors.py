@@ -1,0 +1,39 @@
+"""How a command ends: its exit code, and a sentence instead of a traceback."""
+
+from __future__ import annotations
+
+from regulars.directory.accounts import AccountError
+from regulars.store import BadDatabaseURL, NotMigrated, StoreError, Unreachable
+
+DONE = 0
+REFUSED = 1
+USAGE = 2
+UNREACHABLE = 3
+NOT_MIGRATED = 4
+
+EXIT_CODES = {
+    DONE: "done",
+    REFUSED: "refused: what was asked cannot be done; the sentence says why",
+    USAGE: "the command's words, an option or a setting are wrong",
+    UNREACHABLE: "the database does not answer, or the server cannot listen",
+    NOT_MIGRATED: "the database's tables are not those of this program",
+}
+
+
+class Usage(Exception):
+    """An option or a setting with a value that it cannot have."""
+
+
+class CannotListen(Exception):
+    """The address or port cannot be listened on."""
+
+
+def exit_code(error: BaseException) -> int | None:
+    """The exit code of an error that has a sentence; None for one that has not."""
+    if isinstance(error, Usage | BadDatabaseURL):
+        return USAGE
+    if isinstance(error, NotMigrated):
+        return NOT_MIGRATED
+    if isinstance(error, Unreachable | CannotListen):
+        return UNREACHABLE
+    return REFUSED if isinstance(error, AccountError | StoreError) else None

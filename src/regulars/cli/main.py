@@ -1,0 +1,308 @@
+"""The commands, their options and their help."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from regulars import __version__
+from regulars.api import schema as api_schema
+from regulars.cli import options
+from regulars.cli.database import with_store
+from regulars.cli.errors import USAGE, Usage, exit_code
+from regulars.directory.accounts import Accounts, now_ms
+from regulars.store import parse_url, queries
+from regulars.store.migrate import newest, upgrade
+from regulars.store.migrate import version as table_version
+
+app = typer.Typer(
+    name="regulars",
+    help="A self-hosted customer directory behind a GraphQL API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+account_app = typer.Typer(help="Accounts: every customer belongs to one.", no_args_is_help=True)
+token_app = typer.Typer(help="Tokens: each opens one account.", no_args_is_help=True)
+app.add_typer(account_app, name="account")
+app.add_typer(token_app, name="token")
+
+
+def main() -> None:
+    """Runs a command; an error is a sentence on standard error, and an exit code."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        print(f"regulars: {error}", file=sys.stderr)
+        sys.exit(code)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _moment(at: int | None) -> str | None:
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), no_wrap=True)
+    for row in rows:
+        table.add_row(*("" if row[c] is None else str(row[c]) for c in columns))
+    width = None if sys.stdout.isatty() else 1_000
+    Console(width=width, markup=False, highlight=False).print(table)
+
+
+@app.command()
+def serve(
+    database_url: options.DatabaseURL = None,
+    host: options.Host = None,
+    port: options.Port = None,
+    workers: options.Workers = None,
+    bootstrap_token: options.BootstrapToken = None,
+    max_body_bytes: options.MaxBodyBytes = None,
+) -> None:
+    """Serve the API.
+
+    A new database gets its tables, an account named "default" and a first token, which is shown
+    once. A database with older tables is left alone: see `regulars migrate`.
+    """
+    from regulars.cli.serve import serve as run
+
+    run(
+        options.settings(
+            database_url=database_url,
+            host=host,
+            port=port,
+            workers=workers,
+            bootstrap_token=bootstrap_token,
+            max_body_bytes=max_body_bytes,
+        )
+    )
+
+
+@app.command()
+def migrate(database_url: options.DatabaseURL = None, as_json: options.AsJSON = False) -> None:
+    """Bring the database's tables to the version of this program.
+
+    Does nothing to a database that is there already. There is no way back but a backup: make one
+    first.
+    """
+    address = parse_url(options.settings(database_url=database_url).database_url)
+    before = table_version(address)
+    after = before if before == newest() else upgrade(address)
+    if as_json:
+        _print_json({"database": address.shown, "before": before, "after": after})
+    elif before == after:
+        print(f"{address.shown} is at version {after} already.")
+    else:
+        print(f"{address.shown} is at version {after} now; it was {before or 'empty'}.")
+
+
+@account_app.command("create")
+def account_create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Create an account.
+
+    Then give it a token: regulars token create --account NAME
+    """
+    settings = options.settings(database_url=database_url)
+    account = with_store(settings, lambda store: Accounts(store).create(name))
+    if as_json:
+        _print_json({"name": account.name, "created_at": _moment(account.created_at)})
+    else:
+        print(f"Created the account {account.name}.")
+
+
+@account_app.command("list")
+def account_list(database_url: options.DatabaseURL = None, as_json: options.AsJSON = False) -> None:
+    """List the accounts, and how many customers each has."""
+    settings = options.settings(database_url=database_url)
+
+    async def read(store: Any) -> list[dict[str, Any]]:
+        counts = dict(await store.fetch(queries.count_customers(), {}))
+        return [
+            {
+                "name": account.name,
+                "customers": counts.get(account.account_id, 0),
+                "created_at": _moment(account.created_at),
+            }
+            for account in await Accounts(store).all()
+        ]
+
+    rows = with_store(settings, read)
+    _print_rows(rows, ("name", "customers", "created_at"), as_json)
+
+
+@token_app.command("create")
+def token_create(
+    account: options.AccountName = None,
+    name: Annotated[
+        str, typer.Option("--name", metavar="TEXT", help="What the token is for.")
+    ] = "unnamed",
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            "--expires",
+            metavar="WHEN",
+            help="When it ends: 12h, 30d, or a date such as 2030-12-31 (its first moment, in UTC).",
+        ),
+    ] = None,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Create a token for an account, and show it: this once.
+
+    On a terminal the token comes with a sentence; a script gets it alone, or as JSON.
+    """
+    settings = options.settings(database_url=database_url)
+    ends = expiry(expires, now_ms()) if expires else None
+
+    async def create(store: Any) -> tuple[str, Any]:
+        accounts = Accounts(store)
+        return await accounts.create_token(await accounts.named(account), name, ends)
+
+    text, token = with_store(settings, create)
+    if as_json:
+        _print_json(
+            {
+                "token": text,
+                "id": token.token_id,
+                "account": token.account,
+                "name": token.name,
+                "expires_at": _moment(token.expires_at),
+            }
+        )
+    elif sys.stdout.isatty():
+        print(f"Token {token.token_id} for the account {token.account}, shown this once:\n{text}")
+    else:
+        print(text)
+
+
+@token_app.command("list")
+def token_list(database_url: options.DatabaseURL = None, as_json: options.AsJSON = False) -> None:
+    """List the tokens: what they are for, and whether they are valid. Never their text."""
+    settings = options.settings(database_url=database_url)
+    tokens = with_store(settings, lambda store: Accounts(store).tokens())
+    now = now_ms()
+    rows = [
+        {
+            "id": token.token_id,
+            "account": token.account,
+            "name": token.name,
+            "state": token.state(now),
+            "created_at": _moment(token.created_at),
+            "expires_at": _moment(token.expires_at),
+            "revoked_at": _moment(token.revoked_at),
+        }
+        for token in tokens
+    ]
+    columns = ("id", "account", "name", "state", "created_at", "expires_at", "revoked_at")
+    _print_rows(rows, columns, as_json)
+
+
+@token_app.command("revoke")
+def token_revoke(
+    token_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The token's id, as `regulars token list` has it.")
+    ],
+    database_url: options.DatabaseURL = None,
+) -> None:
+    """End a token: within a second, nothing is answered to it any more."""
+    settings = options.settings(database_url=database_url)
+    with_store(settings, lambda store: Accounts(store).revoke(token_id))
+    print(f"Revoked the token {token_id}.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the API's schema, in GraphQL's schema definition language."""
+    print(api_schema.sdl(), end="")
+
+
+@app.command()
+def sample(
+    customers: Annotated[
+        int, typer.Option("--customers", metavar="N", min=0, max=10_000_000, help="How many.")
+    ] = 1_000,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="S", help="The same seed makes the same customers.")
+    ] = 1,
+    account: options.AccountName = None,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Fill an account with realistic customers, with addresses, tags, orders and leads.
+
+    Their emails end in example.com, example.net and example.org, so that none is anybody's.
+    Those that are there already, from a run with the same seed, stay as they are.
+    """
+    from regulars.cli.sample import fill
+
+    settings = options.settings(database_url=database_url)
+    result = with_store(settings, lambda store: fill(store, account, customers, seed))
+    if as_json:
+        _print_json(result)
+    else:
+        print(
+            f"Added {result['added']:,} customers to the account {result['account']} in "
+            f"{result['seconds']:.1f} s; {result['present']:,} were there already."
+        )
+
+
+@app.command("version")
+def show_version(as_json: options.AsJSON = False) -> None:
+    """Print the version of the program, and of the tables that it works with."""
+    if as_json:
+        _print_json({"version": __version__, "tables": newest()})
+    else:
+        print(f"regulars {__version__} (tables {newest()})")
+
+
+_SPAN = re.compile(r"([1-9][0-9]{0,5})([hd])")
+_MILLISECONDS = {"h": 3_600_000, "d": 86_400_000}
+
+
+def expiry(text: str, now: int) -> int:
+    """The moment that `12h`, `30d` or a date means, in milliseconds since 1970. Raises Usage."""
+    span = _SPAN.fullmatch(text)
+    if span:
+        return now + int(span[1]) * _MILLISECONDS[span[2]]
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise Usage(
+            f"--expires takes 12h, 30d or a date such as 2030-12-31, not {text!r}."
+        ) from None
+    if day.timestamp() * 1000 <= now:
+        raise Usage(f"--expires {text} is past; a token must end in the future.")
+    return int(day.timestamp() * 1000)

@@ -1,0 +1,147 @@
+"""`regulars serve`: a migrated database, a first token, and the server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from regulars import __version__
+from regulars.cli.database import with_store
+from regulars.cli.errors import CannotListen, Usage
+from regulars.directory.accounts import Accounts
+from regulars.settings import Settings
+from regulars.store import Address, Store, parse_url
+from regulars.store.migrate import require_newest, upgrade, version
+
+FIRST_ACCOUNT = "default"
+SHUTDOWN_SECONDS = 10
+
+_QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } } } }"}'
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """What a new database was given: its token, when it was made here."""
+
+    token: str | None
+
+
+def serve(settings: Settings) -> None:
+    """Serves until it is told to stop. Raises StoreError, Usage or CannotListen."""
+    address = parse_url(settings.database_url)
+    if settings.workers > 1 and address.dialect == "sqlite":
+        raise Usage(
+            "--workers (REGULARS_WORKERS): SQLite is served by one process. "
+            "Use PostgreSQL for more."
+        )
+    if version(address) is None:
+        upgrade(address)
+    require_newest(address)
+    first = with_store(settings, lambda store: bootstrap(store, settings))
+    listening = _listen(settings.host, settings.port)
+    port = listening.getsockname()[1]
+    banner = _banner(settings, address, port, first)
+    _export(settings)
+    # Asked to stop, uvicorn finishes what is in flight and then raises the signal again.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    config = uvicorn.Config(
+        "regulars.app:create",
+        factory=True,
+        workers=settings.workers,
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    try:
+        if settings.workers > 1:
+            print(banner, flush=True)
+            Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listening]).run()
+        else:
+            _Server(config, lambda: print(banner, flush=True)).run(sockets=[listening])
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+async def bootstrap(store: Store, settings: Settings) -> First | None:
+    """Gives a database without accounts its first account and token."""
+    accounts = Accounts(store)
+    if await accounts.all():
+        return None
+    account = await accounts.create(FIRST_ACCOUNT)
+    given = settings.bootstrap_token
+    text = given.get_secret_value() if given else None
+    token, _ = await accounts.create_token(account, "first", text=text)
+    return First(None if given else token)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise CannotListen(
+            f"Cannot listen on {host} port {port}: {error.strerror or error}. "
+            "Choose another with --host or --port."
+        ) from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def _export(settings: Settings) -> None:
+    """Tells the processes that serve what the options said."""
+    os.environ["REGULARS_DATABASE_URL"] = settings.database_url
+    os.environ["REGULARS_MAX_BODY_BYTES"] = str(settings.max_body_bytes)
+
+
+def _banner(settings: Settings, address: Address, port: int, first: First | None) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    reachable = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104  # compared, not bound
+    url = f"http://{reachable}:{port}/api/v2"
+    lines = [
+        f"Regulars {__version__} listens on http://{host}:{port}, GraphQL at {url}",
+        f"Database: {address.shown}",
+    ]
+    if first is None:
+        token = "$REGULARS_TOKEN"
+        lines.append("A token for REGULARS_TOKEN: regulars token create")
+    elif first.token is None:
+        token = "$REGULARS_BOOTSTRAP_TOKEN"
+        lines.append("A new database: its first token is the one in REGULARS_BOOTSTRAP_TOKEN.")
+    else:
+        token = first.token
+        lines.append(f"A new database. Its first token, shown this once: {token}")
+    lines += [
+        "Try it:",
+        f'  curl -s {url} -H "Authorization: Bearer {token}" '
+        f"-H 'Content-Type: application/json' -d '{_QUERY}'",
+        "Stop it with Ctrl-C.",
+    ]
+    return "\n".join(lines)

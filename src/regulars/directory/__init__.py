@@ -1,0 +1,1 @@
+"""The customers of a business, and the rules by which they are kept."""

@@ -1,0 +1,185 @@
+"""Accounts, and the tokens that open them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from regulars.directory.text import clean
+from regulars.store import Conflict, Store, queries
+from regulars.store.tables import accounts, counters, tokens
+from regulars.store.writes import insert_one, revoke_token
+
+TOKEN_PREFIX = "rgl_"
+NAME_LENGTH = 100
+# How long a process trusts what it knows of a token before it asks the database again.
+TRUSTED_SECONDS = 1.0
+MAX_TRUSTED = 10_000
+
+# What RFC 6750 allows in an Authorization header (section 2.1, b64token).
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+_ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+_ID_LENGTH = 10
+_TRIES = 5
+
+
+class AccountError(Exception):
+    """What was asked of accounts or tokens cannot be done; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A business: every row of the database belongs to one. `created_at` is in milliseconds
+    since 1970."""
+
+    account_id: int
+    name: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is kept of a token: not its text. Moments are milliseconds since 1970."""
+
+    token_id: str
+    account: str
+    name: str
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+
+    def state(self, now: int) -> str:
+        """`revoked`, `expired` or `valid`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
+
+
+def now_ms() -> int:
+    """The present moment, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _hash(token: str) -> bytes:
+    """A token has 256 random bits: a plain hash of it can be neither guessed nor reversed."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+class Accounts:
+    """The accounts and tokens of a database."""
+
+    def __init__(self, store: Store, clock: Callable[[], int] = now_ms) -> None:
+        self._store = store
+        self._clock = clock
+        self._trusted: dict[bytes, tuple[int, float]] = {}
+
+    async def all(self) -> list[Account]:
+        """Every account, oldest first."""
+        rows = await self._store.fetch(queries.all_accounts(), {})
+        return [Account(*row) for row in rows]
+
+    async def named(self, name: str | None) -> Account:
+        """The account of that name, or the only one there is. Raises AccountError."""
+        found = await self.all()
+        if name is None:
+            if len(found) == 1:
+                return found[0]
+            if not found:
+                raise AccountError("There is no account yet. Create one: regulars account create NAME")
+            names = ", ".join(account.name for account in found[:20])
+            raise AccountError(f"There are several accounts. Say which with --account: {names}.")
+        for account in found:
+            if account.name == name:
+                return account
+        raise AccountError(f"There is no account named {name!r}. See: regulars account list")
+
+    async def create(self, name: str) -> Account:
+        """A new account. Raises AccountError for a name that is taken or cannot be one."""
+        kept, wrong = clean(name, NAME_LENGTH)
+        if not kept or wrong:
+            raise AccountError(f"The account's name {wrong or 'is empty. Give it one.'}")
+        for _ in range(_TRIES):
+            existing = await self.all()
+            if any(account.name == kept for account in existing):
+                raise AccountError(f"There is already an account named {kept!r}.")
+            account_id = max((account.account_id for account in existing), default=0) + 1
+            account = Account(account_id, kept, self._clock())
+            row = {"account_id": account_id, "name": kept, "created_at": account.created_at}
+            zeros = {"account_id": account_id, "customers": 0, "orders": 0, "leads": 0}
+            try:
+                await self._store.execute(
+                    [(insert_one(accounts), row), (insert_one(counters), zeros)]
+                )
+            except Conflict:  # somebody else took the id, or the name, just now
+                continue
+            return account
+        raise AccountError("Others are creating accounts at this moment. Try again.")
+
+    async def create_token(
+        self, account: Account, name: str, expires_at: int | None = None, text: str | None = None
+    ) -> tuple[str, Token]:
+        """A new token: its text, which is kept nowhere, and what is kept of it.
+
+        `text` gives the token instead of 256 random bits. Raises AccountError.
+        """
+        token = TOKEN_PREFIX + secrets.token_hex(32) if text is None else text
+        if not _TOKEN.fullmatch(token):
+            message = "A token consists of letters, digits and - . _ ~ + /, without spaces."
+            raise AccountError(message)
+        kept, wrong = clean(name, NAME_LENGTH)
+        if not kept or wrong:
+            raise AccountError(f"The token's name {wrong or 'is empty. Give it one.'}")
+        token_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+        made = Token(token_id, account.name, kept, self._clock(), expires_at, None)
+        row = {
+            "token_id": token_id,
+            "hash": _hash(token),
+            "account_id": account.account_id,
+            "name": kept,
+            "created_at": made.created_at,
+            "expires_at": expires_at,
+            "revoked_at": None,
+        }
+        try:
+            await self._store.execute([(insert_one(tokens), row)])
+        except Conflict:
+            raise AccountError("This token exists already.") from None
+        return token, made
+
+    async def tokens(self) -> Sequence[Token]:
+        """What is kept of every token, oldest first."""
+        rows = await self._store.fetch(queries.all_tokens(), {})
+        found = [dict(zip((*queries.TOKEN_COLUMNS, "account"), row, strict=True)) for row in rows]
+        return [Token(**{k: v for k, v in row.items() if k != "account_id"}) for row in found]
+
+    async def revoke(self, token_id: str) -> None:
+        """Ends a token. Raises AccountError for one that there is not, or that has ended."""
+        parameters = {"revoked_id": token_id, "revoked_at": self._clock()}
+        if not await self._store.execute([(revoke_token(), parameters)]):
+            message = f"There is no token {token_id!r} that could be revoked. See: regulars token list"
+            raise AccountError(message)
+
+    async def authenticate(self, token: str) -> int | None:
+        """The account that a token opens; None for one that is unknown, expired or revoked.
+
+        Whatever the token, it is hashed and looked up by its hash: an answer of None takes the
+        same time for each reason. A token that was valid is believed for a second.
+        """
+        digest = _hash(token)
+        known = self._trusted.get(digest)
+        if known and time.monotonic() < known[1]:
+            return known[0]
+        rows = await self._store.fetch(queries.token_by_hash(), {"hash": digest})
+        account_id, expires_at, revoked_at = rows[0] if rows else (None, None, None)
+        late = expires_at is not None and expires_at <= self._clock()
+        if account_id is None or late or revoked_at is not None:
+            self._trusted.pop(digest, None)
+            return None
+        if len(self._trusted) >= MAX_TRUSTED:
+            self._trusted.clear()
+        self._trusted[digest] = (account_id, time.monotonic() + TRUSTED_SECONDS)
+        return int(account_id)

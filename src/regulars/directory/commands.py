@@ -1,0 +1,104 @@
+"""The commands: what may be asked of an account's writer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from regulars.directory.errors import Problem
+from regulars.directory.orders import NewOrder
+from regulars.store import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A customer as somebody names it: the id as it was given, and the `_id` that it means, or
+    None when it can mean none."""
+
+    given: str
+    customer_id: int | None
+
+
+def _ids(*references: Reference) -> frozenset[int]:
+    return frozenset(r.customer_id for r in references if r.customer_id is not None)
+
+
+def _email_keys(values: Mapping[str, Any]) -> frozenset[str]:
+    key = values.get("email_key")
+    return frozenset([key]) if key else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCustomer:
+    """A new customer of clean values, at a moment. `problems` are those already found; what the
+    database alone can tell is added to them."""
+
+    values: dict[str, Any]
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+
+    def names(self) -> Names:
+        return Names(email_keys=_email_keys(self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCustomer:
+    """Clean values merged into a customer, at a moment."""
+
+    customer: Reference
+    values: dict[str, Any]
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+
+    def names(self) -> Names:
+        return Names(_ids(self.customer), _email_keys(self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCustomers:
+    """All the customers named, or none."""
+
+    customers: tuple[Reference, ...]
+
+    def names(self) -> Names:
+        return Names(_ids(*self.customers))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOrder:
+    """An order of a customer. One with a name that the account has already is refused."""
+
+    customer: Reference
+    order: NewOrder
+
+    def names(self) -> Names:
+        return Names(_ids(self.customer), order_names=frozenset([self.order.name]))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLead:
+    """A message that a visitor, now a customer, left in a contact form."""
+
+    customer: Reference
+    subject: str
+    message: str
+    at: int
+    custom: Mapping[str, Any] | None = None
+
+    def names(self) -> Names:
+        return Names(_ids(self.customer))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVisits:
+    """Visits of a customer to the shop."""
+
+    customer: Reference
+    count: int
+
+    def names(self) -> Names:
+        return Names(_ids(self.customer))
+
+
+Command = CreateCustomer | UpdateCustomer | DeleteCustomers | RecordOrder | RecordLead | RecordVisits

@@ -1,0 +1,133 @@
+"""What a customer is: input cleaned into values, values turned into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from regulars.directory import addresses, custom
+from regulars.directory.emails import clean_email
+from regulars.directory.errors import InputPath, InvalidInput, Problem
+from regulars.directory.text import clean, fold, full_name
+from regulars.store import Row
+
+NAME_LENGTH = 255
+PHONE_LENGTH = 64
+TAG_LENGTH = 255
+MAX_TAGS = 250
+NOTES_LENGTH = 65_535
+
+_TEXTS = {"phone": PHONE_LENGTH, "first_name": NAME_LENGTH, "last_name": NAME_LENGTH}
+_CLEARABLE = ("notes", "custom", "shipping_address", "billing_address")
+
+Values = dict[str, Any]
+
+
+def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list[Problem]]:
+    """The fields that somebody sends, as they are kept, and everything that is wrong with them.
+
+    Answers only the fields that `node` names. An address and `custom` stay patches: what they
+    are merged with is known later. `email` comes with its `email_key`.
+    """
+    values: Values = {}
+    problems: list[Problem] = []
+    for name, given in node.items():
+        here = (*path, name)
+        if given is None:
+            if name in _CLEARABLE:
+                values[name] = None
+            else:
+                message = f"{name} cannot be null. Leave it out to keep what it is."
+                problems.append(InvalidInput(message, here))
+        elif name == "email":
+            values["email"], values["email_key"], wrong = clean_email(given)
+            if wrong:
+                problems.append(InvalidInput(wrong, here))
+        elif name in _TEXTS:
+            values[name], wrong = clean(given, _TEXTS[name])
+            if wrong:
+                problems.append(InvalidInput(f"The {name} {wrong}", here))
+        elif name == "notes":
+            values[name], wrong = clean(given, NOTES_LENGTH, lines=True)
+            if wrong:
+                problems.append(InvalidInput(f"The notes text {wrong}", here))
+        elif name == "tags":
+            values[name], found = _clean_tags(given, here)
+            problems += found
+        elif name == "custom":
+            found = custom.check(given, here)
+            problems += found
+            if not found:
+                values[name] = given
+        elif name in ("shipping_address", "billing_address"):
+            values[name], found = addresses.clean_patch(given, here)
+            problems += found
+        else:
+            values[name] = given
+    return values, problems
+
+
+def _clean_tags(given: Sequence[str], path: InputPath) -> tuple[list[str], list[Problem]]:
+    """Tags trimmed; empty ones and exact duplicates dropped, the order kept."""
+    kept: dict[str, None] = {}
+    problems: list[Problem] = []
+    for index, tag in enumerate(given):
+        text, wrong = clean(tag, TAG_LENGTH)
+        if wrong:
+            problems.append(InvalidInput(f"The tag {wrong}", (*path, index)))
+        if text:
+            kept[text] = None
+    if len(kept) > MAX_TAGS:
+        message = f"There are {len(kept):,} tags; at most {MAX_TAGS} are allowed."
+        problems.append(InvalidInput(message, path))
+    return list(kept), problems
+
+
+def new_row(account_id: int, customer_id: int, at: int) -> Row:
+    """An empty customer, created at a moment (milliseconds since 1970)."""
+    return {
+        "account_id": account_id,
+        "customer_id": customer_id,
+        "created_at": at,
+        "updated_at": at,
+        "email": "",
+        "email_key": "",
+        "email_folded": "",
+        "phone": "",
+        "first_name": "",
+        "last_name": "",
+        "first_name_folded": "",
+        "last_name_folded": "",
+        "full_name_folded": "",
+        "accepts_marketing": False,
+        "expenses": 0,
+        "orders_count": 0,
+        "visits": 0,
+        "tags": "[]",
+        "notes": None,
+        "custom": None,
+        "shipping_address": None,
+        "billing_address": None,
+    }
+
+
+def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Problem]]:
+    """A row with clean values applied, and what is wrong with the result."""
+    changed = {**row, **values}
+    problems: list[Problem] = []
+    for name in ("shipping_address", "billing_address"):
+        if name in values:
+            merged = addresses.merge(addresses.load(row[name]), values[name])
+            changed[name] = addresses.dump(merged)
+    if values.get("custom") is not None:
+        merged_fields = custom.merge(custom.load(row["custom"]), values["custom"])
+        changed["custom"], problems = custom.dump(merged_fields, (*path, "custom"))
+    if "tags" in values:
+        changed["tags"] = orjson.dumps(values["tags"]).decode()
+    changed["email_folded"] = fold(changed["email"])
+    changed["first_name_folded"] = fold(changed["first_name"])
+    changed["last_name_folded"] = fold(changed["last_name"])
+    changed["full_name_folded"] = fold(full_name(changed["first_name"], changed["last_name"]))
+    return changed, problems

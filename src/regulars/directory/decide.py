@@ -1,0 +1,227 @@
+"""The rules of a write: commands and the rows they name in, new rows or refusals out.
+
+Pure: no database, no clock, no I/O. Commands are decided in order, and each sees what the ones
+before it in the batch have done; a refused one leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from regulars.directory import custom
+from regulars.directory.commands import (
+    Command,
+    CreateCustomer,
+    DeleteCustomers,
+    RecordLead,
+    RecordOrder,
+    RecordVisits,
+    Reference,
+    UpdateCustomer,
+)
+from regulars.directory.customers import new_row, with_values
+from regulars.directory.errors import CustomerNotFound, DuplicateEmail, InvalidInput, Refused
+from regulars.directory.orders import order_row, with_order
+from regulars.store import Changes, Row, State
+
+MAX_ID = 2**30 - 1
+
+
+def decide(
+    account_id: int, commands: Sequence[Command], state: State
+) -> tuple[list[Any], Changes]:
+    """The outcome of each command (its result, or the Refused that it ends with) and the
+    changes of them all."""
+    draft = Draft(account_id, state)
+    outcomes: list[Any] = []
+    for command in commands:
+        try:
+            outcomes.append(_apply(draft, command))
+        except Refused as refused:
+            outcomes.append(refused)
+    return outcomes, draft.changes()
+
+
+def _apply(draft: Draft, command: Command) -> Any:
+    match command:
+        case CreateCustomer():
+            return _create(draft, command)
+        case UpdateCustomer():
+            return _update(draft, command)
+        case DeleteCustomers():
+            return _delete(draft, command)
+        case RecordOrder():
+            return _record_order(draft, command)
+        case RecordLead():
+            return _record_lead(draft, command)
+        case RecordVisits():
+            return _record_visits(draft, command)
+
+
+class Draft:
+    """The account as the batch leaves it so far: of the rows that the batch names, and of those
+    that it makes."""
+
+    def __init__(self, account_id: int, state: State) -> None:
+        self.account_id = account_id
+        self.counters = dict(state.counters)
+        self._counters_before = dict(state.counters)
+        self._before = {row["customer_id"]: row for row in state.customers}
+        self._now: dict[int, Row | None] = dict(self._before)
+        self._by_email = {row["email_key"]: row["customer_id"] for row in state.customers}
+        self.order_names = set(state.order_names)
+        self.orders: list[Row] = []
+        self.leads: list[Row] = []
+
+    def find(self, reference: Reference) -> Row | None:
+        """The customer named, as it is now."""
+        number = reference.customer_id
+        return None if number is None else self._now.get(number)
+
+    def holder(self, email_key: str) -> int | None:
+        """The `_id` of the customer who has the email."""
+        return self._by_email.get(email_key)
+
+    def put(self, row: Row) -> None:
+        """Takes a customer's new row."""
+        self._forget_email(row["customer_id"])
+        self._now[row["customer_id"]] = row
+        self._by_email[row["email_key"]] = row["customer_id"]
+
+    def drop(self, customer_id: int) -> None:
+        """Deletes a customer and what belongs to it."""
+        self._forget_email(customer_id)
+        self._now[customer_id] = None
+        self.orders = [row for row in self.orders if row["customer_id"] != customer_id]
+        self.leads = [row for row in self.leads if row["customer_id"] != customer_id]
+
+    def next_id(self, kind: str) -> int:
+        """The next `_id` of a type: given once and never again, not even after a delete."""
+        if self.counters[kind] >= MAX_ID:
+            message = f"This account has given all of its {MAX_ID:,} ids for {kind}."
+            raise Refused(InvalidInput(message))
+        self.counters[kind] += 1
+        return self.counters[kind]
+
+    def _forget_email(self, customer_id: int) -> None:
+        row = self._now.get(customer_id)
+        if row and self._by_email.get(row["email_key"]) == customer_id:
+            del self._by_email[row["email_key"]]
+
+    def changes(self) -> Changes:
+        """The difference between what was loaded and what is now."""
+        before, now = self._before, self._now
+        return Changes(
+            counters=self.counters if self.counters != self._counters_before else {},
+            deleted_customers=[i for i, row in now.items() if row is None and i in before],
+            updated_customers=self._updated(),
+            inserted_customers=[row for i, row in now.items() if row and i not in before],
+            inserted_orders=self.orders,
+            inserted_leads=self.leads,
+        )
+
+    def _updated(self) -> dict[tuple[str, ...], list[Row]]:
+        """The rows that are no longer what they were, by the columns that differ."""
+        updated: dict[tuple[str, ...], list[Row]] = {}
+        for customer_id, old in self._before.items():
+            row = self._now[customer_id]
+            if row is not None and row is not old:
+                columns = tuple(name for name in row if row[name] != old[name])
+                if columns:
+                    updated.setdefault(columns, []).append(row)
+        return updated
+
+
+def _create(draft: Draft, command: CreateCustomer) -> Row:
+    problems = list(command.problems)
+    key = command.values.get("email_key")
+    if key and draft.holder(key) is not None:
+        problems.append(DuplicateEmail(("node", "email")))
+    blank = new_row(draft.account_id, 0, command.at)
+    row, found = with_values(blank, command.values, ("node",))
+    problems += found
+    if problems:
+        raise Refused(*problems)
+    created = {**row, "customer_id": draft.next_id("customers")}
+    draft.put(created)
+    return created
+
+
+def _update(draft: Draft, command: UpdateCustomer) -> Row:
+    row = draft.find(command.customer)
+    if row is None:
+        missing = CustomerNotFound([command.customer.given], ("id",))
+        raise Refused(missing, *command.problems)
+    problems = list(command.problems)
+    holder = draft.holder(command.values.get("email_key", ""))
+    if holder is not None and holder != row["customer_id"]:
+        problems.append(DuplicateEmail(("node", "email")))
+    changed, found = with_values(row, command.values, ("node",))
+    problems += found
+    if problems:
+        raise Refused(*problems)
+    return _save(draft, row, changed, command.at)
+
+
+def _delete(draft: Draft, command: DeleteCustomers) -> list[int]:
+    missing = [r.given for r in command.customers if draft.find(r) is None]
+    if missing:
+        raise Refused(CustomerNotFound(missing, ("items",)))
+    ids = [r.customer_id for r in command.customers if r.customer_id is not None]
+    for customer_id in dict.fromkeys(ids):
+        draft.drop(customer_id)
+    return ids
+
+
+def _record_order(draft: Draft, command: RecordOrder) -> Row:
+    customer = _required(draft, command.customer)
+    if command.order.name in draft.order_names:
+        message = f"There is already an order named {command.order.name}."
+        raise Refused(InvalidInput(message, ("node", "name")))
+    order = order_row(draft.account_id, draft.next_id("orders"), customer, command.order)
+    draft.order_names.add(command.order.name)
+    draft.orders.append(order)
+    _save(draft, customer, with_order(customer, order), order["updated_at"])
+    return order
+
+
+def _record_lead(draft: Draft, command: RecordLead) -> Row:
+    customer = _required(draft, command.customer)
+    fields, problems = custom.dump(command.custom, ("node", "custom"))
+    if problems:
+        raise Refused(*problems)
+    lead = {
+        "account_id": draft.account_id,
+        "lead_id": draft.next_id("leads"),
+        "customer_id": customer["customer_id"],
+        "subject": command.subject,
+        "message": command.message,
+        "custom": fields,
+        "created_at": command.at,
+    }
+    draft.leads.append(lead)
+    return lead
+
+
+def _record_visits(draft: Draft, command: RecordVisits) -> Row:
+    customer = _required(draft, command.customer)
+    visited = {**customer, "visits": customer["visits"] + command.count}
+    draft.put(visited)
+    return visited
+
+
+def _required(draft: Draft, reference: Reference) -> Row:
+    customer = draft.find(reference)
+    if customer is None:
+        raise Refused(CustomerNotFound([reference.given], ("customer",)))
+    return customer
+
+
+def _save(draft: Draft, row: Row, changed: Row, at: int) -> Row:
+    """Takes a changed row; one that changes nothing keeps its moment."""
+    if changed == row:
+        return row
+    saved = {**changed, "updated_at": max(at, row["updated_at"])}
+    draft.put(saved)
+    return saved

@@ -1,0 +1,184 @@
+"""The directory: what can be asked of an account's customers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regulars.directory.commands import (
+    Command,
+    CreateCustomer,
+    DeleteCustomers,
+    Reference,
+    UpdateCustomer,
+)
+from regulars.directory.customers import clean_values
+from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.paging import Page, Position, Window, shown_value
+from regulars.store import Row, Store, queries
+from regulars.store.query import Query
+from regulars.store.tables import ORDER_COLUMNS
+
+MAX_DELETES = 250
+
+# A column that a page has beside the table's: the value by which it is ordered.
+ORDER_VALUE = "order_value"
+
+
+class Directory:
+    """The customers of all accounts; each call is about one account."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def page(
+        self,
+        account_id: int,
+        window: Window,
+        columns: tuple[str, ...],
+        beyond: frozenset[str] = frozenset(),
+    ) -> Page:
+        """The rows of a page, each with `columns` of the customers' table; `order_value` among
+        them is the value of the order as a cursor shows it.
+
+        `beyond` says what else is wanted: `next` and `previous`, for what lies outside the
+        positions that bound the page.
+        """
+        order = window.order
+        ascending = order.ascending != window.backward
+        start, end = (
+            (window.before, window.after) if window.backward else (window.after, window.before)
+        )
+        stored = tuple(ORDER_COLUMNS[order.by] if c == ORDER_VALUE else c for c in columns)
+        query = queries.page(order.by, stored, ascending, start is not None, end is not None)
+        # One row more than the page holds tells whether there is another page.
+        parameters = {
+            "account_id": account_id,
+            "limit": window.size + 1,
+            **_position("after", start),
+            **_position("before", end),
+        }
+        found = await self._store.fetch(query, parameters)
+        rows = list(found[: window.size])
+        more = len(found) > window.size
+        if window.backward:
+            rows.reverse()
+        ahead, behind = ("previous", "next") if window.backward else ("next", "previous")
+        lies = {
+            ahead: more
+            or (ahead in beyond and await self._any_beyond(account_id, window, end, ascending)),
+            behind: behind in beyond
+            and await self._any_beyond(account_id, window, start, not ascending),
+        }
+        return Page(_with_shown_value(rows, columns, order.by), lies["next"], lies["previous"])
+
+    async def _any_beyond(
+        self, account_id: int, window: Window, edge: Position | None, forward: bool
+    ) -> bool:
+        """Whether a customer stands at the position that bounds a page, or beyond it."""
+        if edge is None:
+            return False
+        query = queries.any_at_or_beyond(window.order.by, forward)
+        parameters = {"account_id": account_id, **_position("edge", edge)}
+        return bool(await self._store.fetch(query, parameters))
+
+    async def customers(
+        self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
+    ) -> list[Any]:
+        """For each id the customer's columns, or None."""
+        return await self._by_id(queries.customers_by_id(columns), account_id, ids)
+
+    async def orders(
+        self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
+    ) -> list[Any]:
+        """For each id the order's columns, or None."""
+        return await self._by_id(queries.orders_by_id(columns), account_id, ids)
+
+    async def leads(
+        self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
+    ) -> list[Any]:
+        """For each id the lead's columns, or None."""
+        return await self._by_id(queries.leads_by_id(columns), account_id, ids)
+
+    async def orders_of(
+        self, account_id: int, customer_ids: Sequence[int], columns: tuple[str, ...]
+    ) -> list[list[Any]]:
+        """For each customer its orders' columns, newest first."""
+        return await self._of(queries.orders_of(columns), account_id, customer_ids)
+
+    async def leads_of(
+        self, account_id: int, customer_ids: Sequence[int], columns: tuple[str, ...]
+    ) -> list[list[Any]]:
+        """For each customer its leads' columns, newest first."""
+        return await self._of(queries.leads_of(columns), account_id, customer_ids)
+
+    async def _keyed(self, query: Query, account_id: int, ids: Sequence[int]) -> Sequence[Any]:
+        parameters = {"account_id": account_id, "ids": list(dict.fromkeys(ids))}
+        return await self._store.fetch(query, parameters)
+
+    async def _by_id(self, query: Query, account_id: int, ids: Sequence[int]) -> list[Any]:
+        found = {row[0]: row[1:] for row in await self._keyed(query, account_id, ids)}
+        return [found.get(number) for number in ids]
+
+    async def _of(self, query: Query, account_id: int, ids: Sequence[int]) -> list[list[Any]]:
+        grouped: dict[int, list[Any]] = {number: [] for number in ids}
+        for row in await self._keyed(query, account_id, ids):
+            grouped[row[0]].append(row[1:])
+        return [grouped[number] for number in ids]
+
+    async def create(self, account_id: int, node: Mapping[str, Any], at: int) -> Row:
+        """Adds a customer and answers its row. Raises Refused with everything that is wrong."""
+        values, problems = clean_values(node, ("node",))
+        row: Row = await self._store.write(account_id, CreateCustomer(values, at, problems))
+        return row
+
+    async def update(
+        self, account_id: int, customer: Reference, node: Mapping[str, Any], at: int
+    ) -> Row:
+        """Merges fields into a customer and answers its row. Raises Refused."""
+        values, problems = clean_values(node, ("node",))
+        command = UpdateCustomer(customer, values, at, problems)
+        row: Row = await self._store.write(account_id, command)
+        return row
+
+    async def delete(self, account_id: int, customers: Sequence[Reference]) -> list[int]:
+        """Deletes all the customers named, or none, and answers their `_id`s in the order given.
+        Raises Refused."""
+        if len(customers) > MAX_DELETES:
+            message = (
+                f"There are {len(customers):,} ids; at most {MAX_DELETES} customers are deleted "
+                "at once."
+            )
+            raise Refused(InvalidInput(message, ("items",)))
+        if not customers:
+            return []
+        ids: list[int] = await self._store.write(account_id, DeleteCustomers(tuple(customers)))
+        return ids
+
+    async def record(self, account_id: int, commands: Sequence[Command]) -> list[Any]:
+        """Hands commands to the writer together and answers their outcomes: the result of each,
+        or the Refused that it ends with."""
+        writes = [self._store.write(account_id, command) for command in commands]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Refused):
+                raise outcome
+        return list(outcomes)
+
+
+def _position(name: str, position: Position | None) -> dict[str, Any]:
+    if position is None:
+        return {}
+    return {f"{name}_value": position.value, f"{name}_id": position.customer_id}
+
+
+def _with_shown_value(
+    rows: list[Any], columns: tuple[str, ...], order_by: str
+) -> Sequence[Any]:
+    """The rows with the order's value as a cursor shows it: only an amount is stored otherwise."""
+    if order_by != "expenses" or ORDER_VALUE not in columns:
+        return rows
+    at = columns.index(ORDER_VALUE)
+    return [(*row[:at], shown_value(order_by, row[at]), *row[at + 1 :]) for row in rows]
+

@@ -1,0 +1,124 @@
+"""What the directory refuses, and why.
+
+Refused                      carries one Problem or more
+Problem
+├── InvalidInput             errors_invalid_input
+├── DuplicateEmail           errors_dup_email
+├── CustomerNotFound         errors_customer_not_found
+├── InvalidQuery             errors_invalid_query
+├── InvalidCursor            errors_invalid_cursor
+└── InvalidPageSize          errors_page_size
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+InputPath = tuple[str | int, ...]
+
+
+class Problem:
+    """One thing that is wrong: `key` for a program, `message` for a person, and where in the
+    input it lies."""
+
+    key: ClassVar[str]
+
+    def __init__(self, message: str, input_path: InputPath = ()) -> None:
+        self.message = message
+        self.input_path = input_path
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """What a program may want to know beside the key."""
+        return {}
+
+
+class Refused(Exception):
+    """The directory does not do what it was asked, and nothing has changed."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(problem.key for problem in problems))
+        self.problems = problems
+
+
+class InvalidInput(Problem):
+    """A value that cannot be stored as it is."""
+
+    key = "errors_invalid_input"
+
+
+class DuplicateEmail(Problem):
+    """Another customer of the account has the email."""
+
+    key = "errors_dup_email"
+
+    def __init__(self, input_path: InputPath) -> None:
+        super().__init__(
+            "There is already a customer with this email. Use another one, or update that customer.",
+            input_path,
+        )
+
+
+class CustomerNotFound(Problem):
+    """Ids that name no customer of the account."""
+
+    key = "errors_customer_not_found"
+
+    def __init__(self, ids: Iterable[str], input_path: InputPath) -> None:
+        self._ids = list(ids)
+        shown = ", ".join(given[:50] for given in self._ids[:10])
+        more = f" and {len(self._ids) - 10} more" if len(self._ids) > 10 else ""
+        super().__init__(f"No customer has the id {shown}{more}.", input_path)
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"ids": self._ids}
+
+
+class InvalidQuery(Problem):
+    """A search that cannot be read. `position` counts characters from 0."""
+
+    key = "errors_invalid_query"
+
+    def __init__(self, message: str, position: int, suggestion: str | None = None) -> None:
+        hint = f" Did you mean {suggestion}?" if suggestion else ""
+        super().__init__(f"{message}{hint}", ("query",))
+        self._position = position
+        self._suggestion = suggestion
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        found: dict[str, Any] = {"position": self._position}
+        if self._suggestion:
+            found["suggestion"] = self._suggestion
+        return found
+
+
+class InvalidCursor(Problem):
+    """Not a cursor, or one of another order."""
+
+    key = "errors_invalid_cursor"
+
+    def __init__(self, argument: str, order: str) -> None:
+        super().__init__(
+            f"This is not a cursor of a list ordered by {order}. Use an edge's cursor, or "
+            "pageInfo's endCursor or startCursor, of a page in the same order.",
+            (argument,),
+        )
+
+
+class InvalidPageSize(Problem):
+    """A page that is too large, negative, or counted from both ends."""
+
+    key = "errors_page_size"
+
+
+PROBLEMS: tuple[type[Problem], ...] = (
+    InvalidInput,
+    DuplicateEmail,
+    CustomerNotFound,
+    InvalidQuery,
+    InvalidCursor,
+    InvalidPageSize,
+)

@@ -1,0 +1,82 @@
+"""Orders, as far as a customer directory keeps them, and what they add to a customer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import orjson
+
+from regulars.store import Row
+from regulars.store.tables import MONEY_SCALE
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order to record. Amounts are exact decimals of at most four places; moments are
+    milliseconds since 1970. `name` is the shop's own number, unique in an account."""
+
+    name: str
+    total: Decimal
+    created_at: int
+    currency: str = "USD"
+    refunded_amount: Decimal = Decimal(0)
+    financial_status: str = "paid"
+    fulfillment_status: str = "unfulfilled"
+    tags: tuple[str, ...] = ()
+    test: bool = False
+    referrer: str | None = None
+    cancelled_at: int | None = None
+
+
+def units(amount: Decimal) -> int:
+    """An amount as it is stored, in 1/10,000. Raises ValueError for one that is not exact so."""
+    scaled = amount * MONEY_SCALE
+    if scaled != int(scaled):
+        raise ValueError(f"{amount} has more than four decimal places")
+    return int(scaled)
+
+
+def amount(stored: int) -> int | float:
+    """A stored amount as a JSON number: 35 for 35.0000, 12.5 for 12.5000. Exact below 5·10¹¹,
+    where neighbouring doubles stand closer than 1/10,000."""
+    whole, rest = divmod(stored, MONEY_SCALE)
+    return stored / MONEY_SCALE if rest else whole
+
+
+def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) -> Row:
+    """An order as it is stored. Nothing is paid of one that is still pending."""
+    total, refunded = units(order.total), units(order.refunded_amount)
+    paid = 0 if order.financial_status == "pending" else total
+    return {
+        "account_id": account_id,
+        "order_id": order_id,
+        "customer_id": customer["customer_id"],
+        "name": order.name,
+        "email": customer["email"],
+        "total": total,
+        "refunded_amount": refunded,
+        "net_payment": paid - refunded,
+        "currency": order.currency,
+        "financial_status": order.financial_status,
+        "fulfillment_status": order.fulfillment_status,
+        "tags": orjson.dumps(order.tags).decode(),
+        "test": order.test,
+        "referrer": order.referrer,
+        "cancelled_at": order.cancelled_at,
+        "created_at": order.created_at,
+        "updated_at": max(order.created_at, order.cancelled_at or 0),
+    }
+
+
+def with_order(customer: Row, order: Mapping[str, object]) -> Row:
+    """A customer's row with an order's spend and count. A cancelled order and a test count for
+    nothing."""
+    if order["test"] or order["cancelled_at"] is not None:
+        return customer
+    return {
+        **customer,
+        "expenses": customer["expenses"] + order["net_payment"],
+        "orders_count": customer["orders_count"] + 1,
+    }

@@ -1,0 +1,145 @@
+"""Pages of the list: cursors, and which rows stand between them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from regulars.directory.decide import MAX_ID
+from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
+from regulars.directory.orders import amount
+from regulars.directory.search import Order
+from regulars.store.tables import MONEY_SCALE
+
+DEFAULT_SIZE = 25
+MAX_SIZE = 250
+
+# A moment of 1970-01-26 or later; a count of orders is smaller. So a cursor of the one kind of
+# order is seen under the other.
+_FIRST_MOMENT = 2**31
+_MAX_INTEGER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a list: a row's order value, as it is stored, and its `_id`."""
+
+    value: Any
+    customer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which rows a page holds: `size` of them, counted from the start of what lies between the
+    positions, or from its end when `backward`."""
+
+    order: Order
+    size: int = DEFAULT_SIZE
+    backward: bool = False
+    after: Position | None = None
+    before: Position | None = None
+
+
+def window(
+    order: Order,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+) -> Window:
+    """Reads the arguments of a connection, as Relay's specification has them (section 4).
+
+    Raises Refused with InvalidPageSize or InvalidCursor, or both.
+    """
+    problems: list[Problem] = []
+    if first is not None and last is not None:
+        message = "A page is counted from one end: give first or last, not both."
+        problems.append(InvalidPageSize(message, ("last",)))
+    for name, size in (("first", first), ("last", last)):
+        if size is not None and not 0 <= size <= MAX_SIZE:
+            message = f"{name} is {size:,}; a page holds 0 to {MAX_SIZE} customers."
+            problems.append(InvalidPageSize(message, (name,)))
+    positions: dict[str, Position | None] = {}
+    for name, cursor in (("after", after), ("before", before)):
+        positions[name] = decode(cursor, order.by) if cursor is not None else None
+        if cursor is not None and positions[name] is None:
+            problems.append(InvalidCursor(name, order.by))
+    if problems:
+        raise Refused(*problems)
+    size = last if last is not None else first if first is not None else DEFAULT_SIZE
+    return Window(order, size, last is not None, positions["after"], positions["before"])
+
+
+def encode(value: str | float, customer_id: int) -> str:
+    """A cursor: base64 of the JSON array `[order value, _id]`."""
+    return base64.b64encode(orjson.dumps([value, customer_id])).decode()
+
+
+def shown_value(order_by: str, stored: Any) -> Any:
+    """The order value of a row as a cursor shows it."""
+    return amount(stored) if order_by == "expenses" else stored
+
+
+def decode(cursor: str, order_by: str) -> Position | None:
+    """The position that a cursor names in an order; None for one that is no cursor, or that was
+    visibly made under another order."""
+    try:
+        padded = cursor.replace("-", "+").replace("_", "/") + "=" * (-len(cursor) % 4)
+        decoded = orjson.loads(base64.b64decode(padded, validate=True))
+    except (binascii.Error, orjson.JSONDecodeError, ValueError):
+        return None
+    if not isinstance(decoded, list) or len(decoded) != 2:
+        return None
+    value, customer_id = decoded
+    if type(customer_id) is not int or not 0 < customer_id <= MAX_ID:
+        return None
+    if order_by == "id":
+        return Position(value, customer_id) if value == customer_id and type(value) is int else None
+    stored = _READ.get(order_by, _text)(value)
+    return None if stored is None else Position(stored, customer_id)
+
+
+def _moment(value: object) -> int | None:
+    return value if type(value) is int and _FIRST_MOMENT <= value <= _MAX_INTEGER else None
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < _FIRST_MOMENT else None
+
+
+def _money(value: object) -> int | None:
+    if type(value) is not int and type(value) is not float:
+        return None
+    scaled = round(value * MONEY_SCALE)
+    return scaled if abs(scaled) <= _MAX_INTEGER else None
+
+
+def _email(value: object) -> str | None:
+    return value if isinstance(value, str) and "@" in value and "\0" not in value else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and "\0" not in value else None
+
+
+_READ: dict[str, Callable[[object], Any]] = {
+    "created_at": _moment,
+    "updated_at": _moment,
+    "orders_count": _count,
+    "expenses": _money,
+    "email": _email,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's rows, in the list's order, and whether there are rows beyond its last and first."""
+
+    rows: Sequence[Any]
+    has_next: bool
+    has_previous: bool

@@ -1,0 +1,103 @@
+"""How a schema's fields are bound to data.
+
+A type's data are *rows*: tuples whose columns the compiler chooses, or, for a `keyed`
+type, mappings. A binding says what a field reads from its row and what it makes of it.
+A binding answers values that are ready for JSON: the compiler serialises nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from regulars.graphql.layout import Layouts
+
+Row = Any
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A leaf: the columns in `reads`, through `render(*columns)`.
+
+    Without `render` it is its only column. A field with arguments gives `prepare`
+    instead: `prepare(arguments)` is called once for each plan, may refuse them
+    (`Refused`), and answers `render(env, *columns)`.
+    """
+
+    reads: tuple[str, ...]
+    render: Callable[..., Any] | None = None
+    prepare: Callable[[Arguments], Callable[..., Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """An object that is another view of the same row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An object, or a list of objects, that is made of columns of the row: `pick(*columns)`
+    answers its row, its list of rows, or None. Without `pick` it is the only column."""
+
+    reads: tuple[str, ...]
+    pick: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """An object, or a list of objects, in rows of their own.
+
+    `load(env, keys, columns)` is called once for all the rows of a level. It answers, in the
+    order of `keys` (the values of column `key`), a list of rows for a list field, a row or
+    None otherwise; each row holds `columns`.
+    """
+
+    key: str
+    load: Callable[[Any, list[Any], tuple[str, ...]], Awaitable[Sequence[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A field of Query or Mutation: `resolve(env, arguments, layout)`.
+
+    For an object it answers a row that holds the layout's columns, for an abstract type a
+    pair (name of the object type, row), for a leaf the value; None for null.
+    """
+
+    resolve: Callable[[Any, dict[str, Any], Layouts], Awaitable[Any]]
+
+
+FieldBinding = Value | Same | Part | Related
+
+
+@dataclass(frozen=True, slots=True)
+class TypeBinding:
+    """The bindings of an object type's fields; `keyed` when its rows are mappings."""
+
+    fields: Mapping[str, FieldBinding]
+    keyed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """Everything a schema's fields are bound to: object types, and the root fields by name."""
+
+    types: Mapping[str, TypeBinding]
+    roots: Mapping[str, Root]
+
+
+__all__ = [
+    "Arguments",
+    "Bindings",
+    "FieldBinding",
+    "Part",
+    "Related",
+    "Root",
+    "Row",
+    "Same",
+    "TypeBinding",
+    "Value",
+]

@@ -1,0 +1,233 @@
+"""Documents: parsed and validated once, then kept by their text."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NoUnusedVariablesRule,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    ValuesOfCorrectTypeRule,
+    VariableNode,
+    Visitor,
+    parse,
+    specified_rules,
+    validate,
+    visit,
+)
+from graphql.language import SKIP, ArgumentNode
+from graphql.utilities.validate_input_value import validate_input_literal
+
+from regulars.graphql.errors import (
+    DOCUMENT_LIMIT,
+    INVALID_DOCUMENT,
+    INVALID_INPUT,
+    Fault,
+    error_entry,
+)
+
+MAX_TOKENS = 10_000
+MAX_ERRORS = 20
+KEPT_DOCUMENTS = 1_000
+
+_NAMED_FIELD = re.compile(r"(?:required|unknown) field '(\w+)'")
+
+
+class InvalidDocument(Exception):
+    """A document that does not parse or validate; `errors` are response entries."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        super().__init__(errors[0]["message"])
+        self.errors = errors
+
+
+class Operation:
+    """One operation of a valid document.
+
+    `used` names the variables that it reads, directly or through fragments; `structural`
+    those whose values shape the plan: they stand in a directive or in an argument below
+    the root fields.
+    """
+
+    def __init__(
+        self, node: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]
+    ) -> None:
+        self.node = node
+        self.kind: str = node.operation.value
+        self.fragments = fragments
+        self.plans: OrderedDict[Any, Any] = OrderedDict()
+        root_arguments: set[str] = set()
+        elsewhere: set[str] = set()
+        for field in _root_fields(node.selection_set, fragments, elsewhere, set()):
+            root_arguments |= _variables(field.arguments, fragments)
+            elsewhere |= _variables(field.directives, fragments)
+            if field.selection_set:
+                elsewhere |= _variables([field.selection_set], fragments)
+        elsewhere |= _variables(node.directives, fragments)
+        self.used = frozenset(root_arguments | elsewhere)
+        self.structural = tuple(sorted(elsewhere))
+
+
+class Documents:
+    """The documents seen last, by their text."""
+
+    def __init__(self, schema: GraphQLSchema, keep: int = KEPT_DOCUMENTS) -> None:
+        self._schema = schema
+        self._keep = keep
+        self._kept: OrderedDict[str, dict[str | None, Operation]] = OrderedDict()
+
+    def operation(self, text: str, name: str | None) -> Operation:
+        """The operation to run.
+
+        Raises InvalidDocument for a document that does not parse, validate or hold the operation.
+        """
+        operations = self._kept.get(text)
+        if operations is None:
+            operations = self._read(text)
+            self._kept[text] = operations
+            if len(self._kept) > self._keep:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(text)
+        return _choose(operations, name)
+
+    def _read(self, text: str) -> dict[str | None, Operation]:
+        try:
+            document = parse(text, max_lexical_tokens=MAX_TOKENS)
+            errors = validate(self._schema, document, _RULES, max_errors=MAX_ERRORS)
+        except GraphQLSyntaxError as error:
+            errors = [error]
+        except RecursionError:
+            raise InvalidDocument(
+                [error_entry(Fault("The document is nested too deeply.", DOCUMENT_LIMIT))]
+            ) from None
+        if errors:
+            raise InvalidDocument([_entry(error) for error in errors])
+        fragments = {
+            node.name.value: node
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        return {
+            node.name.value if node.name else None: Operation(node, fragments)
+            for node in document.definitions
+            if isinstance(node, OperationDefinitionNode)
+        }
+
+
+def _choose(operations: dict[str | None, Operation], name: str | None) -> Operation:
+    names = ", ".join(sorted(known for known in operations if known))
+    if name:
+        if name in operations:
+            return operations[name]
+        known = f"it has {names}" if names else "its operation has no name"
+        message = f"The document has no operation named {name[:100]!r}; {known}."
+    elif len(operations) == 1:
+        return next(iter(operations.values()))
+    elif not operations:
+        message = "The document holds no operation; it needs a query or a mutation."
+    else:
+        message = f"The document holds several operations; say which in operationName: {names}."
+    raise InvalidDocument([error_entry(Fault(message, INVALID_DOCUMENT))])
+
+
+class _LiteralsOfCorrectType(ValuesOfCorrectTypeRule):
+    """Values of correct type, with the place of the fault in the arguments."""
+
+    def enter_argument(self, node: ArgumentNode, *_args: Any) -> Any:
+        argument = self.context.get_argument()
+        if argument is None:
+            return None
+
+        def on_error(error: GraphQLError, path: list[str | int]) -> None:
+            input_path = [node.name.value, *path, *named_field(error.message)]
+            error.extensions = {"input_path": input_path}
+            self.report_error(error)
+
+        validate_input_literal(node.value, argument.type, on_error)
+        return SKIP
+
+
+def named_field(message: str) -> list[str]:
+    """The input field that a message of graphql-core's input validation is about, when it is
+    reported at the object that lacks it, or that has one too many."""
+    found = _NAMED_FIELD.search(message)
+    return [found[1]] if found else []
+
+
+_REPLACED = {NoUnusedVariablesRule: None, ValuesOfCorrectTypeRule: _LiteralsOfCorrectType}
+# An unused variable is no error: the reference's own example declares three and uses none.
+_RULES = [rule for rule in (_REPLACED.get(r, r) for r in specified_rules) if rule is not None]
+
+
+def _entry(error: GraphQLError) -> dict[str, Any]:
+    message = error.message
+    input_path = (error.extensions or {}).get("input_path")
+    if input_path:
+        fault = Fault(message, INVALID_INPUT, tuple(input_path))
+    elif isinstance(error, GraphQLSyntaxError) and re.search(r"more than|too deep", message):
+        fault = Fault(f"{message} The limit is {MAX_TOKENS} tokens.", DOCUMENT_LIMIT)
+    else:
+        fault = Fault(message, INVALID_DOCUMENT)
+    entry = error_entry(fault)
+    if error.locations:
+        locations = [{"line": at.line, "column": at.column} for at in error.locations]
+        entry = {**entry, "locations": locations}
+    return entry
+
+
+def _root_fields(
+    selection_set: SelectionSetNode,
+    fragments: dict[str, FragmentDefinitionNode],
+    directive_variables: set[str],
+    seen: set[str],
+) -> Iterator[FieldNode]:
+    """The fields at the root, through fragments; variables of directives on the way are added
+    to `directive_variables`."""
+    for selection in selection_set.selections:
+        if isinstance(selection, FieldNode):
+            yield selection
+            continue
+        directive_variables |= _variables(selection.directives, fragments)
+        if isinstance(selection, FragmentSpreadNode):
+            name = selection.name.value
+            if name in seen:
+                continue
+            seen.add(name)
+            inner = fragments[name].selection_set
+        else:
+            inner = selection.selection_set  # type: ignore[attr-defined]  # InlineFragmentNode
+        yield from _root_fields(inner, fragments, directive_variables, seen)
+
+
+def _variables(nodes: Any, fragments: dict[str, FragmentDefinitionNode]) -> set[str]:
+    """The names of the variables in the nodes and in the fragments that they spread."""
+    names: set[str] = set()
+    spread: set[str] = set()
+
+    class Collect(Visitor):
+        def enter_variable(self, node: VariableNode, *_args: Any) -> None:
+            names.add(node.name.value)
+
+        def enter_fragment_spread(self, node: FragmentSpreadNode, *_args: Any) -> None:
+            name = node.name.value
+            if name not in spread:
+                spread.add(name)
+                visit(fragments[name].selection_set, collect)
+
+    collect = Collect()
+    for node in nodes or ():
+        visit(node, collect)
+    return names
+
+

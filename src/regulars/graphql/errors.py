@@ -1,0 +1,63 @@
+"""What can go wrong in a GraphQL request, and how it is written down.
+
+Exception
+├── Refused          the caller can mend it; carries one Fault or more
+└── (anything else)  a binding failed; the engine asks its `describe` hook what to say
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import GraphQLError, Node
+
+REPORTED = "ReportedError"
+INTERNAL = "InternalError"
+
+INVALID_DOCUMENT = "errors_invalid_document"
+DOCUMENT_LIMIT = "errors_document_limit"
+INVALID_INPUT = "errors_invalid_input"
+INTERNAL_KEY = "errors_internal"
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong.
+
+    `message` is for a person, `key` for a program. `input_path` says where in the
+    arguments of the field the fault lies; empty when it lies nowhere in particular.
+    """
+
+    message: str
+    key: str
+    input_path: Path = ()
+    name: str = REPORTED
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """A request, or a field of it, that the caller can mend."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(fault.message for fault in faults))
+        self.faults = faults
+
+
+def error_entry(fault: Fault, nodes: Sequence[Node] = (), path: Path = ()) -> dict[str, Any]:
+    """One entry of the response's `errors`, as the GraphQL specification (section 7.1) has it,
+    with `name` and `key` beside the message and the key again under `extensions`."""
+    entry: dict[str, Any] = {"message": fault.message, "name": fault.name, "key": fault.key}
+    locations = GraphQLError(fault.message, nodes).locations if nodes else None
+    if locations:
+        entry["locations"] = [{"line": at.line, "column": at.column} for at in locations]
+    if path:
+        entry["path"] = list(path)
+    extensions: dict[str, Any] = {"key": fault.key, **fault.extensions}
+    if fault.input_path:
+        extensions["input_path"] = list(fault.input_path)
+    entry["extensions"] = extensions
+    return entry

@@ -1,0 +1,101 @@
+"""The layout of rows: which columns a document needs of each row, and where they stand in it.
+
+A row of a plain type is a tuple: first the columns, in the order in which the document asked
+for them, then what is related to it. Related rows are found by negative positions, so that a
+renderer can be compiled before the last column is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regulars.graphql.bindings import Related
+
+
+class Layout:
+    """What the rows of one place in the answer must hold."""
+
+    __slots__ = ("_columns", "_keyed", "_parts", "_related")
+
+    def __init__(self, keyed: bool = False) -> None:
+        self._keyed = keyed
+        self._columns: dict[str, int] = {}
+        self._related: dict[str, tuple[Related, Layout]] = {}
+        self._parts: dict[str, Layout] = {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, in the order in which a row holds them."""
+        return tuple(self._columns)
+
+    def column(self, name: str) -> int | str:
+        """Where a row holds the column: its position, or its name in a keyed row."""
+        if self._keyed:
+            self._columns.setdefault(name, 0)
+            return name
+        return self._columns.setdefault(name, len(self._columns))
+
+    def related(self, field: str, binding: Related, keyed: bool) -> tuple[int, Layout]:
+        """Where a row holds what is related to it by `field`, and the layout of those rows."""
+        self.column(binding.key)
+        if field not in self._related:
+            self._related[field] = (binding, Layout(keyed))
+        return -1 - list(self._related).index(field), self._related[field][1]
+
+    def part(self, field: str, keyed: bool = False) -> Layout:
+        """The layout of the rows in `field`; without columns when nothing of it is selected."""
+        return self._parts.setdefault(field, Layout(keyed))
+
+    def selects(self, field: str) -> bool:
+        """Whether anything of the part `field` is selected."""
+        return field in self._parts
+
+    async def fill(self, rows: Sequence[Any], env: Any) -> Sequence[Any]:
+        """The rows with what is related to them appended: one load for each relation,
+        however many rows there are, level by level."""
+        if not self._related or not rows:
+            return rows
+        tails: list[Sequence[Any]] = []
+        for binding, layout in reversed(self._related.values()):
+            position = self._columns[binding.key]
+            keys = [row[position] for row in rows]
+            loaded = await binding.load(env, keys, layout.columns)
+            tails.append(await layout.fill_nested(loaded, env))
+        return [(*row, *tail) for row, tail in zip(rows, zip(*tails, strict=True), strict=True)]
+
+    async def fill_nested(self, loaded: Sequence[Any], env: Any) -> Sequence[Any]:
+        """`fill` for a sequence in which each place holds a list of rows, a row, or None."""
+        if not self._related:
+            return loaded
+        flat: list[Any] = []
+        for place in loaded:
+            if isinstance(place, list):
+                flat.extend(place)
+            elif place is not None:
+                flat.append(place)
+        filled = iter(await self.fill(flat, env))
+        return [
+            [next(filled) for _ in place]
+            if isinstance(place, list)
+            else (None if place is None else next(filled))
+            for place in loaded
+        ]
+
+
+class Layouts:
+    """The layouts of a root field: one for each object type that it can answer."""
+
+    __slots__ = ("_by_type",)
+
+    def __init__(self, by_type: Mapping[str, Layout]) -> None:
+        self._by_type = by_type
+
+    def of(self, type_name: str) -> Layout:
+        return self._by_type[type_name]
+
+    @property
+    def only(self) -> Layout:
+        """The layout of a field whose type is an object type."""
+        (layout,) = self._by_type.values()
+        return layout

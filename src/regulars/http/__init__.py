@@ -1,0 +1,1 @@
+"""Requests in, answers out: GraphQL over HTTP."""

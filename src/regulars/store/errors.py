@@ -1,0 +1,28 @@
+"""What can go wrong with a database.
+
+StoreError
+├── BadDatabaseURL     the address makes no sense
+├── Unreachable        nobody answers there, or not to us
+├── NotMigrated        the tables are missing, or older or newer than this program
+└── Conflict           a unique key exists already
+"""
+
+
+class StoreError(Exception):
+    """A database cannot do what it is asked; the message is for the operator."""
+
+
+class BadDatabaseURL(StoreError):
+    """The database's address is not one that Regulars can use."""
+
+
+class Unreachable(StoreError):
+    """The database does not answer."""
+
+
+class NotMigrated(StoreError):
+    """The database's tables are not those of this program."""
+
+
+class Conflict(StoreError):
+    """A row with this key exists already."""

@@ -1,0 +1,179 @@
+"""What is read: one function for each shape of query, each shape built once."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+
+import sqlalchemy as sa
+
+from regulars.store.query import Query, any_of, number
+from regulars.store.tables import (
+    ORDER_COLUMNS,
+    accounts,
+    counters,
+    customers,
+    leads,
+    orders,
+    tokens,
+)
+
+
+def _columns(table: sa.Table, names: tuple[str, ...]) -> list[sa.ColumnElement[object]]:
+    """The columns; a constant where nothing is read, so that there is a row all the same."""
+    return [table.c[name] for name in names] or [sa.literal_column("1")]
+
+
+def _of_account(table: sa.Table) -> sa.ColumnElement[bool]:
+    return table.c.account_id == number("account_id")
+
+
+def _beyond(order: str, forward: bool, name: str, inclusive: bool) -> sa.ColumnElement[bool]:
+    """Rows beyond the position (`{name}_value`, `{name}_id`): greater when `forward`."""
+    column = customers.c[ORDER_COLUMNS[order]]
+    value = sa.bindparam(f"{name}_value", type_=column.type)
+    if order == "id":
+        here: sa.ColumnElement[object] = customers.c.customer_id
+        there: sa.ColumnElement[object] = value
+    else:
+        here = sa.tuple_(column, customers.c.customer_id)
+        there = sa.tuple_(value, number(f"{name}_id"))
+    if forward:
+        return here >= there if inclusive else here > there
+    return here <= there if inclusive else here < there
+
+
+def _sorted(order: str, ascending: bool) -> list[sa.ColumnElement[object]]:
+    """A list's order; ties break by id in the same direction."""
+    names = dict.fromkeys([ORDER_COLUMNS[order], "customer_id"])
+    columns = [customers.c[name] for name in names]
+    return [column.asc() if ascending else column.desc() for column in columns]
+
+
+@lru_cache(maxsize=2_000)
+def page(
+    order: str, columns: tuple[str, ...], ascending: bool, after: bool, before: bool
+) -> Query:
+    """At most `limit` customers in the direction of reading, past the position `after_…` and
+    short of the position `before_…` where those are given."""
+    statement = sa.select(*_columns(customers, columns)).where(_of_account(customers))
+    if after:
+        statement = statement.where(_beyond(order, ascending, "after", inclusive=False))
+    if before:
+        statement = statement.where(_beyond(order, not ascending, "before", inclusive=False))
+    return Query(statement.order_by(*_sorted(order, ascending)).limit(number("limit")))
+
+
+@cache
+def any_at_or_beyond(order: str, forward: bool) -> Query:
+    """One row if a customer stands at the position `edge_…` or beyond it."""
+    statement = sa.select(sa.literal_column("1")).where(
+        _of_account(customers), _beyond(order, forward, "edge", inclusive=True)
+    )
+    return Query(statement.limit(1))
+
+
+@cache
+def any_customer() -> Query:
+    """One row if the account has a customer."""
+    return Query(sa.select(sa.literal_column("1")).where(_of_account(customers)).limit(1))
+
+
+@lru_cache(maxsize=2_000)
+def customers_by_id(columns: tuple[str, ...]) -> Query:
+    """The customers among `ids`: their id, then the columns."""
+    return _by_id(customers, "customer_id", columns)
+
+
+@lru_cache(maxsize=2_000)
+def orders_by_id(columns: tuple[str, ...]) -> Query:
+    """The orders among `ids`: their id, then the columns."""
+    return _by_id(orders, "order_id", columns)
+
+
+@lru_cache(maxsize=2_000)
+def leads_by_id(columns: tuple[str, ...]) -> Query:
+    """The leads among `ids`: their id, then the columns."""
+    return _by_id(leads, "lead_id", columns)
+
+
+def _by_id(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
+    statement = sa.select(table.c[key].label("key_of_row"), *_columns(table, columns))
+    return Query(statement.where(_of_account(table), any_of(table.c[key], "ids")))
+
+
+@lru_cache(maxsize=2_000)
+def orders_of(columns: tuple[str, ...]) -> Query:
+    """The orders of the customers `ids`, newest first: the customer's id, then the columns."""
+    return _of_customers(orders, "order_id", columns)
+
+
+@lru_cache(maxsize=2_000)
+def leads_of(columns: tuple[str, ...]) -> Query:
+    """The leads of the customers `ids`, newest first: the customer's id, then the columns."""
+    return _of_customers(leads, "lead_id", columns)
+
+
+def _of_customers(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
+    statement = sa.select(table.c.customer_id.label("key_of_row"), *_columns(table, columns))
+    statement = statement.where(_of_account(table), any_of(table.c.customer_id, "ids"))
+    newest_first = [table.c.customer_id, table.c.created_at.desc(), table.c[key].desc()]
+    return Query(statement.order_by(*newest_first))
+
+
+CUSTOMER_COLUMNS = tuple(column.name for column in customers.columns)
+
+
+@cache
+def lock_account() -> Query:
+    """The account's counters, locked until the transaction ends."""
+    statement = sa.select(counters.c.customers, counters.c.orders, counters.c.leads)
+    return Query(statement.where(_of_account(counters)).with_for_update())
+
+
+@cache
+def named_customers() -> Query:
+    """The customers that a batch names: whole rows by `ids` or by `email_keys`, one that is named
+    in both ways twice. An OR would make SQLite read the whole account."""
+    rows = sa.select(*customers.columns).where(_of_account(customers))
+    by_id = rows.where(any_of(customers.c.customer_id, "ids"))
+    return Query(sa.union_all(by_id, rows.where(any_of(customers.c.email_key, "email_keys"))))
+
+
+@cache
+def named_orders() -> Query:
+    """The names among `names` that the account's orders have."""
+    statement = sa.select(orders.c.name).where(_of_account(orders), any_of(orders.c.name, "names"))
+    return Query(statement)
+
+
+TOKEN_COLUMNS = ("token_id", "account_id", "name", "created_at", "expires_at", "revoked_at")
+
+
+@cache
+def token_by_hash() -> Query:
+    """The token with a hash: its account, and when it expires and was revoked."""
+    columns = (tokens.c.account_id, tokens.c.expires_at, tokens.c.revoked_at)
+    return Query(sa.select(*columns).where(tokens.c.hash == sa.bindparam("hash")))
+
+
+@cache
+def all_tokens() -> Query:
+    """Every token with its account's name, oldest first."""
+    columns = [tokens.c[name] for name in TOKEN_COLUMNS]
+    joined = tokens.join(accounts, accounts.c.account_id == tokens.c.account_id)
+    statement = sa.select(*columns, accounts.c.name.label("account")).select_from(joined)
+    return Query(statement.order_by(tokens.c.created_at, tokens.c.token_id))
+
+
+@cache
+def all_accounts() -> Query:
+    """Every account, oldest first: id, name, moment of creation."""
+    columns = (accounts.c.account_id, accounts.c.name, accounts.c.created_at)
+    return Query(sa.select(*columns).order_by(accounts.c.account_id))
+
+
+@cache
+def count_customers() -> Query:
+    """How many customers each account has: id, number. For the command line; reads them all."""
+    number_of = sa.func.count().label("customers")
+    return Query(sa.select(customers.c.account_id, number_of).group_by(customers.c.account_id))

@@ -1,0 +1,97 @@
+"""Queries: a statement of SQLAlchemy Core, compiled once to each database's own text.
+
+The text is run on the driver itself: SQLAlchemy's execution layer costs more than the queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
+
+from regulars.store.tables import Flag, Number
+
+_DIALECTS: dict[str, sa.engine.Dialect] = {
+    "sqlite": sqlite.dialect(paramstyle="qmark"),  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    "postgresql": PGDialect_asyncpg(),  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement's text for one database, and its parameters in the order of the text."""
+
+    text: str
+    names: tuple[str, ...]
+    constants: Mapping[str, Any]
+
+    def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of the text."""
+        constants = self.constants
+        return [
+            parameters[name] if name in parameters else constants[name] for name in self.names
+        ]
+
+
+class Query:
+    """A statement with named parameters."""
+
+    __slots__ = ("_compiled", "_statement")
+
+    def __init__(self, statement: sa.ClauseElement) -> None:
+        self._statement = statement
+        self._compiled: dict[str, Compiled] = {}
+
+    def compiled(self, dialect: str) -> Compiled:
+        """The statement for `sqlite` or `postgresql`, compiled the first time it is asked for."""
+        found = self._compiled.get(dialect)
+        if found is None:
+            compiled = self._statement.compile(dialect=_DIALECTS[dialect])
+            constants = {k: v for k, v in (compiled.params or {}).items() if v is not None}
+            names = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]  # SQLCompiler's
+            found = Compiled(compiled.string, names, constants)
+            self._compiled[dialect] = found
+        return found
+
+
+class any_of(ColumnElement[bool]):  # noqa: N801  # a function in use, as SQLAlchemy's own `any_`
+    """`column` is one of the values of the array parameter `name`."""
+
+    inherit_cache = False
+    _is_implicitly_boolean = True  # or SQLite's compiler would write `… = 1`
+
+    def __init__(self, column: sa.Column[Any], name: str) -> None:
+        self.column = column
+        self.list = sa.bindparam(name, type_=postgresql.ARRAY(column.type))
+        self.json = sa.bindparam(name, type_=sa.Text())
+        self.type = sa.Boolean()
+
+
+@compiles(any_of, "postgresql")  # type: ignore[misc]  # an untyped decorator
+def _any_of_array(element: any_of, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    return f"{column} = ANY ({compiler.process(element.list, **options)})"
+
+
+@compiles(any_of, "sqlite")  # type: ignore[misc]  # an untyped decorator
+def _any_of_json(element: any_of, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    values = compiler.process(element.json, **options)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+def number(name: str) -> sa.BindParameter[int]:
+    """A parameter that is a number."""
+    return sa.bindparam(name, type_=Number)
+
+
+def flag(name: str) -> sa.BindParameter[bool]:
+    """A parameter that is a flag."""
+    return sa.bindparam(name, type_=Flag)

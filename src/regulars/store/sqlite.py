@@ -1,0 +1,246 @@
+"""SQLite: reads where they are called, writes in one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from regulars.store import queries, writes
+from regulars.store.errors import Conflict, Unreachable
+from regulars.store.query import Query
+from regulars.store.tables import customers, leads, orders
+from regulars.store.writer import (
+    MAX_BATCH,
+    Changes,
+    Command,
+    Decide,
+    Row,
+    State,
+    Write,
+    all_names,
+    by_account,
+)
+
+READ_SECONDS = 10.0
+BUSY_SECONDS = 10.0
+# How often the progress handler looks at the clock, in instructions of SQLite's machine.
+_CLOCK_EVERY = 10_000
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode, durable: an answered commit survives a loss of power."""
+    try:
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error as error:
+        raise Unreachable(f"The SQLite database {path} cannot be opened: {error}.") from error
+    return connection
+
+
+class _Job:
+    """Something other than a write for the writer's thread."""
+
+    def __init__(self, call: Callable[[sqlite3.Connection], Any]) -> None:
+        self.call = call
+        self.future: Future[Any] = Future()
+
+
+class SQLiteStore:
+    """A database in a file; `decide` decides what its writer does."""
+
+    def __init__(self, path: Path, decide: Decide) -> None:
+        self._path = path
+        self._decide = decide
+        self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
+        self._reader: sqlite3.Connection | None = None
+        self._thread: threading.Thread | None = None
+        self._deadline = 0.0
+
+    async def open(self) -> None:
+        self._reader = connect(self._path)
+        self._reader.execute("PRAGMA query_only = ON")
+        self._reader.set_progress_handler(self._too_late, _CLOCK_EVERY)
+        writer = connect(self._path)
+        self._thread = threading.Thread(
+            target=self._run, args=(writer,), name="regulars-writer", daemon=True
+        )
+        self._thread.start()
+
+    async def close(self) -> None:
+        if self._thread:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+        if self._reader:
+            self._reader.close()
+
+    def _too_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        if self._reader is None:
+            raise Unreachable("The database is not open.")
+        self._deadline = time.monotonic() + READ_SECONDS
+        return _run_query(self._reader, query, parameters).fetchall()
+
+    async def write(self, account_id: int, command: Command) -> Any:
+        write = Write(account_id, command, asyncio.get_running_loop().create_future())
+        self._queue.put(write)
+        return await write.answered
+
+    async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
+        def run(connection: sqlite3.Connection) -> int:
+            changed = 0
+            with _Transaction(connection):
+                for query, parameters in statements:
+                    changed = _run_query(connection, query, parameters).rowcount
+            return changed
+
+        job = _Job(run)
+        self._queue.put(job)
+        try:
+            return int(await asyncio.wrap_future(job.future))
+        except sqlite3.IntegrityError as error:
+            raise Conflict(str(error)) from error
+
+    def _run(self, connection: sqlite3.Connection) -> None:
+        """The writer's thread: takes what waits, until it is told to stop."""
+        stop = False
+        while not stop:
+            waiting = [self._queue.get()]
+            while len(waiting) < MAX_BATCH and not self._queue.empty():
+                waiting.append(self._queue.get())
+            stop = None in waiting
+            for job in waiting:
+                if isinstance(job, _Job):
+                    _finish(job, connection)
+            batch = [write for write in waiting if isinstance(write, Write)]
+            if batch:
+                self._transact(connection, batch)
+                _answer(batch)
+        connection.close()
+
+    def _transact(self, connection: sqlite3.Connection, batch: Sequence[Write]) -> None:
+        """Decides and commits a batch. One that the database refuses as a whole is tried again
+        write by write, so that the fault finds its author."""
+        try:
+            with _Transaction(connection):
+                for account_id, group in by_account(batch).items():
+                    state = _load(connection, account_id, group)
+                    commands = [write.command for write in group]
+                    outcomes, changes = self._decide(account_id, commands, state)
+                    _save(connection, account_id, changes)
+                    for write, outcome in zip(group, outcomes, strict=True):
+                        write.outcome = outcome
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].outcome = error
+                return
+            for write in batch:
+                self._transact(connection, [write])
+
+
+class _Transaction:
+    """A write transaction: committed at the end, rolled back by any exception."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._connection.execute("ROLLBACK" if kind else "COMMIT")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if kind is None:
+                raise
+
+
+def _finish(job: _Job, connection: sqlite3.Connection) -> None:
+    try:
+        job.future.set_result(job.call(connection))
+    except Exception as error:
+        job.future.set_exception(error)
+
+
+def _answer(batch: Sequence[Write]) -> None:
+    """Wakes the callers, with one call for each event loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[Write]] = {}
+    for write in batch:
+        loops.setdefault(write.answered.get_loop(), []).append(write)
+    for loop, group in loops.items():
+        try:
+            loop.call_soon_threadsafe(lambda group=group: [write.answer() for write in group])
+        except RuntimeError:  # the loop was closed: nobody waits any more
+            continue
+
+
+def _run_query(
+    connection: sqlite3.Connection, query: Query, parameters: Mapping[str, Any]
+) -> sqlite3.Cursor:
+    compiled = query.compiled("sqlite")
+    values = [
+        orjson.dumps(value).decode() if isinstance(value, list) else value
+        for value in compiled.arguments(parameters)
+    ]
+    return connection.execute(compiled.text, values)
+
+
+def _load(connection: sqlite3.Connection, account_id: int, group: Sequence[Write]) -> State:
+    names = all_names(group)
+    locked = _run_query(connection, queries.lock_account(), {"account_id": account_id}).fetchone()
+    customers_last, orders_last, leads_last = locked
+    counters = {"customers": customers_last, "orders": orders_last, "leads": leads_last}
+    rows = _run_query(
+        connection,
+        queries.named_customers(),
+        {
+            "account_id": account_id,
+            "ids": list(names.customer_ids),
+            "email_keys": list(names.email_keys),
+        },
+    )
+    found = [dict(zip(queries.CUSTOMER_COLUMNS, row, strict=True)) for row in rows]
+    existing: frozenset[str] = frozenset()
+    if names.order_names:
+        parameters = {"account_id": account_id, "names": list(names.order_names)}
+        taken = _run_query(connection, queries.named_orders(), parameters)
+        existing = frozenset(row[0] for row in taken)
+    return State(counters, found, existing)
+
+
+def _save(connection: sqlite3.Connection, account_id: int, changes: Changes) -> None:
+    if changes.deleted_customers:
+        parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
+        _run_query(connection, writes.delete_customers(), parameters)
+    for columns, rows in changes.updated_customers.items():
+        keyed = [
+            {**row, "only_account": account_id, "only_customer": row["customer_id"]} for row in rows
+        ]
+        _run_for_each(connection, writes.update_one(columns), keyed)
+    _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
+    _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
+    _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
+    if changes.counters:
+        parameters = {"only_account": account_id, **changes.counters}
+        _run_query(connection, writes.set_counters(), parameters)
+
+
+def _run_for_each(connection: sqlite3.Connection, query: Query, rows: Iterable[Row]) -> None:
+    compiled = query.compiled("sqlite")
+    connection.executemany(compiled.text, [compiled.arguments(row) for row in rows])

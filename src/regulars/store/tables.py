@@ -1,0 +1,164 @@
+"""The tables, written once for both databases.
+
+Every key begins with `account_id`, and every statement names it, so that accounts can be spread
+over machines. Moments are milliseconds since 1970 in UTC; amounts are counted in 1/10,000 of the
+currency's unit, which is exact for every currency of ISO 4217; text is compared by code point.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+MONEY_SCALE = 10_000
+
+metadata = sa.MetaData()
+
+# SQLite's STRICT tables know INTEGER, TEXT and BLOB; a PostgreSQL column that is compared by
+# code point, as SQLite compares, needs the collation "C".
+Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Flag = sa.Boolean().with_variant(sa.Integer(), "sqlite")
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def _table(name: str, *items: sa.Column[object] | sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, metadata, *items, sqlite_strict=True)
+
+
+def _number(name: str, **options: bool) -> sa.Column[int]:
+    return sa.Column(name, Number, nullable=options.get("nullable", False))
+
+
+def _text(name: str, **options: bool) -> sa.Column[str]:
+    return sa.Column(name, Text, nullable=options.get("nullable", False))
+
+
+def _key(name: str) -> sa.Column[int]:
+    return sa.Column(name, Number, primary_key=True, autoincrement=False)
+
+
+def _flag(name: str) -> sa.Column[bool]:
+    return sa.Column(name, Flag, nullable=False)
+
+
+def _customer_key() -> sa.ForeignKeyConstraint:
+    """What belongs to a customer goes with the customer."""
+    return sa.ForeignKeyConstraint(
+        ["account_id", "customer_id"],
+        ["customers.account_id", "customers.customer_id"],
+        ondelete="CASCADE",
+    )
+
+
+# Accounts and tokens are looked up before an account is known: the only tables whose keys do
+# not begin with the account.
+accounts = _table(
+    "accounts",
+    _key("account_id"),
+    _text("name"),
+    _number("created_at"),
+    sa.UniqueConstraint("name", name="accounts_name"),
+)
+
+tokens = _table(
+    "tokens",
+    sa.Column("token_id", Text, primary_key=True),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    _number("account_id"),
+    _text("name"),
+    _number("created_at"),
+    _number("expires_at", nullable=True),
+    _number("revoked_at", nullable=True),
+    sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"]),
+    sa.UniqueConstraint("hash", name="tokens_hash"),
+)
+
+# The last `_id` that an account gave for each type. Its row is the account's lock.
+counters = _table(
+    "counters", _key("account_id"), _number("customers"), _number("orders"), _number("leads")
+)
+
+customers = _table(
+    "customers",
+    _key("account_id"),
+    _key("customer_id"),
+    _number("created_at"),
+    _number("updated_at"),
+    _text("email"),
+    _text("email_key"),
+    _text("email_folded"),
+    _text("phone"),
+    _text("first_name"),
+    _text("last_name"),
+    _text("first_name_folded"),
+    _text("last_name_folded"),
+    _text("full_name_folded"),
+    _flag("accepts_marketing"),
+    _number("expenses"),
+    _number("orders_count"),
+    _number("visits"),
+    _text("tags"),
+    _text("notes", nullable=True),
+    _text("custom", nullable=True),
+    _text("shipping_address", nullable=True),
+    _text("billing_address", nullable=True),
+    sa.Index("customers_email_key", "account_id", "email_key", unique=True),
+)
+
+# The orders of the list. Each ends with the customer's id, which breaks ties.
+ORDER_COLUMNS = {
+    "id": "customer_id",
+    "created_at": "created_at",
+    "updated_at": "updated_at",
+    "email": "email_folded",
+    "first_name": "first_name_folded",
+    "last_name": "last_name_folded",
+    "full_name": "full_name_folded",
+    "expenses": "expenses",
+    "orders_count": "orders_count",
+}
+
+for _column in ORDER_COLUMNS.values():
+    if _column != "customer_id":
+        sa.Index(
+            f"customers_{_column}",
+            customers.c.account_id,
+            customers.c[_column],
+            customers.c.customer_id,
+        )
+
+orders = _table(
+    "orders",
+    _key("account_id"),
+    _key("order_id"),
+    _number("customer_id"),
+    _text("name"),
+    _text("email"),
+    _number("total"),
+    _number("refunded_amount"),
+    _number("net_payment"),
+    _text("currency"),
+    _text("financial_status"),
+    _text("fulfillment_status"),
+    _text("tags"),
+    _flag("test"),
+    _text("referrer", nullable=True),
+    _number("cancelled_at", nullable=True),
+    _number("created_at"),
+    _number("updated_at"),
+    _customer_key(),
+    sa.Index("orders_name", "account_id", "name", unique=True),
+    sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),
+)
+
+leads = _table(
+    "leads",
+    _key("account_id"),
+    _key("lead_id"),
+    _number("customer_id"),
+    _text("subject"),
+    _text("message"),
+    _text("custom", nullable=True),
+    _number("created_at"),
+    _customer_key(),
+    sa.Index("leads_of_customer", "account_id", "customer_id", "created_at", "lead_id"),
+)

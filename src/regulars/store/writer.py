@@ -1,0 +1,99 @@
+"""The writer: load, decide, save. One mechanism for every change, on both databases.
+
+Writes that wait for the same account are taken together. The store loads what they name, in one
+transaction and under the account's lock; `decide` turns commands and rows into new rows or
+refusals, without a database, a clock or any I/O; the store saves the difference, and commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+# A write that waits is answered with its batch: a larger one makes the first of it wait longer.
+MAX_BATCH = 250
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a command names: rows that must be loaded before it can be decided."""
+
+    customer_ids: frozenset[int] = frozenset()
+    email_keys: frozenset[str] = frozenset()
+    order_names: frozenset[str] = frozenset()
+
+
+class Command(Protocol):
+    """A change that somebody asks for."""
+
+    def names(self) -> Names: ...
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the database held when the batch began: the last `_id` given for each type, the
+    customers that the batch names (whole; one may stand there twice), and the names of orders
+    that exist among those named."""
+
+    counters: Mapping[str, int]
+    customers: Sequence[Row]
+    order_names: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Changes:
+    """The difference that a batch makes: ids to delete, whole rows to insert, rows to update by
+    the columns that change (an index on another is left alone), and the counters after it."""
+
+    counters: Mapping[str, int]
+    deleted_customers: Sequence[int] = ()
+    updated_customers: Mapping[tuple[str, ...], Sequence[Row]] = field(default_factory=dict)
+    inserted_customers: Sequence[Row] = ()
+    inserted_orders: Sequence[Row] = ()
+    inserted_leads: Sequence[Row] = ()
+
+
+# The outcome of each command, in order: its result, or the exception that refuses it.
+Outcomes = Sequence[Any]
+Decide = Callable[[int, Sequence[Any], State], tuple[Outcomes, Changes]]
+
+
+@dataclass(slots=True)
+class Write:
+    """A command on its way: who asked is waiting for `answered`."""
+
+    account_id: int
+    command: Command
+    answered: asyncio.Future[Any]
+    outcome: Any = field(default=None)
+
+    def answer(self) -> None:
+        """Tells the caller the outcome, in the caller's event loop."""
+        if self.answered.done():
+            return  # the caller went away; the write is done all the same
+        if isinstance(self.outcome, BaseException):
+            self.answered.set_exception(self.outcome)
+        else:
+            self.answered.set_result(self.outcome)
+
+
+def all_names(writes: Iterable[Write]) -> Names:
+    """Everything that a batch names."""
+    each = [write.command.names() for write in writes]
+    return Names(
+        frozenset().union(*(names.customer_ids for names in each)),
+        frozenset().union(*(names.email_keys for names in each)),
+        frozenset().union(*(names.order_names for names in each)),
+    )
+
+
+def by_account(writes: Iterable[Write]) -> dict[int, list[Write]]:
+    """A batch's writes, account by account, each in the order of arrival."""
+    grouped: dict[int, list[Write]] = {}
+    for write in writes:
+        grouped.setdefault(write.account_id, []).append(write)
+    return grouped
