@@ -7,6 +7,7 @@ the pools, because drawing each value anew would take longer than storing it.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,8 +15,9 @@ from typing import Any
 
 from faker import Faker
 
-from regulars.directory.commands import Command, RecordLead, RecordOrder, RecordVisits, Reference
+from regulars.directory.commands import Activity, NewLead
 from regulars.directory.orders import NewOrder
+from regulars.directory.text import fold
 
 # The last sample customer came before this moment, the first three years earlier: the same for
 # the same seed means that no clock is asked.
@@ -44,7 +46,8 @@ _PLACES = {
 }
 _CURRENCIES = {"GB": "GBP", "US": "USD", "BR": "BRL", "PL": "PLN", "SE": "SEK", "TR": "TRY"}
 _CURRENCIES |= {"UA": "UAH", "IN": "INR", "JP": "JPY", "CN": "CNY", "SA": "SAR"}
-_POOL = 150
+_POOL = 100
+_PROVIDERS = [f"faker.providers.{name}" for name in ("person", "address", "phone_number")]
 _DOMAINS = ("example.com", "example.net", "example.org")
 _TAGS = ("vip", "wholesale", "newsletter", "returning", "gift", "local", "birthday club", "B2B")
 _REFERRERS = (None, None, "google", "instagram", "newsletter", "a friend")
@@ -76,22 +79,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class SampleCustomer:
-    """A customer as somebody would create it, and what it did since."""
+    """A customer as somebody would create it, when, and what the customer did since."""
 
     node: dict[str, Any]
     created_at: int
-    orders: list[NewOrder]
-    leads: list[tuple[str, str, int]]
-    visits: int
-
-    def activity(self, customer_id: int) -> Iterator[Command]:
-        """The commands that record what the customer did."""
-        reference = Reference(str(customer_id), customer_id)
-        yield RecordVisits(reference, self.visits)
-        for order in self.orders:
-            yield RecordOrder(reference, order)
-        for subject, message, at in self.leads:
-            yield RecordLead(reference, subject, message, at)
+    activity: Activity
 
 
 def sample_customers(count: int, seed: int) -> Iterator[SampleCustomer]:
@@ -101,12 +93,12 @@ def sample_customers(count: int, seed: int) -> Iterator[SampleCustomer]:
     orders_before = 0
     for index in range(count):
         customer = _customer(draw, draw.choice(pools), index, f"S{seed}", orders_before)
-        orders_before += len(customer.orders)
+        orders_before += len(customer.activity.orders)
         yield customer
 
 
 def _pool(country: str, locale: str, seed: int) -> Pool:
-    fake = Faker(locale, use_weighting=False)
+    fake = Faker(locale, providers=_PROVIDERS, use_weighting=False)
     fake.seed_instance(f"{seed}:{locale}")
     return Pool(
         country,
@@ -123,8 +115,8 @@ def _customer(
     draw: random.Random, pool: Pool, index: int, prefix: str, orders_before: int
 ) -> SampleCustomer:
     first, last = draw.choice(pool.first_names), draw.choice(pool.last_names)
-    local = f"{first}.{last}".lower().replace(" ", "")
-    name = local if local.isascii() and local.replace(".", "").isalnum() else "customer"
+    words = [re.sub("[^a-z]", "", fold(word)) for word in (first, last)]
+    name = ".".join(word for word in words if word) or "customer"
     node: dict[str, Any] = {
         "email": f"{name}.{prefix.lower()}.{index}@{draw.choice(_DOMAINS)}",
         "phone": draw.choice(pool.phones) if draw.random() < 0.7 else "",
@@ -143,15 +135,16 @@ def _customer(
         node["custom"] = {"loyalty": draw.choice(("bronze", "silver", "gold")), "since": index % 5}
     created = UNTIL - draw.randrange(_SPAN)
     count = draw.choice((0, 0, 1, 1, 1, 2, 3, 5))
-    orders = [
+    orders = tuple(
         _order(draw, pool, created, f"{prefix}-{1001 + orders_before + number}")
         for number in range(count)
-    ]
-    leads = [
-        (*draw.choice(_SUBJECTS), draw.randrange(created, UNTIL))
+    )
+    leads = tuple(
+        NewLead(*draw.choice(_SUBJECTS), draw.randrange(created, UNTIL))
         for _ in range(draw.choice((0, 0, 0, 0, 1, 2)))
-    ]
-    return SampleCustomer(node, created, orders, leads, visits=count + draw.randrange(20))
+    )
+    visits = count + draw.randrange(20)
+    return SampleCustomer(node, created, Activity(orders, leads, visits))
 
 
 def _address(draw: random.Random, pool: Pool, first: str, last: str) -> dict[str, str]:

@@ -15,28 +15,31 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REGULARS_", extra="ignore")
 
     database_url: str = Field(
-        DEFAULT_DATABASE_URL,
+        default=DEFAULT_DATABASE_URL,
         description="Where the customers are: sqlite:///FILE or "
         "postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
     )
     host: str = Field(
-        "127.0.0.1",
+        default="127.0.0.1",
         description="The address to listen on. 0.0.0.0 opens the server to the network: put a "
         "proxy with TLS in front of it.",
     )
     port: int = Field(
-        8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free."
+        default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free."
     )
     workers: int = Field(
-        1, ge=1, le=256, description="How many processes serve. More than one needs PostgreSQL."
+        default=1,
+        ge=1,
+        le=256,
+        description="How many processes serve. More than one needs PostgreSQL.",
     )
     bootstrap_token: SecretStr | None = Field(
-        None,
+        default=None,
         description="The first token of a new database, for containers and scripts. Without it "
         "one is made and shown once. A database that has tokens ignores it.",
     )
     max_body_bytes: int = Field(
-        2 * 1024 * 1024,
+        default=2 * 1024 * 1024,
         ge=1024,
         le=1024 * 1024 * 1024,
         description="The largest request body that is read, in bytes.",

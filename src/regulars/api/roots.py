@@ -35,17 +35,17 @@ async def customers(env: Context, arguments: dict[str, Any], layouts: Layouts) -
     info = layouts.only.part("pageInfo", keyed=True).columns
     beyond = frozenset(_BEYOND[name] for name in info if name in _BEYOND)
     page = await env.directory.page(env.account_id, wanted, columns, beyond)
-    places = [columns.index(name) for name in _CURSOR]
-    ends = [
-        cursor(*(row[place] for place in places)) for row in (*page.rows[:1], *page.rows[-1:])
-    ] or [None, None]
+    value, number = (columns.index(name) for name in _CURSOR)
+    start, end = None, None
+    if page.rows:
+        start, end = (cursor(row[value], row[number]) for row in (page.rows[0], page.rows[-1]))
     return {
         "edges": await edges.fill(page.rows, env),
         "pageInfo": {
             "hasNextPage": page.has_next,
             "hasPreviousPage": page.has_previous,
-            "startCursor": ends[0],
-            "endCursor": ends[1],
+            "startCursor": start,
+            "endCursor": end,
         },
     }
 

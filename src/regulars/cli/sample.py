@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.commands import CreateCustomer
 from regulars.directory.customers import clean_values
 from regulars.directory.directory import Directory
-from regulars.directory.errors import Refused
+from regulars.directory.errors import DuplicateEmail, Refused
 from regulars.sample import SampleCustomer, sample_customers
 from regulars.store import Store
 from regulars.store.writer import MAX_BATCH
@@ -29,9 +30,14 @@ async def fill(store: Store, account_name: str | None, count: int, seed: int) ->
     added = 0
     with _progress() as progress:
         task = progress.add_task("Customers", total=count)
+        writing: asyncio.Task[int] | None = None
         for chunk in _chunks(sample_customers(count, seed), MAX_BATCH):
-            added += await _add(directory, account.account_id, chunk)
+            # The next chunk is made while the database is busy with this one.
+            added += await writing if writing else 0
+            writing = asyncio.create_task(_add(directory, account.account_id, chunk))
+            await asyncio.sleep(0)
             progress.advance(task, len(chunk))
+        added += await writing if writing else 0
     return {
         "account": account.name,
         "added": added,
@@ -41,23 +47,19 @@ async def fill(store: Store, account_name: str | None, count: int, seed: int) ->
 
 
 async def _add(directory: Directory, account_id: int, chunk: list[SampleCustomer]) -> int:
-    creates = [
-        CreateCustomer(*_cleaned(customer.node, customer.created_at)) for customer in chunk
-    ]
-    rows = await directory.record(account_id, creates)
-    made = [
-        (customer, row["customer_id"])
-        for customer, row in zip(chunk, rows, strict=True)
-        if not isinstance(row, Refused)
-    ]
-    activity = [command for customer, number in made for command in customer.activity(number)]
-    await directory.record(account_id, activity)
-    return len(made)
+    """Adds customers, but for those whose email is there already. Answers how many it added."""
+    outcomes = await directory.create_many(account_id, [_command(customer) for customer in chunk])
+    for outcome in outcomes:
+        if isinstance(outcome, Refused) and not any(
+            isinstance(problem, DuplicateEmail) for problem in outcome.problems
+        ):
+            raise outcome
+    return sum(not isinstance(outcome, Refused) for outcome in outcomes)
 
 
-def _cleaned(node: dict[str, Any], at: int) -> tuple[dict[str, Any], int, list[Any]]:
-    values, problems = clean_values(node, ("node",))
-    return values, at, problems
+def _command(customer: SampleCustomer) -> CreateCustomer:
+    values, problems = clean_values(customer.node, ("node",))
+    return CreateCustomer(values, customer.created_at, problems, customer.activity)
 
 
 def _chunks(customers: Iterable[SampleCustomer], size: int) -> Iterator[list[SampleCustomer]]:

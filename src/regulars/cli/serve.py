@@ -67,7 +67,7 @@ def serve(settings: Settings) -> None:
     try:
         if settings.workers > 1:
             print(banner, flush=True)
-            Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listening]).run()
+            Multiprocess(config, sockets=[listening]).run()
         else:
             _Server(config, lambda: print(banner, flush=True)).run(sockets=[listening])
     except KeyboardInterrupt:
@@ -130,17 +130,17 @@ def _banner(settings: Settings, address: Address, port: int, first: First | None
         f"Database: {address.shown}",
     ]
     if first is None:
-        token = "$REGULARS_TOKEN"
+        shown = "$REGULARS_TOKEN"
         lines.append("A token for REGULARS_TOKEN: regulars token create")
     elif first.token is None:
-        token = "$REGULARS_BOOTSTRAP_TOKEN"
+        shown = "$REGULARS_BOOTSTRAP_TOKEN"
         lines.append("A new database: its first token is the one in REGULARS_BOOTSTRAP_TOKEN.")
     else:
-        token = first.token
-        lines.append(f"A new database. Its first token, shown this once: {token}")
+        shown = first.token
+        lines.append(f"A new database. Its first token, shown this once: {shown}")
     lines += [
         "Try it:",
-        f'  curl -s {url} -H "Authorization: Bearer {token}" '
+        f'  curl -s {url} -H "Authorization: Bearer {shown}" '
         f"-H 'Content-Type: application/json' -d '{_QUERY}'",
         "Stop it with Ctrl-C.",
     ]

@@ -14,7 +14,7 @@ from regulars.store import Conflict, Store, queries
 from regulars.store.tables import accounts, counters, tokens
 from regulars.store.writes import insert_one, revoke_token
 
-TOKEN_PREFIX = "rgl_"
+TOKEN_PREFIX = "rgl_"  # noqa: S105  # what secret scanners look for
 NAME_LENGTH = 100
 # How long a process trusts what it knows of a token before it asks the database again.
 TRUSTED_SECONDS = 1.0
@@ -89,7 +89,9 @@ class Accounts:
             if len(found) == 1:
                 return found[0]
             if not found:
-                raise AccountError("There is no account yet. Create one: regulars account create NAME")
+                raise AccountError(
+                    "There is no account yet. Create one: regulars account create NAME"
+                )
             names = ", ".join(account.name for account in found[:20])
             raise AccountError(f"There are several accounts. Say which with --account: {names}.")
         for account in found:
@@ -160,7 +162,9 @@ class Accounts:
         """Ends a token. Raises AccountError for one that there is not, or that has ended."""
         parameters = {"revoked_id": token_id, "revoked_at": self._clock()}
         if not await self._store.execute([(revoke_token(), parameters)]):
-            message = f"There is no token {token_id!r} that could be revoked. See: regulars token list"
+            message = (
+                f"There is no token {token_id!r} that could be revoked. See: regulars token list"
+            )
             raise AccountError(message)
 
     async def authenticate(self, token: str) -> int | None:

@@ -83,7 +83,9 @@ def location(shipping: Address | None, billing: Address | None) -> str:
     """`country, city` of the shipping address, else of the billing address; whichever parts are
     known; else empty."""
     for address in (shipping, billing):
-        known = [address[name] for name in ("country", "city") if address.get(name)] if address else []
+        known = (
+            [address[name] for name in ("country", "city") if address.get(name)] if address else []
+        )
         if known:
             return ", ".join(known)
     return ""

@@ -30,16 +30,36 @@ def _email_keys(values: Mapping[str, Any]) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class NewLead:
+    """A message that a visitor left in a contact form, at a moment (milliseconds since 1970)."""
+
+    subject: str
+    message: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a customer did in the shop."""
+
+    orders: tuple[NewOrder, ...] = ()
+    leads: tuple[NewLead, ...] = ()
+    visits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CreateCustomer:
-    """A new customer of clean values, at a moment. `problems` are those already found; what the
-    database alone can tell is added to them."""
+    """A new customer of clean values, at a moment, with what it did already. `problems` are those
+    already found; what the database alone can tell is added to them."""
 
     values: dict[str, Any]
     at: int
     problems: list[Problem] = field(default_factory=list)
+    activity: Activity = Activity()
 
     def names(self) -> Names:
-        return Names(email_keys=_email_keys(self.values))
+        order_names = frozenset(order.name for order in self.activity.orders)
+        return Names(email_keys=_email_keys(self.values), order_names=order_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,40 +85,4 @@ class DeleteCustomers:
         return Names(_ids(*self.customers))
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOrder:
-    """An order of a customer. One with a name that the account has already is refused."""
-
-    customer: Reference
-    order: NewOrder
-
-    def names(self) -> Names:
-        return Names(_ids(self.customer), order_names=frozenset([self.order.name]))
-
-
-@dataclass(frozen=True, slots=True)
-class RecordLead:
-    """A message that a visitor, now a customer, left in a contact form."""
-
-    customer: Reference
-    subject: str
-    message: str
-    at: int
-    custom: Mapping[str, Any] | None = None
-
-    def names(self) -> Names:
-        return Names(_ids(self.customer))
-
-
-@dataclass(frozen=True, slots=True)
-class RecordVisits:
-    """Visits of a customer to the shop."""
-
-    customer: Reference
-    count: int
-
-    def names(self) -> Names:
-        return Names(_ids(self.customer))
-
-
-Command = CreateCustomer | UpdateCustomer | DeleteCustomers | RecordOrder | RecordLead | RecordVisits
+Command = CreateCustomer | UpdateCustomer | DeleteCustomers

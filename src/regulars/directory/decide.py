@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory import custom
 from regulars.directory.commands import (
+    Activity,
     Command,
     CreateCustomer,
     DeleteCustomers,
-    RecordLead,
-    RecordOrder,
-    RecordVisits,
     Reference,
     UpdateCustomer,
 )
@@ -28,9 +25,7 @@ from regulars.store import Changes, Row, State
 MAX_ID = 2**30 - 1
 
 
-def decide(
-    account_id: int, commands: Sequence[Command], state: State
-) -> tuple[list[Any], Changes]:
+def decide(account_id: int, commands: Sequence[Command], state: State) -> tuple[list[Any], Changes]:
     """The outcome of each command (its result, or the Refused that it ends with) and the
     changes of them all."""
     draft = Draft(account_id, state)
@@ -51,12 +46,6 @@ def _apply(draft: Draft, command: Command) -> Any:
             return _update(draft, command)
         case DeleteCustomers():
             return _delete(draft, command)
-        case RecordOrder():
-            return _record_order(draft, command)
-        case RecordLead():
-            return _record_lead(draft, command)
-        case RecordVisits():
-            return _record_visits(draft, command)
 
 
 class Draft:
@@ -141,11 +130,40 @@ def _create(draft: Draft, command: CreateCustomer) -> Row:
     blank = new_row(draft.account_id, 0, command.at)
     row, found = with_values(blank, command.values, ("node",))
     problems += found
+    taken = [o.name for o in command.activity.orders if o.name in draft.order_names]
+    if taken:
+        message = f"There is already an order named {', '.join(taken)}."
+        problems.append(InvalidInput(message, ("orders",)))
     if problems:
         raise Refused(*problems)
-    created = {**row, "customer_id": draft.next_id("customers")}
+    created = _with_activity(
+        draft, {**row, "customer_id": draft.next_id("customers")}, command.activity
+    )
     draft.put(created)
     return created
+
+
+def _with_activity(draft: Draft, customer: Row, activity: Activity) -> Row:
+    """A customer's row with what the customer did; its orders and leads go into the draft."""
+    customer = {**customer, "visits": customer["visits"] + activity.visits}
+    for order in activity.orders:
+        row = order_row(draft.account_id, draft.next_id("orders"), customer, order)
+        draft.order_names.add(order.name)
+        draft.orders.append(row)
+        customer = with_order(customer, row)
+    for lead in activity.leads:
+        draft.leads.append(
+            {
+                "account_id": draft.account_id,
+                "lead_id": draft.next_id("leads"),
+                "customer_id": customer["customer_id"],
+                "subject": lead.subject,
+                "message": lead.message,
+                "custom": None,
+                "created_at": lead.created_at,
+            }
+        )
+    return customer
 
 
 def _update(draft: Draft, command: UpdateCustomer) -> Row:
@@ -172,50 +190,6 @@ def _delete(draft: Draft, command: DeleteCustomers) -> list[int]:
     for customer_id in dict.fromkeys(ids):
         draft.drop(customer_id)
     return ids
-
-
-def _record_order(draft: Draft, command: RecordOrder) -> Row:
-    customer = _required(draft, command.customer)
-    if command.order.name in draft.order_names:
-        message = f"There is already an order named {command.order.name}."
-        raise Refused(InvalidInput(message, ("node", "name")))
-    order = order_row(draft.account_id, draft.next_id("orders"), customer, command.order)
-    draft.order_names.add(command.order.name)
-    draft.orders.append(order)
-    _save(draft, customer, with_order(customer, order), order["updated_at"])
-    return order
-
-
-def _record_lead(draft: Draft, command: RecordLead) -> Row:
-    customer = _required(draft, command.customer)
-    fields, problems = custom.dump(command.custom, ("node", "custom"))
-    if problems:
-        raise Refused(*problems)
-    lead = {
-        "account_id": draft.account_id,
-        "lead_id": draft.next_id("leads"),
-        "customer_id": customer["customer_id"],
-        "subject": command.subject,
-        "message": command.message,
-        "custom": fields,
-        "created_at": command.at,
-    }
-    draft.leads.append(lead)
-    return lead
-
-
-def _record_visits(draft: Draft, command: RecordVisits) -> Row:
-    customer = _required(draft, command.customer)
-    visited = {**customer, "visits": customer["visits"] + command.count}
-    draft.put(visited)
-    return visited
-
-
-def _required(draft: Draft, reference: Reference) -> Row:
-    customer = draft.find(reference)
-    if customer is None:
-        raise Refused(CustomerNotFound([reference.given], ("customer",)))
-    return customer
 
 
 def _save(draft: Draft, row: Row, changed: Row, at: int) -> Row:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regulars.directory.commands import (
-    Command,
     CreateCustomer,
     DeleteCustomers,
     Reference,
@@ -156,15 +155,17 @@ class Directory:
         ids: list[int] = await self._store.write(account_id, DeleteCustomers(tuple(customers)))
         return ids
 
-    async def record(self, account_id: int, commands: Sequence[Command]) -> list[Any]:
-        """Hands commands to the writer together and answers their outcomes: the result of each,
-        or the Refused that it ends with."""
+    async def create_many(
+        self, account_id: int, commands: Sequence[CreateCustomer]
+    ) -> list[Row | Refused]:
+        """Adds customers together and answers, for each, its row or why it is refused."""
         writes = [self._store.write(account_id, command) for command in commands]
-        outcomes = await asyncio.gather(*writes, return_exceptions=True)
-        for outcome in outcomes:
+        outcomes: list[Row | Refused] = []
+        for outcome in await asyncio.gather(*writes, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, Refused):
                 raise outcome
-        return list(outcomes)
+            outcomes.append(outcome)
+        return outcomes
 
 
 def _position(name: str, position: Position | None) -> dict[str, Any]:
@@ -173,12 +174,9 @@ def _position(name: str, position: Position | None) -> dict[str, Any]:
     return {f"{name}_value": position.value, f"{name}_id": position.customer_id}
 
 
-def _with_shown_value(
-    rows: list[Any], columns: tuple[str, ...], order_by: str
-) -> Sequence[Any]:
+def _with_shown_value(rows: list[Any], columns: tuple[str, ...], order_by: str) -> Sequence[Any]:
     """The rows with the order's value as a cursor shows it: only an amount is stored otherwise."""
     if order_by != "expenses" or ORDER_VALUE not in columns:
         return rows
     at = columns.index(ORDER_VALUE)
     return [(*row[:at], shown_value(order_by, row[at]), *row[at + 1 :]) for row in rows]
-

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import email_validator
 
 from regulars.directory.text import clean
 
 MAX_LENGTH = 254
+
+# Nearly every address is this plain, and the library takes 0.1 ms for it. What matches is valid
+# by the library's own rules, and is its own normal form: a property test holds the two together.
+_PLAIN = re.compile(
+    r"(?=.{1,64}@)[A-Za-z0-9_+]+(?:[.-][A-Za-z0-9_+]+)*@(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.)+[a-z]{2,60}"
+)
 
 # An address is checked for its syntax alone: `ana@shop.test` is as good as any other on a
 # developer's machine. The library documents this list as the place to say so.
@@ -23,14 +31,14 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
     kept, wrong = clean(value, MAX_LENGTH)
     if wrong:
         return kept, "", f"The email {wrong}"
+    if _PLAIN.fullmatch(kept):
+        return kept, kept.lower(), None
     try:
         parsed = email_validator.validate_email(kept, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
         return kept, "", f"This is not an email address: {_sentence(str(error))}"
     local, _, domain = kept.rpartition("@")
     return f"{local}@{domain.lower()}", parsed.normalized.casefold(), None
-
-
 
 
 def _sentence(text: str) -> str:

@@ -55,7 +55,8 @@ class DuplicateEmail(Problem):
 
     def __init__(self, input_path: InputPath) -> None:
         super().__init__(
-            "There is already a customer with this email. Use another one, or update that customer.",
+            "There is already a customer with this email. "
+            "Use another one, or update that customer.",
             input_path,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -70,13 +69,14 @@ def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) ->
     }
 
 
-def with_order(customer: Row, order: Mapping[str, object]) -> Row:
-    """A customer's row with an order's spend and count. A cancelled order and a test count for
-    nothing."""
+def with_order(customer: Row, order: Row) -> Row:
+    """A customer's row with an order's spend and count, changed when the order was. A cancelled
+    order and a test count for nothing."""
     if order["test"] or order["cancelled_at"] is not None:
         return customer
     return {
         **customer,
         "expenses": customer["expenses"] + order["net_payment"],
         "orders_count": customer["orders_count"] + 1,
+        "updated_at": max(customer["updated_at"], order["updated_at"]),
     }

@@ -165,9 +165,11 @@ def named_field(message: str) -> list[str]:
     return [found[1]] if found else []
 
 
-_REPLACED = {NoUnusedVariablesRule: None, ValuesOfCorrectTypeRule: _LiteralsOfCorrectType}
 # An unused variable is no error: the reference's own example declares three and uses none.
-_RULES = [rule for rule in (_REPLACED.get(r, r) for r in specified_rules) if rule is not None]
+_RULES = [
+    *(r for r in specified_rules if r not in (NoUnusedVariablesRule, ValuesOfCorrectTypeRule)),
+    _LiteralsOfCorrectType,
+]
 
 
 def _entry(error: GraphQLError) -> dict[str, Any]:
@@ -229,5 +231,3 @@ def _variables(nodes: Any, fragments: dict[str, FragmentDefinitionNode]) -> set[
     for node in nodes or ():
         visit(node, collect)
     return names
-
-

@@ -8,7 +8,6 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
     GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
@@ -86,20 +85,21 @@ class Engine:
         except FieldError as error:
             return Answer(None, self._entries(error, env), executed=False)
         run = Run(env)
-        data: dict[str, Any] | None = {}
+        data: dict[str, Any] = {}
         errors: list[dict[str, Any]] = []
+        failed = False
         for plan in plans:
             try:
                 value = await self._root_value(plan, operation, root, variables, given, run)
             except FieldError as error:
                 errors += self._entries(error, env)
                 if not plan.nullable:
-                    data = None
+                    failed = True
                     break
                 value = None
             data[plan.key] = value
         errors = [entry for error in run.errors for entry in self._entries(error, env)] + errors
-        return Answer(data, errors)
+        return Answer(None if failed else data, errors)
 
     def _plans(
         self, operation: Operation, root: GraphQLObjectType, variables: VariableValues
@@ -203,5 +203,3 @@ def _same(what: str, in_schema: set[str], bound: set[str]) -> None:
     if in_schema != bound:
         missing, unknown = sorted(in_schema - bound), sorted(bound - in_schema)
         raise TypeError(f"{what}: without a binding {missing}, unknown to the schema {unknown}")
-
-

@@ -24,7 +24,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
-from regulars.graphql.bindings import Bindings, Part, Related, Same, Value
+from regulars.graphql.bindings import Bindings, Related, Same, Value
 from regulars.graphql.errors import Path
 from regulars.graphql.layout import Layout, Layouts
 from regulars.graphql.selection import Selector
@@ -96,6 +96,7 @@ class Compiler:
         name = nodes[0].name.value
         type_ = parent.fields[name].type
         named = get_named_type(type_)
+        render: Render
         if is_leaf_type(named):
             layouts, render = Layouts({}), _whole
         elif is_abstract_type(named):
@@ -105,7 +106,7 @@ class Compiler:
                 by_type[possible.name], renders[possible.name] = self._fresh(possible, nodes)
             layouts, render = Layouts(by_type), _by_type(renders)
         else:
-            layout, render = self._fresh(cast(GraphQLObjectType, named), nodes)
+            layout, render = self._fresh(cast("GraphQLObjectType", named), nodes)
             layouts = Layouts({named.name: layout})
         complete = _complete(type_, render, key, nodes) if not is_leaf_type(named) else _whole
         return RootPlan(key, name, nodes, not is_non_null_type(type_), layouts, complete)
@@ -163,7 +164,7 @@ class Compiler:
                 return _read(layout, binding.reads, binding.render)
             arguments = get_argument_values(definition, nodes[0], self._variables)
             return _read_with_env(layout, binding.reads, binding.prepare(arguments))
-        target = cast(GraphQLObjectType, get_named_type(definition.type))
+        target = cast("GraphQLObjectType", get_named_type(definition.type))
         if isinstance(binding, Same):
             inner = self._object(target, nodes, layout)
             return lambda row, run, path: inner(row, run, (path, key))
@@ -241,5 +242,3 @@ def _complete(
 
 def _located(cause: Exception, path: Link, nodes: Sequence[FieldNode]) -> FieldError:
     return cause if isinstance(cause, FieldError) else FieldError(cause, path, nodes)
-
-

@@ -10,7 +10,7 @@ from regulars.api.errors import internal
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.directory import Directory
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Operation, error_entry
-from regulars.http.errors import HTTPError, Headers, method_not_allowed, unauthenticated
+from regulars.http.errors import Headers, HTTPError, method_not_allowed, unauthenticated
 from regulars.http.messages import (
     GRAPHQL_RESPONSE,
     GraphQLRequest,
@@ -71,7 +71,7 @@ class GraphQLEndpoint:
         account_id = await self._account(scope)
         if method == "POST":
             check_content_type(scope)
-            request = from_body(await read_body(scope, receive, self._max_body_bytes))
+            request = from_body(await read_body(receive, self._max_body_bytes))
         else:
             request = from_query_string(scope)
         answer = await self._run(request, method, account_id, identity)

@@ -42,7 +42,9 @@ def unauthenticated() -> HTTPError:
 
 def method_not_allowed(method: str, allowed: str, message: str = "") -> HTTPError:
     """A method that the address does not take."""
-    text = message or f"{method[:20]} is not a method of this address. Use POST, or GET for a query."
+    text = (
+        message or f"{method[:20]} is not a method of this address. Use POST, or GET for a query."
+    )
     return HTTPError(405, METHOD, text, [(b"allow", allowed.encode())])
 
 

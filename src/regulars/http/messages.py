@@ -78,7 +78,7 @@ def _weight(parameters: Sequence[bytes]) -> float:
     return 1.0
 
 
-async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
+async def read_body(receive: Receive, most: int) -> bytes:
     """The request's body. Raises HTTPError (413) for more than `most` bytes."""
     chunks: list[bytes] = []
     length = 0
@@ -109,7 +109,9 @@ def check_content_type(scope: Scope) -> None:
     ):
         raise media_type(given)
     if header(scope, b"content-encoding").lower() not in (b"", b"identity"):
-        raise media_type("content-encoding: " + header(scope, b"content-encoding").decode("latin-1"))
+        raise media_type(
+            "content-encoding: " + header(scope, b"content-encoding").decode("latin-1")
+        )
 
 
 def from_body(body: bytes) -> GraphQLRequest:

@@ -114,9 +114,7 @@ async def _with_postgresql(dsn: str, run: Callable[[sa.Connection], T]) -> T:
     async def creator() -> Any:
         return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
 
-    engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=creator, poolclass=NullPool
-    )
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(run)

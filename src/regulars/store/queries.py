@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,7 +19,7 @@ from regulars.store.tables import (
 )
 
 
-def _columns(table: sa.Table, names: tuple[str, ...]) -> list[sa.ColumnElement[object]]:
+def _columns(table: sa.Table, names: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
     """The columns; a constant where nothing is read, so that there is a row all the same."""
     return [table.c[name] for name in names] or [sa.literal_column("1")]
 
@@ -32,8 +33,8 @@ def _beyond(order: str, forward: bool, name: str, inclusive: bool) -> sa.ColumnE
     column = customers.c[ORDER_COLUMNS[order]]
     value = sa.bindparam(f"{name}_value", type_=column.type)
     if order == "id":
-        here: sa.ColumnElement[object] = customers.c.customer_id
-        there: sa.ColumnElement[object] = value
+        here: sa.ColumnElement[Any] = customers.c.customer_id
+        there: sa.ColumnElement[Any] = value
     else:
         here = sa.tuple_(column, customers.c.customer_id)
         there = sa.tuple_(value, number(f"{name}_id"))
@@ -42,7 +43,7 @@ def _beyond(order: str, forward: bool, name: str, inclusive: bool) -> sa.ColumnE
     return here <= there if inclusive else here < there
 
 
-def _sorted(order: str, ascending: bool) -> list[sa.ColumnElement[object]]:
+def _sorted(order: str, ascending: bool) -> list[sa.ColumnElement[Any]]:
     """A list's order; ties break by id in the same direction."""
     names = dict.fromkeys([ORDER_COLUMNS[order], "customer_id"])
     columns = [customers.c[name] for name in names]
@@ -50,9 +51,7 @@ def _sorted(order: str, ascending: bool) -> list[sa.ColumnElement[object]]:
 
 
 @lru_cache(maxsize=2_000)
-def page(
-    order: str, columns: tuple[str, ...], ascending: bool, after: bool, before: bool
-) -> Query:
+def page(order: str, columns: tuple[str, ...], ascending: bool, after: bool, before: bool) -> Query:
     """At most `limit` customers in the direction of reading, past the position `after_…` and
     short of the position `before_…` where those are given."""
     statement = sa.select(*_columns(customers, columns)).where(_of_account(customers))
@@ -66,16 +65,9 @@ def page(
 @cache
 def any_at_or_beyond(order: str, forward: bool) -> Query:
     """One row if a customer stands at the position `edge_…` or beyond it."""
-    statement = sa.select(sa.literal_column("1")).where(
-        _of_account(customers), _beyond(order, forward, "edge", inclusive=True)
-    )
+    one: sa.Select[Any] = sa.select(sa.literal_column("1"))
+    statement = one.where(_of_account(customers), _beyond(order, forward, "edge", inclusive=True))
     return Query(statement.limit(1))
-
-
-@cache
-def any_customer() -> Query:
-    """One row if the account has a customer."""
-    return Query(sa.select(sa.literal_column("1")).where(_of_account(customers)).limit(1))
 
 
 @lru_cache(maxsize=2_000)

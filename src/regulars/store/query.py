@@ -19,7 +19,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from regulars.store.tables import Flag, Number
 
 _DIALECTS: dict[str, sa.engine.Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="qmark"),  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
     "postgresql": PGDialect_asyncpg(),  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 }
 
@@ -35,9 +35,7 @@ class Compiled:
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """The values in the order of the text."""
         constants = self.constants
-        return [
-            parameters[name] if name in parameters else constants[name] for name in self.names
-        ]
+        return [parameters[name] if name in parameters else constants[name] for name in self.names]
 
 
 class Query:
@@ -74,17 +72,17 @@ class any_of(ColumnElement[bool]):  # noqa: N801  # a function in use, as SQLAlc
         self.type = sa.Boolean()
 
 
-@compiles(any_of, "postgresql")  # type: ignore[misc]  # an untyped decorator
+@compiles(any_of, "postgresql")
 def _any_of_array(element: any_of, compiler: SQLCompiler, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     return f"{column} = ANY ({compiler.process(element.list, **options)})"
 
 
-@compiles(any_of, "sqlite")  # type: ignore[misc]  # an untyped decorator
+@compiles(any_of, "sqlite")
 def _any_of_json(element: any_of, compiler: SQLCompiler, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     values = compiler.process(element.json, **options)
-    return f"{column} IN (SELECT value FROM json_each({values}))"
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # SQL of the compiler's own
 
 
 def number(name: str) -> sa.BindParameter[int]:

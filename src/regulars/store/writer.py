@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 # A write that waits is answered with its batch: a larger one makes the first of it wait longer.
-MAX_BATCH = 250
+MAX_BATCH = 500
 
 Row = Mapping[str, Any]
 

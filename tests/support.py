@@ -1,0 +1,217 @@
+"""What the tests share: a server to talk to, and a client that talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import asyncpg
+import httpx
+
+from regulars.app import open_store
+from regulars.directory.accounts import Accounts
+from regulars.settings import Settings
+from regulars.store import Store
+
+START_SECONDS = 30
+BOOTSTRAP_TOKEN = "bootstrap-token-of-the-tests"
+
+T = TypeVar("T")
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server: where it listens, and its database."""
+
+    url: str
+    database_url: str
+    pid: int
+
+
+def regulars(
+    *arguments: str, env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command of `regulars` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "regulars", *arguments],
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+        **options,
+    )
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without its settings of Regulars, and with others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("REGULARS_")}
+    return {**kept, "PYTHONWARNINGS": "error", **(extra or {})}
+
+
+@contextmanager
+def running(database_url: str, *arguments: str) -> Iterator[Server]:
+    """A `regulars serve` on a free port; it must end with 0 when it is told to stop."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regulars", "serve", "--port", "0", *arguments],
+        env=environment(
+            {"REGULARS_DATABASE_URL": database_url, "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN}
+        ),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        found = re.search(r"GraphQL at (http://\S+)/api/v2", process.stdout.readline())
+        assert found, "the server did not say where it listens"
+        yield Server(found[1], database_url, process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(START_SECONDS)
+        process.stdout.close()
+    assert status == 0
+
+
+def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Works with a database directly, beside the server that serves it."""
+
+    async def run() -> T:
+        store = open_store(Settings(database_url=database_url))
+        await store.open()
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def new_token(server: Server, account: str | None = None, expires_at: int | None = None) -> str:
+    """A token for a new account, or for the one named."""
+    name = account or f"account {os.getpid()} {next(_numbers)}"
+
+    async def create(store: Store) -> str:
+        accounts = Accounts(store)
+        found = await accounts.named(name) if account else await accounts.create(name)
+        token, _ = await accounts.create_token(found, "test", expires_at)
+        return token
+
+    return with_store(server.database_url, create)
+
+
+@contextmanager
+def scratch_database(dsn: str) -> Iterator[str]:
+    """A new database on a PostgreSQL server, dropped afterwards."""
+    name = f"scratch_{os.getpid()}_{next(_numbers)}"
+
+    async def run(statement: str) -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(run(f"CREATE DATABASE {name}"))
+    yield re.sub(r"/postgres\b", f"/{name}", dsn, count=1)
+    asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+class Client:
+    """Speaks to a server as an application would."""
+
+    def __init__(self, server: Server, token: str) -> None:
+        self.server = server
+        self.token = token
+        self.http = httpx.Client(
+            base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def post(self, query: str, variables: Mapping[str, Any] | None = None) -> httpx.Response:
+        """The HTTP answer to an operation."""
+        return self.http.post("/api/v2", json={"query": query, "variables": variables})
+
+    def run(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The GraphQL response to an operation."""
+        answer = self.post(query, variables)
+        assert answer.status_code == 200, answer.text
+        response: dict[str, Any] = answer.json()
+        return response
+
+    def data(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The data of an operation that succeeds."""
+        response = self.run(query, **variables)
+        assert "errors" not in response, response["errors"]
+        data: dict[str, Any] = response["data"]
+        return data
+
+    def errors(self, query: str, **variables: Any) -> list[dict[str, Any]]:
+        """The errors of an operation that is refused."""
+        response = self.run(query, **variables)
+        assert "errors" in response, response
+        errors: list[dict[str, Any]] = response["errors"]
+        assert all(error["key"] != "errors_internal" for error in errors), errors
+        return errors
+
+    def refused(self, key: str, query: str, **variables: Any) -> dict[str, Any]:
+        """The only error of an operation, which has this key."""
+        errors = self.errors(query, **variables)
+        assert [error["key"] for error in errors] == [key], errors
+        assert errors[0]["name"] == "ReportedError"
+        assert errors[0]["extensions"]["key"] == key
+        assert errors[0]["message"]
+        return errors[0]
+
+    def create(self, email: str, fields: str = "id _id", **node: Any) -> dict[str, Any]:
+        """A new customer."""
+        mutation = f"mutation($node: InputCustomer!) {{ createCustomer(node: $node) {{ {fields} }} }}"
+        created: dict[str, Any] = self.data(mutation, node={"email": email, **node})[
+            "createCustomer"
+        ]
+        return created
+
+    def update(self, customer_id: str, fields: str = "id", **node: Any) -> dict[str, Any]:
+        """A customer, updated."""
+        mutation = f"""mutation($id: ID!, $node: InputUpdateCustomer!) {{
+            updateCustomer(id: $id, node: $node) {{ {fields} }} }}"""
+        updated: dict[str, Any] = self.data(mutation, id=customer_id, node=node)["updateCustomer"]
+        return updated
+
+    def delete(self, *ids: str) -> list[str]:
+        """Deletes customers."""
+        deleted: list[str] = self.data(
+            "mutation($items: [ID!]!) { deleteCustomers(items: $items) }", items=list(ids)
+        )["deleteCustomers"]
+        return deleted
+
+    def node(self, object_id: str, selection: str) -> Any:
+        """An object by its id, or None."""
+        query = f"query($id: ID!) {{ node(id: $id) {{ {selection} }} }}"
+        return self.data(query, id=object_id)["node"]
+
+    def emails(self, query: str = "", **arguments: Any) -> list[str]:
+        """The emails of a page, in its order."""
+        page = self.page("email", query=query, **arguments)
+        return [edge["node"]["email"] for edge in page["edges"]]
+
+    def page(self, fields: str = "_id", **arguments: Any) -> dict[str, Any]:
+        """A page of customers."""
+        query = f"""query($query: String, $first: Int, $after: String, $last: Int, $before: String) {{
+            customers(query: $query, first: $first, after: $after, last: $last, before: $before) {{
+              edges {{ cursor node {{ {fields} }} }}
+              pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"""
+        page: dict[str, Any] = self.data(query, **arguments)["customers"]
+        return page
