@@ -144,31 +144,31 @@ class Client:
         """The HTTP answer to an operation."""
         return self.http.post("/api/v2", json={"query": query, "variables": variables})
 
-    def run(self, query: str, **variables: Any) -> dict[str, Any]:
+    def run(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """The GraphQL response to an operation."""
-        answer = self.post(query, variables)
+        answer = self.post(document, variables)
         assert answer.status_code == 200, answer.text
         response: dict[str, Any] = answer.json()
         return response
 
-    def data(self, query: str, **variables: Any) -> dict[str, Any]:
+    def data(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """The data of an operation that succeeds."""
-        response = self.run(query, **variables)
+        response = self.run(document, **variables)
         assert "errors" not in response, response["errors"]
         data: dict[str, Any] = response["data"]
         return data
 
-    def errors(self, query: str, **variables: Any) -> list[dict[str, Any]]:
+    def errors(self, document: str, /, **variables: Any) -> list[dict[str, Any]]:
         """The errors of an operation that is refused."""
-        response = self.run(query, **variables)
+        response = self.run(document, **variables)
         assert "errors" in response, response
         errors: list[dict[str, Any]] = response["errors"]
         assert all(error["key"] != "errors_internal" for error in errors), errors
         return errors
 
-    def refused(self, key: str, query: str, **variables: Any) -> dict[str, Any]:
+    def refused(self, key: str, document: str, /, **variables: Any) -> dict[str, Any]:
         """The only error of an operation, which has this key."""
-        errors = self.errors(query, **variables)
+        errors = self.errors(document, **variables)
         assert [error["key"] for error in errors] == [key], errors
         assert errors[0]["name"] == "ReportedError"
         assert errors[0]["extensions"]["key"] == key

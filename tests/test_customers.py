@@ -1,0 +1,324 @@
+"""Creating, retrieving, updating and deleting customers."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from tests.support import Client
+
+EVERYTHING: dict[str, Any] = {
+    "phone": "+212 537-000000",
+    "first_name": "Yassir",
+    "last_name": "Ennazk",
+    "accepts_marketing": True,
+    "notes": "Two\nlines",
+    "tags": ["vip", "B2B"],
+    "custom": {"loyalty": "gold", "sizes": [38, 39.5], "deep": {"a": None, "b": True}},
+    "shipping_address": {
+        "line1": "1 Rue de Fès",
+        "line2": "2nd floor",
+        "city": "Rabat",
+        "area": "Agdal",
+        "country": "ma",
+        "first_name": "Yassir",
+        "last_name": "Ennazk",
+        "zip": "10000",
+        "state": "Rabat-Salé",
+        "email": "office@example.com",
+        "phone": "123",
+    },
+}
+ADDRESS = "id _id line1 line2 city area country first_name last_name zip state email phone toString"
+
+
+def test_a_customer_is_answered_as_it_was_given(client: Client) -> None:
+    fields = f"""email phone first_name last_name full_name accepts_marketing notes tags custom
+        location avatar shipping_address {{ {ADDRESS} }} billing_address {{ id }} __typename"""
+    created = client.create("Yassir@Example.COM", fields, **EVERYTHING)
+    assert created == {
+        "email": "Yassir@example.com",
+        "phone": "+212 537-000000",
+        "first_name": "Yassir",
+        "last_name": "Ennazk",
+        "full_name": "Yassir Ennazk",
+        "accepts_marketing": True,
+        "notes": "Two\nlines",
+        "tags": ["vip", "B2B"],
+        "custom": {"loyalty": "gold", "sizes": [38, 39.5], "deep": {"b": True}},
+        "location": "MA, Rabat",
+        "avatar": "//www.gravatar.com/avatar/" + hashlib.md5(b"yassir@example.com").hexdigest(),
+        "shipping_address": {
+            **EVERYTHING["shipping_address"],
+            "id": "QWRkcmVzczoy",
+            "_id": 2,
+            "country": "MA",
+            "toString": "1 Rue de Fès, 2nd floor, Rabat, Agdal, Rabat-Salé, 10000, MA",
+        },
+        "billing_address": None,
+        "__typename": "Customer",
+    }
+
+
+def test_a_customer_of_nothing_but_an_email_has_every_field(client: Client) -> None:
+    fields = """phone first_name last_name full_name location accepts_marketing notes custom tags
+        expenses orders_count leads { id } summary { visits orders { expenses count list {
+        referrer } } } shipping_address { id } billing_address { id }"""
+    assert client.create("a@example.com", fields) == {
+        "phone": "",
+        "first_name": "",
+        "last_name": "",
+        "full_name": "",
+        "location": "",
+        "accepts_marketing": False,
+        "notes": None,
+        "custom": None,
+        "tags": [],
+        "expenses": 0,
+        "orders_count": 0,
+        "leads": [],
+        "summary": {"visits": 0, "orders": {"expenses": 0, "count": 0, "list": []}},
+        "shipping_address": None,
+        "billing_address": None,
+    }
+
+
+def test_parts_of_an_address_that_nobody_gave_are_empty(client: Client) -> None:
+    created = client.create(
+        "a@example.com", f"billing_address {{ {ADDRESS} }}", billing_address={"city": "Fès"}
+    )
+    assert created["billing_address"] == {
+        **dict.fromkeys(ADDRESS.split(), ""),
+        "id": "QWRkcmVzczoz",
+        "_id": 3,
+        "city": "Fès",
+        "country": None,
+        "toString": "Fès",
+    }
+
+
+@pytest.mark.parametrize(
+    ("shipping", "billing", "location"),
+    [
+        ({"city": "Rabat", "country": "MA"}, {"city": "Lyon", "country": "FR"}, "MA, Rabat"),
+        ({"city": "Rabat"}, {"city": "Lyon", "country": "FR"}, "Rabat"),
+        ({"country": "MA"}, None, "MA"),
+        ({"line1": "1 Rue"}, {"city": "Lyon", "country": "FR"}, "FR, Lyon"),
+        (None, {"country": "FR"}, "FR"),
+        (None, None, ""),
+    ],
+)
+def test_the_location_is_what_is_known(
+    client: Client, shipping: Any, billing: Any, location: str
+) -> None:
+    node = {"shipping_address": shipping, "billing_address": billing}
+    assert client.create("a@example.com", "location", **node) == {"location": location}
+
+
+def test_strings_are_trimmed_and_normalised(client: Client) -> None:
+    created = client.create(
+        "  a@example.com\t",
+        "email first_name last_name full_name tags",
+        first_name="  Jose\u0301 ",
+        last_name="\n",
+        tags=[" a ", "", "a", "  ", "b", "A"],
+    )
+    assert created == {
+        "email": "a@example.com",
+        "first_name": "José",
+        "last_name": "",
+        "full_name": "José",
+        "tags": ["a", "b", "A"],
+    }
+
+
+def test_an_id_is_given_once_and_never_again(client: Client) -> None:
+    ids = [client.create(f"{n}@example.com")["_id"] for n in range(3)]
+    client.delete("3")
+    refused = client.errors(
+        "mutation($node: InputCustomer!) { createCustomer(node: $node) { id } }",
+        node={"email": "0@example.com"},
+    )
+    assert refused[0]["key"] == "errors_dup_email"
+    assert [*ids, client.create("again@example.com")["_id"]] == [1, 2, 3, 4]
+
+
+def test_an_update_is_a_merge(client: Client) -> None:
+    fields = f"email phone first_name tags custom shipping_address {{ {ADDRESS} }} accepts_marketing"
+    before = client.create("a@example.com", fields, **EVERYTHING)
+    after = client.update(
+        "1",
+        fields,
+        first_name="Y.",
+        custom={"loyalty": None, "deep": {"b": None, "c": [1]}, "new": 1},
+        shipping_address={"line2": None, "city": "Salé"},
+    )
+    assert after == {
+        **before,
+        "first_name": "Y.",
+        "custom": {"sizes": [38, 39.5], "deep": {"c": [1]}, "new": 1},
+        "shipping_address": {
+            **before["shipping_address"],
+            "line2": "",
+            "city": "Salé",
+            "toString": "1 Rue de Fès, Salé, Agdal, Rabat-Salé, 10000, MA",
+        },
+    }
+    assert client.update("1", "tags", tags=["new"]) == {"tags": ["new"]}
+
+
+def test_null_clears_what_may_be_null(client: Client) -> None:
+    fields = "notes custom shipping_address { id } billing_address { id }"
+    client.create("a@example.com", fields, billing_address={"city": "Fès"}, **EVERYTHING)
+    cleared = {"notes": None, "custom": None, "shipping_address": None, "billing_address": None}
+    assert client.update("1", fields, **cleared) == cleared
+
+
+@pytest.mark.parametrize(
+    "field", ["email", "phone", "first_name", "last_name", "accepts_marketing", "tags"]
+)
+def test_null_is_refused_where_it_may_not_be(client: Client, field: str) -> None:
+    client.create("a@example.com", **EVERYTHING)
+    mutation = "mutation($n: InputUpdateCustomer!) { updateCustomer(id: 1, node: $n) { id } }"
+    error = client.refused("errors_invalid_input", mutation, n={field: None})
+    assert error["extensions"]["input_path"] == ["node", field]
+
+
+def test_an_address_without_parts_is_none(client: Client) -> None:
+    created = client.create(
+        "a@example.com", "shipping_address { id }", shipping_address={"city": "  "}
+    )
+    assert created == {"shipping_address": None}
+
+
+def test_a_write_that_changes_nothing_leaves_the_moment_alone(client: Client) -> None:
+    moment = 'updated_at(format: "x")'
+    created = client.create("a@example.com", moment, **EVERYTHING)
+    same = {**EVERYTHING, "email": "a@example.com", "custom": {"loyalty": "gold"}}
+    assert client.update("1", moment, **same) == created
+    assert client.update("1", moment) == created
+    changed = client.update("1", moment, phone="1")
+    assert int(changed["updated_at"]) > int(created["updated_at"])
+
+
+def test_the_case_of_an_email_can_be_changed(client: Client) -> None:
+    client.create("ana@example.com")
+    assert client.update("1", "email", email="Ana@example.com") == {"email": "Ana@example.com"}
+
+
+def test_an_email_is_unique_without_case(client: Client) -> None:
+    client.create("ana@example.com")
+    client.create("other@example.com")
+    create = "mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }"
+    error = client.refused("errors_dup_email", create, n={"email": "ANA@EXAMPLE.com"})
+    assert error["path"] == ["createCustomer"]
+    assert error["extensions"]["input_path"] == ["node", "email"]
+    update = "mutation($n: InputUpdateCustomer!) { updateCustomer(id: 2, node: $n) { id } }"
+    client.refused("errors_dup_email", update, n={"email": "Ana@example.com"})
+    assert client.create("josé@example.com")["_id"] == 3
+    assert client.create("jose@example.com")["_id"] == 4
+
+
+def test_the_email_of_a_deleted_customer_is_free_at_once(client: Client) -> None:
+    client.create("ana@example.com")
+    assert client.delete("1") == ["Q3VzdG9tZXI6MQ=="]
+    assert client.create("ana@example.com")["_id"] == 2
+    assert client.node("Q3VzdG9tZXI6MQ==", "id") is None
+
+
+def test_a_delete_answers_the_ids_in_the_order_given(client: Client) -> None:
+    ids = [client.create(f"{n}@example.com")["id"] for n in range(3)]
+    assert client.delete(ids[2], "1", ids[2]) == [ids[2], ids[0], ids[2]]
+    assert client.emails() == ["1@example.com"]
+    assert client.delete() == []
+
+
+def test_a_delete_is_all_or_nothing(client: Client) -> None:
+    client.create("a@example.com")
+    mutation = "mutation($i: [ID!]!) { deleteCustomers(items: $i) }"
+    missing = ["7", "T3JkZXI6MQ==", "rubbish"]
+    error = client.refused("errors_customer_not_found", mutation, i=["1", *missing])
+    assert error["extensions"]["ids"] == missing
+    assert client.emails() == ["a@example.com"]
+
+
+def test_an_update_of_nobody_says_so(client: Client) -> None:
+    mutation = "mutation($id: ID!) { updateCustomer(id: $id, node: {phone: 1}) { id } }"
+    mutation = mutation.replace("phone: 1", 'phone: "1"')
+    for wrong in ("1", "Q3VzdG9tZXI6MQ==", "T3JkZXI6MQ==", "", "9" * 40, "\u0000"):
+        error = client.refused("errors_customer_not_found", mutation, id=wrong)
+        assert error["extensions"]["ids"] == [wrong]
+
+
+@pytest.mark.parametrize(
+    "form", ["Q3VzdG9tZXI6MQ==", "Q3VzdG9tZXI6MQ", "Q3VzdG9tZXI6MQ=", "1", " 1 "]
+)
+def test_an_id_is_read_leniently(client: Client, form: str) -> None:
+    client.create("a@example.com")
+    assert client.update(form, "_id", phone="1") == {"_id": 1}
+
+
+def test_a_bare_number_is_an_id_where_the_type_is_known(client: Client) -> None:
+    client.create("a@example.com")
+    assert client.data("mutation { deleteCustomers(items: [1]) }")["deleteCustomers"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["1", "", "Customer:1", "Q3VzdG9tZXI6MDE=", "VW5rbm93bjox", "Q3VzdG9tZXI6MQ==x", "\u0000", "é"]
+    # Customer:0, Customer:-1, Customer:1073741824, Address:1, Address:99
+    + ["Q3VzdG9tZXI6MA==", "Q3VzdG9tZXI6LTE=", "Q3VzdG9tZXI6MTA3Mzc0MTgyNA==", "QWRkcmVzczox"]
+    + ["QWRkcmVzczo5OQ==", "QWRkcmVzczoz", "T3JkZXI6MQ==", "TGVhZDox", "Q3VzdG9tZXI6Mg=="],
+)
+def test_a_node_that_there_is_not_is_null(client: Client, wrong: str) -> None:
+    client.create("a@example.com", shipping_address={"city": "Fès"})
+    assert client.node(wrong, "id __typename") is None
+
+
+def test_an_address_is_a_node_while_its_customer_has_it(client: Client) -> None:
+    created = client.create(
+        "a@example.com", "shipping_address { id }", shipping_address={"city": "Fès"}
+    )
+    address = created["shipping_address"]["id"]
+    found = client.node(address, "__typename id ... on Address { city } ... on Customer { email }")
+    assert found == {"__typename": "Address", "id": address, "city": "Fès"}
+    client.update("1", shipping_address=None)
+    assert client.node(address, "id") is None
+
+
+def test_custom_fields_are_the_same_in_a_variable_and_in_the_document(client: Client) -> None:
+    literal = '{a: 1, b: 2.50, c: "x", d: [true, null], e: {f: 12345678901234567890}, g: 1e2}'
+    mutation = f'mutation {{ createCustomer(node: {{email: "a@b.co", custom: {literal}}}) {{ custom }} }}'
+    expected = {"a": 1, "b": 2.5, "c": "x", "d": [True, None], "g": 100.0}
+    expected["e"] = {"f": 12345678901234567890}
+    assert client.data(mutation)["createCustomer"] == {"custom": expected}
+    assert client.update("1", "custom", custom=expected) == {"custom": expected}
+    nested = "mutation($v: CustomFields) { updateCustomer(id: 1, node: {custom: {h: $v}}) { custom } }"
+    assert client.data(nested, v={"x": 1})["updateCustomer"]["custom"]["h"] == {"x": 1}
+
+
+def test_text_in_every_script_comes_back_as_it_was(client: Client) -> None:
+    names = ["محمد", "王小明", "Мария", "Ελένη", "İpek", "ıpek", "Nguyễn", "👩‍👩‍👧", "كِتَاب", "हिन्दी"]
+    for index, name in enumerate(names):
+        created = client.create(f"{index}@example.com", "first_name", first_name=name)
+        assert created == {"first_name": name}
+    for email in ("用户@例子.中国", "Ελένη@παράδειγμα.ελ", "josé@exämple.com"):
+        assert client.create(email, "email") == {"email": email}
+
+
+def test_mutations_of_one_document_run_in_order(client: Client) -> None:
+    answer = client.run(
+        """mutation {
+          a: createCustomer(node: {email: "a@example.com"}) { _id }
+          b: updateCustomer(id: 1, node: {phone: "1"}) { phone }
+          c: deleteCustomers(items: [1])
+          d: createCustomer(node: {email: "a@example.com"}) { _id }
+          e: createCustomer(node: {email: "A@example.com"}) { _id }
+          f: createCustomer(node: {email: "never@example.com"}) { _id }
+        }"""
+    )
+    assert answer["data"] is None
+    assert [(e["path"], e["key"]) for e in answer["errors"]] == [(["e"], "errors_dup_email")]
+    assert client.emails() == ["a@example.com"]
