@@ -1,0 +1,78 @@
+"""The schema that is served, compared with the contract type by type and field by field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLNamedType,
+    GraphQLSchema,
+    build_client_schema,
+    build_schema,
+    get_introspection_query,
+    print_type,
+)
+
+from tests.support import Client, regulars
+
+CONTRACT = Path(__file__).parent / "contract.graphql"
+SHARED = Path(__file__).parents[2] / "shared" / "contract" / "schema.graphql"
+
+
+def described(type_: GraphQLNamedType) -> dict[str, Any]:
+    """A type taken apart: each field, argument, default, value and interface, as text."""
+    found: dict[str, Any] = {"kind": type(type_).__name__}
+    for interface in getattr(type_, "interfaces", ()):
+        found[f"implements {interface.name}"] = True
+    for value in getattr(type_, "values", ()):
+        found[f"value {value}"] = True
+    for name, field in getattr(type_, "fields", {}).items():
+        found[f"{name}: {field.type}"] = _default(field)
+        for argument, definition in getattr(field, "args", {}).items():
+            found[f"{name}({argument}: {definition.type})"] = _default(definition)
+    return found
+
+
+def _default(definition: Any) -> str:
+    return next(
+        (line for line in [str(getattr(definition, "default", None))] if line != "None"), ""
+    )
+
+
+def served(client: Client) -> GraphQLSchema:
+    return build_client_schema(client.data(get_introspection_query()))  # type: ignore[arg-type]  # the answer is the query's
+
+
+def test_the_schema_served_holds_the_contract(client: Client) -> None:
+    contract, found = build_schema(CONTRACT.read_text(encoding="utf-8")), served(client)
+    for name, type_ in contract.type_map.items():
+        if name.startswith("__"):
+            continue
+        assert name in found.type_map
+        promised, answered = described(type_), described(found.type_map[name])
+        assert promised.keys() <= answered.keys(), name
+        extra = [key for key in answered.keys() - promised.keys() if "!" in key and "(" in key]
+        assert not extra, f"{name} has required arguments that clients do not send: {extra}"
+        if promised == answered:
+            assert print_type(type_).split() == print_type(found.type_map[name]).split()
+
+
+def test_the_description_of_every_contract_type_is_served(client: Client) -> None:
+    contract, found = build_schema(CONTRACT.read_text(encoding="utf-8")), served(client)
+    for name, type_ in contract.type_map.items():
+        assert type_.description is None or found.type_map[name].description == type_.description
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the founders' copy of the contract is elsewhere")
+def test_the_contract_is_the_founders(client: Client) -> None:
+    assert CONTRACT.read_text(encoding="utf-8") == SHARED.read_text(encoding="utf-8")
+
+
+def test_the_command_schema_prints_what_is_served() -> None:
+    printed = regulars("schema")
+    assert printed.returncode == 0
+    assert build_schema(printed.stdout)
+    for line in CONTRACT.read_text(encoding="utf-8").splitlines():
+        assert line in printed.stdout
