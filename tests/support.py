@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import os
 import re
@@ -10,16 +11,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import asyncpg
 import httpx
 
-from regulars.app import open_store
+from regulars.cli import main
 from regulars.directory.accounts import Accounts
-from regulars.settings import Settings
+from regulars.directory.database import store_for
 from regulars.store import Store
 
 START_SECONDS = 30
@@ -38,19 +39,34 @@ class Server:
     pid: int
 
 
-def regulars(
-    *arguments: str, env: Mapping[str, str] | None = None, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """Runs a command of `regulars` to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "regulars", *arguments],
-        env=environment(env),
-        capture_output=True,
-        text=True,
-        timeout=START_SECONDS,
-        check=False,
-        **options,
-    )
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
+    """Runs a command of `regulars` to its end, in this process: starting Python takes longer
+    than most commands. The server itself runs in a process of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    before, argv = dict(os.environ), sys.argv
+    os.environ.clear()
+    os.environ.update(environment(env))
+    sys.argv = ["regulars", *arguments]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+        code: Any = 0
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        sys.argv = argv
+        os.environ.clear()
+        os.environ.update(before)
+    return Done(code or 0, out.getvalue(), err.getvalue())
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -86,7 +102,7 @@ def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Works with a database directly, beside the server that serves it."""
 
     async def run() -> T:
-        store = open_store(Settings(database_url=database_url))
+        store = store_for(database_url)
         await store.open()
         try:
             return await work(store)
@@ -120,7 +136,7 @@ def scratch_database(dsn: str) -> Iterator[str]:
         await connection.close()
 
     asyncio.run(run(f"CREATE DATABASE {name}"))
-    yield re.sub(r"/postgres\b", f"/{name}", dsn, count=1)
+    yield dsn.replace("/postgres?", f"/{name}?")
     asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
 
 

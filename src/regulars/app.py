@@ -9,20 +9,14 @@ from starlette.applications import Starlette
 
 from regulars.api import schema
 from regulars.directory.accounts import Accounts
-from regulars.directory.decide import decide
+from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.http.endpoint import GraphQLEndpoint, error_answer
 from regulars.http.errors import not_found
 from regulars.http.messages import JSON, Receive, Scope, Send, request_id, send_json
 from regulars.settings import Settings
-from regulars.store import Store, parse_url, store_at
 
 GRAPHQL_PATHS = frozenset(["/api/v2", "/graphql"])
-
-
-def open_store(settings: Settings) -> Store:
-    """The store that the settings name, not yet open."""
-    return store_at(parse_url(settings.database_url), decide)
 
 
 class Application:
@@ -30,7 +24,7 @@ class Application:
     it would cost more than the rest of a small request."""
 
     def __init__(self, settings: Settings) -> None:
-        self._store = open_store(settings)
+        self._store = store_for(settings.database_url)
         self._graphql = GraphQLEndpoint(
             schema.engine(),
             Accounts(self._store),

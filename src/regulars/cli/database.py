@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from regulars.app import open_store
+from regulars.directory.database import store_for
 from regulars.settings import Settings
 from regulars.store import Store, parse_url
 from regulars.store.migrate import require_newest
@@ -19,7 +19,7 @@ def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
     require_newest(parse_url(settings.database_url))
 
     async def run() -> T:
-        store = open_store(settings)
+        store = store_for(settings.database_url)
         await store.open()
         try:
             return await work(store)

@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from regulars import __version__
-from regulars.api import schema as api_schema
 from regulars.cli import options
 from regulars.cli.database import with_store
-from regulars.cli.errors import USAGE, Usage, exit_code
+from regulars.cli.errors import Usage, exit_code
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import parse_url, queries
 from regulars.store.migrate import newest, upgrade
@@ -41,13 +39,7 @@ app.add_typer(token_app, name="token")
 def main() -> None:
     """Runs a command; an error is a sentence on standard error, and an exit code."""
     try:
-        sys.exit(app(standalone_mode=False))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        print("Stopped.", file=sys.stderr)
-        sys.exit(130)
+        app()
     except Exception as error:
         code = exit_code(error)
         if code is None:
@@ -246,6 +238,8 @@ def token_revoke(
 @app.command()
 def schema() -> None:
     """Print the API's schema, in GraphQL's schema definition language."""
+    from regulars.api import schema as api_schema
+
     print(api_schema.sdl(), end="")
 
 

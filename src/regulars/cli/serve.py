@@ -23,6 +23,7 @@ from regulars.store.migrate import require_newest, upgrade, version
 
 FIRST_ACCOUNT = "default"
 SHUTDOWN_SECONDS = 10
+BACKLOG = 2_048
 
 _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } } } }"}'
 
@@ -105,6 +106,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # From here on a connection waits until a process is there to take it.
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise CannotListen(

@@ -68,18 +68,13 @@ class Layout:
         """`fill` for a sequence in which each place holds a list of rows, a row, or None."""
         if not self._related:
             return loaded
-        flat: list[Any] = []
-        for place in loaded:
-            if isinstance(place, list):
-                flat.extend(place)
-            elif place is not None:
-                flat.append(place)
-        filled = iter(await self.fill(flat, env))
+        places = [place if isinstance(place, list) else [place] for place in loaded]
+        rows = [row for place in places for row in place if row is not None]
+        filled = iter(await self.fill(rows, env))
+        full = [[None if row is None else next(filled) for row in place] for place in places]
         return [
-            [next(filled) for _ in place]
-            if isinstance(place, list)
-            else (None if place is None else next(filled))
-            for place in loaded
+            place if isinstance(given, list) else place[0]
+            for given, place in zip(loaded, full, strict=True)
         ]
 
 

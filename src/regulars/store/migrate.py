@@ -1,19 +1,21 @@
-"""Brings a database's tables to the version of this program, or says that they are not."""
+"""Brings a database's tables to the version of this program, or says that they are not.
+
+Alembic and SQLAlchemy's asyncio are imported where a database is migrated: every command looks
+at the version, and few of them migrate.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import sqlite3
 from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from regulars.store.errors import NotMigrated, Unreachable
 from regulars.store.postgresql import CONNECT_SECONDS, unreachable
@@ -23,64 +25,69 @@ from regulars.store.url import Address
 # Two processes that start together must not migrate together.
 _ADVISORY_LOCK = 0x72656775  # "regu"
 
+_VERSION = "SELECT version_num FROM alembic_version"
+
 T = TypeVar("T")
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "regulars.store:migrations")
-    return config
-
-
-def newest() -> str:
-    """The version of the tables that this program works with."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
 def versions() -> list[str]:
     """Every version that there has been, oldest first."""
-    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
-    return [script.revision for script in reversed(list(scripts))]
+    names = (file.name for file in files("regulars.store.migrations.versions").iterdir())
+    return sorted(found[1] for name in names if (found := re.match(r"v(\d{4})_", name)))
+
+
+def newest() -> str:
+    """The version of the tables that this program works with."""
+    return versions()[-1]
 
 
 def version(address: Address) -> str | None:
     """The version of a database's tables; None when it has none yet. Raises Unreachable."""
-    return _with_connection(address, _version)
+    if address.path is not None:
+        return _sqlite_version(address.path)
+    return asyncio.run(_postgresql_version(str(address.dsn)))
 
 
-def upgrade(address: Address, to: str = "head") -> str:
-    """Brings a database up to a version, in one transaction, and answers the version.
+def _sqlite_version(path: Path) -> str | None:
+    connection = connect(path)
+    try:
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE name = 'alembic_version'")
+        return str(connection.execute(_VERSION).fetchone()[0]) if tables.fetchone() else None
+    except sqlite3.Error as error:
+        raise Unreachable(f"The SQLite database {path} cannot be read: {error}.") from error
+    finally:
+        connection.close()
 
-    Raises Unreachable, and NotMigrated when the database is newer than this program.
-    """
 
-    def run(connection: sa.Connection) -> str:
-        if address.dialect == "postgresql":
-            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
-        found = _version(connection)
-        if found is not None and found not in versions():
-            raise NotMigrated(_newer(found))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, to)
-        return str(_version(connection))
+async def _postgresql_version(dsn: str) -> str | None:
+    connection = await _connect(dsn)
+    try:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+            return None
+        return str(await connection.fetchval(_VERSION))
+    finally:
+        await connection.close()
 
-    return _with_connection(address, run)
+
+async def _connect(dsn: str) -> Any:
+    try:
+        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unreachable(unreachable(error)) from error
 
 
 def require_newest(address: Address) -> None:
     """Raises NotMigrated unless the tables are those of this program."""
     found = version(address)
-    if found == newest():
-        return
     if found is None:
         raise NotMigrated("The database has no tables yet. Run: regulars migrate")
-    if found in versions():
+    if found not in versions():
+        raise NotMigrated(_newer(found))
+    if found != newest():
         raise NotMigrated(
             f"The database is at version {found}, this program needs {newest()}. "
             "Make a backup, then run: regulars migrate"
         )
-    raise NotMigrated(_newer(found))
 
 
 def _newer(found: str) -> str:
@@ -90,35 +97,56 @@ def _newer(found: str) -> str:
     )
 
 
-def _version(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def upgrade(address: Address, to: str = "head") -> str:
+    """Brings a database up to a version, in one transaction, and answers the version.
+
+    Raises Unreachable, and NotMigrated when the database is newer than this program.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+
+    def run(connection: sa.Connection) -> str:
+        if address.dialect == "postgresql":
+            lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
+            connection.execute(lock, {"key": _ADVISORY_LOCK})
+        context = MigrationContext.configure(connection)
+        found = context.get_current_revision()
+        if found is not None and found not in versions():
+            raise NotMigrated(_newer(found))
+        config = Config()
+        config.set_main_option("script_location", "regulars.store:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+        return str(context.get_current_revision())
+
+    return in_transaction(address, run)
 
 
-def _with_connection(address: Address, run: Callable[[sa.Connection], T]) -> T:
-    """Calls `run` in a transaction of its own."""
-    if address.path is not None:
-        path = address.path
-        engine = sa.create_engine("sqlite://", creator=lambda: connect(path), poolclass=NullPool)
-        try:
-            with engine.connect() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                result = run(connection)
-                connection.exec_driver_sql("COMMIT")
-                return result
-        except sa.exc.DatabaseError as error:
-            raise Unreachable(f"{address.shown} cannot be used: {error.orig}.") from error
-    return asyncio.run(_with_postgresql(str(address.dsn), run))
+def in_transaction(address: Address, run: Callable[[sa.Connection], T]) -> T:
+    """Calls `run` in a transaction of SQLAlchemy's. Raises Unreachable."""
+    if address.path is None:
+        return asyncio.run(_in_postgresql(str(address.dsn), run))
+    path = address.path
+    engine = sa.create_engine("sqlite://", creator=lambda: connect(path), poolclass=sa.NullPool)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            result = run(connection)
+            connection.exec_driver_sql("COMMIT")
+            return result
+    except sa.exc.DatabaseError as error:
+        raise Unreachable(f"{address.shown} cannot be used: {error.orig}.") from error
 
 
-async def _with_postgresql(dsn: str, run: Callable[[sa.Connection], T]) -> T:
-    async def creator() -> Any:
-        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+async def _in_postgresql(dsn: str, run: Callable[[sa.Connection], T]) -> T:
+    from sqlalchemy.ext.asyncio import create_async_engine
 
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: _connect(dsn), poolclass=sa.NullPool
+    )
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(run)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Unreachable(unreachable(error)) from error
     finally:
         await engine.dispose()

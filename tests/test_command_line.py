@@ -1,0 +1,275 @@
+"""The command line: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from regulars.cli.errors import NOT_MIGRATED, REFUSED, UNREACHABLE, USAGE
+from tests.support import BOOTSTRAP_TOKEN, START_SECONDS, Done, environment, regulars, running
+
+COMMANDS = ["serve", "migrate", "schema", "sample", "version"]
+COMMANDS += ["account create", "account list", "token create", "token list", "token revoke"]
+
+
+@pytest.fixture
+def database(empty_database: str) -> str:
+    """A migrated database."""
+    assert regulars("migrate", "--database-url", empty_database).returncode == 0
+    return empty_database
+
+
+def run(database_url: str, *arguments: str) -> Done:
+    return regulars(*arguments, env={"REGULARS_DATABASE_URL": database_url})
+
+
+def ok(database_url: str, *arguments: str) -> str:
+    done = run(database_url, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def refused(database_url: str, code: int, *arguments: str) -> str:
+    """The sentence of a command that is refused."""
+    done = run(database_url, *arguments)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+    return done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = regulars(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Usage: " in done.stdout
+    assert "--help" in done.stdout
+
+
+def test_a_database_is_migrated_once(empty_database: str) -> None:
+    first = json.loads(ok(empty_database, "migrate", "--json"))
+    assert first["before"] is None
+    assert json.loads(ok(empty_database, "migrate", "--json"))["before"] == first["after"]
+    assert "already" in ok(empty_database, "migrate")
+
+
+def test_a_database_without_tables_is_left_alone(empty_database: str) -> None:
+    assert "regulars migrate" in refused(empty_database, NOT_MIGRATED, "account", "list")
+
+
+def test_accounts_and_tokens_from_birth_to_death(database: str) -> None:
+    assert "account create" in refused(database, REFUSED, "token", "create")
+    assert "Created the account north" in ok(database, "account", "create", "north")
+    token = ok(database, "token", "create").strip()
+    assert re.fullmatch(r"rgl_[0-9a-f]{64}", token)
+    made = json.loads(ok(database, "account", "create", "south", "--json"))
+    assert made["name"] == "south"
+    assert "--account" in refused(database, REFUSED, "token", "create")
+    assert "already" in refused(database, REFUSED, "account", "create", "south")
+    assert "east" in refused(database, REFUSED, "token", "create", "--account", "east")
+    second = json.loads(
+        ok(database, *"token create --account south --name app --expires 30d --json".split())
+    )
+    assert second["account"] == "south"
+    assert second["token"] != token
+    listed = json.loads(ok(database, "token", "list", "--json"))
+    assert [(t["account"], t["name"], t["state"]) for t in listed] == [
+        ("north", "unnamed", "valid"),
+        ("south", "app", "valid"),
+    ]
+    table = ok(database, "token", "list")
+    assert second["id"] in table
+    assert token not in table + str(listed)
+    assert second["token"] not in table + str(listed)
+    ok(database, "token", "revoke", second["id"])
+    assert "revoked" in ok(database, "token", "list")
+    assert "no token" in refused(database, REFUSED, "token", "revoke", second["id"])
+    names = [account["name"] for account in json.loads(ok(database, "account", "list", "--json"))]
+    assert names == ["north", "south"]
+
+
+@pytest.mark.parametrize("expires", ["tomorrow", "0d", "-1d", "2020-01-01", "30x", "2030-13-01"])
+def test_an_expiry_that_is_none_is_refused(tmp_path: Path, expires: str) -> None:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    assert "--expires" in refused(url, USAGE, "token", "create", f"--expires={expires}")
+
+
+def test_a_sample_is_the_same_for_the_same_seed(database: str) -> None:
+    for name in ("one", "two"):
+        ok(database, "account", "create", name)
+    first = ok(database, *"sample --customers 30 --seed 7 --account one --json".split())
+    assert json.loads(first)["added"] == 30
+    again = json.loads(ok(database, *"sample --customers 40 --seed 7 --account one --json".split()))
+    assert (again["added"], again["present"]) == (10, 30)
+    ok(database, *"sample --customers 40 --seed 7 --account two".split())
+    accounts = json.loads(ok(database, "account", "list", "--json"))
+    assert [account["customers"] for account in accounts] == [40, 40]
+    answers = []
+    with running(database) as server:
+        for name in ("one", "two"):
+            token = ok(database, "token", "create", "--account", name).strip()
+            query = """{ customers(first: 40) { edges { cursor node { email full_name tags custom
+                notes expenses orders_count created_at(format: "ISO") shipping_address { toString }
+                updated_at(format: "ISO") leads { subject created_at(format: "ISO") } summary {
+                visits orders { list { referrer order { name total test cancelled_at(format: "x")
+                net_payment financial_status } } } } } } } }"""
+            headers = {"Authorization": f"Bearer {token}"}
+            sent = httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers)
+            answers.append(sent.json()["data"]["customers"]["edges"])
+    assert answers[0] == answers[1]
+    for edge in answers[0]:
+        check_figures(edge["node"])
+
+
+def check_figures(node: dict[str, object]) -> None:
+    """A customer's figures are those of its orders."""
+    summary = node["summary"]
+    assert isinstance(summary, dict)
+    orders = [entry["order"] for entry in summary["orders"]["list"]]
+    counted = [o for o in orders if not o["test"] and o["cancelled_at"] is None]
+    assert node["orders_count"] == len(counted)
+    assert node["expenses"] == pytest.approx(sum(order["net_payment"] for order in counted))
+    for order in orders:
+        if order["financial_status"] == "pending":
+            assert order["net_payment"] == 0
+        if order["financial_status"] == "paid":
+            assert order["net_payment"] == order["total"]
+
+
+def test_the_version_is_printed() -> None:
+    command = [sys.executable, "-m", "regulars", "version"]
+    printed = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+    assert re.fullmatch(r"regulars \d+\.\d+\.\d+ \(tables \d{4}\)\n", printed)
+    assert regulars("version").stdout == printed
+    assert set(json.loads(regulars("version", "--json").stdout)) == {"version", "tables"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["nothing"], USAGE, "No such command"),
+        (["serve", "--port", "x"], USAGE, "valid integer"),
+        (["serve", "--port", "65536"], USAGE, "REGULARS_PORT"),
+        (["serve", "--workers", "2"], USAGE, "PostgreSQL"),
+        (["serve", "--database-url", "mysql://x"], USAGE, "postgresql://"),
+        (["serve", "--database-url", "regulars.db"], USAGE, "sqlite:///"),
+        (["serve", "--database-url", "sqlite:///:memory:"], USAGE, "SQLite URL"),
+        (["migrate", "--database-url", "sqlite:////no/such/r.db"], UNREACHABLE, "cannot be opened"),
+        (["serve", "--database-url", "postgresql://u:pw@127.0.0.1:1/x"], UNREACHABLE, "reached"),
+        (["sample", "--customers", "-1"], USAGE, "--customers"),
+    ],
+)
+def test_a_wrong_word_gets_a_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = regulars(*arguments)
+    assert done.returncode == code, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pw" not in done.stderr
+
+
+def test_an_error_of_a_real_process_is_its_exit_code() -> None:
+    command = [sys.executable, "-m", "regulars", "migrate", "--database-url", "sqlite:////no/r.db"]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == UNREACHABLE
+    assert done.stdout == ""
+    assert done.stderr.startswith("regulars: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_text("These are my notes, and they are not a database at all.\n" * 50)
+    refused(f"sqlite:///{path}", UNREACHABLE, "migrate")
+
+
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        url = f"sqlite:///{tmp_path / 'r.db'}"
+        assert "--port" in refused(url, UNREACHABLE, "serve", "--port", port)
+
+
+def test_a_database_of_a_newer_program_is_left_alone(database: str) -> None:
+    import sqlalchemy as sa
+
+    from regulars.store import parse_url
+    from regulars.store.migrate import in_transaction
+
+    def pretend(connection: sa.Connection) -> None:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    in_transaction(parse_url(database), pretend)
+    for command in (["migrate"], ["serve"], ["account", "list"]):
+        assert "newer" in refused(database, NOT_MIGRATED, *command)
+
+
+def test_the_first_start_shows_a_token_and_a_line_that_works(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "regulars", "serve", "--port", "0"],
+        env=environment(),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        try:
+            lines = []
+            while not lines or "Stop it" not in lines[-1]:
+                lines.append(process.stdout.readline())
+            curl = next(line for line in lines if line.strip().startswith("curl"))
+            words = shlex.split(curl)
+            token = next(word for word in words if word.startswith("Authorization")).split()[-1]
+            address = next(word for word in words if word.startswith("http"))
+            answer = httpx.post(
+                address,
+                content=words[words.index("-d") + 1],
+                headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            )
+            assert answer.json() == {"data": {"customers": {"edges": []}}}
+            assert (tmp_path / "regulars.db").exists()
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(START_SECONDS) == 0
+
+
+def test_a_second_start_shows_no_token(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    for _ in range(2):
+        with running(url) as server:
+            headers = {"Authorization": f"Bearer {BOOTSTRAP_TOKEN}"}
+            query = {"query": "{ __typename }"}
+            assert httpx.post(f"{server.url}/graphql", json=query, headers=headers).is_success
+    assert len(json.loads(ok(url, "token", "list", "--json"))) == 1
+
+
+def test_several_workers_serve_one_postgresql(postgresql: str) -> None:
+    from tests.support import Client, new_token, scratch_database
+
+    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+        with Client(server, new_token(server)) as client:
+            for number in range(20):
+                client.create(f"{number}@example.com")
+            assert len(client.emails()) == 20

@@ -1,0 +1,451 @@
+"""The compiler answers what graphql-core's own execution answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from graphql import GraphQLObjectType, GraphQLResolveInfo, build_schema, execute_sync, parse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from regulars.graphql import (
+    Bindings,
+    Engine,
+    Fault,
+    Layouts,
+    Part,
+    Refused,
+    Related,
+    Root,
+    Same,
+    TypeBinding,
+    Value,
+)
+
+SCHEMA = build_schema(
+    """
+    interface Named { name: String other: Thing }
+    type Query {
+      thing(at: Int = 0): Thing
+      sure: Thing!
+      things(first: Int! = 3): [Thing!]!
+      perhaps: [Thing]
+      named(at: Int): Named
+      count: Int
+    }
+    type Mutation { add(name: String!): Thing! count: Int }
+    type Thing implements Named {
+      name: String
+      hard: String!
+      size(unit: Unit = cm, twice: Boolean! = false): String!
+      fails: Int
+      failsHard: Int!
+      other: Thing
+      itself: Thing!
+      kids: [Thing!]!
+      perhapsKids: [Thing]
+      box: Box
+    }
+    type Box implements Named { name: String other: Thing weight: Float! }
+    enum Unit { cm inch }
+    """
+)
+
+
+class BrokenError(Exception):
+    """A field that fails."""
+
+
+Row = dict[str, Any]
+
+
+def fails(bad: bool) -> int:
+    if bad:
+        raise BrokenError
+    return 1
+
+
+def size(arguments: Any, name: str | None) -> str:
+    text = f"{name} in {arguments['unit']}"
+    return text * 2 if arguments["twice"] else text
+
+
+# The bindings: rows are tuples of what is selected, taken from a list of dicts by their number.
+class Env:
+    """The data of one case."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        self.loads = 0
+
+    def tuple_of(self, number: int | None, columns: tuple[str, ...]) -> Any:
+        if number is None or number >= len(self.rows):
+            return None
+        return tuple(self.rows[number][column] for column in columns)
+
+
+async def load_one(env: Env, keys: list[Any], columns: tuple[str, ...]) -> Sequence[Any]:
+    env.loads += 1
+    return [env.tuple_of(key, columns) for key in keys]
+
+
+async def load_many(env: Env, keys: list[Any], columns: tuple[str, ...]) -> Sequence[Any]:
+    env.loads += 1
+    return [[env.tuple_of(number, columns) for number in key] for key in keys]
+
+
+def prepared_size(arguments: Any) -> Any:
+    return lambda _env, name: size(arguments, name)
+
+
+THING = TypeBinding(
+    {
+        "name": Value(("name",)),
+        "hard": Value(("hard",)),
+        "size": Value(("name",), prepare=prepared_size),
+        "fails": Value(("bad",), fails),
+        "failsHard": Value(("bad",), fails),
+        "other": Related("other", load_one),
+        "itself": Same(),
+        "kids": Related("kids", load_many),
+        "perhapsKids": Related("perhaps_kids", load_many),
+        "box": Part(("box",)),
+    }
+)
+# A box holds no rows of things: what is related to it is not asked for in these documents.
+BOX = TypeBinding(
+    {"name": Value(("name",)), "other": Part(("other",)), "weight": Value(("weight",))}, keyed=True
+)
+
+
+async def fill_one(env: Env, number: int | None, layouts: Layouts) -> Any:
+    row = env.tuple_of(number, layouts.of("Thing").columns)
+    return None if row is None else (await layouts.of("Thing").fill([row], env))[0]
+
+
+async def thing(env: Env, arguments: Any, layouts: Layouts) -> Any:
+    return await fill_one(env, arguments["at"], layouts)
+
+
+async def sure(env: Env, _arguments: Any, layouts: Layouts) -> Any:
+    return await fill_one(env, 0, layouts)
+
+
+async def things(env: Env, arguments: Any, layouts: Layouts) -> Any:
+    rows = [env.tuple_of(n, layouts.only.columns) for n in range(arguments["first"])]
+    return await layouts.only.fill_nested(rows, env)
+
+
+async def perhaps(env: Env, _arguments: Any, layouts: Layouts) -> Any:
+    rows = [env.tuple_of(n, layouts.only.columns) for n in (0, None, 1)]
+    return await layouts.only.fill_nested(rows, env)
+
+
+async def named(env: Env, arguments: Any, layouts: Layouts) -> Any:
+    at = arguments.get("at")
+    if at is None:
+        return "Box", {"name": "boxed", "other": None, "weight": 1.5}
+    row = await fill_one(env, at, layouts)
+    return None if row is None else ("Thing", row)
+
+
+async def count(env: Env, _arguments: Any, _layouts: Layouts) -> Any:
+    return len(env.rows)
+
+
+async def add(env: Env, arguments: Any, layouts: Layouts) -> Any:
+    env.rows.append(blank(arguments["name"]))
+    return await fill_one(env, len(env.rows) - 1, layouts)
+
+
+def blank(name: str) -> Row:
+    empty: Row = {"other": None, "kids": [], "perhaps_kids": [], "box": None, "bad": False}
+    return {"name": name, "hard": name, **empty}
+
+
+ENGINE = Engine(
+    SCHEMA,
+    Bindings(
+        {"Thing": THING, "Box": BOX},
+        {
+            "thing": Root(thing),
+            "sure": Root(sure),
+            "things": Root(things),
+            "perhaps": Root(perhaps),
+            "named": Root(named),
+            "count": Root(count),
+            "add": Root(add),
+        },
+    ),
+    lambda error, _env: [Fault(type(error).__name__, "failed")],
+)
+
+
+# The same data through graphql-core's resolvers.
+def install_reference() -> None:
+    def at(info: GraphQLResolveInfo, number: int | None) -> Any:
+        rows = info.context.rows
+        return None if number is None or number >= len(rows) else rows[number]
+
+    fields = SCHEMA.type_map["Thing"]
+    assert isinstance(fields, GraphQLObjectType)
+    fields.fields["size"].resolve = lambda row, _info, **a: size(a, row["name"])
+    fields.fields["fails"].resolve = lambda row, _info: fails(row["bad"])
+    fields.fields["failsHard"].resolve = lambda row, _info: fails(row["bad"])
+    fields.fields["other"].resolve = lambda row, info: at(info, row["other"])
+    fields.fields["itself"].resolve = lambda row, _info: row
+    fields.fields["kids"].resolve = lambda row, info: [at(info, n) for n in row["kids"]]
+    fields.fields["perhapsKids"].resolve = lambda row, info: [
+        at(info, n) for n in row["perhaps_kids"]
+    ]
+    fields.is_type_of = lambda row, _info: "hard" in row
+    box = SCHEMA.type_map["Box"]
+    assert isinstance(box, GraphQLObjectType)
+    box.is_type_of = lambda row, _info: "weight" in row
+    query, mutation = SCHEMA.query_type, SCHEMA.mutation_type
+    assert query
+    assert mutation
+    query.fields["thing"].resolve = lambda _r, info, at_=0, **a: at(info, a.get("at"))
+    query.fields["sure"].resolve = lambda _r, info: at(info, 0)
+    query.fields["things"].resolve = lambda _r, info, first: [at(info, n) for n in range(first)]
+    query.fields["perhaps"].resolve = lambda _r, info: [at(info, n) for n in (0, None, 1)]
+    query.fields["named"].resolve = lambda _r, info, **a: (
+        {"name": "boxed", "other": None, "weight": 1.5}
+        if a.get("at") is None
+        else at(info, a["at"])
+    )
+    for root in (query, mutation):
+        root.fields["count"].resolve = lambda _r, info: len(info.context.rows)
+
+    def add_row(_root: Any, info: GraphQLResolveInfo, name: str) -> Row:
+        info.context.rows.append(blank(name))
+        return dict(info.context.rows[-1])
+
+    mutation.fields["add"].resolve = add_row
+
+
+install_reference()
+
+# Documents: selections of a type, each field perhaps under an alias, in a fragment, or skipped.
+LEAVES = {"Thing": ("name", "hard", "fails", "failsHard"), "Box": ("name", "weight")}
+LEAVES["Named"] = ("name",)
+OBJECTS = {
+    "Thing": {
+        "other": "Thing",
+        "itself": "Thing",
+        "kids": "Thing",
+        "perhapsKids": "Thing",
+        "box": "Box",
+    },
+    "Box": {},
+    "Named": {"other": "Thing"},
+}
+ROOTS = {
+    "thing": "Thing",
+    "thing(at: 1)": "Thing",
+    "thing(at: $at)": "Thing",
+    "thing(at: 99)": "Thing",
+    "sure": "Thing",
+    "things": "Thing",
+    "things(first: 2)": "Thing",
+    "perhaps": "Thing",
+    "named": "Named",
+    "named(at: 0)": "Named",
+    "named(at: $at)": "Named",
+}
+DIRECTIVES = ("", "", "", " @skip(if: $yes)", " @include(if: $yes)", " @skip(if: $no)")
+SIZES: dict[str, tuple[str, ...]] = {
+    "Thing": ("size", "size(unit: inch)", "size(twice: $yes)", "size(unit: $unit, twice: true)"),
+    "Box": (),
+    "Named": (),
+}
+FRAGMENTS = """
+fragment leaf on Thing { name __typename size }
+fragment deep on Thing { ...leaf other { ...leaf kids { hard } } itself { box { weight } } }
+fragment any on Named { name ... on Box { weight } ... on Thing { hard fails } __typename }
+"""
+
+
+@st.composite
+def selection(draw: st.DrawFn, type_name: str, depth: int) -> str:
+    parts = []
+    for _ in range(draw(st.integers(1, 4))):
+        directive = draw(st.sampled_from(DIRECTIVES))
+        kind = draw(st.sampled_from(("leaf", "leaf", "object", "fragment", "inline", "typename")))
+        aliased = draw(st.booleans())
+        if kind == "object" and depth and OBJECTS[type_name]:
+            field = draw(st.sampled_from(sorted(OBJECTS[type_name])))
+            inner = draw(selection(OBJECTS[type_name][field], depth - 1))
+            parts.append(f"{alias(field, aliased)}{field}{directive} {{ {inner} }}")
+        elif kind == "fragment":
+            names = ("leaf", "deep", "any") if type_name == "Thing" else ("any",)
+            parts.append(f"...{draw(st.sampled_from(names))}{directive}")
+        elif kind == "inline":
+            on = draw(st.sampled_from(("", "on Named ", f"on {type_name} ")))
+            inner = draw(selection("Named" if "Named" in on else type_name, max(depth - 1, 0)))
+            parts.append(f"... {on}{directive} {{ {inner} }}")
+        elif kind == "typename":
+            parts.append(f"{alias('__typename', aliased)}__typename{directive}")
+        else:
+            leaf = draw(st.sampled_from(LEAVES[type_name] + SIZES[type_name]))
+            parts.append(f"{alias(leaf, aliased or 'size(' in leaf)}{leaf}{directive}")
+    return " ".join(parts)
+
+
+def alias(field: str, aliased: bool) -> str:
+    """An alias that says what stands behind it, so that equal ones can be merged."""
+    return f"as_{re.sub('[^A-Za-z_]', '', field)}: " if aliased else ""
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    roots = []
+    for number in range(draw(st.integers(1, 3))):
+        field = draw(st.sampled_from([*sorted(ROOTS), "count", "__typename"]))
+        if field in ("count", "__typename"):
+            roots.append(f"r{number}: {field}")
+            continue
+        inner = draw(selection(ROOTS[field], 3))
+        alias = "" if number == 0 and draw(st.booleans()) else f"r{number}: "
+        roots.append(f"{alias}{field}{draw(st.sampled_from(DIRECTIVES))} {{ {inner} }}")
+    head = "query($yes: Boolean! = true, $no: Boolean!, $at: Int = 1, $unit: Unit)"
+    text = f"{head} {{ {' '.join(roots)} ...unused @skip(if: true) }}"
+    return f"{text} fragment unused on Query {{ sure {{ ...deep ...any }} }} {FRAGMENTS}"
+
+
+def numbers(most: int) -> st.SearchStrategy[int]:
+    return st.integers(0, most)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> list[Row]:
+    """Rows of which some fail, and some hold null where the schema allows none."""
+    names = st.sampled_from(("a", "b", "é", ""))
+    box = st.fixed_dictionaries(
+        {
+            "name": names | st.none(),
+            "other": st.none(),
+            "weight": st.sampled_from((1.5, 2.0, 1.5, None)),
+        }
+    )
+    row = st.fixed_dictionaries(
+        {
+            "name": names | st.none(),
+            "hard": st.sampled_from(("x", "y", "z", None)),
+            "bad": st.booleans(),
+            "other": numbers(4) | st.none(),
+            "kids": st.lists(numbers(4), max_size=3),
+            "perhaps_kids": st.lists(numbers(4) | st.none(), max_size=3),
+            "box": box | st.none(),
+        }
+    )
+    rows: list[Row] = draw(st.lists(row, min_size=1, max_size=4))
+    return rows
+
+
+def answers(text: str, rows: list[Row], variables: dict[str, Any]) -> tuple[Any, Any]:
+    """The compiler's answer and graphql-core's: data in the order of the document, and the paths
+    of the errors."""
+    operation = ENGINE.operation(text)
+    ours = asyncio.run(ENGINE.run(operation, variables, Env([dict(row) for row in rows])))
+    reference = execute_sync(
+        SCHEMA,
+        parse(text),
+        context_value=Env([dict(row) for row in rows]),
+        variable_values=variables,
+    )
+    paths = sorted(str(error["path"]) for error in ours.errors)
+    expected = sorted(str(error.path) for error in reference.errors or ())
+    return (as_text(ours.data), paths), (as_text(reference.data), expected)
+
+
+def as_text(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False)
+
+
+def agree(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
+    ours, expected = answers(text, rows, variables)
+    assert ours == expected
+
+
+VARIABLES = st.fixed_dictionaries(
+    {"no": st.booleans()},
+    optional={
+        "yes": st.booleans(),
+        "at": st.sampled_from((0, 1, 7, None)),
+        "unit": st.sampled_from(("cm", "inch")),
+    },
+)
+
+
+@settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(documents(), worlds(), VARIABLES)
+def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
+    agree(text, rows, variables)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(documents(), worlds(), VARIABLES)
+def test_many_random_documents_and_data(
+    text: str, rows: list[Row], variables: dict[str, Any]
+) -> None:
+    agree(text, rows, variables)
+
+
+def test_a_mutation_runs_in_order() -> None:
+    text = 'mutation { a: count b: add(name: "x") { name hard other { name } } c: count }'
+    ours, expected = answers(text, [blank("first")], {})
+    assert ours == expected
+    assert json.loads(ours[0])["c"] == 2
+
+
+def test_introspection_stands_beside_data() -> None:
+    text = """query($deep: Boolean!) { b: __schema { queryType { name } } count
+        __type(name: "Box") { name fields @include(if: $deep) { name } } none: __type(name: "X") {
+        name } }"""
+    for deep in (True, False):
+        ours, expected = answers(text, [blank("x")], {"deep": deep})
+        assert ours == expected
+
+
+def test_one_load_for_each_relation_and_level() -> None:
+    rows = [{**blank(str(n)), "kids": [0, 1, 2], "other": 1} for n in range(3)]
+    text = "{ things { kids { other { name } kids { name } } a: other { name } b: other { hard } } }"
+    env = Env(rows)
+    answer = asyncio.run(ENGINE.run(ENGINE.operation(text), {}, env))
+    assert not answer.errors
+    assert env.loads == 4
+
+
+def test_a_field_without_a_binding_is_noticed() -> None:
+    fields = {name: binding for name, binding in BOX.fields.items() if name != "weight"}
+    with pytest.raises(TypeError, match=r"fields of Box: without a binding \['weight'\]"):
+        Engine(
+            SCHEMA,
+            Bindings({"Thing": THING, "Box": TypeBinding(fields)}, ENGINE._bindings.roots),
+            lambda _error, _env: [],
+        )
+
+
+def test_refused_arguments_keep_everything_from_running() -> None:
+    def refuse(_arguments: Any) -> Any:
+        raise Refused(Fault("no", "no", ("unit",)))
+
+    fields = {**THING.fields, "size": Value(("name",), prepare=refuse)}
+    engine = Engine(
+        SCHEMA,
+        Bindings({"Thing": TypeBinding(fields), "Box": BOX}, ENGINE._bindings.roots),
+        lambda _error, _env: [],
+    )
+    env = Env([])
+    operation = engine.operation('mutation { add(name: "x") { size } }')
+    answer = asyncio.run(engine.run(operation, {}, env))
+    assert not answer.executed
+    assert answer.errors[0]["path"] == ["add"]
+    assert env.rows == []
