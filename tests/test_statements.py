@@ -1,0 +1,137 @@
+"""What the databases are asked: few statements, only the columns needed, always by an index."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+
+from regulars.api.context import Context
+from regulars.api.schema import engine
+from regulars.directory.accounts import Accounts
+from regulars.directory.database import store_for
+from regulars.directory.directory import Directory
+from regulars.store import Store, parse_url, queries
+from regulars.store.query import Query
+from regulars.store.sqlite import connect
+from regulars.store.tables import ORDER_COLUMNS
+from tests.support import regulars
+
+NESTED = """{ customers(first: 50) { edges { cursor node { full_name
+    leads { subject } shipping_address { city }
+    summary { visits orders { list { referrer order { name customer { email
+      leads { message } summary { orders { list { order { total } } } } } } } } } } }
+    pageInfo { hasNextPage hasPreviousPage } } }"""
+
+
+class Listening:
+    """A store that remembers what it is asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked: list[str] = []
+
+    async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        self.asked.append(query.compiled("sqlite").text)
+        return await self._store.fetch(query, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+@pytest.fixture
+def sampled(empty_database: str) -> str:
+    """A database with an account of sample customers."""
+    for command in ("migrate", "account create one", "sample --customers 400"):
+        assert regulars(*command.split(), "--database-url", empty_database).returncode == 0
+    return empty_database
+
+
+def asked(database_url: str, document: str) -> tuple[list[str], Any]:
+    """The statements that a document takes, and its answer."""
+
+    async def run() -> tuple[list[str], Any]:
+        store = store_for(database_url)
+        await store.open()
+        listening = Listening(store)
+        account = await Accounts(store).named(None)
+        context = Context(account.account_id, Directory(listening), "test", 0)
+        api = engine()
+        answer = await api.run(api.operation(document), {}, context)
+        await store.close()
+        return listening.asked, answer.response()
+
+    return asyncio.run(run())
+
+
+def test_a_nested_document_takes_a_statement_for_each_relation_and_level(sampled: str) -> None:
+    for size in (1, 50):
+        statements, answer = asked(sampled, NESTED.replace("first: 50", f"first: {size}"))
+        assert "errors" not in answer
+        assert len(answer["data"]["customers"]["edges"]) == size
+        # The page; leads and orders of its customers; the orders' customers; theirs.
+        assert len(statements) == 6, statements
+
+
+def test_only_the_columns_that_a_document_needs_are_read(sampled: str) -> None:
+    (statement,), _ = asked(sampled, "{ customers { edges { node { avatar full_name } } } }")
+    columns = re.findall(r"customers\.(\w+)", statement.split("FROM")[0])
+    assert sorted(columns) == ["customer_id", "customer_id", "email", "first_name", "last_name"]
+
+
+PAGES = [
+    (order, ascending, after, before)
+    for order in ORDER_COLUMNS
+    for ascending in (True, False)
+    for after, before in ((False, False), (True, False), (False, True))
+]
+
+
+def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    assert regulars("migrate", "--database-url", url).returncode == 0
+    path = parse_url(url).path
+    assert path
+    connection = connect(path)
+    for shape in PAGES:
+        compiled = queries.page(shape[0], ("phone",), *shape[1:]).compiled("sqlite")
+        values = [1] * len(compiled.names)
+        plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
+        assert "SEARCH customers USING INDEX" in plan, (shape, plan)
+        assert "TEMP B-TREE" not in plan, (shape, plan)
+    for query in (queries.named_customers(), queries.customers_by_id(("email",))):
+        compiled = query.compiled("sqlite")
+        values = ["[]"] * len(compiled.names)
+        plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
+        assert "SCAN customers" not in plan, plan
+    connection.close()
+
+
+def test_every_page_is_read_along_an_index_on_postgresql(postgresql: str) -> None:
+    from tests.support import scratch_database
+
+    async def plans(dsn: str) -> list[str]:
+        connection = await asyncpg.connect(dsn)
+        found = []
+        # Without figures about a large table, the planner would sort a small one.
+        await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        for order, ascending, after, before in PAGES:
+            compiled = queries.page(order, ("phone",), ascending, after, before).compiled(
+                "postgresql"
+            )
+            text = order in ("email", "first_name", "last_name", "full_name")
+            values = ["x" if text and name.endswith("_value") else 1 for name in compiled.names]
+            rows = await connection.fetch(f"EXPLAIN {compiled.text}", *values)
+            found.append("\n".join(row[0] for row in rows))
+        await connection.close()
+        return found
+
+    with scratch_database(postgresql) as url:
+        assert regulars("migrate", "--database-url", url).returncode == 0
+        for plan in asyncio.run(plans(url)):
+            assert "Index Scan" in plan
+            assert "Sort" not in plan

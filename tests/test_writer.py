@@ -1,0 +1,239 @@
+"""The writer: what a batch decides, and what many writers at once leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from regulars.directory.accounts import Accounts
+from regulars.directory.commands import (
+    Activity,
+    Command,
+    CreateCustomer,
+    DeleteCustomers,
+    NewLead,
+    Reference,
+    UpdateCustomer,
+)
+from regulars.directory.customers import clean_values
+from regulars.directory.decide import MAX_ID, decide
+from regulars.directory.directory import Directory
+from regulars.directory.errors import Refused
+from regulars.directory.orders import NewOrder, amount, units
+from regulars.store import Changes, State, Store
+from tests.support import Client, Server, new_token, with_store
+
+NONE = {"customers": 0, "orders": 0, "leads": 0}
+
+
+def create(email: str, at: int = 1, activity: Activity | None = None, **node: Any) -> Command:
+    values, problems = clean_values({"email": email, **node}, ("node",))
+    return CreateCustomer(values, at, problems, activity or Activity())
+
+
+def update(customer_id: int, at: int = 2, **node: Any) -> Command:
+    values, problems = clean_values(node, ("node",))
+    return UpdateCustomer(Reference(str(customer_id), customer_id), values, at, problems)
+
+
+def delete(*ids: int) -> Command:
+    return DeleteCustomers(tuple(Reference(str(i), i) for i in ids))
+
+
+def keys(outcome: Any) -> list[str]:
+    assert isinstance(outcome, Refused)
+    return [problem.key for problem in outcome.problems]
+
+
+def decided(*commands: Command, state: State | None = None) -> tuple[Sequence[Any], Changes]:
+    return decide(1, commands, state or State(NONE, []))
+
+
+def test_a_command_sees_what_earlier_ones_of_its_batch_did() -> None:
+    outcomes, changes = decided(
+        create("a@b.co"),
+        create("A@b.co"),
+        update(1, email="c@b.co"),
+        create("a@b.co"),
+        delete(1),
+        create("c@b.co"),
+        update(1, phone="1"),
+    )
+    assert keys(outcomes[1]) == ["errors_dup_email"]
+    assert keys(outcomes[6]) == ["errors_customer_not_found"]
+    assert [outcomes[n]["customer_id"] for n in (0, 3, 5)] == [1, 2, 3]
+    assert changes.counters == {**NONE, "customers": 3}
+    assert [row["email"] for row in changes.inserted_customers] == ["a@b.co", "c@b.co"]
+    assert not changes.updated_customers
+    assert not changes.deleted_customers
+
+
+def test_a_refused_command_leaves_nothing_behind() -> None:
+    order = NewOrder("1", Decimal(5), 1)
+    outcomes, changes = decided(
+        create("a@b.co", phone="x" * 65, activity=Activity((order,))), create("b@b.co")
+    )
+    assert keys(outcomes[0]) == ["errors_invalid_input"]
+    assert outcomes[1]["customer_id"] == 1
+    assert changes.counters == {**NONE, "customers": 1}
+    assert not changes.inserted_orders
+
+
+def test_only_the_columns_that_change_are_written() -> None:
+    _, changes = decided(create("a@b.co", first_name="Ana"), create("b@b.co"))
+    state = State(changes.counters, changes.inserted_customers)
+    outcomes, changes = decided(
+        update(1, phone="1"), update(2, notes="x"), update(1, first_name="Ana"), state=state
+    )
+    assert [outcome["updated_at"] for outcome in outcomes] == [2, 2, 2]
+    assert sorted(changes.updated_customers) == [("updated_at", "notes"), ("updated_at", "phone")]
+    assert changes.counters == {}
+
+
+def test_the_clock_going_back_does_not_take_a_moment_back() -> None:
+    _, changes = decided(create("a@b.co", at=10))
+    outcomes, _ = decided(update(1, at=5, phone="1"), state=State(NONE, changes.inserted_customers))
+    assert outcomes[0]["updated_at"] == 10
+
+
+def test_spend_is_exact_and_counts_what_counts() -> None:
+    orders = (
+        NewOrder("1", Decimal("0.1"), 5),
+        NewOrder("2", Decimal("0.2"), 6),
+        NewOrder("3", Decimal("99.9999"), 9, financial_status="pending"),
+        NewOrder("4", Decimal(50), 7, financial_status="refunded", refunded_amount=Decimal(50)),
+        NewOrder("5", Decimal(1000), 20, test=True),
+        NewOrder("6", Decimal(1000), 30, cancelled_at=31),
+    )
+    leads = (NewLead("Hello", "Is anybody there?", 3),)
+    outcomes, changes = decided(create("a@b.co", activity=Activity(orders, leads, visits=4)))
+    row = outcomes[0]
+    assert amount(row["expenses"]) == 0.3
+    assert (row["orders_count"], row["visits"], row["updated_at"]) == (4, 4, 9)
+    assert [o["order_id"] for o in changes.inserted_orders] == [1, 2, 3, 4, 5, 6]
+    assert [lead["customer_id"] for lead in changes.inserted_leads] == [1]
+    again, _ = decided(
+        create("b@b.co", activity=Activity(orders[:1])),
+        state=State(NONE, [], frozenset(["1"])),
+    )
+    assert keys(again[0]) == ["errors_invalid_input"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("35", "35"), ("12.50", "12.5"), ("0.0001", "0.0001"), ("-3", "-3")]
+)
+def test_an_amount_is_shown_as_it_is(text: str, shown: str) -> None:
+    assert str(amount(units(Decimal(text)))) == shown
+    with pytest.raises(ValueError, match="decimal places"):
+        units(Decimal("0.00001"))
+
+
+def test_an_account_that_has_given_all_its_ids_says_so() -> None:
+    full = State({**NONE, "customers": MAX_ID}, [])
+    outcomes, changes = decided(create("a@b.co"), state=full)
+    assert keys(outcomes[0]) == ["errors_invalid_input"]
+    assert changes.counters == {}
+
+
+def test_many_callers_create_one_customer_of_each_email(client: Client) -> None:
+    document = "mutation($n: InputCustomer!) { createCustomer(node: $n) { _id } }"
+
+    def attempt(number: int) -> dict[str, Any]:
+        with Client(client.server, client.token) as own:
+            return own.run(document, n={"email": f"User{number % 25}@example.com"})
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(attempt, range(100)))
+    made = sorted(a["data"]["createCustomer"]["_id"] for a in answers if a.get("data"))
+    assert made == list(range(1, 26))
+    refused = [a["errors"][0]["key"] for a in answers if "errors" in a]
+    assert refused == ["errors_dup_email"] * 75
+
+
+def test_many_callers_update_one_customer_without_losing_a_change(client: Client) -> None:
+    client.create("a@example.com", custom={})
+
+    def attempt(number: int) -> None:
+        with Client(client.server, client.token) as own:
+            own.update("1", custom={f"k{number}": number})
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(attempt, range(60)))
+    found = client.node("Q3VzdG9tZXI6MQ==", "... on Customer { custom }")
+    assert found["custom"] == {f"k{number}": number for number in range(60)}
+
+
+def test_two_processes_write_to_one_account(server: Server) -> None:
+    """The server and this process: ids stay in order, and no email is there twice."""
+    token = new_token(server)
+
+    async def add(store: Store) -> list[Any]:
+        account = (await Accounts(store).all())[-1]
+        commands = [create(f"{n % 100}@example.com") for n in range(200)]
+        directory = Directory(store)
+        outcomes: list[Any] = []
+        for start in range(0, 200, 10):
+            outcomes += await directory.create_many(
+                account.account_id,
+                commands[start : start + 10],  # type: ignore[arg-type]  # all of them create
+            )
+        return outcomes
+
+    with Client(server, token) as client, ThreadPoolExecutor(4) as pool:
+
+        def attempt(number: int) -> Any:
+            document = f'mutation {{ createCustomer(node: {{email: "{number}@example.com"}}) {{ _id }} }}'
+            with Client(server, token) as own:
+                return own.run(document).get("data")
+
+        theirs = [pool.submit(attempt, number) for number in range(100)]
+        ours = with_store(server.database_url, add)
+        ids = [o["customer_id"] for o in ours if not isinstance(o, Refused)]
+        ids += [f.result()["createCustomer"]["_id"] for f in theirs if f.result()]
+        assert sorted(ids) == list(range(1, 101))
+        edges = client.page(first=250)["edges"]
+        assert sorted(e["node"]["_id"] for e in edges) == sorted(ids)
+
+
+def test_a_write_that_the_database_refuses_harms_no_other_of_its_batch(server: Server) -> None:
+    """A row that no rule refuses but the database does: it fails alone."""
+    new_token(server)
+
+    class Broken(CreateCustomer):
+        """A command whose row has text where a number belongs."""
+
+    async def write(store: Store) -> list[Any]:
+        account = (await Accounts(store).all())[-1]
+        bad = Broken({**clean_values({"email": "x@b.co"}, ())[0], "visits": "many"}, 1)
+        good = [create(f"{n}@b.co") for n in range(4)]
+        commands = [*good[:2], bad, *good[2:]]
+        writes = [store.write(account.account_id, command) for command in commands]
+        return list(await asyncio.gather(*writes, return_exceptions=True))
+
+    outcomes = with_store(server.database_url, write)
+    assert isinstance(outcomes[2], Exception)
+    ids = [o["customer_id"] for i, o in enumerate(outcomes) if i != 2]
+    assert ids == [1, 2, 3, 4]
+
+
+def test_what_is_answered_is_there_after_a_kill(tmp_path: Any) -> None:
+    """Answered writes survive the server's sudden death."""
+    import os
+    import signal
+
+    from tests.support import BOOTSTRAP_TOKEN, running
+
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    answered: list[str] = []
+    with pytest.raises(AssertionError), running(url) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            for number in range(50):
+                answered.append(client.create(f"{number}@example.com", "email")["email"])
+        os.kill(server.pid, signal.SIGKILL)
+    with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        assert sorted(client.emails(first=250)) == sorted(answered)
