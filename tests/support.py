@@ -13,7 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 import asyncpg
 import httpx
@@ -76,14 +76,16 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 @contextmanager
-def running(database_url: str, *arguments: str) -> Iterator[Server]:
-    """A `regulars serve` on a free port; it must end with 0 when it is told to stop."""
+def running(database_url: str, *arguments: str, log: IO[str] | None = None) -> Iterator[Server]:
+    """A `regulars serve` on a free port; it must end with 0 when it is told to stop. What it
+    writes to standard error goes to `log`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0", *arguments],
         env=environment(
             {"REGULARS_DATABASE_URL": database_url, "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN}
         ),
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
     assert process.stdout
@@ -95,7 +97,7 @@ def running(database_url: str, *arguments: str) -> Iterator[Server]:
         process.send_signal(signal.SIGTERM)
         status = process.wait(START_SECONDS)
         process.stdout.close()
-    assert status == 0
+    assert status == 0, f"the server ended with {status}"
 
 
 def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
@@ -193,7 +195,9 @@ class Client:
 
     def create(self, email: str, fields: str = "id _id", **node: Any) -> dict[str, Any]:
         """A new customer."""
-        mutation = f"mutation($node: InputCustomer!) {{ createCustomer(node: $node) {{ {fields} }} }}"
+        mutation = (
+            f"mutation($node: InputCustomer!) {{ createCustomer(node: $node) {{ {fields} }} }}"
+        )
         created: dict[str, Any] = self.data(mutation, node={"email": email, **node})[
             "createCustomer"
         ]

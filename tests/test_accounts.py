@@ -14,7 +14,9 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import Store, queries
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, with_store
 
-CUSTOMER = "id email shipping_address { id } summary { orders { list { order { id } } } } leads { id }"
+CUSTOMER = (
+    "id email shipping_address { id } summary { orders { list { order { id } } } } leads { id }"
+)
 
 
 def test_what_one_account_has_is_to_another_as_if_it_were_not(

@@ -236,7 +236,7 @@ def test_the_first_start_shows_a_token_and_a_line_that_works(tmp_path: Path) -> 
     ) as process:
         assert process.stdout
         try:
-            lines = []
+            lines: list[str] = []
             while not lines or "Stop it" not in lines[-1]:
                 lines.append(process.stdout.readline())
             curl = next(line for line in lines if line.strip().startswith("curl"))

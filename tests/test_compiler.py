@@ -188,7 +188,7 @@ ENGINE = Engine(
 
 # The same data through graphql-core's resolvers.
 def install_reference() -> None:
-    def at(info: GraphQLResolveInfo, number: int | None) -> Any:
+    def at(info: GraphQLResolveInfo[Any], number: int | None) -> Any:
         rows = info.context.rows
         return None if number is None or number >= len(rows) else rows[number]
 
@@ -210,7 +210,7 @@ def install_reference() -> None:
     query, mutation = SCHEMA.query_type, SCHEMA.mutation_type
     assert query
     assert mutation
-    query.fields["thing"].resolve = lambda _r, info, at_=0, **a: at(info, a.get("at"))
+    query.fields["thing"].resolve = lambda _r, info, **a: at(info, a.get("at"))
     query.fields["sure"].resolve = lambda _r, info: at(info, 0)
     query.fields["things"].resolve = lambda _r, info, first: [at(info, n) for n in range(first)]
     query.fields["perhaps"].resolve = lambda _r, info: [at(info, n) for n in (0, None, 1)]
@@ -222,7 +222,7 @@ def install_reference() -> None:
     for root in (query, mutation):
         root.fields["count"].resolve = lambda _r, info: len(info.context.rows)
 
-    def add_row(_root: Any, info: GraphQLResolveInfo, name: str) -> Row:
+    def add_row(_root: Any, info: GraphQLResolveInfo[Any], name: str) -> Row:
         info.context.rows.append(blank(name))
         return dict(info.context.rows[-1])
 
@@ -416,7 +416,9 @@ def test_introspection_stands_beside_data() -> None:
 
 def test_one_load_for_each_relation_and_level() -> None:
     rows = [{**blank(str(n)), "kids": [0, 1, 2], "other": 1} for n in range(3)]
-    text = "{ things { kids { other { name } kids { name } } a: other { name } b: other { hard } } }"
+    text = (
+        "{ things { kids { other { name } kids { name } } a: other { name } b: other { hard } } }"
+    )
     env = Env(rows)
     answer = asyncio.run(ENGINE.run(ENGINE.operation(text), {}, env))
     assert not answer.errors

@@ -146,7 +146,9 @@ def test_an_id_is_given_once_and_never_again(client: Client) -> None:
 
 
 def test_an_update_is_a_merge(client: Client) -> None:
-    fields = f"email phone first_name tags custom shipping_address {{ {ADDRESS} }} accepts_marketing"
+    fields = (
+        f"email phone first_name tags custom shipping_address {{ {ADDRESS} }} accepts_marketing"
+    )
     before = client.create("a@example.com", fields, **EVERYTHING)
     after = client.update(
         "1",
@@ -290,17 +292,32 @@ def test_an_address_is_a_node_while_its_customer_has_it(client: Client) -> None:
 
 def test_custom_fields_are_the_same_in_a_variable_and_in_the_document(client: Client) -> None:
     literal = '{a: 1, b: 2.50, c: "x", d: [true, null], e: {f: 12345678901234567890}, g: 1e2}'
-    mutation = f'mutation {{ createCustomer(node: {{email: "a@b.co", custom: {literal}}}) {{ custom }} }}'
+    mutation = (
+        f'mutation {{ createCustomer(node: {{email: "a@b.co", custom: {literal}}}) {{ custom }} }}'
+    )
     expected = {"a": 1, "b": 2.5, "c": "x", "d": [True, None], "g": 100.0}
     expected["e"] = {"f": 12345678901234567890}
     assert client.data(mutation)["createCustomer"] == {"custom": expected}
     assert client.update("1", "custom", custom=expected) == {"custom": expected}
-    nested = "mutation($v: CustomFields) { updateCustomer(id: 1, node: {custom: {h: $v}}) { custom } }"
+    nested = (
+        "mutation($v: CustomFields) { updateCustomer(id: 1, node: {custom: {h: $v}}) { custom } }"
+    )
     assert client.data(nested, v={"x": 1})["updateCustomer"]["custom"]["h"] == {"x": 1}
 
 
 def test_text_in_every_script_comes_back_as_it_was(client: Client) -> None:
-    names = ["محمد", "王小明", "Мария", "Ελένη", "İpek", "ıpek", "Nguyễn", "👩‍👩‍👧", "كِتَاب", "हिन्दी"]
+    names = [
+        "محمد",
+        "王小明",
+        "Мария",
+        "Ελένη",
+        "İpek",
+        "ıpek",
+        "Nguyễn",
+        "👩‍👩‍👧",
+        "كِتَاب",
+        "हिन्दी",
+    ]
     for index, name in enumerate(names):
         created = client.create(f"{index}@example.com", "first_name", first_name=name)
         assert created == {"first_name": name}

@@ -263,7 +263,11 @@ def test_a_document_that_is_invalid_is_refused(client: Client, document: str) ->
     [
         "{ " + "__typename " * 10_001 + "}",
         "{" + "a{" * 5_000,
-        "{" + "customers{edges{node{summary{orders{list{order{customer{" * 60 + "id" + "}" * 480 + "}",
+        "{"
+        + "customers{edges{node{summary{orders{list{order{customer{" * 60
+        + "id"
+        + "}" * 480
+        + "}",
         "{ node(id: " + "[" * 5_000 + "]" * 5_000 + ") { id } }",
     ],
     ids=["tokens", "unclosed", "deep", "lists"],

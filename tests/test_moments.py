@@ -161,7 +161,9 @@ def test_the_same_as_moment_js() -> None:
     for _ in range(10_000):
         at = draw.randrange(-62_135_596_800_000 + 400 * 365 * DAY, 253_402_300_800_000)
         age = int(draw.uniform(-1, 1) * 10 ** draw.uniform(3, 12))
-        pairs = [draw.choice(list(TOKENS)) + draw.choice(apart) for _ in range(draw.randrange(1, 8))]
+        pairs = [
+            draw.choice(list(TOKENS)) + draw.choice(apart) for _ in range(draw.randrange(1, 8))
+        ]
         form = "".join(pairs)
         cases.append((at, age, form))
     done = subprocess.run(

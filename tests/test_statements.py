@@ -99,7 +99,7 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
     connection = connect(path)
     for shape in PAGES:
         compiled = queries.page(shape[0], ("phone",), *shape[1:]).compiled("sqlite")
-        values = [1] * len(compiled.names)
+        values: list[Any] = [1] * len(compiled.names)
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
         assert "SEARCH customers USING INDEX" in plan, (shape, plan)
         assert "TEMP B-TREE" not in plan, (shape, plan)

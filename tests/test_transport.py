@@ -124,7 +124,13 @@ def test_a_body_that_is_no_request_is_refused(client: Client, body: bytes) -> No
 
 @pytest.mark.parametrize(
     "query_string",
-    ["", "variables={}", "query=%FF", "query={__typename}&variables=x", "query={__typename}&variables=[]"]
+    [
+        "",
+        "variables={}",
+        "query=%FF",
+        "query={__typename}&variables=x",
+        "query={__typename}&variables=[]",
+    ]
     + ["query={__typename}&extensions=1", "query={__typename}&variables=%FF"],
 )
 def test_a_query_string_that_is_no_request_is_refused(client: Client, query_string: str) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +29,7 @@ from regulars.directory.directory import Directory
 from regulars.directory.errors import Refused
 from regulars.directory.orders import NewOrder, amount, units
 from regulars.store import Changes, State, Store
-from tests.support import Client, Server, new_token, with_store
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, running, with_store
 
 NONE = {"customers": 0, "orders": 0, "leads": 0}
 
@@ -187,7 +190,9 @@ def test_two_processes_write_to_one_account(server: Server) -> None:
     with Client(server, token) as client, ThreadPoolExecutor(4) as pool:
 
         def attempt(number: int) -> Any:
-            document = f'mutation {{ createCustomer(node: {{email: "{number}@example.com"}}) {{ _id }} }}'
+            document = (
+                f'mutation {{ createCustomer(node: {{email: "{number}@example.com"}}) {{ _id }} }}'
+            )
             with Client(server, token) as own:
                 return own.run(document).get("data")
 
@@ -221,19 +226,19 @@ def test_a_write_that_the_database_refuses_harms_no_other_of_its_batch(server: S
     assert ids == [1, 2, 3, 4]
 
 
-def test_what_is_answered_is_there_after_a_kill(tmp_path: Any) -> None:
+def test_what_is_answered_is_there_after_a_kill(tmp_path: Path) -> None:
     """Answered writes survive the server's sudden death."""
-    import os
-    import signal
-
-    from tests.support import BOOTSTRAP_TOKEN, running
-
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    answered: list[str] = []
-    with pytest.raises(AssertionError), running(url) as server:
-        with Client(server, BOOTSTRAP_TOKEN) as client:
-            for number in range(50):
-                answered.append(client.create(f"{number}@example.com", "email")["email"])
-        os.kill(server.pid, signal.SIGKILL)
+    emails = [f"{number}@example.com" for number in range(50)]
+    with pytest.raises(AssertionError, match="ended with -9"):
+        create_and_kill(url, emails)
     with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-        assert sorted(client.emails(first=250)) == sorted(answered)
+        assert sorted(client.emails(first=250)) == sorted(emails)
+
+
+def create_and_kill(url: str, emails: list[str]) -> None:
+    """Creates customers, each of them answered, and kills the server."""
+    with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        for email in emails:
+            client.create(email)
+        os.kill(server.pid, signal.SIGKILL)

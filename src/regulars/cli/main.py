@@ -119,7 +119,7 @@ def migrate(database_url: options.DatabaseURL = None, as_json: options.AsJSON = 
 
 @account_app.command("create")
 def account_create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
+    name: Annotated[str, typer.Argument(help="What to call it.")],
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
@@ -225,7 +225,7 @@ def token_list(database_url: options.DatabaseURL = None, as_json: options.AsJSON
 @token_app.command("revoke")
 def token_revoke(
     token_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The token's id, as `regulars token list` has it.")
+        str, typer.Argument(help="The token's id, as `regulars token list` has it.")
     ],
     database_url: options.DatabaseURL = None,
 ) -> None:

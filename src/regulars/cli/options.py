@@ -12,7 +12,9 @@ from regulars.settings import Settings
 
 
 def _help(name: str) -> str:
-    return f"{Settings.model_fields[name].description} [env: REGULARS_{name.upper()}]"
+    field = Settings.model_fields[name]
+    default = "" if field.default is None else f"; default: {field.default}"
+    return f"{field.description} [env: REGULARS_{name.upper()}{default}]"
 
 
 DatabaseURL = Annotated[

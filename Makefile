@@ -1,0 +1,55 @@
+# Everything is done by these targets; each makes what it needs. `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve demo test test-slow check format docs clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/.installed ## Make the virtual environment
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Regulars needs Python 3.11 or newer; say which with make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+serve: install ## Serve the API from a migrated SQLite database (or REGULARS_DATABASE_URL)
+	@$(BIN)/regulars migrate
+	@$(BIN)/regulars serve
+
+demo: install ## Serve 1,000 sample customers from demo.db
+	@REGULARS_DATABASE_URL=$${REGULARS_DATABASE_URL:-sqlite:///demo.db} sh -ec '\
+		$(BIN)/regulars migrate; \
+		$(BIN)/regulars account list --json | grep -q name || $(BIN)/regulars account create demo; \
+		$(BIN)/regulars sample --customers 1000; \
+		export REGULARS_TOKEN=$$($(BIN)/regulars token create --name demo); \
+		echo "A token for this demo: $$REGULARS_TOKEN"; \
+		exec $(BIN)/regulars serve'
+
+test: install ## Run the suite, on SQLite and PostgreSQL
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: install ## Run what takes longer
+	$(BIN)/pytest -m slow
+
+check: install ## Formatting, lint, types, import contracts, and whether the generated docs are current
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/reference.py --check
+
+format: install ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: install ## Write the generated pages of the reference
+	$(BIN)/python tools/reference.py
+
+clean: ## Remove what the targets made, but no database
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,108 @@
+"""The docs: what they show is what happens, and what there is they name."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from regulars.cli.main import account_app, app, token_app
+from regulars.settings import Settings
+from tests.support import BOOTSTRAP_TOKEN, Client, running
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(path.read_text(encoding="utf-8"))
+
+
+def keys_in_the_code() -> set[str]:
+    found: set[str] = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        found |= set(re.findall(r'"(errors_\w+|rate_\w+)"', path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_the_tutorial_is_answered_as_it_says(client: Client) -> None:
+    found = blocks(ROOT / "docs" / "tutorial.md")
+    shown = 0
+    for (kind, text), (next_kind, answer) in itertools.pairwise(found):
+        if (kind, next_kind) == ("graphql", "json"):
+            assert client.run(text) == json.loads(answer), text
+            shown += 1
+    assert shown == sum(kind == "graphql" for kind, _ in found) == 6
+
+
+def test_the_first_query_of_the_readme_is_answered_as_it_says(tmp_path: Path) -> None:
+    found = blocks(ROOT / "README.md")
+    index = next(i for i, (kind, text) in enumerate(found) if "curl" in text)
+    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+        command = found[index][1].replace("http://127.0.0.1:8000", server.url)
+        printed = subprocess.run(
+            ["bash", "-c", command],
+            env={"REGULARS_TOKEN": BOOTSTRAP_TOKEN, "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+    assert json.loads(printed.stdout) == json.loads(found[index + 1][1])
+
+
+def test_the_generated_pages_are_current() -> None:
+    check = [sys.executable, "tools/reference.py", "--check"]
+    done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_error_key_has_its_line() -> None:
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
+    assert documented == keys_in_the_code()
+
+
+def test_every_error_key_is_tested() -> None:
+    tests = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "tests").glob("test_*.py")
+        if path.name != "test_docs.py"
+    )
+    for key in keys_in_the_code():
+        assert f'"{key}"' in tests, key
+
+
+def test_every_setting_has_its_line() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    for name in Settings.model_fields:
+        assert f"`REGULARS_{name.upper()}`" in page
+
+
+def test_every_command_has_its_heading() -> None:
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    groups = (("", app), ("account ", account_app), ("token ", token_app))
+    for prefix, group in groups:
+        for command in group.registered_commands:
+            name = command.name or (command.callback.__name__ if command.callback else "")
+            assert f"\n## regulars {prefix}{name}\n" in page
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        assert (path.parent / target).exists(), target
+
+
+def test_no_page_is_left_out_of_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for path in DOCS:
+        name = path.relative_to(ROOT / "docs").as_posix()
+        assert name == "README.md" or f"({name})" in index

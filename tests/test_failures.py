@@ -1,0 +1,43 @@
+"""Our own faults: the client learns that it is ours, the log where, and neither any more."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from tests.support import BOOTSTRAP_TOKEN, Client, running
+
+
+def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    log_path = tmp_path / "log"
+    with log_path.open("w") as log, running(f"sqlite:///{path}", log=log) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            client.create("secret.person@example.com")
+            with sqlite3.connect(path) as connection:
+                connection.execute("DROP TABLE leads")
+            query = "{ customers { edges { node { email leads { id } } } } }"
+            answer = client.post(query)
+            (error,) = answer.json()["errors"]
+            assert error["key"] == "errors_internal"
+            assert error["name"] == "InternalError"
+            assert error["path"] == ["customers"]
+            identity = answer.headers["x-request-id"]
+            assert error["extensions"] == {"key": "errors_internal", "request_id": identity}
+            assert "leads" not in error["message"]
+            assert client.emails() == ["secret.person@example.com"]
+    written = log_path.read_text()
+    assert identity in written
+    assert "OperationalError" in written
+    assert "secret.person" not in written
+    assert BOOTSTRAP_TOKEN not in written
+
+
+def test_a_quiet_server_logs_nothing(tmp_path: Path) -> None:
+    log_path = tmp_path / "log"
+    with log_path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            client.create("a@example.com")
+            client.errors("{ nothing }")
+            client.http.post("/api/v2", headers={"Authorization": "Bearer wrong"})
+    assert log_path.read_text() == ""

@@ -1,0 +1,322 @@
+"""Writes the pages of docs/reference that can be read off the code, or checks that they are so.
+
+Use: tools/reference.py [--check]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    print_ast,
+)
+
+from regulars.api.moments import FROM_NOW, ISO, MAX_FORMAT, TOKENS, prepare
+from regulars.api.schema import schema
+from regulars.cli import main
+from regulars.cli.errors import EXIT_CODES
+from regulars.settings import Settings
+
+PAGES = Path(__file__).parents[1] / "docs" / "reference"
+NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->\n"
+
+# When each key is answered, with which status, and what to do.
+ERRORS = {
+    "errors_unauthenticated": (
+        "401",
+        "No token, or one that is unknown, expired or revoked; the answer does not say which.",
+        "Send `Authorization: Bearer TOKEN`; make a token with `regulars token create`.",
+    ),
+    "errors_customer_not_found": (
+        "200",
+        "An id to update or delete names no customer of this account; `extensions.ids` lists them.",
+        "Nothing was changed. Leave those ids out.",
+    ),
+    "errors_dup_email": (
+        "200",
+        "Another customer of the account has that email, compared without case.",
+        "Use another email, or update that customer.",
+    ),
+    "errors_invalid_input": (
+        "200",
+        "A value is of the wrong type or cannot be kept; `extensions.input_path` says which.",
+        "Mend the value as the message says. Every fault is reported, one error each.",
+    ),
+    "errors_invalid_query": (
+        "200",
+        "The `query` of a list cannot be read; `extensions.position` counts characters from 0, "
+        "and `extensions.suggestion` is the nearest word that would be understood, if there is one.",
+        "See [lists](lists.md).",
+    ),
+    "errors_invalid_cursor": (
+        "200",
+        "`after` or `before` is not a cursor, or was visibly made under another order.",
+        "Use a cursor of a page in the same order.",
+    ),
+    "errors_page_size": (
+        "200",
+        "`first` or `last` is negative or over 250, or both are given.",
+        "Ask for 0 to 250, counted from one end.",
+    ),
+    "errors_invalid_document": (
+        "200 or 400",
+        "The GraphQL document does not parse, does not fit the schema, or does not hold the "
+        "operation named.",
+        "Mend the document; `locations` says where.",
+    ),
+    "errors_document_limit": (
+        "200 or 400",
+        "The document has more than 10,000 tokens, or is nested too deeply to be read.",
+        "Send less at once.",
+    ),
+    "errors_bad_request": (
+        "400",
+        "The body is not JSON in UTF-8, or not an object with a string `query`; or the same of a "
+        "query string.",
+        'Send `{"query": "…", "variables": {…}, "operationName": "…"}`; the last two are optional.',
+    ),
+    "errors_method": (
+        "405",
+        "The method is neither GET nor POST, or a GET holds a mutation; `Allow` says what is taken.",
+        "Use POST.",
+    ),
+    "errors_body_limit": (
+        "413",
+        "The body is larger than `REGULARS_MAX_BODY_BYTES`.",
+        "Send less at once.",
+    ),
+    "errors_media_type": (
+        "415",
+        "The body is not `application/json` by its own account, or is compressed.",
+        "Send `Content-Type: application/json`.",
+    ),
+    "errors_not_found": (
+        "404",
+        "There is nothing at this address.",
+        "GraphQL is at `/api/v2`, and at `/graphql`.",
+    ),
+    "errors_internal": (
+        "200 or 500",
+        "Our fault: `name` is `InternalError`, and `extensions.request_id` finds it in the log.",
+        "Try again; tell us the request id.",
+    ),
+}
+
+COMMANDS = (
+    "serve",
+    "migrate",
+    "account create",
+    "account list",
+    "token create",
+    "token list",
+    "token revoke",
+    "sample",
+    "schema",
+    "version",
+)
+
+
+def page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"{NOTE}\n# {title}", *(part.strip("\n") for part in parts)]) + "\n"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(head)
+    lines = [heads, ["---"] * len(heads), *([str(cell) for cell in row] for row in rows)]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
+    )
+
+
+def types_page() -> str:
+    built = schema()
+    roots = [built.query_type, built.mutation_type]
+    named = [t for t in built.type_map.values() if not t.name.startswith("__") and t not in roots]
+    own = [t for t in named if t.ast_node is not None]
+    parts = [
+        "Every type, field and argument that the API has. `!` means never null. "
+        "`regulars schema` prints the same in GraphQL's schema definition language; what a type "
+        "cannot say is on the pages about [lists](lists.md), [writes](writes.md), "
+        "[ids and values](values.md), [formats](formats.md), [errors](errors.md) and "
+        "[transport](transport.md)."
+    ]
+    for root in roots:
+        assert root
+        parts.append(type_part(root))
+    parts += [type_part(type_) for type_ in sorted(own, key=lambda t: t.name)]
+    return page("Types", *parts)
+
+
+def type_part(type_: GraphQLNamedType) -> str:
+    parts = [f"## {type_.name}"]
+    if type_.description:
+        parts.append(type_.description)
+    if isinstance(type_, GraphQLScalarType):
+        parts.append("A scalar.")
+    elif isinstance(type_, GraphQLEnumType):
+        parts.append("One of " + ", ".join(f"`{name}`" for name in type_.values) + ".")
+    elif isinstance(type_, GraphQLInputObjectType):
+        rows = [
+            (f"`{name}`", f"`{field.type}`", default(field.ast_node))
+            for name, field in type_.fields.items()
+        ]
+        parts.append(table(("field", "type", "default"), rows))
+    elif isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
+        if type_.interfaces:
+            parts.append("Is a " + ", ".join(f"`{i.name}`" for i in type_.interfaces) + ".")
+        fields = []
+        for name, definition in type_.fields.items():
+            arguments = ", ".join(
+                f"`{argument}: {a.type}{' = ' + default(a.ast_node) if default(a.ast_node) else ''}`"
+                for argument, a in definition.args.items()
+            )
+            fields.append(
+                (f"`{name}`", arguments, f"`{definition.type}`", definition.description or "")
+            )
+        parts.append(table(("field", "arguments", "type", ""), fields))
+    return "\n\n".join(parts)
+
+
+def default(node: object) -> str:
+    value = getattr(node, "default_value", None)
+    return print_ast(value) if value else ""
+
+
+class Example:
+    """A request at a moment."""
+
+    now = int(datetime(2024, 3, 18, 15, 20, 37, tzinfo=UTC).timestamp() * 1000)
+
+
+def formats_page() -> str:
+    at = int(datetime(2024, 3, 8, 14, 5, 7, 9_000, tzinfo=UTC).timestamp() * 1000)
+
+    def example(form: str) -> str:
+        return f"`{prepare({'format': form})(Example(), at)}`"
+
+    forms = [FROM_NOW, ISO, "YYYY-MM-DD HH:mm", "dddd, MMMM Do YYYY", "[on] D MMM [at] h:mm a"]
+    return page(
+        "Formats of a timestamp",
+        "Every timestamp takes `format` and `suffix`. `format` is `fromNow` (the default), `ISO`, "
+        f"or a text of at most {MAX_FORMAT} characters in which the tokens below are replaced; "
+        "text in `[brackets]` and all other characters stay as they are. The tokens are those of "
+        "moment.js, the names English, the time zone UTC.",
+        "The examples show 2024-03-08 14:05:07.009, asked ten days later.",
+        table(("format", "example"), [(f"`{form}`", example(form)) for form in forms]),
+        "## Tokens",
+        table(("token", "example"), [(f"`{token}`", example(token)) for token in TOKENS]),
+        "## fromNow",
+        "The age is rounded to whole seconds, minutes, hours, days, months (of 146,097 / 4,800 "
+        "days) and years (of twelve of them), halves up, each from the exact age; the first line "
+        "that holds wins. ` ago` follows, or `in ` stands before a moment to come; "
+        "`suffix: false` leaves both off.",
+        table(
+            ("when", "text"),
+            [
+                ("seconds ≤ 44", "`a few seconds`"),
+                ("minutes ≤ 1 · < 45", "`a minute` · `N minutes`"),
+                ("hours ≤ 1 · < 22", "`an hour` · `N hours`"),
+                ("days ≤ 1 · < 26", "`a day` · `N days`"),
+                ("months ≤ 1 · < 11", "`a month` · `N months`"),
+                ("years ≤ 1 · more", "`a year` · `N years`"),
+            ],
+        ),
+    )
+
+
+def errors_page() -> str:
+    return page(
+        "Errors",
+        "Every error has a `message` for a person, a `key` for a program, which never changes, and "
+        "a `name`: `ReportedError` for what the caller can mend, `InternalError` for what it "
+        "cannot. `path` is where in the response the error belongs, `locations` where in the "
+        "document; `extensions.key` repeats the key, and `extensions.input_path` says where in the "
+        "arguments the fault lies.",
+        "A status of “200 or 400” is 200 with `application/json` and 400 with "
+        "`application/graphql-response+json`; see [transport](transport.md).",
+        table(
+            ("key", "status", "when", "what to do"),
+            [(f"`{key}`", *cells) for key, cells in ERRORS.items()],
+        ),
+    )
+
+
+def settings_page() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = "" if field.default is None else f"`{field.default}`"
+        option = "`--" + name.replace("_", "-") + "`"
+        rows.append((f"`REGULARS_{name.upper()}`", option, value, field.description or ""))
+    return page(
+        "Settings",
+        "A setting is an environment variable, or an option of `regulars serve` of the same name; "
+        "the option comes first. Every command that uses a database takes `--database-url`.",
+        table(("variable", "option", "default", "what it is for"), rows),
+    )
+
+
+def commands_page() -> str:
+    parts = [
+        "`regulars` and `python -m regulars` are the same. An error is a sentence on standard "
+        "error; `--json` prints JSON for scripts."
+    ]
+    for command in COMMANDS:
+        parts.append(f"## regulars {command}")
+        parts.append(f"```text\n{help_of(command)}\n```")
+    parts.append("## Exit codes")
+    parts.append(table(("code", "means"), [(str(c), text) for c, text in EXIT_CODES.items()]))
+    return page("Commands", *parts)
+
+
+def help_of(command: str) -> str:
+    """What a command's help prints, on a terminal of 100 columns."""
+    printed = io.StringIO()
+    os.environ["COLUMNS"] = "100"
+    sys.argv = ["regulars", *command.split(), "--help"]
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main()
+    return re.sub(r" +$", "", printed.getvalue(), flags=re.MULTILINE).strip()
+
+
+def pages() -> dict[str, str]:
+    """The generated pages, by file name."""
+    return {
+        "types.md": types_page(),
+        "formats.md": formats_page(),
+        "errors.md": errors_page(),
+        "settings.md": settings_page(),
+        "commands.md": commands_page(),
+    }
+
+
+def run(check: bool) -> int:
+    stale = []
+    for name, text in pages().items():
+        path = PAGES / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.write_text(text, encoding="utf-8")
+    if check and stale:
+        print(f"docs/reference is not what the code says: {', '.join(stale)}. Run: make docs")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run("--check" in sys.argv))
