@@ -161,6 +161,14 @@ def test_a_value_of_the_wrong_type_says_where(client: Client, node: str, place: 
     assert client.emails() == []
 
 
+def test_an_unknown_field_may_have_any_name(client: Client) -> None:
+    for name in ("İ", "\u0000", "", "fist_name"):
+        (error,) = client.errors(CREATE, node={"email": "a@b.co", name: 1})
+        assert error["key"] == "errors_invalid_input"
+        assert error["extensions"]["input_path"][0] == "node"
+    assert "Did you mean 'first_name'" in error["message"]
+
+
 def test_a_variable_within_a_literal_says_where(client: Client) -> None:
     document = """mutation($e: String!, $t: String!) {
         createCustomer(node: {email: $e, tags: ["a", $t]}) { id } }"""

@@ -41,7 +41,7 @@ def test_post_and_get_answer_the_same(client: Client, path: str) -> None:
     got = client.http.get(path, params={"query": QUERY, "extensions": "{}", "variables": ""})
     for answer in (posted, got):
         assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("application/json")
+        assert answer.headers["content-type"] == "application/json"
         assert answer.json() == {"data": {"__typename": "Query"}}
         assert answer.headers["x-request-id"]
 
@@ -199,7 +199,7 @@ def test_the_answer_is_of_the_type_that_the_client_prefers(
     client: Client, accept: str, media: str
 ) -> None:
     answer = raw(client, b'{"query":"{ __typename }"}', Accept=accept)
-    assert answer.headers["content-type"].split(";")[0] == media
+    assert answer.headers["content-type"] == media
     assert answer.json() == {"data": {"__typename": "Query"}}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -42,11 +42,29 @@ def coerce_variables(
         if definition.variable.name.value in operation.used
         or definition.variable.name.value in given
     ]
-    values = get_variable_values(schema, needed, dict(given), max_errors=MAX_ERRORS)
+    try:
+        return _coerced(schema, operation, needed, given, hide_suggestions=False)
+    except IndexError:
+        # graphql-core cannot look for a name like one that grows in lower case, as "İ" does.
+        return _coerced(schema, operation, needed, given, hide_suggestions=True)
+
+
+def _coerced(
+    schema: GraphQLSchema,
+    operation: Operation,
+    needed: Sequence[VariableDefinitionNode],
+    given: Mapping[str, Any],
+    hide_suggestions: bool,
+) -> VariableValues:
+    values = get_variable_values(
+        schema, needed, dict(given), max_errors=MAX_ERRORS, hide_suggestions=hide_suggestions
+    )
     if isinstance(values, VariableValues):
         return values
     faults = [
-        fault for definition in needed for fault in _faults(schema, operation, definition, given)
+        fault
+        for definition in needed
+        for fault in _faults(schema, operation, definition, given, hide_suggestions)
     ]
     raise Refused(*(faults or [Fault(error.message, INVALID_INPUT) for error in values]))
 
@@ -56,6 +74,7 @@ def _faults(
     operation: Operation,
     definition: VariableDefinitionNode,
     given: Mapping[str, Any],
+    hide_suggestions: bool,
 ) -> list[Fault]:
     name = definition.variable.name.value
     type_ = type_from_ast(schema, definition.type)
@@ -72,7 +91,7 @@ def _faults(
         if len(found) < MAX_ERRORS:
             found.append(Fault(message, INVALID_INPUT, place))
 
-    validate_input_value(given[name], type_, on_error)  # type: ignore[arg-type]  # a valid document's variables have input types
+    validate_input_value(given[name], type_, on_error, hide_suggestions)  # type: ignore[arg-type]  # a valid document's variables have input types
     return found
 
 

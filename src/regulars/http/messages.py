@@ -176,7 +176,7 @@ async def send_json(
         "type": "http.response.start",
         "status": status,
         "headers": [
-            (b"content-type", media + b"; charset=utf-8"),
+            (b"content-type", media),
             (b"content-length", b"%d" % len(content)),
             (b"cache-control", b"no-store"),
             (b"x-request-id", identity.encode()),
