@@ -128,7 +128,7 @@ def new_token(server: Server, account: str | None = None, expires_at: int | None
 
 
 @contextmanager
-def scratch_database(dsn: str) -> Iterator[str]:
+def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
     """A new database on a PostgreSQL server, dropped afterwards."""
     name = f"scratch_{os.getpid()}_{next(_numbers)}"
 
@@ -137,7 +137,7 @@ def scratch_database(dsn: str) -> Iterator[str]:
         await connection.execute(statement)
         await connection.close()
 
-    asyncio.run(run(f"CREATE DATABASE {name}"))
+    asyncio.run(run(f"CREATE DATABASE {name} {options}"))
     yield dsn.replace("/postgres?", f"/{name}?")
     asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
 

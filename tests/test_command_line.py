@@ -15,7 +15,15 @@ import httpx
 import pytest
 
 from regulars.cli.errors import NOT_MIGRATED, REFUSED, UNREACHABLE, USAGE
-from tests.support import BOOTSTRAP_TOKEN, START_SECONDS, Done, environment, regulars, running
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    START_SECONDS,
+    Done,
+    environment,
+    regulars,
+    running,
+    scratch_database,
+)
 
 COMMANDS = ["serve", "migrate", "schema", "sample", "version"]
 COMMANDS += ["account create", "account list", "token create", "token list", "token revoke"]
@@ -203,6 +211,12 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     refused(f"sqlite:///{path}", UNREACHABLE, "migrate")
 
 
+def test_a_database_of_another_encoding_is_refused(postgresql: str) -> None:
+    options = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+    with scratch_database(postgresql, options) as url:
+        assert "UTF8" in refused(url, USAGE, "migrate")
+
+
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -266,7 +280,7 @@ def test_a_second_start_shows_no_token(tmp_path: Path) -> None:
 
 
 def test_several_workers_serve_one_postgresql(postgresql: str) -> None:
-    from tests.support import Client, new_token, scratch_database
+    from tests.support import Client, new_token
 
     with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
         with Client(server, new_token(server)) as client:

@@ -169,6 +169,18 @@ def test_an_unknown_field_may_have_any_name(client: Client) -> None:
     assert "Did you mean 'first_name'" in error["message"]
 
 
+def test_a_refusal_repeats_no_value(client: Client) -> None:
+    node = {"email": ["Jane Doe"], "first_name": {"x": "Jane Doe"}, "tags": "x", "nothing": "Jane"}
+    for error in client.errors(CREATE, node={**node, "custom": "Jane Doe"}):
+        assert "Jane" not in error["message"]
+        assert error["message"].endswith((".", "?"))
+    literal = 'mutation { createCustomer(node: {first_name: ["Jane"], nothing: "Jane"}) { id } }'
+    for error in client.errors(literal):
+        assert "Jane" not in error["message"]
+    null = client.errors('mutation { createCustomer(node: {email: "a@b.co", phone: null}) { id } }')
+    assert null[0]["message"] == "Expected value of non-null type 'String!' not to be null."
+
+
 def test_a_variable_within_a_literal_says_where(client: Client) -> None:
     document = """mutation($e: String!, $t: String!) {
         createCustomer(node: {email: $e, tags: ["a", $t]}) { id } }"""

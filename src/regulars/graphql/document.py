@@ -40,6 +40,7 @@ MAX_TOKENS = 10_000
 MAX_ERRORS = 20
 KEPT_DOCUMENTS = 1_000
 
+_FOUND = re.compile(r",? found: .*$|(?<=value): .*$", re.IGNORECASE | re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?:required|unknown) field '(\w+)'")
 
 
@@ -158,6 +159,13 @@ class _LiteralsOfCorrectType(ValuesOfCorrectTypeRule):
         return SKIP
 
 
+def without_value(message: str) -> str:
+    """A message of graphql-core's input validation without the value that it repeats: that may be
+    a person's name, and megabytes long."""
+    text = _FOUND.sub("", message).replace("not to be None", "not to be null")
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
 def named_field(message: str) -> list[str]:
     """The input field that a message of graphql-core's input validation is about, when it is
     reported at the object that lacks it, or that has one too many."""
@@ -176,7 +184,7 @@ def _entry(error: GraphQLError) -> dict[str, Any]:
     message = error.message
     input_path = (error.extensions or {}).get("input_path")
     if input_path:
-        fault = Fault(message, INVALID_INPUT, tuple(input_path))
+        fault = Fault(without_value(message), INVALID_INPUT, tuple(input_path))
     elif isinstance(error, GraphQLSyntaxError) and re.search(r"more than|too deep", message):
         fault = Fault(f"{message} The limit is {MAX_TOKENS} tokens.", DOCUMENT_LIMIT)
     else:

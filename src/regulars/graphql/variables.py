@@ -24,7 +24,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from graphql.utilities.validate_input_value import validate_input_value
 
-from regulars.graphql.document import MAX_ERRORS, Operation, named_field
+from regulars.graphql.document import MAX_ERRORS, Operation, named_field, without_value
 from regulars.graphql.errors import INVALID_INPUT, Fault, Path, Refused
 
 
@@ -86,7 +86,7 @@ def _faults(
     found: list[Fault] = []
 
     def on_error(error: GraphQLError, path: list[str | int]) -> None:
-        message = f"Variable '${name}': {error.message}"
+        message = f"Variable '${name}': {without_value(error.message)}"
         place = (*argument_path(operation, name), *path, *named_field(error.message))
         if len(found) < MAX_ERRORS:
             found.append(Fault(message, INVALID_INPUT, place))

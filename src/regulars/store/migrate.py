@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import asyncpg
 import sqlalchemy as sa
 
-from regulars.store.errors import NotMigrated, Unreachable
+from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
 from regulars.store.postgresql import CONNECT_SECONDS, unreachable
 from regulars.store.sqlite import connect
 from regulars.store.url import Address
@@ -42,7 +42,10 @@ def newest() -> str:
 
 
 def version(address: Address) -> str | None:
-    """The version of a database's tables; None when it has none yet. Raises Unreachable."""
+    """The version of a database's tables; None when it has none yet.
+
+    Raises Unreachable, and BadDatabaseURL for a database that cannot hold every script.
+    """
     if address.path is not None:
         return _sqlite_version(address.path)
     return asyncio.run(_postgresql_version(str(address.dsn)))
@@ -62,6 +65,12 @@ def _sqlite_version(path: Path) -> str | None:
 async def _postgresql_version(dsn: str) -> str | None:
     connection = await _connect(dsn)
     try:
+        encoding = await connection.fetchval("SHOW server_encoding")
+        if encoding != "UTF8":
+            raise BadDatabaseURL(
+                f"The database's encoding is {encoding}, and names come in every script. Create it "
+                "anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            )
         if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
             return None
         return str(await connection.fetchval(_VERSION))
