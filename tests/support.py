@@ -19,8 +19,9 @@ import asyncpg
 import httpx
 
 from regulars.cli import main
+from regulars.cli.database import with_store as open_and_work
 from regulars.directory.accounts import Accounts
-from regulars.directory.database import store_for
+from regulars.settings import Settings
 from regulars.store import Store
 
 START_SECONDS = 30
@@ -103,15 +104,7 @@ def running(database_url: str, *arguments: str, log: IO[str] | None = None) -> I
 def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Works with a database directly, beside the server that serves it."""
 
-    async def run() -> T:
-        store = store_for(database_url)
-        await store.open()
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
+    return open_and_work(Settings(database_url=database_url), work)
 
 
 def new_token(server: Server, account: str | None = None, expires_at: int | None = None) -> str:

@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -277,6 +279,17 @@ def test_a_second_start_shows_no_token(tmp_path: Path) -> None:
             query = {"query": "{ __typename }"}
             assert httpx.post(f"{server.url}/graphql", json=query, headers=headers).is_success
     assert len(json.loads(ok(url, "token", "list", "--json"))) == 1
+
+
+def test_two_processes_may_start_on_one_empty_database(postgresql: str) -> None:
+    with scratch_database(postgresql) as url, ExitStack() as stack:
+        with ThreadPoolExecutor(2) as pool:
+            starting = [pool.submit(stack.enter_context, running(url)) for _ in range(2)]
+        for server in [start.result() for start in starting]:
+            headers = {"Authorization": f"Bearer {BOOTSTRAP_TOKEN}"}
+            query = {"query": "{ __typename }"}
+            assert httpx.post(f"{server.url}/graphql", json=query, headers=headers).is_success
+        assert len(json.loads(ok(url, "account", "list", "--json"))) == 1
 
 
 def test_several_workers_serve_one_postgresql(postgresql: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.support import BOOTSTRAP_TOKEN, Client, running
@@ -14,7 +15,7 @@ def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> Non
     with log_path.open("w") as log, running(f"sqlite:///{path}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("secret.person@example.com")
-            with sqlite3.connect(path) as connection:
+            with closing(sqlite3.connect(path)) as connection:
                 connection.execute("DROP TABLE leads")
             query = "{ customers { edges { node { email leads { id } } } } }"
             answer = client.post(query)

@@ -16,7 +16,7 @@ from uvicorn.supervisors import Multiprocess
 from regulars import __version__
 from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListen, Usage
-from regulars.directory.accounts import Accounts
+from regulars.directory.accounts import AccountError, Accounts
 from regulars.settings import Settings
 from regulars.store import Address, Store, parse_url
 from regulars.store.migrate import require_newest, upgrade, version
@@ -93,7 +93,10 @@ async def bootstrap(store: Store, settings: Settings) -> First | None:
     accounts = Accounts(store)
     if await accounts.all():
         return None
-    account = await accounts.create(FIRST_ACCOUNT)
+    try:
+        account = await accounts.create(FIRST_ACCOUNT)
+    except AccountError:  # another process that starts on the same database was faster
+        return None
     given = settings.bootstrap_token
     text = given.get_secret_value() if given else None
     token, _ = await accounts.create_token(account, "first", text=text)

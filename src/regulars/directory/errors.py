@@ -113,13 +113,3 @@ class InvalidPageSize(Problem):
     """A page that is too large, negative, or counted from both ends."""
 
     key = "errors_page_size"
-
-
-PROBLEMS: tuple[type[Problem], ...] = (
-    InvalidInput,
-    DuplicateEmail,
-    CustomerNotFound,
-    InvalidQuery,
-    InvalidCursor,
-    InvalidPageSize,
-)

@@ -40,7 +40,11 @@ class Same:
 @dataclass(frozen=True, slots=True)
 class Part:
     """An object, or a list of objects, that is made of columns of the row: `pick(*columns)`
-    answers its row, its list of rows, or None. Without `pick` it is the only column."""
+    answers its row, its list of rows, or None. Without `pick` it is the only column.
+
+    Whoever makes the rows of a part fills them, if its type has `Related` fields:
+    `Layout.fill` of the layout `Layout.part`.
+    """
 
     reads: tuple[str, ...]
     pick: Callable[..., Any] | None = None

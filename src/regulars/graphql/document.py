@@ -39,6 +39,8 @@ from regulars.graphql.errors import (
 MAX_TOKENS = 10_000
 MAX_ERRORS = 20
 KEPT_DOCUMENTS = 1_000
+# A longer document is read anew each time: a thousand of two megabytes would fill the memory.
+KEPT_LENGTH = 20_000
 
 _FOUND = re.compile(r",? found: .*$|(?<=value): .*$", re.IGNORECASE | re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?:required|unknown) field '(\w+)'")
@@ -95,7 +97,8 @@ class Documents:
         operations = self._kept.get(text)
         if operations is None:
             operations = self._read(text)
-            self._kept[text] = operations
+            if len(text) <= KEPT_LENGTH:
+                self._kept[text] = operations
             if len(self._kept) > self._keep:
                 self._kept.popitem(last=False)
         else:

@@ -47,10 +47,6 @@ class Layout:
         """The layout of the rows in `field`; without columns when nothing of it is selected."""
         return self._parts.setdefault(field, Layout(keyed))
 
-    def selects(self, field: str) -> bool:
-        """Whether anything of the part `field` is selected."""
-        return field in self._parts
-
     async def fill(self, rows: Sequence[Any], env: Any) -> Sequence[Any]:
         """The rows with what is related to them appended: one load for each relation,
         however many rows there are, level by level."""

@@ -16,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
-from regulars.store.tables import Flag, Number
+from regulars.store.tables import Number
 
 _DIALECTS: dict[str, sa.engine.Dialect] = {
     "sqlite": sqlite.dialect(paramstyle="qmark"),
@@ -88,8 +88,3 @@ def _any_of_json(element: any_of, compiler: SQLCompiler, **options: Any) -> str:
 def number(name: str) -> sa.BindParameter[int]:
     """A parameter that is a number."""
     return sa.bindparam(name, type_=Number)
-
-
-def flag(name: str) -> sa.BindParameter[bool]:
-    """A parameter that is a flag."""
-    return sa.bindparam(name, type_=Flag)
