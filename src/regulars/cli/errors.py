@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+
+import asyncpg
+import sqlalchemy as sa
+
 from regulars.directory.accounts import AccountError
 from regulars.store import BadDatabaseURL, NotMigrated, StoreError, Unreachable
 
@@ -36,4 +41,15 @@ def exit_code(error: BaseException) -> int | None:
         return NOT_MIGRATED
     if isinstance(error, Unreachable | CannotListen):
         return UNREACHABLE
-    return REFUSED if isinstance(error, AccountError | StoreError) else None
+    known = AccountError | StoreError | sqlite3.Error | asyncpg.PostgresError | sa.exc.DBAPIError
+    return REFUSED if isinstance(error, known) else None
+
+
+def sentence(error: BaseException) -> str:
+    """What to print of an error that has an exit code."""
+    if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
+        error = error.orig
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # A driver's error is about the database, and says so in a few words of its own.
+    ours = isinstance(error, AccountError | StoreError | Usage | CannotListen)
+    return first if ours else f"The database refuses: {first.rstrip('.').split('>: ')[-1]}."

@@ -16,7 +16,7 @@ from rich.table import Table
 from regulars import __version__
 from regulars.cli import options
 from regulars.cli.database import with_store
-from regulars.cli.errors import Usage, exit_code
+from regulars.cli.errors import Usage, exit_code, sentence
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import parse_url, queries
 from regulars.store.migrate import newest, upgrade
@@ -44,7 +44,7 @@ def main() -> None:
         code = exit_code(error)
         if code is None:
             raise
-        print(f"regulars: {error}", file=sys.stderr)
+        print(f"regulars: {sentence(error)}", file=sys.stderr)
         sys.exit(code)
 
 
