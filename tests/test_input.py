@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -278,23 +279,45 @@ def test_a_document_that_is_invalid_is_refused(client: Client, document: str) ->
         assert error["key"] == "errors_invalid_document"
 
 
+CYCLE = "summary { orders { list { order { customer { "
+
+
+def many(count: int) -> str:
+    """Fields of three tokens each."""
+    return " ".join(f"a{number}: __typename" for number in range(count))
+
+
+def nested(cycles: int) -> str:
+    """A valid document: an order's customer's orders' customers, and so on."""
+    start, end = "{ customers { edges { node { ", " } } } }"
+    return start + CYCLE * cycles + "id" + " } } } } }" * cycles + end
+
+
 @pytest.mark.parametrize(
     "document",
     [
-        "{ " + "__typename " * 10_001 + "}",
+        "{ " + many(3_400) + "}",
+        "{ " + "__typename " * 5_000 + "}",
         "{" + "a{" * 5_000,
-        "{"
-        + "customers{edges{node{summary{orders{list{order{customer{" * 60
-        + "id"
-        + "}" * 480
-        + "}",
+        nested(4),
+        nested(30),
+        nested(190),
         "{ node(id: " + "[" * 5_000 + "]" * 5_000 + ") { id } }",
+        "{ ...f0 } "
+        + " ".join(f"fragment f{n} on Query {{ ...f{n + 1} }}" for n in range(1_200))
+        + " fragment f1200 on Query { __typename }",
     ],
-    ids=["tokens", "unclosed", "deep", "lists"],
+    ids=["tokens", "repetitions", "unclosed", "deep", "deeper", "deepest", "lists", "fragments"],
 )
 def test_a_document_that_is_too_large_or_deep_is_refused(client: Client, document: str) -> None:
-    keys = {error["key"] for error in client.errors(document)}
-    assert keys <= {"errors_document_limit", "errors_invalid_document", "errors_invalid_input"}
+    error = client.refused("errors_document_limit", document)
+    assert re.search(r"\d", error["message"])
+
+
+def test_a_document_at_the_limit_is_answered(client: Client) -> None:
+    client.create("a@example.com")
+    assert client.data(nested(3))
+    assert len(client.data("{ " + many(3_300) + "}")) == 3_300
 
 
 def test_a_format_that_is_too_long_is_refused(client: Client) -> None:

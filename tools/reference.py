@@ -79,7 +79,7 @@ ERRORS = {
     ),
     "errors_document_limit": (
         "200 or 400",
-        "The document has more than 10,000 tokens, or is nested too deeply to be read.",
+        "The document has more than 10,000 tokens, more than 20 levels, or is too complex to be checked.",
         "Send less at once.",
     ),
     "errors_bad_request": (

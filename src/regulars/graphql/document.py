@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    InlineFragmentNode,
     NoUnusedVariablesRule,
     OperationDefinitionNode,
     SelectionSetNode,
@@ -37,10 +39,16 @@ from regulars.graphql.errors import (
 )
 
 MAX_TOKENS = 10_000
+# Deep enough for the introspection that clients send, and for an order's customer's orders.
+MAX_DEPTH = 20
 MAX_ERRORS = 20
 KEPT_DOCUMENTS = 1_000
 # A longer document is read anew each time: a thousand of two megabytes would fill the memory.
 KEPT_LENGTH = 20_000
+
+# What graphql-core says of a document whose fragments nest, or whose fields repeat, beyond
+# Python's own recursion.
+_ABORTED = "Validation aborted."
 
 _FOUND = re.compile(r",? found: .*$|(?<=value): .*$", re.IGNORECASE | re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?:required|unknown) field '(\w+)'")
@@ -109,24 +117,59 @@ class Documents:
         try:
             document = parse(text, max_lexical_tokens=MAX_TOKENS)
             errors = validate(self._schema, document, _RULES, max_errors=MAX_ERRORS)
+            if [error.message for error in errors] == [_ABORTED]:
+                raise RecursionError
+            if errors:
+                raise InvalidDocument([_entry(error) for error in errors])
+            return _operations(document)
         except GraphQLSyntaxError as error:
-            errors = [error]
+            raise InvalidDocument([_entry(error)]) from error
         except RecursionError:
-            raise InvalidDocument(
-                [error_entry(Fault("The document is nested too deeply.", DOCUMENT_LIMIT))]
-            ) from None
-        if errors:
-            raise InvalidDocument([_entry(error) for error in errors])
-        fragments = {
-            node.name.value: node
-            for node in document.definitions
-            if isinstance(node, FragmentDefinitionNode)
-        }
-        return {
-            node.name.value if node.name else None: Operation(node, fragments)
-            for node in document.definitions
-            if isinstance(node, OperationDefinitionNode)
-        }
+            message = (
+                "The document is too complex to be checked. Name each field once, and stay "
+                f"within {MAX_TOKENS:,} tokens and {MAX_DEPTH} levels."
+            )
+            raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT))]) from None
+
+
+def _operations(document: DocumentNode) -> dict[str | None, Operation]:
+    """The operations of a valid document, by name. Raises InvalidDocument for one too deep."""
+    fragments = {
+        node.name.value: node
+        for node in document.definitions
+        if isinstance(node, FragmentDefinitionNode)
+    }
+    operations: dict[str | None, Operation] = {}
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            depth = _depth(node.selection_set, fragments, {})
+            if depth > MAX_DEPTH:
+                message = f"The document is {depth} levels deep; at most {MAX_DEPTH} are allowed."
+                raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT), [node])])
+            operations[node.name.value if node.name else None] = Operation(node, fragments)
+    return operations
+
+
+def _depth(
+    selection_set: SelectionSetNode,
+    fragments: dict[str, FragmentDefinitionNode],
+    known: dict[str, int],
+) -> int:
+    """How many fields stand within each other, through fragments; `known` holds theirs."""
+    deepest = 0
+    for selection in selection_set.selections:
+        if isinstance(selection, FragmentSpreadNode):
+            name = selection.name.value
+            if name not in known:
+                known[name] = _depth(fragments[name].selection_set, fragments, known)
+            depth = known[name]
+        elif isinstance(selection, InlineFragmentNode):
+            depth = _depth(selection.selection_set, fragments, known)
+        else:
+            inner = getattr(selection, "selection_set", None)
+            depth = 1 + (_depth(inner, fragments, known) if inner else 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _choose(operations: dict[str | None, Operation], name: str | None) -> Operation:
@@ -189,7 +232,8 @@ def _entry(error: GraphQLError) -> dict[str, Any]:
     if input_path:
         fault = Fault(without_value(message), INVALID_INPUT, tuple(input_path))
     elif isinstance(error, GraphQLSyntaxError) and re.search(r"more than|too deep", message):
-        fault = Fault(f"{message} The limit is {MAX_TOKENS} tokens.", DOCUMENT_LIMIT)
+        limits = f"At most {MAX_TOKENS:,} tokens and {MAX_DEPTH} levels are allowed."
+        fault = Fault(f"{message} {limits}", DOCUMENT_LIMIT)
     else:
         fault = Fault(message, INVALID_DOCUMENT)
     entry = error_entry(fault)
