@@ -71,7 +71,8 @@ def test_every_statement_names_the_account() -> None:
         for ascending in (True, False)
     ]
     read += [queries.any_at_or_beyond("email", True), queries.customers_by_id(columns)]
-    read += [queries.orders_by_id(("name",)), queries.leads_by_id(("subject",))]
+    read += [queries.one_customer(columns), queries.one_order(("name",))]
+    read += [queries.one_lead(("subject",))]
     read += [queries.orders_of(("name",)), queries.leads_of(("subject",))]
     read += [queries.lock_account(), queries.named_customers(), queries.named_orders()]
     for query in read:

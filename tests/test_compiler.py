@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -128,25 +129,25 @@ async def fill_one(env: Env, number: int | None, layouts: Layouts) -> Any:
     return None if row is None else (await layouts.of("Thing").fill([row], env))[0]
 
 
-async def thing(env: Env, arguments: Any, layouts: Layouts) -> Any:
+async def thing(layouts: Layouts, env: Env, arguments: Any) -> Any:
     return await fill_one(env, arguments["at"], layouts)
 
 
-async def sure(env: Env, _arguments: Any, layouts: Layouts) -> Any:
+async def sure(layouts: Layouts, env: Env, _arguments: Any) -> Any:
     return await fill_one(env, 0, layouts)
 
 
-async def things(env: Env, arguments: Any, layouts: Layouts) -> Any:
+async def things(layouts: Layouts, env: Env, arguments: Any) -> Any:
     rows = [env.tuple_of(n, layouts.only.columns) for n in range(arguments["first"])]
     return await layouts.only.fill_nested(rows, env)
 
 
-async def perhaps(env: Env, _arguments: Any, layouts: Layouts) -> Any:
+async def perhaps(layouts: Layouts, env: Env, _arguments: Any) -> Any:
     rows = [env.tuple_of(n, layouts.only.columns) for n in (0, None, 1)]
     return await layouts.only.fill_nested(rows, env)
 
 
-async def named(env: Env, arguments: Any, layouts: Layouts) -> Any:
+async def named(layouts: Layouts, env: Env, arguments: Any) -> Any:
     at = arguments.get("at")
     if at is None:
         return "Box", {"name": "boxed", "other": None, "weight": 1.5}
@@ -154,11 +155,11 @@ async def named(env: Env, arguments: Any, layouts: Layouts) -> Any:
     return None if row is None else ("Thing", row)
 
 
-async def count(env: Env, _arguments: Any, _layouts: Layouts) -> Any:
+async def count(_layouts: Layouts, env: Env, _arguments: Any) -> Any:
     return len(env.rows)
 
 
-async def add(env: Env, arguments: Any, layouts: Layouts) -> Any:
+async def add(layouts: Layouts, env: Env, arguments: Any) -> Any:
     env.rows.append(blank(arguments["name"]))
     return await fill_one(env, len(env.rows) - 1, layouts)
 
@@ -173,13 +174,13 @@ ENGINE = Engine(
     Bindings(
         {"Thing": THING, "Box": BOX},
         {
-            "thing": Root(thing),
-            "sure": Root(sure),
-            "things": Root(things),
-            "perhaps": Root(perhaps),
-            "named": Root(named),
-            "count": Root(count),
-            "add": Root(add),
+            "thing": Root(lambda layouts: partial(thing, layouts)),
+            "sure": Root(lambda layouts: partial(sure, layouts)),
+            "things": Root(lambda layouts: partial(things, layouts)),
+            "perhaps": Root(lambda layouts: partial(perhaps, layouts)),
+            "named": Root(lambda layouts: partial(named, layouts)),
+            "count": Root(lambda layouts: partial(count, layouts)),
+            "add": Root(lambda layouts: partial(add, layouts)),
         },
     ),
     lambda error, _env: [Fault(type(error).__name__, "failed")],
@@ -344,7 +345,7 @@ def worlds(draw: st.DrawFn) -> list[Row]:
             "box": box | st.none(),
         }
     )
-    rows: list[Row] = draw(st.lists(row, min_size=1, max_size=4))
+    rows: list[Row] = draw(st.lists(row, max_size=4))
     return rows
 
 
@@ -369,8 +370,10 @@ def as_text(data: Any) -> str:
 
 
 def agree(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
-    ours, expected = answers(text, rows, variables)
-    assert ours == expected
+    """The first time a document is rendered with care, from the second time on by its source."""
+    for _ in range(2):
+        ours, expected = answers(text, rows, variables)
+        assert ours == expected
 
 
 VARIABLES = st.fixed_dictionaries(

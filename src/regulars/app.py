@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,15 @@ from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.http.endpoint import GraphQLEndpoint, error_answer
 from regulars.http.errors import not_found
-from regulars.http.messages import JSON, Receive, Scope, Send, request_id, send_json
+from regulars.http.messages import (
+    JSON,
+    Receive,
+    Scope,
+    Send,
+    headers_of,
+    request_id,
+    send_json,
+)
 from regulars.settings import Settings
 
 GRAPHQL_PATHS = frozenset(["/api/v2", "/graphql"])
@@ -43,6 +52,9 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._store.open()
+        # What is there by now stays: the garbage collector need not look at it again.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:
@@ -51,7 +63,9 @@ class Application:
 
 async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:
     error = not_found()
-    await send_json(send, error.status, error_answer(error.fault), JSON, request_id(scope))
+    await send_json(
+        send, error.status, error_answer(error.fault), JSON, request_id(headers_of(scope))
+    )
 
 
 def create() -> Application:

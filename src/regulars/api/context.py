@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regulars.directory.directory import Directory
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """The account that the token opens, the request's id, and its present: one moment for the
     whole answer, in milliseconds since 1970."""
 

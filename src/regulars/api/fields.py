@@ -10,20 +10,20 @@ import orjson
 
 from regulars.api import moments
 from regulars.api.context import Context
-from regulars.api.ids import encode
+from regulars.api.ids import encoder
 from regulars.directory import addresses, custom
-from regulars.directory.directory import ORDER_VALUE
 from regulars.directory.orders import amount
 from regulars.directory.paging import encode as cursor
 from regulars.directory.text import full_name
 from regulars.graphql import Part, Related, Same, TypeBinding, Value
+from regulars.store.queries import ORDER_VALUE
 
 BILLING = "billing_address"
 SHIPPING = "shipping_address"
 
 
 def _global_id(type_name: str, column: str) -> Value:
-    return Value((column,), lambda number: encode(type_name, number))
+    return Value((column,), encoder(type_name))
 
 
 def _moment(column: str) -> Value:

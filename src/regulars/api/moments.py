@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from functools import lru_cache
+from math import ceil, floor
 from typing import Any, Protocol
 
 from regulars.graphql import Fault, Refused
@@ -23,8 +26,6 @@ _SECOND = 1_000
 _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
-# 400 years of the Gregorian calendar have 146,097 days and 4,800 months.
-_DAYS, _MONTHS = 146_097, 4_800
 
 _PART = re.compile(
     r"\[[^\[]*\]|YYYY|YY|MMMM|MMM|MM|M|DDDD|DDD|DD|Do|D|dddd|ddd|HH|H|hh|h|mm|m|ss|s|SSS|A|a|ZZ|Z|X|x"
@@ -101,7 +102,7 @@ def prepare(arguments: Mapping[str, Any]) -> Callable[[Clock, int | None], str |
     suffix = arguments.get("suffix") is not False
 
     if form == FROM_NOW:
-        return lambda clock, at: None if at is None else from_now(clock.now - at, suffix)
+        return _from_now(suffix)
     pieces = _pieces("YYYY-MM-DD[T]HH:mm:ss.SSS[Z]" if form == ISO else form)
 
     def render(_clock: Clock, at: int | None) -> str | None:
@@ -127,6 +128,20 @@ def _pieces(form: str) -> tuple[str | Token, ...]:
     return tuple(piece for piece in pieces if piece != "")
 
 
+def _from_now(suffix: bool) -> Callable[[Clock, int | None], str | None]:
+    past = [f"{words} ago" for words in _WORDS] if suffix else _WORDS
+
+    def render(clock: Clock, at: int | None) -> str | None:
+        if at is None:
+            return None
+        age = clock.now - at
+        if 0 <= age < _LONG:
+            return past[bisect_right(_AGES, age)]
+        return from_now(age, suffix)
+
+    return render
+
+
 def from_now(age: int, suffix: bool = True) -> str:
     """An age in milliseconds in words, as moment.js rounds and words it; negative for a moment
     to come. `suffix` adds ` ago` or `in `."""
@@ -137,24 +152,32 @@ def from_now(age: int, suffix: bool = True) -> str:
 
 
 def _words(age: int) -> str:
-    if _rounded(age, _SECOND) <= 44:
-        return "a few seconds"
-    minutes = _rounded(age, _MINUTE)
-    if minutes < 45:
-        return "a minute" if minutes <= 1 else f"{minutes} minutes"
-    hours = _rounded(age, _HOUR)
-    if hours < 22:
-        return "an hour" if hours <= 1 else f"{hours} hours"
-    days = _rounded(age, _DAY)
-    if days < 26:
-        return "a day" if days <= 1 else f"{days} days"
-    months = _rounded(age * _MONTHS, _DAYS * _DAY)
-    if months < 11:
-        return "a month" if months <= 1 else f"{months} months"
-    years = _rounded(age * _MONTHS, _DAYS * _DAY * 12)
-    return "a year" if years <= 1 else f"{years} years"
+    if age < _LONG:
+        return _WORDS[bisect_right(_AGES, age)]
+    return f"{floor(age / _YEAR + _HALF)} years"
 
 
-def _rounded(age: int, unit: int) -> int:
-    """Whole units, halves up, from the exact age."""
-    return (2 * age + unit) // (2 * unit)
+def _wording() -> Iterator[tuple[int, str]]:
+    """The ages, in milliseconds, from which on other words are used, and the words: a unit is
+    rounded to the nearest number of it, halves up."""
+    smaller, enough = Fraction(_SECOND), 45
+    for one, many, unit, most in (
+        ("a minute", "minutes", Fraction(_MINUTE), 45),
+        ("an hour", "hours", Fraction(_HOUR), 22),
+        ("a day", "days", Fraction(_DAY), 26),
+        ("a month", "months", _YEAR / 12, 11),
+        ("a year", "years", _YEAR, 200),
+    ):
+        yield ceil((enough - _HALF) * smaller), one
+        for number in range(2, most):
+            yield ceil((number - _HALF) * unit), f"{number} {many}"
+        smaller, enough = unit, most
+
+
+_HALF = Fraction(1, 2)
+# 400 years of the Gregorian calendar have 146,097 days.
+_YEAR = Fraction(146_097 * _DAY, 400)
+_CHANGES = tuple(_wording())
+_AGES = [age for age, _ in _CHANGES]
+_WORDS = ["a few seconds", *(words for _, words in _CHANGES)]
+_LONG = _AGES[-1]

@@ -75,7 +75,7 @@ class Accounts:
     def __init__(self, store: Store, clock: Callable[[], int] = now_ms) -> None:
         self._store = store
         self._clock = clock
-        self._trusted: dict[bytes, tuple[int, float]] = {}
+        self._trusted: dict[str, tuple[int, float]] = {}
 
     async def all(self) -> list[Account]:
         """Every account, oldest first."""
@@ -170,20 +170,20 @@ class Accounts:
     async def authenticate(self, token: str) -> int | None:
         """The account that a token opens; None for one that is unknown, expired or revoked.
 
-        Whatever the token, it is hashed and looked up by its hash: an answer of None takes the
-        same time for each reason. A token that was valid is believed for a second.
+        A token that was valid is believed for a second. Any other is hashed and looked up by its
+        hash: an answer of None takes the same time for each reason.
         """
-        digest = _hash(token)
-        known = self._trusted.get(digest)
+        known = self._trusted.get(token)
         if known and time.monotonic() < known[1]:
             return known[0]
+        digest = _hash(token)
         rows = await self._store.fetch(queries.token_by_hash(), {"hash": digest})
         account_id, expires_at, revoked_at = rows[0] if rows else (None, None, None)
         late = expires_at is not None and expires_at <= self._clock()
         if account_id is None or late or revoked_at is not None:
-            self._trusted.pop(digest, None)
+            self._trusted.pop(token, None)
             return None
         if len(self._trusted) >= MAX_TRUSTED:
             self._trusted.clear()
-        self._trusted[digest] = (account_id, time.monotonic() + TRUSTED_SECONDS)
+        self._trusted[token] = (account_id, time.monotonic() + TRUSTED_SECONDS)
         return int(account_id)

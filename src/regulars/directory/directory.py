@@ -16,13 +16,10 @@ from regulars.directory.customers import clean_values
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.paging import Page, Position, Window, shown_value
 from regulars.store import Row, Store, queries
+from regulars.store.queries import ORDER_VALUE
 from regulars.store.query import Query
-from regulars.store.tables import ORDER_COLUMNS
 
 MAX_DELETES = 250
-
-# A column that a page has beside the table's: the value by which it is ordered.
-ORDER_VALUE = "order_value"
 
 
 class Directory:
@@ -49,8 +46,7 @@ class Directory:
         start, end = (
             (window.before, window.after) if window.backward else (window.after, window.before)
         )
-        stored = tuple(ORDER_COLUMNS[order.by] if c == ORDER_VALUE else c for c in columns)
-        query = queries.page(order.by, stored, ascending, start is not None, end is not None)
+        query = queries.page(order.by, columns, ascending, start is not None, end is not None)
         # One row more than the page holds tells whether there is another page.
         parameters = {
             "account_id": account_id,
@@ -59,10 +55,10 @@ class Directory:
             **_position("before", end),
         }
         found = await self._store.fetch(query, parameters)
-        rows = list(found[: window.size])
+        rows = found[: window.size]
         more = len(found) > window.size
         if window.backward:
-            rows.reverse()
+            rows = rows[::-1]
         ahead, behind = ("previous", "next") if window.backward else ("next", "previous")
         lies = {
             ahead: more
@@ -86,19 +82,21 @@ class Directory:
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
     ) -> list[Any]:
         """For each id the customer's columns, or None."""
-        return await self._by_id(queries.customers_by_id(columns), account_id, ids)
+        rows = await self._keyed(queries.customers_by_id(columns), account_id, ids)
+        found = {row[0]: row[1:] for row in rows}
+        return [found.get(number) for number in ids]
 
-    async def orders(
-        self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
-    ) -> list[Any]:
-        """For each id the order's columns, or None."""
-        return await self._by_id(queries.orders_by_id(columns), account_id, ids)
+    async def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Any:
+        """A customer's columns, or None."""
+        return await self._one(queries.one_customer(columns), account_id, number)
 
-    async def leads(
-        self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
-    ) -> list[Any]:
-        """For each id the lead's columns, or None."""
-        return await self._by_id(queries.leads_by_id(columns), account_id, ids)
+    async def order(self, account_id: int, number: int, columns: tuple[str, ...]) -> Any:
+        """An order's columns, or None."""
+        return await self._one(queries.one_order(columns), account_id, number)
+
+    async def lead(self, account_id: int, number: int, columns: tuple[str, ...]) -> Any:
+        """A lead's columns, or None."""
+        return await self._one(queries.one_lead(columns), account_id, number)
 
     async def orders_of(
         self, account_id: int, customer_ids: Sequence[int], columns: tuple[str, ...]
@@ -116,9 +114,9 @@ class Directory:
         parameters = {"account_id": account_id, "ids": list(dict.fromkeys(ids))}
         return await self._store.fetch(query, parameters)
 
-    async def _by_id(self, query: Query, account_id: int, ids: Sequence[int]) -> list[Any]:
-        found = {row[0]: row[1:] for row in await self._keyed(query, account_id, ids)}
-        return [found.get(number) for number in ids]
+    async def _one(self, query: Query, account_id: int, number: int) -> Any:
+        rows = await self._store.fetch(query, {"account_id": account_id, "number": number})
+        return rows[0] if rows else None
 
     async def _of(self, query: Query, account_id: int, ids: Sequence[int]) -> list[list[Any]]:
         grouped: dict[int, list[Any]] = {number: [] for number in ids}
@@ -174,7 +172,9 @@ def _position(name: str, position: Position | None) -> dict[str, Any]:
     return {f"{name}_value": position.value, f"{name}_id": position.customer_id}
 
 
-def _with_shown_value(rows: list[Any], columns: tuple[str, ...], order_by: str) -> Sequence[Any]:
+def _with_shown_value(
+    rows: Sequence[Any], columns: tuple[str, ...], order_by: str
+) -> Sequence[Any]:
     """The rows with the order's value as a cursor shows it: only an amount is stored otherwise."""
     if order_by != "expenses" or ORDER_VALUE not in columns:
         return rows

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,16 +24,14 @@ _FIRST_MOMENT = 2**31
 _MAX_INTEGER = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in a list: a row's order value, as it is stored, and its `_id`."""
 
     value: Any
     customer_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """Which rows a page holds: `size` of them, counted from the start of what lies between the
     positions, or from its end when `backward`."""
 
@@ -77,7 +74,7 @@ def window(
 
 def encode(value: str | float, customer_id: int) -> str:
     """A cursor: base64 of the JSON array `[order value, _id]`."""
-    return base64.b64encode(orjson.dumps([value, customer_id])).decode()
+    return binascii.b2a_base64(orjson.dumps((value, customer_id)), newline=False).decode()
 
 
 def shown_value(order_by: str, stored: Any) -> Any:
@@ -136,8 +133,7 @@ _READ: dict[str, Callable[[object], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A page's rows, in the list's order, and whether there are rows beyond its last and first."""
 
     rows: Sequence[Any]

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from regulars.directory.errors import InvalidQuery, Refused
 from regulars.store.tables import ORDER_COLUMNS
@@ -26,6 +27,7 @@ class Order:
     ascending: bool = False
 
 
+@lru_cache(maxsize=1_000)
 def parse_order(query: str) -> Order:
     """Reads `order_by:NAME order_dir:asc|desc`, either or both, in any order.
 

@@ -4,7 +4,16 @@ It builds on graphql-core's parser, validation and type system and imports nothi
 a schema is bound to data by the classes of `bindings`, and run by an `Engine`.
 """
 
-from regulars.graphql.bindings import Bindings, Part, Related, Root, Same, TypeBinding, Value
+from regulars.graphql.bindings import (
+    Bindings,
+    Part,
+    Related,
+    Resolve,
+    Root,
+    Same,
+    TypeBinding,
+    Value,
+)
 from regulars.graphql.document import InvalidDocument, Operation
 from regulars.graphql.engine import Answer, Engine
 from regulars.graphql.errors import INTERNAL, INTERNAL_KEY, Fault, Refused, error_entry
@@ -24,6 +33,7 @@ __all__ = [
     "Part",
     "Refused",
     "Related",
+    "Resolve",
     "Root",
     "Same",
     "TypeBinding",

@@ -3,6 +3,7 @@
 A type's data are *rows*: tuples whose columns the compiler chooses, or, for a `keyed`
 type, mappings. A binding says what a field reads from its row and what it makes of it.
 A binding answers values that are ready for JSON: the compiler serialises nothing again.
+Bindings are pure: the same columns render as the same value, and a row may be rendered twice.
 """
 
 from __future__ import annotations
@@ -63,15 +64,20 @@ class Related:
     load: Callable[[Any, list[Any], tuple[str, ...]], Awaitable[Sequence[Any]]]
 
 
+Resolve = Callable[[Any, dict[str, Any]], Awaitable[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A field of Query or Mutation: `resolve(env, arguments, layout)`.
+    """A field of Query or Mutation: `prepare(layouts)` is called once for each plan and answers
+    `resolve(env, arguments)`.
 
-    For an object it answers a row that holds the layout's columns, for an abstract type a
-    pair (name of the object type, row), for a leaf the value; None for null.
+    For an object that answers a row that holds the layout's columns, for a list of objects a
+    list of rows, for an abstract type a pair (name of the object type, row), for a leaf the
+    value; None for null. The arguments are not to be changed.
     """
 
-    resolve: Callable[[Any, dict[str, Any], Layouts], Awaitable[Any]]
+    prepare: Callable[[Layouts], Resolve]
 
 
 FieldBinding = Value | Same | Part | Related
@@ -99,6 +105,7 @@ __all__ = [
     "FieldBinding",
     "Part",
     "Related",
+    "Resolve",
     "Root",
     "Row",
     "Same",

@@ -30,6 +30,7 @@ from graphql import (
 from graphql.language import SKIP, ArgumentNode
 from graphql.utilities.validate_input_value import validate_input_literal
 
+from regulars.graphql.coercion import Coercers, Variables
 from regulars.graphql.errors import (
     DOCUMENT_LIMIT,
     INVALID_DOCUMENT,
@@ -71,12 +72,16 @@ class Operation:
     """
 
     def __init__(
-        self, node: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]
+        self,
+        schema: GraphQLSchema,
+        coercers: Coercers,
+        node: OperationDefinitionNode,
+        fragments: dict[str, FragmentDefinitionNode],
     ) -> None:
         self.node = node
         self.kind: str = node.operation.value
         self.fragments = fragments
-        self.plans: OrderedDict[Any, Any] = OrderedDict()
+        self.plans: OrderedDict[str, Any] = OrderedDict()
         root_arguments: set[str] = set()
         elsewhere: set[str] = set()
         for field in _root_fields(node.selection_set, fragments, elsewhere, set()):
@@ -87,6 +92,8 @@ class Operation:
         elsewhere |= _variables(node.directives, fragments)
         self.used = frozenset(root_arguments | elsewhere)
         self.structural = tuple(sorted(elsewhere))
+        definitions = node.variable_definitions or ()
+        self.variables = Variables(schema, coercers, definitions, self.used)
 
 
 class Documents:
@@ -94,6 +101,7 @@ class Documents:
 
     def __init__(self, schema: GraphQLSchema, keep: int = KEPT_DOCUMENTS) -> None:
         self._schema = schema
+        self._coercers = Coercers()
         self._keep = keep
         self._kept: OrderedDict[str, dict[str | None, Operation]] = OrderedDict()
 
@@ -121,7 +129,7 @@ class Documents:
                 raise RecursionError
             if errors:
                 raise InvalidDocument([_entry(error) for error in errors])
-            return _operations(document)
+            return self._operations(document)
         except GraphQLSyntaxError as error:
             raise InvalidDocument([_entry(error)]) from error
         except RecursionError:
@@ -131,23 +139,26 @@ class Documents:
             )
             raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT))]) from None
 
-
-def _operations(document: DocumentNode) -> dict[str | None, Operation]:
-    """The operations of a valid document, by name. Raises InvalidDocument for one too deep."""
-    fragments = {
-        node.name.value: node
-        for node in document.definitions
-        if isinstance(node, FragmentDefinitionNode)
-    }
-    operations: dict[str | None, Operation] = {}
-    for node in document.definitions:
-        if isinstance(node, OperationDefinitionNode):
-            depth = _depth(node.selection_set, fragments, {})
-            if depth > MAX_DEPTH:
-                message = f"The document is {depth} levels deep; at most {MAX_DEPTH} are allowed."
-                raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT), [node])])
-            operations[node.name.value if node.name else None] = Operation(node, fragments)
-    return operations
+    def _operations(self, document: DocumentNode) -> dict[str | None, Operation]:
+        """The operations of a valid document, by name. Raises InvalidDocument for one too deep."""
+        fragments = {
+            node.name.value: node
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        operations: dict[str | None, Operation] = {}
+        for node in document.definitions:
+            if isinstance(node, OperationDefinitionNode):
+                depth = _depth(node.selection_set, fragments, {})
+                if depth > MAX_DEPTH:
+                    message = (
+                        f"The document is {depth} levels deep; at most {MAX_DEPTH} are allowed."
+                    )
+                    raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT), [node])])
+                operations[node.name.value if node.name else None] = Operation(
+                    self._schema, self._coercers, node, fragments
+                )
+        return operations
 
 
 def _depth(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -19,11 +18,14 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
-from regulars.graphql.bindings import Bindings
+from regulars.graphql.bindings import Bindings, Root
+from regulars.graphql.coercion import Arguments
 from regulars.graphql.document import Documents, Operation
 from regulars.graphql.errors import INVALID_INPUT, Fault, Refused, error_entry
-from regulars.graphql.plan import Compiler, FieldError, RootPlan, Run
+from regulars.graphql.plan import Compiler, RootPlan
+from regulars.graphql.render import FieldError, Run, render_root
 from regulars.graphql.selection import Selector
+from regulars.graphql.source import Render, compiled
 from regulars.graphql.variables import coerce_variables
 
 KEPT_PLANS = 32
@@ -31,8 +33,7 @@ KEPT_PLANS = 32
 Describe = Callable[[Exception, Any], Sequence[Fault]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a request comes to. `executed` is false when it was refused before any field ran;
     then there is no `data` entry, as the GraphQL specification (section 7.1) says."""
 
@@ -48,6 +49,50 @@ class Answer:
         if self.executed:
             answer["data"] = self.data
         return answer
+
+
+class _Field:
+    """A root field of a plan, ready to run.
+
+    Its value is rendered with care the first time; a plan that is asked again is worth its
+    source.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_render",
+        "arguments",
+        "binding",
+        "definition",
+        "plan",
+        "resolve",
+        "root",
+    )
+
+    def __init__(self, plan: RootPlan, root: GraphQLObjectType, binding: Root | None) -> None:
+        self.plan = plan
+        self.root = root
+        self.binding = binding
+        if binding is not None:
+            self.definition = root.fields[plan.name]
+            self.arguments = Arguments(self.definition, plan.nodes[0])
+            self.resolve = binding.prepare(plan.layouts)
+        self._asked = False
+        self._render: Render | None = None
+
+    def render(self, value: Any, run: Run) -> Any:
+        """The answer, of what the binding resolved to."""
+        if value is None or not self.plan.objects:
+            return render_root(self.plan, value, run)
+        if self._render is None:
+            if not self._asked:
+                self._asked = True
+                return render_root(self.plan, value, run)
+            self._render = compiled(self.plan)
+        try:
+            return self._render(value, run.env)
+        except Exception:
+            return render_root(self.plan, value, run)
 
 
 class Engine:
@@ -74,86 +119,99 @@ class Engine:
         Fields of a mutation run one after another, in the document's order; after one that
         fails where no null is allowed, none of the rest is run.
         """
-        root = self._schema.get_root_type(OperationType(operation.kind))
-        if root is None:  # a valid document names no operation type that the schema lacks
-            raise TypeError(f"the schema has no {operation.kind} type")
         try:
-            variables = coerce_variables(self._schema, operation, given)
-            plans = self._plans(operation, root, variables)
+            variables = self._variables(operation, given)
+            fields = self._fields(operation, variables, given)
         except Refused as refused:
             return Answer(None, [error_entry(fault) for fault in refused.faults], executed=False)
         except FieldError as error:
             return Answer(None, self._entries(error, env), executed=False)
         run = Run(env)
         data: dict[str, Any] = {}
-        errors: list[dict[str, Any]] = []
         failed = False
-        for plan in plans:
+        errors: list[FieldError] = []
+        for field in fields:
             try:
-                value = await self._root_value(plan, operation, root, variables, given, run)
+                data[field.plan.key] = await self._value(field, operation, variables, given, run)
             except FieldError as error:
-                errors += self._entries(error, env)
-                if not plan.nullable:
+                errors.append(error)
+                if not field.plan.nullable:
                     failed = True
                     break
-                value = None
-            data[plan.key] = value
-        errors = [entry for error in run.errors for entry in self._entries(error, env)] + errors
-        return Answer(None if failed else data, errors)
+                data[field.plan.key] = None
+        entries = [entry for error in run.errors + errors for entry in self._entries(error, env)]
+        return Answer(None if failed else data, entries)
 
-    def _plans(
-        self, operation: Operation, root: GraphQLObjectType, variables: VariableValues
-    ) -> list[RootPlan]:
-        """The plans of the root fields, kept by the values of the variables that shape them."""
-        shape = repr([variables.coerced.get(name, ...) for name in operation.structural])
-        plans: list[RootPlan] | None = operation.plans.get(shape)
-        if plans is None:
-            plans = self._compile(operation, root, variables)
-            operation.plans[shape] = plans
+    def _variables(self, operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the variables. Raises Refused."""
+        try:
+            return operation.variables.coerce(given)
+        except Exception:
+            # Something is wrong: graphql-core says what.
+            return coerce_variables(self._schema, operation, given).coerced
+
+    def _fields(
+        self, operation: Operation, variables: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> list[_Field]:
+        """The root fields, kept by the values of the variables that shape their plans."""
+        shape = ""
+        if operation.structural:
+            shape = repr([variables.get(name, ...) for name in operation.structural])
+        fields: list[_Field] | None = operation.plans.get(shape)
+        if fields is None:
+            fields = self._compile(operation, coerce_variables(self._schema, operation, given))
+            operation.plans[shape] = fields
             if len(operation.plans) > KEPT_PLANS:
                 operation.plans.popitem(last=False)
-        return plans
+        return fields
 
-    def _compile(
-        self, operation: Operation, root: GraphQLObjectType, variables: VariableValues
-    ) -> list[RootPlan]:
+    def _compile(self, operation: Operation, variables: VariableValues) -> list[_Field]:
+        root = self._schema.get_root_type(OperationType(operation.kind))
+        if root is None:  # a valid document names no operation type that the schema lacks
+            raise TypeError(f"the schema has no {operation.kind} type")
         selector = Selector(self._schema, operation.fragments, variables)
         compiler = Compiler(self._schema, self._bindings, selector, variables)
-        plans = []
+        fields = []
         for key, nodes in selector.fields(root, [operation.node.selection_set]).items():
+            name = nodes[0].name.value
             try:
-                if nodes[0].name.value.startswith("__"):
-                    plans.append(compiler.introspection(key, nodes))
+                if name.startswith("__"):
+                    fields.append(_Field(compiler.introspection(key, nodes), root, None))
                 else:
-                    plans.append(compiler.root(root, key, nodes))
+                    plan = compiler.root(root, key, nodes)
+                    fields.append(_Field(plan, root, self._bindings.roots[name]))
             except (Refused, GraphQLError) as cause:
                 raise FieldError(cause, (None, key), nodes) from cause
-        return plans
+        return fields
 
-    async def _root_value(
+    async def _value(
         self,
-        plan: RootPlan,
+        field: _Field,
         operation: Operation,
-        root: GraphQLObjectType,
-        variables: VariableValues,
+        variables: Mapping[str, Any],
         given: Mapping[str, Any],
         run: Run,
     ) -> Any:
-        if plan.name == "__typename":
-            return root.name
-        if plan.name.startswith("__"):
-            return self._introspect(plan, operation, given)
+        if field.binding is None:
+            return self._introspect(field, operation, given)
         try:
-            arguments = get_argument_values(root.fields[plan.name], plan.nodes[0], variables)
-            value = await self._bindings.roots[plan.name].resolve(run.env, arguments, plan.layouts)
-            return plan.complete(value, run, None)
+            try:
+                arguments = field.arguments.coerce(variables)
+            except Exception:
+                # A variable within a literal, or something wrong: graphql-core's own way.
+                values = coerce_variables(self._schema, operation, given)
+                arguments = get_argument_values(field.definition, field.plan.nodes[0], values)
+            return field.render(await field.resolve(run.env, arguments), run)
         except FieldError:
             raise
         except Exception as cause:
-            raise FieldError(cause, (None, plan.key), plan.nodes) from cause
+            raise FieldError(cause, (None, field.plan.key), field.plan.nodes) from cause
 
-    def _introspect(self, plan: RootPlan, operation: Operation, given: Mapping[str, Any]) -> Any:
+    def _introspect(self, field: _Field, operation: Operation, given: Mapping[str, Any]) -> Any:
         """An introspection field, through graphql-core's own execution."""
+        plan = field.plan
+        if plan.name == "__typename":
+            return field.root.name
         node = operation.node
         alone = OperationDefinitionNode(
             operation=node.operation,

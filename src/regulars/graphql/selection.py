@@ -70,6 +70,8 @@ class Selector:
                     self._collect(type_, fragment.selection_set, grouped, seen)
 
     def _included(self, selection: SelectionNode) -> bool:
+        if not selection.directives:
+            return True
         skip = get_directive_values(GraphQLSkipDirective, selection, self._variables)
         if skip and skip["if"] is True:
             return False

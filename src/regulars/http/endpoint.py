@@ -15,13 +15,14 @@ from regulars.http.messages import (
     GRAPHQL_RESPONSE,
     GraphQLRequest,
     Receive,
+    RequestHeaders,
     Scope,
     Send,
     answer_type,
     check_content_type,
     from_body,
     from_query_string,
-    header,
+    headers_of,
     read_body,
     request_id,
     send_json,
@@ -51,26 +52,32 @@ class GraphQLEndpoint:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        identity = request_id(scope)
-        media = answer_type(scope)
+        given = headers_of(scope)
+        identity = request_id(given)
+        media = answer_type(given)
         headers: Headers = ()
         try:
-            status, body = await self._answer(scope, receive, identity, media)
+            status, body = await self._answer(scope, given, receive, identity, media)
         except HTTPError as error:
             status, body, headers = error.status, error_answer(error.fault), error.headers
         except Exception as error:
-            status, body = 500, error_answer(internal(error, identity))
+            status, body = 500, error_answer(internal(error, identity.decode()))
         await send_json(send, status, body, media, identity, headers)
 
     async def _answer(
-        self, scope: Scope, receive: Receive, identity: str, media: bytes
+        self,
+        scope: Scope,
+        headers: RequestHeaders,
+        receive: Receive,
+        identity: bytes,
+        media: bytes,
     ) -> tuple[int, dict[str, Any]]:
         method = scope["method"]
         if method not in ("GET", "POST"):
             raise method_not_allowed(method, "GET, POST")
-        account_id = await self._account(scope)
+        account_id = await self._account(headers)
         if method == "POST":
-            check_content_type(scope)
+            check_content_type(headers)
             request = from_body(await read_body(receive, self._max_body_bytes))
         else:
             request = from_query_string(scope)
@@ -80,15 +87,16 @@ class GraphQLEndpoint:
         refused = not answer.executed and media == GRAPHQL_RESPONSE
         return (400 if refused else 200), answer.response()
 
-    async def _account(self, scope: Scope) -> int:
-        scheme, _, token = header(scope, b"authorization").decode("latin-1").partition(" ")
+    async def _account(self, headers: RequestHeaders) -> int:
+        given = headers.get(b"authorization", b"").decode("latin-1")
+        scheme, _, token = given.partition(" ")
         account_id = await self._accounts.authenticate(token.strip())
         if account_id is None or scheme.lower() != "bearer":
             raise unauthenticated()
         return account_id
 
     async def _run(
-        self, request: GraphQLRequest, method: str, account_id: int, identity: str
+        self, request: GraphQLRequest, method: str, account_id: int, identity: bytes
     ) -> Answer:
         try:
             operation: Operation = self._engine.operation(request.query, request.operation_name)
@@ -98,5 +106,5 @@ class GraphQLEndpoint:
         if method == "GET" and operation.kind != "query":
             message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
             raise method_not_allowed(method, "POST", message)
-        context = Context(account_id, self._directory, identity, self._clock())
+        context = Context(account_id, self._directory, identity.decode(), self._clock())
         return await self._engine.run(operation, request.variables, context)

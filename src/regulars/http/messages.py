@@ -6,17 +6,18 @@ would cost a fifth of that.
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
 
 from regulars.http.errors import bad_request, body_limit, media_type
 
+RequestHeaders = Mapping[bytes, bytes]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -28,11 +29,14 @@ GRAPHQL_RESPONSE = b"application/graphql-response+json"
 # limit is read and thrown away, up to this much.
 _DRAINED = 64 * 1024 * 1024
 
+# The ids of requests that have none: a random number for the process, and a count.
+_PROCESS = secrets.token_hex(4).encode()
+_COUNT = itertools.count(1)
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
+class GraphQLRequest(NamedTuple):
     """A GraphQL request, however it came."""
 
     query: str
@@ -40,23 +44,22 @@ class GraphQLRequest:
     operation_name: str | None
 
 
-def header(scope: Scope, name: bytes) -> bytes:
-    """The value of a header, the first if there are several; empty if there is none."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return b""
+def headers_of(scope: Scope) -> RequestHeaders:
+    """The headers of a request; of one that is there several times, the first."""
+    return dict(reversed(scope["headers"]))
 
 
-def request_id(scope: Scope) -> str:
+def request_id(headers: RequestHeaders) -> bytes:
     """The id that the client gave the request, if it is a decent one, or a new one."""
-    given = header(scope, b"x-request-id")
-    return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    given = headers.get(b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return b"%s%08x" % (_PROCESS, next(_COUNT))
 
 
-def answer_type(scope: Scope) -> bytes:
+def answer_type(headers: RequestHeaders) -> bytes:
     """The media type of the answer: JSON, unless the client prefers GraphQL's own."""
-    accepted = header(scope, b"accept").lower()
+    accepted = headers.get(b"accept", b"").lower()
     if GRAPHQL_RESPONSE not in accepted:
         return JSON
     weights = {JSON: -1.0, GRAPHQL_RESPONSE: -1.0}
@@ -99,19 +102,20 @@ async def read_body(receive: Receive, most: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def check_content_type(scope: Scope) -> None:
+def check_content_type(headers: RequestHeaders) -> None:
     """Raises HTTPError (415) unless the body is JSON in UTF-8 by its own account."""
-    given = header(scope, b"content-type").decode("latin-1")
+    encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+    if encoding.lower() not in ("", "identity"):
+        raise media_type(f"content-encoding: {encoding}")
+    if headers.get(b"content-type") == JSON:
+        return
+    given = headers.get(b"content-type", b"").decode("latin-1")
     name, _, parameters = given.partition(";")
     charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE)
     if name.strip().lower() != "application/json" or (
         charset and charset[1].lower() not in ("utf-8", "utf8")
     ):
         raise media_type(given)
-    if header(scope, b"content-encoding").lower() not in (b"", b"identity"):
-        raise media_type(
-            "content-encoding: " + header(scope, b"content-encoding").decode("latin-1")
-        )
 
 
 def from_body(body: bytes) -> GraphQLRequest:
@@ -167,7 +171,7 @@ async def send_json(
     status: int,
     body: Any,
     media: bytes,
-    identity: str,
+    identity: bytes,
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
     """Sends an answer."""
@@ -179,7 +183,7 @@ async def send_json(
             (b"content-type", media),
             (b"content-length", b"%d" % len(content)),
             (b"cache-control", b"no-store"),
-            (b"x-request-id", identity.encode()),
+            (b"x-request-id", identity),
             *headers,
         ],
     }

@@ -18,6 +18,9 @@ from regulars.store.tables import (
     tokens,
 )
 
+# A column that a page has beside the table's: the value by which it is ordered.
+ORDER_VALUE = "order_value"
+
 
 def _columns(table: sa.Table, names: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
     """The columns; a constant where nothing is read, so that there is a row all the same."""
@@ -53,8 +56,10 @@ def _sorted(order: str, ascending: bool) -> list[sa.ColumnElement[Any]]:
 @lru_cache(maxsize=2_000)
 def page(order: str, columns: tuple[str, ...], ascending: bool, after: bool, before: bool) -> Query:
     """At most `limit` customers in the direction of reading, past the position `after_…` and
-    short of the position `before_…` where those are given."""
-    statement = sa.select(*_columns(customers, columns)).where(_of_account(customers))
+    short of the position `before_…` where those are given. The column `order_value` is the one
+    by which they are ordered."""
+    stored = tuple(ORDER_COLUMNS[order] if name == ORDER_VALUE else name for name in columns)
+    statement = sa.select(*_columns(customers, stored)).where(_of_account(customers))
     if after:
         statement = statement.where(_beyond(order, ascending, "after", inclusive=False))
     if before:
@@ -73,24 +78,32 @@ def any_at_or_beyond(order: str, forward: bool) -> Query:
 @lru_cache(maxsize=2_000)
 def customers_by_id(columns: tuple[str, ...]) -> Query:
     """The customers among `ids`: their id, then the columns."""
-    return _by_id(customers, "customer_id", columns)
+    key = customers.c.customer_id
+    statement = sa.select(key.label("key_of_row"), *_columns(customers, columns))
+    return Query(statement.where(_of_account(customers), any_of(key, "ids")))
 
 
 @lru_cache(maxsize=2_000)
-def orders_by_id(columns: tuple[str, ...]) -> Query:
-    """The orders among `ids`: their id, then the columns."""
-    return _by_id(orders, "order_id", columns)
+def one_customer(columns: tuple[str, ...]) -> Query:
+    """The columns of the customer `number`."""
+    return _one(customers, "customer_id", columns)
 
 
 @lru_cache(maxsize=2_000)
-def leads_by_id(columns: tuple[str, ...]) -> Query:
-    """The leads among `ids`: their id, then the columns."""
-    return _by_id(leads, "lead_id", columns)
+def one_order(columns: tuple[str, ...]) -> Query:
+    """The columns of the order `number`."""
+    return _one(orders, "order_id", columns)
 
 
-def _by_id(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
-    statement = sa.select(table.c[key].label("key_of_row"), *_columns(table, columns))
-    return Query(statement.where(_of_account(table), any_of(table.c[key], "ids")))
+@lru_cache(maxsize=2_000)
+def one_lead(columns: tuple[str, ...]) -> Query:
+    """The columns of the lead `number`."""
+    return _one(leads, "lead_id", columns)
+
+
+def _one(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
+    statement = sa.select(*_columns(table, columns))
+    return Query(statement.where(_of_account(table), table.c[key] == number("number")))
 
 
 @lru_cache(maxsize=2_000)

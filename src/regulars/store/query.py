@@ -34,8 +34,9 @@ class Compiled:
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """The values in the order of the text."""
-        constants = self.constants
-        return [parameters[name] if name in parameters else constants[name] for name in self.names]
+        if self.constants:
+            parameters = {**self.constants, **parameters}
+        return [parameters[name] for name in self.names]
 
 
 class Query:

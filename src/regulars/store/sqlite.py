@@ -211,7 +211,7 @@ def _run_query(
 ) -> sqlite3.Cursor:
     compiled = query.compiled("sqlite")
     values = [
-        orjson.dumps(value).decode() if isinstance(value, list) else value
+        orjson.dumps(value).decode() if type(value) is list else value
         for value in compiled.arguments(parameters)
     ]
     return connection.execute(compiled.text, values)

@@ -1,0 +1,237 @@
+"""Input values, held against their types: quickly where they are right.
+
+What is wrong raises, whatever it is; graphql-core then says what. The rules are those of the
+GraphQL specification (sections 3.5 to 3.12, input coercion, and 6.4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLLeafType,
+    GraphQLSchema,
+    Undefined,
+    ValueNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    is_input_object_type,
+    is_list_type,
+    is_non_null_type,
+    type_from_ast,
+    visit,
+)
+from graphql.utilities.coerce_input_value import (
+    coerce_default_value,
+    coerce_input_literal,
+    coerce_input_value,
+)
+
+Coerce = Callable[[Any], Any]
+
+# The Python type whose every value a built-in scalar takes as it is.
+_AS_IT_IS: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
+
+
+class WrongValueError(Exception):
+    """A value that its type does not take; which, and why, is graphql-core's to say."""
+
+
+class Coercers:
+    """The coercion of each input type of a schema, made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Coerce] = {}
+
+    def of(self, type_: GraphQLInputType) -> Coerce:
+        """What turns a value from a request into a value of the type."""
+        name = str(type_)
+        if name not in self._made:
+            # A type may lead back to itself: it is found by name once it is made.
+            self._made[name] = lambda value: self._made[name](value)
+            self._made[name] = self._make(type_)
+        return self._made[name]
+
+    def _make(self, type_: GraphQLInputType) -> Coerce:
+        if is_non_null_type(type_):
+            return _non_null(self.of(type_.of_type))
+        if is_list_type(type_):
+            return _list(self.of(type_.of_type))
+        if is_input_object_type(type_):
+            return self._object(type_)
+        return _leaf(type_)  # type: ignore[arg-type]  # no other input type is left
+
+    def _object(self, type_: GraphQLInputObjectType) -> Coerce:
+        if type_.is_one_of:
+            return _by_library(type_)
+        fields = [
+            (name, field.out_name or name, self.of(field.type), _default(field))
+            for name, field in type_.fields.items()
+        ]
+        known = type_.fields.keys()
+
+        def coerce(value: Any) -> Any:
+            if value is None:
+                return None
+            if type(value) is not dict or not value.keys() <= known:
+                raise WrongValueError
+            coerced = {}
+            for name, out_name, inner, default in fields:
+                if name in value:
+                    coerced[out_name] = inner(value[name])
+                elif default is not Undefined:
+                    coerced[out_name] = default()
+            return type_.out_type(coerced)
+
+        return coerce
+
+
+def _default(field: GraphQLInputField | GraphQLArgument) -> Any:
+    """What makes the value of an input that is not given; Undefined when it is left out."""
+    default = coerce_default_value(field)
+    if default is Undefined:
+        return _missing if is_non_null_type(field.type) else Undefined
+    return lambda: default
+
+
+def _by_library(type_: GraphQLInputType) -> Coerce:
+    def coerce(value: Any) -> Any:
+        coerced = coerce_input_value(value, type_)
+        if coerced is Undefined:
+            raise WrongValueError
+        return coerced
+
+    return coerce
+
+
+def _missing() -> None:
+    raise WrongValueError
+
+
+def _non_null(inner: Coerce) -> Coerce:
+    def coerce(value: Any) -> Any:
+        if value is None:
+            raise WrongValueError
+        return inner(value)
+
+    return coerce
+
+
+def _list(inner: Coerce) -> Coerce:
+    def coerce(value: Any) -> Any:
+        if value is None:
+            return None
+        return [inner(item) for item in value] if type(value) is list else [inner(value)]
+
+    return coerce
+
+
+def _leaf(type_: GraphQLLeafType) -> Coerce:
+    as_it_is = _AS_IT_IS.get(type_.name, Undefined)
+    slowly = type_.coerce_input_value
+
+    def coerce(value: Any) -> Any:
+        return value if value is None or type(value) is as_it_is else slowly(value)
+
+    return coerce
+
+
+class Variables:
+    """The variables of an operation: `coerce(given)` answers their values, by name.
+
+    A variable that the operation does not use needs no value.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        coercers: Coercers,
+        definitions: Sequence[VariableDefinitionNode],
+        used: frozenset[str],
+    ) -> None:
+        self._known: list[tuple[str, Coerce, Any]] = []
+        for definition in definitions:
+            name = definition.variable.name.value
+            type_ = type_from_ast(schema, definition.type)
+            absent: Any = Undefined
+            if definition.default_value is not None:
+                absent = _constant(coerce_input_literal(definition.default_value, type_))  # type: ignore[arg-type]  # a valid document's variables have input types
+            elif is_non_null_type(type_) and name in used:
+                absent = _missing
+            self._known.append((name, coercers.of(type_), absent))  # type: ignore[arg-type]
+
+    def coerce(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the variables. Raises for any that is wrong."""
+        values = {}
+        for name, inner, absent in self._known:
+            if name in given:
+                values[name] = inner(given[name])
+            elif absent is not Undefined:
+                values[name] = absent()
+        return values
+
+
+def _constant(value: Any) -> Callable[[], Any]:
+    if value is Undefined:
+        return _missing
+    return lambda: value
+
+
+class Arguments:
+    """The arguments of a field, as a document has them: `coerce(variables)` answers their values,
+    by name. Values of literals are the same objects each time: they are not to be changed."""
+
+    def __init__(self, field: GraphQLField, node: FieldNode) -> None:
+        self._constants: dict[str, Any] = {}
+        self._variables: list[tuple[str, str, bool, Any]] = []
+        nodes = {one.name.value: one.value for one in node.arguments or ()}
+        for name, argument in field.args.items():
+            out_name = argument.out_name or name
+            value = nodes.get(name)
+            if isinstance(value, VariableNode):
+                needed = is_non_null_type(argument.type)
+                absent = _default(argument)
+                self._variables.append((out_name, value.name.value, needed, absent))
+                continue
+            if value is None:
+                constant = coerce_default_value(argument)
+            elif _has_variable(value):
+                self._variables.append((out_name, "", True, _missing))
+                continue
+            else:
+                constant = coerce_input_literal(value, argument.type)
+            if constant is not Undefined:
+                self._constants[out_name] = constant
+
+    def coerce(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the arguments. Raises for any that is wrong, and for a variable within a
+        literal."""
+        values = dict(self._constants)
+        for name, variable, needed, absent in self._variables:
+            if variable in variables:
+                value = variables[variable]
+                if value is None and needed:
+                    raise WrongValueError
+                values[name] = value
+            elif absent is not Undefined:
+                values[name] = absent()
+        return values
+
+
+def _has_variable(node: ValueNode) -> bool:
+    found: list[VariableNode] = []
+
+    class Find(Visitor):
+        def enter_variable(self, variable: VariableNode, *_args: Any) -> None:
+            found.append(variable)
+
+    visit(node, Find())
+    return bool(found)
