@@ -74,7 +74,7 @@ def test_every_statement_names_the_account() -> None:
     read += [queries.one_customer(columns), queries.one_order(("name",))]
     read += [queries.one_lead(("subject",))]
     read += [queries.orders_of(("name",)), queries.leads_of(("subject",))]
-    read += [queries.lock_account(), queries.named_customers(), queries.named_orders()]
+    read += [queries.lock_account(), queries.state(), queries.named_orders()]
     for query in read:
         for dialect in ("sqlite", "postgresql"):
             text = query.compiled(dialect).text

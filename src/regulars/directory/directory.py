@@ -46,7 +46,12 @@ class Directory:
         start, end = (
             (window.before, window.after) if window.backward else (window.after, window.before)
         )
-        query = queries.page(order.by, columns, ascending, start is not None, end is not None)
+        ahead, behind = ("previous", "next") if window.backward else ("next", "previous")
+        look_back = behind in beyond and start is not None
+        look_ahead = ahead in beyond and end is not None
+        query = queries.page(
+            order.by, columns, ascending, start is not None, end is not None, look_back, look_ahead
+        )
         # One row more than the page holds tells whether there is another page.
         parameters = {
             "account_id": account_id,
@@ -56,27 +61,31 @@ class Directory:
         }
         found = await self._store.fetch(query, parameters)
         rows = found[: window.size]
-        more = len(found) > window.size
+        lies = {ahead: len(found) > window.size, behind: False}
+        if found:
+            # What was looked for stands after the columns, in every row.
+            looked = list(found[0][-look_back - look_ahead :])
+            if look_ahead:
+                lies[ahead] |= bool(looked.pop())
+            if look_back:
+                lies[behind] = bool(looked.pop())
+        else:
+            if look_ahead:
+                lies[ahead] = await self._any_beyond(account_id, window, end, ascending)
+            if look_back:
+                lies[behind] = await self._any_beyond(account_id, window, start, not ascending)
         if window.backward:
             rows = rows[::-1]
-        ahead, behind = ("previous", "next") if window.backward else ("next", "previous")
-        lies = {
-            ahead: more
-            or (ahead in beyond and await self._any_beyond(account_id, window, end, ascending)),
-            behind: behind in beyond
-            and await self._any_beyond(account_id, window, start, not ascending),
-        }
         return Page(_with_shown_value(rows, columns, order.by), lies["next"], lies["previous"])
 
     async def _any_beyond(
         self, account_id: int, window: Window, edge: Position | None, forward: bool
     ) -> bool:
         """Whether a customer stands at the position that bounds a page, or beyond it."""
-        if edge is None:
-            return False
         query = queries.any_at_or_beyond(window.order.by, forward)
         parameters = {"account_id": account_id, **_position("edge", edge)}
-        return bool(await self._store.fetch(query, parameters))
+        (row,) = await self._store.fetch(query, parameters)
+        return bool(row[0])
 
     async def customers(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]

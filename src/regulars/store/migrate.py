@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import asyncpg
 import sqlalchemy as sa
 
+from regulars.store.connections import CONNECT_SECONDS, unreachable
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
-from regulars.store.postgresql import CONNECT_SECONDS, unreachable
 from regulars.store.sqlite import connect
 from regulars.store.url import Address
 

@@ -1,86 +1,63 @@
-"""PostgreSQL: a pool of connections, and for each account a queue of writes."""
+"""PostgreSQL: reads on connections that are kept, and for each account a queue of writes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
 
 from regulars.store import queries, writes
-from regulars.store.errors import Conflict, Unreachable
+from regulars.store.connections import Connections
+from regulars.store.errors import Conflict
 from regulars.store.query import Query
-from regulars.store.tables import customers, leads, orders
 from regulars.store.writer import (
     MAX_BATCH,
-    Changes,
     Command,
     Decide,
-    Row,
+    Outcomes,
     State,
     Write,
     all_names,
+    parameters_of,
+    state_of,
 )
 
 POOL_SIZE = 10
-STATEMENT_SECONDS = 10.0
-CONNECT_SECONDS = 10.0
-
-
-async def _keep_session(_connection: object) -> None:
-    """Resets nothing when a connection returns to the pool: nothing here changes a session, and
-    the round trip of the default reset costs more than a query."""
 
 
 class PostgreSQLStore:
     """A database on a server; `decide` decides what its writer does."""
 
     def __init__(self, dsn: str, decide: Decide, pool_size: int = POOL_SIZE) -> None:
-        self._dsn = dsn
         self._decide = decide
-        self._pool_size = pool_size
-        self._pool: asyncpg.Pool | None = None
+        self._connections = Connections(dsn, pool_size)
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        try:
-            self._pool = await asyncpg.create_pool(
-                self._dsn,
-                min_size=1,
-                max_size=self._pool_size,
-                reset=_keep_session,
-                timeout=CONNECT_SECONDS,
-                command_timeout=STATEMENT_SECONDS,
-            )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise Unreachable(unreachable(error)) from error
+        await self._connections.open()
 
     async def close(self) -> None:
         if self._working:
             await asyncio.wait(self._working)
-        if self._pool:
-            await self._pool.close()
-
-    def _connected(self) -> asyncpg.Pool:
-        if self._pool is None:
-            raise Unreachable("The database is not open.")
-        return self._pool
+        await self._connections.close()
 
     async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
         compiled = query.compiled("postgresql")
-        async with self._connected().acquire() as connection:
-            rows = await connection.fetch(compiled.text, *compiled.arguments(parameters))
+        rows = await self._connections.fetch(compiled.text, compiled.arguments(parameters))
         return [tuple(row) for row in rows]
 
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         status = ""
         try:
-            async with self._connected().acquire() as connection, connection.transaction():
+            async with self._connections.one() as connection, connection.transaction():
                 for query, parameters in statements:
-                    status = await _run(connection, query, parameters)
+                    compiled = query.compiled("postgresql")
+                    arguments = compiled.arguments(parameters)
+                    status = str(await connection.execute(compiled.text, *arguments))
         except asyncpg.UniqueViolationError as error:
             raise Conflict(str(error)) from error
         return int(status.rsplit(" ", 1)[-1])
@@ -111,11 +88,18 @@ class PostgreSQLStore:
         """Decides and commits a batch. One that the database refuses as a whole is tried again
         write by write, so that the fault finds its author."""
         try:
-            async with self._connected().acquire() as connection, connection.transaction():
-                state = await _load(connection, account_id, batch)
-                commands = [write.command for write in batch]
-                outcomes, changes = self._decide(account_id, commands, state)
-                await _save(connection, account_id, changes)
+            async with self._connections.one() as connection:
+                # Two round trips, and no lock while the batch is decided: it is saved only if the
+                # account is still as it was loaded.
+                outcomes = await self._attempt(connection, account_id, batch)
+                if outcomes is None:
+                    # Another process was faster. The account's lock makes them take turns.
+                    async with connection.transaction():
+                        lock = queries.lock_account()
+                        await _rows(connection, lock, {"account_id": account_id})
+                        outcomes = await self._attempt(connection, account_id, batch)
+            if outcomes is None:
+                raise RuntimeError("an account changed under its lock")
             for write, outcome in zip(batch, outcomes, strict=True):
                 write.outcome = outcome
         except Exception as error:
@@ -125,12 +109,18 @@ class PostgreSQLStore:
             for write in batch:
                 await self._transact(account_id, [write])
 
-
-async def _run(connection: Any, query: Query, parameters: Mapping[str, Any]) -> str:
-    compiled = query.compiled("postgresql")
-    # fetch keeps the statement prepared, execute with arguments does so too; only execute
-    # answers the number of rows.
-    return str(await connection.execute(compiled.text, *compiled.arguments(parameters)))
+    async def _attempt(
+        self, connection: Any, account_id: int, batch: Sequence[Write]
+    ) -> Outcomes | None:
+        """Loads, decides and saves; None, and nothing done, if another was faster."""
+        state = await _load(connection, account_id, batch)
+        outcomes, changes = self._decide(account_id, [write.command for write in batch], state)
+        if not changes:
+            return outcomes
+        query = writes.save(writes.shape_of(changes))
+        parameters = writes.save_parameters(account_id, state, changes)
+        ((saved,),) = await _rows(connection, query, parameters)
+        return outcomes if saved else None
 
 
 async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) -> list[Any]:
@@ -140,51 +130,11 @@ async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) ->
 
 async def _load(connection: Any, account_id: int, batch: Sequence[Write]) -> State:
     names = all_names(batch)
-    # The lock comes first and alone: what is read after it has been granted is not stale.
-    (locked,) = await _rows(connection, queries.lock_account(), {"account_id": account_id})
-    rows = await _rows(
-        connection,
-        queries.named_customers(),
-        {
-            "account_id": account_id,
-            "ids": list(names.customer_ids),
-            "email_keys": list(names.email_keys),
-        },
-    )
+    # The revision is read first: whatever changes after it is seen when the batch is saved.
+    rows = await _rows(connection, queries.state(), parameters_of(account_id, names))
     existing: frozenset[str] = frozenset()
     if names.order_names:
         parameters = {"account_id": account_id, "names": list(names.order_names)}
         taken = await _rows(connection, queries.named_orders(), parameters)
         existing = frozenset(row[0] for row in taken)
-    return State(dict(locked), [dict(row) for row in rows], existing)
-
-
-async def _save(connection: Any, account_id: int, changes: Changes) -> None:
-    if changes.deleted_customers:
-        parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
-        await _run(connection, writes.delete_customers(), parameters)
-    for columns, updated in changes.updated_customers.items():
-        arrays = {**_arrays(updated), "only_account": account_id}
-        await _run(connection, writes.update_many(columns), arrays)
-    for table, rows in (
-        (customers, changes.inserted_customers),
-        (orders, changes.inserted_orders),
-        (leads, changes.inserted_leads),
-    ):
-        if rows:
-            await _run(connection, writes.insert_many(table), _arrays(rows))
-    if changes.counters:
-        parameters = {"only_account": account_id, **changes.counters}
-        await _run(connection, writes.set_counters(), parameters)
-
-
-def _arrays(rows: Iterable[Row]) -> dict[str, list[Any]]:
-    """Rows turned on their side: the values of each column."""
-    listed = list(rows)
-    return {name: [row[name] for row in listed] for name in listed[0]}
-
-
-def unreachable(error: BaseException) -> str:
-    """A sentence for the operator; the password is in none of the errors it quotes."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"PostgreSQL cannot be reached: {reason.rstrip('.')}."
+    return state_of(rows, existing)

@@ -27,19 +27,21 @@ def _columns(table: sa.Table, names: tuple[str, ...]) -> list[sa.ColumnElement[A
     return [table.c[name] for name in names] or [sa.literal_column("1")]
 
 
-def _of_account(table: sa.Table) -> sa.ColumnElement[bool]:
+def _of_account(table: sa.FromClause) -> sa.ColumnElement[bool]:
     return table.c.account_id == number("account_id")
 
 
-def _beyond(order: str, forward: bool, name: str, inclusive: bool) -> sa.ColumnElement[bool]:
+def _beyond(
+    order: str, forward: bool, name: str, inclusive: bool, table: sa.FromClause = customers
+) -> sa.ColumnElement[bool]:
     """Rows beyond the position (`{name}_value`, `{name}_id`): greater when `forward`."""
-    column = customers.c[ORDER_COLUMNS[order]]
+    column = table.c[ORDER_COLUMNS[order]]
     value = sa.bindparam(f"{name}_value", type_=column.type)
     if order == "id":
-        here: sa.ColumnElement[Any] = customers.c.customer_id
+        here: sa.ColumnElement[Any] = table.c.customer_id
         there: sa.ColumnElement[Any] = value
     else:
-        here = sa.tuple_(column, customers.c.customer_id)
+        here = sa.tuple_(column, table.c.customer_id)
         there = sa.tuple_(value, number(f"{name}_id"))
     if forward:
         return here >= there if inclusive else here > there
@@ -54,12 +56,30 @@ def _sorted(order: str, ascending: bool) -> list[sa.ColumnElement[Any]]:
 
 
 @lru_cache(maxsize=2_000)
-def page(order: str, columns: tuple[str, ...], ascending: bool, after: bool, before: bool) -> Query:
+def page(
+    order: str,
+    columns: tuple[str, ...],
+    ascending: bool,
+    after: bool,
+    before: bool,
+    behind: bool = False,
+    ahead: bool = False,
+) -> Query:
     """At most `limit` customers in the direction of reading, past the position `after_…` and
     short of the position `before_…` where those are given. The column `order_value` is the one
-    by which they are ordered."""
+    by which they are ordered.
+
+    After the columns come, where `behind` and `ahead` ask for them, whether a customer stands at
+    the position `after_…` or before it, and at `before_…` or past it.
+    """
     stored = tuple(ORDER_COLUMNS[order] if name == ORDER_VALUE else name for name in columns)
-    statement = sa.select(*_columns(customers, stored)).where(_of_account(customers))
+    probes = []
+    if behind:
+        probes.append(_any_at_or_beyond(order, not ascending, "after"))
+    if ahead:
+        probes.append(_any_at_or_beyond(order, ascending, "before"))
+    shown = [*_columns(customers, stored), *probes]
+    statement = sa.select(*shown).where(_of_account(customers))
     if after:
         statement = statement.where(_beyond(order, ascending, "after", inclusive=False))
     if before:
@@ -69,10 +89,15 @@ def page(order: str, columns: tuple[str, ...], ascending: bool, after: bool, bef
 
 @cache
 def any_at_or_beyond(order: str, forward: bool) -> Query:
-    """One row if a customer stands at the position `edge_…` or beyond it."""
-    one: sa.Select[Any] = sa.select(sa.literal_column("1"))
-    statement = one.where(_of_account(customers), _beyond(order, forward, "edge", inclusive=True))
-    return Query(statement.limit(1))
+    """Whether a customer stands at the position `edge_…` or beyond it."""
+    return Query(sa.select(_any_at_or_beyond(order, forward, "edge")))
+
+
+def _any_at_or_beyond(order: str, forward: bool, name: str) -> sa.ColumnElement[Any]:
+    there = customers.alias("there")
+    position = _beyond(order, forward, name, inclusive=True, table=there)
+    one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(there)
+    return one.where(_of_account(there), position).exists().label(f"any_{name}")
 
 
 @lru_cache(maxsize=2_000)
@@ -130,18 +155,28 @@ CUSTOMER_COLUMNS = tuple(column.name for column in customers.columns)
 
 @cache
 def lock_account() -> Query:
-    """The account's counters, locked until the transaction ends."""
-    statement = sa.select(counters.c.customers, counters.c.orders, counters.c.leads)
+    """The account's row, locked until the transaction ends (PostgreSQL)."""
+    statement: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(counters)
     return Query(statement.where(_of_account(counters)).with_for_update())
 
 
+COUNTERS = ("customers", "orders", "leads")
+
+
 @cache
-def named_customers() -> Query:
-    """The customers that a batch names: whole rows by `ids` or by `email_keys`, one that is named
-    in both ways twice. An OR would make SQLite read the whole account."""
+def state() -> Query:
+    """The account's revision and counters, then a customer that a batch names: whole rows by
+    `ids` or by `email_keys`, one that is named in both ways twice. Without any there is one row,
+    with nulls. An OR would make SQLite read the whole account."""
     rows = sa.select(*customers.columns).where(_of_account(customers))
     by_id = rows.where(any_of(customers.c.customer_id, "ids"))
-    return Query(sa.union_all(by_id, rows.where(any_of(customers.c.email_key, "email_keys"))))
+    by_email = rows.where(any_of(customers.c.email_key, "email_keys"))
+    named = sa.union_all(by_id, by_email).subquery("named")
+    account = [counters.c[name] for name in ("revision", *COUNTERS)]
+    joined = counters.outerjoin(named, sa.true())
+    return Query(
+        sa.select(*account, *named.columns).select_from(joined).where(_of_account(counters))
+    )
 
 
 @cache

@@ -28,6 +28,8 @@ from regulars.store.writer import (
     Write,
     all_names,
     by_account,
+    parameters_of,
+    state_of,
 )
 
 READ_SECONDS = 10.0
@@ -152,7 +154,8 @@ class SQLiteStore:
                     state = _load(connection, account_id, group)
                     commands = [write.command for write in group]
                     outcomes, changes = self._decide(account_id, commands, state)
-                    _save(connection, account_id, changes)
+                    if changes:
+                        _save(connection, account_id, state, changes)
                     for write, outcome in zip(group, outcomes, strict=True):
                         write.outcome = outcome
         except Exception as error:
@@ -219,28 +222,16 @@ def _run_query(
 
 def _load(connection: sqlite3.Connection, account_id: int, group: Sequence[Write]) -> State:
     names = all_names(group)
-    locked = _run_query(connection, queries.lock_account(), {"account_id": account_id}).fetchone()
-    customers_last, orders_last, leads_last = locked
-    counters = {"customers": customers_last, "orders": orders_last, "leads": leads_last}
-    rows = _run_query(
-        connection,
-        queries.named_customers(),
-        {
-            "account_id": account_id,
-            "ids": list(names.customer_ids),
-            "email_keys": list(names.email_keys),
-        },
-    )
-    found = [dict(zip(queries.CUSTOMER_COLUMNS, row, strict=True)) for row in rows]
+    rows = _run_query(connection, queries.state(), parameters_of(account_id, names)).fetchall()
     existing: frozenset[str] = frozenset()
     if names.order_names:
         parameters = {"account_id": account_id, "names": list(names.order_names)}
         taken = _run_query(connection, queries.named_orders(), parameters)
         existing = frozenset(row[0] for row in taken)
-    return State(counters, found, existing)
+    return state_of(rows, existing)
 
 
-def _save(connection: sqlite3.Connection, account_id: int, changes: Changes) -> None:
+def _save(connection: sqlite3.Connection, account_id: int, state: State, changes: Changes) -> None:
     if changes.deleted_customers:
         parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
         _run_query(connection, writes.delete_customers(), parameters)
@@ -252,9 +243,7 @@ def _save(connection: sqlite3.Connection, account_id: int, changes: Changes) -> 
     _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
     _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
     _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
-    if changes.counters:
-        parameters = {"only_account": account_id, **changes.counters}
-        _run_query(connection, writes.set_counters(), parameters)
+    _run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))
 
 
 def _run_for_each(connection: sqlite3.Connection, query: Query, rows: Iterable[Row]) -> None:

@@ -72,9 +72,15 @@ tokens = _table(
     sa.UniqueConstraint("hash", name="tokens_hash"),
 )
 
-# The last `_id` that an account gave for each type. Its row is the account's lock.
+# The last `_id` that an account gave for each type, and how many batches have changed the account.
+# Its row is the account's lock.
 counters = _table(
-    "counters", _key("account_id"), _number("customers"), _number("orders"), _number("leads")
+    "counters",
+    _key("account_id"),
+    _number("customers"),
+    _number("orders"),
+    _number("leads"),
+    sa.Column("revision", Number, nullable=False, server_default="0"),
 )
 
 customers = _table(

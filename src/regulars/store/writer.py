@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from regulars.store import queries
+
 # A write that waits is answered with its batch: a larger one makes the first of it wait longer.
 MAX_BATCH = 500
 
@@ -36,12 +38,13 @@ class Command(Protocol):
 @dataclass(frozen=True, slots=True)
 class State:
     """What the database held when the batch began: the last `_id` given for each type, the
-    customers that the batch names (whole; one may stand there twice), and the names of orders
-    that exist among those named."""
+    customers that the batch names (whole; one may stand there twice), the names of orders that
+    exist among those named, and how many batches had changed the account."""
 
     counters: Mapping[str, int]
     customers: Sequence[Row]
     order_names: frozenset[str] = frozenset()
+    revision: int = 0
 
 
 @dataclass(slots=True)
@@ -55,6 +58,16 @@ class Changes:
     inserted_customers: Sequence[Row] = ()
     inserted_orders: Sequence[Row] = ()
     inserted_leads: Sequence[Row] = ()
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.counters
+            or self.deleted_customers
+            or self.updated_customers
+            or self.inserted_customers
+            or self.inserted_orders
+            or self.inserted_leads
+        )
 
 
 # The outcome of each command, in order: its result, or the exception that refuses it.
@@ -79,6 +92,27 @@ class Write:
             self.answered.set_exception(self.outcome)
         else:
             self.answered.set_result(self.outcome)
+
+
+def state_of(rows: Sequence[Any], order_names: frozenset[str]) -> State:
+    """The state, of the rows of `queries.state` and the names of orders that exist."""
+    revision, *last = rows[0][: len(queries.COUNTERS) + 1]
+    found = [
+        dict(zip(queries.CUSTOMER_COLUMNS, row[len(queries.COUNTERS) + 1 :], strict=True))
+        for row in rows
+        if row[-len(queries.CUSTOMER_COLUMNS)] is not None
+    ]
+    counters = dict(zip(queries.COUNTERS, last, strict=True))
+    return State(counters, found, order_names, revision)
+
+
+def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
+    """The parameters of `queries.state`."""
+    return {
+        "account_id": account_id,
+        "ids": list(names.customer_ids),
+        "email_keys": list(names.email_keys),
+    }
 
 
 def all_names(writes: Iterable[Write]) -> Names:

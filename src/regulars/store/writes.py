@@ -1,20 +1,22 @@
-"""What is written: one set-based statement for each kind of change.
+"""What is written.
 
-On PostgreSQL a set of rows travels as one array for each column; on SQLite the same statement,
-with a parameter for each column, is run for each row within the transaction.
+On PostgreSQL a batch is one statement, and a set of rows travels as one array for each column; on
+SQLite there is a statement for each kind of change, run for each row within the transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from regulars.store.queries import COUNTERS
 from regulars.store.query import Query, any_of, number
-from regulars.store.tables import counters, customers, tokens
+from regulars.store.tables import counters, customers, metadata, tokens
+from regulars.store.writer import Changes, Row, State
 
 
 @cache
@@ -23,13 +25,6 @@ def insert_one(table: sa.Table) -> Query:
     return Query(
         table.insert().values({c.name: sa.bindparam(c.name, type_=c.type) for c in table.c})
     )
-
-
-@cache
-def insert_many(table: sa.Table) -> Query:
-    """Rows; an array parameter for each column, of its name (PostgreSQL)."""
-    rows = _arrays(table.c)
-    return Query(table.insert().from_select([c.name for c in table.c], sa.select(*rows.columns)))
 
 
 @lru_cache(maxsize=1_000)
@@ -43,18 +38,6 @@ def update_one(columns: tuple[str, ...]) -> Query:
     return Query(statement.values(parameters))
 
 
-@lru_cache(maxsize=1_000)
-def update_many(columns: tuple[str, ...]) -> Query:
-    """Columns of customers of the account `only_account`; an array parameter for `customer_id`
-    and for each column (PostgreSQL)."""
-    rows = _arrays([customers.c.customer_id, *(customers.c[name] for name in columns)])
-    statement = customers.update().where(
-        customers.c.account_id == number("only_account"),
-        customers.c.customer_id == rows.c.customer_id,
-    )
-    return Query(statement.values({name: rows.c[name] for name in columns}))
-
-
 @cache
 def delete_customers() -> Query:
     """The customers `ids`, with what belongs to them."""
@@ -64,10 +47,100 @@ def delete_customers() -> Query:
 
 @cache
 def set_counters() -> Query:
-    """The account's counters."""
-    names = ("customers", "orders", "leads")
-    statement = counters.update().where(counters.c.account_id == number("only_account"))
-    return Query(statement.values({name: number(name) for name in names}))
+    """The account's counters, and one more for its revision, if the revision is still that of the
+    parameter."""
+    return Query(_hold())
+
+
+def _hold() -> sa.Update:
+    statement = counters.update().where(
+        counters.c.account_id == number("only_account"),
+        counters.c.revision == number("only_revision"),
+    )
+    changed = {name: number(f"last_{name}") for name in COUNTERS}
+    return statement.values(revision=counters.c.revision + 1, **changed)
+
+
+def counters_after(account_id: int, state: State, changes: Changes) -> dict[str, int]:
+    """The parameters of `set_counters`."""
+    after = {**state.counters, **changes.counters}
+    return {
+        "only_account": account_id,
+        "only_revision": state.revision,
+        **{f"last_{name}": after[name] for name in COUNTERS},
+    }
+
+
+Shape = tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...]]
+
+
+@lru_cache(maxsize=1_000)
+def save(shape: Shape) -> Query:
+    """All the changes of a batch in one statement (PostgreSQL): 1 if they were made, 0 if the
+    account has another revision than the batch was decided on, and nothing was changed.
+
+    The shape says whether there are deletes, which columns are updated together, and into which
+    tables there are inserts; each part's parameters have its name before theirs. Parts of a
+    statement have no order of their own (PostgreSQL, section 7.8.4), and an email that a delete
+    frees may be given away by an insert: so each part waits for the one before it.
+    """
+    deletes, updates, inserts = shape
+    held = _hold().returning(sa.literal_column("1").label("done")).cte("held")
+    parts = [held]
+
+    def after(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        done = sa.select(sa.func.count()).select_from(parts[-1]).scalar_subquery()
+        return sa.and_(
+            sa.exists(sa.select(held.c.done)), done >= sa.literal_column("0"), *conditions
+        )
+
+    def add(name: str, statement: sa.Delete | sa.Update | sa.Insert) -> None:
+        parts.append(statement.returning(sa.literal_column("1").label("done")).cte(name))
+
+    mine = customers.c.account_id == number("only_account")
+    if deletes:
+        named = any_of(customers.c.customer_id, "deleted_ids")
+        add("deleted", customers.delete().where(after(mine, named)))
+    for place, columns in enumerate(updates):
+        rows = _arrays([customers.c[name] for name in ("customer_id", *columns)], f"u{place}_")
+        same = customers.c.customer_id == rows.c.customer_id
+        statement = customers.update().where(after(mine, same))
+        add(f"updated_{place}", statement.values({name: rows.c[name] for name in columns}))
+    for name in inserts:
+        table = metadata.tables[name]
+        rows = _arrays(table.c, f"{name}_")
+        chosen = sa.select(*rows.columns).where(after())
+        add(f"inserted_{name}", table.insert().from_select([c.name for c in table.c], chosen))
+    whole = sa.select(sa.func.count()).select_from(held)
+    return Query(whole.add_cte(*parts))
+
+
+def shape_of(changes: Changes) -> Shape:
+    """The shape of the statement that saves the changes."""
+    inserts = [name for name, rows in _inserted(changes) if rows]
+    return bool(changes.deleted_customers), tuple(changes.updated_customers), tuple(inserts)
+
+
+def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str, Any]:
+    """The parameters of `save`."""
+    parameters: dict[str, Any] = counters_after(account_id, state, changes)
+    parameters["deleted_ids"] = list(changes.deleted_customers)
+    for place, (columns, rows) in enumerate(changes.updated_customers.items()):
+        for name in ("customer_id", *columns):
+            parameters[f"u{place}_{name}"] = [row[name] for row in rows]
+    for table, rows in _inserted(changes):
+        for name in rows[0] if rows else ():
+            parameters[f"{table}_{name}"] = [row[name] for row in rows]
+    return parameters
+
+
+def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
+    """The rows to insert, by their table, in the order in which they refer to each other."""
+    return [
+        ("customers", changes.inserted_customers),
+        ("orders", changes.inserted_orders),
+        ("leads", changes.inserted_leads),
+    ]
 
 
 @cache
@@ -78,9 +151,9 @@ def revoke_token() -> Query:
     return Query(unrevoked.values(revoked_at=number("revoked_at")))
 
 
-def _arrays(of: Iterable[sa.Column[Any]]) -> sa.TableValuedAlias:
-    """Rows made of an array parameter for each column."""
+def _arrays(of: Iterable[sa.Column[Any]], prefix: str) -> sa.TableValuedAlias:
+    """Rows made of an array parameter for each column, of its name after the prefix."""
     typed = list(of)
-    arrays = [sa.bindparam(c.name, type_=postgresql.ARRAY(c.type)) for c in typed]
+    arrays = [sa.bindparam(prefix + c.name, type_=postgresql.ARRAY(c.type)) for c in typed]
     columns = [sa.column(c.name, c.type) for c in typed]
-    return sa.func.unnest(*arrays).table_valued(*columns, name="rows").render_derived()
+    return sa.func.unnest(*arrays).table_valued(*columns).render_derived()
