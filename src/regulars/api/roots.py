@@ -55,6 +55,7 @@ def customers(layouts: Layouts) -> Resolve:
 
 def node(layouts: Layouts) -> Resolve:
     """One object by its global id; null for every id that names none, without saying why."""
+    columns = {name: layouts.of(name).columns for name in ("Customer", "Order", "Lead")}
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         named = ids.decode(arguments["id"])
@@ -71,11 +72,10 @@ def node(layouts: Layouts) -> Resolve:
         }.get(type_name)
         if read is None:
             return None
-        layout = layouts.of(type_name)
-        found = await read(env.account_id, number, layout.columns)
+        found = await read(env.account_id, number, columns[type_name])
         if found is None:
             return None
-        (row,) = await layout.fill([found], env)
+        (row,) = await layouts.of(type_name).fill([found], env)
         return type_name, row
 
     return resolve
