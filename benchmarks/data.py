@@ -131,7 +131,7 @@ def sqlite_multiplied(source: Path, times: int, folder: Path) -> Path:
         (count,) = connection.execute("SELECT max(customer_id) FROM customers").fetchone()
         for copy in range(1, times):
             connection.execute(
-                f"INSERT INTO customers SELECT {selected.replace('{}', str(copy))} "  # our own columns
+                f"INSERT INTO customers SELECT {selected.replace('{}', str(copy))} "
                 "FROM customers WHERE customer_id <= :count",
                 {"offset": copy * count, "count": count},
             )
@@ -166,7 +166,7 @@ def peer_sqlite(source: Path, folder: Path) -> Path:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(PEER_SQLITE)
         connection.executemany(
-            f"INSERT INTO customers ({', '.join(PEER_COLUMNS)}) VALUES ({places})",  # our own columns
+            f"INSERT INTO customers ({', '.join(PEER_COLUMNS)}) VALUES ({places})",
             peer_rows(source),
         )
         connection.commit()
@@ -196,7 +196,7 @@ async def _fill(source: Path, own: str, peers: str) -> None:
         names = [column.name for column in table.columns]
         flags = {c.name for c in table.columns if str(c.type) == "BOOLEAN"}
         with contextlib.closing(sqlite3.connect(source)) as reader:
-            rows = reader.execute(f"SELECT {', '.join(names)} FROM {table.name}")  # our own tables
+            rows = reader.execute(f"SELECT {', '.join(names)} FROM {table.name}")
             records = (
                 [bool(v) if name in flags else v for name, v in zip(names, row, strict=True)]
                 for row in rows
@@ -215,7 +215,7 @@ async def _fill(source: Path, own: str, peers: str) -> None:
 
     async def flush() -> None:
         await connection.execute(
-            f"INSERT INTO customers ({', '.join(PEER_COLUMNS)}) SELECT {fields} "  # our own columns
+            f"INSERT INTO customers ({', '.join(PEER_COLUMNS)}) SELECT {fields} "
             "FROM unnest($1::jsonb[]) AS r, jsonb_to_record(r) AS p (id bigint, email text, "
             "phone text, first_name text, last_name text, accepts_marketing boolean, "
             "expenses double precision, orders_count integer, tags jsonb, shipping_address jsonb)",
