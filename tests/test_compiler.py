@@ -401,6 +401,13 @@ def test_many_random_documents_and_data(
     agree(text, rows, variables)
 
 
+def test_a_document_is_kept_when_it_comes_back() -> None:
+    text = "{ count again: count }"
+    first, second, third = (ENGINE.operation(text) for _ in range(3))
+    assert first is not second
+    assert second is third
+
+
 def test_a_mutation_runs_in_order() -> None:
     text = 'mutation { a: count b: add(name: "x") { name hard other { name } } c: count }'
     ours, expected = answers(text, [blank("first")], {})
@@ -436,6 +443,12 @@ def test_a_field_without_a_binding_is_noticed() -> None:
             Bindings({"Thing": THING, "Box": TypeBinding(fields)}, ENGINE._bindings.roots),
             lambda _error, _env: [],
         )
+
+
+def test_a_binding_of_several_columns_needs_a_function() -> None:
+    for binding in (Value, Part):
+        with pytest.raises(TypeError, match="reads exactly one"):
+            binding(("a", "b"))
 
 
 def test_refused_arguments_keep_everything_from_running() -> None:

@@ -57,6 +57,14 @@ def test_the_first_query_of_the_readme_is_answered_as_it_says(tmp_path: Path) ->
     assert json.loads(printed.stdout) == json.loads(found[index + 1][1])
 
 
+def test_the_compilers_example_answers_what_it_says() -> None:
+    (_, code), (_, printed) = blocks(ROOT / "docs" / "compiler.md")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout == printed
+
+
 def test_the_generated_pages_are_current() -> None:
     check = [sys.executable, "tools/reference.py", "--check"]
     done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)

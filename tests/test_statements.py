@@ -13,13 +13,16 @@ import pytest
 from regulars.api.context import Context
 from regulars.api.schema import engine
 from regulars.directory.accounts import Accounts
+from regulars.directory.commands import Reference
 from regulars.directory.database import store_for
+from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
 from regulars.store import Store, parse_url, queries
+from regulars.store.postgresql import PostgreSQLStore
 from regulars.store.query import Query
 from regulars.store.sqlite import connect
 from regulars.store.tables import ORDER_COLUMNS
-from tests.support import regulars
+from tests.support import regulars, scratch_database
 
 NESTED = """{ customers(first: 50) { edges { cursor node { full_name
     leads { subject } shipping_address { city }
@@ -77,6 +80,46 @@ def test_a_nested_document_takes_a_statement_for_each_relation_and_level(sampled
         assert len(statements) == 6, statements
 
 
+def test_what_lies_on_both_sides_of_a_page_comes_with_it(sampled: str) -> None:
+    """However a page is bounded, it takes one statement, as long as anybody is on it."""
+    for bounds in ('first: 2, after: "WzIwMCwyMDBd"', 'last: 2, before: "WzIwMCwyMDBd"'):
+        for more in ("", ', before: "WzEwMCwxMDBd"' if "after" in bounds else ""):
+            statements, answer = asked(
+                sampled,
+                f"{{ customers({bounds}{more}) {{ edges {{ node {{ _id }} }} "
+                "pageInfo { hasNextPage hasPreviousPage } } }",
+            )
+            assert len(statements) == 1, statements
+            assert len(answer["data"]["customers"]["edges"]) == 2
+            info = {"hasNextPage": True, "hasPreviousPage": True}
+            assert answer["data"]["customers"]["pageInfo"] == info
+
+
+def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
+    asked: list[str] = []
+
+    async def write(dsn: str) -> None:
+        store = PostgreSQLStore(dsn, decide)
+        await store.open()
+        accounts = Accounts(store)
+        account = await accounts.create("one")
+        directory = Directory(store)
+        # The first statements of a connection ask for the types of their arrays as well.
+        await directory.create(account.account_id, {"email": "a@b.co"}, 1)
+        async with store._connections.one() as connection:
+            connection.add_query_logger(lambda record: asked.append(record.query))
+        created = await directory.create(account.account_id, {"email": "b@b.co"}, 1)
+        reference = Reference("2", created["customer_id"])
+        await directory.update(account.account_id, reference, {"phone": "1"}, 2)
+        await directory.delete(account.account_id, [reference])
+        await store.close()
+
+    with scratch_database(postgresql) as dsn:
+        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        asyncio.run(write(dsn))
+    assert len(asked) == 6, asked
+
+
 def test_only_the_columns_that_a_document_needs_are_read(sampled: str) -> None:
     (statement,), _ = asked(sampled, "{ customers { edges { node { avatar full_name } } } }")
     columns = re.findall(r"customers\.(\w+)", statement.split("FROM")[0])
@@ -112,8 +155,6 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
 
 
 def test_every_page_is_read_along_an_index_on_postgresql(postgresql: str) -> None:
-    from tests.support import scratch_database
-
     async def plans(dsn: str) -> list[str]:
         connection = await asyncpg.connect(dsn)
         found = []

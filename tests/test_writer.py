@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Sequence
@@ -24,11 +25,12 @@ from regulars.directory.commands import (
     UpdateCustomer,
 )
 from regulars.directory.customers import clean_values
+from regulars.directory.database import store_for
 from regulars.directory.decide import MAX_ID, decide
 from regulars.directory.directory import Directory
 from regulars.directory.errors import Refused
 from regulars.directory.orders import NewOrder, amount, units
-from regulars.store import Changes, State, Store
+from regulars.store import Changes, State, Store, queries
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, running, with_store
 
 NONE = {"customers": 0, "orders": 0, "leads": 0}
@@ -203,6 +205,64 @@ def test_two_processes_write_to_one_account(server: Server) -> None:
         assert sorted(ids) == list(range(1, 101))
         edges = client.page(first=250)["edges"]
         assert sorted(e["node"]["_id"] for e in edges) == sorted(ids)
+
+
+def test_a_batch_passes_emails_on(server: Server) -> None:
+    """What one command of a batch frees, another takes: by delete, by update, in a circle."""
+    new_token(server)
+
+    async def write(store: Store) -> list[Any]:
+        number = (await Accounts(store).all())[-1].account_id
+        made = [create(f"{letter}@b.co") for letter in "abcd"]
+        await asyncio.gather(*[store.write(number, command) for command in made])
+        batch = [
+            delete(1),
+            create("a@b.co"),
+            update(2, email="z@b.co"),
+            update(3, email="b@b.co"),
+            update(2, email="c@b.co"),
+            create("z@b.co", phone="5", tags=["x"]),
+            update(4, notes="n", custom={"k": 1}),
+        ]
+        outcomes = await asyncio.gather(*[store.write(number, command) for command in batch])
+        query = queries.page("id", ("customer_id", "email", "phone"), True, False, False)
+        rows = await store.fetch(query, {"account_id": number, "limit": 10})
+        assert [outcome["customer_id"] for outcome in outcomes[1:]] == [5, 2, 3, 2, 6, 4]
+        return [tuple(row) for row in rows]
+
+    assert with_store(server.database_url, write) == [
+        (2, "c@b.co", ""),
+        (3, "b@b.co", ""),
+        (4, "d@b.co", ""),
+        (5, "a@b.co", ""),
+        (6, "z@b.co", "5"),
+    ]
+
+
+def test_two_stores_write_to_one_account_at_once(server: Server) -> None:
+    """Whoever is slower decides again: no id is given twice, and no change is lost."""
+    new_token(server)
+
+    async def write(store: Store) -> None:
+        number = (await Accounts(store).all())[-1].account_id
+        other = store_for(server.database_url)
+        await other.open()
+        await store.write(number, create("first@b.co", custom={}))
+        for turn in range(25):
+            await asyncio.gather(
+                store.write(number, create(f"a{turn}@b.co")),
+                other.write(number, create(f"b{turn}@b.co")),
+                store.write(number, update(1, custom={f"a{turn}": turn})),
+                other.write(number, update(1, custom={f"b{turn}": turn})),
+            )
+        await other.close()
+        query = queries.page("id", ("customer_id", "custom"), True, False, False)
+        rows = await store.fetch(query, {"account_id": number, "limit": 100})
+        assert [row[0] for row in rows] == list(range(1, 52))
+        kept = json.loads(rows[0][1])
+        assert kept == {f"{who}{turn}": turn for turn in range(25) for who in "ab"}
+
+    with_store(server.database_url, write)
 
 
 def test_a_write_that_the_database_refuses_harms_no_other_of_its_batch(server: Server) -> None:

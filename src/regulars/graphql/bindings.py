@@ -32,6 +32,10 @@ class Value:
     render: Callable[..., Any] | None = None
     prepare: Callable[[Arguments], Callable[..., Any]] | None = None
 
+    def __post_init__(self) -> None:
+        if self.prepare is None:
+            _only_column(self.reads, self.render)
+
 
 @dataclass(frozen=True, slots=True)
 class Same:
@@ -49,6 +53,9 @@ class Part:
 
     reads: tuple[str, ...]
     pick: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        _only_column(self.reads, self.pick)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,11 @@ class Root:
     """
 
     prepare: Callable[[Layouts], Resolve]
+
+
+def _only_column(reads: tuple[str, ...], function: Callable[..., Any] | None) -> None:
+    if function is None and len(reads) != 1:
+        raise TypeError("a binding without a function of its columns reads exactly one")
 
 
 FieldBinding = Value | Same | Part | Related

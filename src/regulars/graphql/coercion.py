@@ -18,6 +18,8 @@ from graphql import (
     GraphQLInputType,
     GraphQLLeafType,
     GraphQLSchema,
+    ListValueNode,
+    ObjectValueNode,
     Undefined,
     ValueNode,
     VariableDefinitionNode,
@@ -185,45 +187,74 @@ def _constant(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
+Build = Callable[[Mapping[str, Any]], Any]
+
+
 class Arguments:
     """The arguments of a field, as a document has them: `coerce(variables)` answers their values,
     by name. Values of literals are the same objects each time: they are not to be changed."""
 
     def __init__(self, field: GraphQLField, node: FieldNode) -> None:
-        self._constants: dict[str, Any] = {}
-        self._variables: list[tuple[str, str, bool, Any]] = []
-        nodes = {one.name.value: one.value for one in node.arguments or ()}
-        for name, argument in field.args.items():
-            out_name = argument.out_name or name
-            value = nodes.get(name)
-            if isinstance(value, VariableNode):
-                needed = is_non_null_type(argument.type)
-                absent = _default(argument)
-                self._variables.append((out_name, value.name.value, needed, absent))
-                continue
-            if value is None:
-                constant = coerce_default_value(argument)
-            elif _has_variable(value):
-                self._variables.append((out_name, "", True, _missing))
-                continue
-            else:
-                constant = coerce_input_literal(value, argument.type)
-            if constant is not Undefined:
-                self._constants[out_name] = constant
+        given = {one.name.value: one.value for one in node.arguments or ()}
+        self._build = _object_of(field.args, given)
 
     def coerce(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of the arguments. Raises for any that is wrong, and for a variable within a
-        literal."""
-        values = dict(self._constants)
-        for name, variable, needed, absent in self._variables:
-            if variable in variables:
-                value = variables[variable]
-                if value is None and needed:
-                    raise WrongValueError
-                values[name] = value
-            elif absent is not Undefined:
-                values[name] = absent()
+        """The values of the arguments. Raises for any that is wrong."""
+        values: dict[str, Any] = self._build(variables)
         return values
+
+
+def _object_of(
+    fields: Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField],
+    given: Mapping[str, ValueNode],
+) -> Build:
+    """What makes the values of arguments, or of the fields of an input object. One whose variable
+    has no value is as good as left out."""
+    parts: list[tuple[str, Build | None, str | None, Any]] = []
+    for name, field in fields.items():
+        node = given.get(name)
+        build = None if node is None else _literal(node, field.type)
+        variable = node.name.value if isinstance(node, VariableNode) else None
+        parts.append((field.out_name or name, build, variable, _default(field)))
+
+    def make(variables: Mapping[str, Any]) -> dict[str, Any]:
+        values = {}
+        for name, build, variable, default in parts:
+            if build is not None and (variable is None or variable in variables):
+                values[name] = build(variables)
+            elif default is not Undefined:
+                values[name] = default()
+        return values
+
+    return make
+
+
+def _literal(node: ValueNode, type_: GraphQLInputType) -> Build:
+    """What makes a value of a literal; of one without variables, once for all."""
+    if isinstance(node, VariableNode):
+        return _variable(node.name.value, needed=is_non_null_type(type_))
+    if not _has_variable(node):
+        constant = _constant(coerce_input_literal(node, type_))
+        return lambda _variables: constant()
+    inner = type_.of_type if is_non_null_type(type_) else type_
+    if is_list_type(inner):
+        nodes = node.values if isinstance(node, ListValueNode) else (node,)
+        items = [_literal(item, inner.of_type) for item in nodes]
+        return lambda variables: [item(variables) for item in items]
+    if is_input_object_type(inner) and isinstance(node, ObjectValueNode) and not inner.is_one_of:
+        make = _object_of(inner.fields, {one.name.value: one.value for one in node.fields})
+        return lambda variables: inner.out_type(make(variables))
+    return lambda _variables: _missing()
+
+
+def _variable(name: str, needed: bool) -> Build:
+    def build(variables: Mapping[str, Any]) -> Any:
+        value = variables[name]
+        if value is None and needed:
+            raise WrongValueError
+        return value
+
+    return build
 
 
 def _has_variable(node: ValueNode) -> bool:

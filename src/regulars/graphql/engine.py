@@ -198,7 +198,7 @@ class Engine:
             try:
                 arguments = field.arguments.coerce(variables)
             except Exception:
-                # A variable within a literal, or something wrong: graphql-core's own way.
+                # Something is unusual, or wrong: graphql-core's own way.
                 values = coerce_variables(self._schema, operation, given)
                 arguments = get_argument_values(field.definition, field.plan.nodes[0], values)
             return field.render(await field.resolve(run.env, arguments), run)

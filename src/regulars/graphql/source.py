@@ -1,16 +1,19 @@
 """The fast renderer: a plan written as Python, for documents that are asked again and again.
 
-For the plan of `{ thing { name kids { size } } }` the source is
+For the plan of `{ thing { name kids { size } } }` the source is, but for some names,
 
     def o0(r, env):
-        v0 = f0(env, r[0])
-        if v0 is None: raise null
-        return {'size': v0}
+        v0 = r[0]
+        v1 = f1(env, v0)
+        if v1 is None: fail()
+        return {'size': v1}
 
     def o1(r, env):
         v0 = r[0]
-        v1 = [o0(x, env) if x is not None else fail() for x in r[-1]]
-        return {'name': v0, 'kids': v1}
+        v1 = r[-1]
+        v2 = None if v1 is None else [o0(x, env) if x is not None else fail() for x in v1]
+        if v2 is None: fail()
+        return {'name': v0, 'kids': v2}
 
 It knows no errors: whatever goes wrong, and a null where none is allowed, raises, and the answer is
 left to `render`, which finds the error's place. So bindings must be pure.

@@ -1,0 +1,107 @@
+"""Connections to PostgreSQL: lent, shared, given up, and none of them lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from regulars.store import Unreachable
+from regulars.store.connections import Connections
+
+
+def with_connections(
+    dsn: str, size: int, work: Callable[[Connections], Awaitable[Any]], seconds: float = 20
+) -> Any:
+    async def run() -> Any:
+        connections = Connections(dsn, size)
+        await connections.open()
+        try:
+            return await asyncio.wait_for(work(connections), seconds)
+        finally:
+            await connections.close()
+
+    return asyncio.run(run())
+
+
+async def backend(connections: Connections) -> int:
+    """The process of PostgreSQL that answers, after a moment."""
+    ((number, _),) = await connections.fetch("SELECT pg_backend_pid(), pg_sleep(0.01)", [])
+    return int(number)
+
+
+def test_many_callers_share_few_connections(postgresql: str) -> None:
+    async def work(connections: Connections) -> set[int]:
+        return set(await asyncio.gather(*[backend(connections) for _ in range(20)]))
+
+    assert len(with_connections(postgresql, 2, work)) == 2
+
+
+def test_a_connection_is_used_again(postgresql: str) -> None:
+    async def work(connections: Connections) -> set[int]:
+        return {await backend(connections) for _ in range(5)}
+
+    assert len(with_connections(postgresql, 5, work)) == 1
+
+
+def test_a_caller_who_gives_up_waiting_takes_no_connection_along(postgresql: str) -> None:
+    async def work(connections: Connections) -> int:
+        holder = asyncio.create_task(backend(connections))
+        await asyncio.sleep(0)
+        waiters = [asyncio.create_task(backend(connections)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiters[0].cancel()
+        first = await holder
+        # At this moment the connection is on its way to who waits next.
+        waiters[1].cancel()
+        assert first == await waiters[2]
+        return await backend(connections)
+
+    assert with_connections(postgresql, 1, work)
+
+
+def test_a_query_that_is_given_up_costs_its_connection_and_no_more(postgresql: str) -> None:
+    async def work(connections: Connections) -> tuple[int, int]:
+        before = await backend(connections)
+        sleeping = asyncio.create_task(connections.fetch("SELECT pg_sleep(60)", []))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(backend(connections))
+        await asyncio.sleep(0)
+        sleeping.cancel()
+        return before, await waiting
+
+    before, after = with_connections(postgresql, 1, work)
+    assert before != after
+
+
+def test_a_connection_that_ended_is_replaced(postgresql: str) -> None:
+    async def work(connections: Connections) -> None:
+        before = await backend(connections)
+        with pytest.raises(asyncpg.PostgresError):
+            await connections.fetch("SELECT pg_terminate_backend(pg_backend_pid())", [])
+        assert await backend(connections) != before
+
+    with_connections(postgresql, 1, work)
+
+
+def test_a_refused_statement_costs_nothing(postgresql: str) -> None:
+    async def work(connections: Connections) -> None:
+        before = await backend(connections)
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await connections.fetch("SELECT 1 / 0", [])
+        async with connections.one() as connection:
+            assert await connection.fetchval("SELECT pg_backend_pid()") == before
+
+    with_connections(postgresql, 1, work)
+
+
+def test_everybody_is_told_that_the_server_is_away() -> None:
+    async def work() -> list[BaseException | list[Any]]:
+        connections = Connections("postgresql://x@127.0.0.1:1/x", 1)
+        asked = [connections.fetch("SELECT 1", []) for _ in range(3)]
+        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+
+    assert [type(outcome) for outcome in asyncio.run(work())] == [Unreachable] * 3
