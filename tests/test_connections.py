@@ -48,19 +48,19 @@ def test_a_connection_is_used_again(postgresql: str) -> None:
 
 
 def test_a_caller_who_gives_up_waiting_takes_no_connection_along(postgresql: str) -> None:
-    async def work(connections: Connections) -> int:
-        holder = asyncio.create_task(backend(connections))
-        await asyncio.sleep(0)
-        waiters = [asyncio.create_task(backend(connections)) for _ in range(3)]
-        await asyncio.sleep(0)
-        waiters[0].cancel()
-        first = await holder
-        # At this moment the connection is on its way to who waits next.
+    async def work(connections: Connections) -> None:
+        async with connections.one() as connection:
+            waiters = [asyncio.create_task(backend(connections)) for _ in range(3)]
+            await asyncio.sleep(0)
+            waiters[0].cancel()
+            await asyncio.sleep(0)
+            number = await connection.fetchval("SELECT pg_backend_pid()")
+        # At this moment the connection is on its way to the second.
         waiters[1].cancel()
-        assert first == await waiters[2]
-        return await backend(connections)
+        assert await waiters[2] == number
+        assert await backend(connections) == number
 
-    assert with_connections(postgresql, 1, work)
+    with_connections(postgresql, 1, work)
 
 
 def test_a_query_that_is_given_up_costs_its_connection_and_no_more(postgresql: str) -> None:
