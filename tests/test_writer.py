@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from regulars.directory.accounts import Accounts
@@ -31,7 +32,17 @@ from regulars.directory.directory import Directory
 from regulars.directory.errors import Refused
 from regulars.directory.orders import NewOrder, amount, units
 from regulars.store import Changes, State, Store, queries
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, running, with_store
+from regulars.store.postgresql import PostgreSQLStore
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    new_token,
+    regulars,
+    running,
+    scratch_database,
+    with_store,
+)
 
 NONE = {"customers": 0, "orders": 0, "leads": 0}
 
@@ -237,6 +248,72 @@ def test_a_batch_passes_emails_on(server: Server) -> None:
         (5, "a@b.co", ""),
         (6, "z@b.co", "5"),
     ]
+
+
+def test_a_batch_of_many_kinds_of_updates(server: Server) -> None:
+    new_token(server)
+
+    async def write(store: Store) -> list[Any]:
+        number = (await Accounts(store).all())[-1].account_id
+        await asyncio.gather(
+            *[store.write(number, create(f"{letter}@b.co")) for letter in "abcdef"]
+        )
+        kinds: list[dict[str, Any]] = [
+            {"phone": "1"},
+            {"notes": "n"},
+            {"first_name": "Ana"},
+            {"tags": ["t"]},
+            {"email": "x@b.co"},
+            {},
+        ]
+        batch = [update(place, **kind) for place, kind in enumerate(kinds, start=1)]
+        await asyncio.gather(*[store.write(number, command) for command in batch])
+        columns = ("phone", "notes", "first_name", "tags", "email", "updated_at")
+        query = queries.page("id", columns, True, False, False)
+        rows = await store.fetch(query, {"account_id": number, "limit": 10})
+        return [tuple(row) for row in rows]
+
+    assert with_store(server.database_url, write) == [
+        ("1", None, "", "[]", "a@b.co", 2),
+        ("", "n", "", "[]", "b@b.co", 2),
+        ("", None, "Ana", "[]", "c@b.co", 2),
+        ("", None, "", '["t"]', "d@b.co", 2),
+        ("", None, "", "[]", "x@b.co", 2),
+        ("", None, "", "[]", "f@b.co", 1),
+    ]
+
+
+def test_a_batch_that_may_have_been_saved_is_not_tried_again(postgresql: str) -> None:
+    """The connection ends while it is being saved: nobody is told of a duplicate of his own."""
+
+    async def write(dsn: str) -> list[BaseException]:
+        store = PostgreSQLStore(dsn, decide)
+        await store.open()
+        number = (await Accounts(store).create("one")).account_id
+        other = await asyncpg.connect(dsn)
+        async with other.transaction():
+            # The batch waits for the account's row, at the moment of saving.
+            await other.execute("SELECT 1 FROM counters FOR UPDATE")
+            writes = [store.write(number, create(f"{letter}@b.co")) for letter in "ab"]
+            waiting = asyncio.gather(*writes, return_exceptions=True)
+            ended = 0
+            while not ended:
+                await asyncio.sleep(0.02)
+                ended = await other.fetchval(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                    "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                )
+            outcomes = await waiting
+        assert await other.fetchval("SELECT count(*) FROM customers") == 0
+        await other.close()
+        await store.write(number, create("a@b.co"))
+        await store.close()
+        return outcomes
+
+    with scratch_database(postgresql) as dsn:
+        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        outcomes = asyncio.run(write(dsn))
+    assert [isinstance(outcome, asyncpg.PostgresError) for outcome in outcomes] == [True, True]
 
 
 def test_two_stores_write_to_one_account_at_once(server: Server) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 
 from regulars.store import queries, writes
 from regulars.store.connections import Connections
-from regulars.store.errors import Conflict
+from regulars.store.errors import Conflict, Unreachable
 from regulars.store.query import Query
 from regulars.store.writer import (
     MAX_BATCH,
@@ -86,7 +86,8 @@ class PostgreSQLStore:
 
     async def _transact(self, account_id: int, batch: Sequence[Write]) -> None:
         """Decides and commits a batch. One that the database refuses as a whole is tried again
-        write by write, so that the fault finds its author."""
+        write by write, so that the fault finds its author; but not when the database went away
+        and may have saved it."""
         try:
             async with self._connections.one() as connection:
                 # Two round trips, and no lock while the batch is decided: it is saved only if the
@@ -103,11 +104,12 @@ class PostgreSQLStore:
             for write, outcome in zip(batch, outcomes, strict=True):
                 write.outcome = outcome
         except Exception as error:
-            if len(batch) == 1:
-                batch[0].outcome = error
+            if len(batch) > 1 and not _away(error):
+                for write in batch:
+                    await self._transact(account_id, [write])
                 return
             for write in batch:
-                await self._transact(account_id, [write])
+                write.outcome = error
 
     async def _attempt(
         self, connection: Any, account_id: int, batch: Sequence[Write]
@@ -121,6 +123,14 @@ class PostgreSQLStore:
         parameters = writes.save_parameters(account_id, state, changes)
         ((saved,),) = await _rows(connection, query, parameters)
         return outcomes if saved else None
+
+
+def _away(error: Exception) -> bool:
+    """Whether the database said nothing, or that it is going: nobody knows what it did."""
+    if isinstance(error, asyncpg.DataError):  # a value that asyncpg could not send
+        return False
+    gone = asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError
+    return isinstance(error, OSError | Unreachable | asyncpg.InterfaceError | gone)
 
 
 async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) -> list[Any]:

@@ -35,8 +35,8 @@ from regulars.store.writer import (
 READ_SECONDS = 10.0
 BUSY_SECONDS = 10.0
 # The pages of the indexes that a batch touches should be at hand: SQLite's own 2 MiB are few. With
-# more than this nothing became faster, among 100,000 customers; what is not here is in the operating
-# system's cache. A checkpoint writes each page once, however often it changed since the last one.
+# more than this nothing became faster, among 100,000 customers; what is not here is in the
+# operating system's cache. A checkpoint writes each page once, however often it changed.
 _CACHE_KIB = 8 * 1024
 _CHECKPOINT_PAGES = 8_000
 # How often the progress handler looks at the clock, in instructions of SQLite's machine.

@@ -71,6 +71,8 @@ def counters_after(account_id: int, state: State, changes: Changes) -> dict[str,
     }
 
 
+MAX_UPDATES = 3
+
 Shape = tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...]]
 
 
@@ -117,21 +119,32 @@ def save(shape: Shape) -> Query:
 
 def shape_of(changes: Changes) -> Shape:
     """The shape of the statement that saves the changes."""
+    updates = [columns for columns, _ in _updated(changes)]
     inserts = [name for name, rows in _inserted(changes) if rows]
-    return bool(changes.deleted_customers), tuple(changes.updated_customers), tuple(inserts)
+    return bool(changes.deleted_customers), tuple(updates), tuple(inserts)
 
 
 def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str, Any]:
     """The parameters of `save`."""
     parameters: dict[str, Any] = counters_after(account_id, state, changes)
     parameters["deleted_ids"] = list(changes.deleted_customers)
-    for place, (columns, rows) in enumerate(changes.updated_customers.items()):
+    for place, (columns, rows) in enumerate(_updated(changes)):
         for name in ("customer_id", *columns):
             parameters[f"u{place}_{name}"] = [row[name] for row in rows]
     for table, rows in _inserted(changes):
         for name in rows[0] if rows else ():
             parameters[f"{table}_{name}"] = [row[name] for row in rows]
     return parameters
+
+
+def _updated(changes: Changes) -> list[tuple[tuple[str, ...], Sequence[Row]]]:
+    """The rows to update, by the columns that change; all in one part when those are of many
+    kinds, because each combination of them is a statement to prepare."""
+    updated = changes.updated_customers
+    if len(updated) <= MAX_UPDATES:
+        return sorted(updated.items())
+    columns = tuple(sorted({name for names in updated for name in names}))
+    return [(columns, [row for rows in updated.values() for row in rows])]
 
 
 def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
