@@ -8,13 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pygal
-from pygal.style import CleanStyle
-
 from benchmarks import contenders as who
 from benchmarks.compare import Results
 from benchmarks.targets import Target
 from benchmarks.work import ALL
+
+_TOP, _LEFT, _WIDTH, _BAR = 44, 36, 600, 17
+_COLOURS = {
+    who.REGULARS_SQLITE: "#0b4f9e",
+    who.REGULARS_POSTGRESQL: "#5b9bd8",
+    who.MERCURIUS_SQLITE: "#b4590a",
+    who.MERCURIUS_POSTGRESQL: "#eda35a",
+    who.STRAWBERRY: "#b02a4c",
+    who.FASTAPI: "#777777",
+}
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "benchmark"
 
@@ -79,47 +86,43 @@ def markdown(results: Results, targets: Sequence[Target], command: str, rounds: 
 
 
 def chart(results: Results) -> str:
-    """Requests a second of each piece of work, by the fastest server's, as SVG."""
-    servers = [
-        who.REGULARS_SQLITE,
-        who.REGULARS_POSTGRESQL,
-        who.MERCURIUS_SQLITE,
-        who.MERCURIUS_POSTGRESQL,
-        who.STRAWBERRY,
-        who.FASTAPI,
-    ]
-    letters = [work.letter for work in ALL if (work.letter, servers[0]) in results.rounds]
-    drawn = pygal.HorizontalBar(
-        style=CleanStyle,
-        js=[],
-        pretty_print=True,
-        disable_xml_declaration=True,
-        legend_at_bottom=True,
-        legend_at_bottom_columns=2,
-        range=(0, 100),
-        height=520,
-        title="Requests a second, in % of the fastest",
+    """Requests a second of each piece of work, in % of the fastest server's, as SVG."""
+    drawn: list[str] = []
+    y = _TOP
+    for letter in [work.letter for work in ALL]:
+        rates = {
+            server: results.median(letter, server, lambda one: one.rate)
+            for server in _COLOURS
+            if (letter, server) in results.rounds
+        }
+        if not rates:
+            continue
+        middle = y + len(rates) * _BAR / 2
+        drawn.append(f'<text x="8" y="{middle + 5}" class="work">{letter}</text>')
+        for server, rate in rates.items():
+            share = rate / max(rates.values())
+            width = round(_WIDTH * share, 1)
+            drawn.append(
+                f'<rect x="{_LEFT}" y="{y}" width="{width}" height="{_BAR - 2}" '
+                f'fill="{_COLOURS[server]}"><title>{server}: {rate:,.0f}/s</title></rect>'
+                f'<text x="{_LEFT + width + 6:.1f}" y="{y + 12}">{100 * share:.0f} %</text>'
+            )
+            y += _BAR
+        y += _BAR
+    for place, (server, colour) in enumerate(_COLOURS.items()):
+        x, line = _LEFT + place % 2 * 330, y + place // 2 * 22
+        drawn.append(f'<rect x="{x}" y="{line}" width="12" height="12" fill="{colour}"/>')
+        drawn.append(f'<text x="{x + 18}" y="{line + 11}">{server}</text>')
+    height = y + len(_COLOURS) // 2 * 22 + 10
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" '
+        'font-family="sans-serif" font-size="13" role="img">\n'
+        "<title>Requests a second, in % of the fastest</title>\n"
+        "<style>text { fill: #222 } .work { font-size: 16px; font-weight: bold }</style>\n"
+        f'<rect width="720" height="{height}" fill="#fff"/>\n'
+        f'<text x="{_LEFT}" y="26" font-size="16">Requests a second, in % of the fastest</text>\n'
     )
-    # The first label is drawn at the bottom.
-    drawn.x_labels = letters[::-1]
-    best = {
-        letter: max(
-            results.median(letter, server, lambda one: one.rate)
-            for server in servers
-            if (letter, server) in results.rounds
-        )
-        for letter in letters
-    }
-    for server in servers:
-        values = [
-            round(100 * results.median(letter, server, lambda one: one.rate) / best[letter], 1)
-            if (letter, server) in results.rounds
-            else None
-            for letter in letters[::-1]
-        ]
-        if any(values):
-            drawn.add(server, values)
-    return str(drawn.render(is_unicode=True)) + "\n"
+    return head + "\n".join(drawn) + "\n</svg>\n"
 
 
 def write(
