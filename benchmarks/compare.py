@@ -20,6 +20,7 @@ CUSTOMERS = 100_000
 WARM_SECONDS = 0.5
 
 SQL_SQLITE = "bare SQL, sqlite3"
+SQL_APSW = "bare SQL, APSW"
 SQL_POSTGRESQL = "bare SQL, asyncpg"
 
 
@@ -143,7 +144,8 @@ class Databases:
     def floors(self, letter: str, seconds: float) -> dict[str, float]:
         """The CPU seconds of the bare SQL of a piece of work."""
         return {
-            SQL_SQLITE: floors.sqlite(self.floor_sqlite, letter, seconds, CUSTOMERS),
+            SQL_SQLITE: floors.sqlite(self.floor_sqlite, letter, seconds, CUSTOMERS, apsw=False),
+            SQL_APSW: floors.sqlite(self.floor_sqlite, letter, seconds, CUSTOMERS, apsw=True),
             SQL_POSTGRESQL: floors.postgresql(self.own_postgresql, letter, seconds, CUSTOMERS),
         }
 

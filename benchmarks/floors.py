@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,12 +62,13 @@ def _statement(letter: str, dialect: str) -> tuple[Compiled, Callable[[int], dic
     return writes.insert_one(customers).compiled(dialect), row
 
 
-def sqlite(path: Path, letter: str, seconds: float, most: int) -> float:
-    """The CPU seconds of one statement on sqlite3, with Regulars' own settings; a create is
-    committed by itself."""
+def sqlite(path: Path, letter: str, seconds: float, most: int, apsw: bool) -> float:
+    """The CPU seconds of one statement on SQLite, with Regulars' own settings, through APSW or
+    Python's sqlite3; a create is committed by itself."""
     compiled, parameters = _statement(letter, "sqlite")
     rng = random.Random(letter)
-    with pinned([SERVER_CORE]), contextlib.closing(connect(path)) as connection:
+    opened: Any = connect(path) if apsw else _sqlite3(path)
+    with pinned([SERVER_CORE]), contextlib.closing(opened) as connection:
 
         def run() -> None:
             values = compiled.arguments(parameters(rng.randint(PAGE + 1, most)))
@@ -75,6 +77,17 @@ def sqlite(path: Path, letter: str, seconds: float, most: int) -> float:
         cpu = _timed(run, seconds)
         connection.execute(_FORGET)
         return cpu
+
+
+def _sqlite3(path: Path) -> sqlite3.Connection:
+    """A connection of Python's own driver with the settings of Regulars'."""
+    names = ("synchronous", "foreign_keys", "cache_size", "wal_autocheckpoint")
+    with contextlib.closing(connect(path)) as model:
+        settings = {name: model.pragma(name) for name in names}
+    connection = sqlite3.connect(path, isolation_level=None)
+    for name, value in settings.items():
+        connection.execute(f"PRAGMA {name} = {value}")
+    return connection
 
 
 def _timed(run: Callable[[], None], seconds: float) -> float:

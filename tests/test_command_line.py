@@ -8,7 +8,6 @@ import re
 import shlex
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -242,7 +241,7 @@ def test_a_locked_database_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     path = tmp_path / "r.db"
     ok(f"sqlite:///{path}", "migrate")
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(sqlite.connect(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         assert "locked" in refused(f"sqlite:///{path}", REFUSED, "account", "create", "one")
 

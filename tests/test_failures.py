@@ -29,7 +29,7 @@ def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> Non
             assert client.emails() == ["secret.person@example.com"]
     written = log_path.read_text()
     assert identity in written
-    assert "OperationalError" in written
+    assert "SQLError" in written
     assert "secret.person" not in written
     assert BOOTSTRAP_TOKEN not in written
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-
+import apsw
 import asyncpg
 import sqlalchemy as sa
 
@@ -41,7 +40,7 @@ def exit_code(error: BaseException) -> int | None:
         return NOT_MIGRATED
     if isinstance(error, Unreachable | CannotListen):
         return UNREACHABLE
-    known = AccountError | StoreError | sqlite3.Error | asyncpg.PostgresError | sa.exc.DBAPIError
+    known = AccountError | StoreError | apsw.Error | asyncpg.PostgresError | sa.exc.DBAPIError
     return REFUSED if isinstance(error, known) else None
 
 

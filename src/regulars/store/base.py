@@ -19,7 +19,8 @@ class Store(Protocol):
         """Answers what waits, then disconnects."""
 
     async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """The rows of a query, as plain tuples. Lists are given as Python lists."""
+        """The rows of a query: tuples, or what is as good as one (asyncpg's records). Lists are
+        given as Python lists."""
 
     async def write(self, account_id: int, command: Command) -> Any:
         """Hands a command to the writer and waits until it is durable.

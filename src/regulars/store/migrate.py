@@ -1,7 +1,8 @@
 """Brings a database's tables to the version of this program, or says that they are not.
 
 Alembic and SQLAlchemy's asyncio are imported where a database is migrated: every command looks
-at the version, and few of them migrate.
+at the version, and few of them migrate. A SQLite database is migrated through Python's own
+sqlite3, which SQLAlchemy knows, before or after it is open otherwise and never meanwhile.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
 import asyncpg
 import sqlalchemy as sa
 
 from regulars.store.connections import CONNECT_SECONDS, unreachable
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
-from regulars.store.sqlite import connect
+from regulars.store.sqlite import BUSY_SECONDS, connect
 from regulars.store.url import Address
 
 # Two processes that start together must not migrate together.
@@ -54,9 +56,10 @@ def version(address: Address) -> str | None:
 def _sqlite_version(path: Path) -> str | None:
     connection = connect(path)
     try:
-        tables = connection.execute("SELECT name FROM sqlite_schema WHERE name = 'alembic_version'")
-        return str(connection.execute(_VERSION).fetchone()[0]) if tables.fetchone() else None
-    except sqlite3.Error as error:
+        if not connection.table_exists(None, "alembic_version"):
+            return None
+        return str(connection.execute(_VERSION).get)
+    except apsw.Error as error:
         raise Unreachable(f"The SQLite database {path} cannot be read: {error}.") from error
     finally:
         connection.close()
@@ -137,7 +140,12 @@ def in_transaction(address: Address, run: Callable[[sa.Connection], T]) -> T:
     if address.path is None:
         return asyncio.run(_in_postgresql(str(address.dsn), run))
     path = address.path
-    engine = sa.create_engine("sqlite://", creator=lambda: connect(path), poolclass=sa.NullPool)
+    connect(path).close()  # says so if it cannot be opened, and makes a new file a durable one
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None),
+        poolclass=sa.NullPool,
+    )
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -47,8 +47,7 @@ class PostgreSQLStore:
 
     async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
         compiled = query.compiled("postgresql")
-        rows = await self._connections.fetch(compiled.text, compiled.arguments(parameters))
-        return [tuple(row) for row in rows]
+        return await self._connections.fetch(compiled.text, compiled.arguments(parameters))
 
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         status = ""
