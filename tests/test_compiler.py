@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from regulars.graphql import (
     Bindings,
+    Each,
     Engine,
     Fault,
     Layouts,
+    Operation,
     Part,
     Refused,
     Related,
@@ -101,7 +103,7 @@ async def load_many(env: Env, keys: list[Any], columns: tuple[str, ...]) -> Sequ
 
 
 def prepared_size(arguments: Any) -> Any:
-    return lambda _env, name: size(arguments, name)
+    return lambda _env, names: [size(arguments, name) for name in names]
 
 
 THING = TypeBinding(
@@ -109,8 +111,8 @@ THING = TypeBinding(
         "name": Value(("name",)),
         "hard": Value(("hard",)),
         "size": Value(("name",), prepare=prepared_size),
-        "fails": Value(("bad",), fails),
-        "failsHard": Value(("bad",), fails),
+        "fails": Value(("bad",), Each(fails)),
+        "failsHard": Value(("bad",), Each(fails)),
         "other": Related("other", load_one),
         "itself": Same(),
         "kids": Related("kids", load_many),
@@ -349,10 +351,15 @@ def worlds(draw: st.DrawFn) -> list[Row]:
     return rows
 
 
-def answers(text: str, rows: list[Row], variables: dict[str, Any]) -> tuple[Any, Any]:
+def answers(
+    text: str,
+    rows: list[Row],
+    variables: dict[str, Any],
+    operation: Operation | None = None,
+) -> tuple[Any, Any]:
     """The compiler's answer and graphql-core's: data in the order of the document, and the paths
     of the errors."""
-    operation = ENGINE.operation(text)
+    operation = operation or ENGINE.operation(text)
     ours = asyncio.run(ENGINE.run(operation, variables, Env([dict(row) for row in rows])))
     reference = execute_sync(
         SCHEMA,
@@ -370,10 +377,36 @@ def as_text(data: Any) -> str:
 
 
 def agree(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
-    """The first time a document is rendered with care, from the second time on by its source."""
+    """The first time an operation is rendered with care, from the second time on by its source."""
+    operation = ENGINE.operation(text)
     for _ in range(2):
-        ours, expected = answers(text, rows, variables)
+        ours, expected = answers(text, rows, variables, operation)
         assert ours == expected
+
+
+def test_an_operation_that_is_asked_again_is_rendered_by_its_source() -> None:
+    rows = [blank("a")]
+    operation = ENGINE.operation("{ things { name size } }")
+    for written in (False, True, True):
+        answers("{ things { name size } }", rows, {}, operation)
+        ((field,),) = operation.plans.values()
+        assert (field._render is not None) is written
+
+
+def test_a_column_of_another_length_is_an_error_and_not_cut() -> None:
+    fields = {**THING.fields, "name": Value(("name",), lambda names: names[1:])}
+    engine = Engine(
+        SCHEMA,
+        Bindings({"Thing": TypeBinding(fields), "Box": BOX}, ENGINE._bindings.roots),
+        lambda _error, _env: [Fault("broken", "broken")],
+    )
+    operation = engine.operation("{ things { name hard } }")
+    for _ in range(3):
+        answer = asyncio.run(engine.run(operation, {}, Env([blank(name) for name in "abc"])))
+        assert answer.data
+        names = [thing["name"] for thing in answer.data["things"]]
+        assert names == [None] * len(answer.errors) != []
+        assert {error["key"] for error in answer.errors} == {"broken"}
 
 
 VARIABLES = st.fixed_dictionaries(

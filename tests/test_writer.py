@@ -30,7 +30,7 @@ from regulars.directory.database import store_for
 from regulars.directory.decide import MAX_ID, decide
 from regulars.directory.directory import Directory
 from regulars.directory.errors import Refused
-from regulars.directory.orders import NewOrder, amount, units
+from regulars.directory.orders import NewOrder, amounts, units
 from regulars.store import Changes, State, Store, queries
 from regulars.store.postgresql import PostgreSQLStore
 from tests.support import (
@@ -129,7 +129,7 @@ def test_spend_is_exact_and_counts_what_counts() -> None:
     leads = (NewLead("Hello", "Is anybody there?", 3),)
     outcomes, changes = decided(create("a@b.co", activity=Activity(orders, leads, visits=4)))
     row = outcomes[0]
-    assert amount(row["expenses"]) == 0.3
+    assert amounts([row["expenses"]]) == [0.3]
     assert (row["orders_count"], row["visits"], row["updated_at"]) == (4, 4, 9)
     assert [o["order_id"] for o in changes.inserted_orders] == [1, 2, 3, 4, 5, 6]
     assert [lead["customer_id"] for lead in changes.inserted_leads] == [1]
@@ -144,7 +144,7 @@ def test_spend_is_exact_and_counts_what_counts() -> None:
     ("text", "shown"), [("35", "35"), ("12.50", "12.5"), ("0.0001", "0.0001"), ("-3", "-3")]
 )
 def test_an_amount_is_shown_as_it_is(text: str, shown: str) -> None:
-    assert str(amount(units(Decimal(text)))) == shown
+    assert [str(one) for one in amounts([units(Decimal(text))])] == [shown]
     with pytest.raises(ValueError, match="decimal places"):
         units(Decimal("0.00001"))
 

@@ -206,7 +206,7 @@ def formats_page() -> str:
     at = int(datetime(2024, 3, 8, 14, 5, 7, 9_000, tzinfo=UTC).timestamp() * 1000)
 
     def example(form: str) -> str:
-        return f"`{prepare({'format': form})(Example(), at)}`"
+        return f"`{prepare({'format': form})(Example(), [at])[0]}`"
 
     forms = [FROM_NOW, ISO, "YYYY-MM-DD HH:mm", "dddd, MMMM Do YYYY", "[on] D MMM [at] h:mm a"]
     return page(

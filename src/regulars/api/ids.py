@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 
 from regulars.directory.commands import Reference
 from regulars.directory.decide import MAX_ID
+from regulars.directory.opaque import from_base64
 
 _NAMED = re.compile(rb"([A-Z][A-Za-z]*):([1-9][0-9]{0,9})")
 _BARE = re.compile(r"[1-9][0-9]{0,9}")
 
 
-def encode(type_name: str, number: int) -> str:
-    """The global id: `Q3VzdG9tZXI6MTkxMzUw` for Customer 191350."""
-    return encoder(type_name)(number)
-
-
-@cache
-def encoder(type_name: str) -> Callable[[int], str]:
-    """What makes global ids of a type."""
+def encoder(type_name: str) -> Callable[[Sequence[int]], list[str]]:
+    """What makes the global ids of objects of a type: `Q3VzdG9tZXI6MTkxMzUw` of Customer 191350."""
     form = f"{type_name}:%d".encode()
-    return lambda number: binascii.b2a_base64(form % number, newline=False).decode()
+    base64_of = binascii.b2a_base64
+
+    def encode(numbers: Sequence[int]) -> list[str]:
+        return [base64_of(form % number, newline=False).decode() for number in numbers]
+
+    return encode
 
 
 def decode(text: str) -> tuple[str, int] | None:
@@ -32,10 +30,8 @@ def decode(text: str) -> tuple[str, int] | None:
 
     Read leniently: unpadded and URL-safe forms are fine.
     """
-    standard = text.strip().replace("-", "+").replace("_", "/").rstrip("=")
-    try:
-        raw = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
-    except (binascii.Error, ValueError):
+    raw = from_base64(text.strip())
+    if raw is None:
         return None
     found = _NAMED.fullmatch(raw)
     if not found or int(found[2]) > MAX_ADDRESS_ID:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
@@ -39,6 +39,9 @@ class Clock(Protocol):
 
     @property
     def now(self) -> int: ...
+
+
+Render = Callable[[Clock, Sequence[int | None]], list[str | None]]
 
 
 def _ordinal(number: int) -> str:
@@ -88,8 +91,8 @@ TOKENS: Mapping[str, Token] = {
 }
 
 
-def prepare(arguments: Mapping[str, Any]) -> Callable[[Clock, int | None], str | None]:
-    """The renderer for a timestamp's arguments: of a moment in milliseconds since 1970.
+def prepare(arguments: Mapping[str, Any]) -> Render:
+    """The renderer for a timestamp's arguments: of moments in milliseconds since 1970.
 
     `format` is `fromNow`, `ISO`, or a text of tokens; null is as good as absent. Raises Refused
     for a format of more than 255 characters.
@@ -105,13 +108,13 @@ def prepare(arguments: Mapping[str, Any]) -> Callable[[Clock, int | None], str |
         return _from_now(suffix)
     pieces = _pieces("YYYY-MM-DD[T]HH:mm:ss.SSS[Z]" if form == ISO else form)
 
-    def render(_clock: Clock, at: int | None) -> str | None:
+    def render(at: int | None) -> str | None:
         if at is None:
             return None
         moment = _EPOCH + timedelta(milliseconds=at)
         return "".join([p if isinstance(p, str) else p(moment, at) for p in pieces])
 
-    return render
+    return lambda _clock, moments: [render(at) for at in moments]
 
 
 @lru_cache(maxsize=256)
@@ -128,16 +131,20 @@ def _pieces(form: str) -> tuple[str | Token, ...]:
     return tuple(piece for piece in pieces if piece != "")
 
 
-def _from_now(suffix: bool) -> Callable[[Clock, int | None], str | None]:
-    past = [f"{words} ago" for words in _WORDS] if suffix else _WORDS
+def _from_now(suffix: bool) -> Render:
+    # An age by where it stands among _AGES: before the first it is to come, and after the last it
+    # is of more years than have words of their own here.
+    words = [f"{words} ago" for words in _WORDS] if suffix else _WORDS
+    by_place = ("", *words[:-1], "")
 
-    def render(clock: Clock, at: int | None) -> str | None:
-        if at is None:
-            return None
-        age = clock.now - at
-        if 0 <= age < _LONG:
-            return past[bisect_right(_AGES, age)]
-        return from_now(age, suffix)
+    def render(clock: Clock, moments: Sequence[int | None]) -> list[str | None]:
+        now, ages = clock.now, _AGES
+        return [
+            None
+            if at is None
+            else by_place[bisect_right(ages, now - at)] or from_now(now - at, suffix)
+            for at in moments
+        ]
 
     return render
 
@@ -152,8 +159,8 @@ def from_now(age: int, suffix: bool = True) -> str:
 
 
 def _words(age: int) -> str:
-    if age < _LONG:
-        return _WORDS[bisect_right(_AGES, age)]
+    if age < _AGES[-1]:
+        return _WORDS[bisect_right(_AGES, age) - 1]
     return f"{floor(age / _YEAR + _HALF)} years"
 
 
@@ -177,7 +184,6 @@ def _wording() -> Iterator[tuple[int, str]]:
 _HALF = Fraction(1, 2)
 # 400 years of the Gregorian calendar have 146,097 days.
 _YEAR = Fraction(146_097 * _DAY, 400)
-_CHANGES = tuple(_wording())
+_CHANGES = ((0, "a few seconds"), *_wording())
 _AGES = [age for age, _ in _CHANGES]
-_WORDS = ["a few seconds", *(words for _, words in _CHANGES)]
-_LONG = _AGES[-1]
+_WORDS = [words for _, words in _CHANGES]

@@ -8,8 +8,8 @@ from typing import Any
 from regulars.api import ids
 from regulars.api.context import Context
 from regulars.api.fields import BILLING, SHIPPING, address_row
-from regulars.directory.paging import encode as cursor
-from regulars.directory.paging import window
+from regulars.directory.directory import Directory
+from regulars.directory.paging import cursors, window
 from regulars.directory.search import parse_order
 from regulars.graphql import Layout, Layouts, Resolve, Root
 from regulars.store import Row
@@ -26,6 +26,7 @@ def customers(layouts: Layouts) -> Resolve:
     columns = tuple(dict.fromkeys((*edges.columns, *_CURSOR)))
     value, number = (columns.index(name) for name in _CURSOR)
     info = layouts.only.part("pageInfo", keyed=True).columns
+    bounded = "startCursor" in info or "endCursor" in info
     beyond = frozenset(_BEYOND[name] for name in info if name in _BEYOND)
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
@@ -38,8 +39,9 @@ def customers(layouts: Layouts) -> Resolve:
         )
         page = await env.directory.page(env.account_id, wanted, columns, beyond)
         start, end = None, None
-        if page.rows:
-            start, end = (cursor(row[value], row[number]) for row in (page.rows[0], page.rows[-1]))
+        if page.rows and bounded:
+            first, last = page.rows[0], page.rows[-1]
+            start, end = cursors((first[value], last[value]), (first[number], last[number]))
         return {
             "edges": await edges.fill(page.rows, env),
             "pageInfo": {
@@ -53,9 +55,12 @@ def customers(layouts: Layouts) -> Resolve:
     return resolve
 
 
+_READ_ONE = {"Customer": Directory.customer, "Order": Directory.order, "Lead": Directory.lead}
+
+
 def node(layouts: Layouts) -> Resolve:
     """One object by its global id; null for every id that names none, without saying why."""
-    columns = {name: layouts.of(name).columns for name in ("Customer", "Order", "Lead")}
+    kinds = {name: (read, layouts.of(name)) for name, read in _READ_ONE.items()}
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         named = ids.decode(arguments["id"])
@@ -65,17 +70,13 @@ def node(layouts: Layouts) -> Resolve:
         if type_name == "Address":
             row = await _address(env, number)
             return None if row is None else (type_name, row)
-        read = {
-            "Customer": env.directory.customer,
-            "Order": env.directory.order,
-            "Lead": env.directory.lead,
-        }.get(type_name)
-        if read is None:
+        if type_name not in kinds:
             return None
-        found = await read(env.account_id, number, columns[type_name])
+        read, layout = kinds[type_name]
+        found = await read(env.directory, env.account_id, number, layout.columns)
         if found is None:
             return None
-        (row,) = await layouts.of(type_name).fill([found], env)
+        (row,) = await layout.fill([found], env)
         return type_name, row
 
     return resolve
@@ -117,11 +118,12 @@ async def _written(env: Context, row: Row, layout: Layout) -> Any:
 
 def delete_customers(_layouts: Layouts) -> Resolve:
     """Deletes all the customers named, or none."""
+    global_ids = ids.encoder("Customer")
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         named = [ids.customer(text) for text in arguments["items"]]
         deleted = await env.directory.delete(env.account_id, named)
-        return [ids.encode("Customer", number) for number in deleted]
+        return global_ids(deleted)
 
     return resolve
 

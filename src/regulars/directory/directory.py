@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from regulars.directory.commands import (
@@ -14,7 +14,8 @@ from regulars.directory.commands import (
 )
 from regulars.directory.customers import clean_values
 from regulars.directory.errors import InvalidInput, Refused
-from regulars.directory.paging import Page, Position, Window, shown_value
+from regulars.directory.orders import amounts
+from regulars.directory.paging import Page, Position, Window
 from regulars.store import Row, Store, queries
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.query import Query
@@ -95,17 +96,17 @@ class Directory:
         found = {row[0]: row[1:] for row in rows}
         return [found.get(number) for number in ids]
 
-    async def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Any:
+    def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """A customer's columns, or None."""
-        return await self._one(queries.one_customer(columns), account_id, number)
+        return self._one(queries.one_customer(columns), account_id, number)
 
-    async def order(self, account_id: int, number: int, columns: tuple[str, ...]) -> Any:
+    def order(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """An order's columns, or None."""
-        return await self._one(queries.one_order(columns), account_id, number)
+        return self._one(queries.one_order(columns), account_id, number)
 
-    async def lead(self, account_id: int, number: int, columns: tuple[str, ...]) -> Any:
+    def lead(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """A lead's columns, or None."""
-        return await self._one(queries.one_lead(columns), account_id, number)
+        return self._one(queries.one_lead(columns), account_id, number)
 
     async def orders_of(
         self, account_id: int, customer_ids: Sequence[int], columns: tuple[str, ...]
@@ -188,4 +189,5 @@ def _with_shown_value(
     if order_by != "expenses" or ORDER_VALUE not in columns:
         return rows
     at = columns.index(ORDER_VALUE)
-    return [(*row[:at], shown_value(order_by, row[at]), *row[at + 1 :]) for row in rows]
+    shown = amounts([row[at] for row in rows])
+    return [(*row[:at], value, *row[at + 1 :]) for row, value in zip(rows, shown, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -37,11 +38,10 @@ def units(amount: Decimal) -> int:
     return int(scaled)
 
 
-def amount(stored: int) -> int | float:
-    """A stored amount as a JSON number: 35 for 35.0000, 12.5 for 12.5000. Exact below 5·10¹¹,
+def amounts(stored: Sequence[int]) -> list[int | float]:
+    """Stored amounts as JSON numbers: 35 for 35.0000, 12.5 for 12.5000. Exact below 5·10¹¹,
     where neighbouring doubles stand closer than 1/10,000."""
-    whole, rest = divmod(stored, MONEY_SCALE)
-    return stored / MONEY_SCALE if rest else whole
+    return [one / MONEY_SCALE if one % MONEY_SCALE else one // MONEY_SCALE for one in stored]
 
 
 def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import orjson
 
 from regulars.directory.decide import MAX_ID
 from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
-from regulars.directory.orders import amount
+from regulars.directory.opaque import from_base64
 from regulars.directory.search import Order
 from regulars.store.tables import MONEY_SCALE
 
@@ -72,23 +71,20 @@ def window(
     return Window(order, size, last is not None, positions["after"], positions["before"])
 
 
-def encode(value: str | float, customer_id: int) -> str:
-    """A cursor: base64 of the JSON array `[order value, _id]`."""
-    return binascii.b2a_base64(orjson.dumps((value, customer_id)), newline=False).decode()
-
-
-def shown_value(order_by: str, stored: Any) -> Any:
-    """The order value of a row as a cursor shows it."""
-    return amount(stored) if order_by == "expenses" else stored
+def cursors(values: Sequence[str | float], customer_ids: Sequence[int]) -> list[str]:
+    """The cursors of rows: base64 of the JSON array `[order value, _id]`."""
+    base64_of, dumps = binascii.b2a_base64, orjson.dumps
+    pairs = zip(values, customer_ids, strict=True)
+    return [base64_of(dumps(pair), newline=False).decode() for pair in pairs]
 
 
 def decode(cursor: str, order_by: str) -> Position | None:
     """The position that a cursor names in an order; None for one that is no cursor, or that was
     visibly made under another order."""
+    raw = from_base64(cursor)
     try:
-        padded = cursor.replace("-", "+").replace("_", "/") + "=" * (-len(cursor) % 4)
-        decoded = orjson.loads(base64.b64decode(padded, validate=True))
-    except (binascii.Error, orjson.JSONDecodeError, ValueError):
+        decoded = orjson.loads(raw or b"")
+    except orjson.JSONDecodeError:
         return None
     if not isinstance(decoded, list) or len(decoded) != 2:
         return None

@@ -6,6 +6,7 @@ a schema is bound to data by the classes of `bindings`, and run by an `Engine`.
 
 from regulars.graphql.bindings import (
     Bindings,
+    Each,
     Part,
     Related,
     Resolve,
@@ -24,6 +25,7 @@ __all__ = [
     "INTERNAL_KEY",
     "Answer",
     "Bindings",
+    "Each",
     "Engine",
     "Fault",
     "InvalidDocument",

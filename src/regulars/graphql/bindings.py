@@ -1,9 +1,11 @@
 """How a schema's fields are bound to data.
 
 A type's data are *rows*: tuples whose columns the compiler chooses, or, for a `keyed`
-type, mappings. A binding says what a field reads from its row and what it makes of it.
+type, mappings. A binding says which columns a field reads and what it makes of them. It is called
+with whole columns, of all the rows of a level, because a call for each value costs more than what
+most of them do; `Each` makes such a function of one of single values.
 A binding answers values that are ready for JSON: the compiler serialises nothing again.
-Bindings are pure: the same columns render as the same value, and a row may be rendered twice.
+Bindings are pure: the same columns render as the same values, and a row may be rendered twice.
 """
 
 from __future__ import annotations
@@ -18,10 +20,25 @@ if TYPE_CHECKING:
 Row = Any
 Arguments = Mapping[str, Any]
 
+# Columns in, of the same length, one column out.
+OfColumns = Callable[..., Sequence[Any]]
+
+
+class Each:
+    """A function of columns that calls one of single values, `of_one`, for each of them."""
+
+    __slots__ = ("of_one",)
+
+    def __init__(self, of_one: Callable[..., Any]) -> None:
+        self.of_one = of_one
+
+    def __call__(self, *columns: Sequence[Any]) -> list[Any]:
+        return list(map(self.of_one, *columns))
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A leaf: the columns in `reads`, through `render(*columns)`.
+    """A leaf: the columns in `reads`, through `render(*columns)`, which answers a column of values.
 
     Without `render` it is its only column. A field with arguments gives `prepare`
     instead: `prepare(arguments)` is called once for each plan, may refuse them
@@ -29,8 +46,8 @@ class Value:
     """
 
     reads: tuple[str, ...]
-    render: Callable[..., Any] | None = None
-    prepare: Callable[[Arguments], Callable[..., Any]] | None = None
+    render: OfColumns | None = None
+    prepare: Callable[[Arguments], OfColumns] | None = None
 
     def __post_init__(self) -> None:
         if self.prepare is None:
@@ -45,14 +62,15 @@ class Same:
 @dataclass(frozen=True, slots=True)
 class Part:
     """An object, or a list of objects, that is made of columns of the row: `pick(*columns)`
-    answers its row, its list of rows, or None. Without `pick` it is the only column.
+    answers a column of rows, or of lists of rows; None where there is none. Without `pick` it is
+    the only column.
 
     Whoever makes the rows of a part fills them, if its type has `Related` fields:
     `Layout.fill` of the layout `Layout.part`.
     """
 
     reads: tuple[str, ...]
-    pick: Callable[..., Any] | None = None
+    pick: OfColumns | None = None
 
     def __post_init__(self) -> None:
         _only_column(self.reads, self.pick)
@@ -114,6 +132,7 @@ class Bindings:
 __all__ = [
     "Arguments",
     "Bindings",
+    "Each",
     "FieldBinding",
     "Part",
     "Related",

@@ -8,10 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphql import (
-    ASTValidationRule,
-    DeferStreamDirectiveLabel,
-    DeferStreamDirectiveOnRootField,
-    DeferStreamDirectiveOnValidOperationsRule,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -20,22 +16,14 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     InlineFragmentNode,
-    NoUnusedVariablesRule,
     OperationDefinitionNode,
     SelectionSetNode,
-    SingleFieldSubscriptionsRule,
-    StreamDirectiveOnListField,
-    ValuesOfCorrectTypeRule,
     VariableNode,
     Visitor,
     parse,
-    specified_rules,
     validate,
     visit,
 )
-from graphql.language import SKIP, ArgumentNode
-from graphql.language.visitor import EnterLeaveVisitor
-from graphql.utilities.validate_input_value import validate_input_literal
 
 from regulars.graphql.coercion import Coercers, Variables
 from regulars.graphql.errors import (
@@ -45,6 +33,7 @@ from regulars.graphql.errors import (
     Fault,
     error_entry,
 )
+from regulars.graphql.validation import rules_for, without_value
 
 MAX_TOKENS = 10_000
 # Deep enough for the introspection that clients send, and for an order's customer's orders.
@@ -58,9 +47,6 @@ KEPT_LENGTH = 20_000
 # What graphql-core says of a document whose fragments nest, or whose fields repeat, beyond
 # Python's own recursion.
 _ABORTED = "Validation aborted."
-
-_FOUND = re.compile(r",? found: .*$|(?<=value): .*$", re.IGNORECASE | re.DOTALL)
-_NAMED_FIELD = re.compile(r"(?:required|unknown) field '(\w+)'")
 
 
 class InvalidDocument(Exception):
@@ -145,7 +131,7 @@ class Documents:
     def _read(self, text: str) -> dict[str | None, Operation]:
         try:
             document = parse(text, max_lexical_tokens=MAX_TOKENS)
-            errors = validate(self._schema, document, _RULES, max_errors=MAX_ERRORS)
+            errors = validate(self._schema, document, rules_for(text), max_errors=MAX_ERRORS)
             if [error.message for error in errors] == [_ABORTED]:
                 raise RecursionError
             if errors:
@@ -205,94 +191,19 @@ def _depth(
 
 
 def _choose(operations: dict[str | None, Operation], name: str | None) -> Operation:
-    if name in operations and (name or len(operations) == 1):
+    if name is None and len(operations) == 1:
+        return next(iter(operations.values()))
+    if name and name in operations:
         return operations[name]
     names = ", ".join(sorted(known for known in operations if known))
     if name:
         known = f"it has {names}" if names else "its operation has no name"
         message = f"The document has no operation named {name[:100]!r}; {known}."
-    elif len(operations) == 1:
-        return next(iter(operations.values()))
     elif not operations:
         message = "The document holds no operation; it needs a query or a mutation."
     else:
         message = f"The document holds several operations; say which in operationName: {names}."
     raise InvalidDocument([error_entry(Fault(message, INVALID_DOCUMENT))])
-
-
-class _LiteralsOfCorrectType(ValuesOfCorrectTypeRule):
-    """Values of correct type, with the place of the fault in the arguments."""
-
-    def enter_argument(self, node: ArgumentNode, *_args: Any) -> Any:
-        argument = self.context.get_argument()
-        if argument is None:
-            return None
-
-        def on_error(error: GraphQLError, path: list[str | int]) -> None:
-            input_path = [node.name.value, *path, *named_field(error.message)]
-            error.extensions = {"input_path": input_path}
-            self.report_error(error)
-
-        validate_input_literal(node.value, argument.type, on_error)
-        return SKIP
-
-
-def without_value(message: str) -> str:
-    """A message of graphql-core's input validation without the value that it repeats: that may be
-    a person's name, and megabytes long."""
-    text = _FOUND.sub("", message).replace("not to be None", "not to be null")
-    return text if text.endswith((".", "?")) else f"{text}."
-
-
-def named_field(message: str) -> list[str]:
-    """The input field that a message of graphql-core's input validation is about, when it is
-    reported at the object that lacks it, or that has one too many."""
-    found = _NAMED_FIELD.search(message)
-    return [found[1]] if found else []
-
-
-_LEFT_OUT = (
-    # An unused variable is no error: the reference's own example declares three and uses none.
-    NoUnusedVariablesRule,
-    ValuesOfCorrectTypeRule,
-    # These are about @defer, @stream and subscriptions, which no schema of ours has: a document
-    # with one is refused as unknown.
-    DeferStreamDirectiveLabel,
-    DeferStreamDirectiveOnRootField,
-    DeferStreamDirectiveOnValidOperationsRule,
-    SingleFieldSubscriptionsRule,
-    StreamDirectiveOnListField,
-)
-
-
-def _lean(rule: type[ASTValidationRule]) -> type[ASTValidationRule]:
-    """The rule, but what it does at which kind of node is looked up once and not again for each
-    document: that took a third of the validation."""
-    known: dict[str, tuple[str, str]] = {}
-
-    class Lean(rule):  # type: ignore[misc, valid-type]  # a class that is given
-        def get_enter_leave_for_kind(self, kind: str) -> EnterLeaveVisitor:
-            if kind not in known:
-                known[kind] = (self._name("enter", kind), self._name("leave", kind))
-            enter, leave = known[kind]
-            if not enter and not leave:
-                return _NEITHER
-            return EnterLeaveVisitor(
-                getattr(self, enter) if enter else None, getattr(self, leave) if leave else None
-            )
-
-        def _name(self, what: str, kind: str) -> str:
-            names = (f"{what}_{kind}", what)
-            return next((name for name in names if hasattr(self, name)), "")
-
-    return Lean
-
-
-_NEITHER = EnterLeaveVisitor(None, None)
-_RULES = [
-    _lean(rule)
-    for rule in (*(r for r in specified_rules if r not in _LEFT_OUT), _LiteralsOfCorrectType)
-]
 
 
 def _entry(error: GraphQLError) -> dict[str, Any]:

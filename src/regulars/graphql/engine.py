@@ -23,7 +23,7 @@ from regulars.graphql.coercion import Arguments
 from regulars.graphql.document import Documents, Operation
 from regulars.graphql.errors import INVALID_INPUT, Fault, Refused, error_entry
 from regulars.graphql.plan import Compiler, RootPlan
-from regulars.graphql.render import FieldError, Run, render_root
+from regulars.graphql.render import FieldError, Run, located, render_root
 from regulars.graphql.selection import Selector
 from regulars.graphql.source import Render, compiled
 from regulars.graphql.variables import coerce_variables
@@ -128,19 +128,28 @@ class Engine:
             return Answer(None, self._entries(error, env), executed=False)
         run = Run(env)
         data: dict[str, Any] = {}
-        failed = False
         errors: list[FieldError] = []
         for field in fields:
+            plan = field.plan
             try:
-                data[field.plan.key] = await self._value(field, operation, variables, given, run)
-            except FieldError as error:
-                errors.append(error)
-                if not field.plan.nullable:
-                    failed = True
-                    break
-                data[field.plan.key] = None
-        entries = [entry for error in run.errors + errors for entry in self._entries(error, env)]
-        return Answer(None if failed else data, entries)
+                if field.binding is None:
+                    data[plan.key] = self._introspect(field, operation, given)
+                    continue
+                try:
+                    arguments = field.arguments.coerce(variables)
+                except Exception:
+                    # Something is unusual, or wrong: graphql-core's own way.
+                    values = coerce_variables(self._schema, operation, given)
+                    arguments = get_argument_values(field.definition, plan.nodes[0], values)
+                data[plan.key] = field.render(await field.resolve(env, arguments), run)
+            except Exception as cause:
+                errors.append(located(cause, (None, plan.key), plan.nodes))
+                if not plan.nullable:
+                    return Answer(None, self._all_entries(run.errors + errors, env))
+                data[plan.key] = None
+        if not errors and not run.errors:
+            return Answer(data, ())
+        return Answer(data, self._all_entries(run.errors + errors, env))
 
     def _variables(self, operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the variables. Raises Refused."""
@@ -184,29 +193,6 @@ class Engine:
                 raise FieldError(cause, (None, key), nodes) from cause
         return fields
 
-    async def _value(
-        self,
-        field: _Field,
-        operation: Operation,
-        variables: Mapping[str, Any],
-        given: Mapping[str, Any],
-        run: Run,
-    ) -> Any:
-        if field.binding is None:
-            return self._introspect(field, operation, given)
-        try:
-            try:
-                arguments = field.arguments.coerce(variables)
-            except Exception:
-                # Something is unusual, or wrong: graphql-core's own way.
-                values = coerce_variables(self._schema, operation, given)
-                arguments = get_argument_values(field.definition, field.plan.nodes[0], values)
-            return field.render(await field.resolve(run.env, arguments), run)
-        except FieldError:
-            raise
-        except Exception as cause:
-            raise FieldError(cause, (None, field.plan.key), field.plan.nodes) from cause
-
     def _introspect(self, field: _Field, operation: Operation, given: Mapping[str, Any]) -> Any:
         """An introspection field, through graphql-core's own execution."""
         plan = field.plan
@@ -230,6 +216,9 @@ class Engine:
             messages = "; ".join(error.message for error in result.errors or ())
             raise FieldError(Refused(Fault(messages, INVALID_INPUT)), (None, plan.key), plan.nodes)
         return result.data[plan.key]
+
+    def _all_entries(self, errors: Sequence[FieldError], env: Any) -> list[dict[str, Any]]:
+        return [entry for error in errors for entry in self._entries(error, env)]
 
     def _entries(self, error: FieldError, env: Any) -> list[dict[str, Any]]:
         cause = error.cause

@@ -16,10 +16,10 @@ from regulars.graphql.bindings import Related
 class Layout:
     """What the rows of one place in the answer must hold."""
 
-    __slots__ = ("_columns", "_keyed", "_parts", "_related")
+    __slots__ = ("_columns", "_parts", "_related", "keyed")
 
     def __init__(self, keyed: bool = False) -> None:
-        self._keyed = keyed
+        self.keyed = keyed
         self._columns: dict[str, int] = {}
         self._related: dict[str, tuple[Related, Layout]] = {}
         self._parts: dict[str, Layout] = {}
@@ -31,7 +31,7 @@ class Layout:
 
     def column(self, name: str) -> int | str:
         """Where a row holds the column: its position, or its name in a keyed row."""
-        if self._keyed:
+        if self.keyed:
             self._columns.setdefault(name, 0)
             return name
         return self._columns.setdefault(name, len(self._columns))

@@ -33,8 +33,8 @@ Places = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A value: the columns at `places`, through `render(*columns)`, or `render(env, *columns)`
-    when `with_env`. Without `render` it is its only column."""
+    """Values: the columns at `places`, through `render(*columns)`, or `render(env, *columns)`
+    when `with_env`. Without `render` they are its only column."""
 
     places: Places
     render: Callable[..., Any] | None = None
@@ -57,7 +57,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """An object in a row of its own, or a list of them: what `pick` makes of the columns at
+    """Objects in rows of their own, or lists of them: what `pick` makes of the columns at
     `places`; without it, the only column."""
 
     places: Places
@@ -80,9 +80,11 @@ class FieldPlan:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPlan:
-    """An object: its type's name and its fields, in the order of the answer."""
+    """An object: its type's name, whether its rows are mappings, and its fields, in the order of
+    the answer."""
 
     type_name: str
+    keyed: bool
     fields: Sequence[FieldPlan]
 
 
@@ -150,7 +152,7 @@ class Compiler:
             self._field(type_, key, group, layout)
             for key, group in self._selector.fields(type_, sets).items()
         ]
-        return ObjectPlan(type_.name, fields)
+        return ObjectPlan(type_.name, layout.keyed, fields)
 
     def _field(
         self, type_: GraphQLObjectType, key: str, nodes: list[FieldNode], layout: Layout

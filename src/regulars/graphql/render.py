@@ -13,6 +13,7 @@ from graphql import FieldNode
 
 from regulars.graphql.errors import Path
 from regulars.graphql.plan import Below, FieldPlan, Leaf, ObjectPlan, RootPlan, TypeName, View
+from regulars.graphql.together import items_together
 
 Link = tuple[Any, str | int] | None
 
@@ -74,7 +75,7 @@ def _object(plan: ObjectPlan, row: Any, run: Run, path: Link) -> dict[str, Any]:
             if value is None and not one.nullable:
                 raise NullError(f"{plan.type_name}.{one.nodes[0].name.value} is null")
         except Exception as cause:
-            error = _located(cause, here, one.nodes)
+            error = located(cause, here, one.nodes)
             if not one.nullable:
                 raise error from cause
             run.errors.append(error)
@@ -86,17 +87,17 @@ def _object(plan: ObjectPlan, row: Any, run: Run, path: Link) -> dict[str, Any]:
 def _value(plan: FieldPlan, row: Any, run: Run, path: Link) -> Any:
     match plan.what:
         case Leaf(places, render, with_env):
-            columns = [row[place] for place in places]
+            columns = [(row[place],) for place in places]
             if render is None:
-                return columns[0]
-            return render(run.env, *columns) if with_env else render(*columns)
+                return columns[0][0]
+            return (render(run.env, *columns) if with_env else render(*columns))[0]
         case TypeName(name):
             return name
         case View(inner):
             return _object(inner, row, run, path)
         case Below(places, pick, is_list, item_nullable, inner):
-            columns = [row[place] for place in places]
-            value = columns[0] if pick is None else pick(*columns)
+            columns = [(row[place],) for place in places]
+            value = (columns[0] if pick is None else pick(*columns))[0]
             if value is None:
                 return None
             if is_list:
@@ -112,7 +113,10 @@ def _list(
     path: Link,
     nodes: Sequence[FieldNode],
 ) -> list[Any]:
-    answer: list[Any] = []
+    try:
+        return items_together(plan, item_nullable, rows, run.env)
+    except Exception:  # something is wrong with one of them, and has a place
+        answer: list[Any] = []
     for index, row in enumerate(rows):
         here = (path, index)
         try:
@@ -120,7 +124,7 @@ def _list(
                 raise NullError(f"an item of {nodes[0].name.value} is null")
             answer.append(None if row is None else _object(plan, row, run, here))
         except Exception as cause:
-            error = _located(cause, here, nodes)
+            error = located(cause, here, nodes)
             if not item_nullable:
                 raise error from cause
             run.errors.append(error)
@@ -128,5 +132,6 @@ def _list(
     return answer
 
 
-def _located(cause: Exception, path: Link, nodes: Sequence[FieldNode]) -> FieldError:
+def located(cause: Exception, path: Link, nodes: Sequence[FieldNode]) -> FieldError:
+    """The error of a field, with its place; one that has a place further down keeps it."""
     return cause if isinstance(cause, FieldError) else FieldError(cause, path, nodes)

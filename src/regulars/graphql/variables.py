@@ -24,8 +24,9 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from graphql.utilities.validate_input_value import validate_input_value
 
-from regulars.graphql.document import MAX_ERRORS, Operation, named_field, without_value
+from regulars.graphql.document import MAX_ERRORS, Operation
 from regulars.graphql.errors import INVALID_INPUT, Fault, Path, Refused
+from regulars.graphql.validation import named_field, without_value
 
 
 def coerce_variables(
