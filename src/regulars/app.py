@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -19,35 +19,35 @@ from regulars.http.messages import (
     Receive,
     Scope,
     Send,
-    headers_of,
+    first_of_each,
+    reply,
     request_id,
-    send_json,
+    send_reply,
 )
 from regulars.settings import Settings
 
-GRAPHQL_PATHS = frozenset(["/api/v2", "/graphql"])
+GRAPHQL_PATHS = ("/api/v2", "/graphql")
 
 
 class Application:
-    """Regulars as an ASGI application. The GraphQL addresses are answered before any routing:
-    it would cost more than the rest of a small request."""
+    """Regulars as an ASGI application. The GraphQL addresses (`graphql_at`) are answered before any
+    routing: it would cost more than the rest of a small request."""
 
     def __init__(self, settings: Settings) -> None:
         self._store = store_for(settings.database_url)
-        self._graphql = GraphQLEndpoint(
+        graphql = GraphQLEndpoint(
             schema.engine(),
             Accounts(self._store),
             Directory(self._store),
             settings.max_body_bytes,
         )
+        self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
         self._rest = Starlette(lifespan=self._lifespan)
         self._rest.router.default = _nothing_here
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in GRAPHQL_PATHS:
-            await self._graphql(scope, receive, send)
-        else:
-            await self._rest(scope, receive, send)
+        graphql = self.graphql_at.get(scope["path"]) if scope["type"] == "http" else None
+        await (graphql or self._rest)(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -63,9 +63,8 @@ class Application:
 
 async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:
     error = not_found()
-    await send_json(
-        send, error.status, error_answer(error.fault), JSON, request_id(headers_of(scope))
-    )
+    identity = request_id(first_of_each(scope["headers"]))
+    await send_reply(send, reply(error.status, error_answer(error.fault), JSON, identity))
 
 
 def create() -> Application:

@@ -17,6 +17,7 @@ from regulars import __version__
 from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListen, Usage
 from regulars.directory.accounts import AccountError, Accounts
+from regulars.http.protocol import Protocol
 from regulars.settings import Settings
 from regulars.store import Address, Store, parse_url
 from regulars.store.migrate import require_newest, upgrade, version
@@ -58,7 +59,7 @@ def serve(settings: Settings) -> None:
         "regulars.app:create",
         factory=True,
         workers=settings.workers,
-        http="httptools",
+        http=Protocol,
         ws="none",
         log_config=None,
         access_log=False,

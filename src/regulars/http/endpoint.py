@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from regulars.api.context import Context
 from regulars.api.errors import internal
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.directory import Directory
-from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Operation, error_entry
-from regulars.http.errors import Headers, HTTPError, method_not_allowed, unauthenticated
+from regulars.graphql import Answer, Engine, Fault, InvalidDocument, error_entry
+from regulars.http.errors import HTTPError, body_limit, method_not_allowed, unauthenticated
 from regulars.http.messages import (
     GRAPHQL_RESPONSE,
-    GraphQLRequest,
     Receive,
+    Reply,
     RequestHeaders,
     Scope,
     Send,
     answer_type,
     check_content_type,
+    first_of_each,
     from_body,
     from_query_string,
-    headers_of,
     read_body,
+    reply,
     request_id,
-    send_json,
+    send_reply,
 )
 
 
@@ -35,7 +36,7 @@ def error_answer(fault: Fault) -> dict[str, Any]:
 
 
 class GraphQLEndpoint:
-    """Answers POST and GET, as an ASGI application."""
+    """Answers POST and GET: as an ASGI application, and of a request that is there whole."""
 
     def __init__(
         self,
@@ -52,59 +53,58 @@ class GraphQLEndpoint:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = headers_of(scope)
-        identity = request_id(given)
-        media = answer_type(given)
-        headers: Headers = ()
-        try:
-            status, body = await self._answer(scope, given, receive, identity, media)
-        except HTTPError as error:
-            status, body, headers = error.status, error_answer(error.fault), error.headers
-        except Exception as error:
-            status, body = 500, error_answer(internal(error, identity.decode()))
-        await send_json(send, status, body, media, identity, headers)
+        headers = first_of_each(scope["headers"])
+        answer = await self.answer(scope["method"], headers, receive, scope["query_string"])
+        await send_reply(send, answer)
 
-    async def _answer(
+    async def answer(
         self,
-        scope: Scope,
+        method: str,
         headers: RequestHeaders,
-        receive: Receive,
-        identity: bytes,
-        media: bytes,
-    ) -> tuple[int, dict[str, Any]]:
-        method = scope["method"]
-        if method not in ("GET", "POST"):
-            raise method_not_allowed(method, "GET, POST")
-        account_id = await self._account(headers)
-        if method == "POST":
-            check_content_type(headers)
-            request = from_body(await read_body(receive, self._max_body_bytes))
-        else:
-            request = from_query_string(scope)
-        answer = await self._run(request, method, account_id, identity)
+        body: bytes | Receive,
+        query_string: bytes = b"",
+    ) -> Reply:
+        """The answer to a request. Its body is there, or is received once its sender is known."""
+        identity = request_id(headers)
+        media = answer_type(headers)
+        try:
+            if method not in ("GET", "POST"):
+                raise method_not_allowed(method, "GET, POST")
+            token = _bearer(headers)
+            account_id = self._accounts.trusted(token) or await self._accounts.authenticate(token)
+            if account_id is None:
+                raise unauthenticated()
+            if method == "POST":
+                check_content_type(headers)
+                if not isinstance(body, bytes):
+                    body = await read_body(body, self._max_body_bytes)
+                elif len(body) > self._max_body_bytes:
+                    raise body_limit(self._max_body_bytes)
+                request = from_body(body)
+            else:
+                request = from_query_string(query_string)
+            operation = self._engine.operation(request.query, request.operation_name)
+            if method == "GET" and operation.kind != "query":
+                message = (
+                    f"A {operation.kind} changes what is stored, and GET never does. Use POST."
+                )
+                raise method_not_allowed(method, "POST", message)
+            context = Context(account_id, self._directory, identity.decode(), self._clock())
+            answer = await self._engine.run(operation, request.variables, context)
+        except InvalidDocument as invalid:
+            answer = Answer(None, invalid.errors, executed=False)
+        except HTTPError as error:
+            refusal = error_answer(error.fault)
+            return reply(error.status, refusal, media, identity, error.headers)
+        except Exception as error:
+            return reply(500, error_answer(internal(error, identity.decode())), media, identity)
         # With application/json a client cannot tell our errors from a proxy's by the status:
         # GraphQL over HTTP (section 6.4.1) answers 200 whatever became of a well-formed request.
         refused = not answer.executed and media == GRAPHQL_RESPONSE
-        return (400 if refused else 200), answer.response()
+        return reply(400 if refused else 200, answer.response(), media, identity)
 
-    async def _account(self, headers: RequestHeaders) -> int:
-        given = headers.get(b"authorization", b"").decode("latin-1")
-        scheme, _, token = given.partition(" ")
-        account_id = await self._accounts.authenticate(token.strip())
-        if account_id is None or scheme.lower() != "bearer":
-            raise unauthenticated()
-        return account_id
 
-    async def _run(
-        self, request: GraphQLRequest, method: str, account_id: int, identity: bytes
-    ) -> Answer:
-        try:
-            operation: Operation = self._engine.operation(request.query, request.operation_name)
-        except InvalidDocument as invalid:
-            errors: Sequence[dict[str, Any]] = invalid.errors
-            return Answer(None, errors, executed=False)
-        if method == "GET" and operation.kind != "query":
-            message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
-            raise method_not_allowed(method, "POST", message)
-        context = Context(account_id, self._directory, identity.decode(), self._clock())
-        return await self._engine.run(operation, request.variables, context)
+def _bearer(headers: RequestHeaders) -> str:
+    """The token in the Authorization header; empty where there is none."""
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

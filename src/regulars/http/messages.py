@@ -44,9 +44,44 @@ class GraphQLRequest(NamedTuple):
     operation_name: str | None
 
 
-def headers_of(scope: Scope) -> RequestHeaders:
-    """The headers of a request; of one that is there several times, the first."""
-    return dict(reversed(scope["headers"]))
+class Reply(NamedTuple):
+    """An answer, ready to be sent."""
+
+    status: int
+    content: bytes
+    media: bytes
+    identity: bytes
+    more: Sequence[tuple[bytes, bytes]] = ()
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers, in lower case."""
+        return [
+            (b"content-type", self.media),
+            (b"content-length", b"%d" % len(self.content)),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", self.identity),
+            *self.more,
+        ]
+
+    def head(self) -> bytes:
+        """The headers as they go over the wire: formatted at once, because this is asked of every
+        answer."""
+        lines = (
+            b"content-type: %s\r\ncontent-length: %d\r\ncache-control: no-store\r\n"
+            b"x-request-id: %s\r\n"
+        ) % (self.media, len(self.content), self.identity)
+        return lines + header_lines(self.more) if self.more else lines
+
+
+def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they go over the wire."""
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
+
+
+def first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers of a request by name; of one that is there several times, the first."""
+    return dict(reversed(headers))
 
 
 def request_id(headers: RequestHeaders) -> bytes:
@@ -131,12 +166,10 @@ def from_body(body: bytes) -> GraphQLRequest:
     return _request(decoded)
 
 
-def from_query_string(scope: Scope) -> GraphQLRequest:
+def from_query_string(query_string: bytes) -> GraphQLRequest:
     """The request in a query string. Raises HTTPError (400)."""
     try:
-        pairs = parse_qsl(
-            scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict"
-        )
+        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
         given: dict[str, Any] = dict(pairs)
     except ValueError as error:
         raise bad_request("The query string is not UTF-8, percent-encoded.") from error
@@ -166,26 +199,23 @@ def _request(given: dict[str, Any]) -> GraphQLRequest:
     return GraphQLRequest(query, variables or {}, name or None)
 
 
-async def send_json(
-    send: Send,
+def reply(
     status: int,
     body: Any,
     media: bytes,
     identity: bytes,
     headers: Sequence[tuple[bytes, bytes]] = (),
-) -> None:
-    """Sends an answer."""
-    content = orjson.dumps(body)
-    start = {
+) -> Reply:
+    """An answer of JSON."""
+    return Reply(status, orjson.dumps(body), media, identity, headers)
+
+
+async def send_reply(send: Send, answer: Reply) -> None:
+    """Sends an answer through ASGI."""
+    head = {
         "type": "http.response.start",
-        "status": status,
-        "headers": [
-            (b"content-type", media),
-            (b"content-length", b"%d" % len(content)),
-            (b"cache-control", b"no-store"),
-            (b"x-request-id", identity),
-            *headers,
-        ],
+        "status": answer.status,
+        "headers": answer.headers,
     }
-    await send(start)
-    await send({"type": "http.response.body", "body": content})
+    await send(head)
+    await send({"type": "http.response.body", "body": answer.content})
