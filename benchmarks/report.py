@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,13 @@ def _place(letter: str) -> int:
     return [work.letter for work in ALL].index(letter)
 
 
+def _build() -> str:
+    """A Python that was built without profile-guided optimisation is a sixth slower, and so is
+    everything in Python here."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    return "" if "--enable-optimizations" in options else " (built without optimisations)"
+
+
 def markdown(results: Results, targets: Sequence[Target], command: str, rounds: int) -> str:
     """Everything, as a page."""
     lines = [
@@ -52,7 +60,7 @@ def markdown(results: Results, targets: Sequence[Target], command: str, rounds: 
         "# Results",
         "",
         f"`{command}`, {rounds} rounds, on {platform.machine()} with Python "
-        f"{platform.python_version()}. Medians; compare figures within this page only. "
+        f"{platform.python_version()}{_build()}. Medians; compare figures within this page only. "
         "What is measured, and how: [the benchmark](README.md).",
         "",
         "![Requests a second, by the fastest of each](chart.svg)",
