@@ -45,7 +45,7 @@ class Connections:
 
     async def fetch(self, text: str, arguments: Sequence[Any]) -> list[Any]:
         """The rows of a statement."""
-        connection = await self._take()
+        connection = self._ready() or await self._take()
         try:
             rows: list[Any] = await connection.fetch(text, *arguments)
         except BaseException as error:
@@ -65,13 +65,20 @@ class Connections:
             raise
         self._give(connection)
 
+    def _ready(self) -> asyncpg.Connection | None:
+        """A connection that is open and free, if there is one."""
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
+            self._made -= 1
+        return None
+
     async def _take(self) -> asyncpg.Connection:
         while True:
-            while self._free:
-                connection = self._free.pop()
-                if not connection.is_closed():
-                    return connection
-                self._made -= 1
+            connection = self._ready()
+            if connection is not None:
+                return connection
             if self._made < self._size:
                 return await self._connect()
             waiter = asyncio.get_running_loop().create_future()
