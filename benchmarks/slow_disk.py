@@ -29,5 +29,5 @@ if __name__ == "__main__":
     from regulars.cli import main
 
     setattr(apsw, "Connection", SlowConnection)  # noqa: B010  # as a disk would be exchanged
-    setattr(sqlite, "MAX_BATCH", int(os.environ.get("MAX_BATCH", writer.MAX_BATCH)))  # noqa: B010
+    setattr(sqlite, "MAX_BATCH", int(os.environ.get("MAX_BATCH", writer.MAX_BATCH)))  # noqa: B010  # likewise
     main()

@@ -168,7 +168,7 @@ class Variables:
                 absent = _constant(coerce_input_literal(definition.default_value, type_))  # type: ignore[arg-type]  # a valid document's variables have input types
             elif is_non_null_type(type_) and name in used:
                 absent = _missing
-            self._known.append((name, coercers.of(type_), absent))  # type: ignore[arg-type]
+            self._known.append((name, coercers.of(type_), absent))  # type: ignore[arg-type]  # as above
 
     def coerce(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the variables. Raises for any that is wrong."""

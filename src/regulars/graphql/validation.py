@@ -116,26 +116,27 @@ _NEITHER = EnterLeaveVisitor(None, None)
 
 # What a document must hold somewhere for a rule to have anything to say. What stands in a string
 # or a comment is taken for the thing itself: then a rule is asked in vain.
-_FRAGMENTS, _VARIABLES, _DIRECTIVES, _ARGUMENTS, _INTROSPECTION = "...", "$", "@", "(", "__"
+_FRAGMENTS, _VARIABLES, _DIRECTIVES = ("...", "fragment"), ("$",), ("@",)
+_ARGUMENTS, _INTROSPECTION = ("(",), ("__",)
 _IN_VAIN_WITHOUT: Mapping[type[ASTValidationRule], tuple[str, ...]] = {
-    FragmentsOnCompositeTypesRule: (_FRAGMENTS, "fragment"),
-    UniqueFragmentNamesRule: (_FRAGMENTS, "fragment"),
-    KnownFragmentNamesRule: (_FRAGMENTS, "fragment"),
-    NoUnusedFragmentsRule: (_FRAGMENTS, "fragment"),
-    PossibleFragmentSpreadsRule: (_FRAGMENTS, "fragment"),
-    NoFragmentCyclesRule: (_FRAGMENTS, "fragment"),
-    KnownTypeNamesRule: (_FRAGMENTS, "fragment", _VARIABLES),
-    VariablesAreInputTypesRule: (_VARIABLES,),
-    UniqueVariableNamesRule: (_VARIABLES,),
-    NoUndefinedVariablesRule: (_VARIABLES,),
-    VariablesInAllowedPositionRule: (_VARIABLES,),
-    KnownDirectivesRule: (_DIRECTIVES,),
-    UniqueDirectivesPerLocationRule: (_DIRECTIVES,),
-    KnownArgumentNamesRule: (_ARGUMENTS,),
-    UniqueArgumentNamesRule: (_ARGUMENTS,),
-    UniqueInputFieldNamesRule: (_ARGUMENTS,),
-    _LiteralsOfCorrectType: (_ARGUMENTS,),
-    MaxIntrospectionDepthRule: (_INTROSPECTION,),
+    FragmentsOnCompositeTypesRule: _FRAGMENTS,
+    UniqueFragmentNamesRule: _FRAGMENTS,
+    KnownFragmentNamesRule: _FRAGMENTS,
+    NoUnusedFragmentsRule: _FRAGMENTS,
+    PossibleFragmentSpreadsRule: _FRAGMENTS,
+    NoFragmentCyclesRule: _FRAGMENTS,
+    KnownTypeNamesRule: (*_FRAGMENTS, *_VARIABLES),
+    VariablesAreInputTypesRule: _VARIABLES,
+    UniqueVariableNamesRule: _VARIABLES,
+    NoUndefinedVariablesRule: _VARIABLES,
+    VariablesInAllowedPositionRule: _VARIABLES,
+    KnownDirectivesRule: _DIRECTIVES,
+    UniqueDirectivesPerLocationRule: _DIRECTIVES,
+    KnownArgumentNamesRule: _ARGUMENTS,
+    UniqueArgumentNamesRule: _ARGUMENTS,
+    UniqueInputFieldNamesRule: _ARGUMENTS,
+    _LiteralsOfCorrectType: _ARGUMENTS,
+    MaxIntrospectionDepthRule: _INTROSPECTION,
 }
 _RULES = [
     (_lean(rule), _IN_VAIN_WITHOUT.get(rule, ("",)))

@@ -91,17 +91,21 @@ class GraphQLEndpoint:
                 raise method_not_allowed(method, "POST", message)
             context = Context(account_id, self._directory, identity.decode(), self._clock())
             answer = await self._engine.run(operation, request.variables, context)
+            return _reply(answer, media, identity)
         except InvalidDocument as invalid:
-            answer = Answer(None, invalid.errors, executed=False)
+            return _reply(Answer(None, invalid.errors, executed=False), media, identity)
         except HTTPError as error:
             refusal = error_answer(error.fault)
             return reply(error.status, refusal, media, identity, error.headers)
         except Exception as error:
             return reply(500, error_answer(internal(error, identity.decode())), media, identity)
-        # With application/json a client cannot tell our errors from a proxy's by the status:
-        # GraphQL over HTTP (section 6.4.1) answers 200 whatever became of a well-formed request.
-        refused = not answer.executed and media == GRAPHQL_RESPONSE
-        return reply(400 if refused else 200, answer.response(), media, identity)
+
+
+def _reply(answer: Answer, media: bytes, identity: bytes) -> Reply:
+    # With application/json a client cannot tell our errors from a proxy's by the status: GraphQL
+    # over HTTP (section 6.4.1) answers 200 whatever became of a well-formed request.
+    refused = not answer.executed and media == GRAPHQL_RESPONSE
+    return reply(400 if refused else 200, answer.response(), media, identity)
 
 
 def _bearer(headers: RequestHeaders) -> str:

@@ -121,6 +121,8 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
             self.on_response_complete()
         finally:
+            if not exchange.response_complete:  # or the client would wait for ever
+                self.transport.close()
             task = asyncio.current_task()
             assert task
             self.tasks.discard(task)
