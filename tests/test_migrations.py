@@ -8,8 +8,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from regulars.directory.database import upgrade
 from regulars.store import parse_url
-from regulars.store.migrate import in_transaction, newest, require_newest, upgrade, versions
+from regulars.store.migrate import in_transaction, newest, require_newest, versions
 from regulars.store.tables import metadata
 
 

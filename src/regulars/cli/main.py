@@ -18,8 +18,9 @@ from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import Usage, exit_code, sentence
 from regulars.directory.accounts import Accounts, now_ms
+from regulars.directory.database import upgrade
 from regulars.store import parse_url, queries
-from regulars.store.migrate import newest, upgrade
+from regulars.store.migrate import newest
 from regulars.store.migrate import version as table_version
 
 app = typer.Typer(

@@ -17,10 +17,11 @@ from regulars import __version__
 from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListen, Usage
 from regulars.directory.accounts import AccountError, Accounts
+from regulars.directory.database import upgrade
 from regulars.http.protocol import Protocol
 from regulars.settings import Settings
 from regulars.store import Address, Store, parse_url
-from regulars.store.migrate import require_newest, upgrade, version
+from regulars.store.migrate import require_newest, version
 
 FIRST_ACCOUNT = "default"
 SHUTDOWN_SECONDS = 10

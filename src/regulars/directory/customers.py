@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from regulars.directory import addresses, custom
+from regulars.directory import addresses, custom, found_by
 from regulars.directory.emails import clean_email
 from regulars.directory.errors import InputPath, InvalidInput, Problem
 from regulars.directory.text import clean, fold, full_name
@@ -110,6 +110,9 @@ def new_row(account_id: int, customer_id: int, at: int) -> Row:
         "custom": None,
         "shipping_address": None,
         "billing_address": None,
+        "words": "",
+        "notes_words": "",
+        "facets": "",
     }
 
 
@@ -130,4 +133,6 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
     changed["first_name_folded"] = fold(changed["first_name"])
     changed["last_name_folded"] = fold(changed["last_name"])
     changed["full_name_folded"] = fold(full_name(changed["first_name"], changed["last_name"]))
+    if not problems and not values.keys().isdisjoint(found_by.SOURCES):
+        changed |= found_by.derived(changed)
     return changed, problems

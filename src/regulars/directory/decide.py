@@ -18,9 +18,10 @@ from regulars.directory.commands import (
     UpdateCustomer,
 )
 from regulars.directory.customers import new_row, with_values
+from regulars.directory import found_by
 from regulars.directory.errors import CustomerNotFound, DuplicateEmail, InvalidInput, Refused
 from regulars.directory.orders import order_row, with_order
-from regulars.store import Changes, Row, State
+from regulars.store import Changes, Row, State, Term
 
 MAX_ID = 2**30 - 1
 
@@ -101,6 +102,7 @@ class Draft:
     def changes(self) -> Changes:
         """The difference between what was loaded and what is now."""
         before, now = self._before, self._now
+        added, removed = self._terms()
         return Changes(
             counters=self.counters if self.counters != self._counters_before else {},
             deleted_customers=[i for i, row in now.items() if row is None and i in before],
@@ -108,7 +110,23 @@ class Draft:
             inserted_customers=[row for i, row in now.items() if row and i not in before],
             inserted_orders=self.orders,
             inserted_leads=self.leads,
+            added_terms=added,
+            removed_terms=removed,
         )
+
+    def _terms(self) -> tuple[list[Term], list[Term]]:
+        """The terms by which customers are found now and were not before, and the reverse."""
+        added: list[Term] = []
+        removed: list[Term] = []
+        for customer_id, row in self._now.items():
+            old = self._before.get(customer_id)
+            if row is old or (row and old and all(row[c] == old[c] for c in found_by.COLUMNS)):
+                continue
+            now = found_by.terms_of(row) if row else set()
+            then = found_by.terms_of(old) if old else set()
+            added += [(self.account_id, term, customer_id) for term in now - then]
+            removed += [(self.account_id, term, customer_id) for term in then - now]
+        return added, removed
 
     def _updated(self) -> dict[tuple[str, ...], list[Row]]:
         """The rows that are no longer what they were, by the columns that differ."""

@@ -30,14 +30,19 @@ def clean(value: str, most: int, lines: bool = False) -> tuple[str, str | None]:
     return kept, None
 
 
-def fold(value: str) -> str:
-    """The form by which text is ordered and found: compatibility decomposition (NFKD), no
-    combining marks, Unicode case folding. `Ána`, `ana` and `ANA` are one."""
+def folded(value: str) -> str:
+    """The form by which text is compared: compatibility decomposition (NFKD), no combining marks,
+    Unicode case folding. `Ána`, `ana` and `ANA` are one."""
     if value.isascii():
-        return value.lower()[:FOLDED_LENGTH]
+        return value.lower()
     decomposed = unicodedata.normalize("NFKD", value)
-    bare = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return bare.casefold()[:FOLDED_LENGTH]
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def fold(value: str) -> str:
+    """The folded form of a text as it is ordered by, and found by as a whole: what of it fits into
+    an index."""
+    return folded(value)[:FOLDED_LENGTH]
 
 
 def full_name(first_name: str, last_name: str) -> str:

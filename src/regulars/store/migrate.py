@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,9 @@ from regulars.store.url import Address
 
 # Two processes that start together must not migrate together.
 _ADVISORY_LOCK = 0x72656775  # "regu"
+
+# A migration may write the whole database anew.
+_CACHE_KIB = 256 * 1024
 
 _VERSION = "SELECT version_num FROM alembic_version"
 
@@ -109,7 +112,12 @@ def _newer(found: str) -> str:
     )
 
 
-def upgrade(address: Address, to: str = "head") -> str:
+# What a migration asks of the directory, whose rules the store does not know: of a customer's row
+# the columns made of others, and its terms.
+Derive = Callable[[Mapping[str, Any]], tuple[Mapping[str, str], Iterable[str]]]
+
+
+def upgrade(address: Address, derive: Derive, to: str = "head") -> str:
     """Brings a database up to a version, in one transaction, and answers the version.
 
     Raises Unreachable, and NotMigrated when the database is newer than this program.
@@ -129,6 +137,7 @@ def upgrade(address: Address, to: str = "head") -> str:
         config = Config()
         config.set_main_option("script_location", "regulars.store:migrations")
         config.attributes["connection"] = connection
+        config.attributes["derive"] = derive
         command.upgrade(config, to)
         return str(context.get_current_revision())
 
@@ -148,6 +157,7 @@ def in_transaction(address: Address, run: Callable[[sa.Connection], T]) -> T:
     )
     try:
         with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             result = run(connection)
             connection.exec_driver_sql("COMMIT")

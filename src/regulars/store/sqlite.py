@@ -21,7 +21,7 @@ import orjson
 from regulars.store import queries, writes
 from regulars.store.errors import Conflict, Unreachable
 from regulars.store.query import Query
-from regulars.store.tables import customers, leads, orders
+from regulars.store.tables import customers, leads, orders, terms
 from regulars.store.writer import (
     MAX_BATCH,
     Changes,
@@ -260,7 +260,15 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
     _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
     _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
     _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
+    _run_for_tuples(connection, writes.remove_term(), changes.removed_terms)
+    _run_for_tuples(connection, writes.insert_one(terms), changes.added_terms)
     _run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))
+
+
+def _run_for_tuples(connection: apsw.Connection, query: Query, rows: Sequence[Any]) -> None:
+    """A query whose parameters are the columns of the rows, in their order."""
+    if rows:
+        connection.executemany(query.compiled("sqlite").text, rows)
 
 
 def _run_for_each(connection: apsw.Connection, query: Query, rows: Iterable[Row]) -> None:

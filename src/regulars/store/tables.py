@@ -40,6 +40,11 @@ def _flag(name: str) -> sa.Column[bool]:
     return sa.Column(name, Flag, nullable=False)
 
 
+def _derived(name: str) -> sa.Column[str]:
+    """Text made of other columns, for the search."""
+    return sa.Column(name, Text, nullable=False, server_default="")
+
+
 def _customer_key() -> sa.ForeignKeyConstraint:
     """What belongs to a customer goes with the customer."""
     return sa.ForeignKeyConstraint(
@@ -107,7 +112,11 @@ customers = _table(
     _text("custom", nullable=True),
     _text("shipping_address", nullable=True),
     _text("billing_address", nullable=True),
+    _derived("words"),
+    _derived("notes_words"),
+    _derived("facets"),
     sa.Index("customers_email_key", "account_id", "email_key", unique=True),
+    sa.Index("customers_accepts_marketing", "account_id", "accepts_marketing", "customer_id"),
 )
 
 # The orders of the list. Each ends with the customer's id, which breaks ties.
@@ -131,6 +140,19 @@ for _column in ORDER_COLUMNS.values():
             customers.c[_column],
             customers.c.customer_id,
         )
+
+# By which words and values a customer is found: what `words`, `notes_words` and `facets` hold, a row
+# for each. They are written with their customer, and go with it; a foreign key would be asked for
+# each of a dozen rows.
+terms = sa.Table(
+    "terms",
+    metadata,
+    _key("account_id"),
+    sa.Column("term", Text, primary_key=True),
+    _key("customer_id"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
 
 orders = _table(
     "orders",

@@ -18,6 +18,8 @@ from regulars.store import queries
 MAX_BATCH = 500
 
 Row = Mapping[str, Any]
+# A row of the table of terms: account, term, customer.
+Term = tuple[int, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class State:
 @dataclass(slots=True)
 class Changes:
     """The difference that a batch makes: ids to delete, whole rows to insert, rows to update by
-    the columns that change (an index on another is left alone), and the counters after it."""
+    the columns that change (an index on another is left alone), the terms by which customers are
+    found now or no longer (a term never stands in both for one customer), and the counters after
+    it."""
 
     counters: Mapping[str, int]
     deleted_customers: Sequence[int] = ()
@@ -58,6 +62,8 @@ class Changes:
     inserted_customers: Sequence[Row] = ()
     inserted_orders: Sequence[Row] = ()
     inserted_leads: Sequence[Row] = ()
+    added_terms: Sequence[Term] = ()
+    removed_terms: Sequence[Term] = ()
 
     def __bool__(self) -> bool:
         return bool(

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from regulars.store.queries import COUNTERS
 from regulars.store.query import Query, any_of, number
-from regulars.store.tables import counters, customers, metadata, tokens
+from regulars.store.tables import counters, customers, metadata, terms, tokens
 from regulars.store.writer import Changes, Row, State
 
 
@@ -71,9 +71,16 @@ def counters_after(account_id: int, state: State, changes: Changes) -> dict[str,
     }
 
 
+@cache
+def remove_term() -> Query:
+    """One row of the terms; a parameter for each column, in its order."""
+    same = [column == sa.bindparam(column.name, type_=column.type) for column in terms.c]
+    return Query(terms.delete().where(*same))
+
+
 MAX_UPDATES = 3
 
-Shape = tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...]]
+Shape = tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...], bool]
 
 
 @lru_cache(maxsize=1_000)
@@ -81,12 +88,12 @@ def save(shape: Shape) -> Query:
     """All the changes of a batch in one statement (PostgreSQL): 1 if they were made, 0 if the
     account has another revision than the batch was decided on, and nothing was changed.
 
-    The shape says whether there are deletes, which columns are updated together, and into which
-    tables there are inserts; each part's parameters have its name before theirs. Parts of a
+    The shape says whether there are deletes, which columns are updated together, into which tables
+    there are inserts, and whether customers lose terms; each part's parameters have its name before theirs. Parts of a
     statement have no order of their own (PostgreSQL, section 7.8.4), and an email that a delete
     frees may be given away by an insert: so each part waits for the one before it.
     """
-    deletes, updates, inserts = shape
+    deletes, updates, inserts, removes = shape
     held = _hold().returning(sa.literal_column("1").label("done")).cte("held")
     parts = [held]
 
@@ -108,6 +115,10 @@ def save(shape: Shape) -> Query:
         same = customers.c.customer_id == rows.c.customer_id
         statement = customers.update().where(after(mine, same))
         add(f"updated_{place}", statement.values({name: rows.c[name] for name in columns}))
+    if removes:
+        lost = _arrays(terms.c, "removed_")
+        same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
+        add("removed", terms.delete().where(after(terms.c.account_id == number("only_account"), same)))
     for name in inserts:
         table = metadata.tables[name]
         rows = _arrays(table.c, f"{name}_")
@@ -121,7 +132,13 @@ def shape_of(changes: Changes) -> Shape:
     """The shape of the statement that saves the changes."""
     updates = [columns for columns, _ in _updated(changes)]
     inserts = [name for name, rows in _inserted(changes) if rows]
-    return bool(changes.deleted_customers), tuple(updates), tuple(inserts)
+    inserts += ["terms"] if changes.added_terms else []
+    return (
+        bool(changes.deleted_customers),
+        tuple(updates),
+        tuple(inserts),
+        bool(changes.removed_terms),
+    )
 
 
 def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str, Any]:
@@ -134,6 +151,10 @@ def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str
     for table, rows in _inserted(changes):
         for name in rows[0] if rows else ():
             parameters[f"{table}_{name}"] = [row[name] for row in rows]
+    for prefix, found in (("terms", changes.added_terms), ("removed", changes.removed_terms)):
+        if found:
+            for column, values in zip(terms.c, zip(*found, strict=True), strict=True):
+                parameters[f"{prefix}_{column.name}"] = list(values)
     return parameters
 
 

@@ -1,0 +1,60 @@
+"""Words: what a text is searched by.
+
+A word is a run of letters, marks and digits, folded (`text.fold`) and in NFC. Scripts that are
+written without spaces between words (Han, Hiragana, Katakana; Hangul, whose words are joined as
+often) are taken character by character, and an emoji is a word of its own: so any run of them is
+found as words that follow one another.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import regex
+
+from regulars.directory.text import folded
+
+# What is longer is cut, in what is kept as in what is looked for: a key of an index is limited.
+WORD_LENGTH = 64
+
+_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー"
+_WORD = regex.compile(
+    rf"(?V1)[{_ALONE}]|[[\p{{L}}\p{{N}}]--[{_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_ALONE}]]*|\p{{So}}"
+)
+_CHARACTER = regex.compile(rf"[{_ALONE}]")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in its order."""
+    if text.isascii():
+        found = _ASCII_WORD.findall(text.lower())
+    else:
+        found = _WORD.findall(unicodedata.normalize("NFC", folded(text)))
+    return [word[:WORD_LENGTH] for word in found] if len(text) > WORD_LENGTH else found
+
+
+def line(found: Iterable[str]) -> str:
+    """The words of one text as they are kept, each between spaces; nothing where there is none."""
+    joined = " ".join(found)
+    return f" {joined} " if joined else ""
+
+
+def terms(lines: str) -> set[str]:
+    """What lines of words are indexed by: each word; for characters that stand alone each with
+    the one that follows it, and a last one by itself."""
+    if lines.isascii():
+        return set(lines.split())
+    return {term for each in lines.split("\n") for term in _pairs(each.split())}
+
+
+def _pairs(found: Sequence[str]) -> Iterable[str]:
+    for word, follower in zip(found, [*found[1:], ""], strict=True):
+        yield word + follower if alone(word) and alone(follower) else word
+
+
+def alone(word: str) -> bool:
+    """Whether a word is one character of a script without spaces."""
+    return len(word) == 1 and not word.isascii() and _CHARACTER.match(word) is not None
