@@ -11,8 +11,8 @@ import orjson
 
 from regulars.api import moments
 from regulars.api.context import Context
-from regulars.api.ids import encoder
 from regulars.directory import addresses, custom
+from regulars.directory.ids import encoder
 from regulars.directory.orders import amounts
 from regulars.directory.paging import cursors
 from regulars.directory.text import full_name
@@ -160,7 +160,14 @@ LEAD = TypeBinding(
 )
 
 # A connection's row is a mapping that `roots.customers` makes; an edge's is its customer's.
-CONNECTION = TypeBinding({"edges": Part(("edges",)), "pageInfo": Part(("pageInfo",))}, keyed=True)
+CONNECTION = TypeBinding(
+    {
+        "edges": Part(("edges",)),
+        "pageInfo": Part(("pageInfo",)),
+        "totalCount": Value(("totalCount",)),
+    },
+    keyed=True,
+)
 EDGE = TypeBinding({"node": Same(), "cursor": Value((ORDER_VALUE, "customer_id"), cursors)})
 PAGE_INFO = TypeBinding(
     {

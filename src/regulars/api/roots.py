@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from regulars.api import ids
 from regulars.api.context import Context
 from regulars.api.fields import BILLING, SHIPPING, address_row
+from regulars.directory import ids
 from regulars.directory.directory import Directory
 from regulars.directory.paging import cursors, window
-from regulars.directory.search import parse_order
+from regulars.directory.search import parse
 from regulars.graphql import Layout, Layouts, Resolve, Root
 from regulars.store import Row
 from regulars.store.queries import ORDER_VALUE
@@ -22,6 +22,7 @@ _BEYOND = {"hasNextPage": "next", "hasPreviousPage": "previous"}
 
 def customers(layouts: Layouts) -> Resolve:
     """A page of customers."""
+    paged, counted = layouts.only.selects("edges", "pageInfo"), layouts.only.selects("totalCount")
     edges = layouts.only.part("edges")
     columns = tuple(dict.fromkeys((*edges.columns, *_CURSOR)))
     value, number = (columns.index(name) for name in _CURSOR)
@@ -31,18 +32,23 @@ def customers(layouts: Layouts) -> Resolve:
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         wanted = window(
-            parse_order(arguments.get("query") or ""),
+            parse(arguments.get("query") or ""),
+            env.now,
             first=arguments.get("first"),
             after=arguments.get("after"),
             last=arguments.get("last"),
             before=arguments.get("before"),
         )
+        total = await env.directory.count(env.account_id, wanted) if counted else None
+        if not paged:
+            return {"totalCount": total}
         page = await env.directory.page(env.account_id, wanted, columns, beyond)
         start, end = None, None
         if page.rows and bounded:
             first, last = page.rows[0], page.rows[-1]
             start, end = cursors((first[value], last[value]), (first[number], last[number]))
         return {
+            "totalCount": total,
             "edges": await edges.fill(page.rows, env),
             "pageInfo": {
                 "hasNextPage": page.has_next,

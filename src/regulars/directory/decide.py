@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from regulars.directory import found_by
 from regulars.directory.commands import (
     Activity,
     Command,
@@ -18,7 +19,6 @@ from regulars.directory.commands import (
     UpdateCustomer,
 )
 from regulars.directory.customers import new_row, with_values
-from regulars.directory import found_by
 from regulars.directory.errors import CustomerNotFound, DuplicateEmail, InvalidInput, Refused
 from regulars.directory.orders import order_row, with_order
 from regulars.store import Changes, Row, State, Term

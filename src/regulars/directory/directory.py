@@ -14,9 +14,12 @@ from regulars.directory.commands import (
 )
 from regulars.directory.customers import clean_values
 from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.finding import Finder, Stretch
 from regulars.directory.orders import amounts
 from regulars.directory.paging import Page, Position, Window
+from regulars.directory.search import Order
 from regulars.store import Row, Store, queries
+from regulars.store.conditions import All
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.query import Query
 
@@ -42,6 +45,8 @@ class Directory:
         `beyond` says what else is wanted: `next` and `previous`, for what lies outside the
         positions that bound the page.
         """
+        if window.condition is not None:
+            return await self._found_page(account_id, window, columns, beyond)
         order = window.order
         ascending = order.ascending != window.backward
         start, end = (
@@ -78,6 +83,36 @@ class Directory:
         if window.backward:
             rows = rows[::-1]
         return Page(_with_shown_value(rows, columns, order.by), lies["next"], lies["previous"])
+
+    async def _found_page(
+        self, account_id: int, window: Window, columns: tuple[str, ...], beyond: frozenset[str]
+    ) -> Page:
+        """The page of those who meet the window's condition."""
+        assert window.condition is not None
+        finder = Finder(self._store, account_id, window.condition, window.now)
+        reading = Order(window.order.by, window.order.ascending != window.backward)
+        back = Order(reading.by, not reading.ascending)
+        start, end = (
+            (window.before, window.after) if window.backward else (window.after, window.before)
+        )
+        positions = {**_position("after", start), **_position("before", end)}
+        found = await finder.rows(Stretch(reading, window.size + 1, positions), columns)
+        rows = found[: window.size]
+        ahead, behind = ("previous", "next") if window.backward else ("next", "previous")
+        lies = {ahead: len(found) > window.size, behind: False}
+        for side, edge, order in ((ahead, end, reading), (behind, start, back)):
+            if side in beyond and edge is not None and not lies[side]:
+                stretch = Stretch(order, 1, _position("after", edge), including=True)
+                lies[side] = bool(await finder.rows(stretch, ("customer_id",)))
+        if window.backward:
+            rows = rows[::-1]
+        rows = _with_shown_value(rows, columns, window.order.by)
+        return Page(rows, lies["next"], lies["previous"])
+
+    async def count(self, account_id: int, window: Window) -> int:
+        """How many customers meet the window's condition, wherever they stand."""
+        condition = window.condition or All(())
+        return await Finder(self._store, account_id, condition, window.now).count()
 
     async def _any_beyond(
         self, account_id: int, window: Window, edge: Position | None, forward: bool

@@ -78,19 +78,23 @@ class CustomerNotFound(Problem):
 
 
 class InvalidQuery(Problem):
-    """A search that cannot be read. `position` counts characters from 0."""
+    """A search that cannot be read. `position` counts characters from 0; `expected` is what would
+    be right there, in a few words."""
 
     key = "errors_invalid_query"
 
-    def __init__(self, message: str, position: int, suggestion: str | None = None) -> None:
+    def __init__(
+        self, message: str, position: int, expected: str, suggestion: str | None = None
+    ) -> None:
         hint = f" Did you mean {suggestion}?" if suggestion else ""
         super().__init__(f"{message}{hint}", ("query",))
         self._position = position
+        self._expected = expected
         self._suggestion = suggestion
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        found: dict[str, Any] = {"position": self._position}
+        found: dict[str, Any] = {"position": self._position, "expected": self._expected}
         if self._suggestion:
             found["suggestion"] = self._suggestion
         return found

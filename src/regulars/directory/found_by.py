@@ -2,7 +2,8 @@
 
 `words` holds a line for each text that a word is looked for in, `notes_words` the same of the
 notes, and `facets` a line `key:value` for each value that is looked for whole. The terms of the
-index are `w:WORD`, `notes:WORD` and the facets.
+index are the facets, `notes:WORD`, and `w:WORD` for each word that no other index begins with: most
+names and emails are found by the indexes of their orders, and each term is a row to write.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ COLUMNS = ("words", "notes_words", "facets")
 
 WORD = "w:"
 NOTES = "notes:"
+
+# Where a word that is looked for may begin a text that has an index already.
+BEGINNINGS = ("first_name_folded", "last_name_folded", "email_folded")
 
 # A facet is cut here, in what is kept as in what is looked for: PostgreSQL indexes up to 2,704
 # bytes, and a code point takes up to 4.
@@ -54,12 +58,14 @@ def derived(row: Row) -> dict[str, str]:
     tags: list[str] = orjson.loads(row["tags"])
     known_by = phones.forms(row["phone"])
     texts = (full_name(row["first_name"], row["last_name"]), row["email"], *tags)
-    lines = [line(words(text)) for text in texts] + [line(known_by)]
+    lines = [line(words(text)) for text in texts] + [line([form]) for form in known_by]
     facets = dict.fromkeys([f"phone:{form}" for form in known_by])
     facets |= dict.fromkeys(facet("tag", tag) for tag in tags)
     for stored in (row["shipping_address"], row["billing_address"]):
         parts = addresses.load(stored) or {}
         facets |= dict.fromkeys(facet(key, parts[key]) for key in ADDRESS_KEYS if key in parts)
+    if row["phone"] and not known_by:
+        facets["phone:"] = None
     if row["notes"]:
         facets[NOTES] = None
     facets |= dict.fromkeys(_custom_facets(custom.load(row["custom"])))
@@ -92,9 +98,20 @@ def custom_key(path: str, key: str) -> str:
 
 def terms_of(row: Row) -> set[str]:
     """The terms of a row with its derived columns."""
-    found = {WORD + term for term in terms(row["words"])}
-    if row["notes_words"]:
-        in_notes = terms(row["notes_words"])
-        found |= {WORD + term for term in in_notes} | {NOTES + term for term in in_notes}
-    found.update(filter(None, row["facets"].split("\n")))
+    in_notes = terms(row["notes_words"])
+    first, last, email = [row[name] for name in BEGINNINGS]
+    facets = row["facets"]
+    found = {
+        WORD + term
+        for term in terms(row["words"]) | in_notes
+        if not (
+            first.startswith(term)
+            or last.startswith(term)
+            or email.startswith(term)
+            or f"\ntag:{term}" in facets
+            or f"\nphone:{term}" in facets
+        )
+    }
+    found |= {NOTES + term for term in in_notes}
+    found.update(filter(None, facets.split("\n")))
     return found

@@ -11,7 +11,8 @@ import orjson
 from regulars.directory.decide import MAX_ID
 from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
 from regulars.directory.opaque import from_base64
-from regulars.directory.search import Order
+from regulars.directory.search import Order, Search
+from regulars.store.conditions import Condition
 from regulars.store.tables import MONEY_SCALE
 
 DEFAULT_SIZE = 25
@@ -32,26 +33,32 @@ class Position(NamedTuple):
 
 class Window(NamedTuple):
     """Which rows a page holds: `size` of them, counted from the start of what lies between the
-    positions, or from its end when `backward`."""
+    positions, or from its end when `backward`; of all customers, or of those who meet a condition
+    at the moment `now`, in milliseconds since 1970."""
 
     order: Order
     size: int = DEFAULT_SIZE
     backward: bool = False
     after: Position | None = None
     before: Position | None = None
+    condition: Condition | None = None
+    now: int = 0
 
 
 def window(
-    order: Order,
+    search: Search,
+    now: int,
     first: int | None = None,
     after: str | None = None,
     last: int | None = None,
     before: str | None = None,
 ) -> Window:
-    """Reads the arguments of a connection, as Relay's specification has them (section 4).
+    """Reads the arguments of a connection, as Relay's specification has them (section 4), at a
+    moment in milliseconds since 1970.
 
     Raises Refused with InvalidPageSize or InvalidCursor, or both.
     """
+    order = search.order
     problems: list[Problem] = []
     if first is not None and last is not None:
         message = "A page is counted from one end: give first or last, not both."
@@ -68,7 +75,8 @@ def window(
     if problems:
         raise Refused(*problems)
     size = last if last is not None else first if first is not None else DEFAULT_SIZE
-    return Window(order, size, last is not None, positions["after"], positions["before"])
+    bounds = (positions["after"], positions["before"])
+    return Window(order, size, last is not None, *bounds, search.condition, now)
 
 
 def cursors(values: Sequence[str | float], customer_ids: Sequence[int]) -> list[str]:

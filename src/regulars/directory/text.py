@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # PostgreSQL indexes values of up to 2,704 bytes; a code point takes up to 4. Compatibility
 # decomposition can make a text longer than what was checked on the way in.
@@ -43,6 +45,12 @@ def fold(value: str) -> str:
     """The folded form of a text as it is ordered by, and found by as a whole: what of it fits into
     an index."""
     return folded(value)[:FOLDED_LENGTH]
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like a mistyped one, if any is like it."""
+    found = difflib.get_close_matches(word[:100].lower(), list(known), n=1)
+    return found[0] if found else None
 
 
 def full_name(first_name: str, last_name: str) -> str:

@@ -47,6 +47,10 @@ class Layout:
         """The layout of the rows in `field`; without columns when nothing of it is selected."""
         return self._parts.setdefault(field, Layout(keyed))
 
+    def selects(self, *fields: str) -> bool:
+        """Whether a document asks for one of the fields: columns of the same name, or parts."""
+        return any(field in self._columns or field in self._parts for field in fields)
+
     async def fill(self, rows: Sequence[Any], env: Any) -> Sequence[Any]:
         """The rows with what is related to them appended: one load for each relation,
         however many rows there are, level by level."""

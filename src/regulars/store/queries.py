@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.query import Query, any_of, number
+from regulars.store.query import Query, any_of, number, unindexed
 from regulars.store.tables import (
     ORDER_COLUMNS,
     accounts,
@@ -22,33 +22,39 @@ from regulars.store.tables import (
 ORDER_VALUE = "order_value"
 
 
-def _columns(table: sa.Table, names: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
+def columns_named(table: sa.FromClause, names: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
     """The columns; a constant where nothing is read, so that there is a row all the same."""
     return [table.c[name] for name in names] or [sa.literal_column("1")]
 
 
-def _of_account(table: sa.FromClause) -> sa.ColumnElement[bool]:
+def of_account(table: sa.FromClause) -> sa.ColumnElement[bool]:
     return table.c.account_id == number("account_id")
 
 
-def _beyond(
-    order: str, forward: bool, name: str, inclusive: bool, table: sa.FromClause = customers
+def beyond(
+    order: str,
+    forward: bool,
+    name: str,
+    inclusive: bool,
+    table: sa.FromClause = customers,
+    plain: bool = False,
 ) -> sa.ColumnElement[bool]:
-    """Rows beyond the position (`{name}_value`, `{name}_id`): greater when `forward`."""
+    """Rows beyond the position (`{name}_value`, `{name}_id`): greater when `forward`. `plain`
+    keeps SQLite from reading along the order's index."""
     column = table.c[ORDER_COLUMNS[order]]
     value = sa.bindparam(f"{name}_value", type_=column.type)
     if order == "id":
-        here: sa.ColumnElement[Any] = table.c.customer_id
+        here: sa.ColumnElement[Any] = unindexed(column) if plain else column
         there: sa.ColumnElement[Any] = value
     else:
-        here = sa.tuple_(column, table.c.customer_id)
+        here = sa.tuple_(unindexed(column) if plain else column, table.c.customer_id)
         there = sa.tuple_(value, number(f"{name}_id"))
     if forward:
         return here >= there if inclusive else here > there
     return here <= there if inclusive else here < there
 
 
-def _sorted(order: str, ascending: bool) -> list[sa.ColumnElement[Any]]:
+def sorted_by(order: str, ascending: bool) -> list[sa.ColumnElement[Any]]:
     """A list's order; ties break by id in the same direction."""
     names = dict.fromkeys([ORDER_COLUMNS[order], "customer_id"])
     columns = [customers.c[name] for name in names]
@@ -78,13 +84,13 @@ def page(
         probes.append(_any_at_or_beyond(order, not ascending, "after"))
     if ahead:
         probes.append(_any_at_or_beyond(order, ascending, "before"))
-    shown = [*_columns(customers, stored), *probes]
-    statement = sa.select(*shown).where(_of_account(customers))
+    shown = [*columns_named(customers, stored), *probes]
+    statement = sa.select(*shown).where(of_account(customers))
     if after:
-        statement = statement.where(_beyond(order, ascending, "after", inclusive=False))
+        statement = statement.where(beyond(order, ascending, "after", inclusive=False))
     if before:
-        statement = statement.where(_beyond(order, not ascending, "before", inclusive=False))
-    return Query(statement.order_by(*_sorted(order, ascending)).limit(number("limit")))
+        statement = statement.where(beyond(order, not ascending, "before", inclusive=False))
+    return Query(statement.order_by(*sorted_by(order, ascending)).limit(number("limit")))
 
 
 @cache
@@ -95,17 +101,17 @@ def any_at_or_beyond(order: str, forward: bool) -> Query:
 
 def _any_at_or_beyond(order: str, forward: bool, name: str) -> sa.ColumnElement[Any]:
     there = customers.alias("there")
-    position = _beyond(order, forward, name, inclusive=True, table=there)
+    position = beyond(order, forward, name, inclusive=True, table=there)
     one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(there)
-    return one.where(_of_account(there), position).exists().label(f"any_{name}")
+    return one.where(of_account(there), position).exists().label(f"any_{name}")
 
 
 @lru_cache(maxsize=2_000)
 def customers_by_id(columns: tuple[str, ...]) -> Query:
     """The customers among `ids`: their id, then the columns."""
     key = customers.c.customer_id
-    statement = sa.select(key.label("key_of_row"), *_columns(customers, columns))
-    return Query(statement.where(_of_account(customers), any_of(key, "ids")))
+    statement = sa.select(key.label("key_of_row"), *columns_named(customers, columns))
+    return Query(statement.where(of_account(customers), any_of(key, "ids")))
 
 
 @lru_cache(maxsize=2_000)
@@ -127,8 +133,8 @@ def one_lead(columns: tuple[str, ...]) -> Query:
 
 
 def _one(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
-    statement = sa.select(*_columns(table, columns))
-    return Query(statement.where(_of_account(table), table.c[key] == number("number")))
+    statement = sa.select(*columns_named(table, columns))
+    return Query(statement.where(of_account(table), table.c[key] == number("number")))
 
 
 @lru_cache(maxsize=2_000)
@@ -144,8 +150,8 @@ def leads_of(columns: tuple[str, ...]) -> Query:
 
 
 def _of_customers(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
-    statement = sa.select(table.c.customer_id.label("key_of_row"), *_columns(table, columns))
-    statement = statement.where(_of_account(table), any_of(table.c.customer_id, "ids"))
+    statement = sa.select(table.c.customer_id.label("key_of_row"), *columns_named(table, columns))
+    statement = statement.where(of_account(table), any_of(table.c.customer_id, "ids"))
     newest_first = [table.c.customer_id, table.c.created_at.desc(), table.c[key].desc()]
     return Query(statement.order_by(*newest_first))
 
@@ -157,7 +163,7 @@ CUSTOMER_COLUMNS = tuple(column.name for column in customers.columns)
 def lock_account() -> Query:
     """The account's row, locked until the transaction ends (PostgreSQL)."""
     statement: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(counters)
-    return Query(statement.where(_of_account(counters)).with_for_update())
+    return Query(statement.where(of_account(counters)).with_for_update())
 
 
 COUNTERS = ("customers", "orders", "leads")
@@ -168,21 +174,21 @@ def state() -> Query:
     """The account's revision and counters, then a customer that a batch names: whole rows by
     `ids` or by `email_keys`, one that is named in both ways twice. Without any there is one row,
     with nulls. An OR would make SQLite read the whole account."""
-    rows = sa.select(*customers.columns).where(_of_account(customers))
+    rows = sa.select(*customers.columns).where(of_account(customers))
     by_id = rows.where(any_of(customers.c.customer_id, "ids"))
     by_email = rows.where(any_of(customers.c.email_key, "email_keys"))
     named = sa.union_all(by_id, by_email).subquery("named")
     account = [counters.c[name] for name in ("revision", *COUNTERS)]
     joined = counters.outerjoin(named, sa.true())
     return Query(
-        sa.select(*account, *named.columns).select_from(joined).where(_of_account(counters))
+        sa.select(*account, *named.columns).select_from(joined).where(of_account(counters))
     )
 
 
 @cache
 def named_orders() -> Query:
     """The names among `names` that the account's orders have."""
-    statement = sa.select(orders.c.name).where(_of_account(orders), any_of(orders.c.name, "names"))
+    statement = sa.select(orders.c.name).where(of_account(orders), any_of(orders.c.name, "names"))
     return Query(statement)
 
 

@@ -86,6 +86,70 @@ def _any_of_json(element: any_of, compiler: SQLCompiler, **options: Any) -> str:
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # SQL of the compiler's own
 
 
+class among(ColumnElement[bool]):  # noqa: N801  # as `any_of`
+    """`column` is one of the values that a statement selects, which is run first: PostgreSQL is
+    given its values as an array, for it would else join them as it estimates, wrongly, best."""
+
+    inherit_cache = False
+    _is_implicitly_boolean = True
+
+    def __init__(self, column: sa.Column[Any], selected: sa.SelectBase) -> None:
+        self.column = column
+        self.selected = selected
+        self.type = sa.Boolean()
+
+
+@compiles(among, "postgresql")
+def _among_array(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    return f"{column} = ANY (ARRAY({_select(element, compiler, options)}))"
+
+
+@compiles(among, "sqlite")
+def _among_rows(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    return f"{column} IN ({_select(element, compiler, options)})"
+
+
+def _select(element: among, compiler: SQLCompiler, options: dict[str, Any]) -> str:
+    return compiler.process(element.selected, **{**options, "asfrom": False})
+
+
+class unindexed(ColumnElement[Any]):  # noqa: N801  # as `any_of`
+    """A column, in a place for which SQLite shall not use its index: there it has a plus before it
+    (SQLite, "The Query Optimizer Overview", section 2)."""
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        self.column = column
+        self.type = column.type
+
+
+@compiles(unindexed, "postgresql")
+def _as_it_is(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.column, **options)
+
+
+@compiles(unindexed, "sqlite")
+def _with_a_plus(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(element.column, **options)}"
+
+
+class place_in(sa.sql.functions.GenericFunction[int]):  # noqa: N801  # as `any_of`
+    """Where a text is in a column's, from 1; 0 where it is not. No character of it has a meaning
+    of its own, as in LIKE."""
+
+    type = sa.Integer()
+    inherit_cache = True
+    name = "instr"
+
+
+@compiles(place_in, "postgresql")
+def _strpos(element: place_in, compiler: SQLCompiler, **options: Any) -> str:
+    return f"strpos{compiler.process(element.clause_expr, **options)}"
+
+
 def number(name: str) -> sa.BindParameter[int]:
     """A parameter that is a number."""
     return sa.bindparam(name, type_=Number)

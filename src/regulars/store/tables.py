@@ -141,9 +141,8 @@ for _column in ORDER_COLUMNS.values():
             customers.c.customer_id,
         )
 
-# By which words and values a customer is found: what `words`, `notes_words` and `facets` hold, a row
-# for each. They are written with their customer, and go with it; a foreign key would be asked for
-# each of a dozen rows.
+# By which words and values a customer is found, a row for each. They are written with their
+# customer, and go with it; a foreign key would be asked for each of a dozen rows.
 terms = sa.Table(
     "terms",
     metadata,

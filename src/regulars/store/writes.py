@@ -89,9 +89,9 @@ def save(shape: Shape) -> Query:
     account has another revision than the batch was decided on, and nothing was changed.
 
     The shape says whether there are deletes, which columns are updated together, into which tables
-    there are inserts, and whether customers lose terms; each part's parameters have its name before theirs. Parts of a
-    statement have no order of their own (PostgreSQL, section 7.8.4), and an email that a delete
-    frees may be given away by an insert: so each part waits for the one before it.
+    there are inserts, and whether customers lose terms; each part's parameters have its name before
+    theirs. Parts of a statement have no order of their own (PostgreSQL, section 7.8.4), and an email
+    that a delete frees may be given away by an insert: so each part waits for the one before it.
     """
     deletes, updates, inserts, removes = shape
     held = _hold().returning(sa.literal_column("1").label("done")).cte("held")
@@ -118,7 +118,8 @@ def save(shape: Shape) -> Query:
     if removes:
         lost = _arrays(terms.c, "removed_")
         same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
-        add("removed", terms.delete().where(after(terms.c.account_id == number("only_account"), same)))
+        mine = terms.c.account_id == number("only_account")
+        add("removed", terms.delete().where(after(mine, same)))
     for name in inserts:
         table = metadata.tables[name]
         rows = _arrays(table.c, f"{name}_")

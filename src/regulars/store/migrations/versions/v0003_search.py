@@ -44,9 +44,7 @@ def _fill(connection: sa.Connection) -> None:
     customers = sa.Table("customers", metadata, autoload_with=connection)
     terms = sa.Table("terms", metadata, autoload_with=connection)
     keys = (customers.c.account_id, customers.c.customer_id)
-    update = customers.update().where(
-        *(key == sa.bindparam(f"of_{key.name}") for key in keys)
-    )
+    update = customers.update().where(*(key == sa.bindparam(f"of_{key.name}") for key in keys))
     update = update.values({name: sa.bindparam(f"new_{name}") for name in COLUMNS})
     for rows in _batches(connection, customers):
         derived = [(row["account_id"], row["customer_id"], *derive(row)) for row in rows]
@@ -63,9 +61,7 @@ def _fill(connection: sa.Connection) -> None:
         )
         found = sorted((a, term, c) for a, c, _, of_row in derived for term in of_row)
         names = ("account_id", "term", "customer_id")
-        connection.execute(
-            terms.insert(), [dict(zip(names, row, strict=True)) for row in found]
-        )
+        connection.execute(terms.insert(), [dict(zip(names, row, strict=True)) for row in found])
 
 
 def _batches(connection: sa.Connection, customers: sa.Table) -> Iterator[list[dict[str, Any]]]:

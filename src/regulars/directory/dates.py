@@ -1,0 +1,104 @@
+"""Dates of the search language: days, months, moments, and how long ago. All in UTC, in
+milliseconds since 1970."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from regulars.store.conditions import Moving
+
+_MOMENT = re.compile(
+    r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
+    r"(?:[Tt ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
+    r"(?P<zone>[Zz]|[+-]\d\d:?\d\d)?)?)?)?",
+    re.ASCII,
+)
+_AGO = re.compile(r"-(?P<count>\d{1,6})(?P<unit>[a-z]+)", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_LAST_YEAR = 9_999
+
+# Units of a length of time: milliseconds for those that are always as long, months for the others.
+_LENGTHS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+_MONTHS = {"mo": 1, "y": 12}
+UNITS = (*_LENGTHS, *_MONTHS)
+
+
+@dataclass(frozen=True, slots=True)
+class Ago(Moving):
+    """So many units before now: `m`inutes, `h`ours, `d`ays, `w`eeks, `mo`nths or `y`ears."""
+
+    count: int
+    unit: str
+
+    def at(self, now: int) -> int:
+        """The moment so long before now. A month before the 31st of March is the last day of
+        February."""
+        if self.unit in _LENGTHS:
+            return now - self.count * _LENGTHS[self.unit]
+        at = _EPOCH + now * _MILLISECOND
+        months = at.year * 12 + at.month - 1 - self.count * _MONTHS[self.unit]
+        if months < 12:  # there is no year 0
+            return _of(datetime(1, 1, 1, tzinfo=UTC))
+        year, month = months // 12, months % 12 + 1
+        return _of(at.replace(year=year, month=month, day=min(at.day, monthrange(year, month)[1])))
+
+
+def ago(text: str) -> Ago | None:
+    """`-7d` as what it means; None for anything else."""
+    found = _AGO.fullmatch(text)
+    if not found or found["unit"] not in UNITS:
+        return None
+    return Ago(int(found["count"]), found["unit"])
+
+
+def span(text: str) -> tuple[int, int] | None:
+    """The first moment of what a date names, and the first after it: of a year, a month, a day, a
+    minute, a second or a millisecond. None for what is no date."""
+    found = _MOMENT.fullmatch(text)
+    if not found:
+        return None
+    parts = found.groupdict()
+    try:
+        start = datetime(
+            int(parts["year"]),
+            int(parts["month"] or 1),
+            int(parts["day"] or 1),
+            int(parts["hour"] or 0),
+            int(parts["minute"] or 0),
+            int(parts["second"] or 0),
+            tzinfo=UTC,
+        )
+        begins = _of(start) - _offset(parts["zone"])
+    except ValueError:
+        return None
+    if parts["fraction"]:
+        begins += int(parts["fraction"][:3].ljust(3, "0"))
+        return begins, begins + 1
+    if parts["hour"]:
+        return begins, begins + (1_000 if parts["second"] else 60_000)
+    if parts["day"]:
+        return begins, begins + _LENGTHS["d"]
+    year, month = start.year, start.month
+    if parts["month"]:
+        return begins, begins + monthrange(year, month)[1] * _LENGTHS["d"]
+    days = 366 if monthrange(year, 2)[1] == 29 else 365
+    return begins, begins + days * _LENGTHS["d"]
+
+
+def _of(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def _offset(zone: str | None) -> int:
+    """What a zone is ahead of UTC. Raises ValueError for one that there cannot be."""
+    if not zone or zone in "Zz":
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[-2:])
+    if hours > 14 or minutes > 59:
+        raise ValueError(zone)
+    length = hours * _LENGTHS["h"] + minutes * _LENGTHS["m"]
+    return -length if zone[0] == "-" else length

@@ -1,0 +1,389 @@
+"""The keys of the search language: what each one's values are, and which condition they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any as Anything
+
+import iso3166
+
+from regulars.directory import dates, phones
+from regulars.directory.emails import clean_email
+from regulars.directory.found_by import BEGINNINGS, NOTES, WORD, custom_key, facet
+from regulars.directory.ids import customer as named_customer
+from regulars.directory.lexer import KeyValue, Value, refused
+from regulars.directory.text import fold, nearest
+from regulars.directory.words import alone, words
+from regulars.store.conditions import (
+    TERM,
+    All,
+    Any,
+    Condition,
+    Contains,
+    Test,
+    Union,
+    Within,
+    beginning,
+    equal,
+)
+from regulars.store.tables import MONEY_SCALE
+
+_TEXTS = ("words", "notes_words")
+_MAX = 2**63 - 1
+_WHOLE = re.compile(r"[0-9]{1,19}")
+_AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
+# Of a phrase's words so many, the longest, are looked up in the index.
+_LOOKED_UP = 3
+# Numbers side by side with as many digits may be one phone number.
+_SHORTEST_IN_PARTS = 5
+_PHONE = re.compile(r"[+＋]?[\d\s().\-/]*")
+
+ALWAYS = All(())
+
+
+def _compared(column: str, operator: str, start: Anything, end: Anything) -> Within:
+    """A column compared with what lasts from `start` until before `end`; a moment, or a number,
+    where those are one."""
+    point = start == end
+    match operator:
+        case "<":
+            return Within(column, high=start)
+        case "<=":
+            return Within(column, high=end, through=point)
+        case ">":
+            return Within(column, low=end, above=point)
+        case ">=":
+            return Within(column, low=start)
+    return Within(column, start, end, through=point)
+
+
+# Words and phrases.
+
+
+def free(value: Value) -> Condition:
+    """A value without a key: its words follow one another in a name, the email, a tag or the
+    notes, and the last of them may go on; or it is how a phone number begins."""
+    found = _words_of(value)
+    pieces = [_beginnings(piece, goes_on) for piece, goes_on in _pieces(found, True)]
+    phrase = _phrase(f" {' '.join(found)}", _TEXTS, found, pieces)
+    known_by = phone_digits(value.text)
+    if known_by and found != [known_by]:
+        return Any((phrase, _facet(f"phone:{known_by}", prefix=True)))
+    return phrase
+
+
+def phone_digits(text: str) -> str:
+    """The digits of a text that is written as a phone number; empty for any other text."""
+    return next(iter(phones.forms(text)), "") if _PHONE.fullmatch(text) else ""
+
+
+def number_in_parts(texts: Sequence[str]) -> Condition | None:
+    """Numbers that stand side by side, as the parts of one phone number: `06 12 34 56 78`. None
+    for those that make none."""
+    known_by = phone_digits(" ".join(texts))
+    if len(known_by) < _SHORTEST_IN_PARTS:
+        return None
+    return _facet(f"phone:{known_by}", prefix=True)
+
+
+def _words_of(value: Value) -> list[str]:
+    found = words(value.text)
+    if not found:
+        message = f"{_shown(value)} has no letter and no digit to look for."
+        raise refused(message, value.position, "a word")
+    return found
+
+
+def _pieces(found: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]]:
+    """What words that follow one another are looked up by, as `words.terms` has them, and whether
+    it may go on."""
+    for place, word in enumerate(found):
+        follower = found[place + 1] if place + 1 < len(found) else ""
+        if not alone(word):
+            yield word, prefix and not follower
+        elif alone(follower):
+            yield word + follower, False
+        elif place == 0 or not alone(found[place - 1]):
+            yield word, True
+
+
+def _beginnings(piece: str, goes_on: bool) -> Union:
+    """Where customers who have a word are found: by the terms, and by the indexes of what the word
+    may be the beginning of (`found_by.terms_of`)."""
+    term = WORD + piece
+    by_terms = [beginning(TERM, term) if goes_on else equal(TERM, term)]
+    by_terms.append(beginning(TERM, f"tag:{piece}"))
+    if piece.isascii() and piece.isdecimal():
+        by_terms.append(beginning(TERM, f"phone:{piece}"))
+    return (*by_terms, *(beginning(column, piece) for column in BEGINNINGS))
+
+
+def _phrase(
+    text: str, columns: tuple[str, ...], found: Sequence[str], pieces: Sequence[Union]
+) -> Test:
+    longest = sorted(pieces, key=lambda union: -len(union[0].low))[:_LOOKED_UP]
+    exact = len(found) == 1 or (len(found) == 2 and all(map(alone, found)))
+    return Test(Contains(columns, text), tuple(longest), exact)
+
+
+def _notes(term: KeyValue) -> Condition:
+    found = _words_of(term.value)
+    pieces = [
+        ((beginning if goes_on else equal)(TERM, NOTES + piece),)
+        for piece, goes_on in _pieces(found, term.value.prefix)
+    ]
+    end = "" if term.value.prefix else " "
+    return _phrase(f" {' '.join(found)}{end}", ("notes_words",), found, pieces)
+
+
+# Values that are compared whole.
+
+
+def _facet(text: str, prefix: bool = False) -> Test:
+    """A line of the facets, or what one begins with."""
+    within = beginning(TERM, text) if prefix else equal(TERM, text)
+    return Test(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))
+
+
+def _text_facet(term: KeyValue) -> Condition:
+    return _facet(facet(term.key, term.value.text), term.value.prefix)
+
+
+def _custom(term: KeyValue) -> Condition:
+    return _facet(facet(_custom_path(term), term.value.text), term.value.prefix)
+
+
+def _custom_path(term: KeyValue) -> str:
+    name = term.key.partition(".")[2]
+    if not name.strip():
+        message = "custom. needs the name of a custom field, as in custom.loyalty:gold."
+        raise refused(message, term.position, "the name of a custom field")
+    return custom_key("custom", name)
+
+
+def _country(term: KeyValue) -> Condition:
+    if term.value.prefix:
+        return _text_facet(term)
+    given = term.value.text.strip()
+    country = iso3166.countries_by_alpha2.get(given.upper()) or _COUNTRIES.get(fold(given))
+    if country is None:
+        message = (
+            f"{_shown(term.value)} is not a country. Use its code of ISO 3166-1, two letters, or "
+            "its name there."
+        )
+        raise refused(message, term.value.position, "a country", _like_country(given))
+    return _facet(facet("country", country.alpha2))
+
+
+def _like_country(given: str) -> str | None:
+    near = nearest(fold(given), _COUNTRIES)
+    return _COUNTRIES[near].alpha2 if near else None
+
+
+_COUNTRIES = {
+    fold(name): country
+    for country in iso3166.countries
+    for name in (country.name, country.apolitical_name, country.alpha3)
+}
+
+
+def _phone(term: KeyValue) -> Condition:
+    known_by = phones.forms(term.value.text)
+    if not known_by:
+        message = f"{_shown(term.value)} has no digit; phone: compares digits."
+        raise refused(message, term.value.position, "a phone number")
+    return _facet(f"phone:{known_by[0]}", term.value.prefix)
+
+
+def _email(term: KeyValue) -> Condition:
+    if term.value.prefix:
+        return Test.of_column(beginning("email_folded", fold(term.value.text.strip())))
+    _, key, wrong = clean_email(term.value.text)
+    if wrong:
+        message = (
+            f"{_shown(term.value)} is not a whole email address. For the beginning of one put a "
+            "star behind it; for a word of one leave email: out."
+        )
+        raise refused(message, term.value.position, "an email address")
+    return Test.of_column(equal("email_key", key))
+
+
+def _name(term: KeyValue) -> Condition:
+    column, text = f"{term.key}_folded", fold(term.value.text.strip())
+    return Test.of_column(beginning(column, text) if term.value.prefix else equal(column, text))
+
+
+def _consent(term: KeyValue) -> Condition:
+    said = term.value.text.lower()
+    if said not in ("true", "false"):
+        message = f"accepts_marketing: takes true or false; it is {_shown(term.value)} here."
+        near = nearest(said, ("true", "false"))
+        raise refused(message, term.value.position, "true or false", near)
+    return Test.of_column(equal("accepts_marketing", said == "true"))
+
+
+# Values that have an order.
+
+
+def _id(term: KeyValue) -> Condition:
+    text = term.value.text
+    number = int(text) if _WHOLE.fullmatch(text) else named_customer(text).customer_id
+    if number is None or number > _MAX:
+        message = f"{_shown(term.value)} is not the id of a customer."
+        raise refused(message, term.value.position, "an id or _id")
+    return Test.of_column(_compared("customer_id", term.operator, number, number))
+
+
+def _count(term: KeyValue) -> Condition:
+    text = term.value.text
+    if not _WHOLE.fullmatch(text) or int(text) > _MAX:
+        message = f"{term.key}: takes a whole number; it is {_shown(term.value)} here."
+        raise refused(message, term.value.position, "a whole number")
+    return Test.of_column(_compared(term.key, term.operator, int(text), int(text)))
+
+
+def _money(term: KeyValue) -> Condition:
+    text = term.value.text
+    if not _AMOUNT.fullmatch(text) or abs(Decimal(text) * MONEY_SCALE) > _MAX:
+        message = (
+            f"{term.key}: takes an amount of at most four decimal places, as in 12.5; it is "
+            f"{_shown(term.value)} here."
+        )
+        raise refused(message, term.value.position, "an amount")
+    amount = int(Decimal(text) * MONEY_SCALE)
+    return Test.of_column(_compared("expenses", term.operator, amount, amount))
+
+
+def _moment(term: KeyValue) -> Condition:
+    text = term.value.text
+    ago = dates.ago(text)
+    if ago:
+        return Test.of_column(_compared(term.key, term.operator or ">=", ago, ago))
+    named = dates.span(text)
+    if named is None:
+        message = (
+            f"{_shown(term.value)} is not a date. Use a day (2024-03-18), a month (2024-03), a "
+            "year, a moment (2024-03-18T14:20:37Z), or a time back from now (-7d, -12h, -3mo)."
+        )
+        raise refused(message, term.value.position, "a date")
+    start, end = named
+    if end == start + 1:  # a moment to the millisecond
+        end = start
+    return Test.of_column(_compared(term.key, term.operator, start, end))
+
+
+# Whether there is a value at all.
+
+
+def _has(term: KeyValue) -> Condition:
+    key = term.value.text
+    if key.startswith("custom."):
+        path = _custom_path(KeyValue(key, term.value.position, "", term.value))
+        return Any((_facet(f"{path}:", prefix=True), _facet(f"{path}.", prefix=True)))
+    if key not in _FILLED:
+        known = [*_FILLED, "custom.KEY"]
+        message = f"{_shown(term.value)} is no key that has: knows. Keys are {', '.join(known)}."
+        raise refused(message, term.value.position, "a key", nearest(key, _FILLED))
+    return _FILLED[key]
+
+
+def _not_zero(column: str) -> Condition:
+    above = Test.of_column(Within(column, low=0, above=True))
+    return Any((above, Test.of_column(Within(column, high=0))))
+
+
+_FILLED: Mapping[str, Condition] = {
+    **dict.fromkeys(("id", "email", "created_at", "updated_at"), ALWAYS),
+    **{
+        name: Test.of_column(Within(f"{name}_folded", low="", above=True))
+        for name in ("first_name", "last_name", "full_name")
+    },
+    **{
+        name: _facet(f"{name}:", prefix=True)
+        for name in ("phone", "tag", "country", "state", "city", "zip")
+    },
+    "notes": _facet(NOTES),
+    "custom": _facet("custom.", prefix=True),
+    "accepts_marketing": Test.of_column(equal("accepts_marketing", True)),
+    "orders_count": Test.of_column(Within("orders_count", low=0, above=True)),
+    **dict.fromkeys(("expenses", "total_spent"), _not_zero("expenses")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """How a key's value is read, and what may stand with it."""
+
+    read: Callable[[KeyValue], Condition]
+    compared: bool = False
+    prefix: bool = False
+
+
+_TEXT = Key(_text_facet, prefix=True)
+_NAME = Key(_name, prefix=True)
+_MOMENT = Key(_moment, compared=True)
+_AMOUNT_KEY = Key(_money, compared=True)
+
+KEYS: Mapping[str, Key] = {
+    "id": Key(_id, compared=True),
+    "email": Key(_email, prefix=True),
+    "phone": Key(_phone, prefix=True),
+    "first_name": _NAME,
+    "last_name": _NAME,
+    "full_name": _NAME,
+    "tag": _TEXT,
+    "accepts_marketing": Key(_consent),
+    "country": Key(_country, prefix=True),
+    "state": _TEXT,
+    "city": _TEXT,
+    "zip": _TEXT,
+    "orders_count": Key(_count, compared=True),
+    "expenses": _AMOUNT_KEY,
+    "total_spent": _AMOUNT_KEY,
+    "created_at": _MOMENT,
+    "updated_at": _MOMENT,
+    "notes": Key(_notes, prefix=True),
+    "has": Key(_has),
+}
+_CUSTOM = Key(_custom, prefix=True)
+
+# Words that stand alone for when a customer was created.
+WITHIN: Mapping[str, Condition] = {
+    name: Test.of_column(Within("created_at", low=ago))
+    for name, ago in (
+        ("last_week", dates.Ago(1, "w")),
+        ("last_month", dates.Ago(1, "mo")),
+        ("last_3_months", dates.Ago(3, "mo")),
+        ("last_year", dates.Ago(1, "y")),
+    )
+}
+
+
+def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
+    """The condition of a key and its value; `others` are keys that are read elsewhere. Raises
+    Refused."""
+    key = _CUSTOM if term.key.startswith("custom.") else KEYS.get(term.key)
+    if key is None:
+        message = (
+            f"{term.key[:100]!r} is not a key of the search. To look for the text itself, put it "
+            "in quotes."
+        )
+        near = nearest(term.key, (*KEYS, *others, "custom."))
+        raise refused(message, term.position, "a key", near)
+    if term.operator and not key.compared:
+        message = f"{term.key}: takes no {term.operator}; only dates and numbers have an order."
+        raise refused(message, term.value.position - len(term.operator), "a value")
+    if term.value.prefix and not key.prefix:
+        message = f"{term.key}: takes a whole value, and no star."
+        raise refused(message, term.value.position, "a whole value")
+    if not term.value.text.strip():
+        message = f"{term.key}: needs a value. For customers without one, use -has:{term.key}."
+        raise refused(message, term.value.position, "a value")
+    return key.read(term)
+
+
+def _shown(value: Value) -> str:
+    return repr(value.text[:100])

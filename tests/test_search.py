@@ -1,0 +1,387 @@
+"""The search as a client uses it: by word, by key, across writes; and what it refuses."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regulars.directory.errors import Refused
+from regulars.directory.search import Order, parse
+from tests.support import Client
+
+TOTAL = "query($q: String) { customers(query: $q) { totalCount } }"
+
+
+def found(client: Client, query: str) -> list[str]:
+    """The first names found, in the order of their creation."""
+    page = client.page("first_name", query=f"{query} order_dir:asc", first=250)
+    return [edge["node"]["first_name"] for edge in page["edges"]]
+
+
+@pytest.fixture
+def shop(client: Client) -> Client:
+    """An account with a few customers of whom each is easy to tell from the others."""
+    client.create(
+        "yassir.ennazk@example.com",
+        first_name="Yassir",
+        last_name="Ennazk",
+        phone="+212 612-345678",
+        tags=["VIP", "birthday club"],
+        accepts_marketing=True,
+        shipping_address={"city": "Casablanca", "country": "MA", "zip": "20000"},
+        custom={"loyalty": "Gold", "sizes": {"shoe": 42}},
+    )
+    client.create(
+        "nunez@example.org",
+        first_name="José",
+        last_name="Núñez",
+        phone="06 12 34 56 78",
+        notes="Pays in cash.\nCall before noon",
+        billing_address={"city": "New York", "state": "NY", "country": "US"},
+    )
+    client.create("tanaka@example.jp", first_name="太郎", last_name="田中", tags=["gift"])
+    client.create("jean@shop.test", first_name="Jean-Pierre", last_name="O'Neil", tags=["vip list"])
+    return client
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("yassir", ["Yassir"]),
+        ("YASS", ["Yassir"]),
+        ("yassir ennazk", ["Yassir"]),
+        ("ennazk yassir", ["Yassir"]),
+        ("ennazk example.com", ["Yassir"]),
+        ("yassir.ennazk@example.com", ["Yassir"]),
+        ("assir", []),
+        ("nunez", ["José"]),
+        ("NÚÑEZ", ["José"]),
+        ("Nun\u0303ez", ["José"]),
+        ("cash", ["José"]),
+        ('"in cash"', ["José"]),
+        ('"cash in"', []),
+        ("cash in", ["José"]),
+        ("田中", ["太郎"]),
+        ("田", ["太郎"]),
+        ("太郎", ["太郎"]),
+        ("中太", []),
+        ("o'neil", ["Jean-Pierre"]),
+        ("pierre", ["Jean-Pierre"]),
+        ("jean-pierre", ["Jean-Pierre"]),
+        ("club", ["Yassir"]),
+        # Phones, whatever their spacing.
+        ("+212612345678", ["Yassir"]),
+        ("+212 612 345 678", ["Yassir"]),
+        ("00212-612-345-678", ["Yassir"]),
+        ("0612345678", ["Yassir", "José"]),
+        ("06 12 34 56 78", ["Yassir", "José"]),
+        ("(06) 12.34.56.78", ["Yassir", "José"]),
+        ("yassir 06 12 34", ["Yassir"]),
+        ("06 12 34 jose", ["José"]),
+        ("٠٦١٢٣٤", ["Yassir", "José"]),
+        ("phone:0612345678", ["Yassir", "José"]),
+        ('phone:"+212 (0) 612 34 56 78"', ["Yassir"]),
+        ("phone:612345678", ["Yassir"]),
+        ("phone:061234", []),
+        ("phone:061234*", ["Yassir", "José"]),
+        # Keys.
+        ("email:Yassir.Ennazk@Example.com", ["Yassir"]),
+        ("email:nunez*", ["José"]),
+        ("first_name:jose", ["José"]),
+        ("first_name:jos", []),
+        ("first_name:jos*", ["José"]),
+        ("full_name:'jose nunez'", ["José"]),
+        ("tag:vip", ["Yassir"]),
+        ("tag:vip*", ["Yassir", "Jean-Pierre"]),
+        ('tag:"birthday club"', ["Yassir"]),
+        ("tag:birthday", []),
+        ("accepts_marketing:true", ["Yassir"]),
+        ("-accepts_marketing:true", ["José", "太郎", "Jean-Pierre"]),
+        ("country:ma", ["Yassir"]),
+        ("country:Morocco", ["Yassir"]),
+        ("state:ny city:'new york'", ["José"]),
+        ("zip:200*", ["Yassir"]),
+        ("notes:cash", ["José"]),
+        ("notes:cas", []),
+        ('notes:"before noon"', ["José"]),
+        ("custom.loyalty:gold", ["Yassir"]),
+        ("custom.sizes.shoe:42", ["Yassir"]),
+        ("has:notes", ["José"]),
+        ("-has:phone", ["太郎", "Jean-Pierre"]),
+        ("has:custom.sizes", ["Yassir"]),
+        ("id:>1 id:<=3", ["José", "太郎"]),
+        (f"id:{base64.b64encode(b'Customer:3').decode()}", ["太郎"]),
+        ("orders_count:0 expenses:<1", ["Yassir", "José", "太郎", "Jean-Pierre"]),
+        ("has:orders_count", []),
+        ("last_week", ["Yassir", "José", "太郎", "Jean-Pierre"]),
+        ("created_at:>-5m created_at:-1d updated_at:>=-1y", ["Yassir", "José", "太郎", "Jean-Pierre"]),
+        ("created_at:<-1mo", []),
+        ("created_at:2024", []),
+        # Together.
+        ("tag:gift OR nunez", ["José", "太郎"]),
+        ("tag:gift OR nunez yassir", ["太郎"]),
+        ("(tag:gift OR nunez) -太郎", ["José"]),
+        ("NOT (tag:gift OR nunez)", ["Yassir", "Jean-Pierre"]),
+        ("yassir AND tag:vip", ["Yassir"]),
+        ("-tag:vip -tag:gift -nunez", ["Jean-Pierre"]),
+        # Nothing in a value has a meaning for a database.
+        ("%", None),
+        ("tag:%", []),
+        ("tag:_IP", []),
+        ("first_name:'%'*", []),
+        ('"yassir\\" OR 1=1 --"', []),
+        ("first_name:\"' OR ''='\"", []),
+        ("yassir* NEAR* ennazk*", []),
+        ("y.ssir", []),
+        ("tag:\\*", []),
+        ("na\\:me", []),
+    ],
+)  # fmt: skip
+def test_what_a_query_finds(shop: Client, query: str, names: list[str] | None) -> None:
+    if names is None:
+        shop.refused("errors_invalid_query", TOTAL, q=query)
+        return
+    assert found(shop, query) == names
+    assert shop.data(TOTAL, q=query)["customers"]["totalCount"] == len(names)
+
+
+def test_a_search_is_ordered_and_paged_like_any_list(shop: Client) -> None:
+    query = "example order_by:last_name order_dir:asc"
+    page = shop.page("last_name", query=query, first=2)
+    assert [edge["node"]["last_name"] for edge in page["edges"]] == ["Ennazk", "Núñez"]
+    assert page["pageInfo"]["hasNextPage"]
+    after = page["pageInfo"]["endCursor"]
+    page = shop.page("last_name", query=query, first=2, after=after)
+    assert [edge["node"]["last_name"] for edge in page["edges"]] == ["田中"]
+    assert page["pageInfo"] == {**page["pageInfo"], "hasNextPage": False, "hasPreviousPage": True}
+    error = shop.refused(
+        "errors_invalid_cursor",
+        "query($q: String, $a: String) { customers(query: $q, after: $a) { totalCount } }",
+        q="example",
+        a=after,
+    )
+    assert error["extensions"]["input_path"] == ["after"]
+
+
+def test_the_order_may_stand_anywhere(shop: Client) -> None:
+    for query in (
+        "order_by:last_name order_dir:asc example",
+        "order_by:last_name example order_dir:asc",
+        "example order_dir:asc OR order_by:last_name nobody",
+    ):
+        page = shop.page("last_name", query=query)
+        assert [e["node"]["last_name"] for e in page["edges"]] == ["Ennazk", "Núñez", "田中"]
+
+
+def test_a_search_sees_a_write_at_once(client: Client) -> None:
+    created = client.create("before@example.com", first_name="Before", tags=["old"], notes="Lorem")
+    assert found(client, "before") == found(client, "tag:old lorem") == ["Before"]
+    client.update(
+        created["id"], email="after@example.org", first_name="After", tags=["new"], notes=None
+    )
+    for gone in ("before", "tag:old", "lorem", "notes:lorem", "has:notes", "example.com"):
+        assert found(client, gone) == [], gone
+    assert found(client, "after tag:new example.org") == ["After"]
+    client.update(created["id"], phone="+33 6 12 34 56 78", custom={"a": {"b": 1}})
+    assert found(client, "0612345678") == found(client, "custom.a.b:1") == ["After"]
+    client.update(created["id"], custom={"a": None}, shipping_address={"city": "Lyon"})
+    assert found(client, "has:custom") == []
+    assert found(client, "city:lyon") == ["After"]
+    client.delete(created["id"])
+    for gone in ("after", "tag:new", "0612345678", "city:lyon", "id:>0"):
+        assert found(client, gone) == [], gone
+        assert client.data(TOTAL, q=gone)["customers"]["totalCount"] == 0
+    # The email is free again, and what is found is the new customer.
+    client.create("after@example.org", first_name="Another")
+    assert found(client, "after") == ["Another"]
+
+
+def test_another_account_is_never_found(shop: Client, other: Client) -> None:
+    for query in ("yassir", "tag:vip", "id:1", "email:yassir.ennazk@example.com", "-tag:x", ""):
+        assert found(other, query) == []
+        assert other.data(TOTAL, q=query)["customers"]["totalCount"] == 0
+
+
+def test_total_count_counts_all_pages(shop: Client) -> None:
+    document = """query($q: String) { customers(query: $q, first: 1, after: "WzIsMl0") {
+        totalCount edges { node { _id } } } }"""
+    page = shop.data(document, q="")["customers"]
+    assert page == {"totalCount": 4, "edges": [{"node": {"_id": 1}}]}
+    page = shop.data(document, q="example")["customers"]
+    assert page == {"totalCount": 3, "edges": [{"node": {"_id": 1}}]}
+
+
+def test_long_texts_are_found(client: Client) -> None:
+    """Longer than an index takes: each word and each value counts as far as it is indexed."""
+    word, tag = "x" * 200, "t" * 255
+    notes = " ".join(f"word{number}" for number in range(5_000)) + f" {word}"
+    client.create(
+        "long@example.com", first_name="Long", tags=[tag], notes=notes, custom={"k" * 300: "v" * 900}
+    )
+    for query in ("word4999", word, "x" * 64, f"tag:{tag}", f"tag:{tag[:-1]}*", "notes:word0"):
+        assert found(client, query) == ["Long"], query
+    assert found(client, f"custom.{'k' * 300}:{'v' * 900}") == ["Long"]
+    assert found(client, f"tag:{tag[:-1]}") == []
+    assert found(client, "word5000") == []
+
+
+def test_what_folding_makes_longer_can_be_kept_and_found(client: Client) -> None:
+    """The longest of Unicode's decompositions: one character becomes eighteen."""
+    text = "\ufdfa" * 250
+    client.create("a@example.com", first_name=text, tags=[text], custom={"a": text}, notes=text)
+    assert found(client, f"first_name:{text}") == found(client, f"tag:{text}") == [text]
+    assert found(client, text) == [text]
+
+
+REFUSED: list[tuple[str, int, str, str, str | None]] = [
+    ("qqq:1", 0, "'qqq' is not a key", "a key", None),
+    ("a acepts_marketing:true", 2, "not a key", "a key", "accepts_marketing"),
+    ("Email:a@b.co", 0, "not a key", "a key", "email"),
+    ("http://example.com", 0, "put it in quotes", "a key", None),
+    ("order_by:nam", 9, "takes one of id, created_at", "one of id", None),
+    ("order_by:fullname", 9, "takes one of", "one of id", "full_name"),
+    ("order_by:id order_by:id", 12, "twice", "another term", None),
+    ("(order_by:id)", 1, "outside parentheses", "a term", None),
+    ("-order_by:id", 1, "not negated", "a term", None),
+    ("order_dir:up", 10, "asc, desc", "one of asc, desc", None),
+    ('"abc', 0, "not closed", "a closing quote", None),
+    ("tag:'abc", 4, "not closed", "a closing quote", None),
+    ("'abc'd", 5, "a space behind", "a space", None),
+    ("a \\", 2, "backslash", "a character", None),
+    ("(a", 0, "not closed", "a closing parenthesis", None),
+    ("a)", 1, "closes none", "a term", None),
+    ("a ()", 2, "nothing between", "a term", None),
+    ("a OR", 4, "OR needs a term behind it", "a term", None),
+    ("OR a", 0, "OR needs a term before it", "a term", None),
+    ("AND a", 0, "AND needs a term before it", "a term", None),
+    ("a AND OR b", 6, "AND needs a term behind it", "a term", None),
+    ("NOT", 3, "NOT needs a term behind it", "a term", None),
+    ("a - b", 2, "A minus needs a term", "a term", None),
+    ("tag:", 4, "tag: needs a value", "a value", None),
+    ("tag: vip", 4, "right behind it", "a value", None),
+    (":vip", 0, "A key belongs before the colon", "a key", None),
+    ("tag:''", 4, "-has:tag", "a value", None),
+    ("tag:*", 4, "A star needs", "a word", None),
+    ("tag:>vip", 4, "takes no >", "a value", None),
+    ("id:abc", 3, "not the id of a customer", "an id or _id", None),
+    ("id:5*", 3, "no star", "a whole value", None),
+    ("email:abc", 6, "not a whole email address", "an email address", None),
+    ("phone:abc", 6, "no digit", "a phone number", None),
+    ("accepts_marketing:yes", 18, "true or false", "true or false", None),
+    ("accepts_marketing:ture", 18, "true or false", "true or false", "true"),
+    ("country:Frnce", 8, "not a country", "a country", "FR"),
+    ("orders_count:>=many", 15, "a whole number", "a whole number", None),
+    ("orders_count:99999999999999999999", 13, "a whole number", "a whole number", None),
+    ("expenses:1.23456", 9, "four decimal places", "an amount", None),
+    ("created_at:yesterday", 11, "not a date", "a date", None),
+    ("created_at:2024-02-30", 11, "not a date", "a date", None),
+    ("created_at:-7q", 11, "not a date", "a date", None),
+    ("created_at:2024-01-01T10:00+99:00", 11, "not a date", "a date", None),
+    ("notes:!!!", 6, "no letter and no digit", "a word", None),
+    ("?!", 0, "no letter and no digit", "a word", None),
+    ("has:nots", 4, "has: knows", "a key", "notes"),
+    ("custom.:x", 0, "the name of a custom field", "the name of a custom field", None),
+    ("x" * 2_001, 2_000, "at most 2,000", "the end", None),
+    ("a " * 51, 100, "more than 50 terms", "the end", None),
+    ("(" * 11 + "a" + ")" * 11, 10, "more than 10 deep", "a term without parentheses", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "position", "message", "expected", "suggestion"),
+    REFUSED,
+    ids=[query[:30] for query, *_ in REFUSED],
+)
+def test_what_cannot_be_read_is_refused_where_it_stands(
+    client: Client, query: str, position: int, message: str, expected: str, suggestion: str | None
+) -> None:
+    error = client.refused("errors_invalid_query", TOTAL, q=query)
+    assert message in error["message"]
+    told = error["extensions"]
+    assert told["input_path"] == ["query"]
+    assert told["position"] == position
+    assert told["expected"].startswith(expected)
+    assert told.get("suggestion") == suggestion
+    if suggestion:
+        assert f"Did you mean {suggestion}?" in error["message"]
+
+
+def test_the_limits_are_what_can_just_be_read(client: Client) -> None:
+    for query in ("x" * 2_000, "a " * 50, "(" * 10 + "a" + ")" * 10, "tag:a OR " * 49 + "tag:b"):
+        assert client.data(TOTAL, q=query)["customers"]["totalCount"] == 0, query
+
+
+@settings(max_examples=500)
+@given(st.text(alphabet=st.sampled_from("ab:\"'\\()-*<>=. \u3000ANDORT|%_\n12田é+"), max_size=60))
+def test_any_text_is_read_or_refused(query: str) -> None:
+    try:
+        search = parse(query)
+    except Refused as refused:
+        (problem,) = refused.problems
+        assert 0 <= problem.extensions["position"] <= len(query)
+        assert problem.extensions["expected"]
+    else:
+        assert search.order == Order()
+
+
+def test_what_looks_like_an_operator_is_one_only_as_a_whole_word(client: Client) -> None:
+    client.create("a@example.com", first_name="Android", last_name="NOTE", tags=["OR"])
+    for query in ("android", "ANDROID", "NOTE", "ORnothing OR android", '"OR"', "and", "\\OR"):
+        assert found(client, query) == ["Android"], query
+
+
+def test_escapes_make_plain_characters(client: Client) -> None:
+    client.create("a@example.com", first_name="Plain", tags=['a"b', "c*", "d\\e", "f g", "(h)", "-i"])
+    for query in (
+        'tag:"a\\"b"',
+        "tag:'a\"b'",
+        'tag:a"b',
+        "tag:c\\*",
+        "tag:d\\\\e",
+        "tag:f\\ g",
+        "tag:\\(h\\)",
+        "tag:-i",
+        "\\-i",
+    ):
+        assert found(client, query) == ["Plain"], query
+
+
+def test_dates_are_whole_days_months_and_moments(client: Client) -> None:
+    created = client.create("a@example.com", first_name="Now")
+    moment = client.node(created["id"], '... on Customer { created_at(format: "ISO") }')
+    iso: str = moment["created_at"]
+    day, month = iso[:10], iso[:7]
+    for query in (
+        f"created_at:{day}",
+        f"created_at:{month}",
+        f"created_at:{iso[:4]}",
+        f"created_at:{iso}",
+        f"created_at:{iso[:19]}Z",
+        f"created_at:{iso[:16]}",
+        f"created_at:>={day} created_at:<={day}",
+        f"created_at:>={iso} created_at:<={iso}",
+        f"created_at:{iso.replace('Z', '+00:00')}",
+    ):
+        assert found(client, query) == ["Now"], query
+    for query in (
+        f"created_at:<{day}",
+        f"created_at:>{day}",
+        f"created_at:>{iso}",
+        f"created_at:<{iso}",
+        f"created_at:>{month}",
+        f"created_at:{iso[:19]}+05:00",
+    ):
+        assert found(client, query) == [], query
+
+
+def described(client: Client) -> dict[str, Any]:
+    query = '{ __type(name: "CustomerConnection") { fields { name type { kind ofType { name } } } } }'
+    return {field["name"]: field["type"] for field in client.data(query)["__type"]["fields"]}
+
+
+def test_total_count_is_in_the_schema(client: Client) -> None:
+    assert described(client)["totalCount"] == {"kind": "NON_NULL", "ofType": {"name": "Int"}}

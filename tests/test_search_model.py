@@ -1,0 +1,341 @@
+"""Random queries, compared with a slow filter over all customers: every way of finding them, in
+every order, page by page, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from regulars.api.context import Context
+from regulars.api.schema import engine
+from regulars.directory import finding
+from regulars.directory.accounts import Accounts
+from regulars.directory.commands import Activity, CreateCustomer
+from regulars.directory.customers import clean_values
+from regulars.directory.database import store_for
+from regulars.directory.directory import Directory
+from regulars.directory.orders import NewOrder
+from regulars.store import Store
+from tests.conftest import DATABASES
+from tests.search_model import Person, Query, fold, matches, text_of
+from tests.support import regulars, scratch_database
+
+NAMES = (
+    ("Yassir", "Ennazk"),
+    ("José María", "Núñez"),
+    ("Zoë", "O'Neil"),
+    ("Jean-Pierre", "Lefèvre"),
+    ("太郎", "山田"),
+    ("花子", "山口"),
+    ("田中太郎", ""),
+    ("민수", "김"),
+    ("サーバー", "ハナ"),
+    ("Işık", "Çalışkan"),
+    ("IŞIL", "İnce"),
+    ("Nguyễn", "Thị Hồng"),
+    ("Ольга", "Іваненко"),
+    ("ЁЛКА", "Петров"),
+    ("Γιώργος", "Παπαδόπουλος"),
+    ("أحمد", "الزهراء"),
+    ("आरती", "शर्मा"),
+    ("Ana 🌸", "👩‍💻"),
+    ("ana", "Straße"),
+    ("ANA", "STRASSE"),
+    ("A\u0301na", "ﬁnn"),
+    ("", ""),
+    ("vip", "gold"),
+    ("100%", "a_b"),
+)
+EMAILS = ("{}.yassir@example.com", "{}@shop.test", "Ana.{}@Example.org", "nunez+{}@bücher.example", "{}@b.co")
+# A phone, and by which digits it is found.
+PHONES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ()),
+    ("+212 612-345678", ("212612345678", "612345678", "0612345678")),
+    ("00212612345678", ("212612345678", "612345678", "0612345678")),
+    ("+44 (0)20 7946 0958", ("442079460958", "2079460958", "02079460958")),
+    ("06 12 34 56 78", ("0612345678",)),
+    ("(415) 555-0100", ("4155550100",)),
+    ("+1 415 555 0100", ("14155550100", "4155550100")),
+    ("+7 912 345-67-89", ("79123456789", "9123456789", "89123456789")),
+    ("+39 06 1234 5678", ("390612345678", "0612345678")),
+    ("٠٦١٢٣٤٥٦٧٨", ("0612345678",)),
+    ("ask first", ()),
+)
+TAGS = ("vip", "VIP", "birthday club", "Grünkohl", "山田会", "a:b", "50%", "x_y", "gift")
+NOTES = (
+    None,
+    None,
+    "Paid in cash; vip since 2019.",
+    "Zahlt bar.\nMag Grünkohl",
+    "电话联系",
+    "!!!",
+    "paid twice, NEAR the shop",
+    "電話 山田",
+)
+PLACES = (
+    None,
+    {"country": "FR", "city": "Saint-Étienne", "zip": "42000"},
+    {"country": "US", "city": "New York", "state": "NY", "zip": "10001"},
+    {"country": "JP", "city": "横浜", "zip": "220-0012"},
+    {"line1": "1 Main Street"},
+    {"city": "new  york"},
+)
+CUSTOM: tuple[Any, ...] = (
+    None,
+    {"loyalty": "Gold"},
+    {"loyalty": "gold", "size": {"eu": 42, "us": "9"}},
+    {"Fav colour": "Réd", "likes": ["tea", "Chaï", 3]},
+    {"a:b": "c", "a": {"b": True}, "n": None, "empty": ""},
+    {"size": 42, "l": []},
+)
+SINCE = 1_709_251_200_000  # 2024-03-01
+DAY = 86_400_000
+COUNT = 120
+
+
+def people(seed: int = 7) -> list[tuple[Person, CreateCustomer]]:
+    """The customers of the model, and the commands that create them."""
+    draw = random.Random(seed)
+    found = []
+    for number in range(1, COUNT + 1):
+        first, last = draw.choice(NAMES)
+        phone, known_by = draw.choice(PHONES)
+        node: dict[str, Any] = {
+            "email": draw.choice(EMAILS).format(number),
+            "first_name": first,
+            "last_name": last,
+            "phone": phone,
+            "tags": draw.sample(TAGS, draw.choice((0, 1, 1, 2, 3))),
+            "notes": draw.choice(NOTES),
+            "accepts_marketing": draw.random() < 0.3,
+            "shipping_address": draw.choice(PLACES),
+            "billing_address": draw.choice(PLACES),
+            "custom": draw.choice(CUSTOM),
+        }
+        at = SINCE + draw.randrange(60) * DAY // 2 + draw.choice((0, 1, DAY // 2 - 1))
+        totals = [Decimal(draw.choice(("35", "12.5", "0.01"))) for _ in range(draw.randrange(4))]
+        orders = tuple(NewOrder(f"{number}-{n}", total, at) for n, total in enumerate(totals))
+        values, problems = clean_values(node, ())
+        assert not problems, (node, [problem.message for problem in problems])
+        person = Person(number, node, known_by, at, at, sum(totals, Decimal(0)), len(totals))
+        found.append((person, CreateCustomer(values, at, problems, Activity(orders))))
+    return found
+
+
+PEOPLE = people()
+
+
+class Asked:
+    """An API on a database with the people in it, asked without a server between."""
+
+    def __init__(self, url: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.store: Store = store_for(url)
+        self.loop.run_until_complete(self._fill())
+        self.api = engine()
+
+    async def _fill(self) -> None:
+        await self.store.open()
+        accounts = Accounts(self.store)
+        # A second account has the same people: none of them is ever found.
+        for name in ("other", "model"):
+            self.account = await accounts.create(name)
+            directory = Directory(self.store)
+            commands = [command for _, command in PEOPLE]
+            outcomes = await directory.create_many(self.account.account_id, commands)
+            assert not [one for one in outcomes if isinstance(one, Exception)]
+
+    def run(self, document: str, **variables: Any) -> dict[str, Any]:
+        context = Context(self.account.account_id, Directory(self.store), "test", SINCE)
+        running = self.api.run(self.api.operation(document), variables, context)
+        response = self.loop.run_until_complete(running).response()
+        assert "errors" not in response, (variables, response["errors"])
+        data: dict[str, Any] = response["data"]["customers"]
+        return data
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.store.close())
+        self.loop.close()
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def asked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Asked]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('model') / 'model.db'}"
+        assert regulars("migrate", "--database-url", url).returncode == 0
+        made = Asked(url)
+        yield made
+        made.close()
+        return
+    with scratch_database(request.getfixturevalue("postgresql")) as url:
+        assert regulars("migrate", "--database-url", url).returncode == 0
+        made = Asked(url)
+        yield made
+        made.close()
+
+
+PIECES = sorted(
+    {piece for pair in NAMES for name in pair for piece in (name, name[:2], name[1:3]) if piece.strip("%_ '")}
+    | {"yassir ennazk", "jose", "NUNEZ", "example.com", "shop.test", "ennazk yassir", "b.co", "5", "12"}
+    | {"0612", "+212 612", "06 12 34", "415-555", "cash", "grunkohl", "Club", "電話", "电", "田", "nobody", "山 田"}
+    | {"paid in", "in cash", "near", "DROP TABLE customers", 'a" OR 1=1 --', "a* NEAR b", "a_b", "100%", "x'y"}
+)  # fmt: skip
+PIECES = [piece for piece in PIECES if any(c.isalnum() or c in "🌸👩💻" for c in piece)]
+
+
+def one_from(choices: Sequence[Any]) -> st.SearchStrategy[Any]:
+    """`sampled_from` without the choices in its name: all of them together are 35 KB."""
+    return st.integers(0, len(choices) - 1).map(tuple(choices).__getitem__)
+
+
+SIGNS = one_from(("=", "<", "<=", ">", ">="))
+
+
+def exact(key: str, *texts: str) -> st.SearchStrategy[Query]:
+    """A key with a text, whole, in other cases, or cut and starred."""
+    written = one_from([t for text in texts for t in (text, text.upper(), text.lower())])
+    cut = one_from([text[:end] for text in texts for end in range(1, len(text) + 1)])
+    starred = cut.filter(lambda text: bool(fold(text).strip()))
+    return st.one_of(
+        written.map(lambda text: ("key", key, "=", text, False)),
+        starred.map(lambda text: ("key", key, "=", text.strip(), True)),
+    )
+
+
+def ordered(key: str, *texts: str) -> st.SearchStrategy[Query]:
+    return st.tuples(st.just("key"), st.just(key), SIGNS, one_from(texts), st.just(False))
+
+
+def fixed(key: str, *texts: str) -> st.SearchStrategy[Query]:
+    return one_from([("key", key, "=", text, False) for text in texts])
+
+
+FIRST = sorted({first for first, _ in NAMES if first})
+LAST = sorted({last for _, last in NAMES if last})
+KEYS = (
+    "id", "email", "phone", "first_name", "last_name", "full_name", "tag", "accepts_marketing", "country", "state",
+    "city", "zip", "orders_count", "expenses", "total_spent", "created_at", "updated_at", "notes", "custom",
+    "custom.loyalty", "custom.size", "custom.n", "custom.a", "custom.empty",
+)  # fmt: skip
+LEAVES: st.SearchStrategy[Query] = st.one_of(
+    one_from(PIECES).map(lambda text: ("word", text)),
+    one_from(PIECES).map(lambda text: ("word", text.upper())),
+    exact("first_name", *FIRST),
+    exact("last_name", *LAST),
+    exact("full_name", *(f"{a} {b}".strip() for a, b in NAMES if a)),
+    exact("tag", *TAGS, "other"),
+    exact("city", "Saint-Étienne", "New York", "横浜", "saint-etienne"),
+    exact("state", "NY"),
+    exact("zip", "42000", "220-0012"),
+    fixed("country", "FR", "us", "France", "JP", "DE").map(
+        lambda query: (*query[:3], {"France": "FR"}.get(query[3], query[3]), query[4])
+    ),
+    exact("notes", "paid", "cash", "Paid in", "grunkohl", "电话", "since 2019", "bar"),
+    exact("custom.loyalty", "gold", "silver"),
+    exact("custom.size.eu", "42"),
+    exact("custom.size", "42"),
+    exact("custom.Fav colour", "red"),
+    exact("custom.likes", "tea", "chai", "3"),
+    exact("custom.a.b", "true"),
+    exact("custom.a:b", "c"),
+    exact("phone", "0612345678", "06 12 34 56 78", "212612345678", "+212 612 345678", "415 555-0100", "89123456789"),
+    fixed("accepts_marketing", "true", "false"),
+    fixed("email", *(person.node["email"] for person, _ in PEOPLE[:5]), "nobody@example.com"),
+    fixed("has", *KEYS),
+    ordered("id", "1", "60", "119", "120", "500"),
+    ordered("orders_count", "0", "1", "3", "9"),
+    ordered("expenses", "0", "12.5", "35", "47.5", "0.01"),
+    ordered("total_spent", "35", "70"),
+    ordered("created_at", "2024-03-18", "2024-03", "2024-03-01", "2024-04", "2023-12"),
+    ordered("updated_at", "2024-03-18", "2024-04"),
+)  # fmt: skip
+QUERIES: st.SearchStrategy[Query] = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.tuples(st.just("and"), inner, inner),
+        st.tuples(st.just("and"), inner, inner, inner),
+        st.tuples(st.just("or"), inner, inner),
+        inner.filter(lambda query: query[0] != "not").map(lambda query: ("not", query)),
+    ),
+    max_leaves=6,
+)
+
+PAGE = """query($q: String, $first: Int, $after: String, $last: Int, $before: String) {
+    customers(query: $q, first: $first, after: $after, last: $last, before: $before) {
+      totalCount edges { node { _id } cursor } pageInfo { hasNextPage hasPreviousPage } } }"""
+
+
+def in_order(found: list[Person], order: str, ascending: bool) -> list[int]:
+    key: dict[str, Any] = {
+        "id": lambda p: p.number,
+        "created_at": lambda p: p.created_at,
+        "last_name": lambda p: fold(p.node["last_name"]),
+        "full_name": lambda p: fold(f"{p.node['first_name']} {p.node['last_name']}".strip()),
+        "email": lambda p: fold(p.node["email"]),
+        "expenses": lambda p: p.expenses,
+        "orders_count": lambda p: p.orders_count,
+    }
+    ranked = sorted(found, key=lambda p: (key[order](p), p.number), reverse=not ascending)
+    return [person.number for person in ranked]
+
+
+ORDERS = ("id", "created_at", "last_name", "full_name", "email", "expenses", "orders_count")
+
+
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    query=QUERIES,
+    order=st.sampled_from(ORDERS),
+    ascending=st.booleans(),
+    size=st.integers(1, 40),
+    few=st.sampled_from((0, 3, 15, 5_000)),
+    far=st.sampled_from((1, 20, 5_000)),
+)
+def test_a_search_finds_what_a_slow_filter_finds(
+    asked: Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    query: Query,
+    order: str,
+    ascending: bool,
+    size: int,
+    few: int,
+    far: int,
+) -> None:
+    """`few` and `far` choose the way: with 120 customers all searches would go the first."""
+    monkeypatch.setattr(finding, "FEW", few)
+    monkeypatch.setattr(finding, "FAR", far)
+    monkeypatch.setattr(finding, "MANY", 2 * few)
+    expected = in_order([p for p, _ in PEOPLE if matches(p, query)], order, ascending)
+    text = f"{text_of(query)} order_by:{order} order_dir:{'asc' if ascending else 'desc'}"
+    found: list[int] = []
+    cursor: str | None = None
+    while True:
+        page = asked.run(PAGE, q=text, first=size, after=cursor)
+        assert page["totalCount"] == len(expected), text
+        info = page["pageInfo"]
+        assert info["hasPreviousPage"] == bool(found), text
+        found += [edge["node"]["_id"] for edge in page["edges"]]
+        assert info["hasNextPage"] == (len(found) < len(expected)), text
+        if not info["hasNextPage"]:
+            break
+        cursor = page["edges"][-1]["cursor"]
+    assert found == expected, text
+    page = asked.run(PAGE, q=text, last=size)
+    assert [edge["node"]["_id"] for edge in page["edges"]] == expected[-size:], text
+    if len(expected) > size:
+        page = asked.run(PAGE, q=text, last=size, before=page["edges"][0]["cursor"])
+        assert [e["node"]["_id"] for e in page["edges"]] == expected[:-size][-size:], text
+        assert page["pageInfo"]["hasNextPage"], text
