@@ -2,23 +2,24 @@
 
 Three ways, of which the cheapest is taken by what the indexes hold:
 
-- *gather*: where an index names few customers (at most `FEW`), they are read and put in order;
-  in the order of ids, all that is needed is read off the index in that order.
+- *gather*: where an index names few customers, they are read and put in order; in the order of
+  ids, all that is needed is read off the index in that order.
 - *walk*: where every index names many, the list is read along its order until the page is full:
   among many that meet the condition, the next is near. Not further than `FAR` customers.
-- where that did not fill the page, the walk goes on as far as what it has found promises, but to
-  no more than half of those whom the smallest index names; then those whom the indexes name
-  together are gathered. Where there is no index, the walk goes on to its end.
+- where that did not fill the page, the walk goes on as far as what it has found promises, or those
+  whom the indexes name together are gathered, whichever costs less. Where there is no index, the
+  walk goes on to its end.
 
-So the work is bounded by `FEW` and `FAR`, unless the indexes name many and yet few of them meet the
-condition, or they stand far away in the order; then it is bounded by one and a half times those
-whom the smallest index names.
+Few is what costs less to read than the walk is expected to, and at most `FEW`. So the work is
+bounded by `FEW` and `FAR`, unless the indexes name many and yet few of them meet the condition, or
+they stand far away in the order; then it is bounded by those whom the smallest index names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 from regulars.directory.search import Order
@@ -38,11 +39,12 @@ from regulars.store.searches import Reading
 from regulars.store.tables import ORDER_COLUMNS
 
 FEW = 5_000
-FAR = 5_000
+FAR = 4_096
 # As far as indexes are counted that name more than `FEW`.
 MANY = 100_000
-# To read an entry of an index costs a tenth of reading a customer or less: one is worth intersecting
-# with a smaller one that names at least so much of it.
+# To read a customer costs as much as to read so many entries of an index. One is worth intersecting
+# with a smaller one that names at least a fifth of as many.
+_ENTRIES = 10
 _WORTH = 5
 # So many indexes are asked how many they name.
 _ASKED = 8
@@ -69,8 +71,6 @@ class Finder:
         self._now = now
         self._parts = conjuncts(condition)
         self._unions = [union for part in self._parts for union in unions(part)][:_ASKED]
-        self._few: list[Union] | None = None
-        self._nobody = False
 
     async def rows(self, stretch: Stretch, columns: tuple[str, ...]) -> Sequence[Any]:
         """The columns of those on a stretch of the list."""
@@ -92,24 +92,41 @@ class Finder:
             return await self._gather(reading, stretch, [union])
         if not self._unions:
             return await self._walk(reading, stretch, inside, others, None)
-        few = await self._named_by_few()
-        if self._nobody:
+        given, sizes = await self._sizes(FEW)
+        if 0 in sizes:
             return []
-        if few:
-            return await self._gather(reading, stretch, few)
+        few = min(FEW, isqrt(stretch.limit * given))
+        named = [u for u, size in zip(self._unions, sizes, strict=True) if size <= few]
+        if named:
+            return await self._gather(reading, stretch, named)
         found = await self._along(reading, stretch, inside, others, FAR)
         if len(found) == stretch.limit:
             return found
-        smallest, fewest = await self._fewest()
-        promised = 2 * FAR * stretch.limit // (len(found) + 1)
-        # A power of two, because each distance is a statement of its own.
-        doublings = (min(promised, smallest // 2) // FAR).bit_length() - 1
+        return await self._further(reading, stretch, inside, others, len(found))
+
+    async def _further(
+        self,
+        reading: Reading,
+        stretch: Stretch,
+        inside: Sequence[Within],
+        others: Sequence[Condition],
+        found: int,
+    ) -> Sequence[Any]:
+        """A stretch of which a walk as far as `FAR` found too few."""
+        given, smallest, entries, named = await self._fewest()
+        everywhere = given * (found + 1) // FAR
+        cost = entries // _ENTRIES + (smallest if len(named) == 1 else min(smallest, everywhere))
+        promised = 2 * FAR * stretch.limit // (found + 1)
+        # Times a power of two, because each distance is a statement of its own: as far as was
+        # promised, or, if that costs more than to gather, half of what that costs.
+        doublings = (promised // FAR).bit_length()
+        if promised >= cost:
+            doublings = (cost // 2 // FAR).bit_length() - 1
         if doublings > 0:
-            far = FAR << doublings
-            found = await self._along(reading, stretch, inside, others, far)
-            if len(found) == stretch.limit:
-                return found
-        return await self._gather(reading, stretch, fewest)
+            walked = await self._along(reading, stretch, inside, others, FAR << doublings)
+            if len(walked) == stretch.limit:
+                return walked
+        return await self._gather(reading, stretch, named)
 
     async def count(self) -> int:
         """How many there are."""
@@ -118,9 +135,11 @@ class Finder:
         if len(exact) == 1 and exact[0]:
             named = [exact[0]]
         elif self._unions:
-            named = await self._named_by_few() or (await self._fewest())[1]
-        if self._nobody:
-            return 0
+            _, smallest, _, named = await self._fewest()
+            if smallest == 0:
+                return 0
+            if smallest > MANY and not all(exact):
+                named = []  # most customers are read anyway
         parameters = Parameters(self._now)
         shapes = tuple(parameters.union(union) for union in named)
         rest = self._rest(named)
@@ -137,27 +156,24 @@ class Finder:
         union = exact_union(self._parts[0])
         return union if union and len(union) == 1 and union[0].one_value else None
 
-    async def _sizes(self, most: int) -> list[int]:
+    async def _sizes(self, most: int) -> tuple[int, list[int]]:
+        """How many customers the account has had, and how many each union names, counted to one
+        more than `most`."""
         parameters = Parameters(self._now)
         shapes = tuple(parameters.union(union) for union in self._unions)
         (row,) = await self._store.fetch(searches.sizes(shapes, most), self._with(parameters))
-        return list(row)
+        given, *sizes = row
+        return given, sizes
 
-    async def _named_by_few(self) -> list[Union]:
-        """The unions that name few."""
-        if self._few is None:
-            sized = list(zip(await self._sizes(FEW), self._unions, strict=True))
-            self._few = [union for size, union in sized if size <= FEW]
-            self._nobody = any(size == 0 for size, _ in sized)
-        return self._few
-
-    async def _fewest(self) -> tuple[int, list[Union]]:
-        """How many the smallest union names (`MANY` and one more if that is more), and it with
-        those that are worth intersecting with it."""
-        sizes = await self._sizes(MANY)
+    async def _fewest(self) -> tuple[int, int, int, list[Union]]:
+        """How many customers the account has had; how many the smallest union names, counted to
+        one more than `MANY`; and it with those that are worth intersecting with it, after how many
+        they name in all."""
+        given, sizes = await self._sizes(MANY)
         smallest = min(sizes)
         sized = zip(sizes, self._unions, strict=True)
-        return smallest, [union for size, union in sized if size <= _WORTH * smallest]
+        worth = [(size, union) for size, union in sized if size <= _WORTH * smallest]
+        return given, smallest, sum(size for size, _ in worth), [union for _, union in worth]
 
     async def _along(
         self,

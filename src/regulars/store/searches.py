@@ -34,7 +34,7 @@ from regulars.store.queries import (
     sorted_by,
 )
 from regulars.store.query import Query, among, number, place_in, unindexed
-from regulars.store.tables import ORDER_COLUMNS, Number, customers, terms
+from regulars.store.tables import ORDER_COLUMNS, Number, counters, customers, terms
 
 
 class Reading(NamedTuple):
@@ -97,9 +97,11 @@ def gather(
 
 @lru_cache(maxsize=1_000)
 def sizes(named: tuple[Union, ...], most: int) -> Query:
-    """How many entries each union has: a column for each, at most one more than `most`."""
+    """How many `_id`s the account has given to customers; then how many entries each union has: a
+    column for each, at most one more than `most`."""
     limit = _literal(most + 1)
-    counts = []
+    given = sa.select(counters.c.customers).where(of_account(counters)).scalar_subquery()
+    counts = [given.label("given")]
     for place, union in enumerate(named):
         entries = [_select(within, sa.literal_column("1").label("one")) for within in union]
         few = (entries[0] if len(entries) == 1 else sa.union_all(*entries)).limit(limit)

@@ -90,8 +90,9 @@ def save(shape: Shape) -> Query:
 
     The shape says whether there are deletes, which columns are updated together, into which tables
     there are inserts, and whether customers lose terms; each part's parameters have its name before
-    theirs. Parts of a statement have no order of their own (PostgreSQL, section 7.8.4), and an email
-    that a delete frees may be given away by an insert: so each part waits for the one before it.
+    theirs. Parts of a statement have no order of their own (PostgreSQL, section 7.8.4), and an
+    email that a delete frees may be given away by an insert: so each part waits for the one before
+    it.
     """
     deletes, updates, inserts, removes = shape
     held = _hold().returning(sa.literal_column("1").label("done")).cte("held")
