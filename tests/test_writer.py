@@ -104,11 +104,39 @@ def test_only_the_columns_that_change_are_written() -> None:
     _, changes = decided(create("a@b.co", first_name="Ana"), create("b@b.co"))
     state = State(changes.counters, changes.inserted_customers)
     outcomes, changes = decided(
-        update(1, phone="1"), update(2, notes="x"), update(1, first_name="Ana"), state=state
+        update(1, accepts_marketing=True),
+        update(2, notes="x"),
+        update(1, first_name="Ana"),
+        state=state,
     )
     assert [outcome["updated_at"] for outcome in outcomes] == [2, 2, 2]
-    assert sorted(changes.updated_customers) == [("updated_at", "notes"), ("updated_at", "phone")]
+    assert sorted(changes.updated_customers) == [
+        ("updated_at", "accepts_marketing"),
+        ("updated_at", "notes", "notes_words", "facets"),
+    ]
     assert changes.counters == {}
+
+
+def test_a_batch_adds_and_removes_the_terms_that_differ() -> None:
+    _, changes = decided(create("ana@b.co", tags=["old"], notes="Lorem ipsum"), create("b@b.co"))
+    assert changes.added_terms[1] == {
+        *("tag:old", "w:b", "w:co", "w:lorem", "w:ipsum", "notes:", "notes:lorem", "notes:ipsum"),
+    }
+    assert changes.removed_terms == {}
+    state = State(changes.counters, changes.inserted_customers)
+    _, changes = decided(
+        update(1, tags=["new"], notes="Lorem"),
+        update(2, accepts_marketing=True),
+        create("c@b.co"),
+        delete(3),
+        state=state,
+    )
+    assert changes.added_terms == {1: {"tag:new"}}
+    assert changes.removed_terms == {1: {"tag:old", "w:ipsum", "notes:ipsum"}}
+    _, changes = decided(delete(1), update(2, tags=["x"]), update(2, tags=[]), state=state)
+    assert changes.added_terms == {}
+    assert changes.removed_terms.keys() == {1}
+    assert len(changes.removed_terms[1]) == 8
 
 
 def test_the_clock_going_back_does_not_take_a_moment_back() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from regulars.directory.customers import new_row, with_values
 from regulars.directory.errors import Problem
 from regulars.directory.orders import NewOrder
-from regulars.store import Names
+from regulars.store import Names, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,22 @@ class Activity:
 @dataclass(frozen=True, slots=True)
 class CreateCustomer:
     """A new customer of clean values, at a moment, with what it did already. `problems` are those
-    already found; what the database alone can tell is added to them."""
+    already found; what the database alone can tell is added to them.
+
+    `row` is the customer's, but for its keys. It depends on nothing that is stored, and so is made
+    here: what is decided keeps other writes waiting.
+    """
 
     values: dict[str, Any]
     at: int
     problems: list[Problem] = field(default_factory=list)
     activity: Activity = Activity()
+    row: Row = field(init=False)
+
+    def __post_init__(self) -> None:
+        row, found = with_values(new_row(self.at), self.values, ("node",))
+        object.__setattr__(self, "row", row)
+        object.__setattr__(self, "problems", [*self.problems, *found])
 
     def names(self) -> Names:
         order_names = frozenset(order.name for order in self.activity.orders)

@@ -85,11 +85,11 @@ def _clean_tags(given: Sequence[str], path: InputPath) -> tuple[list[str], list[
     return list(kept), problems
 
 
-def new_row(account_id: int, customer_id: int, at: int) -> Row:
-    """An empty customer, created at a moment (milliseconds since 1970)."""
+def new_row(at: int) -> Row:
+    """An empty customer, created at a moment (milliseconds since 1970), without its keys."""
     return {
-        "account_id": account_id,
-        "customer_id": customer_id,
+        "account_id": 0,
+        "customer_id": 0,
         "created_at": at,
         "updated_at": at,
         "email": "",

@@ -18,10 +18,10 @@ from regulars.directory.commands import (
     Reference,
     UpdateCustomer,
 )
-from regulars.directory.customers import new_row, with_values
+from regulars.directory.customers import with_values
 from regulars.directory.errors import CustomerNotFound, DuplicateEmail, InvalidInput, Refused
 from regulars.directory.orders import order_row, with_order
-from regulars.store import Changes, Row, State, Term
+from regulars.store import Changes, Row, State, Terms
 
 MAX_ID = 2**30 - 1
 
@@ -114,18 +114,20 @@ class Draft:
             removed_terms=removed,
         )
 
-    def _terms(self) -> tuple[list[Term], list[Term]]:
+    def _terms(self) -> tuple[Terms, Terms]:
         """The terms by which customers are found now and were not before, and the reverse."""
-        added: list[Term] = []
-        removed: list[Term] = []
+        added: dict[int, set[str]] = {}
+        removed: dict[int, set[str]] = {}
         for customer_id, row in self._now.items():
             old = self._before.get(customer_id)
             if row is old or (row and old and all(row[c] == old[c] for c in found_by.COLUMNS)):
                 continue
             now = found_by.terms_of(row) if row else set()
             then = found_by.terms_of(old) if old else set()
-            added += [(self.account_id, term, customer_id) for term in now - then]
-            removed += [(self.account_id, term, customer_id) for term in then - now]
+            if now - then:
+                added[customer_id] = now - then
+            if then - now:
+                removed[customer_id] = then - now
         return added, removed
 
     def _updated(self) -> dict[tuple[str, ...], list[Row]]:
@@ -141,22 +143,18 @@ class Draft:
 
 
 def _create(draft: Draft, command: CreateCustomer) -> Row:
-    problems = list(command.problems)
+    row, problems = command.row, list(command.problems)
     key = command.values.get("email_key")
     if key and draft.holder(key) is not None:
         problems.append(DuplicateEmail(("node", "email")))
-    blank = new_row(draft.account_id, 0, command.at)
-    row, found = with_values(blank, command.values, ("node",))
-    problems += found
     taken = [o.name for o in command.activity.orders if o.name in draft.order_names]
     if taken:
         message = f"There is already an order named {', '.join(taken)}."
         problems.append(InvalidInput(message, ("orders",)))
     if problems:
         raise Refused(*problems)
-    created = _with_activity(
-        draft, {**row, "customer_id": draft.next_id("customers")}, command.activity
-    )
+    keys = {"account_id": draft.account_id, "customer_id": draft.next_id("customers")}
+    created = _with_activity(draft, {**row, **keys}, command.activity)
     draft.put(created)
     return created
 

@@ -8,14 +8,15 @@ names and emails are found by the indexes of their orders, and each term is a ro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from regulars.directory import addresses, custom, phones
+from regulars.directory import phones
 from regulars.directory.text import folded, full_name
-from regulars.directory.words import line, terms, words
+from regulars.directory.words import lines, terms
 from regulars.store import Row
 
 COLUMNS = ("words", "notes_words", "facets")
@@ -45,41 +46,58 @@ SOURCES = frozenset(
     }
 )
 
+_SPACES = re.compile(r"[^\S\n]+")
+
 ADDRESS_KEYS = ("country", "state", "city", "zip")
 
 
 def facet(key: str, value: str) -> str:
     """A value under a key as it is compared: folded, each run of spaces one space."""
-    return f"{key}:{' '.join(folded(value).split())}"[:FACET_LENGTH]
+    return _compared(f"{key}:{value.strip()}")
+
+
+def _compared(block: str) -> str:
+    """Facets in lines, as they are compared."""
+    found = _SPACES.sub(" ", folded(block))
+    if len(found) <= FACET_LENGTH:
+        return found
+    return "\n".join([each[:FACET_LENGTH] for each in found.split("\n")])
 
 
 def derived(row: Row) -> dict[str, str]:
     """The derived columns of a customer's row."""
     tags: list[str] = orjson.loads(row["tags"])
     known_by = phones.forms(row["phone"])
-    texts = (full_name(row["first_name"], row["last_name"]), row["email"], *tags)
-    lines = [line(words(text)) for text in texts] + [line([form]) for form in known_by]
-    facets = dict.fromkeys([f"phone:{form}" for form in known_by])
-    facets |= dict.fromkeys(facet("tag", tag) for tag in tags)
+    name = full_name(row["first_name"], row["last_name"])
+    found = {f"tag:{tag}": None for tag in tags}
     for stored in (row["shipping_address"], row["billing_address"]):
-        parts = addresses.load(stored) or {}
-        facets |= dict.fromkeys(facet(key, parts[key]) for key in ADDRESS_KEYS if key in parts)
+        if stored:
+            parts = orjson.loads(stored)
+            for key in ADDRESS_KEYS:
+                if key in parts:
+                    found[f"{key}:{parts[key]}"] = None
+    if row["custom"]:
+        found |= dict.fromkeys(_custom_facets(orjson.loads(row["custom"])))
+    facets = [f"phone:{form}" for form in known_by]
+    if found:
+        facets += dict.fromkeys(_compared("\n".join(found)).split("\n"))
     if row["phone"] and not known_by:
-        facets["phone:"] = None
+        facets.append("phone:")
     if row["notes"]:
-        facets[NOTES] = None
-    facets |= dict.fromkeys(_custom_facets(custom.load(row["custom"])))
+        facets.append(NOTES)
+    texts = [text for text in (name, row["email"], *tags) if text]
     return {
-        "words": "\n".join(filter(None, lines)),
-        "notes_words": line(words(row["notes"])) if row["notes"] else "",
+        # A number's forms are words as they are.
+        "words": "\n".join([lines(texts), *[f" {form} " for form in known_by]]),
+        "notes_words": lines([row["notes"].replace("\n", " ")]) if row["notes"] else "",
         "facets": "\n".join(["", *facets, ""]) if facets else "",
     }
 
 
 def _custom_facets(fields: Any) -> Iterator[str]:
-    """A facet for each value that custom fields hold, under its path: `custom.size.eu:42`. The
-    values of a list stand under the list's."""
-    waiting = [("custom", fields)] if fields else []
+    """What custom fields hold, each value under its path: `custom.size.eu:42`. The values of a
+    list stand under the list's."""
+    waiting = [("custom", fields)]
     while waiting:
         path, here = waiting.pop()
         if isinstance(here, dict):
@@ -87,29 +105,27 @@ def _custom_facets(fields: Any) -> Iterator[str]:
         elif isinstance(here, list):
             waiting += [(path, inner) for inner in here]
         elif here is not None and here != "":
-            yield facet(path, here if isinstance(here, str) else orjson.dumps(here).decode())
+            text = here if isinstance(here, str) else orjson.dumps(here).decode()
+            shown = text.replace("\n", " ").strip()
+            yield f"{path}:{shown}"
 
 
 def custom_key(path: str, key: str) -> str:
-    """The path of a key within another, folded. A colon in it is written as what no folded text
-    has, so that it is not taken for the end of the key."""
-    return f"{path}.{' '.join(folded(key).split())}".replace(":", "\x1f")
+    """The path of a key within another, folded. A colon in it is written as what no text has,
+    so that it is not taken for the end of the key."""
+    return f"{path}.{' '.join(folded(key).split())}".replace(":", "\x01")
 
 
 def terms_of(row: Row) -> set[str]:
     """The terms of a row with its derived columns."""
     in_notes = terms(row["notes_words"])
-    first, last, email = [row[name] for name in BEGINNINGS]
+    beginnings = "\n".join(["", *[row[name] for name in BEGINNINGS]])
     facets = row["facets"]
     found = {
         WORD + term
         for term in terms(row["words"]) | in_notes
         if not (
-            first.startswith(term)
-            or last.startswith(term)
-            or email.startswith(term)
-            or f"\ntag:{term}" in facets
-            or f"\nphone:{term}" in facets
+            f"\n{term}" in beginnings or f"\ntag:{term}" in facets or f"\nphone:{term}" in facets
         )
     }
     found |= {NOTES + term for term in in_notes}

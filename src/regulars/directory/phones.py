@@ -9,13 +9,14 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
 # The shortest number behind a country's code that is taken for one.
 _SHORTEST = 4
-_LONGEST_CODE = 3
+_CODES = frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
+_NO_DIGITS = re.compile(r"[^0-9]+")
 
 
 def digits(text: str) -> str:
     """The decimal digits of a text, of whatever script, as ASCII."""
     if text.isascii():
-        return re.sub(r"\D", "", text)
+        return _NO_DIGITS.sub("", text)
     return "".join(str(int(character)) for character in text if character.isdecimal())
 
 
@@ -29,15 +30,17 @@ def forms(phone: str) -> list[str]:
     """
     found = digits(phone)
     international = _international(phone, found)
-    code = _country_code(international) if international else None
+    if not international:
+        return [found] if found else []
+    code = _country_code(international)
     if code is None:
-        return [international or found] if found else []
-    trunk, number = _trunk_prefix(int(code)), international[len(code) :]
+        return [international]
+    trunk, number = _trunk_prefix(code), international[len(code) :]
     if trunk and number.startswith(trunk) and (trunk == "0" or f"({trunk})" in phone):
         number = number[len(trunk) :]
     if len(number) < _SHORTEST:
         return [international]
-    return list(dict.fromkeys([code + number, number, trunk + number]))
+    return [code + number, number, trunk + number] if trunk else [code + number, number]
 
 
 def _international(phone: str, found: str) -> str:
@@ -49,17 +52,16 @@ def _international(phone: str, found: str) -> str:
 
 def _country_code(international: str) -> str | None:
     """The country's code that a number begins with. No code begins with another."""
-    for length in range(1, _LONGEST_CODE + 1):
-        code = international[:length]
-        if code and int(code) in COUNTRY_CODE_TO_REGION_CODE and not code.startswith("0"):
-            return code
+    for length in (1, 2, 3):
+        if international[:length] in _CODES:
+            return international[:length]
     return None
 
 
 @cache
-def _trunk_prefix(code: int) -> str:
+def _trunk_prefix(code: str) -> str:
     """What is dialled before a number within the country: 0 in most, 8 in Russia, nothing in
     Spain."""
-    region = COUNTRY_CODE_TO_REGION_CODE[code][0]
+    region = COUNTRY_CODE_TO_REGION_CODE[int(code)][0]
     metadata = PhoneMetadata.metadata_for_region(region)
     return (metadata.national_prefix or "") if metadata else ""

@@ -24,30 +24,36 @@ _WORD = regex.compile(
     rf"(?V1)[{_ALONE}]|[[\p{{L}}\p{{N}}]--[{_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_ALONE}]]*|\p{{So}}"
 )
 _CHARACTER = regex.compile(rf"[{_ALONE}]")
-_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_NO_ASCII_WORD = re.compile(r"[^a-z0-9\n]+")
+_LONG_WORD = re.compile(rf"[^ \n]{{{WORD_LENGTH + 1},}}")
 
 
 def words(text: str) -> list[str]:
     """The words of a text, in its order."""
-    if text.isascii():
-        found = _ASCII_WORD.findall(text.lower())
+    return lines([text]).split()
+
+
+def lines(texts: Sequence[str]) -> str:
+    """The words of texts as they are kept: a line for each text, its words between single spaces,
+    and one at either end."""
+    # All of them at once: a customer has half a dozen, each of a few words.
+    block = "\n".join([f" {text} " for text in texts])
+    if block.isascii():
+        found = _NO_ASCII_WORD.sub(" ", block.lower())
+        if max(map(len, texts), default=0) <= WORD_LENGTH:
+            return found
     else:
-        found = _WORD.findall(unicodedata.normalize("NFC", folded(text)))
-    return [word[:WORD_LENGTH] for word in found] if len(text) > WORD_LENGTH else found
+        plain = unicodedata.normalize("NFC", folded(block)).split("\n")
+        found = "\n".join([f" {' '.join(_WORD.findall(each))} " for each in plain])
+    return _LONG_WORD.sub(lambda word: word[0][:WORD_LENGTH], found)
 
 
-def line(found: Iterable[str]) -> str:
-    """The words of one text as they are kept, each between spaces; nothing where there is none."""
-    joined = " ".join(found)
-    return f" {joined} " if joined else ""
-
-
-def terms(lines: str) -> set[str]:
+def terms(kept: str) -> set[str]:
     """What lines of words are indexed by: each word; for characters that stand alone each with
     the one that follows it, and a last one by itself."""
-    if lines.isascii():
-        return set(lines.split())
-    return {term for each in lines.split("\n") for term in _pairs(each.split())}
+    if kept.isascii():
+        return set(kept.split())
+    return {term for each in kept.split("\n") for term in _pairs(each.split())}
 
 
 def _pairs(found: Sequence[str]) -> Iterable[str]:

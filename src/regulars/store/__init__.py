@@ -11,7 +11,7 @@ from regulars.store.errors import (
 from regulars.store.postgresql import PostgreSQLStore
 from regulars.store.sqlite import SQLiteStore
 from regulars.store.url import Address, parse_url
-from regulars.store.writer import Changes, Command, Decide, Names, Row, State, Term
+from regulars.store.writer import Changes, Command, Decide, Names, Row, State, Terms
 
 
 def store_at(address: Address, decide: Decide) -> Store:
@@ -34,7 +34,7 @@ __all__ = [
     "State",
     "Store",
     "StoreError",
-    "Term",
+    "Terms",
     "Unreachable",
     "parse_url",
     "store_at",

@@ -29,6 +29,7 @@ from regulars.store.writer import (
     Decide,
     Row,
     State,
+    Terms,
     Write,
     all_names,
     by_account,
@@ -260,13 +261,16 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
     _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
     _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
     _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
-    _run_for_tuples(connection, writes.remove_term(), changes.removed_terms)
-    _run_for_tuples(connection, writes.insert_one(terms), changes.added_terms)
+    _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
+    _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
     _run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))
 
 
-def _run_for_tuples(connection: apsw.Connection, query: Query, rows: Sequence[Any]) -> None:
-    """A query whose parameters are the columns of the rows, in their order."""
+def _run_for_terms(
+    connection: apsw.Connection, query: Query, account_id: int, found: Terms
+) -> None:
+    """A query whose parameters are the columns of the terms' table, in their order."""
+    rows = [(account_id, term, customer_id) for customer_id in found for term in found[customer_id]]
     if rows:
         connection.executemany(query.compiled("sqlite").text, rows)
 

@@ -8,7 +8,7 @@ refusals, without a database, a clock or any I/O; the store saves the difference
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,8 +18,8 @@ from regulars.store import queries
 MAX_BATCH = 500
 
 Row = Mapping[str, Any]
-# A row of the table of terms: account, term, customer.
-Term = tuple[int, str, int]
+# Terms by the customers whose they are.
+Terms = Mapping[int, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Changes:
     inserted_customers: Sequence[Row] = ()
     inserted_orders: Sequence[Row] = ()
     inserted_leads: Sequence[Row] = ()
-    added_terms: Sequence[Term] = ()
-    removed_terms: Sequence[Term] = ()
+    added_terms: Terms = field(default_factory=dict)
+    removed_terms: Terms = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(

@@ -80,7 +80,7 @@ def remove_term() -> Query:
 
 MAX_UPDATES = 3
 
-Shape = tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...], bool]
+Shape = tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...], bool, bool]
 
 
 @lru_cache(maxsize=1_000)
@@ -89,12 +89,12 @@ def save(shape: Shape) -> Query:
     account has another revision than the batch was decided on, and nothing was changed.
 
     The shape says whether there are deletes, which columns are updated together, into which tables
-    there are inserts, and whether customers lose terms; each part's parameters have its name before
-    theirs. Parts of a statement have no order of their own (PostgreSQL, section 7.8.4), and an
-    email that a delete frees may be given away by an insert: so each part waits for the one before
-    it.
+    there are inserts, and whether customers lose terms, and get new ones; each part's parameters
+    have its name before theirs. Parts of a statement have no order of their own (PostgreSQL,
+    section 7.8.4), and an email that a delete frees may be given away by an insert: so each part
+    waits for the one before it.
     """
-    deletes, updates, inserts, removes = shape
+    deletes, updates, inserts, removes, adds = shape
     held = _hold().returning(sa.literal_column("1").label("done")).cte("held")
     parts = [held]
 
@@ -117,7 +117,7 @@ def save(shape: Shape) -> Query:
         statement = customers.update().where(after(mine, same))
         add(f"updated_{place}", statement.values({name: rows.c[name] for name in columns}))
     if removes:
-        lost = _arrays(terms.c, "removed_")
+        lost = _terms("removed_").subquery("lost")
         same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
         mine = terms.c.account_id == number("only_account")
         add("removed", terms.delete().where(after(mine, same)))
@@ -126,6 +126,10 @@ def save(shape: Shape) -> Query:
         rows = _arrays(table.c, f"{name}_")
         chosen = sa.select(*rows.columns).where(after())
         add(f"inserted_{name}", table.insert().from_select([c.name for c in table.c], chosen))
+    if adds:
+        new = _terms("added_").subquery("new")
+        chosen = sa.select(number("only_account"), new.c.term, new.c.customer_id).where(after())
+        add("added", terms.insert().from_select([c.name for c in terms.c], chosen))
     whole = sa.select(sa.func.count()).select_from(held)
     return Query(whole.add_cte(*parts))
 
@@ -134,12 +138,12 @@ def shape_of(changes: Changes) -> Shape:
     """The shape of the statement that saves the changes."""
     updates = [columns for columns, _ in _updated(changes)]
     inserts = [name for name, rows in _inserted(changes) if rows]
-    inserts += ["terms"] if changes.added_terms else []
     return (
         bool(changes.deleted_customers),
         tuple(updates),
         tuple(inserts),
         bool(changes.removed_terms),
+        bool(changes.added_terms),
     )
 
 
@@ -153,10 +157,9 @@ def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str
     for table, rows in _inserted(changes):
         for name in rows[0] if rows else ():
             parameters[f"{table}_{name}"] = [row[name] for row in rows]
-    for prefix, found in (("terms", changes.added_terms), ("removed", changes.removed_terms)):
-        if found:
-            for column, values in zip(terms.c, zip(*found, strict=True), strict=True):
-                parameters[f"{prefix}_{column.name}"] = list(values)
+    for prefix, found in (("added", changes.added_terms), ("removed", changes.removed_terms)):
+        parameters[f"{prefix}_ids"] = list(found)
+        parameters[f"{prefix}_terms"] = ["\n".join(each) for each in found.values()]
     return parameters
 
 
@@ -193,3 +196,14 @@ def _arrays(of: Iterable[sa.Column[Any]], prefix: str) -> sa.TableValuedAlias:
     arrays = [sa.bindparam(prefix + c.name, type_=postgresql.ARRAY(c.type)) for c in typed]
     columns = [sa.column(c.name, c.type) for c in typed]
     return sa.func.unnest(*arrays).table_valued(*columns).render_derived()
+
+
+def _terms(prefix: str) -> sa.Select[Any]:
+    """Terms and their customers, of an array of customers and one of the terms of each, in lines:
+    an element for each term would take longer to send than to store."""
+    ids = sa.bindparam(f"{prefix}ids", type_=postgresql.ARRAY(terms.c.customer_id.type))
+    lines = sa.bindparam(f"{prefix}terms", type_=postgresql.ARRAY(terms.c.term.type))
+    columns = (sa.column("customer_id", terms.c.customer_id.type), sa.column("lines", sa.Text()))
+    each = sa.func.unnest(ids, lines).table_valued(*columns).render_derived()
+    term = sa.func.unnest(sa.func.string_to_array(each.c.lines, sa.literal_column("E'\\n'")))
+    return sa.select(term.label("term"), each.c.customer_id)

@@ -1,0 +1,203 @@
+"""Each kind of search, in every order, is answered by an index on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+
+from regulars.api.context import Context
+from regulars.api.schema import engine
+from regulars.directory import finding
+from regulars.directory.accounts import Accounts
+from regulars.directory.database import store_for
+from regulars.directory.directory import Directory
+from regulars.sample import UNTIL
+from regulars.store import Store, parse_url
+from regulars.store.query import Query
+from regulars.store.sqlite import connect
+from regulars.store.tables import ORDER_COLUMNS
+from tests.support import regulars, scratch_database
+
+CUSTOMERS = 12_000
+TERMS = {"sqlite": "terms USING PRIMARY KEY", "postgresql": "Scan using terms_pkey on terms"}
+
+# A search of each kind, and a column whose index it must use; None for the terms'.
+KINDS: dict[str, str | None] = {
+    "id:77": "customer_id",
+    "id:>100": "customer_id",
+    "email:customer.s1.4@example.com": "email_key",
+    "email:molly*": "email_folded",
+    "phone:+441164960784": None,
+    "phone:0116*": None,
+    "first_name:molly": "first_name_folded",
+    "first_name:m*": "first_name_folded",
+    "last_name:rees": "last_name_folded",
+    "full_name:'molly rees'": "full_name_folded",
+    "tag:vip": None,
+    "tag:v*": None,
+    "accepts_marketing:true": "accepts_marketing",
+    "country:FR": None,
+    "city:paris": None,
+    "state:ny": None,
+    "zip:75*": None,
+    "orders_count:3": "orders_count",
+    "orders_count:>=4": "orders_count",
+    "expenses:>1000": "expenses",
+    "total_spent:35": "expenses",
+    "created_at:2024-03-18": "created_at",
+    "created_at:>-30d": "created_at",
+    "updated_at:2024-03": "updated_at",
+    "notes:gift": None,
+    "custom.loyalty:gold": None,
+    "has:notes": None,
+    "has:last_name": "last_name_folded",
+    "last_year": "created_at",
+    "molly": None,
+    "m": None,
+    "vip": None,
+    "山田": None,
+    "'birthday club'": None,
+    "06": None,
+    "molly rees": None,
+    "molly example.com": None,
+    "gift example.com": None,
+    "vip returning": None,
+    "tag:vip country:FR": None,
+    "tag:vip OR tag:gift": None,
+    "tag:vip -tag:gift": None,
+}
+
+
+class Listening:
+    """A store that remembers what it is asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked: list[tuple[Query, Mapping[str, Any]]] = []
+
+    async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        self.asked.append((query, parameters))
+        return await self._store.fetch(query, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def filled(url: str) -> str:
+    for command in ("migrate", "account create one", f"sample --customers {CUSTOMERS}"):
+        assert regulars(*command.split(), "--database-url", url).returncode == 0
+    return url
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return filled(f"sqlite:///{tmp_path_factory.mktemp('plans') / 'plans.db'}")
+
+
+@pytest.fixture(scope="module")
+def on_postgresql(postgresql: str) -> Iterator[str]:
+    async def analyze(dsn: str) -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.close()
+
+    with scratch_database(postgresql) as url:
+        asyncio.run(analyze(filled(url)))
+        yield url
+
+
+def asked(url: str, queries: Sequence[str]) -> dict[str, list[tuple[Query, Mapping[str, Any]]]]:
+    """What each query's first page asks of the database."""
+    document = "query($q: String) { customers(query: $q) { edges { node { email } } } }"
+
+    async def run() -> dict[str, list[tuple[Query, Mapping[str, Any]]]]:
+        store = store_for(url)
+        await store.open()
+        account = await Accounts(store).named(None)
+        api, found = engine(), {}
+        for query in queries:
+            listening = Listening(store)
+            context = Context(account.account_id, Directory(listening), "test", UNTIL)
+            answer = await api.run(api.operation(document), {"q": query}, context)
+            assert "errors" not in answer.response(), answer.response()
+            found[query] = listening.asked
+        await store.close()
+        return found
+
+    return asyncio.run(run())
+
+
+def in_every_order() -> list[str]:
+    return [
+        f"{kind} order_by:{order} order_dir:{direction}"
+        for kind in KINDS
+        for order in ORDER_COLUMNS
+        for direction in ("asc", "desc")
+    ]
+
+
+def kind_of(query: str) -> str:
+    return query.partition(" order_by:")[0]
+
+
+@pytest.mark.parametrize("few", [finding.FEW, 5])
+def test_every_search_is_answered_by_an_index_on_sqlite(
+    on_sqlite: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`few` of 5 makes it walk where it would gather."""
+    monkeypatch.setattr(finding, "FEW", few)
+    path = parse_url(on_sqlite).path
+    assert path
+    connection = connect(path)
+    for query, statements in asked(on_sqlite, in_every_order()).items():
+        plans = []
+        for statement, parameters in statements:
+            compiled = statement.compiled("sqlite")
+            values = compiled.arguments(parameters)
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall()
+            plans += [str(row[3]) for row in rows]
+        plan = "\n".join(plans)
+        assert not [line for line in plans if line.startswith("SCAN") and "customers" in line], plan
+        assert "SCAN terms" not in plan, (query, plan)
+        assert "AUTOMATIC" not in plan, (query, plan)
+        # Every read of a table is bounded by the account and something else, but for the walk's.
+        for line in plans:
+            if line.startswith("SEARCH terms"):
+                assert "(account_id=? AND term" in line, (query, plan)
+        wanted = KINDS[kind_of(query)]
+        index = {"customer_id": "sqlite_autoindex_customers_1"}.get(
+            wanted or "", f"INDEX customers_{wanted} "
+        )
+        assert (index if wanted else TERMS["sqlite"]) in plan, (query, plan)
+    connection.close()
+
+
+def test_every_search_is_answered_by_an_index_on_postgresql(on_postgresql: str) -> None:
+    async def plans() -> dict[str, str]:
+        connection = await asyncpg.connect(on_postgresql)
+        found = {}
+        for query, statements in asked_for.items():
+            lines = []
+            for statement, parameters in statements:
+                compiled = statement.compiled("postgresql")
+                values = compiled.arguments(parameters)
+                rows = await connection.fetch(f"EXPLAIN {compiled.text}", *values)
+                lines += [row[0] for row in rows]
+            found[query] = "\n".join(lines)
+        await connection.close()
+        return found
+
+    asked_for = asked(on_postgresql, in_every_order())
+    for query, plan in asyncio.run(plans()).items():
+        # The account's own counters are a page of a handful of rows.
+        seen = plan.replace("Seq Scan on counters", "")
+        assert "Seq Scan" not in seen, (query, plan)
+        wanted = KINDS[kind_of(query)]
+        index = {"customer_id": "customers_pkey"}.get(wanted or "", f"customers_{wanted}")
+        bitmap = "on terms_pkey" if wanted is None else f"on {index}"
+        direct = "using terms_pkey" if wanted is None else f"using {index}"
+        assert bitmap in plan or direct in plan, (query, plan)
