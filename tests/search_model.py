@@ -74,11 +74,7 @@ def follow(texts: list[str], looked_for: list[str], prefix: bool) -> bool:
             piece = there[start : start + len(looked_for)]
             if piece == looked_for:
                 return True
-            if (
-                prefix
-                and piece[:-1] == looked_for[:-1]
-                and piece[-1].startswith(looked_for[-1])
-            ):
+            if prefix and piece[:-1] == looked_for[:-1] and piece[-1].startswith(looked_for[-1]):
                 return True
     return False
 
@@ -86,14 +82,23 @@ def follow(texts: list[str], looked_for: list[str], prefix: bool) -> bool:
 def flat(value: Any, path: str = "custom") -> list[tuple[str, str]]:
     """The values of custom fields, each under its path."""
     if isinstance(value, dict):
-        return [pair for key, inner in value.items() for pair in flat(inner, f"{path}.{spaced(key)}")]
+        return [
+            pair for key, inner in value.items() for pair in flat(inner, f"{path}.{spaced(key)}")
+        ]
     if isinstance(value, list):
         return [pair for inner in value for pair in flat(inner, path)]
     if value is None or value == "":
         return []
     if isinstance(value, str):
         return [(path, spaced(value))]
-    return [(path, {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value))]
+    return [
+        (
+            path,
+            {True: "true", False: "false"}.get(value, str(value))
+            if isinstance(value, bool)
+            else str(value),
+        )
+    ]
 
 
 def values(person: Person, key: str) -> list[str]:

@@ -220,7 +220,11 @@ def test_long_texts_are_found(client: Client) -> None:
     word, tag = "x" * 200, "t" * 255
     notes = " ".join(f"word{number}" for number in range(5_000)) + f" {word}"
     client.create(
-        "long@example.com", first_name="Long", tags=[tag], notes=notes, custom={"k" * 300: "v" * 900}
+        "long@example.com",
+        first_name="Long",
+        tags=[tag],
+        notes=notes,
+        custom={"k" * 300: "v" * 900},
     )
     for query in ("word4999", word, "x" * 64, f"tag:{tag}", f"tag:{tag[:-1]}*", "notes:word0"):
         assert found(client, query) == ["Long"], query
@@ -335,7 +339,9 @@ def test_what_looks_like_an_operator_is_one_only_as_a_whole_word(client: Client)
 
 
 def test_escapes_make_plain_characters(client: Client) -> None:
-    client.create("a@example.com", first_name="Plain", tags=['a"b', "c*", "d\\e", "f g", "(h)", "-i"])
+    client.create(
+        "a@example.com", first_name="Plain", tags=['a"b', "c*", "d\\e", "f g", "(h)", "-i"]
+    )
     for query in (
         'tag:"a\\"b"',
         "tag:'a\"b'",
@@ -379,7 +385,9 @@ def test_dates_are_whole_days_months_and_moments(client: Client) -> None:
 
 
 def described(client: Client) -> dict[str, Any]:
-    query = '{ __type(name: "CustomerConnection") { fields { name type { kind ofType { name } } } } }'
+    query = (
+        '{ __type(name: "CustomerConnection") { fields { name type { kind ofType { name } } } } }'
+    )
     return {field["name"]: field["type"] for field in client.data(query)["__type"]["fields"]}
 
 

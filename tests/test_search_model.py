@@ -53,7 +53,13 @@ NAMES = (
     ("vip", "gold"),
     ("100%", "a_b"),
 )
-EMAILS = ("{}.yassir@example.com", "{}@shop.test", "Ana.{}@Example.org", "nunez+{}@bücher.example", "{}@b.co")
+EMAILS = (
+    "{}.yassir@example.com",
+    "{}@shop.test",
+    "Ana.{}@Example.org",
+    "nunez+{}@bücher.example",
+    "{}@b.co",
+)
 # A phone, and by which digits it is found.
 PHONES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", ()),

@@ -79,9 +79,11 @@ class Listening:
         self._store = store
         self.asked: list[tuple[Query, Mapping[str, Any]]] = []
 
-    async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    async def fetch(
+        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+    ) -> Sequence[Any]:
         self.asked.append((query, parameters))
-        return await self._store.fetch(query, parameters)
+        return await self._store.fetch(query, parameters, long)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -38,9 +38,11 @@ class Listening:
         self._store = store
         self.asked: list[str] = []
 
-    async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    async def fetch(
+        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+    ) -> Sequence[Any]:
         self.asked.append(query.compiled("sqlite").text)
-        return await self._store.fetch(query, parameters)
+        return await self._store.fetch(query, parameters, long)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -17,13 +17,15 @@ they stand far away in the order; then it is bounded by those whom the smallest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import isqrt
-from typing import Any
+from typing import Any, NamedTuple
 
+from regulars.directory.errors import InvalidQuery, Refused
 from regulars.directory.search import Order
-from regulars.store import Store, searches
+from regulars.store import Store, TooSlow, searches
 from regulars.store.conditions import (
     All,
     Condition,
@@ -35,6 +37,7 @@ from regulars.store.conditions import (
     exact_union,
     unions,
 )
+from regulars.store.query import Query
 from regulars.store.searches import Reading
 from regulars.store.tables import ORDER_COLUMNS
 
@@ -62,8 +65,20 @@ class Stretch:
     including: bool = False
 
 
+class _Task(NamedTuple):
+    """A stretch as it is read: of the parts of the condition, the ranges of the order's own column
+    are `inside` its index, and the `others` are asked of each row."""
+
+    reading: Reading
+    parameters: Mapping[str, Any]
+    limit: int
+    inside: Sequence[Within]
+    others: Sequence[Condition]
+
+
 class Finder:
-    """The customers of an account who meet a condition at a moment."""
+    """The customers of an account who meet a condition at a moment. Its methods raise Refused for
+    a search that takes too long."""
 
     def __init__(self, store: Store, account_id: int, condition: Condition, now: int) -> None:
         self._store = store
@@ -74,59 +89,22 @@ class Finder:
 
     async def rows(self, stretch: Stretch, columns: tuple[str, ...]) -> Sequence[Any]:
         """The columns of those on a stretch of the list."""
-        order = stretch.order
-        reading = Reading(
-            columns,
-            order.by,
-            order.ascending,
-            "after_id" in stretch.positions,
-            "before_id" in stretch.positions,
-            stretch.including,
-        )
-        bounds = {part: _range_of(part, ORDER_COLUMNS[order.by]) for part in self._parts}
-        inside = [within for within in bounds.values() if within]
-        others = [part for part, within in bounds.items() if not within]
-        if not others:
-            return await self._walk(reading, stretch, inside, [], None)
-        if order.by == "id" and (union := self._in_order_of_ids()):
-            return await self._gather(reading, stretch, [union])
+        task = self._task(stretch, columns)
+        if not task.others:
+            return await self._walk(task, None)
+        if stretch.order.by == "id" and len(self._parts) == 1 and self._in_order_of_ids():
+            return await self._gather(task, self._in_order_of_ids())
         if not self._unions:
-            return await self._walk(reading, stretch, inside, others, None)
+            return await self._walk(task, None, long=True)
         given, sizes = await self._sizes(FEW)
         if 0 in sizes:
             return []
-        few = min(FEW, isqrt(stretch.limit * given))
+        few = min(FEW, isqrt(task.limit * given))
         named = [u for u, size in zip(self._unions, sizes, strict=True) if size <= few]
         if named:
-            return await self._gather(reading, stretch, named)
-        found = await self._along(reading, stretch, inside, others, FAR)
-        if len(found) == stretch.limit:
-            return found
-        return await self._further(reading, stretch, inside, others, len(found))
-
-    async def _further(
-        self,
-        reading: Reading,
-        stretch: Stretch,
-        inside: Sequence[Within],
-        others: Sequence[Condition],
-        found: int,
-    ) -> Sequence[Any]:
-        """A stretch of which a walk as far as `FAR` found too few."""
-        given, smallest, entries, named = await self._fewest()
-        everywhere = given * (found + 1) // FAR
-        cost = entries // _ENTRIES + (smallest if len(named) == 1 else min(smallest, everywhere))
-        promised = 2 * FAR * stretch.limit // (found + 1)
-        # Times a power of two, because each distance is a statement of its own: as far as was
-        # promised, or, if that costs more than to gather, half of what that costs.
-        doublings = (promised // FAR).bit_length()
-        if promised >= cost:
-            doublings = (cost // 2 // FAR).bit_length() - 1
-        if doublings > 0:
-            walked = await self._along(reading, stretch, inside, others, FAR << doublings)
-            if len(walked) == stretch.limit:
-                return walked
-        return await self._gather(reading, stretch, named)
+            return await self._gather(task, named, long=True)
+        found = await self._along(task, FAR)
+        return found if len(found) == task.limit else await self._further(task, len(found))
 
     async def count(self) -> int:
         """How many there are."""
@@ -140,28 +118,47 @@ class Finder:
                 return 0
             if smallest > MANY and not all(exact):
                 named = []  # most customers are read anyway
-        parameters = Parameters(self._now)
-        shapes = tuple(parameters.union(union) for union in named)
-        rest = self._rest(named)
-        condition = parameters.condition(All(tuple(rest))) if rest else None
-        ((total,),) = await self._store.fetch(
-            searches.count(shapes, condition), self._with(parameters)
-        )
-        return int(total)
+        parameters, shapes, condition = self._shapes(named)
+        found = await self._fetch(searches.count(shapes, condition), parameters.values, long=True)
+        return int(found[0][0])
 
-    def _in_order_of_ids(self) -> Union | None:
-        """The only part's entries, where an index has them in the order of ids."""
-        if len(self._parts) > 1:
-            return None
-        union = exact_union(self._parts[0])
-        return union if union and len(union) == 1 and union[0].one_value else None
+    def _task(self, stretch: Stretch, columns: tuple[str, ...]) -> _Task:
+        order, positions = stretch.order, stretch.positions
+        bounded = ("after_id" in positions, "before_id" in positions)
+        reading = Reading(columns, order.by, order.ascending, *bounded, stretch.including)
+        ranges = {part: _range_of(part, ORDER_COLUMNS[order.by]) for part in self._parts}
+        inside = [within for within in ranges.values() if within]
+        others = [part for part, within in ranges.items() if not within]
+        return _Task(reading, {**positions, "limit": stretch.limit}, stretch.limit, inside, others)
+
+    def _in_order_of_ids(self) -> list[Union]:
+        """One of the unions whose customers an index has in the order of ids, if there is one."""
+        one_valued = (u for u in self._unions if len(u) == 1 and u[0].one_value)
+        return list(islice(one_valued, 1))
+
+    async def _further(self, task: _Task, found: int) -> Sequence[Any]:
+        """A stretch of which a walk as far as `FAR` found too few."""
+        given, smallest, entries, named = await self._fewest()
+        everywhere = given * (found + 1) // FAR
+        cost = entries // _ENTRIES + (smallest if len(named) == 1 else min(smallest, everywhere))
+        promised = 2 * FAR * task.limit // (found + 1)
+        # Times a power of two, because each distance is a statement of its own: as far as was
+        # promised, or, if that costs more than to gather, half of what that costs.
+        doublings = (promised // FAR).bit_length()
+        if promised >= cost:
+            doublings = (cost // 2 // FAR).bit_length() - 1
+        if doublings > 0:
+            walked = await self._along(task, FAR << doublings)
+            if len(walked) == task.limit:
+                return walked
+        return await self._gather(task, named, long=True)
 
     async def _sizes(self, most: int) -> tuple[int, list[int]]:
         """How many customers the account has had, and how many each union names, counted to one
         more than `most`."""
         parameters = Parameters(self._now)
         shapes = tuple(parameters.union(union) for union in self._unions)
-        (row,) = await self._store.fetch(searches.sizes(shapes, most), self._with(parameters))
+        (row,) = await self._fetch(searches.sizes(shapes, most), parameters.values, long=True)
         given, *sizes = row
         return given, sizes
 
@@ -175,56 +172,49 @@ class Finder:
         worth = [(size, union) for size, union in sized if size <= _WORTH * smallest]
         return given, smallest, sum(size for size, _ in worth), [union for _, union in worth]
 
-    async def _along(
-        self,
-        reading: Reading,
-        stretch: Stretch,
-        inside: Sequence[Within],
-        others: Sequence[Condition],
-        far: int,
-    ) -> Sequence[Any]:
+    async def _along(self, task: _Task, far: int) -> Sequence[Any]:
         """The first of a stretch, read along the order among `far` customers."""
-        if reading.order == "id":
-            ordered = [union for union in self._unions if len(union) == 1 and union[0].one_value]
-            if ordered:
-                return await self._gather(reading, stretch, ordered[:1], far)
-        return await self._walk(reading, stretch, inside, others, far)
+        ordered = self._in_order_of_ids() if task.reading.order == "id" else []
+        if ordered:
+            return await self._gather(task, ordered, far, long=True)
+        return await self._walk(task, far, long=True)
 
-    async def _walk(
-        self,
-        reading: Reading,
-        stretch: Stretch,
-        inside: Sequence[Within],
-        others: Sequence[Condition],
-        most: int | None,
-    ) -> Sequence[Any]:
+    async def _walk(self, task: _Task, most: int | None, long: bool = False) -> Sequence[Any]:
         parameters = Parameters(self._now)
-        bounds = tuple(parameters.within(each) for each in inside)
-        condition = parameters.condition(All(tuple(others))) if others else None
-        query = searches.walk(reading, bounds, condition, most)
-        return await self._store.fetch(query, self._with(parameters, stretch))
+        bounds = tuple(parameters.within(each) for each in task.inside)
+        condition = parameters.condition(All(tuple(task.others))) if task.others else None
+        query = searches.walk(task.reading, bounds, condition, most)
+        return await self._fetch(query, {**parameters.values, **task.parameters}, long)
 
     async def _gather(
-        self,
-        reading: Reading,
-        stretch: Stretch,
-        named: Sequence[Union],
-        most: int | None = None,
+        self, task: _Task, named: Sequence[Union], most: int | None = None, long: bool = False
     ) -> Sequence[Any]:
+        parameters, shapes, condition = self._shapes(named)
+        query = searches.gather(task.reading, shapes, condition, most)
+        return await self._fetch(query, {**parameters.values, **task.parameters}, long)
+
+    def _shapes(
+        self, named: Sequence[Union]
+    ) -> tuple[Parameters, tuple[Union, ...], Condition | None]:
+        """The shapes of unions, and of the parts that they do not answer already."""
         parameters = Parameters(self._now)
         shapes = tuple(parameters.union(union) for union in named)
-        rest = self._rest(named)
-        condition = parameters.condition(All(tuple(rest))) if rest else None
-        query = searches.gather(reading, shapes, condition, most)
-        return await self._store.fetch(query, self._with(parameters, stretch))
+        rest = tuple(part for part in self._parts if exact_union(part) not in named)
+        return parameters, shapes, parameters.condition(All(rest)) if rest else None
 
-    def _rest(self, named: Sequence[Union]) -> list[Condition]:
-        """The parts that the unions do not answer already."""
-        return [part for part in self._parts if exact_union(part) not in named]
-
-    def _with(self, parameters: Parameters, stretch: Stretch | None = None) -> dict[str, Any]:
-        found = {"account_id": self._account_id, **parameters.values}
-        return {**found, "limit": stretch.limit, **stretch.positions} if stretch else found
+    async def _fetch(
+        self, query: Query, parameters: Mapping[str, Any], long: bool
+    ) -> Sequence[Any]:
+        try:
+            return await self._store.fetch(
+                query, {"account_id": self._account_id, **parameters}, long
+            )
+        except TooSlow as error:
+            message = (
+                "This search takes too long and was given up: too many customers are read for it. "
+                "Add a term that few of them meet, or leave out the order."
+            )
+            raise Refused(InvalidQuery(message, 0, "a term that few customers meet")) from error
 
 
 def _range_of(part: Condition, column: str) -> Within | None:

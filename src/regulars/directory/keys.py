@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any as Anything
@@ -12,34 +12,25 @@ import iso3166
 
 from regulars.directory import dates, phones
 from regulars.directory.emails import clean_email
-from regulars.directory.found_by import BEGINNINGS, NOTES, WORD, custom_key, facet
+from regulars.directory.found_by import NOTES, custom_key, facet
 from regulars.directory.ids import customer as named_customer
-from regulars.directory.lexer import KeyValue, Value, refused
+from regulars.directory.lexer import KeyValue, refused
+from regulars.directory.matching import in_notes, line
 from regulars.directory.text import fold, nearest
-from regulars.directory.words import alone, words
 from regulars.store.conditions import (
-    TERM,
     All,
     Any,
     Condition,
-    Contains,
     Test,
-    Union,
     Within,
     beginning,
     equal,
 )
 from regulars.store.tables import MONEY_SCALE
 
-_TEXTS = ("words", "notes_words")
 _MAX = 2**63 - 1
 _WHOLE = re.compile(r"[0-9]{1,19}")
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
-# Of a phrase's words so many, the longest, are looked up in the index.
-_LOOKED_UP = 3
-# Numbers side by side with as many digits may be one phone number.
-_SHORTEST_IN_PARTS = 5
-_PHONE = re.compile(r"[+＋]?[\d\s().\-/]*")
 
 ALWAYS = All(())
 
@@ -60,100 +51,15 @@ def _compared(column: str, operator: str, start: Anything, end: Anything) -> Wit
     return Within(column, start, end, through=point)
 
 
-# Words and phrases.
-
-
-def free(value: Value) -> Condition:
-    """A value without a key: its words follow one another in a name, the email, a tag or the
-    notes, and the last of them may go on; or it is how a phone number begins."""
-    found = _words_of(value)
-    pieces = [_beginnings(piece, goes_on) for piece, goes_on in _pieces(found, True)]
-    phrase = _phrase(f" {' '.join(found)}", _TEXTS, found, pieces)
-    known_by = phone_digits(value.text)
-    if known_by and found != [known_by]:
-        return Any((phrase, _facet(f"phone:{known_by}", prefix=True)))
-    return phrase
-
-
-def phone_digits(text: str) -> str:
-    """The digits of a text that is written as a phone number; empty for any other text."""
-    return next(iter(phones.forms(text)), "") if _PHONE.fullmatch(text) else ""
-
-
-def number_in_parts(texts: Sequence[str]) -> Condition | None:
-    """Numbers that stand side by side, as the parts of one phone number: `06 12 34 56 78`. None
-    for those that make none."""
-    known_by = phone_digits(" ".join(texts))
-    if len(known_by) < _SHORTEST_IN_PARTS:
-        return None
-    return _facet(f"phone:{known_by}", prefix=True)
-
-
-def _words_of(value: Value) -> list[str]:
-    found = words(value.text)
-    if not found:
-        message = f"{_shown(value)} has no letter and no digit to look for."
-        raise refused(message, value.position, "a word")
-    return found
-
-
-def _pieces(found: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]]:
-    """What words that follow one another are looked up by, as `words.terms` has them, and whether
-    it may go on."""
-    for place, word in enumerate(found):
-        follower = found[place + 1] if place + 1 < len(found) else ""
-        if not alone(word):
-            yield word, prefix and not follower
-        elif alone(follower):
-            yield word + follower, False
-        elif place == 0 or not alone(found[place - 1]):
-            yield word, True
-
-
-def _beginnings(piece: str, goes_on: bool) -> Union:
-    """Where customers who have a word are found: by the terms, and by the indexes of what the word
-    may be the beginning of (`found_by.terms_of`)."""
-    term = WORD + piece
-    by_terms = [beginning(TERM, term) if goes_on else equal(TERM, term)]
-    by_terms.append(beginning(TERM, f"tag:{piece}"))
-    if piece.isascii() and piece.isdecimal():
-        by_terms.append(beginning(TERM, f"phone:{piece}"))
-    return (*by_terms, *(beginning(column, piece) for column in BEGINNINGS))
-
-
-def _phrase(
-    text: str, columns: tuple[str, ...], found: Sequence[str], pieces: Sequence[Union]
-) -> Test:
-    longest = sorted(pieces, key=lambda union: -len(union[0].low))[:_LOOKED_UP]
-    exact = len(found) == 1 or (len(found) == 2 and all(map(alone, found)))
-    return Test(Contains(columns, text), tuple(longest), exact)
-
-
-def _notes(term: KeyValue) -> Condition:
-    found = _words_of(term.value)
-    pieces = [
-        ((beginning if goes_on else equal)(TERM, NOTES + piece),)
-        for piece, goes_on in _pieces(found, term.value.prefix)
-    ]
-    end = "" if term.value.prefix else " "
-    return _phrase(f" {' '.join(found)}{end}", ("notes_words",), found, pieces)
-
-
 # Values that are compared whole.
 
 
-def _facet(text: str, prefix: bool = False) -> Test:
-    """A line of the facets, or what one begins with."""
-    within = beginning(TERM, text) if prefix else equal(TERM, text)
-    return Test(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))
-
-
 def _text_facet(term: KeyValue) -> Condition:
-    return _facet(facet(term.key, term.value.text), term.value.prefix)
+    return line(facet(term.key, term.value.text), term.value.prefix)
 
 
 def _custom(term: KeyValue) -> Condition:
-    return _facet(facet(_custom_path(term), term.value.text), term.value.prefix)
+    return line(facet(_custom_path(term), term.value.text), term.value.prefix)
 
 
 def _custom_path(term: KeyValue) -> str:
@@ -171,11 +77,11 @@ def _country(term: KeyValue) -> Condition:
     country = iso3166.countries_by_alpha2.get(given.upper()) or _COUNTRIES.get(fold(given))
     if country is None:
         message = (
-            f"{_shown(term.value)} is not a country. Use its code of ISO 3166-1, two letters, or "
+            f"{term.value.shown} is not a country. Use its code of ISO 3166-1, two letters, or "
             "its name there."
         )
         raise refused(message, term.value.position, "a country", _like_country(given))
-    return _facet(facet("country", country.alpha2))
+    return line(facet("country", country.alpha2))
 
 
 def _like_country(given: str) -> str | None:
@@ -193,9 +99,9 @@ _COUNTRIES = {
 def _phone(term: KeyValue) -> Condition:
     known_by = phones.forms(term.value.text)
     if not known_by:
-        message = f"{_shown(term.value)} has no digit; phone: compares digits."
+        message = f"{term.value.shown} has no digit; phone: compares digits."
         raise refused(message, term.value.position, "a phone number")
-    return _facet(f"phone:{known_by[0]}", term.value.prefix)
+    return line(f"phone:{known_by[0]}", term.value.prefix)
 
 
 def _email(term: KeyValue) -> Condition:
@@ -204,7 +110,7 @@ def _email(term: KeyValue) -> Condition:
     _, key, wrong = clean_email(term.value.text)
     if wrong:
         message = (
-            f"{_shown(term.value)} is not a whole email address. For the beginning of one put a "
+            f"{term.value.shown} is not a whole email address. For the beginning of one put a "
             "star behind it; for a word of one leave email: out."
         )
         raise refused(message, term.value.position, "an email address")
@@ -219,7 +125,7 @@ def _name(term: KeyValue) -> Condition:
 def _consent(term: KeyValue) -> Condition:
     said = term.value.text.lower()
     if said not in ("true", "false"):
-        message = f"accepts_marketing: takes true or false; it is {_shown(term.value)} here."
+        message = f"accepts_marketing: takes true or false; it is {term.value.shown} here."
         near = nearest(said, ("true", "false"))
         raise refused(message, term.value.position, "true or false", near)
     return Test.of_column(equal("accepts_marketing", said == "true"))
@@ -232,7 +138,7 @@ def _id(term: KeyValue) -> Condition:
     text = term.value.text
     number = int(text) if _WHOLE.fullmatch(text) else named_customer(text).customer_id
     if number is None or number > _MAX:
-        message = f"{_shown(term.value)} is not the id of a customer."
+        message = f"{term.value.shown} is not the id of a customer."
         raise refused(message, term.value.position, "an id or _id")
     return Test.of_column(_compared("customer_id", term.operator, number, number))
 
@@ -240,7 +146,7 @@ def _id(term: KeyValue) -> Condition:
 def _count(term: KeyValue) -> Condition:
     text = term.value.text
     if not _WHOLE.fullmatch(text) or int(text) > _MAX:
-        message = f"{term.key}: takes a whole number; it is {_shown(term.value)} here."
+        message = f"{term.key}: takes a whole number; it is {term.value.shown} here."
         raise refused(message, term.value.position, "a whole number")
     return Test.of_column(_compared(term.key, term.operator, int(text), int(text)))
 
@@ -250,7 +156,7 @@ def _money(term: KeyValue) -> Condition:
     if not _AMOUNT.fullmatch(text) or abs(Decimal(text) * MONEY_SCALE) > _MAX:
         message = (
             f"{term.key}: takes an amount of at most four decimal places, as in 12.5; it is "
-            f"{_shown(term.value)} here."
+            f"{term.value.shown} here."
         )
         raise refused(message, term.value.position, "an amount")
     amount = int(Decimal(text) * MONEY_SCALE)
@@ -265,7 +171,7 @@ def _moment(term: KeyValue) -> Condition:
     named = dates.span(text)
     if named is None:
         message = (
-            f"{_shown(term.value)} is not a date. Use a day (2024-03-18), a month (2024-03), a "
+            f"{term.value.shown} is not a date. Use a day (2024-03-18), a month (2024-03), a "
             "year, a moment (2024-03-18T14:20:37Z), or a time back from now (-7d, -12h, -3mo)."
         )
         raise refused(message, term.value.position, "a date")
@@ -282,10 +188,10 @@ def _has(term: KeyValue) -> Condition:
     key = term.value.text
     if key.startswith("custom."):
         path = _custom_path(KeyValue(key, term.value.position, "", term.value))
-        return Any((_facet(f"{path}:", prefix=True), _facet(f"{path}.", prefix=True)))
+        return Any((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
     if key not in _FILLED:
         known = [*_FILLED, "custom.KEY"]
-        message = f"{_shown(term.value)} is no key that has: knows. Keys are {', '.join(known)}."
+        message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(known)}."
         raise refused(message, term.value.position, "a key", nearest(key, _FILLED))
     return _FILLED[key]
 
@@ -302,11 +208,11 @@ _FILLED: Mapping[str, Condition] = {
         for name in ("first_name", "last_name", "full_name")
     },
     **{
-        name: _facet(f"{name}:", prefix=True)
+        name: line(f"{name}:", prefix=True)
         for name in ("phone", "tag", "country", "state", "city", "zip")
     },
-    "notes": _facet(NOTES),
-    "custom": _facet("custom.", prefix=True),
+    "notes": line(NOTES),
+    "custom": line("custom.", prefix=True),
     "accepts_marketing": Test.of_column(equal("accepts_marketing", True)),
     "orders_count": Test.of_column(Within("orders_count", low=0, above=True)),
     **dict.fromkeys(("expenses", "total_spent"), _not_zero("expenses")),
@@ -345,7 +251,7 @@ KEYS: Mapping[str, Key] = {
     "total_spent": _AMOUNT_KEY,
     "created_at": _MOMENT,
     "updated_at": _MOMENT,
-    "notes": Key(_notes, prefix=True),
+    "notes": Key(lambda term: in_notes(term.value), prefix=True),
     "has": Key(_has),
 }
 _CUSTOM = Key(_custom, prefix=True)
@@ -383,7 +289,3 @@ def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
         message = f"{term.key}: needs a value. For customers without one, use -has:{term.key}."
         raise refused(message, term.value.position, "a value")
     return key.read(term)
-
-
-def _shown(value: Value) -> str:
-    return repr(value.text[:100])

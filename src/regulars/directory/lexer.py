@@ -22,6 +22,11 @@ class Value:
     prefix: bool = False
     bare: bool = True
 
+    @property
+    def shown(self) -> str:
+        """The text as an error shows it."""
+        return repr(self.text[:100])
+
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from regulars.directory import keys
+from regulars.directory import keys, matching
 from regulars.directory.keys import ALWAYS
 from regulars.directory.lexer import KeyValue, Text, Value, refused
 from regulars.directory.text import nearest
@@ -187,7 +187,7 @@ class _Parser:
         elif term.bare and term.text in keys.WITHIN:
             asked = keys.WITHIN[term.text]
         else:
-            return _Part(keys.free(term), _number(term))
+            return _Part(matching.free(term), _number(term))
         return _Part(asked)
 
     def _order(self, term: KeyValue, negated: str) -> None:
@@ -209,7 +209,7 @@ class _Parser:
 
 
 def _number(value: Value) -> str | None:
-    return value.text if value.bare and keys.phone_digits(value.text) else None
+    return value.text if value.bare and matching.phone_digits(value.text) else None
 
 
 def _with_numbers_joined(parts: Sequence[_Part]) -> list[Condition]:
@@ -221,7 +221,9 @@ def _with_numbers_joined(parts: Sequence[_Part]) -> list[Condition]:
         if part.number:
             row.append(part)
             continue
-        together = keys.number_in_parts([each.number or "" for each in row]) if row[1:] else None
+        together = (
+            matching.number_in_parts([each.number or "" for each in row]) if row[1:] else None
+        )
         each = [one.condition for one in row]
         found += [Any((All(tuple(each)), together))] if together else each
         row = []

@@ -23,6 +23,7 @@ _ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー"
 _WORD = regex.compile(
     rf"(?V1)[{_ALONE}]|[[\p{{L}}\p{{N}}]--[{_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_ALONE}]]*|\p{{So}}"
 )
+_HANGUL = regex.compile(r"\p{Hangul}")
 _CHARACTER = regex.compile(rf"[{_ALONE}]")
 _NO_ASCII_WORD = re.compile(r"[^a-z0-9\n]+")
 _LONG_WORD = re.compile(rf"[^ \n]{{{WORD_LENGTH + 1},}}")
@@ -59,6 +60,12 @@ def terms(kept: str) -> set[str]:
 def _pairs(found: Sequence[str]) -> Iterable[str]:
     for word, follower in zip(found, [*found[1:], ""], strict=True):
         yield word + follower if alone(word) and alone(follower) else word
+
+
+def as_folded(word: str) -> bool:
+    """Whether a folded text that begins with a word begins with its very characters. Not so with
+    Hangul, whose syllables are taken apart there."""
+    return word.isascii() or _HANGUL.search(word) is None
 
 
 def alone(word: str) -> bool:

@@ -6,6 +6,7 @@ from regulars.store.errors import (
     Conflict,
     NotMigrated,
     StoreError,
+    TooSlow,
     Unreachable,
 )
 from regulars.store.postgresql import PostgreSQLStore
@@ -35,6 +36,7 @@ __all__ = [
     "Store",
     "StoreError",
     "Terms",
+    "TooSlow",
     "Unreachable",
     "parse_url",
     "store_at",

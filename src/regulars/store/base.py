@@ -18,9 +18,12 @@ class Store(Protocol):
     async def close(self) -> None:
         """Answers what waits, then disconnects."""
 
-    async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    async def fetch(
+        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+    ) -> Sequence[Any]:
         """The rows of a query: tuples, or what is as good as one (asyncpg's records). Lists are
-        given as Python lists."""
+        given as Python lists. One that may take milliseconds is `long`: others need not wait for
+        it. Raises TooSlow."""
 
     async def write(self, account_id: int, command: Command) -> Any:
         """Hands a command to the writer and waits until it is durable.

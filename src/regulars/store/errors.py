@@ -4,6 +4,7 @@ StoreError
 ├── BadDatabaseURL     the address makes no sense
 ├── Unreachable        nobody answers there, or not to us
 ├── NotMigrated        the tables are missing, or older or newer than this program
+├── TooSlow            a read took longer than it may
 └── Conflict           a unique key exists already
 """
 
@@ -22,6 +23,10 @@ class Unreachable(StoreError):
 
 class NotMigrated(StoreError):
     """The database's tables are not those of this program."""
+
+
+class TooSlow(StoreError):
+    """A read was given up, because it took longer than reads may."""
 
 
 class Conflict(StoreError):

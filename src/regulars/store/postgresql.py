@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 
 from regulars.store import queries, writes
-from regulars.store.connections import Connections
-from regulars.store.errors import Conflict, Unreachable
+from regulars.store.connections import STATEMENT_SECONDS, Connections
+from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.query import Query
 from regulars.store.writer import (
     MAX_BATCH,
@@ -45,9 +45,17 @@ class PostgreSQLStore:
             await asyncio.wait(self._working)
         await self._connections.close()
 
-    async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    async def fetch(
+        self,
+        query: Query,
+        parameters: Mapping[str, Any],
+        long: bool = False,  # noqa: ARG002  # nobody waits for another's statement
+    ) -> Sequence[Any]:
         compiled = query.compiled("postgresql")
-        return await self._connections.fetch(compiled.text, compiled.arguments(parameters))
+        try:
+            return await self._connections.fetch(compiled.text, compiled.arguments(parameters))
+        except TimeoutError as error:  # asyncpg has cancelled it
+            raise TooSlow(f"A statement took longer than {STATEMENT_SECONDS:g} s.") from error
 
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         status = ""

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import apsw
 import orjson
 
 from regulars.store import queries, writes
-from regulars.store.errors import Conflict, Unreachable
+from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.query import Query
 from regulars.store.tables import customers, leads, orders, terms
 from regulars.store.writer import (
@@ -86,6 +86,31 @@ class _Job:
         self.future: Future[Any] = Future()
 
 
+class _Reader:
+    """A connection that reads, for one thread at a time. A query that takes too long is ended."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path)
+        self._connection.pragma("query_only", True)
+        self._connection.set_progress_handler(self._too_late, _CLOCK_EVERY)
+        self._cursor = self._connection.cursor()
+        self._deadline = 0.0
+
+    def _too_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """The rows of a query. Raises TooSlow."""
+        self._deadline = time.monotonic() + READ_SECONDS
+        try:
+            return _run_query(self._cursor, query, parameters).fetchall()
+        except apsw.InterruptError as error:
+            raise TooSlow(f"A query took longer than {READ_SECONDS:g} s.") from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 class SQLiteStore:
     """A database in a file; `decide` decides what its writer does."""
 
@@ -93,16 +118,15 @@ class SQLiteStore:
         self._path = path
         self._decide = decide
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
-        self._reader: apsw.Connection | None = None
-        self._cursor: apsw.Cursor | None = None
+        self._reader: _Reader | None = None
+        self._long_reader: _Reader | None = None
+        # Long reads take turns, in a thread of their own.
+        self._long = ThreadPoolExecutor(1, thread_name_prefix="regulars-long-reads")
         self._thread: threading.Thread | None = None
-        self._deadline = 0.0
 
     async def open(self) -> None:
-        self._reader = connect(self._path)
-        self._reader.pragma("query_only", True)
-        self._cursor = self._reader.cursor()
-        self._reader.set_progress_handler(self._too_late, _CLOCK_EVERY)
+        self._reader = _Reader(self._path)
+        self._long_reader = _Reader(self._path)
         writer = connect(self._path)
         self._thread = threading.Thread(
             target=self._run, args=(writer,), name="regulars-writer", daemon=True
@@ -113,17 +137,22 @@ class SQLiteStore:
         if self._thread:
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
-        if self._reader:
-            self._reader.close()
+        await asyncio.to_thread(self._long.shutdown)
+        for reader in (self._reader, self._long_reader):
+            if reader:
+                reader.close()
 
-    def _too_late(self) -> bool:
-        return time.monotonic() > self._deadline
-
-    async def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        if self._cursor is None:
+    async def fetch(
+        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+    ) -> Sequence[Any]:
+        if self._reader is None or self._long_reader is None:
             raise Unreachable("The database is not open.")
-        self._deadline = time.monotonic() + READ_SECONDS
-        return _run_query(self._cursor, query, parameters).fetchall()
+        if long:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                self._long, self._long_reader.fetch, query, parameters
+            )
+        return self._reader.fetch(query, parameters)
 
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
