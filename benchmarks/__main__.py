@@ -1,6 +1,6 @@
 """`make bench`: builds and runs everything on loopback, prints tables and writes docs/benchmark.
 
-Options: --rounds N, --seconds S (of each run), --works LNCMD, --no-peers, --no-extras,
+Options: --rounds N, --seconds S (of each run), --works LNCMDS, --no-peers, --no-extras,
 --requests N (of the memory's run), --print (write nothing).
 """
 
@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 from benchmarks import compare, extras, report, targets
+from benchmarks.searches import Searched
 from benchmarks.servers import BUILD, LOAD_CORE, pinned
 from benchmarks.work import ALL
 
@@ -21,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--works", default="LNCMD")
+    parser.add_argument("--works", default="LNCMDS")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-extras", action="store_true")
     parser.add_argument("--requests", type=int, default=1_000_000)
@@ -33,6 +34,7 @@ def main() -> None:
     rounds, seconds = options.rounds, options.seconds
     works = [work for work in ALL if work.letter in options.works]
     beside: dict[str, float] = {}
+    searched: list[Searched] = []
     with tempfile.TemporaryDirectory(prefix="regulars-") as folder, pinned([LOAD_CORE]):
         with compare.databases(Path(folder), not options.no_peers) as databases:
             results = compare.compare(works, databases, rounds, seconds, say)
@@ -44,14 +46,19 @@ def main() -> None:
                 beside["memory"] = extras.memory(databases.own_sqlite, options.requests, say)
         if not options.no_extras:
             beside["slow disk"] = extras.slow_disk(rounds, seconds, say)
-            beside.update(extras.flatness(rounds, seconds, say))
-    reached = [*targets.of_comparison(results), *targets.of_extras(beside)]
+            flat, searched = extras.among_a_million(rounds, seconds, say)
+            beside.update(flat)
+    reached = [
+        *targets.of_comparison(results),
+        *targets.of_extras(beside),
+        *targets.of_searches(searched),
+    ]
     command = " ".join(
         ["make bench", *([f"BENCH='{' '.join(sys.argv[1:])}'"] if sys.argv[1:] else [])]
     )
-    print(report.markdown(results, reached, command, rounds))
+    print(report.markdown(results, reached, command, rounds, searched))
     if not options.only_print:
-        report.write(results, reached, beside, command, rounds)
+        report.write(results, reached, beside, command, rounds, searched)
 
 
 def say(what: str) -> None:

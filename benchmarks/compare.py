@@ -115,7 +115,10 @@ def compare(
 
 
 def _asked(server: str, letter: str) -> bool:
-    """Whether a server is asked for a piece of work: a fixed body is the floor of its own."""
+    """Whether a server is asked for a piece of work: a fixed body is the floor of its own, and
+    only Regulars searches."""
+    if letter == "S":  # the peers' tables have nothing to search by
+        return server in (contenders.REGULARS_SQLITE, contenders.REGULARS_POSTGRESQL)
     fixed = {contenders.FIXED_LIST: "L", contenders.FIXED_NODE: "N"}
     return server not in fixed or fixed[server] == letter
 

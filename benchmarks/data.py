@@ -182,23 +182,25 @@ def peer_sqlite(source: Path, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def postgresql(source: Path) -> Iterator[tuple[str, str]]:
+def postgresql(source: Path, peers: bool = True) -> Iterator[tuple[str, str]]:
     """A server of our own, on the load's core: the DSNs of a database of Regulars and of one with
-    the peers' table, both with the customers of `source`."""
+    the peers' table, both with the customers of `source`; the latter has none without `peers`."""
     folder = tempfile.mkdtemp(prefix="regulars-")
     with pinned([LOAD_CORE]):
         server = get_server(folder, cleanup_mode="delete")
     try:
         own = server.get_uri()
-        peers = urlsplit(own)._replace(path="/peers").geturl()
         regulars("migrate", database_url=own)
-        asyncio.run(_fill(source, own, peers))
-        yield own, peers
+        asyncio.run(_fill(source, own))
+        peer_dsn = urlsplit(own)._replace(path="/peers").geturl()
+        if peers:
+            asyncio.run(_fill_peers(source, own, peer_dsn))
+        yield own, peer_dsn
     finally:
         server._cleanup()
 
 
-async def _fill(source: Path, own: str, peers: str) -> None:
+async def _fill(source: Path, own: str) -> None:
     connection = await asyncpg.connect(own)
     for table in metadata.sorted_tables:
         names = [column.name for column in table.columns]
@@ -210,8 +212,13 @@ async def _fill(source: Path, own: str, peers: str) -> None:
                 for row in rows
             )
             await connection.copy_records_to_table(table.name, records=records, columns=names)
-    await connection.execute("CREATE DATABASE peers")
     await connection.execute("VACUUM ANALYZE")
+    await connection.close()
+
+
+async def _fill_peers(source: Path, own: str, peers: str) -> None:
+    connection = await asyncpg.connect(own)
+    await connection.execute("CREATE DATABASE peers")
     await connection.close()
     connection = await asyncpg.connect(peers)
     await connection.execute(PEER_POSTGRESQL)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import contenders, data
+from benchmarks import contenders, data, searches
 from benchmarks.compare import CUSTOMERS, Databases, measured
 from benchmarks.load import send
 from benchmarks.servers import LOAD_CORE, SERVER_CORE, Contender, serving
@@ -30,32 +30,41 @@ def _fixed_page(number: int) -> Work:
     return Work("L", f"the page after {number}", bodies)
 
 
-def flatness(rounds: int, seconds: float, say: Say) -> dict[str, float]:
-    """The CPU a request of L's first and last page among a million customers, by that among ten
-    thousand."""
+def among_a_million(
+    rounds: int, seconds: float, say: Say
+) -> tuple[dict[str, float], list[searches.Searched]]:
+    """What is measured among a million customers: flatness, and searches."""
     with tempfile.TemporaryDirectory(prefix="regulars-") as folder:
         work = Path(folder)
-        small = data.sqlite_with(SMALL, work)
         say(f"multiplying to {LARGE:,} customers")
         base = data.sqlite_with(CUSTOMERS, work)
         large = data.sqlite_multiplied(base, LARGE // CUSTOMERS, work)
-        pages = {
-            "small": (small, L, SMALL),
-            "first page": (large, _fixed_page(LARGE + 1), LARGE),
-            "last page": (large, _fixed_page(27), LARGE),
-            "first page of the small": (small, _fixed_page(SMALL + 1), SMALL),
-            "last page of the small": (small, _fixed_page(27), SMALL),
-        }
-        cpu: dict[str, list[float]] = {name: [] for name in pages}
-        with (
-            serving(_sqlite("small", small), page_body(LIST, SMALL)) as one,
-            serving(_sqlite("large", large), page_body(LIST, SMALL)) as other,
-        ):
-            for number in range(rounds):
-                for name, (path, page, _most) in pages.items():
-                    say(f"round {number + 1} of {rounds}: flatness, {name}")
-                    running = one if path == small else other
-                    cpu[name].append(measured(running, page, seconds, number)[0].cpu)
+        searched = searches.among_a_million(large, rounds, say)
+        return flatness(large, work, rounds, seconds, say), searched
+
+
+def flatness(large: Path, work: Path, rounds: int, seconds: float, say: Say) -> dict[str, float]:
+    """The CPU a request of L's first and last page among a million customers, by that among ten
+    thousand."""
+    small = data.sqlite_with(SMALL, work)
+    pages = {
+        "small": (small, L, SMALL),
+        "first page": (large, _fixed_page(LARGE + 1), LARGE),
+        "last page": (large, _fixed_page(27), LARGE),
+        "first page of the small": (small, _fixed_page(SMALL + 1), SMALL),
+        "last page of the small": (small, _fixed_page(27), SMALL),
+    }
+    cpu: dict[str, list[float]] = {name: [] for name in pages}
+    with (
+        serving(_sqlite("small", small), page_body(LIST, SMALL)) as one,
+        serving(_sqlite("large", large), page_body(LIST, SMALL)) as other,
+    ):
+        for number in range(rounds):
+            for name, (path, page, _most) in pages.items():
+                say(f"round {number + 1} of {rounds}: flatness, {name}")
+                running = one if path == small else other
+                cpu[name].append(measured(running, page, seconds, number)[0].cpu)
+
     return {
         name: statistics.median(
             ours / theirs

@@ -57,7 +57,8 @@ def _statement(letter: str, dialect: str) -> tuple[Compiled, Callable[[int], dic
     def row(_number: int) -> dict[str, Any]:
         number = next(_serial)
         email = f"floor.{number}@example.com"
-        return {**new_row(1, number, 1), "email": email, "email_key": email, "email_folded": email}
+        keys = {"account_id": 1, "customer_id": number}
+        return {**new_row(1), **keys, "email": email, "email_key": email, "email_folded": email}
 
     return writes.insert_one(customers).compiled(dialect), row
 

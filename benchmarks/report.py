@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks import contenders as who
 from benchmarks.compare import Results
+from benchmarks.searches import Searched, table
 from benchmarks.targets import Target
 from benchmarks.work import ALL
 
@@ -53,7 +54,13 @@ def _build() -> str:
     return "" if "--enable-optimizations" in options else " (built without optimisations)"
 
 
-def markdown(results: Results, targets: Sequence[Target], command: str, rounds: int) -> str:
+def markdown(
+    results: Results,
+    targets: Sequence[Target],
+    command: str,
+    rounds: int,
+    searched: Sequence[Searched] = (),
+) -> str:
     """Everything, as a page."""
     lines = [
         "<!-- Written by make bench. -->",
@@ -90,7 +97,7 @@ def markdown(results: Results, targets: Sequence[Target], command: str, rounds: 
         lines.append(
             f"| {target.what} | {bound} {target.wanted:g}{target.unit} | {shown} | {state} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *table(list(searched))]) + "\n"
 
 
 def chart(results: Results) -> str:
@@ -139,6 +146,7 @@ def write(
     extras: Mapping[str, float],
     command: str,
     rounds: int,
+    searched: Sequence[Searched] = (),
     folder: Path = DOCS,
 ) -> None:
     """Writes the page, the figures and the chart."""
@@ -149,6 +157,10 @@ def write(
         "rows": rows(results),
         "start_seconds": {name: round(times[0], 3) for name, times in results.starts.items()},
         "memory_bytes": results.memory,
+        "searches_ms": {
+            f"{one.kind}, {one.database}": {k: round(v, 2) for k, v in one.by_order.items()}
+            for one in searched
+        },
         "extras": {name: round(value, 3) for name, value in extras.items()},
         "targets": [
             {
@@ -162,5 +174,5 @@ def write(
         ],
     }
     (folder / "results.json").write_text(json.dumps(whole, indent=2) + "\n")
-    (folder / "results.md").write_text(markdown(results, targets, command, rounds))
+    (folder / "results.md").write_text(markdown(results, targets, command, rounds, searched))
     (folder / "chart.svg").write_text(chart(results))

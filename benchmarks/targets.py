@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks import contenders as who
 from benchmarks.compare import SQL_SQLITE, Results, Round
+from benchmarks.searches import ONE_KEY, TWO_WORDS, Searched, of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,17 @@ def of_comparison(results: Results) -> Iterator[Target]:
     for ours in (who.REGULARS_SQLITE, who.REGULARS_POSTGRESQL):
         cost = results.median("D", ours, _cpu) * 1e3 if ("D", ours) in results.rounds else None
         yield Target(f"D: CPU a request of {ours}", 3.0, True, cost, " ms")
+
+
+def of_searches(searched: list[Searched]) -> Iterator[Target]:
+    """The targets of searches among a million customers: the median over kinds and orders, and the
+    slowest."""
+    for database in ("SQLite", "PostgreSQL"):
+        for name, kinds in (("one key", ONE_KEY), ("two words", TWO_WORDS)):
+            taken = of(searched, kinds, database)
+            for which, figure in (("median", statistics.median), ("slowest", max)):
+                what = f"S: {which} of the first pages of {name} among 1,000,000, {database}"
+                yield Target(what, 20.0, True, figure(taken) if taken else None, " ms")
 
 
 # Of the measurements beside the comparison: what, wanted, at most.

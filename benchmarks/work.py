@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from benchmarks.load import http_request
+from regulars.sample import sample_customers
 
 PAGE = 25
 
@@ -149,9 +150,40 @@ def _unseen(rng: random.Random, customers: int) -> Iterator[bytes]:
         yield page_body(document, rng.randint(PAGE + 1, customers))
 
 
+_SAMPLED = 300
+
+
+def _searches(rng: random.Random, _customers: int) -> Iterator[bytes]:
+    """What staff and applications look for: people by name, email and phone, and groups."""
+    nodes = [customer.node for customer in sample_customers(_SAMPLED, 1)]
+    while True:
+        node = rng.choice(nodes)
+        first, last = node["first_name"], node["last_name"]
+        query = rng.choice(
+            (
+                f'"{first}" "{last}"',
+                f'"{first[:3]}"',
+                f'"{last}" example.com',
+                f"email:{node['email']}",
+                f'phone:"{node["phone"]}"' if node["phone"] else "-has:phone",
+                f'last_name:"{last}" order_by:created_at',
+                "tag:vip order_by:expenses",
+                f"country:{node.get('shipping_address', {'country': 'FR'})['country']} {ORDER}",
+                "created_at:2025-03 order_by:created_at",
+            )
+        )
+        yield search_body(query)
+
+
+def search_body(query: str) -> bytes:
+    """The request for the first page of a search."""
+    return orjson.dumps({"query": LIST, "variables": {"first": PAGE, "query": query}})
+
+
 L = Work("L", "the reference's list page: 25 customers, 8 fields, random cursors", _lists)
 N = Work("N", "one customer by node, with a shipping address", _nodes)
 C = Work("C", "create, durable", _creates, connections=64)
 M = Work("M", "a mix: 80 % L, 15 % N, 5 % C", _mixed)
 D = Work("D", "L with a document never seen before", _unseen)
-ALL = (L, N, C, M, D)
+S = Work("S", "a search: names, emails, phones, tags, in several orders", _searches)
+ALL = (L, N, C, M, D, S)

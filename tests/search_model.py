@@ -121,7 +121,7 @@ def values(person: Person, key: str) -> list[str]:
 def span(date: str) -> tuple[int, int]:
     """A day or a month, from its first moment to the first after it."""
     parts = [int(part) for part in date.split("-")]
-    start = datetime(*[*parts, 1, 1][:3], tzinfo=UTC)  # type: ignore[misc]  # year, month, day
+    start = datetime(parts[0], parts[1], parts[2] if parts[2:] else 1, tzinfo=UTC)
     if len(parts) == 2:
         later = datetime(parts[0] + parts[1] // 12, parts[1] % 12 + 1, 1, tzinfo=UTC)
         return int(start.timestamp()) * 1000, int(later.timestamp()) * 1000
@@ -132,13 +132,14 @@ def span(date: str) -> tuple[int, int]:
 def compared(value: Any, sign: str, start: Any, end: Any) -> bool:
     """A value against what lasts from start until before end, or a single value."""
     inside = start <= value < end if start != end else value == start
-    return {
+    held: dict[str, bool] = {
         "=": inside,
         "<": value < start,
         "<=": value < end or inside,
         ">": value > start and not inside,
         ">=": value >= start,
-    }[sign]
+    }
+    return held[sign]
 
 
 def has(person: Person, key: str) -> bool:
@@ -189,7 +190,7 @@ def matches(person: Person, query: Query) -> bool:
         case ("key", "has", "=", key, False):
             return has(person, key)
         case ("key", "accepts_marketing", "=", text, False):
-            return bool(person.node.get("accepts_marketing")) == (text == "true")
+            return bool(person.node["accepts_marketing"] == (text == "true"))
         case ("key", "email", "=", text, False):
             return bool(person.node["email"].casefold() == text.casefold())
         case ("key", "id", sign, text, False):

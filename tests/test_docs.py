@@ -41,20 +41,24 @@ def test_the_tutorial_is_answered_as_it_says(client: Client) -> None:
     assert shown == sum(kind == "graphql" for kind, _ in found) == 6
 
 
-def test_the_first_query_of_the_readme_is_answered_as_it_says(tmp_path: Path) -> None:
-    found = blocks(ROOT / "README.md")
-    index = next(i for i, (kind, text) in enumerate(found) if "curl" in text)
+def test_the_queries_of_the_readme_are_answered_as_it_says(tmp_path: Path) -> None:
+    shown = [
+        (command, answer)
+        for (_, command), (kind, answer) in itertools.pairwise(blocks(ROOT / "README.md"))
+        if "curl" in command and kind == "json"
+    ]
+    assert len(shown) == 2
     with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
-        command = found[index][1].replace("http://127.0.0.1:8000", server.url)
-        printed = subprocess.run(
-            ["bash", "-c", command],
-            env={"REGULARS_TOKEN": BOOTSTRAP_TOKEN, "PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=30,
-        )
-    assert json.loads(printed.stdout) == json.loads(found[index + 1][1])
+        for command, answer in shown:
+            printed = subprocess.run(
+                ["bash", "-c", command.replace("http://127.0.0.1:8000", server.url)],
+                env={"REGULARS_TOKEN": BOOTSTRAP_TOKEN, "PATH": "/usr/bin:/bin"},
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=30,
+            )
+            assert json.loads(printed.stdout) == json.loads(answer)
 
 
 def test_the_compilers_example_answers_what_it_says() -> None:

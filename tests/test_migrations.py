@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from regulars.directory.accounts import Accounts
 from regulars.directory.database import upgrade
-from regulars.store import parse_url
+from regulars.directory.directory import Directory
+from regulars.store import Store, parse_url
 from regulars.store.migrate import in_transaction, newest, require_newest, versions
 from regulars.store.tables import metadata
+from tests.support import regulars, with_store
 
 
 def differences(connection: sa.Connection) -> list[object]:
@@ -51,3 +57,54 @@ def test_the_tables_of_sqlite_are_strict(tmp_path: object) -> None:
 
     found = in_transaction(address, tables)
     assert sorted(found) == [(name, 1) for name in sorted(metadata.tables)]
+
+
+def test_customers_of_an_earlier_version_are_found(empty_database: str, tmp_path: Path) -> None:
+    """What version 0003 derives from stored customers is what it would have stored itself."""
+    now = f"sqlite:///{tmp_path / 'now.db'}"
+    assert regulars("migrate", "--database-url", now).returncode == 0
+    node = {
+        "email": "Yassir.Ennazk@example.com",
+        "first_name": "太郎",
+        "last_name": "Núñez",
+        "phone": "+212 612-345678",
+        "tags": ["VIP", "birthday club"],
+        "notes": "Lorem ipsum",
+        "custom": {"a": {"b": [1, True]}},
+        "shipping_address": {"country": "MA", "city": "Fès"},
+    }
+
+    async def create(store: Store) -> None:
+        account = await Accounts(store).create("one")
+        await Directory(store).create(account.account_id, node, 1)
+        await Directory(store).create(account.account_id, {"email": "b@b.co"}, 2)
+
+    with_store(now, create)
+    tables = ("accounts", "counters", "customers")
+    stored = {name: in_transaction(parse_url(now), partial(rows_of, name)) for name in tables}
+    terms = in_transaction(parse_url(now), partial(rows_of, "terms"))
+
+    def fill(connection: sa.Connection) -> None:
+        for name in tables:
+            table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+            for row in stored[name]:
+                earlier = {column.name: row[column.name] for column in table.columns}
+                flags = {n: bool(v) for n, v in earlier.items() if n == "accepts_marketing"}
+                connection.execute(table.insert(), {**earlier, **flags})
+
+    address = parse_url(empty_database)
+    assert upgrade(address, "0002") == "0002"
+    in_transaction(address, fill)
+    assert upgrade(address) == newest()
+    for row, found in zip(
+        stored["customers"], in_transaction(address, partial(rows_of, "customers")), strict=True
+    ):
+        assert found == row
+    assert in_transaction(address, partial(rows_of, "terms")) == terms
+    assert len(terms) == 20
+
+
+def rows_of(name: str, connection: sa.Connection) -> list[dict[str, object]]:
+    table = metadata.tables[name]
+    statement = table.select().order_by(*table.primary_key.columns)
+    return [dict(row) for row in connection.execute(statement).mappings()]

@@ -57,9 +57,10 @@ ERRORS = {
     ),
     "errors_invalid_query": (
         "200",
-        "The `query` of a list cannot be read; `extensions.position` counts characters from 0, "
+        "The `query` of a list cannot be read, or its search takes too long; `extensions.position` "
+        "counts characters from 0, `extensions.expected` is what belongs there, "
         "and `extensions.suggestion` is the nearest word that would be understood, if there is one.",
-        "See [lists](lists.md).",
+        "See [the search language](search.md#errors) and [lists](lists.md).",
     ),
     "errors_invalid_cursor": (
         "200",
@@ -150,7 +151,8 @@ def types_page() -> str:
     parts = [
         "Every type, field and argument that the API has. `!` means never null. "
         "`regulars schema` prints the same in GraphQL's schema definition language; what a type "
-        "cannot say is on the pages about [lists](lists.md), [writes](writes.md), "
+        "cannot say is on the pages about [lists](lists.md), [the search language](search.md), "
+        "[writes](writes.md), "
         "[ids and values](values.md), [formats](formats.md), [errors](errors.md) and "
         "[transport](transport.md)."
     ]

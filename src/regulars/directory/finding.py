@@ -128,6 +128,7 @@ class Finder:
         reading = Reading(columns, order.by, order.ascending, *bounded, stretch.including)
         ranges = {part: _range_of(part, ORDER_COLUMNS[order.by]) for part in self._parts}
         inside = [within for within in ranges.values() if within]
+        inside += [implied for part in self._parts if (implied := _implied(part, order.by))]
         others = [part for part, within in ranges.items() if not within]
         return _Task(reading, {**positions, "limit": stretch.limit}, stretch.limit, inside, others)
 
@@ -215,6 +216,17 @@ class Finder:
                 "Add a term that few of them meet, or leave out the order."
             )
             raise Refused(InvalidQuery(message, 0, "a term that few customers meet")) from error
+
+
+def _implied(part: Condition, order: str) -> Within | None:
+    """What a part implies for the moment that a list is ordered by: nobody was changed before being
+    created. Without it, a walk from the newest would pass all who were created too late."""
+    match order, part:
+        case "created_at", Test(condition=Within("updated_at", _, high, _, through)) if high:
+            return Within("created_at", high=high, through=through)
+        case "updated_at", Test(condition=Within("created_at", low, _, above, _)) if low:
+            return Within("updated_at", low=low, above=above)
+    return None
 
 
 def _range_of(part: Condition, column: str) -> Within | None:

@@ -16,7 +16,7 @@ import orjson
 
 from regulars.directory import phones
 from regulars.directory.text import folded, full_name
-from regulars.directory.words import lines, terms
+from regulars.directory.words import as_folded, lines, terms
 from regulars.store import Row
 
 COLUMNS = ("words", "notes_words", "facets")
@@ -124,7 +124,8 @@ def terms_of(row: Row) -> set[str]:
     found = {
         WORD + term
         for term in terms(row["words"]) | in_notes
-        if not (
+        if not as_folded(term)
+        or not (
             f"\n{term}" in beginnings or f"\ntag:{term}" in facets or f"\nphone:{term}" in facets
         )
     }

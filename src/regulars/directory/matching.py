@@ -24,7 +24,7 @@ _TEXTS = ("words", "notes_words")
 # Of a phrase's words so many, the longest, are looked up in the index.
 _LOOKED_UP = 3
 # Numbers side by side with as many digits may be one phone number.
-_SHORTEST_IN_PARTS = 5
+_SHORTEST_IN_PARTS = 4
 _PHONE = re.compile(r"[+＋]?[\d\s().\-/]*")
 
 

@@ -100,8 +100,13 @@ class Connections:
     async def _connect(self) -> asyncpg.Connection:
         self._made += 1
         try:
+            # The server ends a statement that takes too long: a client that gives up leaves it
+            # running. The client's own patience is for a server that does not answer.
             return await asyncpg.connect(
-                self._dsn, timeout=CONNECT_SECONDS, command_timeout=STATEMENT_SECONDS
+                self._dsn,
+                timeout=CONNECT_SECONDS,
+                command_timeout=1.5 * STATEMENT_SECONDS,
+                server_settings={"statement_timeout": f"{STATEMENT_SECONDS * 1_000:.0f}"},
             )
         except BaseException as error:
             self._made -= 1

@@ -54,7 +54,7 @@ class PostgreSQLStore:
         compiled = query.compiled("postgresql")
         try:
             return await self._connections.fetch(compiled.text, compiled.arguments(parameters))
-        except TimeoutError as error:  # asyncpg has cancelled it
+        except asyncpg.QueryCanceledError as error:
             raise TooSlow(f"A statement took longer than {STATEMENT_SECONDS:g} s.") from error
 
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:

@@ -1,0 +1,57 @@
+"""The page that teaches the search: what it shows is what happens."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from regulars.directory.keys import KEYS, WITHIN
+from regulars.directory.search import MAX_DEPTH, MAX_LENGTH, MAX_TERMS
+from tests.support import Client
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "docs" / "how-to" / "search.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference" / "search.md").read_text(encoding="utf-8")
+
+
+def test_the_page_is_answered_as_it_says(client: Client) -> None:
+    (document,) = re.findall(r"```graphql\n(.*?)```", GUIDE, re.DOTALL)
+    (nodes,) = re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)
+    for node in json.loads(nodes):
+        client.create(**node)
+    rows = re.findall(r"^\| `(.*)` \| ([^|]*) \|$", GUIDE, re.MULTILINE)
+    assert len(rows) > 40
+    for query, expected in rows:
+        names = [] if expected == "nobody" else expected.split(", ")
+        page = client.page("first_name", query=f"{query} order_dir:asc")
+        assert [edge["node"]["first_name"] for edge in page["edges"]] == names, query
+        assert client.data(document, query=query)["customers"]["totalCount"] == len(names)
+
+
+def test_the_refusals_are_those_it_shows(client: Client) -> None:
+    (document,) = re.findall(r"```graphql\n(.*?)```", GUIDE, re.DOTALL)
+    rows = re.findall(r"^\| `(.*)` \| (\d+) \| (.*) \|$", GUIDE, re.MULTILINE)
+    assert len(rows) == 6
+    for query, position, message in rows:
+        error = client.refused("errors_invalid_query", document, query=query)
+        assert error["message"] == message
+        assert error["extensions"]["position"] == int(position)
+
+
+def test_the_reference_names_every_key_and_every_limit() -> None:
+    for key in (*KEYS, *WITHIN, "custom.KEY", "order_by", "order_dir"):
+        assert f"`{key}" in REFERENCE, key
+    for limit in (MAX_LENGTH, MAX_TERMS, MAX_DEPTH):
+        assert f"{limit:,}" in REFERENCE
+
+
+def test_the_reference_names_everything_that_is_expected() -> None:
+    code = "".join(
+        (ROOT / "src" / "regulars" / "directory" / f"{name}.py").read_text(encoding="utf-8")
+        for name in ("lexer", "keys", "matching", "search")
+    )
+    expected = set(re.findall(r'refused\([^()]*?, "((?:an?|the|another|true) [^"]*)"', code))
+    assert len(expected) > 15
+    for each in expected:
+        assert f"`{each}`" in REFERENCE, each

@@ -1,0 +1,102 @@
+"""Searches that no index serves: they are given up in time, and keep nobody else waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from regulars.api.context import Context
+from regulars.api.schema import engine
+from regulars.directory.accounts import Accounts
+from regulars.directory.database import store_for
+from regulars.directory.directory import Directory
+from regulars.store import Store, TooSlow, connections, sqlite
+from regulars.store.query import Query
+from tests.support import regulars
+
+# Some ten million steps: a second, more or less.
+COUNT_FAR = Query(
+    sa.text(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000000) "
+        "SELECT count(*) FROM n"
+    )
+)
+SLEEP = Query(sa.text("SELECT pg_sleep(60)"))
+ONE = Query(sa.text("SELECT 1"))
+
+
+@pytest.fixture
+def migrated(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'slow.db'}"
+    for command in ("migrate", "account create one", "sample --customers 200"):
+        assert regulars(*command.split(), "--database-url", url).returncode == 0
+    return url
+
+
+def test_a_long_read_keeps_no_other_waiting_on_sqlite(migrated: str) -> None:
+    async def run() -> None:
+        store = store_for(migrated)
+        await store.open()
+        long = asyncio.create_task(store.fetch(COUNT_FAR, {}, long=True))
+        await asyncio.sleep(0)
+        assert (await store.fetch(ONE, {}))[0][0] == 1
+        directory = Directory(store)
+        account = await Accounts(store).named(None)
+        await directory.create(account.account_id, {"email": "meanwhile@example.com"}, 1)
+        assert not long.done()
+        assert (await long)[0][0] == 5_000_000
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_search_that_takes_too_long_is_refused(
+    migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "READ_SECONDS", -1.0)
+    monkeypatch.setattr(sqlite, "_CLOCK_EVERY", 1)
+
+    async def run(store: Store) -> Any:
+        api = engine()
+        context = Context(1, Directory(store), "test", 0)
+        document = '{ customers(query: "-tag:vip -molly") { totalCount } }'
+        answer = await api.run(api.operation(document), {}, context)
+        await store.close()
+        return answer.response()
+
+    async def opened() -> Any:
+        store = store_for(migrated)
+        await store.open()
+        return await run(store)
+
+    (error,) = asyncio.run(opened())["errors"]
+    assert error["key"] == "errors_invalid_query"
+    assert "given up" in error["message"]
+    assert error["extensions"]["expected"] == "a term that few customers meet"
+
+
+def test_a_statement_that_takes_too_long_is_ended_on_postgresql(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.2)
+
+    async def run() -> None:
+        store = store_for(postgresql)
+        await store.open()
+        with pytest.raises(TooSlow):
+            await store.fetch(SLEEP, {}, long=True)
+        active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sl' || 'eep(60)%'"
+        left = Query(sa.text(f"{active} AND state = 'active'"))
+        for _ in range(50):
+            if (await store.fetch(left, {}))[0][0] == 0:
+                break
+            await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the statement goes on in the database")
+        await store.close()
+
+    asyncio.run(run())
