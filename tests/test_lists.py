@@ -361,11 +361,10 @@ def test_a_page_of_no_size_is_refused(client: Client, arguments: Any, path: list
         ("order_by:id order_dir:up", 22, None),
         ("order_by:id order_dir:DESC", 22, "desc"),
         ("ordr_by:id", 0, "order_by"),
-        ("ana", 0, None),
         ("order_by:id order_by:id", 12, None),
         ("order_by:", 9, None),
-        ("order_by", 0, "order_by"),
         ("\u0000", 0, None),
+        ("first_name:a\u0000b", 12, None),
         ("a" * 2_001, 2_000, None),
     ],
 )

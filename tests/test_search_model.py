@@ -25,7 +25,7 @@ from regulars.directory.directory import Directory
 from regulars.directory.orders import NewOrder
 from regulars.store import Store
 from tests.conftest import DATABASES
-from tests.search_model import Person, Query, fold, matches, text_of
+from tests.search_model import Person, Query, fold, matches, quoted, text_of
 from tests.support import regulars, scratch_database
 
 NAMES = (
@@ -165,10 +165,13 @@ class Asked:
             outcomes = await directory.create_many(self.account.account_id, commands)
             assert not [one for one in outcomes if isinstance(one, Exception)]
 
-    def run(self, document: str, **variables: Any) -> dict[str, Any]:
+    def response(self, document: str, **variables: Any) -> dict[str, Any]:
         context = Context(self.account.account_id, Directory(self.store), "test", SINCE)
         running = self.api.run(self.api.operation(document), variables, context)
-        response = self.loop.run_until_complete(running).response()
+        return dict(self.loop.run_until_complete(running).response())
+
+    def run(self, document: str, **variables: Any) -> dict[str, Any]:
+        response = self.response(document, **variables)
         assert "errors" not in response, (variables, response["errors"])
         data: dict[str, Any] = response["data"]["customers"]
         return data
@@ -348,6 +351,31 @@ def test_a_search_finds_what_a_slow_filter_finds(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
     compare(asked, monkeypatch, case)
+
+
+HOSTILE = st.text(
+    alphabet=st.one_of(
+        one_from("ab:\"'\\()-*<>=. %_\n12田éANDOR+,;[]{}|^$?"),
+        st.characters(codec="utf-8"),
+    ),
+    max_size=40,
+)
+HOSTILE_VALUES = st.builds(
+    lambda key, text, end: f"{key}{quoted(text)}{end}",
+    one_from(("", "tag:", "first_name:", "notes:", "custom.a:", "city:", "phone:", "-")),
+    HOSTILE,
+    one_from(("", "*")),
+)
+
+
+@settings(max_examples=120, **COMMON)
+@given(query=st.one_of(HOSTILE, HOSTILE_VALUES))
+def test_no_text_breaks_a_database(asked: Asked, query: str) -> None:
+    """Whatever is looked for is found, not found, or refused; and nothing of it is run."""
+    response = asked.response(PAGE, q=query, first=1)
+    for error in response.get("errors", ()):
+        assert error["key"] == "errors_invalid_query", (query, error)
+    assert asked.run(PAGE, q="")["totalCount"] == COUNT
 
 
 @pytest.mark.slow

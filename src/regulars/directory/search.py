@@ -56,6 +56,9 @@ def parse(query: str) -> Search:
     if len(query) > MAX_LENGTH:
         message = f"The query has {len(query):,} characters; at most {MAX_LENGTH:,} are allowed."
         raise refused(message, MAX_LENGTH, "the end")
+    if "\0" in query:
+        message = "The query has a NUL character, which no text here can have."
+        raise refused(message, query.index("\0"), "another character")
     return _Parser(query).search()
 
 
