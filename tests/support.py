@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import IO, Any, Self, TypeVar
@@ -23,6 +23,7 @@ from regulars.cli.database import with_store as open_and_work
 from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store
+from regulars.store.query import Query
 
 START_SECONDS = 30
 BOOTSTRAP_TOKEN = "bootstrap-token-of-the-tests"
@@ -133,6 +134,23 @@ def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
     asyncio.run(run(f"CREATE DATABASE {name} {options}"))
     yield dsn.replace("/postgres?", f"/{name}?")
     asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+class Listening:
+    """A store that remembers what it is asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked: list[tuple[Query, Mapping[str, Any]]] = []
+
+    async def fetch(
+        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+    ) -> Sequence[Any]:
+        self.asked.append((query, parameters))
+        return await self._store.fetch(query, parameters, long)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
 
 
 class Client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -16,11 +16,11 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.sample import UNTIL
-from regulars.store import Store, parse_url
+from regulars.store import parse_url
 from regulars.store.query import Query
 from regulars.store.sqlite import connect
 from regulars.store.tables import ORDER_COLUMNS
-from tests.support import regulars, scratch_database
+from tests.support import Listening, regulars, scratch_database
 
 CUSTOMERS = 12_000
 TERMS = {"sqlite": "terms USING PRIMARY KEY", "postgresql": "Scan using terms_pkey on terms"}
@@ -70,23 +70,8 @@ KINDS: dict[str, str | None] = {
     "tag:vip OR tag:gift": None,
     "tag:vip -tag:gift": None,
 }
-
-
-class Listening:
-    """A store that remembers what it is asked."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.asked: list[tuple[Query, Mapping[str, Any]]] = []
-
-    async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
-    ) -> Sequence[Any]:
-        self.asked.append((query, parameters))
-        return await self._store.fetch(query, parameters, long)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+# Searches that no index serves, and are read along the order's.
+ALONG = ("-tag:vip", "-vip -gift -country:FR", "-tag:vip OR tag:gift", "-has:notes -id:5")
 
 
 def filled(url: str) -> str:
@@ -133,13 +118,19 @@ def asked(url: str, queries: Sequence[str]) -> dict[str, list[tuple[Query, Mappi
     return asyncio.run(run())
 
 
-def in_every_order() -> list[str]:
+def in_every_order(kinds: Iterable[str] = KINDS) -> list[str]:
     return [
         f"{kind} order_by:{order} order_dir:{direction}"
-        for kind in KINDS
+        for kind in kinds
         for order in ORDER_COLUMNS
         for direction in ("asc", "desc")
     ]
+
+
+def order_index(query: str, of_id: str) -> str:
+    """The name of the index of a query's order."""
+    order = query.partition("order_by:")[2].partition(" ")[0]
+    return of_id if order == "id" else f"customers_{ORDER_COLUMNS[order]}"
 
 
 def kind_of(query: str) -> str:
@@ -175,6 +166,17 @@ def test_every_search_is_answered_by_an_index_on_sqlite(
             wanted or "", f"INDEX customers_{wanted} "
         )
         assert (index if wanted else TERMS["sqlite"]) in plan, (query, plan)
+    for query, statements in asked(on_sqlite, in_every_order(ALONG)).items():
+        plan = "\n".join(
+            str(row[3])
+            for statement, parameters in statements
+            for compiled in [statement.compiled("sqlite")]
+            for row in connection.execute(
+                f"EXPLAIN QUERY PLAN {compiled.text}", compiled.arguments(parameters)
+            )
+        )
+        assert order_index(query, "sqlite_autoindex_customers_1") in plan, (query, plan)
+        assert "TEMP B-TREE" not in plan, (query, plan)
     connection.close()
 
 
@@ -193,8 +195,12 @@ def test_every_search_is_answered_by_an_index_on_postgresql(on_postgresql: str) 
         await connection.close()
         return found
 
-    asked_for = asked(on_postgresql, in_every_order())
+    asked_for = asked(on_postgresql, in_every_order([*KINDS, *ALONG]))
     for query, plan in asyncio.run(plans()).items():
+        if kind_of(query) in ALONG:
+            assert order_index(query, "customers_pkey") in plan, (query, plan)
+            assert "Sort" not in plan, (query, plan)
+            continue
         # The account's own counters are a page of a handful of rows.
         seen = plan.replace("Seq Scan on counters", "")
         assert "Seq Scan" not in seen, (query, plan)

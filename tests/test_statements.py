@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -17,35 +16,17 @@ from regulars.directory.commands import Reference
 from regulars.directory.database import store_for
 from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
-from regulars.store import Store, parse_url, queries
+from regulars.store import parse_url, queries
 from regulars.store.postgresql import PostgreSQLStore
-from regulars.store.query import Query
 from regulars.store.sqlite import connect
 from regulars.store.tables import ORDER_COLUMNS
-from tests.support import regulars, scratch_database
+from tests.support import Listening, regulars, scratch_database
 
 NESTED = """{ customers(first: 50) { edges { cursor node { full_name
     leads { subject } shipping_address { city }
     summary { visits orders { list { referrer order { name customer { email
       leads { message } summary { orders { list { order { total } } } } } } } } } } }
     pageInfo { hasNextPage hasPreviousPage } } }"""
-
-
-class Listening:
-    """A store that remembers what it is asked."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.asked: list[str] = []
-
-    async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
-    ) -> Sequence[Any]:
-        self.asked.append(query.compiled("sqlite").text)
-        return await self._store.fetch(query, parameters, long)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
 
 
 @pytest.fixture
@@ -68,7 +49,8 @@ def asked(database_url: str, document: str) -> tuple[list[str], Any]:
         api = engine()
         answer = await api.run(api.operation(document), {}, context)
         await store.close()
-        return listening.asked, answer.response()
+        texts = [query.compiled("sqlite").text for query, _ in listening.asked]
+        return texts, answer.response()
 
     return asyncio.run(run())
 

@@ -94,11 +94,11 @@ class Finder:
             return await self._walk(task, None)
         if stretch.order.by == "id" and len(self._parts) == 1 and self._in_order_of_ids():
             return await self._gather(task, self._in_order_of_ids())
-        if not self._unions:
-            return await self._walk(task, None, long=True)
         given, sizes = await self._sizes(FEW)
         if 0 in sizes:
             return []
+        if not self._unions:
+            return await self._to_the_end(task, given)
         few = min(FEW, isqrt(task.limit * given))
         named = [u for u, size in zip(self._unions, sizes, strict=True) if size <= few]
         if named:
@@ -136,6 +136,15 @@ class Finder:
         """One of the unions whose customers an index has in the order of ids, if there is one."""
         one_valued = (u for u in self._unions if len(u) == 1 and u[0].one_value)
         return list(islice(one_valued, 1))
+
+    async def _to_the_end(self, task: _Task, given: int) -> Sequence[Any]:
+        """A stretch that no index serves, read along the order, each time four times as far."""
+        far = FAR
+        while True:
+            found = await self._along(task, far)
+            if len(found) == task.limit or far >= given:
+                return found
+            far *= 4
 
     async def _further(self, task: _Task, found: int) -> Sequence[Any]:
         """A stretch of which a walk as far as `FAR` found too few."""

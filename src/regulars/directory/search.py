@@ -46,7 +46,7 @@ class Search:
     condition: Condition | None = None
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=500)
 def parse(query: str) -> Search:
     """Reads a query. Newest first (`order_by:id order_dir:desc`) where it does not say.
 

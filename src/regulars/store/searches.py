@@ -49,36 +49,46 @@ class Reading(NamedTuple):
     including: bool = False
 
 
-@lru_cache(maxsize=2_000)
+@lru_cache(maxsize=500)
 def walk(
     reading: Reading, inside: tuple[Within, ...], condition: Condition | None, most: int | None
 ) -> Query:
-    """Along the index of the order, between the bounds `inside` of its column, the customers who
-    meet a condition; among the first `most` alone, where that is given."""
+    """Along the index of the order, between the bounds `inside` of its column, all customers; or,
+    among the first `most`, those who meet a condition."""
+    return Query(lambda: _walk(reading, inside, condition, most))
+
+
+def _walk(
+    reading: Reading, inside: tuple[Within, ...], condition: Condition | None, most: int | None
+) -> sa.SelectBase:
     order = reading.order
-    needed = [*stored(reading)] if most is None else _needed(reading, condition)
-    here = sa.select(*columns_named(customers, tuple(needed))).where(
+    needed = stored(reading) if condition is None else _needed(reading, condition)
+    here = sa.select(*columns_named(customers, needed)).where(
         of_account(customers), *_bounds(reading), *(_within(each, customers) for each in inside)
     )
     here = here.order_by(*sorted_by(order, reading.ascending))
     if condition is None or most is None:
-        if condition is not None:
-            here = here.where(meets(condition, customers))
-        return Query(here.limit(number("limit")))
+        return here.limit(number("limit"))
     # Its rows come in its order, and are taken as they come: to order them again would have
     # SQLite read all of them, where the first few are enough.
     fence = here.limit(_literal(most)).subquery("walked")
     found = sa.select(*columns_named(fence, stored(reading))).where(meets(condition, fence))
-    return Query(found.limit(number("limit")))
+    return found.limit(number("limit"))
 
 
-@lru_cache(maxsize=2_000)
+@lru_cache(maxsize=500)
 def gather(
     reading: Reading, named: tuple[Union, ...], condition: Condition | None, most: int | None = None
 ) -> Query:
     """Of the customers whom all the unions hold, those who meet a condition. In the order of ids
     the first are chosen before any row is read: all that are needed if there is no condition, or
     the first `most`."""
+    return Query(lambda: _gather(reading, named, condition, most))
+
+
+def _gather(
+    reading: Reading, named: tuple[Union, ...], condition: Condition | None, most: int | None
+) -> sa.SelectBase:
     ids = in_all(named)
     limit = number("limit") if most is None else _literal(most)
     if reading.order == "id" and (condition is None or most is not None):
@@ -92,13 +102,17 @@ def gather(
     if condition is not None:
         found = found.where(meets(condition, customers, plain=True))
     order = [unindexed(each) for each in sorted_by(reading.order, reading.ascending)]
-    return Query(found.order_by(*order).limit(number("limit")))
+    return found.order_by(*order).limit(number("limit"))
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=500)
 def sizes(named: tuple[Union, ...], most: int) -> Query:
     """How many `_id`s the account has given to customers; then how many entries each union has: a
     column for each, at most one more than `most`."""
+    return Query(lambda: _sizes(named, most))
+
+
+def _sizes(named: tuple[Union, ...], most: int) -> sa.SelectBase:
     limit = _literal(most + 1)
     given = sa.select(counters.c.customers).where(of_account(counters)).scalar_subquery()
     counts = [given.label("given")]
@@ -107,22 +121,26 @@ def sizes(named: tuple[Union, ...], most: int) -> Query:
         few = (entries[0] if len(entries) == 1 else sa.union_all(*entries)).limit(limit)
         counted = sa.select(sa.func.count()).select_from(few.subquery(f"entries_{place}"))
         counts.append(counted.scalar_subquery().label(f"size_{place}"))
-    return Query(sa.select(*counts))
+    return sa.select(*counts)
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=500)
 def count(named: tuple[Union, ...], condition: Condition | None) -> Query:
     """How many customers all the unions hold (all of the account, where there is none) and meet
     a condition."""
+    return Query(lambda: _count(named, condition))
+
+
+def _count(named: tuple[Union, ...], condition: Condition | None) -> sa.SelectBase:
     total = sa.func.count().label("total")
     if named and condition is None:
-        return Query(sa.select(total).select_from(in_all(named).subquery("named")))
+        return sa.select(total).select_from(in_all(named).subquery("named"))
     found = sa.select(total).select_from(customers).where(of_account(customers))
     if named:
         found = found.where(among(customers.c.customer_id, in_all(named)))
     if condition is not None:
         found = found.where(meets(condition, customers, plain=bool(named)))
-    return Query(found)
+    return found
 
 
 def stored(reading: Reading) -> tuple[str, ...]:
@@ -131,9 +149,8 @@ def stored(reading: Reading) -> tuple[str, ...]:
     return tuple(by if name == ORDER_VALUE else name for name in reading.columns)
 
 
-def _needed(reading: Reading, condition: Condition | None) -> list[str]:
-    read = columns_of(condition) if condition is not None else set()
-    return list(dict.fromkeys([*stored(reading), *sorted(read), "customer_id"]))
+def _needed(reading: Reading, condition: Condition) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*stored(reading), *sorted(columns_of(condition))]))
 
 
 def _bounds(
