@@ -44,6 +44,7 @@ class Text:
     def __init__(self, query: str) -> None:
         self._query = query
         self.position = 0
+        self._escaped_end = False
 
     def skip_spaces(self) -> None:
         """Goes to the next character that is no space."""
@@ -108,8 +109,6 @@ class Text:
         if len(text) == 1:
             raise refused("A star needs the beginning of a word before it.", position, "a word")
         return Value(text[:-1], position, prefix=True, bare=False)
-
-    _escaped_end = False
 
     def _characters(self, until_colon: bool) -> tuple[str, bool, bool]:
         """The characters of a word, without the backslashes of its escapes; whether there were

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from regulars.directory import keys, matching
+from regulars.directory.errors import Refused
 from regulars.directory.keys import ALWAYS
 from regulars.directory.lexer import KeyValue, Text, Value, refused
 from regulars.directory.text import nearest
@@ -92,9 +93,11 @@ class _Parser:
         found: list[_Part] = []
         while True:
             part = self._all()
+            position = self._text.position
+            if found and not part:
+                raise self._no_term_behind("OR")
             if part:
                 found.append(part)
-            position = self._text.position
             if not self._text.take_keyword("OR"):
                 break
             if not part:
@@ -107,7 +110,7 @@ class _Parser:
     def _all(self) -> _Part | None:
         """Terms up to an OR, a closing parenthesis or the end."""
         found: list[list[_Part]] = []  # those that stand side by side, without an AND, together
-        beside = False
+        beside = waiting = False  # for what an AND wants
         while True:
             self._text.skip_spaces()
             if self._text.at_end() or self._text.next_is(")"):
@@ -117,7 +120,7 @@ class _Parser:
                 if not found:
                     raise refused("AND needs a term before it.", position, "a term")
                 self._require_term("AND")
-                beside = False
+                beside, waiting = False, True
                 continue
             if self._next_keyword("OR"):
                 break
@@ -127,6 +130,9 @@ class _Parser:
             elif part:
                 found.append([part])
             beside = part is not None
+            waiting = waiting and not part
+        if waiting:
+            raise self._no_term_behind("AND")
         if len(found) == 1 and len(found[0]) == 1:
             return found[0][0]
         parts = [asked for group in found for asked in _with_numbers_joined(group)]
@@ -143,8 +149,11 @@ class _Parser:
         self._text.skip_spaces()
         ends = self._text.at_end() or self._text.next_is(")")
         if ends or self._next_keyword("AND") or self._next_keyword("OR"):
-            message = f"{operator} needs a term behind it. To look for the word, put it in quotes."
-            raise refused(message, self._text.position, "a term")
+            raise self._no_term_behind(operator)
+
+    def _no_term_behind(self, operator: str) -> Refused:
+        message = f"{operator} needs a term behind it. To look for the word, put it in quotes."
+        return refused(message, self._text.position, "a term")
 
     def _term(self) -> _Part | None:
         """One term; None for one that says the order."""

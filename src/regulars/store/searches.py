@@ -62,7 +62,7 @@ def _walk(
     reading: Reading, inside: tuple[Within, ...], condition: Condition | None, most: int | None
 ) -> sa.SelectBase:
     order = reading.order
-    needed = stored(reading) if condition is None else _needed(reading, condition)
+    needed = _stored(reading) if condition is None else _needed(reading, condition)
     here = sa.select(*columns_named(customers, needed)).where(
         of_account(customers), *_bounds(reading), *(_within(each, customers) for each in inside)
     )
@@ -72,7 +72,7 @@ def _walk(
     # Its rows come in its order, and are taken as they come: to order them again would have
     # SQLite read all of them, where the first few are enough.
     fence = here.limit(_literal(most)).subquery("walked")
-    found = sa.select(*columns_named(fence, stored(reading))).where(meets(condition, fence))
+    found = sa.select(*columns_named(fence, _stored(reading))).where(_meets(condition, fence))
     return found.limit(number("limit"))
 
 
@@ -89,18 +89,18 @@ def gather(
 def _gather(
     reading: Reading, named: tuple[Union, ...], condition: Condition | None, most: int | None
 ) -> sa.SelectBase:
-    ids = in_all(named)
+    ids = _in_all(named)
     limit = number("limit") if most is None else _literal(most)
     if reading.order == "id" and (condition is None or most is not None):
         inner = ids.subquery("named")
         key = inner.c.customer_id
         ids = sa.select(key).where(*_bounds(reading, inner))
         ids = ids.order_by(key.asc() if reading.ascending else key.desc()).limit(limit)
-    found = sa.select(*columns_named(customers, stored(reading))).where(
+    found = sa.select(*columns_named(customers, _stored(reading))).where(
         of_account(customers), among(customers.c.customer_id, ids), *_bounds(reading, plain=True)
     )
     if condition is not None:
-        found = found.where(meets(condition, customers, plain=True))
+        found = found.where(_meets(condition, customers, plain=True))
     order = [unindexed(each) for each in sorted_by(reading.order, reading.ascending)]
     return found.order_by(*order).limit(number("limit"))
 
@@ -134,23 +134,23 @@ def count(named: tuple[Union, ...], condition: Condition | None) -> Query:
 def _count(named: tuple[Union, ...], condition: Condition | None) -> sa.SelectBase:
     total = sa.func.count().label("total")
     if named and condition is None:
-        return sa.select(total).select_from(in_all(named).subquery("named"))
+        return sa.select(total).select_from(_in_all(named).subquery("named"))
     found = sa.select(total).select_from(customers).where(of_account(customers))
     if named:
-        found = found.where(among(customers.c.customer_id, in_all(named)))
+        found = found.where(among(customers.c.customer_id, _in_all(named)))
     if condition is not None:
-        found = found.where(meets(condition, customers, plain=bool(named)))
+        found = found.where(_meets(condition, customers, plain=bool(named)))
     return found
 
 
-def stored(reading: Reading) -> tuple[str, ...]:
+def _stored(reading: Reading) -> tuple[str, ...]:
     """The columns of a reading, the value of its order by the name that it has in the table."""
     by = ORDER_COLUMNS[reading.order]
     return tuple(by if name == ORDER_VALUE else name for name in reading.columns)
 
 
 def _needed(reading: Reading, condition: Condition) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*stored(reading), *sorted(columns_of(condition))]))
+    return tuple(dict.fromkeys([*_stored(reading), *sorted(columns_of(condition))]))
 
 
 def _bounds(
@@ -166,13 +166,13 @@ def _bounds(
     return found
 
 
-def in_all(named: Sequence[Union]) -> sa.SelectBase:
+def _in_all(named: Sequence[Union]) -> sa.SelectBase:
     """The ids of the customers whom every union holds, each once."""
-    each = [in_one(union) for union in named]
+    each = [_in_one(union) for union in named]
     return each[0] if len(each) == 1 else sa.intersect(*each)
 
 
-def in_one(union: Union) -> sa.Select[Anything]:
+def _in_one(union: Union) -> sa.Select[Anything]:
     """The ids of the customers of a union of ranges, each once."""
     each = [
         _select(within, (terms if within.column == TERM else customers).c.customer_id)
@@ -206,7 +206,7 @@ def _within(within: Within, table: sa.FromClause, plain: bool = False) -> sa.Col
     return sa.and_(sa.true(), *found)
 
 
-def meets(
+def _meets(
     condition: Condition, table: sa.FromClause, plain: bool = False
 ) -> sa.ColumnElement[bool]:
     """The condition on a row. `plain` keeps SQLite from reading along an index of it."""
@@ -219,11 +219,11 @@ def meets(
             found = [place_in(table.c[name], text) > nowhere for name in contains.columns]
             return sa.or_(*found)
         case All():
-            return sa.and_(sa.true(), *(meets(part, table, plain) for part in condition.parts))
+            return sa.and_(sa.true(), *(_meets(part, table, plain) for part in condition.parts))
         case Any():
-            return sa.or_(sa.false(), *(meets(part, table, plain) for part in condition.parts))
+            return sa.or_(sa.false(), *(_meets(part, table, plain) for part in condition.parts))
         case Not():
-            return sa.not_(meets(condition.part, table, plain))
+            return sa.not_(_meets(condition.part, table, plain))
     raise TypeError(condition)
 
 
