@@ -25,7 +25,7 @@ COUNT_FAR = Query(
         "SELECT count(*) FROM n"
     )
 )
-SLEEP = Query(sa.text("SELECT pg_sleep(60)"))
+SLEEP = Query(sa.text("SELECT pg_sleep(61)"))
 ONE = Query(sa.text("SELECT 1"))
 
 
@@ -89,7 +89,7 @@ def test_a_statement_that_takes_too_long_is_ended_on_postgresql(
         await store.open()
         with pytest.raises(TooSlow):
             await store.fetch(SLEEP, {}, long=True)
-        active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sl' || 'eep(60)%'"
+        active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sl' || 'eep(61)%'"
         left = Query(sa.text(f"{active} AND state = 'active'"))
         for _ in range(50):
             if (await store.fetch(left, {}))[0][0] == 0:

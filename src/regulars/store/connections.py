@@ -100,14 +100,7 @@ class Connections:
     async def _connect(self) -> asyncpg.Connection:
         self._made += 1
         try:
-            # The server ends a statement that takes too long: a client that gives up leaves it
-            # running. The client's own patience is for a server that does not answer.
-            return await asyncpg.connect(
-                self._dsn,
-                timeout=CONNECT_SECONDS,
-                command_timeout=1.5 * STATEMENT_SECONDS,
-                server_settings={"statement_timeout": f"{STATEMENT_SECONDS * 1_000:.0f}"},
-            )
+            return await _connected(self._dsn)
         except BaseException as error:
             self._made -= 1
             self._wake()
@@ -134,6 +127,21 @@ class Connections:
                 waiter.set_result(connection)
                 return True
         return False
+
+
+async def _connected(dsn: str) -> asyncpg.Connection:
+    """A connection on which the server ends a statement that takes too long: a client that gives
+    up leaves it running. The client's own patience is for a server that does not answer."""
+    connection = await asyncpg.connect(
+        dsn, timeout=CONNECT_SECONDS, command_timeout=1.5 * STATEMENT_SECONDS
+    )
+    try:
+        # Not with the connection's first message: some poolers let only a few settings through.
+        await connection.execute(f"SET statement_timeout = {STATEMENT_SECONDS * 1_000:.0f}")
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 def unreachable(error: BaseException) -> str:
