@@ -18,7 +18,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 from graphql.utilities.coerce_input_value import coerce_input_value
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regulars.graphql.coercion import Arguments, Coercers
@@ -122,6 +122,7 @@ HEAD = "query($i: Int, $s: String, $f: Float, $b: Boolean, $d: Deep, $l: [String
 
 
 @settings(max_examples=600, deadline=None)
+@example(literal="{sure: $s, a: 1}", name="a", variables={"s": "x"})
 @given(literal=LITERALS, name=st.sampled_from("abcd"), variables=GIVEN)
 def test_literals_with_variables_in_them(
     literal: str, name: str, variables: dict[str, Any]

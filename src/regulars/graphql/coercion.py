@@ -242,8 +242,10 @@ def _literal(node: ValueNode, type_: GraphQLInputType) -> Build:
         items = [_literal(item, inner.of_type) for item in nodes]
         return lambda variables: [item(variables) for item in items]
     if is_input_object_type(inner) and isinstance(node, ObjectValueNode) and not inner.is_one_of:
-        make = _object_of(inner.fields, {one.name.value: one.value for one in node.fields})
-        return lambda variables: inner.out_type(make(variables))
+        given = {one.name.value: one.value for one in node.fields}
+        if given.keys() <= inner.fields.keys():
+            make = _object_of(inner.fields, given)
+            return lambda variables: inner.out_type(make(variables))
     return lambda _variables: _missing()
 
 
