@@ -200,6 +200,16 @@ def test_a_search_sees_a_write_at_once(client: Client) -> None:
     assert found(client, "after") == ["Another"]
 
 
+def test_a_word_that_moves_from_name_to_name_is_still_found(client: Client) -> None:
+    """The words are the same; by which index each is found is not."""
+    created = client.create("x@example.com", first_name="Ana Maria", last_name="Lopez")
+    for first, last in (("Ana", "Maria Lopez"), ("Ana Maria Lopez", ""), ("", "Ana Maria Lopez")):
+        client.update(created["id"], first_name=first, last_name=last)
+        for word in ("ana", "maria", "lopez", "lop"):
+            assert found(client, word) == [first], (word, first, last)
+            assert client.data(TOTAL, q=word)["customers"]["totalCount"] == 1
+
+
 def test_another_account_is_never_found(shop: Client, other: Client) -> None:
     for query in ("yassir", "tag:vip", "id:1", "email:yassir.ennazk@example.com", "-tag:x", ""):
         assert found(other, query) == []

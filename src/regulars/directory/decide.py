@@ -120,7 +120,7 @@ class Draft:
         removed: dict[int, set[str]] = {}
         for customer_id, row in self._now.items():
             old = self._before.get(customer_id)
-            if row is old or (row and old and all(row[c] == old[c] for c in found_by.COLUMNS)):
+            if row is old or (row and old and all(row[c] == old[c] for c in found_by.TERMS_OF)):
                 continue
             now = found_by.terms_of(row) if row else set()
             then = found_by.terms_of(old) if old else set()

@@ -19,13 +19,15 @@ from regulars.directory.text import folded, full_name
 from regulars.directory.words import as_folded, lines, terms
 from regulars.store import Row
 
-COLUMNS = ("words", "notes_words", "facets")
-
 WORD = "w:"
 NOTES = "notes:"
 
 # Where a word that is looked for may begin a text that has an index already.
 BEGINNINGS = ("first_name_folded", "last_name_folded", "email_folded")
+
+# The columns that a customer's terms are made of: where a word begins another text now, it has a
+# term no longer, though the words are the same.
+TERMS_OF = ("words", "notes_words", "facets", *BEGINNINGS)
 
 # A facet is cut here, in what is kept as in what is looked for: PostgreSQL indexes up to 2,704
 # bytes, and a code point takes up to 4.

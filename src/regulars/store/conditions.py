@@ -1,7 +1,7 @@
 """Conditions on customers: what a search asks, as the store understands it.
 
 A condition is a tree of `All`, `Any` and `Not` over `Test`s. It is written down twice: with its
-values, and as a shape, in which each value is the name of a parameter (`parametrised`), so that a
+values, and as a shape, in which each value is the name of a parameter (`Parameters`), so that a
 statement is built once for each shape.
 """
 
