@@ -18,7 +18,7 @@ from regulars.api.context import Context
 from regulars.api.schema import engine
 from regulars.directory import finding
 from regulars.directory.accounts import Accounts
-from regulars.directory.commands import Activity, CreateCustomer
+from regulars.directory.commands import Activity, CreateCustomer, Reference
 from regulars.directory.customers import clean_values
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
@@ -164,6 +164,21 @@ class Asked:
             commands = [command for _, command in PEOPLE]
             outcomes = await directory.create_many(self.account.account_id, commands)
             assert not [one for one in outcomes if isinstance(one, Exception)]
+        for person, _ in PEOPLE[::2]:
+            # Half of them were somebody else meanwhile, with the same words in other places.
+            first, last = person.node["first_name"], person.node["last_name"]
+            head, _, tail = f"{first} {last}".strip().partition(" ")
+            for node in (
+                {"first_name": last, "last_name": first, "tags": ["was"], "notes": "were"},
+                person.node,
+                {"first_name": head, "last_name": tail},
+                {"first_name": first, "last_name": last},
+            ):
+                await self._update(directory, person, node)
+
+    async def _update(self, directory: Directory, person: Person, node: dict[str, Any]) -> None:
+        reference = Reference(str(person.number), person.number)
+        await directory.update(self.account.account_id, reference, node, person.updated_at)
 
     def response(self, document: str, **variables: Any) -> dict[str, Any]:
         context = Context(self.account.account_id, Directory(self.store), "test", SINCE)
@@ -202,7 +217,7 @@ def asked(
 PIECES = sorted(
     {piece for pair in NAMES for name in pair for piece in (name, name[:2], name[1:3]) if piece.strip("%_ '")}
     | {"yassir ennazk", "jose", "NUNEZ", "example.com", "shop.test", "ennazk yassir", "b.co", "5", "12"}
-    | {"0612", "+212 612", "06 12 34", "415-555", "cash", "grunkohl", "Club", "電話", "电", "田", "nobody", "山 田", "ㄱ", "기", "\u1100"}
+    | {"0612", "+212 612", "06 12 34", "415-555", "cash", "grunkohl", "Club", "電話", "电", "田", "nobody", "maria", "María Núñez", "山 田", "ㄱ", "기", "\u1100"}
     | {"paid in", "in cash", "near", "DROP TABLE customers", 'a" OR 1=1 --', "a* NEAR b", "a_b", "100%", "x'y"}
 )  # fmt: skip
 PIECES = [piece for piece in PIECES if any(c.isalnum() or c in "🌸👩💻" for c in piece)]
