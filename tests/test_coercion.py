@@ -76,7 +76,7 @@ RIGHT = st.fixed_dictionaries(
 
 def coerced(type_: GraphQLInputType, value: Any) -> Any:
     try:
-        return Coercers().of(type_)(value)
+        return Coercers(1_000).of(type_)(value)
     except Exception:
         return Undefined
 

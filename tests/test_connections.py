@@ -80,7 +80,7 @@ def test_a_query_that_is_given_up_costs_its_connection_and_no_more(postgresql: s
 def test_a_connection_that_ended_is_replaced(postgresql: str) -> None:
     async def work(connections: Connections) -> None:
         before = await backend(connections)
-        with pytest.raises(asyncpg.PostgresError):
+        with pytest.raises(Unreachable):
             await connections.fetch("SELECT pg_terminate_backend(pg_backend_pid())", [])
         assert await backend(connections) != before
 

@@ -36,7 +36,8 @@ def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> Non
 
 def test_a_quiet_server_logs_nothing(tmp_path: Path) -> None:
     log_path = tmp_path / "log"
-    with log_path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    with log_path.open("w") as log, running(url, "--no-log-requests", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("a@example.com")
             client.errors("{ nothing }")

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from regulars.directory.keys import KEYS, WITHIN
-from regulars.directory.search import MAX_DEPTH, MAX_LENGTH, MAX_TERMS
+from regulars.directory.limits import DEFAULTS
+from regulars.directory.search import MAX_DEPTH, MAX_TERMS
 from tests.support import Client
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def test_the_refusals_are_those_it_shows(client: Client) -> None:
 def test_the_reference_names_every_key_and_every_limit() -> None:
     for key in (*KEYS, *WITHIN, "custom.KEY", "order_by", "order_dir"):
         assert f"`{key}" in REFERENCE, key
-    for limit in (MAX_LENGTH, MAX_TERMS, MAX_DEPTH):
+    for limit in (DEFAULTS.search_characters, MAX_TERMS, MAX_DEPTH):
         assert f"{limit:,}" in REFERENCE
 
 

@@ -14,7 +14,7 @@ from regulars.api.schema import engine
 from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.store import Store, TooSlow, connections, sqlite
+from regulars.store import Store, TooSlow, sqlite
 from regulars.store.query import Query
 from tests.support import regulars
 
@@ -57,7 +57,6 @@ def test_a_long_read_keeps_no_other_waiting_on_sqlite(migrated: str) -> None:
 def test_a_search_that_takes_too_long_is_refused(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "READ_SECONDS", -1.0)
     monkeypatch.setattr(sqlite, "_CLOCK_EVERY", 1)
 
     async def run(store: Store) -> Any:
@@ -69,7 +68,7 @@ def test_a_search_that_takes_too_long_is_refused(
         return answer.response()
 
     async def opened() -> Any:
-        store = store_for(migrated)
+        store = store_for(migrated, -1.0)
         await store.open()
         return await run(store)
 
@@ -82,10 +81,8 @@ def test_a_search_that_takes_too_long_is_refused(
 def test_a_statement_that_takes_too_long_is_ended_on_postgresql(
     postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.2)
-
     async def run() -> None:
-        store = store_for(postgresql)
+        store = store_for(postgresql, 0.2)
         await store.open()
         with pytest.raises(TooSlow):
             await store.fetch(SLEEP, {}, long=True)

@@ -12,7 +12,7 @@ import pytest
 from regulars.api.context import Context
 from regulars.api.schema import engine
 from regulars.directory.accounts import Accounts
-from regulars.directory.commands import Reference
+from regulars.directory.commands import Reference, Replay
 from regulars.directory.database import store_for
 from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
@@ -93,6 +93,7 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
         async with store._connections.one() as connection:
             connection.add_query_logger(lambda record: asked.append(record.query))
         created = await directory.create(account.account_id, {"email": "b@b.co"}, 1)
+        assert not isinstance(created, Replay)
         reference = Reference("2", created["customer_id"])
         await directory.update(account.account_id, reference, {"phone": "1"}, 2)
         await directory.delete(account.account_id, [reference])

@@ -28,6 +28,7 @@ from regulars.api.moments import FROM_NOW, ISO, MAX_FORMAT, TOKENS, prepare
 from regulars.api.schema import schema
 from regulars.cli import main
 from regulars.cli.errors import EXIT_CODES
+from regulars.cli.options import shown_default
 from regulars.settings import Settings
 
 PAGES = Path(__file__).parents[1] / "docs" / "reference"
@@ -39,6 +40,11 @@ ERRORS = {
         "401",
         "No token, or one that is unknown, expired or revoked; the answer does not say which.",
         "Send `Authorization: Bearer TOKEN`; make a token with `regulars token create`.",
+    ),
+    "errors_scope": (
+        "200 or 403",
+        "The token lacks the scope that a field needs, which the message names; 403 at `/metrics`.",
+        "Use a token that has it: `regulars token create --scope …`.",
     ),
     "errors_customer_not_found": (
         "200",
@@ -54,6 +60,22 @@ ERRORS = {
         "200",
         "A value is of the wrong type or cannot be kept; `extensions.input_path` says which.",
         "Mend the value as the message says. Every fault is reported, one error each.",
+    ),
+    "errors_version_conflict": (
+        "200",
+        "`ifVersion` is not the customer's version: somebody else was faster. `extensions.version` is "
+        "the current one, `extensions.id` the customer's id as it was given.",
+        "Nothing was changed. Read the customer again, and decide anew.",
+    ),
+    "errors_idempotency_key": (
+        "422",
+        "The `Idempotency-Key` was sent with another request in the last 24 hours.",
+        "Nothing was done. Give every request a key of its own.",
+    ),
+    "errors_idempotency_running": (
+        "409",
+        "The request with this `Idempotency-Key` is still being worked on.",
+        "Send it again after `Retry-After` seconds.",
     ),
     "errors_invalid_query": (
         "200",
@@ -80,7 +102,9 @@ ERRORS = {
     ),
     "errors_document_limit": (
         "200 or 400",
-        "The document has more than 10,000 tokens, more than 20 levels, or is too complex to be checked.",
+        "The document has too many tokens, levels, fields, root fields, aliases or directives, too "
+        "long a list, or costs too much; the message says which, the limit and the value. "
+        "See [limits](limits.md).",
         "Send less at once.",
     ),
     "errors_bad_request": (
@@ -99,6 +123,21 @@ ERRORS = {
         "The body is larger than `REGULARS_MAX_BODY_BYTES`.",
         "Send less at once.",
     ),
+    "errors_header_limit": (
+        "431",
+        "The request line and the headers are larger than `REGULARS_MAX_HEADER_BYTES`.",
+        "Send less; a long query belongs into a POST.",
+    ),
+    "errors_receive_timeout": (
+        "408",
+        "The request did not arrive within `REGULARS_RECEIVE_SECONDS`.",
+        "Send it again, whole.",
+    ),
+    "rate_limit_reached": (
+        "429",
+        "The token has used up its rate, in points of cost; `Retry-After` says when to come back.",
+        "Nothing was done. Wait as long as it says.",
+    ),
     "errors_media_type": (
         "415",
         "The body is not `application/json` by its own account, or is compressed.",
@@ -108,6 +147,19 @@ ERRORS = {
         "404",
         "There is nothing at this address.",
         "GraphQL is at `/api/v2`, and at `/graphql`.",
+    ),
+    "errors_timeout": (
+        "200",
+        "The request took longer than `REGULARS_REQUEST_SECONDS` and was ended, in the database, too. "
+        "A write may have been made.",
+        "Ask for less at once. Send a write again with the same `Idempotency-Key`, or look first.",
+    ),
+    "errors_unavailable": (
+        "503",
+        "The database cannot be used at present, its disk is full, or the server works on as many "
+        "requests as it may; `Retry-After` says when to come back.",
+        "Try again. Where the message says that a write may have been made: with the same "
+        "`Idempotency-Key`, or look first.",
     ),
     "errors_internal": (
         "200 or 500",
@@ -260,7 +312,7 @@ def errors_page() -> str:
 def settings_page() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
-        value = "" if field.default is None else f"`{field.default}`"
+        value = f"`{shown_default(name)}`" if shown_default(name) else ""
         option = "`--" + name.replace("_", "-") + "`"
         rows.append((f"`REGULARS_{name.upper()}`", option, value, field.description or ""))
     return page(

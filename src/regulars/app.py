@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from regulars.api import schema
-from regulars.directory.accounts import Accounts
+from regulars.directory import limits as directory_limits
+from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.http.endpoint import GraphQLEndpoint, error_answer
+from regulars.directory.receipts import KEPT_MS
+from regulars.graphql import Limits as DocumentLimits
+from regulars.http.cors import CORS
+from regulars.http.endpoint import GraphQLEndpoint, Limits, error_answer
 from regulars.http.errors import not_found
+from regulars.http.health import Health
+from regulars.http.in_flight import InFlight
 from regulars.http.messages import (
     JSON,
     Receive,
@@ -24,9 +33,15 @@ from regulars.http.messages import (
     request_id,
     send_reply,
 )
+from regulars.http.metrics import Metrics
+from regulars.http.observe import Observer
+from regulars.http.rates import LocalRates, Rates, SharedRates
 from regulars.settings import Settings
+from regulars.store.writes import forget_receipts
 
 GRAPHQL_PATHS = ("/api/v2", "/graphql")
+_HOUSEKEEPING_SECONDS = 600
+_SAMPLE_SECONDS = 5
 
 
 class Application:
@@ -34,31 +49,110 @@ class Application:
     routing: it would cost more than the rest of a small request."""
 
     def __init__(self, settings: Settings) -> None:
-        self._store = store_for(settings.database_url)
+        self._store = store_for(settings.database_url, settings.request_seconds)
+        self._accounts = Accounts(self._store)
+        self._metrics = Metrics()
+        engine = schema.engine(_document_limits(settings), settings.max_page_size)
+        in_flight = InFlight(settings.max_requests, settings.request_seconds)
         graphql = GraphQLEndpoint(
-            schema.engine(),
-            Accounts(self._store),
-            Directory(self._store),
-            settings.max_body_bytes,
+            engine,
+            self._accounts,
+            Directory(self._store, _directory_limits(settings)),
+            Limits(
+                settings.max_cost,
+                settings.max_body_bytes,
+                settings.max_header_bytes,
+                settings.receive_seconds,
+            ),
+            in_flight,
+            Observer(self._metrics, settings.log_requests),
+            self._rates(settings),
+            CORS(settings.cors_origins) if settings.cors_origins else None,
         )
+        self._measure(in_flight, lambda: engine.kept_documents)
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
-        self._rest = Starlette(lifespan=self._lifespan)
+        health = Health(self._store, self._accounts, self._metrics)
+        self._rest = Starlette(
+            routes=[
+                Route("/healthz", health.alive),
+                Route("/readyz", health.ready),
+                Route("/metrics", health.metrics),
+            ],
+            lifespan=self._lifespan,
+        )
         self._rest.router.default = _nothing_here
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         graphql = self.graphql_at.get(scope["path"]) if scope["type"] == "http" else None
         await (graphql or self._rest)(scope, receive, send)
 
+    def _rates(self, settings: Settings) -> Rates | None:
+        rate, burst = settings.points_a_second, settings.rate_burst
+        if not rate:
+            return None
+        if self._store.dialect == "sqlite":
+            return LocalRates(rate, burst)
+        return SharedRates(rate, burst, self._store)
+
+    def _measure(self, in_flight: InFlight, kept: Callable[[], int]) -> None:
+        gauge, store = self._metrics.gauge, self._store
+        gauge("regulars_requests_in_flight", "Requests being worked on.", lambda: len(in_flight))
+        gauge(
+            "regulars_writes_waiting", "Writes that wait or are being made.", lambda: store.waiting
+        )
+        gauge("regulars_documents_kept", "Documents kept with their plans.", kept)
+        used = "Connections to PostgreSQL that are in use."
+        gauge("regulars_connections_used", used, lambda: store.connections[0])
+        free = "Connections to PostgreSQL that are free."
+        gauge("regulars_connections_free", free, lambda: store.connections[1])
+
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._store.open()
+        tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
         # What is there by now stays: the garbage collector need not look at it again.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._accounts.settled()
             await self._store.close()
+
+    async def _keep_house(self) -> None:
+        """Forgets, every now and then, what is kept for a day."""
+        while True:
+            before = {"receipts_before": now_ms() - KEPT_MS}
+            with contextlib.suppress(Exception):  # the database is away: the next time, then
+                await self._store.execute([(forget_receipts(), before)])
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+
+    async def _sample(self) -> None:
+        """Looks the gauges up for whichever process is asked for the figures of all."""
+        while True:
+            self._metrics.sample()
+            await asyncio.sleep(_SAMPLE_SECONDS)
+
+
+def _document_limits(settings: Settings) -> DocumentLimits:
+    return DocumentLimits(
+        tokens=settings.max_document_tokens,
+        depth=settings.max_depth,
+        fields=settings.max_fields,
+        root_fields=settings.max_root_fields,
+        aliases=settings.max_aliases,
+        directives=settings.max_directives,
+        list_items=settings.max_list_items,
+    )
+
+
+def _directory_limits(settings: Settings) -> directory_limits.Limits:
+    return directory_limits.Limits(
+        settings.max_page_size, settings.max_deletes, settings.max_search_characters
+    )
 
 
 async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:

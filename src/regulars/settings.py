@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import ipaddress
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_DATABASE_URL = "sqlite:///regulars.db"
+# What a token's bucket loses each second, where it is limited and nothing else is said.
+DEFAULT_RATE_LIMIT = 1_000
+
+
+def _most(default: int, what: str, least: int = 1, most: int = 2**31 - 1) -> Any:
+    return Field(default=default, ge=least, le=most, description=what)
+
+
+def _seconds(default: float, what: str) -> Any:
+    return Field(default=default, gt=0, le=3600, description=what)
 
 
 class Settings(BaseSettings):
@@ -38,9 +51,104 @@ class Settings(BaseSettings):
         description="The first token of a new database, for containers and scripts. Without it "
         "one is made and shown once. A database that has tokens ignores it.",
     )
-    max_body_bytes: int = Field(
-        default=2 * 1024 * 1024,
-        ge=1024,
-        le=1024 * 1024 * 1024,
-        description="The largest request body that is read, in bytes.",
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins whose pages may call the API from a browser, such as "
+        "https://app.example.com, separated by commas; * is every origin. None unless it is set.",
     )
+    log_requests: bool = Field(
+        default=True, description="Whether each request is a line of the log, on standard error."
+    )
+    rate_limit: int | None = Field(
+        default=None,
+        ge=0,
+        le=10**9,
+        description="How many points of cost a token may use each second, in the long run; 0 is "
+        f"no limit. Unless it is set: none on loopback, {DEFAULT_RATE_LIMIT:,} elsewhere.",
+    )
+    rate_burst: int = _most(
+        40_000, "How many points a token may use at once after a pause; at least max_cost."
+    )
+    max_cost: int = _most(20_000, "The most that one request may cost, in points.")
+    max_requests: int = _most(
+        500, "How many requests a process works on at once; what comes beyond is answered 503."
+    )
+    max_body_bytes: int = _most(
+        2 * 1024 * 1024,
+        "The largest request body that is read, in bytes.",
+        least=1024,
+        most=1024 * 1024 * 1024,
+    )
+    max_header_bytes: int = _most(
+        16 * 1024,
+        "The most that the request line and the headers of a request may have, in bytes.",
+        least=1024,
+        most=1024 * 1024,
+    )
+    max_document_tokens: int = _most(10_000, "The most tokens of a GraphQL document.")
+    max_depth: int = _most(20, "The most levels of fields within each other.", most=50)
+    max_fields: int = _most(
+        1_000, "The most fields of a document, fragments counted wherever they are spread."
+    )
+    max_root_fields: int = _most(50, "The most fields of Query or Mutation in one operation.")
+    max_aliases: int = _most(100, "The most aliases of a document.", least=0)
+    max_directives: int = _most(100, "The most directives of a document.", least=0)
+    max_list_items: int = _most(1_000, "The most values of a list in arguments and variables.")
+    max_page_size: int = _most(250, "The most customers on a page.", most=10_000)
+    max_deletes: int = _most(250, "The most ids that deleteCustomers takes.", most=10_000)
+    max_search_characters: int = _most(2_000, "The most characters of a search.", most=100_000)
+    request_seconds: float = _seconds(
+        10, "How long a request may take. Its statement is ended in the database, too."
+    )
+    receive_seconds: float = _seconds(
+        30, "How long a request may take to arrive, and an answer to be taken."
+    )
+    keep_alive_seconds: float = _seconds(
+        75, "How long a connection is kept open between requests: longer than a proxy keeps it."
+    )
+    shutdown_seconds: int = Field(
+        default=10,
+        ge=0,
+        le=3600,
+        description="How long requests in flight may take when the server is told to stop.",
+    )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.rate_burst < self.max_cost:
+            raise ValueError(
+                f"rate_burst ({self.rate_burst:,}) is less than max_cost ({self.max_cost:,}): a "
+                "request of that cost could never be made. Raise the one or lower the other"
+            )
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the server can be reached from this machine alone."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def points_a_second(self) -> int:
+        """The rate limit that holds; 0 is none."""
+        if self.rate_limit is not None:
+            return self.rate_limit
+        return 0 if self.loopback else DEFAULT_RATE_LIMIT
+
+    def environment(self) -> dict[str, str]:
+        """The variables that say the same to another process, less the secret of the first
+        start."""
+        said = self.model_dump(exclude={"bootstrap_token"}, exclude_none=True)
+        texts = {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in said.items()}
+        return {f"REGULARS_{name.upper()}": text for name, text in texts.items()}

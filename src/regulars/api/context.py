@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from regulars.directory.commands import Receipt
 from regulars.directory.directory import Directory
+from regulars.directory.scopes import ADMIN, granted
+
+EVERYTHING = granted([ADMIN])
 
 
-class Context(NamedTuple):
-    """The account that the token opens, the request's id, and its present: one moment for the
-    whole answer, in milliseconds since 1970."""
+class Again:
+    """A request that may have come before: its key, whose it is and what it holds; and whether a
+    write of it was found to be made already."""
 
-    account_id: int
-    directory: Directory
-    request_id: str
-    now: int
+    __slots__ = ("_fingerprint", "_part", "_token_id", "key", "replayed")
+
+    def __init__(self, token_id: str, key: str, fingerprint: bytes) -> None:
+        self.key = key
+        self.replayed = False
+        self._token_id = token_id
+        self._fingerprint = fingerprint
+        self._part = 0
+
+    def receipt(self, at: int) -> Receipt:
+        """The receipt of the request's next write."""
+        part = self._part
+        self._part += 1
+        return Receipt(self._token_id, self.key, part, self._fingerprint, at)
+
+
+class Context:
+    """The account that the token opens and what it may do there, the request's id, the moment it
+    came (`asked`), and its present (`now`): one moment for the whole of an answer, in milliseconds
+    since 1970. That of a write that was answered before is the moment of that answer."""
+
+    __slots__ = ("account_id", "again", "asked", "directory", "now", "request_id", "scopes")
+
+    def __init__(
+        self,
+        account_id: int,
+        directory: Directory,
+        request_id: str,
+        now: int,
+        scopes: frozenset[str] = EVERYTHING,
+        again: Again | None = None,
+    ) -> None:
+        self.account_id = account_id
+        self.directory = directory
+        self.request_id = request_id
+        self.asked = now
+        self.now = now
+        self.scopes = scopes
+        self.again = again

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Sequence
 
 from regulars.directory.errors import Refused
 from regulars.graphql import INTERNAL, INTERNAL_KEY, Fault
+from regulars.store import NoRoom, TooSlow, Unreachable
+
+UNAVAILABLE = "errors_unavailable"
+TIMEOUT = "errors_timeout"
 
 log = logging.getLogger("regulars")
 
 
 def describe(error: Exception, request_id: str) -> Sequence[Fault]:
-    """The faults of an exception: what the directory refused, or else that the fault is ours."""
+    """The faults of an exception: what the directory refused, what the database cannot do now, or
+    else that the fault is ours."""
     if isinstance(error, Refused):
         return [
             Fault(problem.message, problem.key, problem.input_path, extensions=problem.extensions)
             for problem in error.problems
         ]
+    if isinstance(error, TooSlow):
+        return [too_slow(request_id)]
+    if isinstance(error, Unreachable):
+        return [unavailable(error, request_id)]
     return [internal(error, request_id)]
+
+
+def _ours(message: str, key: str, request_id: str) -> Fault:
+    return Fault(message, key, name=INTERNAL, extensions={"request_id": request_id})
 
 
 def internal(error: BaseException, request_id: str) -> Fault:
@@ -27,7 +39,33 @@ def internal(error: BaseException, request_id: str) -> Fault:
 
     The exception's own text is not logged: a database's may quote a customer.
     """
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
+    trace = (type(error), error, error.__traceback__)
+    log.error("failed", exc_info=trace, extra={"fields": {"request_id": request_id}})
     message = "Something went wrong on our side. Nothing that you sent is the cause; try again."
-    return Fault(message, INTERNAL_KEY, name=INTERNAL, extensions={"request_id": request_id})
+    return _ours(message, INTERNAL_KEY, request_id)
+
+
+def unavailable(error: Unreachable, request_id: str) -> Fault:
+    """The database cannot be used at present: the log has why."""
+    fields = {"request_id": request_id, "reason": str(error)}
+    log.warning("unavailable", extra={"fields": fields})
+    if isinstance(error, NoRoom):
+        message = (
+            "The server's disk is full: what you sent was not stored, and what is stored can be "
+            "read. Try again when there is room."
+        )
+    else:
+        message = (
+            "The database cannot be reached at present. Try again. A write may have been made all "
+            "the same: send it again with the same Idempotency-Key, or look first."
+        )
+    return _ours(message, UNAVAILABLE, request_id)
+
+
+def too_slow(request_id: str) -> Fault:
+    """The request was ended, because it took longer than it may."""
+    message = (
+        "The request took longer than it may, and was ended. Ask for less at once. A write may "
+        "have been made all the same: send it again with the same Idempotency-Key, or look first."
+    )
+    return _ours(message, TIMEOUT, request_id)

@@ -24,6 +24,9 @@ try:  # Python's own is asked in half the time of OpenSSL's
 except ImportError:  # a Python that was built without it
     md5 = partial(hashlib.md5, usedforsecurity=False)
 
+# What it costs to count customers, in points.
+COUNT_COST = 10
+
 BILLING = "billing_address"
 SHIPPING = "shipping_address"
 
@@ -101,6 +104,7 @@ CUSTOMER = TypeBinding(
         "custom": Value(("custom",), Each(custom.load)),
         "leads": Related("customer_id", _leads_of),
         "tags": Value(("tags",), Each(orjson.loads)),
+        "version": Value(("version",)),
     }
 )
 
@@ -162,9 +166,9 @@ LEAD = TypeBinding(
 # A connection's row is a mapping that `roots.customers` makes; an edge's is its customer's.
 CONNECTION = TypeBinding(
     {
-        "edges": Part(("edges",)),
+        "edges": Part(("edges",), paged=True),
         "pageInfo": Part(("pageInfo",)),
-        "totalCount": Value(("totalCount",)),
+        "totalCount": Value(("totalCount",), cost=COUNT_COST),
     },
     keyed=True,
 )

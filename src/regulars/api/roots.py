@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from regulars.api.context import Context
 from regulars.api.fields import BILLING, SHIPPING, address_row
 from regulars.directory import ids
+from regulars.directory.commands import Receipt, Replay
 from regulars.directory.directory import Directory
-from regulars.directory.paging import cursors, window
+from regulars.directory.errors import MissingScope, Refused
+from regulars.directory.paging import DEFAULT_SIZE, cursors, window
+from regulars.directory.scopes import READ, WRITE
 from regulars.directory.search import parse
-from regulars.graphql import Layout, Layouts, Resolve, Root
+from regulars.graphql import Arguments, Guard, Layout, Layouts, Resolve, Root
 from regulars.store import Row
 from regulars.store.queries import ORDER_VALUE
 
@@ -31,13 +35,15 @@ def customers(layouts: Layouts) -> Resolve:
     beyond = frozenset(_BEYOND[name] for name in info if name in _BEYOND)
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        limits = env.directory.limits
         wanted = window(
-            parse(arguments.get("query") or ""),
+            parse(arguments.get("query") or "", limits.search_characters),
             env.now,
             first=arguments.get("first"),
             after=arguments.get("after"),
             last=arguments.get("last"),
             before=arguments.get("before"),
+            most=limits.page_size,
         )
         total = await env.directory.count(env.account_id, wanted) if counted else None
         if not paged:
@@ -99,8 +105,10 @@ def create_customer(layouts: Layouts) -> Resolve:
     """Adds a customer."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        row = await env.directory.create(env.account_id, arguments["node"], env.now)
-        return await _written(env, row, layouts.only)
+        def create(receipt: Receipt | None) -> Awaitable[Any]:
+            return env.directory.create(env.account_id, arguments["node"], env.now, receipt)
+
+        return await _filled(env, await _write(env, create), layouts.only)
 
     return resolve
 
@@ -109,14 +117,37 @@ def update_customer(layouts: Layouts) -> Resolve:
     """Merges fields into a customer."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        customer = ids.customer(arguments["id"])
-        row = await env.directory.update(env.account_id, customer, arguments["node"], env.now)
-        return await _written(env, row, layouts.only)
+        customer, version = ids.customer(arguments["id"]), arguments.get("ifVersion")
+
+        def update(receipt: Receipt | None) -> Awaitable[Any]:
+            return env.directory.update(
+                env.account_id, customer, arguments["node"], env.now, version, receipt
+            )
+
+        return await _filled(env, await _write(env, update), layouts.only)
 
     return resolve
 
 
-async def _written(env: Context, row: Row, layout: Layout) -> Any:
+async def _write(env: Context, write: Callable[[Receipt | None], Awaitable[Any]]) -> Any:
+    """What a write comes to; of one whose request was sent before, what it came to then, in the
+    present of that answer."""
+    env.now = env.asked
+    if env.again is None:
+        return await write(None)
+    try:
+        result = await write(env.again.receipt(env.asked))
+    except Refused as refused:
+        env.again.replayed |= refused.replayed
+        raise
+    if isinstance(result, Replay):
+        env.again.replayed = True
+        env.now = result.at
+        return result.result
+    return result
+
+
+async def _filled(env: Context, row: Row, layout: Layout) -> Any:
     """A written row in a layout, with what is related to it."""
     (filled,) = await layout.fill([tuple([row[name] for name in layout.columns])], env)
     return filled
@@ -128,16 +159,68 @@ def delete_customers(_layouts: Layouts) -> Resolve:
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         named = [ids.customer(text) for text in arguments["items"]]
-        deleted = await env.directory.delete(env.account_id, named)
-        return global_ids(deleted)
+        version = arguments.get("ifVersion")
+
+        def delete(receipt: Receipt | None) -> Awaitable[Any]:
+            return env.directory.delete(env.account_id, named, version, receipt)
+
+        return global_ids(await _write(env, delete))
 
     return resolve
 
 
-ROOTS: Mapping[str, Root] = {
-    "node": Root(node),
-    "customers": Root(customers),
-    "createCustomer": Root(create_customer),
-    "updateCustomer": Root(update_customer),
-    "deleteCustomers": Root(delete_customers),
-}
+def needs(scope: str) -> Callable[[Layouts], Guard]:
+    """The guard of a field for which a token must have a scope."""
+
+    def check(env: Context) -> None:
+        if scope not in env.scopes:
+            raise Refused(MissingScope(scope))
+
+    return lambda _layouts: check
+
+
+def _reads_what_it_updates(layouts: Layouts) -> Guard:
+    """An update shows the customer as it is then, and so what its writer did not write. Who may
+    not read is told no more than which customer was written."""
+    blind = layouts.only.reads_only("customer_id", "version")
+    may_write, may_read = needs(WRITE)(layouts), needs(READ)(layouts)
+
+    def check(env: Context) -> None:
+        may_write(env)
+        if not blind:
+            may_read(env)
+
+    return check
+
+
+# What a write costs, in points.
+WRITE_COST = 10
+# How many characters of a search cost a point.
+_SEARCH_COST = 10
+
+
+def _price_of_page(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:
+    """A page costs what it can return, and its search by its length."""
+    sizes = [arguments.get(name) for name in ("first", "last")]
+    size = max((size for size in sizes if size is not None), default=DEFAULT_SIZE)
+    search = len(arguments.get("query") or "") // _SEARCH_COST
+    return fixed + search + max(0, min(size, page_size)) * per_row
+
+
+def _price_of_write(_arguments: Arguments, fixed: int, _per_row: int) -> int:
+    return WRITE_COST + fixed
+
+
+def _price_of_deletes(arguments: Arguments, fixed: int, _per_row: int) -> int:
+    return WRITE_COST * len(arguments["items"]) + fixed
+
+
+def roots(page_size: int) -> Mapping[str, Root]:
+    """The fields, where a page holds at most so many customers."""
+    return {
+        "node": Root(node, needs(READ)),
+        "customers": Root(customers, needs(READ), partial(_price_of_page, page_size)),
+        "createCustomer": Root(create_customer, needs(WRITE), _price_of_write),
+        "updateCustomer": Root(update_customer, _reads_what_it_updates, _price_of_write),
+        "deleteCustomers": Root(delete_customers, needs(WRITE), _price_of_deletes),
+    }

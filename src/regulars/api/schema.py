@@ -19,8 +19,11 @@ from graphql import (
 from regulars.api.context import Context
 from regulars.api.errors import describe
 from regulars.api.fields import TYPES
-from regulars.api.roots import ROOTS
-from regulars.graphql import Bindings, Engine
+from regulars.api.roots import roots
+from regulars.directory.limits import DEFAULTS as DIRECTORY_DEFAULTS
+from regulars.graphql import DEFAULTS, Bindings, Engine, Limits
+
+PAGE_SIZE = DIRECTORY_DEFAULTS.page_size
 
 
 def sdl() -> str:
@@ -38,13 +41,13 @@ def schema() -> GraphQLSchema:
     return built
 
 
-def engine() -> Engine:
-    """The engine of the Customers API."""
+def engine(limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE) -> Engine:
+    """The engine of the Customers API, for documents within the limits and pages of that size."""
 
     def say(error: Exception, env: Context) -> Any:
         return describe(error, env.request_id)
 
-    return Engine(schema(), Bindings(TYPES, ROOTS), say)
+    return Engine(schema(), Bindings(TYPES, roots(page_size)), say, limits)
 
 
 def custom_fields(value: Any) -> dict[str, Any]:

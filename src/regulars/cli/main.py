@@ -19,6 +19,7 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import Usage, exit_code, sentence
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import upgrade
+from regulars.directory.scopes import BOTH, SCOPES
 from regulars.store import parse_url, queries
 from regulars.store.migrate import newest
 from regulars.store.migrate import version as table_version
@@ -35,6 +36,9 @@ account_app = typer.Typer(help="Accounts: every customer belongs to one.", no_ar
 token_app = typer.Typer(help="Tokens: each opens one account.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
+
+
+_SCOPES = "; ".join(f"{name}: {what}" for name, what in SCOPES.items()) + "."
 
 
 def main() -> None:
@@ -73,14 +77,8 @@ def _print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json:
 
 
 @app.command()
-def serve(
-    database_url: options.DatabaseURL = None,
-    host: options.Host = None,
-    port: options.Port = None,
-    workers: options.Workers = None,
-    bootstrap_token: options.BootstrapToken = None,
-    max_body_bytes: options.MaxBodyBytes = None,
-) -> None:
+@options.every_setting
+def serve(**given: Any) -> None:
     """Serve the API.
 
     A new database gets its tables, an account named "default" and a first token, which is shown
@@ -88,16 +86,7 @@ def serve(
     """
     from regulars.cli.serve import serve as run
 
-    run(
-        options.settings(
-            database_url=database_url,
-            host=host,
-            port=port,
-            workers=workers,
-            bootstrap_token=bootstrap_token,
-            max_body_bytes=max_body_bytes,
-        )
-    )
+    run(options.settings(**given))
 
 
 @app.command()
@@ -170,6 +159,14 @@ def token_create(
             help="When it ends: 12h, 30d, or a date such as 2030-12-31 (its first moment, in UTC).",
         ),
     ] = None,
+    scope: Annotated[
+        list[str],
+        typer.Option(
+            "--scope",
+            metavar="SCOPE",
+            help=f"What it may do; several times for several. {_SCOPES}",
+        ),
+    ] = [BOTH],  # noqa: B006  # typer copies it
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
@@ -182,7 +179,8 @@ def token_create(
 
     async def create(store: Any) -> tuple[str, Any]:
         accounts = Accounts(store)
-        return await accounts.create_token(await accounts.named(account), name, ends)
+        found = await accounts.named(account)
+        return await accounts.create_token(found, name, ends, scopes=scope)
 
     text, token = with_store(settings, create)
     if as_json:
@@ -192,6 +190,7 @@ def token_create(
                 "id": token.token_id,
                 "account": token.account,
                 "name": token.name,
+                "scopes": token.scopes.split(),
                 "expires_at": _moment(token.expires_at),
             }
         )
@@ -212,15 +211,17 @@ def token_list(database_url: options.DatabaseURL = None, as_json: options.AsJSON
             "id": token.token_id,
             "account": token.account,
             "name": token.name,
+            "scopes": token.scopes.split() if as_json else token.scopes,
             "state": token.state(now),
             "created_at": _moment(token.created_at),
             "expires_at": _moment(token.expires_at),
             "revoked_at": _moment(token.revoked_at),
+            "last_used_at": _moment(token.last_used_at),
         }
         for token in tokens
     ]
-    columns = ("id", "account", "name", "state", "created_at", "expires_at", "revoked_at")
-    _print_rows(rows, columns, as_json)
+    columns = ("id", "account", "name", "scopes", "state", "created_at", "expires_at")
+    _print_rows(rows, (*columns, "revoked_at", "last_used_at"), as_json)
 
 
 @token_app.command("revoke")

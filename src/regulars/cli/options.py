@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -11,24 +13,61 @@ from regulars.cli.errors import Usage
 from regulars.settings import Settings
 
 
-def _help(name: str) -> str:
+def _option(name: str) -> Any:
+    """The option of a setting: its name, its help, and what a value of it is."""
     field = Settings.model_fields[name]
-    default = "" if field.default is None else f"; default: {field.default}"
-    return f"{field.description} [env: REGULARS_{name.upper()}{default}]"
+    default = shown_default(name)
+    help_text = (
+        f"{field.description} [env: REGULARS_{name.upper()}{default and f'; default: {default}'}]"
+    )
+    flag = "--" + name.replace("_", "-")
+    if field.annotation is bool:
+        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text)]
+    kind: type = str
+    if field.annotation is float:
+        kind = float
+    elif field.annotation in (int, int | None):
+        kind = int
+    metavar = _METAVARS.get(name, "TEXT" if kind is str else "NUMBER")
+    return Annotated[kind | None, typer.Option(flag, metavar=metavar, help=help_text)]
 
 
-DatabaseURL = Annotated[
-    str | None, typer.Option("--database-url", metavar="URL", help=_help("database_url"))
-]
-Host = Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help=_help("host"))]
-Port = Annotated[int | None, typer.Option("--port", metavar="NUMBER", help=_help("port"))]
-Workers = Annotated[int | None, typer.Option("--workers", metavar="NUMBER", help=_help("workers"))]
-BootstrapToken = Annotated[
-    str | None, typer.Option("--bootstrap-token", metavar="TOKEN", help=_help("bootstrap_token"))
-]
-MaxBodyBytes = Annotated[
-    int | None, typer.Option("--max-body-bytes", metavar="NUMBER", help=_help("max_body_bytes"))
-]
+_METAVARS = {
+    "database_url": "URL",
+    "host": "ADDRESS",
+    "bootstrap_token": "TOKEN",
+    "cors_origins": "ORIGINS",
+}
+
+
+def shown_default(name: str) -> str:
+    """A setting's default, as it would be written; empty where there is none."""
+    default = Settings.model_fields[name].default
+    if isinstance(default, bool):
+        return str(default).lower()
+    return (
+        ""
+        if default in (None, ())
+        else f"{default:g}"
+        if isinstance(default, float)
+        else str(default)
+    )
+
+
+DatabaseURL = _option("database_url")
+
+
+def every_setting(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for each setting: it is called with those that were given."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter(name, keyword, default=None, annotation=_option(name))
+        for name in Settings.model_fields
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362
+    return command
+
+
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 AccountName = Annotated[
     str | None,
@@ -46,7 +85,11 @@ def settings(**given: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for one in error.errors(include_url=False, include_context=False, include_input=False):
+            message = one["msg"].removeprefix("Value error, ")
+            if not one["loc"]:  # settings that do not go together
+                lines.append(f"{message[0].upper()}{message[1:]}.")
+                continue
             name = str(one["loc"][0])
             option = name.replace("_", "-")
-            lines.append(f"--{option} (REGULARS_{name.upper()}): {one['msg']}.")
+            lines.append(f"--{option} (REGULARS_{name.upper()}): {message}.")
         raise Usage(" ".join(lines)) from None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,14 +18,17 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListen, Usage
 from regulars.directory.accounts import AccountError, Accounts
 from regulars.directory.database import upgrade
+from regulars.directory.scopes import ADMIN
+from regulars.http import log
+from regulars.http.metrics import MULTIPROCESS
 from regulars.http.protocol import Protocol
 from regulars.settings import Settings
 from regulars.store import Address, Store, parse_url
 from regulars.store.migrate import require_newest, version
 
 FIRST_ACCOUNT = "default"
-SHUTDOWN_SECONDS = 10
 BACKLOG = 2_048
+_FILES = 65_536
 
 _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } } } }"}'
 
@@ -55,7 +58,8 @@ def serve(settings: Settings) -> None:
     _export(settings)
     # Asked to stop, uvicorn finishes what is in flight and then raises the signal again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    _raise_file_limit()
+    log.configure()
     config = uvicorn.Config(
         "regulars.app:create",
         factory=True,
@@ -66,12 +70,17 @@ def serve(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type]  # any number does
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        limit_concurrency=None,
     )
     try:
         if settings.workers > 1:
             print(banner, flush=True)
-            Multiprocess(config, sockets=[listening]).run()
+            # Where the processes put their figures together.
+            with tempfile.TemporaryDirectory(prefix="regulars-metrics-") as folder:
+                os.environ[MULTIPROCESS] = folder
+                Multiprocess(config, sockets=[listening]).run()
         else:
             _Server(config, lambda: print(banner, flush=True)).run(sockets=[listening])
     except KeyboardInterrupt:
@@ -102,7 +111,7 @@ async def bootstrap(store: Store, settings: Settings) -> First | None:
         return None
     given = settings.bootstrap_token
     text = given.get_secret_value() if given else None
-    token, _ = await accounts.create_token(account, "first", text=text)
+    token, _ = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
     return First(None if given else token)
 
 
@@ -126,8 +135,19 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _export(settings: Settings) -> None:
     """Tells the processes that serve what the options said."""
-    os.environ["REGULARS_DATABASE_URL"] = settings.database_url
-    os.environ["REGULARS_MAX_BODY_BYTES"] = str(settings.max_body_bytes)
+    os.environ.update(settings.environment())
+
+
+def _raise_file_limit() -> None:
+    """Takes as many open files as the system gives: every connection is one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _banner(settings: Settings, address: Address, port: int, first: First | None) -> str:

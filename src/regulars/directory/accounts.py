@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from regulars.directory.text import clean
+from regulars.directory.scopes import BOTH, SCOPES, granted
+from regulars.directory.text import clean, nearest
 from regulars.store import Conflict, Store, queries
 from regulars.store.tables import accounts, counters, tokens
-from regulars.store.writes import insert_one, revoke_token
+from regulars.store.writes import insert_one, revoke_token, use_token
 
 TOKEN_PREFIX = "rgl_"  # noqa: S105  # what secret scanners look for
 NAME_LENGTH = 100
+# How often it is noted that a token is used.
+USED_MS = 60_000
 # How long a process trusts what it knows of a token before it asks the database again.
 TRUSTED_SECONDS = 1.0
 MAX_TRUSTED = 10_000
@@ -51,12 +57,36 @@ class Token:
     created_at: int
     expires_at: int | None
     revoked_at: int | None
+    scopes: str = BOTH
+    last_used_at: int | None = None
 
     def state(self, now: int) -> str:
         """`revoked`, `expired` or `valid`."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
+
+
+class Grant(NamedTuple):
+    """What a token opens: its account, and there what its scopes allow."""
+
+    account_id: int
+    token_id: str
+    scopes: frozenset[str]
+
+
+def scopes_named(names: Iterable[str]) -> str:
+    """Scopes as they are kept. Raises AccountError for one that there is not, or for none."""
+    chosen = [part for name in names for part in name.replace(",", " ").split()]
+    for name in chosen:
+        if name not in SCOPES:
+            near = nearest(name, SCOPES)
+            hint = f" Did you mean {near}?" if near else ""
+            known = ", ".join(SCOPES)
+            raise AccountError(f"There is no scope {name!r}.{hint} The scopes are {known}.")
+    if not chosen:
+        raise AccountError(f"A token needs a scope: {', '.join(SCOPES)}.")
+    return " ".join(name for name in SCOPES if name in chosen)
 
 
 def now_ms() -> int:
@@ -75,7 +105,9 @@ class Accounts:
     def __init__(self, store: Store, clock: Callable[[], int] = now_ms) -> None:
         self._store = store
         self._clock = clock
-        self._trusted: dict[str, tuple[int, float]] = {}
+        # By the tokens' hashes: to find one, hashes are compared, never a secret.
+        self._trusted: dict[bytes, tuple[Grant, float]] = {}
+        self._noting: set[asyncio.Task[None]] = set()
 
     async def all(self) -> list[Account]:
         """Every account, oldest first."""
@@ -128,7 +160,12 @@ class Accounts:
         raise AccountError("Others are creating accounts at this moment. Try again.")
 
     async def create_token(
-        self, account: Account, name: str, expires_at: int | None = None, text: str | None = None
+        self,
+        account: Account,
+        name: str,
+        expires_at: int | None = None,
+        text: str | None = None,
+        scopes: Iterable[str] = (BOTH,),
     ) -> tuple[str, Token]:
         """A new token: its text, which is kept nowhere, and what is kept of it.
 
@@ -142,7 +179,8 @@ class Accounts:
         if not kept or wrong:
             raise AccountError(f"The token's name {wrong or 'is empty. Give it one.'}")
         token_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
-        made = Token(token_id, account.name, kept, self._clock(), expires_at, None)
+        may = scopes_named(scopes)
+        made = Token(token_id, account.name, kept, self._clock(), expires_at, None, may)
         row = {
             "token_id": token_id,
             "hash": _hash(token),
@@ -151,6 +189,8 @@ class Accounts:
             "created_at": made.created_at,
             "expires_at": expires_at,
             "revoked_at": None,
+            "scopes": may,
+            "last_used_at": None,
         }
         try:
             await self._store.execute([(insert_one(tokens), row)])
@@ -173,24 +213,43 @@ class Accounts:
             )
             raise AccountError(message)
 
-    def trusted(self, token: str) -> int | None:
-        """The account that a token opens, if it did within the last second."""
-        known = self._trusted.get(token)
+    def trusted(self, token: str) -> Grant | None:
+        """What a token opens, if it did within the last second."""
+        known = self._trusted.get(_hash(token))
         return known[0] if known and time.monotonic() < known[1] else None
 
-    async def authenticate(self, token: str) -> int | None:
-        """The account that a token opens; None for one that is unknown, expired or revoked.
+    async def authenticate(self, token: str) -> Grant | None:
+        """What a token opens; None for one that is unknown, expired or revoked.
 
         It is looked up by its hash: an answer of None takes the same time for each reason.
         """
         digest = _hash(token)
         rows = await self._store.fetch(queries.token_by_hash(), {"hash": digest})
-        account_id, expires_at, revoked_at = rows[0] if rows else (None, None, None)
-        late = expires_at is not None and expires_at <= self._clock()
-        if account_id is None or late or revoked_at is not None:
-            self._trusted.pop(token, None)
+        known = dict(zip(queries.TOKEN_COLUMNS, rows[0], strict=True)) if rows else None
+        now = self._clock()
+        late = known and known["expires_at"] is not None and known["expires_at"] <= now
+        if known is None or late or known["revoked_at"] is not None:
+            self._trusted.pop(digest, None)
             return None
+        grant = Grant(known["account_id"], known["token_id"], granted(known["scopes"].split()))
         if len(self._trusted) >= MAX_TRUSTED:
             self._trusted.clear()
-        self._trusted[token] = (account_id, time.monotonic() + TRUSTED_SECONDS)
-        return int(account_id)
+        self._trusted[digest] = (grant, time.monotonic() + TRUSTED_SECONDS)
+        used = known["last_used_at"]
+        if used is None or used < now - USED_MS:
+            task = asyncio.create_task(self._note_use(grant.token_id, now))
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
+        return grant
+
+    async def _note_use(self, token_id: str, now: int) -> None:
+        """Records the use of a token, at most once a minute, whatever else goes on: a database
+        that takes no writes must not keep anybody from reading."""
+        parameters = {"used_id": token_id, "used_before": now - USED_MS, "used_at": now}
+        with contextlib.suppress(Exception):
+            await self._store.execute([(use_token(), parameters)])
+
+    async def settled(self) -> None:
+        """Waits until every use is recorded."""
+        if self._noting:
+            await asyncio.wait(self._noting)

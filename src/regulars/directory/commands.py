@@ -21,6 +21,31 @@ class Reference:
     customer_id: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What makes a write recognisable when its request is sent again: whose it is (`token_id`),
+    the request's key, the number of the write in the request, a hash of the request, and the
+    moment it came (milliseconds since 1970)."""
+
+    token_id: str
+    key: str
+    part: int
+    fingerprint: bytes
+    at: int
+
+
+def _receipt_keys(receipt: Receipt | None) -> frozenset[str]:
+    return frozenset([receipt.key]) if receipt else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a write came to when its request was first answered, and the moment of that."""
+
+    result: Any
+    at: int
+
+
 def _ids(*references: Reference) -> frozenset[int]:
     return frozenset(r.customer_id for r in references if r.customer_id is not None)
 
@@ -61,6 +86,7 @@ class CreateCustomer:
     at: int
     problems: list[Problem] = field(default_factory=list)
     activity: Activity = Activity()
+    receipt: Receipt | None = None
     row: Row = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,30 +96,39 @@ class CreateCustomer:
 
     def names(self) -> Names:
         order_names = frozenset(order.name for order in self.activity.orders)
-        return Names(email_keys=_email_keys(self.values), order_names=order_names)
+        return Names(
+            email_keys=_email_keys(self.values),
+            order_names=order_names,
+            receipt_keys=_receipt_keys(self.receipt),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateCustomer:
-    """Clean values merged into a customer, at a moment."""
+    """Clean values merged into a customer, at a moment, if it is of the version given."""
 
     customer: Reference
     values: dict[str, Any]
     at: int
     problems: list[Problem] = field(default_factory=list)
+    version: int | None = None
+    receipt: Receipt | None = None
 
     def names(self) -> Names:
-        return Names(_ids(self.customer), _email_keys(self.values))
+        emails, receipts = _email_keys(self.values), _receipt_keys(self.receipt)
+        return Names(_ids(self.customer), emails, receipt_keys=receipts)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteCustomers:
-    """All the customers named, or none."""
+    """All the customers named, or none; if each is of the version given."""
 
     customers: tuple[Reference, ...]
+    version: int | None = None
+    receipt: Receipt | None = None
 
     def names(self) -> Names:
-        return Names(_ids(*self.customers))
+        return Names(_ids(*self.customers), receipt_keys=_receipt_keys(self.receipt))
 
 
 Command = CreateCustomer | UpdateCustomer | DeleteCustomers

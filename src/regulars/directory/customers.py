@@ -113,6 +113,7 @@ def new_row(at: int) -> Row:
         "words": "",
         "notes_words": "",
         "facets": "",
+        "version": 1,
     }
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from regulars.directory import found_by
 from regulars.directory.decide import decide
-from regulars.store import Address, Store, parse_url, store_at
+from regulars.store import STATEMENT_SECONDS, Address, Store, parse_url, store_at
 from regulars.store import migrate as tables
 
 
-def store_for(database_url: str) -> Store:
+def store_for(database_url: str, statement_seconds: float = STATEMENT_SECONDS) -> Store:
     """The store at a database URL, not yet open. Raises BadDatabaseURL."""
-    return store_at(parse_url(database_url), decide)
+    return store_at(parse_url(database_url), decide, statement_seconds)
 
 
 def upgrade(address: Address, to: str = "head") -> str:

@@ -19,8 +19,15 @@ from regulars.directory.commands import (
     UpdateCustomer,
 )
 from regulars.directory.customers import with_values
-from regulars.directory.errors import CustomerNotFound, DuplicateEmail, InvalidInput, Refused
+from regulars.directory.errors import (
+    CustomerNotFound,
+    DuplicateEmail,
+    InvalidInput,
+    Refused,
+    VersionConflict,
+)
 from regulars.directory.orders import order_row, with_order
+from regulars.directory.receipts import Receipts, replayed
 from regulars.store import Changes, Row, State, Terms
 
 MAX_ID = 2**30 - 1
@@ -33,10 +40,27 @@ def decide(account_id: int, commands: Sequence[Command], state: State) -> tuple[
     outcomes: list[Any] = []
     for command in commands:
         try:
-            outcomes.append(_apply(draft, command))
+            outcomes.append(_apply_once(draft, command))
         except Refused as refused:
             outcomes.append(refused)
     return outcomes, draft.changes()
+
+
+def _apply_once(draft: Draft, command: Command) -> Any:
+    """The outcome of a command; of one whose request was sent before, what it was then."""
+    receipt = command.receipt
+    if receipt is None:
+        return _apply(draft, command)
+    known = draft.receipts.find(receipt)
+    if known is not None:
+        return replayed(known, receipt)
+    try:
+        result = _apply(draft, command)
+    except Refused as refused:
+        draft.receipts.note(receipt, refused)
+        raise
+    draft.receipts.note(receipt, result)
+    return result
 
 
 def _apply(draft: Draft, command: Command) -> Any:
@@ -63,6 +87,7 @@ class Draft:
         self.order_names = set(state.order_names)
         self.orders: list[Row] = []
         self.leads: list[Row] = []
+        self.receipts = Receipts(account_id, state.receipts)
 
     def find(self, reference: Reference) -> Row | None:
         """The customer named, as it is now."""
@@ -83,6 +108,7 @@ class Draft:
         """Deletes a customer and what belongs to it."""
         self._forget_email(customer_id)
         self._now[customer_id] = None
+        self.receipts.forget(customer_id)
         self.orders = [row for row in self.orders if row["customer_id"] != customer_id]
         self.leads = [row for row in self.leads if row["customer_id"] != customer_id]
 
@@ -112,6 +138,8 @@ class Draft:
             inserted_leads=self.leads,
             added_terms=added,
             removed_terms=removed,
+            inserted_receipts=self.receipts.new,
+            receipts_before=self.receipts.before,
         )
 
     def _terms(self) -> tuple[Terms, Terms]:
@@ -187,7 +215,7 @@ def _update(draft: Draft, command: UpdateCustomer) -> Row:
     if row is None:
         missing = CustomerNotFound([command.customer.given], ("id",))
         raise Refused(missing, *command.problems)
-    problems = list(command.problems)
+    problems = [*_conflicts(draft, [command.customer], command.version), *command.problems]
     holder = draft.holder(command.values.get("email_key", ""))
     if holder is not None and holder != row["customer_id"]:
         problems.append(DuplicateEmail(("node", "email")))
@@ -202,16 +230,34 @@ def _delete(draft: Draft, command: DeleteCustomers) -> list[int]:
     missing = [r.given for r in command.customers if draft.find(r) is None]
     if missing:
         raise Refused(CustomerNotFound(missing, ("items",)))
+    conflicts = _conflicts(draft, command.customers, command.version)
+    if conflicts:
+        raise Refused(*conflicts)
     ids = [r.customer_id for r in command.customers if r.customer_id is not None]
     for customer_id in dict.fromkeys(ids):
         draft.drop(customer_id)
     return ids
 
 
+def _conflicts(
+    draft: Draft, customers: Sequence[Reference], version: int | None
+) -> list[VersionConflict]:
+    """Those of the customers that are of another version than the one asked for, if one is."""
+    if version is None:
+        return []
+    rows = [(reference.given, draft.find(reference)) for reference in customers]
+    return [
+        VersionConflict(given, version, row["version"])
+        for given, row in rows
+        if row is not None and row["version"] != version
+    ]
+
+
 def _save(draft: Draft, row: Row, changed: Row, at: int) -> Row:
     """Takes a changed row; one that changes nothing keeps its moment."""
     if changed == row:
         return row
-    saved = {**changed, "updated_at": max(at, row["updated_at"])}
+    moment = max(at, row["updated_at"])
+    saved = {**changed, "updated_at": moment, "version": row["version"] + 1}
     draft.put(saved)
     return saved

@@ -9,28 +9,31 @@ from typing import Any
 from regulars.directory.commands import (
     CreateCustomer,
     DeleteCustomers,
+    Receipt,
     Reference,
+    Replay,
     UpdateCustomer,
 )
 from regulars.directory.customers import clean_values
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.finding import Finder, Stretch
+from regulars.directory.limits import DEFAULTS, Limits
 from regulars.directory.orders import amounts
 from regulars.directory.paging import Page, Position, Window
+from regulars.directory.receipts import KEPT_MS
 from regulars.directory.search import Order
 from regulars.store import Row, Store, queries
 from regulars.store.conditions import All
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.query import Query
 
-MAX_DELETES = 250
-
 
 class Directory:
     """The customers of all accounts; each call is about one account."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limits: Limits = DEFAULTS) -> None:
         self._store = store
+        self.limits = limits
 
     async def page(
         self,
@@ -169,34 +172,65 @@ class Directory:
             grouped[row[0]].append(row[1:])
         return [grouped[number] for number in ids]
 
-    async def create(self, account_id: int, node: Mapping[str, Any], at: int) -> Row:
-        """Adds a customer and answers its row. Raises Refused with everything that is wrong."""
+    async def create(
+        self, account_id: int, node: Mapping[str, Any], at: int, receipt: Receipt | None = None
+    ) -> Row | Replay:
+        """Adds a customer and answers its row. Raises Refused with everything that is wrong.
+
+        A write with a receipt is made once: when it is sent again, it answers a Replay.
+        """
         values, problems = clean_values(node, ("node",))
-        row: Row = await self._store.write(account_id, CreateCustomer(values, at, problems))
+        command = CreateCustomer(values, at, problems, receipt=receipt)
+        row: Row | Replay = await self._store.write(account_id, command)
         return row
 
     async def update(
-        self, account_id: int, customer: Reference, node: Mapping[str, Any], at: int
-    ) -> Row:
-        """Merges fields into a customer and answers its row. Raises Refused."""
+        self,
+        account_id: int,
+        customer: Reference,
+        node: Mapping[str, Any],
+        at: int,
+        version: int | None = None,
+        receipt: Receipt | None = None,
+    ) -> Row | Replay:
+        """Merges fields into a customer, if it is of the version given, and answers its row.
+        Raises Refused."""
         values, problems = clean_values(node, ("node",))
-        command = UpdateCustomer(customer, values, at, problems)
-        row: Row = await self._store.write(account_id, command)
+        command = UpdateCustomer(customer, values, at, problems, version, receipt)
+        row: Row | Replay = await self._store.write(account_id, command)
         return row
 
-    async def delete(self, account_id: int, customers: Sequence[Reference]) -> list[int]:
-        """Deletes all the customers named, or none, and answers their `_id`s in the order given.
-        Raises Refused."""
-        if len(customers) > MAX_DELETES:
+    async def delete(
+        self,
+        account_id: int,
+        customers: Sequence[Reference],
+        version: int | None = None,
+        receipt: Receipt | None = None,
+    ) -> list[int] | Replay:
+        """Deletes all the customers named, or none, if each is of the version given, and answers
+        their `_id`s in the order given. Raises Refused."""
+        most = self.limits.deletes
+        if len(customers) > most:
             message = (
-                f"There are {len(customers):,} ids; at most {MAX_DELETES} customers are deleted "
-                "at once."
+                f"There are {len(customers):,} ids; at most {most:,} customers are deleted at once."
             )
             raise Refused(InvalidInput(message, ("items",)))
         if not customers:
             return []
-        ids: list[int] = await self._store.write(account_id, DeleteCustomers(tuple(customers)))
+        command = DeleteCustomers(tuple(customers), version, receipt)
+        ids: list[int] | Replay = await self._store.write(account_id, command)
         return ids
+
+    async def request_of(self, account_id: int, token_id: str, key: str, now: int) -> bytes | None:
+        """The fingerprint of the request that a token sent with a key in the last day, if a write
+        of it was made or refused."""
+        query = queries.receipts_of()
+        rows = await self._store.fetch(query, {"account_id": account_id, "keys": [key]})
+        for row in rows:
+            receipt = dict(zip(queries.RECEIPT_COLUMNS, row, strict=True))
+            if receipt["token_id"] == token_id and receipt["created_at"] > now - KEPT_MS:
+                return bytes(receipt["fingerprint"])
+        return None
 
     async def create_many(
         self, account_id: int, commands: Sequence[CreateCustomer]

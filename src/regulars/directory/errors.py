@@ -5,6 +5,10 @@ Problem
 ├── InvalidInput             errors_invalid_input
 ├── DuplicateEmail           errors_dup_email
 ├── CustomerNotFound         errors_customer_not_found
+├── VersionConflict          errors_version_conflict
+├── OtherRequest             errors_idempotency_key
+├── MissingScope             errors_scope
+├── Repeated                 any of them, when its request is sent again
 ├── InvalidQuery             errors_invalid_query
 ├── InvalidCursor            errors_invalid_cursor
 └── InvalidPageSize          errors_page_size
@@ -13,7 +17,7 @@ Problem
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 InputPath = tuple[str | int, ...]
 
@@ -22,7 +26,7 @@ class Problem:
     """One thing that is wrong: `key` for a program, `message` for a person, and where in the
     input it lies."""
 
-    key: ClassVar[str]
+    key: str
 
     def __init__(self, message: str, input_path: InputPath = ()) -> None:
         self.message = message
@@ -35,11 +39,13 @@ class Problem:
 
 
 class Refused(Exception):
-    """The directory does not do what it was asked, and nothing has changed."""
+    """The directory does not do what it was asked, and nothing has changed. `replayed` when that
+    was so already when the request was first sent."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: Problem, replayed: bool = False) -> None:
         super().__init__("; ".join(problem.key for problem in problems))
         self.problems = problems
+        self.replayed = replayed
 
 
 class InvalidInput(Problem):
@@ -75,6 +81,62 @@ class CustomerNotFound(Problem):
     @property
     def extensions(self) -> Mapping[str, Any]:
         return {"ids": self._ids}
+
+
+class VersionConflict(Problem):
+    """Somebody else was faster: the customer has another version than the writer has seen."""
+
+    key = "errors_version_conflict"
+
+    def __init__(self, given: str, expected: int, version: int) -> None:
+        super().__init__(
+            f"The customer {given[:50]} is of version {version} now, not {expected}: somebody else "
+            "has changed it. Read it again, and decide anew.",
+            ("ifVersion",),
+        )
+        self._given = given
+        self._version = version
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"id": self._given, "version": self._version}
+
+
+class OtherRequest(Problem):
+    """A key that was sent with another request."""
+
+    key = "errors_idempotency_key"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was sent with another request in the last 24 hours. Give every "
+            "request a key of its own, and repeat a request exactly as it was."
+        )
+
+
+class MissingScope(Problem):
+    """The token may not do this."""
+
+    key = "errors_scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"The token lacks the scope {scope}. Use one that has it: "
+            f"regulars token create --scope {scope}"
+        )
+
+
+class Repeated(Problem):
+    """A problem as it was told when the request was first sent."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        super().__init__(told["message"], tuple(told["input_path"]))
+        self.key = told["key"]
+        self._extensions = told["extensions"]
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return dict(self._extensions)
 
 
 class InvalidQuery(Problem):

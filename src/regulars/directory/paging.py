@@ -10,13 +10,13 @@ import orjson
 
 from regulars.directory.decide import MAX_ID
 from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
+from regulars.directory.limits import DEFAULTS
 from regulars.directory.opaque import from_base64
 from regulars.directory.search import Order, Search
 from regulars.store.conditions import Condition
 from regulars.store.tables import MONEY_SCALE
 
 DEFAULT_SIZE = 25
-MAX_SIZE = 250
 
 # A moment of 1970-01-26 or later; a count of orders is smaller. So a cursor of the one kind of
 # order is seen under the other.
@@ -52,9 +52,10 @@ def window(
     after: str | None = None,
     last: int | None = None,
     before: str | None = None,
+    most: int = DEFAULTS.page_size,
 ) -> Window:
     """Reads the arguments of a connection, as Relay's specification has them (section 4), at a
-    moment in milliseconds since 1970.
+    moment in milliseconds since 1970; `most` is the longest page there is.
 
     Raises Refused with InvalidPageSize or InvalidCursor, or both.
     """
@@ -64,8 +65,8 @@ def window(
         message = "A page is counted from one end: give first or last, not both."
         problems.append(InvalidPageSize(message, ("last",)))
     for name, size in (("first", first), ("last", last)):
-        if size is not None and not 0 <= size <= MAX_SIZE:
-            message = f"{name} is {size:,}; a page holds 0 to {MAX_SIZE} customers."
+        if size is not None and not 0 <= size <= most:
+            message = f"{name} is {size:,}; a page holds 0 to {most:,} customers."
             problems.append(InvalidPageSize(message, (name,)))
     positions: dict[str, Position | None] = {}
     for name, cursor in (("after", after), ("before", before)):
@@ -74,7 +75,7 @@ def window(
             problems.append(InvalidCursor(name, order.by))
     if problems:
         raise Refused(*problems)
-    size = last if last is not None else first if first is not None else DEFAULT_SIZE
+    size = last if last is not None else first if first is not None else min(DEFAULT_SIZE, most)
     bounds = (positions["after"], positions["before"])
     return Window(order, size, last is not None, *bounds, search.condition, now)
 

@@ -18,11 +18,11 @@ from regulars.directory import keys, matching
 from regulars.directory.errors import Refused
 from regulars.directory.keys import ALWAYS
 from regulars.directory.lexer import KeyValue, Text, Value, refused
+from regulars.directory.limits import DEFAULTS
 from regulars.directory.text import nearest
 from regulars.store.conditions import All, Any, Condition, Not
 from regulars.store.tables import ORDER_COLUMNS
 
-MAX_LENGTH = 2_000
 MAX_TERMS = 50
 MAX_DEPTH = 10
 
@@ -48,15 +48,16 @@ class Search:
 
 
 @lru_cache(maxsize=500)
-def parse(query: str) -> Search:
-    """Reads a query. Newest first (`order_by:id order_dir:desc`) where it does not say.
+def parse(query: str, most: int = DEFAULTS.search_characters) -> Search:
+    """Reads a query of at most `most` characters. Newest first (`order_by:id order_dir:desc`) where
+    it does not say.
 
     Raises Refused with InvalidQuery: the position of the first fault, what was expected there,
     and the nearest word that would be right.
     """
-    if len(query) > MAX_LENGTH:
-        message = f"The query has {len(query):,} characters; at most {MAX_LENGTH:,} are allowed."
-        raise refused(message, MAX_LENGTH, "the end")
+    if len(query) > most:
+        message = f"The query has {len(query):,} characters; at most {most:,} are allowed."
+        raise refused(message, most, "the end")
     if "\0" in query:
         message = "The query has a NUL character, which no text here can have."
         raise refused(message, query.index("\0"), "another character")

@@ -5,8 +5,10 @@ a schema is bound to data by the classes of `bindings`, and run by an `Engine`.
 """
 
 from regulars.graphql.bindings import (
+    Arguments,
     Bindings,
     Each,
+    Guard,
     Part,
     Related,
     Resolve,
@@ -16,23 +18,37 @@ from regulars.graphql.bindings import (
     Value,
 )
 from regulars.graphql.document import InvalidDocument, Operation
-from regulars.graphql.engine import Answer, Engine
-from regulars.graphql.errors import INTERNAL, INTERNAL_KEY, Fault, Refused, error_entry
+from regulars.graphql.engine import Answer, Engine, Prepared
+from regulars.graphql.errors import (
+    DOCUMENT_LIMIT,
+    INTERNAL,
+    INTERNAL_KEY,
+    Fault,
+    Refused,
+    error_entry,
+)
 from regulars.graphql.layout import Layout, Layouts
+from regulars.graphql.limits import DEFAULTS, Limits
 
 __all__ = [
+    "DEFAULTS",
+    "DOCUMENT_LIMIT",
     "INTERNAL",
     "INTERNAL_KEY",
     "Answer",
+    "Arguments",
     "Bindings",
     "Each",
     "Engine",
     "Fault",
+    "Guard",
     "InvalidDocument",
     "Layout",
     "Layouts",
+    "Limits",
     "Operation",
     "Part",
+    "Prepared",
     "Refused",
     "Related",
     "Resolve",

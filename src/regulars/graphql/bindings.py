@@ -42,12 +42,14 @@ class Value:
 
     Without `render` it is its only column. A field with arguments gives `prepare`
     instead: `prepare(arguments)` is called once for each plan, may refuse them
-    (`Refused`), and answers `render(env, *columns)`.
+    (`Refused`), and answers `render(env, *columns)`. `cost` is what the field costs beside
+    the objects, in points.
     """
 
     reads: tuple[str, ...]
     render: OfColumns | None = None
     prepare: Callable[[Arguments], OfColumns] | None = None
+    cost: int = 0
 
     def __post_init__(self) -> None:
         if self.prepare is None:
@@ -66,11 +68,13 @@ class Part:
     the only column.
 
     Whoever makes the rows of a part fills them, if its type has `Related` fields:
-    `Layout.fill` of the layout `Layout.part`.
+    `Layout.fill` of the layout `Layout.part`. `paged` when it is the page whose length the root
+    field's arguments say.
     """
 
     reads: tuple[str, ...]
     pick: OfColumns | None = None
+    paged: bool = False
 
     def __post_init__(self) -> None:
         _only_column(self.reads, self.pick)
@@ -90,6 +94,7 @@ class Related:
 
 
 Resolve = Callable[[Any, dict[str, Any]], Awaitable[Any]]
+Guard = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,16 @@ class Root:
     For an object that answers a row that holds the layout's columns, for a list of objects a
     list of rows, for an abstract type a pair (name of the object type, row), for a leaf the
     value; None for null. The arguments are not to be changed.
+
+    `guard(layouts)`, called once for each plan too, answers what is asked before anything else of
+    the field: it raises for an `env` that may not have it. `price(arguments, fixed, per_row)` is
+    what the field costs, of the points it has in any case and those of each row of its page;
+    without it, the fixed ones.
     """
 
     prepare: Callable[[Layouts], Resolve]
+    guard: Callable[[Layouts], Guard] | None = None
+    price: Callable[[Arguments, int, int], int] | None = None
 
 
 def _only_column(reads: tuple[str, ...], function: Callable[..., Any] | None) -> None:
@@ -134,6 +146,7 @@ __all__ = [
     "Bindings",
     "Each",
     "FieldBinding",
+    "Guard",
     "Part",
     "Related",
     "Resolve",

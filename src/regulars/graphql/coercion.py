@@ -48,9 +48,11 @@ class WrongValueError(Exception):
 
 
 class Coercers:
-    """The coercion of each input type of a schema, made once."""
+    """The coercion of each input type of a schema, made once. A list of more than `list_items`
+    values is wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, list_items: int) -> None:
+        self._list_items = list_items
         self._made: dict[str, Coerce] = {}
 
     def of(self, type_: GraphQLInputType) -> Coerce:
@@ -66,7 +68,7 @@ class Coercers:
         if is_non_null_type(type_):
             return _non_null(self.of(type_.of_type))
         if is_list_type(type_):
-            return _list(self.of(type_.of_type))
+            return _list(self.of(type_.of_type), self._list_items)
         if is_input_object_type(type_):
             return self._object(type_)
         return _leaf(type_)  # type: ignore[arg-type]  # no other input type is left
@@ -127,11 +129,15 @@ def _non_null(inner: Coerce) -> Coerce:
     return coerce
 
 
-def _list(inner: Coerce) -> Coerce:
+def _list(inner: Coerce, most: int) -> Coerce:
     def coerce(value: Any) -> Any:
         if value is None:
             return None
-        return [inner(item) for item in value] if type(value) is list else [inner(value)]
+        if type(value) is not list:
+            return [inner(value)]
+        if len(value) > most:
+            raise WrongValueError
+        return [inner(item) for item in value]
 
     return coerce
 

@@ -15,7 +15,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
-    InlineFragmentNode,
+    NoFragmentCyclesRule,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
@@ -31,13 +31,12 @@ from regulars.graphql.errors import (
     INVALID_DOCUMENT,
     INVALID_INPUT,
     Fault,
+    Refused,
     error_entry,
 )
+from regulars.graphql.limits import CyclicError, Limits, measure
 from regulars.graphql.validation import rules_for, without_value
 
-MAX_TOKENS = 10_000
-# Deep enough for the introspection that clients send, and for an order's customer's orders.
-MAX_DEPTH = 20
 MAX_ERRORS = 20
 KEPT_DOCUMENTS = 1_000
 SEEN_DOCUMENTS = 10_000
@@ -71,8 +70,11 @@ class Operation:
         coercers: Coercers,
         node: OperationDefinitionNode,
         fragments: dict[str, FragmentDefinitionNode],
+        limits: Limits,
     ) -> None:
         self.node = node
+        self.limits = limits
+        self.name = node.name.value if node.name else ""
         self.kind: str = node.operation.value
         self.fragments = fragments
         self.plans: OrderedDict[str, Any] = OrderedDict()
@@ -93,12 +95,22 @@ class Operation:
 class Documents:
     """The documents seen last, by their text."""
 
-    def __init__(self, schema: GraphQLSchema, keep: int = KEPT_DOCUMENTS) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: Limits, keep: int = KEPT_DOCUMENTS) -> None:
         self._schema = schema
-        self._coercers = Coercers()
+        self._limits = limits
+        self._coercers = Coercers(limits.list_items)
         self._keep = keep
         self._kept: OrderedDict[str, dict[str | None, Operation]] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
+
+    @property
+    def kept(self) -> int:
+        """How many documents are kept."""
+        return len(self._kept)
+
+    def keeps(self, text: str) -> bool:
+        """Whether a document is kept."""
+        return text in self._kept
 
     def operation(self, text: str, name: str | None) -> Operation:
         """The operation to run.
@@ -129,25 +141,33 @@ class Documents:
             self._kept.popitem(last=False)
 
     def _read(self, text: str) -> dict[str | None, Operation]:
+        limits = self._limits
         try:
-            document = parse(text, max_lexical_tokens=MAX_TOKENS)
-            errors = validate(self._schema, document, rules_for(text), max_errors=MAX_ERRORS)
+            document = parse(text, max_lexical_tokens=limits.tokens)
+            rules = rules_for(text)
+            try:
+                measure(document, limits)
+            except CyclicError:
+                rules = [NoFragmentCyclesRule]
+            errors = validate(self._schema, document, rules, max_errors=MAX_ERRORS)
             if [error.message for error in errors] == [_ABORTED]:
                 raise RecursionError
             if errors:
-                raise InvalidDocument([_entry(error) for error in errors])
+                raise InvalidDocument([_entry(error, limits) for error in errors])
             return self._operations(document)
         except GraphQLSyntaxError as error:
-            raise InvalidDocument([_entry(error)]) from error
+            raise InvalidDocument([_entry(error, limits)]) from error
+        except Refused as refused:
+            raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
         except RecursionError:
             message = (
                 "The document is too complex to be checked. Name each field once, and stay "
-                f"within {MAX_TOKENS:,} tokens and {MAX_DEPTH} levels."
+                f"within {limits.tokens:,} tokens and {limits.depth} levels."
             )
             raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT))]) from None
 
     def _operations(self, document: DocumentNode) -> dict[str | None, Operation]:
-        """The operations of a valid document, by name. Raises InvalidDocument for one too deep."""
+        """The operations of a valid document, by name."""
         fragments = {
             node.name.value: node
             for node in document.definitions
@@ -156,38 +176,10 @@ class Documents:
         operations: dict[str | None, Operation] = {}
         for node in document.definitions:
             if isinstance(node, OperationDefinitionNode):
-                depth = _depth(node.selection_set, fragments, {})
-                if depth > MAX_DEPTH:
-                    message = (
-                        f"The document is {depth} levels deep; at most {MAX_DEPTH} are allowed."
-                    )
-                    raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT), [node])])
                 operations[node.name.value if node.name else None] = Operation(
-                    self._schema, self._coercers, node, fragments
+                    self._schema, self._coercers, node, fragments, self._limits
                 )
         return operations
-
-
-def _depth(
-    selection_set: SelectionSetNode,
-    fragments: dict[str, FragmentDefinitionNode],
-    known: dict[str, int],
-) -> int:
-    """How many fields stand within each other, through fragments; `known` holds theirs."""
-    deepest = 0
-    for selection in selection_set.selections:
-        if isinstance(selection, FragmentSpreadNode):
-            name = selection.name.value
-            if name not in known:
-                known[name] = _depth(fragments[name].selection_set, fragments, known)
-            depth = known[name]
-        elif isinstance(selection, InlineFragmentNode):
-            depth = _depth(selection.selection_set, fragments, known)
-        else:
-            inner = getattr(selection, "selection_set", None)
-            depth = 1 + (_depth(inner, fragments, known) if inner else 0)
-        deepest = max(deepest, depth)
-    return deepest
 
 
 def _choose(operations: dict[str | None, Operation], name: str | None) -> Operation:
@@ -206,14 +198,14 @@ def _choose(operations: dict[str | None, Operation], name: str | None) -> Operat
     raise InvalidDocument([error_entry(Fault(message, INVALID_DOCUMENT))])
 
 
-def _entry(error: GraphQLError) -> dict[str, Any]:
+def _entry(error: GraphQLError, limits: Limits) -> dict[str, Any]:
     message = error.message
     input_path = (error.extensions or {}).get("input_path")
     if input_path:
         fault = Fault(without_value(message), INVALID_INPUT, tuple(input_path))
     elif isinstance(error, GraphQLSyntaxError) and re.search(r"more than|too deep", message):
-        limits = f"At most {MAX_TOKENS:,} tokens and {MAX_DEPTH} levels are allowed."
-        fault = Fault(f"{message} {limits}", DOCUMENT_LIMIT)
+        most = f"At most {limits.tokens:,} tokens and {limits.depth} levels are allowed."
+        fault = Fault(f"{message} {most}", DOCUMENT_LIMIT)
     else:
         fault = Fault(message, INVALID_DOCUMENT)
     entry = error_entry(fault)

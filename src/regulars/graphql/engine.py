@@ -20,8 +20,10 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from regulars.graphql.bindings import Bindings, Root
 from regulars.graphql.coercion import Arguments
-from regulars.graphql.document import Documents, Operation
+from regulars.graphql.cost import weight
+from regulars.graphql.document import Documents, InvalidDocument, Operation
 from regulars.graphql.errors import INVALID_INPUT, Fault, Refused, error_entry
+from regulars.graphql.limits import DEFAULTS, Limits
 from regulars.graphql.plan import Compiler, RootPlan
 from regulars.graphql.render import FieldError, Run, located, render_root
 from regulars.graphql.selection import Selector
@@ -61,9 +63,11 @@ class _Field:
     __slots__ = (
         "_asked",
         "_render",
+        "_weight",
         "arguments",
         "binding",
         "definition",
+        "guard",
         "plan",
         "resolve",
         "root",
@@ -77,8 +81,15 @@ class _Field:
             self.definition = root.fields[plan.name]
             self.arguments = Arguments(self.definition, plan.nodes[0])
             self.resolve = binding.prepare(plan.layouts)
+            self.guard = binding.guard(plan.layouts) if binding.guard else None
+        self._weight = weight(plan)
         self._asked = False
         self._render: Render | None = None
+
+    def cost(self, arguments: Mapping[str, Any]) -> int:
+        """What the field costs, in points."""
+        price = self.binding.price if self.binding else None
+        return price(arguments, *self._weight) if price else self._weight.fixed
 
     def render(self, value: Any, run: Run) -> Any:
         """The answer, of what the binding resolved to."""
@@ -95,52 +106,113 @@ class _Field:
             return render_root(self.plan, value, run)
 
 
+class Prepared(NamedTuple):
+    """An operation that is ready to be executed: its root fields with their arguments, or with
+    what is wrong with those; and what it costs, in points."""
+
+    operation: Operation
+    given: Mapping[str, Any]
+    fields: Sequence[tuple[_Field, Any]]
+    cost: int
+
+
 class Engine:
     """Runs documents against a schema.
 
-    `describe(exception, env)` says what a client is told of an exception that a binding raised.
-    Raises TypeError when a field of the schema has no binding, or a binding no field.
+    `describe(exception, env)` says what a client is told of an exception that a binding raised;
+    `limits` is what a document may hold. Raises TypeError when a field of the schema has no
+    binding, or a binding no field.
     """
 
-    def __init__(self, schema: GraphQLSchema, bindings: Bindings, describe: Describe) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        bindings: Bindings,
+        describe: Describe,
+        limits: Limits = DEFAULTS,
+    ) -> None:
         _check(schema, bindings)
         self._schema = schema
         self._bindings = bindings
         self._describe = describe
-        self._documents = Documents(schema)
+        self._documents = Documents(schema, limits)
+
+    def keeps(self, text: str) -> bool:
+        """Whether a document is kept from before."""
+        return self._documents.keeps(text)
 
     def operation(self, text: str, name: str | None = None) -> Operation:
         """The operation to run. Raises InvalidDocument."""
         return self._documents.operation(text, name)
 
-    async def run(self, operation: Operation, given: Mapping[str, Any], env: Any) -> Answer:
-        """Runs an operation with the variable values that were sent with it.
+    @property
+    def kept_documents(self) -> int:
+        """How many documents are kept with their plans."""
+        return self._documents.kept
 
-        Fields of a mutation run one after another, in the document's order; after one that
-        fails where no null is allowed, none of the rest is run.
-        """
+    def prepare(self, operation: Operation, given: Mapping[str, Any]) -> Prepared:
+        """An operation with the variable values that were sent with it. Raises InvalidDocument."""
         try:
             variables = self._variables(operation, given)
             fields = self._fields(operation, variables, given)
         except Refused as refused:
-            return Answer(None, [error_entry(fault) for fault in refused.faults], executed=False)
+            raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
         except FieldError as error:
-            return Answer(None, self._entries(error, env), executed=False)
+            raise InvalidDocument(self._entries(error, None)) from error
+        asked: list[tuple[_Field, Any]] = []
+        cost = 0
+        for field in fields:
+            arguments: Any = None
+            if field.binding is not None:
+                try:
+                    arguments = self._arguments(field, operation, variables, given)
+                except (Refused, GraphQLError) as wrong:
+                    arguments = wrong  # it is told in the field's place
+            asked.append((field, arguments))
+            cost += field.cost(arguments) if isinstance(arguments, dict) else 1
+        return Prepared(operation, given, asked, cost)
+
+    def _arguments(
+        self,
+        field: _Field,
+        operation: Operation,
+        variables: Mapping[str, Any],
+        given: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        try:
+            return field.arguments.coerce(variables)
+        except Exception:
+            # Something is unusual, or wrong: graphql-core's own way.
+            values = coerce_variables(self._schema, operation, given)
+            return get_argument_values(field.definition, field.plan.nodes[0], values)
+
+    async def run(self, operation: Operation, given: Mapping[str, Any], env: Any) -> Answer:
+        """Prepares an operation and executes it."""
+        try:
+            prepared = self.prepare(operation, given)
+        except InvalidDocument as invalid:
+            return Answer(None, invalid.errors, executed=False)
+        return await self.execute(prepared, env)
+
+    async def execute(self, prepared: Prepared, env: Any) -> Answer:
+        """Executes an operation.
+
+        Fields of a mutation run one after another, in the document's order; after one that
+        fails where no null is allowed, none of the rest is run.
+        """
         run = Run(env)
         data: dict[str, Any] = {}
         errors: list[FieldError] = []
-        for field in fields:
+        for field, arguments in prepared.fields:
             plan = field.plan
             try:
                 if field.binding is None:
-                    data[plan.key] = self._introspect(field, operation, given)
+                    data[plan.key] = self._introspect(field, prepared.operation, prepared.given)
                     continue
-                try:
-                    arguments = field.arguments.coerce(variables)
-                except Exception:
-                    # Something is unusual, or wrong: graphql-core's own way.
-                    values = coerce_variables(self._schema, operation, given)
-                    arguments = get_argument_values(field.definition, plan.nodes[0], values)
+                if field.guard is not None:
+                    field.guard(env)
+                if isinstance(arguments, Exception):
+                    raise arguments
                 data[plan.key] = field.render(await field.resolve(env, arguments), run)
             except Exception as cause:
                 errors.append(located(cause, (None, plan.key), plan.nodes))

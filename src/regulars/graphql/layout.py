@@ -51,6 +51,10 @@ class Layout:
         """Whether a document asks for one of the fields: columns of the same name, or parts."""
         return any(field in self._columns or field in self._parts for field in fields)
 
+    def reads_only(self, *columns: str) -> bool:
+        """Whether a document asks for nothing but these columns."""
+        return not self._related and self._columns.keys() <= set(columns)
+
     async def fill(self, rows: Sequence[Any], env: Any) -> Sequence[Any]:
         """The rows with what is related to them appended: one load for each relation,
         however many rows there are, level by level."""

@@ -34,11 +34,12 @@ Places = tuple[int | str, ...]
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """Values: the columns at `places`, through `render(*columns)`, or `render(env, *columns)`
-    when `with_env`. Without `render` they are its only column."""
+    when `with_env`. Without `render` they are its only column. They cost `cost` points."""
 
     places: Places
     render: Callable[..., Any] | None = None
     with_env: bool = False
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,14 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Below:
     """Objects in rows of their own, or lists of them: what `pick` makes of the columns at
-    `places`; without it, the only column."""
+    `places`; without it, the only column. `paged` when they are the rows of the root's page."""
 
     places: Places
     pick: Callable[..., Any] | None
     is_list: bool
     item_nullable: bool
     object: ObjectPlan
+    paged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,23 +168,25 @@ class Compiler:
         if isinstance(binding, Value):
             places = tuple(layout.column(column) for column in binding.reads)
             if binding.prepare is None:
-                return FieldPlan(key, nodes, nullable, Leaf(places, binding.render))
+                leaf = Leaf(places, binding.render, cost=binding.cost)
+                return FieldPlan(key, nodes, nullable, leaf)
             arguments = get_argument_values(definition, nodes[0], self._variables)
-            render = binding.prepare(arguments)
-            return FieldPlan(key, nodes, nullable, Leaf(places, render, with_env=True))
+            leaf = Leaf(places, binding.prepare(arguments), with_env=True, cost=binding.cost)
+            return FieldPlan(key, nodes, nullable, leaf)
         target = cast("GraphQLObjectType", get_named_type(definition.type))
         if isinstance(binding, Same):
             return FieldPlan(key, nodes, nullable, View(self._object(target, nodes, layout)))
         keyed = self._bindings.types[target.name].keyed
         if isinstance(binding, Related):
             position, rows = layout.related(name, binding, keyed)
-            places, pick = (position,), None
+            places, pick, paged = (position,), None, False
         else:
             places = tuple(layout.column(column) for column in binding.reads)
-            pick, rows = binding.pick, layout.part(name, keyed)
+            pick, rows, paged = binding.pick, layout.part(name, keyed), binding.paged
         below = self._object(target, nodes, rows)
         is_list, item_nullable = _list_of(definition.type)
-        return FieldPlan(key, nodes, nullable, Below(places, pick, is_list, item_nullable, below))
+        what = Below(places, pick, is_list, item_nullable, below, paged)
+        return FieldPlan(key, nodes, nullable, what)
 
 
 def _list_of(type_: GraphQLOutputType) -> tuple[bool, bool]:

@@ -18,6 +18,9 @@ from graphql import (
     VariableNode,
     Visitor,
     get_variable_values,
+    is_input_object_type,
+    is_list_type,
+    is_non_null_type,
     type_from_ast,
     visit,
 )
@@ -37,9 +40,18 @@ def coerce_variables(
     A variable that the operation does not use needs no value, whatever its type; one that is
     sent is checked all the same. Raises Refused with a fault for each wrong value.
     """
+    definitions = operation.node.variable_definitions or ()
+    long = [
+        fault
+        for definition in definitions
+        if definition.variable.name.value in given
+        for fault in _too_long(schema, operation, definition, given)
+    ]
+    if long:
+        raise Refused(*long)
     needed = [
         definition
-        for definition in operation.node.variable_definitions or ()
+        for definition in definitions
         if definition.variable.name.value in operation.used
         or definition.variable.name.value in given
     ]
@@ -94,6 +106,35 @@ def _faults(
 
     validate_input_value(given[name], type_, on_error, hide_suggestions)  # type: ignore[arg-type]  # a valid document's variables have input types
     return found
+
+
+def _too_long(
+    schema: GraphQLSchema,
+    operation: Operation,
+    definition: VariableDefinitionNode,
+    given: Mapping[str, Any],
+) -> list[Fault]:
+    """A variable's lists with more values than allowed: they are not even looked at."""
+    most = operation.limits.list_items
+    faults: list[Fault] = []
+
+    def look(type_: Any, value: Any, path: Path) -> None:
+        named = type_.of_type if is_non_null_type(type_) else type_
+        if is_list_type(named) and isinstance(value, list):
+            if len(value) > most:
+                message = f"The list has {len(value):,} values; at most {most:,} are allowed."
+                faults.append(Fault(message, INVALID_INPUT, path))
+                return
+            for place, item in enumerate(value):
+                look(named.of_type, item, (*path, place))
+        elif is_input_object_type(named) and isinstance(value, dict):
+            for name, field in named.fields.items():
+                if name in value:
+                    look(field.type, value[name], (*path, name))
+
+    name = definition.variable.name.value
+    look(type_from_ast(schema, definition.type), given[name], argument_path(operation, name))
+    return faults[:MAX_ERRORS]
 
 
 def argument_path(operation: Operation, variable: str) -> Path:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import hashlib
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from regulars.api.context import Context
-from regulars.api.errors import internal
-from regulars.directory.accounts import Accounts, now_ms
+import orjson
+
+from regulars.api.context import Again, Context
+from regulars.api.errors import UNAVAILABLE, describe, too_slow
+from regulars.directory.accounts import Accounts, Grant, now_ms
 from regulars.directory.directory import Directory
-from regulars.graphql import Answer, Engine, Fault, InvalidDocument, error_entry
-from regulars.http.errors import HTTPError, body_limit, method_not_allowed, unauthenticated
+from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
+from regulars.http.cors import CORS
+from regulars.http.errors import (
+    IDEMPOTENCY_KEY,
+    RETRY,
+    HTTPError,
+    bad_key,
+    body_limit,
+    cost_limit,
+    method_not_allowed,
+    other_request,
+    still_running,
+    unauthenticated,
+)
+from regulars.http.in_flight import InFlight, Late
 from regulars.http.messages import (
     GRAPHQL_RESPONSE,
+    GraphQLRequest,
     Receive,
     Reply,
     RequestHeaders,
@@ -28,11 +47,28 @@ from regulars.http.messages import (
     request_id,
     send_reply,
 )
+from regulars.http.observe import Call, Observer
+from regulars.http.rates import Rates
+
+_KEY = re.compile(rb"[\x20-\x7e]{1,255}")
+_REPLAYED = (b"idempotent-replayed", b"true")
+# What a document that is refused costs: a point, and one for so many characters of it.
+_CHARACTERS_A_POINT = 1_000
 
 
 def error_answer(fault: Fault) -> dict[str, Any]:
     """A GraphQL response for a request that never became one."""
     return {"errors": [error_entry(fault)]}
+
+
+class Limits(NamedTuple):
+    """What a request may cost and hold, how many there may be at once, and how long each may
+    take."""
+
+    cost: int
+    body_bytes: int
+    header_bytes: int
+    receive_seconds: float
 
 
 class GraphQLEndpoint:
@@ -43,14 +79,23 @@ class GraphQLEndpoint:
         engine: Engine,
         accounts: Accounts,
         directory: Directory,
-        max_body_bytes: int,
+        limits: Limits,
+        in_flight: InFlight,
+        observer: Observer,
+        rates: Rates | None = None,
+        cors: CORS | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._engine = engine
         self._accounts = accounts
         self._directory = directory
-        self._max_body_bytes = max_body_bytes
+        self.limits = limits
+        self._in_flight = in_flight
+        self._observer = observer
+        self._rates = rates
+        self._cors = cors
         self._clock = clock
+        self._running: set[tuple[str, bytes]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = first_of_each(scope["headers"])
@@ -65,50 +110,179 @@ class GraphQLEndpoint:
         query_string: bytes = b"",
     ) -> Reply:
         """The answer to a request. Its body is there, or is received once its sender is known."""
-        identity = request_id(headers)
-        media = answer_type(headers)
+        began = time.perf_counter()
+        call = Call(request_id(headers), answer_type(headers))
         try:
-            if method not in ("GET", "POST"):
-                raise method_not_allowed(method, "GET, POST")
-            token = _bearer(headers)
-            account_id = self._accounts.trusted(token) or await self._accounts.authenticate(token)
-            if account_id is None:
-                raise unauthenticated()
-            if method == "POST":
-                check_content_type(headers)
-                if not isinstance(body, bytes):
-                    body = await read_body(body, self._max_body_bytes)
-                elif len(body) > self._max_body_bytes:
-                    raise body_limit(self._max_body_bytes)
-                request = from_body(body)
-            else:
-                request = from_query_string(query_string)
-            operation = self._engine.operation(request.query, request.operation_name)
-            if method == "GET" and operation.kind != "query":
-                message = (
-                    f"A {operation.kind} changes what is stored, and GET never does. Use POST."
-                )
-                raise method_not_allowed(method, "POST", message)
-            context = Context(account_id, self._directory, identity.decode(), self._clock())
-            answer = await self._engine.run(operation, request.variables, context)
-            return _reply(answer, media, identity)
+            answer = await self._answer(call, method, headers, body, query_string)
         except InvalidDocument as invalid:
-            return _reply(Answer(None, invalid.errors, executed=False), media, identity)
+            refused = Answer(None, invalid.errors, executed=False)
+            answer = self._reply(call, refused, headers)
         except HTTPError as error:
-            refusal = error_answer(error.fault)
-            return reply(error.status, refusal, media, identity, error.headers)
+            answer = self._refusal(call, error.status, [error.fault], error.headers)
+        except Late:
+            late = Answer(None, [error_entry(too_slow(call.identity.decode()))])
+            answer = self._reply(call, late, headers)
         except Exception as error:
-            return reply(500, error_answer(internal(error, identity.decode())), media, identity)
+            faults = describe(error, call.identity.decode())
+            away = faults[0].key == UNAVAILABLE
+            answer = self._refusal(call, 503 if away else 500, faults, [RETRY] if away else [])
+        if self._cors is not None:
+            answer = answer._replace(more=[*answer.more, *self._cors.headers(headers)])
+        self._observer.answered(call, method, answer.status, time.perf_counter() - began)
+        return answer
 
+    async def _answer(
+        self,
+        call: Call,
+        method: str,
+        headers: RequestHeaders,
+        body: bytes | Receive,
+        query_string: bytes,
+    ) -> Reply:
+        if method not in ("GET", "POST"):
+            asked = self._cors.preflight(headers) if self._cors and method == "OPTIONS" else None
+            if asked is not None:
+                return Reply(200, b"", call.media, call.identity, asked)
+            raise method_not_allowed(method, "GET, POST")
+        with self._in_flight:
+            token = _bearer(headers)
+            grant = self._accounts.trusted(token) or await self._accounts.authenticate(token)
+            if grant is None:
+                raise unauthenticated()
+            call.grant = grant
+            if method == "GET":
+                request = from_query_string(query_string)
+                return await self._run(call, grant, request, headers, queries_only=True)
+            check_content_type(headers)
+            if isinstance(body, bytes):
+                if len(body) > self.limits.body_bytes:
+                    raise body_limit(self.limits.body_bytes)
+                return await self._run(call, grant, from_body(body), headers)
+        # Whoever sends slowly takes nobody's place.
+        body = await read_body(body, self.limits.body_bytes)
+        with self._in_flight:
+            return await self._run(call, grant, from_body(body), headers)
 
-def _reply(answer: Answer, media: bytes, identity: bytes) -> Reply:
-    # With application/json a client cannot tell our errors from a proxy's by the status: GraphQL
-    # over HTTP (section 6.4.1) answers 200 whatever became of a well-formed request.
-    refused = not answer.executed and media == GRAPHQL_RESPONSE
-    return reply(400 if refused else 200, answer.response(), media, identity)
+    async def _run(
+        self,
+        call: Call,
+        grant: Grant,
+        request: GraphQLRequest,
+        headers: RequestHeaders,
+        queries_only: bool = False,
+    ) -> Reply:
+        try:
+            prepared = self._prepared(call, request, queries_only)
+        except InvalidDocument:
+            await self._charge(grant, 1 + len(request.query) // _CHARACTERS_A_POINT)
+            raise
+        await self._charge(grant, prepared.cost)
+        context = Context(
+            grant.account_id,
+            self._directory,
+            call.identity.decode(),
+            self._clock(),
+            grant.scopes,
+        )
+        key = headers.get(b"idempotency-key")
+        if key is None or prepared.operation.kind != "mutation":
+            answer = await self._engine.execute(prepared, context)
+        else:
+            answer = await self._once(prepared, context, grant, key.strip(), request)
+        return self._reply(call, answer, headers, context.again)
+
+    def _prepared(self, call: Call, request: GraphQLRequest, queries_only: bool) -> Prepared:
+        """The operation, ready to be executed. Raises InvalidDocument and HTTPError (405)."""
+        engine = self._engine
+        self._observer.document(engine.keeps(request.query))
+        operation = engine.operation(request.query, request.operation_name)
+        call.operation, call.kind = operation.name, operation.kind
+        if queries_only and operation.kind != "query":
+            message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
+            raise method_not_allowed("GET", "POST", message)
+        prepared = engine.prepare(operation, request.variables)
+        call.cost = prepared.cost
+        if prepared.cost > self.limits.cost:
+            raise cost_limit(prepared.cost, self.limits.cost)
+        return prepared
+
+    async def _charge(self, grant: Grant, cost: int) -> None:
+        """Takes a cost from the token's rate, if there is one. Raises HTTPError (429)."""
+        if self._rates is not None:
+            waiting = self._rates.admit(grant, cost)
+            if waiting is not None:
+                await waiting
+
+    async def _once(
+        self,
+        prepared: Prepared,
+        context: Context,
+        grant: Grant,
+        key: bytes,
+        request: GraphQLRequest,
+    ) -> Answer:
+        """Executes a mutation that is sent with a key, unless it was before: then its writes are
+        answered again. Raises HTTPError."""
+        if not _KEY.fullmatch(key):
+            raise bad_key()
+        place = (grant.token_id, key)
+        if place in self._running:
+            raise still_running()
+        text = key.decode()
+        fingerprint = _fingerprint(request)
+        self._running.add(place)
+        try:
+            sent = await self._directory.request_of(
+                grant.account_id, grant.token_id, text, context.asked
+            )
+            if sent is not None and sent != fingerprint:
+                raise other_request()
+            context.again = Again(grant.token_id, text, fingerprint)
+            answer = await self._engine.execute(prepared, context)
+            # Another process may have been given the key meanwhile, with another request.
+            if answer.data is None and any(e["key"] == IDEMPOTENCY_KEY for e in answer.errors):
+                raise other_request()
+            return answer
+        finally:
+            self._running.discard(place)
+
+    def _reply(
+        self, call: Call, answer: Answer, headers: RequestHeaders, again: Again | None = None
+    ) -> Reply:
+        response = answer.response()
+        status, more = 200, [_REPLAYED] if again and again.replayed else []
+        if answer.errors:
+            call.keys = [error["key"] for error in answer.errors]
+            if UNAVAILABLE in call.keys:
+                status, more = 503, [*more, RETRY]
+        # With application/json a client cannot tell our errors from a proxy's by the status:
+        # GraphQL over HTTP (section 6.4.1) answers 200 whatever became of a well-formed request.
+        if not answer.executed and call.media == GRAPHQL_RESPONSE:
+            status = 400
+        if b"regulars-cost" in headers:
+            response["extensions"] = {"cost": self._told_cost(call)}
+        return reply(status, response, call.media, call.identity, more)
+
+    def _told_cost(self, call: Call) -> dict[str, Any]:
+        left = self._rates.left(call.grant) if self._rates and call.grant else None
+        return {"requested": call.cost, "limit": self.limits.cost, "remaining": left}
+
+    @staticmethod
+    def _refusal(
+        call: Call, status: int, faults: Sequence[Fault], more: Sequence[tuple[bytes, bytes]]
+    ) -> Reply:
+        call.keys = [fault.key for fault in faults]
+        errors = [error_entry(fault) for fault in faults]
+        return reply(status, {"errors": errors}, call.media, call.identity, more)
 
 
 def _bearer(headers: RequestHeaders) -> str:
     """The token in the Authorization header; empty where there is none."""
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _fingerprint(request: GraphQLRequest) -> bytes:
+    """A hash of a request, by which it is known when it is sent again."""
+    parts = [request.query, request.operation_name, request.variables]
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).digest()

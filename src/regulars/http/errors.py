@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from regulars.graphql import Fault
+from regulars.api.errors import UNAVAILABLE
+from regulars.directory.errors import MissingScope, OtherRequest
+from regulars.graphql import DOCUMENT_LIMIT, Fault, InvalidDocument, error_entry
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -14,6 +17,11 @@ BODY_LIMIT = "errors_body_limit"
 MEDIA_TYPE = "errors_media_type"
 METHOD = "errors_method"
 NOT_FOUND = "errors_not_found"
+HEADER_LIMIT = "errors_header_limit"
+TOO_SLOW_TO_ARRIVE = "errors_receive_timeout"
+RATE_LIMIT = "rate_limit_reached"
+IDEMPOTENCY_KEY = "errors_idempotency_key"
+IDEMPOTENCY_RUNNING = "errors_idempotency_running"
 
 
 class HTTPError(Exception):
@@ -40,6 +48,11 @@ def unauthenticated() -> HTTPError:
     return HTTPError(401, UNAUTHENTICATED, message, [(b"www-authenticate", b"Bearer")])
 
 
+def forbidden(scope: str) -> HTTPError:
+    """A token that lacks a scope."""
+    return HTTPError(403, MissingScope.key, MissingScope(scope).message)
+
+
 def method_not_allowed(method: str, allowed: str, message: str = "") -> HTTPError:
     """A method that the address does not take."""
     text = (
@@ -58,6 +71,76 @@ def body_limit(most: int) -> HTTPError:
     """A body over the limit."""
     message = f"The body is larger than {most:,} bytes (REGULARS_MAX_BODY_BYTES)."
     return HTTPError(413, BODY_LIMIT, message)
+
+
+def header_limit(most: int) -> HTTPError:
+    """Headers over the limit."""
+    message = (
+        f"The request line and the headers have more than {most:,} bytes "
+        "(REGULARS_MAX_HEADER_BYTES)."
+    )
+    return HTTPError(431, HEADER_LIMIT, message)
+
+
+def receive_timeout(seconds: float) -> HTTPError:
+    """A request that does not arrive."""
+    message = (
+        f"The request did not arrive within {seconds:g} s (REGULARS_RECEIVE_SECONDS). "
+        "Send it again, whole."
+    )
+    return HTTPError(408, TOO_SLOW_TO_ARRIVE, message)
+
+
+def overloaded(most: int) -> HTTPError:
+    """More requests at once than a process works on."""
+    message = (
+        f"The server works on {most:,} requests already (REGULARS_MAX_REQUESTS). Nothing was done: "
+        "try again in a second."
+    )
+    return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
+
+
+def rate_limited(rate: int, burst: int, seconds: float) -> HTTPError:
+    """A token that has used up its rate."""
+    wait = max(1, math.ceil(seconds))
+    message = (
+        f"The token has used up its rate: {rate:,} points a second, {burst:,} at once "
+        f"(REGULARS_RATE_LIMIT, REGULARS_RATE_BURST). Nothing was done: try again in {wait:,} s."
+    )
+    return HTTPError(429, RATE_LIMIT, message, [_retry_after(wait)])
+
+
+def cost_limit(cost: int, most: int) -> InvalidDocument:
+    """An operation that could return too much."""
+    message = (
+        f"The request costs {cost:,} points; at most {most:,} are allowed (REGULARS_MAX_COST). "
+        "Ask for smaller pages, or for fewer lists within them."
+    )
+    extensions = {"cost": cost, "limit": most}
+    return InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT, extensions=extensions))])
+
+
+def bad_key() -> HTTPError:
+    """An Idempotency-Key that is none."""
+    return bad_request("An Idempotency-Key is 1 to 255 printable characters of ASCII.")
+
+
+def other_request() -> HTTPError:
+    """A key that was sent with another request."""
+    return HTTPError(422, IDEMPOTENCY_KEY, OtherRequest().message)
+
+
+def still_running() -> HTTPError:
+    """A request that was sent again before it was answered."""
+    message = "A request with this Idempotency-Key is being worked on. Send it again in a second."
+    return HTTPError(409, IDEMPOTENCY_RUNNING, message, [_retry_after(1)])
+
+
+def _retry_after(seconds: int) -> tuple[bytes, bytes]:
+    return (b"retry-after", b"%d" % seconds)
+
+
+RETRY = _retry_after(1)
 
 
 def not_found() -> HTTPError:

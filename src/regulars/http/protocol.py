@@ -12,10 +12,11 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from regulars.http.endpoint import GraphQLEndpoint, error_answer
-from regulars.http.errors import bad_request
+from regulars.http.errors import HTTPError, bad_request, header_limit, receive_timeout
 from regulars.http.messages import JSON, Reply, first_of_each, header_lines, reply, request_id
 
 # What of a body is taken whole, without asking the sender to wait.
@@ -36,7 +37,15 @@ class Exchange:
     """A request on the short way, and whether it is answered. uvicorn keeps one for each
     connection, and knows it by these names."""
 
-    __slots__ = ("body", "disconnected", "endpoint", "headers", "keep_alive", "response_complete")
+    __slots__ = (
+        "body",
+        "disconnected",
+        "endpoint",
+        "headers",
+        "keep_alive",
+        "response_complete",
+        "whole",
+    )
 
     message_event = _Nobody()
 
@@ -49,28 +58,67 @@ class Exchange:
         self.body = b""
         self.disconnected = False
         self.response_complete = False
+        self.whole = False
+
+
+class RefusedError(Exception):
+    """A request is refused in the middle of its headers."""
 
 
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, with a short way for the operations of an application that has
-    `graphql_at`: an endpoint for each address."""
+    `graphql_at`, an endpoint for each address; and with an end to the patience with clients that
+    send slowly, or take slowly what they are sent."""
 
     cycle: Any  # an Exchange, or uvicorn's own
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._idle_since: float | None = None
-        endpoints = getattr(self.app, "graphql_at", {})
+        endpoints: dict[str, GraphQLEndpoint] = dict(self.app.graphql_at)
         self._endpoints = {path.encode(): endpoint for path, endpoint in endpoints.items()}
+        self._limits = next(iter(endpoints.values())).limits
+        self._until: float | None = None
+        self._stuck_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tick = min(self._limits.receive_seconds, self.timeout_keep_alive) / 4
+        self._in_head = False
+        self._head_bytes = 0
+        self._refusal: HTTPError | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._expect(self._limits.receive_seconds)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        try:
+            self.parser.feed_data(data)
+            if self._in_head:
+                self._head_bytes += len(data)
+                if self._head_bytes > self._limits.header_bytes:
+                    self._refuse(header_limit(self._limits.header_bytes))
+        except httptools.HttpParserUpgrade:
+            return  # nobody here speaks anything else
+        except httptools.HttpParserError:
+            wrong = bad_request("Invalid HTTP request received. Send HTTP/1.1.")
+            self._refuse(self._refusal or wrong)
 
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
+        self._in_head = True
+        self._head_bytes = 0
+        self._expect(self._limits.receive_seconds)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._is_too_large():
+            self._refusal = header_limit(self._limits.header_bytes)
+            raise RefusedError  # the parser stops, and `data_received` answers
         endpoint = self._endpoints.get(self.url)
         if endpoint is not None and (self.cycle is None or self.cycle.response_complete):
             headers = first_of_each(self.headers)
@@ -83,6 +131,10 @@ class Protocol(HttpToolsProtocol):
         for name, value in given:
             super().on_header(name, value)
         super().on_headers_complete()
+
+    def _is_too_large(self) -> bool:
+        size = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
+        return size > self._limits.header_bytes
 
     def _is_short(self, headers: dict[bytes, bytes]) -> bool:
         length = headers.get(b"content-length", b"")
@@ -105,8 +157,11 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if type(self.cycle) is Exchange:
             # uvicorn waits for these before it ends.
+            self._until = None
+            self.cycle.whole = True
             self.tasks.add(self.loop.create_task(self._answer(self.cycle)))
         else:
+            self._until = None
             super().on_message_complete()
 
     async def _answer(self, exchange: Exchange) -> None:
@@ -138,11 +193,41 @@ class Protocol(HttpToolsProtocol):
         )
 
     # A timer for each request costs as much as all of its parsing: there is one for each
-    # connection, which looks at how long the connection has been idle.
+    # connection, which looks now and then at how long the client has had nothing to say, or has
+    # taken nothing.
+
+    def _expect(self, seconds: float) -> None:
+        """Gives the client so many seconds."""
+        self._until = self.loop.time() + seconds
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._tick, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now, stuck = self.loop.time(), self._stuck_since
+        if stuck is not None and stuck + self._limits.receive_seconds < now:
+            self.transport.abort()  # it takes nothing: what is left is never sent
+        elif self._until is not None and self._until < now:
+            waited_for = self._in_head or not (self.cycle is None or self.cycle.response_complete)
+            if waited_for and self._stuck_since is None:
+                self._refuse(receive_timeout(self._limits.receive_seconds))
+            self.transport.close()
+        elif self._until is not None or stuck is not None:
+            self._timer = self.loop.call_later(self._tick, self._look)
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        super().pause_writing()
+        self._stuck_since = self.loop.time()
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._tick, self._look)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stuck_since = None
 
     def _unset_keepalive_if_required(self) -> None:
-        """Is called when something is received."""
-        self._idle_since = None
+        """Is uvicorn's own timer, which is never set."""
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -152,33 +237,26 @@ class Protocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             return
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._look_after(self.timeout_keep_alive)
-
-    def _look_after(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(
-            seconds, self.timeout_keep_alive_handler
-        )
-
-    def timeout_keep_alive_handler(self) -> None:
-        self.timeout_keep_alive_task = None
-        if self._idle_since is None:
-            return  # a request is under way: its answer sets the timer again
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._look_after(left)
-        else:
-            super().timeout_keep_alive_handler()
+        self._expect(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def send_400_response(self, msg: str) -> None:
-        """Answers what is no HTTP, as every other refusal is answered."""
-        error = bad_request(f"{msg} Send HTTP/1.1.")
-        answer = reply(error.status, error_answer(error.fault), JSON, request_id({}))
-        self.transport.write(self._written(answer, keep_alive=False))
+    def _refuse(self, error: HTTPError) -> None:
+        """Answers what is no request, or does not become one, as every other refusal is answered;
+        after what was answered before it. Then the connection ends."""
+        self._refusal = error
+        if self.cycle is None or self.cycle.response_complete or self._in_cycle_that_waits():
+            answer = reply(error.status, error_answer(error.fault), JSON, request_id({}))
+            self.transport.write(self._written(answer, keep_alive=False))
         self.transport.close()
+
+    def _in_cycle_that_waits(self) -> bool:
+        """Whether the request under way is one that has not arrived, and nothing of whose answer
+        was sent."""
+        cycle = self.cycle
+        if type(cycle) is Exchange:
+            return not cycle.whole
+        return bool(cycle.more_body) and not cycle.response_started

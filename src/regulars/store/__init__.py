@@ -1,9 +1,10 @@
 """Two databases behind one interface."""
 
-from regulars.store.base import Store
+from regulars.store.base import STATEMENT_SECONDS, Store
 from regulars.store.errors import (
     BadDatabaseURL,
     Conflict,
+    NoRoom,
     NotMigrated,
     StoreError,
     TooSlow,
@@ -15,14 +16,16 @@ from regulars.store.url import Address, parse_url
 from regulars.store.writer import Changes, Command, Decide, Names, Row, State, Terms
 
 
-def store_at(address: Address, decide: Decide) -> Store:
-    """The store at an address, not yet open. `decide` decides what its writer does."""
+def store_at(address: Address, decide: Decide, statement_seconds: float) -> Store:
+    """The store at an address, not yet open. `decide` decides what its writer does; no statement
+    takes longer than `statement_seconds`."""
     if address.path is not None:
-        return SQLiteStore(address.path, decide)
-    return PostgreSQLStore(str(address.dsn), decide)
+        return SQLiteStore(address.path, decide, statement_seconds)
+    return PostgreSQLStore(str(address.dsn), decide, statement_seconds)
 
 
 __all__ = [
+    "STATEMENT_SECONDS",
     "Address",
     "BadDatabaseURL",
     "Changes",
@@ -30,6 +33,7 @@ __all__ = [
     "Conflict",
     "Decide",
     "Names",
+    "NoRoom",
     "NotMigrated",
     "Row",
     "State",

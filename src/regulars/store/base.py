@@ -8,9 +8,25 @@ from typing import Any, Protocol
 from regulars.store.query import Query
 from regulars.store.writer import Command
 
+# How long a statement may take unless the store is told otherwise.
+STATEMENT_SECONDS = 10.0
+
 
 class Store(Protocol):
-    """A database that holds the tables of `tables.py`."""
+    """A database that holds the tables of `tables.py`. Whatever is asked of it raises Unreachable
+    while it cannot be used, and NoRoom when a write finds no room."""
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait, or are being made."""
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are in use, and how many are free."""
 
     async def open(self) -> None:
         """Connects. Raises Unreachable."""

@@ -12,26 +12,38 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import asyncpg
 
-from regulars.store.errors import Unreachable
+from regulars.store.base import STATEMENT_SECONDS
+from regulars.store.errors import NoRoom, Unreachable
 
-STATEMENT_SECONDS = 10.0
 CONNECT_SECONDS = 10.0
 
 
 class Connections:
-    """At most `size` connections, made when they are needed."""
+    """At most `size` connections, made when they are needed. No statement takes longer than
+    `statement_seconds`.
 
-    def __init__(self, dsn: str, size: int) -> None:
+    Whatever the server refuses is asyncpg's PostgresError; a server that cannot be reached, that
+    goes away, or that takes no writes any more, because another has its place, is Unreachable.
+    """
+
+    def __init__(self, dsn: str, size: int, statement_seconds: float = STATEMENT_SECONDS) -> None:
         self._dsn = dsn
         self._size = size
+        self._statement_seconds = statement_seconds
         self._made = 0
         self._free: list[asyncpg.Connection] = []
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._closed = False
+
+    @property
+    def used_and_free(self) -> tuple[int, int]:
+        """How many connections are lent, and how many are free."""
+        return self._made - len(self._free), len(self._free)
 
     async def open(self) -> None:
         """Makes the first connection. Raises Unreachable."""
@@ -50,7 +62,7 @@ class Connections:
             rows: list[Any] = await connection.fetch(text, *arguments)
         except BaseException as error:
             self._give(connection, error)
-            raise
+            _raise(error)
         self._give(connection)
         return rows
 
@@ -62,7 +74,7 @@ class Connections:
             yield connection
         except BaseException as error:
             self._give(connection, error)
-            raise
+            _raise(error)
         self._give(connection)
 
     def _ready(self) -> asyncpg.Connection | None:
@@ -100,7 +112,7 @@ class Connections:
     async def _connect(self) -> asyncpg.Connection:
         self._made += 1
         try:
-            return await _connected(self._dsn)
+            return await _connected(self._dsn, self._statement_seconds)
         except BaseException as error:
             self._made -= 1
             self._wake()
@@ -110,8 +122,7 @@ class Connections:
 
     def _give(self, connection: asyncpg.Connection, error: BaseException | None = None) -> None:
         """Takes a connection back, and hands it to who has waited longest."""
-        broken = error is not None and not isinstance(error, asyncpg.PostgresError)
-        if broken or self._closed:
+        if _breaks(error) or self._closed:
             connection.terminate()
         if connection.is_closed():
             self._made -= 1
@@ -129,19 +140,56 @@ class Connections:
         return False
 
 
-async def _connected(dsn: str) -> asyncpg.Connection:
+def _breaks(error: BaseException | None) -> bool:
+    """Whether a connection is of no use after an error. One that PostgreSQL has refused something
+    on is as good as before; but not one to a server that takes no writes: it is not the primary
+    any more."""
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return True
+    return error is not None and not isinstance(error, asyncpg.PostgresError)
+
+
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    """Raises what an error of a statement is to the rest of Regulars."""
+    if isinstance(error, asyncpg.DiskFullError):
+        raise NoRoom("PostgreSQL has no room to write.") from error
+    sent = not isinstance(error, asyncpg.DataError)  # else a value that asyncpg could not send
+    if sent and isinstance(error, (OSError, asyncpg.InterfaceError, *_AWAY)):
+        raise Unreachable(unreachable(error)) from error
+    raise error
+
+
+async def _connected(dsn: str, statement_seconds: float) -> asyncpg.Connection:
     """A connection on which the server ends a statement that takes too long: a client that gives
     up leaves it running. The client's own patience is for a server that does not answer."""
-    connection = await asyncpg.connect(
-        dsn, timeout=CONNECT_SECONDS, command_timeout=1.5 * STATEMENT_SECONDS
-    )
+    connection = await connect(dsn, command_timeout=1.5 * statement_seconds)
     try:
         # Not with the connection's first message: some poolers let only a few settings through.
-        await connection.execute(f"SET statement_timeout = {STATEMENT_SECONDS * 1_000:.0f}")
+        await connection.execute(f"SET statement_timeout = {statement_seconds * 1_000:.0f}")
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+async def connect(dsn: str, **options: Any) -> asyncpg.Connection:
+    """A connection. Of a server that has several hosts, it is to the one that takes writes, unless
+    the DSN says otherwise."""
+    hosts = urlsplit(dsn).netloc.rpartition("@")[2]
+    if "," in hosts and "target_session_attrs" not in dsn:
+        options["target_session_attrs"] = "read-write"
+    return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, **options)
 
 
 def unreachable(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 StoreError
 ├── BadDatabaseURL     the address makes no sense
 ├── Unreachable        nobody answers there, or not to us
+│   └── NoRoom         its disk is full
 ├── NotMigrated        the tables are missing, or older or newer than this program
 ├── TooSlow            a read took longer than it may
 └── Conflict           a unique key exists already
@@ -19,6 +20,10 @@ class BadDatabaseURL(StoreError):
 
 class Unreachable(StoreError):
     """The database does not answer."""
+
+
+class NoRoom(Unreachable):
+    """The database's disk is full: it can be read, and not written."""
 
 
 class NotMigrated(StoreError):

@@ -19,7 +19,8 @@ import apsw
 import asyncpg
 import sqlalchemy as sa
 
-from regulars.store.connections import CONNECT_SECONDS, unreachable
+from regulars.store.connections import connect as connect_postgresql
+from regulars.store.connections import unreachable
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
 from regulars.store.sqlite import BUSY_SECONDS, connect
 from regulars.store.url import Address
@@ -86,7 +87,7 @@ async def _postgresql_version(dsn: str) -> str | None:
 
 async def _connect(dsn: str) -> Any:
     try:
-        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+        return await connect_postgresql(dsn)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Unreachable(unreachable(error)) from error
 

@@ -10,7 +10,8 @@ from typing import Any
 import asyncpg
 
 from regulars.store import queries, writes
-from regulars.store.connections import STATEMENT_SECONDS, Connections
+from regulars.store.base import STATEMENT_SECONDS
+from regulars.store.connections import Connections
 from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.query import Query
 from regulars.store.writer import (
@@ -21,6 +22,7 @@ from regulars.store.writer import (
     State,
     Write,
     all_names,
+    also_named,
     parameters_of,
     state_of,
 )
@@ -31,11 +33,29 @@ POOL_SIZE = 10
 class PostgreSQLStore:
     """A database on a server; `decide` decides what its writer does."""
 
-    def __init__(self, dsn: str, decide: Decide, pool_size: int = POOL_SIZE) -> None:
+    dialect = "postgresql"
+
+    def __init__(
+        self,
+        dsn: str,
+        decide: Decide,
+        statement_seconds: float = STATEMENT_SECONDS,
+        pool_size: int = POOL_SIZE,
+    ) -> None:
         self._decide = decide
-        self._connections = Connections(dsn, pool_size)
+        self._statement_seconds = statement_seconds
+        self._connections = Connections(dsn, pool_size, statement_seconds)
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+
+    @property
+    def waiting(self) -> int:
+        return self._under_way + sum(len(writes) for writes in self._waiting.values())
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        return self._connections.used_and_free
 
     async def open(self) -> None:
         await self._connections.open()
@@ -55,7 +75,7 @@ class PostgreSQLStore:
         try:
             return await self._connections.fetch(compiled.text, compiled.arguments(parameters))
         except asyncpg.QueryCanceledError as error:
-            raise TooSlow(f"A statement took longer than {STATEMENT_SECONDS:g} s.") from error
+            raise TooSlow(f"A statement took longer than {self._statement_seconds:g} s.") from error
 
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         status = ""
@@ -86,7 +106,9 @@ class PostgreSQLStore:
         waiting = self._waiting[account_id]
         while waiting:
             batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
+            self._under_way += len(batch)
             await self._transact(account_id, batch)
+            self._under_way -= len(batch)
             for write in batch:
                 write.answer()
         del self._waiting[account_id]
@@ -111,12 +133,14 @@ class PostgreSQLStore:
             for write, outcome in zip(batch, outcomes, strict=True):
                 write.outcome = outcome
         except Exception as error:
-            if len(batch) > 1 and not _away(error):
+            if len(batch) > 1 and not isinstance(error, Unreachable | asyncpg.QueryCanceledError):
                 for write in batch:
                     await self._transact(account_id, [write])
                 return
+            late = isinstance(error, asyncpg.QueryCanceledError)
+            told = TooSlow("A write took longer than it may.") if late else error
             for write in batch:
-                write.outcome = error
+                write.outcome = told
 
     async def _attempt(
         self, connection: Any, account_id: int, batch: Sequence[Write]
@@ -132,14 +156,6 @@ class PostgreSQLStore:
         return outcomes if saved else None
 
 
-def _away(error: Exception) -> bool:
-    """Whether the database said nothing, or that it is going: nobody knows what it did."""
-    if isinstance(error, asyncpg.DataError):  # a value that asyncpg could not send
-        return False
-    gone = asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError
-    return isinstance(error, OSError | Unreachable | asyncpg.InterfaceError | gone)
-
-
 async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) -> list[Any]:
     compiled = query.compiled("postgresql")
     return list(await connection.fetch(compiled.text, *compiled.arguments(parameters)))
@@ -149,9 +165,8 @@ async def _load(connection: Any, account_id: int, batch: Sequence[Write]) -> Sta
     names = all_names(batch)
     # The revision is read first: whatever changes after it is seen when the batch is saved.
     rows = await _rows(connection, queries.state(), parameters_of(account_id, names))
-    existing: frozenset[str] = frozenset()
-    if names.order_names:
-        parameters = {"account_id": account_id, "names": list(names.order_names)}
-        taken = await _rows(connection, queries.named_orders(), parameters)
-        existing = frozenset(row[0] for row in taken)
-    return state_of(rows, existing)
+    taken, receipts = [
+        await _rows(connection, query, parameters) if parameters else []
+        for query, parameters in also_named(account_id, names)
+    ]
+    return state_of(rows, taken, receipts)

@@ -15,6 +15,7 @@ from regulars.store.tables import (
     customers,
     leads,
     orders,
+    receipts,
     tokens,
 )
 
@@ -192,13 +193,33 @@ def named_orders() -> Query:
     return Query(statement)
 
 
-TOKEN_COLUMNS = ("token_id", "account_id", "name", "created_at", "expires_at", "revoked_at")
+RECEIPT_COLUMNS = tuple(column.name for column in receipts.columns)
+
+
+@cache
+def receipts_of() -> Query:
+    """What became of the writes that were sent with the keys `keys`, whoever sent them."""
+    return Query(
+        sa.select(*receipts.columns).where(of_account(receipts), any_of(receipts.c.key, "keys"))
+    )
+
+
+TOKEN_COLUMNS = (
+    "token_id",
+    "account_id",
+    "name",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "scopes",
+    "last_used_at",
+)
 
 
 @cache
 def token_by_hash() -> Query:
-    """The token with a hash: its account, and when it expires and was revoked."""
-    columns = (tokens.c.account_id, tokens.c.expires_at, tokens.c.revoked_at)
+    """The token with a hash: the columns of `TOKEN_COLUMNS`."""
+    columns = [tokens.c[name] for name in TOKEN_COLUMNS]
     return Query(sa.select(*columns).where(tokens.c.hash == sa.bindparam("hash")))
 
 
@@ -216,6 +237,12 @@ def all_accounts() -> Query:
     """Every account, oldest first: id, name, moment of creation."""
     columns = (accounts.c.account_id, accounts.c.name, accounts.c.created_at)
     return Query(sa.select(*columns).order_by(accounts.c.account_id))
+
+
+@cache
+def table_version() -> Query:
+    """The version of the database's tables."""
+    return Query(sa.select(sa.column("version_num")).select_from(sa.table("alembic_version")))
 
 
 @cache

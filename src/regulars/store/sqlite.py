@@ -19,9 +19,10 @@ import apsw
 import orjson
 
 from regulars.store import queries, writes
-from regulars.store.errors import Conflict, TooSlow, Unreachable
+from regulars.store.base import STATEMENT_SECONDS
+from regulars.store.errors import Conflict, NoRoom, TooSlow, Unreachable
 from regulars.store.query import Query
-from regulars.store.tables import customers, leads, orders, terms
+from regulars.store.tables import customers, leads, orders, receipts, terms
 from regulars.store.writer import (
     MAX_BATCH,
     Changes,
@@ -32,12 +33,12 @@ from regulars.store.writer import (
     Terms,
     Write,
     all_names,
+    also_named,
     by_account,
     parameters_of,
     state_of,
 )
 
-READ_SECONDS = 10.0
 BUSY_SECONDS = 10.0
 # The pages of the indexes that a batch touches should be at hand: SQLite's own 2 MiB are few. With
 # twice as much as this a page was no faster, among 100,000 customers, and the memory grew by a
@@ -78,6 +79,24 @@ def connect(path: Path) -> apsw.Connection:
     return connection
 
 
+_AWAY = (
+    apsw.BusyError,  # another process has held the database for BUSY_SECONDS
+    apsw.CantOpenError,
+    apsw.IOError,
+    apsw.ReadOnlyError,
+)
+
+
+def _told(error: Exception) -> Exception:
+    """What an error of SQLite is to the rest of Regulars. A batch that met one of these was rolled
+    back."""
+    if isinstance(error, apsw.FullError):
+        return NoRoom("The disk of the SQLite database is full.")
+    if isinstance(error, _AWAY):
+        return Unreachable(f"The SQLite database cannot be used: {error}.")
+    return error
+
+
 class _Job:
     """Something other than a write for the writer's thread."""
 
@@ -89,8 +108,9 @@ class _Job:
 class _Reader:
     """A connection that reads, for one thread at a time. A query that takes too long is ended."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float) -> None:
         self._connection = connect(path)
+        self._seconds = seconds
         self._connection.pragma("query_only", True)
         self._connection.set_progress_handler(self._too_late, _CLOCK_EVERY)
         self._cursor = self._connection.cursor()
@@ -100,12 +120,14 @@ class _Reader:
         return time.monotonic() > self._deadline
 
     def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """The rows of a query. Raises TooSlow."""
-        self._deadline = time.monotonic() + READ_SECONDS
+        """The rows of a query. Raises TooSlow and Unreachable."""
+        self._deadline = time.monotonic() + self._seconds
         try:
             return _run_query(self._cursor, query, parameters).fetchall()
         except apsw.InterruptError as error:
-            raise TooSlow(f"A query took longer than {READ_SECONDS:g} s.") from error
+            raise TooSlow(f"A query took longer than {self._seconds:g} s.") from error
+        except apsw.Error as error:
+            raise _told(error) from error
 
     def close(self) -> None:
         self._connection.close()
@@ -114,9 +136,15 @@ class _Reader:
 class SQLiteStore:
     """A database in a file; `decide` decides what its writer does."""
 
-    def __init__(self, path: Path, decide: Decide) -> None:
+    dialect = "sqlite"
+
+    def __init__(
+        self, path: Path, decide: Decide, statement_seconds: float = STATEMENT_SECONDS
+    ) -> None:
         self._path = path
         self._decide = decide
+        self._seconds = statement_seconds
+        self._under_way = 0
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
         self._reader: _Reader | None = None
         self._long_reader: _Reader | None = None
@@ -124,9 +152,17 @@ class SQLiteStore:
         self._long = ThreadPoolExecutor(1, thread_name_prefix="regulars-long-reads")
         self._thread: threading.Thread | None = None
 
+    @property
+    def waiting(self) -> int:
+        return self._under_way + self._queue.qsize()
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        return 0, 0
+
     async def open(self) -> None:
-        self._reader = _Reader(self._path)
-        self._long_reader = _Reader(self._path)
+        self._reader = _Reader(self._path, self._seconds)
+        self._long_reader = _Reader(self._path, self._seconds)
         writer = connect(self._path)
         self._thread = threading.Thread(
             target=self._run, args=(writer,), name="regulars-writer", daemon=True
@@ -174,6 +210,8 @@ class SQLiteStore:
             return int(await asyncio.wrap_future(job.future))
         except apsw.ConstraintError as error:
             raise Conflict(str(error)) from error
+        except apsw.Error as error:
+            raise _told(error) from error
 
     def _run(self, connection: apsw.Connection) -> None:
         """The writer's thread: takes what waits, until it is told to stop."""
@@ -188,7 +226,9 @@ class SQLiteStore:
                     _finish(job, connection)
             batch = [write for write in waiting if isinstance(write, Write)]
             if batch:
+                self._under_way = len(batch)
                 self._transact(connection, batch)
+                self._under_way = 0
                 _answer(batch)
         connection.close()
 
@@ -206,8 +246,10 @@ class SQLiteStore:
                     for write, outcome in zip(group, outcomes, strict=True):
                         write.outcome = outcome
         except Exception as error:
-            if len(batch) == 1:
-                batch[0].outcome = error
+            told = _told(error)
+            if len(batch) == 1 or isinstance(told, Unreachable):
+                for write in batch:
+                    write.outcome = told
                 return
             for write in batch:
                 self._transact(connection, [write])
@@ -270,18 +312,18 @@ def _run_query(
 def _load(connection: apsw.Connection, account_id: int, group: Sequence[Write]) -> State:
     names = all_names(group)
     rows = _run_query(connection, queries.state(), parameters_of(account_id, names)).fetchall()
-    existing: frozenset[str] = frozenset()
-    if names.order_names:
-        parameters = {"account_id": account_id, "names": list(names.order_names)}
-        taken = _run_query(connection, queries.named_orders(), parameters)
-        existing = frozenset(row[0] for row in taken)
-    return state_of(rows, existing)
+    taken, receipts = (
+        list(_run_query(connection, query, parameters)) if parameters else []
+        for query, parameters in also_named(account_id, names)
+    )
+    return state_of(rows, taken, receipts)
 
 
 def _save(connection: apsw.Connection, account_id: int, state: State, changes: Changes) -> None:
     if changes.deleted_customers:
         parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
         _run_query(connection, writes.delete_customers(), parameters)
+        _run_query(connection, writes.blank_receipts(), parameters)
     for columns, rows in changes.updated_customers.items():
         keyed = [
             {**row, "only_account": account_id, "only_customer": row["customer_id"]} for row in rows
@@ -290,6 +332,10 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
     _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
     _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
     _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
+    if changes.inserted_receipts:
+        replaced = writes.replaced_receipts(account_id, changes)
+        _run_query(connection, writes.delete_receipts(), replaced)
+        _run_for_each(connection, writes.insert_one(receipts), changes.inserted_receipts)
     _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
     _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
     _run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))

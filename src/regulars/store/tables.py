@@ -73,6 +73,8 @@ tokens = _table(
     _number("created_at"),
     _number("expires_at", nullable=True),
     _number("revoked_at", nullable=True),
+    sa.Column("scopes", Text, nullable=False, server_default="customers"),
+    _number("last_used_at", nullable=True),
     sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"]),
     sa.UniqueConstraint("hash", name="tokens_hash"),
 )
@@ -115,6 +117,7 @@ customers = _table(
     _derived("words"),
     _derived("notes_words"),
     _derived("facets"),
+    sa.Column("version", Number, nullable=False, server_default="1"),
     sa.Index("customers_email_key", "account_id", "email_key", unique=True),
     sa.Index("customers_accepts_marketing", "account_id", "accepts_marketing", "customer_id"),
 )
@@ -151,6 +154,32 @@ terms = sa.Table(
     _key("customer_id"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
+)
+
+# What became of a write that was sent with a key, so that the same request can be answered again:
+# the outcome as JSON; null once its customer is deleted.
+receipts = _table(
+    "receipts",
+    _key("account_id"),
+    sa.Column("token_id", Text, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    _key("part"),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    _number("created_at"),
+    _number("customer_id", nullable=True),
+    _text("outcome", nullable=True),
+    sa.Index("receipts_created_at", "created_at"),
+    sa.Index("receipts_customer", "account_id", "customer_id"),
+)
+
+# How full a token's bucket was at a moment, in thousandths of a point, where several processes
+# share the database.
+buckets = _table(
+    "buckets",
+    _key("account_id"),
+    sa.Column("token_id", Text, primary_key=True),
+    _number("level"),
+    _number("at"),
 )
 
 orders = _table(

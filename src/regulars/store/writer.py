@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from regulars.store import queries
+from regulars.store.query import Query
 
 # A write that waits is answered with its batch: a larger one makes the first of it wait longer.
 MAX_BATCH = 500
@@ -29,6 +30,7 @@ class Names:
     customer_ids: frozenset[int] = frozenset()
     email_keys: frozenset[str] = frozenset()
     order_names: frozenset[str] = frozenset()
+    receipt_keys: frozenset[str] = frozenset()
 
 
 class Command(Protocol):
@@ -41,20 +43,23 @@ class Command(Protocol):
 class State:
     """What the database held when the batch began: the last `_id` given for each type, the
     customers that the batch names (whole; one may stand there twice), the names of orders that
-    exist among those named, and how many batches had changed the account."""
+    exist among those named, how many batches had changed the account, and what became of earlier
+    writes with the keys named."""
 
     counters: Mapping[str, int]
     customers: Sequence[Row]
     order_names: frozenset[str] = frozenset()
     revision: int = 0
+    receipts: Sequence[Row] = ()
 
 
 @dataclass(slots=True)
 class Changes:
     """The difference that a batch makes: ids to delete, whole rows to insert, rows to update by
     the columns that change (an index on another is left alone), the terms by which customers are
-    found now or no longer (a term never stands in both for one customer), and the counters after
-    it."""
+    found now or no longer (a term never stands in both for one customer), what became of writes
+    that were sent with a key (each replaces those of its key that were made at `receipts_before`
+    or earlier), and the counters after it."""
 
     counters: Mapping[str, int]
     deleted_customers: Sequence[int] = ()
@@ -64,6 +69,8 @@ class Changes:
     inserted_leads: Sequence[Row] = ()
     added_terms: Terms = field(default_factory=dict)
     removed_terms: Terms = field(default_factory=dict)
+    inserted_receipts: Sequence[Row] = ()
+    receipts_before: int = 0
 
     def __bool__(self) -> bool:
         return bool(
@@ -73,6 +80,7 @@ class Changes:
             or self.inserted_customers
             or self.inserted_orders
             or self.inserted_leads
+            or self.inserted_receipts
         )
 
 
@@ -100,8 +108,9 @@ class Write:
             self.answered.set_result(self.outcome)
 
 
-def state_of(rows: Sequence[Any], order_names: frozenset[str]) -> State:
-    """The state, of the rows of `queries.state` and the names of orders that exist."""
+def state_of(rows: Sequence[Any], orders: Sequence[Any], receipts: Sequence[Any]) -> State:
+    """The state, of the rows of `queries.state`, `queries.named_orders` and
+    `queries.receipts_of`."""
     revision, *last = rows[0][: len(queries.COUNTERS) + 1]
     found = [
         dict(zip(queries.CUSTOMER_COLUMNS, row[len(queries.COUNTERS) + 1 :], strict=True))
@@ -109,7 +118,8 @@ def state_of(rows: Sequence[Any], order_names: frozenset[str]) -> State:
         if row[-len(queries.CUSTOMER_COLUMNS)] is not None
     ]
     counters = dict(zip(queries.COUNTERS, last, strict=True))
-    return State(counters, found, order_names, revision)
+    stored = [dict(zip(queries.RECEIPT_COLUMNS, row, strict=True)) for row in receipts]
+    return State(counters, found, frozenset(row[0] for row in orders), revision, stored)
 
 
 def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
@@ -121,6 +131,19 @@ def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
     }
 
 
+def also_named(account_id: int, names: Names) -> list[tuple[Query, dict[str, Any] | None]]:
+    """What few batches name: `queries.named_orders` and `queries.receipts_of`, with their
+    parameters, or None where there is nothing to ask."""
+    asked = (
+        (queries.named_orders(), "names", names.order_names),
+        (queries.receipts_of(), "keys", names.receipt_keys),
+    )
+    return [
+        (query, {"account_id": account_id, name: list(found)} if found else None)
+        for query, name, found in asked
+    ]
+
+
 def all_names(writes: Iterable[Write]) -> Names:
     """Everything that a batch names."""
     each = [write.command.names() for write in writes]
@@ -128,6 +151,7 @@ def all_names(writes: Iterable[Write]) -> Names:
         frozenset().union(*(names.customer_ids for names in each)),
         frozenset().union(*(names.email_keys for names in each)),
         frozenset().union(*(names.order_names for names in each)),
+        frozenset().union(*(names.receipt_keys for names in each)),
     )
 
 

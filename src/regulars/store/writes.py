@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from regulars.store.queries import COUNTERS
 from regulars.store.query import Query, any_of, number
-from regulars.store.tables import counters, customers, metadata, terms, tokens
+from regulars.store.tables import counters, customers, metadata, receipts, terms, tokens
 from regulars.store.writer import Changes, Row, State
 
 
@@ -43,6 +43,53 @@ def delete_customers() -> Query:
     """The customers `ids`, with what belongs to them."""
     statement = customers.delete().where(customers.c.account_id == number("account_id"))
     return Query(statement.where(any_of(customers.c.customer_id, "ids")))
+
+
+@cache
+def blank_receipts() -> Query:
+    """Forgets what became of the customers `ids`."""
+    statement = receipts.update().where(receipts.c.account_id == number("account_id"))
+    return Query(statement.where(any_of(receipts.c.customer_id, "ids")).values(outcome=sa.null()))
+
+
+@cache
+def delete_receipts() -> Query:
+    """The receipts that others take the place of."""
+    return Query(receipts.delete().where(_replaced(number("account_id"))))
+
+
+def _replaced(account_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        receipts.c.account_id == account_id,
+        any_of(receipts.c.key, "receipt_keys"),
+        receipts.c.created_at <= number("receipts_before"),
+    )
+
+
+def replaced_receipts(account_id: int, changes: Changes) -> dict[str, Any]:
+    """The parameters of `delete_receipts`."""
+    return {
+        "account_id": account_id,
+        "receipt_keys": [row["key"] for row in changes.inserted_receipts],
+        "receipts_before": changes.receipts_before,
+    }
+
+
+@cache
+def forget_receipts() -> Query:
+    """The receipts of every account that were made at `receipts_before` or earlier."""
+    return Query(receipts.delete().where(receipts.c.created_at <= number("receipts_before")))
+
+
+@cache
+def use_token() -> Query:
+    """Notes that a token is used, unless that was noted after `used_before`."""
+    used = tokens.c.last_used_at
+    statement = tokens.update().where(
+        tokens.c.token_id == sa.bindparam("used_id"),
+        sa.or_(used.is_(None), used < number("used_before")),
+    )
+    return Query(statement.values(last_used_at=number("used_at")))
 
 
 @cache
@@ -111,6 +158,10 @@ def save(shape: Shape) -> Query:
     if deletes:
         named = any_of(customers.c.customer_id, "deleted_ids")
         add("deleted", customers.delete().where(after(mine, named)))
+        theirs = any_of(receipts.c.customer_id, "deleted_ids")
+        of_account = receipts.c.account_id == number("only_account")
+        forgotten = receipts.update().where(after(of_account, theirs))
+        add("forgotten", forgotten.values(outcome=sa.null()))
     for place, columns in enumerate(updates):
         rows = _arrays([customers.c[name] for name in ("customer_id", *columns)], f"u{place}_")
         same = customers.c.customer_id == rows.c.customer_id
@@ -121,6 +172,9 @@ def save(shape: Shape) -> Query:
         same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
         mine = terms.c.account_id == number("only_account")
         add("removed", terms.delete().where(after(mine, same)))
+    if receipts.name in inserts:
+        replaced = _replaced(number("only_account"))
+        add("replaced", receipts.delete().where(after(replaced)))
     for name in inserts:
         table = metadata.tables[name]
         rows = _arrays(table.c, f"{name}_")
@@ -151,6 +205,7 @@ def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str
     """The parameters of `save`."""
     parameters: dict[str, Any] = counters_after(account_id, state, changes)
     parameters["deleted_ids"] = list(changes.deleted_customers)
+    parameters |= replaced_receipts(account_id, changes)
     for place, (columns, rows) in enumerate(_updated(changes)):
         for name in ("customer_id", *columns):
             parameters[f"u{place}_{name}"] = [row[name] for row in rows]
@@ -179,6 +234,7 @@ def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
         ("customers", changes.inserted_customers),
         ("orders", changes.inserted_orders),
         ("leads", changes.inserted_leads),
+        ("receipts", changes.inserted_receipts),
     ]
 
 

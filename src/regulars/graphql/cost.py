@@ -1,0 +1,48 @@
+"""What a root field costs before it is run: a point for each object that it can answer.
+
+A list whose length nobody has said counts as `LIST_SIZE` objects. What depends on the arguments
+alone (how many rows a page has) is the binding's to say.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from regulars.graphql.plan import Below, Leaf, ObjectPlan, RootPlan, View
+
+LIST_SIZE = 10
+
+
+class Weight(NamedTuple):
+    """The points of a root field: those that it has in any case, and those of each row of its
+    page."""
+
+    fixed: int
+    per_row: int
+
+
+def weight(plan: RootPlan) -> Weight:
+    """The weight of a root field: of the heaviest type, where it may answer several."""
+    each = [_object(one) for one in plan.objects.values()] or [Weight(0, 0)]
+    return Weight(1 + max(w.fixed for w in each), max(w.per_row for w in each))
+
+
+def _object(plan: ObjectPlan) -> Weight:
+    """The points of what is in an object; not of itself."""
+    fixed = per_row = 0
+    for field in plan.fields:
+        what = field.what
+        if isinstance(what, Leaf):
+            fixed += what.cost
+        elif isinstance(what, View):
+            inner = _object(what.object)
+            fixed, per_row = fixed + inner.fixed, per_row + inner.per_row
+        elif isinstance(what, Below):
+            inner = _object(what.object)
+            if what.paged:
+                per_row += 1 + inner.fixed + inner.per_row
+            else:
+                times = LIST_SIZE if what.is_list else 1
+                fixed += times * (1 + inner.fixed)
+                per_row += times * inner.per_row
+    return Weight(fixed, per_row)

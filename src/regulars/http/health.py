@@ -1,0 +1,98 @@
+"""Whether the server is alive and ready, and its figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from regulars import __version__
+from regulars.directory.accounts import Accounts
+from regulars.directory.scopes import METRICS
+from regulars.http.errors import HTTPError, forbidden, unauthenticated
+from regulars.http.messages import SECURITY, first_of_each, request_id
+from regulars.http.metrics import Metrics
+from regulars.store import Store, StoreError
+from regulars.store.migrate import newest
+from regulars.store.queries import table_version
+
+_HERE = ("127.0.0.1", "::1")
+_HERE_BY_NAME = ("localhost", "127.0.0.1", "[::1]")
+# What a proxy adds: then the caller is not who the connection says.
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+class Health:
+    """The addresses that a machine's keepers ask."""
+
+    def __init__(self, store: Store, accounts: Accounts, metrics: Metrics) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._metrics = metrics
+
+    async def alive(self, request: Request) -> Response:
+        """The process answers: it needs no restart."""
+        return _json(request, 200, {"status": "ok", "version": __version__})
+
+    async def ready(self, request: Request) -> Response:
+        """Requests may come: the database can be reached and has this program's tables."""
+        found: dict[str, Any] = {"database": "ok", "tables": newest()}
+        try:
+            ((version,),) = await self._store.fetch(table_version(), {})
+        except StoreError:
+            found["database"] = "unreachable"
+        else:
+            if version != newest():
+                found["database"] = f"has tables of version {version}"
+        ready = found["database"] == "ok"
+        status = {"status": "ok" if ready else "not ready"}
+        return _json(request, 200 if ready else 503, {**status, **found})
+
+    async def metrics(self, request: Request) -> Response:
+        """The figures, in Prometheus's text format: for who asks from this machine, or has a token
+        with the scope `metrics`."""
+        try:
+            await self._allow(request)
+        except HTTPError as error:
+            from regulars.http.endpoint import error_answer
+
+            answer = _json(request, error.status, error_answer(error.fault))
+            for name, value in error.headers:
+                answer.headers[name.decode()] = value.decode()
+            return answer
+        return _secured(request, Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST))
+
+    async def _allow(self, request: Request) -> None:
+        """Raises HTTPError unless the caller may see the figures.
+
+        A page in a browser on this machine can be made to ask, too, by a name that its author lets
+        point here: so the name asked for is looked at.
+        """
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            grant = await self._accounts.authenticate(token.strip())
+            if grant is None:
+                raise unauthenticated()
+            if METRICS not in grant.scopes:
+                raise forbidden(METRICS)
+            return
+        peer = request.client.host if request.client else ""
+        name = request.headers.get("host", "").lower()
+        name = name.rpartition(":")[0] if not name.endswith("]") and ":" in name else name
+        forwarded = any(header in request.headers for header in _FORWARDED)
+        if peer not in _HERE or forwarded or name not in _HERE_BY_NAME:
+            raise unauthenticated()
+
+
+def _json(request: Request, status: int, body: Any) -> Response:
+    return _secured(request, JSONResponse(body, status))
+
+
+def _secured(request: Request, answer: Response) -> Response:
+    for name, value in SECURITY:
+        answer.headers[name.decode()] = value.decode()
+    identity = request_id(first_of_each(request.headers.raw))
+    answer.headers["x-request-id"] = identity.decode()
+    return answer

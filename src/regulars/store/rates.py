@@ -1,0 +1,55 @@
+"""How much of its rate a token has used: the statements for a bucket that processes share
+(PostgreSQL). Levels are thousandths of a point: what a rate of points a second makes of
+milliseconds. The clock is the database's, because there is one of it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from regulars.store.query import Query, number
+from regulars.store.tables import Number, buckets
+
+
+def _now() -> sa.ColumnElement[int]:
+    seconds = sa.extract("epoch", sa.func.clock_timestamp())
+    return sa.cast(sa.func.floor(seconds * 1000), Number)
+
+
+def _level() -> sa.ColumnElement[Any]:
+    """What is left in the bucket by now."""
+    passed = sa.func.greatest(sa.literal_column("0"), _now() - buckets.c.at)
+    return sa.func.greatest(sa.literal_column("0"), buckets.c.level - passed * number("rate"))
+
+
+@cache
+def take() -> Query:
+    """Fills `wanted` into the bucket of a token, unless it would hold more than `burst`: one row,
+    with what it holds then, or none."""
+    new = {
+        "account_id": number("account_id"),
+        "token_id": sa.bindparam("token_id", type_=sa.Text()),
+        "level": number("wanted"),
+        "at": _now(),
+    }
+    insert = postgresql.insert(buckets).values(new)
+    filled = _level() + number("wanted")
+    statement = insert.on_conflict_do_update(
+        index_elements=[buckets.c.account_id, buckets.c.token_id],
+        set_={"level": filled, "at": sa.func.greatest(buckets.c.at, _now())},
+        where=filled <= number("burst"),
+    )
+    return Query(statement.returning(buckets.c.level))
+
+
+@cache
+def wanting() -> Query:
+    """By how much the bucket of a token would overflow."""
+    statement = sa.select(_level() + number("wanted") - number("burst")).where(
+        buckets.c.account_id == number("account_id"),
+        buckets.c.token_id == sa.bindparam("token_id", type_=sa.Text()),
+    )
+    return Query(statement)
