@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from regulars.cli.keeping import app as keeping_app
 from regulars.cli.main import account_app, app, token_app
 from regulars.settings import Settings
 from tests.support import BOOTSTRAP_TOKEN, Client, running
@@ -99,7 +100,7 @@ def test_every_setting_has_its_line() -> None:
 
 def test_every_command_has_its_heading() -> None:
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    groups = (("", app), ("account ", account_app), ("token ", token_app))
+    groups = (("", app), ("", keeping_app), ("account ", account_app), ("token ", token_app))
     for prefix, group in groups:
         for command in group.registered_commands:
             name = command.name or (command.callback.__name__ if command.callback else "")

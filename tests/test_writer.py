@@ -31,7 +31,7 @@ from regulars.directory.decide import MAX_ID, decide
 from regulars.directory.directory import Directory
 from regulars.directory.errors import Refused
 from regulars.directory.orders import NewOrder, amounts, units
-from regulars.store import Changes, State, Store, queries
+from regulars.store import Changes, State, Store, Unreachable, queries
 from regulars.store.postgresql import PostgreSQLStore
 from tests.support import (
     BOOTSTRAP_TOKEN,

@@ -54,6 +54,7 @@ class Application:
         self._metrics = Metrics()
         engine = schema.engine(_document_limits(settings), settings.max_page_size)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
+        self._observer = Observer(self._metrics, settings.log_requests)
         graphql = GraphQLEndpoint(
             engine,
             self._accounts,
@@ -65,13 +66,13 @@ class Application:
                 settings.receive_seconds,
             ),
             in_flight,
-            Observer(self._metrics, settings.log_requests),
+            self._observer,
             self._rates(settings),
             CORS(settings.cors_origins) if settings.cors_origins else None,
         )
         self._measure(in_flight, lambda: engine.kept_documents)
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
-        health = Health(self._store, self._accounts, self._metrics)
+        health = Health(self._store, self._accounts, self._figures)
         self._rest = Starlette(
             routes=[
                 Route("/healthz", health.alive),
@@ -121,6 +122,11 @@ class Application:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.settled()
             await self._store.close()
+            self._observer.tell()
+
+    def _figures(self) -> bytes:
+        self._observer.tell()
+        return self._metrics.text()
 
     async def _keep_house(self) -> None:
         """Forgets, every now and then, what is kept for a day."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from regulars import __version__
 from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import Usage, exit_code, sentence
+from regulars.cli.keeping import app as keeping_app
+from regulars.cli.output import print_json, print_rows, shown_moment
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import upgrade
 from regulars.directory.scopes import BOTH, SCOPES
@@ -36,6 +34,7 @@ account_app = typer.Typer(help="Accounts: every customer belongs to one.", no_ar
 token_app = typer.Typer(help="Tokens: each opens one account.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
+app.add_typer(keeping_app)
 
 
 _SCOPES = "; ".join(f"{name}: {what}" for name, what in SCOPES.items()) + "."
@@ -51,29 +50,6 @@ def main() -> None:
             raise
         print(f"regulars: {sentence(error)}", file=sys.stderr)
         sys.exit(code)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def _moment(at: int | None) -> str | None:
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
-    if as_json:
-        _print_json(rows)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if row[c] is None else str(row[c]) for c in columns))
-    width = None if sys.stdout.isatty() else 1_000
-    Console(width=width, markup=False, highlight=False).print(table)
 
 
 @app.command()
@@ -100,7 +76,7 @@ def migrate(database_url: options.DatabaseURL = None, as_json: options.AsJSON = 
     before = table_version(address)
     after = before if before == newest() else upgrade(address)
     if as_json:
-        _print_json({"database": address.shown, "before": before, "after": after})
+        print_json({"database": address.shown, "before": before, "after": after})
     elif before == after:
         print(f"{address.shown} is at version {after} already.")
     else:
@@ -120,7 +96,7 @@ def account_create(
     settings = options.settings(database_url=database_url)
     account = with_store(settings, lambda store: Accounts(store).create(name))
     if as_json:
-        _print_json({"name": account.name, "created_at": _moment(account.created_at)})
+        print_json({"name": account.name, "created_at": shown_moment(account.created_at)})
     else:
         print(f"Created the account {account.name}.")
 
@@ -136,13 +112,13 @@ def account_list(database_url: options.DatabaseURL = None, as_json: options.AsJS
             {
                 "name": account.name,
                 "customers": counts.get(account.account_id, 0),
-                "created_at": _moment(account.created_at),
+                "created_at": shown_moment(account.created_at),
             }
             for account in await Accounts(store).all()
         ]
 
     rows = with_store(settings, read)
-    _print_rows(rows, ("name", "customers", "created_at"), as_json)
+    print_rows(rows, ("name", "customers", "created_at"), as_json)
 
 
 @token_app.command("create")
@@ -184,14 +160,14 @@ def token_create(
 
     text, token = with_store(settings, create)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "token": text,
                 "id": token.token_id,
                 "account": token.account,
                 "name": token.name,
                 "scopes": token.scopes.split(),
-                "expires_at": _moment(token.expires_at),
+                "expires_at": shown_moment(token.expires_at),
             }
         )
     elif sys.stdout.isatty():
@@ -213,15 +189,15 @@ def token_list(database_url: options.DatabaseURL = None, as_json: options.AsJSON
             "name": token.name,
             "scopes": token.scopes.split() if as_json else token.scopes,
             "state": token.state(now),
-            "created_at": _moment(token.created_at),
-            "expires_at": _moment(token.expires_at),
-            "revoked_at": _moment(token.revoked_at),
-            "last_used_at": _moment(token.last_used_at),
+            "created_at": shown_moment(token.created_at),
+            "expires_at": shown_moment(token.expires_at),
+            "revoked_at": shown_moment(token.revoked_at),
+            "last_used_at": shown_moment(token.last_used_at),
         }
         for token in tokens
     ]
     columns = ("id", "account", "name", "scopes", "state", "created_at", "expires_at")
-    _print_rows(rows, (*columns, "revoked_at", "last_used_at"), as_json)
+    print_rows(rows, (*columns, "revoked_at", "last_used_at"), as_json)
 
 
 @token_app.command("revoke")
@@ -267,7 +243,7 @@ def sample(
     settings = options.settings(database_url=database_url)
     result = with_store(settings, lambda store: fill(store, account, customers, seed))
     if as_json:
-        _print_json(result)
+        print_json(result)
     else:
         print(
             f"Added {result['added']:,} customers to the account {result['account']} in "
@@ -279,7 +255,7 @@ def sample(
 def show_version(as_json: options.AsJSON = False) -> None:
     """Print the version of the program, and of the tables that it works with."""
     if as_json:
-        _print_json({"version": __version__, "tables": newest()})
+        print_json({"version": __version__, "tables": newest()})
     else:
         print(f"regulars {__version__} (tables {newest()})")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -55,6 +56,16 @@ def shown_default(name: str) -> str:
 
 
 DatabaseURL = _option("database_url")
+Host = _option("host")
+Workers = _option("workers")
+Tools = Annotated[
+    Path | None,
+    typer.Option(
+        "--tools",
+        metavar="FOLDER",
+        help="Where pg_dump and pg_restore are, if they are not on the PATH.",
+    ),
+]
 
 
 def every_setting(command: Callable[..., None]) -> Callable[..., None]:

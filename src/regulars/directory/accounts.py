@@ -105,8 +105,9 @@ class Accounts:
     def __init__(self, store: Store, clock: Callable[[], int] = now_ms) -> None:
         self._store = store
         self._clock = clock
-        # By the tokens' hashes: to find one, hashes are compared, never a secret.
-        self._trusted: dict[bytes, tuple[Grant, float]] = {}
+        # Python compares the keys of a dict only where their hashes are equal, and those depend on
+        # a secret of the process: the time that it takes says nothing of a token.
+        self._trusted: dict[str, tuple[Grant, float]] = {}
         self._noting: set[asyncio.Task[None]] = set()
 
     async def all(self) -> list[Account]:
@@ -215,7 +216,7 @@ class Accounts:
 
     def trusted(self, token: str) -> Grant | None:
         """What a token opens, if it did within the last second."""
-        known = self._trusted.get(_hash(token))
+        known = self._trusted.get(token)
         return known[0] if known and time.monotonic() < known[1] else None
 
     async def authenticate(self, token: str) -> Grant | None:
@@ -223,18 +224,17 @@ class Accounts:
 
         It is looked up by its hash: an answer of None takes the same time for each reason.
         """
-        digest = _hash(token)
-        rows = await self._store.fetch(queries.token_by_hash(), {"hash": digest})
+        rows = await self._store.fetch(queries.token_by_hash(), {"hash": _hash(token)})
         known = dict(zip(queries.TOKEN_COLUMNS, rows[0], strict=True)) if rows else None
         now = self._clock()
         late = known and known["expires_at"] is not None and known["expires_at"] <= now
         if known is None or late or known["revoked_at"] is not None:
-            self._trusted.pop(digest, None)
+            self._trusted.pop(token, None)
             return None
         grant = Grant(known["account_id"], known["token_id"], granted(known["scopes"].split()))
         if len(self._trusted) >= MAX_TRUSTED:
             self._trusted.clear()
-        self._trusted[digest] = (grant, time.monotonic() + TRUSTED_SECONDS)
+        self._trusted[token] = (grant, time.monotonic() + TRUSTED_SECONDS)
         used = known["last_used_at"]
         if used is None or used < now - USED_MS:
             task = asyncio.create_task(self._note_use(grant.token_id, now))

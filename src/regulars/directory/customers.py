@@ -117,6 +117,16 @@ def new_row(at: int) -> Row:
     }
 
 
+FOLDED = ("email_folded", "first_name_folded", "last_name_folded", "full_name_folded")
+
+
+def folded_columns(row: Row) -> dict[str, str]:
+    """The columns by which a customer is ordered, of those that they are made of."""
+    name = full_name(row["first_name"], row["last_name"])
+    texts = (row["email"], row["first_name"], row["last_name"], name)
+    return dict(zip(FOLDED, map(fold, texts), strict=True))
+
+
 def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Problem]]:
     """A row with clean values applied, and what is wrong with the result."""
     changed = {**row, **values}
@@ -130,10 +140,7 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
         changed["custom"], problems = custom.dump(merged_fields, (*path, "custom"))
     if "tags" in values:
         changed["tags"] = orjson.dumps(values["tags"]).decode()
-    changed["email_folded"] = fold(changed["email"])
-    changed["first_name_folded"] = fold(changed["first_name"])
-    changed["last_name_folded"] = fold(changed["last_name"])
-    changed["full_name_folded"] = fold(full_name(changed["first_name"], changed["last_name"]))
+    changed |= folded_columns(changed)
     if not problems and not values.keys().isdisjoint(found_by.SOURCES):
         changed |= found_by.derived(changed)
     return changed, problems

@@ -111,7 +111,7 @@ class GraphQLEndpoint:
     ) -> Reply:
         """The answer to a request. Its body is there, or is received once its sender is known."""
         began = time.perf_counter()
-        call = Call(request_id(headers), answer_type(headers))
+        call = Call(method, request_id(headers), answer_type(headers))
         try:
             answer = await self._answer(call, method, headers, body, query_string)
         except InvalidDocument as invalid:
@@ -128,7 +128,7 @@ class GraphQLEndpoint:
             answer = self._refusal(call, 503 if away else 500, faults, [RETRY] if away else [])
         if self._cors is not None:
             answer = answer._replace(more=[*answer.more, *self._cors.headers(headers)])
-        self._observer.answered(call, method, answer.status, time.perf_counter() - began)
+        self._observer.answered(call, answer.status, time.perf_counter() - began)
         return answer
 
     async def _answer(
@@ -144,7 +144,8 @@ class GraphQLEndpoint:
             if asked is not None:
                 return Reply(200, b"", call.media, call.identity, asked)
             raise method_not_allowed(method, "GET, POST")
-        with self._in_flight:
+        task = self._in_flight.enter()
+        try:
             token = _bearer(headers)
             grant = self._accounts.trusted(token) or await self._accounts.authenticate(token)
             if grant is None:
@@ -158,10 +159,15 @@ class GraphQLEndpoint:
                 if len(body) > self.limits.body_bytes:
                     raise body_limit(self.limits.body_bytes)
                 return await self._run(call, grant, from_body(body), headers)
+        finally:
+            self._in_flight.leave(task)
         # Whoever sends slowly takes nobody's place.
         body = await read_body(body, self.limits.body_bytes)
-        with self._in_flight:
+        task = self._in_flight.enter()
+        try:
             return await self._run(call, grant, from_body(body), headers)
+        finally:
+            self._in_flight.leave(task)
 
     async def _run(
         self,
@@ -174,9 +180,12 @@ class GraphQLEndpoint:
         try:
             prepared = self._prepared(call, request, queries_only)
         except InvalidDocument:
-            await self._charge(grant, 1 + len(request.query) // _CHARACTERS_A_POINT)
+            if self._rates is not None:
+                cost = 1 + len(request.query) // _CHARACTERS_A_POINT
+                await self._charge(self._rates, grant, cost)
             raise
-        await self._charge(grant, prepared.cost)
+        if self._rates is not None:
+            await self._charge(self._rates, grant, prepared.cost)
         context = Context(
             grant.account_id,
             self._directory,
@@ -206,12 +215,12 @@ class GraphQLEndpoint:
             raise cost_limit(prepared.cost, self.limits.cost)
         return prepared
 
-    async def _charge(self, grant: Grant, cost: int) -> None:
-        """Takes a cost from the token's rate, if there is one. Raises HTTPError (429)."""
-        if self._rates is not None:
-            waiting = self._rates.admit(grant, cost)
-            if waiting is not None:
-                await waiting
+    @staticmethod
+    async def _charge(rates: Rates, grant: Grant, cost: int) -> None:
+        """Takes a cost from the token's rate. Raises HTTPError (429)."""
+        waiting = rates.admit(grant, cost)
+        if waiting is not None:
+            await waiting
 
     async def _once(
         self,

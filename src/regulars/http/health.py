@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -13,7 +14,6 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.scopes import METRICS
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
 from regulars.http.messages import SECURITY, first_of_each, request_id
-from regulars.http.metrics import Metrics
 from regulars.store import Store, StoreError
 from regulars.store.migrate import newest
 from regulars.store.queries import table_version
@@ -27,10 +27,10 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 class Health:
     """The addresses that a machine's keepers ask."""
 
-    def __init__(self, store: Store, accounts: Accounts, metrics: Metrics) -> None:
+    def __init__(self, store: Store, accounts: Accounts, figures: Callable[[], bytes]) -> None:
         self._store = store
         self._accounts = accounts
-        self._metrics = metrics
+        self._figures = figures
 
     async def alive(self, request: Request) -> Response:
         """The process answers: it needs no restart."""
@@ -62,7 +62,7 @@ class Health:
             for name, value in error.headers:
                 answer.headers[name.decode()] = value.decode()
             return answer
-        return _secured(request, Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST))
+        return _secured(request, Response(self._figures(), media_type=CONTENT_TYPE_LATEST))
 
     async def _allow(self, request: Request) -> None:
         """Raises HTTPError unless the caller may see the figures.

@@ -7,8 +7,9 @@ which looks every now and then.
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
-from typing import Any, Self
+from asyncio import current_task
+from time import monotonic
+from typing import Any
 
 from regulars.http.errors import overloaded
 
@@ -27,46 +28,39 @@ class InFlight:
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds + _GRACE_SECONDS
-        self._until: dict[asyncio.Task[Any], float] = {}
+        self._began: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self._began)
 
-    def __enter__(self) -> Self:
-        """Begins a request in the current task. Raises HTTPError (503) where there are too many."""
-        if len(self._until) >= self._most:
+    def enter(self) -> asyncio.Task[Any]:
+        """Begins a request in the current task, which is to `leave`. Raises HTTPError (503) where
+        there are too many."""
+        if len(self._began) >= self._most:
             raise overloaded(self._most)
-        loop = asyncio.get_running_loop()
-        self._until[_task()] = loop.time() + self._seconds
+        task = current_task()
+        assert task
+        self._began[task] = monotonic()
         if self._timer is None:
-            self._timer = loop.call_later(_LOOK_EVERY, self._look)
-        return self
+            self._timer = task.get_loop().call_later(_LOOK_EVERY, self._look)
+        return task
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def leave(self, task: asyncio.Task[Any]) -> None:
         """Ends it. Raises Late where it was ended because it took too long."""
-        task = _task()
-        del self._until[task]
-        if task in self._late:
+        del self._began[task]
+        if self._late and task in self._late:
             self._late.remove(task)
             task.uncancel()
-            raise Late from error
+            raise Late
 
     def _look(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for task, until in self._until.items():
-            if until < now and task not in self._late:
+        before = monotonic() - self._seconds
+        for task, began in self._began.items():
+            if began < before and task not in self._late:
                 self._late.add(task)
                 task.cancel()
         self._timer = None
-        if self._until:
+        if self._began:
             self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look)
-
-
-def _task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task
-    return task

@@ -6,7 +6,8 @@ The names of operations come from clients: the first hundred are told apart, the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,6 +25,16 @@ from regulars import __version__
 MAX_OPERATIONS = 100
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Answered(Protocol):
+    """A request and its answer."""
+
+    operation: str
+    kind: str
+    status: int
+    seconds: float
+    keys: Sequence[str]
 
 
 class Metrics:
@@ -54,11 +65,11 @@ class Metrics:
             registry=registry,
         )
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
-        self._children: dict[tuple[str, str, int], Counter] = {}
+        # Counted here, and told to the library every now and then: it takes a lock each time.
+        self._counts: dict[tuple[str, str, int], int] = {}
+        self._hits = self._misses = 0
         self._timed: dict[str, Histogram] = {}
         self._names: set[str] = set()
-        self._hit = self._documents.labels("hit")
-        self._miss = self._documents.labels("miss")
         build = Gauge(
             "regulars_build",
             "The version that runs.",
@@ -76,36 +87,41 @@ class Metrics:
         gauge = Gauge(name, what, registry=self._registry, multiprocess_mode="livesum")
         self._gauges.append((gauge, value))
 
-    def request(
-        self, operation: str, kind: str, status: int, seconds: float, keys: Sequence[str]
-    ) -> None:
-        """Counts a request, and the errors that it was answered."""
-        place = (operation, kind, status)
-        child = self._children.get(place)
-        if child is None:
-            child = self._requests.labels(self._name(operation), kind, str(status))
-            if len(self._children) < 10 * MAX_OPERATIONS:
-                self._children[place] = child
-        child.inc()
-        timed = self._timed.get(kind)
-        if timed is None:
-            timed = self._timed[kind] = self._seconds.labels(kind)
-        timed.observe(seconds)
-        for key in keys:
-            self._errors.labels(key).inc()
+    def requests(self, calls: Iterable[Answered]) -> None:
+        """Counts requests, and the errors that they were answered."""
+        for call in calls:
+            place = (self._name(call.operation), call.kind, call.status)
+            self._counts[place] = self._counts.get(place, 0) + 1
+            timed = self._timed.get(call.kind)
+            if timed is None:
+                timed = self._timed[call.kind] = self._seconds.labels(call.kind)
+            timed.observe(call.seconds)
+            for key in call.keys:
+                self._errors.labels(key).inc()
 
     def document(self, hit: bool) -> None:
         """Counts a document."""
-        (self._hit if hit else self._miss).inc()
+        if hit:
+            self._hits += 1
+        else:
+            self._misses += 1
 
     def _name(self, operation: str) -> str:
-        if operation not in self._names and len(self._names) >= MAX_OPERATIONS:
+        if operation in self._names:
+            return operation
+        if len(self._names) >= MAX_OPERATIONS:
             return "other"
         self._names.add(operation)
         return operation
 
     def sample(self) -> None:
-        """Looks the gauges up."""
+        """Tells the library what was counted, and looks the gauges up."""
+        for (operation, kind, status), count in self._counts.items():
+            self._requests.labels(operation, kind, str(status)).inc(count)
+        self._counts.clear()
+        self._documents.labels("hit").inc(self._hits)
+        self._documents.labels("miss").inc(self._misses)
+        self._hits = self._misses = 0
         for gauge, value in self._gauges:
             gauge.set(value())
 

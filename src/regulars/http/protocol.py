@@ -83,6 +83,7 @@ class Protocol(HttpToolsProtocol):
         self._tick = min(self._limits.receive_seconds, self.timeout_keep_alive) / 4
         self._in_head = False
         self._head_bytes = 0
+        self._chunk = 0
         self._refusal: HTTPError | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -92,6 +93,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
+        self._chunk = len(data)
         try:
             self.parser.feed_data(data)
             if self._in_head:
@@ -133,8 +135,11 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _is_too_large(self) -> bool:
+        most = self._limits.header_bytes
+        if self._head_bytes + self._chunk < most:  # all that came since the request began
+            return False
         size = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
-        return size > self._limits.header_bytes
+        return size > most
 
     def _is_short(self, headers: dict[bytes, bytes]) -> bool:
         length = headers.get(b"content-length", b"")

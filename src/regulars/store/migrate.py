@@ -145,8 +145,24 @@ def upgrade(address: Address, derive: Derive, to: str = "head") -> str:
     return in_transaction(address, run)
 
 
-def in_transaction(address: Address, run: Callable[[sa.Connection], T]) -> T:
-    """Calls `run` in a transaction of SQLAlchemy's. Raises Unreachable."""
+def in_snapshot(address: Address, run: Callable[[sa.Connection], T]) -> T:
+    """Calls `run` with one moment of the database, which others may change meanwhile. Raises
+    Unreachable."""
+    if address.path is not None:
+        return in_transaction(address, run, "BEGIN")
+
+    def read(connection: sa.Connection) -> T:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return run(connection)
+
+    return in_transaction(address, read)
+
+
+def in_transaction(
+    address: Address, run: Callable[[sa.Connection], T], begin: str = "BEGIN IMMEDIATE"
+) -> T:
+    """Calls `run` in a transaction of SQLAlchemy's, which on SQLite begins so. Raises
+    Unreachable."""
     if address.path is None:
         return asyncio.run(_in_postgresql(str(address.dsn), run))
     path = address.path
@@ -159,7 +175,7 @@ def in_transaction(address: Address, run: Callable[[sa.Connection], T]) -> T:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql(begin)
             result = run(connection)
             connection.exec_driver_sql("COMMIT")
             return result

@@ -7,10 +7,11 @@ a SQLite of its own, so that every machine has the same.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,9 @@ def connect(path: Path) -> apsw.Connection:
     SQLite Database File", section 2.2.1).
     """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
+    # A new file is for its owner alone; SQLite gives those beside it the same rights.
+    with contextlib.suppress(OSError):
+        path.touch(mode=0o600, exist_ok=False)
     try:
         connection = apsw.Connection(str(path), flags)
         try:
@@ -95,6 +99,22 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, _AWAY):
         return Unreachable(f"The SQLite database cannot be used: {error}.")
     return error
+
+
+def damage(path: Path) -> Iterator[str]:
+    """What SQLite itself finds wrong with a database: its pages, its indexes, its references.
+    Raises Unreachable."""
+    connection = connect(path)
+    try:
+        for (said,) in connection.execute("PRAGMA integrity_check"):
+            if said != "ok":
+                yield f"SQLite: {said}"
+        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+            yield f"SQLite: row {row} of {table} refers to a row of {parent} that is missing"
+    except apsw.Error as error:
+        yield f"SQLite: {error}"
+    finally:
+        connection.close()
 
 
 class _Job:

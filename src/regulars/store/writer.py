@@ -23,6 +23,9 @@ Row = Mapping[str, Any]
 Terms = Mapping[int, Collection[str]]
 
 
+Asked = list[tuple[Query, dict[str, Any] | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """What a command names: rows that must be loaded before it can be decided."""
@@ -131,9 +134,14 @@ def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
     }
 
 
-def also_named(account_id: int, names: Names) -> list[tuple[Query, dict[str, Any] | None]]:
+_NOTHING: Asked = [(queries.named_orders(), None), (queries.receipts_of(), None)]
+
+
+def also_named(account_id: int, names: Names) -> Asked:
     """What few batches name: `queries.named_orders` and `queries.receipts_of`, with their
     parameters, or None where there is nothing to ask."""
+    if not names.order_names and not names.receipt_keys:
+        return _NOTHING
     asked = (
         (queries.named_orders(), "names", names.order_names),
         (queries.receipts_of(), "keys", names.receipt_keys),

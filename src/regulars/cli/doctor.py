@@ -1,0 +1,210 @@
+"""`regulars doctor`: looks at a deployment, and says what to mend."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from regulars.directory.accounts import Accounts, Token, now_ms
+from regulars.directory.database import store_for
+from regulars.directory.scopes import ADMIN
+from regulars.settings import Settings
+from regulars.store import Address, Store, StoreError, parse_url
+from regulars.store.connections import connect
+from regulars.store.migrate import require_newest
+from regulars.store.postgresql import POOL_SIZE
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+
+_LEAST_ROOM = 1024**3
+_LEAST_FILES = 4_096
+_SKEW_SECONDS = 5
+_UNUSED_MS = 90 * 24 * 3_600_000
+_NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is, and what to do."""
+
+    state: str
+    what: str
+    message: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Everything that can be seen from here, worst first within what belongs together."""
+    address = parse_url(settings.database_url)
+    findings = list(_settings(settings))
+    try:
+        require_newest(address)
+    except StoreError as error:
+        return [*findings, Finding(FAIL, "database", str(error))]
+    findings.append(Finding(OK, "database", f"{address.shown} has this program's tables."))
+    if address.path is not None:
+        findings += _sqlite(address.path)
+    else:
+        findings += asyncio.run(_postgresql(address, settings))
+    findings += asyncio.run(_tokens(settings))
+    return findings
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    if settings.loopback:
+        yield Finding(OK, "network", f"Listens on {settings.host}: for this machine alone.")
+    else:
+        message = (
+            f"Listens on {settings.host}, without TLS: only a proxy with TLS may reach port "
+            f"{settings.port}."
+        )
+        yield Finding(WARN, "network", message)
+        if not settings.points_a_second:
+            message = "No rate limit, on an address of the network. Leave REGULARS_RATE_LIMIT out."
+            yield Finding(WARN, "rate limit", message)
+    if "*" in settings.cors_origins:
+        message = "Every page on the web may call the API from a browser that holds a token."
+        yield Finding(WARN, "CORS", f"{message} Name the origins in REGULARS_CORS_ORIGINS.")
+    try:
+        import resource
+    except ImportError:
+        return
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most != resource.RLIM_INFINITY and most < _LEAST_FILES:
+        message = f"A process may open {most:,} files, and each connection is one. Raise the limit "
+        yield Finding(WARN, "open files", message + f"to {_LEAST_FILES:,} or more (LimitNOFILE).")
+    else:
+        yield Finding(OK, "open files", "A process may open as many files as it needs.")
+
+
+def _sqlite(path: Path) -> Iterator[Finding]:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        message = f"Others on this machine may open {path}. Run: chmod 600 {path}"
+        yield Finding(WARN, "permissions", message)
+    else:
+        yield Finding(OK, "permissions", "The database is for its owner alone.")
+    free = shutil.disk_usage(path.resolve().parent).free
+    room = f"{free / 1024**3:.1f} GiB are free where the database is."
+    yield Finding(OK if free >= _LEAST_ROOM else WARN, "room", room)
+    kind = _file_system(path.resolve())
+    if kind in _NETWORK_FILE_SYSTEMS:
+        message = (
+            f"The database is on a network's file system ({kind}), on which SQLite loses data. "
+            "Move it to a disk of this machine, or use PostgreSQL."
+        )
+        yield Finding(FAIL, "file system", message)
+
+
+def _file_system(path: Path) -> str:
+    """The kind of the file system that a path is on; empty where nobody says."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    found, longest = "", -1
+    for line in mounts:
+        _, where, kind, *_ = line.split()
+        if path.is_relative_to(where) and len(where) > longest:
+            found, longest = kind, len(where)
+    return found
+
+
+async def _postgresql(address: Address, settings: Settings) -> list[Finding]:
+    connection = await connect(str(address.dsn))
+    try:
+        names = (
+            "server_version_num",
+            "server_version",
+            "fsync",
+            "full_page_writes",
+            "synchronous_commit",
+            "data_checksums",
+            "max_connections",
+            "synchronous_standby_names",
+        )
+        shown = {name: await connection.fetchval(f"SHOW {name}") for name in names}
+        at = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())"))
+        skew = abs(at - time.time())
+    finally:
+        await connection.close()
+    return [*_server(shown, skew), *_reached(address, settings, int(shown["max_connections"]))]
+
+
+def _server(shown: dict[str, str], skew: float) -> Iterator[Finding]:
+    if int(shown["server_version_num"]) < 150_000:
+        message = f"PostgreSQL {shown['server_version']} is too old. Use 15 or newer."
+        yield Finding(FAIL, "version", message)
+    else:
+        yield Finding(OK, "version", f"PostgreSQL {shown['server_version']}.")
+    unsafe = [name for name in ("fsync", "full_page_writes") if shown[name] != "on"]
+    if shown["synchronous_commit"] == "off":
+        unsafe.append("synchronous_commit")
+    for name in unsafe:
+        message = f"{name} is off: a crash loses writes that were answered. Turn it on."
+        yield Finding(FAIL, "durability", message)
+    if not unsafe:
+        standby = shown["synchronous_standby_names"]
+        where = "on this server and its standby" if standby else "on this server"
+        yield Finding(OK, "durability", f"A write is on disk {where} when it is answered.")
+    if shown["data_checksums"] != "on":
+        message = "Data checksums are off: damage of the disk goes unseen. See pg_checksums."
+        yield Finding(WARN, "checksums", message)
+    if skew > _SKEW_SECONDS:
+        message = f"The clocks of PostgreSQL and of this machine are {skew:.0f} s apart. Use NTP."
+        yield Finding(WARN, "clock", message)
+
+
+def _reached(address: Address, settings: Settings, most: int) -> Iterator[Finding]:
+    needed = settings.workers * POOL_SIZE
+    if needed > most * 0.8:
+        message = (
+            f"{settings.workers} processes keep up to {needed} connections, and PostgreSQL allows "
+            f"{most}. Raise max_connections, or run fewer."
+        )
+        yield Finding(WARN, "connections", message)
+    else:
+        yield Finding(OK, "connections", f"Up to {needed} of PostgreSQL's {most} are used.")
+    parts = urlsplit(str(address.dsn))
+    options = parse_qs(parts.query)
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    names = {host.rpartition(":")[0] or host for host in hosts} | set(options.get("host", []))
+    local = all(n in ("", "localhost", "127.0.0.1", "[::1]") or n.startswith("/") for n in names)
+    mode = options.get("sslmode", [os.environ.get("PGSSLMODE", "prefer")])[0]
+    if not local and mode not in ("require", "verify-ca", "verify-full"):
+        message = "PostgreSQL is reached over a network that may not be encrypted. Add "
+        yield Finding(WARN, "encryption", message + "sslmode=verify-full to the database's URL.")
+
+
+async def _tokens(settings: Settings) -> list[Finding]:
+    store: Store = store_for(settings.database_url)
+    await store.open()
+    try:
+        tokens = await Accounts(store).tokens()
+    finally:
+        await store.close()
+    return list(_of_tokens(tokens, now_ms()))
+
+
+def _of_tokens(tokens: Sequence[Token], now: int) -> Iterator[Finding]:
+    valid = [token for token in tokens if token.state(now) == "valid"]
+    if not valid:
+        yield Finding(WARN, "tokens", "No token is valid. Make one: regulars token create")
+        return
+    yield Finding(OK, "tokens", f"{len(valid):,} are valid.")
+    unused = [t for t in valid if max(t.created_at, t.last_used_at or 0) < now - _UNUSED_MS]
+    if unused:
+        ids = ", ".join(token.token_id for token in unused[:10])
+        message = f"{len(unused):,} were not used for 90 days: {ids}. Revoke what nobody needs."
+        yield Finding(WARN, "tokens", message)
+    endless = [t for t in valid if ADMIN in t.scopes.split() and t.expires_at is None]
+    if len(endless) > 1:
+        ids = ", ".join(token.token_id for token in endless[:10])
+        message = f"{len(endless):,} with the scope admin never end: {ids}. Give apps less."
+        yield Finding(WARN, "tokens", message)

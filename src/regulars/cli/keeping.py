@@ -1,0 +1,108 @@
+"""The commands that keep a deployment well: doctor, verify, backup, restore."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regulars.cli import options
+from regulars.cli.errors import REFUSED
+from regulars.cli.output import print_json, print_rows
+from regulars.store import parse_url
+from regulars.store.migrate import newest
+from regulars.store.migrate import version as table_version
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(
+    database_url: options.DatabaseURL = None,
+    host: options.Host = None,
+    workers: options.Workers = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Look at a deployment, and say what to mend.
+
+    Reads the same settings as `regulars serve`. Ends with 1 when something must be mended.
+    """
+    from regulars.cli.doctor import FAIL, examine
+
+    given = options.settings(database_url=database_url, host=host, workers=workers)
+    findings = examine(given)
+    rows = [{"state": f.state, "what": f.what, "message": f.message} for f in findings]
+    print_rows(rows, ("state", "what", "message"), as_json)
+    if any(finding.state == FAIL for finding in findings):
+        sys.exit(REFUSED)
+
+
+@app.command()
+def verify(database_url: options.DatabaseURL = None, as_json: options.AsJSON = False) -> None:
+    """Prove a database consistent: everything in it is what the rules would store.
+
+    Reads all of it, at one moment, while it is in use. Ends with 1 when something is wrong.
+    """
+    from regulars.directory.verify import verify as run
+
+    report = run(parse_url(options.settings(database_url=database_url).database_url))
+    if as_json:
+        print_json({"read": report.read, "problems": report.problems, "found": report.found})
+    else:
+        read = ", ".join(f"{count:,} {name}" for name, count in report.read.items())
+        print(f"Read {read}.")
+        for problem in report.problems:
+            print(problem)
+        if report.found > len(report.problems):
+            print(f"… and {report.found - len(report.problems):,} more.")
+        print(f"{report.found:,} problems." if report.found else "Consistent.")
+    if report.found:
+        sys.exit(REFUSED)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The new file.")],
+    tools: options.Tools = None,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Copy the database to a file, while it is in use.
+
+    SQLite's own online backup, checked; or pg_dump, in its custom format, for PostgreSQL.
+    """
+    from regulars.store.backup import backup as run
+
+    address = parse_url(options.settings(database_url=database_url).database_url)
+    version_of = table_version(address)
+    size = run(address, file, tools)
+    if as_json:
+        print_json({"file": str(file), "bytes": size, "tables": version_of})
+    else:
+        print(f"Copied {address.shown} (tables {version_of}) to {file}, {size:,} bytes.")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `regulars backup` made.")],
+    tools: options.Tools = None,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Put a backup back, into a database that does not exist yet or is empty.
+
+    One of older tables needs `regulars migrate` afterwards.
+    """
+    from regulars.store.backup import restore as run
+
+    address = parse_url(options.settings(database_url=database_url).database_url)
+    run(address, file, tools)
+    version_of = table_version(address)
+    if as_json:
+        print_json({"database": address.shown, "tables": version_of})
+        return
+    print(f"Restored {file} to {address.shown} (tables {version_of}).")
+    if version_of != newest():
+        print(f"This program needs tables {newest()}. Run: regulars migrate")

@@ -1,0 +1,38 @@
+"""What commands print: tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_json(value: Any) -> None:
+    """JSON, for scripts."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def shown_moment(at: int | None) -> str | None:
+    """A moment (milliseconds since 1970) in UTC, to the second."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """Rows as a table, or as JSON."""
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), no_wrap=True)
+    for row in rows:
+        table.add_row(*("" if row[c] is None else str(row[c]) for c in columns))
+    width = None if sys.stdout.isatty() else 1_000
+    Console(width=width, markup=False, highlight=False).print(table)
