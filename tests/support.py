@@ -78,16 +78,26 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 @contextmanager
-def running(database_url: str, *arguments: str, log: IO[str] | None = None) -> Iterator[Server]:
-    """A `regulars serve` on a free port; it must end with 0 when it is told to stop. What it
-    writes to standard error goes to `log`."""
+def running(
+    database_url: str,
+    *arguments: str,
+    log: IO[str] | None = None,
+    status: int = 0,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """A `regulars serve` on a free port; it must end with `status` when it is told to stop, or has
+    been ended. What it writes to standard error goes to `log`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0", *arguments],
         env=environment(
-            {"REGULARS_DATABASE_URL": database_url, "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN}
+            {
+                "REGULARS_DATABASE_URL": database_url,
+                "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
+                **(env or {}),
+            }
         ),
         stdout=subprocess.PIPE,
-        stderr=log,
+        stderr=log or subprocess.DEVNULL,
         text=True,
     )
     assert process.stdout
@@ -97,9 +107,9 @@ def running(database_url: str, *arguments: str, log: IO[str] | None = None) -> I
         yield Server(found[1], database_url, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
-        status = process.wait(START_SECONDS)
+        ended = process.wait(START_SECONDS)
         process.stdout.close()
-    assert status == 0, f"the server ended with {status}"
+    assert ended == status, f"the server ended with {ended}"
 
 
 def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
@@ -108,14 +118,19 @@ def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     return open_and_work(Settings(database_url=database_url), work)
 
 
-def new_token(server: Server, account: str | None = None, expires_at: int | None = None) -> str:
+def new_token(
+    server: Server,
+    account: str | None = None,
+    expires_at: int | None = None,
+    scopes: Sequence[str] = ("customers",),
+) -> str:
     """A token for a new account, or for the one named."""
     name = account or f"account {os.getpid()} {next(_numbers)}"
 
     async def create(store: Store) -> str:
         accounts = Accounts(store)
         found = await accounts.named(name) if account else await accounts.create(name)
-        token, _ = await accounts.create_token(found, "test", expires_at)
+        token, _ = await accounts.create_token(found, "test", expires_at, scopes=scopes)
         return token
 
     return with_store(server.database_url, create)
@@ -169,9 +184,15 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.http.close()
 
-    def post(self, query: str, variables: Mapping[str, Any] | None = None) -> httpx.Response:
+    def post(
+        self,
+        query: str,
+        variables: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         """The HTTP answer to an operation."""
-        return self.http.post("/api/v2", json={"query": query, "variables": variables})
+        body = {"query": query, "variables": variables}
+        return self.http.post("/api/v2", json=body, headers=headers)
 
     def run(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """The GraphQL response to an operation."""

@@ -3,82 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support import BOOTSTRAP_TOKEN, Client, running
-
-QUERY = b'{"query":"{ __typename }"}'
-ANSWER = {"data": {"__typename": "Query"}}
-
-
-class Wire:
-    """A connection on which each byte is ours."""
-
-    def __init__(self, client: Client) -> None:
-        parts = urlsplit(client.server.url)
-        self.token = client.token
-        self.socket = socket.create_connection((str(parts.hostname), int(parts.port or 80)))
-        self.socket.settimeout(20)
-        self._received = b""
-
-    def request(self, body: bytes = QUERY, *headers: str, version: str = "1.1") -> bytes:
-        """A POST with a body of known length."""
-        lines = [
-            f"POST /api/v2 HTTP/{version}",
-            "Host: localhost",
-            f"Authorization: Bearer {self.token}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-            *headers,
-        ]
-        return "\r\n".join([*lines, "", ""]).encode() + body
-
-    def chunked(self, body: bytes = QUERY) -> bytes:
-        """The same with a body of chunks, whose length nobody knows before its end."""
-        head, _, _ = self.request(body).partition(b"\r\n\r\n")
-        head = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", head)
-        half = len(body) // 2
-        chunks = [
-            b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:]) if part
-        ]
-        return head + b"\r\n\r\n" + b"".join([*chunks, b"0\r\n\r\n"])
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def answer(self) -> tuple[int, dict[str, str], Any]:
-        """The next answer: status, headers, body."""
-        while b"\r\n\r\n" not in self._received:
-            self._more()
-        head, _, rest = self._received.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
-        headers = {
-            name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
-        }
-        length = int(headers["content-length"])
-        self._received = rest
-        while len(self._received) < length:
-            self._more()
-        body, self._received = self._received[:length], self._received[length:]
-        return int(first.split(" ")[1]), headers, json.loads(body)
-
-    def is_closed(self) -> bool:
-        """Whether the server ends the connection, and sends nothing more before."""
-        return self._received == b"" and self.socket.recv(1) == b""
-
-    def _more(self) -> None:
-        data = self.socket.recv(65_536)
-        assert data, f"the connection ended after {self._received!r}"
-        self._received += data
+from tests.wire import ANSWER, QUERY, Wire
 
 
 @pytest.fixture

@@ -157,7 +157,8 @@ def _of_customers(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
     return Query(statement.order_by(*newest_first))
 
 
-CUSTOMER_COLUMNS = tuple(column.name for column in customers.columns)
+# Plain strings: SQLAlchemy names are of a class of their own, which JSON does not take for keys.
+CUSTOMER_COLUMNS = tuple(str(column.name) for column in customers.columns)
 
 
 @cache
@@ -193,7 +194,7 @@ def named_orders() -> Query:
     return Query(statement)
 
 
-RECEIPT_COLUMNS = tuple(column.name for column in receipts.columns)
+RECEIPT_COLUMNS = tuple(str(column.name) for column in receipts.columns)
 
 
 @cache

@@ -1,0 +1,224 @@
+"""Idempotency keys: a mutation that is sent again is made once and answered the same."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import asyncpg
+import httpx
+import pytest
+
+from regulars.directory.accounts import Accounts
+from regulars.directory.commands import CreateCustomer, Receipt, Replay
+from regulars.directory.customers import clean_values
+from regulars.directory.decide import decide
+from regulars.directory.receipts import KEPT_MS
+from regulars.store import Changes, Names, Row, State, Store, queries
+from tests.support import Client, Server, new_token, running, scratch_database, with_store
+
+CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { _id created_at version } }"
+TWO = """mutation { a: createCustomer(node: {email: "a@example.com"}) { _id }
+    b: createCustomer(node: {email: "%s"}) { _id } }"""
+
+
+def sent(client: Client, key: str, query: str, **variables: object) -> httpx.Response:
+    return client.post(query, variables, {"Idempotency-Key": key})
+
+
+def test_a_request_that_is_sent_again_is_answered_again(client: Client) -> None:
+    first = sent(client, "k", CREATE, e="a@example.com")
+    assert "idempotent-replayed" not in first.headers
+    client.update("1", phone="1")
+    time.sleep(0.01)
+    again = sent(client, "k", CREATE, e="a@example.com")
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (again.status_code, again.content) == (200, first.content)
+    assert client.page()["edges"] == client.page(first=1)["edges"]
+
+
+def test_updates_deletes_and_refusals_are_answered_again(client: Client) -> None:
+    client.create("a@example.com")
+    client.create("b@example.com")
+    requests: list[tuple[str, dict[str, object]]] = [
+        ('mutation { updateCustomer(id: 1, node: {phone: "1"}) { phone version } }', {}),
+        ('mutation { updateCustomer(id: 1, node: {email: "b@example.com"}) { id } }', {}),
+        ("mutation { updateCustomer(id: 9, node: {}) { id } }", {}),
+        ("mutation { deleteCustomers(items: [2]) }", {}),
+        ("mutation { deleteCustomers(items: [2, 7]) }", {}),
+    ]
+    for place, (query, variables) in enumerate(requests):
+        first, again = (sent(client, f"k{place}", query, **variables) for _ in range(2))
+        assert first.content == again.content
+        assert "idempotent-replayed" not in first.headers
+        assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_a_key_of_another_request_is_refused(client: Client) -> None:
+    sent(client, "k", CREATE, e="a@example.com")
+    for query, email in ((CREATE, "b@example.com"), (CREATE + " ", "a@example.com")):
+        answer = sent(client, "k", query, e=email)
+        assert answer.status_code == 422
+        assert [e["key"] for e in answer.json()["errors"]] == ["errors_idempotency_key"]
+    assert client.emails() == ["a@example.com"]
+
+
+def test_a_key_belongs_to_a_token(server: Server, client: Client, other: Client) -> None:
+    assert "errors" not in sent(client, "k", CREATE, e="a@example.com").json()
+    answer = sent(other, "k", CREATE, e="other@example.com")
+    assert answer.status_code == 200
+    assert "idempotent-replayed" not in answer.headers
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
+def test_a_key_that_is_none_is_refused(client: Client, key: str) -> None:
+    answer = sent(client, key, CREATE, e="a@example.com")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["key"] == "errors_bad_request"
+    assert client.emails() == []
+
+
+def test_a_query_needs_no_key_and_may_have_one(client: Client) -> None:
+    for _ in range(2):
+        answer = sent(client, "k", "{ customers { totalCount } }")
+        assert answer.json() == {"data": {"customers": {"totalCount": 0}}}
+        assert "idempotent-replayed" not in answer.headers
+
+
+def test_each_write_of_a_request_is_made_once(client: Client) -> None:
+    """A request whose second write is refused, and that succeeds in nothing more when it is sent
+    again."""
+    client.create("taken@example.com")
+    query = TWO % "taken@example.com"
+    first = sent(client, "k", query)
+    assert first.json()["errors"][0]["path"] == ["b"]
+    client.delete("1")
+    again = sent(client, "k", query)
+    assert again.content == first.content
+    assert client.emails() == ["a@example.com"]
+
+
+def test_what_identifies_a_deleted_customer_is_forgotten(client: Client) -> None:
+    sent(client, "k", CREATE, e="secret@example.com")
+    client.delete("1")
+
+    async def stored(store: Store) -> str:
+        account = max(a.account_id for a in await Accounts(store).all())
+        parameters = {"account_id": account, "keys": ["k"]}
+        return str([tuple(row) for row in await store.fetch(queries.receipts_of(), parameters)])
+
+    assert "secret@example.com" not in with_store(client.server.database_url, stored)
+    answer = sent(client, "k", CREATE, e="secret@example.com")
+    assert answer.json()["errors"][0]["key"] == "errors_customer_not_found"
+    assert client.emails() == []
+
+
+@contextmanager
+def locked(dsn: str) -> Iterator[None]:
+    """All accounts' rows, held by somebody else."""
+    held, release = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(dsn)
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM counters FOR UPDATE")
+            held.set()
+            await asyncio.to_thread(release.wait)
+        await connection.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(hold()))
+    thread.start()
+    assert held.wait(10)
+    try:
+        yield
+    finally:
+        release.set()
+        thread.join()
+
+
+def test_a_request_that_is_under_way_is_not_begun_again(postgresql: str) -> None:
+    with scratch_database(postgresql) as url, running(url) as server:
+        with Client(server, new_token(server)) as client, ThreadPoolExecutor(1) as pool:
+            with locked(url):
+                first = pool.submit(sent, client, "k", CREATE, e="a@example.com")
+                time.sleep(0.5)
+                second = sent(client, "k", CREATE, e="a@example.com")
+                assert second.status_code == 409
+                assert second.headers["retry-after"] == "1"
+                (error,) = second.json()["errors"]
+                assert error["key"] == "errors_idempotency_running"
+            assert "errors" not in first.result().json()
+            assert sent(client, "k", CREATE, e="a@example.com").headers["idempotent-replayed"]
+
+
+def test_of_many_at_once_one_writes(client: Client) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: sent(client, "k", CREATE, e="a@example.com"), range(16)))
+    done = [answer for answer in answers if answer.status_code == 200]
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert len({answer.content for answer in done}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in done) == 1
+    assert client.emails() == ["a@example.com"]
+
+
+def test_of_several_processes_one_writes(postgresql: str) -> None:
+    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+        token = new_token(server)
+
+        def send(_: int) -> httpx.Response:
+            with Client(server, token) as client:
+                return sent(client, "k", CREATE, e="a@example.com")
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(send, range(24)))
+        assert {answer.status_code for answer in answers} <= {200, 409}
+        assert len({answer.content for answer in answers if answer.status_code == 200}) == 1
+        with Client(server, token) as client:
+            assert client.emails() == ["a@example.com"]
+
+
+def command(at: int, fingerprint: bytes = b"1") -> CreateCustomer:
+    values, problems = clean_values({"email": "a@example.com"}, ())
+    return CreateCustomer(values, at, problems, receipt=Receipt("t", "k", 0, fingerprint, at))
+
+
+def decided(asked: CreateCustomer, receipts: list[Row]) -> tuple[object, Changes]:
+    counters = {"customers": 0, "orders": 0, "leads": 0}
+    outcomes, changes = decide(1, [asked], State(counters, [], receipts=receipts))
+    return outcomes[0], changes
+
+
+def test_a_key_is_kept_for_a_day() -> None:
+    assert command(5).names() == Names(
+        email_keys=frozenset(["a@example.com"]), receipt_keys=frozenset("k")
+    )
+    _, first = decided(command(5), [])
+    (receipt,) = first.inserted_receipts
+    replayed, changes = decided(command(5 + KEPT_MS - 1), [receipt])
+    assert isinstance(replayed, Replay)
+    assert replayed.at == 5
+    assert not changes
+    fresh, changes = decided(command(5 + KEPT_MS, b"2"), [receipt])
+    assert not isinstance(fresh, Replay)
+    assert changes.receipts_before == 5
+    assert len(changes.inserted_receipts) == 1
+
+
+def test_a_key_that_is_older_than_a_day_is_replaced(client: Client) -> None:
+    """By a store that has the old one still."""
+
+    async def write(store: Store, at: int, fingerprint: bytes) -> object:
+        account = max(a.account_id for a in await Accounts(store).all())
+        values, problems = clean_values({"email": f"{at}@example.com"}, ())
+        receipt = Receipt("t", "k", 0, fingerprint, at)
+        return await store.write(account, CreateCustomer(values, at, problems, receipt=receipt))
+
+    url = client.server.database_url
+    assert with_store(url, lambda store: write(store, 5, b"1"))
+    assert with_store(url, lambda store: write(store, 6 + KEPT_MS, b"2"))
+    assert isinstance(with_store(url, lambda store: write(store, 7 + KEPT_MS, b"2")), Replay)
+    assert len(client.emails()) == 2

@@ -1,0 +1,244 @@
+"""Scopes: what a token may do, for every field of the schema, from the schema itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    get_named_type,
+    is_abstract_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_required_argument,
+)
+
+from regulars.api.schema import schema
+from regulars.directory.scopes import SCOPES, granted
+from tests.support import Client, Server, new_token, regulars, running
+
+SCHEMA = schema()
+ROOTS = [
+    (type_.name, name, field)
+    for type_ in (SCHEMA.query_type, SCHEMA.mutation_type)
+    if type_
+    for name, field in type_.fields.items()
+]
+NAMES = [name for _, name, _ in ROOTS]
+
+
+def value_of(type_: Any, customer: str) -> str:
+    """A value of an input type, in which every id is the customer's."""
+    if is_non_null_type(type_):
+        return value_of(type_.of_type, customer)
+    if is_list_type(type_):
+        return f"[{value_of(type_.of_type, customer)}]"
+    if isinstance(type_, GraphQLInputObjectType):
+        inner = {
+            name: value_of(field.type, customer)
+            for name, field in type_.fields.items()
+            if is_non_null_type(field.type) and field.default is None
+        }
+        return "{" + ", ".join(f"{name}: {value}" for name, value in inner.items()) + "}"
+    if isinstance(type_, GraphQLEnumType):
+        return str(next(iter(type_.values)))
+    values = {"ID": f'"{customer}"', "String": '"new@example.com"', "Boolean": "true", "Int": "1"}
+    return values[type_.name]
+
+
+def selection_of(type_: Any, depth: int = 3) -> str:
+    """Every field of a type, so far down."""
+    named = get_named_type(type_)
+    if is_leaf_type(named):
+        return ""
+    assert isinstance(named, GraphQLObjectType)
+    fields = [
+        f"{name} {selection_of(field.type, depth - 1)}"
+        for name, field in named.fields.items()
+        if is_leaf_type(get_named_type(field.type)) or depth > 0
+    ]
+    return "{ " + " ".join(fields) + " }"
+
+
+def documents(kind: str, name: str, field: GraphQLField, customer: str) -> list[str]:
+    """Operations of one root field that select everything: one for each type it can answer."""
+    given = [
+        f"{argument}: {value_of(definition.type, customer)}"
+        for argument, definition in field.args.items()
+        if is_required_argument(definition)
+    ]
+    arguments = f"({', '.join(given)})" if given else ""
+    word = "mutation" if kind == "Mutation" else "query"
+    named = get_named_type(field.type)
+    selections = (
+        [selection_of(field.type)]
+        if not is_abstract_type(named)
+        else [
+            f"{{ __typename ... on {one.name} {selection_of(one)} }}"
+            for one in SCHEMA.get_possible_types(named)
+        ]
+    )
+    return [f"{word} {{ {name}{arguments} {selection} }}" for selection in selections]
+
+
+def without_ids(response: dict[str, Any]) -> dict[str, Any]:
+    """A response without the ids that its errors repeat from the request."""
+    for error in response.get("errors", ()):
+        error["message"] = re.sub(r"id \S+\.$", "id.", error["message"])
+        error["extensions"].pop("ids", None)
+    return response
+
+
+@pytest.mark.parametrize(("kind", "name", "field"), ROOTS, ids=NAMES)
+def test_anothers_object_is_as_if_it_were_not(
+    server: Server, client: Client, other: Client, kind: str, name: str, field: GraphQLField
+) -> None:
+    """The same operation about another account's object and about none: the same answers."""
+    theirs = other.create("theirs@example.com", shipping_address={"city": "Fès"})["id"]
+    nobodys = "Q3VzdG9tZXI6OTk5OQ=="
+    answers = []
+    for customer in (theirs, nobodys):
+        for document in documents(kind, name, field, customer):
+            with Client(server, new_token(server)) as fresh:
+                answers.append(without_ids(fresh.run(document)))
+                assert "errors_invalid_document" not in str(answers[-1])
+    half = len(answers) // 2
+    assert answers[:half] == answers[half:]
+    assert "theirs@example.com" not in str(answers)
+    assert other.node(theirs, "... on Customer { email version }") == {
+        "email": "theirs@example.com",
+        "version": 1,
+    }
+
+
+@pytest.fixture(scope="module")
+def by_scope(server: Server) -> Iterator[dict[str, Client]]:
+    """For each scope a client, all of one account that has a customer."""
+    name = f"scopes of {server.pid}"
+    assert regulars("account", "create", name, "--database-url", server.database_url)
+    clients = {scope: Client(server, new_token(server, name, scopes=(scope,))) for scope in SCOPES}
+    clients["customers"].create("one@example.com")
+    yield clients
+    for client in clients.values():
+        client.http.close()
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize(("kind", "name", "field"), ROOTS, ids=NAMES)
+def test_a_field_needs_its_scope_and_tells_nothing_else(
+    by_scope: dict[str, Client], scope: str, kind: str, name: str, field: GraphQLField
+) -> None:
+    needed = "customers:write" if kind == "Mutation" else "customers:read"
+    asked = [
+        document
+        for customer in ("Q3VzdG9tZXI6MQ==", "Q3VzdG9tZXI6OTk5OQ==", "nothing")
+        for document in documents(kind, name, field, customer)
+    ]
+    for document in asked:
+        response = by_scope[scope].run(document)
+        keys = [error["key"] for error in response.get("errors", ())]
+        if needed in granted([scope]):
+            # An update shows what it did not write: see below.
+            assert "errors_scope" not in keys or (scope, name) == (
+                "customers:write",
+                "updateCustomer",
+            )
+        else:
+            assert keys == ["errors_scope"]
+            assert needed in response["errors"][0]["message"]
+            assert response["errors"][0]["path"] == [name]
+            assert response["data"] in (None, {name: None})
+
+
+def test_a_scope_is_asked_for_before_arguments_are_looked_at(by_scope: dict[str, Client]) -> None:
+    wrong = '{ customers(first: -1, after: "x", query: "nothing:x") { edges { cursor } } }'
+    assert by_scope["customers:write"].refused("errors_scope", wrong)
+    wrong = "mutation { deleteCustomers(items: [999]) }"
+    assert by_scope["customers:read"].refused("errors_scope", wrong)
+
+
+def test_who_may_only_write_is_shown_what_was_written_and_no_more(
+    by_scope: dict[str, Client],
+) -> None:
+    writer = by_scope["customers:write"]
+    created = writer.create("written@example.com", "id email phone", phone="1")
+    assert created["email"] == "written@example.com"
+    update = 'mutation($id: ID!) { updateCustomer(id: $id, node: {phone: "2"}) { %s } }'
+    assert writer.data(update % "id _id version __typename", id=created["id"])
+    for fields in ("email", "leads { id }", "shipping_address { id }", "summary { visits }"):
+        error = writer.refused("errors_scope", update % fields, id=created["id"])
+        assert "customers:read" in error["message"]
+    assert by_scope["customers"].node(created["id"], "... on Customer { version }") == {
+        "version": 2
+    }
+
+
+def test_a_token_is_made_with_scopes(server: Server) -> None:
+    url = ("--database-url", server.database_url)
+    name = f"scoped {server.pid}"
+    assert regulars("account", "create", name, *url).returncode == 0
+    made = regulars(
+        *("token", "create", "--account", name, "--scope", "metrics"),
+        *("--scope", "customers:read", *url, "--json"),
+    )
+    assert '"customers:read",\n    "metrics"' in made.stdout
+    for given, said in (("custmers", "Did you mean customers?"), ("", "needs a scope")):
+        refused = regulars("token", "create", "--account", name, "--scope", given, *url)
+        assert refused.returncode == 1
+        assert said in refused.stderr
+
+
+def listed(server: Server, token_id: str) -> dict[str, Any]:
+    done = regulars("token", "list", "--json", "--database-url", server.database_url)
+    (row,) = [row for row in json.loads(done.stdout) if row["id"] == token_id]
+    found: dict[str, Any] = row
+    return found
+
+
+def made_token(server: Server, *options: str) -> dict[str, Any]:
+    name = f"made {server.pid} {time.monotonic_ns()}"
+    url = ("--database-url", server.database_url)
+    assert regulars("account", "create", name, *url).returncode == 0
+    done = regulars("token", "create", "--account", name, "--json", *options, *url)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_last_use_of_a_token_is_recorded(server: Server) -> None:
+    token = made_token(server)
+    assert listed(server, token["id"])["last_used_at"] is None
+    with Client(server, token["token"]) as client:
+        assert client.run("{ __typename }")
+        deadline = time.monotonic() + 10
+        while listed(server, token["id"])["last_used_at"] is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_token_is_revoked_within_a_second_in_every_process(postgresql: str) -> None:
+    from tests.support import scratch_database
+
+    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+        token = made_token(server)
+
+        def statuses() -> set[int]:
+            """The answers on new connections: each goes to either process."""
+            found = set()
+            for _ in range(12):
+                with Client(server, token["token"]) as client:
+                    found.add(client.post("{ __typename }").status_code)
+            return found
+
+        assert statuses() == {200}
+        assert regulars("token", "revoke", token["id"], "--database-url", url).returncode == 0
+        time.sleep(1)
+        assert statuses() == {401}
