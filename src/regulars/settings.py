@@ -124,8 +124,9 @@ class Settings(BaseSettings):
     def _fits(self) -> Self:
         if self.rate_burst < self.max_cost:
             raise ValueError(
-                f"rate_burst ({self.rate_burst:,}) is less than max_cost ({self.max_cost:,}): a "
-                "request of that cost could never be made. Raise the one or lower the other"
+                f"REGULARS_RATE_BURST ({self.rate_burst:,}) is less than REGULARS_MAX_COST "
+                f"({self.max_cost:,}): a request of that cost could never be made. "
+                "Raise the one or lower the other"
             )
         return self
 

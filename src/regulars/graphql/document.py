@@ -38,6 +38,7 @@ from regulars.graphql.limits import CyclicError, Limits, measure
 from regulars.graphql.validation import rules_for, without_value
 
 MAX_ERRORS = 20
+MAX_MESSAGE = 1_000
 KEPT_DOCUMENTS = 1_000
 SEEN_DOCUMENTS = 10_000
 # A longer document is read anew each time: a thousand of two megabytes would fill the memory.
@@ -200,6 +201,8 @@ def _choose(operations: dict[str | None, Operation], name: str | None) -> Operat
 
 def _entry(error: GraphQLError, limits: Limits) -> dict[str, Any]:
     message = error.message
+    if len(message) > MAX_MESSAGE:  # it quotes a name of the document, whole
+        message = f"{message[: MAX_MESSAGE // 2]}…{message[-MAX_MESSAGE // 4 :]}"
     input_path = (error.extensions or {}).get("input_path")
     if input_path:
         fault = Fault(without_value(message), INVALID_INPUT, tuple(input_path))

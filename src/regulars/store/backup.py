@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import apsw
 
 from regulars.store.connections import connect as connect_postgresql
-from regulars.store.errors import StoreError
+from regulars.store.errors import StoreError, Unreachable
 from regulars.store.sqlite import connect, damage
 from regulars.store.url import Address
 
@@ -102,6 +102,8 @@ def _copy(source: Path, target: Path) -> None:
     """Copies one SQLite database to another, page by page, while others write to the first."""
     reading, writing = connect(source), connect(target)
     try:
+        # One moment of it: a copy begins anew when others write, and would never come to an end.
+        reading.execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
         with writing.backup("main", reading, "main") as copying:
             while not copying.done:
                 copying.step(_PAGES)
@@ -118,9 +120,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _require_sound(file: Path) -> None:
-    found = next(damage(file), None)
+    try:
+        found = next(damage(file), None)
+    except Unreachable as error:
+        found = str(error)
     if found is not None:
-        raise BackupError(f"{file} is damaged: {found}.")
+        raise BackupError(f"{file} is damaged: {found.rstrip('.')}.")
 
 
 def _sync(path: Path) -> None:
