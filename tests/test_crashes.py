@@ -1,0 +1,334 @@
+"""Failing well: killed, cut off, out of room, told to stop. What was answered is there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.load import audit, writing
+from tests.postgres import folders, own_server
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    regulars,
+    running,
+    scratch_database,
+)
+from tests.wire import Wire
+
+CREATE = 'mutation { createCustomer(node: {email: "%s@example.com"}) { _id } }'
+
+
+def verified(url: str) -> None:
+    done = regulars("verify", "--database-url", url)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def kill_again_and_again(url: str, times: int) -> None:
+    """Kills a server in the middle of writes, starts it again, and looks for every answered one."""
+    writers = None
+    for _ in range(times):
+        with running(url, status=-signal.SIGKILL) as server:
+            with writing(server, BOOTSTRAP_TOKEN, 6, writers) as writers:
+                time.sleep(0.5 + 0.3 * os.urandom(1)[0] / 255)
+                os.kill(server.pid, signal.SIGKILL)
+        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+            assert audit(client, writers) > 20
+            for writer in writers:  # what nobody knew is known now
+                for email, possible in writer.asked.items():
+                    if possible:
+                        found = client.data(
+                            "query($q: String) { customers(query: $q) { edges { node { phone } } } }",
+                            q=f"email:{email}",
+                        )["customers"]["edges"]
+                        writer.certain[email] = found[0]["node"]["phone"] if found else None
+                        writer.asked[email] = set()
+    verified(url)
+
+
+def test_what_was_answered_is_there_after_a_kill(empty_database: str) -> None:
+    kill_again_and_again(empty_database, 2)
+
+
+@pytest.mark.slow
+def test_what_was_answered_is_there_after_many_kills(empty_database: str) -> None:
+    """`REGULARS_TEST_KILLS=200 make test-slow` does it two hundred times on each database."""
+    kill_again_and_again(empty_database, int(os.environ.get("REGULARS_TEST_KILLS", "8")))
+
+
+def wait_until_answered(server: Server, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while httpx.get(f"{server.url}/readyz").status_code != 200:
+        assert time.monotonic() < deadline, "the server does not recover"
+        time.sleep(0.05)
+
+
+def statuses_of(writers: list[Any]) -> set[str]:
+    return {status for writer in writers for status in writer.statuses}
+
+
+def test_a_restart_of_postgresql_is_survived() -> None:
+    with own_server() as database, running(database.dsn) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+                time.sleep(0.5)
+                database.stop("immediate")
+                time.sleep(0.3)
+                for query in (
+                    "{ customers { totalCount } }",
+                    CREATE % "a",
+                    '{ node(id: "Q3VzdG9tZXI6MQ==") { id } }',
+                ):
+                    answer = client.post(query)
+                    assert answer.status_code == 503
+                    assert answer.headers["retry-after"] == "1"
+                    (error,) = answer.json()["errors"]
+                    assert error["key"] == "errors_unavailable"
+                    assert "127.0.0.1" not in answer.text
+                assert httpx.get(f"{server.url}/healthz").status_code == 200
+                assert httpx.get(f"{server.url}/readyz").status_code == 503
+                before = sum(writer.answered for writer in writers)
+                database.start()
+                wait_until_answered(server)
+                time.sleep(0.5)
+                assert sum(writer.answered for writer in writers) > before
+            assert audit(client, writers) > 50
+            assert statuses_of(writers) == {"200", "503 errors_unavailable"}
+        verified(database.dsn)
+
+
+def test_connections_that_are_cut_are_survived(postgresql: str) -> None:
+    async def cut(dsn: str) -> None:
+        connection = await asyncpg.connect(dsn)
+        for _ in range(10):
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await asyncio.sleep(0.05)
+        await connection.close()
+
+    with scratch_database(postgresql) as url, running(url) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+                time.sleep(0.3)
+                asyncio.run(cut(url))
+                wait_until_answered(server)
+                time.sleep(0.3)
+            audit(client, writers)
+            assert statuses_of(writers) <= {"200", "503 errors_unavailable"}
+            assert "503 errors_unavailable" in statuses_of(writers)
+        verified(url)
+
+
+def test_a_failed_primary_is_replaced() -> None:
+    """Synchronous replication, and a DSN that names both hosts: whatever was answered is on the
+    standby when the primary dies."""
+    with folders(2) as (primary, standby):
+        primary.initialise()
+        primary.start("wal_level=replica")
+        standby.copy(primary)
+        standby.start()
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        url = f"postgresql://postgres@{hosts}/postgres"
+
+        async def synchronous() -> None:
+            connection = await asyncpg.connect(primary.dsn)
+            await connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            await connection.execute("SELECT pg_reload_conf()")
+            state = "SELECT sync_state FROM pg_stat_replication"
+            for _ in range(200):
+                if await connection.fetchval(state) == "sync":
+                    break
+                await asyncio.sleep(0.05)
+            await connection.close()
+
+        asyncio.run(synchronous())
+        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+                time.sleep(1)
+                primary.kill()
+                before = sum(writer.answered for writer in writers)
+                assert before > 20
+                time.sleep(0.3)
+                killed = time.monotonic()
+                standby.promote()
+                wait_until_answered(server, 15)
+                while sum(writer.answered for writer in writers) < before + 20:
+                    assert time.monotonic() < killed + 15, statuses_of(writers)
+                    time.sleep(0.05)
+            assert audit(client, writers) > before
+            assert statuses_of(writers) <= {"200", "503 errors_unavailable"}
+        verified(standby.dsn)
+
+
+@contextlib.contextmanager
+def full_disk(path: Path, pid: int) -> Iterator[None]:
+    """A file that the server cannot make longer: its writes fail as on a full disk."""
+    sizes = [file.stat().st_size for file in path.parent.glob(f"{path.name}*")]
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (max(sizes), before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+def until_refused(client: Client) -> httpx.Response:
+    """Writes until a write is refused."""
+    for number in range(3_000):
+        note = "x" * 20_000
+        answer = client.post(
+            "mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }",
+            {"n": {"email": f"{number}.{time.monotonic_ns()}@example.com", "notes": note}},
+        )
+        if answer.status_code != 200:
+            return answer
+    pytest.fail("there is room for everything")
+
+
+def test_no_room_is_survived(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    with running(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        client.create("before@example.com")
+        with full_disk(path, server.pid):
+            answer = until_refused(client)
+            assert answer.status_code == 503
+            assert answer.json()["errors"][0]["key"] == "errors_unavailable"
+            assert "before@example.com" in client.emails("before")
+            assert client.post(CREATE % "meanwhile").status_code == 503
+        assert client.create("after@example.com")
+        assert client.emails("meanwhile") == []
+    verified(f"sqlite:///{path}")
+
+
+def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
+    """On a file system of a few megabytes, where this machine lets us make one."""
+    folder = Path(tempfile.mkdtemp(prefix="regulars-small-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)], capture_output=True
+    )
+    try:
+        with running(f"sqlite:///{folder / 'r.db'}") as server:
+            with Client(server, BOOTSTRAP_TOKEN) as client:
+                client.create("before@example.com")
+                filling = folder / "filling"
+                if mounted.returncode == 0:
+                    filling.write_bytes(b"x" * 2_000_000)
+                    answer = until_refused(client)
+                    assert answer.status_code == 503
+                    assert "disk is full" in answer.json()["errors"][0]["message"]
+                    assert client.emails("before") == ["before@example.com"]
+                    filling.unlink()
+                assert client.create("after@example.com")
+        verified(f"sqlite:///{folder / 'r.db'}")
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", str(folder)], check=True)
+        with contextlib.suppress(OSError):
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def account_held(url: str) -> Iterator[threading.Event]:
+    """Keeps every write waiting until the event is set."""
+    held, release = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(url)
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM counters FOR UPDATE")
+            held.set()
+            await asyncio.to_thread(release.wait)
+        await connection.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(hold()))
+    thread.start()
+    assert held.wait(10)
+    try:
+        yield release
+    finally:
+        release.set()
+        thread.join()
+
+
+def test_told_to_stop_a_server_finishes_what_is_in_flight(postgresql: str) -> None:
+    with scratch_database(postgresql) as url:
+        with contextlib.ExitStack() as stack:
+            release = stack.enter_context(account_held_later(url))
+            with running(url) as server:
+                with Client(server, BOOTSTRAP_TOKEN) as client, ThreadPoolExecutor(1) as pool:
+                    idle = Wire(client)
+                    release.hold()
+                    waiting = pool.submit(client.post, CREATE % "a")
+                    time.sleep(0.3)
+                    os.kill(server.pid, signal.SIGTERM)
+                    time.sleep(0.3)
+                    assert idle.is_closed()
+                    idle.socket.close()
+                    parts = urlsplit(server.url)
+                    with pytest.raises(OSError):  # noqa: PT011  # refused, or reset
+                        socket.create_connection(
+                            (str(parts.hostname), int(parts.port or 0)), 2
+                        ).close()
+                    release.let_go()
+                    assert waiting.result().json() == {"data": {"createCustomer": {"_id": 1}}}
+        verified(url)
+
+
+class Held:
+    """A lock that can be taken and let go."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stack = contextlib.ExitStack()
+
+    def hold(self) -> None:
+        self._stack.enter_context(account_held(self._url))
+
+    def let_go(self) -> None:
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def account_held_later(url: str) -> Iterator[Held]:
+    held = Held(url)
+    try:
+        yield held
+    finally:
+        held.let_go()
+
+
+def test_a_server_does_not_wait_for_ever_when_it_is_told_to_stop(postgresql: str) -> None:
+    with scratch_database(postgresql) as url, account_held_later(url) as held:
+        began = 0.0
+        with running(url, "--shutdown-seconds", "1", "--request-seconds", "3") as server:
+            with Client(server, BOOTSTRAP_TOKEN) as client, ThreadPoolExecutor(1) as pool:
+                held.hold()
+                waiting = pool.submit(client.post, CREATE % "a")
+                time.sleep(0.3)
+                began = time.monotonic()
+                os.kill(server.pid, signal.SIGTERM)
+                with contextlib.suppress(httpx.TransportError):
+                    waiting.result()
+        assert time.monotonic() - began < 8
