@@ -319,6 +319,7 @@ def test_two_processes_may_start_on_one_empty_database(postgresql: str) -> None:
         assert len(json.loads(ok(url, "account", "list", "--json"))) == 1
 
 
+@pytest.mark.slow
 def test_several_workers_serve_one_postgresql(postgresql: str) -> None:
     from tests.support import Client, new_token
 

@@ -80,6 +80,7 @@ def test_the_names_of_operations_are_bounded(tmp_path: Path) -> None:
         assert any('operation="other"' in name for name in found)
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_all_processes(postgresql: str) -> None:
     with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
         for _ in range(30):

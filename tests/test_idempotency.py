@@ -165,6 +165,7 @@ def test_of_many_at_once_one_writes(client: Client) -> None:
     assert client.emails() == ["a@example.com"]
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_writes(postgresql: str) -> None:
     with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
         token = new_token(server)

@@ -191,6 +191,7 @@ def test_a_backup_is_restored(filled: str, another_database: str, tmp_path: Path
     assert "already a file" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_backup_is_made_while_others_write(
     filled: str, another_database: str, tmp_path: Path
 ) -> None:

@@ -224,6 +224,7 @@ def test_the_last_use_of_a_token_is_recorded(server: Server) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_token_is_revoked_within_a_second_in_every_process(postgresql: str) -> None:
     from tests.support import scratch_database
 

@@ -18,6 +18,7 @@ from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.directory.receipts import KEPT_MS
 from regulars.graphql import Limits as DocumentLimits
+from regulars.http import log
 from regulars.http.cors import CORS
 from regulars.http.endpoint import GraphQLEndpoint, Limits, error_answer
 from regulars.http.errors import not_found
@@ -169,4 +170,5 @@ async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:
 
 def create() -> Application:
     """The application with the settings of the environment: what a server process imports."""
+    log.configure()
     return Application(Settings())

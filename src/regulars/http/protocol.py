@@ -82,8 +82,9 @@ class Protocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._tick = min(self._limits.receive_seconds, self.timeout_keep_alive) / 4
         self._in_head = False
-        self._head_bytes = 0
-        self._chunk = 0
+        # How much came since the request began: in the chunk in which it did, which may hold the
+        # end of another, and in those after it. `_chunk` is the one that is being read.
+        self._first_chunk = self._head_bytes = self._chunk = 0
         self._refusal: HTTPError | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -110,7 +111,7 @@ class Protocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self._in_head = True
-        self._head_bytes = 0
+        self._first_chunk, self._head_bytes = self._chunk, -self._chunk
         self._expect(self._limits.receive_seconds)
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -136,7 +137,7 @@ class Protocol(HttpToolsProtocol):
 
     def _is_too_large(self) -> bool:
         most = self._limits.header_bytes
-        if self._head_bytes + self._chunk < most:  # all that came since the request began
+        if self._first_chunk + self._head_bytes + self._chunk < most:
             return False
         size = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
         return size > most
@@ -161,9 +162,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if type(self.cycle) is Exchange:
-            # uvicorn waits for these before it ends.
             self._until = None
             self.cycle.whole = True
+            # uvicorn waits for these before it ends.
             self.tasks.add(self.loop.create_task(self._answer(self.cycle)))
         else:
             self._until = None
@@ -178,7 +179,7 @@ class Protocol(HttpToolsProtocol):
                 self.transport.write(self._written(answer, exchange.keep_alive))
             exchange.response_complete = True
             if not exchange.keep_alive:
-                self.transport.close()
+                self._end()
             self.on_response_complete()
         finally:
             if not exchange.response_complete:  # or the client would wait for ever
@@ -214,16 +215,25 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()  # it takes nothing: what is left is never sent
         elif self._until is not None and self._until < now:
             waited_for = self._in_head or not (self.cycle is None or self.cycle.response_complete)
-            if waited_for and self._stuck_since is None:
+            if waited_for and stuck is None:
                 self._refuse(receive_timeout(self._limits.receive_seconds))
-            self.transport.close()
+            else:
+                self._end()
         elif self._until is not None or stuck is not None:
             self._timer = self.loop.call_later(self._tick, self._look)
+
+    def _end(self) -> None:
+        """Ends the connection once what is left is sent, if that does not take too long."""
+        self._until = None
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.pause_writing()
 
     def pause_writing(self) -> None:
         """The client takes less than it is sent."""
         super().pause_writing()
-        self._stuck_since = self.loop.time()
+        if self._stuck_since is None:
+            self._stuck_since = self.loop.time()
         if self._timer is None:
             self._timer = self.loop.call_later(self._tick, self._look)
 
@@ -250,13 +260,16 @@ class Protocol(HttpToolsProtocol):
             self._timer.cancel()
 
     def _refuse(self, error: HTTPError) -> None:
-        """Answers what is no request, or does not become one, as every other refusal is answered;
-        after what was answered before it. Then the connection ends."""
+        """Answers what is no request, or does not become one, as every other refusal is answered.
+        Then the connection ends; if an earlier request is under way, after its answer instead."""
         self._refusal = error
         if self.cycle is None or self.cycle.response_complete or self._in_cycle_that_waits():
             answer = reply(error.status, error_answer(error.fault), JSON, request_id({}))
             self.transport.write(self._written(answer, keep_alive=False))
-        self.transport.close()
+            self._end()
+        else:
+            self._until = None
+            self.cycle.keep_alive = False
 
     def _in_cycle_that_waits(self) -> bool:
         """Whether the request under way is one that has not arrived, and nothing of whose answer
