@@ -16,7 +16,7 @@ import httpx
 import pytest
 from graphql import get_introspection_query
 
-from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.support import BOOTSTRAP_TOKEN, Client, get, running
 
 LONG = 2.0
 
@@ -292,4 +292,4 @@ def test_chance_finds_nothing_for_long(client: Client) -> None:
     """`REGULARS_TEST_FUZZ_SECONDS=3600 make test-slow` does it for an hour on each database."""
     seconds = float(os.environ.get("REGULARS_TEST_FUZZ_SECONDS", "20"))
     assert fuzz(client, random.randrange(10**9), seconds) > seconds
-    assert httpx.get(f"{client.server.url}/healthz").status_code == 200
+    assert get(f"{client.server.url}/healthz").status_code == 200

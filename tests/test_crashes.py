@@ -28,6 +28,7 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
+    get,
     regulars,
     running,
     scratch_database,
@@ -76,7 +77,7 @@ def test_what_was_answered_is_there_after_many_kills(empty_database: str) -> Non
 
 def wait_until_answered(server: Server, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
-    while httpx.get(f"{server.url}/readyz").status_code != 200:
+    while get(f"{server.url}/readyz").status_code != 200:
         assert time.monotonic() < deadline, "the server does not recover"
         time.sleep(0.05)
 
@@ -104,8 +105,8 @@ def test_a_restart_of_postgresql_is_survived() -> None:
                     (error,) = answer.json()["errors"]
                     assert error["key"] == "errors_unavailable"
                     assert "127.0.0.1" not in answer.text
-                assert httpx.get(f"{server.url}/healthz").status_code == 200
-                assert httpx.get(f"{server.url}/readyz").status_code == 503
+                assert get(f"{server.url}/healthz").status_code == 200
+                assert get(f"{server.url}/readyz").status_code == 503
                 before = sum(writer.answered for writer in writers)
                 database.start()
                 wait_until_answered(server)

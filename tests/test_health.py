@@ -11,20 +11,20 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, running, scratch_database
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, running, scratch_database
 
 SECRET = "secret.person@example.com"
 
 
 def figures(url: str) -> dict[str, float]:
     """The samples of /metrics."""
-    text = httpx.get(f"{url}/metrics").text
+    text = get(f"{url}/metrics").text
     found = re.findall(r"^(\w+(?:\{[^}]*\})?) ([0-9.e+-]+)$", text, re.MULTILINE)
     return {name: float(value) for name, value in found}
 
 
 def test_a_server_is_alive_and_ready(server: Server) -> None:
-    alive, ready = (httpx.get(f"{server.url}/{name}") for name in ("healthz", "readyz"))
+    alive, ready = (get(f"{server.url}/{name}") for name in ("healthz", "readyz"))
     assert (alive.status_code, alive.json()["status"]) == (200, "ok")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok")
     assert httpx.head(f"{server.url}/healthz").status_code == 200
@@ -40,10 +40,10 @@ def test_a_server_with_other_tables_is_not_ready(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
             connection.commit()
-        answer = httpx.get(f"{server.url}/readyz")
+        answer = get(f"{server.url}/readyz")
         assert answer.status_code == 503
         assert "9999" in answer.json()["database"]
-        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert get(f"{server.url}/healthz").status_code == 200
 
 
 def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
         assert found["regulars_writes_waiting"] == 0
         assert found["regulars_requests_in_flight"] == 0
         assert found["process_resident_memory_bytes"] > 0
-        assert SECRET not in httpx.get(f"{server.url}/metrics").text
+        assert SECRET not in get(f"{server.url}/metrics").text
 
 
 def test_the_names_of_operations_are_bounded(tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, new_token, running
 
 MUTATION = 'mutation { createCustomer(node: {email: "a@example.com"}) { id } }'
 ORIGIN = "https://app.example.com"
@@ -114,8 +113,8 @@ def test_every_answer_keeps_browsers_from_making_anything_of_it(client: Client) 
         client.http.get("/nothing"),
         client.http.get("/healthz"),
         client.http.get("/readyz"),
-        httpx.get(f"{client.server.url}/metrics"),
-        httpx.get(f"{client.server.url}/api/v2"),
+        get(f"{client.server.url}/metrics"),
+        get(f"{client.server.url}/api/v2"),
     ]
     for answer in answers:
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -128,7 +127,7 @@ def test_every_answer_keeps_browsers_from_making_anything_of_it(client: Client) 
 
 def test_the_figures_are_for_this_machine_or_a_token(server: Server, client: Client) -> None:
     def status(**headers: str) -> int:
-        return httpx.get(f"{server.url}/metrics", headers=headers).status_code
+        return get(f"{server.url}/metrics", headers=headers).status_code
 
     assert status() == 200
     for name in ("evil.example.com", "127.0.0.1.evil.example", "localhost.evil.example:80"):
@@ -136,7 +135,7 @@ def test_the_figures_are_for_this_machine_or_a_token(server: Server, client: Cli
     for name in ("localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST:1"):
         assert status(Host=name) == 200
     for header in ("X-Forwarded-For", "Forwarded", "Via"):
-        assert httpx.get(f"{server.url}/metrics", headers={header: "1.2.3.4"}).status_code == 401
+        assert get(f"{server.url}/metrics", headers={header: "1.2.3.4"}).status_code == 401
     assert status(Authorization="Bearer nothing") == 401
     assert status(Authorization=f"Bearer {client.token}") == 403
     for scope in ("metrics", "admin"):
