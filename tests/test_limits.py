@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from tests.postgres import ACCOUNTS, CUSTOMERS, held
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, new_token, running, scratch_database
 from tests.wire import QUERY, Wire
 
@@ -249,30 +248,6 @@ def test_who_does_not_take_an_answer_is_cut_off(tmp_path: Path) -> None:
             assert client.emails() == ["a@example.com"]
 
 
-@contextmanager
-def table_locked(dsn: str, statement: str) -> Iterator[None]:
-    """A transaction of somebody else, that holds what others need."""
-    held, release = threading.Event(), threading.Event()
-
-    async def hold() -> None:
-        connection = await asyncpg.connect(dsn)
-        async with connection.transaction():
-            await connection.execute(statement)
-            held.set()
-            await asyncio.to_thread(release.wait)
-        await connection.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(hold()))
-    thread.start()
-    assert held.wait(10)
-    try:
-        yield
-    finally:
-        release.set()
-        thread.join()
-
-
-READERS = "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE"
 CREATE = 'mutation { createCustomer(node: {email: "%s@example.com"}) { id } }'
 
 
@@ -292,7 +267,7 @@ def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
 
     with scratch_database(postgresql) as url:
         with running(url, "--request-seconds", "1") as server:
-            with Client(server, BOOTSTRAP_TOKEN) as client, table_locked(url, READERS):
+            with Client(server, BOOTSTRAP_TOKEN) as client, held(url, CUSTOMERS):
                 began = time.monotonic()
                 for query in (PAGE % "id", "{ a: " + (PAGE % "id")[1:], CREATE % "a"):
                     answer = client.post(query)
@@ -326,7 +301,7 @@ def test_more_requests_than_allowed_are_refused_at_once(postgresql: str) -> None
                     return answer.status_code, time.monotonic() - began
 
             with ThreadPoolExecutor(12) as pool:
-                with table_locked(url, "SELECT 1 FROM counters FOR UPDATE"):
+                with held(url, ACCOUNTS):
                     waiting = [pool.submit(send, CREATE % n) for n in range(4)]
                     time.sleep(0.7)
                     more = list(pool.map(send, ["{ __typename }"] * 8))

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +24,10 @@ from graphql import (
 )
 
 from regulars.api.schema import schema
+from regulars.directory.accounts import Accounts
 from regulars.directory.scopes import SCOPES, granted
-from tests.support import Client, Server, new_token, regulars, running
+from regulars.store import Store
+from tests.support import Client, Server, new_token, regulars, running, with_store
 
 SCHEMA = schema()
 ROOTS = [
@@ -243,3 +246,22 @@ def test_a_token_is_revoked_within_a_second_in_every_process(postgresql: str) ->
         assert regulars("token", "revoke", token["id"], "--database-url", url).returncode == 0
         time.sleep(1)
         assert statuses() == {401}
+
+
+def test_the_last_use_is_recorded_once_a_minute(tmp_path: Path) -> None:
+    async def used_at(store: Store) -> list[int | None]:
+        found: list[int | None] = []
+        now = 1_000_000
+        accounts = Accounts(store, lambda: now)
+        text, _ = await accounts.create_token(await accounts.create("one"), "test")
+        for moment in (1_000_000, 1_050_000, 1_060_000, 1_070_000, 1_130_000):
+            now = moment
+            assert await accounts.authenticate(text)
+            await accounts.settled()
+            found.append((await accounts.tokens())[0].last_used_at)
+        return found
+
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    assert regulars("migrate", "--database-url", url).returncode == 0
+    noted = with_store(url, used_at)
+    assert noted == [1_000_000, 1_000_000, 1_000_000, 1_070_000, 1_070_000]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -178,14 +181,20 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not(tmp_path: Path) -> N
 
 
 def test_a_server_that_is_told_to_stop_answers_what_it_has(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with started(tmp_path / "r.db", "--no-log-requests", log=log) as client:
+    log, path = tmp_path / "log", tmp_path / "r.db"
+    with started(path, "--no-log-requests", log=log) as client:
         wire = Wire(client)
         mutation = (
             b'{"query":"mutation { createCustomer(node: {email: \\"a@example.com\\"}) { _id } }"}'
         )
-        wire.send(wire.request(mutation))
-    status, _, body = wire.answer()
+        with closing(sqlite3.connect(path, isolation_level=None)) as another:
+            another.execute("BEGIN IMMEDIATE")  # the write waits for it
+            wire.send(wire.request(mutation))
+            time.sleep(0.3)
+            os.kill(client.server.pid, signal.SIGTERM)
+            time.sleep(0.3)
+            another.execute("ROLLBACK")
+        status, _, body = wire.answer()
     assert (status, body) == (200, {"data": {"createCustomer": {"_id": 1}}})
     assert wire.is_closed()
     wire.socket.close()

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     )
     max_cost: int = _most(20_000, "The most that one request may cost, in points.")
     max_requests: int = _most(
-        500, "How many requests a process works on at once; what comes beyond is answered 503."
+        2_000, "How many requests a process works on at once; what comes beyond is answered 503."
     )
     max_body_bytes: int = _most(
         2 * 1024 * 1024,
