@@ -290,6 +290,6 @@ def test_chance_finds_nothing(client: Client) -> None:
 @pytest.mark.slow
 def test_chance_finds_nothing_for_long(client: Client) -> None:
     """`REGULARS_TEST_FUZZ_SECONDS=3600 make test-slow` does it for an hour on each database."""
-    seconds = float(os.environ.get("REGULARS_TEST_FUZZ_SECONDS", "20"))
+    seconds = float(os.environ.get("REGULARS_TEST_FUZZ_SECONDS", "10"))
     assert fuzz(client, random.randrange(10**9), seconds) > seconds
     assert get(f"{client.server.url}/healthz").status_code == 200

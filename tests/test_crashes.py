@@ -51,7 +51,7 @@ def kill_again_and_again(url: str, times: int) -> None:
                 time.sleep(0.5 + 0.3 * os.urandom(1)[0] / 255)
                 os.kill(server.pid, signal.SIGKILL)
         with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-            assert audit(client, writers) > 20
+            assert audit(client, writers) > 5
             for writer in writers:  # what nobody knew is known now
                 for email, possible in writer.asked.items():
                     if possible:
@@ -71,7 +71,7 @@ def test_what_was_answered_is_there_after_a_kill(empty_database: str) -> None:
 @pytest.mark.slow
 def test_what_was_answered_is_there_after_many_kills(empty_database: str) -> None:
     """`REGULARS_TEST_KILLS=200 make test-slow` does it two hundred times on each database."""
-    kill_again_and_again(empty_database, int(os.environ.get("REGULARS_TEST_KILLS", "8")))
+    kill_again_and_again(empty_database, int(os.environ.get("REGULARS_TEST_KILLS", "4")))
 
 
 def wait_until_answered(server: Server, seconds: float = 10) -> None:
@@ -111,7 +111,7 @@ def test_a_restart_of_postgresql_is_survived() -> None:
                 wait_until_answered(server)
                 time.sleep(0.5)
                 assert sum(writer.answered for writer in writers) > before
-            assert audit(client, writers) > 50
+            assert audit(client, writers) > 20
             assert statuses_of(writers) == {"200", "503 errors_unavailable"}
         verified(database.dsn)
 
@@ -170,7 +170,7 @@ def test_a_failed_primary_is_replaced() -> None:
                 time.sleep(1)
                 primary.kill()
                 before = sum(writer.answered for writer in writers)
-                assert before > 20
+                assert before > 10
                 time.sleep(0.3)
                 killed = time.monotonic()
                 standby.promote()

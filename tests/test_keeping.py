@@ -288,6 +288,7 @@ def test_what_is_to_be_mended_is_said(tmp_path: Path) -> None:
     url = f"sqlite:///{path}"
     assert examined(url) == {"network": "ok", "open files": "ok", "database": "fail"}
     assert run(url, "doctor").returncode == 1
+    assert not path.exists()
     for command in ("migrate", "account create one"):
         assert run(url, *command.split()).returncode == 0
     assert examined(url)["tokens"] == "warn"

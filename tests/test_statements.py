@@ -18,7 +18,7 @@ from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
 from regulars.store import parse_url, queries
 from regulars.store.postgresql import PostgreSQLStore
-from regulars.store.sqlite import connect
+from regulars.store.sqlite_file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from tests.support import Listening, regulars, scratch_database
 

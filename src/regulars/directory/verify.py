@@ -18,7 +18,7 @@ from regulars.directory.customers import folded_columns
 from regulars.directory.emails import clean_email
 from regulars.store import Address
 from regulars.store.migrate import in_snapshot, require_newest
-from regulars.store.sqlite import damage
+from regulars.store.sqlite_file import damage
 from regulars.store.tables import (
     accounts,
     counters,

@@ -18,7 +18,7 @@ import apsw
 
 from regulars.store.connections import connect as connect_postgresql
 from regulars.store.errors import StoreError, Unreachable
-from regulars.store.sqlite import connect, damage
+from regulars.store.sqlite_file import connect, damage
 from regulars.store.url import Address
 
 _SQLITE_MAGIC = b"SQLite format 3\0"

@@ -20,7 +20,8 @@ import asyncpg
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import NoRoom, Unreachable
 
-CONNECT_SECONDS = 10.0
+# To each host: one that does not answer must not keep anybody long from another.
+CONNECT_SECONDS = 5.0
 
 
 class Connections:

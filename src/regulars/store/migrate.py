@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from regulars.store.connections import connect as connect_postgresql
 from regulars.store.connections import unreachable
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
-from regulars.store.sqlite import BUSY_SECONDS, connect
+from regulars.store.sqlite_file import BUSY_SECONDS, connect
 from regulars.store.url import Address
 
 # Two processes that start together must not migrate together.
@@ -58,6 +58,8 @@ def version(address: Address) -> str | None:
 
 
 def _sqlite_version(path: Path) -> str | None:
+    if not path.exists():  # to ask makes no file
+        return None
     connection = connect(path)
     try:
         if not connection.table_exists(None, "alembic_version"):

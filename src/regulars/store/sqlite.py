@@ -7,11 +7,10 @@ a SQLite of its own, so that every machine has the same.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ import orjson
 
 from regulars.store import queries, writes
 from regulars.store.base import STATEMENT_SECONDS
-from regulars.store.errors import Conflict, NoRoom, TooSlow, Unreachable
+from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.query import Query
+from regulars.store.sqlite_file import connect, told_error
 from regulars.store.tables import customers, leads, orders, receipts, terms
 from regulars.store.writer import (
     MAX_BATCH,
@@ -40,81 +40,8 @@ from regulars.store.writer import (
     state_of,
 )
 
-BUSY_SECONDS = 10.0
-# The pages of the indexes that a batch touches should be at hand: SQLite's own 2 MiB are few. With
-# twice as much as this a page was no faster, among 100,000 customers, and the memory grew by a
-# fifth while it filled; what is not here is in the operating system's cache. A checkpoint writes
-# each page once, however often it changed.
-_CACHE_KIB = 4 * 1024
-_CHECKPOINT_PAGES = 8_000
 # How often the progress handler looks at the clock, in instructions of SQLite's machine.
 _CLOCK_EVERY = 10_000
-
-
-def connect(path: Path) -> apsw.Connection:
-    """A connection in autocommit mode, durable: an answered commit survives a loss of power. One
-    thread at a time may use it. Raises Unreachable.
-
-    No process may have a database open with APSW and with Python's own sqlite3 at once: each
-    brings a copy of SQLite, and the one lets go of the other's locks (SQLite, "How To Corrupt An
-    SQLite Database File", section 2.2.1).
-    """
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
-    # A new file is for its owner alone; SQLite gives those beside it the same rights.
-    with contextlib.suppress(OSError):
-        path.touch(mode=0o600, exist_ok=False)
-    try:
-        connection = apsw.Connection(str(path), flags)
-        try:
-            connection.set_busy_timeout(int(BUSY_SECONDS * 1_000))
-            # One plan for a statement, whatever its values: else SQLite, where it was built with
-            # STAT4, compiles one with a parameter in its LIMIT anew each time: half as much again.
-            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-            connection.pragma("journal_mode", "wal")
-            connection.pragma("synchronous", "full")
-            connection.pragma("foreign_keys", True)
-            connection.pragma("cache_size", -_CACHE_KIB)
-            connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
-        except apsw.Error:
-            connection.close()
-            raise
-    except apsw.Error as error:
-        raise Unreachable(f"The SQLite database {path} cannot be opened: {error}.") from error
-    return connection
-
-
-_AWAY = (
-    apsw.BusyError,  # another process has held the database for BUSY_SECONDS
-    apsw.CantOpenError,
-    apsw.IOError,
-    apsw.ReadOnlyError,
-)
-
-
-def _told(error: Exception) -> Exception:
-    """What an error of SQLite is to the rest of Regulars. A batch that met one of these was rolled
-    back."""
-    if isinstance(error, apsw.FullError):
-        return NoRoom("The disk of the SQLite database is full.")
-    if isinstance(error, _AWAY):
-        return Unreachable(f"The SQLite database cannot be used: {error}.")
-    return error
-
-
-def damage(path: Path) -> Iterator[str]:
-    """What SQLite itself finds wrong with a database: its pages, its indexes, its references.
-    Raises Unreachable."""
-    connection = connect(path)
-    try:
-        for (said,) in connection.execute("PRAGMA integrity_check"):
-            if said != "ok":
-                yield f"SQLite: {said}"
-        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-            yield f"SQLite: row {row} of {table} refers to a row of {parent} that is missing"
-    except apsw.Error as error:
-        yield f"SQLite: {error}"
-    finally:
-        connection.close()
 
 
 class _Job:
@@ -147,7 +74,7 @@ class _Reader:
         except apsw.InterruptError as error:
             raise TooSlow(f"A query took longer than {self._seconds:g} s.") from error
         except apsw.Error as error:
-            raise _told(error) from error
+            raise told_error(error) from error
 
     def close(self) -> None:
         self._connection.close()
@@ -231,7 +158,7 @@ class SQLiteStore:
         except apsw.ConstraintError as error:
             raise Conflict(str(error)) from error
         except apsw.Error as error:
-            raise _told(error) from error
+            raise told_error(error) from error
 
     def _run(self, connection: apsw.Connection) -> None:
         """The writer's thread: takes what waits, until it is told to stop."""
@@ -266,7 +193,7 @@ class SQLiteStore:
                     for write, outcome in zip(group, outcomes, strict=True):
                         write.outcome = outcome
         except Exception as error:
-            told = _told(error)
+            told = told_error(error)
             if len(batch) == 1 or isinstance(told, Unreachable):
                 for write in batch:
                     write.outcome = told
