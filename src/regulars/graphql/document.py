@@ -147,7 +147,7 @@ class Documents:
             document = parse(text, max_lexical_tokens=limits.tokens)
             rules = rules_for(text)
             try:
-                measure(document, limits)
+                measure(document, text, limits)
             except CyclicError:
                 rules = [NoFragmentCyclesRule]
             errors = validate(self._schema, document, rules, max_errors=MAX_ERRORS)

@@ -50,8 +50,9 @@ class CyclicError(Exception):
     """A fragment spreads itself: validation says which."""
 
 
-def measure(document: DocumentNode, limits: Limits) -> None:
-    """Raises Refused with errors_document_limit for a document over a limit, and CyclicError."""
+def measure(document: DocumentNode, text: str, limits: Limits) -> None:
+    """Raises Refused with errors_document_limit for a document over a limit, and CyclicError; the
+    document is what the text was parsed to."""
     fragments = {
         node.name.value: node
         for node in document.definitions
@@ -72,13 +73,15 @@ def measure(document: DocumentNode, limits: Limits) -> None:
         _require(
             "fields, with those of its fragments where they are spread", size.fields, limits.fields
         )
-        comparisons += _comparisons([node.selection_set], fragments)
+        if size.fields > 1:
+            comparisons += _comparisons([node.selection_set], fragments)
         if comparisons > MAX_COMPARISONS:
             raise Refused(Fault(_REPEATS, DOCUMENT_LIMIT))
     _require("aliases", aliases, limits.aliases)
     _require("directives", directives, limits.directives)
-    longest = max((len(values) for values in _lists(document)), default=0)
-    _require("values in one list", longest, limits.list_items)
+    if "[" in text:
+        longest = max((len(values) for values in _lists(document)), default=0)
+        _require("values in one list", longest, limits.list_items)
 
 
 _REPEATS = (
@@ -114,19 +117,26 @@ class _Sizes:
     def of(self, selection_set: SelectionSetNode) -> _Size:
         fields = roots = depth = aliases = directives = 0
         for selection in selection_set.selections:
-            directives += len(selection.directives or ())
-            if isinstance(selection, FragmentSpreadNode):
-                size = self._fragment(selection.name.value)
-            elif isinstance(selection, InlineFragmentNode):
-                size = self.of(selection.selection_set)
-            else:
-                assert isinstance(selection, FieldNode)
+            if selection.directives:
+                directives += len(selection.directives)
+            if isinstance(selection, FieldNode):
+                fields += 1
+                roots += 1
                 aliases += selection.alias is not None
-                inner = self.of(selection.selection_set) if selection.selection_set else _Size()
-                size = inner._replace(fields=inner.fields + 1, root_fields=1, depth=inner.depth + 1)
+                if not selection.selection_set:
+                    depth = depth or 1
+                    continue
+                size = self.of(selection.selection_set)
+                depth = max(depth, size.depth + 1)
+            else:
+                if isinstance(selection, FragmentSpreadNode):
+                    size = self._fragment(selection.name.value)
+                else:
+                    assert isinstance(selection, InlineFragmentNode)
+                    size = self.of(selection.selection_set)
+                roots += size.root_fields
+                depth = max(depth, size.depth)
             fields += size.fields
-            roots += size.root_fields
-            depth = max(depth, size.depth)
             if not isinstance(selection, FragmentSpreadNode):
                 aliases += size.aliases
                 directives += size.directives

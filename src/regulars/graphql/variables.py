@@ -116,14 +116,13 @@ def _too_long(
 ) -> list[Fault]:
     """A variable's lists with more values than allowed: they are not even looked at."""
     most = operation.limits.list_items
-    faults: list[Fault] = []
+    found: list[tuple[Path, int]] = []
 
     def look(type_: Any, value: Any, path: Path) -> None:
         named = type_.of_type if is_non_null_type(type_) else type_
         if is_list_type(named) and isinstance(value, list):
             if len(value) > most:
-                message = f"The list has {len(value):,} values; at most {most:,} are allowed."
-                faults.append(Fault(message, INVALID_INPUT, path))
+                found.append((path, len(value)))
                 return
             for place, item in enumerate(value):
                 look(named.of_type, item, (*path, place))
@@ -133,8 +132,15 @@ def _too_long(
                     look(field.type, value[name], (*path, name))
 
     name = definition.variable.name.value
-    look(type_from_ast(schema, definition.type), given[name], argument_path(operation, name))
-    return faults[:MAX_ERRORS]
+    look(type_from_ast(schema, definition.type), given[name], ())
+    return [
+        Fault(
+            f"The list has {length:,} values; at most {most:,} are allowed.",
+            INVALID_INPUT,
+            (*argument_path(operation, name), *path),
+        )
+        for path, length in found[:MAX_ERRORS]
+    ]
 
 
 def argument_path(operation: Operation, variable: str) -> Path:
