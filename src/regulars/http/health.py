@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from regulars import __version__
 from regulars.directory.accounts import Accounts
 from regulars.directory.scopes import METRICS
+from regulars.http.endpoint import error_answer
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
 from regulars.http.messages import SECURITY, first_of_each, request_id
 from regulars.store import Store, StoreError
@@ -56,8 +57,6 @@ class Health:
         try:
             await self._allow(request)
         except HTTPError as error:
-            from regulars.http.endpoint import error_answer
-
             answer = _json(request, error.status, error_answer(error.fault))
             for name, value in error.headers:
                 answer.headers[name.decode()] = value.decode()
