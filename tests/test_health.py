@@ -73,11 +73,13 @@ def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
 def test_the_names_of_operations_are_bounded(tmp_path: Path) -> None:
     with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
+            client.run(f"query {'Long' * 10_000} {{ __typename }}")
             for number in range(150):
                 client.run(f"query Name{number} {{ __typename }}")
         found = [name for name in figures(server.url) if name.startswith("regulars_requests_total")]
         assert len(found) == 101
         assert any('operation="other"' in name for name in found)
+        assert max(len(name) for name in found) < 200
 
 
 @pytest.mark.slow

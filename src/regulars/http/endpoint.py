@@ -47,7 +47,7 @@ from regulars.http.messages import (
     request_id,
     send_reply,
 )
-from regulars.http.observe import Call, Observer
+from regulars.http.observe import NAME_LENGTH, Call, Observer
 from regulars.http.rates import Rates
 
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
@@ -205,7 +205,7 @@ class GraphQLEndpoint:
         engine = self._engine
         self._observer.document(engine.keeps(request.query))
         operation = engine.operation(request.query, request.operation_name)
-        call.operation, call.kind = operation.name, operation.kind
+        call.operation, call.kind = operation.name[:NAME_LENGTH], operation.kind
         if queries_only and operation.kind != "query":
             message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
             raise method_not_allowed("GET", "POST", message)

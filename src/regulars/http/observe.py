@@ -15,7 +15,8 @@ from regulars.http import log
 from regulars.http.metrics import Metrics
 
 _EVERY_SECONDS = 0.02
-_NAME_LENGTH = 100
+# Of an operation's name, which its client chose, so much is told.
+NAME_LENGTH = 100
 _METHODS = {"GET": b"GET", "POST": b"POST", "OPTIONS": b"OPTIONS"}
 # A request's line of the log, formatted at once, because every request has one. What stands in it
 # needs no escape: a request's id, names of GraphQL and our own words are of plain alphabets.
@@ -96,7 +97,7 @@ def _line(call: Call) -> bytes:
         _METHODS.get(call.method, b"other"),
         call.status,
         1000 * call.seconds,
-        call.operation[:_NAME_LENGTH].encode(),
+        call.operation.encode(),
         call.kind.encode(),
         call.cost,
         b"%d" % grant.account_id if grant else b"null",
