@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from regulars.cli.database import with_store
 from regulars.directory.accounts import Accounts, Token, now_ms
-from regulars.directory.database import store_for
 from regulars.directory.scopes import ADMIN
 from regulars.settings import Settings
-from regulars.store import Address, Store, StoreError, parse_url
+from regulars.store import Address, StoreError, parse_url
 from regulars.store.connections import connect
 from regulars.store.migrate import require_newest
 from regulars.store.postgresql import POOL_SIZE
@@ -52,8 +52,8 @@ def examine(settings: Settings) -> list[Finding]:
         findings += _sqlite(address.path)
     else:
         findings += asyncio.run(_postgresql(address, settings))
-    findings += asyncio.run(_tokens(settings))
-    return findings
+    tokens = with_store(settings, lambda store: Accounts(store).tokens())
+    return [*findings, *_tokens(tokens, now_ms())]
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -182,17 +182,7 @@ def _reached(address: Address, settings: Settings, most: int) -> Iterator[Findin
         yield Finding(WARN, "encryption", message + "sslmode=verify-full to the database's URL.")
 
 
-async def _tokens(settings: Settings) -> list[Finding]:
-    store: Store = store_for(settings.database_url)
-    await store.open()
-    try:
-        tokens = await Accounts(store).tokens()
-    finally:
-        await store.close()
-    return list(_of_tokens(tokens, now_ms()))
-
-
-def _of_tokens(tokens: Sequence[Token], now: int) -> Iterator[Finding]:
+def _tokens(tokens: Sequence[Token], now: int) -> Iterator[Finding]:
     valid = [token for token in tokens if token.state(now) == "valid"]
     if not valid:
         yield Finding(WARN, "tokens", "No token is valid. Make one: regulars token create")

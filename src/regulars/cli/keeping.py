@@ -11,7 +11,6 @@ import typer
 from regulars.cli import options
 from regulars.cli.errors import REFUSED
 from regulars.cli.output import print_json, print_rows
-from regulars.store import parse_url
 from regulars.store.migrate import newest
 from regulars.store.migrate import version as table_version
 
@@ -47,7 +46,7 @@ def verify(database_url: options.DatabaseURL = None, as_json: options.AsJSON = F
     """
     from regulars.directory.verify import verify as run
 
-    report = run(parse_url(options.settings(database_url=database_url).database_url))
+    report = run(options.address(database_url))
     if as_json:
         print_json({"read": report.read, "problems": report.problems, "found": report.found})
     else:
@@ -75,7 +74,7 @@ def backup(
     """
     from regulars.store.backup import backup as run
 
-    address = parse_url(options.settings(database_url=database_url).database_url)
+    address = options.address(database_url)
     version_of = table_version(address)
     size = run(address, file, tools)
     if as_json:
@@ -97,7 +96,7 @@ def restore(
     """
     from regulars.store.backup import restore as run
 
-    address = parse_url(options.settings(database_url=database_url).database_url)
+    address = options.address(database_url)
     run(address, file, tools)
     version_of = table_version(address)
     if as_json:

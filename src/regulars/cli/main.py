@@ -18,7 +18,7 @@ from regulars.cli.output import print_json, print_rows, shown_moment
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import upgrade
 from regulars.directory.scopes import BOTH, SCOPES
-from regulars.store import parse_url, queries
+from regulars.store import queries
 from regulars.store.migrate import newest
 from regulars.store.migrate import version as table_version
 
@@ -72,7 +72,7 @@ def migrate(database_url: options.DatabaseURL = None, as_json: options.AsJSON = 
     Does nothing to a database that is there already. There is no way back but a backup: make one
     first.
     """
-    address = parse_url(options.settings(database_url=database_url).database_url)
+    address = options.address(database_url)
     before = table_version(address)
     after = before if before == newest() else upgrade(address)
     if as_json:

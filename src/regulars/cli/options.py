@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from regulars.cli.errors import Usage
 from regulars.settings import Settings
+from regulars.store import Address, parse_url
 
 
 def _option(name: str) -> Any:
@@ -46,13 +47,9 @@ def shown_default(name: str) -> str:
     default = Settings.model_fields[name].default
     if isinstance(default, bool):
         return str(default).lower()
-    return (
-        ""
-        if default in (None, ())
-        else f"{default:g}"
-        if isinstance(default, float)
-        else str(default)
-    )
+    if default in (None, ()):
+        return ""
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 DatabaseURL = _option("database_url")
@@ -84,6 +81,12 @@ AccountName = Annotated[
     str | None,
     typer.Option("--account", metavar="NAME", help="The account; needed when there are several."),
 ]
+
+
+def address(database_url: str | None) -> Address:
+    """Where the database is: by the option, the environment or the default. Raises Usage, and
+    BadDatabaseURL."""
+    return parse_url(settings(database_url=database_url).database_url)
 
 
 def settings(**given: Any) -> Settings:

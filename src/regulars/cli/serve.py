@@ -72,7 +72,6 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,
         timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type]  # any number does
         timeout_graceful_shutdown=settings.shutdown_seconds,
-        limit_concurrency=None,
     )
     try:
         if settings.workers > 1:

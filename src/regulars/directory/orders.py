@@ -44,10 +44,19 @@ def amounts(stored: Sequence[int]) -> list[int | float]:
     return [one / MONEY_SCALE if one % MONEY_SCALE else one // MONEY_SCALE for one in stored]
 
 
+def net_payment(financial_status: str, total: int, refunded: int) -> int:
+    """What was paid of an order, less refunds. Nothing is paid of one that is still pending."""
+    return (0 if financial_status == "pending" else total) - refunded
+
+
+def counts(order: Row) -> bool:
+    """Whether an order counts for its customer. A cancelled order and a test count for nothing."""
+    return not order["test"] and order["cancelled_at"] is None
+
+
 def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) -> Row:
-    """An order as it is stored. Nothing is paid of one that is still pending."""
+    """An order as it is stored."""
     total, refunded = units(order.total), units(order.refunded_amount)
-    paid = 0 if order.financial_status == "pending" else total
     return {
         "account_id": account_id,
         "order_id": order_id,
@@ -56,7 +65,7 @@ def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) ->
         "email": customer["email"],
         "total": total,
         "refunded_amount": refunded,
-        "net_payment": paid - refunded,
+        "net_payment": net_payment(order.financial_status, total, refunded),
         "currency": order.currency,
         "financial_status": order.financial_status,
         "fulfillment_status": order.fulfillment_status,
@@ -70,9 +79,8 @@ def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) ->
 
 
 def with_order(customer: Row, order: Row) -> Row:
-    """A customer's row with an order's spend and count, changed when the order was. A cancelled
-    order and a test count for nothing."""
-    if order["test"] or order["cancelled_at"] is not None:
+    """A customer's row with an order's spend and count, changed when the order was."""
+    if not counts(order):
         return customer
     return {
         **customer,

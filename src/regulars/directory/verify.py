@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from regulars.directory import addresses, found_by
 from regulars.directory.customers import folded_columns
 from regulars.directory.emails import clean_email
+from regulars.directory.orders import counts, net_payment
 from regulars.store import Address
 from regulars.store.migrate import in_snapshot, require_newest
 from regulars.store.sqlite_file import damage
@@ -93,7 +94,7 @@ class _Verifier:
         here = f"account {account_id}"
         for row in self._all(orders, account_id):
             yield from _order(here, row, last["orders"])
-            counted = not row["test"] and row["cancelled_at"] is None
+            counted = counts(row)
             spent = of_orders.setdefault(row["customer_id"], [0, 0])
             spent[0] += counted
             spent[1] += row["net_payment"] if counted else 0
@@ -164,8 +165,8 @@ def _order(here: str, row: Row, last: int) -> Iterator[str]:
     place = f"{here}, order {row['order_id']}"
     if row["order_id"] > last:
         yield f"{place}: its id was never given"
-    paid = 0 if row["financial_status"] == "pending" else row["total"]
-    if row["net_payment"] != paid - row["refunded_amount"]:
+    paid = net_payment(row["financial_status"], row["total"], row["refunded_amount"])
+    if row["net_payment"] != paid:
         yield f"{place}: net_payment is not what was paid less refunds"
     yield from _json(place, row, ("tags",))
 

@@ -25,9 +25,6 @@ class CORS:
     def __init__(self, origins: Sequence[str]) -> None:
         self._origins = {origin.encode() for origin in origins}
 
-    def __bool__(self) -> bool:
-        return bool(self._origins)
-
     def headers(self, request: RequestHeaders) -> Headers:
         """The headers that let the page read the answer; none for a page that may not. Whoever
         keeps answers must know that they depend on the origin."""
