@@ -19,7 +19,9 @@ from regulars.graphql import (
     Each,
     Engine,
     Fault,
+    Layout,
     Layouts,
+    Load,
     Operation,
     Part,
     Refused,
@@ -52,6 +54,7 @@ SCHEMA = build_schema(
       itself: Thing!
       kids: [Thing!]!
       perhapsKids: [Thing]
+      someKids(first: Int = 1): [Thing!]!
       box: Box
     }
     type Box implements Named { name: String other: Thing weight: Float! }
@@ -92,14 +95,21 @@ class Env:
         return tuple(self.rows[number][column] for column in columns)
 
 
-async def load_one(env: Env, keys: list[Any], columns: tuple[str, ...]) -> Sequence[Any]:
+async def load_one(env: Env, keys: list[Any], layout: Layout) -> Sequence[Any]:
     env.loads += 1
-    return [env.tuple_of(key, columns) for key in keys]
+    return [env.tuple_of(key, layout.columns) for key in keys]
 
 
-async def load_many(env: Env, keys: list[Any], columns: tuple[str, ...]) -> Sequence[Any]:
+async def load_many(env: Env, keys: list[Any], layout: Layout) -> Sequence[Any]:
     env.loads += 1
-    return [[env.tuple_of(number, columns) for number in key] for key in keys]
+    return [[env.tuple_of(number, layout.columns) for number in key] for key in keys]
+
+
+def load_some(arguments: Any) -> Load:
+    async def load(env: Env, keys: list[Any], layout: Layout) -> Sequence[Any]:
+        return await load_many(env, [key[: arguments["first"]] for key in keys], layout)
+
+    return load
 
 
 def prepared_size(arguments: Any) -> Any:
@@ -117,6 +127,7 @@ THING = TypeBinding(
         "itself": Same(),
         "kids": Related("kids", load_many),
         "perhapsKids": Related("perhaps_kids", load_many),
+        "someKids": Related("kids", prepare=load_some),
         "box": Part(("box",)),
     }
 )
@@ -206,6 +217,9 @@ def install_reference() -> None:
     fields.fields["perhapsKids"].resolve = lambda row, info: [
         at(info, n) for n in row["perhaps_kids"]
     ]
+    fields.fields["someKids"].resolve = lambda row, info, first: [
+        at(info, n) for n in row["kids"][:first]
+    ]
     fields.is_type_of = lambda row, _info: "hard" in row
     box = SCHEMA.type_map["Box"]
     assert isinstance(box, GraphQLObjectType)
@@ -243,6 +257,9 @@ OBJECTS = {
         "itself": "Thing",
         "kids": "Thing",
         "perhapsKids": "Thing",
+        "someKids": "Thing",
+        "someKids(first: 2)": "Thing",
+        "someKids(first: $at)": "Thing",
         "box": "Box",
     },
     "Box": {},
@@ -284,7 +301,8 @@ def selection(draw: st.DrawFn, type_name: str, depth: int) -> str:
         if kind == "object" and depth and OBJECTS[type_name]:
             field = draw(st.sampled_from(sorted(OBJECTS[type_name])))
             inner = draw(selection(OBJECTS[type_name][field], depth - 1))
-            parts.append(f"{alias(field, aliased)}{field}{directive} {{ {inner} }}")
+            named = alias(field, aliased or "(" in field)
+            parts.append(f"{named}{field}{directive} {{ {inner} }}")
         elif kind == "fragment":
             names = ("leaf", "deep", "any") if type_name == "Thing" else ("any",)
             parts.append(f"...{draw(st.sampled_from(names))}{directive}")

@@ -161,7 +161,7 @@ def command(at: int, fingerprint: bytes = b"1") -> CreateCustomer:
 
 
 def decided(asked: CreateCustomer, receipts: list[Row]) -> tuple[object, Changes]:
-    counters = {"customers": 0, "orders": 0, "leads": 0}
+    counters = {"customers": 0, "orders": 0, "leads": 0, "changes": 0}
     outcomes, changes = decide(1, [asked], State(counters, [], receipts=receipts))
     return outcomes[0], changes
 

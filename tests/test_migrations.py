@@ -102,6 +102,14 @@ def test_customers_of_an_earlier_version_are_found(empty_database: str, tmp_path
         assert found == row
     assert in_transaction(address, partial(rows_of, "terms")) == terms
     assert len(terms) == 20
+    history = in_transaction(address, partial(rows_of, "history"))
+    columns = ("sequence", "customer_id", "kind", "at", "actor", "fields")
+    assert [tuple(row[name] for name in columns) for row in history] == [
+        (1, 1, "created", 1, "regulars migrate", None),
+        (2, 2, "created", 2, "regulars migrate", None),
+    ]
+    (last,) = in_transaction(address, partial(rows_of, "counters"))
+    assert last["changes"] == 2
 
 
 def rows_of(name: str, connection: sa.Connection) -> list[dict[str, object]]:

@@ -96,7 +96,7 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
         assert not isinstance(created, Replay)
         reference = Reference("2", created["customer_id"])
         await directory.update(account.account_id, reference, {"phone": "1"}, 2)
-        await directory.delete(account.account_id, [reference])
+        await directory.delete(account.account_id, [reference], 3)
         await store.close()
 
     with scratch_database(postgresql) as dsn:

@@ -39,7 +39,7 @@ from tests.support import (
     with_store,
 )
 
-NONE = {"customers": 0, "orders": 0, "leads": 0}
+NONE = {"customers": 0, "orders": 0, "leads": 0, "changes": 0}
 
 
 def create(email: str, at: int = 1, activity: Activity | None = None, **node: Any) -> Command:
@@ -53,7 +53,7 @@ def update(customer_id: int, at: int = 2, **node: Any) -> Command:
 
 
 def delete(*ids: int) -> Command:
-    return DeleteCustomers(tuple(Reference(str(i), i) for i in ids))
+    return DeleteCustomers(tuple(Reference(str(i), i) for i in ids), 3)
 
 
 def keys(outcome: Any) -> list[str]:
@@ -78,7 +78,7 @@ def test_a_command_sees_what_earlier_ones_of_its_batch_did() -> None:
     assert keys(outcomes[1]) == ["errors_dup_email"]
     assert keys(outcomes[6]) == ["errors_customer_not_found"]
     assert [outcomes[n]["customer_id"] for n in (0, 3, 5)] == [1, 2, 3]
-    assert changes.counters == {**NONE, "customers": 3}
+    assert changes.counters == {**NONE, "customers": 3, "changes": 5}
     assert [row["email"] for row in changes.inserted_customers] == ["a@b.co", "c@b.co"]
     assert not changes.updated_customers
     assert not changes.deleted_customers
@@ -91,7 +91,7 @@ def test_a_refused_command_leaves_nothing_behind() -> None:
     )
     assert keys(outcomes[0]) == ["errors_invalid_input"]
     assert outcomes[1]["customer_id"] == 1
-    assert changes.counters == {**NONE, "customers": 1}
+    assert changes.counters == {**NONE, "customers": 1, "changes": 1}
     assert not changes.inserted_orders
 
 
@@ -109,7 +109,7 @@ def test_only_the_columns_that_change_are_written() -> None:
         ("updated_at", "accepts_marketing", "version"),
         ("updated_at", "notes", "notes_words", "facets", "version"),
     ]
-    assert changes.counters == {}
+    assert changes.counters == {**NONE, "customers": 2, "changes": 4}
 
 
 def test_a_batch_adds_and_removes_the_terms_that_differ() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regulars.directory.commands import Receipt
+from regulars.directory.commands import COMMAND_LINE, Origin, Receipt
 from regulars.directory.directory import Directory
 from regulars.directory.scopes import ADMIN, granted
 
@@ -30,11 +30,21 @@ class Again:
 
 
 class Context:
-    """The account that the token opens and what it may do there, the request's id, the moment it
-    came (`asked`), and its present (`now`): one moment for the whole of an answer, in milliseconds
-    since 1970. That of a write that was answered before is the moment of that answer."""
+    """The account that the token opens and what it may do there, the request's id, where its writes
+    come from, the moment it came (`asked`), and its present (`now`): one moment for the whole of an
+    answer, in milliseconds since 1970. That of a write that was answered before is the moment of
+    that answer."""
 
-    __slots__ = ("account_id", "again", "asked", "directory", "now", "request_id", "scopes")
+    __slots__ = (
+        "account_id",
+        "again",
+        "asked",
+        "directory",
+        "now",
+        "origin",
+        "request_id",
+        "scopes",
+    )
 
     def __init__(
         self,
@@ -44,6 +54,7 @@ class Context:
         now: int,
         scopes: frozenset[str] = EVERYTHING,
         again: Again | None = None,
+        origin: Origin = COMMAND_LINE,
     ) -> None:
         self.account_id = account_id
         self.directory = directory
@@ -52,3 +63,4 @@ class Context:
         self.now = now
         self.scopes = scopes
         self.again = again
+        self.origin = origin

@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 
-from regulars.api import moments
+from regulars.api import changes, moments
 from regulars.api.context import Context
-from regulars.directory import addresses, custom
+from regulars.directory import addresses, custom, history
 from regulars.directory.ids import encoder
 from regulars.directory.orders import amounts
 from regulars.directory.paging import cursors
 from regulars.directory.text import full_name
-from regulars.graphql import Each, Part, Related, Same, TypeBinding, Value
+from regulars.graphql import Each, Layout, Part, Related, Same, TypeBinding, Value
 from regulars.store.queries import ORDER_VALUE
 
 try:  # Python's own is asked in half the time of OpenSSL's
@@ -64,16 +64,17 @@ def _address(kind: str) -> Part:
     return Part(("customer_id", kind), Each(partial(address_row, kind)))
 
 
-async def _orders_of(env: Context, ids: list[int], columns: tuple[str, ...]) -> Sequence[Any]:
-    return await env.directory.orders_of(env.account_id, ids, columns)
+async def _orders_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
+    return await env.directory.orders_of(env.account_id, ids, layout.columns)
 
 
-async def _leads_of(env: Context, ids: list[int], columns: tuple[str, ...]) -> Sequence[Any]:
-    return await env.directory.leads_of(env.account_id, ids, columns)
+async def _leads_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
+    return await env.directory.leads_of(env.account_id, ids, layout.columns)
 
 
-async def _customers(env: Context, ids: list[int], columns: tuple[str, ...]) -> Sequence[Any]:
-    return await env.directory.customers(env.account_id, ids, columns)
+async def customers_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
+    """For each `_id` the customer's row, or None."""
+    return await env.directory.customers(env.account_id, ids, layout.columns)
 
 
 def _part(name: str, missing: str | None = "") -> Value:
@@ -105,6 +106,7 @@ CUSTOMER = TypeBinding(
         "leads": Related("customer_id", _leads_of),
         "tags": Value(("tags",), Each(orjson.loads)),
         "version": Value(("version",)),
+        "changes": Related("customer_id", prepare=changes.changes_of, size=changes.size_of),
     }
 )
 
@@ -143,7 +145,7 @@ ORDER = TypeBinding(
         "currency": Value(("currency",)),
         "financial_status": Value(("financial_status",)),
         "fulfillment_status": Value(("fulfillment_status",)),
-        "customer": Related("customer_id", _customers),
+        "customer": Related("customer_id", customers_of),
         "tags": Value(("tags",), Each(orjson.loads)),
         "test": Value(("test",), Each(bool)),
         "cancelled_at": _moment("cancelled_at"),
@@ -181,6 +183,27 @@ PAGE_INFO = TypeBinding(
     keyed=True,
 )
 
+CHANGE_CONNECTION = TypeBinding(
+    {"edges": Part(("edges",), paged=True), "pageInfo": Part(("pageInfo",))}, keyed=True
+)
+CHANGE_EDGE = TypeBinding({"node": Same(), "cursor": Value(("sequence",), changes.cursors)})
+CHANGE = TypeBinding(
+    {
+        "sequence": Value(("sequence",)),
+        "kind": Value(("kind",)),
+        "at": _moment("at"),
+        "actor": Same(),
+        "request_id": Value(("request_id",)),
+        "customer_id": _global_id("Customer", "customer_id"),
+        "customer": Related("customer_id", customers_of),
+        "fields": Part(("fields",), Each(history.fields)),
+    }
+)
+ACTOR = TypeBinding({"kind": Value(("actor_kind",)), "name": Value(("actor",))})
+FIELD_CHANGE = TypeBinding(
+    {name: Value((name,)) for name in ("name", "before", "after")}, keyed=True
+)
+
 TYPES: Mapping[str, TypeBinding] = {
     "Customer": CUSTOMER,
     "Address": ADDRESS,
@@ -192,4 +215,9 @@ TYPES: Mapping[str, TypeBinding] = {
     "CustomerConnection": CONNECTION,
     "CustomerEdge": EDGE,
     "PageInfo": PAGE_INFO,
+    "CustomerChangeConnection": CHANGE_CONNECTION,
+    "CustomerChangeEdge": CHANGE_EDGE,
+    "CustomerChange": CHANGE,
+    "Actor": ACTOR,
+    "FieldChange": FIELD_CHANGE,
 }

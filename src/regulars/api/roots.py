@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from regulars.api.changes import customer_changes, size_of
 from regulars.api.context import Context
 from regulars.api.fields import BILLING, SHIPPING, address_row
 from regulars.directory import ids
@@ -106,7 +107,9 @@ def create_customer(layouts: Layouts) -> Resolve:
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         def create(receipt: Receipt | None) -> Awaitable[Any]:
-            return env.directory.create(env.account_id, arguments["node"], env.now, receipt)
+            return env.directory.create(
+                env.account_id, arguments["node"], env.now, receipt, env.origin
+            )
 
         return await _filled(env, await _write(env, create), layouts.only)
 
@@ -121,7 +124,7 @@ def update_customer(layouts: Layouts) -> Resolve:
 
         def update(receipt: Receipt | None) -> Awaitable[Any]:
             return env.directory.update(
-                env.account_id, customer, arguments["node"], env.now, version, receipt
+                env.account_id, customer, arguments["node"], env.now, version, receipt, env.origin
             )
 
         return await _filled(env, await _write(env, update), layouts.only)
@@ -162,7 +165,9 @@ def delete_customers(_layouts: Layouts) -> Resolve:
         version = arguments.get("ifVersion")
 
         def delete(receipt: Receipt | None) -> Awaitable[Any]:
-            return env.directory.delete(env.account_id, named, version, receipt)
+            return env.directory.delete(
+                env.account_id, named, env.now, version, receipt, env.origin
+            )
 
         return global_ids(await _write(env, delete))
 
@@ -207,6 +212,10 @@ def _price_of_page(page_size: int, arguments: Arguments, fixed: int, per_row: in
     return fixed + search + max(0, min(size, page_size)) * per_row
 
 
+def _price_of_changes(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:
+    return fixed + min(size_of(arguments), page_size) * per_row
+
+
 def _price_of_write(_arguments: Arguments, fixed: int, _per_row: int) -> int:
     return WRITE_COST + fixed
 
@@ -220,6 +229,9 @@ def roots(page_size: int) -> Mapping[str, Root]:
     return {
         "node": Root(node, needs(READ)),
         "customers": Root(customers, needs(READ), partial(_price_of_page, page_size)),
+        "customerChanges": Root(
+            customer_changes, needs(READ), partial(_price_of_changes, page_size)
+        ),
         "createCustomer": Root(create_customer, needs(WRITE), _price_of_write),
         "updateCustomer": Root(update_customer, _reads_what_it_updates, _price_of_write),
         "deleteCustomers": Root(delete_customers, needs(WRITE), _price_of_deletes),

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from regulars.directory.accounts import Accounts
-from regulars.directory.commands import CreateCustomer
+from regulars.directory.commands import CreateCustomer, Origin
 from regulars.directory.customers import clean_values
 from regulars.directory.directory import Directory
 from regulars.directory.errors import DuplicateEmail, Refused
@@ -59,7 +59,13 @@ async def _add(directory: Directory, account_id: int, chunk: list[SampleCustomer
 
 def _command(customer: SampleCustomer) -> CreateCustomer:
     values, problems = clean_values(customer.node, ("node",))
-    return CreateCustomer(values, customer.created_at, problems, customer.activity)
+    return CreateCustomer(
+        values,
+        customer.created_at,
+        problems,
+        customer.activity,
+        origin=Origin("command_line", "regulars sample"),
+    )
 
 
 def _chunks(customers: Iterable[SampleCustomer], size: int) -> Iterator[list[SampleCustomer]]:

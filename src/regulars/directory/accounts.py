@@ -68,10 +68,11 @@ class Token:
 
 
 class Grant(NamedTuple):
-    """What a token opens: its account, and there what its scopes allow."""
+    """What a token of a name opens: its account, and there what its scopes allow."""
 
     account_id: int
     token_id: str
+    name: str
     scopes: frozenset[str]
 
 
@@ -150,6 +151,7 @@ class Accounts:
                 "orders": 0,
                 "leads": 0,
                 "revision": 0,
+                "changes": 0,
             }
             try:
                 await self._store.execute(
@@ -231,7 +233,8 @@ class Accounts:
         if known is None or late or known["revoked_at"] is not None:
             self._trusted.pop(token, None)
             return None
-        grant = Grant(known["account_id"], known["token_id"], granted(known["scopes"].split()))
+        may = granted(known["scopes"].split())
+        grant = Grant(known["account_id"], known["token_id"], known["name"], may)
         if len(self._trusted) >= MAX_TRUSTED:
             self._trusted.clear()
         self._trusted[token] = (grant, time.monotonic() + TRUSTED_SECONDS)

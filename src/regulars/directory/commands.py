@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from regulars.directory.customers import new_row, with_values
 from regulars.directory.errors import Problem
@@ -19,6 +19,18 @@ class Reference:
 
     given: str
     customer_id: int | None
+
+
+class Origin(NamedTuple):
+    """Where a write comes from, as the history keeps it: the kind of its actor (`token`,
+    `command_line`), the actor's name, and the id of the request."""
+
+    kind: str
+    name: str
+    request_id: str | None = None
+
+
+COMMAND_LINE = Origin("command_line", "regulars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,7 @@ class CreateCustomer:
     problems: list[Problem] = field(default_factory=list)
     activity: Activity = Activity()
     receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
     row: Row = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,6 +126,7 @@ class UpdateCustomer:
     problems: list[Problem] = field(default_factory=list)
     version: int | None = None
     receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
 
     def names(self) -> Names:
         emails, receipts = _email_keys(self.values), _receipt_keys(self.receipt)
@@ -121,11 +135,13 @@ class UpdateCustomer:
 
 @dataclass(frozen=True, slots=True)
 class DeleteCustomers:
-    """All the customers named, or none; if each is of the version given."""
+    """All the customers named, or none, at a moment; if each is of the version given."""
 
     customers: tuple[Reference, ...]
+    at: int
     version: int | None = None
     receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
 
     def names(self) -> Names:
         return Names(_ids(*self.customers), receipt_keys=_receipt_keys(self.receipt))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory import found_by
+from regulars.directory import found_by, history
 from regulars.directory.commands import (
     Activity,
     Command,
@@ -88,6 +88,7 @@ class Draft:
         self.orders: list[Row] = []
         self.leads: list[Row] = []
         self.receipts = Receipts(account_id, state.receipts)
+        self.history: list[dict[str, Any]] = []
 
     def find(self, reference: Reference) -> Row | None:
         """The customer named, as it is now."""
@@ -109,8 +110,28 @@ class Draft:
         self._forget_email(customer_id)
         self._now[customer_id] = None
         self.receipts.forget(customer_id)
+        for change in self.history:
+            if change["customer_id"] == customer_id:
+                change["fields"] = None
         self.orders = [row for row in self.orders if row["customer_id"] != customer_id]
         self.leads = [row for row in self.leads if row["customer_id"] != customer_id]
+
+    def note(self, kind: str, customer_id: int, command: Command, fields: str | None) -> None:
+        """Adds a change to the history."""
+        self.counters["changes"] += 1
+        self.history.append(
+            {
+                "account_id": self.account_id,
+                "sequence": self.counters["changes"],
+                "customer_id": customer_id,
+                "kind": kind,
+                "at": command.at,
+                "actor_kind": command.origin.kind,
+                "actor": command.origin.name,
+                "request_id": command.origin.request_id,
+                "fields": fields,
+            }
+        )
 
     def next_id(self, kind: str) -> int:
         """The next `_id` of a type: given once and never again, not even after a delete."""
@@ -139,6 +160,7 @@ class Draft:
             added_terms=added,
             removed_terms=removed,
             inserted_receipts=self.receipts.new,
+            inserted_changes=self.history,
             receipts_before=self.receipts.before,
         )
 
@@ -184,6 +206,7 @@ def _create(draft: Draft, command: CreateCustomer) -> Row:
     keys = {"account_id": draft.account_id, "customer_id": draft.next_id("customers")}
     created = _with_activity(draft, {**row, **keys}, command.activity)
     draft.put(created)
+    draft.note(history.CREATED, created["customer_id"], command, None)
     return created
 
 
@@ -223,7 +246,7 @@ def _update(draft: Draft, command: UpdateCustomer) -> Row:
     problems += found
     if problems:
         raise Refused(*problems)
-    return _save(draft, row, changed, command.at)
+    return _save(draft, row, changed, command)
 
 
 def _delete(draft: Draft, command: DeleteCustomers) -> list[int]:
@@ -236,6 +259,7 @@ def _delete(draft: Draft, command: DeleteCustomers) -> list[int]:
     ids = [r.customer_id for r in command.customers if r.customer_id is not None]
     for customer_id in dict.fromkeys(ids):
         draft.drop(customer_id)
+        draft.note(history.DELETED, customer_id, command, None)
     return ids
 
 
@@ -253,11 +277,13 @@ def _conflicts(
     ]
 
 
-def _save(draft: Draft, row: Row, changed: Row, at: int) -> Row:
+def _save(draft: Draft, row: Row, changed: Row, command: Command) -> Row:
     """Takes a changed row; one that changes nothing keeps its moment."""
     if changed == row:
         return row
-    moment = max(at, row["updated_at"])
+    moment = max(command.at, row["updated_at"])
     saved = {**changed, "updated_at": moment, "version": row["version"] + 1}
     draft.put(saved)
+    fields = history.difference(row, saved)
+    draft.note(history.UPDATED, row["customer_id"], command, fields)
     return saved

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from regulars.directory import history
 from regulars.directory.commands import (
+    COMMAND_LINE,
     CreateCustomer,
     DeleteCustomers,
+    Origin,
     Receipt,
     Reference,
     Replay,
@@ -158,29 +162,76 @@ class Directory:
         """For each customer its leads' columns, newest first."""
         return await self._of(queries.leads_of(columns), account_id, customer_ids)
 
-    async def _keyed(self, query: Query, account_id: int, ids: Sequence[int]) -> Sequence[Any]:
-        parameters = {"account_id": account_id, "ids": list(dict.fromkeys(ids))}
+    async def changes(
+        self, account_id: int, after: int, size: int, columns: tuple[str, ...]
+    ) -> tuple[Sequence[Any], bool]:
+        """At most `size` changes of the account's history that come after the change number
+        `after`, in their order, and whether there are more. Raises Refused with InvalidCursor for
+        a number that the history has not come to."""
+        parameters = {"account_id": account_id, "after": after, "limit": size + 1}
+        rows = await self._store.fetch(queries.changes_after(columns), parameters)
+        if not rows and after:
+            last = await self._store.fetch(queries.last_change(), {"account_id": account_id})
+            if last and last[0][0] < after:
+                raise Refused(history.beyond(last[0][0]))
+        return rows[:size], len(rows) > size
+
+    async def changes_of(
+        self,
+        account_id: int,
+        customer_ids: Sequence[int],
+        before: int,
+        size: int,
+        columns: tuple[str, ...],
+    ) -> list[tuple[Sequence[Any], bool]]:
+        """For each customer at most `size` changes that come before the change number `before`,
+        newest first, and whether there are more."""
+        query = queries.changes_of(columns)
+        found = await self._of(
+            query, account_id, customer_ids, {"before": before, "limit": size + 1}
+        )
+        return [(rows[:size], len(rows) > size) for rows in found]
+
+    async def _keyed(
+        self,
+        query: Query,
+        account_id: int,
+        ids: Sequence[int],
+        more: Mapping[str, int] = MappingProxyType({}),
+    ) -> Sequence[Any]:
+        parameters = {"account_id": account_id, "ids": list(dict.fromkeys(ids)), **more}
         return await self._store.fetch(query, parameters)
 
     async def _one(self, query: Query, account_id: int, number: int) -> Any:
         rows = await self._store.fetch(query, {"account_id": account_id, "number": number})
         return rows[0] if rows else None
 
-    async def _of(self, query: Query, account_id: int, ids: Sequence[int]) -> list[list[Any]]:
+    async def _of(
+        self,
+        query: Query,
+        account_id: int,
+        ids: Sequence[int],
+        more: Mapping[str, int] = MappingProxyType({}),
+    ) -> list[list[Any]]:
         grouped: dict[int, list[Any]] = {number: [] for number in ids}
-        for row in await self._keyed(query, account_id, ids):
+        for row in await self._keyed(query, account_id, ids, more):
             grouped[row[0]].append(row[1:])
         return [grouped[number] for number in ids]
 
     async def create(
-        self, account_id: int, node: Mapping[str, Any], at: int, receipt: Receipt | None = None
+        self,
+        account_id: int,
+        node: Mapping[str, Any],
+        at: int,
+        receipt: Receipt | None = None,
+        origin: Origin = COMMAND_LINE,
     ) -> Row | Replay:
         """Adds a customer and answers its row. Raises Refused with everything that is wrong.
 
         A write with a receipt is made once: when it is sent again, it answers a Replay.
         """
         values, problems = clean_values(node, ("node",))
-        command = CreateCustomer(values, at, problems, receipt=receipt)
+        command = CreateCustomer(values, at, problems, receipt=receipt, origin=origin)
         row: Row | Replay = await self._store.write(account_id, command)
         return row
 
@@ -192,11 +243,12 @@ class Directory:
         at: int,
         version: int | None = None,
         receipt: Receipt | None = None,
+        origin: Origin = COMMAND_LINE,
     ) -> Row | Replay:
         """Merges fields into a customer, if it is of the version given, and answers its row.
         Raises Refused."""
         values, problems = clean_values(node, ("node",))
-        command = UpdateCustomer(customer, values, at, problems, version, receipt)
+        command = UpdateCustomer(customer, values, at, problems, version, receipt, origin)
         row: Row | Replay = await self._store.write(account_id, command)
         return row
 
@@ -204,8 +256,10 @@ class Directory:
         self,
         account_id: int,
         customers: Sequence[Reference],
+        at: int,
         version: int | None = None,
         receipt: Receipt | None = None,
+        origin: Origin = COMMAND_LINE,
     ) -> list[int] | Replay:
         """Deletes all the customers named, or none, if each is of the version given, and answers
         their `_id`s in the order given. Raises Refused."""
@@ -217,7 +271,7 @@ class Directory:
             raise Refused(InvalidInput(message, ("items",)))
         if not customers:
             return []
-        command = DeleteCustomers(tuple(customers), version, receipt)
+        command = DeleteCustomers(tuple(customers), at, version, receipt, origin)
         ids: list[int] | Replay = await self._store.write(account_id, command)
         return ids
 

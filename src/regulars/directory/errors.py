@@ -167,12 +167,8 @@ class InvalidCursor(Problem):
 
     key = "errors_invalid_cursor"
 
-    def __init__(self, argument: str, order: str) -> None:
-        super().__init__(
-            f"This is not a cursor of a list ordered by {order}. Use an edge's cursor, or "
-            "pageInfo's endCursor or startCursor, of a page in the same order.",
-            (argument,),
-        )
+    def __init__(self, argument: str, message: str) -> None:
+        super().__init__(message, (argument,))
 
 
 class InvalidPageSize(Problem):

@@ -18,6 +18,11 @@ from regulars.store.tables import MONEY_SCALE
 
 DEFAULT_SIZE = 25
 
+_OTHER_ORDER = (
+    "This is not a cursor of a list ordered by %s. Use an edge's cursor, or pageInfo's endCursor "
+    "or startCursor, of a page in the same order."
+)
+
 # A moment of 1970-01-26 or later; a count of orders is smaller. So a cursor of the one kind of
 # order is seen under the other.
 _FIRST_MOMENT = 2**31
@@ -65,19 +70,25 @@ def window(
         message = "A page is counted from one end: give first or last, not both."
         problems.append(InvalidPageSize(message, ("last",)))
     for name, size in (("first", first), ("last", last)):
-        if size is not None and not 0 <= size <= most:
-            message = f"{name} is {size:,}; a page holds 0 to {most:,} customers."
-            problems.append(InvalidPageSize(message, (name,)))
+        problems += wrong_size(name, size, most, "customers")
     positions: dict[str, Position | None] = {}
     for name, cursor in (("after", after), ("before", before)):
         positions[name] = decode(cursor, order.by) if cursor is not None else None
         if cursor is not None and positions[name] is None:
-            problems.append(InvalidCursor(name, order.by))
+            problems.append(InvalidCursor(name, _OTHER_ORDER % order.by))
     if problems:
         raise Refused(*problems)
     size = last if last is not None else first if first is not None else min(DEFAULT_SIZE, most)
     bounds = (positions["after"], positions["before"])
     return Window(order, size, last is not None, *bounds, search.condition, now)
+
+
+def wrong_size(name: str, size: int | None, most: int, what: str) -> list[InvalidPageSize]:
+    """What is wrong with the size of a page that an argument asks for, if something is."""
+    if size is None or 0 <= size <= most:
+        return []
+    message = f"{name} is {size:,}; a page holds 0 to {most:,} {what}."
+    return [InvalidPageSize(message, (name,))]
 
 
 def cursors(values: Sequence[str | float], customer_ids: Sequence[int]) -> list[str]:

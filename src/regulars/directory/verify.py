@@ -14,6 +14,7 @@ import orjson
 import sqlalchemy as sa
 
 from regulars.directory import addresses, found_by
+from regulars.directory import history as changes
 from regulars.directory.customers import folded_columns
 from regulars.directory.emails import clean_email
 from regulars.directory.orders import counts, net_payment
@@ -24,6 +25,7 @@ from regulars.store.tables import (
     accounts,
     counters,
     customers,
+    history,
     leads,
     orders,
     receipts,
@@ -77,7 +79,7 @@ class _Verifier:
         )
         for account_id in sorted(known):
             self._report.add(self._account(account_id))
-        for table in (customers, orders, leads, receipts, terms):
+        for table in (customers, orders, leads, receipts, terms, history):
             others = sa.select(table.c.account_id).distinct()
             self._report.add(
                 f"{table.name}: rows of the account {row.account_id}, which is missing"
@@ -104,6 +106,11 @@ class _Verifier:
             if row["lead_id"] > last["leads"]:
                 yield f"{here}, lead {row['lead_id']}: its id was never given"
             yield from _json(f"{here}, lead {row['lead_id']}", row, ("custom",))
+        told = _History(here)
+        for row in self._all(history, account_id):
+            yield from told.read(row)
+        if told.last != last["changes"]:
+            yield f"{here}: its history ends with change {told.last}, not {last['changes']}"
         stored_terms = self._terms(account_id)
         for row in self._all(customers, account_id):
             number = row["customer_id"]
@@ -111,6 +118,7 @@ class _Verifier:
             place = f"{here}, customer {number}"
             if number > last["customers"]:
                 yield f"{place}: its id was never given"
+            yield from told.of_present(number)
             wrong = list(_customer(row))
             yield from (f"{place}: {what}" for what in wrong)
             count, spent_in_all = of_orders.get(number, (0, 0))
@@ -121,6 +129,7 @@ class _Verifier:
                 yield f"{place}: the index of the search is not that of its values"
         for number in sorted(owners):
             yield f"{here}: orders or leads of the customer {number}, who is missing"
+        yield from told.of_missing()
         for number in sorted(stored_terms):
             yield f"{here}: the index of the search has the customer {number}, who is missing"
         for row in self._all(receipts, account_id):
@@ -155,6 +164,42 @@ class _Verifier:
                 break
             after = [rows[-1][key.name] for key in keys]
         self._report.read[table.name] = self._report.read.get(table.name, 0) + count
+
+
+class _History:
+    """What the history of an account tells of its customers."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._kinds: dict[int, str] = {}
+        self._with_values: set[int] = set()
+        self.last = 0
+
+    def read(self, row: Row) -> Iterator[str]:
+        place = f"{self._account}, change {row['sequence']}"
+        if row["sequence"] != self.last + 1:
+            yield f"{place}: the one before it is missing"
+        self.last = row["sequence"]
+        yield from _json(place, row, ("fields",))
+        if row["fields"] is not None:
+            self._with_values.add(row["customer_id"])
+        self._kinds[row["customer_id"]] = row["kind"]
+
+    def of_present(self, number: int) -> Iterator[str]:
+        """What is wrong with what is told of a customer who is there."""
+        kind = self._kinds.pop(number, None)
+        if kind is None or kind == changes.DELETED:
+            what = "says that it is deleted" if kind else "does not know it"
+            yield f"{self._account}, customer {number}: the history {what}"
+
+    def of_missing(self) -> Iterator[str]:
+        """What is wrong with what is told of customers who are not there."""
+        for number, kind in self._kinds.items():
+            place = f"{self._account}, customer {number}"
+            if kind != changes.DELETED:
+                yield f"{place}: the history does not say that it is deleted"
+            if number in self._with_values:
+                yield f"{place}: it is deleted, and the history keeps values of it"
 
 
 def _checksum(found: set[str]) -> tuple[int, int]:

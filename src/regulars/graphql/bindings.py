@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from regulars.graphql.layout import Layouts
+    from regulars.graphql.layout import Layout, Layouts
 
 Row = Any
 Arguments = Mapping[str, Any]
@@ -80,17 +80,29 @@ class Part:
         _only_column(self.reads, self.pick)
 
 
+# (env, keys, layout) -> for each key what is related to it.
+Load = Callable[[Any, list[Any], "Layout"], Awaitable[Sequence[Any]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Related:
     """An object, or a list of objects, in rows of their own.
 
-    `load(env, keys, columns)` is called once for all the rows of a level. It answers, in the
+    `load(env, keys, layout)` is called once for all the rows of a level. It answers, in the
     order of `keys` (the values of column `key`), a list of rows for a list field, a row or
-    None otherwise; each row holds `columns`.
+    None otherwise; each row holds the layout's columns. A field with arguments gives `prepare`
+    instead: `prepare(arguments)` is called once for each plan and answers `load`. `size(arguments)`
+    says how many rows its page holds, where its type has a `paged` part.
     """
 
     key: str
-    load: Callable[[Any, list[Any], tuple[str, ...]], Awaitable[Sequence[Any]]]
+    load: Load | None = None
+    prepare: Callable[[Arguments], Load] | None = None
+    size: Callable[[Arguments], int] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.load is None) == (self.prepare is None):
+            raise TypeError("a binding of related rows has either load or prepare")
 
 
 Resolve = Callable[[Any, dict[str, Any]], Awaitable[Any]]
@@ -147,6 +159,7 @@ __all__ = [
     "Each",
     "FieldBinding",
     "Guard",
+    "Load",
     "Part",
     "Related",
     "Resolve",

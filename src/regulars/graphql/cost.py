@@ -39,7 +39,9 @@ def _object(plan: ObjectPlan) -> Weight:
             fixed, per_row = fixed + inner.fixed, per_row + inner.per_row
         elif isinstance(what, Below):
             inner = _object(what.object)
-            if what.paged:
+            if what.size is not None:
+                fixed += 1 + inner.fixed + what.size * inner.per_row
+            elif what.paged:
                 per_row += 1 + inner.fixed + inner.per_row
             else:
                 times = LIST_SIZE if what.is_list else 1

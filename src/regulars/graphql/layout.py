@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from regulars.graphql.bindings import Related
+from regulars.graphql.bindings import Load
 
 
 class Layout:
@@ -21,7 +21,7 @@ class Layout:
     def __init__(self, keyed: bool = False) -> None:
         self.keyed = keyed
         self._columns: dict[str, int] = {}
-        self._related: dict[str, tuple[Related, Layout]] = {}
+        self._related: dict[str, tuple[str, Load, Layout]] = {}
         self._parts: dict[str, Layout] = {}
 
     @property
@@ -36,12 +36,13 @@ class Layout:
             return name
         return self._columns.setdefault(name, len(self._columns))
 
-    def related(self, field: str, binding: Related, keyed: bool) -> tuple[int, Layout]:
-        """Where a row holds what is related to it by `field`, and the layout of those rows."""
-        self.column(binding.key)
+    def related(self, field: str, key: str, load: Load, keyed: bool) -> tuple[int, Layout]:
+        """Where a row holds what is related to it by `field` (its name and arguments), and the
+        layout of those rows; `load` finds them by the row's column `key`."""
+        self.column(key)
         if field not in self._related:
-            self._related[field] = (binding, Layout(keyed))
-        return -1 - list(self._related).index(field), self._related[field][1]
+            self._related[field] = (key, load, Layout(keyed))
+        return -1 - list(self._related).index(field), self._related[field][2]
 
     def part(self, field: str, keyed: bool = False) -> Layout:
         """The layout of the rows in `field`; without columns when nothing of it is selected."""
@@ -61,10 +62,10 @@ class Layout:
         if not self._related or not rows:
             return rows
         tails: list[Sequence[Any]] = []
-        for binding, layout in reversed(self._related.values()):
-            position = self._columns[binding.key]
+        for key, load, layout in reversed(self._related.values()):
+            position = self._columns[key]
             keys = [row[position] for row in rows]
-            loaded = await binding.load(env, keys, layout.columns)
+            loaded = await load(env, keys, layout)
             tails.append(await layout.fill_nested(loaded, env))
         return [(*row, *tail) for row, tail in zip(rows, zip(*tails, strict=True), strict=True)]
 

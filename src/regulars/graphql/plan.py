@@ -59,7 +59,8 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Below:
     """Objects in rows of their own, or lists of them: what `pick` makes of the columns at
-    `places`; without it, the only column. `paged` when they are the rows of the root's page."""
+    `places`; without it, the only column. `paged` when they are the rows of a page: of the root's,
+    or of the nearest object above that has a `size`, the number of rows on its page."""
 
     places: Places
     pick: Callable[..., Any] | None
@@ -67,6 +68,7 @@ class Below:
     item_nullable: bool
     object: ObjectPlan
     paged: bool = False
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,27 +167,37 @@ class Compiler:
         definition = type_.fields[name]
         binding = self._bindings.types[type_.name].fields[name]
         nullable = not is_non_null_type(definition.type)
+
+        def arguments() -> dict[str, Any]:
+            return get_argument_values(definition, nodes[0], self._variables)
+
         if isinstance(binding, Value):
             places = tuple(layout.column(column) for column in binding.reads)
             if binding.prepare is None:
                 leaf = Leaf(places, binding.render, cost=binding.cost)
                 return FieldPlan(key, nodes, nullable, leaf)
-            arguments = get_argument_values(definition, nodes[0], self._variables)
-            leaf = Leaf(places, binding.prepare(arguments), with_env=True, cost=binding.cost)
+            leaf = Leaf(places, binding.prepare(arguments()), with_env=True, cost=binding.cost)
             return FieldPlan(key, nodes, nullable, leaf)
         target = cast("GraphQLObjectType", get_named_type(definition.type))
         if isinstance(binding, Same):
             return FieldPlan(key, nodes, nullable, View(self._object(target, nodes, layout)))
         keyed = self._bindings.types[target.name].keyed
+        size = None
         if isinstance(binding, Related):
-            position, rows = layout.related(name, binding, keyed)
+            place, load = name, binding.load
+            if load is None:
+                assert binding.prepare is not None
+                given = arguments()
+                place, load = f"{name} {given!r}", binding.prepare(given)
+                size = binding.size(given) if binding.size else None
+            position, rows = layout.related(place, binding.key, load, keyed)
             places, pick, paged = (position,), None, False
         else:
             places = tuple(layout.column(column) for column in binding.reads)
             pick, rows, paged = binding.pick, layout.part(name, keyed), binding.paged
         below = self._object(target, nodes, rows)
         is_list, item_nullable = _list_of(definition.type)
-        what = Below(places, pick, is_list, item_nullable, below, paged)
+        what = Below(places, pick, is_list, item_nullable, below, paged, size)
         return FieldPlan(key, nodes, nullable, what)
 
 

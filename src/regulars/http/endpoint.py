@@ -13,6 +13,7 @@ import orjson
 from regulars.api.context import Again, Context
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
 from regulars.directory.accounts import Accounts, Grant, now_ms
+from regulars.directory.commands import Origin
 from regulars.directory.directory import Directory
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
 from regulars.http.cors import CORS
@@ -186,12 +187,14 @@ class GraphQLEndpoint:
             raise
         if self._rates is not None:
             await self._charge(self._rates, grant, prepared.cost)
+        identity = call.identity.decode()
         context = Context(
             grant.account_id,
             self._directory,
-            call.identity.decode(),
+            identity,
             self._clock(),
             grant.scopes,
+            origin=Origin("token", grant.name, identity),
         )
         key = headers.get(b"idempotency-key")
         if key is None or prepared.operation.kind != "mutation":

@@ -7,12 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.query import Query, any_of, number, unindexed
+from regulars.store.query import Query, among, any_of, number, unindexed
 from regulars.store.tables import (
     ORDER_COLUMNS,
     accounts,
     counters,
     customers,
+    history,
     leads,
     orders,
     receipts,
@@ -157,6 +158,44 @@ def _of_customers(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
     return Query(statement.order_by(*newest_first))
 
 
+@lru_cache(maxsize=2_000)
+def changes_after(columns: tuple[str, ...]) -> Query:
+    """At most `limit` changes of the account that come after the change number `after`, in their
+    order."""
+    statement = sa.select(*columns_named(history, columns)).where(of_account(history))
+    statement = statement.where(history.c.sequence > number("after"))
+    return Query(statement.order_by(history.c.sequence).limit(number("limit")))
+
+
+@lru_cache(maxsize=2_000)
+def changes_of(columns: tuple[str, ...]) -> Query:
+    """For each of the customers `ids` at most `limit` changes that come before the change number
+    `before`, newest first: the customer's id, then the columns."""
+    there = history.alias("there")
+    newest = (
+        sa.select(there.c.sequence)
+        .where(of_account(there), there.c.customer_id == customers.c.customer_id)
+        .where(there.c.sequence < number("before"))
+        .order_by(there.c.sequence.desc())
+        .limit(number("limit"))
+        .correlate(customers)
+    )
+    shown = columns_named(history, columns)
+    statement = (
+        sa.select(customers.c.customer_id.label("key_of_row"), *shown)
+        .select_from(customers.join(history, among(history.c.sequence, newest)))
+        .where(of_account(customers), of_account(history))
+        .where(any_of(customers.c.customer_id, "ids"))
+    )
+    return Query(statement.order_by(customers.c.customer_id, history.c.sequence.desc()))
+
+
+@cache
+def last_change() -> Query:
+    """The number of the account's last change; 0 where there is none."""
+    return Query(sa.select(counters.c.changes).where(of_account(counters)))
+
+
 # Plain strings: SQLAlchemy names are of a class of their own, which JSON does not take for keys.
 CUSTOMER_COLUMNS = tuple(str(column.name) for column in customers.columns)
 
@@ -168,7 +207,7 @@ def lock_account() -> Query:
     return Query(statement.where(of_account(counters)).with_for_update())
 
 
-COUNTERS = ("customers", "orders", "leads")
+COUNTERS = ("customers", "orders", "leads", "changes")
 
 
 @cache

@@ -23,7 +23,7 @@ from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.query import Query
 from regulars.store.sqlite_file import connect, told_error
-from regulars.store.tables import customers, leads, orders, receipts, terms
+from regulars.store.tables import customers, history, leads, orders, receipts, terms
 from regulars.store.writer import (
     MAX_BATCH,
     Changes,
@@ -271,6 +271,7 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
         parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
         _run_query(connection, writes.delete_customers(), parameters)
         _run_query(connection, writes.blank_receipts(), parameters)
+        _run_query(connection, writes.blank_changes(), parameters)
     for columns, rows in changes.updated_customers.items():
         keyed = [
             {**row, "only_account": account_id, "only_customer": row["customer_id"]} for row in rows
@@ -283,6 +284,7 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
         replaced = writes.replaced_receipts(account_id, changes)
         _run_query(connection, writes.delete_receipts(), replaced)
         _run_for_each(connection, writes.insert_one(receipts), changes.inserted_receipts)
+    _run_for_each(connection, writes.insert_one(history), changes.inserted_changes)
     _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
     _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
     _run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))

@@ -79,7 +79,8 @@ tokens = _table(
     sa.UniqueConstraint("hash", name="tokens_hash"),
 )
 
-# The last `_id` that an account gave for each type, and how many batches have changed the account.
+# The last `_id` that an account gave for each type, how many batches have changed the account, and
+# the number of the last change in its history.
 # Its row is the account's lock.
 counters = _table(
     "counters",
@@ -88,6 +89,7 @@ counters = _table(
     _number("orders"),
     _number("leads"),
     sa.Column("revision", Number, nullable=False, server_default="0"),
+    sa.Column("changes", Number, nullable=False, server_default="0"),
 )
 
 customers = _table(
@@ -152,6 +154,26 @@ terms = sa.Table(
     _key("account_id"),
     sa.Column("term", Text, primary_key=True),
     _key("customer_id"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# The history of an account: what happened to its customers, numbered without gaps in the order of
+# commits. `fields` is a JSON object of pairs, the values before and after; null when there are
+# none, and once the customer is deleted. Nothing else of a row ever changes.
+history = sa.Table(
+    "history",
+    metadata,
+    _key("account_id"),
+    _key("sequence"),
+    _number("customer_id"),
+    _text("kind"),
+    _number("at"),
+    _text("actor_kind"),
+    _text("actor"),
+    _text("request_id", nullable=True),
+    _text("fields", nullable=True),
+    sa.Index("history_of_customer", "account_id", "customer_id", "sequence"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

@@ -62,7 +62,7 @@ class Changes:
     the columns that change (an index on another is left alone), the terms by which customers are
     found now or no longer (a term never stands in both for one customer), what became of writes
     that were sent with a key (each replaces those of its key that were made at `receipts_before`
-    or earlier), and the counters after it."""
+    or earlier), what is added to the history, and the counters after it."""
 
     counters: Mapping[str, int]
     deleted_customers: Sequence[int] = ()
@@ -73,6 +73,7 @@ class Changes:
     added_terms: Terms = field(default_factory=dict)
     removed_terms: Terms = field(default_factory=dict)
     inserted_receipts: Sequence[Row] = ()
+    inserted_changes: Sequence[Row] = ()
     receipts_before: int = 0
 
     def __bool__(self) -> bool:

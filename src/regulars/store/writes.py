@@ -15,7 +15,15 @@ from sqlalchemy.dialects import postgresql
 
 from regulars.store.queries import COUNTERS
 from regulars.store.query import Query, any_of, number
-from regulars.store.tables import counters, customers, metadata, receipts, terms, tokens
+from regulars.store.tables import (
+    counters,
+    customers,
+    history,
+    metadata,
+    receipts,
+    terms,
+    tokens,
+)
 from regulars.store.writer import Changes, Row, State
 
 
@@ -50,6 +58,14 @@ def blank_receipts() -> Query:
     """Forgets what became of the customers `ids`."""
     statement = receipts.update().where(receipts.c.account_id == number("account_id"))
     return Query(statement.where(any_of(receipts.c.customer_id, "ids")).values(outcome=sa.null()))
+
+
+@cache
+def blank_changes() -> Query:
+    """Forgets the values in the history of the customers `ids`."""
+    statement = history.update().where(history.c.account_id == number("account_id"))
+    theirs = statement.where(any_of(history.c.customer_id, "ids"), history.c.fields.is_not(None))
+    return Query(theirs.values(fields=sa.null()))
 
 
 @cache
@@ -158,10 +174,13 @@ def save(shape: Shape) -> Query:
     if deletes:
         named = any_of(customers.c.customer_id, "deleted_ids")
         add("deleted", customers.delete().where(after(mine, named)))
-        theirs = any_of(receipts.c.customer_id, "deleted_ids")
-        of_account = receipts.c.account_id == number("only_account")
-        forgotten = receipts.update().where(after(of_account, theirs))
-        add("forgotten", forgotten.values(outcome=sa.null()))
+        for table, column in ((receipts, "outcome"), (history, "fields")):
+            theirs = any_of(table.c.customer_id, "deleted_ids")
+            of_account = table.c.account_id == number("only_account")
+            kept = table.c[column].is_not(None)
+            blanked = table.update().where(after(of_account, theirs, kept))
+            blanked = blanked.values({column: sa.null()})
+            add(f"blanked_{table.name}", blanked)
     for place, columns in enumerate(updates):
         rows = _arrays([customers.c[name] for name in ("customer_id", *columns)], f"u{place}_")
         same = customers.c.customer_id == rows.c.customer_id
@@ -235,6 +254,7 @@ def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
         ("orders", changes.inserted_orders),
         ("leads", changes.inserted_leads),
         ("receipts", changes.inserted_receipts),
+        ("history", changes.inserted_changes),
     ]
 
 
