@@ -24,8 +24,9 @@ from regulars.directory.commands import (
 )
 from regulars.directory.customers import clean_values
 from regulars.directory.database import store_for
-from regulars.directory.decide import MAX_ID, decide
+from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
+from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import Refused
 from regulars.directory.orders import NewOrder, amounts, units
 from regulars.store import Changes, State, Store, Unreachable, queries
@@ -158,7 +159,7 @@ def test_spend_is_exact_and_counts_what_counts() -> None:
     assert [lead["customer_id"] for lead in changes.inserted_leads] == [1]
     again, _ = decided(
         create("b@b.co", activity=Activity(orders[:1])),
-        state=State(NONE, [], frozenset(["1"])),
+        state=State(NONE, [row], changes.inserted_orders),
     )
     assert keys(again[0]) == ["errors_invalid_input"]
 

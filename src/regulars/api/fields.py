@@ -77,6 +77,13 @@ async def customers_of(env: Context, ids: list[int], layout: Layout) -> Sequence
     return await env.directory.customers(env.account_id, ids, layout.columns)
 
 
+async def _orders(env: Context, ids: list[int | None], layout: Layout) -> Sequence[Any]:
+    known = [number for number in ids if number is not None]
+    found = await env.directory.orders(env.account_id, known, layout.columns) if known else []
+    rows = dict(zip(known, found, strict=True))
+    return [rows.get(number) if number is not None else None for number in ids]
+
+
 def _part(name: str, missing: str | None = "") -> Value:
     """A part of an address; `missing` where it is not known."""
     return Value(("parts",), Each(lambda parts: parts.get(name, missing)))
@@ -196,6 +203,7 @@ CHANGE = TypeBinding(
         "request_id": Value(("request_id",)),
         "customer_id": _global_id("Customer", "customer_id"),
         "customer": Related("customer_id", customers_of),
+        "order": Related("order_id", _orders),
         "fields": Part(("fields",), Each(history.fields)),
     }
 )

@@ -9,15 +9,16 @@ from typing import Any
 from regulars.api.changes import customer_changes, size_of
 from regulars.api.context import Context
 from regulars.api.fields import BILLING, SHIPPING, address_row
+from regulars.api.recording import record_lead, record_order, record_visit
+from regulars.api.writing import filled, write
 from regulars.directory import ids
-from regulars.directory.commands import Receipt, Replay
+from regulars.directory.commands import Receipt
 from regulars.directory.directory import Directory
 from regulars.directory.errors import MissingScope, Refused
 from regulars.directory.paging import DEFAULT_SIZE, cursors, window
-from regulars.directory.scopes import READ, WRITE
+from regulars.directory.scopes import ORDERS, READ, WRITE
 from regulars.directory.search import parse
-from regulars.graphql import Arguments, Guard, Layout, Layouts, Resolve, Root
-from regulars.store import Row
+from regulars.graphql import Arguments, Guard, Layouts, Resolve, Root
 from regulars.store.queries import ORDER_VALUE
 
 # What a page's rows must hold beside what is selected, for the page's own cursors.
@@ -111,7 +112,7 @@ def create_customer(layouts: Layouts) -> Resolve:
                 env.account_id, arguments["node"], env.now, receipt, env.origin
             )
 
-        return await _filled(env, await _write(env, create), layouts.only)
+        return await filled(env, await write(env, create), layouts.only)
 
     return resolve
 
@@ -127,33 +128,9 @@ def update_customer(layouts: Layouts) -> Resolve:
                 env.account_id, customer, arguments["node"], env.now, version, receipt, env.origin
             )
 
-        return await _filled(env, await _write(env, update), layouts.only)
+        return await filled(env, await write(env, update), layouts.only)
 
     return resolve
-
-
-async def _write(env: Context, write: Callable[[Receipt | None], Awaitable[Any]]) -> Any:
-    """What a write comes to; of one whose request was sent before, what it came to then, in the
-    present of that answer."""
-    env.now = env.asked
-    if env.again is None:
-        return await write(None)
-    try:
-        result = await write(env.again.receipt(env.asked))
-    except Refused as refused:
-        env.again.replayed |= refused.replayed
-        raise
-    if isinstance(result, Replay):
-        env.again.replayed = True
-        env.now = result.at
-        return result.result
-    return result
-
-
-async def _filled(env: Context, row: Row, layout: Layout) -> Any:
-    """A written row in a layout, with what is related to it."""
-    (filled,) = await layout.fill([tuple([row[name] for name in layout.columns])], env)
-    return filled
 
 
 def delete_customers(_layouts: Layouts) -> Resolve:
@@ -169,7 +146,7 @@ def delete_customers(_layouts: Layouts) -> Resolve:
                 env.account_id, named, env.now, version, receipt, env.origin
             )
 
-        return global_ids(await _write(env, delete))
+        return global_ids(await write(env, delete))
 
     return resolve
 
@@ -184,18 +161,22 @@ def needs(scope: str) -> Callable[[Layouts], Guard]:
     return lambda _layouts: check
 
 
-def _reads_what_it_updates(layouts: Layouts) -> Guard:
-    """An update shows the customer as it is then, and so what its writer did not write. Who may
-    not read is told no more than which customer was written."""
-    blind = layouts.only.reads_only("customer_id", "version")
-    may_write, may_read = needs(WRITE)(layouts), needs(READ)(layouts)
+def _reads_what_it_writes(scope: str, *written: str) -> Callable[[Layouts], Guard]:
+    """The guard of a write that shows the object as it is then, and so what its writer did not
+    write. Who may not read is told no more than the columns that are `written` in any case."""
 
-    def check(env: Context) -> None:
-        may_write(env)
-        if not blind:
-            may_read(env)
+    def prepare(layouts: Layouts) -> Guard:
+        blind = layouts.only.reads_only(*written)
+        may_write, may_read = needs(scope)(layouts), needs(READ)(layouts)
 
-    return check
+        def check(env: Context) -> None:
+            may_write(env)
+            if not blind:
+                may_read(env)
+
+        return check
+
+    return prepare
 
 
 # What a write costs, in points.
@@ -233,6 +214,19 @@ def roots(page_size: int) -> Mapping[str, Root]:
             customer_changes, needs(READ), partial(_price_of_changes, page_size)
         ),
         "createCustomer": Root(create_customer, needs(WRITE), _price_of_write),
-        "updateCustomer": Root(update_customer, _reads_what_it_updates, _price_of_write),
+        "updateCustomer": Root(
+            update_customer,
+            _reads_what_it_writes(WRITE, "customer_id", "version"),
+            _price_of_write,
+        ),
         "deleteCustomers": Root(delete_customers, needs(WRITE), _price_of_deletes),
+        "recordOrder": Root(
+            record_order, _reads_what_it_writes(ORDERS, "order_id", "name"), _price_of_write
+        ),
+        "recordLead": Root(record_lead, needs(ORDERS), _price_of_write),
+        "recordVisit": Root(
+            record_visit,
+            _reads_what_it_writes(ORDERS, "customer_id", "version", "visits"),
+            _price_of_write,
+        ),
     }

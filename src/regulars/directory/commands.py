@@ -58,6 +58,9 @@ class Replay:
     at: int
 
 
+Values = Mapping[str, Any]
+
+
 def _ids(*references: Reference) -> frozenset[int]:
     return frozenset(r.customer_id for r in references if r.customer_id is not None)
 
@@ -147,4 +150,55 @@ class DeleteCustomers:
         return Names(_ids(*self.customers), receipt_keys=_receipt_keys(self.receipt))
 
 
-Command = CreateCustomer | UpdateCustomer | DeleteCustomers
+@dataclass(frozen=True, slots=True)
+class RecordOrder:
+    """What a shop tells of an order, at a moment: `values` as they are kept, by the columns of the
+    order, and of the customer, who is found by email or is new, `person`. What is not told stays;
+    of one that comes by an `event`, so does what only an older event would say."""
+
+    values: Values
+    person: Values
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+    event: str | None = None
+
+    def names(self) -> Names:
+        name = self.values.get("name")
+        return Names(
+            email_keys=_email_keys(self.person),
+            order_names=frozenset([name]) if name else frozenset(),
+            receipt_keys=_receipt_keys(self.receipt),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLead:
+    """A message that a visitor left, who is found by email or is a new customer."""
+
+    values: Values
+    person: Values
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+
+    def names(self) -> Names:
+        return Names(email_keys=_email_keys(self.person), receipt_keys=_receipt_keys(self.receipt))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVisit:
+    """A visit of a customer, at a moment."""
+
+    customer: Reference
+    at: int
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+
+    def names(self) -> Names:
+        return Names(_ids(self.customer), receipt_keys=_receipt_keys(self.receipt))
+
+
+Command = CreateCustomer | UpdateCustomer | DeleteCustomers | RecordOrder | RecordLead | RecordVisit

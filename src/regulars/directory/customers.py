@@ -54,7 +54,7 @@ def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
             if wrong:
                 problems.append(InvalidInput(f"The notes text {wrong}", here))
         elif name == "tags":
-            values[name], found = _clean_tags(given, here)
+            values[name], found = clean_tags(given, here)
             problems += found
         elif name == "custom":
             found = custom.check(given, here)
@@ -69,7 +69,7 @@ def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
     return values, problems
 
 
-def _clean_tags(given: Sequence[str], path: InputPath) -> tuple[list[str], list[Problem]]:
+def clean_tags(given: Sequence[str], path: InputPath) -> tuple[list[str], list[Problem]]:
     """Tags trimmed; empty ones and exact duplicates dropped, the order kept."""
     kept: dict[str, None] = {}
     problems: list[Problem] = []

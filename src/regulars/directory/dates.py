@@ -89,6 +89,18 @@ def span(text: str) -> tuple[int, int] | None:
     return begins, begins + days * _LENGTHS["d"]
 
 
+def moment(text: str) -> int | None:
+    """The moment that a text names; of a day, its first. None for what is none."""
+    found = span(text.strip())
+    return found[0] if found else None
+
+
+def iso(at: int) -> str:
+    """A moment as `2024-03-18T14:20:37.000Z`."""
+    shown = (_EPOCH + at * _MILLISECOND).isoformat(timespec="milliseconds")
+    return shown.removesuffix("+00:00") + "Z"
+
+
 def _of(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 

@@ -10,6 +10,7 @@ from typing import Any
 from regulars.directory import history
 from regulars.directory.commands import (
     COMMAND_LINE,
+    Command,
     CreateCustomer,
     DeleteCustomers,
     Origin,
@@ -135,6 +136,14 @@ class Directory:
     ) -> list[Any]:
         """For each id the customer's columns, or None."""
         rows = await self._keyed(queries.customers_by_id(columns), account_id, ids)
+        found = {row[0]: row[1:] for row in rows}
+        return [found.get(number) for number in ids]
+
+    async def orders(
+        self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
+    ) -> list[Any]:
+        """For each id the order's columns, or None."""
+        rows = await self._keyed(queries.orders_by_id(columns), account_id, ids)
         found = {row[0]: row[1:] for row in rows}
         return [found.get(number) for number in ids]
 
@@ -274,6 +283,10 @@ class Directory:
         command = DeleteCustomers(tuple(customers), at, version, receipt, origin)
         ids: list[int] | Replay = await self._store.write(account_id, command)
         return ids
+
+    async def write(self, account_id: int, command: Command) -> Any:
+        """Does what a command asks and answers its result. Raises Refused."""
+        return await self._store.write(account_id, command)
 
     async def request_of(self, account_id: int, token_id: str, key: str, now: int) -> bytes | None:
         """The fingerprint of the request that a token sent with a key in the last day, if a write

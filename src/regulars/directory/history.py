@@ -7,56 +7,127 @@ changes keep the facts and lose the values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.directory.dates import iso, moment
 from regulars.directory.errors import InvalidCursor
 from regulars.directory.opaque import from_base64
+from regulars.directory.orders import amounts, units
 from regulars.store import Row
 
 CREATED = "created"
 UPDATED = "updated"
 DELETED = "deleted"
-KINDS = (CREATED, UPDATED, DELETED)
+ORDER_CREATED = "order_created"
+ORDER_CONFIRMED = "order_confirmed"
+ORDER_UPDATED = "order_updated"
+ORDER_REFUNDED = "order_refunded"
+ORDER_CANCELLED = "order_cancelled"
+LEAD_CREATED = "lead_created"
+VISITED = "visited"
 
 _LARGEST = 2**63 - 1
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+class Form(NamedTuple):
+    """How a column's values are told in a change, as JSON, and kept again."""
+
+    tell: Callable[[Any], Any] = lambda value: value
+    keep: Callable[[Any], Any] = lambda value: value
 
 
-def _json(stored: str | None) -> orjson.Fragment | None:
-    return None if stored is None else orjson.Fragment(stored)
+_PLAIN = Form()
+_FLAG = Form(bool)
+_AMOUNT = Form(
+    lambda value: None if value is None else amounts([value])[0],
+    lambda told: None if told is None else units(Decimal(repr(told))),
+)
+_JSON = Form(
+    lambda value: None if value is None else orjson.Fragment(value),
+    lambda told: None if told is None else orjson.dumps(told).decode(),
+)
+_MOMENT = Form(
+    lambda value: None if value is None else iso(value),
+    lambda told: None if told is None else moment(told),
+)
 
-
-# The fields whose values are kept, and how they are told as JSON. What is derived of them (a full
-# name, a location) is derived of those.
-FIELDS: dict[str, Callable[[Any], Any]] = {
-    "email": _as_it_is,
-    "phone": _as_it_is,
-    "first_name": _as_it_is,
-    "last_name": _as_it_is,
-    "accepts_marketing": bool,
-    "notes": _as_it_is,
-    "shipping_address": _json,
-    "billing_address": _json,
-    "custom": _json,
-    "tags": _json,
+# The columns whose values are kept. What is derived of them (a full name, a location) is derived of
+# those.
+_CUSTOMER = {
+    "email": _PLAIN,
+    "phone": _PLAIN,
+    "first_name": _PLAIN,
+    "last_name": _PLAIN,
+    "accepts_marketing": _FLAG,
+    "notes": _PLAIN,
+    "shipping_address": _JSON,
+    "billing_address": _JSON,
+    "custom": _JSON,
+    "tags": _JSON,
+    "expenses": _AMOUNT,
+    "orders_count": _PLAIN,
+    "visits": _PLAIN,
 }
+_ORDER = {
+    "email": _PLAIN,
+    "total": _AMOUNT,
+    "refunded_amount": _AMOUNT,
+    "net_payment": _AMOUNT,
+    "paid": _AMOUNT,
+    "currency": _PLAIN,
+    "financial_status": _PLAIN,
+    "fulfillment_status": _PLAIN,
+    "tags": _JSON,
+    "test": _FLAG,
+    "referrer": _PLAIN,
+    "cancelled_at": _MOMENT,
+    "created_at": _MOMENT,
+    "details": _JSON,
+}
+# Before the name of a field of the order that a change is about.
+_OF_ORDER = "order."
+
+Pairs = dict[str, tuple[Any, Any]]
 
 
-def difference(before: Row, after: Row) -> str:
+def difference(before: Row, after: Row) -> Pairs:
     """The fields that differ between two rows of a customer, each with its values before and
-    after, as a change keeps them."""
-    pairs = {
-        name: (told(before[name]), told(after[name]))
-        for name, told in FIELDS.items()
+    after, as a change tells them."""
+    return _pairs(_CUSTOMER, before, after, "")
+
+
+def order_difference(before: Row | None, after: Row) -> Pairs:
+    """The fields that differ between two rows of an order; none of a new one."""
+    return _pairs(_ORDER, before, after, _OF_ORDER) if before else {}
+
+
+def _pairs(forms: Mapping[str, Form], before: Row, after: Row, prefix: str) -> Pairs:
+    return {
+        prefix + name: (form.tell(before[name]), form.tell(after[name]))
+        for name, form in forms.items()
         if before[name] != after[name]
     }
-    return orjson.dumps(pairs).decode()
+
+
+def dump(pairs: Pairs) -> str | None:
+    """Fields as a change keeps them."""
+    return orjson.dumps(pairs).decode() if pairs else None
+
+
+def undone(row: Row, stored: str | None, of_order: bool = False) -> Row:
+    """A row of a customer, or of an order, as it was before a change."""
+    pairs: dict[str, Any] = orjson.loads(stored) if stored else {}
+    prefix, forms = (_OF_ORDER, _ORDER) if of_order else ("", _CUSTOMER)
+    before = {
+        name: form.keep(pairs[prefix + name][0])
+        for name, form in forms.items()
+        if prefix + name in pairs
+    }
+    return {**row, **before}
 
 
 def fields(stored: str | None) -> list[dict[str, Any]]:

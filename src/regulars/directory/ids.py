@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from regulars.directory.commands import Reference
-from regulars.directory.decide import MAX_ID
+from regulars.directory.draft import MAX_ID
 from regulars.directory.opaque import from_base64
 
 _NAMED = re.compile(rb"([A-Z][A-Za-z]*):([1-9][0-9]{0,9})")

@@ -44,9 +44,13 @@ def amounts(stored: Sequence[int]) -> list[int | float]:
     return [one / MONEY_SCALE if one % MONEY_SCALE else one // MONEY_SCALE for one in stored]
 
 
-def net_payment(financial_status: str, total: int, refunded: int) -> int:
-    """What was paid of an order, less refunds. Nothing is paid of one that is still pending."""
-    return (0 if financial_status == "pending" else total) - refunded
+def net_payment(order: Row) -> int:
+    """What was paid of an order, less refunds. Where nobody says what was paid, nothing is of one
+    that is still pending, and all of any other."""
+    paid: int | None = order["paid"]
+    if paid is None:
+        paid = 0 if order["financial_status"] == "pending" else order["total"]
+    return paid - int(order["refunded_amount"])
 
 
 def counts(order: Row) -> bool:
@@ -56,16 +60,15 @@ def counts(order: Row) -> bool:
 
 def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) -> Row:
     """An order as it is stored."""
-    total, refunded = units(order.total), units(order.refunded_amount)
-    return {
+    row = {
         "account_id": account_id,
         "order_id": order_id,
         "customer_id": customer["customer_id"],
         "name": order.name,
         "email": customer["email"],
-        "total": total,
-        "refunded_amount": refunded,
-        "net_payment": net_payment(order.financial_status, total, refunded),
+        "total": units(order.total),
+        "refunded_amount": units(order.refunded_amount),
+        "net_payment": 0,
         "currency": order.currency,
         "financial_status": order.financial_status,
         "fulfillment_status": order.fulfillment_status,
@@ -75,16 +78,23 @@ def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) ->
         "cancelled_at": order.cancelled_at,
         "created_at": order.created_at,
         "updated_at": max(order.created_at, order.cancelled_at or 0),
+        "paid": None,
+        "details": None,
     }
+    return {**row, "net_payment": net_payment(row)}
 
 
-def with_order(customer: Row, order: Row) -> Row:
-    """A customer's row with an order's spend and count, changed when the order was."""
-    if not counts(order):
-        return customer
+def spend(order: Row | None) -> tuple[int, int]:
+    """What an order adds to its customer's expenses, and to the count of orders."""
+    return (order["net_payment"], 1) if order is not None and counts(order) else (0, 0)
+
+
+def with_order(customer: Row, order: Row, before: Row | None = None) -> Row:
+    """A customer's row with an order's spend and count, in the place of those that the order had
+    before."""
+    (expenses, count), (old_expenses, old_count) = spend(order), spend(before)
     return {
         **customer,
-        "expenses": customer["expenses"] + order["net_payment"],
-        "orders_count": customer["orders_count"] + 1,
-        "updated_at": max(customer["updated_at"], order["updated_at"]),
+        "expenses": customer["expenses"] + expenses - old_expenses,
+        "orders_count": customer["orders_count"] + count - old_count,
     }

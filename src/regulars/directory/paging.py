@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.directory.decide import MAX_ID
+from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
 from regulars.directory.limits import DEFAULTS
 from regulars.directory.opaque import from_base64

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 READ = "customers:read"
 WRITE = "customers:write"
 BOTH = "customers"
+ORDERS = "orders:write"
 METRICS = "metrics"
 ADMIN = "admin"
 
@@ -15,6 +16,7 @@ SCOPES: Mapping[str, str] = {
     READ: "read customers, with their addresses, orders and leads",
     WRITE: "create, update and delete customers",
     BOTH: "both: what existing apps ask for",
+    ORDERS: "record orders, messages and visits",
     METRICS: "read /metrics from another machine",
     ADMIN: "everything, and what later versions add",
 }

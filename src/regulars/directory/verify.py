@@ -210,10 +210,9 @@ def _order(here: str, row: Row, last: int) -> Iterator[str]:
     place = f"{here}, order {row['order_id']}"
     if row["order_id"] > last:
         yield f"{place}: its id was never given"
-    paid = net_payment(row["financial_status"], row["total"], row["refunded_amount"])
-    if row["net_payment"] != paid:
+    if row["net_payment"] != net_payment(row):
         yield f"{place}: net_payment is not what was paid less refunds"
-    yield from _json(place, row, ("tags",))
+    yield from _json(place, row, ("tags", "details"))
 
 
 def _customer(row: Row) -> Iterator[str]:

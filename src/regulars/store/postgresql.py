@@ -164,7 +164,8 @@ async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) ->
 async def _load(connection: Any, account_id: int, batch: Sequence[Write]) -> State:
     names = all_names(batch)
     # The revision is read first: whatever changes after it is seen when the batch is saved.
-    rows = await _rows(connection, queries.state(), parameters_of(account_id, names))
+    query = queries.state(bool(names.order_names))
+    rows = await _rows(connection, query, parameters_of(account_id, names))
     taken, receipts = [
         await _rows(connection, query, parameters) if parameters else []
         for query, parameters in also_named(account_id, names)

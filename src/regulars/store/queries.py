@@ -111,9 +111,18 @@ def _any_at_or_beyond(order: str, forward: bool, name: str) -> sa.ColumnElement[
 @lru_cache(maxsize=2_000)
 def customers_by_id(columns: tuple[str, ...]) -> Query:
     """The customers among `ids`: their id, then the columns."""
-    key = customers.c.customer_id
-    statement = sa.select(key.label("key_of_row"), *columns_named(customers, columns))
-    return Query(statement.where(of_account(customers), any_of(key, "ids")))
+    return _by_id(customers, "customer_id", columns)
+
+
+@lru_cache(maxsize=2_000)
+def orders_by_id(columns: tuple[str, ...]) -> Query:
+    """The orders among `ids`: their id, then the columns."""
+    return _by_id(orders, "order_id", columns)
+
+
+def _by_id(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
+    statement = sa.select(table.c[key].label("key_of_row"), *columns_named(table, columns))
+    return Query(statement.where(of_account(table), any_of(table.c[key], "ids")))
 
 
 @lru_cache(maxsize=2_000)
@@ -211,14 +220,21 @@ COUNTERS = ("customers", "orders", "leads", "changes")
 
 
 @cache
-def state() -> Query:
+def state(of_orders: bool = False) -> Query:
     """The account's revision and counters, then a customer that a batch names: whole rows by
-    `ids` or by `email_keys`, one that is named in both ways twice. Without any there is one row,
-    with nulls. An OR would make SQLite read the whole account."""
+    `ids` or by `email_keys`, and `of_orders` by the names of orders, `order_names`; one that is
+    named in several ways as often. Without any there is one row, with nulls. An OR would make
+    SQLite read the whole account."""
     rows = sa.select(*customers.columns).where(of_account(customers))
-    by_id = rows.where(any_of(customers.c.customer_id, "ids"))
-    by_email = rows.where(any_of(customers.c.email_key, "email_keys"))
-    named = sa.union_all(by_id, by_email).subquery("named")
+    each = [
+        rows.where(any_of(customers.c.customer_id, "ids")),
+        rows.where(any_of(customers.c.email_key, "email_keys")),
+    ]
+    if of_orders:
+        owners = sa.select(orders.c.customer_id).where(of_account(orders))
+        owners = owners.where(any_of(orders.c.name, "order_names"))
+        each.append(rows.where(among(customers.c.customer_id, owners)))
+    named = sa.union_all(*each).subquery("named")
     account = [counters.c[name] for name in ("revision", *COUNTERS)]
     joined = counters.outerjoin(named, sa.true())
     return Query(
@@ -226,11 +242,14 @@ def state() -> Query:
     )
 
 
+WHOLE_ORDER = tuple(str(column.name) for column in orders.columns)
+
+
 @cache
 def named_orders() -> Query:
-    """The names among `names` that the account's orders have."""
-    statement = sa.select(orders.c.name).where(of_account(orders), any_of(orders.c.name, "names"))
-    return Query(statement)
+    """The account's orders with a name among `order_names`, whole."""
+    statement = sa.select(*orders.columns).where(of_account(orders))
+    return Query(statement.where(any_of(orders.c.name, "order_names")))
 
 
 RECEIPT_COLUMNS = tuple(str(column.name) for column in receipts.columns)

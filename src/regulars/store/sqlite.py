@@ -258,7 +258,8 @@ def _run_query(
 
 def _load(connection: apsw.Connection, account_id: int, group: Sequence[Write]) -> State:
     names = all_names(group)
-    rows = _run_query(connection, queries.state(), parameters_of(account_id, names)).fetchall()
+    query = queries.state(bool(names.order_names))
+    rows = _run_query(connection, query, parameters_of(account_id, names)).fetchall()
     taken, receipts = (
         list(_run_query(connection, query, parameters)) if parameters else []
         for query, parameters in also_named(account_id, names)
@@ -278,6 +279,7 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
         ]
         _run_for_each(connection, writes.update_one(columns), keyed)
     _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
+    _run_for_each(connection, writes.update_order(), changes.updated_orders)
     _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
     _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
     if changes.inserted_receipts:

@@ -173,6 +173,7 @@ history = sa.Table(
     _text("actor"),
     _text("request_id", nullable=True),
     _text("fields", nullable=True),
+    _number("order_id", nullable=True),
     sa.Index("history_of_customer", "account_id", "customer_id", "sequence"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
@@ -204,6 +205,8 @@ buckets = _table(
     _number("at"),
 )
 
+# `paid` is what the customer has paid, where that is known: else it follows from the status.
+# `details` is a JSON object: what else the shop tells of the order.
 orders = _table(
     "orders",
     _key("account_id"),
@@ -223,6 +226,8 @@ orders = _table(
     _number("cancelled_at", nullable=True),
     _number("created_at"),
     _number("updated_at"),
+    _number("paid", nullable=True),
+    _text("details", nullable=True),
     _customer_key(),
     sa.Index("orders_name", "account_id", "name", unique=True),
     sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),

@@ -45,13 +45,13 @@ class Command(Protocol):
 @dataclass(frozen=True, slots=True)
 class State:
     """What the database held when the batch began: the last `_id` given for each type, the
-    customers that the batch names (whole; one may stand there twice), the names of orders that
-    exist among those named, how many batches had changed the account, and what became of earlier
-    writes with the keys named."""
+    customers that the batch names (whole; one may stand there twice), the orders that it names
+    (whole, and their customers are among the others), how many batches had changed the account, and
+    what became of earlier writes with the keys named."""
 
     counters: Mapping[str, int]
     customers: Sequence[Row]
-    order_names: frozenset[str] = frozenset()
+    orders: Sequence[Row] = ()
     revision: int = 0
     receipts: Sequence[Row] = ()
 
@@ -69,6 +69,7 @@ class Changes:
     updated_customers: Mapping[tuple[str, ...], Sequence[Row]] = field(default_factory=dict)
     inserted_customers: Sequence[Row] = ()
     inserted_orders: Sequence[Row] = ()
+    updated_orders: Sequence[Row] = ()
     inserted_leads: Sequence[Row] = ()
     added_terms: Terms = field(default_factory=dict)
     removed_terms: Terms = field(default_factory=dict)
@@ -83,6 +84,7 @@ class Changes:
             or self.updated_customers
             or self.inserted_customers
             or self.inserted_orders
+            or self.updated_orders
             or self.inserted_leads
             or self.inserted_receipts
         )
@@ -123,7 +125,8 @@ def state_of(rows: Sequence[Any], orders: Sequence[Any], receipts: Sequence[Any]
     ]
     counters = dict(zip(queries.COUNTERS, last, strict=True))
     stored = [dict(zip(queries.RECEIPT_COLUMNS, row, strict=True)) for row in receipts]
-    return State(counters, found, frozenset(row[0] for row in orders), revision, stored)
+    taken = [dict(zip(queries.WHOLE_ORDER, row, strict=True)) for row in orders]
+    return State(counters, found, taken, revision, stored)
 
 
 def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
@@ -132,6 +135,7 @@ def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
         "account_id": account_id,
         "ids": list(names.customer_ids),
         "email_keys": list(names.email_keys),
+        "order_names": list(names.order_names),
     }
 
 
@@ -144,7 +148,7 @@ def also_named(account_id: int, names: Names) -> Asked:
     if not names.order_names and not names.receipt_keys:
         return _NOTHING
     asked = (
-        (queries.named_orders(), "names", names.order_names),
+        (queries.named_orders(), "order_names", names.order_names),
         (queries.receipts_of(), "keys", names.receipt_keys),
     )
     return [

@@ -20,6 +20,7 @@ from regulars.store.tables import (
     customers,
     history,
     metadata,
+    orders,
     receipts,
     terms,
     tokens,
@@ -44,6 +45,14 @@ def update_one(columns: tuple[str, ...]) -> Query:
     )
     parameters = {name: sa.bindparam(name, type_=customers.c[name].type) for name in columns}
     return Query(statement.values(parameters))
+
+
+@cache
+def update_order() -> Query:
+    """One order; a parameter for each column, of its name."""
+    parameters = {c.name: sa.bindparam(c.name, type_=c.type) for c in orders.c}
+    keys = [orders.c[name] == parameters.pop(name) for name in ("account_id", "order_id")]
+    return Query(orders.update().where(*keys).values(parameters))
 
 
 @cache
@@ -143,7 +152,7 @@ def remove_term() -> Query:
 
 MAX_UPDATES = 3
 
-Shape = tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...], bool, bool]
+Shape = tuple[bool, tuple[tuple[str, ...], ...], bool, tuple[str, ...], bool, bool]
 
 
 @lru_cache(maxsize=1_000)
@@ -151,13 +160,13 @@ def save(shape: Shape) -> Query:
     """All the changes of a batch in one statement (PostgreSQL): 1 if they were made, 0 if the
     account has another revision than the batch was decided on, and nothing was changed.
 
-    The shape says whether there are deletes, which columns are updated together, into which tables
-    there are inserts, and whether customers lose terms, and get new ones; each part's parameters
-    have its name before theirs. Parts of a statement have no order of their own (PostgreSQL,
-    section 7.8.4), and an email that a delete frees may be given away by an insert: so each part
-    waits for the one before it.
+    The shape says whether there are deletes, which columns of customers are updated together,
+    whether orders are updated, into which tables there are inserts, and whether customers lose
+    terms, and get new ones; each part's parameters have its name before theirs. Parts have no order
+    of their own (PostgreSQL, section 7.8.4), and an email that a delete frees may be given away by
+    an insert: so each part waits for the one before it.
     """
-    deletes, updates, inserts, removes, adds = shape
+    deletes, updates, orders_too, inserts, removes, adds = shape
     held = _hold().returning(sa.literal_column("1").label("done")).cte("held")
     parts = [held]
 
@@ -186,6 +195,13 @@ def save(shape: Shape) -> Query:
         same = customers.c.customer_id == rows.c.customer_id
         statement = customers.update().where(after(mine, same))
         add(f"updated_{place}", statement.values({name: rows.c[name] for name in columns}))
+    if orders_too:
+        rows = _arrays(orders.c, "updated_orders_")
+        same = sa.and_(
+            orders.c.account_id == number("only_account"), orders.c.order_id == rows.c.order_id
+        )
+        values = {c.name: rows.c[c.name] for c in orders.c if not c.primary_key}
+        add("updated_orders", orders.update().where(after(same)).values(values))
     if removes:
         lost = _terms("removed_").subquery("lost")
         same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
@@ -214,6 +230,7 @@ def shape_of(changes: Changes) -> Shape:
     return (
         bool(changes.deleted_customers),
         tuple(updates),
+        bool(changes.updated_orders),
         tuple(inserts),
         bool(changes.removed_terms),
         bool(changes.added_terms),
@@ -228,7 +245,8 @@ def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str
     for place, (columns, rows) in enumerate(_updated(changes)):
         for name in ("customer_id", *columns):
             parameters[f"u{place}_{name}"] = [row[name] for row in rows]
-    for table, rows in _inserted(changes):
+    rows_of = [*_inserted(changes), ("updated_orders", changes.updated_orders)]
+    for table, rows in rows_of:
         for name in rows[0] if rows else ():
             parameters[f"{table}_{name}"] = [row[name] for row in rows]
     for prefix, found in (("added", changes.added_terms), ("removed", changes.removed_terms)):

@@ -37,10 +37,13 @@ def upgrade() -> None:
         sa.Column("actor", text, nullable=False),
         sa.Column("request_id", text),
         sa.Column("fields", text),
+        sa.Column("order_id", number),
         sa.PrimaryKeyConstraint("account_id", "sequence"),
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
     op.create_index("history_of_customer", "history", ["account_id", "customer_id", "sequence"])
+    op.add_column("orders", sa.Column("paid", number))
+    op.add_column("orders", sa.Column("details", text))
     op.execute(_CREATED)
     op.execute(_COUNTED)

@@ -1,0 +1,177 @@
+"""An account as a batch leaves it so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regulars.directory import found_by, history
+from regulars.directory.commands import Command, Reference
+from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.receipts import Receipts
+from regulars.store import Changes, Row, State, Terms
+
+MAX_ID = 2**30 - 1
+
+
+class Draft:
+    """The account as the batch leaves it so far: of the rows that the batch names, and of those
+    that it makes."""
+
+    def __init__(self, account_id: int, state: State) -> None:
+        self.account_id = account_id
+        self.counters = dict(state.counters)
+        self._counters_before = dict(state.counters)
+        self._before = {row["customer_id"]: row for row in state.customers}
+        self._now: dict[int, Row | None] = dict(self._before)
+        self._by_email = {row["email_key"]: row["customer_id"] for row in state.customers}
+        self._orders_before = {row["order_id"]: row for row in state.orders}
+        self._orders: dict[str, Row] = {row["name"]: row for row in state.orders}
+        self.leads: list[Row] = []
+        self.receipts = Receipts(account_id, state.receipts)
+        self.history: list[dict[str, Any]] = []
+
+    def find(self, reference: Reference) -> Row | None:
+        """The customer named, as it is now."""
+        number = reference.customer_id
+        return None if number is None else self._now.get(number)
+
+    def row(self, customer_id: int) -> Row | None:
+        """The customer of an `_id`, as it is now."""
+        return self._now.get(customer_id)
+
+    def holder(self, email_key: str) -> int | None:
+        """The `_id` of the customer who has the email."""
+        return self._by_email.get(email_key)
+
+    def put(self, row: Row) -> None:
+        """Takes a customer's new row."""
+        self._forget_email(row["customer_id"])
+        self._now[row["customer_id"]] = row
+        self._by_email[row["email_key"]] = row["customer_id"]
+
+    def drop(self, customer_id: int) -> None:
+        """Deletes a customer and what belongs to it."""
+        self._forget_email(customer_id)
+        self._now[customer_id] = None
+        self.receipts.forget(customer_id)
+        for change in self.history:
+            if change["customer_id"] == customer_id:
+                change["fields"] = None
+        theirs = [n for n, row in self._orders.items() if row["customer_id"] == customer_id]
+        for name in theirs:
+            del self._orders[name]
+        self.leads = [row for row in self.leads if row["customer_id"] != customer_id]
+
+    def order(self, name: str) -> Row | None:
+        """The order of that name."""
+        return self._orders.get(name)
+
+    def put_order(self, row: Row) -> None:
+        """Takes an order's new row."""
+        self._orders[row["name"]] = row
+
+    def save(self, row: Row, changed: Row, command: Command) -> Row:
+        """Takes a customer's changed row, and tells the history; one that changes nothing keeps
+        its moment."""
+        if changed == row:
+            return row
+        saved = self.touch(changed, command)
+        fields = history.dump(history.difference(row, saved))
+        self.note(history.UPDATED, row["customer_id"], command, fields)
+        return saved
+
+    def touch(self, row: Row, command: Command) -> Row:
+        """Takes a customer's row as changed by a command."""
+        moment = max(command.at, row["updated_at"])
+        saved = {**row, "updated_at": moment, "version": row["version"] + 1}
+        self.put(saved)
+        return saved
+
+    def note(
+        self,
+        kind: str,
+        customer_id: int,
+        command: Command,
+        fields: str | None = None,
+        order_id: int | None = None,
+    ) -> None:
+        """Adds a change to the history."""
+        self.counters["changes"] += 1
+        self.history.append(
+            {
+                "account_id": self.account_id,
+                "sequence": self.counters["changes"],
+                "customer_id": customer_id,
+                "kind": kind,
+                "at": command.at,
+                "actor_kind": command.origin.kind,
+                "actor": command.origin.name,
+                "request_id": command.origin.request_id,
+                "fields": fields,
+                "order_id": order_id,
+            }
+        )
+
+    def next_id(self, kind: str) -> int:
+        """The next `_id` of a type: given once and never again, not even after a delete."""
+        if self.counters[kind] >= MAX_ID:
+            message = f"This account has given all of its {MAX_ID:,} ids for {kind}."
+            raise Refused(InvalidInput(message))
+        self.counters[kind] += 1
+        return self.counters[kind]
+
+    def _forget_email(self, customer_id: int) -> None:
+        row = self._now.get(customer_id)
+        if row and self._by_email.get(row["email_key"]) == customer_id:
+            del self._by_email[row["email_key"]]
+
+    def changes(self) -> Changes:
+        """The difference between what was loaded and what is now."""
+        before, now = self._before, self._now
+        orders, known = self._orders.values(), self._orders_before
+        added, removed = self._terms()
+        return Changes(
+            counters=self.counters if self.counters != self._counters_before else {},
+            deleted_customers=[i for i, row in now.items() if row is None and i in before],
+            updated_customers=self._updated(),
+            inserted_customers=[row for i, row in now.items() if row and i not in before],
+            inserted_orders=[row for row in orders if row["order_id"] not in known],
+            updated_orders=[row for row in orders if _differs(row, known.get(row["order_id"]))],
+            inserted_leads=self.leads,
+            added_terms=added,
+            removed_terms=removed,
+            inserted_receipts=self.receipts.new,
+            inserted_changes=self.history,
+            receipts_before=self.receipts.before,
+        )
+
+    def _terms(self) -> tuple[Terms, Terms]:
+        """The terms by which customers are found now and were not before, and the reverse."""
+        added: dict[int, set[str]] = {}
+        removed: dict[int, set[str]] = {}
+        for customer_id, row in self._now.items():
+            old = self._before.get(customer_id)
+            if row is old or (row and old and all(row[c] == old[c] for c in found_by.TERMS_OF)):
+                continue
+            now = found_by.terms_of(row) if row else set()
+            then = found_by.terms_of(old) if old else set()
+            if now - then:
+                added[customer_id] = now - then
+            if then - now:
+                removed[customer_id] = then - now
+        return added, removed
+
+    def _updated(self) -> dict[tuple[str, ...], list[Row]]:
+        """The rows that are no longer what they were, by the columns that differ."""
+        updated: dict[tuple[str, ...], list[Row]] = {}
+        for customer_id, old in self._before.items():
+            row = self._now[customer_id]
+            if row is not None and row is not old:
+                columns = tuple(name for name in row if row[name] != old[name])
+                if columns:
+                    updated.setdefault(columns, []).append(row)
+        return updated
+
+
+def _differs(row: Row, before: Row | None) -> bool:
+    return before is not None and row is not before and row != before
