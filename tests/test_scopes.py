@@ -39,7 +39,11 @@ ROOTS = [
 NAMES = [name for _, name, _ in ROOTS]
 
 
-NEEDED = dict.fromkeys(("recordOrder", "recordLead", "recordVisit"), "orders:write")
+NEEDED = {
+    name: "orders:write" if name.startswith("record") else "webhooks"
+    for name in NAMES
+    if name.startswith("record") or "webhook" in name.lower()
+}
 # Fields that show what they did not write, and so need another scope for that.
 SHOWS_MORE = {
     ("customers:write", "updateCustomer"),
@@ -63,6 +67,8 @@ def value_of(type_: Any, customer: str) -> str:
         return "{" + ", ".join(f"{name}: {value}" for name, value in inner.items()) + "}"
     if isinstance(type_, GraphQLEnumType):
         return str(next(iter(type_.values)))
+    if type_.name == "WebhookSettings":
+        return "{}"
     values = {"ID": f'"{customer}"', "String": '"new@example.com"', "Boolean": "true", "Int": "1"}
     return values[type_.name]
 

@@ -38,7 +38,9 @@ from regulars.http.metrics import Metrics
 from regulars.http.observe import Observer
 from regulars.http.rates import LocalRates, Rates, SharedRates
 from regulars.settings import Settings
+from regulars.store import Store
 from regulars.store.writes import forget_receipts
+from regulars.webhooks.worker import Worker, forget_old
 
 GRAPHQL_PATHS = ("/api/v2", "/graphql")
 _HOUSEKEEPING_SECONDS = 600
@@ -72,6 +74,7 @@ class Application:
             CORS(settings.cors_origins) if settings.cors_origins else None,
         )
         self._measure(in_flight, lambda: engine.kept_documents)
+        self._worker = _worker(self._store, settings) if settings.webhook_worker else None
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
         health = Health(self._store, self._accounts, self._figures)
         self._rest = Starlette(
@@ -112,6 +115,7 @@ class Application:
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._store.open()
         tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
+        delivering = asyncio.create_task(self._worker.run()) if self._worker else None
         # What is there by now stays: the garbage collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -120,6 +124,9 @@ class Application:
         finally:
             for task in tasks:
                 task.cancel()
+            if self._worker and delivering:
+                self._worker.stop()
+                await asyncio.gather(delivering, return_exceptions=True)
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.settled()
             await self._store.close()
@@ -135,6 +142,7 @@ class Application:
             before = {"receipts_before": now_ms() - KEPT_MS}
             with contextlib.suppress(Exception):  # the database is away: the next time, then
                 await self._store.execute([(forget_receipts(), before)])
+                await forget_old(self._store, now_ms())
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _sample(self) -> None:
@@ -142,6 +150,11 @@ class Application:
         while True:
             self._metrics.sample()
             await asyncio.sleep(_SAMPLE_SECONDS)
+
+
+def _worker(store: Store, settings: Settings) -> Worker:
+    private, seconds = settings.webhook_private_targets, settings.webhook_retry_seconds
+    return Worker(store, private, seconds, alone=store.dialect == "sqlite")
 
 
 def _document_limits(settings: Settings) -> DocumentLimits:
@@ -158,7 +171,10 @@ def _document_limits(settings: Settings) -> DocumentLimits:
 
 def _directory_limits(settings: Settings) -> directory_limits.Limits:
     return directory_limits.Limits(
-        settings.max_page_size, settings.max_deletes, settings.max_search_characters
+        settings.max_page_size,
+        settings.max_deletes,
+        settings.max_search_characters,
+        settings.webhook_private_targets,
     )
 
 

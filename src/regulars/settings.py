@@ -113,6 +113,23 @@ class Settings(BaseSettings):
         description="How long requests in flight may take when the server is told to stop.",
     )
 
+    webhook_worker: bool = Field(
+        default=True,
+        description="Whether the server delivers webhooks itself. Elsewhere: regulars worker.",
+    )
+    webhook_private_targets: bool = Field(
+        default=False,
+        description="Whether webhooks may be sent to loopback, private and other special "
+        "addresses, and over http: for a laptop, and for receivers in the same network.",
+    )
+    webhook_retry_seconds: float = Field(
+        default=86_400,
+        gt=0,
+        le=30 * 86_400,
+        description="Over how long an event is sent, in 8 attempts, before its webhook is "
+        "disabled.",
+    )
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -46,18 +46,23 @@ def _columns(layout: Layout) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*layout.part("edges").columns, _SEQUENCE)))
 
 
-def _connection(columns: tuple[str, ...], rows: Sequence[Any], more: bool, less: bool) -> Any:
+def _page(columns: tuple[str, ...], rows: Sequence[Any], more: bool, less: bool) -> Any:
     at = columns.index(_SEQUENCE)
-    start, end = cursors([rows[0][at], rows[-1][at]]) if rows else (None, None)
-    return {
-        "edges": rows,
-        "pageInfo": {
-            "hasNextPage": more,
-            "hasPreviousPage": less,
-            "startCursor": start,
-            "endCursor": end,
-        },
+    ends = cursors([rows[0][at], rows[-1][at]]) if rows else [None, None]
+    return connection(rows, more, less, *ends)
+
+
+def connection(
+    rows: Sequence[Any], more: bool, less: bool, start: str | None, end: str | None
+) -> Any:
+    """A connection's row: its edges, and whether there are more of them beyond it, and before."""
+    info = {
+        "hasNextPage": more,
+        "hasPreviousPage": less,
+        "startCursor": start,
+        "endCursor": end,
     }
+    return {"edges": rows, "pageInfo": info}
 
 
 def customer_changes(layouts: Layouts) -> Resolve:
@@ -69,7 +74,7 @@ def customer_changes(layouts: Layouts) -> Resolve:
         size, after = _window(arguments, env.directory.limits.page_size)
         rows, more = await env.directory.changes(env.account_id, after or 0, size, columns)
         rows = await layout.part("edges").fill(rows, env)
-        return _connection(columns, rows, more, bool(after))
+        return _page(columns, rows, more, bool(after))
 
     return resolve
 
@@ -84,7 +89,7 @@ def changes_of(arguments: Arguments) -> Load:
         pages = await env.directory.changes_of(env.account_id, ids, older, size, columns)
         filled = await layout.part("edges").fill_nested([list(rows) for rows, _ in pages], env)
         return [
-            _connection(columns, rows, more, before is not None)
+            _page(columns, rows, more, before is not None)
             for rows, (_, more) in zip(filled, pages, strict=True)
         ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,17 +11,13 @@ import orjson
 from regulars.api import changes, moments
 from regulars.api.context import Context
 from regulars.directory import addresses, custom, history
+from regulars.directory.avatars import avatars
 from regulars.directory.ids import encoder
 from regulars.directory.orders import amounts
 from regulars.directory.paging import cursors
 from regulars.directory.text import full_name
 from regulars.graphql import Each, Layout, Part, Related, Same, TypeBinding, Value
 from regulars.store.queries import ORDER_VALUE
-
-try:  # Python's own is asked in half the time of OpenSSL's
-    from _md5 import md5  # type: ignore[import-not-found]  # it has no stubs
-except ImportError:  # a Python that was built without it
-    md5 = partial(hashlib.md5, usedforsecurity=False)
 
 # What it costs to count customers, in points.
 COUNT_COST = 10
@@ -37,14 +32,6 @@ def _global_id(type_name: str, column: str) -> Value:
 
 def _moment(column: str) -> Value:
     return Value((column,), prepare=moments.prepare)
-
-
-def avatars(emails: Sequence[str]) -> list[str]:
-    """Gravatar's addresses of emails' pictures: the MD5 of the lower-cased email, which is kept
-    without spaces around it."""
-    return [
-        "//www.gravatar.com/avatar/" + md5(email.lower().encode()).hexdigest() for email in emails
-    ]
 
 
 def _location(shipping: str | None, billing: str | None) -> str:

@@ -10,13 +10,21 @@ from regulars.api.changes import customer_changes, size_of
 from regulars.api.context import Context
 from regulars.api.fields import BILLING, SHIPPING, address_row
 from regulars.api.recording import record_lead, record_order, record_visit
+from regulars.api.webhooks import (
+    create_webhook,
+    delete_webhook,
+    retry_delivery,
+    test_webhook,
+    update_webhook,
+    webhooks,
+)
 from regulars.api.writing import filled, write
 from regulars.directory import ids
 from regulars.directory.commands import Receipt
 from regulars.directory.directory import Directory
 from regulars.directory.errors import MissingScope, Refused
 from regulars.directory.paging import DEFAULT_SIZE, cursors, window
-from regulars.directory.scopes import ORDERS, READ, WRITE
+from regulars.directory.scopes import ORDERS, READ, WEBHOOKS, WRITE
 from regulars.directory.search import parse
 from regulars.graphql import Arguments, Guard, Layouts, Resolve, Root
 from regulars.store.queries import ORDER_VALUE
@@ -213,6 +221,12 @@ def roots(page_size: int) -> Mapping[str, Root]:
         "customerChanges": Root(
             customer_changes, needs(READ), partial(_price_of_changes, page_size)
         ),
+        "webhooks": Root(webhooks, needs(WEBHOOKS)),
+        "createWebhook": Root(create_webhook, needs(WEBHOOKS), _price_of_write),
+        "updateWebhook": Root(update_webhook, needs(WEBHOOKS), _price_of_write),
+        "deleteWebhook": Root(delete_webhook, needs(WEBHOOKS), _price_of_write),
+        "retryWebhookDelivery": Root(retry_delivery, needs(WEBHOOKS), _price_of_write),
+        "testWebhook": Root(test_webhook, needs(WEBHOOKS), _price_of_write),
         "createCustomer": Root(create_customer, needs(WRITE), _price_of_write),
         "updateCustomer": Root(
             update_customer,

@@ -20,6 +20,7 @@ from regulars.api.context import Context
 from regulars.api.errors import describe
 from regulars.api.fields import TYPES
 from regulars.api.roots import roots
+from regulars.api.webhooks import TYPES as WEBHOOK_TYPES
 from regulars.directory.limits import DEFAULTS as DIRECTORY_DEFAULTS
 from regulars.graphql import DEFAULTS, Bindings, Engine, Limits
 
@@ -38,6 +39,9 @@ def schema() -> GraphQLSchema:
     assert isinstance(fields, GraphQLScalarType)
     fields.coerce_input_value = custom_fields
     fields.coerce_input_literal = custom_fields_literal
+    settings = built.type_map["WebhookSettings"]
+    assert isinstance(settings, GraphQLScalarType)
+    settings.coerce_input_value = webhook_settings
     return built
 
 
@@ -47,13 +51,20 @@ def engine(limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE) -> Engine:
     def say(error: Exception, env: Context) -> Any:
         return describe(error, env.request_id)
 
-    return Engine(schema(), Bindings(TYPES, roots(page_size)), say, limits)
+    return Engine(schema(), Bindings({**TYPES, **WEBHOOK_TYPES}, roots(page_size)), say, limits)
 
 
 def custom_fields(value: Any) -> dict[str, Any]:
     """A JSON object, as it comes with a request. Raises GraphQLError for anything else."""
     if not isinstance(value, dict):
         raise GraphQLError('CustomFields is a JSON object, as in {"loyalty": "gold"}.')
+    return value
+
+
+def webhook_settings(value: Any) -> dict[str, Any]:
+    """A JSON object. Raises GraphQLError for anything else."""
+    if not isinstance(value, dict):
+        raise GraphQLError('WebhookSettings is a JSON object, as in {"changes": true}.')
     return value
 
 

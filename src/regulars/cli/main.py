@@ -15,6 +15,7 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import Usage, exit_code, sentence
 from regulars.cli.keeping import app as keeping_app
 from regulars.cli.output import print_json, print_rows, shown_moment
+from regulars.cli.webhooks import app as webhooks_app
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import upgrade
 from regulars.directory.scopes import BOTH, SCOPES
@@ -35,6 +36,7 @@ token_app = typer.Typer(help="Tokens: each opens one account.", no_args_is_help=
 app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
 app.add_typer(keeping_app)
+app.add_typer(webhooks_app)
 
 
 _SCOPES = "; ".join(f"{name}: {what}" for name, what in SCOPES.items()) + "."

@@ -67,13 +67,21 @@ Tools = Annotated[
 
 def every_setting(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command an option for each setting: it is called with those that were given."""
+    return these_settings(*Settings.model_fields)(command)
+
+
+def these_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command options for some settings: it is called with those that were given."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
-        inspect.Parameter(name, keyword, default=None, annotation=_option(name))
-        for name in Settings.model_fields
+        inspect.Parameter(name, keyword, default=None, annotation=_option(name)) for name in names
     ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362
-    return command
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362
+        return command
+
+    return give
 
 
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

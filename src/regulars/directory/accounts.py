@@ -145,14 +145,7 @@ class Accounts:
             account_id = max((account.account_id for account in existing), default=0) + 1
             account = Account(account_id, kept, self._clock())
             row = {"account_id": account_id, "name": kept, "created_at": account.created_at}
-            zeros = {
-                "account_id": account_id,
-                "customers": 0,
-                "orders": 0,
-                "leads": 0,
-                "revision": 0,
-                "changes": 0,
-            }
+            zeros = {**dict.fromkeys(counters.c.keys(), 0), "account_id": account_id}
             try:
                 await self._store.execute(
                     [(insert_one(accounts), row), (insert_one(counters), zeros)]

@@ -201,4 +201,73 @@ class RecordVisit:
         return Names(_ids(self.customer), receipt_keys=_receipt_keys(self.receipt))
 
 
-Command = CreateCustomer | UpdateCustomer | DeleteCustomers | RecordOrder | RecordLead | RecordVisit
+@dataclass(frozen=True, slots=True)
+class CreateWebhook:
+    """A new webhook of clean values, at a moment."""
+
+    values: Values
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+
+    def names(self) -> Names:
+        return Names(webhook_urls=_urls(self.values), receipt_keys=_receipt_keys(self.receipt))
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateWebhook:
+    """Clean values for the webhook that somebody names by `given`, at a moment; `enable` has it
+    told again after it was disabled."""
+
+    given: str
+    webhook_id: int | None
+    values: Values
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    enable: bool = False
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+
+    def names(self) -> Names:
+        return Names(
+            webhook_ids=_number(self.webhook_id),
+            webhook_urls=_urls(self.values),
+            receipt_keys=_receipt_keys(self.receipt),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWebhook:
+    """A webhook is told no more, and what was delivered to it is forgotten."""
+
+    given: str
+    webhook_id: int | None
+    at: int
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+
+    def names(self) -> Names:
+        keys = _receipt_keys(self.receipt)
+        return Names(webhook_ids=_number(self.webhook_id), receipt_keys=keys)
+
+
+def _number(number: int | None) -> frozenset[int]:
+    return frozenset() if number is None else frozenset([number])
+
+
+def _urls(values: Values) -> frozenset[str]:
+    return frozenset([values["url"]]) if values.get("url") else frozenset()
+
+
+Command = (
+    CreateCustomer
+    | UpdateCustomer
+    | DeleteCustomers
+    | RecordOrder
+    | RecordLead
+    | RecordVisit
+    | CreateWebhook
+    | UpdateWebhook
+    | DeleteWebhook
+)

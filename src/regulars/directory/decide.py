@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory import history, recording
+from regulars.directory import history, recording, subscribing
 from regulars.directory.commands import (
     Activity,
     Command,
     CreateCustomer,
+    CreateWebhook,
     DeleteCustomers,
+    DeleteWebhook,
     RecordLead,
     RecordOrder,
     RecordVisit,
     Reference,
     UpdateCustomer,
+    UpdateWebhook,
 )
 from regulars.directory.customers import with_values
 from regulars.directory.draft import Draft
@@ -79,6 +82,12 @@ def _apply(draft: Draft, command: Command) -> Any:
             return recording.lead(draft, command)
         case RecordVisit():
             return recording.visit(draft, command)
+        case CreateWebhook():
+            return subscribing.create(draft, command)
+        case UpdateWebhook():
+            return subscribing.update(draft, command)
+        case DeleteWebhook():
+            return subscribing.delete(draft, command)
 
 
 def _create(draft: Draft, command: CreateCustomer) -> Row:

@@ -284,6 +284,11 @@ class Directory:
         ids: list[int] | Replay = await self._store.write(account_id, command)
         return ids
 
+    @property
+    def store(self) -> Store:
+        """Where everything is kept."""
+        return self._store
+
     async def write(self, account_id: int, command: Command) -> Any:
         """Does what a command asks and answers its result. Raises Refused."""
         return await self._store.write(account_id, command)

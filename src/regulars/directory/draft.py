@@ -8,6 +8,7 @@ from regulars.directory import found_by, history
 from regulars.directory.commands import Command, Reference
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.receipts import Receipts
+from regulars.directory.webhooks import Webhooks
 from regulars.store import Changes, Row, State, Terms
 
 MAX_ID = 2**30 - 1
@@ -27,6 +28,7 @@ class Draft:
         self._orders_before = {row["order_id"]: row for row in state.orders}
         self._orders: dict[str, Row] = {row["name"]: row for row in state.orders}
         self.leads: list[Row] = []
+        self.webhooks = Webhooks(state.webhooks)
         self.receipts = Receipts(account_id, state.receipts)
         self.history: list[dict[str, Any]] = []
 
@@ -136,7 +138,12 @@ class Draft:
             updated_customers=self._updated(),
             inserted_customers=[row for i, row in now.items() if row and i not in before],
             inserted_orders=[row for row in orders if row["order_id"] not in known],
-            updated_orders=[row for row in orders if _differs(row, known.get(row["order_id"]))],
+            updated={
+                "orders": [row for row in orders if _differs(row, known.get(row["order_id"]))],
+                "webhooks": self.webhooks.updated,
+            },
+            inserted_webhooks=self.webhooks.inserted,
+            deleted_webhooks=self.webhooks.deleted,
             inserted_leads=self.leads,
             added_terms=added,
             removed_terms=removed,

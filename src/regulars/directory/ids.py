@@ -43,10 +43,20 @@ def decode(text: str) -> tuple[str, int] | None:
 MAX_ADDRESS_ID = 2 * MAX_ID + 1
 
 
-def customer(text: str) -> Reference:
-    """The customer that an id names where a customer is meant: a global id, or a bare `_id`."""
+def webhook(text: str) -> int | None:
+    """The `_id` of the webhook that an id names where a webhook is meant: a global id, or a bare
+    `_id`."""
+    return _named(text, "Webhook")
+
+
+def _named(text: str, type_name: str) -> int | None:
     if _BARE.fullmatch(text.strip()):
         number = int(text)
-        return Reference(text, number if number <= MAX_ID else None)
+        return number if number <= MAX_ID else None
     named = decode(text)
-    return Reference(text, named[1] if named and named[0] == "Customer" else None)
+    return named[1] if named and named[0] == type_name else None
+
+
+def customer(text: str) -> Reference:
+    """The customer that an id names where a customer is meant: a global id, or a bare `_id`."""
+    return Reference(text, _named(text, "Customer"))

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """At most: customers on a page, customers deleted together, characters of a search."""
+    """At most: customers on a page, customers deleted together, characters of a search. And whether
+    webhooks may be sent to other than public addresses."""
 
     page_size: int = 250
     deletes: int = 250
     search_characters: int = 2_000
+    private_targets: bool = False
 
 
 DEFAULTS = Limits()

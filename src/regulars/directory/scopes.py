@@ -8,6 +8,7 @@ READ = "customers:read"
 WRITE = "customers:write"
 BOTH = "customers"
 ORDERS = "orders:write"
+WEBHOOKS = "webhooks"
 METRICS = "metrics"
 ADMIN = "admin"
 
@@ -17,6 +18,7 @@ SCOPES: Mapping[str, str] = {
     WRITE: "create, update and delete customers",
     BOTH: "both: what existing apps ask for",
     ORDERS: "record orders, messages and visits",
+    WEBHOOKS: "keep webhooks, and see what was delivered to them",
     METRICS: "read /metrics from another machine",
     ADMIN: "everything, and what later versions add",
 }

@@ -47,6 +47,12 @@ class Store(Protocol):
         Answers the command's result, or raises what it was refused with.
         """
 
+    async def run(
+        self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
+    ) -> list[Sequence[Any]]:
+        """Runs statements in one transaction, outside the writer, and answers the rows that each
+        returns. Raises Conflict."""
+
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         """Runs statements in one transaction, outside the writer: accounts and tokens.
 

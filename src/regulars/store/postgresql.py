@@ -89,6 +89,15 @@ class PostgreSQLStore:
             raise Conflict(str(error)) from error
         return int(status.rsplit(" ", 1)[-1])
 
+    async def run(
+        self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
+    ) -> list[Sequence[Any]]:
+        try:
+            async with self._connections.one() as connection, connection.transaction():
+                return [await _rows(connection, *statement) for statement in statements]
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise Conflict(str(error)) from error
+
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
         waiting = self._waiting.get(account_id)
@@ -166,8 +175,8 @@ async def _load(connection: Any, account_id: int, batch: Sequence[Write]) -> Sta
     # The revision is read first: whatever changes after it is seen when the batch is saved.
     query = queries.state(bool(names.order_names))
     rows = await _rows(connection, query, parameters_of(account_id, names))
-    taken, receipts = [
+    also = [
         await _rows(connection, query, parameters) if parameters else []
         for query, parameters in also_named(account_id, names)
     ]
-    return state_of(rows, taken, receipts)
+    return state_of(rows, also)

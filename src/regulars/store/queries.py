@@ -18,6 +18,7 @@ from regulars.store.tables import (
     orders,
     receipts,
     tokens,
+    webhooks,
 )
 
 # A column that a page has beside the table's: the value by which it is ordered.
@@ -216,7 +217,7 @@ def lock_account() -> Query:
     return Query(statement.where(of_account(counters)).with_for_update())
 
 
-COUNTERS = ("customers", "orders", "leads", "changes")
+COUNTERS = ("customers", "orders", "leads", "changes", "webhooks")
 
 
 @cache
@@ -250,6 +251,19 @@ def named_orders() -> Query:
     """The account's orders with a name among `order_names`, whole."""
     statement = sa.select(*orders.columns).where(of_account(orders))
     return Query(statement.where(any_of(orders.c.name, "order_names")))
+
+
+WHOLE_WEBHOOK = tuple(str(column.name) for column in webhooks.columns)
+
+
+@cache
+def named_webhooks() -> Query:
+    """The account's webhooks among `webhook_ids`, and those with a URL among `webhook_urls`, whole;
+    one that is named in both ways twice."""
+    rows = sa.select(*webhooks.columns).where(of_account(webhooks))
+    by_id = rows.where(any_of(webhooks.c.webhook_id, "webhook_ids"))
+    by_url = rows.where(any_of(webhooks.c.url, "webhook_urls"))
+    return Query(sa.union_all(by_id, by_url))
 
 
 RECEIPT_COLUMNS = tuple(str(column.name) for column in receipts.columns)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import orjson
@@ -23,7 +23,7 @@ from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.query import Query
 from regulars.store.sqlite_file import connect, told_error
-from regulars.store.tables import customers, history, leads, orders, receipts, terms
+from regulars.store.tables import customers, history, leads, orders, receipts, terms, webhooks
 from regulars.store.writer import (
     MAX_BATCH,
     Changes,
@@ -39,6 +39,8 @@ from regulars.store.writer import (
     parameters_of,
     state_of,
 )
+
+T = TypeVar("T")
 
 # How often the progress handler looks at the clock, in instructions of SQLite's machine.
 _CLOCK_EVERY = 10_000
@@ -142,6 +144,15 @@ class SQLiteStore:
         self._queue.put(write)
         return await write.answered
 
+    async def run(
+        self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
+    ) -> list[Sequence[Any]]:
+        def run(connection: apsw.Connection) -> list[Sequence[Any]]:
+            with _Transaction(connection):
+                return [_run_query(connection, *statement).fetchall() for statement in statements]
+
+        return await self._in_writer(run)
+
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         def run(connection: apsw.Connection) -> int:
             changed = 0
@@ -151,14 +162,19 @@ class SQLiteStore:
                     changed = connection.changes()
             return changed
 
-        job = _Job(run)
+        return await self._in_writer(run)
+
+    async def _in_writer(self, call: Callable[[apsw.Connection], T]) -> T:
+        """What a call answers in the writer's thread."""
+        job = _Job(call)
         self._queue.put(job)
         try:
-            return int(await asyncio.wrap_future(job.future))
+            result: T = await asyncio.wrap_future(job.future)
         except apsw.ConstraintError as error:
             raise Conflict(str(error)) from error
         except apsw.Error as error:
             raise told_error(error) from error
+        return result
 
     def _run(self, connection: apsw.Connection) -> None:
         """The writer's thread: takes what waits, until it is told to stop."""
@@ -260,26 +276,30 @@ def _load(connection: apsw.Connection, account_id: int, group: Sequence[Write]) 
     names = all_names(group)
     query = queries.state(bool(names.order_names))
     rows = _run_query(connection, query, parameters_of(account_id, names)).fetchall()
-    taken, receipts = (
+    also = [
         list(_run_query(connection, query, parameters)) if parameters else []
         for query, parameters in also_named(account_id, names)
-    )
-    return state_of(rows, taken, receipts)
+    ]
+    return state_of(rows, also)
 
 
 def _save(connection: apsw.Connection, account_id: int, state: State, changes: Changes) -> None:
     if changes.deleted_customers:
         parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
         _run_query(connection, writes.delete_customers(), parameters)
-        _run_query(connection, writes.blank_receipts(), parameters)
-        _run_query(connection, writes.blank_changes(), parameters)
+        for table in writes.BLANKED:
+            _run_query(connection, writes.blank(table), parameters)
+    if changes.deleted_webhooks:
+        parameters = {"account_id": account_id, "ids": list(changes.deleted_webhooks)}
+        _run_query(connection, writes.delete_webhooks(), parameters)
     for columns, rows in changes.updated_customers.items():
         keyed = [
             {**row, "only_account": account_id, "only_customer": row["customer_id"]} for row in rows
         ]
         _run_for_each(connection, writes.update_one(columns), keyed)
     _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
-    _run_for_each(connection, writes.update_order(), changes.updated_orders)
+    for table, rows in changes.updated.items():
+        _run_for_each(connection, writes.update_whole(table), rows)
     _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
     _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
     if changes.inserted_receipts:
@@ -287,6 +307,7 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
         _run_query(connection, writes.delete_receipts(), replaced)
         _run_for_each(connection, writes.insert_one(receipts), changes.inserted_receipts)
     _run_for_each(connection, writes.insert_one(history), changes.inserted_changes)
+    _run_for_each(connection, writes.insert_one(webhooks), changes.inserted_webhooks)
     _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
     _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
     _run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))

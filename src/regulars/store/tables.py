@@ -90,6 +90,7 @@ counters = _table(
     _number("leads"),
     sa.Column("revision", Number, nullable=False, server_default="0"),
     sa.Column("changes", Number, nullable=False, server_default="0"),
+    sa.Column("webhooks", Number, nullable=False, server_default="0"),
 )
 
 customers = _table(
@@ -244,4 +245,86 @@ leads = _table(
     _number("created_at"),
     _customer_key(),
     sa.Index("leads_of_customer", "account_id", "customer_id", "created_at", "lead_id"),
+)
+
+# A subscription to events of one type. The columns up to `enabled_at` are the writer's, the others
+# those of the worker that delivers: `position`, the last change of the history that was looked at;
+# `next_at`, when a delivery is due; `claimed_by` and `claimed_until`, who delivers. It is disabled
+# when `disabled_at` is later than `enabled_at`.
+webhooks = _table(
+    "webhooks",
+    _key("account_id"),
+    _key("webhook_id"),
+    _text("type"),
+    _text("url"),
+    _text("settings"),
+    _number("created_at"),
+    _number("updated_at"),
+    _number("enabled_at"),
+    _number("position"),
+    _number("next_at", nullable=True),
+    _text("claimed_by", nullable=True),
+    sa.Column("claimed_until", Number, nullable=False, server_default="0"),
+    _number("disabled_at", nullable=True),
+    _text("disabled_reason", nullable=True),
+    sa.Index("webhooks_target", "account_id", "url", "type", unique=True),
+)
+
+
+def _webhook_key() -> sa.ForeignKeyConstraint:
+    """What belongs to a webhook goes with it."""
+    return sa.ForeignKeyConstraint(
+        ["account_id", "webhook_id"],
+        ["webhooks.account_id", "webhooks.webhook_id"],
+        ondelete="CASCADE",
+    )
+
+
+# An event on its way to a webhook. Its `number` is that of its change in the history; a test has a
+# negative one. `tries` counts the attempts since it was last asked for; `due_at` is null unless it
+# is pending.
+deliveries = _table(
+    "deliveries",
+    _key("account_id"),
+    _key("webhook_id"),
+    _key("number"),
+    _number("customer_id", nullable=True),
+    _text("state"),
+    sa.Column("attempts", Number, nullable=False, server_default="0"),
+    sa.Column("tries", Number, nullable=False, server_default="0"),
+    _number("due_at", nullable=True),
+    _number("created_at"),
+    _number("ended_at", nullable=True),
+    _webhook_key(),
+    sa.Index("deliveries_of_webhook", "account_id", "webhook_id", "created_at", "number"),
+    sa.Index("deliveries_due", "account_id", "webhook_id", "due_at"),
+    sa.Index("deliveries_created_at", "created_at"),
+)
+
+# What was sent to a webhook, and what it answered: `exchange` is a JSON object, null once the
+# customer is deleted.
+attempts = _table(
+    "attempts",
+    _key("account_id"),
+    _key("webhook_id"),
+    _key("number"),
+    _key("attempt"),
+    _number("customer_id", nullable=True),
+    _number("at"),
+    _number("milliseconds"),
+    _number("status", nullable=True),
+    _text("error", nullable=True),
+    _text("exchange", nullable=True),
+    _webhook_key(),
+    sa.Index("attempts_of_customer", "account_id", "customer_id"),
+    sa.Index("attempts_at", "at"),
+)
+
+# With what an account's events are signed: the present secret, and the one before it.
+webhook_secrets = _table(
+    "webhook_secrets",
+    _key("account_id"),
+    _text("secret"),
+    _text("previous", nullable=True),
+    _number("rotated_at"),
 )

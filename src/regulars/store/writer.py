@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from regulars.store import queries
@@ -33,6 +33,8 @@ class Names:
     customer_ids: frozenset[int] = frozenset()
     email_keys: frozenset[str] = frozenset()
     order_names: frozenset[str] = frozenset()
+    webhook_ids: frozenset[int] = frozenset()
+    webhook_urls: frozenset[str] = frozenset()
     receipt_keys: frozenset[str] = frozenset()
 
 
@@ -46,20 +48,22 @@ class Command(Protocol):
 class State:
     """What the database held when the batch began: the last `_id` given for each type, the
     customers that the batch names (whole; one may stand there twice), the orders that it names
-    (whole, and their customers are among the others), how many batches had changed the account, and
-    what became of earlier writes with the keys named."""
+    (whole, and their customers are among the others), how many batches had changed the account,
+    what became of earlier writes with the keys named, and the webhooks that it names (whole)."""
 
     counters: Mapping[str, int]
     customers: Sequence[Row]
     orders: Sequence[Row] = ()
     revision: int = 0
     receipts: Sequence[Row] = ()
+    webhooks: Sequence[Row] = ()
 
 
 @dataclass(slots=True)
 class Changes:
-    """The difference that a batch makes: ids to delete, whole rows to insert, rows to update by
-    the columns that change (an index on another is left alone), the terms by which customers are
+    """The difference that a batch makes: ids to delete, whole rows to insert, customers to update
+    by the columns that change (an index on another is left alone), rows of other tables to update
+    as a whole, the terms by which customers are
     found now or no longer (a term never stands in both for one customer), what became of writes
     that were sent with a key (each replaces those of its key that were made at `receipts_before`
     or earlier), what is added to the history, and the counters after it."""
@@ -69,12 +73,14 @@ class Changes:
     updated_customers: Mapping[tuple[str, ...], Sequence[Row]] = field(default_factory=dict)
     inserted_customers: Sequence[Row] = ()
     inserted_orders: Sequence[Row] = ()
-    updated_orders: Sequence[Row] = ()
+    updated: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     inserted_leads: Sequence[Row] = ()
     added_terms: Terms = field(default_factory=dict)
     removed_terms: Terms = field(default_factory=dict)
     inserted_receipts: Sequence[Row] = ()
     inserted_changes: Sequence[Row] = ()
+    inserted_webhooks: Sequence[Row] = ()
+    deleted_webhooks: Sequence[int] = ()
     receipts_before: int = 0
 
     def __bool__(self) -> bool:
@@ -84,9 +90,10 @@ class Changes:
             or self.updated_customers
             or self.inserted_customers
             or self.inserted_orders
-            or self.updated_orders
+            or any(self.updated.values())
             or self.inserted_leads
             or self.inserted_receipts
+            or self.deleted_webhooks
         )
 
 
@@ -114,9 +121,8 @@ class Write:
             self.answered.set_result(self.outcome)
 
 
-def state_of(rows: Sequence[Any], orders: Sequence[Any], receipts: Sequence[Any]) -> State:
-    """The state, of the rows of `queries.state`, `queries.named_orders` and
-    `queries.receipts_of`."""
+def state_of(rows: Sequence[Any], also: Sequence[Sequence[Any]]) -> State:
+    """The state, of the rows of `queries.state` and of those of `also_named`."""
     revision, *last = rows[0][: len(queries.COUNTERS) + 1]
     found = [
         dict(zip(queries.CUSTOMER_COLUMNS, row[len(queries.COUNTERS) + 1 :], strict=True))
@@ -124,9 +130,11 @@ def state_of(rows: Sequence[Any], orders: Sequence[Any], receipts: Sequence[Any]
         if row[-len(queries.CUSTOMER_COLUMNS)] is not None
     ]
     counters = dict(zip(queries.COUNTERS, last, strict=True))
-    stored = [dict(zip(queries.RECEIPT_COLUMNS, row, strict=True)) for row in receipts]
-    taken = [dict(zip(queries.WHOLE_ORDER, row, strict=True)) for row in orders]
-    return State(counters, found, taken, revision, stored)
+    orders, receipts, webhooks = (
+        [dict(zip(columns, row, strict=True)) for row in stored]
+        for columns, stored in zip(_ALSO, also, strict=True)
+    )
+    return State(counters, found, orders, revision, receipts, webhooks)
 
 
 def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
@@ -139,21 +147,32 @@ def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
     }
 
 
-_NOTHING: Asked = [(queries.named_orders(), None), (queries.receipts_of(), None)]
+_ALSO = (queries.WHOLE_ORDER, queries.RECEIPT_COLUMNS, queries.WHOLE_WEBHOOK)
+_NOTHING: Asked = [
+    (queries.named_orders(), None),
+    (queries.receipts_of(), None),
+    (queries.named_webhooks(), None),
+]
 
 
 def also_named(account_id: int, names: Names) -> Asked:
-    """What few batches name: `queries.named_orders` and `queries.receipts_of`, with their
-    parameters, or None where there is nothing to ask."""
-    if not names.order_names and not names.receipt_keys:
-        return _NOTHING
-    asked = (
-        (queries.named_orders(), "order_names", names.order_names),
-        (queries.receipts_of(), "keys", names.receipt_keys),
+    """What few batches name: orders, receipts and webhooks, each by its query with its parameters,
+    or None where there is nothing to ask."""
+    given: tuple[dict[str, Collection[Any]], ...] = (
+        {"order_names": names.order_names},
+        {"keys": names.receipt_keys},
+        {"webhook_ids": names.webhook_ids, "webhook_urls": names.webhook_urls},
     )
+    if not any(any(each.values()) for each in given):
+        return _NOTHING
     return [
-        (query, {"account_id": account_id, name: list(found)} if found else None)
-        for query, name, found in asked
+        (
+            query,
+            {"account_id": account_id, **{name: list(found) for name, found in each.items()}}
+            if any(each.values())
+            else None,
+        )
+        for (query, _), each in zip(_NOTHING, given, strict=True)
     ]
 
 
@@ -161,10 +180,10 @@ def all_names(writes: Iterable[Write]) -> Names:
     """Everything that a batch names."""
     each = [write.command.names() for write in writes]
     return Names(
-        frozenset().union(*(names.customer_ids for names in each)),
-        frozenset().union(*(names.email_keys for names in each)),
-        frozenset().union(*(names.order_names for names in each)),
-        frozenset().union(*(names.receipt_keys for names in each)),
+        *(
+            frozenset().union(*(getattr(names, field.name) for names in each))
+            for field in fields(Names)
+        )
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -18,12 +18,12 @@ from regulars.store.query import Query, any_of, number
 from regulars.store.tables import (
     counters,
     customers,
-    history,
     metadata,
     orders,
     receipts,
     terms,
     tokens,
+    webhooks,
 )
 from regulars.store.writer import Changes, Row, State
 
@@ -47,12 +47,20 @@ def update_one(columns: tuple[str, ...]) -> Query:
     return Query(statement.values(parameters))
 
 
+# What the writer changes of rows that it updates as a whole.
+_EDITED = {
+    "orders": tuple(str(c.name) for c in orders.c if not c.primary_key),
+    "webhooks": ("type", "url", "settings", "updated_at", "enabled_at"),
+}
+
+
 @cache
-def update_order() -> Query:
-    """One order; a parameter for each column, of its name."""
-    parameters = {c.name: sa.bindparam(c.name, type_=c.type) for c in orders.c}
-    keys = [orders.c[name] == parameters.pop(name) for name in ("account_id", "order_id")]
-    return Query(orders.update().where(*keys).values(parameters))
+def update_whole(table_name: str) -> Query:
+    """One row of a table; a parameter for each column, of its name."""
+    table = metadata.tables[table_name]
+    keys = [c == sa.bindparam(f"{c.name}", type_=c.type) for c in table.primary_key]
+    values = {n: sa.bindparam(n, type_=table.c[n].type) for n in _EDITED[table_name]}
+    return Query(table.update().where(*keys).values(values))
 
 
 @cache
@@ -62,19 +70,28 @@ def delete_customers() -> Query:
     return Query(statement.where(any_of(customers.c.customer_id, "ids")))
 
 
-@cache
-def blank_receipts() -> Query:
-    """Forgets what became of the customers `ids`."""
-    statement = receipts.update().where(receipts.c.account_id == number("account_id"))
-    return Query(statement.where(any_of(receipts.c.customer_id, "ids")).values(outcome=sa.null()))
+# What holds values of customers elsewhere than in their own rows: forgotten with the customer.
+BLANKED = {"receipts": "outcome", "history": "fields", "attempts": "exchange"}
 
 
 @cache
-def blank_changes() -> Query:
-    """Forgets the values in the history of the customers `ids`."""
-    statement = history.update().where(history.c.account_id == number("account_id"))
-    theirs = statement.where(any_of(history.c.customer_id, "ids"), history.c.fields.is_not(None))
-    return Query(theirs.values(fields=sa.null()))
+def blank(table_name: str) -> Query:
+    """Forgets what a table keeps of the customers `ids`."""
+    return Query(_blank(table_name, number("account_id"), "ids"))
+
+
+def _blank(table_name: str, account_id: sa.ColumnElement[int], ids: str) -> sa.Update:
+    table, column = metadata.tables[table_name], BLANKED[table_name]
+    statement = table.update().where(table.c.account_id == account_id)
+    theirs = statement.where(any_of(table.c.customer_id, ids), table.c[column].is_not(None))
+    return theirs.values({column: sa.null()})
+
+
+@cache
+def delete_webhooks() -> Query:
+    """The webhooks `ids`, with what was delivered to them."""
+    statement = webhooks.delete().where(webhooks.c.account_id == number("account_id"))
+    return Query(statement.where(any_of(webhooks.c.webhook_id, "ids")))
 
 
 @cache
@@ -152,7 +169,19 @@ def remove_term() -> Query:
 
 MAX_UPDATES = 3
 
-Shape = tuple[bool, tuple[tuple[str, ...], ...], bool, tuple[str, ...], bool, bool]
+
+class Shape(NamedTuple):
+    """What kinds of changes a batch makes: whether customers are deleted, and webhooks; which
+    columns of customers are updated together; in which tables rows are updated as a whole, and
+    into which they are inserted; and whether customers lose terms, and get new ones."""
+
+    deletes: bool
+    fewer_webhooks: bool
+    updates: tuple[tuple[str, ...], ...]
+    whole: tuple[str, ...]
+    inserts: tuple[str, ...]
+    removes: bool
+    adds: bool
 
 
 @lru_cache(maxsize=1_000)
@@ -160,13 +189,11 @@ def save(shape: Shape) -> Query:
     """All the changes of a batch in one statement (PostgreSQL): 1 if they were made, 0 if the
     account has another revision than the batch was decided on, and nothing was changed.
 
-    The shape says whether there are deletes, which columns of customers are updated together,
-    whether orders are updated, into which tables there are inserts, and whether customers lose
-    terms, and get new ones; each part's parameters have its name before theirs. Parts have no order
-    of their own (PostgreSQL, section 7.8.4), and an email that a delete frees may be given away by
-    an insert: so each part waits for the one before it.
+    Each part's parameters have its name before theirs. Parts have no order of their own
+    (PostgreSQL, section 7.8.4), and an email that a delete frees may be given away by an insert: so
+    each part waits for the one before it.
     """
-    deletes, updates, orders_too, inserts, removes, adds = shape
+    deletes, fewer_webhooks, updates, whole, inserts, removes, adds = shape
     held = _hold().returning(sa.literal_column("1").label("done")).cte("held")
     parts = [held]
 
@@ -183,25 +210,25 @@ def save(shape: Shape) -> Query:
     if deletes:
         named = any_of(customers.c.customer_id, "deleted_ids")
         add("deleted", customers.delete().where(after(mine, named)))
-        for table, column in ((receipts, "outcome"), (history, "fields")):
-            theirs = any_of(table.c.customer_id, "deleted_ids")
-            of_account = table.c.account_id == number("only_account")
-            kept = table.c[column].is_not(None)
-            blanked = table.update().where(after(of_account, theirs, kept))
-            blanked = blanked.values({column: sa.null()})
-            add(f"blanked_{table.name}", blanked)
+        for name in BLANKED:
+            statement = _blank(name, number("only_account"), "deleted_ids")
+            add(f"blanked_{name}", statement.where(after()))
+    if fewer_webhooks:
+        named = any_of(webhooks.c.webhook_id, "deleted_webhooks")
+        of_account = webhooks.c.account_id == number("only_account")
+        add("deleted_webhooks", webhooks.delete().where(after(of_account, named)))
     for place, columns in enumerate(updates):
         rows = _arrays([customers.c[name] for name in ("customer_id", *columns)], f"u{place}_")
         same = customers.c.customer_id == rows.c.customer_id
         statement = customers.update().where(after(mine, same))
         add(f"updated_{place}", statement.values({name: rows.c[name] for name in columns}))
-    if orders_too:
-        rows = _arrays(orders.c, "updated_orders_")
-        same = sa.and_(
-            orders.c.account_id == number("only_account"), orders.c.order_id == rows.c.order_id
-        )
-        values = {c.name: rows.c[c.name] for c in orders.c if not c.primary_key}
-        add("updated_orders", orders.update().where(after(same)).values(values))
+    for name in whole:
+        table = metadata.tables[name]
+        key, (account, own) = f"updated_{name}", table.primary_key.columns
+        rows = _arrays([table.c[column] for column in (own.name, *_EDITED[name])], f"{key}_")
+        same = sa.and_(account == number("only_account"), own == rows.c[own.name])
+        values = {column: rows.c[column] for column in _EDITED[name]}
+        add(key, table.update().where(after(same)).values(values))
     if removes:
         lost = _terms("removed_").subquery("lost")
         same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
@@ -219,19 +246,18 @@ def save(shape: Shape) -> Query:
         new = _terms("added_").subquery("new")
         chosen = sa.select(number("only_account"), new.c.term, new.c.customer_id).where(after())
         add("added", terms.insert().from_select([c.name for c in terms.c], chosen))
-    whole = sa.select(sa.func.count()).select_from(held)
-    return Query(whole.add_cte(*parts))
+    counted = sa.select(sa.func.count()).select_from(held)
+    return Query(counted.add_cte(*parts))
 
 
 def shape_of(changes: Changes) -> Shape:
     """The shape of the statement that saves the changes."""
-    updates = [columns for columns, _ in _updated(changes)]
-    inserts = [name for name, rows in _inserted(changes) if rows]
-    return (
+    return Shape(
         bool(changes.deleted_customers),
-        tuple(updates),
-        bool(changes.updated_orders),
-        tuple(inserts),
+        bool(changes.deleted_webhooks),
+        tuple(columns for columns, _ in _updated(changes)),
+        tuple(name for name, rows in changes.updated.items() if rows),
+        tuple(name for name, rows in _inserted(changes) if rows),
         bool(changes.removed_terms),
         bool(changes.added_terms),
     )
@@ -241,12 +267,13 @@ def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str
     """The parameters of `save`."""
     parameters: dict[str, Any] = counters_after(account_id, state, changes)
     parameters["deleted_ids"] = list(changes.deleted_customers)
+    parameters["deleted_webhooks"] = list(changes.deleted_webhooks)
     parameters |= replaced_receipts(account_id, changes)
     for place, (columns, rows) in enumerate(_updated(changes)):
         for name in ("customer_id", *columns):
             parameters[f"u{place}_{name}"] = [row[name] for row in rows]
-    rows_of = [*_inserted(changes), ("updated_orders", changes.updated_orders)]
-    for table, rows in rows_of:
+    whole = [(f"updated_{name}", rows) for name, rows in changes.updated.items()]
+    for table, rows in [*_inserted(changes), *whole]:
         for name in rows[0] if rows else ():
             parameters[f"{table}_{name}"] = [row[name] for row in rows]
     for prefix, found in (("added", changes.added_terms), ("removed", changes.removed_terms)):
@@ -273,6 +300,7 @@ def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
         ("leads", changes.inserted_leads),
         ("receipts", changes.inserted_receipts),
         ("history", changes.inserted_changes),
+        ("webhooks", changes.inserted_webhooks),
     ]
 
 

@@ -1,6 +1,6 @@
 """The history: a row for each change of a customer. Customers who are there already have been
 created at some moment: so the history of an account tells of each, and can be followed from its
-beginning."""
+beginning. What else a shop tells of an order. Webhooks, and what was delivered to them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,7 +25,8 @@ UPDATE counters SET changes = (
 
 
 def upgrade() -> None:
-    op.add_column("counters", sa.Column("changes", number, nullable=False, server_default="0"))
+    for name in ("changes", "webhooks"):
+        op.add_column("counters", sa.Column(name, number, nullable=False, server_default="0"))
     op.create_table(
         "history",
         sa.Column("account_id", number, nullable=False),
@@ -45,5 +46,85 @@ def upgrade() -> None:
     op.create_index("history_of_customer", "history", ["account_id", "customer_id", "sequence"])
     op.add_column("orders", sa.Column("paid", number))
     op.add_column("orders", sa.Column("details", text))
+    _webhooks()
     op.execute(_CREATED)
     op.execute(_COUNTED)
+
+
+def _webhooks() -> None:
+    op.create_table(
+        "webhooks",
+        sa.Column("account_id", number, nullable=False),
+        sa.Column("webhook_id", number, nullable=False),
+        sa.Column("type", text, nullable=False),
+        sa.Column("url", text, nullable=False),
+        sa.Column("settings", text, nullable=False),
+        sa.Column("created_at", number, nullable=False),
+        sa.Column("updated_at", number, nullable=False),
+        sa.Column("enabled_at", number, nullable=False),
+        sa.Column("position", number, nullable=False),
+        sa.Column("next_at", number),
+        sa.Column("claimed_by", text),
+        sa.Column("claimed_until", number, nullable=False, server_default="0"),
+        sa.Column("disabled_at", number),
+        sa.Column("disabled_reason", text),
+        sa.PrimaryKeyConstraint("account_id", "webhook_id"),
+        sqlite_strict=True,
+    )
+    op.create_index("webhooks_target", "webhooks", ["account_id", "url", "type"], unique=True)
+    op.create_table(
+        "deliveries",
+        sa.Column("account_id", number, nullable=False),
+        sa.Column("webhook_id", number, nullable=False),
+        sa.Column("number", number, nullable=False),
+        sa.Column("customer_id", number),
+        sa.Column("state", text, nullable=False),
+        sa.Column("attempts", number, nullable=False, server_default="0"),
+        sa.Column("tries", number, nullable=False, server_default="0"),
+        sa.Column("due_at", number),
+        sa.Column("created_at", number, nullable=False),
+        sa.Column("ended_at", number),
+        sa.PrimaryKeyConstraint("account_id", "webhook_id", "number"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "webhook_id"],
+            ["webhooks.account_id", "webhooks.webhook_id"],
+            ondelete="CASCADE",
+        ),
+        sqlite_strict=True,
+    )
+    op.create_index(
+        "deliveries_of_webhook", "deliveries", ["account_id", "webhook_id", "created_at", "number"]
+    )
+    op.create_index("deliveries_due", "deliveries", ["account_id", "webhook_id", "due_at"])
+    op.create_index("deliveries_created_at", "deliveries", ["created_at"])
+    op.create_table(
+        "attempts",
+        sa.Column("account_id", number, nullable=False),
+        sa.Column("webhook_id", number, nullable=False),
+        sa.Column("number", number, nullable=False),
+        sa.Column("attempt", number, nullable=False),
+        sa.Column("customer_id", number),
+        sa.Column("at", number, nullable=False),
+        sa.Column("milliseconds", number, nullable=False),
+        sa.Column("status", number),
+        sa.Column("error", text),
+        sa.Column("exchange", text),
+        sa.PrimaryKeyConstraint("account_id", "webhook_id", "number", "attempt"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "webhook_id"],
+            ["webhooks.account_id", "webhooks.webhook_id"],
+            ondelete="CASCADE",
+        ),
+        sqlite_strict=True,
+    )
+    op.create_index("attempts_of_customer", "attempts", ["account_id", "customer_id"])
+    op.create_index("attempts_at", "attempts", ["at"])
+    op.create_table(
+        "webhook_secrets",
+        sa.Column("account_id", number, nullable=False),
+        sa.Column("secret", text, nullable=False),
+        sa.Column("previous", text),
+        sa.Column("rotated_at", number, nullable=False),
+        sa.PrimaryKeyConstraint("account_id"),
+        sqlite_strict=True,
+    )

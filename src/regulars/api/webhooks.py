@@ -1,0 +1,257 @@
+"""The fields of webhooks: who is told, what was delivered, and how that went."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from regulars.api import moments
+from regulars.api.changes import connection, size_of
+from regulars.api.context import Context
+from regulars.api.writing import write
+from regulars.directory import ids
+from regulars.directory.commands import CreateWebhook, DeleteWebhook, Receipt, UpdateWebhook
+from regulars.directory.errors import InvalidInput, MissingScope, Problem, Refused
+from regulars.directory.paging import wrong_size
+from regulars.directory.scopes import READ
+from regulars.directory.webhooks import NotPermitted, clean_webhook
+from regulars.graphql import (
+    Arguments,
+    Each,
+    Layout,
+    Layouts,
+    Load,
+    Part,
+    Related,
+    Resolve,
+    Same,
+    TypeBinding,
+    Value,
+)
+from regulars.store import Row
+from regulars.webhooks.log import Deliveries, cursor, position, shown
+from regulars.webhooks.targets import ForbiddenTarget, check
+
+
+def webhooks(layouts: Layouts) -> Resolve:
+    """The account's webhooks, oldest first."""
+
+    async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
+        rows = await Deliveries(env.directory.store).webhooks(env.account_id)
+        return await _filled(env, rows, layouts.only)
+
+    return resolve
+
+
+def create_webhook(layouts: Layouts) -> Resolve:
+    """Adds a webhook."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        values, problems = await _clean(env, arguments["node"])
+
+        def create(receipt: Receipt | None) -> Awaitable[Any]:
+            command = CreateWebhook(values, env.now, problems, receipt, env.origin)
+            return env.directory.write(env.account_id, command)
+
+        (row,) = await _filled(env, [shown(await write(env, create))], layouts.only)
+        return row
+
+    return resolve
+
+
+def update_webhook(layouts: Layouts) -> Resolve:
+    """Merges fields into a webhook."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        given, node = arguments["id"], arguments["node"]
+        values, problems = await _clean(env, node)
+        if node.get("disabled") is not None and node["disabled"] is not False:
+            message = "A webhook is not disabled by hand: delete it. `disabled: false` enables it."
+            problems.append(InvalidInput(message, ("node", "disabled")))
+        enable = node.get("disabled") is False
+
+        def update(receipt: Receipt | None) -> Awaitable[Any]:
+            command = UpdateWebhook(
+                given, ids.webhook(given), values, env.now, problems, enable, receipt, env.origin
+            )
+            return env.directory.write(env.account_id, command)
+
+        (row,) = await _filled(env, [shown(await write(env, update))], layouts.only)
+        return row
+
+    return resolve
+
+
+def delete_webhook(_layouts: Layouts) -> Resolve:
+    """Deletes a webhook, and what is kept of its deliveries."""
+    global_ids = ids.encoder("Webhook")
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        given = arguments["id"]
+
+        def delete(receipt: Receipt | None) -> Awaitable[Any]:
+            command = DeleteWebhook(given, ids.webhook(given), env.now, receipt, env.origin)
+            return env.directory.write(env.account_id, command)
+
+        return global_ids([await write(env, delete)])[0]
+
+    return resolve
+
+
+def retry_delivery(layouts: Layouts) -> Resolve:
+    """Has a delivery attempted again."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        log = Deliveries(env.directory.store)
+        row = await log.retry(env.account_id, arguments["id"], env.now)
+        return (await _filled(env, [row], layouts.only))[0]
+
+    return resolve
+
+
+def test_webhook(layouts: Layouts) -> Resolve:
+    """Has an example sent."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        given = arguments["id"]
+        log = Deliveries(env.directory.store)
+        row = await log.test(env.account_id, given, ids.webhook(given), env.now)
+        return (await _filled(env, [row], layouts.only))[0]
+
+    return resolve
+
+
+async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Problem]]:
+    """A webhook's values, and what is wrong with them: also where its host is, and what the token
+    may not see of what it tells."""
+    values, problems = clean_webhook(node, ("node",))
+    if "type" in values and READ not in env.scopes:
+        problems.append(NotPermitted(values["type"], READ))
+    if values.get("url") and not any(p.input_path == ("node", "url") for p in problems):
+        try:
+            await check(values["url"], env.directory.limits.private_targets)
+        except ForbiddenTarget as forbidden:
+            problems.append(InvalidInput(str(forbidden), ("node", "url")))
+    return values, problems
+
+
+async def _filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
+    tuples = [tuple(row[name] for name in layout.columns) for row in rows]
+    return await layout.fill(tuples, env)
+
+
+def _deliveries(arguments: Arguments) -> Load:
+    """The deliveries of webhooks, newest first, for each a page."""
+
+    async def load(env: Context, webhook_ids: list[int], layout: Layout) -> Sequence[Any]:
+        most = env.directory.limits.page_size
+        wrong = wrong_size("first", arguments.get("first"), most, "deliveries")
+        if wrong:
+            raise Refused(*wrong)
+        given = arguments.get("after")
+        after = None if given is None else position(given)
+        size = min(size_of(arguments), most)
+        log = Deliveries(env.directory.store)
+        edges = layout.part("edges")
+        answer = []
+        pages = await log.of(env.account_id, webhook_ids, size, after)
+        tuples = [[tuple(row[name] for name in edges.columns) for row in rows] for rows, _ in pages]
+        for filled, (rows, more) in zip(await edges.fill_nested(tuples, env), pages, strict=True):
+            ends = _cursors([rows[0], rows[-1]]) if rows else [None, None]
+            answer.append(connection(filled, more, after is not None, *ends))
+        return answer
+
+    return load
+
+
+def _cursors(rows: Sequence[Row]) -> list[str]:
+    return [binascii.b2a_base64(cursor(row), newline=False).decode() for row in rows]
+
+
+def _edge_cursors(created_at: Sequence[int], numbers: Sequence[int]) -> list[str]:
+    return _cursors(
+        [{"created_at": c, "number": n} for c, n in zip(created_at, numbers, strict=True)]
+    )
+
+
+async def _attempts(env: Context, keys: list[Any], layout: Layout) -> Sequence[Any]:
+    if "exchange" in layout.columns and READ not in env.scopes:
+        raise Refused(MissingScope(READ))
+    found = await Deliveries(env.directory.store).attempts(env.account_id, keys)
+    return [[tuple(row[name] for name in layout.columns) for row in rows] for rows in found]
+
+
+def _moment(column: str) -> Value:
+    return Value((column,), prepare=moments.prepare)
+
+
+def _told(name: str) -> Value:
+    def part(stored: str | None) -> Any:
+        return None if stored is None else orjson.loads(stored)[name]
+
+    return Value(("exchange",), Each(part))
+
+
+def _customer_ids(numbers: Sequence[int | None]) -> list[str | None]:
+    encode = ids.encoder("Customer")
+    return [None if number is None else encode([number])[0] for number in numbers]
+
+
+WEBHOOK = TypeBinding(
+    {
+        "id": Value(("webhook_id",), ids.encoder("Webhook")),
+        "_id": Value(("webhook_id",)),
+        "type": Value(("type",)),
+        "url": Value(("url",)),
+        "version": Value(("webhook_id",), lambda numbers: ["v2"] * len(numbers)),
+        "settings": Value(("settings",), Each(orjson.loads)),
+        "created_at": _moment("created_at"),
+        "updated_at": _moment("updated_at"),
+        "disabled_at": _moment("disabled_since"),
+        "disabled_reason": Value(("disabled_why",)),
+        "deliveries": Related("webhook_id", prepare=_deliveries, size=size_of),
+    }
+)
+DELIVERY_CONNECTION = TypeBinding(
+    {"edges": Part(("edges",), paged=True), "pageInfo": Part(("pageInfo",))}, keyed=True
+)
+DELIVERY_EDGE = TypeBinding(
+    {"node": Same(), "cursor": Value(("created_at", "number"), _edge_cursors)}
+)
+DELIVERY = TypeBinding(
+    {
+        "id": Value(("id",)),
+        "event_id": Value(("event_id",)),
+        "sequence": Value(("sequence",)),
+        "customer_id": Value(("customer_id",), _customer_ids),
+        "state": Value(("state",)),
+        "created_at": _moment("created_at"),
+        "next_attempt_at": _moment("due_at"),
+        "ended_at": _moment("ended_at"),
+        "attempts": Related("key", _attempts),
+    }
+)
+ATTEMPT = TypeBinding(
+    {
+        "attempt": Value(("attempt",)),
+        "at": _moment("at"),
+        "milliseconds": Value(("milliseconds",)),
+        "status": Value(("status",)),
+        "error": Value(("error",)),
+        **{
+            name: _told(name)
+            for name in ("request_headers", "request", "response_headers", "response")
+        },
+    }
+)
+
+TYPES: Mapping[str, TypeBinding] = {
+    "Webhook": WEBHOOK,
+    "WebhookDeliveryConnection": DELIVERY_CONNECTION,
+    "WebhookDeliveryEdge": DELIVERY_EDGE,
+    "WebhookDelivery": DELIVERY,
+    "WebhookAttempt": ATTEMPT,
+}

@@ -1,0 +1,211 @@
+"""Webhooks: who is told of what happens, and where.
+
+A webhook is of one type of event. What it is told follows from the history alone: it is sent each
+change of the kinds of its type that comes after the moment it was made.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+
+from regulars.directory import history
+from regulars.directory.errors import InputPath, InvalidInput, Problem
+from regulars.directory.opaque import from_base64
+from regulars.directory.text import clean, nearest
+from regulars.store import Row
+
+# The kinds of changes that an event of each type is of.
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "contact/signup": (history.CREATED,),
+    "contact/updated": (history.UPDATED, history.LEAD_CREATED),
+    "contact/deleted": (history.DELETED,),
+    "order/created": (history.ORDER_CREATED,),
+    "order/confirmed": (history.ORDER_CONFIRMED,),
+    "order/refunded": (history.ORDER_REFUNDED,),
+    "order/cancelled": (history.ORDER_CANCELLED,),
+}
+URL_LENGTH = 2_048
+SETTINGS_BYTES = 4_096
+
+# The states of a delivery.
+PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
+
+_DELIVERY = re.compile(rb"WebhookDelivery:([1-9][0-9]{0,9})-(-?[1-9][0-9]{0,17})")
+
+
+class WebhookNotFound(Problem):
+    """An id that names no webhook of the account, or no delivery of one."""
+
+    key = "webhooks_not_found"
+
+    def __init__(self, given: str, what: str = "webhook") -> None:
+        super().__init__(f"No {what} has the id {given[:50]}.", ("id",))
+
+
+class DuplicateWebhook(Problem):
+    """There is already a webhook of that type to that address."""
+
+    key = "webhooks_duplicated"
+
+    def __init__(self, type_: str) -> None:
+        super().__init__(
+            f"There is already a webhook for {type_} to this URL. Update or delete that one.",
+            ("node", "url"),
+        )
+
+
+class WrongVersion(Problem):
+    """A version of the API whose events are not sent."""
+
+    key = "webhooks_version_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Events are sent as version 2 of the API has them: use version v2, or leave it out.",
+            ("node", "version"),
+        )
+
+
+class NotPermitted(Problem):
+    """The token may keep webhooks, but not see what this one would tell."""
+
+    key = "webhooks_errors_permission"
+
+    def __init__(self, type_: str, scope: str) -> None:
+        super().__init__(
+            f"An event {type_} tells of customers, and the token lacks the scope {scope}. "
+            f"Use one that has it: regulars token create --scope webhooks --scope {scope}",
+            ("node", "type"),
+        )
+
+
+def clean_webhook(node: Mapping[str, Any], path: InputPath) -> tuple[Row, list[Problem]]:
+    """A webhook as somebody asks for it, as it is kept, and what is wrong with it. Whether its
+    address may be told anything is looked at where its host's name is resolved."""
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, given in node.items():
+        here = (*path, name)
+        if given is None and name != "disabled":
+            message = f"{name} cannot be null. Leave it out to keep what it is."
+            problems.append(InvalidInput(message, here))
+        elif name == "type":
+            values["type"] = given.strip()
+            if values["type"] not in TYPES:
+                problems.append(InvalidInput(_no_type(values["type"]), here))
+        elif name == "url":
+            values["url"], wrong = _clean_url(given)
+            if wrong:
+                problems.append(InvalidInput(f"The URL {wrong}", here))
+        elif name == "settings":
+            values["settings"], wrong = _clean_settings(given)
+            if wrong:
+                problems.append(InvalidInput(f"The settings {wrong}", here))
+        elif name == "version" and given != "v2":
+            problems.append(WrongVersion())
+    return values, problems
+
+
+def _no_type(given: str) -> str:
+    near = nearest(given, TYPES)
+    hint = f" Did you mean {near}?" if near else ""
+    return f"There is no event {given[:50]!r}.{hint} The types are {', '.join(TYPES)}."
+
+
+def _clean_url(given: str) -> tuple[str, str | None]:
+    """An address as it is kept, and what is wrong with it."""
+    url, wrong = clean(given, URL_LENGTH)
+    if wrong:
+        return url, wrong
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host or not url.isascii() or " " in url:
+        return url, (
+            "is none: write it as in https://example.com/hooks, with other than ASCII characters "
+            "percent-encoded, and a host's name in Punycode."
+        )
+    if parts.username is not None or parts.password is not None:
+        return url, "holds a user name or a password. Leave it out; check the signature instead."
+    return parts._replace(fragment="").geturl(), None
+
+
+def _clean_settings(given: Mapping[str, Any]) -> tuple[str, str | None]:
+    if not isinstance(given.get("changes", False), bool):
+        return "{}", "have a `changes` that is neither true nor false."
+    stored = orjson.dumps(given)
+    if len(stored) > SETTINGS_BYTES:
+        return "{}", f"take {len(stored):,} bytes as JSON; at most {SETTINGS_BYTES:,} are allowed."
+    return stored.decode(), None
+
+
+def wants_changes(webhook: Row) -> bool:
+    """Whether the receiver asks for the values before, too."""
+    return orjson.loads(webhook["settings"]).get("changes") is True
+
+
+def is_disabled(disabled_at: int | None, enabled_at: int) -> bool:
+    """Whether nothing is sent to a webhook."""
+    return disabled_at is not None and disabled_at > enabled_at
+
+
+class DeliveryId(NamedTuple):
+    """A delivery of an account: its webhook, and its number there."""
+
+    webhook_id: int
+    number: int
+
+    def encode(self) -> str:
+        text = f"WebhookDelivery:{self.webhook_id}-{self.number}"
+        return base64.b64encode(text.encode()).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> DeliveryId | None:
+        """The delivery that an id names; None for what is none."""
+        found = _DELIVERY.fullmatch(from_base64(text.strip()) or b"")
+        return cls(int(found[1]), int(found[2])) if found else None
+
+
+class Webhooks:
+    """The webhooks that a batch names, as it leaves them so far."""
+
+    def __init__(self, stored: Sequence[Row]) -> None:
+        self._before = {row["webhook_id"]: row for row in stored}
+        self._now: dict[int, Row | None] = dict(self._before)
+
+    def find(self, webhook_id: int | None) -> Row | None:
+        return None if webhook_id is None else self._now.get(webhook_id)
+
+    def at(self, type_: str, url: str) -> int | None:
+        """The webhook of that type to that address."""
+        for number, row in self._now.items():
+            if row is not None and (row["type"], row["url"]) == (type_, url):
+                return number
+        return None
+
+    def put(self, row: Row) -> None:
+        self._now[row["webhook_id"]] = row
+
+    def drop(self, webhook_id: int) -> None:
+        self._now[webhook_id] = None
+
+    @property
+    def inserted(self) -> list[Row]:
+        return [row for n, row in self._now.items() if row and n not in self._before]
+
+    @property
+    def updated(self) -> list[Row]:
+        known = self._before
+        return [row for n, row in self._now.items() if row and n in known and row is not known[n]]
+
+    @property
+    def deleted(self) -> list[int]:
+        return [n for n, row in self._now.items() if row is None and n in self._before]

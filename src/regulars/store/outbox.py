@@ -1,0 +1,282 @@
+"""What is asked and noted when events are delivered: the statements of the worker.
+
+A worker claims a webhook until a moment, and nobody else delivers to it meanwhile. Whatever it
+notes says whose claim it stands on.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from regulars.store.queries import WHOLE_WEBHOOK, columns_named, of_account
+from regulars.store.query import Query, among, any_of, number
+from regulars.store.tables import (
+    attempts,
+    counters,
+    customers,
+    deliveries,
+    history,
+    webhook_secrets,
+    webhooks,
+)
+
+DELIVERY_COLUMNS = tuple(str(column.name) for column in deliveries.columns)
+CHANGE_COLUMNS = ("sequence", "kind", "at", "customer_id", "order_id", "fields")
+
+
+def _this(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(of_account(table), table.c.webhook_id == number("webhook_id"))
+
+
+def _mine() -> sa.ColumnElement[bool]:
+    """The webhook, as long as the worker's claim of it stands."""
+    return sa.and_(_this(webhooks), webhooks.c.claimed_by == sa.bindparam("me", type_=sa.Text()))
+
+
+def _enabled() -> sa.ColumnElement[bool]:
+    disabled, enabled = webhooks.c.disabled_at, webhooks.c.enabled_at
+    return sa.or_(disabled.is_(None), disabled <= enabled)
+
+
+@cache
+def with_work() -> Query:
+    """At most `limit` webhooks that have something to be looked at or sent, and that nobody has
+    claimed at the moment `now`: account, webhook. Those that have waited longest come first."""
+    waiting = sa.or_(webhooks.c.position < counters.c.changes, webhooks.c.next_at <= number("now"))
+    statement = (
+        sa.select(webhooks.c.account_id, webhooks.c.webhook_id)
+        .select_from(webhooks.join(counters, counters.c.account_id == webhooks.c.account_id))
+        .where(webhooks.c.claimed_until <= number("now"), _enabled(), waiting)
+    )
+    return Query(statement.order_by(webhooks.c.claimed_until).limit(number("limit")))
+
+
+@cache
+def claim() -> Query:
+    """Claims a webhook for the worker `me` until a moment, unless somebody has: the whole row, or
+    none."""
+    statement = (
+        webhooks.update()
+        .where(_this(webhooks), webhooks.c.claimed_until <= number("now"), _enabled())
+        .values(claimed_by=sa.bindparam("me", type_=sa.Text()), claimed_until=number("until"))
+    )
+    return Query(statement.returning(*columns_named(webhooks, WHOLE_WEBHOOK)))
+
+
+@cache
+def keep_claim() -> Query:
+    """Claims a webhook for longer: a row, if it is still the worker's own and enabled."""
+    statement = webhooks.update().where(_mine(), _enabled())
+    return Query(statement.values(claimed_until=number("until")).returning(webhooks.c.webhook_id))
+
+
+@cache
+def release() -> Query:
+    """Leaves a webhook to whoever claims it next."""
+    due = (
+        sa.select(sa.func.min(deliveries.c.due_at))
+        .where(_this(deliveries), deliveries.c.due_at.is_not(None))
+        .scalar_subquery()
+    )
+    values = {"claimed_by": sa.null(), "claimed_until": number("now"), "next_at": due}
+    return Query(webhooks.update().where(_mine()).values(values))
+
+
+@cache
+def forget_claims() -> Query:
+    """Nothing is claimed: for the only worker of a database, when it starts."""
+    return Query(webhooks.update().values(claimed_by=sa.null(), claimed_until=0))
+
+
+@cache
+def new_changes() -> Query:
+    """At most `limit` changes of the `kinds` after the number `after` and up to `last`: number,
+    customer."""
+    statement = sa.select(history.c.sequence, history.c.customer_id).where(
+        of_account(history),
+        history.c.sequence > number("after"),
+        history.c.sequence <= number("last"),
+        any_of(history.c.kind, "kinds"),
+    )
+    return Query(statement.order_by(history.c.sequence).limit(number("limit")))
+
+
+@cache
+def move() -> Query:
+    """Notes up to which change a webhook has been looked at."""
+    return Query(webhooks.update().where(_mine()).values(position=number("position")))
+
+
+@cache
+def due() -> Query:
+    """At most `limit` deliveries of a webhook that are due at the moment `now`, whole, in the order
+    of their changes."""
+    statement = sa.select(*deliveries.columns).where(
+        _this(deliveries), deliveries.c.due_at <= number("now")
+    )
+    return Query(statement.order_by(deliveries.c.number).limit(number("limit")))
+
+
+@cache
+def one_delivery() -> Query:
+    """A delivery, whole."""
+    statement = sa.select(*deliveries.columns)
+    return Query(statement.where(_this(deliveries), deliveries.c.number == number("number")))
+
+
+@cache
+def note_attempt() -> Query:
+    """An attempt, with what was sent and answered, unless the customer has been deleted since."""
+    given = {c.name: sa.bindparam(c.name, type_=c.type) for c in attempts.c}
+    there = sa.exists(
+        sa.select(sa.literal_column("1")).where(
+            of_account(customers), customers.c.customer_id == number("customer_id")
+        )
+    )
+    kept: sa.ColumnElement[Any] = sa.case(
+        (sa.or_(given["customer_id"].is_(None), there), given["exchange"]), else_=sa.null()
+    )
+    return Query(attempts.insert().values({**given, "exchange": kept}))
+
+
+@cache
+def note_delivery() -> Query:
+    """How a delivery stands after an attempt."""
+    names = ("state", "attempts", "tries", "due_at", "ended_at")
+    values = {name: sa.bindparam(name, type_=deliveries.c[name].type) for name in names}
+    of_one = deliveries.update().where(_this(deliveries), deliveries.c.number == number("number"))
+    return Query(of_one.values(values))
+
+
+@cache
+def disable() -> Query:
+    """Nothing is sent to a webhook any more."""
+    reason = sa.bindparam("reason", type_=sa.Text())
+    statement = webhooks.update().where(_mine())
+    return Query(statement.values(disabled_at=number("now"), disabled_reason=reason))
+
+
+@cache
+def ask_again() -> Query:
+    """Has a delivery attempted again at the moment `now`: a row, if it is there."""
+    of_one = deliveries.update().where(_this(deliveries), deliveries.c.number == number("number"))
+    again = {"state": "pending", "tries": 0, "due_at": number("now"), "ended_at": sa.null()}
+    return Query(of_one.values(again).returning(deliveries.c.number))
+
+
+@cache
+def call() -> Query:
+    """Has a webhook looked at, at the moment `now`."""
+    return Query(webhooks.update().where(_this(webhooks)).values(next_at=number("now")))
+
+
+@cache
+def later_changes() -> Query:
+    """The changes of a customer that come after a number, newest first."""
+    shown = columns_named(history, CHANGE_COLUMNS)
+    statement = sa.select(*shown).where(
+        of_account(history),
+        history.c.customer_id == number("customer_id"),
+        history.c.sequence >= number("after"),
+    )
+    return Query(statement.order_by(history.c.sequence.desc()))
+
+
+@cache
+def add_delivery() -> Query:
+    """A delivery, unless it is there: a parameter for each column, of its name."""
+    given = [sa.bindparam(c.name, type_=c.type) for c in deliveries.c]
+    there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        _this(deliveries), deliveries.c.number == number("number")
+    )
+    row = sa.select(*given).where(~sa.exists(there))
+    return Query(deliveries.insert().from_select([c.name for c in deliveries.c], row))
+
+
+@cache
+def webhooks_of() -> Query:
+    """The account's webhooks, whole, oldest first."""
+    statement = sa.select(*webhooks.columns).where(of_account(webhooks))
+    return Query(statement.order_by(webhooks.c.webhook_id))
+
+
+@cache
+def one_webhook() -> Query:
+    """A webhook, whole."""
+    return Query(sa.select(*webhooks.columns).where(_this(webhooks)))
+
+
+ATTEMPT_COLUMNS = tuple(str(column.name) for column in attempts.columns)
+
+
+@cache
+def attempts_of() -> Query:
+    """The attempts of the deliveries `numbers` of the webhooks `ids`, oldest first, whole."""
+    statement = sa.select(*attempts.columns).where(
+        of_account(attempts),
+        any_of(attempts.c.webhook_id, "ids"),
+        any_of(attempts.c.number, "numbers"),
+    )
+    return Query(statement.order_by(attempts.c.webhook_id, attempts.c.number, attempts.c.attempt))
+
+
+@cache
+def deliveries_of(after: bool) -> Query:
+    """For each of the webhooks `ids` at most `limit` deliveries, newest first, whole; those that
+    come after the position (`created_at`, `number`), if there is one."""
+    there = deliveries.alias("there")
+    order = (there.c.created_at, there.c.number)
+    newest = sa.select(there.c.number).where(
+        of_account(there), there.c.webhook_id == webhooks.c.webhook_id
+    )
+    if after:
+        newest = newest.where(sa.tuple_(*order) < sa.tuple_(number("created_at"), number("number")))
+    newest = newest.order_by(*(c.desc() for c in order)).limit(number("limit")).correlate(webhooks)
+    same = sa.and_(
+        deliveries.c.webhook_id == webhooks.c.webhook_id, among(deliveries.c.number, newest)
+    )
+    statement = (
+        sa.select(*deliveries.columns)
+        .select_from(webhooks.join(deliveries, same))
+        .where(of_account(webhooks), of_account(deliveries))
+        .where(any_of(webhooks.c.webhook_id, "ids"))
+    )
+    shown = (deliveries.c.created_at.desc(), deliveries.c.number.desc())
+    return Query(statement.order_by(webhooks.c.webhook_id, *shown))
+
+
+@cache
+def forget_attempts() -> Query:
+    """What was sent at the moment `before` or earlier."""
+    return Query(attempts.delete().where(attempts.c.at <= number("before")))
+
+
+@cache
+def forget_deliveries() -> Query:
+    """The deliveries that have ended, and were made at the moment `before` or earlier."""
+    old = deliveries.c.created_at <= number("before")
+    return Query(deliveries.delete().where(old, deliveries.c.due_at.is_(None)))
+
+
+@cache
+def secret_of() -> Query:
+    """With what an account's events are signed: the secret, the one before it, and since when."""
+    names = ("secret", "previous", "rotated_at")
+    statement = sa.select(*columns_named(webhook_secrets, names))
+    return Query(statement.where(of_account(webhook_secrets)))
+
+
+@cache
+def rotate() -> Query:
+    """Gives an account another secret."""
+    statement = webhook_secrets.update().where(of_account(webhook_secrets))
+    return Query(
+        statement.values(
+            previous=webhook_secrets.c.secret,
+            secret=sa.bindparam("new_secret", type_=sa.Text()),
+            rotated_at=number("now"),
+        )
+    )

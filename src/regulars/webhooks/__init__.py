@@ -1,0 +1,1 @@
+"""Delivers changes to the outside."""

@@ -1,0 +1,85 @@
+"""JSON as JavaScript's JSON.stringify writes it.
+
+Receivers in the wild verify a signature over `JSON.stringify(JSON.parse(body))`, so the bytes that
+are signed must be those that JavaScript would write again: ECMA-262, sections 25.5.2
+(JSON.stringify), 6.1.6.1.20 (Number::toString) and 10.1.11.1 (the order of an object's keys).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+
+# The greatest index of an array. Keys that are such an index come first, as numbers.
+_LAST_INDEX = 2**32 - 2
+
+
+def stringify(value: Any) -> bytes:
+    """A JSON value of Python's (None, bool, int, float, str, list, dict) as JavaScript writes it,
+    once it has read it: a number becomes the nearest double."""
+    return _text(value).encode()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return _string(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, dict):
+        pairs = (f"{_string(key)}:{_text(value[key])}" for key in sorted(value, key=_rank))
+        return "{" + ",".join(pairs) + "}"
+    return "[" + ",".join(map(_text, value)) + "]"
+
+
+def _string(value: str) -> str:
+    # orjson escapes what JSON.stringify does, and as it does: quotes, backslashes and control
+    # characters below U+0020.
+    return orjson.dumps(value).decode()
+
+
+def _rank(key: str) -> int:
+    """Where a key stands among an object's: sorting is stable."""
+    if key.isdecimal() and key.isascii() and (key == "0" or key[0] != "0"):
+        index = int(key) if len(key) <= 10 else _LAST_INDEX + 1
+        if index <= _LAST_INDEX:
+            return index
+    return _LAST_INDEX + 1
+
+
+def number(value: float) -> str:
+    """A number as JavaScript prints it; null for one that is beyond its range."""
+    try:
+        double = float(value)
+    except OverflowError:
+        return "null"
+    if not math.isfinite(double):
+        return "null"
+    if double == 0:
+        return "0"
+    sign = "-" if double < 0 else ""
+    # The shortest digits that are read as the same double: the same in both languages.
+    mantissa, _, exponent = repr(abs(double)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" and not exponent else fraction
+    digits = (whole + fraction).lstrip("0")
+    # The value is 0.DIGITS times ten to the power of `point`.
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0")
+    return sign + _placed(digits, point)
+
+
+def _placed(digits: str, point: int) -> str:
+    count = len(digits)
+    if count <= point <= 21:
+        return digits + "0" * (point - count)
+    if 0 < point <= 21:
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"0.{'0' * -point}{digits}"
+    exponent = point - 1
+    mantissa = digits if count == 1 else f"{digits[0]}.{digits[1:]}"
+    return f"{mantissa}e{'+' if exponent > 0 else '-'}{abs(exponent)}"

@@ -1,0 +1,160 @@
+"""What an account sees of its webhooks: which there are, what was delivered, and how that went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from regulars.directory.errors import InvalidCursor, InvalidInput, Refused
+from regulars.directory.opaque import from_base64
+from regulars.directory.webhooks import DeliveryId, WebhookNotFound, is_disabled
+from regulars.store import Conflict, Row, Store, outbox, queries
+from regulars.webhooks.worker import event_id, example_delivery
+
+Position = tuple[int, int]
+
+
+class Deliveries:
+    """The webhooks of the accounts of a store, and what was delivered to them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def webhooks(self, account_id: int) -> list[Row]:
+        """The account's webhooks, oldest first."""
+        rows = await self._store.fetch(outbox.webhooks_of(), {"account_id": account_id})
+        return [_webhook(row) for row in rows]
+
+    async def of(
+        self, account_id: int, webhook_ids: Sequence[int], size: int, after: Position | None
+    ) -> list[tuple[list[Row], bool]]:
+        """For each webhook at most `size` deliveries, newest first, after a position, and whether
+        there are more."""
+        given: dict[str, Any] = {"account_id": account_id, "limit": size + 1}
+        given["ids"] = list(dict.fromkeys(webhook_ids))
+        if after is not None:
+            given["created_at"], given["number"] = after
+        found: dict[int, list[Row]] = {}
+        for row in await self._store.fetch(outbox.deliveries_of(after is not None), given):
+            delivery = _delivery(account_id, row)
+            found.setdefault(delivery["webhook_id"], []).append(delivery)
+        each = [found.get(number, []) for number in webhook_ids]
+        return [(rows[:size], len(rows) > size) for rows in each]
+
+    async def attempts(self, account_id: int, keys: Sequence[Position]) -> list[list[Row]]:
+        """For each delivery, by its webhook and number, its attempts, oldest first."""
+        given = {
+            "account_id": account_id,
+            "ids": list({webhook_id for webhook_id, _ in keys}),
+            "numbers": list({number for _, number in keys}),
+        }
+        found: dict[Position, list[Row]] = {key: [] for key in keys}
+        for row in await self._store.fetch(outbox.attempts_of(), given):
+            attempt = dict(zip(outbox.ATTEMPT_COLUMNS, row, strict=True))
+            key = (attempt["webhook_id"], attempt["number"])
+            if key in found:
+                found[key].append(attempt)
+        return [found[key] for key in keys]
+
+    async def retry(self, account_id: int, given: str, now: int) -> Row:
+        """Has a delivery attempted again, whatever became of it. Raises Refused."""
+        named = DeliveryId.decode(given)
+        if named is None:
+            raise Refused(WebhookNotFound(given, "delivery"))
+        of_one = {"account_id": account_id, "webhook_id": named.webhook_id}
+        await self._enabled(of_one, WebhookNotFound(given, "delivery"))
+        again = {**of_one, "number": named.number, "now": now}
+        rows, _ = await self._store.run(
+            [(outbox.ask_again(), again), (outbox.call(), {**of_one, "now": now})]
+        )
+        if not rows:
+            raise Refused(WebhookNotFound(given, "delivery"))
+        return await self._one(of_one, named.number)
+
+    async def test(self, account_id: int, given: str, webhook_id: int | None, now: int) -> Row:
+        """Has an example sent to a webhook. Raises Refused."""
+        missing = WebhookNotFound(given)
+        if webhook_id is None:
+            raise Refused(missing)
+        of_one = {"account_id": account_id, "webhook_id": webhook_id}
+        await self._enabled(of_one, missing)
+        moment = now
+        while True:
+            row = example_delivery(webhook_id, account_id, moment)
+            rows = await self._store.fetch(
+                outbox.one_delivery(), {**of_one, "number": row["number"]}
+            )
+            if not rows:
+                break
+            moment += 1  # another of this millisecond
+        call = {**of_one, "now": now}
+        try:
+            await self._store.execute([(outbox.add_delivery(), row), (outbox.call(), call)])
+        except Conflict as error:  # it was deleted just now
+            raise Refused(missing) from error
+        return await self._one(of_one, row["number"])
+
+    async def _enabled(self, of_one: dict[str, int], missing: WebhookNotFound) -> None:
+        rows = await self._store.fetch(outbox.one_webhook(), of_one)
+        if not rows:
+            raise Refused(missing)
+        if _webhook(rows[0])["disabled_since"] is not None:
+            message = (
+                "This webhook is disabled, and nothing is sent to it. Enable it first: "
+                "updateWebhook(id: …, node: {disabled: false})."
+            )
+            raise Refused(InvalidInput(message, ("id",)))
+
+    async def _one(self, of_one: dict[str, int], number: int) -> Row:
+        (row,) = await self._store.fetch(outbox.one_delivery(), {**of_one, "number": number})
+        return _delivery(of_one["account_id"], row)
+
+
+def _webhook(row: Any) -> Row:
+    webhook = dict(zip(queries.WHOLE_WEBHOOK, row, strict=True))
+    return shown(webhook)
+
+
+def shown(webhook: Row) -> Row:
+    """A webhook's row with since when it is disabled, and why."""
+    disabled = is_disabled(webhook["disabled_at"], webhook["enabled_at"])
+    return {
+        **webhook,
+        "disabled_since": webhook["disabled_at"] if disabled else None,
+        "disabled_why": webhook["disabled_reason"] if disabled else None,
+    }
+
+
+def _delivery(account_id: int, row: Any) -> Row:
+    delivery = dict(zip(outbox.DELIVERY_COLUMNS, row, strict=True))
+    number = delivery["number"]
+    return {
+        **delivery,
+        "id": DeliveryId(delivery["webhook_id"], number).encode(),
+        "event_id": event_id(account_id, delivery, delivery),
+        "sequence": number if number > 0 else None,
+        "key": (delivery["webhook_id"], number),
+    }
+
+
+def cursor(delivery: Row) -> bytes:
+    """What stands in the cursor of a delivery."""
+    return orjson.dumps(["delivery", delivery["created_at"], delivery["number"]])
+
+
+def position(text: str) -> Position:
+    """The position that a cursor names. Raises Refused with InvalidCursor."""
+    try:
+        decoded = orjson.loads(from_base64(text.strip()) or b"")
+    except orjson.JSONDecodeError:
+        decoded = None
+    match decoded:
+        case ["delivery", int(created_at), int(number)]:
+            return created_at, number
+    message = (
+        "This is not a cursor of a delivery. Use an edge's cursor, or pageInfo's endCursor, of a "
+        "webhook's deliveries."
+    )
+    raise Refused(InvalidCursor("after", message))

@@ -1,0 +1,222 @@
+"""The bodies of events: what a receiver is told of a customer, or of an order.
+
+A body shows the customer as it was when the change was made: the present row, with the changes
+since then undone. So it is the same at every attempt, and costs a write nothing. Of a customer who
+is deleted meanwhile it keeps the ids and none of the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from regulars.directory import addresses, history
+from regulars.directory.avatars import avatars
+from regulars.directory.dates import iso
+from regulars.directory.ids import encoder
+from regulars.directory.orders import amounts
+from regulars.directory.text import full_name
+from regulars.store import Row, Store, outbox, queries
+
+_CUSTOMER_ID, _ORDER_ID, _LEAD_ID = map(encoder, ("Customer", "Order", "Lead"))
+_ADDRESS = (
+    *("zip", "area", "city", "email", "line1", "line2", "phone", "state", "country"),
+    *("last_name", "first_name"),
+)
+_BLANK: Mapping[str, Any] = {
+    "email": "",
+    "tags": "[]",
+    "notes": None,
+    "phone": "",
+    "custom": None,
+    "last_name": "",
+    "first_name": "",
+    "accepts_marketing": False,
+    "shipping_address": None,
+    "billing_address": None,
+}
+_LEAD_COLUMNS = ("lead_id", "subject", "message", "custom", "created_at")
+
+Body = dict[str, Any]
+
+
+async def event(
+    store: Store, account_id: int, sequence: int, customer_id: int, changes: bool
+) -> Body:
+    """The body of the event of a change; `changes` asks for the values before, too."""
+    given = {"account_id": account_id, "customer_id": customer_id, "after": sequence}
+    rows = await store.fetch(outbox.later_changes(), given)
+    later = [dict(zip(outbox.CHANGE_COLUMNS, row, strict=True)) for row in rows]
+    this = later.pop()
+    customer = await _one(
+        store, queries.one_customer(queries.CUSTOMER_COLUMNS), account_id, customer_id
+    )
+    if this["order_id"] is not None:
+        node = await _order(store, account_id, this["order_id"], later, customer)
+    else:
+        leads = await store.fetch(
+            queries.leads_of(_LEAD_COLUMNS), {"account_id": account_id, "ids": [customer_id]}
+        )
+        node = _contact(customer_id, customer, [row[1:] for row in leads], later)
+    body: Body = {"node": node}
+    if changes:
+        told = history.fields(this["fields"])
+        body["changes"] = {field["name"]: field["before"] for field in told}
+    return body
+
+
+async def _one(store: Store, query: Any, account_id: int, number: int) -> Row | None:
+    rows = await store.fetch(query, {"account_id": account_id, "number": number})
+    return dict(zip(queries.CUSTOMER_COLUMNS, rows[0], strict=True)) if rows else None
+
+
+def _contact(customer_id: int, row: Row | None, leads: Sequence[Any], later: Sequence[Row]) -> Body:
+    """A customer as it was before the `later` changes, newest first; blank when it is gone."""
+    if row is None:
+        return contact(customer_id, _BLANK, [])
+    for change in later:
+        row = history.undone(row, change["fields"])
+    newer = sum(change["kind"] == history.LEAD_CREATED for change in later)
+    # The ids of leads are given in order: those that came later are the greatest.
+    known = sorted(leads)[: len(leads) - newer]
+    return contact(customer_id, row, known)
+
+
+def contact(customer_id: int, row: Row, leads: Sequence[Any]) -> Body:
+    """A customer as the API's webhooks tell it."""
+    shipping, billing = (addresses.load(row[n]) for n in ("shipping_address", "billing_address"))
+    (email,) = avatars([row["email"]]) if row["email"] else ("",)
+    return {
+        "id": _CUSTOMER_ID([customer_id])[0],
+        "_id": customer_id,
+        "tags": orjson.loads(row["tags"]),
+        "email": row["email"],
+        "leads": [_lead(lead) for lead in reversed(leads)],
+        "notes": row["notes"],
+        "phone": row["phone"],
+        "avatar": email,
+        "custom": _load(row["custom"]),
+        "location": addresses.location(shipping, billing),
+        "full_name": full_name(row["first_name"], row["last_name"]),
+        "last_name": row["last_name"],
+        "first_name": row["first_name"],
+        "accepts_marketing": bool(row["accepts_marketing"]),
+        "billing_address": address(billing),
+        "shipping_address": address(shipping),
+        "__typename": "Customer",
+    }
+
+
+def address(parts: Mapping[str, Any] | None) -> Body:
+    """An address: one that is absent is all empty strings, its country null."""
+    return {name: (parts or {}).get(name, None if name == "country" else "") for name in _ADDRESS}
+
+
+def _lead(row: Any) -> Body:
+    number, subject, message, custom, created_at = row
+    return {
+        "id": _LEAD_ID([number])[0],
+        "_id": number,
+        "subject": subject,
+        "message": message,
+        "custom": _load(custom),
+        "created_at": iso(created_at),
+        "__typename": "Lead",
+    }
+
+
+def _load(stored: str | None) -> Any:
+    return None if stored is None else orjson.loads(stored)
+
+
+async def _order(
+    store: Store, account_id: int, order_id: int, later: Sequence[Row], customer: Row | None
+) -> Body:
+    rows = await store.fetch(
+        queries.one_order(queries.WHOLE_ORDER), {"account_id": account_id, "number": order_id}
+    )
+    ids = {"id": _ORDER_ID([order_id])[0], "_id": order_id, "__typename": "Order"}
+    if not rows or customer is None:
+        return ids
+    row: Row = dict(zip(queries.WHOLE_ORDER, rows[0], strict=True))
+    for change in later:
+        if change["order_id"] == order_id:
+            row = history.undone(row, change["fields"], of_order=True)
+        else:
+            customer = history.undone(customer, change["fields"])
+    return {**ids, **order(row, customer)}
+
+
+def order(row: Row, customer: Row) -> Body:
+    """An order as a shop's own events tell it: amounts as numbers, moments as ISO 8601 has them."""
+    details = _load(row["details"]) or {}
+    shipping, billing = (
+        addresses.load(customer[name]) for name in ("shipping_address", "billing_address")
+    )
+    total, refunded, net = amounts([row["total"], row["refunded_amount"], row["net_payment"]])
+    (paid,) = amounts([row["net_payment"] + row["refunded_amount"]])
+    return {
+        "name": row["name"],
+        "email": row["email"],
+        "phone": details.get("phone", customer["phone"]),
+        "total": total,
+        "subtotal": details.get("subtotal", total),
+        "shipping": details.get("shipping", 0),
+        "currency": row["currency"],
+        "tags": orjson.loads(row["tags"]),
+        "test": bool(row["test"]),
+        "custom": details.get("custom"),
+        "financial_status": row["financial_status"],
+        "fulfillment_status": row["fulfillment_status"],
+        "customer": {
+            "id": _CUSTOMER_ID([customer["customer_id"]])[0],
+            "full_name": full_name(customer["first_name"], customer["last_name"]),
+            "avatar": avatars([customer["email"]])[0],
+            "location": addresses.location(shipping, billing),
+        },
+        "billing_address": address(details.get("billing_address", billing)),
+        "shipping_address": address(details.get("shipping_address", shipping)),
+        "payments": details.get("payments", []),
+        "refunded_amount": refunded,
+        "paid_by_customer": paid,
+        "net_payment": net,
+        "created_at": iso(row["created_at"]),
+        "cancelled_at": None if row["cancelled_at"] is None else iso(row["cancelled_at"]),
+    }
+
+
+_EXAMPLE_CUSTOMER = {
+    **_BLANK,
+    "customer_id": 1,
+    "email": "test@example.com",
+    "first_name": "Test",
+    "last_name": "Event",
+    "tags": '["test"]',
+    "shipping_address": '{"line1":"1 Example Street","city":"Casablanca","country":"MA"}',
+}
+_EXAMPLE_ORDER = {
+    "order_id": 1,
+    "name": "TEST-1",
+    "email": "test@example.com",
+    "total": 350_000,
+    "refunded_amount": 0,
+    "net_payment": 350_000,
+    "currency": "USD",
+    "financial_status": "paid",
+    "fulfillment_status": "unfulfilled",
+    "tags": '["test"]',
+    "test": True,
+    "cancelled_at": None,
+    "created_at": 1_710_771_637_000,
+    "details": None,
+}
+
+
+def example(type_: str) -> Body:
+    """The body of an event of a type that has not happened."""
+    if type_.startswith("contact/"):
+        return {"node": contact(1, _EXAMPLE_CUSTOMER, [])}
+    ids = {"id": _ORDER_ID([1])[0], "_id": 1, "__typename": "Order"}
+    return {"node": {**ids, **order(_EXAMPLE_ORDER, _EXAMPLE_CUSTOMER)}}

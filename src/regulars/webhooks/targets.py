@@ -1,0 +1,128 @@
+"""Which addresses events may be sent to: none of this machine's, nor of the networks around it.
+
+Whoever may create a webhook could otherwise have the server ask what only the server can reach
+(OWASP, "Server-Side Request Forgery Prevention"). What counts is the address that is connected to,
+whatever name or notation led there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from urllib.parse import urlsplit
+
+import httpcore
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# RFC 6052: an IPv4 address within one of IPv6, for a translator.
+_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+
+# Names are resolved in threads of their own: a slow name server keeps nobody else waiting.
+_RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="regulars-names")
+
+
+class ForbiddenTarget(Exception):
+    """An address that events are not sent to; the message says which and why."""
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether an address is anybody's on the internet: not loopback, private, link-local, reserved
+    or multicast (IANA's special-purpose registries), nor one of IPv6 that stands for such a one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        if any(address in network for network in _NAT64):
+            inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if any(one is not None and not is_public(one) for one in inner):
+            return False
+        if address.ipv4_mapped is not None:
+            return True
+        if address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host's name, in the system's order. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.run_in_executor(
+        _RESOLVERS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    )
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def require_public(host: str, addresses: Iterable[str]) -> None:
+    """Raises ForbiddenTarget for a host that has an address which is not public."""
+    for text in addresses:
+        address = ipaddress.ip_address(text.partition("%")[0])
+        if not is_public(address):
+            raise ForbiddenTarget(
+                f"{host} is at {address}, which is not a public address of the internet. Events "
+                "are sent there only where REGULARS_WEBHOOK_PRIVATE_TARGETS allows it."
+            )
+
+
+async def check(url: str, private: bool) -> None:
+    """Looks at an address before it is kept. A name that cannot be resolved now may be later.
+    Raises ForbiddenTarget."""
+    if private:
+        return
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "https":
+        raise ForbiddenTarget(
+            "Events tell of customers, and http would show them to whoever is on the way. Use "
+            "https; http is for where REGULARS_WEBHOOK_PRIVATE_TARGETS allows it."
+        )
+    try:
+        addresses = await asyncio.wait_for(resolve(host, parts.port or 443), 5)
+    except (OSError, TimeoutError, UnicodeError):
+        return
+    require_public(host, addresses)
+
+
+class Network(httpcore.AsyncNetworkBackend):
+    """Connects to the very addresses that were looked at."""
+
+    def __init__(self, private: bool) -> None:
+        self._private = private
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # the signature is httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            addresses = await resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"The name {host} cannot be resolved.") from error
+        if not self._private:
+            require_public(host, addresses)
+        failed: Exception | None = None
+        for address in addresses:
+            try:
+                return await self._network.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except httpcore.ConnectError as error:
+                failed = error
+        raise failed or httpcore.ConnectError(f"The name {host} has no address.")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """What a receiver's certificate is verified with: the system's authorities. To read them takes
+    longer than the first request."""
+    return ssl.create_default_context()
