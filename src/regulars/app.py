@@ -24,6 +24,7 @@ from regulars.http.endpoint import GraphQLEndpoint, Limits, error_answer
 from regulars.http.errors import not_found
 from regulars.http.health import Health
 from regulars.http.in_flight import InFlight
+from regulars.http.inbound import Inbound
 from regulars.http.messages import (
     JSON,
     Receive,
@@ -76,12 +77,16 @@ class Application:
         self._measure(in_flight, lambda: engine.kept_documents)
         self._worker = _worker(self._store, settings) if settings.webhook_worker else None
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
+        inbound = Inbound(
+            self._store, self._accounts, in_flight, self._observer, settings.max_body_bytes
+        )
         health = Health(self._store, self._accounts, self._figures)
         self._rest = Starlette(
             routes=[
                 Route("/healthz", health.alive),
                 Route("/readyz", health.ready),
                 Route("/metrics", health.metrics),
+                Route("/in/{account}/{type:path}", inbound),
             ],
             lifespan=self._lifespan,
         )

@@ -85,7 +85,8 @@ def node(layouts: Layouts) -> Resolve:
     kinds = {name: (read, layouts.of(name)) for name, read in _READ_ONE.items()}
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        named = ids.decode(arguments["id"])
+        given = arguments["id"]
+        named = ids.decode(given) or await env.directory.of_shop(env.account_id, given)
         if named is None:
             return None
         type_name, number = named

@@ -13,6 +13,7 @@ from regulars import __version__
 from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import Usage, exit_code, sentence
+from regulars.cli.inbox import app as inbox_app
 from regulars.cli.keeping import app as keeping_app
 from regulars.cli.output import print_json, print_rows, shown_moment
 from regulars.cli.webhooks import app as webhooks_app
@@ -37,6 +38,7 @@ app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
 app.add_typer(keeping_app)
 app.add_typer(webhooks_app)
+app.add_typer(inbox_app)
 
 
 _SCOPES = "; ".join(f"{name}: {what}" for name, what in SCOPES.items()) + "."

@@ -23,7 +23,7 @@ class Reference:
 
 class Origin(NamedTuple):
     """Where a write comes from, as the history keeps it: the kind of its actor (`token`,
-    `command_line`), the actor's name, and the id of the request."""
+    `command_line`, `inbound`), the actor's name, and the id of the request."""
 
     kind: str
     name: str
@@ -37,13 +37,14 @@ COMMAND_LINE = Origin("command_line", "regulars")
 class Receipt:
     """What makes a write recognisable when its request is sent again: whose it is (`token_id`),
     the request's key, the number of the write in the request, a hash of the request, and the
-    moment it came (milliseconds since 1970)."""
+    moment it came (milliseconds since 1970); and whether it is to be refused again, if it was."""
 
     token_id: str
     key: str
     part: int
     fingerprint: bytes
     at: int
+    of_refusals: bool = True
 
 
 def _receipt_keys(receipt: Receipt | None) -> frozenset[str]:
@@ -150,11 +151,29 @@ class DeleteCustomers:
         return Names(_ids(*self.customers), receipt_keys=_receipt_keys(self.receipt))
 
 
+SHOP_ID_LENGTH = 255
+
+
+class ShopIds(NamedTuple):
+    """What the shop calls a customer, and its order."""
+
+    customer: str | None = None
+    order: str | None = None
+
+    @property
+    def named(self) -> frozenset[str]:
+        return frozenset(shop_id for shop_id in self if shop_id)
+
+
+NO_SHOP_IDS = ShopIds()
+
+
 @dataclass(frozen=True, slots=True)
 class RecordOrder:
     """What a shop tells of an order, at a moment: `values` as they are kept, by the columns of the
-    order, and of the customer, who is found by email or is new, `person`. What is not told stays;
-    of one that comes by an `event`, so does what only an older event would say."""
+    order, and of the customer, who is found by email or is new, `person`. What is not told stays.
+    Of one that comes by an `event` of the shop, what an event that came before knows better stays,
+    too; `shop_ids` are what the shop calls the order and the customer."""
 
     values: Values
     person: Values
@@ -163,14 +182,35 @@ class RecordOrder:
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
     event: str | None = None
+    shop_ids: ShopIds = NO_SHOP_IDS
 
     def names(self) -> Names:
         name = self.values.get("name")
         return Names(
             email_keys=_email_keys(self.person),
             order_names=frozenset([name]) if name else frozenset(),
+            shop_ids=self.shop_ids.named,
             receipt_keys=_receipt_keys(self.receipt),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordContact:
+    """What an event of a shop tells of a customer, at a moment: `values` as they are kept. A
+    customer who is known, by what the shop calls it or by email, is only given what it lacks where
+    the event is of its beginning (`fill`)."""
+
+    values: Values
+    at: int
+    fill: bool
+    problems: list[Problem] = field(default_factory=list)
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+    shop_ids: ShopIds = NO_SHOP_IDS
+
+    def names(self) -> Names:
+        emails, receipts = _email_keys(self.values), _receipt_keys(self.receipt)
+        return Names(email_keys=emails, shop_ids=self.shop_ids.named, receipt_keys=receipts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +305,7 @@ Command = (
     | UpdateCustomer
     | DeleteCustomers
     | RecordOrder
+    | RecordContact
     | RecordLead
     | RecordVisit
     | CreateWebhook

@@ -95,6 +95,33 @@ def moment(text: str) -> int | None:
     return found[0] if found else None
 
 
+_FROM_NOW = re.compile(
+    r"(?P<to_come>in )?(?P<count>a few|an?|\d{1,6}) "
+    r"(?P<unit>second|minute|hour|day|week|month|year)s?(?P<ago> ago)?",
+    re.ASCII,
+)
+_UNITS = {
+    "second": 1_000,
+    "minute": 60_000,
+    "hour": 3_600_000,
+    "day": 86_400_000,
+    "week": 7 * 86_400_000,
+    # Of 146,097 / 4,800 days, as an age is told.
+    "month": 2_629_746_000,
+    "year": 31_556_952_000,
+}
+
+
+def from_now(text: str, now: int) -> int | None:
+    """About the moment that `3 days ago` or `in a month` means; None for anything else."""
+    found = _FROM_NOW.fullmatch(text.strip().lower())
+    if not found or bool(found["to_come"]) == bool(found["ago"]):
+        return None
+    count = int(found["count"]) if found["count"].isdecimal() else 1
+    away = 0 if found["count"] == "a few" else count * _UNITS[found["unit"]]
+    return now + away if found["to_come"] else now - away
+
+
 def iso(at: int) -> str:
     """A moment as `2024-03-18T14:20:37.000Z`."""
     shown = (_EPOCH + at * _MILLISECOND).isoformat(timespec="milliseconds")

@@ -17,6 +17,7 @@ from regulars.directory.commands import (
     CreateWebhook,
     DeleteCustomers,
     DeleteWebhook,
+    RecordContact,
     RecordLead,
     RecordOrder,
     RecordVisit,
@@ -62,7 +63,8 @@ def _apply_once(draft: Draft, command: Command) -> Any:
     try:
         result = _apply(draft, command)
     except Refused as refused:
-        draft.receipts.note(receipt, refused)
+        if receipt.of_refusals:
+            draft.receipts.note(receipt, refused)
         raise
     draft.receipts.note(receipt, result)
     return result
@@ -78,6 +80,8 @@ def _apply(draft: Draft, command: Command) -> Any:
             return _delete(draft, command)
         case RecordOrder():
             return recording.order(draft, command)
+        case RecordContact():
+            return recording.contact(draft, command)
         case RecordLead():
             return recording.lead(draft, command)
         case RecordVisit():

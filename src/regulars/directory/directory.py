@@ -10,6 +10,7 @@ from typing import Any
 from regulars.directory import history
 from regulars.directory.commands import (
     COMMAND_LINE,
+    SHOP_ID_LENGTH,
     Command,
     CreateCustomer,
     DeleteCustomers,
@@ -283,6 +284,17 @@ class Directory:
         command = DeleteCustomers(tuple(customers), at, version, receipt, origin)
         ids: list[int] | Replay = await self._store.write(account_id, command)
         return ids
+
+    async def of_shop(self, account_id: int, shop_id: str) -> tuple[str, int] | None:
+        """The type and `_id` of what the account's shop calls so."""
+        if not 0 < len(shop_id) <= SHOP_ID_LENGTH or "\0" in shop_id:
+            return None
+        given = {"account_id": account_id, "shop_ids": [shop_id]}
+        rows = await self._store.fetch(queries.named_shop_ids(), given)
+        if not rows:
+            return None
+        row = dict(zip(queries.SHOP_ID_COLUMNS, rows[0], strict=True))
+        return row["type"], row["number"]
 
     @property
     def store(self) -> Store:

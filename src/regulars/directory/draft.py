@@ -28,6 +28,8 @@ class Draft:
         self._orders_before = {row["order_id"]: row for row in state.orders}
         self._orders: dict[str, Row] = {row["name"]: row for row in state.orders}
         self.leads: list[Row] = []
+        self._shop_ids = {row["shop_id"]: row for row in state.shop_ids}
+        self._new_shop_ids: list[Row] = []
         self.webhooks = Webhooks(state.webhooks)
         self.receipts = Receipts(account_id, state.receipts)
         self.history: list[dict[str, Any]] = []
@@ -56,6 +58,10 @@ class Draft:
         self._forget_email(customer_id)
         self._now[customer_id] = None
         self.receipts.forget(customer_id)
+        gone = [i for i, row in self._shop_ids.items() if row["customer_id"] == customer_id]
+        for shop_id in gone:
+            del self._shop_ids[shop_id]
+        self._new_shop_ids = [r for r in self._new_shop_ids if r["customer_id"] != customer_id]
         for change in self.history:
             if change["customer_id"] == customer_id:
                 change["fields"] = None
@@ -63,6 +69,19 @@ class Draft:
         for name in theirs:
             del self._orders[name]
         self.leads = [row for row in self.leads if row["customer_id"] != customer_id]
+
+    def known_to_shop(self, shop_id: str | None, type_: str) -> int | None:
+        """The `_id` of what the shop calls so, if it is of that type."""
+        row = self._shop_ids.get(shop_id or "")
+        return row["number"] if row and row["type"] == type_ else None
+
+    def keep_shop_id(self, shop_id: str | None, type_: str, number: int, customer_id: int) -> None:
+        """Notes what the shop calls something of a customer. Who was told of first keeps the id."""
+        if shop_id and shop_id not in self._shop_ids:
+            keys = {"account_id": self.account_id, "shop_id": shop_id}
+            row = {**keys, "type": type_, "number": number, "customer_id": customer_id}
+            self._shop_ids[shop_id] = row
+            self._new_shop_ids.append(row)
 
     def order(self, name: str) -> Row | None:
         """The order of that name."""
@@ -142,6 +161,7 @@ class Draft:
                 "orders": [row for row in orders if _differs(row, known.get(row["order_id"]))],
                 "webhooks": self.webhooks.updated,
             },
+            inserted_shop_ids=self._new_shop_ids,
             inserted_webhooks=self.webhooks.inserted,
             deleted_webhooks=self.webhooks.deleted,
             inserted_leads=self.leads,

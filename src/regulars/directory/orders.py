@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import orjson
 
@@ -98,3 +99,35 @@ def with_order(customer: Row, order: Row, before: Row | None = None) -> Row:
         "expenses": customer["expenses"] + expenses - old_expenses,
         "orders_count": customer["orders_count"] + count - old_count,
     }
+
+
+def financial_status(total: int, paid: int, refunded: int) -> str:
+    """How an order stands, by what was paid of it and given back."""
+    if refunded:
+        return "refunded" if refunded >= paid else "partially_refunded"
+    return "paid" if paid >= total else "pending"
+
+
+def told_late(known: Row | None, values: Mapping[str, Any], event: str) -> dict[str, Any]:
+    """What an event of a shop tells of an order that is known: events may come late, in another
+    order than they happened, and none takes back what a later one told. What was paid, and what was
+    given back, only grows; a cancellation stays; and what an order was when it was created says
+    nothing of what it is now."""
+    if known is None:
+        return dict(values)
+    told = {} if event == "order/created" else dict(values)
+    # A moment that is told as an age is another one each time.
+    told.pop("created_at", None)
+    for name in ("paid", "refunded_amount"):
+        if values.get(name) is not None:
+            told[name] = max(values[name], known[name] or 0)
+    if told.get("cancelled_at") is None or known["cancelled_at"] is not None:
+        told.pop("cancelled_at", None)
+    if event == "order/created" and known["cancelled_at"] is None and values.get("cancelled_at"):
+        told["cancelled_at"] = values["cancelled_at"]
+    now = {**known, **told}
+    if now["paid"] is not None:
+        told["financial_status"] = financial_status(
+            now["total"], now["paid"], now["refunded_amount"]
+        )
+    return told

@@ -8,17 +8,35 @@ lacks; what it has already stays.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from regulars.directory import history
-from regulars.directory.commands import RecordLead, RecordOrder, RecordVisit
+from regulars.directory.commands import (
+    Command,
+    RecordContact,
+    RecordLead,
+    RecordOrder,
+    RecordVisit,
+    Values,
+)
 from regulars.directory.customers import new_row, with_values
 from regulars.directory.draft import Draft
-from regulars.directory.errors import CustomerNotFound, InvalidInput, Problem, Refused
-from regulars.directory.orders import net_payment, with_order
+from regulars.directory.errors import (
+    CustomerNotFound,
+    DuplicateEmail,
+    InvalidInput,
+    Problem,
+    Refused,
+)
+from regulars.directory.orders import net_payment, told_late, with_order
 from regulars.store import Row
 
 _FILLED = ("phone", "first_name", "last_name", "shipping_address", "billing_address")
+
+_NO_EMAIL = "There is no customer whom the shop calls so, and a new one needs an email."
+
+_NEEDED = "There is no order of this name yet, and a new one needs its %s."
 
 _NEW_ORDER = {
     "email": "",
@@ -37,9 +55,10 @@ _NEW_ORDER = {
 
 def order(draft: Draft, command: RecordOrder) -> Row:
     """The order as it is kept now. Raises Refused."""
-    values = command.values
-    known = draft.order(values.get("name", ""))
-    problems = [*command.problems, *_amiss(known, values)]
+    known = draft.order(command.values.get("name", ""))
+    values = told_late(known, command.values, command.event) if command.event else command.values
+    number = draft.known_to_shop(command.shop_ids.customer, "Customer")
+    problems = [*command.problems, *_amiss(known, values, number)]
     if problems:
         raise Refused(*problems)
     if known is None:
@@ -51,12 +70,16 @@ def order(draft: Draft, command: RecordOrder) -> Row:
             "order_id": draft.next_id("orders"),
         }
         customer = _customer(draft, command)
-        row |= {"customer_id": customer["customer_id"], "email": values["email"]}
+        row |= {"customer_id": customer["customer_id"]}
+        row["email"] = values.get("email") or customer["email"]
     else:
         row = {**known, **values}
         found = draft.row(known["customer_id"])
         assert found is not None  # an order goes with its customer
         customer = _filled(draft, found, command)
+    number = customer["customer_id"]
+    draft.keep_shop_id(command.shop_ids.customer, "Customer", number, number)
+    draft.keep_shop_id(command.shop_ids.order, "Order", row["order_id"], number)
     row["net_payment"] = net_payment(row)
     if known is not None and row == known:
         return known
@@ -67,19 +90,44 @@ def order(draft: Draft, command: RecordOrder) -> Row:
         counted = draft.touch(counted, command)
     fields = history.difference(customer, counted) | history.order_difference(known, row)
     for kind in _kinds(known, row):
-        number = customer["customer_id"]
         draft.note(kind, number, command, history.dump(fields), row["order_id"])
         fields = {}
     return row
 
 
-def _amiss(known: Row | None, values: Any) -> list[Problem]:
-    """What of an order cannot be, given what is known of it."""
-    problems: list[Problem] = []
-    for name in ("email", "total"):
-        if known is None and name not in values:
-            message = f"There is no order of this name yet, and a new one needs its {name}."
-            problems.append(InvalidInput(message, ("node", name)))
+def contact(draft: Draft, command: RecordContact) -> Row:
+    """The customer as it is kept now. Raises Refused."""
+    values = command.values
+    number = draft.known_to_shop(command.shop_ids.customer, "Customer")
+    holder = draft.holder(values.get("email_key", ""))
+    problems = list(command.problems)
+    if number is not None and holder not in (None, number):
+        problems.append(DuplicateEmail(("node", "email")))
+    if number is None and holder is None and "email" not in values:
+        problems.append(InvalidInput(_NO_EMAIL, ("node", "email")))
+    if problems:
+        raise Refused(*problems)
+    known = draft.row(number if number is not None else holder or 0)
+    if known is None:
+        row = _created(draft, values, command)
+    elif command.fill:
+        row = _given(draft, known, values, (*_FILLED, "notes", "custom", "tags"), command)
+    else:
+        changed, problems = with_values(known, dict(values), ("node",))
+        if problems:
+            raise Refused(*problems)
+        row = draft.save(known, changed, command)
+    number = row["customer_id"]
+    draft.keep_shop_id(command.shop_ids.customer, "Customer", number, number)
+    return row
+
+
+def _amiss(known: Row | None, values: Any, customer_id: int | None) -> list[Problem]:
+    """What of an order cannot be, given what is known of it, and of its customer."""
+    needed = () if known else ("total",) if customer_id else ("email", "total")
+    problems: list[Problem] = [
+        InvalidInput(_NEEDED % name, ("node", name)) for name in needed if name not in values
+    ]
     merged = {**_NEW_ORDER, "total": 0, **(known or {}), **values}
     if merged["refunded_amount"] > max(merged["total"], merged["paid"] or 0):
         message = "More is refunded than the order's total. Mend refunded_amount, or total."
@@ -133,14 +181,22 @@ def visit(draft: Draft, command: RecordVisit) -> Row:
 
 
 def _customer(draft: Draft, command: RecordOrder | RecordLead) -> Row:
-    """The customer with the email of the person, or a new one."""
-    holder = draft.holder(command.person["email_key"])
-    if holder is not None:
-        found = draft.row(holder)
-        assert found is not None  # who has an email is there
-        return _filled(draft, found, command)
+    """The customer whom the shop calls so, or with the email of the person, or a new one."""
+    number = None
+    if isinstance(command, RecordOrder):
+        number = draft.known_to_shop(command.shop_ids.customer, "Customer")
+    if number is None:
+        number = draft.holder(command.person["email_key"])
+    if number is None:
+        return _created(draft, command.person, command)
+    found = draft.row(number)
+    assert found is not None  # who has an email, or an id of the shop, is there
+    return _filled(draft, found, command)
+
+
+def _created(draft: Draft, values: Values, command: Command) -> Row:
     keys = {"account_id": draft.account_id, "customer_id": draft.next_id("customers")}
-    row, problems = with_values(new_row(command.at), dict(command.person), ("node",))
+    row, problems = with_values(new_row(command.at), dict(values), ("node",))
     if problems:
         raise Refused(*problems)
     created = {**row, **keys}
@@ -151,9 +207,14 @@ def _customer(draft: Draft, command: RecordOrder | RecordLead) -> Row:
 
 def _filled(draft: Draft, row: Row, command: RecordOrder | RecordLead) -> Row:
     """A customer with what it lacked."""
-    lacking = {name: command.person[name] for name in _FILLED if command.person.get(name)}
-    lacking = {name: value for name, value in lacking.items() if not row[name]}
+    return _given(draft, row, command.person, _FILLED, command)
+
+
+def _given(draft: Draft, row: Row, values: Values, names: Sequence[str], command: Command) -> Row:
+    lacking = {
+        name: values[name] for name in names if values.get(name) and row[name] in ("", None, "[]")
+    }
     if not lacking:
         return row
-    changed, _ = with_values(row, lacking, ("node",))
-    return draft.save(row, changed, command)
+    changed, problems = with_values(row, lacking, ("node",))
+    return row if problems else draft.save(row, changed, command)

@@ -19,6 +19,7 @@ METHOD = "errors_method"
 NOT_FOUND = "errors_not_found"
 HEADER_LIMIT = "errors_header_limit"
 TOO_SLOW_TO_ARRIVE = "errors_receive_timeout"
+SIGNATURE = "errors_signature"
 RATE_LIMIT = "rate_limit_reached"
 IDEMPOTENCY_KEY = "errors_idempotency_key"
 IDEMPOTENCY_RUNNING = "errors_idempotency_running"
@@ -46,6 +47,16 @@ def unauthenticated() -> HTTPError:
         "`regulars token create` makes one."
     )
     return HTTPError(401, UNAUTHENTICATED, message, [(b"www-authenticate", b"Bearer")])
+
+
+def bad_signature() -> HTTPError:
+    """An event that is not signed with a secret of its account, or of an account that there is not:
+    the answer does not say which."""
+    message = (
+        "The event is not signed with this account's secret: lightfunnels-hmac is base64 of "
+        "HMAC-SHA256 of the body. See `regulars inbox secret` and `regulars webhook-secret show`."
+    )
+    return HTTPError(401, SIGNATURE, message)
 
 
 def forbidden(scope: str) -> HTTPError:

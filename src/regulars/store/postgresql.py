@@ -173,7 +173,7 @@ async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) ->
 async def _load(connection: Any, account_id: int, batch: Sequence[Write]) -> State:
     names = all_names(batch)
     # The revision is read first: whatever changes after it is seen when the batch is saved.
-    query = queries.state(bool(names.order_names))
+    query = queries.state(bool(names.order_names or names.shop_ids))
     rows = await _rows(connection, query, parameters_of(account_id, names))
     also = [
         await _rows(connection, query, parameters) if parameters else []

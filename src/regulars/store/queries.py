@@ -17,6 +17,7 @@ from regulars.store.tables import (
     leads,
     orders,
     receipts,
+    shop_ids,
     tokens,
     webhooks,
 )
@@ -221,20 +222,23 @@ COUNTERS = ("customers", "orders", "leads", "changes", "webhooks")
 
 
 @cache
-def state(of_orders: bool = False) -> Query:
+def state(by_shop: bool = False) -> Query:
     """The account's revision and counters, then a customer that a batch names: whole rows by
-    `ids` or by `email_keys`, and `of_orders` by the names of orders, `order_names`; one that is
-    named in several ways as often. Without any there is one row, with nulls. An OR would make
-    SQLite read the whole account."""
+    `ids` or by `email_keys`, and `by_shop` those who have the orders `order_names` or the ids
+    `shop_ids`; one that is named in several ways as often. Without any there is one row, with
+    nulls. An OR would make SQLite read the whole account."""
     rows = sa.select(*customers.columns).where(of_account(customers))
     each = [
         rows.where(any_of(customers.c.customer_id, "ids")),
         rows.where(any_of(customers.c.email_key, "email_keys")),
     ]
-    if of_orders:
+    if by_shop:
         owners = sa.select(orders.c.customer_id).where(of_account(orders))
         owners = owners.where(any_of(orders.c.name, "order_names"))
-        each.append(rows.where(among(customers.c.customer_id, owners)))
+        known = sa.select(shop_ids.c.number).where(of_account(shop_ids))
+        known = known.where(any_of(shop_ids.c.shop_id, "shop_ids"))
+        known = known.where(shop_ids.c.type == sa.literal_column("'Customer'"))
+        each += [rows.where(among(customers.c.customer_id, found)) for found in (owners, known)]
     named = sa.union_all(*each).subquery("named")
     account = [counters.c[name] for name in ("revision", *COUNTERS)]
     joined = counters.outerjoin(named, sa.true())
@@ -251,6 +255,16 @@ def named_orders() -> Query:
     """The account's orders with a name among `order_names`, whole."""
     statement = sa.select(*orders.columns).where(of_account(orders))
     return Query(statement.where(any_of(orders.c.name, "order_names")))
+
+
+SHOP_ID_COLUMNS = tuple(str(column.name) for column in shop_ids.columns)
+
+
+@cache
+def named_shop_ids() -> Query:
+    """What the ids `shop_ids` of the account's shop stand for, whole."""
+    statement = sa.select(*shop_ids.columns).where(of_account(shop_ids))
+    return Query(statement.where(any_of(shop_ids.c.shop_id, "shop_ids")))
 
 
 WHOLE_WEBHOOK = tuple(str(column.name) for column in webhooks.columns)

@@ -23,7 +23,16 @@ from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.query import Query
 from regulars.store.sqlite_file import connect, told_error
-from regulars.store.tables import customers, history, leads, orders, receipts, terms, webhooks
+from regulars.store.tables import (
+    customers,
+    history,
+    leads,
+    orders,
+    receipts,
+    shop_ids,
+    terms,
+    webhooks,
+)
 from regulars.store.writer import (
     MAX_BATCH,
     Changes,
@@ -274,7 +283,7 @@ def _run_query(
 
 def _load(connection: apsw.Connection, account_id: int, group: Sequence[Write]) -> State:
     names = all_names(group)
-    query = queries.state(bool(names.order_names))
+    query = queries.state(bool(names.order_names or names.shop_ids))
     rows = _run_query(connection, query, parameters_of(account_id, names)).fetchall()
     also = [
         list(_run_query(connection, query, parameters)) if parameters else []
@@ -289,6 +298,7 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
         _run_query(connection, writes.delete_customers(), parameters)
         for table in writes.BLANKED:
             _run_query(connection, writes.blank(table), parameters)
+        _run_query(connection, writes.delete_shop_ids(), parameters)
     if changes.deleted_webhooks:
         parameters = {"account_id": account_id, "ids": list(changes.deleted_webhooks)}
         _run_query(connection, writes.delete_webhooks(), parameters)
@@ -308,6 +318,7 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
         _run_for_each(connection, writes.insert_one(receipts), changes.inserted_receipts)
     _run_for_each(connection, writes.insert_one(history), changes.inserted_changes)
     _run_for_each(connection, writes.insert_one(webhooks), changes.inserted_webhooks)
+    _run_for_each(connection, writes.insert_one(shop_ids), changes.inserted_shop_ids)
     _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
     _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
     _run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))

@@ -320,11 +320,37 @@ attempts = _table(
     sa.Index("attempts_at", "at"),
 )
 
-# With what an account's events are signed: the present secret, and the one before it.
+# With what an account's events are signed: the present secret, and the one before it; and the one
+# that its shop signs with, if it has another.
 webhook_secrets = _table(
     "webhook_secrets",
     _key("account_id"),
     _text("secret"),
     _text("previous", nullable=True),
     _number("rotated_at"),
+    _text("inbound", nullable=True),
+)
+
+# The ids that an account's shop gave to what is kept here: the type and the `_id` that it has here,
+# and the customer with whom it goes.
+shop_ids = _table(
+    "shop_ids",
+    _key("account_id"),
+    sa.Column("shop_id", Text, primary_key=True),
+    _text("type"),
+    _number("number"),
+    _number("customer_id"),
+    sa.Index("shop_ids_of_customer", "account_id", "customer_id"),
+)
+
+# Events of a shop that could not be understood, as they came.
+inbox = _table(
+    "inbox",
+    _key("account_id"),
+    sa.Column("inbox_id", Text, primary_key=True),
+    _text("type"),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    _text("problem"),
+    _number("received_at"),
+    _number("times"),
 )

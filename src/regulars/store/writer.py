@@ -35,6 +35,7 @@ class Names:
     order_names: frozenset[str] = frozenset()
     webhook_ids: frozenset[int] = frozenset()
     webhook_urls: frozenset[str] = frozenset()
+    shop_ids: frozenset[str] = frozenset()
     receipt_keys: frozenset[str] = frozenset()
 
 
@@ -49,7 +50,8 @@ class State:
     """What the database held when the batch began: the last `_id` given for each type, the
     customers that the batch names (whole; one may stand there twice), the orders that it names
     (whole, and their customers are among the others), how many batches had changed the account,
-    what became of earlier writes with the keys named, and the webhooks that it names (whole)."""
+    what became of earlier writes with the keys named, and the webhooks and the ids of a shop that
+    it names (whole)."""
 
     counters: Mapping[str, int]
     customers: Sequence[Row]
@@ -57,6 +59,7 @@ class State:
     revision: int = 0
     receipts: Sequence[Row] = ()
     webhooks: Sequence[Row] = ()
+    shop_ids: Sequence[Row] = ()
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class Changes:
     inserted_receipts: Sequence[Row] = ()
     inserted_changes: Sequence[Row] = ()
     inserted_webhooks: Sequence[Row] = ()
+    inserted_shop_ids: Sequence[Row] = ()
     deleted_webhooks: Sequence[int] = ()
     receipts_before: int = 0
 
@@ -93,6 +97,7 @@ class Changes:
             or any(self.updated.values())
             or self.inserted_leads
             or self.inserted_receipts
+            or self.inserted_shop_ids
             or self.deleted_webhooks
         )
 
@@ -130,11 +135,11 @@ def state_of(rows: Sequence[Any], also: Sequence[Sequence[Any]]) -> State:
         if row[-len(queries.CUSTOMER_COLUMNS)] is not None
     ]
     counters = dict(zip(queries.COUNTERS, last, strict=True))
-    orders, receipts, webhooks = (
+    orders, receipts, webhooks, shop_ids = (
         [dict(zip(columns, row, strict=True)) for row in stored]
         for columns, stored in zip(_ALSO, also, strict=True)
     )
-    return State(counters, found, orders, revision, receipts, webhooks)
+    return State(counters, found, orders, revision, receipts, webhooks, shop_ids)
 
 
 def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
@@ -144,24 +149,32 @@ def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
         "ids": list(names.customer_ids),
         "email_keys": list(names.email_keys),
         "order_names": list(names.order_names),
+        "shop_ids": list(names.shop_ids),
     }
 
 
-_ALSO = (queries.WHOLE_ORDER, queries.RECEIPT_COLUMNS, queries.WHOLE_WEBHOOK)
+_ALSO = (
+    queries.WHOLE_ORDER,
+    queries.RECEIPT_COLUMNS,
+    queries.WHOLE_WEBHOOK,
+    queries.SHOP_ID_COLUMNS,
+)
 _NOTHING: Asked = [
     (queries.named_orders(), None),
     (queries.receipts_of(), None),
     (queries.named_webhooks(), None),
+    (queries.named_shop_ids(), None),
 ]
 
 
 def also_named(account_id: int, names: Names) -> Asked:
-    """What few batches name: orders, receipts and webhooks, each by its query with its parameters,
-    or None where there is nothing to ask."""
+    """What few batches name: orders, receipts, webhooks and ids of a shop, each by its query with
+    its parameters, or None where there is nothing to ask."""
     given: tuple[dict[str, Collection[Any]], ...] = (
         {"order_names": names.order_names},
         {"keys": names.receipt_keys},
         {"webhook_ids": names.webhook_ids, "webhook_urls": names.webhook_urls},
+        {"shop_ids": names.shop_ids},
     )
     if not any(any(each.values()) for each in given):
         return _NOTHING

@@ -21,6 +21,7 @@ from regulars.store.tables import (
     metadata,
     orders,
     receipts,
+    shop_ids,
     terms,
     tokens,
     webhooks,
@@ -85,6 +86,13 @@ def _blank(table_name: str, account_id: sa.ColumnElement[int], ids: str) -> sa.U
     statement = table.update().where(table.c.account_id == account_id)
     theirs = statement.where(any_of(table.c.customer_id, ids), table.c[column].is_not(None))
     return theirs.values({column: sa.null()})
+
+
+@cache
+def delete_shop_ids() -> Query:
+    """What a shop called the customers `ids`, and what was theirs."""
+    statement = shop_ids.delete().where(shop_ids.c.account_id == number("account_id"))
+    return Query(statement.where(any_of(shop_ids.c.customer_id, "ids")))
 
 
 @cache
@@ -213,6 +221,9 @@ def save(shape: Shape) -> Query:
         for name in BLANKED:
             statement = _blank(name, number("only_account"), "deleted_ids")
             add(f"blanked_{name}", statement.where(after()))
+        theirs = any_of(shop_ids.c.customer_id, "deleted_ids")
+        of_account = shop_ids.c.account_id == number("only_account")
+        add("deleted_shop_ids", shop_ids.delete().where(after(of_account, theirs)))
     if fewer_webhooks:
         named = any_of(webhooks.c.webhook_id, "deleted_webhooks")
         of_account = webhooks.c.account_id == number("only_account")
@@ -301,6 +312,7 @@ def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
         ("receipts", changes.inserted_receipts),
         ("history", changes.inserted_changes),
         ("webhooks", changes.inserted_webhooks),
+        ("shop_ids", changes.inserted_shop_ids),
     ]
 
 

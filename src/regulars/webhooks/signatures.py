@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from regulars.store import Conflict, Store, outbox
@@ -20,10 +20,11 @@ OVERLAP_MS = 24 * 3_600_000
 
 class Secrets(NamedTuple):
     """With what an account's events are signed: the present secret first, and for a day after a
-    rotation the one before it."""
+    rotation the one before it; and what its shop signs with, if that is another."""
 
     present: str
     previous: str | None = None
+    inbound: str | None = None
 
     @property
     def valid(self) -> tuple[str, ...]:
@@ -52,9 +53,15 @@ def signature_headers(kept: Secrets, body: bytes, at: int) -> Mapping[str, str]:
     }
 
 
-def proves(kept: Secrets, given: str, body: bytes) -> bool:
-    """Whether a header `lightfunnels-hmac` is right, in constant time."""
-    fits = [hmac.compare_digest(signature(secret, body), given) for secret in kept.valid]
+def proves(kept: Secrets, given: str, bodies: Iterable[bytes]) -> bool:
+    """Whether a header `lightfunnels-hmac` is that of one of the bodies, in constant time."""
+    known = (*kept.valid, kept.inbound) if kept.inbound else kept.valid
+    proof = given.encode("utf-8", "surrogateescape")
+    fits = [
+        hmac.compare_digest(signature(secret, body).encode(), proof)
+        for secret in known
+        for body in bodies
+    ]
     return any(fits)
 
 
@@ -67,9 +74,10 @@ async def secrets_of(store: Store, account_id: int, now: int) -> Secrets:
     for _ in range(2):
         rows = await store.fetch(outbox.secret_of(), {"account_id": account_id})
         if rows:
-            present, previous, rotated_at = rows[0]
-            return Secrets(present, previous if now < rotated_at + OVERLAP_MS else None)
-        row = {"account_id": account_id, "secret": new_secret(), "previous": None}
+            present, previous, rotated_at, inbound = rows[0]
+            kept = previous if now < rotated_at + OVERLAP_MS else None
+            return Secrets(present, kept, inbound)
+        row = {"account_id": account_id, "secret": new_secret(), "previous": None, "inbound": None}
         try:
             await store.execute([(insert_one(webhook_secrets), {**row, "rotated_at": now})])
         except Conflict:  # somebody else was faster

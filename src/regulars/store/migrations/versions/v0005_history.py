@@ -1,6 +1,7 @@
 """The history: a row for each change of a customer. Customers who are there already have been
 created at some moment: so the history of an account tells of each, and can be followed from its
-beginning. What else a shop tells of an order. Webhooks, and what was delivered to them."""
+beginning. What else a shop tells of an order. Webhooks, and what was delivered to them;
+the ids that a shop gave, and events of it that could not be understood."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -125,6 +126,30 @@ def _webhooks() -> None:
         sa.Column("secret", text, nullable=False),
         sa.Column("previous", text),
         sa.Column("rotated_at", number, nullable=False),
+        sa.Column("inbound", text),
         sa.PrimaryKeyConstraint("account_id"),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "shop_ids",
+        sa.Column("account_id", number, nullable=False),
+        sa.Column("shop_id", text, nullable=False),
+        sa.Column("type", text, nullable=False),
+        sa.Column("number", number, nullable=False),
+        sa.Column("customer_id", number, nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "shop_id"),
+        sqlite_strict=True,
+    )
+    op.create_index("shop_ids_of_customer", "shop_ids", ["account_id", "customer_id"])
+    op.create_table(
+        "inbox",
+        sa.Column("account_id", number, nullable=False),
+        sa.Column("inbox_id", text, nullable=False),
+        sa.Column("type", text, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("problem", text, nullable=False),
+        sa.Column("received_at", number, nullable=False),
+        sa.Column("times", number, nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "inbox_id"),
         sqlite_strict=True,
     )

@@ -1,0 +1,264 @@
+"""Events of a shop: what it tells of orders and customers, read as commands.
+
+A shop sends `{"node": {…}}`, with amounts as JSON numbers and moments as `2024-03-18 14:20:37` in
+UTC or as an age in words. What is not known here is left alone; what cannot be read is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from regulars.directory.commands import (
+    SHOP_ID_LENGTH,
+    Command,
+    Origin,
+    Receipt,
+    RecordContact,
+    RecordLead,
+    RecordOrder,
+    ShopIds,
+)
+from regulars.directory.customers import clean_values
+from regulars.directory.dates import from_now, iso, moment
+from regulars.directory.errors import InvalidInput, Problem
+from regulars.directory.orders import financial_status
+from regulars.directory.shop_input import address, amount, clean_lead, clean_order
+
+ORDERS = (
+    *("order/created", "order/confirmed", "order/updated", "order/refunded", "order/cancelled"),
+)
+CONTACTS = ("contact/signup", "contact/updated")
+FORM = "contact-form/created"
+CHECKOUT = "checkout/created"
+TYPES = (*ORDERS, *CONTACTS, FORM, CHECKOUT)
+
+_ORDER_TEXTS = ("name", "currency")
+_ADDRESSES = ("shipping_address", "billing_address")
+
+Node = Mapping[str, Any]
+
+
+class Misunderstood(Exception):
+    """An event that cannot be read; the message says why, and names no values."""
+
+
+def command_of(
+    type_: str, body: bytes, at: int, receipt: Receipt | None, origin: Origin
+) -> Command:
+    """What an event asks for, which came at a moment. Raises Misunderstood."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Misunderstood("The body is not JSON.") from error
+    node = told.get("node") if isinstance(told, dict) else None
+    if not isinstance(node, dict):
+        raise Misunderstood('The body is not of the form {"node": {…}}.')
+    if type_ in ORDERS:
+        return _order(type_, node, at, receipt, origin)
+    if type_ in CONTACTS:
+        return _contact(node, at, type_ == "contact/signup", receipt, origin)
+    if type_ == FORM:
+        return _form(node, at, receipt, origin)
+    if type_ == CHECKOUT:
+        return _contact(_buyer(node), at, True, receipt, origin)
+    raise Misunderstood(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
+
+
+def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Origin) -> RecordOrder:
+    buyer = _buyer(node)
+    told: dict[str, Any] = {name: _text(node, name) for name in _ORDER_TEXTS if node.get(name)}
+    if not told.get("name"):
+        raise Misunderstood("The order has no name.")
+    told["total"] = _number(node, "total")
+    told["refunded_amount"] = _number(node, "refunded_amount")
+    told["paid"] = _paid(type_, node, told)
+    told["tags"] = _tags(node)
+    told["test"] = _flag(node, "test")
+    told["created_at"] = _moment(node, "created_at", at)
+    told["cancelled_at"] = _moment(node, "cancelled_at", at)
+    if type_ == "order/cancelled" and told["cancelled_at"] is None:
+        told["cancelled_at"] = iso(at)
+    clean, person, problems = clean_order(
+        {name: value for name, value in told.items() if value is not None} | buyer, ("node",)
+    )
+    values = dict(clean)
+    if values.get("paid") is not None and not problems:
+        total, refunded = values.get("total", 0), values.get("refunded_amount", 0)
+        values["financial_status"] = financial_status(total, values["paid"], refunded)
+    details = _details(node)
+    if details:
+        values["details"] = orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()
+    customer = node.get("customer")
+    of_shop = ShopIds(
+        _id(customer) if isinstance(customer, dict) else None,
+        _id(node),
+    )
+    return RecordOrder(values, person, at, problems, receipt, origin, type_, of_shop)
+
+
+def _paid(type_: str, node: Node, told: Mapping[str, Any]) -> float | None:
+    """What the customer has paid, as far as the shop tells it."""
+    given = _number(node, "paid_by_customer")
+    if given is not None:
+        return given
+    net = _number(node, "net_payment")
+    if net is not None:
+        return net + (told["refunded_amount"] or 0)
+    payments = node.get("payments")
+    if isinstance(payments, list) and payments:
+        totals = [_number(one, "total") for one in payments if isinstance(one, dict)]
+        return round(sum(total for total in totals if total is not None), 4)
+    if type_ == "order/confirmed":
+        return told["total"]  # type: ignore[no-any-return]  # it is a number, or None
+    return 0 if type_ == "order/created" else None
+
+
+def _details(node: Node) -> dict[str, Any]:
+    """What else is kept of an order, for the events that tell of it."""
+    details: dict[str, Any] = {}
+    for name in ("subtotal", "shipping"):
+        value = _number(node, name)
+        if value is not None and amount(value)[1] is None:
+            details[name] = value
+    for name in _ADDRESSES:
+        kept = address(node.get(name) if isinstance(node.get(name), dict) else None)
+        if kept:
+            details[name] = kept
+    if isinstance(node.get("phone"), str):
+        details["phone"] = node["phone"][:64]
+    for name, kind in (("custom", dict), ("payments", list)):
+        if isinstance(node.get(name), kind) and len(orjson.dumps(node[name])) <= 65_535:
+            details[name] = node[name]
+    return details
+
+
+def _buyer(node: Node) -> dict[str, Any]:
+    """Whom an order, or a checkout, is of: by what it tells itself, and by its customer."""
+    customer = node.get("customer")
+    customer = customer if isinstance(customer, dict) else {}
+    buyer: dict[str, Any] = {"id": customer.get("id")}
+    for name in ("email", "phone"):
+        buyer[name] = _text(node, name) or _text(customer, name)
+    for name in _ADDRESSES:
+        given = node.get(name)
+        buyer[name] = address(given) if isinstance(given, dict) else None
+    names = _names(customer) or _names(node)
+    for name in _ADDRESSES:
+        names = names or _names(buyer[name] or {})
+    return {name: value for name, value in (buyer | names).items() if value}
+
+
+def _names(told: Node) -> dict[str, str]:
+    first, last = _text(told, "first_name"), _text(told, "last_name")
+    if not first and not last:
+        first, _, last = (_text(told, "full_name") or "").strip().partition(" ")
+    found = {"first_name": first, "last_name": last}
+    return {name: value for name, value in found.items() if value}
+
+
+def _contact(
+    node: Node, at: int, fill: bool, receipt: Receipt | None, origin: Origin
+) -> RecordContact:
+    told: dict[str, Any] = {}
+    for name in ("email", "phone", "notes"):
+        if isinstance(node.get(name), str):
+            told[name] = node[name]
+    told |= _names(node)
+    for name in ("first_name", "last_name"):
+        if isinstance(node.get(name), str):
+            told[name] = node[name]
+    if _tags(node) is not None:
+        told["tags"] = _tags(node)
+    accepts = _flag(node, "accepts_marketing")
+    if accepts is not None:
+        told["accepts_marketing"] = accepts
+    if isinstance(node.get("custom"), dict):
+        told["custom"] = node["custom"]
+    for name in _ADDRESSES:
+        kept = address(node.get(name) if isinstance(node.get(name), dict) else None)
+        if kept:
+            told[name] = kept
+    if not told.get("email"):
+        told.pop("email", None)
+    values, problems = clean_values(told, ("node",))
+    shop_ids = ShopIds(_id(node))
+    return RecordContact(values, at, fill, problems, receipt, origin, shop_ids)
+
+
+def _form(node: Node, at: int, receipt: Receipt | None, origin: Origin) -> RecordLead:
+    told: dict[str, Any] = {
+        name: _text(node, name) for name in ("email", "phone", "subject", "message")
+    }
+    told |= _names(node) or _names({"full_name": node.get("name")})
+    told["created_at"] = _moment(node, "created_at", at)
+    if isinstance(node.get("custom"), dict):
+        told["custom"] = node["custom"]
+    told = {name: value for name, value in told.items() if value}
+    values, person, problems = clean_lead(told, ("node",))
+    if "email_key" not in person:
+        problems = [*problems, *([] if problems else [_no_email()])]
+    return RecordLead(values, person, at, problems, receipt, origin)
+
+
+def _no_email() -> Problem:
+    return InvalidInput("The message has no email.", ("node", "email"))
+
+
+def _id(told: Node) -> str | None:
+    """What the shop calls something: `order_…`, `cus_…`."""
+    given = told.get("id")
+    if not isinstance(given, str) or not 0 < len(given) <= SHOP_ID_LENGTH or "\0" in given:
+        return None
+    return given
+
+
+def _text(told: Node, name: str) -> str | None:
+    found: str | None = _of_kind(told, name, "a text", lambda value: isinstance(value, str))
+    return found
+
+
+def _flag(told: Node, name: str) -> bool | None:
+    found: bool | None = _of_kind(told, name, "true or false", lambda v: isinstance(v, bool))
+    return found
+
+
+def _number(told: Node, name: str) -> float | None:
+    found: float | None = _of_kind(told, name, "a number", _is_number)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _tags(told: Node) -> list[str] | None:
+    found: list[str] | None = _of_kind(told, "tags", "a list of texts", _are_tags)
+    return found
+
+
+def _are_tags(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _of_kind(told: Node, name: str, kind: str, fits: Callable[[Any], bool]) -> Any:
+    """A value, None where there is none. Raises Misunderstood for one of another kind."""
+    value = told.get(name)
+    if value is not None and not fits(value):
+        raise Misunderstood(f"{name} is not {kind}.")
+    return value
+
+
+def _moment(told: Node, name: str, at: int) -> str | None:
+    """A moment that is told, as `2024-03-18T14:20:37.000Z`."""
+    given = _text(told, name)
+    if not given:
+        return None
+    found = moment(given)
+    if found is None:
+        found = from_now(given, at)
+    if found is None:
+        raise Misunderstood(f"{name} is neither a moment nor an age.")
+    return iso(found)

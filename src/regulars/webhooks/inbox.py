@@ -1,0 +1,121 @@
+"""Events that come in: verified, understood, written; or kept until somebody looks.
+
+An event is answered when what it tells is committed. One that is sent again, byte for byte, within
+a day is the same write (`receipts`); later, what it tells is there already: an order is known by
+its name, a customer by the shop's id or by email.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import Any, NamedTuple
+
+import orjson
+
+from regulars.directory.commands import Origin, Receipt
+from regulars.directory.errors import Refused
+from regulars.directory.shop_events import Misunderstood, command_of
+from regulars.store import Row, Store, outbox
+from regulars.webhooks.javascript import stringify
+from regulars.webhooks.signatures import Secrets, proves
+
+PROBLEM_LENGTH = 1_000
+_ID_LENGTH = 12
+
+
+class Understood(NamedTuple):
+    """What became of an event: written, or kept in the inbox under an id, and why."""
+
+    inbox_id: str | None = None
+    problem: str | None = None
+
+
+def is_genuine(kept: Secrets, proof: str, body: bytes) -> bool:
+    """Whether a body was signed with a secret of the account: as it came, or as JavaScript writes
+    it once it has read it."""
+    bodies = [body]
+    with contextlib.suppress(orjson.JSONDecodeError, RecursionError):
+        bodies.append(stringify(orjson.loads(body)))
+    return proves(kept, proof, bodies)
+
+
+class Inbox:
+    """Takes the events of the shops of all accounts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def take(
+        self, account_id: int, type_: str, body: bytes, at: int, request_id: str
+    ) -> Understood:
+        """Writes what a genuine event tells, or keeps the event; durable when it is answered."""
+        digest = hashlib.sha256(type_.encode() + b"\n" + body).digest()
+        receipt = Receipt("inbox", digest.hex(), 0, digest, at, of_refusals=False)
+        problem = await self._write(account_id, type_, body, at, receipt, request_id)
+        if problem is None:
+            return Understood()
+        inbox_id = digest.hex()[:_ID_LENGTH]
+        row = {
+            "account_id": account_id,
+            "inbox_id": inbox_id,
+            "type": type_,
+            "body": body,
+            "problem": problem[:PROBLEM_LENGTH],
+            "received_at": at,
+            "times": 1,
+        }
+        await self._store.execute([(outbox.note_again(), row), (outbox.keep_event(), row)])
+        return Understood(inbox_id, problem)
+
+    async def retry(self, event: Row, at: int) -> str | None:
+        """Writes what a kept event tells, and forgets the event; or answers why not."""
+        problem = await self._write(
+            event["account_id"],
+            event["type"],
+            bytes(event["body"]),
+            event["received_at"],
+            None,
+            None,
+        )
+        if problem is None:
+            await self.forget(event)
+        else:
+            one = {"account_id": event["account_id"], "inbox_id": event["inbox_id"]}
+            noted = {**one, "problem": problem[:PROBLEM_LENGTH], "received_at": at}
+            await self._store.execute([(outbox.note_again(), noted)])
+        return problem
+
+    async def forget(self, event: Row) -> None:
+        """Gives a kept event up."""
+        one = {"account_id": event["account_id"], "inbox_id": event["inbox_id"]}
+        await self._store.execute([(outbox.forget_event(), one)])
+
+    async def kept(self, account_id: int) -> list[dict[str, Any]]:
+        """The events that are kept, oldest first."""
+        rows = await self._store.fetch(outbox.kept_events(), {"account_id": account_id})
+        return [dict(zip(outbox.INBOX_COLUMNS, row, strict=True)) for row in rows]
+
+    async def _write(
+        self,
+        account_id: int,
+        type_: str,
+        body: bytes,
+        at: int,
+        receipt: Receipt | None,
+        request_id: str | None,
+    ) -> str | None:
+        """Writes what an event tells; answers why it cannot."""
+        origin = Origin("inbound", type_, request_id)
+        try:
+            await self._store.write(account_id, command_of(type_, body, at, receipt, origin))
+        except Misunderstood as wrong:
+            return str(wrong)
+        except Refused as refused:
+            return " ".join(_where(problem) for problem in refused.problems)
+        return None
+
+
+def _where(problem: Any) -> str:
+    place = ".".join(str(step) for step in problem.input_path)
+    return f"{place}: {problem.message}" if place else str(problem.message)
