@@ -82,7 +82,7 @@ class Shop:
 
     def post(self, type_: str, body: bytes, proof: str | None = None) -> httpx.Response:
         given = self.proof(body) if proof is None else proof
-        headers = {"lightfunnels-hmac": given.encode("latin-1")}
+        headers = {b"lightfunnels-hmac": given.encode("latin-1")}
         return self.http.post(f"/in/{self.name}/{type_}", content=body, headers=headers)
 
     def tell(self, type_: str, node: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import httpcore
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # RFC 6052: an IPv4 address within one of IPv6, for a translator.
-_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 # Names are resolved in threads of their own: a slow name server keeps nobody else waiting.
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="regulars-names")
@@ -35,13 +35,13 @@ def is_public(address: IPAddress) -> bool:
     """Whether an address is anybody's on the internet: not loopback, private, link-local, reserved
     or multicast (IANA's special-purpose registries), nor one of IPv6 that stands for such a one."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if any(address in network for network in _NAT64):
-            inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        inner = (address.sixtofour, *(address.teredo or ()))
         if any(one is not None and not is_public(one) for one in inner):
             return False
-        if address.ipv4_mapped is not None:
-            return True
         if address.is_site_local:
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
