@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from regulars.cli.inbox import inbox_app
 from regulars.cli.keeping import app as keeping_app
 from regulars.cli.main import account_app, app, token_app
+from regulars.cli.webhooks import app as webhooks_app
+from regulars.cli.webhooks import secret_app
 from regulars.settings import Settings
 from tests.support import BOOTSTRAP_TOKEN, Client, running
 
@@ -28,7 +31,9 @@ def blocks(path: Path) -> list[tuple[str, str]]:
 def keys_in_the_code() -> set[str]:
     found: set[str] = set()
     for path in (ROOT / "src").rglob("*.py"):
-        found |= set(re.findall(r'"(errors_\w+|rate_\w+)"', path.read_text(encoding="utf-8")))
+        found |= set(
+            re.findall(r'"(errors_\w+|rate_\w+|webhooks_\w+)"', path.read_text(encoding="utf-8"))
+        )
     return found
 
 
@@ -100,7 +105,11 @@ def test_every_setting_has_its_line() -> None:
 
 def test_every_command_has_its_heading() -> None:
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    groups = (("", app), ("", keeping_app), ("account ", account_app), ("token ", token_app))
+    groups = (
+        *(("", app), ("", keeping_app), ("", webhooks_app)),
+        *(("account ", account_app), ("token ", token_app)),
+        *(("webhook-secret ", secret_app), ("inbox ", inbox_app)),
+    )
     for prefix, group in groups:
         for command in group.registered_commands:
             name = command.name or (command.callback.__name__ if command.callback else "")

@@ -148,6 +148,34 @@ ERRORS = {
         "There is nothing at this address.",
         "GraphQL is at `/api/v2`, and at `/graphql`.",
     ),
+    "errors_signature": (
+        "401",
+        "An event of a shop, at `/in`, is not signed with a secret of its account; or there is no "
+        "such account.",
+        "Sign the body: `lightfunnels-hmac` is base64 of HMAC-SHA256. See "
+        "[mirror a shop](../how-to/mirror-a-shop.md).",
+    ),
+    "webhooks_duplicated": (
+        "200",
+        "There is a webhook of that type to that address.",
+        "Update or delete that one.",
+    ),
+    "webhooks_not_found": (
+        "200",
+        "No webhook of the account, or no delivery of one, has the id.",
+        "See the query `webhooks`.",
+    ),
+    "webhooks_version_error": (
+        "200",
+        "A webhook with `version: v1`.",
+        "Use `v2`, or leave it out.",
+    ),
+    "webhooks_errors_permission": (
+        "200",
+        "The token has the scope `webhooks`, but not `customers:read`, and the event tells of "
+        "customers.",
+        "Use a token that has both.",
+    ),
     "errors_timeout": (
         "200",
         "The request took longer than `REGULARS_REQUEST_SECONDS` and was ended, in the database, too. "
@@ -180,6 +208,13 @@ COMMANDS = (
     "verify",
     "backup",
     "restore",
+    "worker",
+    "webhook-secret show",
+    "webhook-secret rotate",
+    "inbox list",
+    "inbox retry",
+    "inbox forget",
+    "inbox secret",
     "sample",
     "schema",
     "version",
@@ -229,10 +264,10 @@ def type_part(type_: GraphQLNamedType) -> str:
         parts.append("One of " + ", ".join(f"`{name}`" for name in type_.values) + ".")
     elif isinstance(type_, GraphQLInputObjectType):
         rows = [
-            (f"`{name}`", f"`{field.type}`", default(field.ast_node))
+            (f"`{name}`", f"`{field.type}`", default(field.ast_node), field.description or "")
             for name, field in type_.fields.items()
         ]
-        parts.append(table(("field", "type", "default"), rows))
+        parts.append(table(("field", "type", "default", ""), rows))
     elif isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
         if type_.interfaces:
             parts.append("Is a " + ", ".join(f"`{i.name}`" for i in type_.interfaces) + ".")

@@ -267,7 +267,7 @@ webhooks = _table(
     sa.Column("claimed_until", Number, nullable=False, server_default="0"),
     _number("disabled_at", nullable=True),
     _text("disabled_reason", nullable=True),
-    sa.Index("webhooks_target", "account_id", "url", "type", unique=True),
+    sa.Index("webhook_targets", "account_id", "url", "type", unique=True),
 )
 
 

@@ -72,7 +72,7 @@ def _webhooks() -> None:
         sa.PrimaryKeyConstraint("account_id", "webhook_id"),
         sqlite_strict=True,
     )
-    op.create_index("webhooks_target", "webhooks", ["account_id", "url", "type"], unique=True)
+    op.create_index("webhook_targets", "webhooks", ["account_id", "url", "type"], unique=True)
     op.create_table(
         "deliveries",
         sa.Column("account_id", number, nullable=False),

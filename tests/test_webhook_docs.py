@@ -1,0 +1,231 @@
+"""The programs of the docs, run: receivers that verify, a reader of the feed, a shop by hand. And
+what JavaScript makes of a body."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regulars.webhooks.javascript import stringify
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, regulars, running
+from tests.test_docs import ROOT, blocks
+from tests.test_webhooks import hook
+
+HOW_TO = ROOT / "docs" / "how-to"
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(not NODE, reason="Node.js is not here")
+CUSTOM = {
+    "2": "two",
+    "10": 1,
+    "1": 35.0,
+    "01": 0,
+    "float": [0.1, 1e21, 1e-7, 123456789.125, -0.0, 5e-324, 1.7976931348623157e308, 100.0],
+    "large": [9007199254740993, 2**64 - 1, -(2**63), 12345678901234567890],
+    "text": 'é 太郎 👩‍👩‍👧 \u2028\u2029 " \\ / \b\f\n\r\t \x01\x1f\x7f',
+    "__proto__": {"x": None, "4294967294": 1, "4294967295": 2},
+    "": [],
+}
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('docs') / 'r.db'}"
+    with running(url, "--webhook-private-targets", "--webhook-retry-seconds", "60") as server:
+        yield server
+
+
+@pytest.fixture
+def client(local: Server) -> Iterator[Client]:
+    with Client(local, BOOTSTRAP_TOKEN) as made:
+        yield made
+
+
+@contextmanager
+def program(command: list[str], server: Server) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A receiver, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shown = regulars("webhook-secret", "show", "--database-url", server.database_url)
+    env = {**os.environ, "WEBHOOK_SECRET": shown.stdout.strip(), "PORT": str(port)}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+        assert process.stdout
+        process.stdout.close()
+
+
+def code(page: str, kind: str) -> str:
+    (found,) = [text for name, text in blocks(HOW_TO / page) if name == kind]
+    return found
+
+
+RECEIVERS = [
+    pytest.param("javascript", marks=needs_node),
+    "python",
+]
+
+
+@pytest.mark.parametrize("kind", RECEIVERS)
+def test_the_receiver_of_the_docs_takes_what_is_genuine(client: Client, kind: str) -> None:
+    text = code("webhooks.md", kind)
+    command = [NODE or "", "-e", text] if kind == "javascript" else [sys.executable, "-c", text]
+    with program(command, client.server) as (process, url):
+        made = hook(client, "contact/signup", f"{url}/{kind}")
+        email = f"{kind}@example.com"
+        client.create(email, custom=CUSTOM, notes="\u2028")
+        assert process.stdout
+        assert process.stdout.readline() == f"contact/signup {email}\n"
+        for headers in ({}, {"lightfunnels-hmac": "x", "regulars-signature": "t=1,v1=x"}):
+            forged = client.http.post(url, content=b'{"node":{}}', headers=headers)
+            assert forged.status_code == 401
+        client.data("mutation($id: ID!) { deleteWebhook(id: $id) }", id=made["id"])
+
+
+BY_JAVASCRIPT = """
+const http = require("http"), crypto = require("crypto");
+http.createServer((request, response) => {
+  let body = "";
+  request.setEncoding("utf8");
+  request.on("data", (chunk) => (body += chunk));
+  request.on("end", () => {
+    const again = JSON.stringify(JSON.parse(body));
+    const right = crypto.createHmac("sha256", process.env.WEBHOOK_SECRET).update(again);
+    const good = right.digest("base64") === request.headers["lightfunnels-hmac"] && again === body;
+    console.log(good, Object.keys(JSON.parse(body).node.custom ?? {}).join());
+    response.writeHead(200).end();
+  });
+}).listen(Number(process.env.PORT), "127.0.0.1");
+"""
+
+
+@needs_node
+def test_a_receiver_may_verify_what_javascript_writes(client: Client) -> None:
+    with program([NODE or "", "-e", BY_JAVASCRIPT], client.server) as (process, url):
+        hook(client, "contact/signup", f"{url}/s")
+        hook(client, "contact/updated", f"{url}/u", settings={"changes": True})
+        made = client.create("js@example.com", custom=CUSTOM, tags=["\u2028"])
+        assert process.stdout
+        seen = [process.stdout.readline()]
+        client.update(made["id"], custom={"float": {"5": 1e300, "-1": 1.0, "3": 2}}, notes="👋")
+        seen.append(process.stdout.readline())
+    keys = "1,2,10,01,float,large,text,__proto__,"
+    assert seen == [f"true {keys}\n", f"true {keys}\n"]
+
+
+def values(draw: random.Random, depth: int) -> Any:
+    """A value of JSON, as it comes from a parser."""
+    kind = draw.randrange(9 if depth else 7)
+    if kind < 2:
+        double: float = struct.unpack("<d", draw.randbytes(8))[0]
+        return double if abs(double) < float("inf") else 0.5
+    if kind == 2:
+        return draw.choice((0, 1, -1, 35, 2**53, 2**53 + 1, 2**63, 2**64 - 1, -(2**63))) + 0
+    if kind == 3:
+        return draw.randrange(10**6) / 10 ** draw.randrange(9)
+    if kind == 4:
+        return "".join(chr(draw.choice((9, 31, 34, 47, 92, 127, 233, 0x2028, 0xFFFD, 0x1F600)))
+                       for _ in range(draw.randrange(6)))  # fmt: skip
+    if kind < 7:
+        return draw.choice((None, True, False, "", "x", []))
+    if kind == 7:
+        return [values(draw, depth - 1) for _ in range(draw.randrange(4))]
+    keys = ("0", "7", "10", "-1", "01", "1.5", "4294967294", "4294967295", "a", "é", "")
+    return {draw.choice(keys): values(draw, depth - 1) for _ in range(draw.randrange(6))}
+
+
+@needs_node
+def test_bodies_are_the_bytes_that_javascript_writes() -> None:
+    draw = random.Random(11)
+    made = [stringify([values(draw, 4) for _ in range(30)]) for _ in range(400)]
+    script = """const lines = require("fs").readFileSync(0, "utf8").split("\\n");
+        process.stdout.write(lines.map((line) => JSON.stringify(JSON.parse(line))).join("\\n"));"""
+    done = subprocess.run(
+        [NODE or "", "-e", script],
+        input=b"\n".join(made),
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    for ours, theirs in zip(made, done.stdout.split(b"\n"), strict=True):
+        assert ours == theirs
+
+
+def test_the_reader_of_the_feed_keeps_up(client: Client, tmp_path: Path) -> None:
+    text, state = code("feed.md", "python"), tmp_path / "emails.json"
+    environment = {
+        "REGULARS_URL": f"{client.server.url}/api/v2",
+        "REGULARS_TOKEN": BOOTSTRAP_TOKEN,
+        "STATE": str(state),
+        "PATH": os.environ["PATH"],
+    }
+
+    def read() -> dict[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", text, "--once"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+        assert done.stdout == ""
+        emails: dict[str, str] = json.loads(state.read_text())["emails"]
+        return emails
+
+    def stored() -> dict[str, str]:
+        edges = client.data("{ customers(first: 250) { edges { node { id email } } } }")
+        return {edge["node"]["id"]: edge["node"]["email"] for edge in edges["customers"]["edges"]}
+
+    ids = [client.create(f"feed-{number}@example.com")["id"] for number in range(3)]
+    assert read() == stored()
+    client.update(ids[0], email="moved@example.com")
+    client.data("mutation($id: ID!) { deleteCustomers(items: [$id]) }", id=ids[1])
+    client.create("feed-3@example.com")
+    assert read() == stored()
+    assert "moved@example.com" in stored().values()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not here")
+def test_a_shops_event_by_hand(client: Client) -> None:
+    found = blocks(HOW_TO / "mirror-a-shop.md")
+    (command,) = [text for _, text in found if "openssl" in text]
+    (answer,) = [text for kind, text in found if kind == "json"]
+    shown = regulars("webhook-secret", "show", "--database-url", client.server.database_url)
+    done = subprocess.run(
+        ["bash", "-c", command.replace("http://127.0.0.1:8000", client.server.url)],
+        env={"SECRET": shown.stdout.strip(), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert json.loads(done.stdout) == json.loads(answer)
+    (mutation,) = [text for kind, text in found if kind == "graphql"]
+    order = client.data(mutation)["recordOrder"]
+    assert order["net_payment"] == 35.5
+    assert order["customer"]["expenses"] == 35.5
