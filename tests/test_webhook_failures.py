@@ -1,0 +1,224 @@
+"""Webhooks when things fail: processes killed, receivers dead, several workers at once."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.load import writing
+from tests.receiver import Received, receiving
+from tests.support import BOOTSTRAP_TOKEN, Client, environment, running, scratch_database
+from tests.test_history import feed
+from tests.test_webhooks import hook
+
+OPEN = ("--webhook-private-targets", "--webhook-retry-seconds", "20")
+TYPES = {"created": "contact/signup", "updated": "contact/updated", "deleted": "contact/deleted"}
+
+
+@contextmanager
+def worker(url: str, status: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """A `regulars worker`, ended afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regulars", "worker", *OPEN],
+        env=environment({"REGULARS_DATABASE_URL": url}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        assert "Delivering" in process.stdout.readline()
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        ended = process.wait(30)
+        process.stdout.close()
+    assert ended == status, f"the worker ended with {ended}"
+
+
+def history(client: Client) -> dict[int, str]:
+    """Every change of the account: its kind."""
+    found: dict[int, str] = {}
+    after = None
+    while True:
+        page = feed(client, after, 250)
+        for edge in page["edges"]:
+            found[edge["node"]["sequence"]] = edge["node"]["kind"]
+        after = page["pageInfo"]["endCursor"] or after
+        if not page["pageInfo"]["hasNextPage"]:
+            return found
+
+
+@pytest.mark.slow
+def test_every_committed_change_arrives_whatever_is_killed(empty_database: str) -> None:
+    """Server and workers are killed in the middle of it, again and again; then every change of the
+    history has arrived, at least once, at who asked for it."""
+    times = int(os.environ.get("REGULARS_TEST_KILLS", "4"))
+    workers = 0 if empty_database.startswith("sqlite") else 2
+    writers = None
+    with receiving() as receiver:
+        slow = itertools.cycle([0.0, 0.0, 0.05])
+        receiver.answer = lambda _: (time.sleep(next(slow)) or 200, {}, b"")  # type: ignore[func-returns-value]
+        for turn in range(times):
+            with running(empty_database, *OPEN, status=-signal.SIGKILL) as server:
+                if turn == 0:
+                    with Client(server, BOOTSTRAP_TOKEN) as client:
+                        for kind, type_ in TYPES.items():
+                            hook(client, type_, f"{receiver.url}/{kind}")
+                with several(empty_database, workers) as started:
+                    with writing(server, BOOTSTRAP_TOKEN, 4, writers) as writers:
+                        time.sleep(0.7)
+                        for process in started:
+                            process.kill()
+                        os.kill(server.pid, signal.SIGKILL)
+        with running(empty_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+            changes = history(client)
+            assert len(changes) > 20 * times
+            expected = {(f"/{kind}", number) for number, kind in changes.items()}
+            deadline = time.monotonic() + 90
+            while True:
+                came = {(one.path, int(one.event.rsplit("-", 1)[1])) for one in receiver.requests}
+                missing = expected - came
+                if not missing:
+                    break
+                assert time.monotonic() < deadline, f"{len(missing)} of {len(expected)} are missing"
+                time.sleep(0.1)
+        assert came == expected
+
+
+@contextmanager
+def several(url: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+    if not count:
+        yield []
+        return
+    with worker(url, -signal.SIGKILL) as one, several(url, count - 1) as others:
+        yield [one, *others]
+
+
+@pytest.mark.slow
+def test_several_workers_never_deliver_to_one_webhook_at_a_time(postgresql: str) -> None:
+    busy: Counter[str] = Counter()
+    together: list[str] = []
+    lock = threading.Lock()
+
+    def answer(received: Received) -> tuple[int, dict[str, str], bytes]:
+        with lock:
+            busy[received.path] += 1
+            if busy[received.path] > 1:
+                together.append(received.path)
+        time.sleep(0.01)
+        with lock:
+            busy[received.path] -= 1
+        return 200, {}, b""
+
+    webhooks, customers = 12, 40
+    with scratch_database(postgresql) as url, receiving() as receiver:
+        receiver.answer = answer
+        with running(url, "--no-webhook-worker", *OPEN) as server:
+            with Client(server, BOOTSTRAP_TOKEN) as client:
+                for number in range(webhooks):
+                    hook(client, "contact/signup", f"{receiver.url}/{number}")
+                with worker(url), worker(url), worker(url):
+                    for number in range(customers):
+                        client.create(f"{number}@example.com")
+                    receiver.wait(webhooks * customers, seconds=60)
+                    time.sleep(1)
+        assert together == []
+        for number in range(webhooks):
+            events = [one.event for one in receiver.at(f"/{number}")]
+            assert events == [f"event-1-{n}" for n in range(1, customers + 1)]
+
+
+@pytest.mark.slow
+def test_dead_and_slow_receivers_delay_no_other(empty_database: str) -> None:
+    """A tenth of many receivers never answers in time, and a tenth is slow."""
+    count = 600
+    dead = [number for number in range(count) if number % 10 == 3]
+    slow = [number for number in range(count) if number % 10 == 7]
+
+    def answer(received: Received) -> tuple[int, dict[str, str], bytes]:
+        number = int(received.path[1:])
+        if number in dead:
+            time.sleep(7)
+        elif number in slow:
+            time.sleep(2)
+        return 200, {}, b""
+
+    with receiving() as receiver, running(empty_database, *OPEN) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            mutation = """mutation($node: WebhookInput!) { createWebhook(node: $node) { id } }"""
+            for number in range(count):
+                node = {"type": "contact/signup", "url": f"{receiver.url}/{number}"}
+                client.data(mutation, node=node)
+            receiver.answer = answer
+            client.create("one@example.com")
+            receiver.wait(count, seconds=60)
+            first = {
+                path: min(one.at for one in found) for path, found in by_path(receiver.requests)
+            }
+            began = min(first.values())
+            # Everybody has been asked before the first of the dead was given up.
+            assert max(first.values()) - began < 5
+            deadline = time.monotonic() + 60
+            while True:
+                document = """{ webhooks { deliveries(first: 1) { edges { node { state
+                    attempts { error } } } } } }"""
+                states = [
+                    webhook["deliveries"]["edges"][0]["node"]
+                    for webhook in client.data(document)["webhooks"]
+                ]
+                if all(one["attempts"] for one in states):
+                    break
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            for number, one in enumerate(states):
+                if number in dead:
+                    assert "No answer within 5 s" in one["attempts"][0]["error"]
+                else:
+                    assert one["state"] == "delivered"
+
+
+def by_path(requests: list[Received]) -> list[tuple[str, list[Received]]]:
+    found: dict[str, list[Received]] = {}
+    for one in requests:
+        found.setdefault(one.path, []).append(one)
+    return list(found.items())
+
+
+def test_a_server_that_is_told_to_stop_finishes_what_it_sends(empty_database: str) -> None:
+    with receiving() as receiver:
+        receiver.answer = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]
+        with running(empty_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+            hook(client, "contact/signup", f"{receiver.url}/x")
+            client.create("one@example.com")
+            client.create("two@example.com")
+            receiver.wait(1)
+        # The second one is sent by the next server, at once; the first one is not sent again.
+        with running(empty_database, *OPEN) as server:
+            receiver.wait(2)
+            time.sleep(0.5)
+        events = [one.event for one in receiver.requests]
+        assert events == ["event-1-1", "event-1-2"]
+
+
+def test_sqlite_has_one_worker(tmp_path: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "regulars", "worker"],
+        env=environment({"REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}"}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "delivers webhooks itself" in done.stderr
