@@ -324,10 +324,11 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         asyncio.run(run(dsn))
 
 
+@pytest.mark.slow
 def test_who_follows_sees_everything_once_while_others_write(empty_database: str) -> None:
     """Many writers, on PostgreSQL in two processes, and a reader that polls meanwhile."""
     processes = () if empty_database.startswith("sqlite") else ("--workers", "2")
-    writers, writes_each = 6, 40
+    writers, writes_each = 6, 20
     with running(empty_database, *processes) as server:
         token = new_token(server, "default")
 

@@ -195,6 +195,7 @@ def by_path(requests: list[Received]) -> list[tuple[str, list[Received]]]:
     return list(found.items())
 
 
+@pytest.mark.slow
 def test_a_server_that_is_told_to_stop_finishes_what_it_sends(empty_database: str) -> None:
     with receiving() as receiver:
         receiver.answer = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]

@@ -13,7 +13,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from regulars.webhooks import targets
+from regulars.webhooks import sending, targets
 from tests.receiver import receiving
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, running
 
@@ -59,11 +59,11 @@ def client(server: Server) -> Iterator[Client]:
         yield made
 
 
-@pytest.mark.parametrize("url", HERE)
-def test_an_address_of_this_machine_is_refused(client: Client, url: str) -> None:
-    error = client.refused("errors_invalid_input", CREATE, url=url)
-    assert error["extensions"]["input_path"] == ["node", "url"]
-    assert "REGULARS_WEBHOOK_PRIVATE_TARGETS" in error["message"]
+def test_an_address_of_this_machine_is_refused(client: Client) -> None:
+    for url in HERE:
+        error = client.refused("errors_invalid_input", CREATE, url=url)
+        assert error["extensions"]["input_path"] == ["node", "url"], url
+        assert "REGULARS_WEBHOOK_PRIVATE_TARGETS" in error["message"]
     assert client.data("{ webhooks { id } }") == {"webhooks": []}
 
 
@@ -96,12 +96,12 @@ def test_the_address_that_is_connected_to_is_the_one_that_was_looked_at(
 
     monkeypatch.setattr(httpcore, "AnyIOBackend", Connecting)
     asyncio.run(targets.check("https://rebinding.example.com/", private=False))
-    network = targets.Network(private=False)
+    network = sending.Network(private=False)
     with pytest.raises(targets.ForbiddenTarget):
         asyncio.run(network.connect_tcp("rebinding.example.com", 443))
     assert connected == []
     with pytest.raises(httpcore.ConnectError):
-        asyncio.run(targets.Network(private=True).connect_tcp("rebinding.example.com", 443))
+        asyncio.run(sending.Network(private=True).connect_tcp("rebinding.example.com", 443))
     assert connected == ["127.0.0.1"]
 
 
@@ -111,6 +111,7 @@ def test_a_host_with_one_special_address_among_others_is_refused() -> None:
     targets.require_public("both.example.com", ["8.8.8.8", "1.1.1.1"])
 
 
+@pytest.mark.slow
 def test_what_was_allowed_before_is_not_sent_to_any_more(tmp_path: Path) -> None:
     """Each event is held against the setting that holds then."""
     url = f"sqlite:///{tmp_path / 'r.db'}"

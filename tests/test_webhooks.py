@@ -33,8 +33,8 @@ DELIVERIES = """{ webhooks { id disabled_at disabled_reason deliveries(first: 10
 def open_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server that may send to this machine, and gives an event up after a second."""
-    options = ("--webhook-private-targets", "--webhook-retry-seconds", "1")
+    """A server that may send to this machine, and gives an event up after half a second."""
+    options = ("--webhook-private-targets", "--webhook-retry-seconds", "0.5")
     if request.param == "sqlite":
         with running(f"sqlite:///{tmp_path_factory.mktemp('hooks') / 'r.db'}", *options) as server:
             yield server
@@ -257,7 +257,7 @@ def test_each_type_is_told_of_what_it_is_about(client: Client, receiver: Receive
 
 def test_an_event_shows_the_customer_as_it_was(client: Client, receiver: Receiver) -> None:
     """However late it is sent: here everything has happened before the first of it is."""
-    receiver.answer = lambda _: (time.sleep(1.0) or 200, {}, b"")  # type: ignore[func-returns-value]
+    receiver.answer = lambda _: (time.sleep(0.4) or 200, {}, b"")  # type: ignore[func-returns-value]
     hook(client, "contact/updated", f"{receiver.url}/x", settings={"changes": True})
     document = """mutation {
         a: createCustomer(node: {email: "a@example.com", tags: ["0"], custom: {n: 0}}) { id }

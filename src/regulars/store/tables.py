@@ -45,13 +45,11 @@ def _derived(name: str) -> sa.Column[str]:
     return sa.Column(name, Text, nullable=False, server_default="")
 
 
-def _customer_key() -> sa.ForeignKeyConstraint:
-    """What belongs to a customer goes with the customer."""
-    return sa.ForeignKeyConstraint(
-        ["account_id", "customer_id"],
-        ["customers.account_id", "customers.customer_id"],
-        ondelete="CASCADE",
-    )
+def _goes_with(table: str, key: str) -> sa.ForeignKeyConstraint:
+    """What belongs to a customer, or to a webhook, goes with it."""
+    columns = ["account_id", key]
+    there = [f"{table}.{column}" for column in columns]
+    return sa.ForeignKeyConstraint(columns, there, ondelete="CASCADE")
 
 
 # Accounts and tokens are looked up before an account is known: the only tables whose keys do
@@ -229,7 +227,7 @@ orders = _table(
     _number("updated_at"),
     _number("paid", nullable=True),
     _text("details", nullable=True),
-    _customer_key(),
+    _goes_with("customers", "customer_id"),
     sa.Index("orders_name", "account_id", "name", unique=True),
     sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),
 )
@@ -243,7 +241,7 @@ leads = _table(
     _text("message"),
     _text("custom", nullable=True),
     _number("created_at"),
-    _customer_key(),
+    _goes_with("customers", "customer_id"),
     sa.Index("leads_of_customer", "account_id", "customer_id", "created_at", "lead_id"),
 )
 
@@ -271,15 +269,6 @@ webhooks = _table(
 )
 
 
-def _webhook_key() -> sa.ForeignKeyConstraint:
-    """What belongs to a webhook goes with it."""
-    return sa.ForeignKeyConstraint(
-        ["account_id", "webhook_id"],
-        ["webhooks.account_id", "webhooks.webhook_id"],
-        ondelete="CASCADE",
-    )
-
-
 # An event on its way to a webhook. Its `number` is that of its change in the history; a test has a
 # negative one. `tries` counts the attempts since it was last asked for; `due_at` is null unless it
 # is pending.
@@ -295,7 +284,7 @@ deliveries = _table(
     _number("due_at", nullable=True),
     _number("created_at"),
     _number("ended_at", nullable=True),
-    _webhook_key(),
+    _goes_with("webhooks", "webhook_id"),
     sa.Index("deliveries_of_webhook", "account_id", "webhook_id", "created_at", "number"),
     sa.Index("deliveries_due", "account_id", "webhook_id", "due_at"),
     sa.Index("deliveries_created_at", "created_at"),
@@ -315,7 +304,7 @@ attempts = _table(
     _number("status", nullable=True),
     _text("error", nullable=True),
     _text("exchange", nullable=True),
-    _webhook_key(),
+    _goes_with("webhooks", "webhook_id"),
     sa.Index("attempts_of_customer", "account_id", "customer_id"),
     sa.Index("attempts_at", "at"),
 )

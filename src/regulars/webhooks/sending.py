@@ -5,16 +5,58 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import NamedTuple, Self
 
 import httpcore
 
-from regulars.webhooks.targets import ForbiddenTarget, Network
+from regulars.webhooks.targets import TIMEOUT_SECONDS, ForbiddenTarget, require_public, resolve
 
-TIMEOUT_SECONDS = 5.0
 # What is read of an answer at most, so that the connection can be used again.
 _READ_BYTES = 64 * 1024
+
+
+class Network(httpcore.AsyncNetworkBackend):
+    """Connects to the very addresses that were looked at."""
+
+    def __init__(self, private: bool) -> None:
+        self._private = private
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # the signature is httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            addresses = await resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"The name {host} cannot be resolved.") from error
+        if not self._private:
+            require_public(host, addresses)
+        failed: Exception | None = None
+        for address in addresses:
+            try:
+                return await self._network.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except httpcore.ConnectError as error:
+                failed = error
+        raise failed or httpcore.ConnectError(f"The name {host} has no address.")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """What a receiver's certificate is verified with: the system's authorities. To read them takes
+    longer than the first request."""
+    return ssl.create_default_context()
 
 
 class Outcome(NamedTuple):

@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from urllib.parse import urlsplit
-
-import httpcore
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # RFC 6052: an IPv4 address within one of IPv6, for a translator.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+# How long a request to a receiver may take, with its name and its connection.
+TIMEOUT_SECONDS = 5.0
 
 # Names are resolved in threads of their own: a slow name server keeps nobody else waiting.
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="regulars-names")
@@ -80,49 +79,7 @@ async def check(url: str, private: bool) -> None:
             "https; http is for where REGULARS_WEBHOOK_PRIVATE_TARGETS allows it."
         )
     try:
-        addresses = await asyncio.wait_for(resolve(host, parts.port or 443), 5)
+        addresses = await asyncio.wait_for(resolve(host, parts.port or 443), TIMEOUT_SECONDS)
     except (OSError, TimeoutError, UnicodeError):
         return
     require_public(host, addresses)
-
-
-class Network(httpcore.AsyncNetworkBackend):
-    """Connects to the very addresses that were looked at."""
-
-    def __init__(self, private: bool) -> None:
-        self._private = private
-        self._network = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  # the signature is httpcore's
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            addresses = await resolve(host, port)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"The name {host} cannot be resolved.") from error
-        if not self._private:
-            require_public(host, addresses)
-        failed: Exception | None = None
-        for address in addresses:
-            try:
-                return await self._network.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
-            except httpcore.ConnectError as error:
-                failed = error
-        raise failed or httpcore.ConnectError(f"The name {host} has no address.")
-
-    async def sleep(self, seconds: float) -> None:
-        await self._network.sleep(seconds)
-
-
-@cache
-def tls() -> ssl.SSLContext:
-    """What a receiver's certificate is verified with: the system's authorities. To read them takes
-    longer than the first request."""
-    return ssl.create_default_context()
