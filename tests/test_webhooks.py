@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -18,7 +19,16 @@ from regulars.store import Store
 from regulars.webhooks.worker import KEPT_MS, forget_old
 from tests.conftest import DATABASES
 from tests.receiver import Received, Receiver, receiving
-from tests.support import Client, Server, new_token, regulars, running, scratch_database, with_store
+from tests.support import (
+    Client,
+    Server,
+    get,
+    new_token,
+    regulars,
+    running,
+    scratch_database,
+    with_store,
+)
 
 SCOPES = ("customers", "orders:write", "webhooks")
 CREATE = """mutation($node: WebhookInput!) { createWebhook(node: $node) {
@@ -222,6 +232,11 @@ def test_an_event_tells_of_the_customer_and_is_signed(client: Client, receiver: 
     assert (attempt["attempt"], attempt["status"], attempt["response"]) == (1, 200, "ok")
     assert attempt["request"].encode() == request.body
     assert attempt["request_headers"]["lightfunnels-hmac"] == proof
+    figures = get(f"{client.server.url}/metrics").text
+    assert re.search(
+        r'^regulars_webhook_attempts_total{result="delivered"} [1-9]', figures, re.MULTILINE
+    )
+    assert "regulars_webhooks_busy" in figures
 
 
 def test_each_type_is_told_of_what_it_is_about(client: Client, receiver: Receiver) -> None:

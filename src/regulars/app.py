@@ -39,7 +39,6 @@ from regulars.http.metrics import Metrics
 from regulars.http.observe import Observer
 from regulars.http.rates import LocalRates, Rates, SharedRates
 from regulars.settings import Settings
-from regulars.store import Store
 from regulars.store.writes import forget_receipts
 from regulars.webhooks.worker import Worker, forget_old
 
@@ -75,7 +74,7 @@ class Application:
             CORS(settings.cors_origins) if settings.cors_origins else None,
         )
         self._measure(in_flight, lambda: engine.kept_documents)
-        self._worker = _worker(self._store, settings) if settings.webhook_worker else None
+        self._worker = self._made_worker(settings) if settings.webhook_worker else None
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
         inbound = Inbound(
             self._store, self._accounts, in_flight, self._observer, settings.max_body_bytes
@@ -103,6 +102,14 @@ class Application:
         if self._store.dialect == "sqlite":
             return LocalRates(rate, burst)
         return SharedRates(rate, burst, self._store)
+
+    def _made_worker(self, settings: Settings) -> Worker:
+        alone = self._store.dialect == "sqlite"
+        private, seconds = settings.webhook_private_targets, settings.webhook_retry_seconds
+        worker = Worker(self._store, private, seconds, alone, self._metrics.webhook)
+        what = "Webhooks that events are being sent to."
+        self._metrics.gauge("regulars_webhooks_busy", what, lambda: worker.busy)
+        return worker
 
     def _measure(self, in_flight: InFlight, kept: Callable[[], int]) -> None:
         gauge, store = self._metrics.gauge, self._store
@@ -155,11 +162,6 @@ class Application:
         while True:
             self._metrics.sample()
             await asyncio.sleep(_SAMPLE_SECONDS)
-
-
-def _worker(store: Store, settings: Settings) -> Worker:
-    private, seconds = settings.webhook_private_targets, settings.webhook_retry_seconds
-    return Worker(store, private, seconds, alone=store.dialect == "sqlite")
 
 
 def _document_limits(settings: Settings) -> DocumentLimits:

@@ -66,6 +66,12 @@ class Metrics:
             ("result",),
             registry=registry,
         )
+        self._attempts = Counter(
+            "regulars_webhook_attempts",
+            "Events sent to webhooks, by whether they were answered with 2xx (delivered) or not.",
+            ("result",),
+            registry=registry,
+        )
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         # Counted here, and told to the library every now and then: it takes a lock each time.
         self._counts: dict[tuple[str, str, int], int] = {}
@@ -107,6 +113,10 @@ class Metrics:
             self._hits += 1
         else:
             self._misses += 1
+
+    def webhook(self, delivered: bool) -> None:
+        """Counts an event that was sent."""
+        self._attempts.labels("delivered" if delivered else "failed").inc()
 
     def _name(self, operation: str) -> str:
         if operation in self._names:

@@ -66,7 +66,8 @@ class Worker:
     """Delivers the events of all accounts.
 
     `private` allows receivers that are not on the public internet; `retry_seconds` is how long an
-    event is tried; `alone` says that nobody else delivers from the database.
+    event is tried; `alone` says that nobody else delivers from the database. `attempted` is told of
+    each attempt whether it was a success.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class Worker:
         private: bool,
         retry_seconds: float,
         alone: bool,
+        attempted: Callable[[bool], None] = lambda _: None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._store = store
         self._private = private
         self._delays = [share * retry_seconds / sum(_SHARES) for share in _SHARES]
         self._alone = alone
+        self._attempted = attempted
         self._clock = clock
         self._me = secrets.token_hex(8)
         self._ledger = Ledger(store)
@@ -105,6 +108,11 @@ class Worker:
                 task.cancel()
             await self._ledger.close()
             await writing
+
+    @property
+    def busy(self) -> int:
+        """How many webhooks are being served."""
+        return len(self._running)
 
     def stop(self) -> None:
         """Has the worker end."""
@@ -220,6 +228,7 @@ class Worker:
         }
         with self._timed():
             outcome = await sender.send(webhook["url"], headers, body)
+        self._attempted(outcome.success)
         await self._note(key, delivery, at, outcome, headers, body)
 
     @contextlib.contextmanager
