@@ -22,7 +22,15 @@ from regulars.store import Store
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.payloads import example
 from regulars.webhooks.signatures import secrets_of
-from tests.support import TLS, Client, Server, regulars, with_store
+from tests.support import (
+    TLS,
+    Client,
+    Server,
+    regulars,
+    running,
+    scratch_database,
+    with_store,
+)
 from tests.test_history import feed
 
 _numbers = itertools.count(1)
@@ -449,3 +457,27 @@ def test_an_event_that_was_refused_is_understood_when_it_comes_again(shop: Shop)
     assert not shop.post("order/created", body).json()["data"]["understood"]
     shop.understood("contact/signup", {"id": "cus_ana", "email": "ana@example.com"})
     assert shop.post("order/created", body).json() == {"data": {"understood": True}}
+
+
+@pytest.mark.slow
+def test_two_processes_are_told_of_one_order(postgresql: str) -> None:
+    """Both read while the other writes: what does not go together is read again."""
+    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+        shop = Shop(server)
+        for turn in range(15):
+            names = {"name": f"#{turn}", "email": f"{turn}@example.com"}
+            node = order(**names, customer={"id": f"cus_{turn}"}, id=f"order_{turn}")
+            body = json.dumps({"node": node}).encode()
+            proof = shop.proof(body)
+
+            def send(_: int, body: bytes = body, proof: str = proof) -> int:
+                headers = {"lightfunnels-hmac": proof}
+                with httpx.Client(base_url=server.url, verify=TLS, timeout=30) as http:
+                    path = f"/in/{shop.name}/order/created"
+                    return http.post(path, content=body, headers=headers).status_code
+
+            with ThreadPoolExecutor(8) as pool:
+                assert set(pool.map(send, range(8))) == {200}
+        assert shop.kinds() == ["created", "order_created"] * 15
+        assert shop.inbox() == []
+        shop.close()

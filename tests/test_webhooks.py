@@ -531,3 +531,14 @@ def test_what_was_sent_is_kept_for_thirty_days(
     assert len(deliveries(client)[0]["attempts"]) == 1
     with_store(open_server.database_url, forget_more)
     assert deliveries(client) == []
+
+
+def test_a_webhook_is_made_once_by_a_request_that_is_sent_again(client: Client) -> None:
+    document = """mutation { createWebhook(node: {type: "contact/signup",
+        url: "http://127.0.0.1:1/a"}) { id url created_at(format: "x") disabled_at } }"""
+    update = "mutation { updateWebhook(id: 1, node: {settings: {a: 1}}) { settings } }"
+    for text, key in ((document, "1"), (update, "2"), ("mutation { deleteWebhook(id: 1) }", "3")):
+        answers = [client.post(text, headers={"Idempotency-Key": key}) for _ in range(2)]
+        assert "errors" not in answers[0].json()
+        assert answers[0].json() == answers[1].json()
+        assert answers[1].headers["idempotent-replayed"] == "true"

@@ -385,3 +385,30 @@ def test_a_write_that_the_database_refuses_harms_no_other_of_its_batch(server: S
     assert isinstance(outcomes[2], Exception)
     ids = [o["customer_id"] for i, o in enumerate(outcomes) if i != 2]
     assert ids == [1, 2, 3, 4]
+
+
+def test_what_does_not_go_together_is_read_again_under_the_lock(postgresql: str) -> None:
+    """A batch is read by several statements, between which another process may write: a decision
+    that fails is made again when nobody can. One that fails then is a fault."""
+    failing = {"times": 1}
+
+    def deciding(account_id: int, commands: Sequence[Any], state: State) -> Any:
+        if failing["times"]:
+            failing["times"] -= 1
+            raise AssertionError("an order without its customer")
+        return decide(account_id, commands, state)
+
+    async def write(dsn: str) -> None:
+        store = PostgreSQLStore(dsn, deciding)
+        await store.open()
+        number = (await Accounts(store).create("one")).account_id
+        assert (await store.write(number, create("a@b.co")))["customer_id"] == 1
+        failing["times"] = 2
+        with pytest.raises(AssertionError):
+            await store.write(number, create("b@b.co"))
+        assert (await store.write(number, create("b@b.co")))["customer_id"] == 2
+        await store.close()
+
+    with scratch_database(postgresql) as dsn:
+        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        asyncio.run(write(dsn))

@@ -94,7 +94,9 @@ class Settings(BaseSettings):
     max_aliases: int = _most(100, "The most aliases of a document.", least=0)
     max_directives: int = _most(100, "The most directives of a document.", least=0)
     max_list_items: int = _most(1_000, "The most values of a list in arguments and variables.")
-    max_page_size: int = _most(250, "The most customers on a page.", most=10_000)
+    max_page_size: int = _most(
+        250, "The most customers, changes or deliveries on a page.", most=10_000
+    )
     max_deletes: int = _most(250, "The most ids that deleteCustomers takes.", most=10_000)
     max_search_characters: int = _most(2_000, "The most characters of a search.", most=100_000)
     request_seconds: float = _seconds(

@@ -47,7 +47,7 @@ class Receipts:
             "part": receipt.part,
             "fingerprint": receipt.fingerprint,
             "created_at": receipt.at,
-            "customer_id": outcome["customer_id"] if isinstance(outcome, Mapping) else None,
+            "customer_id": outcome.get("customer_id") if isinstance(outcome, Mapping) else None,
             "outcome": orjson.dumps(_told(outcome)).decode(),
         }
         self._made[_place(row)] = row

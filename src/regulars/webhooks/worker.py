@@ -135,9 +135,10 @@ class Worker:
         now = self._clock()
         found = await self._store.fetch(outbox.with_work(), {"now": now, "limit": room}, long=True)
         until = now + CLAIM_MS
-        keys = [
+        # In one order, so that workers wait for each other and never in a circle.
+        keys = sorted(
             key for account, webhook in found if (key := (account, webhook)) not in self._running
-        ]
+        )
         if not keys:
             return
         given = {"me": self._me, "now": now, "until": until}
