@@ -64,10 +64,6 @@ def kill_again_and_again(url: str, times: int) -> None:
     verified(url)
 
 
-def test_what_was_answered_is_there_after_a_kill(empty_database: str) -> None:
-    kill_again_and_again(empty_database, 1)
-
-
 @pytest.mark.slow
 def test_what_was_answered_is_there_after_many_kills(empty_database: str) -> None:
     """`REGULARS_TEST_KILLS=200 make test-slow` does it two hundred times on each database."""

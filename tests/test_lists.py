@@ -141,7 +141,7 @@ def test_every_order_in_both_directions(crowd: Client, order: str, direction: st
     assert forward == sorted(forward, key=key_of(order), reverse=direction == "desc")
     ids = [node["_id"] for node in forward]
     assert [node["_id"] for node in walk(crowd, query, 250, True)] == ids
-    for size, backward in ((7, False), (25, True)):
+    for size, backward in ((23, False), (50, True)):
         assert [node["_id"] for node in walk(crowd, query, size, backward)] == ids
 
 
@@ -155,7 +155,7 @@ def test_pages_of_one(crowd: Client) -> None:
     assert seen == [edge["node"]["_id"] for edge in full["edges"]]
 
 
-@pytest.mark.parametrize("size", [1, 7, 25, 250])
+@pytest.mark.parametrize("size", [1, 25, 250])
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_walk_misses_and_repeats_nothing_while_others_write(
     server: Server, size: int, backward: bool

@@ -360,7 +360,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-@settings(max_examples=80, **COMMON)
+@settings(max_examples=40, **COMMON)
 @given(case=CASES)
 def test_a_search_finds_what_a_slow_filter_finds(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, case: Case
