@@ -7,9 +7,12 @@ import hashlib
 import hmac
 import json
 import re
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -397,6 +400,21 @@ def test_who_does_not_answer_is_told_so(client: Client) -> None:
     assert delivery["state"] == "failed"
     assert all("No connection" in attempt["error"] for attempt in delivery["attempts"])
     assert {attempt["status"] for attempt in delivery["attempts"]} == {None}
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not here")
+def test_a_certificate_of_nobody_is_refused(
+    client: Client, receiver: Receiver, tmp_path: Path
+) -> None:
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"]
+    files = ("-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "certificate"))
+    subprocess.run([*made, *files, "-days", "2"], check=True, capture_output=True)
+    receiver.speak_tls(tmp_path / "certificate", tmp_path / "key")
+    hook(client, "contact/signup", f"{receiver.url}/x")
+    client.create("0@example.com")
+    (delivery,) = settled(client, 1)
+    assert "CERTIFICATE_VERIFY_FAILED" in delivery["attempts"][0]["error"]
+    assert receiver.requests == []
 
 
 def test_long_answers_are_cut(client: Client, receiver: Receiver) -> None:
