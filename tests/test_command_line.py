@@ -116,6 +116,7 @@ def test_an_expiry_that_is_none_is_refused(tmp_path: Path, expires: str) -> None
     assert "--expires" in refused(url, USAGE, "token", "create", f"--expires={expires}")
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_for_the_same_seed(database: str) -> None:
     for name in ("one", "two"):
         ok(database, "account", "create", name)
@@ -308,6 +309,7 @@ def test_a_second_start_shows_no_token(tmp_path: Path) -> None:
     assert len(json.loads(ok(url, "token", "list", "--json"))) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_may_start_on_one_empty_database(postgresql: str) -> None:
     with scratch_database(postgresql) as url, ExitStack() as stack:
         with ThreadPoolExecutor(2) as pool:
