@@ -256,6 +256,29 @@ def test_the_same_order_a_hundred_times_from_ten_connections_counts_once(
     assert shop.kinds() == ["created", "order_created", "order_confirmed"]
 
 
+def test_an_event_that_tells_nothing_new_changes_nothing(shop: Shop) -> None:
+    """Not byte for byte the same, so that it is looked at."""
+    paid = order(net_payment=0.1, refunded_amount=0.2)
+    del paid["paid_by_customer"]
+    shop.understood("order/confirmed", paid)
+    before = shop.kinds()
+    shop.understood("order/updated", {**paid, "unknown": 1})
+    shop.understood("order/refunded", {"name": "#1001", "id": "order_abc"})
+    assert shop.kinds() == before
+    assert shop.customer("expenses orders_count") == {"expenses": 0.1, "orders_count": 1}
+
+
+def test_what_nobody_says_was_paid_was_not(shop: Shop) -> None:
+    bare = {"name": "#1", "email": "ana@example.com", "total": 20}
+    shop.understood("order/updated", bare)
+    assert shop.customer("expenses orders_count") == {"expenses": 0, "orders_count": 1}
+    shop.understood("order/confirmed", {**bare, "phone": "1"})
+    assert shop.customer("expenses") == {"expenses": 20}
+    shop.understood("order/refunded", {**bare, "refunded_amount": 5})
+    shop.understood("order/created", {**bare, "total": 99})
+    assert shop.customer("expenses orders_count") == {"expenses": 15, "orders_count": 1}
+
+
 def test_a_contact_comes_in(shop: Shop) -> None:
     node = {
         "id": "cus_1",

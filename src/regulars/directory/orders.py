@@ -114,7 +114,8 @@ def told_late(known: Row | None, values: Mapping[str, Any], event: str) -> dict[
     given back, only grows; a cancellation stays; and what an order was when it was created says
     nothing of what it is now."""
     if known is None:
-        return dict(values)
+        # Nobody has said that it was paid.
+        return {"financial_status": "pending", **values}
     told = {} if event == "order/created" else dict(values)
     # A moment that is told as an age is another one each time.
     told.pop("created_at", None)
@@ -125,6 +126,9 @@ def told_late(known: Row | None, values: Mapping[str, Any], event: str) -> dict[
         told.pop("cancelled_at", None)
     if event == "order/created" and known["cancelled_at"] is None and values.get("cancelled_at"):
         told["cancelled_at"] = values["cancelled_at"]
+    if told.get("details") and known["details"]:
+        details = {**orjson.loads(known["details"]), **orjson.loads(told["details"])}
+        told["details"] = orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()
     now = {**known, **told}
     if now["paid"] is not None:
         told["financial_status"] = financial_status(

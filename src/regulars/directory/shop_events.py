@@ -68,7 +68,7 @@ def command_of(
 
 
 def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Origin) -> RecordOrder:
-    buyer = _buyer(node)
+    buyer = {name: value for name, value in _buyer(node).items() if name != "id"}
     told: dict[str, Any] = {name: _text(node, name) for name in _ORDER_TEXTS if node.get(name)}
     if not told.get("name"):
         raise Misunderstood("The order has no name.")
@@ -106,12 +106,12 @@ def _paid(type_: str, node: Node, told: Mapping[str, Any]) -> float | None:
         return given
     net = _number(node, "net_payment")
     if net is not None:
-        return net + (told["refunded_amount"] or 0)
+        return round(net + (told["refunded_amount"] or 0), 4)
     payments = node.get("payments")
     if isinstance(payments, list) and payments:
         totals = [_number(one, "total") for one in payments if isinstance(one, dict)]
         return round(sum(total for total in totals if total is not None), 4)
-    if type_ == "order/confirmed":
+    if type_ in ("order/confirmed", "order/refunded"):
         return told["total"]  # type: ignore[no-any-return]  # it is a number, or None
     return 0 if type_ == "order/created" else None
 
