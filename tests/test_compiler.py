@@ -442,7 +442,7 @@ def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[s
 
 
 @pytest.mark.slow
-@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), worlds(), VARIABLES)
 def test_many_random_documents_and_data(
     text: str, rows: list[Row], variables: dict[str, Any]
