@@ -107,6 +107,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
+@pytest.mark.slow
 def test_damage_is_found(filled: str, name: str) -> None:
     statement, said = DAMAGE[name]
     change(filled, statement)

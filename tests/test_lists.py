@@ -157,6 +157,7 @@ def test_pages_of_one(crowd: Client) -> None:
 
 @pytest.mark.parametrize("size", [1, 25, 250])
 @pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.slow
 def test_a_walk_misses_and_repeats_nothing_while_others_write(
     server: Server, size: int, backward: bool
 ) -> None:

@@ -138,6 +138,7 @@ def kind_of(query: str) -> str:
 
 
 @pytest.mark.parametrize("few", [finding.FEW, 5])
+@pytest.mark.slow
 def test_every_search_is_answered_by_an_index_on_sqlite(
     on_sqlite: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +181,7 @@ def test_every_search_is_answered_by_an_index_on_sqlite(
     connection.close()
 
 
+@pytest.mark.slow
 def test_every_search_is_answered_by_an_index_on_postgresql(on_postgresql: str) -> None:
     async def plans() -> dict[str, str]:
         connection = await asyncpg.connect(on_postgresql)
