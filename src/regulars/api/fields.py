@@ -30,7 +30,8 @@ def _global_id(type_name: str, column: str) -> Value:
     return Value((column,), encoder(type_name))
 
 
-def _moment(column: str) -> Value:
+def moment_of(column: str) -> Value:
+    """A moment in the format that its arguments ask for."""
     return Value((column,), prepare=moments.prepare)
 
 
@@ -80,8 +81,8 @@ CUSTOMER = TypeBinding(
     {
         "id": _global_id("Customer", "customer_id"),
         "_id": Value(("customer_id",)),
-        "created_at": _moment("created_at"),
-        "updated_at": _moment("updated_at"),
+        "created_at": moment_of("created_at"),
+        "updated_at": moment_of("updated_at"),
         "email": Value(("email",)),
         "phone": Value(("phone",)),
         "first_name": Value(("first_name",)),
@@ -142,9 +143,9 @@ ORDER = TypeBinding(
         "customer": Related("customer_id", customers_of),
         "tags": Value(("tags",), Each(orjson.loads)),
         "test": Value(("test",), Each(bool)),
-        "cancelled_at": _moment("cancelled_at"),
-        "created_at": _moment("created_at"),
-        "updated_at": _moment("updated_at"),
+        "cancelled_at": moment_of("cancelled_at"),
+        "created_at": moment_of("created_at"),
+        "updated_at": moment_of("updated_at"),
     }
 )
 
@@ -155,7 +156,7 @@ LEAD = TypeBinding(
         "subject": Value(("subject",)),
         "message": Value(("message",)),
         "custom": Value(("custom",), Each(custom.load)),
-        "created_at": _moment("created_at"),
+        "created_at": moment_of("created_at"),
     }
 )
 
@@ -177,7 +178,7 @@ PAGE_INFO = TypeBinding(
     keyed=True,
 )
 
-CHANGE_CONNECTION = TypeBinding(
+PLAIN_CONNECTION = TypeBinding(
     {"edges": Part(("edges",), paged=True), "pageInfo": Part(("pageInfo",))}, keyed=True
 )
 CHANGE_EDGE = TypeBinding({"node": Same(), "cursor": Value(("sequence",), changes.cursors)})
@@ -185,7 +186,7 @@ CHANGE = TypeBinding(
     {
         "sequence": Value(("sequence",)),
         "kind": Value(("kind",)),
-        "at": _moment("at"),
+        "at": moment_of("at"),
         "actor": Same(),
         "request_id": Value(("request_id",)),
         "customer_id": _global_id("Customer", "customer_id"),
@@ -210,7 +211,7 @@ TYPES: Mapping[str, TypeBinding] = {
     "CustomerConnection": CONNECTION,
     "CustomerEdge": EDGE,
     "PageInfo": PAGE_INFO,
-    "CustomerChangeConnection": CHANGE_CONNECTION,
+    "CustomerChangeConnection": PLAIN_CONNECTION,
     "CustomerChangeEdge": CHANGE_EDGE,
     "CustomerChange": CHANGE,
     "Actor": ACTOR,

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from regulars.api import moments
 from regulars.api.changes import connection, size_of
 from regulars.api.context import Context
+from regulars.api.fields import PLAIN_CONNECTION, moment_of
 from regulars.api.writing import write
 from regulars.directory import ids
 from regulars.directory.commands import CreateWebhook, DeleteWebhook, Receipt, UpdateWebhook
@@ -24,7 +24,6 @@ from regulars.graphql import (
     Layout,
     Layouts,
     Load,
-    Part,
     Related,
     Resolve,
     Same,
@@ -184,10 +183,6 @@ async def _attempts(env: Context, keys: list[Any], layout: Layout) -> Sequence[A
     return [[tuple(row[name] for name in layout.columns) for row in rows] for rows in found]
 
 
-def _moment(column: str) -> Value:
-    return Value((column,), prepare=moments.prepare)
-
-
 def _told(name: str) -> Value:
     def part(stored: str | None) -> Any:
         return None if stored is None else orjson.loads(stored)[name]
@@ -208,15 +203,12 @@ WEBHOOK = TypeBinding(
         "url": Value(("url",)),
         "version": Value(("webhook_id",), lambda numbers: ["v2"] * len(numbers)),
         "settings": Value(("settings",), Each(orjson.loads)),
-        "created_at": _moment("created_at"),
-        "updated_at": _moment("updated_at"),
-        "disabled_at": _moment("disabled_since"),
+        "created_at": moment_of("created_at"),
+        "updated_at": moment_of("updated_at"),
+        "disabled_at": moment_of("disabled_since"),
         "disabled_reason": Value(("disabled_why",)),
         "deliveries": Related("webhook_id", prepare=_deliveries, size=size_of),
     }
-)
-DELIVERY_CONNECTION = TypeBinding(
-    {"edges": Part(("edges",), paged=True), "pageInfo": Part(("pageInfo",))}, keyed=True
 )
 DELIVERY_EDGE = TypeBinding(
     {"node": Same(), "cursor": Value(("created_at", "number"), _edge_cursors)}
@@ -228,16 +220,16 @@ DELIVERY = TypeBinding(
         "sequence": Value(("sequence",)),
         "customer_id": Value(("customer_id",), _customer_ids),
         "state": Value(("state",)),
-        "created_at": _moment("created_at"),
-        "next_attempt_at": _moment("due_at"),
-        "ended_at": _moment("ended_at"),
+        "created_at": moment_of("created_at"),
+        "next_attempt_at": moment_of("due_at"),
+        "ended_at": moment_of("ended_at"),
         "attempts": Related("key", _attempts),
     }
 )
 ATTEMPT = TypeBinding(
     {
         "attempt": Value(("attempt",)),
-        "at": _moment("at"),
+        "at": moment_of("at"),
         "milliseconds": Value(("milliseconds",)),
         "status": Value(("status",)),
         "error": Value(("error",)),
@@ -250,7 +242,7 @@ ATTEMPT = TypeBinding(
 
 TYPES: Mapping[str, TypeBinding] = {
     "Webhook": WEBHOOK,
-    "WebhookDeliveryConnection": DELIVERY_CONNECTION,
+    "WebhookDeliveryConnection": PLAIN_CONNECTION,
     "WebhookDeliveryEdge": DELIVERY_EDGE,
     "WebhookDelivery": DELIVERY,
     "WebhookAttempt": ATTEMPT,

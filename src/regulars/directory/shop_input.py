@@ -22,8 +22,6 @@ NAME_LENGTH = 255
 SUBJECT_LENGTH = 1_000
 MESSAGE_LENGTH = 65_535
 
-FINANCIAL = ("pending", "paid", "refunded", "partially_refunded")
-FULFILLMENT = ("unfulfilled", "fulfilled", "partial")
 AMOUNTS = ("total", "refunded_amount", "paid")
 MOMENTS = ("created_at", "cancelled_at")
 PERSON = ("email", "phone", "first_name", "last_name", "shipping_address", "billing_address")

@@ -59,7 +59,7 @@ _EDITED = {
 def update_whole(table_name: str) -> Query:
     """One row of a table; a parameter for each column, of its name."""
     table = metadata.tables[table_name]
-    keys = [c == sa.bindparam(f"{c.name}", type_=c.type) for c in table.primary_key]
+    keys = [c == sa.bindparam(c.name, type_=c.type) for c in table.primary_key]
     values = {n: sa.bindparam(n, type_=table.c[n].type) for n in _EDITED[table_name]}
     return Query(table.update().where(*keys).values(values))
 
