@@ -290,7 +290,7 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         transaction = connection.transaction()
         await transaction.start()
         rows = await fetch(connection, queries.state(), parameters_of(account, command.names()))
-        state = state_of(rows, [[], [], [], []])
+        state = state_of(rows, [[]] * 6)
         _, changes = decide(account, [command], state)
         query = writes.save(writes.shape_of(changes))
         saved = await fetch(connection, query, writes.save_parameters(account, state, changes))

@@ -47,6 +47,9 @@ NEEDED = {
 # Fields that show what they did not write, and so need another scope for that.
 SHOWS_MORE = {
     ("customers:write", "updateCustomer"),
+    ("customers:write", "setCustomers"),
+    ("customers:write", "addTags"),
+    ("customers:write", "removeTags"),
     ("orders:write", "recordOrder"),
     ("orders:write", "recordVisit"),
 }

@@ -56,6 +56,22 @@ ERRORS = {
         "Another customer of the account has that email, compared without case.",
         "Use another email, or update that customer.",
     ),
+    "errors_dup_row": (
+        "200",
+        "In `errors` of a row: an earlier row of the call names the same customer; "
+        "`extensions.row` is its place, from 0. Not an error of the request.",
+        "Give each customer one row.",
+    ),
+    "errors_other_rows": (
+        "200",
+        "In `errors` of a row: it is good, but nothing was saved, because another is rejected.",
+        "Mend the other row, or send `errorPolicy: REJECT_ROW`.",
+    ),
+    "errors_import_stopped": (
+        "none",
+        "Told by the command line: an import was cancelled, or somebody else goes on with it.",
+        "See what became of it before starting it again.",
+    ),
     "errors_invalid_input": (
         "200",
         "A value is of the wrong type or cannot be kept; `extensions.input_path` says which.",

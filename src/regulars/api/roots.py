@@ -6,6 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from regulars.api.bulk import (
+    WRITTEN,
+    add_tags,
+    customer_layout,
+    price_of_items,
+    price_of_nodes,
+    remove_tags,
+    set_customers,
+)
 from regulars.api.changes import customer_changes, size_of
 from regulars.api.context import Context
 from regulars.api.fields import BILLING, SHIPPING, address_row
@@ -26,7 +35,7 @@ from regulars.directory.errors import MissingScope, Refused
 from regulars.directory.paging import DEFAULT_SIZE, cursors, window
 from regulars.directory.scopes import ORDERS, READ, WEBHOOKS, WRITE
 from regulars.directory.search import parse
-from regulars.graphql import Arguments, Guard, Layouts, Resolve, Root
+from regulars.graphql import Arguments, Guard, Layout, Layouts, Resolve, Root
 from regulars.store.queries import ORDER_VALUE
 
 # What a page's rows must hold beside what is selected, for the page's own cursors.
@@ -170,12 +179,19 @@ def needs(scope: str) -> Callable[[Layouts], Guard]:
     return lambda _layouts: check
 
 
-def _reads_what_it_writes(scope: str, *written: str) -> Callable[[Layouts], Guard]:
-    """The guard of a write that shows the object as it is then, and so what its writer did not
-    write. Who may not read is told no more than the columns that are `written` in any case."""
+def _only(layouts: Layouts) -> Layout:
+    return layouts.only
+
+
+def _reads_what_it_writes(
+    scope: str, *written: str, shown: Callable[[Layouts], Layout] = _only
+) -> Callable[[Layouts], Guard]:
+    """The guard of a write that shows the object as it is then (in the layout `shown`), and so what
+    its writer did not write. Who may not read is told no more than the columns that are `written`
+    in any case."""
 
     def prepare(layouts: Layouts) -> Guard:
-        blind = layouts.only.reads_only(*written)
+        blind = shown(layouts).reads_only(*written)
         may_write, may_read = needs(scope)(layouts), needs(READ)(layouts)
 
         def check(env: Context) -> None:
@@ -231,10 +247,23 @@ def roots(page_size: int) -> Mapping[str, Root]:
         "createCustomer": Root(create_customer, needs(WRITE), _price_of_write),
         "updateCustomer": Root(
             update_customer,
-            _reads_what_it_writes(WRITE, "customer_id", "version"),
+            _reads_what_it_writes(WRITE, *WRITTEN),
             _price_of_write,
         ),
         "deleteCustomers": Root(delete_customers, needs(WRITE), _price_of_deletes),
+        "setCustomers": Root(
+            set_customers,
+            _reads_what_it_writes(WRITE, *WRITTEN, shown=customer_layout),
+            partial(price_of_nodes, WRITE_COST),
+        ),
+        **{
+            name: Root(
+                change,
+                _reads_what_it_writes(WRITE, *WRITTEN),
+                partial(price_of_items, WRITE_COST),
+            )
+            for name, change in (("addTags", add_tags), ("removeTags", remove_tags))
+        },
         "recordOrder": Root(
             record_order, _reads_what_it_writes(ORDERS, "order_id", "name"), _price_of_write
         ),

@@ -16,6 +16,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from regulars.api.bulk import TYPES as BULK_TYPES
 from regulars.api.context import Context
 from regulars.api.errors import describe
 from regulars.api.fields import TYPES
@@ -51,7 +52,8 @@ def engine(limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE) -> Engine:
     def say(error: Exception, env: Context) -> Any:
         return describe(error, env.request_id)
 
-    return Engine(schema(), Bindings({**TYPES, **WEBHOOK_TYPES}, roots(page_size)), say, limits)
+    types = {**TYPES, **WEBHOOK_TYPES, **BULK_TYPES}
+    return Engine(schema(), Bindings(types, roots(page_size)), say, limits)
 
 
 def custom_fields(value: Any) -> dict[str, Any]:

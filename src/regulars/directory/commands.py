@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from regulars.directory.customers import new_row, with_values
 from regulars.directory.errors import Problem
@@ -23,7 +23,7 @@ class Reference:
 
 class Origin(NamedTuple):
     """Where a write comes from, as the history keeps it: the kind of its actor (`token`,
-    `command_line`, `inbound`), the actor's name, and the id of the request."""
+    `command_line`, `inbound`, `import`), the actor's name, and the id of the request."""
 
     kind: str
     name: str
@@ -47,7 +47,8 @@ class Receipt:
     of_refusals: bool = True
 
 
-def _receipt_keys(receipt: Receipt | None) -> frozenset[str]:
+def receipt_keys(receipt: Receipt | None) -> frozenset[str]:
+    """The key of a receipt, if there is one."""
     return frozenset([receipt.key]) if receipt else frozenset()
 
 
@@ -60,6 +61,16 @@ class Replay:
 
 
 Values = Mapping[str, Any]
+
+
+class Made(Protocol):
+    """What makes a change: at which moment (milliseconds since 1970), and where it comes from."""
+
+    @property
+    def at(self) -> int: ...
+
+    @property
+    def origin(self) -> Origin: ...
 
 
 def _ids(*references: Reference) -> frozenset[int]:
@@ -116,7 +127,7 @@ class CreateCustomer:
         return Names(
             email_keys=_email_keys(self.values),
             order_names=order_names,
-            receipt_keys=_receipt_keys(self.receipt),
+            receipt_keys=receipt_keys(self.receipt),
         )
 
 
@@ -133,7 +144,7 @@ class UpdateCustomer:
     origin: Origin = COMMAND_LINE
 
     def names(self) -> Names:
-        emails, receipts = _email_keys(self.values), _receipt_keys(self.receipt)
+        emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
         return Names(_ids(self.customer), emails, receipt_keys=receipts)
 
 
@@ -148,7 +159,7 @@ class DeleteCustomers:
     origin: Origin = COMMAND_LINE
 
     def names(self) -> Names:
-        return Names(_ids(*self.customers), receipt_keys=_receipt_keys(self.receipt))
+        return Names(_ids(*self.customers), receipt_keys=receipt_keys(self.receipt))
 
 
 SHOP_ID_LENGTH = 255
@@ -190,7 +201,7 @@ class RecordOrder:
             email_keys=_email_keys(self.person),
             order_names=frozenset([name]) if name else frozenset(),
             shop_ids=self.shop_ids.named,
-            receipt_keys=_receipt_keys(self.receipt),
+            receipt_keys=receipt_keys(self.receipt),
         )
 
 
@@ -209,7 +220,7 @@ class RecordContact:
     shop_ids: ShopIds = NO_SHOP_IDS
 
     def names(self) -> Names:
-        emails, receipts = _email_keys(self.values), _receipt_keys(self.receipt)
+        emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
         return Names(email_keys=emails, shop_ids=self.shop_ids.named, receipt_keys=receipts)
 
 
@@ -225,7 +236,7 @@ class RecordLead:
     origin: Origin = COMMAND_LINE
 
     def names(self) -> Names:
-        return Names(email_keys=_email_keys(self.person), receipt_keys=_receipt_keys(self.receipt))
+        return Names(email_keys=_email_keys(self.person), receipt_keys=receipt_keys(self.receipt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +249,7 @@ class RecordVisit:
     origin: Origin = COMMAND_LINE
 
     def names(self) -> Names:
-        return Names(_ids(self.customer), receipt_keys=_receipt_keys(self.receipt))
+        return Names(_ids(self.customer), receipt_keys=receipt_keys(self.receipt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +263,7 @@ class CreateWebhook:
     origin: Origin = COMMAND_LINE
 
     def names(self) -> Names:
-        return Names(webhook_urls=_urls(self.values), receipt_keys=_receipt_keys(self.receipt))
+        return Names(webhook_urls=_urls(self.values), receipt_keys=receipt_keys(self.receipt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +284,7 @@ class UpdateWebhook:
         return Names(
             webhook_ids=_number(self.webhook_id),
             webhook_urls=_urls(self.values),
-            receipt_keys=_receipt_keys(self.receipt),
+            receipt_keys=receipt_keys(self.receipt),
         )
 
 
@@ -288,7 +299,7 @@ class DeleteWebhook:
     origin: Origin = COMMAND_LINE
 
     def names(self) -> Names:
-        keys = _receipt_keys(self.receipt)
+        keys = receipt_keys(self.receipt)
         return Names(webhook_ids=_number(self.webhook_id), receipt_keys=keys)
 
 

@@ -140,6 +140,8 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
         changed["custom"], problems = custom.dump(merged_fields, (*path, "custom"))
     if "tags" in values:
         changed["tags"] = orjson.dumps(values["tags"]).decode()
+    if changed == row:
+        return row, problems
     changed |= folded_columns(changed)
     if not problems and not values.keys().isdisjoint(found_by.SOURCES):
         changed |= found_by.derived(changed)

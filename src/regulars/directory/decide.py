@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory import history, recording, subscribing
+from regulars.directory import history, recording, setting, subscribing
+from regulars.directory.bulk import ChangeTags, SetCustomers
 from regulars.directory.commands import (
     Activity,
     Command,
@@ -38,8 +39,12 @@ from regulars.directory.orders import counts, order_row, with_order
 from regulars.directory.receipts import replayed
 from regulars.store import Changes, Row, State
 
+AnyCommand = Command | SetCustomers | ChangeTags
 
-def decide(account_id: int, commands: Sequence[Command], state: State) -> tuple[list[Any], Changes]:
+
+def decide(
+    account_id: int, commands: Sequence[AnyCommand], state: State
+) -> tuple[list[Any], Changes]:
     """The outcome of each command (its result, or the Refused that it ends with) and the
     changes of them all."""
     draft = Draft(account_id, state)
@@ -52,7 +57,7 @@ def decide(account_id: int, commands: Sequence[Command], state: State) -> tuple[
     return outcomes, draft.changes()
 
 
-def _apply_once(draft: Draft, command: Command) -> Any:
+def _apply_once(draft: Draft, command: AnyCommand) -> Any:
     """The outcome of a command; of one whose request was sent before, what it was then."""
     receipt = command.receipt
     if receipt is None:
@@ -70,7 +75,7 @@ def _apply_once(draft: Draft, command: Command) -> Any:
     return result
 
 
-def _apply(draft: Draft, command: Command) -> Any:
+def _apply(draft: Draft, command: AnyCommand) -> Any:
     match command:
         case CreateCustomer():
             return _create(draft, command)
@@ -78,6 +83,10 @@ def _apply(draft: Draft, command: Command) -> Any:
             return _update(draft, command)
         case DeleteCustomers():
             return _delete(draft, command)
+        case SetCustomers():
+            return setting.customers(draft, command)
+        case ChangeTags():
+            return setting.tags(draft, command)
         case RecordOrder():
             return recording.order(draft, command)
         case RecordContact():

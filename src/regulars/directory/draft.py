@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from regulars.directory import found_by, history
-from regulars.directory.commands import Command, Reference
+from regulars.directory.commands import Made, Reference
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.receipts import Receipts
 from regulars.directory.webhooks import Webhooks
 from regulars.store import Changes, Row, State, Terms
 
 MAX_ID = 2**30 - 1
+
+
+class Mark(NamedTuple):
+    """A draft as it was at a moment, as far as customers are created and updated in it."""
+
+    counters: Mapping[str, int]
+    now: Mapping[int, Row | None]
+    by_email: Mapping[str, int]
+    shop_ids: Mapping[str, Row]
+    new_shop_ids: int
+    history: int
 
 
 class Draft:
@@ -30,9 +42,26 @@ class Draft:
         self.leads: list[Row] = []
         self._shop_ids = {row["shop_id"]: row for row in state.shop_ids}
         self._new_shop_ids: list[Row] = []
+        self._given = frozenset(state.given_ids)
+        self.imports = {row["import_id"]: row for row in state.imports}
+        self._changed_imports: dict[str, Row] = {}
         self.webhooks = Webhooks(state.webhooks)
         self.receipts = Receipts(account_id, state.receipts)
         self.history: list[dict[str, Any]] = []
+
+    def mark(self) -> Mark:
+        """The draft as it is, to come back to."""
+        shop_ids, new = dict(self._shop_ids), len(self._new_shop_ids)
+        now, emails = dict(self._now), dict(self._by_email)
+        return Mark(dict(self.counters), now, emails, shop_ids, new, len(self.history))
+
+    def restore(self, mark: Mark) -> None:
+        """Takes back what was created and updated since a mark."""
+        self.counters = dict(mark.counters)
+        self._now, self._by_email = dict(mark.now), dict(mark.by_email)
+        self._shop_ids = dict(mark.shop_ids)
+        del self._new_shop_ids[mark.new_shop_ids :]
+        del self.history[mark.history :]
 
     def find(self, reference: Reference) -> Row | None:
         """The customer named, as it is now."""
@@ -91,17 +120,25 @@ class Draft:
         """Takes an order's new row."""
         self._orders[row["name"]] = row
 
-    def save(self, row: Row, changed: Row, command: Command) -> Row:
+    def put_import(self, row: Row) -> None:
+        """Takes an import's new row."""
+        self.imports[row["import_id"]] = row
+        self._changed_imports[row["import_id"]] = row
+
+    def save(self, row: Row, changed: Row, command: Made, at: int | None = None) -> Row:
         """Takes a customer's changed row, and tells the history; one that changes nothing keeps
-        its moment."""
+        its moment. `at` is the moment of the change where it was made elsewhere."""
         if changed == row:
             return row
         saved = self.touch(changed, command)
+        if at is not None:
+            saved = {**saved, "updated_at": max(at, row["created_at"])}
+            self.put(saved)
         fields = history.dump(history.difference(row, saved))
         self.note(history.UPDATED, row["customer_id"], command, fields)
         return saved
 
-    def touch(self, row: Row, command: Command) -> Row:
+    def touch(self, row: Row, command: Made) -> Row:
         """Takes a customer's row as changed by a command."""
         moment = max(command.at, row["updated_at"])
         saved = {**row, "updated_at": moment, "version": row["version"] + 1}
@@ -112,7 +149,7 @@ class Draft:
         self,
         kind: str,
         customer_id: int,
-        command: Command,
+        command: Made,
         fields: str | None = None,
         order_id: int | None = None,
     ) -> None:
@@ -141,6 +178,18 @@ class Draft:
         self.counters[kind] += 1
         return self.counters[kind]
 
+    def is_free(self, number: int) -> bool:
+        """Whether the account has never given an `_id` to a customer. It must be one that the
+        batch names."""
+        if number > self.counters["customers"]:
+            return 0 < number <= MAX_ID
+        return number not in self._now and number not in self._given
+
+    def take_id(self, number: int) -> int:
+        """Gives an `_id` that is free to a customer."""
+        self.counters["customers"] = max(self.counters["customers"], number)
+        return number
+
     def _forget_email(self, customer_id: int) -> None:
         row = self._now.get(customer_id)
         if row and self._by_email.get(row["email_key"]) == customer_id:
@@ -160,6 +209,7 @@ class Draft:
             updated={
                 "orders": [row for row in orders if _differs(row, known.get(row["order_id"]))],
                 "webhooks": self.webhooks.updated,
+                "imports": list(self._changed_imports.values()),
             },
             inserted_shop_ids=self._new_shop_ids,
             inserted_webhooks=self.webhooks.inserted,

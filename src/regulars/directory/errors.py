@@ -6,6 +6,9 @@ Problem
 ├── DuplicateEmail           errors_dup_email
 ├── CustomerNotFound         errors_customer_not_found
 ├── VersionConflict          errors_version_conflict
+├── DuplicateRow             errors_dup_row
+├── OtherRows                errors_other_rows
+├── Stopped                  errors_import_stopped
 ├── OtherRequest             errors_idempotency_key
 ├── MissingScope             errors_scope
 ├── Repeated                 any of them, when its request is sent again
@@ -36,6 +39,15 @@ class Problem:
     def extensions(self) -> Mapping[str, Any]:
         """What a program may want to know beside the key."""
         return {}
+
+    def told(self) -> dict[str, Any]:
+        """The problem as JSON has it."""
+        return {
+            "key": self.key,
+            "message": self.message,
+            "input_path": list(self.input_path),
+            "extensions": dict(self.extensions),
+        }
 
 
 class Refused(Exception):
@@ -100,6 +112,53 @@ class VersionConflict(Problem):
     @property
     def extensions(self) -> Mapping[str, Any]:
         return {"id": self._given, "version": self._version}
+
+
+class DuplicateRow(Problem):
+    """A second row for one customer. `first` counts the rows from 0."""
+
+    key = "errors_dup_row"
+
+    def __init__(self, first: int, input_path: InputPath) -> None:
+        super().__init__(
+            f"The row {first} names this customer already. Give each customer one row.", input_path
+        )
+        self._first = first
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"row": self._first}
+
+
+class OtherRows(Problem):
+    """Nothing is wrong with the row, but with another, and all or none are saved. `bad` counts the
+    rows from 0."""
+
+    key = "errors_other_rows"
+
+    def __init__(self, bad: int, input_path: InputPath) -> None:
+        super().__init__(
+            f"Nothing was saved, because the row {bad} is rejected. Mend that, or save the good "
+            "rows with errorPolicy: REJECT_ROW.",
+            input_path,
+        )
+        self._bad = bad
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"row": self._bad}
+
+
+class Stopped(Problem):
+    """An import that was cancelled, or that somebody else goes on with."""
+
+    key = "errors_import_stopped"
+
+    def __init__(self, import_id: str) -> None:
+        super().__init__(
+            f"The import {import_id} was stopped, or somebody else goes on with it. See what "
+            "became of it before starting it again."
+        )
 
 
 class OtherRequest(Problem):

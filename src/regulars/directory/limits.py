@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """At most: customers on a page, customers deleted together, characters of a search. And whether
-    webhooks may be sent to other than public addresses."""
+    """At most: customers on a page, customers deleted together, characters of a search,
+    customers written together. And whether webhooks may be sent to other than public addresses."""
 
     page_size: int = 250
     deletes: int = 250
     search_characters: int = 2_000
     private_targets: bool = False
+    bulk_rows: int = 250
 
 
 DEFAULTS = Limits()

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from regulars.directory.bulk import SetResult
 from regulars.directory.commands import Receipt, Replay
 from regulars.directory.errors import CustomerNotFound, OtherRequest, Refused, Repeated
 from regulars.store import Row
@@ -66,17 +67,9 @@ def _place(row: Row) -> tuple[str, str, int]:
 
 def _told(outcome: Any) -> dict[str, Any]:
     if isinstance(outcome, Refused):
-        return {
-            "problems": [
-                {
-                    "key": problem.key,
-                    "message": problem.message,
-                    "input_path": list(problem.input_path),
-                    "extensions": dict(problem.extensions),
-                }
-                for problem in outcome.problems
-            ]
-        }
+        return {"problems": [problem.told() for problem in outcome.problems]}
+    if isinstance(outcome, SetResult):
+        return {"result": outcome.told()}
     return {"result": outcome}
 
 

@@ -14,6 +14,7 @@ from regulars.store.tables import (
     counters,
     customers,
     history,
+    imports,
     leads,
     orders,
     receipts,
@@ -278,6 +279,23 @@ def named_webhooks() -> Query:
     by_id = rows.where(any_of(webhooks.c.webhook_id, "webhook_ids"))
     by_url = rows.where(any_of(webhooks.c.url, "webhook_urls"))
     return Query(sa.union_all(by_id, by_url))
+
+
+WHOLE_IMPORT = tuple(str(column.name) for column in imports.columns)
+
+
+@cache
+def named_imports() -> Query:
+    """The account's imports among `import_ids`, whole."""
+    statement = sa.select(*imports.columns).where(of_account(imports))
+    return Query(statement.where(any_of(imports.c.import_id, "import_ids")))
+
+
+@cache
+def given_ids() -> Query:
+    """Which of the `_id`s `taken_ids` the account's history tells of: those that were given."""
+    statement = sa.select(history.c.customer_id).where(of_account(history)).distinct()
+    return Query(statement.where(any_of(history.c.customer_id, "taken_ids")))
 
 
 RECEIPT_COLUMNS = tuple(str(column.name) for column in receipts.columns)

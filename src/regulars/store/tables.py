@@ -343,3 +343,51 @@ inbox = _table(
     _number("received_at"),
     _number("times"),
 )
+
+# A file of customers on its way in. `position` counts the rows that are done, each of which is in
+# one of the four counts; `last_rejected` tells of those of the last batch, as JSON, and the others
+# are kept up to `rejected_at`: bytes of a file, or parts. `source` is JSON: what is read and how;
+# `problems` are examples, as JSON. Who brings it on holds it until `claimed_until`.
+imports = _table(
+    "imports",
+    _key("account_id"),
+    sa.Column("import_id", Text, primary_key=True),
+    _text("state"),
+    _text("name"),
+    _text("fingerprint"),
+    _text("source"),
+    _text("actor"),
+    _number("size", nullable=True),
+    *(
+        _number(name)
+        for name in (
+            *("position", "bytes_read", "created", "updated", "unchanged", "rejected"),
+            "rejected_at",
+        )
+    ),
+    _text("last_rejected"),
+    _text("problems"),
+    _text("message", nullable=True),
+    _number("created_at"),
+    _number("updated_at"),
+    _number("ended_at", nullable=True),
+    _text("claimed_by", nullable=True),
+    sa.Column("claimed_until", Number, nullable=False, server_default="0"),
+    sa.Index("imports_created_at", "account_id", "created_at", "import_id"),
+)
+
+# The parts of a file that came over HTTP (`file`), and of its rejected rows (`rejected`), in their
+# order.
+import_parts = _table(
+    "import_parts",
+    _key("account_id"),
+    sa.Column("import_id", Text, primary_key=True),
+    sa.Column("kind", Text, primary_key=True),
+    _key("part"),
+    sa.Column("bytes", sa.LargeBinary, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["account_id", "import_id"],
+        ["imports.account_id", "imports.import_id"],
+        ondelete="CASCADE",
+    ),
+)

@@ -37,6 +37,8 @@ class Names:
     webhook_urls: frozenset[str] = frozenset()
     shop_ids: frozenset[str] = frozenset()
     receipt_keys: frozenset[str] = frozenset()
+    taken_ids: frozenset[int] = frozenset()
+    import_ids: frozenset[str] = frozenset()
 
 
 class Command(Protocol):
@@ -50,8 +52,8 @@ class State:
     """What the database held when the batch began: the last `_id` given for each type, the
     customers that the batch names (whole; one may stand there twice), the orders that it names
     (whole, and their customers are among the others), how many batches had changed the account,
-    what became of earlier writes with the keys named, and the webhooks and the ids of a shop that
-    it names (whole)."""
+    what became of earlier writes with the keys named, the webhooks, the ids of a shop and the
+    imports that it names (whole), and which of the `_id`s to be taken up were given before."""
 
     counters: Mapping[str, int]
     customers: Sequence[Row]
@@ -60,6 +62,8 @@ class State:
     receipts: Sequence[Row] = ()
     webhooks: Sequence[Row] = ()
     shop_ids: Sequence[Row] = ()
+    given_ids: Collection[int] = ()
+    imports: Sequence[Row] = ()
 
 
 @dataclass(slots=True)
@@ -135,11 +139,13 @@ def state_of(rows: Sequence[Any], also: Sequence[Sequence[Any]]) -> State:
         if row[-len(queries.CUSTOMER_COLUMNS)] is not None
     ]
     counters = dict(zip(queries.COUNTERS, last, strict=True))
-    orders, receipts, webhooks, shop_ids = (
+    orders, receipts, webhooks, shop_ids, imports, given = (
         [dict(zip(columns, row, strict=True)) for row in stored]
         for columns, stored in zip(_ALSO, also, strict=True)
     )
-    return State(counters, found, orders, revision, receipts, webhooks, shop_ids)
+    given_ids = frozenset(row["customer_id"] for row in given)
+    also_found = (receipts, webhooks, shop_ids, given_ids, imports)
+    return State(counters, found, orders, revision, *also_found)
 
 
 def parameters_of(account_id: int, names: Names) -> dict[str, Any]:
@@ -158,12 +164,16 @@ _ALSO = (
     queries.RECEIPT_COLUMNS,
     queries.WHOLE_WEBHOOK,
     queries.SHOP_ID_COLUMNS,
+    queries.WHOLE_IMPORT,
+    ("customer_id",),
 )
 _NOTHING: Asked = [
     (queries.named_orders(), None),
     (queries.receipts_of(), None),
     (queries.named_webhooks(), None),
     (queries.named_shop_ids(), None),
+    (queries.named_imports(), None),
+    (queries.given_ids(), None),
 ]
 
 
@@ -175,6 +185,8 @@ def also_named(account_id: int, names: Names) -> Asked:
         {"keys": names.receipt_keys},
         {"webhook_ids": names.webhook_ids, "webhook_urls": names.webhook_urls},
         {"shop_ids": names.shop_ids},
+        {"import_ids": names.import_ids},
+        {"taken_ids": names.taken_ids},
     )
     if not any(any(each.values()) for each in given):
         return _NOTHING

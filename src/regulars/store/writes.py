@@ -52,6 +52,18 @@ def update_one(columns: tuple[str, ...]) -> Query:
 _EDITED = {
     "orders": tuple(str(c.name) for c in orders.c if not c.primary_key),
     "webhooks": ("type", "url", "settings", "updated_at", "enabled_at"),
+    "imports": (
+        "position",
+        "bytes_read",
+        "created",
+        "updated",
+        "unchanged",
+        "rejected",
+        "rejected_at",
+        "last_rejected",
+        "problems",
+        "updated_at",
+    ),
 }
 
 

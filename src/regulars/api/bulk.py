@@ -1,0 +1,167 @@
+"""The fields of Mutation that write many customers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from regulars.api.context import Context
+from regulars.api.writing import write
+from regulars.directory import ids
+from regulars.directory.bulk import (
+    ChangeTags,
+    RowOutcome,
+    SetCustomers,
+    SetResult,
+    SetRow,
+    counted,
+)
+from regulars.directory.commands import Receipt, Reference
+from regulars.directory.customers import clean_tags, clean_values
+from regulars.directory.errors import InvalidInput, Problem, Refused
+from regulars.graphql import Arguments, Layout, Layouts, Part, Resolve, TypeBinding, Value
+
+REJECT_ALL = "REJECT_ALL"
+# The columns that an answer may hold although its reader may not read customers: who was written.
+WRITTEN = ("customer_id", "version")
+
+
+def set_customers(layouts: Layouts) -> Resolve:
+    """Sets customers, row by row."""
+    layout = customer_layout(layouts)
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        nodes = arguments["nodes"]
+        _require_few(len(nodes), env.directory.limits.bulk_rows, "nodes")
+        whole = (arguments.get("errorPolicy") or REJECT_ALL) == REJECT_ALL
+        rows = tuple(_row(node, index) for index, node in enumerate(nodes))
+        dry = bool(arguments.get("dryRun"))
+
+        def make(receipt: Receipt | None) -> Awaitable[Any]:
+            command = SetCustomers(rows, env.now, whole, True, dry, receipt, env.origin)
+            return env.directory.write(env.account_id, command)
+
+        result = await write(env, make)
+        if not isinstance(result, SetResult):
+            return await _answered_before(env, result, layout)
+        chosen = [one.row and tuple([one.row[c] for c in layout.columns]) for one in result.rows]
+        told = [_told(one) for one in result.rows]
+        return _result(result.saved, told, await layout.fill_nested(chosen, env))
+
+    return resolve
+
+
+def customer_layout(layouts: Layouts) -> Layout:
+    """The layout of the customers in the answer."""
+    return layouts.only.part("rows", keyed=True).part("customer")
+
+
+def _row(node: Mapping[str, Any], index: int) -> SetRow:
+    path = ("nodes", index)
+    given = {name: value for name, value in node.items() if name not in ("id", "_id")}
+    values, problems = clean_values(given, path)
+    reference, wrong = _reference(node, path)
+    return SetRow(values, (*problems, *wrong), reference, path=path)
+
+
+def _reference(
+    node: Mapping[str, Any], path: tuple[str | int, ...]
+) -> tuple[Reference | None, list[Problem]]:
+    """The customer whom a row names, if it names one by `id` or `_id`."""
+    named = [ids.customer(str(node[name])) for name in ("id", "_id") if node.get(name) is not None]
+    if len({reference.customer_id for reference in named}) > 1:
+        message = "The id and the _id are those of two customers. Leave one out."
+        return named[0], [InvalidInput(message, (*path, "_id"))]
+    return (named[0] if named else None), []
+
+
+def _told(one: RowOutcome) -> Mapping[str, Any]:
+    return {"outcome": one.outcome, "errors": [problem.told() for problem in one.problems]}
+
+
+def _result(saved: bool, told: Any, filled: Any) -> Mapping[str, Any]:
+    counts = {name.lower(): count for name, count in counted(r["outcome"] for r in told).items()}
+    rows = [{**row, "customer": c} for row, c in zip(told, filled, strict=True)]
+    return {"saved": saved, **counts, "rows": rows}
+
+
+async def _answered_before(env: Context, kept: Mapping[str, Any], layout: Layout) -> Any:
+    """The answer to a request that came before: what became of its rows then, and the customers
+    as they are now."""
+    numbers = [row["customer_id"] for row in kept["rows"]]
+    known = [number for number in numbers if number is not None]
+    found = await env.directory.customers(env.account_id, known, layout.columns)
+    rows = dict(zip(known, found, strict=True))
+    told = [{"outcome": row["outcome"], "errors": row["problems"]} for row in kept["rows"]]
+    return _result(
+        kept["saved"], told, await layout.fill_nested([rows.get(n) for n in numbers], env)
+    )
+
+
+def _change_tags(add: bool) -> Callable[[Layouts], Resolve]:
+    def prepare(layouts: Layouts) -> Resolve:
+        layout = layouts.only
+
+        async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+            _require_few(len(arguments["items"]), env.directory.limits.bulk_rows, "items")
+            named = tuple(ids.customer(text) for text in arguments["items"])
+            tags, problems = clean_tags(arguments["tags"], ("tags",))
+            added, removed = (tuple(tags), ()) if add else ((), tuple(tags))
+
+            def make(receipt: Receipt | None) -> Awaitable[Any]:
+                command = ChangeTags(named, env.now, added, removed, problems, receipt, env.origin)
+                return env.directory.write(env.account_id, command)
+
+            numbers = await write(env, make)
+            found = await env.directory.customers(env.account_id, numbers, layout.columns)
+            return await layout.fill_nested(found, env)
+
+        return resolve
+
+    return prepare
+
+
+add_tags, remove_tags = _change_tags(True), _change_tags(False)
+
+
+def _require_few(count: int, most: int, argument: str) -> None:
+    if count > most:
+        message = f"There are {count:,} {argument}; at most {most:,} are written at once."
+        raise Refused(InvalidInput(message, (argument,)))
+
+
+def price_of_nodes(write_cost: int, arguments: Arguments, fixed: int, per_row: int) -> int:
+    """A write for each row, and the row that is answered."""
+    return len(arguments["nodes"]) * (write_cost + per_row) + fixed
+
+
+def price_of_items(write_cost: int, arguments: Arguments, fixed: int, _per_row: int) -> int:
+    """A write for each customer, and what is answered of it."""
+    return len(arguments["items"]) * (write_cost + fixed)
+
+
+_RESULT = TypeBinding(
+    {
+        **{name: Value((name,)) for name in ("saved", "created", "updated", "unchanged")},
+        "rejected": Value(("rejected",)),
+        "rows": Part(("rows",), paged=True),
+    },
+    keyed=True,
+)
+_ROW = TypeBinding(
+    {
+        "outcome": Value(("outcome",)),
+        "customer": Part(("customer",)),
+        "errors": Part(("errors",)),
+    },
+    keyed=True,
+)
+_ERROR = TypeBinding(
+    {name: Value((name,)) for name in ("key", "message", "input_path")}, keyed=True
+)
+
+TYPES: Mapping[str, TypeBinding] = {
+    "SetCustomersResult": _RESULT,
+    "SetCustomersRow": _ROW,
+    "SetCustomersError": _ERROR,
+}

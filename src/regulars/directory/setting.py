@@ -1,0 +1,214 @@
+"""The rules of setting many customers: an upsert for each row, and tags added and removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from regulars.directory import history
+from regulars.directory.bulk import (
+    CREATED,
+    REJECTED,
+    UNCHANGED,
+    UPDATED,
+    ChangeTags,
+    RowOutcome,
+    SetCustomers,
+    SetResult,
+    SetRow,
+    Step,
+    counted,
+)
+from regulars.directory.customers import MAX_TAGS, new_row, with_values
+from regulars.directory.draft import Draft
+from regulars.directory.errors import (
+    CustomerNotFound,
+    DuplicateEmail,
+    DuplicateRow,
+    InvalidInput,
+    OtherRows,
+    Problem,
+    Refused,
+    Stopped,
+)
+from regulars.store import Row
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Which row named a customer first, by `_id` and by email."""
+
+    ids: dict[int, int] = field(default_factory=dict)
+    emails: dict[str, int] = field(default_factory=dict)
+
+    def first(self, number: int | None, email_key: str, index: int) -> int | None:
+        """The row that named the customer before this one, if one did."""
+        before = self.ids.get(number) if number is not None else None
+        if before is None and email_key:
+            before = self.emails.get(email_key)
+        if number is not None:
+            self.ids.setdefault(number, index)
+        if email_key:
+            self.emails.setdefault(email_key, index)
+        return before
+
+
+def customers(draft: Draft, command: SetCustomers) -> SetResult:
+    """What becomes of each row. Raises Refused with Stopped if the rows are a step of an import
+    that has ended, or is at another place."""
+    if command.step:
+        _require_current(draft, command.step)
+    mark = draft.mark() if command.whole or command.dry_run else None
+    seen = _Seen() if command.distinct else None
+    outcomes = tuple(_set(draft, command, n, row, seen) for n, row in enumerate(command.rows))
+    rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
+    whole = command.whole and bool(rejected)
+    if mark is not None and (whole or command.dry_run):
+        draft.restore(mark)
+    if whole:
+        outcomes = tuple(
+            _not_alone(draft, row, outcome, rejected[0])
+            for row, outcome in zip(command.rows, outcomes, strict=True)
+        )
+    if command.step:
+        draft.put_import(_after(draft, command.step, outcomes, command.at))
+    return SetResult(not whole and not command.dry_run, outcomes)
+
+
+def _set(
+    draft: Draft, command: SetCustomers, index: int, row: SetRow, seen: _Seen | None
+) -> RowOutcome:
+    if row.problems and not row.values:  # nothing of it could be read
+        return RowOutcome(REJECTED, None, row.problems)
+    found = _found(draft, row)
+    problems = list(row.problems)
+    if seen:
+        number = found["customer_id"] if found else None
+        before = seen.first(number, row.values.get("email_key", ""), index)
+        if before is not None:
+            problems.insert(0, DuplicateRow(before, row.path))
+    if found is None:
+        problems += _wrong_with_new(draft, row)
+        changed, more = with_values(_new(row, command.at), row.values, row.path)
+    else:
+        key = row.values.get("email_key")
+        holder = draft.holder(key) if key else None
+        if holder is not None and holder != found["customer_id"]:
+            problems.append(DuplicateEmail((*row.path, "email")))
+        changed, more = with_values(found, row.values, row.path)
+    problems += more
+    if problems:
+        return RowOutcome(REJECTED, found, tuple(problems))
+    if found is None:
+        saved = _create(draft, row, changed, command)
+        outcome = CREATED
+    else:
+        at = row.moments[1] if row.mirrored and row.moments else None
+        saved = draft.save(found, changed, command, at)
+        outcome = UNCHANGED if saved is found else UPDATED
+    draft.keep_shop_id(row.shop_id, "Customer", saved["customer_id"], saved["customer_id"])
+    return RowOutcome(outcome, saved)
+
+
+def _found(draft: Draft, row: SetRow) -> Row | None:
+    if row.customer is not None:
+        return draft.find(row.customer)
+    holder = draft.holder(row.values.get("email_key", ""))
+    return None if holder is None else draft.row(holder)
+
+
+def _wrong_with_new(draft: Draft, row: SetRow) -> list[Problem]:
+    """What is wrong with a row for a customer that there is not."""
+    if row.customer is not None and (row.take is None or not draft.is_free(row.take)):
+        return [CustomerNotFound([row.customer.given], (*row.path, "id"))]
+    key = row.values.get("email_key")
+    if key and draft.holder(key) is not None:
+        return [DuplicateEmail((*row.path, "email"))]
+    if "email" not in row.values and not any(p.input_path[-1:] == ("email",) for p in row.problems):
+        message = "A new customer needs an email; one that is there is named by id, _id or email."
+        return [InvalidInput(message, (*row.path, "email"))]
+    return []
+
+
+def _new(row: SetRow, at: int) -> Row:
+    if row.moments is None:
+        return new_row(at)
+    created, updated = row.moments
+    return {**new_row(created), "updated_at": max(created, updated)}
+
+
+def _create(draft: Draft, row: SetRow, values: Row, command: SetCustomers) -> Row:
+    number = draft.take_id(row.take) if row.take is not None and draft.is_free(row.take) else None
+    keys = {
+        "account_id": draft.account_id,
+        "customer_id": draft.next_id("customers") if number is None else number,
+    }
+    created = {**values, **keys}
+    draft.put(created)
+    draft.note(history.CREATED, created["customer_id"], command)
+    return created
+
+
+def _not_alone(draft: Draft, row: SetRow, outcome: RowOutcome, bad: int) -> RowOutcome:
+    """What became of a row where nothing is saved because of another."""
+    if outcome.outcome == REJECTED:
+        return outcome
+    return RowOutcome(REJECTED, _found(draft, row), (OtherRows(bad, row.path),))
+
+
+def _require_current(draft: Draft, step: Step) -> None:
+    row = draft.imports.get(step.import_id)
+    if row is None or row["state"] != "running" or row["position"] != step.position:
+        raise Refused(Stopped(step.import_id))
+
+
+def _after(draft: Draft, step: Step, outcomes: tuple[RowOutcome, ...], at: int) -> Row:
+    """An import's row after a step."""
+    before = draft.imports[step.import_id]
+    counts = counted(outcome.outcome for outcome in outcomes)
+    rejected = [
+        [step.position + n, [problem.told() for problem in outcome.problems]]
+        for n, outcome in enumerate(outcomes)
+        if outcome.outcome == REJECTED
+    ]
+    return {
+        **before,
+        "position": step.to,
+        "bytes_read": step.read,
+        **{name.lower(): before[name.lower()] + count for name, count in counts.items()},
+        "rejected_at": step.rejected_at,
+        "last_rejected": orjson.dumps(rejected).decode(),
+        "problems": step.problems,
+        "updated_at": at,
+    }
+
+
+def tags(draft: Draft, command: ChangeTags) -> list[int]:
+    """The `_id`s of the customers, in the order given. Raises Refused."""
+    missing = [r.given for r in command.customers if draft.find(r) is None]
+    if missing:
+        raise Refused(CustomerNotFound(missing, ("items",)), *command.problems)
+    if command.problems:
+        raise Refused(*command.problems)
+    problems: list[Problem] = []
+    saved: list[tuple[Row, Row]] = []
+    for reference in dict.fromkeys(command.customers):
+        row = draft.find(reference)
+        assert row is not None
+        kept: list[Any] = orjson.loads(row["tags"])
+        kept = [tag for tag in dict.fromkeys([*kept, *command.add]) if tag not in command.remove]
+        if len(kept) > MAX_TAGS:
+            message = (
+                f"The customer {reference.given[:50]} would have {len(kept):,} tags; at most "
+                f"{MAX_TAGS} are allowed."
+            )
+            problems.append(InvalidInput(message, ("tags",)))
+        changed, _ = with_values(row, {"tags": kept}, ())
+        saved.append((row, changed))
+    if problems:
+        raise Refused(*problems)
+    for row, changed in saved:
+        draft.save(row, changed, command)
+    return [r.customer_id for r in command.customers if r.customer_id is not None]
