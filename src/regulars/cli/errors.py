@@ -7,13 +7,17 @@ import asyncpg
 import sqlalchemy as sa
 
 from regulars.directory.accounts import AccountError
+from regulars.directory.errors import Refused
 from regulars.store import BadDatabaseURL, NotMigrated, StoreError, Unreachable
+from regulars.transfer.errors import BadOption, Interrupted, TransferError
 
 DONE = 0
 REFUSED = 1
 USAGE = 2
 UNREACHABLE = 3
 NOT_MIGRATED = 4
+SOME_REJECTED = 5
+INTERRUPTED = 130
 
 EXIT_CODES = {
     DONE: "done",
@@ -21,6 +25,8 @@ EXIT_CODES = {
     USAGE: "the command's words, an option or a setting are wrong",
     UNREACHABLE: "the database does not answer, or the server cannot listen",
     NOT_MIGRATED: "the database's tables are not those of this program",
+    SOME_REJECTED: "done, but rows were rejected",
+    INTERRUPTED: "stopped by Ctrl-C; what was done is kept",
 }
 
 
@@ -40,7 +46,19 @@ def exit_code(error: BaseException) -> int | None:
         return NOT_MIGRATED
     if isinstance(error, Unreachable | CannotListen):
         return UNREACHABLE
-    known = AccountError | StoreError | apsw.Error | asyncpg.PostgresError | sa.exc.DBAPIError
+    if isinstance(error, Interrupted):
+        return INTERRUPTED
+    if isinstance(error, BadOption):
+        return USAGE
+    known = (
+        AccountError
+        | StoreError
+        | TransferError
+        | Refused
+        | apsw.Error
+        | asyncpg.PostgresError
+        | sa.exc.DBAPIError
+    )
     return REFUSED if isinstance(error, known) else None
 
 
@@ -48,7 +66,9 @@ def sentence(error: BaseException) -> str:
     """What to print of an error that has an exit code."""
     if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
         error = error.orig
+    if isinstance(error, Refused):
+        return " ".join(problem.message for problem in error.problems)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     # A driver's error is about the database, and says so in a few words of its own.
-    ours = isinstance(error, AccountError | StoreError | Usage | CannotListen)
+    ours = isinstance(error, AccountError | StoreError | Usage | CannotListen | TransferError)
     return first if ours else f"The database refuses: {first.rstrip('.').split('>: ')[-1]}."

@@ -16,6 +16,7 @@ from regulars.cli.errors import Usage, exit_code, sentence
 from regulars.cli.inbox import app as inbox_app
 from regulars.cli.keeping import app as keeping_app
 from regulars.cli.output import print_json, print_rows, shown_moment
+from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import upgrade
@@ -39,6 +40,7 @@ app.add_typer(token_app, name="token")
 app.add_typer(keeping_app)
 app.add_typer(webhooks_app)
 app.add_typer(inbox_app)
+app.add_typer(transfer_app)
 
 
 _SCOPES = "; ".join(f"{name}: {what}" for name, what in SCOPES.items()) + "."

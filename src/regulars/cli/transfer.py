@@ -1,0 +1,116 @@
+"""The commands that bring customers in and take them out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regulars.cli import options
+
+app = typer.Typer()
+
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format", metavar="FORMAT", help="csv or jsonl (JSON Lines); else as recognised."
+    ),
+]
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE…", help="Files; - is standard input.")
+    ],
+    mapped: Annotated[
+        list[str],
+        typer.Option(
+            "--map",
+            metavar="HEADING=FIELD",
+            help="What a column is, as in 'E-mail=email'; - leaves it out. Several times.",
+        ),
+    ] = [],  # noqa: B006  # typer copies it
+    unknown: Annotated[
+        str,
+        typer.Option(
+            "--unknown",
+            metavar="WHAT",
+            help="What to do with columns that are not known: custom keeps them in `custom`, "
+            "drop, refuse.",
+        ),
+    ] = "custom",
+    empty: Annotated[
+        str,
+        typer.Option(
+            "--empty",
+            metavar="WHAT",
+            help="What an empty cell does to a customer who is there: keep or clear the field.",
+        ),
+    ] = "keep",
+    match: Annotated[
+        str,
+        typer.Option("--match", metavar="FIELD", help="How customers are found: email or _id."),
+    ] = "email",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen, and save nothing.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an import of the file was stopped.")
+    ] = False,
+    rejected: Annotated[
+        Path | None,
+        typer.Option(
+            "--rejected",
+            metavar="FILE",
+            help="Where rejected rows go; else FILE.rejected.csv beside the file.",
+        ),
+    ] = None,
+    form: Format = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", metavar="NAME", help="Of the file; else as recognised."),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter",
+            metavar="CHARACTER",
+            help="Of CSV: a character, comma, semicolon, tab or pipe; else as recognised.",
+        ),
+    ] = None,
+    header: Annotated[
+        bool,
+        typer.Option(
+            "--header/--no-header",
+            help="Whether the first line are the headings; else columns are called 1, 2, …",
+        ),
+    ] = True,
+    account: options.AccountName = None,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Import customers from CSV or JSON Lines, compressed with gzip or not.
+
+    Each row updates the customer who has its email, compared without case, and creates one where
+    nobody has. Columns are recognised by their headings: those of exports of Shopify, Stripe,
+    WooCommerce, Mailchimp and Regulars, and common names. Rows that are wrong are written to a file
+    with the reason, and the others are imported; the command ends with 5 then. Ctrl-C stops it,
+    and --resume goes on.
+    """
+    from regulars.cli.importing import Job, run
+    from regulars.transfer.shape import Options
+
+    chosen = Options(
+        format=form,
+        encoding=encoding,
+        delimiter=delimiter,
+        header=header,
+        mapped=tuple(mapped),
+        unknown=unknown,
+        empty=empty,
+        match=match,
+    )
+    settings = options.settings(database_url=database_url)
+    run(settings, files, Job(account, chosen, rejected, dry_run, resume), as_json)

@@ -1,0 +1,138 @@
+"""The statements of imports: what is on its way in, who brings it on, and its parts."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from regulars.store.queries import of_account
+from regulars.store.query import Query, number
+from regulars.store.tables import import_parts, imports
+
+COLUMNS = tuple(str(column.name) for column in imports.columns)
+# States of an import that goes on, or can be gone on with.
+UNFINISHED = ("pending", "running")
+
+
+def _text(name: str) -> sa.BindParameter[str]:
+    return sa.bindparam(name, type_=sa.Text())
+
+
+def _this(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(of_account(table), table.c.import_id == _text("import_id"))
+
+
+def _unfinished() -> sa.ColumnElement[bool]:
+    return imports.c.state.in_([sa.literal_column(f"'{state}'") for state in UNFINISHED])
+
+
+@cache
+def one() -> Query:
+    """An import, whole."""
+    return Query(sa.select(*imports.columns).where(_this(imports)))
+
+
+@cache
+def newest() -> Query:
+    """The account's imports, newest first: at most `limit`, whole."""
+    statement = sa.select(*imports.columns).where(of_account(imports))
+    ordered = statement.order_by(imports.c.created_at.desc(), imports.c.import_id.desc())
+    return Query(ordered.limit(number("limit")))
+
+
+@cache
+def unfinished() -> Query:
+    """The account's newest import that is not finished, of a file of that name and fingerprint."""
+    statement = sa.select(*imports.columns).where(
+        of_account(imports),
+        imports.c.state == sa.literal_column("'running'"),
+        imports.c.name == _text("name"),
+        imports.c.fingerprint == _text("fingerprint"),
+    )
+    ordered = statement.order_by(imports.c.created_at.desc(), imports.c.import_id.desc())
+    return Query(ordered.limit(sa.literal_column("1")))
+
+
+@cache
+def end() -> Query:
+    """Ends an import that goes on, in a state, with a message."""
+    statement = imports.update().where(_this(imports), _unfinished())
+    return Query(
+        statement.values(
+            state=_text("new_state"),
+            message=_text("new_message"),
+            problems=sa.func.coalesce(_text("new_problems"), imports.c.problems),
+            ended_at=number("now"),
+            updated_at=number("now"),
+            claimed_by=sa.null(),
+            claimed_until=sa.literal_column("0"),
+        )
+    )
+
+
+@cache
+def due() -> Query:
+    """The oldest import of any account that came over HTTP, goes on, and that nobody holds at
+    `now`: account, id."""
+    statement = sa.select(imports.c.account_id, imports.c.import_id).where(
+        _unfinished(), imports.c.claimed_until < number("now")
+    )
+    return Query(statement.order_by(imports.c.created_at).limit(sa.literal_column("1")))
+
+
+@cache
+def claim() -> Query:
+    """Takes an import that nobody holds at `now`, until `until`; answers it, whole."""
+    statement = imports.update().where(
+        _this(imports), _unfinished(), imports.c.claimed_until < number("now")
+    )
+    values: dict[str, Any] = {
+        "state": sa.literal_column("'running'"),
+        "claimed_by": _text("claimed_by"),
+        "claimed_until": number("until"),
+    }
+    return Query(statement.values(values).returning(*imports.columns))
+
+
+@cache
+def keep() -> Query:
+    """Holds a claimed import until `until`; answers its state, or no row when it is another's."""
+    statement = imports.update().where(
+        _this(imports), _unfinished(), imports.c.claimed_by == _text("claimed_by")
+    )
+    held = statement.values(claimed_until=number("until"))
+    return Query(held.returning(imports.c.state))
+
+
+@cache
+def parts() -> Query:
+    """The parts of a kind from `part` on: their numbers and bytes, at most `limit`."""
+    statement = sa.select(import_parts.c.part, import_parts.c.bytes).where(
+        _this(import_parts),
+        import_parts.c.kind == _text("kind"),
+        import_parts.c.part >= number("part"),
+    )
+    return Query(statement.order_by(import_parts.c.part).limit(number("limit")))
+
+
+@cache
+def drop_parts() -> Query:
+    """Forgets the parts of a kind from `part` on."""
+    statement = import_parts.delete().where(_this(import_parts))
+    return Query(
+        statement.where(import_parts.c.kind == _text("kind"), import_parts.c.part >= number("part"))
+    )
+
+
+@cache
+def forget() -> Query:
+    """Forgets an import that has ended, with its parts."""
+    return Query(imports.delete().where(_this(imports), sa.not_(_unfinished())))
+
+
+@cache
+def forget_old() -> Query:
+    """Forgets the imports of every account that were last brought on at `before` or earlier."""
+    return Query(imports.delete().where(imports.c.updated_at <= number("before")))

@@ -1,0 +1,103 @@
+"""Imports as the database knows them: begun, gone on with, ended."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from regulars.store import Row, Store, imports
+from regulars.store.tables import imports as table
+from regulars.store.writes import insert_one
+
+PENDING, RUNNING = "pending", "running"
+DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
+# An import from the command line is gone on with from there alone.
+FOREVER = 2**62
+COUNTS = ("created", "updated", "unchanged", "rejected")
+
+
+class Runs:
+    """The imports of an account."""
+
+    def __init__(self, store: Store, account_id: int) -> None:
+        self._store = store
+        self._account_id = account_id
+
+    async def begin(
+        self,
+        state: str,
+        name: str,
+        fingerprint: str,
+        source: Mapping[str, Any],
+        size: int | None,
+        now: int,
+        actor: str = "regulars import",
+        claimed_until: int = 0,
+        also: Sequence[tuple[Any, Mapping[str, Any]]] = (),
+    ) -> Row:
+        """A new import's row, kept with other statements in one transaction."""
+        row = {
+            "account_id": self._account_id,
+            "import_id": f"imp_{secrets.token_hex(8)}",
+            "state": state,
+            "name": name,
+            "fingerprint": fingerprint,
+            "source": orjson.dumps(source).decode(),
+            "actor": actor,
+            "size": size,
+            **dict.fromkeys(("position", "bytes_read", *COUNTS, "rejected_at"), 0),
+            "last_rejected": "[]",
+            "problems": "{}",
+            "message": None,
+            "created_at": now,
+            "updated_at": now,
+            "ended_at": None,
+            "claimed_by": None,
+            "claimed_until": claimed_until,
+        }
+        await self._store.execute([(insert_one(table), row), *also])
+        return row
+
+    async def find(self, import_id: str) -> Row | None:
+        """An import's row."""
+        return await self._first(imports.one(), {"import_id": import_id})
+
+    async def stopped(self, name: str, fingerprint: str) -> Row | None:
+        """The newest import of a file that was begun from the command line and not ended."""
+        return await self._first(imports.unfinished(), {"name": name, "fingerprint": fingerprint})
+
+    async def newest(self, limit: int) -> list[Row]:
+        """The account's imports, newest first."""
+        given = {"account_id": self._account_id, "limit": limit}
+        rows = await self._store.fetch(imports.newest(), given)
+        return [_row(row) for row in rows]
+
+    async def end(
+        self,
+        import_id: str,
+        state: str,
+        now: int,
+        message: str | None = None,
+        problems: str | None = None,
+    ) -> bool:
+        """Ends an import; whether it was going on."""
+        given = {
+            "account_id": self._account_id,
+            "import_id": import_id,
+            "new_state": state,
+            "new_message": message,
+            "new_problems": problems,
+            "now": now,
+        }
+        return bool(await self._store.execute([(imports.end(), given)]))
+
+    async def _first(self, query: Any, given: Mapping[str, Any]) -> Row | None:
+        rows = await self._store.fetch(query, {"account_id": self._account_id, **given})
+        return _row(rows[0]) if rows else None
+
+
+def _row(values: Sequence[Any]) -> Row:
+    return dict(zip(imports.COLUMNS, values, strict=True))

@@ -1,0 +1,30 @@
+"""Which customers a dry run has met: nothing of it is saved, and they may come twice."""
+
+from __future__ import annotations
+
+import hashlib
+
+import apsw
+
+from regulars.directory.bulk import SetRow
+
+
+class Seen:
+    """The customers that rows named, in a temporary file that is gone with it: memory does not
+    grow."""
+
+    def __init__(self) -> None:
+        self._connection = apsw.Connection("")
+        self._connection.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+        self._connection.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID; BEGIN")
+
+    def before(self, row: SetRow) -> bool:
+        """Whether a row named the same customer before."""
+        key = row.values.get("email_key") or f"#{row.take}"
+        digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+        self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
+        return not self._connection.changes()
+
+    def close(self) -> None:
+        """Forgets them."""
+        self._connection.close()

@@ -1,0 +1,112 @@
+"""A file of customers as it is read: what was recognised, its columns and its records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from regulars.transfer.columns import Column, columns, mapping
+from regulars.transfer.errors import BadFile, BadOption
+from regulars.transfer.opening import Opened
+from regulars.transfer.reading import (
+    DELIMITERS,
+    MOST_COLUMNS,
+    Lines,
+    Record,
+    csv_records,
+    delimiter_named,
+    delimiter_of,
+    is_json,
+    json_records,
+)
+from regulars.transfer.shape import Options, Shape
+
+_SEPARATOR = "sep="  # a first line by which some spreadsheets are told the delimiter
+
+
+class Source:
+    """A file that is open, read by options. Raises BadFile for one in which there is nothing to
+    read, and BadOption where its columns are not clear."""
+
+    def __init__(self, opened: Opened, options: Options) -> None:
+        self._opened = opened
+        self.json = options.format == "jsonl" or (options.format is None and is_json(opened))
+        self.delimiter = "" if self.json else _delimiter(opened, options)
+        lines = Lines(opened)
+        mapped = mapping(options.mapped)
+        found: list[Column] | None = None
+        if self.json:
+            self.records: Iterator[Record] = json_records(lines)
+        else:
+            found, self.records = _headed(opened, csv_records(lines, self.delimiter), options)
+        self.shape = Shape(found, mapped, options)
+        self.headings = [column.heading for column in found or ()]
+
+    @property
+    def read(self) -> int:
+        """How many bytes of the file were read."""
+        return self._opened.read
+
+    @property
+    def fingerprint(self) -> str:
+        """By what the file is known again: its beginning and its size."""
+        digest = hashlib.sha256(self._opened.head)
+        digest.update(str(self._opened.size).encode())
+        return digest.hexdigest()
+
+    @property
+    def shown(self) -> str:
+        """What was recognised, for a person."""
+        if self.json:
+            return f"JSON Lines, {self._opened.shown}"
+        name = DELIMITERS.get(self.delimiter, repr(self.delimiter))
+        columns_shown = f"{len(self.headings):,} columns"
+        return f"CSV, {self._opened.shown}, delimiter {name}, {columns_shown}"
+
+    def told(self) -> dict[str, Any]:
+        """What was recognised, as JSON has it."""
+        found = self.shape.columns
+        return {
+            "format": "jsonl" if self.json else "csv",
+            "encoding": self._opened.encoding,
+            "gzip": self._opened.gzipped,
+            "delimiter": self.delimiter or None,
+            "columns": None if found is None else {c.heading: c.field for c in found},
+        }
+
+
+def _delimiter(opened: Opened, options: Options) -> str:
+    if options.delimiter is not None:
+        named = delimiter_named(options.delimiter)
+        if named is None:
+            known = ", ".join(DELIMITERS.values())
+            raise BadOption(f"A delimiter is one character, or one of {known}.")
+        return named
+    first = opened.sample.lstrip("\ufeff").split("\n", 1)[0].strip()
+    if first.lower().startswith(_SEPARATOR) and len(first) == len(_SEPARATOR) + 1:
+        return first[-1]
+    return delimiter_of(opened.sample)
+
+
+def _headed(
+    opened: Opened, records: Iterator[Record], options: Options
+) -> tuple[list[Column], Iterator[Record]]:
+    """The columns of a CSV file, and the records that follow its headings."""
+    first = next(records, None)
+    if first and first.cells and "".join(first.cells).strip().lower().startswith(_SEPARATOR):
+        first = next(records, None)
+    if first is None:
+        raise BadFile(f"{opened.name} is empty. Its first line are the headings of the columns.")
+    if first.problem or first.cells is None:
+        raise BadFile(f"{opened.name} begins with what is no row of CSV: {first.problem}")
+    if len(first.cells) > MOST_COLUMNS:
+        raise BadFile(
+            f"{opened.name} has {len(first.cells):,} columns; at most {MOST_COLUMNS:,} are read."
+        )
+    mapped = mapping(options.mapped)
+    if options.header:
+        return columns(first.cells, mapped, options.unknown), records
+    numbers = [str(place + 1) for place in range(len(first.cells))]
+    return columns(numbers, mapped, options.unknown), chain([first], records)
