@@ -87,7 +87,7 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
         source = Source(file, job.options)
         _show(name, source)
         kept = InFile(_rejected_path(name, source, job))
-        known = os.path.abspath(name) if name != STDIN else STDIN  # noqa: PTH100  # asks no disk
+        known = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk
         before = None if job.dry_run else await runs.stopped(known, source.fingerprint)
         current = None
         if not job.dry_run:
