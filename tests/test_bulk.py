@@ -22,7 +22,8 @@ PEOPLE = (
 
 
 def set_customers(client: Client, nodes: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
-    return client.data(SET, nodes=nodes, **options)["setCustomers"]
+    result: dict[str, Any] = client.data(SET, nodes=nodes, **options)["setCustomers"]
+    return result
 
 
 def emails(client: Client) -> list[str]:

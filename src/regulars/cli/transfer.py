@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from regulars.cli import options
+from regulars.cli.output import print_json
 
 app = typer.Typer()
 
 Format = Annotated[
     str | None,
-    typer.Option(
-        "--format", metavar="FORMAT", help="csv or jsonl (JSON Lines); else as recognised."
-    ),
+    typer.Option("--format", metavar="FORMAT", help="csv or jsonl (JSON Lines); else by the file."),
 ]
 
 
@@ -114,3 +113,47 @@ def import_(
     )
     settings = options.settings(database_url=database_url)
     run(settings, files, Job(account, chosen, rejected, dry_run, resume), as_json)
+
+
+@app.command()
+def export(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A name that ends in .gz is compressed; - is standard output."
+        ),
+    ] = "-",
+    query: Annotated[
+        str, typer.Option("--query", metavar="QUERY", help="In the search language; else all.")
+    ] = "",
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="NAMES",
+            help="With commas between; else all that can be imported again.",
+        ),
+    ] = None,
+    form: Format = None,
+    account: options.AccountName = None,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Export customers to CSV or JSON Lines: as they are at one moment, while others write.
+
+    Cells that a spreadsheet would take for a formula begin with an apostrophe, which import takes
+    away again. An export that is imported into an empty account exports to the same bytes.
+    """
+    from regulars.cli.exporting import run
+
+    chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
+    settings = options.settings(database_url=database_url)
+    result = run(settings, account, target, form, query, chosen)
+    if target == "-":
+        return
+    if as_json:
+        print_json(result)
+    else:
+        print(
+            f"{result['customers']:,} customers of the account {result['account']} are in {target}."
+        )

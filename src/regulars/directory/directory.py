@@ -22,15 +22,11 @@ from regulars.directory.commands import (
 from regulars.directory.customers import clean_values
 from regulars.directory.decide import AnyCommand
 from regulars.directory.errors import InvalidInput, Refused
-from regulars.directory.finding import Finder, Stretch
 from regulars.directory.limits import DEFAULTS, Limits
-from regulars.directory.orders import amounts
-from regulars.directory.paging import Page, Position, Window
+from regulars.directory.listing import Listing
+from regulars.directory.paging import Page, Window
 from regulars.directory.receipts import KEPT_MS
-from regulars.directory.search import Order
 from regulars.store import Row, Store, queries
-from regulars.store.conditions import All
-from regulars.store.queries import ORDER_VALUE
 from regulars.store.query import Query
 
 
@@ -39,98 +35,22 @@ class Directory:
 
     def __init__(self, store: Store, limits: Limits = DEFAULTS) -> None:
         self._store = store
+        self._listing = Listing(store)
         self.limits = limits
 
-    async def page(
+    def page(
         self,
         account_id: int,
         window: Window,
         columns: tuple[str, ...],
         beyond: frozenset[str] = frozenset(),
-    ) -> Page:
-        """The rows of a page, each with `columns` of the customers' table; `order_value` among
-        them is the value of the order as a cursor shows it.
+    ) -> Awaitable[Page]:
+        """The rows of a page, as `Listing.page` answers them."""
+        return self._listing.page(account_id, window, columns, beyond)
 
-        `beyond` says what else is wanted: `next` and `previous`, for what lies outside the
-        positions that bound the page.
-        """
-        if window.condition is not None:
-            return await self._found_page(account_id, window, columns, beyond)
-        order = window.order
-        ascending = order.ascending != window.backward
-        start, end = (
-            (window.before, window.after) if window.backward else (window.after, window.before)
-        )
-        ahead, behind = ("previous", "next") if window.backward else ("next", "previous")
-        look_back = behind in beyond and start is not None
-        look_ahead = ahead in beyond and end is not None
-        query = queries.page(
-            order.by, columns, ascending, start is not None, end is not None, look_back, look_ahead
-        )
-        # One row more than the page holds tells whether there is another page.
-        parameters = {
-            "account_id": account_id,
-            "limit": window.size + 1,
-            **_position("after", start),
-            **_position("before", end),
-        }
-        found = await self._store.fetch(query, parameters)
-        rows = found[: window.size]
-        lies = {ahead: len(found) > window.size, behind: False}
-        if found:
-            # What was looked for stands after the columns, in every row.
-            looked = list(found[0][-look_back - look_ahead :])
-            if look_ahead:
-                lies[ahead] |= bool(looked.pop())
-            if look_back:
-                lies[behind] = bool(looked.pop())
-        else:
-            if look_ahead:
-                lies[ahead] = await self._any_beyond(account_id, window, end, ascending)
-            if look_back:
-                lies[behind] = await self._any_beyond(account_id, window, start, not ascending)
-        if window.backward:
-            rows = rows[::-1]
-        return Page(_with_shown_value(rows, columns, order.by), lies["next"], lies["previous"])
-
-    async def _found_page(
-        self, account_id: int, window: Window, columns: tuple[str, ...], beyond: frozenset[str]
-    ) -> Page:
-        """The page of those who meet the window's condition."""
-        assert window.condition is not None
-        finder = Finder(self._store, account_id, window.condition, window.now)
-        reading = Order(window.order.by, window.order.ascending != window.backward)
-        back = Order(reading.by, not reading.ascending)
-        start, end = (
-            (window.before, window.after) if window.backward else (window.after, window.before)
-        )
-        positions = {**_position("after", start), **_position("before", end)}
-        found = await finder.rows(Stretch(reading, window.size + 1, positions), columns)
-        rows = found[: window.size]
-        ahead, behind = ("previous", "next") if window.backward else ("next", "previous")
-        lies = {ahead: len(found) > window.size, behind: False}
-        for side, edge, order in ((ahead, end, reading), (behind, start, back)):
-            if side in beyond and edge is not None and not lies[side]:
-                stretch = Stretch(order, 1, _position("after", edge), including=True)
-                lies[side] = bool(await finder.rows(stretch, ("customer_id",)))
-        if window.backward:
-            rows = rows[::-1]
-        rows = _with_shown_value(rows, columns, window.order.by)
-        return Page(rows, lies["next"], lies["previous"])
-
-    async def count(self, account_id: int, window: Window) -> int:
+    def count(self, account_id: int, window: Window) -> Awaitable[int]:
         """How many customers meet the window's condition, wherever they stand."""
-        condition = window.condition or All(())
-        return await Finder(self._store, account_id, condition, window.now).count()
-
-    async def _any_beyond(
-        self, account_id: int, window: Window, edge: Position | None, forward: bool
-    ) -> bool:
-        """Whether a customer stands at the position that bounds a page, or beyond it."""
-        query = queries.any_at_or_beyond(window.order.by, forward)
-        parameters = {"account_id": account_id, **_position("edge", edge)}
-        (row,) = await self._store.fetch(query, parameters)
-        return bool(row[0])
+        return self._listing.count(account_id, window)
 
     async def customers(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
@@ -327,20 +247,3 @@ class Directory:
                 raise outcome
             outcomes.append(outcome)
         return outcomes
-
-
-def _position(name: str, position: Position | None) -> dict[str, Any]:
-    if position is None:
-        return {}
-    return {f"{name}_value": position.value, f"{name}_id": position.customer_id}
-
-
-def _with_shown_value(
-    rows: Sequence[Any], columns: tuple[str, ...], order_by: str
-) -> Sequence[Any]:
-    """The rows with the order's value as a cursor shows it: only an amount is stored otherwise."""
-    if order_by != "expenses" or ORDER_VALUE not in columns:
-        return rows
-    at = columns.index(ORDER_VALUE)
-    shown = amounts([row[at] for row in rows])
-    return [(*row[:at], value, *row[at + 1 :]) for row, value in zip(rows, shown, strict=True)]

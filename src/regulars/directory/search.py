@@ -41,10 +41,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a query asks: an order, and a condition unless all customers are meant."""
+    """What a query asks: an order, whether it says so itself, and a condition unless all customers
+    are meant."""
 
     order: Order
     condition: Condition | None = None
+    ordered: bool = False
 
 
 @lru_cache(maxsize=500)
@@ -87,7 +89,7 @@ class _Parser:
             message = "This parenthesis closes none. Take it away, or write \\) to look for one."
             raise refused(message, self._text.position, "a term")
         order = Order(self._said.get(ORDER_BY, "id"), self._said.get(ORDER_DIR, "desc") == "asc")
-        return Search(order, found.condition if found else None)
+        return Search(order, found.condition if found else None, bool(self._said))
 
     def _any(self) -> _Part | None:
         """Terms up to a closing parenthesis or the end: None if they say nothing but an order."""

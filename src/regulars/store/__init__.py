@@ -1,6 +1,6 @@
 """Two databases behind one interface."""
 
-from regulars.store.base import STATEMENT_SECONDS, Store
+from regulars.store.base import STATEMENT_SECONDS, Fetches, Store
 from regulars.store.errors import (
     BadDatabaseURL,
     Conflict,
@@ -32,6 +32,7 @@ __all__ = [
     "Command",
     "Conflict",
     "Decide",
+    "Fetches",
     "Names",
     "NoRoom",
     "NotMigrated",

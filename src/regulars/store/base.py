@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from regulars.store.query import Query
@@ -10,6 +11,14 @@ from regulars.store.writer import Command
 
 # How long a statement may take unless the store is told otherwise.
 STATEMENT_SECONDS = 10.0
+
+
+class Fetches(Protocol):
+    """What queries can be asked of."""
+
+    async def fetch(
+        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+    ) -> Sequence[Any]: ...
 
 
 class Store(Protocol):
@@ -40,6 +49,9 @@ class Store(Protocol):
         """The rows of a query: tuples, or what is as good as one (asyncpg's records). Lists are
         given as Python lists. One that may take milliseconds is `long`: others need not wait for
         it. Raises TooSlow."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Fetches]:
+        """The database as it is at one moment, however long it is read."""
 
     async def write(self, account_id: int, command: Command) -> Any:
         """Hands a command to the writer and waits until it is durable.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -28,6 +29,26 @@ from regulars.store.writer import (
 )
 
 POOL_SIZE = 10
+
+
+class Snapshot:
+    """The database as it was at a moment, in one transaction."""
+
+    def __init__(self, connection: Any, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+
+    async def fetch(
+        self,
+        query: Query,
+        parameters: Mapping[str, Any],
+        long: bool = False,  # noqa: ARG002  # nobody waits for it
+    ) -> Sequence[Any]:
+        """The rows of a query. Raises TooSlow."""
+        try:
+            return await _rows(self._connection, query, parameters)
+        except asyncpg.QueryCanceledError as error:
+            raise TooSlow(f"A statement took longer than {self._seconds:g} s.") from error
 
 
 class PostgreSQLStore:
@@ -76,6 +97,12 @@ class PostgreSQLStore:
             return await self._connections.fetch(compiled.text, compiled.arguments(parameters))
         except asyncpg.QueryCanceledError as error:
             raise TooSlow(f"A statement took longer than {self._statement_seconds:g} s.") from error
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        async with self._connections.one() as connection:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield Snapshot(connection, self._statement_seconds)
 
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         status = ""

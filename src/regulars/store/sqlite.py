@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-import orjson
 
 from regulars.store import queries, writes
 from regulars.store.base import STATEMENT_SECONDS
-from regulars.store.errors import Conflict, TooSlow, Unreachable
+from regulars.store.errors import Conflict, Unreachable
 from regulars.store.query import Query
 from regulars.store.sqlite_file import connect, told_error
+from regulars.store.sqlite_reading import Reader, Snapshot, run_query
 from regulars.store.tables import (
     customers,
     history,
@@ -51,9 +51,6 @@ from regulars.store.writer import (
 
 T = TypeVar("T")
 
-# How often the progress handler looks at the clock, in instructions of SQLite's machine.
-_CLOCK_EVERY = 10_000
-
 
 class _Job:
     """Something other than a write for the writer's thread."""
@@ -61,34 +58,6 @@ class _Job:
     def __init__(self, call: Callable[[apsw.Connection], Any]) -> None:
         self.call = call
         self.future: Future[Any] = Future()
-
-
-class _Reader:
-    """A connection that reads, for one thread at a time. A query that takes too long is ended."""
-
-    def __init__(self, path: Path, seconds: float) -> None:
-        self._connection = connect(path)
-        self._seconds = seconds
-        self._connection.pragma("query_only", True)
-        self._connection.set_progress_handler(self._too_late, _CLOCK_EVERY)
-        self._cursor = self._connection.cursor()
-        self._deadline = 0.0
-
-    def _too_late(self) -> bool:
-        return time.monotonic() > self._deadline
-
-    def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """The rows of a query. Raises TooSlow and Unreachable."""
-        self._deadline = time.monotonic() + self._seconds
-        try:
-            return _run_query(self._cursor, query, parameters).fetchall()
-        except apsw.InterruptError as error:
-            raise TooSlow(f"A query took longer than {self._seconds:g} s.") from error
-        except apsw.Error as error:
-            raise told_error(error) from error
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 class SQLiteStore:
@@ -104,8 +73,8 @@ class SQLiteStore:
         self._seconds = statement_seconds
         self._under_way = 0
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
-        self._reader: _Reader | None = None
-        self._long_reader: _Reader | None = None
+        self._reader: Reader | None = None
+        self._long_reader: Reader | None = None
         # Long reads take turns, in a thread of their own.
         self._long = ThreadPoolExecutor(1, thread_name_prefix="regulars-long-reads")
         self._thread: threading.Thread | None = None
@@ -119,8 +88,8 @@ class SQLiteStore:
         return 0, 0
 
     async def open(self) -> None:
-        self._reader = _Reader(self._path, self._seconds)
-        self._long_reader = _Reader(self._path, self._seconds)
+        self._reader = Reader(self._path, self._seconds)
+        self._long_reader = Reader(self._path, self._seconds)
         writer = connect(self._path)
         self._thread = threading.Thread(
             target=self._run, args=(writer,), name="regulars-writer", daemon=True
@@ -148,6 +117,14 @@ class SQLiteStore:
             )
         return self._reader.fetch(query, parameters)
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        snapshot = await asyncio.to_thread(Snapshot, self._path, self._seconds)
+        try:
+            yield snapshot
+        finally:
+            await asyncio.to_thread(snapshot.close)
+
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
         self._queue.put(write)
@@ -158,7 +135,7 @@ class SQLiteStore:
     ) -> list[Sequence[Any]]:
         def run(connection: apsw.Connection) -> list[Sequence[Any]]:
             with _Transaction(connection):
-                return [_run_query(connection, *statement).fetchall() for statement in statements]
+                return [run_query(connection, *statement).fetchall() for statement in statements]
 
         return await self._in_writer(run)
 
@@ -167,7 +144,7 @@ class SQLiteStore:
             changed = 0
             with _Transaction(connection):
                 for query, parameters in statements:
-                    _run_query(connection, query, parameters)
+                    run_query(connection, query, parameters)
                     changed = connection.changes()
             return changed
 
@@ -270,23 +247,12 @@ def _answer_all(writes: Sequence[Write]) -> None:
         write.answer()
 
 
-def _run_query(
-    connection: apsw.Connection | apsw.Cursor, query: Query, parameters: Mapping[str, Any]
-) -> apsw.Cursor:
-    compiled = query.compiled("sqlite")
-    values = [
-        orjson.dumps(value).decode() if type(value) is list else value
-        for value in compiled.arguments(parameters)
-    ]
-    return connection.execute(compiled.text, values)
-
-
 def _load(connection: apsw.Connection, account_id: int, group: Sequence[Write]) -> State:
     names = all_names(group)
     query = queries.state(bool(names.order_names or names.shop_ids))
-    rows = _run_query(connection, query, parameters_of(account_id, names)).fetchall()
+    rows = run_query(connection, query, parameters_of(account_id, names)).fetchall()
     also = [
-        list(_run_query(connection, query, parameters)) if parameters else []
+        list(run_query(connection, query, parameters)) if parameters else []
         for query, parameters in also_named(account_id, names)
     ]
     return state_of(rows, also)
@@ -295,13 +261,13 @@ def _load(connection: apsw.Connection, account_id: int, group: Sequence[Write]) 
 def _save(connection: apsw.Connection, account_id: int, state: State, changes: Changes) -> None:
     if changes.deleted_customers:
         parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
-        _run_query(connection, writes.delete_customers(), parameters)
+        run_query(connection, writes.delete_customers(), parameters)
         for table in writes.BLANKED:
-            _run_query(connection, writes.blank(table), parameters)
-        _run_query(connection, writes.delete_shop_ids(), parameters)
+            run_query(connection, writes.blank(table), parameters)
+        run_query(connection, writes.delete_shop_ids(), parameters)
     if changes.deleted_webhooks:
         parameters = {"account_id": account_id, "ids": list(changes.deleted_webhooks)}
-        _run_query(connection, writes.delete_webhooks(), parameters)
+        run_query(connection, writes.delete_webhooks(), parameters)
     for columns, rows in changes.updated_customers.items():
         keyed = [
             {**row, "only_account": account_id, "only_customer": row["customer_id"]} for row in rows
@@ -314,14 +280,14 @@ def _save(connection: apsw.Connection, account_id: int, state: State, changes: C
     _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
     if changes.inserted_receipts:
         replaced = writes.replaced_receipts(account_id, changes)
-        _run_query(connection, writes.delete_receipts(), replaced)
+        run_query(connection, writes.delete_receipts(), replaced)
         _run_for_each(connection, writes.insert_one(receipts), changes.inserted_receipts)
     _run_for_each(connection, writes.insert_one(history), changes.inserted_changes)
     _run_for_each(connection, writes.insert_one(webhooks), changes.inserted_webhooks)
     _run_for_each(connection, writes.insert_one(shop_ids), changes.inserted_shop_ids)
     _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
     _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
-    _run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))
+    run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))
 
 
 def _run_for_terms(

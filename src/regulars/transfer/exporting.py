@@ -1,0 +1,251 @@
+"""Exporting: an account's customers as CSV or JSON Lines, from one snapshot, a page at a time.
+
+What is exported as it is by default can be imported into an empty account, and exported again to
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from regulars.directory import addresses
+from regulars.directory.avatars import avatars
+from regulars.directory.dates import iso
+from regulars.directory.ids import encoder
+from regulars.directory.listing import Listing
+from regulars.directory.orders import amounts
+from regulars.directory.paging import Position, Window
+from regulars.directory.search import Order, parse
+from regulars.directory.text import full_name, nearest
+from regulars.store import Store
+from regulars.store.queries import ORDER_VALUE
+from regulars.store.tables import MONEY_SCALE
+from regulars.transfer.cells import neutral, of_tags
+from regulars.transfer.columns import BILLING, SHIPPING
+from regulars.transfer.errors import BadOption
+
+FORMATS = ("csv", "jsonl")
+PAGE = 1_000
+
+Values = Sequence[Any]
+
+
+class _Field(NamedTuple):
+    """A column of an export: the columns of the table that it reads, and what is made of those, a
+    page at a time: cells of CSV, and values of JSON. `typed` says that a customer chose it."""
+
+    reads: tuple[str, ...]
+    cells: Callable[..., Values]
+    values: Callable[..., Values]
+    typed: bool = True
+
+
+def _same(column: Values) -> Values:
+    return column
+
+
+def _flags(column: Values) -> Values:
+    return ["true" if one else "false" for one in column]
+
+
+def _fragments(column: Values) -> Values:
+    return [None if one is None else orjson.Fragment(one) for one in column]
+
+
+def _moments(column: Values) -> Values:
+    return [iso(one) for one in column]
+
+
+def _locations(shipping: Values, billing: Values) -> Values:
+    loaded = ([addresses.load(one) for one in column] for column in (shipping, billing))
+    return list(map(addresses.location, *loaded))
+
+
+def _full_names(first: Values, last: Values) -> Values:
+    return list(map(full_name, first, last))
+
+
+def _as_is(name: str, *, typed: bool = True) -> _Field:
+    return _Field((name,), _same, _same, typed)
+
+
+def _part(kind: str, part: str) -> _Field:
+    def pick(column: Values) -> Values:
+        return [(one and _loaded(one).get(part)) or "" for one in column]
+
+    return _Field((kind,), pick, pick)
+
+
+def _custom(key: str) -> _Field:
+    def values(column: Values) -> Values:
+        loaded = [orjson.loads(one) if one else {} for one in column]
+        return [one.get(key) if isinstance(one, dict) else None for one in loaded]
+
+    def shown(column: Values) -> Values:
+        return [
+            one if isinstance(one, str) else "" if one is None else orjson.dumps(one).decode()
+            for one in values(column)
+        ]
+
+    return _Field(("custom",), shown, values)
+
+
+class _Loaded:
+    """The addresses of a page, each read once for all of its parts."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, stored: str) -> dict[str, Any]:
+        found = self._kept.get(stored)
+        if found is None:
+            if len(self._kept) > 4 * PAGE:
+                self._kept.clear()
+            found = self._kept[stored] = orjson.loads(stored)
+        return found
+
+
+_loaded = _Loaded()
+
+_MOMENT = {
+    name: _Field((name,), _moments, _moments, typed=False) for name in ("created_at", "updated_at")
+}
+_PARTS = {
+    f"{kind}.{part}": _part(kind, part) for kind in (SHIPPING, BILLING) for part in addresses.PARTS
+}
+_JSON_ONLY = {name: _Field((name,), _same, _fragments) for name in (SHIPPING, BILLING)}
+_TAGS = _Field(("tags",), lambda column: [of_tags(orjson.loads(one)) for one in column], _fragments)
+_OWN = {
+    "_id": _as_is("customer_id", typed=False),
+    "email": _as_is("email"),
+    "first_name": _as_is("first_name"),
+    "last_name": _as_is("last_name"),
+    "phone": _as_is("phone"),
+    "accepts_marketing": _Field(
+        ("accepts_marketing",), _flags, lambda column: list(map(bool, column)), typed=False
+    ),
+    "tags": _TAGS,
+    "notes": _Field(("notes",), lambda column: [one or "" for one in column], _same),
+}
+_CUSTOM = _Field(("custom",), lambda column: [one or "" for one in column], _fragments)
+_DERIVED = {
+    "id": _Field(("customer_id",), encoder("Customer"), encoder("Customer"), typed=False),
+    "full_name": _Field(("first_name", "last_name"), _full_names, _full_names),
+    "location": _Field((SHIPPING, BILLING), _locations, _locations),
+    "avatar": _Field(("email",), avatars, avatars, typed=False),
+    "expenses": _Field(("expenses",), amounts, amounts, typed=False),
+    "orders_count": _as_is("orders_count", typed=False),
+    "visits": _as_is("visits", typed=False),
+    "version": _as_is("version", typed=False),
+}
+# The columns of an export, unless others are chosen: everything that can be imported.
+DEFAULT = {
+    "csv": (*_OWN, *_PARTS, "custom", *_MOMENT),
+    "jsonl": (*_OWN, SHIPPING, BILLING, "custom", *_MOMENT),
+}
+_FIELDS = {**_OWN, **_PARTS, "custom": _CUSTOM, **_MOMENT, **_DERIVED}
+_FIELDS_OF = {"csv": _FIELDS, "jsonl": {**_FIELDS, **_JSON_ONLY}}
+
+
+class Export:
+    """An export of an account's customers: all, or those that a query of the search language finds,
+    in its order, else in that of their ids. `form` is csv or jsonl.
+
+    Raises BadOption, and Refused with InvalidQuery.
+    """
+
+    def __init__(
+        self, account_id: int, form: str, query: str, chosen: Sequence[str], now: int
+    ) -> None:
+        if form not in FORMATS:
+            raise BadOption(f"The format is csv or jsonl, not {form!r}.")
+        self._account_id = account_id
+        self._form = form
+        self._now = now
+        self._search = parse(query)
+        self._names = tuple(dict.fromkeys(chosen)) or DEFAULT[form]
+        self._fields = [_field(name, form) for name in self._names]
+        self._columns = tuple(
+            dict.fromkeys(
+                [ORDER_VALUE, "customer_id", *(name for f in self._fields for name in f.reads)]
+            )
+        )
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the export."""
+        return "text/csv; charset=utf-8; header=present" if self._csv else "application/x-ndjson"
+
+    @property
+    def _csv(self) -> bool:
+        return self._form == "csv"
+
+    async def count(self, store: Store) -> int:
+        """How many customers there are to export."""
+        return await Listing(store).count(self._account_id, self._window(None))
+
+    async def pages(self, store: Store) -> AsyncIterator[tuple[int, bytes]]:
+        """The export in pieces, each with the number of its customers; the first are the headings
+        of CSV."""
+        if self._csv:
+            yield 0, (",".join(self._names) + "\r\n").encode()
+        after: Position | None = None
+        async with store.snapshot() as snapshot:
+            listing = Listing(snapshot)
+            while True:
+                page = await listing.page(self._account_id, self._window(after), self._columns)
+                if page.rows:
+                    yield len(page.rows), self._text(page.rows)
+                if not page.has_next:
+                    return
+                value, number = page.rows[-1][:2]
+                if self._order.by == "expenses":
+                    value = round(value * MONEY_SCALE)
+                after = Position(value, number)
+
+    @property
+    def _order(self) -> Order:
+        return self._search.order if self._search.ordered else Order("id", ascending=True)
+
+    def _window(self, after: Position | None) -> Window:
+        condition = self._search.condition
+        return Window(self._order, PAGE, after=after, condition=condition, now=self._now)
+
+    def _text(self, rows: Sequence[Any]) -> bytes:
+        found = dict(zip(self._columns, zip(*rows, strict=True), strict=True))
+        if not self._csv:
+            made = [field.values(*(found[name] for name in field.reads)) for field in self._fields]
+            lines = [dict(zip(self._names, row, strict=True)) for row in zip(*made, strict=True)]
+            return b"".join([orjson.dumps(line) + b"\n" for line in lines])
+        cells = [
+            _harmless(field.cells(*(found[name] for name in field.reads)))
+            if field.typed
+            else field.cells(*(found[name] for name in field.reads))
+            for field in self._fields
+        ]
+        out = io.StringIO()
+        csv.writer(out).writerows(zip(*cells, strict=True))
+        return out.getvalue().encode()
+
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789{")
+
+
+def _harmless(column: Values) -> Values:
+    return [one if not one or one[0] in _PLAIN else neutral(one) for one in column]
+
+
+def _field(name: str, form: str) -> _Field:
+    known = _FIELDS_OF[form]
+    if name in known:
+        return known[name]
+    if name.startswith("custom.") and name != "custom.":
+        return _custom(name.removeprefix("custom."))
+    near = nearest(name, known)
+    hint = f" Did you mean {near}?" if near else ""
+    raise BadOption(f"There is no column {name!r}.{hint} The columns are {', '.join(known)}.")
