@@ -55,8 +55,11 @@ def test_who_is_there_is_updated_and_who_is_not_is_created(client: Client) -> No
     )
     assert outcomes(second) == ["UPDATED", "CREATED"]  # the email is shown as it was given
     assert second["rows"][0]["customer"] == {
-        **{"_id": number, "email": "ana@shop.test", "first_name": "Ana"},
-        **{"tags": [], "version": 2},
+        "_id": number,
+        "email": "ana@shop.test",
+        "first_name": "Ana",
+        "tags": [],
+        "version": 2,
     }
     third = set_customers(client, [{"_id": number, "email": "ana@shop.test"}])
     assert outcomes(third) == ["UNCHANGED"]
@@ -200,7 +203,9 @@ def test_a_call_that_is_sent_again_is_made_once(client: Client) -> None:
     client.delete(str(made))
     gone = client.post(SET, variables, headers).json()
     assert gone["data"]["setCustomers"]["rows"][0] == {
-        **{"outcome": "CREATED", "customer": None, "errors": []}
+        "outcome": "CREATED",
+        "customer": None,
+        "errors": [],
     }
 
 

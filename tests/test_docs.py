@@ -14,6 +14,7 @@ import pytest
 from regulars.cli.inbox import inbox_app
 from regulars.cli.keeping import app as keeping_app
 from regulars.cli.main import account_app, app, token_app
+from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
 from regulars.cli.webhooks import secret_app
 from regulars.settings import Settings
@@ -107,6 +108,7 @@ def test_every_command_has_its_heading() -> None:
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     groups = (
         *(("", app), ("", keeping_app), ("", webhooks_app)),
+        ("", transfer_app),
         *(("account ", account_app), ("token ", token_app)),
         *(("webhook-secret ", secret_app), ("inbox ", inbox_app)),
     )

@@ -231,6 +231,8 @@ COMMANDS = (
     "inbox retry",
     "inbox forget",
     "inbox secret",
+    "import",
+    "export",
     "sample",
     "schema",
     "version",
