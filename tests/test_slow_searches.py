@@ -14,7 +14,7 @@ from regulars.api.schema import engine
 from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.store import Store, TooSlow, sqlite
+from regulars.store import Store, TooSlow, sqlite_reading
 from regulars.store.query import Query
 from tests.support import regulars
 
@@ -57,7 +57,7 @@ def test_a_long_read_keeps_no_other_waiting_on_sqlite(migrated: str) -> None:
 def test_a_search_that_takes_too_long_is_refused(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_CLOCK_EVERY", 1)
+    monkeypatch.setattr(sqlite_reading, "_CLOCK_EVERY", 1)
 
     async def run(store: Store) -> Any:
         api = engine()
