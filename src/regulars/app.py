@@ -22,7 +22,11 @@ from regulars.http import log
 from regulars.http.cors import CORS
 from regulars.http.endpoint import GraphQLEndpoint, Limits, error_answer
 from regulars.http.errors import not_found
+from regulars.http.exports import PATH as EXPORT_PATH
+from regulars.http.exports import Exports
 from regulars.http.health import Health
+from regulars.http.imports import PATH as IMPORT_PATH
+from regulars.http.imports import Imports
 from regulars.http.in_flight import InFlight
 from regulars.http.inbound import Inbound
 from regulars.http.messages import (
@@ -40,9 +44,13 @@ from regulars.http.observe import Observer
 from regulars.http.rates import LocalRates, Rates, SharedRates
 from regulars.settings import Settings
 from regulars.store.writes import forget_receipts
+from regulars.transfer.jobs import Jobs
+from regulars.transfer.uploads import forget_old as forget_old_imports
 from regulars.webhooks.worker import Worker, forget_old
 
 GRAPHQL_PATHS = ("/api/v2", "/graphql")
+# What an import or an export takes of its token's rate, in points.
+TRANSFER_COST = 1_000
 _HOUSEKEEPING_SECONDS = 600
 _SAMPLE_SECONDS = 5
 
@@ -58,6 +66,7 @@ class Application:
         engine = schema.engine(_document_limits(settings), settings.max_page_size)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
         self._observer = Observer(self._metrics, settings.log_requests)
+        rates = self._rates(settings)
         graphql = GraphQLEndpoint(
             engine,
             self._accounts,
@@ -70,15 +79,20 @@ class Application:
             ),
             in_flight,
             self._observer,
-            self._rates(settings),
+            rates,
             CORS(settings.cors_origins) if settings.cors_origins else None,
         )
         self._measure(in_flight, lambda: engine.kept_documents)
         self._worker = self._made_worker(settings) if settings.webhook_worker else None
+        self.upload_at = IMPORT_PATH
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
         inbound = Inbound(
             self._store, self._accounts, in_flight, self._observer, settings.max_body_bytes
         )
+        self._jobs = Jobs(self._store, settings.environment())
+        given = (self._store, self._accounts, self._observer, rates)
+        cost = min(TRANSFER_COST, settings.max_cost)
+        imports = Imports(*given, self._jobs, settings.max_import_bytes, cost)
         health = Health(self._store, self._accounts, self._figures)
         self._rest = Starlette(
             routes=[
@@ -86,6 +100,10 @@ class Application:
                 Route("/readyz", health.ready),
                 Route("/metrics", health.metrics),
                 Route("/in/{account}/{type:path}", inbound),
+                Route(EXPORT_PATH, Exports(*given, cost)),
+                Route(IMPORT_PATH, imports),
+                Route(f"{IMPORT_PATH}/{{import}}", imports),
+                Route(f"{IMPORT_PATH}/{{import}}/{{what}}", imports),
             ],
             lifespan=self._lifespan,
         )
@@ -127,6 +145,7 @@ class Application:
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._store.open()
         tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
+        importing = asyncio.create_task(self._jobs.run())
         delivering = asyncio.create_task(self._worker.run()) if self._worker else None
         # What is there by now stays: the garbage collector need not look at it again.
         gc.collect()
@@ -136,6 +155,8 @@ class Application:
         finally:
             for task in tasks:
                 task.cancel()
+            self._jobs.stop()
+            await asyncio.gather(importing, return_exceptions=True)
             if self._worker and delivering:
                 self._worker.stop()
                 await asyncio.gather(delivering, return_exceptions=True)
@@ -155,6 +176,7 @@ class Application:
             with contextlib.suppress(Exception):  # the database is away: the next time, then
                 await self._store.execute([(forget_receipts(), before)])
                 await forget_old(self._store, now_ms())
+                await forget_old_imports(self._store, now_ms())
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _sample(self) -> None:

@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         least=1024,
         most=1024 * 1024 * 1024,
     )
+    max_import_bytes: int = _most(
+        1024 * 1024 * 1024,
+        "The largest file that POST /import takes, in bytes.",
+        least=1024,
+        most=2**40,
+    )
     max_header_bytes: int = _most(
         16 * 1024,
         "The most that the request line and the headers of a request may have, in bytes.",
@@ -103,7 +109,9 @@ class Settings(BaseSettings):
         10, "How long a request may take. Its statement is ended in the database, too."
     )
     receive_seconds: float = _seconds(
-        30, "How long a request may take to arrive, and an answer to be taken."
+        30,
+        "How long a request may take to arrive, and an answer to be taken. A file that is "
+        "imported has as long for each 64 KiB.",
     )
     keep_alive_seconds: float = _seconds(
         75, "How long a connection is kept open between requests: longer than a proxy keeps it."

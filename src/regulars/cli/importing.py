@@ -29,10 +29,9 @@ from regulars.transfer.importing import Importer, Tally
 from regulars.transfer.opening import STDIN, opened
 from regulars.transfer.rejected import InFile, Nowhere
 from regulars.transfer.runs import CANCELLED, COUNTS, FOREVER, RUNNING, Runs
-from regulars.transfer.shape import EMPTY, MATCH, UNKNOWN, Options
+from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
-
-_FORMATS = ("csv", "jsonl")
+from regulars.transfer.uploads import problems_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +64,8 @@ def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> No
 
 
 def _check(job: Job, files: Sequence[str]) -> None:
-    options = job.options
-    for option, value, known in (
-        ("--format", options.format, (None, *_FORMATS)),
-        ("--unknown", options.unknown, UNKNOWN),
-        ("--empty", options.empty, EMPTY),
-        ("--match", options.match, MATCH),
-    ):
-        if value not in known:
-            raise Usage(f"{option} is {' or '.join(filter(None, known))}, not {value!r}.")
+    if job.options.wrong:
+        raise Usage(f"--{job.options.wrong}")
     if job.rejected and len(files) > 1:
         raise Usage("--rejected names one file: import the files one at a time, or leave it out.")
     if job.resume and job.dry_run:
@@ -230,14 +222,7 @@ def _result(
         **{count: tally.counts[count] for count in COUNTS},
         "seconds": round(seconds, 3),
         "rejected_file": str(kept.path) if tally.counts["rejected"] and not job.dry_run else None,
-        "problems": [
-            {
-                "kind": kind,
-                "count": found["count"],
-                "examples": [{"line": n, "message": said} for n, said in found["examples"]],
-            }
-            for kind, found in tally.problems.items()
-        ],
+        "problems": problems_told(tally.problems),
     }
 
 

@@ -39,6 +39,7 @@ from regulars.http.messages import (
     Scope,
     Send,
     answer_type,
+    bearer,
     check_content_type,
     first_of_each,
     from_body,
@@ -49,7 +50,7 @@ from regulars.http.messages import (
     send_reply,
 )
 from regulars.http.observe import NAME_LENGTH, Call, Observer
-from regulars.http.rates import Rates
+from regulars.http.rates import Rates, charge
 
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 _REPLAYED = (b"idempotent-replayed", b"true")
@@ -147,7 +148,7 @@ class GraphQLEndpoint:
             raise method_not_allowed(method, "GET, POST")
         task = self._in_flight.enter()
         try:
-            token = _bearer(headers)
+            token = bearer(headers)
             grant = self._accounts.trusted(token) or await self._accounts.authenticate(token)
             if grant is None:
                 raise unauthenticated()
@@ -183,10 +184,10 @@ class GraphQLEndpoint:
         except InvalidDocument:
             if self._rates is not None:
                 cost = 1 + len(request.query) // _CHARACTERS_A_POINT
-                await self._charge(self._rates, grant, cost)
+                await charge(self._rates, grant, cost)
             raise
         if self._rates is not None:
-            await self._charge(self._rates, grant, prepared.cost)
+            await charge(self._rates, grant, prepared.cost)
         identity = call.identity.decode()
         context = Context(
             grant.account_id,
@@ -217,13 +218,6 @@ class GraphQLEndpoint:
         if prepared.cost > self.limits.cost:
             raise cost_limit(prepared.cost, self.limits.cost)
         return prepared
-
-    @staticmethod
-    async def _charge(rates: Rates, grant: Grant, cost: int) -> None:
-        """Takes a cost from the token's rate. Raises HTTPError (429)."""
-        waiting = rates.admit(grant, cost)
-        if waiting is not None:
-            await waiting
 
     async def _once(
         self,
@@ -286,12 +280,6 @@ class GraphQLEndpoint:
         call.keys = [fault.key for fault in faults]
         errors = [error_entry(fault) for fault in faults]
         return reply(status, {"errors": errors}, call.media, call.identity, more)
-
-
-def _bearer(headers: RequestHeaders) -> str:
-    """The token in the Authorization header; empty where there is none."""
-    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _fingerprint(request: GraphQLRequest) -> bytes:

@@ -84,6 +84,15 @@ def body_limit(most: int) -> HTTPError:
     return HTTPError(413, BODY_LIMIT, message)
 
 
+def upload_limit(most: int) -> HTTPError:
+    """A file over the limit."""
+    message = (
+        f"The file is larger than {most:,} bytes (REGULARS_MAX_IMPORT_BYTES). Compress it with "
+        "gzip, send it in parts, or use the command regulars import."
+    )
+    return HTTPError(413, BODY_LIMIT, message, [(b"connection", b"close")])
+
+
 def header_limit(most: int) -> HTTPError:
     """Headers over the limit."""
     message = (
@@ -100,6 +109,12 @@ def receive_timeout(seconds: float) -> HTTPError:
         "Send it again, whole."
     )
     return HTTPError(408, TOO_SLOW_TO_ARRIVE, message)
+
+
+def too_many_exports(most: int) -> HTTPError:
+    """More exports at once than a process makes."""
+    message = f"The server makes {most} exports already. Try again in a few seconds."
+    return HTTPError(503, UNAVAILABLE, message, [_retry_after(5)])
 
 
 def overloaded(most: int) -> HTTPError:
@@ -154,7 +169,7 @@ def _retry_after(seconds: int) -> tuple[bytes, bytes]:
 RETRY = _retry_after(1)
 
 
-def not_found() -> HTTPError:
+def not_found(message: str = "") -> HTTPError:
     """An address where there is nothing."""
-    message = "There is nothing at this address. GraphQL is at POST /api/v2."
+    message = message or "There is nothing at this address. GraphQL is at POST /api/v2."
     return HTTPError(404, NOT_FOUND, message)

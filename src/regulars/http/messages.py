@@ -98,6 +98,12 @@ def first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return dict(reversed(headers))
 
 
+def bearer(headers: RequestHeaders) -> str:
+    """The token in the Authorization header; empty where there is none."""
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 def request_id(headers: RequestHeaders) -> bytes:
     """The id that the client gave the request, if it is a decent one, or a new one."""
     given = headers.get(b"x-request-id")

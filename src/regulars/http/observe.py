@@ -17,7 +17,7 @@ from regulars.http.metrics import Metrics
 _EVERY_SECONDS = 0.02
 # Of an operation's name, which its client chose, so much is told.
 NAME_LENGTH = 100
-_METHODS = {"GET": b"GET", "POST": b"POST", "OPTIONS": b"OPTIONS"}
+_METHODS = {"GET": b"GET", "POST": b"POST", "OPTIONS": b"OPTIONS", "DELETE": b"DELETE"}
 # A request's line of the log, formatted at once, because every request has one. What stands in it
 # needs no escape: a request's id, names of GraphQL and our own words are of plain alphabets.
 _LINE = (

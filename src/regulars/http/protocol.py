@@ -67,7 +67,8 @@ class RefusedError(Exception):
 
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, with a short way for the operations of an application that has
-    `graphql_at`, an endpoint for each address; and with an end to the patience with clients that
+    `graphql_at`, an endpoint for each address; with time for the files that come to `upload_at`, as
+    long as they come; and with an end to the patience with clients that
     send slowly, or take slowly what they are sent."""
 
     cycle: Any  # an Exchange, or uvicorn's own
@@ -82,6 +83,9 @@ class Protocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._tick = min(self._limits.receive_seconds, self.timeout_keep_alive) / 4
         self._in_head = False
+        self._upload_path: bytes = self.app.upload_at.encode()
+        self._uploading = False
+        self._arrived = 0  # of a body that is not short, since the time for it began anew
         # How much came since the request began: in the chunk in which it did, which may hold the
         # end of another, and in those after it. `_chunk` is the one that is being read.
         self._first_chunk = self._head_bytes = self._chunk = 0
@@ -119,6 +123,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._arrived = 0
         if self._is_too_large():
             self._refusal = header_limit(self._limits.header_bytes)
             raise RefusedError  # the parser stops, and `data_received` answers
@@ -128,6 +133,7 @@ class Protocol(HttpToolsProtocol):
             if self._is_short(headers):
                 self.cycle = Exchange(endpoint, headers, self.parser.should_keep_alive())
                 return
+        self._uploading = self.url.partition(b"?")[0] == self._upload_path
         url, given = self.url, self.headers
         super().on_message_begin()
         super().on_url(url)
@@ -158,6 +164,11 @@ class Protocol(HttpToolsProtocol):
         if type(cycle) is Exchange:
             cycle.body = cycle.body + body if cycle.body else body
         else:
+            self._arrived += len(body)
+            if self._uploading and self._arrived >= SHORT_BODY and self._until is not None:
+                # A file may take its time, as long as it comes.
+                self._arrived = 0
+                self._expect(self._limits.receive_seconds)
             super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -33,6 +33,13 @@ class Rates(Protocol):
         """How many points the token has left, as far as this process knows."""
 
 
+async def charge(rates: Rates | None, grant: Grant, cost: int) -> None:
+    """Takes a cost from the token's rate, if there is one. Raises HTTPError (429)."""
+    waiting = rates.admit(grant, cost) if rates is not None else None
+    if waiting is not None:
+        await waiting
+
+
 class _Bucket(NamedTuple):
     level: float
     at: float

@@ -14,6 +14,7 @@ from regulars.store.tables import import_parts, imports
 COLUMNS = tuple(str(column.name) for column in imports.columns)
 # States of an import that goes on, or can be gone on with.
 UNFINISHED = ("pending", "running")
+_TOLD = ("position", "bytes_read", "created", "updated", "unchanged", "rejected")
 
 
 def _text(name: str) -> sa.BindParameter[str]:
@@ -127,6 +128,33 @@ def drop_parts() -> Query:
 
 
 @cache
+def received() -> Query:
+    """An import whose file has come waits for its turn."""
+    statement = imports.update().where(
+        _this(imports), imports.c.state == sa.literal_column("'receiving'")
+    )
+    return Query(
+        statement.values(
+            state=sa.literal_column("'pending'"),
+            size=number("size"),
+            fingerprint=_text("fingerprint"),
+            source=_text("source"),
+            updated_at=number("now"),
+        )
+    )
+
+
+@cache
+def tell() -> Query:
+    """Says how far a dry run has come: a claimed import that saves nothing else."""
+    statement = imports.update().where(
+        _this(imports), _unfinished(), imports.c.claimed_by == _text("claimed_by")
+    )
+    told = {name: number(f"new_{name}") for name in _TOLD}
+    return Query(statement.values(**told, problems=_text("new_problems"), updated_at=number("now")))
+
+
+@cache
 def forget() -> Query:
     """Forgets an import that has ended, with its parts."""
     return Query(imports.delete().where(_this(imports), sa.not_(_unfinished())))
@@ -134,5 +162,10 @@ def forget() -> Query:
 
 @cache
 def forget_old() -> Query:
-    """Forgets the imports of every account that were last brought on at `before` or earlier."""
-    return Query(imports.delete().where(imports.c.updated_at <= number("before")))
+    """Forgets the imports of every account that were last brought on at `before` or earlier, and
+    those whose files had not come at `broken_before`."""
+    broken = sa.and_(
+        imports.c.state == sa.literal_column("'receiving'"),
+        imports.c.updated_at <= number("broken_before"),
+    )
+    return Query(imports.delete().where(sa.or_(imports.c.updated_at <= number("before"), broken)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -28,8 +28,8 @@ from regulars.store.tables import MONEY_SCALE
 from regulars.transfer.cells import neutral, of_tags
 from regulars.transfer.columns import BILLING, SHIPPING
 from regulars.transfer.errors import BadOption
+from regulars.transfer.shape import FORMATS
 
-FORMATS = ("csv", "jsonl")
 PAGE = 1_000
 
 Values = Sequence[Any]
@@ -154,19 +154,27 @@ _FIELDS_OF = {"csv": _FIELDS, "jsonl": {**_FIELDS, **_JSON_ONLY}}
 
 class Export:
     """An export of an account's customers: all, or those that a query of the search language finds,
-    in its order, else in that of their ids. `form` is csv or jsonl.
+    in its order, else in that of their ids. `form` is csv or jsonl; `page`, how many customers are
+    read at once.
 
     Raises BadOption, and Refused with InvalidQuery.
     """
 
     def __init__(
-        self, account_id: int, form: str, query: str, chosen: Sequence[str], now: int
+        self,
+        account_id: int,
+        form: str,
+        query: str,
+        chosen: Sequence[str],
+        now: int,
+        page: int = PAGE,
     ) -> None:
         if form not in FORMATS:
             raise BadOption(f"The format is csv or jsonl, not {form!r}.")
         self._account_id = account_id
         self._form = form
         self._now = now
+        self._page = page
         self._search = parse(query)
         self._names = tuple(dict.fromkeys(chosen)) or DEFAULT[form]
         self._fields = [_field(name, form) for name in self._names]
@@ -189,7 +197,7 @@ class Export:
         """How many customers there are to export."""
         return await Listing(store).count(self._account_id, self._window(None))
 
-    async def pages(self, store: Store) -> AsyncIterator[tuple[int, bytes]]:
+    async def pages(self, store: Store) -> AsyncGenerator[tuple[int, bytes], None]:
         """The export in pieces, each with the number of its customers; the first are the headings
         of CSV."""
         if self._csv:
@@ -214,7 +222,7 @@ class Export:
 
     def _window(self, after: Position | None) -> Window:
         condition = self._search.condition
-        return Window(self._order, PAGE, after=after, condition=condition, now=self._now)
+        return Window(self._order, self._page, after=after, condition=condition, now=self._now)
 
     def _text(self, rows: Sequence[Any]) -> bytes:
         found = dict(zip(self._columns, zip(*rows, strict=True), strict=True))

@@ -84,6 +84,11 @@ class Importer:
         self._stop = False
         self.tally = Tally()
 
+    @property
+    def dry(self) -> bool:
+        """Whether it saves nothing."""
+        return self._run is None
+
     def stop(self) -> None:
         """Asks to stop after the batch that is being written."""
         self._stop = True

@@ -87,24 +87,29 @@ class _Counted(io.RawIOBase):
 
 
 @contextmanager
-def opened(name: str, encoding: str | None = None) -> Iterator[Opened]:
-    """Opens a file, or `-` for standard input. Raises BadFile, and BadOption for an encoding that
-    there is not."""
+def opened(
+    name: str, encoding: str | None = None, content: IO[bytes] | None = None
+) -> Iterator[Opened]:
+    """Opens a file, or `-` for standard input; with `content`, what is called so, which stays open.
+    Raises BadFile, and BadOption for an encoding that there is not."""
     if encoding is not None:
         try:
             encoding = codecs.lookup(encoding).name
         except LookupError:
             raise BadOption(f"There is no encoding {encoding!r}.") from None
     try:
-        file = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115  # closed below
+        file = content or (sys.stdin.buffer if name == STDIN else Path(name).open("rb"))  # noqa: SIM115  # closed below
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}.") from error
     try:
         with readable(name):
-            found = _opened(name, file, encoding)
+            size = None if file is sys.stdin.buffer else file.seek(0, io.SEEK_END)
+            if size is not None:
+                file.seek(0)
+            found = _opened(name, file, size, encoding)
         yield found
     finally:
-        if name != STDIN:
+        if content is None and file is not sys.stdin.buffer:
             file.close()
 
 
@@ -120,9 +125,8 @@ def readable(name: str) -> Iterator[None]:
         raise BadFile(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
-def _opened(name: str, file: IO[bytes], encoding: str | None) -> Opened:
+def _opened(name: str, file: IO[bytes], size: int | None, encoding: str | None) -> Opened:
     head = _beginning(file)
-    size = None if name == STDIN else Path(name).stat().st_size
     raw = _Counted(head, file)
     plain: IO[bytes] = io.BufferedReader(raw, _BUFFER)
     gzipped = head.startswith(_GZIP)

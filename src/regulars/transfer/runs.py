@@ -12,8 +12,12 @@ from regulars.store import Row, Store, imports
 from regulars.store.tables import imports as table
 from regulars.store.writes import insert_one
 
-PENDING, RUNNING = "pending", "running"
+# An import over HTTP is received, waits, and goes on in a process of its own.
+RECEIVING, PENDING, RUNNING = "receiving", "pending", "running"
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
+STATES = (RECEIVING, PENDING, RUNNING, DONE, CANCELLED, FAILED)
+# What is kept of an import in parts: its file, and its rejected rows.
+FILE, REJECTED_ROWS = "file", "rejected"
 # An import from the command line is gone on with from there alone.
 FOREVER = 2**62
 COUNTS = ("created", "updated", "unchanged", "rejected")
@@ -36,9 +40,8 @@ class Runs:
         now: int,
         actor: str = "regulars import",
         claimed_until: int = 0,
-        also: Sequence[tuple[Any, Mapping[str, Any]]] = (),
     ) -> Row:
-        """A new import's row, kept with other statements in one transaction."""
+        """A new import's row."""
         row = {
             "account_id": self._account_id,
             "import_id": f"imp_{secrets.token_hex(8)}",
@@ -58,7 +61,7 @@ class Runs:
             "claimed_by": None,
             "claimed_until": claimed_until,
         }
-        await self._store.execute([(insert_one(table), row), *also])
+        await self._store.execute([(insert_one(table), row)])
         return row
 
     async def find(self, import_id: str) -> Row | None:
@@ -83,16 +86,19 @@ class Runs:
         message: str | None = None,
         problems: str | None = None,
     ) -> bool:
-        """Ends an import; whether it was going on."""
+        """Ends an import, and forgets its file; whether it was going on."""
         given = {
             "account_id": self._account_id,
             "import_id": import_id,
+            "kind": FILE,
+            "part": 0,
             "new_state": state,
             "new_message": message,
             "new_problems": problems,
             "now": now,
         }
-        return bool(await self._store.execute([(imports.end(), given)]))
+        dropping = (imports.drop_parts(), given)
+        return bool(await self._store.execute([dropping, (imports.end(), given)]))
 
     async def _first(self, query: Any, given: Mapping[str, Any]) -> Row | None:
         rows = await self._store.fetch(query, {"account_id": self._account_id, **given})

@@ -30,6 +30,7 @@ from regulars.transfer.columns import (
 )
 from regulars.transfer.reading import Record
 
+FORMATS = ("csv", "jsonl")
 UNKNOWN = ("custom", "drop", "refuse")
 EMPTY = ("keep", "clear")
 MATCH = ("email", "_id")
@@ -58,6 +59,19 @@ class Options:
     def told(self) -> dict[str, Any]:
         """The options as JSON has them."""
         return {**asdict(self), "mapped": list(self.mapped)}
+
+    @property
+    def wrong(self) -> str | None:
+        """What is wrong with an option that is one of a few words, beginning with its name."""
+        for name, value, known in (
+            ("format", self.format, (None, *FORMATS)),
+            ("unknown", self.unknown, UNKNOWN),
+            ("empty", self.empty, EMPTY),
+            ("match", self.match, MATCH),
+        ):
+            if value not in known:
+                return f"{name} is {' or '.join(filter(None, known))}, not {value!r}."
+        return None
 
 
 def options_of(told: Mapping[str, Any]) -> Options:

@@ -1,0 +1,101 @@
+"""Addresses beside GraphQL's: who may use them, and how they refuse."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from regulars.api.errors import TIMEOUT, UNAVAILABLE, describe, too_slow
+from regulars.directory.accounts import Accounts, Grant
+from regulars.directory.errors import Refused
+from regulars.graphql import Fault, error_entry
+from regulars.http.errors import RETRY, Headers, HTTPError, forbidden, unauthenticated
+from regulars.http.in_flight import Late
+from regulars.http.messages import (
+    JSON,
+    Reply,
+    bearer,
+    first_of_each,
+    reply,
+    request_id,
+    send_reply,
+)
+from regulars.http.observe import Call, Observer
+
+
+class Address(ABC):
+    """An address as an ASGI application. What is wrong is told as elsewhere: as errors of a GraphQL
+    response."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        call = Call(scope["method"], request_id(first_of_each(scope["headers"])), JSON)
+        sending = Sending(send)
+        try:
+            try:
+                answer = await self.answer(call, Request(scope, receive), sending)
+            except Exception as error:
+                if sending.started:
+                    raise  # what was sent breaks off: its receiver sees that it is not whole
+                answer = _refusal(call, error)
+            if answer is not None:
+                call.status = answer.status
+                await send_reply(sending, answer)
+        finally:
+            self._observer.answered(call, call.status, time.perf_counter() - began)
+
+    @abstractmethod
+    async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
+        """The answer, or None where it was sent. Raises HTTPError, and whatever `describe` can
+        tell."""
+
+
+class Sending:
+    """Sends, and remembers whether an answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        self.started = True
+        await self._send(message)
+
+
+async def admitted(accounts: Accounts, call: Call, request: Request, scope: str) -> Grant:
+    """What the request's token opens. Raises HTTPError (401), and (403) without the scope."""
+    grant = await accounts.authenticate(bearer(first_of_each(request.scope["headers"])))
+    if grant is None:
+        raise unauthenticated()
+    call.grant = grant
+    if scope not in grant.scopes:
+        raise forbidden(scope)
+    return grant
+
+
+def _refusal(call: Call, error: Exception) -> Reply:
+    if isinstance(error, HTTPError):
+        return _refused(call, error.status, [error.fault], error.headers)
+    identity = call.identity.decode()
+    if isinstance(error, Late):
+        return _refused(call, 503, [too_slow(identity)], [RETRY])
+    faults = describe(error, identity)
+    if isinstance(error, Refused):
+        return _refused(call, 400, faults)
+    if faults[0].key in (UNAVAILABLE, TIMEOUT):
+        return _refused(call, 503, faults, [RETRY])
+    return _refused(call, 500, faults)
+
+
+def _refused(call: Call, status: int, faults: Sequence[Fault], headers: Headers = ()) -> Reply:
+    call.keys = [fault.key for fault in faults]
+    errors = [error_entry(fault) for fault in faults]
+    return reply(status, {"errors": errors}, JSON, call.identity, headers)

@@ -1,0 +1,203 @@
+"""The addresses by which customers are brought in: `/import`, and each import below it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from regulars.directory.accounts import Accounts, Grant, now_ms
+from regulars.directory.scopes import WRITE
+from regulars.http.address import Address, Sending, admitted
+from regulars.http.errors import (
+    MEDIA_TYPE,
+    HTTPError,
+    bad_request,
+    method_not_allowed,
+    not_found,
+    upload_limit,
+)
+from regulars.http.messages import JSON, Reply, reply
+from regulars.http.observe import Call, Observer
+from regulars.http.options import flag, options_of
+from regulars.http.rates import Rates, charge
+from regulars.http.streaming import stream
+from regulars.store import Row, Store, imports
+from regulars.transfer.errors import BadFile, BadOption, Interrupted
+from regulars.transfer.jobs import Jobs
+from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, Runs
+from regulars.transfer.shape import Options
+from regulars.transfer.uploads import Parts, Upload, told
+
+PATH = "/import"
+_OPTIONS = (
+    *("name", "format", "encoding", "delimiter", "header", "map", "unknown", "empty", "match"),
+    "dry_run",
+)
+_SHOWN = 50
+_NAME_LENGTH = 200
+
+
+class Imports(Address):
+    """Takes files, tells how far each has come, and ends it."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        observer: Observer,
+        rates: Rates | None,
+        jobs: Jobs,
+        max_import_bytes: int,
+        cost: int,
+    ) -> None:
+        super().__init__(observer)
+        self._store = store
+        self._accounts = accounts
+        self._rates = rates
+        self._jobs = jobs
+        self._most = max_import_bytes
+        self._cost = cost
+
+    async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
+        call.kind = "import"
+        grant = await admitted(self._accounts, call, request, WRITE)
+        import_id, what = (request.path_params.get(name, "") for name in ("import", "what"))
+        if not import_id:
+            return await self._all(call, grant, request)
+        runs = Runs(self._store, grant.account_id)
+        found = await runs.find(import_id)
+        if found is None or what not in ("", "rejected"):
+            raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
+        if what:
+            return await self._rejected(call, request, send, found)
+        if call.method == "DELETE":
+            return await self._end(call, runs, found)
+        if call.method != "GET":
+            message = "GET tells how far an import has come, DELETE ends it."
+            raise method_not_allowed(call.method, "DELETE, GET", message)
+        return _told(call, 200, told(found))
+
+    async def _all(self, call: Call, grant: Grant, request: Request) -> Reply:
+        if call.method == "POST":
+            return await self._take(call, grant, request)
+        if call.method != "GET":
+            message = "Send a file by POST; GET tells of the latest imports."
+            raise method_not_allowed(call.method, "GET, POST", message)
+        newest = await Runs(self._store, grant.account_id).newest(_SHOWN)
+        return _told(call, 200, [told(row) for row in newest])
+
+    async def _take(self, call: Call, grant: Grant, request: Request) -> Reply:
+        options, name, dry_run = _options(request)
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._most:
+            raise upload_limit(self._most)
+        call.cost = self._cost
+        await charge(self._rates, grant, self._cost)
+        upload = await Upload.begin(
+            self._store,
+            grant.account_id,
+            name,
+            options,
+            dry_run,
+            grant.name,
+            call.identity.decode(),
+            now_ms(),
+        )
+        try:
+            row = await self._received(upload, request)
+        except BaseException:
+            await upload.give_up()
+            raise
+        self._jobs.nudge()
+        place = f"{PATH}/{row['import_id']}"
+        return _told(call, 202, told(row), [(b"location", place.encode())])
+
+    async def _received(self, upload: Upload, request: Request) -> Row:
+        try:
+            async for chunk in request.stream():
+                if upload.size + len(chunk) > self._most:
+                    raise upload_limit(self._most)
+                await upload.feed(chunk)
+            return await upload.finish(now_ms())
+        except ClientDisconnect:
+            raise bad_request("The connection ended before the file did.") from None
+        except (BadFile, BadOption, Interrupted) as error:
+            raise bad_request(str(error)) from error
+
+    async def _end(self, call: Call, runs: Runs, found: Row) -> Reply:
+        """Cancels an import that goes on, and forgets one that has ended."""
+        import_id = found["import_id"]
+        if await runs.end(import_id, CANCELLED, now_ms(), "Cancelled."):
+            self._jobs.nudge()
+            found = await runs.find(import_id) or found
+        else:
+            given = {"account_id": found["account_id"], "import_id": import_id}
+            await self._store.execute([(imports.forget(), given)])
+        return _told(call, 200, told(found))
+
+    async def _rejected(
+        self, call: Call, request: Request, send: Sending, found: Row
+    ) -> Reply | None:
+        if call.method != "GET":
+            raise method_not_allowed(call.method, "GET", "The rejected rows are read by GET.")
+        told_ = told(found)
+        if not found["rejected"] or told_["dry_run"]:
+            raise not_found("No row of this import was rejected and kept.")
+        json = told_["recognised"]["format"] == "jsonl"
+        parts = Parts(self._store, found["account_id"], found["import_id"], REJECTED_ROWS)
+        await stream(
+            call,
+            request,
+            send,
+            parts.all(),
+            "application/x-ndjson" if json else "text/csv; charset=utf-8; header=present",
+            "rejected.jsonl" if json else "rejected.csv",
+        )
+        return None
+
+
+def _told(call: Call, status: int, data: Any, headers: Any = ()) -> Reply:
+    return reply(status, {"data": data}, JSON, call.identity, headers)
+
+
+def _options(request: Request) -> tuple[Options, str, bool]:
+    """How the file is read, what it is called, and whether nothing is to be saved. Raises HTTPError
+    (400, 415)."""
+    given = options_of(request, _OPTIONS, several="map")
+    _check_media(request)
+    options = Options(
+        format=given.get("format"),
+        encoding=given.get("encoding"),
+        delimiter=given.get("delimiter"),
+        header=flag(given, "header", True),
+        mapped=tuple(given.getlist("map")),
+        unknown=given.get("unknown", "custom"),
+        empty=given.get("empty", "keep"),
+        match=given.get("match", "email"),
+    )
+    if options.wrong:
+        raise bad_request(options.wrong)
+    name = given.get("name", "") or "upload"
+    if len(name) > _NAME_LENGTH or not name.isprintable():
+        raise bad_request(f"A name has at most {_NAME_LENGTH} characters, all printable.")
+    return options, name, flag(given, "dry_run", False)
+
+
+def _check_media(request: Request) -> None:
+    """Raises HTTPError (415) for a form: the file is the body itself."""
+    given = request.headers.get("content-type", "")
+    if given.startswith("multipart/"):
+        message = (
+            "A form is not understood. Send the file itself as the body, "
+            "as curl -X POST -T FILE does."
+        )
+        raise HTTPError(415, MEDIA_TYPE, message)
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", "gzip", ""):
+        raise HTTPError(
+            415,
+            MEDIA_TYPE,
+            f"content-encoding: {encoding[:100]} is not understood. Send the file as it is, or "
+            "compressed with gzip.",
+        )

@@ -1,0 +1,61 @@
+"""`python -m regulars.job ACCOUNT IMPORT`: the process in which the server has an import run.
+
+It stops when its standard input ends: with the server, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+
+from regulars.directory.database import store_for
+from regulars.http import log
+from regulars.settings import Settings
+from regulars.transfer.job import Job
+
+_log = logging.getLogger("regulars.imports")
+
+# Who asks the API goes before an import.
+_NICENESS = 10
+
+
+async def _work(account_id: int, import_id: str) -> None:
+    store = store_for(Settings().database_url)
+    await store.open()
+    try:
+        job = Job(store, account_id, import_id)
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=_watch, args=(loop, job), daemon=True).start()
+        await job.run()
+    finally:
+        await store.close()
+
+
+def _watch(loop: asyncio.AbstractEventLoop, job: Job) -> None:
+    while os.read(0, 1):
+        pass
+    with contextlib.suppress(RuntimeError):  # it is done, and the loop closed
+        loop.call_soon_threadsafe(job.stop)
+
+
+def main() -> None:
+    """Runs one import, to its end or until the server's."""
+    log.configure()
+    with contextlib.suppress(OSError, AttributeError):  # Windows has other ways
+        os.nice(_NICENESS)
+    _, account_id, import_id = sys.argv
+    try:
+        asyncio.run(_work(int(account_id), import_id))
+    except Exception as error:
+        # The log shows where, and no text: it may quote a customer.
+        fields = {"fields": {"import": import_id}}
+        _log.error("An import failed.", exc_info=error, extra=fields)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

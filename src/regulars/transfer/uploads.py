@@ -1,0 +1,182 @@
+"""Imports whose files come over HTTP: their parts, and what is told of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import AsyncIterator, Mapping
+from typing import IO, Any
+
+import orjson
+
+from regulars.directory.dates import iso
+from regulars.store import Conflict, Row, Store, imports
+from regulars.store.tables import import_parts
+from regulars.store.writes import insert_one
+from regulars.transfer.errors import Interrupted
+from regulars.transfer.opening import opened
+from regulars.transfer.runs import COUNTS, FILE, PENDING, RECEIVING, Runs
+from regulars.transfer.shape import Options
+from regulars.transfer.source import Source
+
+# A file is kept in parts of so many bytes, and no more of it is held in memory.
+PART = 1024 * 1024
+KEPT_MS = 30 * 86_400_000
+RECEIVING_MS = 86_400_000
+
+
+class Parts:
+    """The bytes that are kept with an import, of a kind, in parts."""
+
+    def __init__(self, store: Store, account_id: int, import_id: str, kind: str) -> None:
+        self._store = store
+        self._keys = {"account_id": account_id, "import_id": import_id, "kind": kind}
+        self.place = 0
+
+    async def cut(self, place: int) -> None:
+        """Forgets the parts from `place` on."""
+        await self._store.execute([(imports.drop_parts(), {**self._keys, "part": place})])
+        self.place = place
+
+    async def add(self, text: bytes) -> None:
+        """Keeps what follows. Raises Interrupted when the import is gone."""
+        for start in range(0, len(text), PART):
+            row = {**self._keys, "part": self.place, "bytes": text[start : start + PART]}
+            try:
+                await self._store.execute([(insert_one(import_parts), row)])
+            except Conflict:
+                raise Interrupted("The import was cancelled.") from None
+            self.place += 1
+
+    async def all(self) -> AsyncIterator[bytes]:
+        """The parts, in their order."""
+        part = 0
+        while True:
+            given = {**self._keys, "part": part, "limit": 1}
+            found = await self._store.fetch(imports.parts(), given)
+            if not found:
+                return
+            ((part, content),) = found
+            yield content
+            part += 1
+
+
+class Upload:
+    """A file on its way in: begun, then fed, then finished, or given up."""
+
+    def __init__(self, store: Store, account_id: int, run: Row, options: Options) -> None:
+        self._store = store
+        self._account_id = account_id
+        self._run = run
+        self._options = options
+        self._parts = Parts(store, account_id, run["import_id"], FILE)
+        self._buffer = bytearray()
+        self._first = b""
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @classmethod
+    async def begin(
+        cls,
+        store: Store,
+        account_id: int,
+        name: str,
+        options: Options,
+        dry_run: bool,
+        actor: str,
+        request_id: str,
+        now: int,
+    ) -> Upload:
+        """A new import that waits for its file."""
+        source = {"options": options.told, "dry_run": dry_run, "request_id": request_id}
+        runs = Runs(store, account_id)
+        run = await runs.begin(RECEIVING, name, "", source, None, now, actor)
+        return cls(store, account_id, run, options)
+
+    async def feed(self, chunk: bytes) -> None:
+        """Takes the next bytes. Raises Interrupted when the import was cancelled."""
+        self.size += len(chunk)
+        self._buffer += chunk
+        while len(self._buffer) >= PART:
+            await self._keep(bytes(self._buffer[:PART]))
+            del self._buffer[:PART]
+
+    async def finish(self, now: int) -> Row:
+        """The import, which waits for its turn. Raises BadFile and BadOption for a file that shows
+        at its beginning that nothing can be done with it, and Interrupted."""
+        await self._keep(bytes(self._buffer))
+        name = self._run["name"]
+        with opened(name, self._options.encoding, io.BytesIO(self._first)) as file:
+            told = Source(file, self._options).told()
+        source = {**orjson.loads(self._run["source"]), **told}
+        changed = {
+            "state": PENDING,
+            "size": self.size,
+            "fingerprint": self._digest.hexdigest(),
+            "source": orjson.dumps(source).decode(),
+            "updated_at": now,
+        }
+        given = {"account_id": self._account_id, "now": now, **self._run, **changed}
+        if not await self._store.execute([(imports.received(), given)]):
+            raise Interrupted("The import was cancelled.")
+        return {**self._run, **changed}
+
+    async def give_up(self) -> None:
+        """Forgets it, and what has come of it."""
+        given = {"account_id": self._account_id, "import_id": self._run["import_id"]}
+        await self._store.execute([(imports.forget(), given)])
+
+    async def _keep(self, part: bytes) -> None:
+        self._first = self._first or part
+        self._digest.update(part)
+        await self._parts.add(part)
+
+
+async def copied(store: Store, run: Row, file: IO[bytes]) -> None:
+    """Writes the file of an import to another one, on the disk."""
+    async for part in Parts(store, run["account_id"], run["import_id"], FILE).all():
+        file.write(part)
+    file.flush()
+
+
+def told(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What an import's row tells a client."""
+    source = orjson.loads(run["source"])
+    return {
+        "id": run["import_id"],
+        "name": run["name"],
+        "state": run["state"],
+        "by": run["actor"],
+        "dry_run": source.get("dry_run", False),
+        "bytes": run["size"],
+        "bytes_read": run["bytes_read"],
+        "rows": run["position"],
+        **{name: run[name] for name in COUNTS},
+        "message": run["message"],
+        "problems": problems_told(orjson.loads(run["problems"])),
+        "recognised": {
+            name: source.get(name)
+            for name in ("format", "encoding", "gzip", "delimiter", "columns")
+        },
+        "created_at": iso(run["created_at"]),
+        "updated_at": iso(run["updated_at"]),
+        "ended_at": None if run["ended_at"] is None else iso(run["ended_at"]),
+    }
+
+
+def problems_told(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Kinds of problems with examples, as they are told."""
+    return [
+        {
+            "kind": kind,
+            "count": found["count"],
+            "examples": [{"line": line, "message": said} for line, said in found["examples"]],
+        }
+        for kind, found in problems.items()
+    ]
+
+
+async def forget_old(store: Store, now: int) -> None:
+    """Forgets imports of which nothing has been heard for a month, and files that broke off."""
+    given = {"before": now - KEPT_MS, "broken_before": now - RECEIVING_MS}
+    await store.execute([(imports.forget_old(), given)])
