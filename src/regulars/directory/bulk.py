@@ -49,7 +49,8 @@ class SetRow:
 class Step:
     """How far a batch brings an import: from `position` rows to `to`, of `read` bytes. What the
     batch rejects comes in the import's rejected rows after `rejected_at`, as far as those are
-    written; `problems` are examples of what was rejected before, as JSON."""
+    written; `problems` are examples of what was rejected before, as JSON. `cursor` is where the
+    next page begins of what is no file."""
 
     import_id: str
     position: int
@@ -57,6 +58,7 @@ class Step:
     read: int
     rejected_at: int
     problems: str
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

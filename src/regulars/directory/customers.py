@@ -127,6 +127,17 @@ def folded_columns(row: Row) -> dict[str, str]:
     return dict(zip(FOLDED, map(fold, texts), strict=True))
 
 
+def instead(row: Row, values: Values) -> Values:
+    """Clean values that take the place of what a row has, where else they are merged with it: parts
+    of addresses and custom fields that they do not name are removed."""
+    removed = {
+        name: {**dict.fromkeys(orjson.loads(row[name])), **values[name]}
+        for name in ("custom", "shipping_address", "billing_address")
+        if values.get(name) is not None and row[name]
+    }
+    return {**values, **removed}
+
+
 def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Problem]]:
     """A row with clean values applied, and what is wrong with the result."""
     changed = {**row, **values}

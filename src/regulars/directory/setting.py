@@ -21,7 +21,7 @@ from regulars.directory.bulk import (
     Step,
     counted,
 )
-from regulars.directory.customers import MAX_TAGS, new_row, with_values
+from regulars.directory.customers import MAX_TAGS, instead, new_row, with_values
 from regulars.directory.draft import Draft
 from regulars.directory.errors import (
     CustomerNotFound,
@@ -97,7 +97,8 @@ def _set(
         holder = draft.holder(key) if key else None
         if holder is not None and holder != found["customer_id"]:
             problems.append(DuplicateEmail((*row.path, "email")))
-        changed, more = with_values(found, row.values, row.path)
+        values = instead(found, row.values) if row.mirrored else row.values
+        changed, more = with_values(found, values, row.path)
     problems += more
     if problems:
         return RowOutcome(REJECTED, found, tuple(problems))
@@ -121,6 +122,12 @@ def _found(draft: Draft, row: SetRow) -> Row | None:
 
 def _wrong_with_new(draft: Draft, row: SetRow) -> list[Problem]:
     """What is wrong with a row for a customer that there is not."""
+    if row.mirrored and row.take is not None and not draft.is_free(row.take):
+        message = (
+            f"The _id {row.take} was given to a customer who is deleted here, and an _id is given "
+            "once. Delete the customer there, too, or make another account for the mirror."
+        )
+        return [InvalidInput(message, (*row.path, "_id"))]
     if row.customer is not None and (row.take is None or not draft.is_free(row.take)):
         return [CustomerNotFound([row.customer.given], (*row.path, "id"))]
     key = row.values.get("email_key")
@@ -181,6 +188,7 @@ def _after(draft: Draft, step: Step, outcomes: tuple[RowOutcome, ...], at: int) 
         "rejected_at": step.rejected_at,
         "last_rejected": orjson.dumps(rejected).decode(),
         "problems": step.problems,
+        "cursor": step.cursor,
         "updated_at": at,
     }
 

@@ -25,7 +25,7 @@ from regulars.http.streaming import stream
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, Runs
+from regulars.transfer.runs import CANCELLED, FILE, REJECTED_ROWS, Runs
 from regulars.transfer.shape import Options
 from regulars.transfer.uploads import Parts, Upload, told
 
@@ -67,7 +67,7 @@ class Imports(Address):
             return await self._all(call, grant, request)
         runs = Runs(self._store, grant.account_id)
         found = await runs.find(import_id)
-        if found is None or what not in ("", "rejected"):
+        if found is None or found["kind"] != FILE or what not in ("", "rejected"):
             raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
         if what:
             return await self._rejected(call, request, send, found)

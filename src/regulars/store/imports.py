@@ -29,6 +29,10 @@ def _unfinished() -> sa.ColumnElement[bool]:
     return imports.c.state.in_([sa.literal_column(f"'{state}'") for state in UNFINISHED])
 
 
+def _of_files() -> sa.ColumnElement[bool]:
+    return imports.c.kind == sa.literal_column("'file'")
+
+
 @cache
 def one() -> Query:
     """An import, whole."""
@@ -37,8 +41,8 @@ def one() -> Query:
 
 @cache
 def newest() -> Query:
-    """The account's imports, newest first: at most `limit`, whole."""
-    statement = sa.select(*imports.columns).where(of_account(imports))
+    """The account's imports of files, newest first: at most `limit`, whole."""
+    statement = sa.select(*imports.columns).where(of_account(imports), _of_files())
     ordered = statement.order_by(imports.c.created_at.desc(), imports.c.import_id.desc())
     return Query(ordered.limit(number("limit")))
 
@@ -161,11 +165,21 @@ def forget() -> Query:
 
 
 @cache
+def forget_any() -> Query:
+    """Forgets an import, whatever its state: another takes its place."""
+    return Query(imports.delete().where(_this(imports)))
+
+
+@cache
 def forget_old() -> Query:
-    """Forgets the imports of every account that were last brought on at `before` or earlier, and
+    """Forgets the imports of files of every account that were last brought on at `before` or earlier, and
     those whose files had not come at `broken_before`."""
     broken = sa.and_(
         imports.c.state == sa.literal_column("'receiving'"),
         imports.c.updated_at <= number("broken_before"),
     )
-    return Query(imports.delete().where(sa.or_(imports.c.updated_at <= number("before"), broken)))
+    return Query(
+        imports.delete().where(
+            _of_files(), sa.or_(imports.c.updated_at <= number("before"), broken)
+        )
+    )

@@ -344,7 +344,8 @@ inbox = _table(
     _number("times"),
 )
 
-# A file of customers on its way in. `position` counts the rows that are done, each of which is in
+# Customers on their way in, from a file or, of the kind `pull`, from another server, whose list is
+# read from `cursor` on. `position` counts the rows that are done, each of which is in
 # one of the four counts; `last_rejected` tells of those of the last batch, as JSON, and the others
 # are kept up to `rejected_at`: bytes of a file, or parts. `source` is JSON: what is read and how;
 # `problems` are examples, as JSON. Who brings it on holds it until `claimed_until`.
@@ -352,6 +353,7 @@ imports = _table(
     "imports",
     _key("account_id"),
     sa.Column("import_id", Text, primary_key=True),
+    _text("kind"),
     _text("state"),
     _text("name"),
     _text("fingerprint"),
@@ -368,6 +370,7 @@ imports = _table(
     _text("last_rejected"),
     _text("problems"),
     _text("message", nullable=True),
+    _text("cursor", nullable=True),
     _number("created_at"),
     _number("updated_at"),
     _number("ended_at", nullable=True),

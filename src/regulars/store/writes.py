@@ -62,6 +62,7 @@ _EDITED = {
         "rejected_at",
         "last_rejected",
         "problems",
+        "cursor",
         "updated_at",
     ),
 }

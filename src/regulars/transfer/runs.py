@@ -16,8 +16,9 @@ from regulars.store.writes import insert_one
 RECEIVING, PENDING, RUNNING = "receiving", "pending", "running"
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 STATES = (RECEIVING, PENDING, RUNNING, DONE, CANCELLED, FAILED)
-# What is kept of an import in parts: its file, and its rejected rows.
-FILE, REJECTED_ROWS = "file", "rejected"
+# Where an import's customers come from. What is kept of one in parts: its file, its rejected rows.
+FILE, PULL = "file", "pull"
+REJECTED_ROWS = "rejected"
 # An import from the command line is gone on with from there alone.
 FOREVER = 2**62
 COUNTS = ("created", "updated", "unchanged", "rejected")
@@ -40,11 +41,14 @@ class Runs:
         now: int,
         actor: str = "regulars import",
         claimed_until: int = 0,
+        pull_id: str | None = None,
+        cursor: str | None = None,
     ) -> Row:
-        """A new import's row."""
+        """A new import's row. That of a pull takes the place of the one before it."""
         row = {
             "account_id": self._account_id,
-            "import_id": f"imp_{secrets.token_hex(8)}",
+            "import_id": pull_id or f"imp_{secrets.token_hex(8)}",
+            "kind": PULL if pull_id else FILE,
             "state": state,
             "name": name,
             "fingerprint": fingerprint,
@@ -55,13 +59,14 @@ class Runs:
             "last_rejected": "[]",
             "problems": "{}",
             "message": None,
+            "cursor": cursor,
             "created_at": now,
             "updated_at": now,
             "ended_at": None,
             "claimed_by": None,
             "claimed_until": claimed_until,
         }
-        await self._store.execute([(insert_one(table), row)])
+        await self._store.execute([(imports.forget_any(), row), (insert_one(table), row)])
         return row
 
     async def find(self, import_id: str) -> Row | None:

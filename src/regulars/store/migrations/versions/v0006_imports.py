@@ -1,4 +1,4 @@
-"""Imports: files of customers on their way in, how far they have come, and what came over HTTP."""
+"""Imports: customers on their way in, how far they have come, and files that came over HTTP."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("import_id", text, nullable=False),
         *(
             sa.Column(name, text, nullable=False)
-            for name in ("state", "name", "fingerprint", "source", "actor")
+            for name in ("kind", "state", "name", "fingerprint", "source", "actor")
         ),
         sa.Column("size", number),
         *(
@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("last_rejected", text, nullable=False),
         sa.Column("problems", text, nullable=False),
         sa.Column("message", text),
+        sa.Column("cursor", text),
         sa.Column("created_at", number, nullable=False),
         sa.Column("updated_at", number, nullable=False),
         sa.Column("ended_at", number),

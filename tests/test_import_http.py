@@ -1,0 +1,332 @@
+"""Files of customers over HTTP: `POST /import`, what is told of it, and `GET /export`."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import io
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from regulars.directory.accounts import now_ms
+from regulars.store import Store
+from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
+from tests.support import Client, Server, new_token, regulars, running, with_store
+
+ENDED = ("done", "failed", "cancelled")
+
+
+def send(client: Client, content: str | bytes, **options: Any) -> httpx.Response:
+    body = content.encode() if isinstance(content, str) else content
+    return client.http.post("/import", content=body, params=options)
+
+
+def ended(client: Client, sent: httpx.Response) -> dict[str, Any]:
+    """The import that was sent, once it has ended."""
+    assert sent.status_code == 202, sent.text
+    return wait(client, sent.headers["location"], *ENDED)
+
+
+def wait(client: Client, place: str, *states: str, rows: int = 0) -> dict[str, Any]:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        found: dict[str, Any] = client.http.get(place).json()["data"]
+        if found["state"] in states and found["rows"] >= rows:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"still {found}")
+
+
+def refused(answer: httpx.Response, status: int, key: str) -> str:
+    assert answer.status_code == status, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["key"] == key
+    return str(error["message"])
+
+
+def many(count: int) -> str:
+    lines = [f"c{n}@x.test,First{n},Last{n},vip" for n in range(count)]
+    return "email,first_name,last_name,tags\n" + "\n".join(lines) + "\n"
+
+
+def test_a_file_is_imported_and_what_is_rejected_comes_back(client: Client) -> None:
+    content = "E-Mail,Vorname,Stadt\nana@x.test,Ana,Ulm\nbad,Bo,=1+1\nben@x.test,Ben,Bonn\n"
+    options = {"name": "Kunden.csv", "map": ["Vorname=first_name"]}
+    sent = send(client, content, **options)
+    told = sent.json()["data"]
+    assert told["id"].startswith("imp_")
+    assert told["recognised"]["columns"]["Vorname"] == "first_name"
+    found = ended(client, sent)
+    assert (found["state"], found["rows"], found["created"], found["rejected"]) == ("done", 3, 2, 1)
+    assert (found["name"], found["by"], found["dry_run"]) == ("Kunden.csv", "test", False)
+    assert found["bytes"] == found["bytes_read"] == len(content)
+    (problem,) = found["problems"]
+    assert problem["count"] == 1
+    assert problem["examples"][0]["line"] == 3
+
+    rejected = client.http.get(sent.headers["location"] + "/rejected")
+    assert rejected.headers["content-disposition"] == 'attachment; filename="rejected.csv"'
+    assert rejected.headers["cache-control"] == "no-store"
+    header, row = csv.reader(io.StringIO(rejected.text))
+    assert header == ["regulars_problem", "E-Mail", "Vorname", "Stadt"]
+    assert row[1:] == ["bad", "Bo", "'=1+1"]
+    mended = rejected.text.replace(",bad,", ",bo@x.test,")
+    assert ended(client, send(client, mended, **options))["created"] == 1
+    query = "{ customers { edges { node { email custom } } } }"
+    nodes = [edge["node"] for edge in client.data(query)["customers"]["edges"]]
+    assert {"email": "bo@x.test", "custom": {"Stadt": "=1+1"}} in nodes
+
+
+def test_the_history_names_the_file_and_the_request(client: Client) -> None:
+    headers = {"X-Request-Id": "my-import"}
+    sent = client.http.post("/import?name=a.csv", content="email\na@x.test\n", headers=headers)
+    ended(client, sent)
+    query = "{ customerChanges { edges { node { kind request_id actor { kind name } } } } }"
+    (edge,) = client.data(query)["customerChanges"]["edges"]
+    actor = {"kind": "import", "name": "a.csv"}
+    assert edge["node"] == {"kind": "created", "request_id": "my-import", "actor": actor}
+
+
+def test_files_come_compressed_and_as_json_lines(client: Client) -> None:
+    lines = '{"email": "ana@x.test", "tags": ["vip"]}\n{"email": "bad"}\n'
+    sent = send(client, gzip.compress(lines.encode()))
+    found = ended(client, sent)
+    assert found["recognised"]["format"] == "jsonl"
+    assert found["recognised"]["gzip"] is True
+    assert (found["created"], found["rejected"]) == (1, 1)
+    (line,) = client.http.get(sent.headers["location"] + "/rejected").text.splitlines()
+    assert json.loads(line)["email"] == "bad"
+
+
+def test_a_dry_run_saves_nothing(client: Client) -> None:
+    sent = send(client, "email\na@x.test\nbad\n", dry_run="true")
+    found = ended(client, sent)
+    assert (found["dry_run"], found["created"], found["rejected"]) == (True, 1, 1)
+    assert client.emails() == []
+    message = refused(
+        client.http.get(sent.headers["location"] + "/rejected"), 404, "errors_not_found"
+    )
+    assert "No row" in message
+
+
+def test_imports_are_listed_newest_first_and_forgotten(client: Client, other: Client) -> None:
+    places = []
+    for name in ("one", "two"):
+        sent = send(client, f"email\n{name}@x.test\n", name=name)
+        ended(client, sent)
+        places.append(sent.headers["location"])
+    listed = client.http.get("/import").json()["data"]
+    assert [one["name"] for one in listed] == ["two", "one"]
+    assert other.http.get("/import").json()["data"] == []
+    for answer in (other.http.get(places[0]), other.http.delete(places[0])):
+        refused(answer, 404, "errors_not_found")
+    assert client.http.delete(places[0]).status_code == 200
+    refused(client.http.get(places[0]), 404, "errors_not_found")
+    refused(client.http.get(places[1] + "/accepted"), 404, "errors_not_found")
+
+
+def test_an_import_is_cancelled(client: Client) -> None:
+    sent = send(client, many(30_000))
+    wait(client, sent.headers["location"], "running", rows=1)
+    answer = client.http.delete(sent.headers["location"])
+    assert answer.json()["data"]["state"] == "cancelled"
+    # The next one waits until that one has stopped.
+    ended(client, send(client, "email\nlast@x.test\n"))
+    found = client.http.get(sent.headers["location"]).json()["data"]
+    assert found["state"] == "cancelled"
+    assert 0 < found["rows"] < 30_000
+    total = client.data("{ customers { totalCount } }")["customers"]["totalCount"]
+    assert total == found["created"] + 1
+
+
+def test_a_waiting_import_is_cancelled(client: Client) -> None:
+    sent = send(client, "email\na@x.test\n")
+    client.http.delete(sent.headers["location"])
+    found = wait(client, sent.headers["location"], *ENDED)
+    assert found["state"] in ("cancelled", "done")  # it may have been faster
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_import_survives_a_restart(empty_database: str, how: signal.Signals) -> None:
+    status = 0 if how == signal.SIGTERM else -signal.SIGKILL
+    with running(empty_database, status=status) as server:
+        token = new_token(server, "default")
+        with Client(server, token) as client:
+            sent = send(client, many(6_000) + "bad,,,\n")
+            wait(client, sent.headers["location"], "running", rows=1)
+        os.kill(server.pid, how)
+    with running(empty_database) as server, Client(server, token) as client:
+        found = wait(client, sent.headers["location"], *ENDED)
+        assert (found["state"], found["created"], found["rejected"]) == ("done", 6_000, 1)
+        cursor = base64.b64encode(b'["change",5999]').decode()
+        query = "query($c: String) { customerChanges(after: $c) { edges { node { sequence } } } }"
+        edges = client.data(query, c=cursor)["customerChanges"]["edges"]
+        assert [edge["node"]["sequence"] for edge in edges] == [6_000]  # no row twice
+        rejected = client.http.get(sent.headers["location"] + "/rejected").text
+        assert len(rejected.splitlines()) == 2
+
+
+def test_a_file_of_several_parts_comes_whole(client: Client) -> None:
+    notes = "n" * 60_000
+    content = "email,notes\n" + "".join(f"c{n}@x.test,{notes}\n" for n in range(50))
+
+    def pieces() -> Iterator[bytes]:
+        data = content.encode()
+        for start in range(0, len(data), 100_001):
+            yield data[start : start + 100_001]
+
+    sent = client.http.post("/import", content=pieces())
+    found = ended(client, sent)
+    assert (found["bytes"], found["created"]) == (len(content), 50)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "what"),
+    [
+        ("", {}, "is empty"),
+        ("nothing,known\n1,2\n", {}, "email"),
+        ('[{"email": "a@x.test"}]', {}, "JSON array"),
+        ("email\na@x.test\n", {"map": "Mail=email"}, "Mail"),
+        ("email\na@x.test\n", {"unknown": "keep"}, "unknown is custom or drop or refuse"),
+        ("email\na@x.test\n", {"encoding": "utf-88"}, "There is no encoding"),
+        ("email\na@x.test\n", {"dryrun": "true"}, "Did you mean dry_run?"),
+        ("email\na@x.test\n", {"dry_run": "perhaps"}, "dry_run is true or false"),
+        ("email\na@x.test\n", {"name": ["a", "b"]}, "twice"),
+        ("email\na@x.test\n", {"name": "a" * 201}, "at most 200"),
+    ],
+)
+def test_what_is_no_import_is_refused_at_once(
+    client: Client, content: str, options: dict[str, Any], what: str
+) -> None:
+    assert what in refused(send(client, content, **options), 400, "errors_bad_request")
+    assert client.http.get("/import").json()["data"] == []
+
+
+def test_a_file_that_turns_out_damaged_fails_with_the_reason(client: Client) -> None:
+    damaged = gzip.compress(b"email\n" + b"bad\n" * 30_000)[:-20]
+    found = ended(client, send(client, damaged))
+    assert found["state"] == "failed"
+    assert "not whole" in found["message"]
+
+
+def test_other_bodies_and_methods_are_refused(client: Client) -> None:
+    files = {"file": b"email\na@x.test\n"}
+    message = refused(client.http.post("/import", files=files), 415, "errors_media_type")
+    assert "curl -X POST -T FILE" in message
+    headers = {"Content-Encoding": "br"}
+    answer = client.http.post("/import", content=b"x", headers=headers)
+    refused(answer, 415, "errors_media_type")
+    answer = client.http.put("/import", content=b"x")
+    refused(answer, 405, "errors_method")
+    assert answer.headers["allow"] == "GET, POST"
+    refused(client.http.post("/import/imp_1", content=b"x"), 404, "errors_not_found")
+    sent = send(client, "email\na@x.test\nbad\n")
+    ended(client, sent)
+    refused(client.http.post(sent.headers["location"]), 405, "errors_method")
+    refused(client.http.post(sent.headers["location"] + "/rejected"), 405, "errors_method")
+    refused(client.http.post("/export"), 405, "errors_method")
+
+
+def test_imports_and_exports_need_their_scopes(server: Server) -> None:
+    nobody = Client(server, "nothing")
+    reader = Client(server, new_token(server, scopes=("customers:read",)))
+    writer = Client(server, new_token(server, scopes=("customers:write",)))
+    with nobody, reader, writer:
+        refused(send(nobody, "email\na@x.test\n"), 401, "errors_unauthenticated")
+        refused(nobody.http.get("/export"), 401, "errors_unauthenticated")
+        assert "customers:write" in refused(send(reader, "email\n"), 403, "errors_scope")
+        refused(reader.http.get("/import"), 403, "errors_scope")
+        assert "customers:read" in refused(writer.http.get("/export"), 403, "errors_scope")
+        assert send(writer, "email\na@x.test\n").status_code == 202
+        assert reader.http.get("/export").status_code == 200
+
+
+def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'limit.db'}"
+    options = ("--max-import-bytes", "5000", "--rate-limit", "1", "--rate-burst", "20000")
+    with running(url, *options) as server:
+        with Client(server, new_token(server)) as client:
+            sent = send(client, "email\n" + "a" * 5_000)
+            assert "REGULARS_MAX_IMPORT_BYTES" in refused(sent, 413, "errors_body_limit")
+
+            def unannounced() -> Iterator[bytes]:
+                for _ in range(6):
+                    yield b"a" * 1_000
+
+            refused(client.http.post("/import", content=unannounced()), 413, "errors_body_limit")
+            assert client.http.get("/import").json()["data"] == []
+            answers = [client.http.get("/export") for _ in range(30)]
+            limited = [one for one in answers if one.status_code == 429]
+            assert limited
+            refused(limited[0], 429, "rate_limit_reached")
+
+
+def test_old_imports_are_forgotten(client: Client) -> None:
+    sent = send(client, "email\na@x.test\nbad\n")
+    ended(client, sent)
+
+    def later(milliseconds: int) -> None:
+        async def forget(store: Store) -> None:
+            await forget_old(store, now_ms() + milliseconds)
+
+        with_store(client.server.database_url, forget)
+
+    later(RECEIVING_MS + 1)
+    assert client.http.get(sent.headers["location"]).status_code == 200
+    later(KEPT_MS + 1)
+    refused(client.http.get(sent.headers["location"]), 404, "errors_not_found")
+
+
+def test_an_export_is_the_command_line_s(client: Client, tmp_path: Path) -> None:
+    names: dict[str, Any] = {"first_name": "=SUM(A1)", "last_name": "Ünal", "tags": ["vip"]}
+    client.create("ana@x.test", **names)
+    for number in range(600):
+        client.create(f"c{number}@x.test")
+    account = with_store(client.server.database_url, lambda store: _account(store, client))
+    env = {"REGULARS_DATABASE_URL": client.server.database_url}
+    for form in ("csv", "jsonl"):
+        target = tmp_path / f"out.{form}"
+        done = regulars("export", str(target), "--account", account, env=env)
+        assert done.returncode == 0, done.stderr
+        answer = client.http.get("/export", params={"format": form})
+        assert answer.content == target.read_bytes()
+        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.headers["content-disposition"].endswith(f'"customers.{form}"')
+        plain = client.http.get(
+            "/export", params={"format": form}, headers={"Accept-Encoding": "identity"}
+        )
+        assert plain.content == answer.content
+        assert "content-encoding" not in plain.headers
+
+
+async def _account(store: Store, client: Client) -> str:
+    from regulars.directory.accounts import Accounts
+
+    grant = await Accounts(store).authenticate(client.token)
+    assert grant
+    accounts = await Accounts(store).all()
+    return next(one.name for one in accounts if one.account_id == grant.account_id)
+
+
+def test_an_export_is_chosen_by_query_and_columns(client: Client) -> None:
+    client.create("ana@x.test", tags=["vip"])
+    client.create("ben@x.test")
+    options = {"query": "tag:vip", "columns": "email, id", "format": "csv"}
+    text = client.http.get("/export", params=options).text
+    assert text.splitlines()[0] == "email,id"
+    assert len(text.splitlines()) == 2
+    none = client.http.get("/export", params={"query": "tag:none", "columns": "email"})
+    assert none.text == "email\r\n"
+    wrong = {"columns": "emial"}, {"format": "xlsx"}, {"colums": "email"}
+    for options in wrong:
+        refused(client.http.get("/export", params=options), 400, "errors_bad_request")
+    refused(client.http.get("/export", params={"query": "tag:("}), 400, "errors_invalid_query")
