@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
             current,
         )
         began = time.monotonic()
-        with _progress(shown, file.size) as progress, _stopping(importer):
+        with transfer_progress(shown, file.size) as progress, stopping(importer.stop):
             try:
                 await importer.go(progress)
             except Interrupted as error:
@@ -146,13 +146,13 @@ def _rejected_path(name: str, source: Source, job: Job) -> Path:
 
 
 @contextlib.contextmanager
-def _stopping(importer: Importer) -> Iterator[None]:
+def stopping(stop_transfer: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C, and the signal by which a process is told to end, stop after the present batch."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
 
     def stop() -> None:
-        importer.stop()
+        stop_transfer()
         for one in signals:  # a second one ends it at once
             loop.remove_signal_handler(one)
 
@@ -185,7 +185,8 @@ class _Bar:
 
 
 @contextlib.contextmanager
-def _progress(name: str, size: int | None) -> Iterator[_Bar]:
+def transfer_progress(name: str, size: int | None) -> Iterator[_Bar]:
+    """A bar on a terminal, and nothing elsewhere."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -227,21 +228,32 @@ def _result(
 
 
 def _print(result: dict[str, Any]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for column in ("rows", *COUNTS):
-        table.add_column(column, justify="right")
-    table.add_row(*(f"{result[column]:,}" for column in ("rows", *COUNTS)))
-    console = Console(width=None if sys.stdout.isatty() else 1_000, markup=False, highlight=False)
     dry = " (dry run: nothing was saved)" if result["dry_run"] else ""
     rate = result["rows"] / max(result["seconds"], 0.001)
     print(
         f"{result['file']} → account {result['account']}{dry}: "
         f"{result['seconds']:.1f} s, {rate:,.0f} rows a second"
     )
-    console.print(table)
-    for problem in result["problems"]:
-        print(f"{problem['count']:,} × {problem['kind']}")
-        for example in problem["examples"]:
-            print(f"  line {example['line']:,}: {example['message']}")
+    counts_table(result)
+    print_problems(result["problems"], "line")
     if result["rejected_file"]:
         print(f"The rejected rows are in {result['rejected_file']}: mend and import that.")
+
+
+def counts_table(result: Mapping[str, Any], *more: str) -> None:
+    """Prints how many rows there were, and how many came to each outcome."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    columns = ("rows", *COUNTS, *more)
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    table.add_row(*(f"{result[column]:,}" for column in columns))
+    console = Console(width=None if sys.stdout.isatty() else 1_000, markup=False, highlight=False)
+    console.print(table)
+
+
+def print_problems(problems: Sequence[Mapping[str, Any]], place: str) -> None:
+    """Prints each kind of problem with its examples; `place` is what their numbers count."""
+    for problem in problems:
+        print(f"{problem['count']:,} × {problem['kind']}")
+        for example in problem["examples"]:
+            print(f"  {place} {example['line']:,}: {example['message']}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from regulars.cli import options
+from regulars.cli.errors import Usage
 from regulars.cli.output import print_json
 
 app = typer.Typer()
@@ -15,6 +16,11 @@ app = typer.Typer()
 Format = Annotated[
     str | None,
     typer.Option("--format", metavar="FORMAT", help="csv or jsonl (JSON Lines); else by the file."),
+]
+
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would happen, and save nothing.")
 ]
 
 
@@ -52,9 +58,7 @@ def import_(
         str,
         typer.Option("--match", metavar="FIELD", help="How customers are found: email or _id."),
     ] = "email",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would happen, and save nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an import of the file was stopped.")
     ] = False,
@@ -157,3 +161,100 @@ def export(
         print(
             f"{result['customers']:,} customers of the account {result['account']} are in {target}."
         )
+
+
+URL = Annotated[str, typer.Argument(metavar="URL", help="As in https://shop.example.com/api/v2.")]
+Token = Annotated[
+    str,
+    typer.Option(
+        "--token",
+        metavar="TOKEN",
+        envvar="REGULARS_REMOTE_TOKEN",
+        help="A token of the other server. In the variable nobody sees it in the list of "
+        "processes.",
+    ),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Send the token over http, in a network you trust.")
+]
+
+
+@app.command()
+def pull(
+    url: URL,
+    token: Token,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="Only what has changed since: last is the last pull, or a moment.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a pull that was stopped.")
+    ] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete customers who are gone there.")
+    ] = False,
+    match: Annotated[
+        str,
+        typer.Option(
+            "--match",
+            metavar="FIELD",
+            help="_id: a mirror, with the other server's _ids; email: who has the email is he.",
+        ),
+    ] = "_id",
+    dry_run: DryRun = False,
+    insecure: Insecure = False,
+    account: options.AccountName = None,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Mirror the customers of another server that speaks this API: another Regulars, or the service
+    where they live now.
+
+    The original _ids, ids and moments are kept. Errors that pass by are waited for, up to 15
+    minutes; a pull that was stopped goes on with --resume. It ends with 5 when customers of the
+    other server are refused by the rules of this one.
+    """
+    from regulars.cli.mirroring import Other
+    from regulars.cli.mirroring import pull as run
+    from regulars.cli.mirroring import since as moment_of
+    from regulars.transfer.pulling import Options
+    from regulars.transfer.shape import MATCH
+
+    if match not in MATCH:
+        raise Usage(f"--match is {' or '.join(MATCH)}, not {match!r}.")
+    if match == "email" and delete:
+        raise Usage("--delete needs a mirror: leave out --match email.")
+    if resume and (dry_run or since):
+        raise Usage("--resume goes on with a pull of the whole list: leave out the other option.")
+    chosen = Options(moment_of(since), resume, delete, match == "_id", dry_run)
+    settings = options.settings(database_url=database_url)
+    run(settings, account, Other(url, token, insecure), chosen, as_json)
+
+
+@app.command()
+def push(
+    url: URL,
+    token: Token,
+    query: Annotated[
+        str, typer.Option("--query", metavar="QUERY", help="In the search language; else all.")
+    ] = "",
+    dry_run: DryRun = False,
+    insecure: Insecure = False,
+    account: options.AccountName = None,
+    database_url: options.DatabaseURL = None,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Create and update an account's customers on another server that speaks this API.
+
+    Who has the same email is the same customer; who is there as he is here is left alone, so that
+    the same command goes on with a push that was stopped. Nobody is deleted there.
+    """
+    from regulars.cli.mirroring import Other
+    from regulars.cli.mirroring import push as run
+
+    settings = options.settings(database_url=database_url)
+    run(settings, account, Other(url, token, insecure), query, dry_run, as_json)

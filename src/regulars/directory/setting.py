@@ -122,7 +122,8 @@ def _found(draft: Draft, row: SetRow) -> Row | None:
 
 def _wrong_with_new(draft: Draft, row: SetRow) -> list[Problem]:
     """What is wrong with a row for a customer that there is not."""
-    if row.mirrored and row.take is not None and not draft.is_free(row.take):
+    named = row.customer is not None
+    if named and row.mirrored and row.take is not None and not draft.is_free(row.take):
         message = (
             f"The _id {row.take} was given to a customer who is deleted here, and an _id is given "
             "once. Delete the customer there, too, or make another account for the mirror."

@@ -172,8 +172,8 @@ def forget_any() -> Query:
 
 @cache
 def forget_old() -> Query:
-    """Forgets the imports of files of every account that were last brought on at `before` or earlier, and
-    those whose files had not come at `broken_before`."""
+    """Forgets, of every account, the imports of files that were last brought on at `before` or
+    earlier, and those whose files had not come at `broken_before`."""
     broken = sa.and_(
         imports.c.state == sa.literal_column("'receiving'"),
         imports.c.updated_at <= number("broken_before"),

@@ -1,0 +1,153 @@
+"""`regulars pull` and `regulars push`: customers from another server, and to one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from regulars.cli.database import with_store
+from regulars.cli.errors import SOME_REJECTED, Usage
+from regulars.cli.importing import counts_table, print_problems, stopping, transfer_progress
+from regulars.cli.output import print_json
+from regulars.directory.accounts import Accounts, now_ms
+from regulars.directory.dates import moment
+from regulars.settings import Settings
+from regulars.store import Store
+from regulars.transfer.customers_there import Customers
+from regulars.transfer.errors import Interrupted
+from regulars.transfer.importing import Tally
+from regulars.transfer.pulling import LAST, Options, Pull
+from regulars.transfer.pushing import Push
+from regulars.transfer.remote import Remote, address_of
+from regulars.transfer.runs import COUNTS
+from regulars.transfer.uploads import problems_told
+
+_HOW = {
+    "list": "all of the list",
+    "updated": "by what was changed last",
+    "feed": "by the feed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The server that is spoken to."""
+
+    url: str
+    token: str
+    insecure: bool
+
+
+def since(given: str | None) -> int | str | None:
+    """What `--since` means: `last`, or a moment. Raises Usage."""
+    if given is None or given == LAST:
+        return given
+    found = moment(given)
+    if found is None:
+        raise Usage(f"--since is {LAST}, or a moment such as 2026-11-25T08:00:00Z, not {given!r}.")
+    return found
+
+
+def pull(
+    settings: Settings, account: str | None, other: Other, options: Options, as_json: bool
+) -> None:
+    """Mirrors a server. Ends with 5 when customers were rejected. Raises TransferError."""
+    address = address_of(other.url, other.insecure)
+
+    async def work(store: Store) -> dict[str, Any]:
+        found = await Accounts(store).named(account)
+        async with Remote(address, other.token, _paused) as remote:
+            there = Customers(remote)
+            transfer = Pull(store, found.account_id, there, address, options, _say)
+            began = time.monotonic()
+            await _go(transfer, address, " The same command with --resume goes on.")
+        return {
+            **_result(address, found.name, options.dry_run, transfer.tally, began),
+            "how": transfer.by,
+            "gone": transfer.gone,
+            "deleted": transfer.deleted,
+        }
+
+    result = with_store(settings, work)
+    _tell(result, as_json, "gone", lambda: _print_pulled(result))
+
+
+def push(
+    settings: Settings, account: str | None, other: Other, query: str, dry_run: bool, as_json: bool
+) -> None:
+    """Sends an account's customers to a server. Ends with 5 when some were refused. Raises
+    TransferError, and Refused with InvalidQuery."""
+    address = address_of(other.url, other.insecure)
+
+    async def work(store: Store) -> dict[str, Any]:
+        found = await Accounts(store).named(account)
+        async with Remote(address, other.token, _paused) as remote:
+            there = Customers(remote)
+            transfer = Push(store, found.account_id, remote, there, query, dry_run, now_ms())
+            began = time.monotonic()
+            await _go(transfer, address, "")
+        result = _result(address, found.name, dry_run, transfer.tally, began)
+        return {**result, "only_there": transfer.only_there}
+
+    result = with_store(settings, work)
+    _tell(result, as_json, "only_there", lambda: None)
+
+
+class _Transfer(Protocol):
+    async def go(self, progress: Callable[[Tally], None]) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+async def _go(transfer: _Transfer, address: str, hint: str) -> None:
+    with transfer_progress(address, None) as progress, stopping(transfer.stop):
+        try:
+            await transfer.go(progress)
+        except Interrupted as error:
+            raise Interrupted(f"{error}{hint}") from None
+
+
+def _paused(why: str, seconds: float) -> None:
+    if seconds >= 1:
+        _say(f"Waiting {seconds:.0f} s: {why}.")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _result(
+    address: str, account: str, dry_run: bool, tally: Tally, began: float
+) -> dict[str, Any]:
+    return {
+        "url": address,
+        "account": account,
+        "dry_run": dry_run,
+        "rows": tally.rows,
+        **{name: tally.counts[name] for name in COUNTS},
+        "seconds": round(time.monotonic() - began, 3),
+        "problems": problems_told(tally.problems),
+    }
+
+
+def _tell(result: dict[str, Any], as_json: bool, extra: str, more: Callable[[], None]) -> None:
+    if as_json:
+        print_json(result)
+    else:
+        dry = " (dry run: nothing was saved)" if result["dry_run"] else ""
+        print(f"{result['url']}, account {result['account']}{dry}: {result['seconds']:.1f} s")
+        counts_table(result, extra)
+        more()
+        print_problems(result["problems"], "customer")
+    if result["rejected"]:
+        sys.exit(SOME_REJECTED)
+
+
+def _print_pulled(result: dict[str, Any]) -> None:
+    print(f"Read {_HOW[result['how']]}.")
+    left = result["gone"] - result["deleted"]
+    if left:
+        print(f"{left:,} are gone there and still here: --delete deletes them.")

@@ -1,0 +1,228 @@
+"""The customers of another server: how they are asked for, and what is made of them here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from regulars.directory import ids
+from regulars.directory.addresses import PARTS
+from regulars.directory.bulk import SetRow
+from regulars.directory.commands import Reference
+from regulars.directory.customers import clean_values
+from regulars.directory.dates import moment
+from regulars.directory.draft import MAX_ID
+from regulars.directory.errors import InvalidInput
+from regulars.transfer.remote import Remote, RemoteFault, TooMuch
+
+Node = Mapping[str, Any]
+
+_ADDRESSES = ("shipping_address", "billing_address")
+_VALUES = ("email", "phone", "first_name", "last_name", "accepts_marketing", "notes", "tags")
+# Moments are told as text: as an age, unless a format is asked for.
+FIELDS = " ".join(
+    [
+        *("id", "_id", *_VALUES, "custom"),
+        *(f"{name} {{ {' '.join(PARTS)} }}" for name in _ADDRESSES),
+        'created_at(format: "ISO")',
+        'updated_at(format: "ISO")',
+    ]
+)
+_LIST = f"""query ($query: String!, $first: Int, $after: String) {{
+  customers(query: $query, first: $first, after: $after) {{
+    edges {{ node {{ {FIELDS} }} cursor }} pageInfo {{ endCursor hasNextPage }} }} }}"""
+_FEED = f"""query ($first: Int, $after: String) {{ customerChanges(first: $first, after: $after) {{
+    edges {{ node {{ customer_id customer {{ {FIELDS} }} }} cursor }}
+    pageInfo {{ endCursor hasNextPage }} }} }}"""
+_HEAD = """query ($query: String!) { customers(query: $query, first: 25) {
+    edges { node { changes(first: 1) { edges { node { sequence } cursor } } } } } }"""
+_MOST = 250
+_CHECKED_AT_ONCE = 20
+
+
+class Page(NamedTuple):
+    """A page of a list, or of the feed: whom it names, who is gone, and where the next begins."""
+
+    nodes: list[Node]
+    gone: list[int]
+    after: str | None
+    more: bool
+
+
+class Customers:
+    """Reads the customers of a server."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._size = _MOST
+
+    async def page(self, order: str, after: str | None) -> Page:
+        """A page of the list in an order of the search language."""
+        data = await self._sized(_LIST, {"query": order, "after": after}, _is_page("customers"))
+        found = data["customers"]
+        nodes = [edge["node"] for edge in found["edges"]]
+        info = found["pageInfo"]
+        return Page(nodes, [], info["endCursor"], info["hasNextPage"])
+
+    async def changes(self, after: str | None) -> Page:
+        """What happened after a cursor of the feed: the customers as they are now, each once."""
+        data = await self._sized(_FEED, {"after": after}, _is_page("customerChanges"))
+        found = data["customerChanges"]
+        named = {edge["node"]["customer_id"]: edge["node"]["customer"] for edge in found["edges"]}
+        gone = [
+            number
+            for given, node in named.items()
+            if node is None and (number := ids.customer(given).customer_id) is not None
+        ]
+        info = found["pageInfo"]
+        nodes = [node for node in named.values() if node is not None]
+        return Page(nodes, gone, info["endCursor"] or after, info["hasNextPage"])
+
+    async def feed_cursor(self) -> str | None:
+        """A place in the server's feed that is not after its end, and close to it; None for a
+        server that has no feed, or nothing in it."""
+        last: tuple[float, str] | None = None
+        for order in ("order_by:updated_at order_dir:desc", "order_by:id order_dir:desc"):
+            try:
+                data = await self._remote.ask(_HEAD, {"query": order}, _has_head)
+            except (RemoteFault, TooMuch):
+                return None  # it does not know the fields: it is no Regulars
+            for edge in data["customers"]["edges"]:
+                for change in edge["node"]["changes"]["edges"]:
+                    place = (change["node"]["sequence"], change["cursor"])
+                    last = max(last or place, place)
+        return last[1] if last else None
+
+    async def newest(self) -> int | None:
+        """When a customer was last changed, in milliseconds since 1970; None without customers."""
+        variables = {"query": "order_by:updated_at order_dir:desc", "first": 1, "after": None}
+        data = await self._remote.ask(_LIST, variables, _is_page("customers"))
+        edges = data["customers"]["edges"]
+        return moment_of(edges[0]["node"]["updated_at"]) if edges else None
+
+    async def among(self, numbers: list[int]) -> dict[int, Node | None]:
+        """The customers of `_id`s, None for one that there is not."""
+        found: dict[int, Node | None] = {}
+        global_ids = ids.encoder("Customer")(numbers)
+        for start in range(0, len(numbers), _CHECKED_AT_ONCE):
+            some = numbers[start : start + _CHECKED_AT_ONCE]
+            asked = dict(zip((f"n{n}" for n in some), global_ids[start:], strict=False))
+            parameters = ", ".join(f"${name}: ID!" for name in asked)
+            fields = f"... on Customer {{ {FIELDS} }}"
+            selections = " ".join(f"{name}: node(id: ${name}) {{ {fields} }}" for name in asked)
+            names = set(asked)
+            data = await self._remote.ask(
+                f"query ({parameters}) {{ {selections} }}",
+                asked,
+                lambda data, names=names: names <= data.keys(),  # type: ignore[misc]  # a bound default
+            )
+            found |= {number: data[f"n{number}"] or None for number in some}
+        return found
+
+    async def _sized(self, document: str, variables: Mapping[str, Any], whole: Any) -> Any:
+        """Asks for as large a page as the server answers."""
+        while True:
+            try:
+                return await self._remote.ask(document, {**variables, "first": self._size}, whole)
+            except TooMuch:
+                if self._size == 1:
+                    raise
+                self._size = self._size // 2
+
+
+def _is_page(name: str) -> Any:
+    """Whether an answer has a page that is whole: what breaks off is no end of the list."""
+
+    def whole(data: Any) -> bool:
+        edges, info = data[name]["edges"], data[name]["pageInfo"]
+        more = info["hasNextPage"]
+        nodes = [edge["node"] for edge in edges]
+        named = all(
+            isinstance(node["customer_id"], str)
+            if name == "customerChanges"
+            else type(node["_id"]) is int
+            for node in nodes
+        )
+        return named and (
+            more is False or (more is True and bool(edges) and bool(info["endCursor"]))
+        )
+
+    return whole
+
+
+def _has_head(data: Any) -> bool:
+    return all(isinstance(e["node"]["changes"]["edges"], list) for e in data["customers"]["edges"])
+
+
+def moment_of(text: Any) -> int | None:
+    """A moment as it was asked for; None where the server told an age instead."""
+    return moment(text) if isinstance(text, str) and text[:4].isdigit() else None
+
+
+def row_of(node: Node, keep_ids: bool) -> SetRow:
+    """What a customer of another server is to be here: under the same `_id` with `keep_ids`, else
+    whoever has the email."""
+    number = node["_id"]
+    values, problems = clean_values(_input(node), ())
+    moments = (moment_of(node.get("created_at")), moment_of(node.get("updated_at")))
+    known = None if None in moments else (moments[0] or 0, moments[1] or 0)
+    if not 0 < number <= MAX_ID:
+        problems = [*problems, InvalidInput(f"An _id is from 1 to {MAX_ID:,}.", ("_id",))]
+    return SetRow(
+        values,
+        tuple(problems),
+        Reference(str(number), number) if keep_ids else None,
+        number,
+        known,
+        _shop_id(node.get("id")),
+        mirrored=True,
+    )
+
+
+def _shop_id(given: Any) -> str | None:
+    """An id that is not made of the `_id`, as newer shops give them."""
+    if not isinstance(given, str) or ids.decode(given) is not None or given.isdigit():
+        return None
+    return given[:255] or None
+
+
+def values_of(node: Node) -> dict[str, Any]:
+    """What a customer is, in the form of `input_of`."""
+    found = _input(node)
+    for name in _ADDRESSES:
+        parts = found[name] or {}
+        found[name] = {part: text for part, text in parts.items() if text} or None
+    return found
+
+
+def _input(node: Node) -> dict[str, Any]:
+    """What a customer is, as the fields of an input."""
+    texts = {name: node.get(name) or "" for name in ("phone", "first_name", "last_name")}
+    return {
+        "email": node.get("email") or "",
+        **texts,
+        "accepts_marketing": bool(node.get("accepts_marketing")),
+        "notes": node.get("notes") or None,
+        "tags": [tag for tag in node.get("tags") or [] if isinstance(tag, str)],
+        "custom": node["custom"] if isinstance(node.get("custom"), dict) else None,
+        **{
+            name: {part: node[name].get(part) for part in PARTS}
+            if isinstance(node.get(name), dict)
+            else None
+            for name in _ADDRESSES
+        },
+    }
+
+
+def input_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A customer's row as the input that makes the same one on another server."""
+    addresses = {name: orjson.loads(row[name]) if row[name] else None for name in _ADDRESSES}
+    return {
+        **{name: row[name] for name in ("email", "phone", "first_name", "last_name", "notes")},
+        "accepts_marketing": bool(row["accepts_marketing"]),
+        "tags": orjson.loads(row["tags"]),
+        "custom": orjson.loads(row["custom"]) if row["custom"] else None,
+        **addresses,
+    }

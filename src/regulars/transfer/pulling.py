@@ -1,0 +1,324 @@
+"""Pulling: an account becomes, and stays, a mirror of the customers of another server."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from regulars.directory.accounts import now_ms
+from regulars.directory.bulk import REJECTED, SetCustomers, Step
+from regulars.directory.commands import DeleteCustomers, Origin, Reference
+from regulars.directory.directory import Directory
+from regulars.directory.listing import Listing
+from regulars.directory.paging import Position, Window
+from regulars.directory.search import Order
+from regulars.store import Row, Store
+from regulars.transfer.customers_there import Customers, Node, Page, moment_of, row_of
+from regulars.transfer.errors import BadOption, Interrupted
+from regulars.transfer.importing import Tally
+from regulars.transfer.remote import RemoteError, RemoteFault
+from regulars.transfer.runs import DONE, FOREVER, RUNNING, Runs
+
+LAST = "last"
+LIST, UPDATED_SINCE, FEED = "list", "updated", "feed"
+_BY_ID = "order_by:id order_dir:asc"
+_BY_UPDATE = "order_by:updated_at order_dir:desc"
+_DUPLICATE = "errors_dup_email"
+_MOST_AGAIN = 10_000
+_LOOKED_AT = 1_000
+_DELETED_AT_ONCE = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a server is mirrored. `since` is None for the whole list, a moment in milliseconds since
+    1970, or LAST, the last run that came to its end; `resume` goes on with a run that was stopped;
+    `delete` deletes who is gone there; without `keep_ids` customers are matched by email."""
+
+    since: int | str | None = None
+    resume: bool = False
+    delete: bool = False
+    keep_ids: bool = True
+    dry_run: bool = False
+
+
+@dataclass(slots=True)
+class Place:
+    """How far a mirror has come: in this run, and what it was up to date with before (`feed`, a
+    cursor of the other server's feed; `updated`, the last change of a customer there, in
+    milliseconds since 1970), or will be at the end of the run (`next_…`)."""
+
+    by: str
+    after: str | None = None
+    last: int = 0
+    feed: str | None = None
+    updated: int | None = None
+    next_feed: str | None = None
+    next_updated: int | None = None
+
+    def dump(self) -> str:
+        """The place as it is kept."""
+        return orjson.dumps(asdict(self)).decode()
+
+
+class Pull:
+    """Mirrors the customers of a server at an address. `said` is told what a person should know."""
+
+    def __init__(
+        self,
+        store: Store,
+        account_id: int,
+        customers: Customers,
+        address: str,
+        options: Options,
+        said: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._account_id = account_id
+        self._directory = Directory(store)
+        self._runs = Runs(store, account_id)
+        self._there = customers
+        self._address = address
+        self._options = options
+        self._said = said
+        self._id = f"pull_{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+        self._origin = Origin("import", address)
+        self._again: dict[int, Node] = {}
+        self._stop = False
+        self._in_order = True
+        self.tally = Tally()
+        self.gone = self.deleted = 0
+        self.by = LIST
+
+    def stop(self) -> None:
+        """Asks to stop after the page that is being written."""
+        self._stop = True
+
+    async def go(self, progress: Callable[[Tally], None]) -> None:
+        """Mirrors. Raises BadOption, RemoteError, Interrupted, and Refused with Stopped when
+        another pull of the same server has begun."""
+        place = await self._begin()
+        self.by = place.by
+        if place.by == FEED:
+            try:
+                await self._read(place, progress)
+            except RemoteFault as error:
+                if error.key != "errors_invalid_cursor":
+                    raise
+                self._said("The feed there does not go back to the last run: reading the list.")
+                place.by = self.by = LIST
+                place.after, place.last = None, 0
+                await self._mark(place)
+                await self._read(place, progress)
+        else:
+            await self._read(place, progress)
+        await self._once_more()
+        if not self._options.dry_run:
+            place.feed, place.updated = place.next_feed, place.next_updated
+            await self._note(place)
+            problems = orjson.dumps(self.tally.problems).decode()
+            await self._runs.end(self._id, DONE, now_ms(), problems=problems)
+
+    async def _begin(self) -> Place:
+        before = await self._runs.find(self._id)
+        known = Place(**orjson.loads(before["cursor"])) if before and before["cursor"] else None
+        if self._options.resume:
+            return await self._go_on(before, known)
+        if known is None and self._options.keep_ids:
+            await self._require_empty()
+        feed = known.feed if known else None
+        if self._options.since is None:
+            place = Place(LIST, feed=feed, updated=known.updated if known else None)
+        elif self._options.since == LAST:
+            place = _since_last(known)
+        else:
+            assert isinstance(self._options.since, int)
+            place = Place(UPDATED_SINCE, feed=feed, updated=self._options.since)
+        await self._mark(place)
+        if not self._options.dry_run:
+            await self._runs.begin(
+                RUNNING,
+                self._address,
+                "",
+                {},
+                None,
+                now_ms(),
+                claimed_until=FOREVER,
+                pull_id=self._id,
+                cursor=place.dump(),
+            )
+        return place
+
+    async def _go_on(self, before: Row | None, known: Place | None) -> Place:
+        if before is None or known is None or before["state"] != RUNNING:
+            raise BadOption("No pull from this server was stopped: leave out --resume.")
+        if known.by == UPDATED_SINCE:
+            raise BadOption("A pull with --since is short: begin it anew, without --resume.")
+        self.tally.rows = before["position"]
+        self.tally.counts = {name: before[name] for name in self.tally.counts}
+        self.tally.problems = orjson.loads(before["problems"])
+        return known
+
+    async def _require_empty(self) -> None:
+        page = await self._local(0)
+        if page:
+            raise BadOption(
+                "The account has customers of its own, whose _ids may be others' there. Make an "
+                "account for the mirror (regulars account create), or say --match email: then who "
+                "has the same email is the same customer, and _ids are kept where they are free."
+            )
+
+    async def _mark(self, place: Place) -> None:
+        """Notes what the mirror will be up to date with at the end of the run."""
+        if place.by == FEED:
+            place.next_updated = place.updated
+            return
+        # Before anything is read: what changes meanwhile is read again the next time.
+        place.next_feed = await self._there.feed_cursor()
+        place.next_updated = await self._there.newest()
+
+    async def _read(self, place: Place, progress: Callable[[Tally], None]) -> None:
+        upcoming = asyncio.ensure_future(self._fetch(place, place.after))
+        try:
+            while True:
+                page = await upcoming
+                more = page.more
+                if place.by == UPDATED_SINCE:
+                    page, more = _recent(page, place.updated or 0)
+                if more:
+                    if page.after == place.after:
+                        raise RemoteError(f"{self._address} answers the same page again and again.")
+                    upcoming = asyncio.ensure_future(self._fetch(place, page.after))
+                await self._take(place, page, more)
+                progress(self.tally)
+                if not more:
+                    return
+                if self._stop:
+                    raise Interrupted(f"Stopped after {self.tally.rows:,} customers.")
+        finally:
+            upcoming.cancel()
+
+    def _fetch(self, place: Place, after: str | None) -> Awaitable[Page]:
+        if place.by == FEED:
+            return self._there.changes(after)
+        return self._there.page(_BY_ID if place.by == LIST else _BY_UPDATE, after)
+
+    async def _take(self, place: Place, page: Page, more: bool) -> None:
+        gone = page.gone
+        if place.by == LIST:
+            gone = await self._gone_between(place, page, more)
+            place.last = max([place.last, *(node["_id"] for node in page.nodes)])
+        # Who is gone has an email that may be another's now.
+        await self._forget(gone)
+        place.after = page.after
+        if place.by == FEED:
+            place.feed = place.next_feed = page.after
+        await self._write(page.nodes, place)
+
+    async def _write(self, nodes: Sequence[Node], place: Place | None) -> None:
+        """Sets customers, as a step of the run or, without a place, beside it."""
+        rows = tuple(row_of(node, self._options.keep_ids) for node in nodes)
+        dry, step = self._options.dry_run, None
+        if place and not dry:
+            position, to = self.tally.rows, self.tally.rows + len(rows)
+            problems = orjson.dumps(self.tally.problems).decode()
+            step = Step(self._id, position, to, 0, 0, problems, place.dump())
+        command = SetCustomers(rows, now_ms(), dry_run=dry, origin=self._origin, step=step)
+        result = await self._directory.write(self._account_id, command)
+        for node, outcome in zip(nodes, result.rows, strict=True):
+            if place is None:
+                self.tally.counts[REJECTED.lower()] -= 1
+            else:
+                self.tally.rows += 1
+            self.tally.counts[outcome.outcome.lower()] += 1
+            if outcome.outcome != REJECTED:
+                continue
+            keys = {problem.key for problem in outcome.problems}
+            if place and keys == {_DUPLICATE} and len(self._again) < _MOST_AGAIN:
+                self._again[node["_id"]] = node
+                continue
+            for problem in outcome.problems:
+                field = ".".join(str(step) for step in problem.input_path)
+                self.tally.note(f"{problem.key} {field}".strip(), node["_id"], problem.message)
+
+    async def _once_more(self) -> None:
+        """Sets those again whose emails were others' when their turn came."""
+        nodes = list(self._again.values())
+        for start in range(0, len(nodes), _DELETED_AT_ONCE):
+            await self._write(nodes[start : start + _DELETED_AT_ONCE], None)
+
+    async def _note(self, place: Place) -> None:
+        """Keeps the place."""
+        await self._write([], place)
+
+    async def _gone_between(self, place: Place, page: Page, more: bool) -> list[int]:
+        """Who is here and not there, of those whose `_id`s lie in a page of the list."""
+        numbers = [node["_id"] for node in page.nodes]
+        self._in_order &= (
+            numbers == sorted(set(numbers)) and min(numbers, default=2**31) > place.last
+        )
+        if not self._options.keep_ids or not self._in_order:
+            return []
+        if not numbers and not place.last:
+            self._said("There are no customers there: nobody here is taken to be gone.")
+            return []
+        last = numbers[-1] if more else None
+        there, low = set(numbers), place.last
+        missing: list[int] = []
+        while here := await self._local(low):
+            missing += [n for n in here if n not in there and (last is None or n <= last)]
+            low = here[-1]
+            if last is not None and low >= last:
+                break
+        # A list that leaves somebody out does not make them gone.
+        asked = await self._there.among(missing) if missing else {}
+        return [number for number, node in asked.items() if node is None]
+
+    async def _local(self, after: int) -> list[int]:
+        position = Position(after, after) if after else None
+        window = Window(Order("id", ascending=True), _LOOKED_AT, after=position)
+        page = await Listing(self._store).page(self._account_id, window, ("customer_id",))
+        return [row[0] for row in page.rows]
+
+    async def _forget(self, numbers: Sequence[int]) -> None:
+        """Deletes who is gone there, if that is asked for."""
+        for start in range(0, len(numbers), _DELETED_AT_ONCE):
+            some = numbers[start : start + _DELETED_AT_ONCE]
+            # The feed tells of deleted customers who may never have been here.
+            here = await self._directory.customers(self._account_id, some, ("customer_id",))
+            known = [n for n, row in zip(some, here, strict=True) if row is not None]
+            self.gone += len(known)
+            if known and self._options.delete and not self._options.dry_run:
+                references = tuple(Reference(str(number), number) for number in known)
+                command = DeleteCustomers(references, now_ms(), origin=self._origin)
+                await self._directory.write(self._account_id, command)
+                self.deleted += len(known)
+
+
+def _since_last(known: Place | None) -> Place:
+    """A run from the last one on. Raises BadOption where there was none."""
+    if known is None or (known.feed is None and known.updated is None):
+        raise BadOption(
+            "No pull from this server has come to its end yet: leave out --since, or give a moment."
+        )
+    if known.feed is not None:
+        return Place(FEED, after=known.feed, feed=known.feed, updated=known.updated)
+    return Place(UPDATED_SINCE, updated=known.updated)
+
+
+def _recent(page: Page, since: int) -> tuple[Page, bool]:
+    """What was changed at a moment or later, of a page whose latest changes come first, and whether
+    more may follow. Raises RemoteError where no moments are told."""
+    moments = [moment_of(node.get("updated_at")) for node in page.nodes]
+    if any(at is None for at in moments):
+        raise RemoteError(
+            "The server tells how long ago a change was, not when: --since cannot be used there."
+        )
+    recent = [
+        n for n, at in zip(page.nodes, moments, strict=True) if at is not None and at >= since
+    ]
+    return page._replace(nodes=recent), page.more and len(recent) == len(page.nodes)

@@ -1,0 +1,208 @@
+"""Another server that speaks this API, asked patiently: as fast as it allows, and again after what
+passes by."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import random
+import time
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from regulars import __version__
+from regulars.transfer.errors import BadOption, TransferError
+
+PATH = "/api/v2"
+_TIMEOUT_SECONDS = 60.0
+# How long a server that cannot answer is asked again, and how long it is left alone between.
+PATIENCE_SECONDS = 900.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+
+RATE_LIMIT = "rate_limit_reached"
+# What a server says of itself, and not of the request.
+_PASSING = ("errors_internal", "errors_unavailable", "errors_timeout", "errors_idempotency_running")
+_TOO_MUCH = ("errors_page_size", "errors_document_limit")
+
+Ask = Mapping[str, Any]
+Check = Callable[[Any], bool]
+
+
+class RemoteError(TransferError):
+    """The other server refuses, or cannot be asked."""
+
+
+class TooMuch(RemoteError):
+    """The other server does not answer so much at once."""
+
+
+class RemoteFault(RemoteError):
+    """An error of a GraphQL answer: its `key`, if it has one."""
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class _Passing(Exception):
+    """What is likely to be over in a while: the reason, and for how many seconds the server asked
+    to be left alone."""
+
+    def __init__(self, reason: str, seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+def address_of(url: str, insecure: bool) -> str:
+    """The address of a server's API, of what was given for it. Raises BadOption for what is no URL,
+    and for one by which the token would go over the network for everyone to read."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadOption(f"{url!r} is no URL of a server, such as https://shop.example.com{PATH}.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadOption("The URL is that of the server's API alone; the token is given by --token.")
+    if parts.scheme == "http" and not insecure and not _is_here(parts.hostname):
+        raise BadOption(
+            "The token would go over the network unencrypted: use https, or say --insecure in a "
+            "network that you trust."
+        )
+    path = parts.path if parts.path.strip("/") else PATH
+    return urlunsplit((parts.scheme, parts.netloc.lower(), path, "", ""))
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Remote:
+    """A server, asked by the holder of a token. `said` is told of every pause: why, and for how
+    many seconds."""
+
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        said: Callable[[str, float], None] = lambda _why, _seconds: None,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.address = address
+        self._said = said
+        self._patience = patience
+        self._http = httpx.AsyncClient(
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                "User-Agent": f"Regulars/{__version__}",
+            },
+            timeout=_TIMEOUT_SECONDS,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def ask(
+        self, document: str, variables: Ask, whole: Check, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        """The data of an operation, which must be `whole`. What passes by is waited for: a rate
+        that is used up (429, `rate_limit_reached`, with `Retry-After` or without), answers of 5xx,
+        lost connections, and answers that are cut off. Raises RemoteFault for what the server
+        refuses, TooMuch, and RemoteError once it has not answered for as long as it is waited
+        for."""
+        pause, until = _FIRST_PAUSE, time.monotonic() + self._patience
+        while True:
+            try:
+                return await self._once(document, variables, whole, headers)
+            except _Passing as passing:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise RemoteError(
+                        f"{self.address} has not answered for {self._patience / 60:.0f} minutes: "
+                        f"{passing}"
+                    ) from None
+                # A jitter keeps several who wait from coming back at once.
+                own = pause * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+                seconds = min(own if passing.seconds is None else passing.seconds, left)
+                self._said(str(passing), seconds)
+                await asyncio.sleep(seconds)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _once(
+        self, document: str, variables: Ask, whole: Check, headers: Mapping[str, str] | None
+    ) -> Any:
+        body = {"query": document, "variables": variables}
+        try:
+            answer = await self._http.post(self.address, json=body, headers=headers)
+        except httpx.TransportError as error:
+            raise _Passing(f"no answer ({type(error).__name__})") from error
+        except httpx.HTTPError as error:
+            raise _Passing(f"half an answer ({type(error).__name__})") from error
+        status = answer.status_code
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            raise _Passing("its rate is used up (429)", _retry_after(answer))
+        if status >= 500 or status == httpx.codes.REQUEST_TIMEOUT:
+            raise _Passing(f"it answers {status}", _retry_after(answer))
+        if answer.is_redirect:
+            where = answer.headers.get("location", "elsewhere")
+            raise RemoteError(f"{self.address} points to {where[:200]}: give that URL.")
+        try:
+            told = answer.json()
+        except ValueError:
+            if status == httpx.codes.OK:
+                raise _Passing("half an answer (no JSON)") from None
+            raise RemoteError(f"{self.address} answers {status}, and no JSON: {_HINT}") from None
+        return self._data(answer, told, whole)
+
+    def _data(self, answer: httpx.Response, told: Any, whole: Check) -> Any:
+        errors = told.get("errors") if isinstance(told, dict) else None
+        if errors and isinstance(errors, list):
+            self._refuse(answer, errors)
+        data = told.get("data") if isinstance(told, dict) else None
+        if answer.status_code != httpx.codes.OK:
+            raise RemoteError(f"{self.address} answers {answer.status_code}. {_HINT}")
+        try:
+            complete = data is not None and whole(data)
+        except (TypeError, KeyError, AttributeError, IndexError):
+            complete = False
+        if not complete:
+            raise _Passing("half an answer")
+        return data
+
+    def _refuse(self, answer: httpx.Response, errors: list[Any]) -> None:
+        """Raises what the errors of an answer mean."""
+        error = errors[0] if isinstance(errors[0], dict) else {}
+        extensions = error.get("extensions")
+        known = extensions.get("key", "") if isinstance(extensions, dict) else ""
+        key = str(error.get("key") or known)
+        if key == RATE_LIMIT:
+            raise _Passing(f"its rate is used up ({key})", _retry_after(answer))
+        if key in _PASSING:
+            raise _Passing(f"it answers {key}", _retry_after(answer))
+        message = f"{self.address} refuses: {str(error.get('message', 'no reason given'))[:500]}"
+        raise (TooMuch(message) if key in _TOO_MUCH else RemoteFault(message, key))
+
+
+_HINT = f"The API is usually at {PATH} of a server."
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """The seconds that `Retry-After` says, as a number or as a date (RFC 9110, section 10.2.3)."""
+    given = answer.headers.get("retry-after", "").strip()
+    if given.isdigit():
+        return min(float(given), PATIENCE_SECONDS)
+    try:
+        at = email.utils.parsedate_to_datetime(given)
+    except ValueError:
+        return None
+    return min(max(at.timestamp() - time.time(), 0.0), PATIENCE_SECONDS)

@@ -1,0 +1,398 @@
+"""`regulars pull` and `regulars push`, against a real server that has bad days."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from regulars.directory.accounts import Accounts
+from regulars.store import Store
+from regulars.transfer import remote
+from regulars.transfer.errors import BadOption
+from regulars.transfer.remote import address_of
+from tests.flaky import Flaky, flaky
+from tests.support import Client, Done, new_token, regulars, with_store
+
+FIELDS = """_id email phone first_name last_name accepts_marketing notes tags custom
+  shipping_address { line1 city country } billing_address { city }
+  created_at(format: "ISO") updated_at(format: "ISO")"""
+
+
+class Mirror:
+    """An account on the same database that pulls from another one, through a server that has bad
+    days."""
+
+    def __init__(self, there: Client, flaky: Flaky) -> None:
+        self.there = there
+        self.flaky = flaky
+        self.env = {
+            "REGULARS_DATABASE_URL": there.server.database_url,
+            "REGULARS_REMOTE_TOKEN": there.token,
+        }
+        token = new_token(there.server)
+        self.name = with_store(there.server.database_url, lambda store: _name(store, token))
+        self.here = Client(there.server, token)
+
+    def run(self, command: str, *options: str) -> Done:
+        account = ("--account", self.name)
+        return regulars(command, self.flaky.url, *account, *options, env=self.env)
+
+    def pull(self, *options: str) -> dict[str, Any]:
+        done = self.run("pull", "--json", *options)
+        assert done.returncode in (0, 5), done.stderr
+        result: dict[str, Any] = json.loads(done.stdout)
+        assert (done.returncode == 5) == bool(result["rejected"])
+        return result
+
+    def push(self, *options: str) -> dict[str, Any]:
+        done = self.run("push", "--json", *options)
+        assert done.returncode in (0, 5), done.stderr
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def assert_same(self) -> None:
+        assert customers(self.here) == customers(self.there)
+
+
+async def _name(store: Store, token: str) -> str:
+    accounts = Accounts(store)
+    grant = await accounts.authenticate(token)
+    assert grant
+    return next(a.name for a in await accounts.all() if a.account_id == grant.account_id)
+
+
+def customers(client: Client, fields: str = FIELDS) -> list[dict[str, Any]]:
+    page = client.page(fields, query="order_by:id order_dir:asc", first=250)
+    return [edge["node"] for edge in page["edges"]]
+
+
+def counts(result: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(result[n] for n in ("created", "updated", "unchanged", "rejected", "gone"))
+
+
+@pytest.fixture
+def mirror(client: Client) -> Iterator[Mirror]:
+    with flaky(client.server) as made:
+        found = Mirror(client, made)
+        with found.here:
+            yield found
+
+
+def small_pages(mirror: Mirror, size: int) -> None:
+    """A server that answers no more than so many at once."""
+    too_many = {"message": "too many", "extensions": {"key": "errors_page_size"}}
+
+    def shown(asked: dict[str, Any], answer: Any) -> Any:
+        first = asked.get("variables", {}).get("first")
+        return {"errors": [too_many]} if first and first > size else answer
+
+    mirror.flaky.shown = shown
+
+
+def some(client: Client, count: int, start: int = 0) -> list[str]:
+    nodes = [{"email": f"c{n}@x.test", "first_name": f"N{n}"} for n in range(start, start + count)]
+    mutation = "mutation($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { rows { customer { id } } } }"
+    rows = client.data(mutation, n=nodes)["setCustomers"]["rows"]
+    return [row["customer"]["id"] for row in rows]
+
+
+def test_a_mirror_has_everything(mirror: Mirror) -> None:
+    address = {"line1": "Ring 1", "city": "Ulm", "country": "DE"}
+    ids = some(mirror.there, 3)
+    mirror.there.delete(ids[1])
+    mirror.there.update(
+        ids[2],
+        shipping_address=address,
+        billing_address={"city": "Bonn"},
+        tags=["vip", "a, b"],
+        custom={"size": {"a": [1, None]}, "x": "y"},
+        notes="Line\nbreak",
+        accepts_marketing=True,
+        phone="+49 30 123",
+    )
+    assert counts(mirror.pull()) == (2, 0, 0, 0, 0)
+    mirror.assert_same()
+    assert counts(mirror.pull()) == (0, 0, 2, 0, 0)
+
+    mirror.there.update(ids[2], shipping_address={"line1": None}, custom={"x": None, "z": 1})
+    mirror.there.update(ids[0], billing_address={"city": "Köln"}, first_name="")
+    mirror.there.update(ids[2], billing_address=None, notes=None, tags=[])
+    assert counts(mirror.pull()) == (0, 2, 0, 0, 0)
+    mirror.assert_same()
+    query = "{ customerChanges { edges { node { actor { kind name } } } } }"
+    (edge, *_) = mirror.here.data(query)["customerChanges"]["edges"]
+    actor = {"kind": "import", "name": mirror.flaky.url + "/api/v2"}
+    assert edge["node"]["actor"] == actor
+
+
+def test_bad_days_are_waited_for(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.01)
+    some(mirror.there, 30)
+    small_pages(mirror, 10)
+    mirror.flaky.faults = ["429", "502", "", "", "half", "text", "null", "rate", "", "gone"] + [
+        *("no nodes", "", "502", "429", "null", "", "half")
+    ]
+    assert counts(mirror.pull()) == (30, 0, 0, 0, 0)
+    assert not mirror.flaky.faults
+    mirror.assert_same()
+
+
+def test_a_list_that_changes_is_mirrored(mirror: Mirror) -> None:
+    ids = some(mirror.there, 40)
+    small_pages(mirror, 10)
+    done: list[int] = []
+
+    def before(_count: int) -> None:
+        if len(mirror.flaky.pages) > 8 and not done:
+            done.append(1)
+            mirror.there.delete(*ids[:5], *ids[35:])
+            mirror.there.update(ids[6], first_name="Later")
+            some(mirror.there, 5, start=100)
+
+    mirror.flaky.before = before
+    mirror.pull()
+    assert done
+    result = mirror.pull("--since", "last", "--delete")
+    assert result["how"] == "feed"
+    mirror.assert_same()
+
+
+def test_who_is_gone_is_told_and_deleted_when_asked(mirror: Mirror) -> None:
+    ids = some(mirror.there, 30)
+    small_pages(mirror, 10)
+    mirror.pull()
+    mirror.there.delete(ids[0], ids[12], ids[13], ids[29])
+    first = mirror.pull()
+    assert (first["gone"], first["deleted"]) == (4, 0)
+    assert len(customers(mirror.here)) == 30
+    done = mirror.run("pull", "--dry-run", "--delete")
+    assert "--delete deletes them" in done.stdout
+    second = mirror.pull("--delete")
+    assert (second["gone"], second["deleted"]) == (4, 4)
+    mirror.assert_same()
+
+
+def test_a_page_that_leaves_somebody_out_deletes_nobody(mirror: Mirror) -> None:
+    some(mirror.there, 6)
+    mirror.pull()
+
+    def shown(asked: dict[str, Any], answer: Any) -> Any:
+        if answer.get("data", {}).get("customers"):
+            del answer["data"]["customers"]["edges"][2:4]
+        return answer
+
+    mirror.flaky.shown = shown
+    assert mirror.pull("--delete")["gone"] == 0
+    assert len(customers(mirror.here)) == 6
+
+    def none(asked: dict[str, Any], answer: Any) -> Any:
+        if answer.get("data", {}).get("customers"):
+            info = {"hasNextPage": False, "endCursor": None}
+            answer["data"]["customers"] = {"edges": [], "pageInfo": info}
+        return answer
+
+    mirror.flaky.shown = none
+    done = mirror.run("pull", "--delete")
+    assert "nobody here is taken to be gone" in done.stderr
+    assert len(customers(mirror.here)) == 6
+
+
+def test_since_last_reads_the_feed(mirror: Mirror) -> None:
+    refused = mirror.run("pull", "--since", "last")
+    assert "No pull from this server has come to its end" in refused.stderr
+    ids = some(mirror.there, 8)
+    mirror.pull()
+    mirror.flaky.asked.clear()
+    mirror.there.update(ids[3], first_name="Changed")
+    mirror.there.delete(ids[4])
+    some(mirror.there, 2, start=50)
+    result = mirror.pull("--since", "last", "--delete")
+    assert (result["how"], result["created"], result["deleted"]) == ("feed", 2, 1)
+    mirror.assert_same()
+    mirror.flaky.asked.clear()
+    assert counts(mirror.pull("--since", "last")) == (0, 0, 0, 0, 0)
+    assert len(mirror.flaky.asked) == 1
+
+
+def not_regulars(asked: dict[str, Any], answer: Any) -> Any:
+    """The service where a shop's customers live: without a feed, and with ids of its own."""
+    if "changes" in asked["query"] or "customerChanges" in asked["query"]:
+        return {"errors": [{"message": "Cannot query field changes"}]}
+    for edge in answer["data"].get("customers", {}).get("edges", []):
+        edge["node"]["id"] = f"cus_{edge['node']['_id']:024x}"
+    return answer
+
+
+def test_without_a_feed_the_latest_changes_are_read(mirror: Mirror) -> None:
+    mirror.flaky.shown = not_regulars
+    ids = some(mirror.there, 5)
+    mirror.pull()
+    assert mirror.here.node(f"cus_{3:024x}", "... on Customer { email }")["email"] == "c2@x.test"
+    mirror.there.update(ids[1], first_name="Changed")
+    some(mirror.there, 1, start=50)
+    result = mirror.pull("--since", "last")
+    assert (result["how"], *counts(result)[:2]) == ("updated", 1, 1)
+    mirror.assert_same()
+    far = mirror.pull("--since", "2100-01-01T00:00:00Z")
+    assert far["rows"] == 0
+
+
+def test_a_server_that_tells_ages_is_mirrored_without_moments(mirror: Mirror) -> None:
+    def shown(asked: dict[str, Any], answer: Any) -> Any:
+        for edge in (
+            not_regulars(asked, answer).get("data", {}).get("customers", {}).get("edges", [])
+        ):
+            edge["node"] |= {"created_at": "an hour ago", "updated_at": "a minute ago"}
+        return answer if "changes" not in asked["query"] else not_regulars(asked, answer)
+
+    some(mirror.there, 3)
+    mirror.flaky.shown = shown
+    assert counts(mirror.pull()) == (3, 0, 0, 0, 0)
+    assert "how long ago" in mirror.run("pull", "--since", "2026-01-01").stderr
+
+
+def test_a_pull_that_was_stopped_goes_on(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    some(mirror.there, 40)
+    small_pages(mirror, 10)
+    assert "No pull from this server was stopped" in mirror.run("pull", "--resume").stderr
+    monkeypatch.setattr(remote, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(remote.Remote.__init__, "__defaults__", (lambda _w, _s: None, 0.0))
+
+    def before(_count: int) -> None:
+        if len(mirror.flaky.pages) == 8:
+            mirror.flaky.faults = ["502"]
+
+    mirror.flaky.before = before
+    done = mirror.run("pull")
+    assert done.returncode == 1
+    assert "has not answered" in done.stderr
+    monkeypatch.undo()
+    here = len(customers(mirror.here))
+    assert 0 < here < 40
+    mirror.flaky.before = lambda _count: None
+    mirror.flaky.asked.clear()
+    result = mirror.pull("--resume")
+    assert (result["rows"], result["created"]) == (40, 40)
+    assert mirror.flaky.pages[0]["after"] is not None
+    mirror.assert_same()
+
+
+def test_emails_that_change_hands_are_mirrored(mirror: Mirror) -> None:
+    ids = some(mirror.there, 3)
+    mirror.pull()
+    mirror.there.update(ids[2], email="new@x.test")
+    mirror.there.update(ids[0], email="c2@x.test")
+    mirror.there.delete(ids[1])
+    some(mirror.there, 1, start=1)
+    assert mirror.pull("--delete")["rejected"] == 0
+    mirror.assert_same()
+
+
+def test_customers_whom_the_rules_refuse_are_told(mirror: Mirror) -> None:
+    def shown(asked: dict[str, Any], answer: Any) -> Any:
+        for edge in answer.get("data", {}).get("customers", {}).get("edges", []):
+            if edge["node"].get("email") == "c1@x.test":
+                edge["node"]["email"] = "nobody"
+        return answer
+
+    some(mirror.there, 3)
+    mirror.flaky.shown = shown
+    result = mirror.pull()
+    assert counts(result) == (2, 0, 0, 1, 0)
+    (problem,) = result["problems"]
+    assert problem["kind"] == "errors_invalid_input email"
+    assert problem["examples"][0]["line"] == 2
+
+
+def test_a_customer_deleted_here_is_not_given_an_id_twice(mirror: Mirror) -> None:
+    some(mirror.there, 2)
+    mirror.pull()
+    mirror.here.delete("1")
+    result = mirror.pull()
+    assert result["rejected"] == 1
+    assert "an _id is given once" in result["problems"][0]["examples"][0]["message"]
+
+
+def test_an_account_with_customers_of_its_own_is_merged_by_email(mirror: Mirror) -> None:
+    mirror.here.create("c1@x.test", first_name="Mine")
+    some(mirror.there, 3)
+    refused = mirror.run("pull")
+    assert refused.returncode == 2
+    assert "--match email" in refused.stderr
+    assert counts(mirror.pull("--match", "email")) == (2, 1, 0, 0, 0)
+    assert sorted(mirror.here.emails()) == sorted(mirror.there.emails())
+
+
+def test_a_dry_run_saves_nothing(mirror: Mirror) -> None:
+    some(mirror.there, 3)
+    assert counts(mirror.pull("--dry-run")) == (3, 0, 0, 0, 0)
+    assert customers(mirror.here) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("ftp://x.test", "no URL"),
+        ("shop", "no URL"),
+        ("https://me:secret@x.test", "--token"),
+        ("http://shop.example.com", "unencrypted"),
+    ],
+)
+def test_other_urls_are_refused(url: str, what: str) -> None:
+    with pytest.raises(BadOption, match=what):
+        address_of(url, insecure=False)
+
+
+def test_urls_are_made_whole() -> None:
+    assert address_of("https://Shop.example.com", insecure=False).endswith(
+        "shop.example.com/api/v2"
+    )
+    assert address_of("http://shop.lan/graphql", insecure=True) == "http://shop.lan/graphql"
+
+
+def test_what_the_other_server_refuses_is_told(mirror: Mirror) -> None:
+    mirror.env["REGULARS_REMOTE_TOKEN"] = "wrong"
+    done = mirror.run("pull")
+    assert done.returncode == 1
+    assert "A valid token is needed" in done.stderr
+    done = regulars("pull", mirror.flaky.url, "--match", "name", env={**mirror.env, "X": "y"})
+    assert done.returncode == 2
+    for options in (("--match", "email", "--delete"), ("--resume", "--dry-run"), ("--since", "x")):
+        assert mirror.run("pull", *options).returncode == 2
+
+
+def test_a_push_makes_the_other_server_the_same(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.01)
+    ids = some(mirror.here, 12)
+    address = {"line1": "Ring 1", "city": "Ulm", "country": "DE"}
+    mirror.here.update(ids[0], shipping_address=address, custom={"a": 1}, tags=["vip"])
+    some(mirror.there, 1, start=100)
+    mirror.there.create("c1@x.test", first_name="Other", custom={"old": 1}, notes="n")
+    mirror.flaky.faults = ["", "lost", "429", "lost", "half", "lost"]
+    assert mirror.push("--dry-run")["created"] == 11
+    assert len(customers(mirror.there)) == 2
+    mirror.flaky.faults = ["", "lost", "429", "lost", "half", "lost"]
+    result = mirror.push()
+    assert counts({**result, "gone": 0}) == (11, 1, 0, 0, 0)
+    assert result["only_there"] == 1
+    fields = "email first_name notes tags custom shipping_address { line1 city country }"
+    here = {node["email"]: node for node in customers(mirror.here, fields)}
+    there = {node["email"]: node for node in customers(mirror.there, fields)}
+    del there["c100@x.test"]
+    assert here == there
+    assert mirror.push()["unchanged"] == 12
+    assert mirror.push("--query", "tag:vip")["rows"] == 1
+
+
+def test_what_a_push_is_refused_is_told(mirror: Mirror) -> None:
+    reader = new_token(mirror.there.server, scopes=("customers:read",))
+    mirror.env["REGULARS_REMOTE_TOKEN"] = reader
+    some(mirror.here, 2)
+    done = mirror.run("push")
+    assert done.returncode == 5
+    assert "customers:write" in done.stdout
