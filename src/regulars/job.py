@@ -15,6 +15,7 @@ import threading
 from regulars.directory.database import store_for
 from regulars.http import log
 from regulars.settings import Settings
+from regulars.transfer.collecting import collect_less
 from regulars.transfer.job import Job
 
 _log = logging.getLogger("regulars.imports")
@@ -24,7 +25,7 @@ _NICENESS = 10
 
 
 async def _work(account_id: int, import_id: str) -> None:
-    store = store_for(Settings().database_url)
+    store = store_for(Settings().database_url, large=True)
     await store.open()
     try:
         job = Job(store, account_id, import_id)
@@ -48,6 +49,7 @@ def main() -> None:
     with contextlib.suppress(OSError, AttributeError):  # Windows has other ways
         os.nice(_NICENESS)
     _, account_id, import_id = sys.argv
+    collect_less()
     try:
         asyncio.run(_work(int(account_id), import_id))
     except Exception as error:

@@ -14,12 +14,13 @@ from regulars.store.migrate import require_newest
 T = TypeVar("T")
 
 
-def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Opens a migrated database, works with it, and closes it. Raises StoreError."""
+def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], large: bool = False) -> T:
+    """Opens a migrated database, works with it, and closes it; `large` for many rows. Raises
+    StoreError."""
     require_newest(parse_url(settings.database_url))
 
     async def run() -> T:
-        store = store_for(settings.database_url)
+        store = store_for(settings.database_url, large=large)
         await store.open()
         try:
             return await work(store)

@@ -18,6 +18,7 @@ from regulars.cli.database import with_store
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.settings import Settings
 from regulars.store import Store
+from regulars.transfer.collecting import collect_less
 from regulars.transfer.errors import BadFile
 from regulars.transfer.exporting import Export
 from regulars.transfer.opening import STDIN
@@ -52,6 +53,7 @@ def run(
         seconds = round(time.monotonic() - began, 3)
         return {"file": target, "account": found.name, "customers": count, "seconds": seconds}
 
+    collect_less()
     return with_store(settings, work)
 
 

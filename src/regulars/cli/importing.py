@@ -24,6 +24,7 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.commands import Origin
 from regulars.settings import Settings
 from regulars.store import Row, Store
+from regulars.transfer.collecting import collect_less
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Importer, Tally
 from regulars.transfer.opening import STDIN, opened
@@ -53,7 +54,8 @@ def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> No
     async def work(store: Store) -> list[dict[str, Any]]:
         return [await _one(store, name, job) for name in files]
 
-    results = with_store(settings, work)
+    collect_less()
+    results = with_store(settings, work, large=True)
     if as_json:
         print_json(results)
     else:

@@ -71,7 +71,7 @@ def pull(
             "deleted": transfer.deleted,
         }
 
-    result = with_store(settings, work)
+    result = with_store(settings, work, large=True)
     _tell(result, as_json, "gone", lambda: _print_pulled(result))
 
 

@@ -24,8 +24,7 @@ UNCHANGED = "UNCHANGED"
 REJECTED = "REJECTED"
 
 
-@dataclass(frozen=True, slots=True)
-class SetRow:
+class SetRow(NamedTuple):
     """A customer to set: clean `values` merged into the one that `customer` names, else into the
     one who has the email; or into a new one, who takes up the `_id` `take` where the account has
     never given it. Whom `customer` names is new only with a `take`.

@@ -18,15 +18,15 @@ def check(value: Mapping[str, Any], path: InputPath) -> list[Problem]:
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
         here, depth = waiting.pop()
-        if depth > MAX_DEPTH:
+        if here and depth >= MAX_DEPTH:
             return [InvalidInput(f"The custom fields are nested deeper than {MAX_DEPTH}.", path)]
-        if isinstance(here, str) and "\0" in here:
-            return [InvalidInput("The custom fields have a NUL character. Remove it.", path)]
-        if isinstance(here, dict):
-            waiting += [(key, depth + 1) for key in here]
-            waiting += [(inner, depth + 1) for inner in here.values()]
-        elif isinstance(here, list):
-            waiting += [(inner, depth + 1) for inner in here]
+        for inner in (*here, *here.values()) if isinstance(here, dict) else here:
+            if isinstance(inner, str):
+                if "\0" in inner:
+                    message = "The custom fields have a NUL character. Remove it."
+                    return [InvalidInput(message, path)]
+            elif isinstance(inner, dict | list):
+                waiting.append((inner, depth + 1))
     return []
 
 

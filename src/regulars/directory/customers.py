@@ -122,9 +122,13 @@ FOLDED = ("email_folded", "first_name_folded", "last_name_folded", "full_name_fo
 
 def folded_columns(row: Row) -> dict[str, str]:
     """The columns by which a customer is ordered, of those that they are made of."""
-    name = full_name(row["first_name"], row["last_name"])
-    texts = (row["email"], row["first_name"], row["last_name"], name)
-    return dict(zip(FOLDED, map(fold, texts), strict=True))
+    first, last = row["first_name"], row["last_name"]
+    return {
+        "email_folded": fold(row["email"]),
+        "first_name_folded": fold(first),
+        "last_name_folded": fold(last),
+        "full_name_folded": fold(full_name(first, last)),
+    }
 
 
 def instead(row: Row, values: Values) -> Values:

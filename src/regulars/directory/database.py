@@ -11,9 +11,12 @@ from regulars.store import STATEMENT_SECONDS, Address, Store, parse_url, store_a
 from regulars.store import migrate as tables
 
 
-def store_for(database_url: str, statement_seconds: float = STATEMENT_SECONDS) -> Store:
-    """The store at a database URL, not yet open. Raises BadDatabaseURL."""
-    return store_at(parse_url(database_url), decide, statement_seconds)
+def store_for(
+    database_url: str, statement_seconds: float = STATEMENT_SECONDS, large: bool = False
+) -> Store:
+    """The store at a database URL, not yet open; `large` for whoever writes many rows. Raises
+    BadDatabaseURL."""
+    return store_at(parse_url(database_url), decide, statement_seconds, large)
 
 
 def upgrade(address: Address, to: str = "head") -> str:

@@ -7,6 +7,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from regulars.store.conditions import Moving
 
@@ -124,8 +125,16 @@ def from_now(text: str, now: int) -> int | None:
 
 def iso(at: int) -> str:
     """A moment as `2024-03-18T14:20:37.000Z`."""
-    shown = (_EPOCH + at * _MILLISECOND).isoformat(timespec="milliseconds")
-    return shown.removesuffix("+00:00") + "Z"
+    days, rest = divmod(at, 86_400_000)
+    seconds, milliseconds = divmod(rest, 1_000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_day(days)}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=1_000)
+def _day(days: int) -> str:
+    return (_EPOCH + timedelta(days=days)).date().isoformat()
 
 
 def _of(moment: datetime) -> int:

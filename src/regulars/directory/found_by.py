@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -48,7 +49,8 @@ SOURCES = frozenset(
     }
 )
 
-_SPACES = re.compile(r"[^\S\n]+")
+# Runs of spaces, and spaces other than the plain one: a plain one alone is what they become.
+_SPACES = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 
 ADDRESS_KEYS = ("country", "state", "city", "zip")
 
@@ -60,7 +62,9 @@ def facet(key: str, value: str) -> str:
 
 def _compared(block: str) -> str:
     """Facets in lines, as they are compared."""
-    found = _SPACES.sub(" ", folded(block))
+    found = folded(block)
+    if "  " in found or not (found.isascii() and found.replace("\n", "").isprintable()):
+        found = _SPACES.sub(" ", found)
     if len(found) <= FACET_LENGTH:
         return found
     return "\n".join([each[:FACET_LENGTH] for each in found.split("\n")])
@@ -112,6 +116,7 @@ def _custom_facets(fields: Any) -> Iterator[str]:
             yield f"{path}:{shown}"
 
 
+@lru_cache(maxsize=10_000)
 def custom_key(path: str, key: str) -> str:
     """The path of a key within another, folded. A colon in it is written as what no text has,
     so that it is not taken for the end of the key."""

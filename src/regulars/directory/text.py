@@ -21,7 +21,10 @@ def clean(value: str, most: int, lines: bool = False) -> tuple[str, str | None]:
     `most` is the greatest length in code points. Control characters are refused; line breaks
     are allowed where `lines` says so.
     """
-    kept = unicodedata.normalize("NFC", value.strip())
+    kept = value.strip()
+    if len(kept) <= most and kept.isascii() and kept.isprintable():
+        return kept, None
+    kept = unicodedata.normalize("NFC", kept)
     control = (_CONTROL_BUT_LINE_BREAKS if lines else _CONTROL).search(kept)
     if control:
         code = f"U+{ord(control[0]):04X}"

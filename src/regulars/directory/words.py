@@ -25,7 +25,8 @@ _WORD = regex.compile(
 )
 _HANGUL = regex.compile(r"\p{Hangul}")
 _CHARACTER = regex.compile(rf"[{_ALONE}]")
-_NO_ASCII_WORD = re.compile(r"[^a-z0-9\n]+")
+# What of ASCII is no part of a word, once it is in lower case.
+_APART = {n: " " for n in range(128) if not (chr(n).isalnum() or chr(n) == "\n")}
 _LONG_WORD = re.compile(rf"[^ \n]{{{WORD_LENGTH + 1},}}")
 
 
@@ -38,9 +39,12 @@ def lines(texts: Sequence[str]) -> str:
     """The words of texts as they are kept: a line for each text, its words between single spaces,
     and one at either end."""
     # All of them at once: a customer has half a dozen, each of a few words.
-    block = "\n".join([f" {text} " for text in texts])
+    block = "\n".join(texts)
     if block.isascii():
-        found = _NO_ASCII_WORD.sub(" ", block.lower())
+        each_apart = [
+            " ".join(text.split()) for text in block.lower().translate(_APART).split("\n")
+        ]
+        found = "\n".join([f" {text} " if text else " " for text in each_apart])
         if max(map(len, texts), default=0) <= WORD_LENGTH:
             return found
     else:

@@ -16,11 +16,14 @@ from regulars.store.url import Address, parse_url
 from regulars.store.writer import Changes, Command, Decide, Names, Row, State, Terms
 
 
-def store_at(address: Address, decide: Decide, statement_seconds: float) -> Store:
+def store_at(
+    address: Address, decide: Decide, statement_seconds: float, large: bool = False
+) -> Store:
     """The store at an address, not yet open. `decide` decides what its writer does; no statement
-    takes longer than `statement_seconds`."""
+    takes longer than `statement_seconds`. `large` is for whoever writes many rows: it takes more
+    memory."""
     if address.path is not None:
-        return SQLiteStore(address.path, decide, statement_seconds)
+        return SQLiteStore(address.path, decide, statement_seconds, large)
     return PostgreSQLStore(str(address.dsn), decide, statement_seconds)
 
 

@@ -5,8 +5,9 @@ The text is run on the driver itself: SQLAlchemy's execution layer costs more th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +32,12 @@ class Compiled:
     text: str
     names: tuple[str, ...]
     constants: Mapping[str, Any]
+
+    def of_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
+        """The values of each row in the order of the text."""
+        if self.constants or len(self.names) < 2:
+            return [self.arguments(row) for row in rows]
+        return map(itemgetter(*self.names), rows)
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """The values in the order of the text."""

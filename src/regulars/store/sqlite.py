@@ -21,7 +21,7 @@ from regulars.store import queries, writes
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import Conflict, Unreachable
 from regulars.store.query import Query
-from regulars.store.sqlite_file import connect, told_error
+from regulars.store.sqlite_file import LARGE_CACHE_KIB, connect, told_error
 from regulars.store.sqlite_reading import Reader, Snapshot, run_query
 from regulars.store.tables import (
     customers,
@@ -61,16 +61,21 @@ class _Job:
 
 
 class SQLiteStore:
-    """A database in a file; `decide` decides what its writer does."""
+    """A database in a file; `decide` decides what its writer does; `large` is for many rows."""
 
     dialect = "sqlite"
 
     def __init__(
-        self, path: Path, decide: Decide, statement_seconds: float = STATEMENT_SECONDS
+        self,
+        path: Path,
+        decide: Decide,
+        statement_seconds: float = STATEMENT_SECONDS,
+        large: bool = False,
     ) -> None:
         self._path = path
         self._decide = decide
         self._seconds = statement_seconds
+        self._large = large
         self._under_way = 0
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
         self._reader: Reader | None = None
@@ -90,7 +95,7 @@ class SQLiteStore:
     async def open(self) -> None:
         self._reader = Reader(self._path, self._seconds)
         self._long_reader = Reader(self._path, self._seconds)
-        writer = connect(self._path)
+        writer = connect(self._path, LARGE_CACHE_KIB) if self._large else connect(self._path)
         self._thread = threading.Thread(
             target=self._run, args=(writer,), name="regulars-writer", daemon=True
         )
@@ -294,11 +299,17 @@ def _run_for_terms(
     connection: apsw.Connection, query: Query, account_id: int, found: Terms
 ) -> None:
     """A query whose parameters are the columns of the terms' table, in their order."""
-    rows = [(account_id, term, customer_id) for customer_id in found for term in found[customer_id]]
-    if rows:
-        connection.executemany(query.compiled("sqlite").text, rows)
+    if not found:
+        return
+    by_term: dict[str, list[int]] = {}
+    for customer_id, each in found.items():
+        for term in each:
+            by_term.setdefault(term, []).append(customer_id)
+    # In the order of the table, so that each of its pages is looked for once.
+    rows = [(account_id, term, number) for term in sorted(by_term) for number in by_term[term]]
+    connection.executemany(query.compiled("sqlite").text, rows)
 
 
 def _run_for_each(connection: apsw.Connection, query: Query, rows: Iterable[Row]) -> None:
     compiled = query.compiled("sqlite")
-    connection.executemany(compiled.text, [compiled.arguments(row) for row in rows])
+    connection.executemany(compiled.text, compiled.of_rows(rows))

@@ -76,7 +76,10 @@ def _as_is(name: str, *, typed: bool = True) -> _Field:
 
 def _part(kind: str, part: str) -> _Field:
     def pick(column: Values) -> Values:
-        return [(one and _loaded(one).get(part)) or "" for one in column]
+        loaded = _loaded(column)
+        if loaded is None:
+            return [""] * len(column)
+        return [one.get(part, "") for one in loaded]
 
     return _Field((kind,), pick, pick)
 
@@ -96,18 +99,19 @@ def _custom(key: str) -> _Field:
 
 
 class _Loaded:
-    """The addresses of a page, each read once for all of its parts."""
+    """The addresses of a page, read once for all of their parts; None where there are none."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[str, Any]] = {}
+        self._column: Values = ()
+        self._loaded: list[dict[str, Any]] | None = None
 
-    def __call__(self, stored: str) -> dict[str, Any]:
-        found = self._kept.get(stored)
-        if found is None:
-            if len(self._kept) > 4 * PAGE:
-                self._kept.clear()
-            found = self._kept[stored] = orjson.loads(stored)
-        return found
+    def __call__(self, column: Values) -> list[dict[str, Any]] | None:
+        if column is not self._column:
+            self._column = column
+            self._loaded = [orjson.loads(one) if one else {} for one in column]
+            if not any(column):
+                self._loaded = None
+        return self._loaded
 
 
 _loaded = _Loaded()

@@ -33,9 +33,9 @@ from regulars.transfer.runs import COUNTS, DONE, Runs
 from regulars.transfer.seen import Seen
 from regulars.transfer.source import Source
 
-BATCH = 1_000
+BATCH = 2_500
 # Characters of a batch's rows: long rows come in smaller batches.
-_BATCH_CHARACTERS = 1024 * 1024
+_BATCH_CHARACTERS = 2 * 1024 * 1024
 _EXAMPLES = 10
 _KINDS = 50
 

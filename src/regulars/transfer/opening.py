@@ -102,27 +102,28 @@ def opened(
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}.") from error
     try:
-        with readable(name):
+        try:
             size = None if file is sys.stdin.buffer else file.seek(0, io.SEEK_END)
             if size is not None:
                 file.seek(0)
             found = _opened(name, file, size, encoding)
+        except UNREADABLE as error:
+            raise unreadable(name, error) from error
         yield found
     finally:
         if content is None and file is not sys.stdin.buffer:
             file.close()
 
 
-@contextmanager
-def readable(name: str) -> Iterator[None]:
-    """Says what is wrong with a file while it is read. Raises BadFile."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        message = f"{name} is not whole: the compressed file is damaged, or cut off."
-        raise BadFile(message) from error
-    except OSError as error:
-        raise BadFile(f"{name} cannot be read: {error.strerror or error}.") from error
+# What is raised while a file is read, and is the file's fault.
+UNREADABLE = (EOFError, zlib.error, OSError)
+
+
+def unreadable(name: str, error: Exception) -> BadFile:
+    """What is wrong with a file in which one of UNREADABLE was met."""
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        return BadFile(f"{name} cannot be read: {error.strerror or error}.")
+    return BadFile(f"{name} is not whole: the compressed file is damaged, or cut off.")
 
 
 def _opened(name: str, file: IO[bytes], size: int | None, encoding: str | None) -> Opened:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.transfer.errors import BadFile
-from regulars.transfer.opening import Opened, readable
+from regulars.transfer.opening import UNREADABLE, Opened, unreadable
 
 # Characters of a line. Notes and custom fields have up to 65,535 each, and are the longest.
 LONGEST = 4 * 1024 * 1024
@@ -83,8 +83,10 @@ class Lines:
             yield line
 
     def _read(self, most: int) -> str:
-        with readable(self._name):
+        try:
             return self._stream.readline(most)
+        except UNREADABLE as error:
+            raise unreadable(self._name, error) from error
 
     def _skip(self) -> None:
         while (more := self._read(LONGEST)) and more[-1] not in "\r\n":

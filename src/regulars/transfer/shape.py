@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from functools import lru_cache
 from typing import Any
-
-import iso3166
-import orjson
 
 from regulars.directory import ids
 from regulars.directory.addresses import PARTS
 from regulars.directory.bulk import SetRow
 from regulars.directory.commands import Reference
 from regulars.directory.customers import clean_values
-from regulars.directory.dates import moment
-from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput, Problem
 from regulars.transfer import cells
 from regulars.transfer.columns import (
@@ -29,14 +24,14 @@ from regulars.transfer.columns import (
     recognised,
 )
 from regulars.transfer.reading import Record
+from regulars.transfer.values import READ, Read, Wrong, as_text
 
 FORMATS = ("csv", "jsonl")
 UNKNOWN = ("custom", "drop", "refuse")
 EMPTY = ("keep", "clear")
 MATCH = ("email", "_id")
 
-# The first moment that a list ordered by moments can show: 1970-01-26.
-_FIRST_MOMENT = 2**31
+CUSTOM = "custom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,142 +74,48 @@ def options_of(told: Mapping[str, Any]) -> Options:
     return Options(**{**told, "mapped": tuple(told["mapped"])})
 
 
-class _Wrong(Exception):
-    """A value that a field cannot have."""
-
-
-Read = Callable[[Any], Any]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | dict | list):
-        raise _Wrong("This is not a text.")
-    return str(value)
-
-
-def _flag(value: Any) -> bool:
-    found = value if isinstance(value, bool) else cells.flag(_text(value))
-    if found is None:
-        raise _Wrong("This is neither yes nor no: say yes, no, true, false, 1 or 0.")
-    return found
-
-
-def _tags(value: Any) -> list[str]:
-    if isinstance(value, list):
-        return [_text(tag) for tag in value]
-    return cells.tags(_text(value))
-
-
-def _custom(value: Any) -> dict[str, Any]:
-    found = value
-    if isinstance(value, str):
-        try:
-            found = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            found = None
-    if not isinstance(found, dict):
-        raise _Wrong('The custom fields are a JSON object, as in {"loyalty": "gold"}.')
-    return found
-
-
-_FORMATS = ("%d/%m/%Y %H:%M", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S")
-_LAST_SECOND = 100_000_000_000
-
-
-def _moment(value: Any) -> int:
-    """A moment as a file tells it: ISO 8601, as an export of a shop writes it, or seconds or
-    milliseconds since 1970. In UTC unless it says otherwise."""
-    if type(value) is int:
-        found: int | None = value if value > _LAST_SECOND else value * 1_000
-    else:
-        text = _text(value).strip().removesuffix(" UTC")
-        found = moment(text)
-        if found is not None and len(text) < len("2024-03-18"):
-            found = None
-        found = found if found is not None else _other_moment(text)
-    if found is None or found < _FIRST_MOMENT:
-        raise _Wrong("This is not a moment, such as 2024-03-18T14:20:37Z, after January 1970.")
-    return found
-
-
-def _other_moment(text: str) -> int | None:
-    if text.isdecimal() and 9 <= len(text) <= 13:
-        return _moment(int(text))
-    for form in _FORMATS:
-        try:
-            found = datetime.strptime(f"{text} +0000", f"{form} %z")
-        except ValueError:
-            continue
-        return int(found.timestamp() * 1_000)
-    return None
-
-
-def _number(value: Any) -> int:
-    text = _text(value).strip()
-    if not text.isdecimal() or not text.isascii() or not 0 < int(text) <= MAX_ID:
-        raise _Wrong(f"An _id is a whole number from 1 to {MAX_ID:,}.")
-    return int(text)
-
-
-_COUNTRIES = {
-    "USA": "US",
-    "UNITED STATES": "US",
-    "UK": "GB",
-    "UNITED KINGDOM": "GB",
-    "GREAT BRITAIN": "GB",
-    "ENGLAND": "GB",
-    "CZECH REPUBLIC": "CZ",
-    "SOUTH KOREA": "KR",
-    "VIETNAM": "VN",
-    "RUSSIA": "RU",
-    "TURKEY": "TR",
-    "NETHERLANDS": "NL",
-    "THE NETHERLANDS": "NL",
-    "TAIWAN": "TW",
-    "IRAN": "IR",
-    "MOLDOVA": "MD",
-    "BOLIVIA": "BO",
-    "VENEZUELA": "VE",
-    "TANZANIA": "TZ",
-    "SYRIA": "SY",
-    "LAOS": "LA",
-    "IVORY COAST": "CI",
-    "HONG KONG SAR CHINA": "HK",
-    "MACAO SAR CHINA": "MO",
-    "PALESTINIAN TERRITORIES": "PS",
-    "VATICAN CITY": "VA",
-    "BRUNEI": "BN",
-    "MACEDONIA": "MK",
+_EMPTY: Mapping[str, Any] = {
+    "phone": "",
+    "first_name": "",
+    "last_name": "",
+    "notes": None,
+    "tags": [],
 }
 
 
-def _country(value: Any) -> str:
-    """A country's code; of a name or a code of three letters, the code of two."""
-    text = _text(value).strip()
-    key = text.upper()
-    if key in iso3166.countries_by_alpha2:
-        return key
-    found = (
-        iso3166.countries_by_alpha3.get(key)
-        or iso3166.countries_by_name.get(key)
-        or iso3166.countries_by_apolitical_name.get(key)
-    )
-    return found.alpha2 if found else _COUNTRIES.get(key, text)
+class _Target:
+    """Where the values of a field go in a customer's input: to `name`, or to `name` in `group`; to
+    a group as a whole without a name. `known` says whether there is such a field."""
+
+    __slots__ = ("field", "group", "known", "name", "read")
+
+    def __init__(self, field: str) -> None:
+        group, dot, name = field.partition(".")
+        self.field = field
+        self.group, self.name = (group, name) if dot else ("", field)
+        if field == CUSTOM:
+            self.group, self.name = CUSTOM, ""
+        address = group in (SHIPPING, BILLING) and (name in PARTS or name == "name")
+        self.known = not dot or address or (group == CUSTOM and bool(name))
+        self.read: Read | None = READ.get(field)
+        if self.read is None and group != CUSTOM:
+            self.read = as_text
+
+    def put(self, node: dict[str, Any], value: Any) -> None:
+        """Puts a value there. Raises Wrong where there is no such field."""
+        if not self.group:
+            node[self.name] = value
+        elif not self.name:
+            node[self.group] = {**value, **(node.get(self.group) or {})}
+        elif not self.known:
+            raise Wrong(f"There is no field {self.field!r}.")
+        elif inner := node.get(self.group):
+            inner[self.name] = value
+        else:
+            node[self.group] = {self.name: value}
 
 
-_READ: Mapping[str, Read] = {
-    "_id": _number,
-    "accepts_marketing": _flag,
-    "tags": _tags,
-    "custom": _custom,
-    "created_at": _moment,
-    "updated_at": _moment,
-    f"{SHIPPING}.country": _country,
-    f"{BILLING}.country": _country,
-}
-_EMPTY: Mapping[str, Any] = {"phone": "", "first_name": "", "last_name": "", "notes": None}
+_target = lru_cache(maxsize=10_000)(_Target)
 
 
 class Shape:
@@ -227,25 +128,31 @@ class Shape:
         self._options = options
         self._mapped = mapped
         self.columns = columns
-        self._fields = [(c.place, c.field) for c in columns or () if c.field is not None]
+        self._width = len(columns or ())
+        self._targets = [(c.place, _target(c.field)) for c in columns or () if c.field is not None]
+        self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
 
-    def row(self, record: Record, mirrored: bool = False) -> SetRow:
+    def row(self, record: Record) -> SetRow:
         """What a record says of a customer, and everything that is wrong with that."""
         if record.problem is not None:
             return SetRow({}, (InvalidInput(record.problem),))
-        if record.cells is None:
-            return self._set(self._of_json(record.data or {}), mirrored)
-        width = len(self.columns or ())
-        if len(record.cells) != width:
-            message = f"The row has {len(record.cells):,} cells, and there are {width:,} headings."
-            return SetRow({}, (InvalidInput(message),))
-        given: dict[str, Any] = {}
+        node: dict[str, Any] = {}
+        problems: list[Problem] = []
         found = record.cells
-        for place, field in self._fields:
-            cell = found[place]
-            given[field] = cells.original(cell) if cell and cell[0] == "'" else cell
-        return self._set(given, mirrored)
+        if found is None:
+            for name, value in self._of_json(record.data or {}).items():
+                self._put(node, _target(name), value, problems)
+        elif len(found) != self._width:
+            message = f"The row has {len(found):,} cells, and there are {self._width:,} headings."
+            return SetRow({}, (InvalidInput(message),))
+        else:
+            for place, target in self._targets:
+                cell = found[place]
+                if cell or self._clear:
+                    kept = cells.original(cell) if cell[:1] == "'" else cell
+                    self._put(node, target, kept, problems)
+        return self._set(node, problems)
 
     def heading(self, path: Sequence[str | int]) -> str:
         """The heading of the column at which the input lies."""
@@ -284,20 +191,20 @@ class Shape:
                 given[f"unknown.{name}"] = value
         return given
 
-    def _set(self, given: Mapping[str, Any], mirrored: bool) -> SetRow:
-        node: dict[str, Any] = {}
-        problems: list[Problem] = []
-        clear = self._options.empty == "clear"
-        for field, value in given.items():
-            if value is None or value == "":
-                if clear:
-                    _clear(node, field)
-                continue
-            read = _READ.get(field)
-            try:
-                _put(node, field, read(value) if read else value)
-            except _Wrong as wrong:
-                problems.append(InvalidInput(str(wrong), tuple(field.split("."))))
+    def _put(
+        self, node: dict[str, Any], target: _Target, value: Any, problems: list[Problem]
+    ) -> None:
+        """A value in its place of a customer's input."""
+        if value is None or value == "":
+            if self._clear:
+                _clear(node, target)
+            return
+        try:
+            target.put(node, target.read(value) if target.read else value)
+        except Wrong as wrong:
+            problems.append(InvalidInput(str(wrong), tuple(target.field.split("."))))
+
+    def _set(self, node: dict[str, Any], problems: list[Problem]) -> SetRow:
         keys = {name: node.pop(name, None) for name in ("_id", "id", "created_at", "updated_at")}
         _divide_names(node)
         values, found = clean_values(node, ())
@@ -306,7 +213,7 @@ class Shape:
         moments = None
         if keys["created_at"] is not None:
             moments = (keys["created_at"], keys["updated_at"] or keys["created_at"])
-        return SetRow(values, tuple(problems), reference, take, moments, mirrored=mirrored)
+        return SetRow(values, tuple(problems), reference, take, moments)
 
     def _reference(
         self, keys: Mapping[str, Any], values: Mapping[str, Any], problems: list[Problem]
@@ -324,35 +231,15 @@ class Shape:
         return None, number
 
 
-def _put(node: dict[str, Any], field: str, value: Any) -> None:
-    """A value in its place of a customer's input."""
-    if "." not in field:
-        if field == "custom":
-            node["custom"] = {**value, **(node.get("custom") or {})}
-        else:
-            node[field] = value if field in _READ else _text(value)
-        return
-    group, _, name = field.partition(".")
-    if group == "custom":
-        node["custom"] = {**(node.get("custom") or {}), name: value}
-    elif group in (SHIPPING, BILLING) and (name in PARTS or name == "name"):
-        node.setdefault(group, {})[name] = _text(value)
-    else:
-        raise _Wrong(f"There is no field {name!r}.")
-
-
-def _clear(node: dict[str, Any], field: str) -> None:
-    group, _, name = field.partition(".")
-    if field in _EMPTY:
-        node[field] = _EMPTY[field]
-    elif field == "tags":
-        node["tags"] = []
-    elif field == "custom":
-        node.setdefault("custom", None)
-    elif group in (SHIPPING, BILLING) and name:
-        node.setdefault(group, {})[name] = None
-    elif group == "custom":
-        node["custom"] = {**(node.get("custom") or {}), name: None}
+def _clear(node: dict[str, Any], target: _Target) -> None:
+    group, name = target.group, target.name
+    if not group:
+        if name in _EMPTY:
+            node[name] = _EMPTY[name]
+    elif not name:
+        node.setdefault(group, None)
+    elif target.known:
+        node[group] = {**(node.get(group) or {}), name: None}
 
 
 def _divide_names(node: dict[str, Any]) -> None:

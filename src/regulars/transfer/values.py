@@ -1,0 +1,157 @@
+"""What the values of a file mean: flags, moments, countries and the rest, as texts or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import iso3166
+import orjson
+
+from regulars.directory.dates import moment
+from regulars.directory.draft import MAX_ID
+from regulars.transfer import cells
+from regulars.transfer.columns import BILLING, SHIPPING
+
+# The first moment that a list ordered by moments can show: 1970-01-26.
+_FIRST_MOMENT = 2**31
+
+
+class Wrong(Exception):
+    """A value that a field cannot have."""
+
+
+Read = Callable[[Any], Any]
+
+
+def as_text(value: Any) -> str:
+    """A text; of a number, its digits. Raises Wrong."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | dict | list):
+        raise Wrong("This is not a text.")
+    return str(value)
+
+
+def _flag(value: Any) -> bool:
+    found = value if isinstance(value, bool) else cells.flag(as_text(value))
+    if found is None:
+        raise Wrong("This is neither yes nor no: say yes, no, true, false, 1 or 0.")
+    return found
+
+
+def _tags(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [as_text(tag) for tag in value]
+    return cells.tags(as_text(value))
+
+
+def _custom(value: Any) -> dict[str, Any]:
+    found = value
+    if isinstance(value, str):
+        try:
+            found = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            found = None
+    if not isinstance(found, dict):
+        raise Wrong('The custom fields are a JSON object, as in {"loyalty": "gold"}.')
+    return found
+
+
+_FORMATS = ("%d/%m/%Y %H:%M", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S")
+_LAST_SECOND = 100_000_000_000
+
+
+def _moment(value: Any) -> int:
+    """A moment as a file tells it: ISO 8601, as an export of a shop writes it, or seconds or
+    milliseconds since 1970. In UTC unless it says otherwise."""
+    if type(value) is int:
+        found: int | None = value if value > _LAST_SECOND else value * 1_000
+    else:
+        text = as_text(value).strip().removesuffix(" UTC")
+        found = moment(text)
+        if found is not None and len(text) < len("2024-03-18"):
+            found = None
+        found = found if found is not None else _other_moment(text)
+    if found is None or found < _FIRST_MOMENT:
+        raise Wrong("This is not a moment, such as 2024-03-18T14:20:37Z, after January 1970.")
+    return found
+
+
+def _other_moment(text: str) -> int | None:
+    if text.isdecimal() and 9 <= len(text) <= 13:
+        return _moment(int(text))
+    for form in _FORMATS:
+        try:
+            found = datetime.strptime(f"{text} +0000", f"{form} %z")
+        except ValueError:
+            continue
+        return int(found.timestamp() * 1_000)
+    return None
+
+
+def _number(value: Any) -> int:
+    text = as_text(value).strip()
+    if not text.isdecimal() or not text.isascii() or not 0 < int(text) <= MAX_ID:
+        raise Wrong(f"An _id is a whole number from 1 to {MAX_ID:,}.")
+    return int(text)
+
+
+_COUNTRIES = {
+    "USA": "US",
+    "UNITED STATES": "US",
+    "UK": "GB",
+    "UNITED KINGDOM": "GB",
+    "GREAT BRITAIN": "GB",
+    "ENGLAND": "GB",
+    "CZECH REPUBLIC": "CZ",
+    "SOUTH KOREA": "KR",
+    "VIETNAM": "VN",
+    "RUSSIA": "RU",
+    "TURKEY": "TR",
+    "NETHERLANDS": "NL",
+    "THE NETHERLANDS": "NL",
+    "TAIWAN": "TW",
+    "IRAN": "IR",
+    "MOLDOVA": "MD",
+    "BOLIVIA": "BO",
+    "VENEZUELA": "VE",
+    "TANZANIA": "TZ",
+    "SYRIA": "SY",
+    "LAOS": "LA",
+    "IVORY COAST": "CI",
+    "HONG KONG SAR CHINA": "HK",
+    "MACAO SAR CHINA": "MO",
+    "PALESTINIAN TERRITORIES": "PS",
+    "VATICAN CITY": "VA",
+    "BRUNEI": "BN",
+    "MACEDONIA": "MK",
+}
+
+
+def _country(value: Any) -> str:
+    """A country's code; of a name or a code of three letters, the code of two."""
+    text = as_text(value).strip()
+    key = text.upper()
+    if key in iso3166.countries_by_alpha2:
+        return key
+    found = (
+        iso3166.countries_by_alpha3.get(key)
+        or iso3166.countries_by_name.get(key)
+        or iso3166.countries_by_apolitical_name.get(key)
+    )
+    return found.alpha2 if found else _COUNTRIES.get(key, text)
+
+
+# How the fields that are no texts are read.
+READ: Mapping[str, Read] = {
+    "_id": _number,
+    "accepts_marketing": _flag,
+    "tags": _tags,
+    "custom": _custom,
+    "created_at": _moment,
+    "updated_at": _moment,
+    f"{SHIPPING}.country": _country,
+    f"{BILLING}.country": _country,
+}
