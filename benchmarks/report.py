@@ -89,15 +89,44 @@ def markdown(
     for server, memory in results.memory.items():
         start = results.starts[server][0]
         lines.append(f"| {server} | {start:.2f} s | {memory / 2**20:,.0f} MiB |")
-    lines += ["", "| what | wanted | measured | |", "| --- | ---: | ---: | --- |"]
+    lines += _wanted(targets)
+    return "\n".join([*lines, *table(list(searched))]) + "\n"
+
+
+def _wanted(targets: Sequence[Target]) -> list[str]:
+    lines = ["", "| what | wanted | measured | |", "| --- | ---: | ---: | --- |"]
     for target in targets:
         bound = "at most" if target.at_most else "at least"
-        shown = "" if target.measured is None else f"{target.measured:.2f}{target.unit}"
+        shown = "" if target.measured is None else f"{_figure(target.measured)}{target.unit}"
         state = {True: "reached", False: "not reached", None: "not measured"}[target.reached]
         lines.append(
-            f"| {target.what} | {bound} {target.wanted:g}{target.unit} | {shown} | {state} |"
+            f"| {target.what} | {bound} {target.wanted:,g}{target.unit} | {shown} | {state} |"
         )
-    return "\n".join([*lines, *table(list(searched))]) + "\n"
+    return lines
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.2f}"
+
+
+def transfers(targets: Sequence[Target], command: str, rows: int) -> str:
+    """Imports and exports, as a page."""
+    lines = [
+        "<!-- Written by make bench. -->",
+        "# Imports and exports",
+        "",
+        f"`{command}`, {rows:,} rows of six columns, on {platform.machine()} with Python "
+        f"{platform.python_version()}{_build()}, each command on one core from its start to its "
+        "end. What is measured, and how: [the benchmark](README.md).",
+    ]
+    return "\n".join([*lines, *_wanted(targets)]) + "\n"
+
+
+def write_transfers(
+    targets: Sequence[Target], command: str, rows: int, folder: Path = DOCS
+) -> None:
+    """Writes that page."""
+    (folder / "transfers.md").write_text(transfers(targets, command, rows))
 
 
 def chart(results: Results) -> str:

@@ -85,6 +85,28 @@ _EXTRAS: Mapping[str, tuple[str, float, bool, str]] = {
 }
 
 
+_TRANSFERS: Mapping[str, tuple[str, float, bool, str]] = {
+    **{
+        f"{name} {database}": (f"{what}, {database}", wanted, at_most, unit)
+        for database in ("SQLite", "PostgreSQL")
+        for name, what, wanted, at_most, unit in (
+            ("import", "import of new customers, with their history", 25_000.0, False, " rows/s"),
+            ("import by ORM", "the same, by a loop of SQLAlchemy's ORM", 5.0, False, "×"),
+            ("unchanged", "import of the same file again", 50_000.0, False, " rows/s"),
+            ("export", "export to CSV", 100_000.0, False, " rows/s"),
+            ("transfer memory", "peak memory of these", 150.0, True, " MiB"),
+        )
+    },
+    "import leaves": ("L: the rate while an import over HTTP runs, by alone", 0.5, False, "×"),
+}
+
+
+def of_transfers(measured: Mapping[str, float]) -> Iterator[Target]:
+    """The targets of imports and exports."""
+    for name, (what, wanted, at_most, unit) in _TRANSFERS.items():
+        yield Target(what, wanted, at_most, measured.get(name), unit)
+
+
 def of_extras(measured: Mapping[str, float]) -> Iterator[Target]:
     """The targets beside the comparison."""
     for name, (what, wanted, at_most, unit) in _EXTRAS.items():
