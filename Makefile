@@ -44,7 +44,7 @@ check: install ## Formatting, lint, types, import contracts, and whether the gen
 	$(BIN)/lint-imports
 	$(BIN)/python tools/reference.py --check
 
-bench: install ## Compare Regulars with its peers and the floors, on this machine, in 20 minutes
+bench: install ## Compare Regulars with its peers and the floors, on this machine, in half an hour
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	@$(BIN)/python -m benchmarks $(BENCH)
 

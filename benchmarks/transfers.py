@@ -27,6 +27,8 @@ Say = Callable[[str], None]
 
 # What the ORM is given, of the rows that Regulars imports: its rate does not depend on it.
 _ORM_SHARE = 10
+# Rows of an import that is still under way when it is cancelled.
+_WHILE = 300_000
 _FIRST = "Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Kim Lena Max Nora Olga Paul".split()
 _LAST = "Miller Smith Garcia Novak Rossi Silva Khan Meyer Dubois Jansen Nguyen Yilmaz".split()
 COLUMNS = ("email", "first_name", "last_name", "phone", "accepts_marketing", "tags")
@@ -123,7 +125,7 @@ def _what_is_left(folder: Path, rounds: int, seconds: float, say: Say) -> float:
     """The rate of L while an import over HTTP runs, by that without one. The import's process has
     the server's core."""
     path = data.sqlite_with(CUSTOMERS, folder)
-    file = written(1_000_000, folder / "while.csv")
+    file = written(_WHILE, folder / "while.csv")
     contender = contenders.regulars("Regulars, importing", f"sqlite:///{path}")
     ratios = []
     with serving(contender, page_body(LIST, CUSTOMERS)) as running:

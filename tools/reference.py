@@ -232,6 +232,8 @@ COMMANDS = (
     "inbox forget",
     "inbox secret",
     "import",
+    "pull",
+    "push",
     "export",
     "sample",
     "schema",

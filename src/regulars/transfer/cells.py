@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterable
 
 _RISKY = re.compile(r"['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]")
-_KEPT_APART = re.compile(r"'['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]")
+# Shops write numbers behind an apostrophe, too, so that a spreadsheet leaves their zeros.
+_KEPT_APART = re.compile(r"'(?:['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]|[0-9][0-9 +()./-]*$)")
 
 _YES = frozenset("yes y true t 1 x on subscribed".split())
 _NO = frozenset("no n false f 0 off unsubscribed non-subscribed nonsubscribed cleaned".split())
@@ -25,7 +26,7 @@ def neutral(text: str) -> str:
 
 
 def original(cell: str) -> str:
-    """What `neutral` made a cell of."""
+    """What `neutral` made a cell of; and a number that stands behind an apostrophe."""
     return cell[1:] if _KEPT_APART.match(cell) else cell
 
 

@@ -16,6 +16,7 @@ from regulars.directory.dates import moment
 from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput
 from regulars.transfer.remote import Remote, RemoteFault, TooMuch
+from regulars.transfer.shape import foreign_id
 
 Node = Mapping[str, Any]
 
@@ -176,16 +177,9 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
         Reference(str(number), number) if keep_ids else None,
         number,
         known,
-        _shop_id(node.get("id")),
+        foreign_id(node.get("id")),
         mirrored=True,
     )
-
-
-def _shop_id(given: Any) -> str | None:
-    """An id that is not made of the `_id`, as newer shops give them."""
-    if not isinstance(given, str) or ids.decode(given) is not None or given.isdigit():
-        return None
-    return given[:255] or None
 
 
 def values_of(node: Node) -> dict[str, Any]:

@@ -32,6 +32,7 @@ EMPTY = ("keep", "clear")
 MATCH = ("email", "_id")
 
 CUSTOM = "custom"
+_ID_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,13 @@ class _Target:
             inner[self.name] = value
         else:
             node[self.group] = {self.name: value}
+
+
+def foreign_id(given: Any) -> str | None:
+    """An id that is not made of an `_id`, as other systems and newer shops give them."""
+    if not isinstance(given, str) or ids.decode(given) is not None or given.isdigit():
+        return None
+    return given.strip()[:_ID_LENGTH] or None
 
 
 _target = lru_cache(maxsize=10_000)(_Target)
@@ -213,7 +221,8 @@ class Shape:
         moments = None
         if keys["created_at"] is not None:
             moments = (keys["created_at"], keys["updated_at"] or keys["created_at"])
-        return SetRow(values, tuple(problems), reference, take, moments)
+        shop_id = foreign_id(keys["id"])
+        return SetRow(values, tuple(problems), reference, take, moments, shop_id)
 
     def _reference(
         self, keys: Mapping[str, Any], values: Mapping[str, Any], problems: list[Problem]
