@@ -270,6 +270,27 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
             refused(limited[0], 429, "rate_limit_reached")
 
 
+def test_few_imports_of_an_account_wait_at_a_time(client: Client, other: Client) -> None:
+    first = send(client, many(20_000))
+    sent = [send(client, "email\na@x.test\n") for _ in range(10)]
+    assert "10 imports" in refused(sent[-1], 503, "errors_unavailable")
+    assert sent[-1].headers["retry-after"] == "60"
+    assert send(other, "email\na@x.test\n").status_code == 202
+    for answer in (*sent[:-1], first):
+        client.http.delete(answer.headers["location"])
+
+
+def test_imports_of_the_command_line_are_told_of(client: Client, tmp_path: Path) -> None:
+    account = with_store(client.server.database_url, lambda store: _account(store, client))
+    env = {"REGULARS_DATABASE_URL": client.server.database_url}
+    file = tmp_path / "mine.csv"
+    file.write_text("email\na@x.test\nbad\n")
+    assert regulars("import", str(file), "--account", account, env=env).returncode == 5
+    (found,) = client.http.get("/import").json()["data"]
+    assert (found["name"], found["created"], found["state"]) == ("mine.csv", 1, "done")
+    refused(client.http.get(f"/import/{found['id']}/rejected"), 404, "errors_not_found")
+
+
 def test_old_imports_are_forgotten(client: Client) -> None:
     sent = send(client, "email\na@x.test\nbad\n")
     ended(client, sent)

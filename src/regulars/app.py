@@ -19,6 +19,7 @@ from regulars.directory.directory import Directory
 from regulars.directory.receipts import KEPT_MS
 from regulars.graphql import Limits as DocumentLimits
 from regulars.http import log
+from regulars.http.address import Door
 from regulars.http.cors import CORS
 from regulars.http.endpoint import GraphQLEndpoint, Limits, error_answer
 from regulars.http.errors import not_found
@@ -90,9 +91,9 @@ class Application:
             self._store, self._accounts, in_flight, self._observer, settings.max_body_bytes
         )
         self._jobs = Jobs(self._store, settings.environment())
-        given = (self._store, self._accounts, self._observer, rates)
-        cost = min(TRANSFER_COST, settings.max_cost)
-        imports = Imports(*given, self._jobs, settings.max_import_bytes, cost)
+        door = Door(self._accounts, rates, min(TRANSFER_COST, settings.max_cost))
+        exports = Exports(self._store, door, self._observer)
+        imports = Imports(self._store, door, self._observer, self._jobs, settings.max_import_bytes)
         health = Health(self._store, self._accounts, self._figures)
         self._rest = Starlette(
             routes=[
@@ -100,7 +101,7 @@ class Application:
                 Route("/readyz", health.ready),
                 Route("/metrics", health.metrics),
                 Route("/in/{account}/{type:path}", inbound),
-                Route(EXPORT_PATH, Exports(*given, cost)),
+                Route(EXPORT_PATH, exports),
                 Route(IMPORT_PATH, imports),
                 Route(f"{IMPORT_PATH}/{{import}}", imports),
                 Route(f"{IMPORT_PATH}/{{import}}/{{what}}", imports),

@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from regulars.cli.database import with_store
+from regulars.cli.progress import counting
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.settings import Settings
 from regulars.store import Store
@@ -43,7 +41,7 @@ def run(
         found = await Accounts(store).named(account)
         export = Export(found.account_id, chosen, query, columns, now_ms())
         began, count = time.monotonic(), 0
-        with _written(target) as file, _progress() as progress:
+        with _written(target) as file, counting() as progress:
             total = await export.count(store) if not progress.disable else None
             task = progress.add_task("Customers", total=total)
             async for rows, text in export.pages(store):
@@ -83,16 +81,3 @@ def _written(target: str) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )

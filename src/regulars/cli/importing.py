@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, Usage
-from regulars.cli.output import print_json
+from regulars.cli.output import counts_table, print_json, print_problems
+from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.commands import Origin
 from regulars.settings import Settings
@@ -147,62 +141,6 @@ def _rejected_path(name: str, source: Source, job: Job) -> Path:
     return Path(f"{stem}.rejected.{end}")
 
 
-@contextlib.contextmanager
-def stopping(stop_transfer: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C, and the signal by which a process is told to end, stop after the present batch."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def stop() -> None:
-        stop_transfer()
-        for one in signals:  # a second one ends it at once
-            loop.remove_signal_handler(one)
-
-    for one in signals:
-        loop.add_signal_handler(one, stop)
-    try:
-        yield
-    finally:
-        for one in signals:
-            loop.remove_signal_handler(one)
-
-
-class _Bar:
-    """How far an import has come, on a terminal."""
-
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress = progress
-        self._task = task
-        self._began = time.monotonic()
-        self._first: int | None = None
-
-    def __call__(self, tally: Tally) -> None:
-        if self._first is None:
-            self._first = tally.rows
-        seconds = max(time.monotonic() - self._began, 0.001)
-        rate = (tally.rows - self._first) / seconds
-        bad = tally.counts["rejected"]
-        said = f"{tally.rows:,} rows, {rate:,.0f} a second" + (f", {bad:,} rejected" if bad else "")
-        self._progress.update(self._task, completed=tally.read, said=said)
-
-
-@contextlib.contextmanager
-def transfer_progress(name: str, size: int | None) -> Iterator[_Bar]:
-    """A bar on a terminal, and nothing elsewhere."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[said]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        yield _Bar(bar, bar.add_task(name, total=size, said=""))
-
-
 def _show(name: str, source: Source) -> None:
     """What was recognised, on standard error."""
     print(f"{name}: {source.shown}", file=sys.stderr)
@@ -240,22 +178,3 @@ def _print(result: dict[str, Any]) -> None:
     print_problems(result["problems"], "line")
     if result["rejected_file"]:
         print(f"The rejected rows are in {result['rejected_file']}: mend and import that.")
-
-
-def counts_table(result: Mapping[str, Any], *more: str) -> None:
-    """Prints how many rows there were, and how many came to each outcome."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    columns = ("rows", *COUNTS, *more)
-    for column in columns:
-        table.add_column(column.replace("_", " "), justify="right")
-    table.add_row(*(f"{result[column]:,}" for column in columns))
-    console = Console(width=None if sys.stdout.isatty() else 1_000, markup=False, highlight=False)
-    console.print(table)
-
-
-def print_problems(problems: Sequence[Mapping[str, Any]], place: str) -> None:
-    """Prints each kind of problem with its examples; `place` is what their numbers count."""
-    for problem in problems:
-        print(f"{problem['count']:,} × {problem['kind']}")
-        for example in problem["examples"]:
-            print(f"  {place} {example['line']:,}: {example['message']}")

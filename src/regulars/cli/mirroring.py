@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, Usage
-from regulars.cli.importing import counts_table, print_problems, stopping, transfer_progress
-from regulars.cli.output import print_json
+from regulars.cli.output import counts_table, print_json, print_problems
+from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.dates import moment
 from regulars.settings import Settings

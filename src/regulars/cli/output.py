@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from regulars.transfer.runs import COUNTS
 
 
 def print_json(value: Any) -> None:
@@ -36,3 +38,22 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: 
         table.add_row(*("" if row[c] is None else str(row[c]) for c in columns))
     width = None if sys.stdout.isatty() else 1_000
     Console(width=width, markup=False, highlight=False).print(table)
+
+
+def counts_table(result: Mapping[str, Any], *more: str) -> None:
+    """Prints how many rows there were, and how many came to each outcome."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    columns = ("rows", *COUNTS, *more)
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    table.add_row(*(f"{result[column]:,}" for column in columns))
+    console = Console(width=None if sys.stdout.isatty() else 1_000, markup=False, highlight=False)
+    console.print(table)
+
+
+def print_problems(problems: Sequence[Mapping[str, Any]], place: str) -> None:
+    """Prints each kind of problem with its examples; `place` is what their numbers count."""
+    for problem in problems:
+        print(f"{problem['count']:,} × {problem['kind']}")
+        for example in problem["examples"]:
+            print(f"  {place} {example['line']:,}: {example['message']}")

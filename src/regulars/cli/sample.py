@@ -8,9 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from regulars.cli.progress import counting
 from regulars.directory.accounts import Accounts
 from regulars.directory.commands import CreateCustomer, Origin
 from regulars.directory.customers import clean_values
@@ -28,7 +26,7 @@ async def fill(store: Store, account_name: str | None, count: int, seed: int) ->
     directory = Directory(store)
     started = time.monotonic()
     added = 0
-    with _progress() as progress:
+    with counting() as progress:
         task = progress.add_task("Customers", total=count)
         writing: asyncio.Task[int] | None = None
         for chunk in _chunks(sample_customers(count, seed), MAX_BATCH):
@@ -72,16 +70,3 @@ def _chunks(customers: Iterable[SampleCustomer], size: int) -> Iterator[list[Sam
     waiting = iter(customers)
     while chunk := list(itertools.islice(waiting, size)):
         yield chunk
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )

@@ -19,6 +19,9 @@ Format = Annotated[
 ]
 
 
+Query = Annotated[
+    str, typer.Option("--query", metavar="QUERY", help="In the search language; else all.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what would happen, and save nothing.")
 ]
@@ -127,9 +130,7 @@ def export(
             metavar="FILE", help="A name that ends in .gz is compressed; - is standard output."
         ),
     ] = "-",
-    query: Annotated[
-        str, typer.Option("--query", metavar="QUERY", help="In the search language; else all.")
-    ] = "",
+    query: Query = "",
     columns: Annotated[
         str | None,
         typer.Option(
@@ -239,9 +240,7 @@ def pull(
 def push(
     url: URL,
     token: Token,
-    query: Annotated[
-        str, typer.Option("--query", metavar="QUERY", help="In the search language; else all.")
-    ] = "",
+    query: Query = "",
     dry_run: DryRun = False,
     insecure: Insecure = False,
     account: options.AccountName = None,

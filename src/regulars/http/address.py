@@ -26,6 +26,7 @@ from regulars.http.messages import (
     send_reply,
 )
 from regulars.http.observe import Call, Observer
+from regulars.http.rates import Rates, charge
 
 
 class Address(ABC):
@@ -70,15 +71,29 @@ class Sending:
         await self._send(message)
 
 
-async def admitted(accounts: Accounts, call: Call, request: Request, scope: str) -> Grant:
-    """What the request's token opens. Raises HTTPError (401), and (403) without the scope."""
-    grant = await accounts.authenticate(bearer(first_of_each(request.scope["headers"])))
-    if grant is None:
-        raise unauthenticated()
-    call.grant = grant
-    if scope not in grant.scopes:
-        raise forbidden(scope)
-    return grant
+class Door:
+    """Who may use an address, and what it takes of a token's rate, in points."""
+
+    def __init__(self, accounts: Accounts, rates: Rates | None, cost: int) -> None:
+        self._accounts = accounts
+        self._rates = rates
+        self._cost = cost
+
+    async def admit(self, call: Call, request: Request, scope: str) -> Grant:
+        """What the request's token opens. Raises HTTPError (401), and (403) without the scope."""
+        token = bearer(first_of_each(request.scope["headers"]))
+        grant = await self._accounts.authenticate(token)
+        if grant is None:
+            raise unauthenticated()
+        call.grant = grant
+        if scope not in grant.scopes:
+            raise forbidden(scope)
+        return grant
+
+    async def charge(self, call: Call, grant: Grant) -> None:
+        """Takes the cost. Raises HTTPError (429)."""
+        call.cost = self._cost
+        await charge(self._rates, grant, self._cost)
 
 
 def _refusal(call: Call, error: Exception) -> Reply:

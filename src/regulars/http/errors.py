@@ -117,6 +117,15 @@ def too_many_exports(most: int) -> HTTPError:
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(5)])
 
 
+def too_many_imports(most: int) -> HTTPError:
+    """More files of an account than wait at once."""
+    message = (
+        f"{most} imports of this account wait already. Nothing was taken: try again when one has "
+        "ended, or cancel one."
+    )
+    return HTTPError(503, UNAVAILABLE, message, [_retry_after(60)])
+
+
 def overloaded(most: int) -> HTTPError:
     """More requests at once than a process works on."""
     message = (

@@ -7,14 +7,13 @@ from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
 
-from regulars.directory.accounts import Accounts, now_ms
+from regulars.directory.accounts import now_ms
 from regulars.directory.scopes import READ
-from regulars.http.address import Address, Sending, admitted
+from regulars.http.address import Address, Door, Sending
 from regulars.http.errors import bad_request, method_not_allowed, too_many_exports
 from regulars.http.messages import Reply
 from regulars.http.observe import Call, Observer
 from regulars.http.options import options_of
-from regulars.http.rates import Rates, charge
 from regulars.http.streaming import stream
 from regulars.store import Store
 from regulars.transfer.errors import BadOption
@@ -31,26 +30,17 @@ _OPTIONS = ("query", "columns", "format")
 class Exports(Address):
     """Sends an account's customers."""
 
-    def __init__(
-        self,
-        store: Store,
-        accounts: Accounts,
-        observer: Observer,
-        rates: Rates | None,
-        cost: int,
-    ) -> None:
+    def __init__(self, store: Store, door: Door, observer: Observer) -> None:
         super().__init__(observer)
         self._store = store
-        self._accounts = accounts
-        self._rates = rates
-        self._cost = cost
+        self._door = door
         self._under_way = 0
 
     async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
         call.kind = "export"
         if call.method != "GET":
             raise method_not_allowed(call.method, "GET", "An export is read by GET.")
-        grant = await admitted(self._accounts, call, request, READ)
+        grant = await self._door.admit(call, request, READ)
         given = options_of(request, _OPTIONS)
         form, columns = given.get("format", "csv"), given.get("columns", "")
         chosen = [name.strip() for name in columns.split(",") if name.strip()]
@@ -61,8 +51,7 @@ class Exports(Address):
             raise bad_request(str(error)) from error
         if self._under_way >= MOST:
             raise too_many_exports(MOST)
-        call.cost = self._cost
-        await charge(self._rates, grant, self._cost)
+        await self._door.charge(call, grant)
         self._under_way += 1
         try:
             async with contextlib.aclosing(_texts(export, self._store)) as texts:

@@ -6,26 +6,26 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from regulars.directory.accounts import Accounts, Grant, now_ms
+from regulars.directory.accounts import Grant, now_ms
 from regulars.directory.scopes import WRITE
-from regulars.http.address import Address, Sending, admitted
+from regulars.http.address import Address, Door, Sending
 from regulars.http.errors import (
     MEDIA_TYPE,
     HTTPError,
     bad_request,
     method_not_allowed,
     not_found,
+    too_many_imports,
     upload_limit,
 )
 from regulars.http.messages import JSON, Reply, reply
 from regulars.http.observe import Call, Observer
 from regulars.http.options import flag, options_of
-from regulars.http.rates import Rates, charge
 from regulars.http.streaming import stream
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.runs import CANCELLED, FILE, REJECTED_ROWS, Runs
+from regulars.transfer.runs import CANCELLED, FILE, REJECTED_ROWS, WAITING, Runs
 from regulars.transfer.shape import Options
 from regulars.transfer.uploads import Parts, Upload, told
 
@@ -35,6 +35,7 @@ _OPTIONS = (
     "dry_run",
 )
 _SHOWN = 50
+_MOST_WAITING = 10
 _NAME_LENGTH = 200
 
 
@@ -44,24 +45,20 @@ class Imports(Address):
     def __init__(
         self,
         store: Store,
-        accounts: Accounts,
+        door: Door,
         observer: Observer,
-        rates: Rates | None,
         jobs: Jobs,
         max_import_bytes: int,
-        cost: int,
     ) -> None:
         super().__init__(observer)
         self._store = store
-        self._accounts = accounts
-        self._rates = rates
+        self._door = door
         self._jobs = jobs
         self._most = max_import_bytes
-        self._cost = cost
 
     async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
         call.kind = "import"
-        grant = await admitted(self._accounts, call, request, WRITE)
+        grant = await self._door.admit(call, request, WRITE)
         import_id, what = (request.path_params.get(name, "") for name in ("import", "what"))
         if not import_id:
             return await self._all(call, grant, request)
@@ -92,8 +89,8 @@ class Imports(Address):
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._most:
             raise upload_limit(self._most)
-        call.cost = self._cost
-        await charge(self._rates, grant, self._cost)
+        await self._require_room(grant)
+        await self._door.charge(call, grant)
         upload = await Upload.begin(
             self._store,
             grant.account_id,
@@ -112,6 +109,12 @@ class Imports(Address):
         self._jobs.nudge()
         place = f"{PATH}/{row['import_id']}"
         return _told(call, 202, told(row), [(b"location", place.encode())])
+
+    async def _require_room(self, grant: Grant) -> None:
+        """Raises HTTPError (503) where many files of the account wait already."""
+        newest = await Runs(self._store, grant.account_id).newest(_SHOWN)
+        if sum(row["state"] in WAITING for row in newest) >= _MOST_WAITING:
+            raise too_many_imports(_MOST_WAITING)
 
     async def _received(self, upload: Upload, request: Request) -> Row:
         try:
@@ -141,16 +144,18 @@ class Imports(Address):
     ) -> Reply | None:
         if call.method != "GET":
             raise method_not_allowed(call.method, "GET", "The rejected rows are read by GET.")
-        told_ = told(found)
-        if not found["rejected"] or told_["dry_run"]:
-            raise not_found("No row of this import was rejected and kept.")
-        json = told_["recognised"]["format"] == "jsonl"
-        parts = Parts(self._store, found["account_id"], found["import_id"], REJECTED_ROWS)
+        kept = Parts(self._store, found["account_id"], found["import_id"], REJECTED_ROWS)
+        if not await kept.any():
+            raise not_found(
+                "No row of this import was rejected and kept here. (Those of a file that was "
+                "imported from the command line are in a file beside it.)"
+            )
+        json = told(found)["recognised"]["format"] == "jsonl"
         await stream(
             call,
             request,
             send,
-            parts.all(),
+            kept.all(),
             "application/x-ndjson" if json else "text/csv; charset=utf-8; header=present",
             "rejected.jsonl" if json else "rejected.csv",
         )

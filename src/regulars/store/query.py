@@ -17,7 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
-from regulars.store.tables import Number
+from regulars.store.columns import Number
 
 _DIALECTS: dict[str, sa.engine.Dialect] = {
     "sqlite": sqlite.dialect(paramstyle="qmark"),

@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from regulars.store.columns import Number
 from regulars.store.query import Query, number
-from regulars.store.tables import Number, buckets
+from regulars.store.tables import buckets
 
 
 def _now() -> sa.ColumnElement[int]:

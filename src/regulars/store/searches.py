@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from regulars.store.columns import Number
 from regulars.store.conditions import (
     TERM,
     All,
@@ -34,7 +35,7 @@ from regulars.store.queries import (
     sorted_by,
 )
 from regulars.store.query import Query, among, number, place_in, unindexed
-from regulars.store.tables import ORDER_COLUMNS, Number, counters, customers, terms
+from regulars.store.tables import ORDER_COLUMNS, counters, customers, terms
 
 
 class Reading(NamedTuple):

@@ -15,7 +15,7 @@ from regulars.store.writes import insert_one
 # An import over HTTP is received, waits, and goes on in a process of its own.
 RECEIVING, PENDING, RUNNING = "receiving", "pending", "running"
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
-STATES = (RECEIVING, PENDING, RUNNING, DONE, CANCELLED, FAILED)
+WAITING = (RECEIVING, PENDING, RUNNING)
 # Where an import's customers come from. What is kept of one in parts: its file, its rejected rows.
 FILE, PULL = "file", "pull"
 REJECTED_ROWS = "rejected"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import AsyncIterator, Mapping
+from pathlib import PurePath
 from typing import IO, Any
 
 import orjson
@@ -47,6 +48,11 @@ class Parts:
             except Conflict:
                 raise Interrupted("The import was cancelled.") from None
             self.place += 1
+
+    async def any(self) -> bool:
+        """Whether there are any."""
+        given = {**self._keys, "part": 0, "limit": 1}
+        return bool(await self._store.fetch(imports.parts(), given))
 
     async def all(self) -> AsyncIterator[bytes]:
         """The parts, in their order."""
@@ -144,7 +150,8 @@ def told(run: Mapping[str, Any]) -> dict[str, Any]:
     source = orjson.loads(run["source"])
     return {
         "id": run["import_id"],
-        "name": run["name"],
+        # That of one from the command line is a path of this machine.
+        "name": PurePath(run["name"]).name,
         "state": run["state"],
         "by": run["actor"],
         "dry_run": source.get("dry_run", False),

@@ -1,0 +1,91 @@
+"""How far a command has come, and how it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from regulars.transfer.importing import Tally
+
+
+def counting() -> Progress:
+    """A bar that counts, on a terminal; nothing elsewhere."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@contextlib.contextmanager
+def stopping(stop_transfer: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C, and the signal by which a process is told to end, stop after the present batch."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop() -> None:
+        stop_transfer()
+        for one in signals:  # a second one ends it at once
+            loop.remove_signal_handler(one)
+
+    for one in signals:
+        loop.add_signal_handler(one, stop)
+    try:
+        yield
+    finally:
+        for one in signals:
+            loop.remove_signal_handler(one)
+
+
+class _Bar:
+    """How far an import has come, on a terminal."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+        self._began = time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, tally: Tally) -> None:
+        if self._first is None:
+            self._first = tally.rows
+        seconds = max(time.monotonic() - self._began, 0.001)
+        rate = (tally.rows - self._first) / seconds
+        bad = tally.counts["rejected"]
+        said = f"{tally.rows:,} rows, {rate:,.0f} a second" + (f", {bad:,} rejected" if bad else "")
+        self._progress.update(self._task, completed=tally.read, said=said)
+
+
+@contextlib.contextmanager
+def transfer_progress(name: str, size: int | None) -> Iterator[_Bar]:
+    """A bar on a terminal, and nothing elsewhere."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[said]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        yield _Bar(bar, bar.add_task(name, total=size, said=""))
