@@ -53,6 +53,8 @@ GRAPHQL_PATHS = ("/api/v2", "/graphql")
 # What an import or an export takes of its token's rate, in points.
 TRANSFER_COST = 1_000
 _HOUSEKEEPING_SECONDS = 600
+# The first requests are not kept waiting by it.
+_SETTLED_SECONDS = 5
 _SAMPLE_SECONDS = 5
 
 
@@ -172,6 +174,7 @@ class Application:
 
     async def _keep_house(self) -> None:
         """Forgets, every now and then, what is kept for a day."""
+        await asyncio.sleep(_SETTLED_SECONDS)
         while True:
             before = {"receipts_before": now_ms() - KEPT_MS}
             with contextlib.suppress(Exception):  # the database is away: the next time, then

@@ -17,6 +17,8 @@ from regulars.transfer.runs import FAILED, Runs
 
 PROGRAM = "regulars.job"
 _POLL_SECONDS = 2.0
+# A server that starts answers first.
+_FIRST_SECONDS = 1.0
 _END_SECONDS = 10.0
 _TRIES = 3
 
@@ -45,6 +47,7 @@ class Jobs:
 
     async def run(self) -> None:
         """Works until `stop`."""
+        await self._wait(_FIRST_SECONDS)
         while not self._stopping:
             self._something.clear()
             found = None
