@@ -200,6 +200,22 @@ def test_a_page_that_leaves_somebody_out_deletes_nobody(mirror: Mirror) -> None:
     assert len(customers(mirror.here)) == 6
 
 
+def test_a_server_that_finds_nobody_by_id_has_nobody_gone(mirror: Mirror) -> None:
+    ids = some(mirror.there, 4)
+    mirror.pull()
+    mirror.there.delete(ids[1])
+
+    def shown(asked: dict[str, Any], answer: Any) -> Any:
+        if "node(" in asked["query"]:
+            return {"data": dict.fromkeys(answer["data"])}
+        return answer
+
+    mirror.flaky.shown = shown
+    done = mirror.run("pull", "--delete")
+    assert "nobody is taken as gone" in done.stderr
+    assert len(customers(mirror.here)) == 4
+
+
 def test_since_last_reads_the_feed(mirror: Mirror) -> None:
     refused = mirror.run("pull", "--since", "last")
     assert "No pull from this server has come to its end" in refused.stderr
@@ -324,6 +340,26 @@ def test_an_account_with_customers_of_its_own_is_merged_by_email(mirror: Mirror)
     assert "--match email" in refused.stderr
     assert counts(mirror.pull("--match", "email")) == (2, 1, 0, 0, 0)
     assert sorted(mirror.here.emails()) == sorted(mirror.there.emails())
+
+
+def test_an_account_that_was_merged_is_no_mirror(mirror: Mirror) -> None:
+    mirror.here.create("mine@x.test")
+    some(mirror.there, 2)
+    mirror.pull("--match", "email")
+    for options in ((), ("--delete",), ("--since", "last")):
+        assert "with --match email" in mirror.run("pull", *options).stderr
+    assert counts(mirror.pull("--match", "email", "--since", "last"))[:3] == (0, 0, 0)
+    assert "mine@x.test" in mirror.here.emails()
+
+
+def test_a_pull_since_a_moment_does_not_hide_what_came_before(mirror: Mirror) -> None:
+    mirror.flaky.shown = not_regulars
+    ids = some(mirror.there, 3)
+    mirror.pull()
+    mirror.there.update(ids[0], first_name="Changed")
+    assert mirror.pull("--since", "2100-01-01T00:00:00Z")["rows"] == 0
+    assert mirror.pull("--since", "last")["updated"] == 1
+    mirror.assert_same()
 
 
 def test_a_dry_run_saves_nothing(mirror: Mirror) -> None:

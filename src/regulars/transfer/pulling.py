@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import orjson
 
@@ -20,11 +20,11 @@ from regulars.store import Row, Store
 from regulars.transfer.customers_there import Customers, Node, Page, moment_of, row_of
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Tally
+from regulars.transfer.place import FEED, LIST, UPDATED_SINCE, Place, leaves_no_gap, since_last
 from regulars.transfer.remote import RemoteError, RemoteFault
 from regulars.transfer.runs import DONE, FOREVER, RUNNING, Runs
 
 LAST = "last"
-LIST, UPDATED_SINCE, FEED = "list", "updated", "feed"
 _BY_ID = "order_by:id order_dir:asc"
 _BY_UPDATE = "order_by:updated_at order_dir:desc"
 _DUPLICATE = "errors_dup_email"
@@ -44,25 +44,6 @@ class Options:
     delete: bool = False
     keep_ids: bool = True
     dry_run: bool = False
-
-
-@dataclass(slots=True)
-class Place:
-    """How far a mirror has come: in this run, and what it was up to date with before (`feed`, a
-    cursor of the other server's feed; `updated`, the last change of a customer there, in
-    milliseconds since 1970), or will be at the end of the run (`next_…`)."""
-
-    by: str
-    after: str | None = None
-    last: int = 0
-    feed: str | None = None
-    updated: int | None = None
-    next_feed: str | None = None
-    next_updated: int | None = None
-
-    def dump(self) -> str:
-        """The place as it is kept."""
-        return orjson.dumps(asdict(self)).decode()
 
 
 class Pull:
@@ -118,7 +99,8 @@ class Pull:
             await self._read(place, progress)
         await self._once_more()
         if not self._options.dry_run:
-            place.feed, place.updated = place.next_feed, place.next_updated
+            if leaves_no_gap(place):
+                place.feed, place.updated = place.next_feed, place.next_updated
             await self._note(place)
             problems = orjson.dumps(self.tally.problems).decode()
             await self._runs.end(self._id, DONE, now_ms(), problems=problems)
@@ -130,14 +112,15 @@ class Pull:
             return await self._go_on(before, known)
         if known is None and self._options.keep_ids:
             await self._require_empty()
-        feed = known.feed if known else None
-        if self._options.since is None:
-            place = Place(LIST, feed=feed, updated=known.updated if known else None)
-        elif self._options.since == LAST:
-            place = _since_last(known)
+        self._require_same(known)
+        if self._options.since == LAST:
+            place = since_last(known)
         else:
-            assert isinstance(self._options.since, int)
-            place = Place(UPDATED_SINCE, feed=feed, updated=self._options.since)
+            assert not isinstance(self._options.since, str)
+            since = self._options.since
+            place = Place(LIST if since is None else UPDATED_SINCE, self._options.keep_ids, since)
+            if known:
+                place.feed, place.updated = known.feed, known.updated
         await self._mark(place)
         if not self._options.dry_run:
             await self._runs.begin(
@@ -158,10 +141,20 @@ class Pull:
             raise BadOption("No pull from this server was stopped: leave out --resume.")
         if known.by == UPDATED_SINCE:
             raise BadOption("A pull with --since is short: begin it anew, without --resume.")
+        self._require_same(known)
         self.tally.rows = before["position"]
         self.tally.counts = {name: before[name] for name in self.tally.counts}
         self.tally.problems = orjson.loads(before["problems"])
         return known
+
+    def _require_same(self, known: Place | None) -> None:
+        """An account that was merged is no mirror: its `_id`s are others' there."""
+        if known and known.keep_ids != self._options.keep_ids:
+            how = "without" if known.keep_ids else "with"
+            raise BadOption(
+                f"The pull before this one, from the same server, was {how} --match email. Say the "
+                "same again, or make another account (regulars account create)."
+            )
 
     async def _require_empty(self) -> None:
         page = await self._local(0)
@@ -188,7 +181,7 @@ class Pull:
                 page = await upcoming
                 more = page.more
                 if place.by == UPDATED_SINCE:
-                    page, more = _recent(page, place.updated or 0)
+                    page, more = _recent(page, place.since or 0)
                 if more:
                     if page.after == place.after:
                         raise RemoteError(f"{self._address} answers the same page again and again.")
@@ -208,7 +201,7 @@ class Pull:
         return self._there.page(_BY_ID if place.by == LIST else _BY_UPDATE, after)
 
     async def _take(self, place: Place, page: Page, more: bool) -> None:
-        gone = page.gone
+        gone = page.gone if self._options.keep_ids else []
         if place.by == LIST:
             gone = await self._gone_between(place, page, more)
             place.last = max([place.last, *(node["_id"] for node in page.nodes)])
@@ -274,8 +267,15 @@ class Pull:
             low = here[-1]
             if last is not None and low >= last:
                 break
-        # A list that leaves somebody out does not make them gone.
-        asked = await self._there.among(missing) if missing else {}
+        if not missing:
+            return []
+        # A list that leaves somebody out does not make them gone; nor does a server that knows
+        # nobody by such an id.
+        known = numbers[0] if numbers else place.last
+        asked = await self._there.among([known, *missing])
+        if asked.pop(known) is None:
+            self._said("The server finds nobody by an id made of the _id: nobody is taken as gone.")
+            return []
         return [number for number, node in asked.items() if node is None]
 
     async def _local(self, after: int) -> list[int]:
@@ -297,17 +297,6 @@ class Pull:
                 command = DeleteCustomers(references, now_ms(), origin=self._origin)
                 await self._directory.write(self._account_id, command)
                 self.deleted += len(known)
-
-
-def _since_last(known: Place | None) -> Place:
-    """A run from the last one on. Raises BadOption where there was none."""
-    if known is None or (known.feed is None and known.updated is None):
-        raise BadOption(
-            "No pull from this server has come to its end yet: leave out --since, or give a moment."
-        )
-    if known.feed is not None:
-        return Place(FEED, after=known.feed, feed=known.feed, updated=known.updated)
-    return Place(UPDATED_SINCE, updated=known.updated)
 
 
 def _recent(page: Page, since: int) -> tuple[Page, bool]:
