@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -51,6 +52,8 @@ def flaky(server: Server) -> Iterator[Flaky]:
             fault = made.faults.pop(0) if made.faults else ""
             if fault == "429":
                 self._send(429, b"{}", ("Retry-After", "0"))
+            elif fault == "429 until":
+                self._send(429, b"{}", ("Retry-After", formatdate(usegmt=True)))
             elif fault == "502":
                 self._send(502, b"<html>Bad gateway</html>")
             elif fault == "rate":

@@ -132,9 +132,18 @@ def test_bad_days_are_waited_for(mirror: Mirror, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.01)
     some(mirror.there, 30)
     small_pages(mirror, 10)
-    mirror.flaky.faults = ["429", "502", "", "", "half", "text", "null", "rate", "", "gone"] + [
-        *("no nodes", "", "502", "429", "null", "", "half")
-    ]
+    mirror.flaky.faults = [
+        "429",
+        "502",
+        "",
+        "429 until",
+        "half",
+        "text",
+        "null",
+        "rate",
+        "",
+        "gone",
+    ] + [*("no nodes", "", "502", "429", "null", "", "half")]
     assert counts(mirror.pull()) == (30, 0, 0, 0, 0)
     assert not mirror.flaky.faults
     mirror.assert_same()
