@@ -66,26 +66,26 @@ class Push:
         known = _Known()
         try:
             await self._read_there(known)
-            async with self._store.snapshot() as snapshot:
-                listing, after = Listing(snapshot), None
-                while True:
-                    window = Window(
-                        Order("id", ascending=True),
-                        _PAGE,
-                        after=after,
-                        condition=self._search.condition,
-                        now=self._now,
-                    )
-                    page = await listing.page(self._account_id, window, _COLUMNS)
-                    rows = [dict(zip(_COLUMNS, row, strict=True)) for row in page.rows]
-                    for start in range(0, len(rows), _AT_ONCE):
-                        some = rows[start : start + _AT_ONCE]
-                        await asyncio.gather(*(self._send(row, known) for row in some))
-                        progress(self.tally)
-                        self._go_on_or_stop()
-                    if not page.has_next:
-                        break
-                    after = Position(rows[-1]["customer_id"], rows[-1]["customer_id"])
+            # Not from a snapshot: it would be held for as long as the other server takes.
+            listing, after = Listing(self._store), None
+            while True:
+                window = Window(
+                    Order("id", ascending=True),
+                    _PAGE,
+                    after=after,
+                    condition=self._search.condition,
+                    now=self._now,
+                )
+                page = await listing.page(self._account_id, window, _COLUMNS)
+                rows = [dict(zip(_COLUMNS, row, strict=True)) for row in page.rows]
+                for start in range(0, len(rows), _AT_ONCE):
+                    some = rows[start : start + _AT_ONCE]
+                    await asyncio.gather(*(self._send(row, known) for row in some))
+                    progress(self.tally)
+                    self._go_on_or_stop()
+                if not page.has_next:
+                    break
+                after = Position(rows[-1]["customer_id"], rows[-1]["customer_id"])
             self.only_there = known.left()
         finally:
             known.close()
