@@ -338,6 +338,21 @@ async def _account(store: Store, client: Client) -> str:
     return next(one.name for one in accounts if one.account_id == grant.account_id)
 
 
+def test_exports_that_nobody_reads_end(client: Client) -> None:
+    notes = "n" * 20_000
+    content = "email,notes\n" + "".join(f"c{n}@x.test,{n}{notes}\n" for n in range(1_500))
+    ended(client, send(client, content))
+    headers = {"Accept-Encoding": "identity"}
+    for _ in range(6):
+        with client.http.stream("GET", "/export", headers=headers) as answer:
+            assert answer.status_code == 200
+            next(answer.iter_raw())
+    until = time.monotonic() + 20
+    while client.http.get("/export", params={"columns": "email"}).status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
 def test_an_export_is_chosen_by_query_and_columns(client: Client) -> None:
     client.create("ana@x.test", tags=["vip"])
     client.create("ben@x.test")

@@ -25,7 +25,8 @@ async def stream(
     name: str,
 ) -> None:
     """Sends the pieces as a file of a name; compressed, if that is accepted. The first piece is
-    made before anything is sent, so that what is wrong with all of it can be told."""
+    made before anything is sent, so that what is wrong with all of it can be told. Ends when the
+    client does."""
     first = await anext(pieces, b"")
     packing = None
     headers = [
@@ -47,5 +48,7 @@ async def stream(
 
     await body(packing.compress(first) if packing else first, more=True)
     async for piece in pieces:
+        if await request.is_disconnected():
+            return  # nobody reads it any more
         await body(packing.compress(piece) if packing else piece, more=True)
     await body(packing.flush() if packing else b"", more=False)
