@@ -25,7 +25,7 @@ from regulars.http.streaming import stream
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.runs import CANCELLED, FILE, REJECTED_ROWS, WAITING, Runs
+from regulars.transfer.runs import CANCELLED, FILE, PENDING, REJECTED_ROWS, RUNNING, WAITING, Runs
 from regulars.transfer.shape import Options
 from regulars.transfer.uploads import Parts, Upload, told
 
@@ -129,11 +129,13 @@ class Imports(Address):
             raise bad_request(str(error)) from error
 
     async def _end(self, call: Call, runs: Runs, found: Row) -> Reply:
-        """Cancels an import that goes on, and forgets one that has ended."""
+        """Cancels an import that goes on, and forgets one that had ended, or whose file has not
+        come."""
         import_id = found["import_id"]
-        if await runs.end(import_id, CANCELLED, now_ms(), "Cancelled."):
+        if found["state"] in (PENDING, RUNNING):
+            await runs.end(import_id, CANCELLED, now_ms(), "Cancelled.")
             self._jobs.nudge()
-            found = await runs.find(import_id) or found
+            found = await runs.find(import_id) or found  # it may have ended meanwhile
         else:
             given = {"account_id": found["account_id"], "import_id": import_id}
             await self._store.execute([(imports.forget(), given)])

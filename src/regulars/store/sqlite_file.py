@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import apsw
 from regulars.store.errors import NoRoom, Unreachable
 
 BUSY_SECONDS = 10.0
+_BUSY_PAUSE = 0.002
 # The pages of the indexes that a batch touches should be at hand: SQLite's own 2 MiB are few. With
 # twice as much as this a page was no faster, among 100,000 customers, and the memory grew by a
 # fifth while it filled; what is not here is in the operating system's cache. A checkpoint writes
@@ -19,6 +21,21 @@ _CACHE_KIB = 4 * 1024
 _CHECKPOINT_PAGES = 8_000
 # What a writer of many rows has: with it an import took four fifths of the time.
 LARGE_CACHE_KIB = 32 * 1024
+
+
+class _Patience:
+    """Asks again and again for a database that another process holds: more often than SQLite itself
+    does, which would come too late again and again for one that writes all the time."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def __call__(self, asked_before: int) -> bool:
+        now = time.monotonic()
+        if not asked_before:
+            self._until = now + BUSY_SECONDS
+        time.sleep(_BUSY_PAUSE)
+        return now < self._until
 
 
 def connect(path: Path, cache_kib: int = _CACHE_KIB) -> apsw.Connection:
@@ -36,7 +53,7 @@ def connect(path: Path, cache_kib: int = _CACHE_KIB) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path), flags)
         try:
-            connection.set_busy_timeout(int(BUSY_SECONDS * 1_000))
+            connection.set_busy_handler(_Patience())
             # One plan for a statement, whatever its values: else SQLite, where it was built with
             # STAT4, compiles one with a parameter in its LIMIT anew each time: half as much again.
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)

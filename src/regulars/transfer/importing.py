@@ -36,6 +36,8 @@ from regulars.transfer.source import Source
 BATCH = 2_500
 # Characters of a batch's rows: long rows come in smaller batches.
 _BATCH_CHARACTERS = 2 * 1024 * 1024
+# SQLite has one writer at a time: between two batches others of other processes have their turn.
+_GAP_SECONDS = 0.006
 _EXAMPLES = 10
 _KINDS = 50
 
@@ -82,6 +84,7 @@ class Importer:
         self._run = run
         self._seen = Seen() if run is None else None
         self._stop = False
+        self._gap = _GAP_SECONDS if store.dialect == "sqlite" else 0.0
         self.tally = Tally()
 
     @property
@@ -109,6 +112,7 @@ class Importer:
                 if writing:
                     await writing
                     progress(self.tally)
+                    await asyncio.sleep(self._gap)
                 if self._stop:
                     raise Interrupted(f"Stopped after {self.tally.rows:,} rows.")
                 writing = asyncio.create_task(self._write(batch, rows, read))
