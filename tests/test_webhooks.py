@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,10 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from regulars.directory.accounts import now_ms
-from regulars.store import Store
+from regulars.store import Store, outbox, tables
+from regulars.store.writes import insert_one
 from regulars.webhooks.worker import KEPT_MS, forget_old
 from tests.conftest import DATABASES
 from tests.receiver import Received, Receiver, receiving
@@ -560,3 +563,45 @@ def test_a_webhook_is_made_once_by_a_request_that_is_sent_again(client: Client) 
         assert "errors" not in answers[0].json()
         assert answers[0].json() == answers[1].json()
         assert answers[1].headers["idempotent-replayed"] == "true"
+
+
+def test_a_retry_that_meets_a_release_is_not_forgotten(postgresql: str) -> None:
+    """The worker leaves a webhook while a retry of one of its deliveries commits: who waits for a
+    row sees, in PostgreSQL, that row as it is then, and all others as they were."""
+    hook = {
+        **dict.fromkeys(("account_id", "webhook_id", "position", "created_at", "updated_at"), 1),
+        "type": "contact/created",
+        "url": "https://x.test",
+        "settings": "{}",
+        "enabled_at": 1,
+        "next_at": None,
+        "disabled_at": None,
+        "disabled_reason": None,
+        "claimed_by": "me",
+        "claimed_until": 10,
+    }
+    of_one = {"account_id": 1, "webhook_id": 1, "number": 7}
+    times = {"attempts": 8, "tries": 8, "due_at": None, "created_at": 1, "ended_at": 1}
+    delivery = {**of_one, "customer_id": 1, "state": "failed", **times}
+
+    async def race(store: Store) -> int | None:
+        await store.execute([(insert_one(tables.webhooks), hook)])
+        await store.execute([(insert_one(tables.deliveries), delivery)])
+        other = await asyncpg.connect(url)
+        retrying = other.transaction()
+        await retrying.start()
+        await other.execute("UPDATE deliveries SET state = 'pending', due_at = 5 WHERE number = 7")
+        await other.execute("UPDATE webhooks SET next_at = 5 WHERE webhook_id = 1")
+        given = {"account_id": 1, "webhook_id": 1, "me": "me", "now": 6}
+        releasing = asyncio.create_task(store.run(outbox.released(given)))
+        await asyncio.sleep(0.3)
+        await retrying.commit()
+        await releasing
+        next_at: int | None = await other.fetchval("SELECT next_at FROM webhooks")
+        await other.close()
+        return next_at
+
+    with scratch_database(postgresql) as url:
+        env = {"REGULARS_DATABASE_URL": url}
+        assert regulars("migrate", env=env).returncode == 0
+        assert with_store(url, race) == 5

@@ -6,6 +6,7 @@ notes says whose claim it stands on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -75,7 +76,7 @@ def keep_claim() -> Query:
 
 
 @cache
-def release() -> Query:
+def _release() -> Query:
     """Leaves a webhook to whoever claims it next."""
     due = (
         sa.select(sa.func.min(deliveries.c.due_at))
@@ -84,6 +85,18 @@ def release() -> Query:
     )
     values = {"claimed_by": sa.null(), "claimed_until": number("now"), "next_at": due}
     return Query(webhooks.update().where(_mine()).values(values))
+
+
+def released(given: Mapping[str, Any]) -> list[tuple[Query, Mapping[str, Any]]]:
+    """The statements by which a worker leaves a webhook. It is locked first: a statement that waits
+    for a row of PostgreSQL's sees what is committed meanwhile of that row alone, and would not know
+    of a delivery that was just asked for."""
+    return [(_locked(), given), (_release(), given)]
+
+
+@cache
+def _locked() -> Query:
+    return Query(sa.select(webhooks.c.webhook_id).where(_mine()).with_for_update())
 
 
 @cache

@@ -166,7 +166,7 @@ class Worker:
                     more = await self._look(key, webhook)
                     more |= await self._send_due(key, webhook, sender)
             given = {**_of(key), "me": self._me, "now": self._clock()}
-            await self._ledger.write([(outbox.release(), given)])
+            await self._ledger.write(outbox.released(given))
         except Conflict:
             return  # the webhook has been deleted, or another worker has it
         except Exception as error:
