@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import threading
 
@@ -30,6 +31,10 @@ async def _work(account_id: int, import_id: str) -> None:
     try:
         job = Job(store, account_id, import_id)
         loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):  # Windows has other ways
+            # A terminal and a service manager tell the server's processes all at once.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, job.stop)
         threading.Thread(target=_watch, args=(loop, job), daemon=True).start()
         await job.run()
     finally:
@@ -46,7 +51,7 @@ def _watch(loop: asyncio.AbstractEventLoop, job: Job) -> None:
 def main() -> None:
     """Runs one import, to its end or until the server's."""
     log.configure()
-    with contextlib.suppress(OSError, AttributeError):  # Windows has other ways
+    with contextlib.suppress(OSError, AttributeError):
         os.nice(_NICENESS)
     _, account_id, import_id = sys.argv
     collect_less()

@@ -53,9 +53,14 @@ class Jobs:
             found = None
             with contextlib.suppress(StoreError):  # the database is away: the next time, then
                 found = await self._store.fetch(imports.due(), {"now": now_ms()})
-            if found:
+            if not found:
+                await self._wait(_POLL_SECONDS)
+                continue
+            try:
                 await self._do(*found[0])
-            else:
+            except OSError as error:  # no process can be had now
+                fields = {"fields": {"error": type(error).__name__}}
+                _log.warning("An import's process could not be started.", extra=fields)
                 await self._wait(_POLL_SECONDS)
 
     async def _do(self, account_id: int, import_id: str) -> None:
