@@ -155,6 +155,7 @@ def test_a_waiting_import_is_cancelled(client: Client) -> None:
     assert found["state"] in ("cancelled", "done")  # it may have been faster
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_an_import_survives_a_restart(empty_database: str, how: signal.Signals) -> None:
     status = 0 if how == signal.SIGTERM else -signal.SIGKILL
@@ -338,6 +339,7 @@ async def _account(store: Store, client: Client) -> str:
     return next(one.name for one in accounts if one.account_id == grant.account_id)
 
 
+@pytest.mark.slow
 def test_exports_that_nobody_reads_end(client: Client) -> None:
     notes = "n" * 20_000
     content = "email,notes\n" + "".join(f"c{n}@x.test,{n}{notes}\n" for n in range(1_500))
