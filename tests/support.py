@@ -140,6 +140,18 @@ def new_token(
     return with_store(server.database_url, create)
 
 
+def account_of(server: Server, token: str) -> str:
+    """The name of the account that a token opens."""
+
+    async def find(store: Store) -> str:
+        accounts = Accounts(store)
+        grant = await accounts.authenticate(token)
+        assert grant
+        return next(a.name for a in await accounts.all() if a.account_id == grant.account_id)
+
+    return with_store(server.database_url, find)
+
+
 @contextmanager
 def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
     """A new database on a PostgreSQL server, dropped afterwards."""

@@ -20,7 +20,7 @@ import pytest
 from regulars.directory.accounts import now_ms
 from regulars.store import Store
 from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
-from tests.support import Client, Server, new_token, regulars, running, with_store
+from tests.support import Client, Server, account_of, new_token, regulars, running, with_store
 
 ENDED = ("done", "failed", "cancelled")
 
@@ -282,7 +282,7 @@ def test_few_imports_of_an_account_wait_at_a_time(client: Client, other: Client)
 
 
 def test_imports_of_the_command_line_are_told_of(client: Client, tmp_path: Path) -> None:
-    account = with_store(client.server.database_url, lambda store: _account(store, client))
+    account = account_of(client.server, client.token)
     env = {"REGULARS_DATABASE_URL": client.server.database_url}
     file = tmp_path / "mine.csv"
     file.write_text("email\na@x.test\nbad\n")
@@ -313,7 +313,7 @@ def test_an_export_is_the_command_line_s(client: Client, tmp_path: Path) -> None
     client.create("ana@x.test", **names)
     for number in range(600):
         client.create(f"c{number}@x.test")
-    account = with_store(client.server.database_url, lambda store: _account(store, client))
+    account = account_of(client.server, client.token)
     env = {"REGULARS_DATABASE_URL": client.server.database_url}
     for form in ("csv", "jsonl"):
         target = tmp_path / f"out.{form}"
@@ -328,15 +328,6 @@ def test_an_export_is_the_command_line_s(client: Client, tmp_path: Path) -> None
         )
         assert plain.content == answer.content
         assert "content-encoding" not in plain.headers
-
-
-async def _account(store: Store, client: Client) -> str:
-    from regulars.directory.accounts import Accounts
-
-    grant = await Accounts(store).authenticate(client.token)
-    assert grant
-    accounts = await Accounts(store).all()
-    return next(one.name for one in accounts if one.account_id == grant.account_id)
 
 
 @pytest.mark.slow

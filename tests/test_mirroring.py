@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from regulars.directory.accounts import Accounts
-from regulars.store import Store
 from regulars.transfer import remote
 from regulars.transfer.errors import BadOption
 from regulars.transfer.remote import address_of
 from tests.flaky import Flaky, flaky
-from tests.support import Client, Done, new_token, regulars, with_store
+from tests.support import Client, Done, account_of, new_token, regulars
 
 FIELDS = """_id email phone first_name last_name accepts_marketing notes tags custom
   shipping_address { line1 city country } billing_address { city }
@@ -32,9 +30,8 @@ class Mirror:
             "REGULARS_DATABASE_URL": there.server.database_url,
             "REGULARS_REMOTE_TOKEN": there.token,
         }
-        token = new_token(there.server)
-        self.name = with_store(there.server.database_url, lambda store: _name(store, token))
-        self.here = Client(there.server, token)
+        self.here = Client(there.server, new_token(there.server))
+        self.name = account_of(there.server, self.here.token)
 
     def run(self, command: str, *options: str) -> Done:
         account = ("--account", self.name)
@@ -55,13 +52,6 @@ class Mirror:
 
     def assert_same(self) -> None:
         assert customers(self.here) == customers(self.there)
-
-
-async def _name(store: Store, token: str) -> str:
-    accounts = Accounts(store)
-    grant = await accounts.authenticate(token)
-    assert grant
-    return next(a.name for a in await accounts.all() if a.account_id == grant.account_id)
 
 
 def customers(client: Client, fields: str = FIELDS) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def _watch(loop: asyncio.AbstractEventLoop, job: Job) -> None:
 def main() -> None:
     """Runs one import, to its end or until the server's."""
     log.configure()
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError):  # not allowed, or not there (Windows)
         os.nice(_NICENESS)
     _, account_id, import_id = sys.argv
     collect_less()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from regulars.loopback import is_loopback
 
 DEFAULT_DATABASE_URL = "sqlite:///regulars.db"
 # What a token's bucket loses each second, where it is limited and nothing else is said.
@@ -160,12 +161,7 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether the server can be reached from this machine alone."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def points_a_second(self) -> int:

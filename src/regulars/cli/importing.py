@@ -18,12 +18,13 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.commands import Origin
 from regulars.settings import Settings
 from regulars.store import Row, Store
+from regulars.store.imports import RUNNING
 from regulars.transfer.collecting import collect_less
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Importer, Tally
 from regulars.transfer.opening import STDIN, opened
 from regulars.transfer.rejected import InFile, Nowhere
-from regulars.transfer.runs import CANCELLED, COUNTS, FOREVER, RUNNING, Runs
+from regulars.transfer.runs import CANCELLED, COUNTS, FOREVER, Runs
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told

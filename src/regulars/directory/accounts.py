@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from regulars.directory.scopes import BOTH, SCOPES, granted
-from regulars.directory.text import clean, nearest
+from regulars.directory.text import clean, did_you_mean
 from regulars.store import Conflict, Store, queries
 from regulars.store.tables import accounts, counters, tokens
 from regulars.store.writes import insert_one, revoke_token, use_token
@@ -81,8 +81,7 @@ def scopes_named(names: Iterable[str]) -> str:
     chosen = [part for name in names for part in name.replace(",", " ").split()]
     for name in chosen:
         if name not in SCOPES:
-            near = nearest(name, SCOPES)
-            hint = f" Did you mean {near}?" if near else ""
+            hint = did_you_mean(name, SCOPES)
             known = ", ".join(SCOPES)
             raise AccountError(f"There is no scope {name!r}.{hint} The scopes are {known}.")
     if not chosen:

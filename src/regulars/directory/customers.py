@@ -20,7 +20,9 @@ MAX_TAGS = 250
 NOTES_LENGTH = 65_535
 
 _TEXTS = {"phone": PHONE_LENGTH, "first_name": NAME_LENGTH, "last_name": NAME_LENGTH}
-_CLEARABLE = ("notes", "custom", "shipping_address", "billing_address")
+# What an update merges with what is there, key by key.
+MERGED = ("custom", "shipping_address", "billing_address")
+_CLEARABLE = ("notes", *MERGED)
 
 Values = dict[str, Any]
 
@@ -117,9 +119,6 @@ def new_row(at: int) -> Row:
     }
 
 
-FOLDED = ("email_folded", "first_name_folded", "last_name_folded", "full_name_folded")
-
-
 def folded_columns(row: Row) -> dict[str, str]:
     """The columns by which a customer is ordered, of those that they are made of."""
     first, last = row["first_name"], row["last_name"]
@@ -134,12 +133,17 @@ def folded_columns(row: Row) -> dict[str, str]:
 def instead(row: Row, values: Values) -> Values:
     """Clean values that take the place of what a row has, where else they are merged with it: parts
     of addresses and custom fields that they do not name are removed."""
-    removed = {
-        name: {**dict.fromkeys(orjson.loads(row[name])), **values[name]}
-        for name in ("custom", "shipping_address", "billing_address")
+    whole = {
+        name: replacing(orjson.loads(row[name]), values[name])
+        for name in MERGED
         if values.get(name) is not None and row[name]
     }
-    return {**values, **removed}
+    return {**values, **whole}
+
+
+def replacing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The patch that makes an object another one, where it is merged with it (RFC 7396)."""
+    return {**dict.fromkeys(before), **after}
 
 
 def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Problem]]:

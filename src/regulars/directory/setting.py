@@ -34,6 +34,7 @@ from regulars.directory.errors import (
     Stopped,
 )
 from regulars.store import Row
+from regulars.store.imports import RUNNING
 
 
 @dataclass(slots=True)
@@ -168,7 +169,7 @@ def _not_alone(draft: Draft, row: SetRow, outcome: RowOutcome, bad: int) -> RowO
 
 def _require_current(draft: Draft, step: Step) -> None:
     row = draft.imports.get(step.import_id)
-    if row is None or row["state"] != "running" or row["position"] != step.position:
+    if row is None or row["state"] != RUNNING or row["position"] != step.position:
         raise Refused(Stopped(step.import_id))
 
 

@@ -56,6 +56,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint at the known word that is most like a mistyped one, after a space; empty where none is
+    like it."""
+    near = nearest(word, known)
+    return f" Did you mean {near}?" if near else ""
+
+
 def full_name(first_name: str, last_name: str) -> str:
     """First and last name with one space between, none at either end."""
     return f"{first_name} {last_name}".strip()

@@ -17,7 +17,7 @@ import orjson
 from regulars.directory import history
 from regulars.directory.errors import InputPath, InvalidInput, Problem
 from regulars.directory.opaque import from_base64
-from regulars.directory.text import clean, nearest
+from regulars.directory.text import clean, did_you_mean
 from regulars.store import Row
 
 # The kinds of changes that an event of each type is of.
@@ -113,8 +113,7 @@ def clean_webhook(node: Mapping[str, Any], path: InputPath) -> tuple[Row, list[P
 
 
 def _no_type(given: str) -> str:
-    near = nearest(given, TYPES)
-    hint = f" Did you mean {near}?" if near else ""
+    hint = did_you_mean(given, TYPES)
     return f"There is no event {given[:50]!r}.{hint} The types are {', '.join(TYPES)}."
 
 

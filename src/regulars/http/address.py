@@ -98,19 +98,20 @@ class Door:
 
 def _refusal(call: Call, error: Exception) -> Reply:
     if isinstance(error, HTTPError):
-        return _refused(call, error.status, [error.fault], error.headers)
+        return refused(call, error.status, [error.fault], error.headers)
     identity = call.identity.decode()
     if isinstance(error, Late):
-        return _refused(call, 503, [too_slow(identity)], [RETRY])
+        return refused(call, 503, [too_slow(identity)], [RETRY])
     faults = describe(error, identity)
     if isinstance(error, Refused):
-        return _refused(call, 400, faults)
+        return refused(call, 400, faults)
     if faults[0].key in (UNAVAILABLE, TIMEOUT):
-        return _refused(call, 503, faults, [RETRY])
-    return _refused(call, 500, faults)
+        return refused(call, 503, faults, [RETRY])
+    return refused(call, 500, faults)
 
 
-def _refused(call: Call, status: int, faults: Sequence[Fault], headers: Headers = ()) -> Reply:
+def refused(call: Call, status: int, faults: Sequence[Fault], headers: Headers = ()) -> Reply:
+    """An answer of nothing but errors."""
     call.keys = [fault.key for fault in faults]
     errors = [error_entry(fault) for fault in faults]
-    return reply(status, {"errors": errors}, JSON, call.identity, headers)
+    return reply(status, {"errors": errors}, call.media, call.identity, headers)

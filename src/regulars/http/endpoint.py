@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,6 +16,7 @@ from regulars.directory.accounts import Accounts, Grant, now_ms
 from regulars.directory.commands import Origin
 from regulars.directory.directory import Directory
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
+from regulars.http.address import refused
 from regulars.http.cors import CORS
 from regulars.http.errors import (
     IDEMPOTENCY_KEY,
@@ -117,17 +118,17 @@ class GraphQLEndpoint:
         try:
             answer = await self._answer(call, method, headers, body, query_string)
         except InvalidDocument as invalid:
-            refused = Answer(None, invalid.errors, executed=False)
-            answer = self._reply(call, refused, headers)
+            never_ran = Answer(None, invalid.errors, executed=False)
+            answer = self._reply(call, never_ran, headers)
         except HTTPError as error:
-            answer = self._refusal(call, error.status, [error.fault], error.headers)
+            answer = refused(call, error.status, [error.fault], error.headers)
         except Late:
             late = Answer(None, [error_entry(too_slow(call.identity.decode()))])
             answer = self._reply(call, late, headers)
         except Exception as error:
             faults = describe(error, call.identity.decode())
             away = faults[0].key == UNAVAILABLE
-            answer = self._refusal(call, 503 if away else 500, faults, [RETRY] if away else [])
+            answer = refused(call, 503 if away else 500, faults, [RETRY] if away else [])
         if self._cors is not None:
             answer = answer._replace(more=[*answer.more, *self._cors.headers(headers)])
         self._observer.answered(call, answer.status, time.perf_counter() - began)
@@ -272,14 +273,6 @@ class GraphQLEndpoint:
     def _told_cost(self, call: Call) -> dict[str, Any]:
         left = self._rates.left(call.grant) if self._rates and call.grant else None
         return {"requested": call.cost, "limit": self.limits.cost, "remaining": left}
-
-    @staticmethod
-    def _refusal(
-        call: Call, status: int, faults: Sequence[Fault], more: Sequence[tuple[bytes, bytes]]
-    ) -> Reply:
-        call.keys = [fault.key for fault in faults]
-        errors = [error_entry(fault) for fault in faults]
-        return reply(status, {"errors": errors}, call.media, call.identity, more)
 
 
 def _fingerprint(request: GraphQLRequest) -> bytes:

@@ -22,11 +22,12 @@ from regulars.http.messages import JSON, Reply, reply
 from regulars.http.observe import Call, Observer
 from regulars.http.options import flag, options_of
 from regulars.http.streaming import stream
-from regulars.store import Row, Store, imports
+from regulars.store import Row, Store
+from regulars.store.imports import FILE, PENDING, RUNNING
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.runs import CANCELLED, FILE, PENDING, REJECTED_ROWS, RUNNING, WAITING, Runs
-from regulars.transfer.shape import Options
+from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, WAITING, Runs
+from regulars.transfer.shape import MEDIA_TYPES, Options
 from regulars.transfer.uploads import Parts, Upload, told
 
 PATH = "/import"
@@ -137,8 +138,7 @@ class Imports(Address):
             self._jobs.nudge()
             found = await runs.find(import_id) or found  # it may have ended meanwhile
         else:
-            given = {"account_id": found["account_id"], "import_id": import_id}
-            await self._store.execute([(imports.forget(), given)])
+            await runs.forget(import_id)
         return _told(call, 200, told(found))
 
     async def _rejected(
@@ -152,14 +152,14 @@ class Imports(Address):
                 "No row of this import was rejected and kept here. (Those of a file that was "
                 "imported from the command line are in a file beside it.)"
             )
-        json = told(found)["recognised"]["format"] == "jsonl"
+        form = told(found)["recognised"]["format"]
         await stream(
             call,
             request,
             send,
             kept.all(),
-            "application/x-ndjson" if json else "text/csv; charset=utf-8; header=present",
-            "rejected.jsonl" if json else "rejected.csv",
+            MEDIA_TYPES[form],
+            f"rejected.{form}",
         )
         return None
 

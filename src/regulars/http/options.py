@@ -7,7 +7,7 @@ from collections.abc import Collection
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from regulars.directory.text import nearest
+from regulars.directory.text import did_you_mean
 from regulars.http.errors import bad_request
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -19,8 +19,7 @@ def options_of(request: Request, known: Collection[str], several: str = "") -> Q
     given = request.query_params
     for name in given:
         if name not in known:
-            near = nearest(name, known)
-            hint = f" Did you mean {near}?" if near else ""
+            hint = did_you_mean(name, known)
             options = ", ".join(known)
             raise bad_request(f"There is no option {name!r}.{hint} The options are {options}.")
         if name != several and len(given.getlist(name)) > 1:

@@ -8,12 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.store.queries import of_account
-from regulars.store.query import Query, number
+from regulars.store.query import Query, any_of, number
 from regulars.store.tables import import_parts, imports
 
 COLUMNS = tuple(str(column.name) for column in imports.columns)
-# States of an import that goes on, or can be gone on with.
-UNFINISHED = ("pending", "running")
+# An import over HTTP is received, waits, and goes on in a process of its own. One that waits or
+# goes on is unfinished.
+RECEIVING, PENDING, RUNNING = "receiving", "pending", "running"
+UNFINISHED = (PENDING, RUNNING)
+# Where an import's customers come from: a file, or another server.
+FILE, PULL = "file", "pull"
 _TOLD = ("position", "bytes_read", "created", "updated", "unchanged", "rejected")
 
 
@@ -21,22 +25,34 @@ def _text(name: str) -> sa.BindParameter[str]:
     return sa.bindparam(name, type_=sa.Text())
 
 
+def _word(word: str) -> sa.ColumnElement[str]:
+    """One of the words above, as it stands in a statement."""
+    return sa.literal_column(f"'{word}'")
+
+
 def _this(table: sa.Table) -> sa.ColumnElement[bool]:
     return sa.and_(of_account(table), table.c.import_id == _text("import_id"))
 
 
 def _unfinished() -> sa.ColumnElement[bool]:
-    return imports.c.state.in_([sa.literal_column(f"'{state}'") for state in UNFINISHED])
+    return imports.c.state.in_(list(map(_word, UNFINISHED)))
 
 
 def _of_files() -> sa.ColumnElement[bool]:
-    return imports.c.kind == sa.literal_column("'file'")
+    return imports.c.kind == _word(FILE)
 
 
 @cache
 def one() -> Query:
     """An import, whole."""
     return Query(sa.select(*imports.columns).where(_this(imports)))
+
+
+@cache
+def named() -> Query:
+    """The account's imports among `import_ids`, whole."""
+    statement = sa.select(*imports.columns).where(of_account(imports))
+    return Query(statement.where(any_of(imports.c.import_id, "import_ids")))
 
 
 @cache
@@ -52,7 +68,7 @@ def unfinished() -> Query:
     """The account's newest import that is not finished, of a file of that name and fingerprint."""
     statement = sa.select(*imports.columns).where(
         of_account(imports),
-        imports.c.state == sa.literal_column("'running'"),
+        imports.c.state == _word(RUNNING),
         imports.c.name == _text("name"),
         imports.c.fingerprint == _text("fingerprint"),
     )
@@ -94,7 +110,7 @@ def claim() -> Query:
         _this(imports), _unfinished(), imports.c.claimed_until < number("now")
     )
     values: dict[str, Any] = {
-        "state": sa.literal_column("'running'"),
+        "state": _word(RUNNING),
         "claimed_by": _text("claimed_by"),
         "claimed_until": number("until"),
     }
@@ -134,12 +150,10 @@ def drop_parts() -> Query:
 @cache
 def received() -> Query:
     """An import whose file has come waits for its turn."""
-    statement = imports.update().where(
-        _this(imports), imports.c.state == sa.literal_column("'receiving'")
-    )
+    statement = imports.update().where(_this(imports), imports.c.state == _word(RECEIVING))
     return Query(
         statement.values(
-            state=sa.literal_column("'pending'"),
+            state=_word(PENDING),
             size=number("size"),
             fingerprint=_text("fingerprint"),
             source=_text("source"),
@@ -175,7 +189,7 @@ def forget_old() -> Query:
     """Forgets, of every account, the imports of files that were last brought on at `before` or
     earlier, and those whose files had not come at `broken_before`."""
     broken = sa.and_(
-        imports.c.state == sa.literal_column("'receiving'"),
+        imports.c.state == _word(RECEIVING),
         imports.c.updated_at <= number("broken_before"),
     )
     return Query(

@@ -14,7 +14,6 @@ from regulars.store.tables import (
     counters,
     customers,
     history,
-    imports,
     leads,
     orders,
     receipts,
@@ -279,16 +278,6 @@ def named_webhooks() -> Query:
     by_id = rows.where(any_of(webhooks.c.webhook_id, "webhook_ids"))
     by_url = rows.where(any_of(webhooks.c.url, "webhook_urls"))
     return Query(sa.union_all(by_id, by_url))
-
-
-WHOLE_IMPORT = tuple(str(column.name) for column in imports.columns)
-
-
-@cache
-def named_imports() -> Query:
-    """The account's imports among `import_ids`, whole."""
-    statement = sa.select(*imports.columns).where(of_account(imports))
-    return Query(statement.where(any_of(imports.c.import_id, "import_ids")))
 
 
 @cache

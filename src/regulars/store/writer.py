@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from regulars.store import queries
+from regulars.store import imports, queries
 from regulars.store.query import Query
 
 # A write that waits is answered with its batch: a larger one makes the first of it wait longer.
@@ -164,7 +164,7 @@ _ALSO = (
     queries.RECEIPT_COLUMNS,
     queries.WHOLE_WEBHOOK,
     queries.SHOP_ID_COLUMNS,
-    queries.WHOLE_IMPORT,
+    imports.COLUMNS,
     ("customer_id",),
 )
 _NOTHING: Asked = [
@@ -172,7 +172,7 @@ _NOTHING: Asked = [
     (queries.receipts_of(), None),
     (queries.named_webhooks(), None),
     (queries.named_shop_ids(), None),
-    (queries.named_imports(), None),
+    (imports.named(), None),
     (queries.given_ids(), None),
 ]
 

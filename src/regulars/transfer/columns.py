@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regulars.directory.addresses import PARTS
-from regulars.directory.text import nearest
+from regulars.directory.text import did_you_mean
 from regulars.transfer.errors import BadOption
 
 SHIPPING, BILLING = "shipping_address", "billing_address"
@@ -124,8 +124,7 @@ def mapping(given: Sequence[str]) -> dict[str, str]:
                 f"--map takes a heading and a field, as in --map 'E-mail=email', not {text!r}."
             )
         if field not in FIELDS and field != DROP and not field.startswith("custom."):
-            near = nearest(field, FIELDS)
-            hint = f" Did you mean {near}?" if near else ""
+            hint = did_you_mean(field, FIELDS)
             raise BadOption(
                 f"There is no field {field!r}.{hint} A column may be {', '.join(PLAIN)}, "
                 f"{SHIPPING}.… and {BILLING}.… ({', '.join(PARTS)}), custom.… or {DROP}, which "

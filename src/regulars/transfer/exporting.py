@@ -21,14 +21,14 @@ from regulars.directory.listing import Listing
 from regulars.directory.orders import amounts
 from regulars.directory.paging import Position, Window
 from regulars.directory.search import Order, parse
-from regulars.directory.text import full_name, nearest
+from regulars.directory.text import did_you_mean, full_name
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.tables import MONEY_SCALE
 from regulars.transfer.cells import neutral, of_tags
 from regulars.transfer.columns import BILLING, SHIPPING
 from regulars.transfer.errors import BadOption
-from regulars.transfer.shape import FORMATS
+from regulars.transfer.shape import FORMATS, MEDIA_TYPES
 
 PAGE = 1_000
 
@@ -191,7 +191,7 @@ class Export:
     @property
     def media_type(self) -> str:
         """The media type of the export."""
-        return "text/csv; charset=utf-8; header=present" if self._csv else "application/x-ndjson"
+        return MEDIA_TYPES[self._form]
 
     @property
     def _csv(self) -> bool:
@@ -258,6 +258,5 @@ def _field(name: str, form: str) -> _Field:
         return known[name]
     if name.startswith("custom.") and name != "custom.":
         return _custom(name.removeprefix("custom."))
-    near = nearest(name, known)
-    hint = f" Did you mean {near}?" if near else ""
+    hint = did_you_mean(name, known)
     raise BadOption(f"There is no column {name!r}.{hint} The columns are {', '.join(known)}.")

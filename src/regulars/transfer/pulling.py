@@ -17,12 +17,13 @@ from regulars.directory.listing import Listing
 from regulars.directory.paging import Position, Window
 from regulars.directory.search import Order
 from regulars.store import Row, Store
+from regulars.store.imports import RUNNING
 from regulars.transfer.customers_there import Customers, Node, Page, moment_of, row_of
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Tally
 from regulars.transfer.place import FEED, LIST, UPDATED_SINCE, Place, leaves_no_gap, since_last
 from regulars.transfer.remote import RemoteError, RemoteFault
-from regulars.transfer.runs import DONE, FOREVER, RUNNING, Runs
+from regulars.transfer.runs import DONE, FOREVER, Runs
 
 LAST = "last"
 _BY_ID = "order_by:id order_dir:asc"

@@ -7,10 +7,9 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import apsw
 import orjson
 
-from regulars.directory.customers import new_row
+from regulars.directory.customers import MERGED, new_row, replacing
 from regulars.directory.emails import clean_email
 from regulars.directory.listing import Listing
 from regulars.directory.paging import Position, Window
@@ -20,6 +19,7 @@ from regulars.transfer.customers_there import Customers, Node, input_of, values_
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.importing import Tally
 from regulars.transfer.remote import Remote, RemoteFault
+from regulars.transfer.temporary import temporary
 
 _CREATE = "mutation ($node: InputCustomer!) { createCustomer(node: $node) { id } }"
 _UPDATE = """mutation ($id: ID!, $node: InputUpdateCustomer!) {
@@ -28,7 +28,6 @@ _COLUMNS = ("customer_id", "email_key", *input_of(new_row(0)))
 _PAGE = 250
 # How many writes are under way at once.
 _AT_ONCE = 8
-_MERGED = ("custom", "shipping_address", "billing_address")
 
 
 class Push:
@@ -150,8 +149,8 @@ def _has(name: str) -> Callable[[Any], bool]:
 
 def _instead(name: str, there: Any, here: Any) -> Any:
     """A value that takes the place of another, where the server merges the two."""
-    if name in _MERGED and there and here:
-        return {**dict.fromkeys(there), **here}
+    if name in MERGED and there and here:
+        return replacing(there, here)
     return here
 
 
@@ -160,12 +159,8 @@ class _Known:
     memory does not grow."""
 
     def __init__(self) -> None:
-        self._connection = apsw.Connection("")
-        self._connection.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
-        self._connection.execute(
-            "CREATE TABLE known (key TEXT PRIMARY KEY, id TEXT, given TEXT, met INTEGER)"
-            " WITHOUT ROWID; BEGIN"
-        )
+        columns = "key TEXT PRIMARY KEY, id TEXT, given TEXT, met INTEGER"
+        self._connection = temporary(f"known ({columns})")
 
     def add(self, nodes: Sequence[Node]) -> None:
         """Takes customers."""

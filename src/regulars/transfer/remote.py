@@ -8,13 +8,13 @@ import email.utils
 import random
 import time
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from regulars import __version__
+from regulars.loopback import is_loopback
 from regulars.transfer.errors import BadOption, TransferError
 
 PATH = "/api/v2"
@@ -65,22 +65,13 @@ def address_of(url: str, insecure: bool) -> str:
         raise BadOption(f"{url!r} is no URL of a server, such as https://shop.example.com{PATH}.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise BadOption("The URL is that of the server's API alone; the token is given by --token.")
-    if parts.scheme == "http" and not insecure and not _is_here(parts.hostname):
+    if parts.scheme == "http" and not insecure and not is_loopback(parts.hostname):
         raise BadOption(
             "The token would go over the network unencrypted: use https, or say --insecure in a "
             "network that you trust."
         )
     path = parts.path if parts.path.strip("/") else PATH
     return urlunsplit((parts.scheme, parts.netloc.lower(), path, "", ""))
-
-
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Remote:

@@ -9,15 +9,13 @@ from typing import Any
 import orjson
 
 from regulars.store import Row, Store, imports
+from regulars.store.imports import FILE, PENDING, PULL, RECEIVING, RUNNING
 from regulars.store.tables import imports as table
 from regulars.store.writes import insert_one
 
-# An import over HTTP is received, waits, and goes on in a process of its own.
-RECEIVING, PENDING, RUNNING = "receiving", "pending", "running"
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 WAITING = (RECEIVING, PENDING, RUNNING)
-# Where an import's customers come from. What is kept of one in parts: its file, its rejected rows.
-FILE, PULL = "file", "pull"
+# What is kept of an import in parts: its file (FILE), and its rejected rows.
 REJECTED_ROWS = "rejected"
 # An import from the command line is gone on with from there alone.
 FOREVER = 2**62
@@ -104,6 +102,11 @@ class Runs:
         }
         dropping = (imports.drop_parts(), given)
         return bool(await self._store.execute([dropping, (imports.end(), given)]))
+
+    async def forget(self, import_id: str) -> None:
+        """Forgets an import that does not go on, with its parts."""
+        given = {"account_id": self._account_id, "import_id": import_id}
+        await self._store.execute([(imports.forget(), given)])
 
     async def _first(self, query: Any, given: Mapping[str, Any]) -> Row | None:
         rows = await self._store.fetch(query, {"account_id": self._account_id, **given})

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-import apsw
-
 from regulars.directory.bulk import SetRow
+from regulars.transfer.temporary import temporary
 
 
 class Seen:
@@ -14,9 +13,7 @@ class Seen:
     grow."""
 
     def __init__(self) -> None:
-        self._connection = apsw.Connection("")
-        self._connection.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
-        self._connection.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID; BEGIN")
+        self._connection = temporary("seen (key BLOB PRIMARY KEY)")
 
     def before(self, row: SetRow) -> bool:
         """Whether a row named the same customer before."""

@@ -26,7 +26,12 @@ from regulars.transfer.columns import (
 from regulars.transfer.reading import Record
 from regulars.transfer.values import READ, Read, Wrong, as_text
 
-FORMATS = ("csv", "jsonl")
+# The forms of files, each with its media type.
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8; header=present",
+    "jsonl": "application/x-ndjson",
+}
+FORMATS = tuple(MEDIA_TYPES)
 UNKNOWN = ("custom", "drop", "refuse")
 EMPTY = ("keep", "clear")
 MATCH = ("email", "_id")

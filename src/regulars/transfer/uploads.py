@@ -12,11 +12,12 @@ import orjson
 
 from regulars.directory.dates import iso
 from regulars.store import Conflict, Row, Store, imports
+from regulars.store.imports import FILE, PENDING, RECEIVING
 from regulars.store.tables import import_parts
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.opening import opened
-from regulars.transfer.runs import COUNTS, FILE, PENDING, RECEIVING, Runs
+from regulars.transfer.runs import COUNTS, Runs
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 
@@ -129,8 +130,7 @@ class Upload:
 
     async def give_up(self) -> None:
         """Forgets it, and what has come of it."""
-        given = {"account_id": self._account_id, "import_id": self._run["import_id"]}
-        await self._store.execute([(imports.forget(), given)])
+        await Runs(self._store, self._account_id).forget(self._run["import_id"])
 
     async def _keep(self, part: bytes) -> None:
         self._first = self._first or part
