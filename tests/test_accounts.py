@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from regulars.directory.accounts import Accounts, now_ms
-from regulars.store import Store, queries
+from regulars.store import Store, queries, tokens
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, with_store
 
 CUSTOMER = (
@@ -101,8 +101,8 @@ def test_a_token_is_256_random_bits_and_only_its_hash_is_stored(server: Server) 
 
     async def look(store: Store) -> Any:
         digest = hashlib.sha256(token.encode()).digest()
-        assert len(await store.fetch(queries.token_by_hash(), {"hash": digest})) == 1
-        return [tuple(row) for row in await store.fetch(queries.all_tokens(), {})]
+        assert len(await store.fetch(tokens.token_by_hash(), {"hash": digest})) == 1
+        return [tuple(row) for row in await store.fetch(tokens.all_tokens(), {})]
 
     assert token[4:20] not in str(with_store(server.database_url, look))
 

@@ -14,9 +14,17 @@ from typing import NamedTuple
 
 from regulars.directory.scopes import BOTH, SCOPES, granted
 from regulars.directory.text import clean, did_you_mean
-from regulars.store import Conflict, Store, queries
+from regulars.store import Conflict, Store
 from regulars.store.tables import accounts, counters, tokens
-from regulars.store.writes import insert_one, revoke_token, use_token
+from regulars.store.tokens import (
+    TOKEN_COLUMNS,
+    all_accounts,
+    all_tokens,
+    revoke_token,
+    token_by_hash,
+    use_token,
+)
+from regulars.store.writes import insert_one
 
 TOKEN_PREFIX = "rgl_"  # noqa: S105  # what secret scanners look for
 NAME_LENGTH = 100
@@ -112,7 +120,7 @@ class Accounts:
 
     async def all(self) -> list[Account]:
         """Every account, oldest first."""
-        rows = await self._store.fetch(queries.all_accounts(), {})
+        rows = await self._store.fetch(all_accounts(), {})
         return [Account(*row) for row in rows]
 
     async def named(self, name: str | None) -> Account:
@@ -195,8 +203,8 @@ class Accounts:
 
     async def tokens(self) -> Sequence[Token]:
         """What is kept of every token, oldest first."""
-        rows = await self._store.fetch(queries.all_tokens(), {})
-        found = [dict(zip((*queries.TOKEN_COLUMNS, "account"), row, strict=True)) for row in rows]
+        rows = await self._store.fetch(all_tokens(), {})
+        found = [dict(zip((*TOKEN_COLUMNS, "account"), row, strict=True)) for row in rows]
         return [Token(**{k: v for k, v in row.items() if k != "account_id"}) for row in found]
 
     async def revoke(self, token_id: str) -> None:
@@ -218,8 +226,8 @@ class Accounts:
 
         It is looked up by its hash: an answer of None takes the same time for each reason.
         """
-        rows = await self._store.fetch(queries.token_by_hash(), {"hash": _hash(token)})
-        known = dict(zip(queries.TOKEN_COLUMNS, rows[0], strict=True)) if rows else None
+        rows = await self._store.fetch(token_by_hash(), {"hash": _hash(token)})
+        known = dict(zip(TOKEN_COLUMNS, rows[0], strict=True)) if rows else None
         now = self._clock()
         late = known and known["expires_at"] is not None and known["expires_at"] <= now
         if known is None or late or known["revoked_at"] is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from regulars.directory.finding import Finder, Stretch
@@ -12,6 +12,7 @@ from regulars.directory.search import Order
 from regulars.store import Fetches, queries
 from regulars.store.conditions import All
 from regulars.store.queries import ORDER_VALUE
+from regulars.store.tables import MONEY_SCALE
 
 
 class Listing:
@@ -19,6 +20,22 @@ class Listing:
 
     def __init__(self, store: Fetches) -> None:
         self._store = store
+
+    async def pages(
+        self, account_id: int, window: Window, columns: tuple[str, ...]
+    ) -> AsyncIterator[Sequence[Any]]:
+        """The rows of the page and of all that follow it, page by page. The columns begin with
+        `order_value` and `customer_id`."""
+        while True:
+            page = await self.page(account_id, window, columns)
+            if page.rows:
+                yield page.rows
+            if not page.has_next:
+                return
+            value, number = page.rows[-1][:2]
+            if window.order.by == "expenses":
+                value = round(value * MONEY_SCALE)
+            window = window._replace(after=Position(value, number))
 
     async def page(
         self,

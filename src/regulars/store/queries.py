@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from regulars.store.query import Query, among, any_of, number, unindexed
 from regulars.store.tables import (
     ORDER_COLUMNS,
-    accounts,
     counters,
     customers,
     history,
@@ -18,7 +17,6 @@ from regulars.store.tables import (
     orders,
     receipts,
     shop_ids,
-    tokens,
     webhooks,
 )
 
@@ -296,41 +294,6 @@ def receipts_of() -> Query:
     return Query(
         sa.select(*receipts.columns).where(of_account(receipts), any_of(receipts.c.key, "keys"))
     )
-
-
-TOKEN_COLUMNS = (
-    "token_id",
-    "account_id",
-    "name",
-    "created_at",
-    "expires_at",
-    "revoked_at",
-    "scopes",
-    "last_used_at",
-)
-
-
-@cache
-def token_by_hash() -> Query:
-    """The token with a hash: the columns of `TOKEN_COLUMNS`."""
-    columns = [tokens.c[name] for name in TOKEN_COLUMNS]
-    return Query(sa.select(*columns).where(tokens.c.hash == sa.bindparam("hash")))
-
-
-@cache
-def all_tokens() -> Query:
-    """Every token with its account's name, oldest first."""
-    columns = [tokens.c[name] for name in TOKEN_COLUMNS]
-    joined = tokens.join(accounts, accounts.c.account_id == tokens.c.account_id)
-    statement = sa.select(*columns, accounts.c.name.label("account")).select_from(joined)
-    return Query(statement.order_by(tokens.c.created_at, tokens.c.token_id))
-
-
-@cache
-def all_accounts() -> Query:
-    """Every account, oldest first: id, name, moment of creation."""
-    columns = (accounts.c.account_id, accounts.c.name, accounts.c.created_at)
-    return Query(sa.select(*columns).order_by(accounts.c.account_id))
 
 
 @cache

@@ -23,7 +23,6 @@ from regulars.store.tables import (
     receipts,
     shop_ids,
     terms,
-    tokens,
     webhooks,
 )
 from regulars.store.writer import Changes, Row, State
@@ -142,17 +141,6 @@ def replaced_receipts(account_id: int, changes: Changes) -> dict[str, Any]:
 def forget_receipts() -> Query:
     """The receipts of every account that were made at `receipts_before` or earlier."""
     return Query(receipts.delete().where(receipts.c.created_at <= number("receipts_before")))
-
-
-@cache
-def use_token() -> Query:
-    """Notes that a token is used, unless that was noted after `used_before`."""
-    used = tokens.c.last_used_at
-    statement = tokens.update().where(
-        tokens.c.token_id == sa.bindparam("used_id"),
-        sa.or_(used.is_(None), used < number("used_before")),
-    )
-    return Query(statement.values(last_used_at=number("used_at")))
 
 
 @cache
@@ -327,14 +315,6 @@ def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
         ("webhooks", changes.inserted_webhooks),
         ("shop_ids", changes.inserted_shop_ids),
     ]
-
-
-@cache
-def revoke_token() -> Query:
-    """Marks a token as revoked, unless it was already."""
-    statement = tokens.update().where(tokens.c.token_id == sa.bindparam("revoked_id"))
-    unrevoked = statement.where(tokens.c.revoked_at.is_(None))
-    return Query(unrevoked.values(revoked_at=number("revoked_at")))
 
 
 def _arrays(of: Iterable[sa.Column[Any]], prefix: str) -> sa.TableValuedAlias:

@@ -19,12 +19,11 @@ from regulars.directory.dates import iso
 from regulars.directory.ids import encoder
 from regulars.directory.listing import Listing
 from regulars.directory.orders import amounts
-from regulars.directory.paging import Position, Window
+from regulars.directory.paging import Window
 from regulars.directory.search import Order, parse
 from regulars.directory.text import did_you_mean, full_name
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
-from regulars.store.tables import MONEY_SCALE
 from regulars.transfer.cells import neutral, of_tags
 from regulars.transfer.columns import BILLING, SHIPPING
 from regulars.transfer.errors import BadOption
@@ -177,9 +176,9 @@ class Export:
             raise BadOption(f"The format is csv or jsonl, not {form!r}.")
         self._account_id = account_id
         self._form = form
-        self._now = now
-        self._page = page
-        self._search = parse(query)
+        search = parse(query)
+        order = search.order if search.ordered else Order("id", ascending=True)
+        self._window = Window(order, page, condition=search.condition, now=now)
         self._names = tuple(dict.fromkeys(chosen)) or DEFAULT[form]
         self._fields = [_field(name, form) for name in self._names]
         self._columns = tuple(
@@ -199,34 +198,17 @@ class Export:
 
     async def count(self, store: Store) -> int:
         """How many customers there are to export."""
-        return await Listing(store).count(self._account_id, self._window(None))
+        return await Listing(store).count(self._account_id, self._window)
 
     async def pages(self, store: Store) -> AsyncGenerator[tuple[int, bytes], None]:
         """The export in pieces, each with the number of its customers; the first are the headings
         of CSV."""
         if self._csv:
             yield 0, (",".join(self._names) + "\r\n").encode()
-        after: Position | None = None
         async with store.snapshot() as snapshot:
-            listing = Listing(snapshot)
-            while True:
-                page = await listing.page(self._account_id, self._window(after), self._columns)
-                if page.rows:
-                    yield len(page.rows), self._text(page.rows)
-                if not page.has_next:
-                    return
-                value, number = page.rows[-1][:2]
-                if self._order.by == "expenses":
-                    value = round(value * MONEY_SCALE)
-                after = Position(value, number)
-
-    @property
-    def _order(self) -> Order:
-        return self._search.order if self._search.ordered else Order("id", ascending=True)
-
-    def _window(self, after: Position | None) -> Window:
-        condition = self._search.condition
-        return Window(self._order, self._page, after=after, condition=condition, now=self._now)
+            pages = Listing(snapshot).pages(self._account_id, self._window, self._columns)
+            async for rows in pages:
+                yield len(rows), self._text(rows)
 
     def _text(self, rows: Sequence[Any]) -> bytes:
         found = dict(zip(self._columns, zip(*rows, strict=True), strict=True))

@@ -12,9 +12,10 @@ import orjson
 from regulars.directory.customers import MERGED, new_row, replacing
 from regulars.directory.emails import clean_email
 from regulars.directory.listing import Listing
-from regulars.directory.paging import Position, Window
+from regulars.directory.paging import Window
 from regulars.directory.search import Order, parse
 from regulars.store import Store
+from regulars.store.queries import ORDER_VALUE
 from regulars.transfer.customers_there import Customers, Node, input_of, values_of
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.importing import Tally
@@ -24,7 +25,7 @@ from regulars.transfer.temporary import temporary
 _CREATE = "mutation ($node: InputCustomer!) { createCustomer(node: $node) { id } }"
 _UPDATE = """mutation ($id: ID!, $node: InputUpdateCustomer!) {
   updateCustomer(id: $id, node: $node) { id } }"""
-_COLUMNS = ("customer_id", "email_key", *input_of(new_row(0)))
+_COLUMNS = (ORDER_VALUE, "customer_id", "email_key", *input_of(new_row(0)))
 _PAGE = 250
 # How many writes are under way at once.
 _AT_ONCE = 8
@@ -48,9 +49,9 @@ class Push:
         self._account_id = account_id
         self._remote = remote
         self._there = customers
-        self._search = parse(query)
+        order, condition = Order("id", ascending=True), parse(query).condition
+        self._window = Window(order, _PAGE, condition=condition, now=now)
         self._dry_run = dry_run
-        self._now = now
         self._run = secrets.token_hex(8)
         self._stop = False
         self.tally = Tally()
@@ -66,25 +67,14 @@ class Push:
         try:
             await self._read_there(known)
             # Not from a snapshot: it would be held for as long as the other server takes.
-            listing, after = Listing(self._store), None
-            while True:
-                window = Window(
-                    Order("id", ascending=True),
-                    _PAGE,
-                    after=after,
-                    condition=self._search.condition,
-                    now=self._now,
-                )
-                page = await listing.page(self._account_id, window, _COLUMNS)
-                rows = [dict(zip(_COLUMNS, row, strict=True)) for row in page.rows]
+            pages = Listing(self._store).pages(self._account_id, self._window, _COLUMNS)
+            async for page in pages:
+                rows = [dict(zip(_COLUMNS, row, strict=True)) for row in page]
                 for start in range(0, len(rows), _AT_ONCE):
                     some = rows[start : start + _AT_ONCE]
                     await asyncio.gather(*(self._send(row, known) for row in some))
                     progress(self.tally)
                     self._go_on_or_stop()
-                if not page.has_next:
-                    break
-                after = Position(rows[-1]["customer_id"], rows[-1]["customer_id"])
             self.only_there = known.left()
         finally:
             known.close()
