@@ -29,6 +29,7 @@ demo: install ## Serve 1,000 sample customers from demo.db
 		$(BIN)/regulars sample --customers 1000; \
 		export REGULARS_TOKEN=$$($(BIN)/regulars token create --name demo); \
 		echo "A token for this demo: $$REGULARS_TOKEN"; \
+		echo "Sign in to its pages, once: $$($(BIN)/regulars token create --name "demo pages" --scope admin --link)"; \
 		exec $(BIN)/regulars serve'
 
 test: install ## Run the suite, on SQLite and PostgreSQL

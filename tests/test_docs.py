@@ -33,7 +33,10 @@ def keys_in_the_code() -> set[str]:
     found: set[str] = set()
     for path in (ROOT / "src").rglob("*.py"):
         found |= set(
-            re.findall(r'"(errors_\w+|rate_\w+|webhooks_\w+)"', path.read_text(encoding="utf-8"))
+            re.findall(
+                r'"(errors_\w+|rate_\w+|tokens_not\w+|webhooks_\w+)"',
+                path.read_text(encoding="utf-8"),
+            )
         )
     return found
 

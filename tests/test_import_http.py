@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -234,7 +235,8 @@ def test_other_bodies_and_methods_are_refused(client: Client) -> None:
     ended(client, sent)
     refused(client.http.post(sent.headers["location"]), 405, "errors_method")
     refused(client.http.post(sent.headers["location"] + "/rejected"), 405, "errors_method")
-    refused(client.http.post("/export"), 405, "errors_method")
+    refused(client.http.put("/export"), 405, "errors_method")
+    refused(client.http.get("/import/preview"), 405, "errors_method")
 
 
 def test_imports_and_exports_need_their_scopes(server: Server) -> None:
@@ -359,3 +361,75 @@ def test_an_export_is_chosen_by_query_and_columns(client: Client) -> None:
     for options in wrong:
         refused(client.http.get("/export", params=options), 400, "errors_bad_request")
     refused(client.http.get("/export", params={"query": "tag:("}), 400, "errors_invalid_query")
+
+
+def previewed(client: Client, content: str | bytes, **options: Any) -> dict[str, Any]:
+    answer = client.http.post("/import/preview", content=content, params=options)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+def test_a_file_is_looked_at_before_anything_of_it_is_imported(client: Client) -> None:
+    file = "E-Mail;Vorname;Country Code\nana@example.com;Ana;MA\n"
+    found = previewed(client, file, map="Vorname=first_name")
+    assert (found["format"], found["delimiter"], found["problem"]) == ("csv", ";", None)
+    assert found["columns"] == [
+        {"heading": "E-Mail", "field": "email"},
+        {"heading": "Vorname", "field": "first_name"},
+        {"heading": "Country Code", "field": "shipping_address.country"},
+    ]
+    assert found["rows"] == [["ana@example.com", "Ana", "MA"]]
+    assert "accepts_marketing" in found["fields"]
+    assert client.emails() == []
+    assert client.http.get("/import").json()["data"] == []
+
+
+def test_columns_that_are_not_clear_are_shown_with_what_is_to_be_said(client: Client) -> None:
+    found = previewed(client, "Post,Vorname\nana@example.com,Ana\n")
+    assert "No column is the customer's email" in found["problem"]
+    assert found["columns"] == [
+        {"heading": "Post", "field": None},
+        {"heading": "Vorname", "field": None},
+    ]
+    assert found["rows"] == [["ana@example.com", "Ana"]]
+    found = previewed(client, "ana@example.com,Ana\n", header="false", map="1=email")
+    assert found["problem"] is None
+    assert [column["field"] for column in found["columns"]] == ["email", "custom.2"]
+
+
+def test_the_beginning_of_a_file_is_shown_without_what_is_cut_off(client: Client) -> None:
+    lines = ["email,first_name", *[f"a{n}@example.com,Ana {n}" for n in range(8)]]
+    text = "\n".join(lines)
+    assert len(previewed(client, text)["rows"]) == 8
+    assert len(previewed(client, text[:-3], whole="false")["rows"]) == 7
+    many = [f"a{n}@example.com,{hashlib.sha256(b'%d' % n).hexdigest()}" for n in range(9_000)]
+    packed = gzip.compress("\n".join(["email,first_name", *many]).encode())[:200_000]
+    assert len(previewed(client, packed, whole="false")["rows"]) == 10
+    refused(client.http.post("/import/preview", content=packed[:40]), 400, "errors_bad_request")
+    found = previewed(client, '{"email": "a@example.com", "tags": ["a"]}\n{"email": 5}\n')
+    assert [column["heading"] for column in found["columns"]] == ["email", "tags"]
+    assert found["rows"] == [["a@example.com", '["a"]'], ["5", ""]]
+
+
+def test_a_preview_refuses_what_is_no_file(client: Client) -> None:
+    refused(client.http.post("/import/preview", content=b""), 400, "errors_bad_request")
+    large = b"email\n" + b"x" * 1024 * 1024
+    refused(client.http.post("/import/preview", content=large), 413, "errors_body_limit")
+    answer = client.http.post("/import/preview?dry_run=true", content=b"email\n")
+    refused(answer, 400, "errors_bad_request")
+
+
+def test_those_who_are_named_are_exported_in_that_order(client: Client) -> None:
+    ids = [client.create(f"c{n}@example.com")["id"] for n in range(5)]
+    gone = client.create("gone@example.com")["id"]
+    client.delete(gone)
+    given = {"ids": [ids[3], gone, ids[1], "4", "nothing", ids[3]]}
+    answer = client.http.post("/export", json=given, params={"columns": "_id,email"})
+    assert answer.text == "_id,email\r\n4,c3@example.com\r\n2,c1@example.com\r\n"
+    assert client.http.post("/export", json={"ids": []}).text.count("\n") == 1
+    bodies: list[Any] = [{}, {"ids": "x"}, {"ids": [1]}, [], {"ids": [], "x": 1}]
+    for body in bodies:
+        refused(client.http.post("/export", json=body), 400, "errors_bad_request")
+    answer = client.http.post("/export", json={"ids": []}, params={"query": "ana"})
+    refused(answer, 400, "errors_bad_request")

@@ -171,6 +171,16 @@ ERRORS = {
         "Sign the body: `lightfunnels-hmac` is base64 of HMAC-SHA256. See "
         "[mirror a shop](../how-to/mirror-a-shop.md).",
     ),
+    "errors_cross_site": (
+        "403",
+        "A request with a session's cookie was made by a page of another site, or by a program.",
+        "From a program, send a token: `Authorization: Bearer TOKEN`.",
+    ),
+    "tokens_not_found": (
+        "200",
+        "No valid token of the account has the id.",
+        "See the query `tokens`.",
+    ),
     "webhooks_duplicated": (
         "200",
         "There is a webhook of that type to that address.",

@@ -17,11 +17,14 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.directory.receipts import KEPT_MS
+from regulars.directory.sessions import Sessions
+from regulars.directory.sessions import forget_old as forget_old_sessions
 from regulars.graphql import Limits as DocumentLimits
 from regulars.http import log
-from regulars.http.address import Door
+from regulars.http.address import Door, refusal
 from regulars.http.cors import CORS
-from regulars.http.endpoint import GraphQLEndpoint, Limits, error_answer
+from regulars.http.credentials import Credentials
+from regulars.http.endpoint import GraphQLEndpoint, Limits
 from regulars.http.errors import not_found
 from regulars.http.exports import PATH as EXPORT_PATH
 from regulars.http.exports import Exports
@@ -31,18 +34,19 @@ from regulars.http.imports import Imports
 from regulars.http.in_flight import InFlight
 from regulars.http.inbound import Inbound
 from regulars.http.messages import (
-    JSON,
     Receive,
     Scope,
     Send,
     first_of_each,
-    reply,
     request_id,
-    send_reply,
 )
 from regulars.http.metrics import Metrics
 from regulars.http.observe import Observer
+from regulars.http.pages import ASSETS, Pages
+from regulars.http.pages import PATHS as PAGES
 from regulars.http.rates import LocalRates, Rates, SharedRates
+from regulars.http.sessions import PATH as SESSION_PATH
+from regulars.http.sessions import SessionAddress
 from regulars.settings import Settings
 from regulars.store.writes import forget_receipts
 from regulars.transfer.jobs import Jobs
@@ -56,6 +60,8 @@ _HOUSEKEEPING_SECONDS = 600
 # The first requests are not kept waiting by it.
 _SETTLED_SECONDS = 5
 _SAMPLE_SECONDS = 5
+# What is no method of a page is refused by it, in our own words.
+_ANY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Application:
@@ -65,6 +71,8 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self._store = store_for(settings.database_url, settings.request_seconds)
         self._accounts = Accounts(self._store)
+        self._sessions = Sessions(self._store, settings.session_hours)
+        credentials = Credentials(self._accounts, self._sessions)
         self._metrics = Metrics()
         engine = schema.engine(_document_limits(settings), settings.max_page_size)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
@@ -72,7 +80,7 @@ class Application:
         rates = self._rates(settings)
         graphql = GraphQLEndpoint(
             engine,
-            self._accounts,
+            credentials,
             Directory(self._store, _directory_limits(settings)),
             Limits(
                 settings.max_cost,
@@ -93,9 +101,10 @@ class Application:
             self._store, self._accounts, in_flight, self._observer, settings.max_body_bytes
         )
         self._jobs = Jobs(self._store, settings.environment())
-        door = Door(self._accounts, rates, min(TRANSFER_COST, settings.max_cost))
-        exports = Exports(self._store, door, self._observer)
+        door = Door(credentials, rates, min(TRANSFER_COST, settings.max_cost))
+        exports = Exports(self._store, door, self._observer, settings.max_body_bytes)
         imports = Imports(self._store, door, self._observer, self._jobs, settings.max_import_bytes)
+        session = SessionAddress(self._sessions, settings.session_hours, self._observer)
         health = Health(self._store, self._accounts, self._figures)
         self._rest = Starlette(
             routes=[
@@ -107,6 +116,8 @@ class Application:
                 Route(IMPORT_PATH, imports),
                 Route(f"{IMPORT_PATH}/{{import}}", imports),
                 Route(f"{IMPORT_PATH}/{{import}}/{{what}}", imports),
+                Route(SESSION_PATH, session),
+                *self._pages(Pages(settings.gravatar)),
             ],
             lifespan=self._lifespan,
         )
@@ -115,6 +126,10 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         graphql = self.graphql_at.get(scope["path"]) if scope["type"] == "http" else None
         await (graphql or self._rest)(scope, receive, send)
+
+    def _pages(self, pages: Pages) -> list[Route]:
+        routes = [Route(path, pages.page, methods=list(_ANY)) for path in PAGES]
+        return [*routes, Route(f"{ASSETS}/{{version}}/{{name}}", pages.asset, methods=list(_ANY))]
 
     def _rates(self, settings: Settings) -> Rates | None:
         rate, burst = settings.points_a_second, settings.rate_burst
@@ -165,6 +180,7 @@ class Application:
                 await asyncio.gather(delivering, return_exceptions=True)
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.settled()
+            await self._sessions.settled()
             await self._store.close()
             self._observer.tell()
 
@@ -181,6 +197,7 @@ class Application:
                 await self._store.execute([(forget_receipts(), before)])
                 await forget_old(self._store, now_ms())
                 await forget_old_imports(self._store, now_ms())
+                await forget_old_sessions(self._store, now_ms())
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _sample(self) -> None:
@@ -211,10 +228,9 @@ def _directory_limits(settings: Settings) -> directory_limits.Limits:
     )
 
 
-async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:
-    error = not_found()
-    identity = request_id(first_of_each(scope["headers"]))
-    await send_reply(send, reply(error.status, error_answer(error.fault), JSON, identity))
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = refusal(not_found(), request_id(first_of_each(scope["headers"])))
+    await answer(scope, receive, send)
 
 
 def create() -> Application:

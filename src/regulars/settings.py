@@ -57,6 +57,17 @@ class Settings(BaseSettings):
         description="Origins whose pages may call the API from a browser, such as "
         "https://app.example.com, separated by commas; * is every origin. None unless it is set.",
     )
+    session_hours: float = Field(
+        default=168,
+        gt=0,
+        le=8_784,
+        description="How long a person stays signed in to the pages after the last use.",
+    )
+    gravatar: bool = Field(
+        default=False,
+        description="Whether the pages show the pictures that www.gravatar.com has of customers. "
+        "It learns then who looks at whom; without it, and where it has none, initials are shown.",
+    )
     log_requests: bool = Field(
         default=True, description="Whether each request is a line of the log, on standard error."
     )

@@ -30,10 +30,10 @@ class Again:
 
 
 class Context:
-    """The account that the token opens and what it may do there, the request's id, where its writes
-    come from, the moment it came (`asked`), and its present (`now`): one moment for the whole of an
-    answer, in milliseconds since 1970. That of a write that was answered before is the moment of
-    that answer."""
+    """The account that the token opens and what it may do there, the token's id, the request's id,
+    where its writes come from, the moment it came (`asked`), and its present (`now`): one moment
+    for the whole of an answer, in milliseconds since 1970. That of a write that was answered before
+    is the moment of that answer."""
 
     __slots__ = (
         "account_id",
@@ -44,6 +44,7 @@ class Context:
         "origin",
         "request_id",
         "scopes",
+        "token_id",
     )
 
     def __init__(
@@ -55,6 +56,7 @@ class Context:
         scopes: frozenset[str] = EVERYTHING,
         again: Again | None = None,
         origin: Origin = COMMAND_LINE,
+        token_id: str = "",
     ) -> None:
         self.account_id = account_id
         self.directory = directory
@@ -64,3 +66,4 @@ class Context:
         self.scopes = scopes
         self.again = again
         self.origin = origin
+        self.token_id = token_id

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from regulars.api.access import create_token, revoke_token, token_scopes, tokens, viewer
 from regulars.api.bulk import (
     WRITTEN,
     add_tags,
@@ -18,13 +19,17 @@ from regulars.api.bulk import (
 from regulars.api.changes import customer_changes, size_of
 from regulars.api.context import Context
 from regulars.api.fields import BILLING, SHIPPING, address_row
+from regulars.api.language import search_language
 from regulars.api.recording import record_lead, record_order, record_visit
+from regulars.api.statistics import price as price_of_statistics
+from regulars.api.statistics import statistics
 from regulars.api.webhooks import (
     create_webhook,
     delete_webhook,
     retry_delivery,
     test_webhook,
     update_webhook,
+    webhook_types,
     webhooks,
 )
 from regulars.api.writing import filled, write
@@ -33,7 +38,7 @@ from regulars.directory.commands import Receipt
 from regulars.directory.directory import Directory
 from regulars.directory.errors import MissingScope, Refused
 from regulars.directory.paging import DEFAULT_SIZE, cursors, window
-from regulars.directory.scopes import ORDERS, READ, WEBHOOKS, WRITE
+from regulars.directory.scopes import ADMIN, ORDERS, READ, WEBHOOKS, WRITE
 from regulars.directory.search import parse
 from regulars.graphql import Arguments, Guard, Layout, Layouts, Resolve, Root
 from regulars.store.queries import ORDER_VALUE
@@ -238,6 +243,14 @@ def roots(page_size: int) -> Mapping[str, Root]:
         "customerChanges": Root(
             customer_changes, needs(READ), partial(_price_of_changes, page_size)
         ),
+        "statistics": Root(statistics, needs(READ), price_of_statistics),
+        "searchLanguage": Root(search_language),
+        "viewer": Root(viewer),
+        "tokens": Root(tokens, needs(ADMIN)),
+        "tokenScopes": Root(token_scopes),
+        "createToken": Root(create_token, needs(ADMIN), _price_of_write),
+        "revokeToken": Root(revoke_token, needs(ADMIN), _price_of_write),
+        "webhookTypes": Root(webhook_types),
         "webhooks": Root(webhooks, needs(WEBHOOKS)),
         "createWebhook": Root(create_webhook, needs(WEBHOOKS), _price_of_write),
         "updateWebhook": Root(update_webhook, needs(WEBHOOKS), _price_of_write),

@@ -16,11 +16,14 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from regulars.api.access import TYPES as ACCESS_TYPES
 from regulars.api.bulk import TYPES as BULK_TYPES
 from regulars.api.context import Context
 from regulars.api.errors import describe
 from regulars.api.fields import TYPES
+from regulars.api.language import TYPES as LANGUAGE_TYPES
 from regulars.api.roots import roots
+from regulars.api.statistics import TYPES as STATISTICS_TYPES
 from regulars.api.webhooks import TYPES as WEBHOOK_TYPES
 from regulars.directory.limits import DEFAULTS as DIRECTORY_DEFAULTS
 from regulars.graphql import DEFAULTS, Bindings, Engine, Limits
@@ -52,7 +55,14 @@ def engine(limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE) -> Engine:
     def say(error: Exception, env: Context) -> Any:
         return describe(error, env.request_id)
 
-    types = {**TYPES, **WEBHOOK_TYPES, **BULK_TYPES}
+    types = {
+        **TYPES,
+        **WEBHOOK_TYPES,
+        **BULK_TYPES,
+        **STATISTICS_TYPES,
+        **LANGUAGE_TYPES,
+        **ACCESS_TYPES,
+    }
     return Engine(schema(), Bindings(types, roots(page_size)), say, limits)
 
 

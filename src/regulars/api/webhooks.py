@@ -17,6 +17,7 @@ from regulars.directory.commands import CreateWebhook, DeleteWebhook, Receipt, U
 from regulars.directory.errors import InvalidInput, MissingScope, Problem, Refused
 from regulars.directory.paging import wrong_size
 from regulars.directory.scopes import READ
+from regulars.directory.webhooks import TYPES as EVENT_TYPES
 from regulars.directory.webhooks import NotPermitted, clean_webhook
 from regulars.graphql import (
     Arguments,
@@ -41,6 +42,15 @@ def webhooks(layouts: Layouts) -> Resolve:
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
         rows = await Deliveries(env.directory.store).webhooks(env.account_id)
         return await _filled(env, rows, layouts.only)
+
+    return resolve
+
+
+def webhook_types(_layouts: Layouts) -> Resolve:
+    """The types of events."""
+
+    async def resolve(_env: Context, _arguments: dict[str, Any]) -> Any:
+        return list(EVENT_TYPES)
 
     return resolve
 

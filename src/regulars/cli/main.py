@@ -11,6 +11,7 @@ import typer
 
 from regulars import __version__
 from regulars.cli import options
+from regulars.cli.addresses import reachable_at, sign_in_url
 from regulars.cli.database import with_store
 from regulars.cli.errors import Usage, exit_code, sentence
 from regulars.cli.inbox import app as inbox_app
@@ -21,6 +22,7 @@ from regulars.cli.webhooks import app as webhooks_app
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import upgrade
 from regulars.directory.scopes import BOTH, SCOPES
+from regulars.directory.sessions import Sessions
 from regulars.store import queries
 from regulars.store.migrate import newest
 from regulars.store.migrate import version as table_version
@@ -149,6 +151,23 @@ def token_create(
             help=f"What it may do; several times for several. {_SCOPES}",
         ),
     ] = [BOTH],  # noqa: B006  # typer copies it
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link",
+            help="Show a link in place of the token: whoever opens it first, within an hour, is "
+            "signed in to the pages, and nobody ever sees the token.",
+        ),
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Where people find the pages, for --link: https://customers.example.com. Unless "
+            "it is given, where `regulars serve` would listen.",
+        ),
+    ] = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
@@ -162,13 +181,17 @@ def token_create(
     async def create(store: Any) -> tuple[str, Any]:
         accounts = Accounts(store)
         found = await accounts.named(account)
-        return await accounts.create_token(found, name, ends, scopes=scope)
+        text, token = await accounts.create_token(found, name, ends, scopes=scope)
+        if link:
+            code = await Sessions(store, settings.session_hours).link(token.token_id)
+            text = sign_in_url(url or reachable_at(settings.host, settings.port), code)
+        return text, token
 
     text, token = with_store(settings, create)
     if as_json:
         print_json(
             {
-                "token": text,
+                "link" if link else "token": text,
                 "id": token.token_id,
                 "account": token.account,
                 "name": token.name,
@@ -177,7 +200,8 @@ def token_create(
             }
         )
     elif sys.stdout.isatty():
-        print(f"Token {token.token_id} for the account {token.account}, shown this once:\n{text}")
+        what = "A link to sign in with, once within an hour" if link else "Shown this once"
+        print(f"Token {token.token_id} for the account {token.account}. {what}:\n{text}")
     else:
         print(text)
 

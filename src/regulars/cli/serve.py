@@ -14,11 +14,13 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from regulars import __version__
+from regulars.cli.addresses import reachable_at, sign_in_url, url_of
 from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListen, Usage
 from regulars.directory.accounts import AccountError, Accounts
 from regulars.directory.database import upgrade
 from regulars.directory.scopes import ADMIN
+from regulars.directory.sessions import Sessions
 from regulars.http import log
 from regulars.http.metrics import MULTIPROCESS
 from regulars.http.protocol import Protocol
@@ -35,9 +37,11 @@ _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } 
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """What a new database was given: its token, when it was made here."""
+    """What a new database was given: its token, when it was made here, and the code of a link to
+    sign in with."""
 
     token: str | None
+    link: str
 
 
 def serve(settings: Settings) -> None:
@@ -110,8 +114,9 @@ async def bootstrap(store: Store, settings: Settings) -> First | None:
         return None
     given = settings.bootstrap_token
     text = given.get_secret_value() if given else None
-    token, _ = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
-    return First(None if given else token)
+    token, made = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
+    link = await Sessions(store, settings.session_hours).link(made.token_id)
+    return First(None if given else token, link)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -150,11 +155,10 @@ def _raise_file_limit() -> None:
 
 
 def _banner(settings: Settings, address: Address, port: int, first: First | None) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    reachable = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104  # compared, not bound
-    url = f"http://{reachable}:{port}/api/v2"
+    pages = reachable_at(settings.host, port)
+    url = f"{pages}/api/v2"
     lines = [
-        f"Regulars {__version__} listens on http://{host}:{port}, GraphQL at {url}",
+        f"Regulars {__version__} listens on {url_of(settings.host, port)}, GraphQL at {url}",
         f"Database: {address.shown}",
     ]
     if first is None:
@@ -166,6 +170,10 @@ def _banner(settings: Settings, address: Address, port: int, first: First | None
     else:
         shown = first.token
         lines.append(f"A new database. Its first token, shown this once: {shown}")
+    if first is None:
+        lines.append(f"The pages are at {pages}: sign in with a token.")
+    else:
+        lines.append(f"Sign in to the pages, once within an hour: {sign_in_url(pages, first.link)}")
     lines += [
         "Try it:",
         f'  curl -s {url} -H "Authorization: Bearer {shown}" '

@@ -8,20 +8,24 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from regulars.directory.scopes import BOTH, SCOPES, granted
 from regulars.directory.text import clean, did_you_mean
 from regulars.store import Conflict, Store
-from regulars.store.tables import accounts, counters, tokens
+from regulars.store.entrance import accounts, tokens
+from regulars.store.query import Query
+from regulars.store.tables import counters
 from regulars.store.tokens import (
     TOKEN_COLUMNS,
     all_accounts,
     all_tokens,
+    one_account,
     revoke_token,
     token_by_hash,
+    tokens_of,
     use_token,
 )
 from regulars.store.writes import insert_one
@@ -42,7 +46,12 @@ _TRIES = 5
 
 
 class AccountError(Exception):
-    """What was asked of accounts or tokens cannot be done; the message says why."""
+    """What was asked of accounts or tokens cannot be done; the message says why, and `about` names
+    the value that is wrong, if it is one."""
+
+    def __init__(self, message: str, about: str = "") -> None:
+        super().__init__(message)
+        self.about = about
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,28 @@ class Grant(NamedTuple):
     scopes: frozenset[str]
 
 
+def grant_of(known: Mapping[str, Any], now: int) -> Grant | None:
+    """What a token opens, of which `TOKEN_COLUMNS` are known; None when it is expired or
+    revoked."""
+    if known["revoked_at"] is not None:
+        return None
+    if known["expires_at"] is not None and known["expires_at"] <= now:
+        return None
+    may = granted(known["scopes"].split())
+    return Grant(known["account_id"], known["token_id"], known["name"], may)
+
+
+def noted_use(grant: Grant, now: int) -> tuple[Query, Mapping[str, Any]]:
+    """What records that a token is used, unless that was recorded within a minute."""
+    noted = {"used_id": grant.token_id, "used_before": now - USED_MS, "used_at": now}
+    return use_token(), noted
+
+
+def _tokens(rows: Iterable[Any]) -> Sequence[Token]:
+    found = [dict(zip((*TOKEN_COLUMNS, "account"), row, strict=True)) for row in rows]
+    return [Token(**{k: v for k, v in row.items() if k != "account_id"}) for row in found]
+
+
 def scopes_named(names: Iterable[str]) -> str:
     """Scopes as they are kept. Raises AccountError for one that there is not, or for none."""
     chosen = [part for name in names for part in name.replace(",", " ").split()]
@@ -91,9 +122,11 @@ def scopes_named(names: Iterable[str]) -> str:
         if name not in SCOPES:
             hint = did_you_mean(name, SCOPES)
             known = ", ".join(SCOPES)
-            raise AccountError(f"There is no scope {name!r}.{hint} The scopes are {known}.")
+            raise AccountError(
+                f"There is no scope {name!r}.{hint} The scopes are {known}.", "scopes"
+            )
     if not chosen:
-        raise AccountError(f"A token needs a scope: {', '.join(SCOPES)}.")
+        raise AccountError(f"A token needs a scope: {', '.join(SCOPES)}.", "scopes")
     return " ".join(name for name in SCOPES if name in chosen)
 
 
@@ -102,7 +135,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _hash(token: str) -> bytes:
+def hashed(token: str) -> bytes:
     """A token has 256 random bits: a plain hash of it can be neither guessed nor reversed."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
@@ -122,6 +155,11 @@ class Accounts:
         """Every account, oldest first."""
         rows = await self._store.fetch(all_accounts(), {})
         return [Account(*row) for row in rows]
+
+    async def one(self, account_id: int) -> Account:
+        """The account of that id, which there is."""
+        ((*row,),) = await self._store.fetch(one_account(), {"account_id": account_id})
+        return Account(*row)
 
     async def named(self, name: str | None) -> Account:
         """The account of that name, or the only one there is. Raises AccountError."""
@@ -180,13 +218,13 @@ class Accounts:
             raise AccountError(message)
         kept, wrong = clean(name, NAME_LENGTH)
         if not kept or wrong:
-            raise AccountError(f"The token's name {wrong or 'is empty. Give it one.'}")
+            raise AccountError(f"The token's name {wrong or 'is empty. Give it one.'}", "name")
         token_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
         may = scopes_named(scopes)
         made = Token(token_id, account.name, kept, self._clock(), expires_at, None, may)
         row = {
             "token_id": token_id,
-            "hash": _hash(token),
+            "hash": hashed(token),
             "account_id": account.account_id,
             "name": kept,
             "created_at": made.created_at,
@@ -203,9 +241,11 @@ class Accounts:
 
     async def tokens(self) -> Sequence[Token]:
         """What is kept of every token, oldest first."""
-        rows = await self._store.fetch(all_tokens(), {})
-        found = [dict(zip((*TOKEN_COLUMNS, "account"), row, strict=True)) for row in rows]
-        return [Token(**{k: v for k, v in row.items() if k != "account_id"}) for row in found]
+        return _tokens(await self._store.fetch(all_tokens(), {}))
+
+    async def tokens_of(self, account_id: int) -> Sequence[Token]:
+        """What is kept of the tokens of an account, oldest first."""
+        return _tokens(await self._store.fetch(tokens_of(), {"account_id": account_id}))
 
     async def revoke(self, token_id: str) -> None:
         """Ends a token. Raises AccountError for one that there is not, or that has ended."""
@@ -226,31 +266,32 @@ class Accounts:
 
         It is looked up by its hash: an answer of None takes the same time for each reason.
         """
-        rows = await self._store.fetch(token_by_hash(), {"hash": _hash(token)})
+        rows = await self._store.fetch(token_by_hash(), {"hash": hashed(token)})
         known = dict(zip(TOKEN_COLUMNS, rows[0], strict=True)) if rows else None
         now = self._clock()
-        late = known and known["expires_at"] is not None and known["expires_at"] <= now
-        if known is None or late or known["revoked_at"] is not None:
+        grant = grant_of(known, now) if known else None
+        if known is None or grant is None:
             self._trusted.pop(token, None)
             return None
-        may = granted(known["scopes"].split())
-        grant = Grant(known["account_id"], known["token_id"], known["name"], may)
         if len(self._trusted) >= MAX_TRUSTED:
             self._trusted.clear()
         self._trusted[token] = (grant, time.monotonic() + TRUSTED_SECONDS)
         used = known["last_used_at"]
         if used is None or used < now - USED_MS:
-            task = asyncio.create_task(self._note_use(grant.token_id, now))
-            self._noting.add(task)
-            task.add_done_callback(self._noting.discard)
+            self.in_passing([noted_use(grant, now)])
         return grant
 
-    async def _note_use(self, token_id: str, now: int) -> None:
-        """Records the use of a token, at most once a minute, whatever else goes on: a database
-        that takes no writes must not keep anybody from reading."""
-        parameters = {"used_id": token_id, "used_before": now - USED_MS, "used_at": now}
-        with contextlib.suppress(Exception):
-            await self._store.execute([(use_token(), parameters)])
+    def in_passing(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> None:
+        """Records a use, whatever else goes on: a database that takes no writes must not keep
+        anybody from reading."""
+
+        async def note() -> None:
+            with contextlib.suppress(Exception):
+                await self._store.execute(statements)
+
+        task = asyncio.create_task(note())
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
 
     async def settled(self) -> None:
         """Waits until every use is recorded."""

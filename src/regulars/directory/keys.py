@@ -221,40 +221,43 @@ _FILLED: Mapping[str, Condition] = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """How a key's value is read, and what may stand with it."""
+    """How a key's value is read, and what may stand with it: `takes` says what the value is, and
+    `values` which there are, or some of them."""
 
     read: Callable[[KeyValue], Condition]
+    takes: str
     compared: bool = False
     prefix: bool = False
+    values: Sequence[str] = ()
 
 
-_TEXT = Key(_text_facet, prefix=True)
-_NAME = Key(_name, prefix=True)
-_MOMENT = Key(_moment, compared=True)
-_AMOUNT_KEY = Key(_money, compared=True)
+_TEXT = Key(_text_facet, "text", prefix=True)
+_NAME = Key(_name, "text", prefix=True)
+_MOMENT = Key(_moment, "a date", compared=True, values=("-7d", "-1mo", "-1y", "2024-03-18"))
+_AMOUNT_KEY = Key(_money, "an amount", compared=True)
 
 KEYS: Mapping[str, Key] = {
-    "id": Key(_id, compared=True),
-    "email": Key(_email, prefix=True),
-    "phone": Key(_phone, prefix=True),
+    "id": Key(_id, "an id or _id", compared=True),
+    "email": Key(_email, "an email address", prefix=True),
+    "phone": Key(_phone, "a phone number", prefix=True),
     "first_name": _NAME,
     "last_name": _NAME,
     "full_name": _NAME,
     "tag": _TEXT,
-    "accepts_marketing": Key(_consent),
-    "country": Key(_country, prefix=True),
+    "accepts_marketing": Key(_consent, "true or false", values=("true", "false")),
+    "country": Key(_country, "a country", prefix=True),
     "state": _TEXT,
     "city": _TEXT,
     "zip": _TEXT,
-    "orders_count": Key(_count, compared=True),
+    "orders_count": Key(_count, "a whole number", compared=True),
     "expenses": _AMOUNT_KEY,
     "total_spent": _AMOUNT_KEY,
     "created_at": _MOMENT,
     "updated_at": _MOMENT,
-    "notes": Key(lambda term: in_notes(term.value), prefix=True),
-    "has": Key(_has),
+    "notes": Key(lambda term: in_notes(term.value), "words", prefix=True),
+    "has": Key(_has, "a key", values=(*_FILLED, "custom")),
 }
-_CUSTOM = Key(_custom, prefix=True)
+CUSTOM = Key(_custom, "text", prefix=True)
 
 # Words that stand alone for when a customer was created.
 WITHIN: Mapping[str, Condition] = {
@@ -271,7 +274,7 @@ WITHIN: Mapping[str, Condition] = {
 def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
     """The condition of a key and its value; `others` are keys that are read elsewhere. Raises
     Refused."""
-    key = _CUSTOM if term.key.startswith("custom.") else KEYS.get(term.key)
+    key = CUSTOM if term.key.startswith("custom.") else KEYS.get(term.key)
     if key is None:
         message = (
             f"{term.key[:100]!r} is not a key of the search. To look for the text itself, put it "

@@ -27,7 +27,8 @@ MAX_TERMS = 50
 MAX_DEPTH = 10
 
 ORDER_BY, ORDER_DIR = "order_by", "order_dir"
-_ALLOWED = {ORDER_BY: tuple(ORDER_COLUMNS), ORDER_DIR: ("asc", "desc")}
+# What stands with the order's own keys.
+ALLOWED = {ORDER_BY: tuple(ORDER_COLUMNS), ORDER_DIR: ("asc", "desc")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +196,10 @@ class _Parser:
             raise refused(message, position, "the end")
         term = self._text.term()
         if isinstance(term, KeyValue):
-            if term.key in _ALLOWED:
+            if term.key in ALLOWED:
                 self._order(term, negated)
                 return None
-            asked = keys.keyed(term, tuple(_ALLOWED))
+            asked = keys.keyed(term, tuple(ALLOWED))
         elif term.bare and term.text in keys.WITHIN:
             asked = keys.WITHIN[term.text]
         else:
@@ -215,7 +216,7 @@ class _Parser:
             raise refused(message, term.position, "a term")
         if term.key in self._said:
             raise refused(f"{term.key}: stands here twice.", term.position, "another term")
-        said, allowed = term.value.text, _ALLOWED[term.key]
+        said, allowed = term.value.text, ALLOWED[term.key]
         if said not in allowed or term.operator or term.value.prefix:
             message = f"{term.key}: takes one of {', '.join(allowed)}; it is {said[:100]!r} here."
             near = nearest(said, allowed)

@@ -8,18 +8,19 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from regulars.api.errors import TIMEOUT, UNAVAILABLE, describe, too_slow
-from regulars.directory.accounts import Accounts, Grant
+from regulars.directory.accounts import Grant
 from regulars.directory.errors import Refused
 from regulars.graphql import Fault, error_entry
+from regulars.http.credentials import Credentials
 from regulars.http.errors import RETRY, Headers, HTTPError, forbidden, unauthenticated
 from regulars.http.in_flight import Late
 from regulars.http.messages import (
     JSON,
     Reply,
-    bearer,
     first_of_each,
     reply,
     request_id,
@@ -74,15 +75,16 @@ class Sending:
 class Door:
     """Who may use an address, and what it takes of a token's rate, in points."""
 
-    def __init__(self, accounts: Accounts, rates: Rates | None, cost: int) -> None:
-        self._accounts = accounts
+    def __init__(self, credentials: Credentials, rates: Rates | None, cost: int) -> None:
+        self._credentials = credentials
         self._rates = rates
         self._cost = cost
 
     async def admit(self, call: Call, request: Request, scope: str) -> Grant:
-        """What the request's token opens. Raises HTTPError (401), and (403) without the scope."""
-        token = bearer(first_of_each(request.scope["headers"]))
-        grant = await self._accounts.authenticate(token)
+        """What the request's token or session opens. Raises HTTPError (401), and (403) without the
+        scope, or for another site."""
+        headers = first_of_each(request.scope["headers"])
+        grant = await self._credentials.authenticate(headers, request.method)
         if grant is None:
             raise unauthenticated()
         call.grant = grant
@@ -108,6 +110,16 @@ def _refusal(call: Call, error: Exception) -> Reply:
     if faults[0].key in (UNAVAILABLE, TIMEOUT):
         return refused(call, 503, faults, [RETRY])
     return refused(call, 500, faults)
+
+
+def refusal(error: HTTPError, identity: bytes) -> Response:
+    """A refusal as Starlette has it, where no call is observed."""
+    told = reply(
+        error.status, {"errors": [error_entry(error.fault)]}, JSON, identity, error.headers
+    )
+    answer = Response(told.content, told.status)
+    answer.raw_headers = told.headers
+    return answer
 
 
 def refused(call: Call, status: int, faults: Sequence[Fault], headers: Headers = ()) -> Reply:

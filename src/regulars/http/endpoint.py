@@ -12,12 +12,13 @@ import orjson
 
 from regulars.api.context import Again, Context
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
-from regulars.directory.accounts import Accounts, Grant, now_ms
+from regulars.directory.accounts import Grant, now_ms
 from regulars.directory.commands import Origin
 from regulars.directory.directory import Directory
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
 from regulars.http.address import refused
 from regulars.http.cors import CORS
+from regulars.http.credentials import Credentials
 from regulars.http.errors import (
     IDEMPOTENCY_KEY,
     RETRY,
@@ -40,7 +41,6 @@ from regulars.http.messages import (
     Scope,
     Send,
     answer_type,
-    bearer,
     check_content_type,
     first_of_each,
     from_body,
@@ -80,7 +80,7 @@ class GraphQLEndpoint:
     def __init__(
         self,
         engine: Engine,
-        accounts: Accounts,
+        credentials: Credentials,
         directory: Directory,
         limits: Limits,
         in_flight: InFlight,
@@ -90,7 +90,7 @@ class GraphQLEndpoint:
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._engine = engine
-        self._accounts = accounts
+        self._credentials = credentials
         self._directory = directory
         self.limits = limits
         self._in_flight = in_flight
@@ -149,8 +149,8 @@ class GraphQLEndpoint:
             raise method_not_allowed(method, "GET, POST")
         task = self._in_flight.enter()
         try:
-            token = bearer(headers)
-            grant = self._accounts.trusted(token) or await self._accounts.authenticate(token)
+            grant = self._credentials.trusted(headers, method)
+            grant = grant or await self._credentials.authenticate(headers, method)
             if grant is None:
                 raise unauthenticated()
             call.grant = grant
@@ -196,6 +196,7 @@ class GraphQLEndpoint:
             identity,
             self._clock(),
             grant.scopes,
+            token_id=grant.token_id,
             origin=Origin("token", grant.name, identity),
         )
         key = headers.get(b"idempotency-key")

@@ -20,6 +20,7 @@ NOT_FOUND = "errors_not_found"
 HEADER_LIMIT = "errors_header_limit"
 TOO_SLOW_TO_ARRIVE = "errors_receive_timeout"
 SIGNATURE = "errors_signature"
+CROSS_SITE = "errors_cross_site"
 RATE_LIMIT = "rate_limit_reached"
 IDEMPOTENCY_KEY = "errors_idempotency_key"
 IDEMPOTENCY_RUNNING = "errors_idempotency_running"
@@ -47,6 +48,24 @@ def unauthenticated() -> HTTPError:
         "`regulars token create` makes one."
     )
     return HTTPError(401, UNAUTHENTICATED, message, [(b"www-authenticate", b"Bearer")])
+
+
+def signed_out() -> HTTPError:
+    """No session, or one that has ended; a token or a link that begins none."""
+    message = (
+        "The token or the link is not valid: it may have been used, revoked, or have ended. "
+        "`regulars token create --link` makes a new link, `regulars token create` a token."
+    )
+    return HTTPError(401, UNAUTHENTICATED, message)
+
+
+def cross_site() -> HTTPError:
+    """A request that another site's page had a browser send."""
+    message = (
+        "A session is for the pages of this server alone, and the request was made by another "
+        "site. From a program, send a token: Authorization: Bearer TOKEN."
+    )
+    return HTTPError(403, CROSS_SITE, message)
 
 
 def bad_signature() -> HTTPError:

@@ -1,17 +1,19 @@
-"""The address at which customers are taken out: `GET /export`."""
+"""The address at which customers are taken out: `/export`."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
 
+import orjson
 from starlette.requests import Request
 
+from regulars.directory import ids
 from regulars.directory.accounts import now_ms
 from regulars.directory.scopes import READ
 from regulars.http.address import Address, Door, Sending
 from regulars.http.errors import bad_request, method_not_allowed, too_many_exports
-from regulars.http.messages import Reply
+from regulars.http.messages import Reply, check_content_type, first_of_each, read_body
 from regulars.http.observe import Call, Observer
 from regulars.http.options import options_of
 from regulars.http.streaming import stream
@@ -30,23 +32,26 @@ _OPTIONS = ("query", "columns", "format")
 class Exports(Address):
     """Sends an account's customers."""
 
-    def __init__(self, store: Store, door: Door, observer: Observer) -> None:
+    def __init__(self, store: Store, door: Door, observer: Observer, max_body_bytes: int) -> None:
         super().__init__(observer)
         self._store = store
         self._door = door
+        self._max_body_bytes = max_body_bytes
         self._under_way = 0
 
     async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
         call.kind = "export"
-        if call.method != "GET":
-            raise method_not_allowed(call.method, "GET", "An export is read by GET.")
+        if call.method not in ("GET", "POST"):
+            message = "An export is read by GET; by POST, that of the customers whose ids are sent."
+            raise method_not_allowed(call.method, "GET, POST", message)
         grant = await self._door.admit(call, request, READ)
         given = options_of(request, _OPTIONS)
         form, columns = given.get("format", "csv"), given.get("columns", "")
         chosen = [name.strip() for name in columns.split(",") if name.strip()]
         query = given.get("query", "")
+        chosen_ids = await self._ids(request, query) if call.method == "POST" else None
         try:
-            export = Export(grant.account_id, form, query, chosen, now_ms(), _PAGE)
+            export = Export(grant.account_id, form, query, chosen, now_ms(), _PAGE, chosen_ids)
         except BadOption as error:
             raise bad_request(str(error)) from error
         if self._under_way >= MOST:
@@ -59,6 +64,19 @@ class Exports(Address):
         finally:
             self._under_way -= 1
         return None
+
+    async def _ids(self, request: Request, query: str) -> list[int]:
+        """The `_id`s of those whose ids were sent. Raises HTTPError (400, 413, 415)."""
+        check_content_type(first_of_each(request.scope["headers"]))
+        try:
+            told = orjson.loads(await read_body(request.receive, self._max_body_bytes))
+        except orjson.JSONDecodeError:
+            told = None
+        given = told.get("ids") if isinstance(told, dict) and len(told) == 1 else None
+        if query or not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+            raise bad_request('The body is {"ids": ["…"]}, and there is no query beside it.')
+        numbers = [ids.customer(one).customer_id for one in given]
+        return [number for number in dict.fromkeys(numbers) if number is not None]
 
 
 async def _texts(export: Export, store: Store) -> AsyncGenerator[bytes, None]:

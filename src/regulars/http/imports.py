@@ -18,7 +18,7 @@ from regulars.http.errors import (
     too_many_imports,
     upload_limit,
 )
-from regulars.http.messages import JSON, Reply, reply
+from regulars.http.messages import JSON, Reply, read_body, reply
 from regulars.http.observe import Call, Observer
 from regulars.http.options import flag, options_of
 from regulars.http.streaming import stream
@@ -26,15 +26,14 @@ from regulars.store import Row, Store
 from regulars.store.imports import FILE, PENDING, RUNNING
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.jobs import Jobs
+from regulars.transfer.preview import preview
 from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, WAITING, Runs
 from regulars.transfer.shape import MEDIA_TYPES, Options
-from regulars.transfer.uploads import Parts, Upload, told
+from regulars.transfer.uploads import PART, Parts, Upload, told
 
 PATH = "/import"
-_OPTIONS = (
-    *("name", "format", "encoding", "delimiter", "header", "map", "unknown", "empty", "match"),
-    "dry_run",
-)
+PREVIEW_PATH = "/import/preview"
+_OPTIONS = ("name", "format", "encoding", "delimiter", "header", "map", "unknown", "empty", "match")
 _SHOWN = 50
 _MOST_WAITING = 10
 _NAME_LENGTH = 200
@@ -60,6 +59,8 @@ class Imports(Address):
     async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
         call.kind = "import"
         grant = await self._door.admit(call, request, WRITE)
+        if request.url.path == PREVIEW_PATH:
+            return await self._preview(call, grant, request)
         import_id, what = (request.path_params.get(name, "") for name in ("import", "what"))
         if not import_id:
             return await self._all(call, grant, request)
@@ -85,8 +86,23 @@ class Imports(Address):
         newest = await Runs(self._store, grant.account_id).newest(_SHOWN)
         return _told(call, 200, [told(row) for row in newest])
 
+    async def _preview(self, call: Call, grant: Grant, request: Request) -> Reply:
+        """What a file of this beginning looks like. Nothing of it is kept."""
+        if call.method != "POST":
+            message = "Send the beginning of a file by POST."
+            raise method_not_allowed(call.method, "POST", message)
+        options, name, _, whole = _options(request)
+        await self._door.charge(call, grant)
+        content = await read_body(request.receive, PART)
+        if not content:
+            raise bad_request("The body is empty. It is the beginning of a file of customers.")
+        try:
+            return _told(call, 200, preview(name, content, options, whole))
+        except (BadFile, BadOption) as error:
+            raise bad_request(str(error)) from error
+
     async def _take(self, call: Call, grant: Grant, request: Request) -> Reply:
-        options, name, dry_run = _options(request)
+        options, name, dry_run, _ = _options(request)
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._most:
             raise upload_limit(self._most)
@@ -168,10 +184,11 @@ def _told(call: Call, status: int, data: Any, headers: Any = ()) -> Reply:
     return reply(status, {"data": data}, JSON, call.identity, headers)
 
 
-def _options(request: Request) -> tuple[Options, str, bool]:
-    """How the file is read, what it is called, and whether nothing is to be saved. Raises HTTPError
-    (400, 415)."""
-    given = options_of(request, _OPTIONS, several="map")
+def _options(request: Request) -> tuple[Options, str, bool, bool]:
+    """How the file is read, what it is called, whether nothing is to be saved, and whether it is
+    whole. Raises HTTPError (400, 415)."""
+    only = ("whole",) if request.url.path == PREVIEW_PATH else ("dry_run",)
+    given = options_of(request, (*_OPTIONS, *only), several="map")
     _check_media(request)
     options = Options(
         format=given.get("format"),
@@ -188,7 +205,7 @@ def _options(request: Request) -> tuple[Options, str, bool]:
     name = given.get("name", "") or "upload"
     if len(name) > _NAME_LENGTH or not name.isprintable():
         raise bad_request(f"A name has at most {_NAME_LENGTH} characters, all printable.")
-    return options, name, flag(given, "dry_run", False)
+    return options, name, flag(given, "dry_run", False), flag(given, "whole", True)
 
 
 def _check_media(request: Request) -> None:

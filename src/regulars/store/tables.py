@@ -1,8 +1,9 @@
 """The tables, written once for both databases.
 
-Every key begins with `account_id`, and every statement names it, so that accounts can be spread
-over machines. Moments are milliseconds since 1970 in UTC; amounts are counted in 1/10,000 of the
-currency's unit, which is exact for every currency of ISO 4217; text is compared by code point.
+Every key begins with `account_id` (but those of `entrance`), and every statement names it, so that
+accounts can be spread over machines. Moments are milliseconds since 1970 in UTC; amounts are
+counted in 1/10,000 of the currency's unit, which is exact for every currency of ISO 4217; text is
+compared by code point.
 """
 
 from __future__ import annotations
@@ -23,33 +24,11 @@ from regulars.store.columns import (
 
 # Whoever asks for it here has all the tables in it.
 from regulars.store.columns import metadata as metadata
+from regulars.store.entrance import accounts as accounts
+from regulars.store.entrance import sessions as sessions
+from regulars.store.entrance import tokens as tokens
 
 MONEY_SCALE = 10_000
-
-# Accounts and tokens are looked up before an account is known: the only tables whose keys do
-# not begin with the account.
-accounts = table(
-    "accounts",
-    key("account_id"),
-    text("name"),
-    number("created_at"),
-    sa.UniqueConstraint("name", name="accounts_name"),
-)
-
-tokens = table(
-    "tokens",
-    sa.Column("token_id", Text, primary_key=True),
-    sa.Column("hash", sa.LargeBinary, nullable=False),
-    number("account_id"),
-    text("name"),
-    number("created_at"),
-    number("expires_at", nullable=True),
-    number("revoked_at", nullable=True),
-    sa.Column("scopes", Text, nullable=False, server_default="customers"),
-    number("last_used_at", nullable=True),
-    sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"]),
-    sa.UniqueConstraint("hash", name="tokens_hash"),
-)
 
 # The last `_id` that an account gave for each type, how many batches have changed the account, and
 # the number of the last change in its history.

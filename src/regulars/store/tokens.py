@@ -1,14 +1,15 @@
-"""The statements of accounts and tokens: what is asked before an account is known, and so of all of
-them."""
+"""The statements of accounts, tokens and sessions: what is asked before an account is known, and so
+of all of them."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.store.entrance import accounts, sessions, tokens
 from regulars.store.query import Query, number
-from regulars.store.tables import accounts, tokens
 
 TOKEN_COLUMNS = (
     "token_id",
@@ -29,20 +30,75 @@ def token_by_hash() -> Query:
     return Query(sa.select(*columns).where(tokens.c.hash == sa.bindparam("hash")))
 
 
-@cache
-def all_tokens() -> Query:
-    """Every token with its account's name, oldest first."""
+def _tokens() -> sa.Select[Any]:
     columns = [tokens.c[name] for name in TOKEN_COLUMNS]
     joined = tokens.join(accounts, accounts.c.account_id == tokens.c.account_id)
     statement = sa.select(*columns, accounts.c.name.label("account")).select_from(joined)
-    return Query(statement.order_by(tokens.c.created_at, tokens.c.token_id))
+    return statement.order_by(tokens.c.created_at, tokens.c.token_id)
+
+
+@cache
+def all_tokens() -> Query:
+    """Every token with its account's name, oldest first."""
+    return Query(_tokens())
+
+
+@cache
+def tokens_of() -> Query:
+    """An account's tokens with its name, oldest first."""
+    return Query(_tokens().where(tokens.c.account_id == number("account_id")))
+
+
+def _accounts() -> sa.Select[Any]:
+    columns = (accounts.c.account_id, accounts.c.name, accounts.c.created_at)
+    return sa.select(*columns)
 
 
 @cache
 def all_accounts() -> Query:
     """Every account, oldest first: id, name, moment of creation."""
-    columns = (accounts.c.account_id, accounts.c.name, accounts.c.created_at)
-    return Query(sa.select(*columns).order_by(accounts.c.account_id))
+    return Query(_accounts().order_by(accounts.c.account_id))
+
+
+@cache
+def one_account() -> Query:
+    """An account: id, name, moment of creation."""
+    return Query(_accounts().where(accounts.c.account_id == number("account_id")))
+
+
+@cache
+def session_by_hash() -> Query:
+    """The session of a kind with a hash, unless it had ended at `now`: when it ends, and the
+    columns of its token, as in `TOKEN_COLUMNS`."""
+    columns = [tokens.c[name] for name in TOKEN_COLUMNS]
+    joined = sessions.join(tokens, tokens.c.token_id == sessions.c.token_id)
+    statement = sa.select(sessions.c.expires_at.label("until"), *columns).select_from(joined)
+    return Query(
+        statement.where(
+            sessions.c.hash == sa.bindparam("hash"),
+            sessions.c.kind == sa.bindparam("kind"),
+            sessions.c.expires_at > number("now"),
+        )
+    )
+
+
+@cache
+def extend_session() -> Query:
+    """Has a session end later."""
+    statement = sessions.update().where(sessions.c.hash == sa.bindparam("extended"))
+    return Query(statement.values(expires_at=number("until")))
+
+
+@cache
+def end_session() -> Query:
+    """Ends a session, or a link."""
+    return Query(sessions.delete().where(sessions.c.hash == sa.bindparam("hash")))
+
+
+@cache
+def forget_sessions() -> Query:
+    """Forgets the sessions that had ended at `now`."""
+    return Query(sessions.delete().where(sessions.c.expires_at <= number("now")))
 
 
 @cache

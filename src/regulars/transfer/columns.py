@@ -166,6 +166,16 @@ def columns(headings: Sequence[str], mapped: dict[str, str], unknown: str) -> li
     return found
 
 
+def columns_as_they_are(
+    headings: Sequence[str], mapped: dict[str, str]
+) -> list[tuple[str, str | None]]:
+    """Headings, each with the field that it is mapped to or recognised as, if it is: whether they
+    go together is not looked at."""
+    found = [(heading.strip(), mapped.get(heading.strip())) for heading in headings]
+    fields = [(heading, field or recognised(heading)) for heading, field in found]
+    return [(heading, None if field == DROP else field) for heading, field in fields]
+
+
 def _one_each(
     headings: Sequence[str], fields: list[str | None], mapped: dict[str, str]
 ) -> list[str | None]:

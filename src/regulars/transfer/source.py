@@ -33,7 +33,7 @@ class Source:
     def __init__(self, opened: Opened, options: Options) -> None:
         self._opened = opened
         self.json = options.format == "jsonl" or (options.format is None and is_json(opened))
-        self.delimiter = "" if self.json else _delimiter(opened, options)
+        self.delimiter = "" if self.json else delimiter_as_chosen(opened, options)
         lines = Lines(opened)
         mapped = mapping(options.mapped)
         found: list[Column] | None = None
@@ -77,7 +77,8 @@ class Source:
         }
 
 
-def _delimiter(opened: Opened, options: Options) -> str:
+def delimiter_as_chosen(opened: Opened, options: Options) -> str:
+    """The delimiter that the options say, or else the one that is recognised. Raises BadOption."""
     if options.delimiter is not None:
         named = delimiter_named(options.delimiter)
         if named is None:

@@ -1,0 +1,150 @@
+"""The fields of who may come in: the one who asks, and the account's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from regulars.api.context import Context
+from regulars.api.fields import moment_of
+from regulars.directory.accounts import AccountError, Accounts, Token
+from regulars.directory.dates import moment
+from regulars.directory.errors import InvalidInput, Problem, Refused
+from regulars.directory.scopes import SCOPES
+from regulars.graphql import Layouts, Part, Resolve, TypeBinding, Value
+
+
+class TokenNotFound(Problem):
+    """An id that names no token of the account that could be revoked."""
+
+    key = "tokens_not_found"
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"No valid token of this account has the id {given[:50]}. See the query `tokens`.",
+            ("id",),
+        )
+
+
+def viewer(_layouts: Layouts) -> Resolve:
+    """Who asks."""
+
+    async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
+        accounts = _accounts(env)
+        account = await accounts.one(env.account_id)
+        (token,) = await _tokens(env, env.token_id)
+        scopes = [name for name in SCOPES if name in env.scopes]
+        return {"account": asdict(account), "token": token, "scopes": scopes}
+
+    return resolve
+
+
+def tokens(_layouts: Layouts) -> Resolve:
+    """The account's tokens, oldest first."""
+
+    async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
+        return await _tokens(env)
+
+    return resolve
+
+
+def token_scopes(_layouts: Layouts) -> Resolve:
+    """The scopes that there are."""
+    shown = [{"name": name, "description": what} for name, what in SCOPES.items()]
+
+    async def resolve(_env: Context, _arguments: dict[str, Any]) -> Any:
+        return shown
+
+    return resolve
+
+
+def create_token(_layouts: Layouts) -> Resolve:
+    """Makes a token for the account of who asks."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        node = arguments["node"]
+        ends = _expiry(node.get("expires_at"), env.now)
+        accounts = _accounts(env)
+        account = await accounts.one(env.account_id)
+        try:
+            secret, token = await accounts.create_token(
+                account, node["name"], ends, scopes=node["scopes"]
+            )
+        except AccountError as error:
+            path = ("node", error.about) if error.about else ("node",)
+            raise Refused(InvalidInput(str(error), path)) from error
+        return {"secret": secret, "token": _row(token, env.now)}
+
+    return resolve
+
+
+def revoke_token(_layouts: Layouts) -> Resolve:
+    """Ends a token of the account."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        given = arguments["id"]
+        if not await _tokens(env, given):
+            raise Refused(TokenNotFound(given))
+        try:
+            await _accounts(env).revoke(given)
+        except AccountError as error:
+            raise Refused(TokenNotFound(given)) from error
+        (token,) = await _tokens(env, given)
+        return token
+
+    return resolve
+
+
+def _accounts(env: Context) -> Accounts:
+    return Accounts(env.directory.store)
+
+
+async def _tokens(env: Context, token_id: str | None = None) -> list[Mapping[str, Any]]:
+    """The account's tokens, or the one of that id."""
+    found = await _accounts(env).tokens_of(env.account_id)
+    return [_row(one, env.now) for one in found if token_id in (None, one.token_id)]
+
+
+def _row(token: Token, now: int) -> Mapping[str, Any]:
+    return {**asdict(token), "scopes": token.scopes.split(), "state": token.state(now)}
+
+
+def _expiry(given: str | None, now: int) -> int | None:
+    """The moment that a token ends. Raises Refused."""
+    if given is None:
+        return None
+    ends = moment(given)
+    if ends is None or ends <= now:
+        what = "is past" if ends else "is not a moment"
+        message = f"The expires_at {what}: write one to come, as in 2030-12-31T00:00:00Z."
+        raise Refused(InvalidInput(message, ("node", "expires_at")))
+    return ends
+
+
+TYPES: Mapping[str, TypeBinding] = {
+    "Viewer": TypeBinding(
+        {"account": Part(("account",)), "token": Part(("token",)), "scopes": Value(("scopes",))},
+        keyed=True,
+    ),
+    "Account": TypeBinding(
+        {"name": Value(("name",)), "created_at": moment_of("created_at")}, keyed=True
+    ),
+    "Token": TypeBinding(
+        {
+            "id": Value(("token_id",)),
+            **{name: Value((name,)) for name in ("name", "scopes", "state")},
+            **{
+                name: moment_of(name)
+                for name in ("created_at", "expires_at", "revoked_at", "last_used_at")
+            },
+        },
+        keyed=True,
+    ),
+    "CreatedToken": TypeBinding(
+        {"secret": Value(("secret",)), "token": Part(("token",))}, keyed=True
+    ),
+    "TokenScope": TypeBinding(
+        {name: Value((name,)) for name in ("name", "description")}, keyed=True
+    ),
+}

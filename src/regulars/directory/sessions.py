@@ -1,0 +1,131 @@
+"""Sessions: how a person's browser comes in with a token without keeping it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+from regulars.directory.accounts import (
+    MAX_TRUSTED,
+    TRUSTED_SECONDS,
+    Accounts,
+    Grant,
+    grant_of,
+    hashed,
+    noted_use,
+    now_ms,
+)
+from regulars.store import Store
+from regulars.store.entrance import sessions
+from regulars.store.tokens import (
+    TOKEN_COLUMNS,
+    end_session,
+    extend_session,
+    forget_sessions,
+    session_by_hash,
+)
+from regulars.store.writes import insert_one
+
+SESSION, LINK = "session", "link"
+LINK_MS = 60 * 60_000
+# How often it is noted that a session is used.
+_NOTED_MS = 60_000
+
+
+class Sessions:
+    """The sessions of a database. One ends `hours` after its last use, with its token, or when it
+    is ended."""
+
+    def __init__(self, store: Store, hours: float, clock: Callable[[], int] = now_ms) -> None:
+        self._store = store
+        self._accounts = Accounts(store, clock)
+        self._lasts = round(hours * 3_600_000)
+        self._clock = clock
+        # As with tokens: the time that a look takes says nothing of a secret.
+        self._trusted: dict[str, tuple[Grant, float]] = {}
+
+    async def begin(self, token: str) -> tuple[str, Grant] | None:
+        """A new session with a token: its secret, and what it opens. None for a token that is
+        unknown, expired or revoked."""
+        grant = await self._accounts.authenticate(token)
+        return None if grant is None else (await self._begin(grant), grant)
+
+    async def begin_by_link(self, code: str) -> tuple[str, Grant] | None:
+        """A new session by the code of a link, which is used up by it. None for a code that is
+        unknown, used or too old."""
+        found = await self._find(code, LINK)
+        # Of two who come at once, one finds it there to be ended.
+        if found is None or not await self._store.execute([(end_session(), _by(code))]):
+            return None
+        return await self._begin(found[1]), found[1]
+
+    async def link(self, token_id: str) -> str:
+        """The code of a new link for a token, good for an hour and for one session."""
+        return await self._keep(LINK, token_id, LINK_MS)
+
+    def trusted(self, secret: str) -> Grant | None:
+        """What a session opens, if it did within the last second."""
+        known = self._trusted.get(secret)
+        return known[0] if known and time.monotonic() < known[1] else None
+
+    async def authenticate(self, secret: str) -> Grant | None:
+        """What a session opens; None for one that is unknown, or has ended."""
+        found = await self._find(secret, SESSION)
+        if found is None:
+            self._trusted.pop(secret, None)
+            return None
+        until, grant = found
+        if len(self._trusted) >= MAX_TRUSTED:
+            self._trusted.clear()
+        self._trusted[secret] = (grant, time.monotonic() + TRUSTED_SECONDS)
+        later = self._clock() + self._lasts
+        if until < later - _NOTED_MS:
+            extended = {"extended": hashed(secret), "until": later}
+            self._accounts.in_passing(
+                [(extend_session(), extended), noted_use(grant, self._clock())]
+            )
+        return grant
+
+    async def end(self, secret: str) -> None:
+        """Ends a session: at once in this process, within a second in others."""
+        self._trusted.pop(secret, None)
+        await self._store.execute([(end_session(), _by(secret))])
+
+    async def settled(self) -> None:
+        """Waits until every use is recorded."""
+        await self._accounts.settled()
+
+    async def _begin(self, grant: Grant) -> str:
+        return await self._keep(SESSION, grant.token_id, self._lasts)
+
+    async def _keep(self, kind: str, token_id: str, lasts: int) -> str:
+        secret, now = secrets.token_urlsafe(32), self._clock()
+        row = {
+            "hash": hashed(secret),
+            "kind": kind,
+            "token_id": token_id,
+            "created_at": now,
+            "expires_at": now + lasts,
+        }
+        await self._store.execute([(insert_one(sessions), row)])
+        return secret
+
+    async def _find(self, secret: str, kind: str) -> tuple[int, Grant] | None:
+        now = self._clock()
+        given = {**_by(secret), "kind": kind, "now": now}
+        rows = await self._store.fetch(session_by_hash(), given)
+        if not rows:
+            return None
+        until, *token = rows[0]
+        grant = grant_of(dict(zip(TOKEN_COLUMNS, token, strict=True)), now)
+        return None if grant is None else (until, grant)
+
+
+def _by(secret: str) -> dict[str, bytes]:
+    return {"hash": hashed(secret)}
+
+
+async def forget_old(store: Store, now: int) -> None:
+    """Forgets the sessions and links that have ended."""
+    await store.execute([(forget_sessions(), {"now": now})])

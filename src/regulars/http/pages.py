@@ -1,0 +1,138 @@
+"""The pages a person sees: files of HTML, CSS and JavaScript, sent as they are.
+
+All of them are read, compressed and named by their content once, when the server starts. The names
+change with the content, so that a browser keeps them for good, and asks only for the page itself.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from importlib.resources import files
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regulars.http.address import refusal
+from regulars.http.errors import HTTPError, method_not_allowed, not_found
+from regulars.http.messages import SECURITY, first_of_each, request_id
+
+ASSETS = "/assets"
+# Where there is a page. All of them are the same file, which shows what its address says.
+PATHS = (
+    "/",
+    "/sign-in",
+    "/customers",
+    "/customers/{rest:path}",
+    "/import",
+    "/webhooks",
+    "/webhooks/{rest:path}",
+    "/tokens",
+    "/explorer",
+)
+_PAGE = "index.html"
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_GRAVATAR = "https://www.gravatar.com"
+_FOR_GOOD = "public, max-age=31536000, immutable"
+_ASKED_EACH_TIME = "no-cache"
+
+
+class _File(NamedTuple):
+    """A file as it is sent: its type, how long it is kept, what it is known by, and its content,
+    plain and compressed."""
+
+    media: str
+    kept: str
+    tag: str
+    plain: bytes
+    packed: bytes
+
+
+class Pages:
+    """Sends the pages and what they are made of. With `gravatar`, they may show its pictures."""
+
+    def __init__(self, gravatar: bool) -> None:
+        folder = files("regulars").joinpath("web")
+        found = {one.name: one.read_bytes() for one in folder.iterdir()}
+        digest = hashlib.sha256()
+        for name in sorted(found):
+            digest.update(b"%s\0%d\0%s" % (name.encode(), len(found[name]), found[name]))
+        self._version = digest.hexdigest()[:16]
+        page = found.pop(_PAGE).decode()
+        page = page.replace("{{assets}}", f"{ASSETS}/{self._version}")
+        page = page.replace("{{gravatar}}", _GRAVATAR if gravatar else "")
+        self._page = _file(_PAGE, page.encode(), _ASKED_EACH_TIME)
+        self._assets = {name: _file(name, content, _FOR_GOOD) for name, content in found.items()}
+        self._security = _security(gravatar)
+
+    async def page(self, request: Request) -> Response:
+        """The page."""
+        return self._answer(request, self._page)
+
+    async def asset(self, request: Request) -> Response:
+        """What the page is made of."""
+        version, name = (request.path_params[part] for part in ("version", "name"))
+        known = self._assets.get(name) if version == self._version else None
+        return self._answer(request, known)
+
+    def _answer(self, request: Request, file: _File | None) -> Response:
+        headers = first_of_each(request.scope["headers"])
+        identity = request_id(headers)
+        try:
+            if file is None:
+                raise not_found("This is of another version of the pages. Load the page again.")
+            if request.method not in ("GET", "HEAD"):
+                raise method_not_allowed(request.method, "GET, HEAD", "Pages are read by GET.")
+        except HTTPError as error:
+            return refusal(error, identity)
+        told = {
+            **self._security,
+            "cache-control": file.kept,
+            "etag": file.tag,
+            "vary": "accept-encoding",
+            "x-request-id": identity.decode(),
+        }
+        if headers.get(b"if-none-match") == file.tag.encode():
+            return Response(status_code=304, headers=told)
+        content = file.plain
+        if b"gzip" in headers.get(b"accept-encoding", b""):
+            content = file.packed
+            told["content-encoding"] = "gzip"
+        return Response(content, headers=told, media_type=file.media)
+
+
+def _file(name: str, content: bytes, kept: str) -> _File:
+    media = _TYPES[name.rpartition(".")[2]]
+    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    return _File(media, kept, tag, content, gzip.compress(content, 9, mtime=0))
+
+
+def _security(gravatar: bool) -> dict[str, str]:
+    """What a browser lets the pages do: nothing but load their own files, ask their own server and,
+    where it is allowed, show pictures of gravatar.com. No text becomes markup or a script (Content
+    Security Policy Level 3; Trusted Types)."""
+    policy = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "connect-src": "'self'",
+        "img-src": f"'self' {_GRAVATAR}" if gravatar else "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
+    }
+    told = {name.decode(): value.decode() for name, value in SECURITY}
+    return {
+        **told,
+        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+    }

@@ -1,0 +1,89 @@
+"""The address at which a person signs in and out: `/session`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+from regulars.directory.sessions import Sessions
+from regulars.http.address import Address, Sending
+from regulars.http.credentials import cookie_name, over_tls, require_same_site, session_of
+from regulars.http.errors import Headers, bad_request, method_not_allowed, signed_out
+from regulars.http.messages import (
+    JSON,
+    Reply,
+    RequestHeaders,
+    check_content_type,
+    first_of_each,
+    read_body,
+    reply,
+)
+from regulars.http.observe import Call, Observer
+
+PATH = "/session"
+_MOST_BYTES = 8_192
+_WHAT = 'The body is {"token": "…"} or {"link": "…"}.'
+
+
+class SessionAddress(Address):
+    """Begins a session with a token, or with the code of a link, and ends it."""
+
+    def __init__(self, sessions: Sessions, hours: float, observer: Observer) -> None:
+        super().__init__(observer)
+        self._sessions = sessions
+        self._seconds = round(hours * 3600)
+
+    async def answer(self, call: Call, request: Request, _send: Sending) -> Reply | None:
+        call.kind = "session"
+        headers = first_of_each(request.scope["headers"])
+        if call.method not in ("POST", "DELETE"):
+            message = "POST signs in, DELETE signs out."
+            raise method_not_allowed(call.method, "DELETE, POST", message)
+        require_same_site(headers, call.method)
+        if call.method == "DELETE":
+            secret = session_of(headers)
+            if secret:
+                await self._sessions.end(secret)
+            return _reply(call, {"signed_in": False}, _cookie(headers, "", 0))
+        check_content_type(headers)
+        name, given = _given(await read_body(request.receive, _MOST_BYTES))
+        begin = self._sessions.begin_by_link if name == "link" else self._sessions.begin
+        begun = await begin(given)
+        if begun is None:
+            raise signed_out()
+        secret, call.grant = begun
+        return _reply(call, {"signed_in": True}, _cookie(headers, secret, self._seconds))
+
+
+def _given(body: bytes) -> tuple[str, str]:
+    """What somebody signs in with: which of the two, and its text. Raises HTTPError (400)."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict) or len(told) != 1:
+        raise bad_request(_WHAT)
+    ((name, text),) = told.items()
+    if name not in ("token", "link") or not isinstance(text, str) or not text.strip():
+        raise bad_request(_WHAT)
+    return name, text.strip()
+
+
+def _reply(call: Call, data: dict[str, Any], headers: Headers) -> Reply:
+    return reply(200, {"data": data}, JSON, call.identity, headers)
+
+
+def _cookie(headers: RequestHeaders, secret: str, seconds: int) -> Headers:
+    """The cookie that a browser keeps the session by: no script reads it, no other site has it
+    sent (RFC 6265bis, sections 5.6.6 and 5.6.7)."""
+    parts = [
+        f"{cookie_name(headers)}={secret}",
+        "Path=/",
+        f"Max-Age={seconds}",
+        "HttpOnly",
+        "SameSite=Strict",
+        *(["Secure"] if over_tls(headers) else []),
+    ]
+    return [(b"set-cookie", "; ".join(parts).encode())]

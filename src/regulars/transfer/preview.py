@@ -1,0 +1,96 @@
+"""What a file of customers looks like, before any of it is imported."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from regulars.transfer.columns import FIELDS, columns_as_they_are, mapping
+from regulars.transfer.errors import BadFile, BadOption
+from regulars.transfer.opening import opened
+from regulars.transfer.reading import Lines, Record, csv_records
+from regulars.transfer.shape import Options
+from regulars.transfer.source import Source, delimiter_as_chosen
+
+ROWS = 10
+# Of a cell, so many characters are shown.
+_CELL = 200
+
+
+def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[str, Any]:
+    """What a file of that beginning is recognised as, its columns, the fields that they may be, and
+    its first rows; and, where its columns are not clear, what the problem is. `whole` says whether
+    the beginning is all of it. Raises BadFile, and BadOption."""
+    try:
+        with opened(name, options.encoding, io.BytesIO(beginning)) as file:
+            source = Source(file, options)
+            records = _first(source.records, whole)
+            fields = source.shape.columns
+            found = None if fields is None else [(c.heading, c.field) for c in fields]
+            return _shown(source.told(), found, records, None)
+    except BadOption as error:
+        return _unclear(name, beginning, options, whole, str(error))
+
+
+def _unclear(
+    name: str, beginning: bytes, options: Options, whole: bool, problem: str
+) -> dict[str, Any]:
+    """The preview of a CSV file of whose columns something is still to be said."""
+    with opened(name, options.encoding, io.BytesIO(beginning)) as file:
+        delimiter = delimiter_as_chosen(file, options)
+        records = _first(csv_records(Lines(file), delimiter), whole)
+        first = records[0].cells or [] if records else []
+        headings = first if options.header else [str(n + 1) for n in range(len(first))]
+        found = columns_as_they_are(headings, mapping(options.mapped))
+        told = {
+            "format": "csv",
+            "encoding": file.encoding,
+            "gzip": file.gzipped,
+            "delimiter": delimiter,
+        }
+        return _shown(told, found, records[1:] if options.header else records, problem)
+
+
+def _first(records: Iterable[Record], whole: bool) -> list[Record]:
+    """The first records; of a beginning that is not whole, not its last, which may be cut off."""
+    found: list[Record] = []
+    try:
+        found.extend(islice(records, ROWS + 1))
+    except BadFile:  # a compressed file that is cut off
+        if whole:
+            raise
+    if not whole and len(found) <= ROWS:
+        found = found[:-1]
+    return found
+
+
+def _shown(
+    told: Mapping[str, Any],
+    columns: Sequence[tuple[str, str | None]] | None,
+    records: Sequence[Record],
+    problem: str | None,
+) -> dict[str, Any]:
+    rows = records[:ROWS]
+    if columns is None:
+        names = list(dict.fromkeys(name for record in rows for name in record.data or ()))
+        columns = [(name, name) for name in names]
+        cells = [[_text((record.data or {}).get(name)) for name in names] for record in rows]
+    else:
+        cells = [[cell[:_CELL] for cell in record.cells or ()] for record in rows]
+    return {
+        **{name: told[name] for name in ("format", "encoding", "gzip", "delimiter")},
+        "columns": [{"heading": heading, "field": field} for heading, field in columns],
+        "rows": cells,
+        "fields": list(FIELDS),
+        "problem": problem,
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return (value if isinstance(value, str) else orjson.dumps(value).decode())[:_CELL]
