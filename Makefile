@@ -26,7 +26,7 @@ demo: install ## Serve 1,000 sample customers from demo.db
 	@REGULARS_DATABASE_URL=$${REGULARS_DATABASE_URL:-sqlite:///demo.db} sh -ec '\
 		$(BIN)/regulars migrate; \
 		$(BIN)/regulars account list --json | grep -q name || $(BIN)/regulars account create demo; \
-		$(BIN)/regulars sample --customers 1000; \
+		$(BIN)/regulars sample --customers 1000 --recent; \
 		export REGULARS_TOKEN=$$($(BIN)/regulars token create --name demo); \
 		echo "A token for this demo: $$REGULARS_TOKEN"; \
 		echo "Sign in to its pages, once: $$($(BIN)/regulars token create --name "demo pages" --scope admin --link)"; \

@@ -7,8 +7,10 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 
 from regulars.api import schema
@@ -105,6 +107,7 @@ class Application:
         exports = Exports(self._store, door, self._observer, settings.max_body_bytes)
         imports = Imports(self._store, door, self._observer, self._jobs, settings.max_import_bytes)
         session = SessionAddress(self._sessions, settings.session_hours, self._observer)
+        pages = Pages(settings.gravatar)
         health = Health(self._store, self._accounts, self._figures)
         self._rest = Starlette(
             routes=[
@@ -117,19 +120,15 @@ class Application:
                 Route(f"{IMPORT_PATH}/{{import}}", imports),
                 Route(f"{IMPORT_PATH}/{{import}}/{{what}}", imports),
                 Route(SESSION_PATH, session),
-                *self._pages(Pages(settings.gravatar)),
+                *_page_routes(pages),
             ],
             lifespan=self._lifespan,
         )
-        self._rest.router.default = _nothing_here
+        self._rest.router.default = partial(_nothing_here, pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         graphql = self.graphql_at.get(scope["path"]) if scope["type"] == "http" else None
         await (graphql or self._rest)(scope, receive, send)
-
-    def _pages(self, pages: Pages) -> list[Route]:
-        routes = [Route(path, pages.page, methods=list(_ANY)) for path in PAGES]
-        return [*routes, Route(f"{ASSETS}/{{version}}/{{name}}", pages.asset, methods=list(_ANY))]
 
     def _rates(self, settings: Settings) -> Rates | None:
         rate, burst = settings.points_a_second, settings.rate_burst
@@ -228,8 +227,14 @@ def _directory_limits(settings: Settings) -> directory_limits.Limits:
     )
 
 
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    answer = refusal(not_found(), request_id(first_of_each(scope["headers"])))
+def _page_routes(pages: Pages) -> list[Route]:
+    routes = [Route(path, pages.page, methods=list(_ANY)) for path in PAGES]
+    return [*routes, Route(f"{ASSETS}/{{version}}/{{name}}", pages.asset, methods=list(_ANY))]
+
+
+async def _nothing_here(pages: Pages, scope: Scope, receive: Receive, send: Send) -> None:
+    answer = pages.missing(Request(scope))
+    answer = answer or refusal(not_found(), request_id(first_of_each(scope["headers"])))
     await answer(scope, receive, send)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -95,6 +95,23 @@ def sample_customers(count: int, seed: int) -> Iterator[SampleCustomer]:
         customer = _customer(draw, draw.choice(pools), index, f"S{seed}", orders_before)
         orders_before += len(customer.activity.orders)
         yield customer
+
+
+def moved(customer: SampleCustomer, by: int) -> SampleCustomer:
+    """A customer all of whose moments are so many milliseconds later."""
+    orders = tuple(
+        replace(
+            order,
+            created_at=order.created_at + by,
+            cancelled_at=None if order.cancelled_at is None else order.cancelled_at + by,
+        )
+        for order in customer.activity.orders
+    )
+    leads = tuple(
+        replace(lead, created_at=lead.created_at + by) for lead in customer.activity.leads
+    )
+    activity = replace(customer.activity, orders=orders, leads=leads)
+    return replace(customer, created_at=customer.created_at + by, activity=activity)
 
 
 def _pool(country: str, locale: str, seed: int) -> Pool:

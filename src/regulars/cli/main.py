@@ -259,6 +259,13 @@ def sample(
     seed: Annotated[
         int, typer.Option("--seed", metavar="S", help="The same seed makes the same customers.")
     ] = 1,
+    recent: Annotated[
+        bool,
+        typer.Option(
+            "--recent",
+            help="Have them come in the three years before now, and not before 2026.",
+        ),
+    ] = False,
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
@@ -271,7 +278,7 @@ def sample(
     from regulars.cli.sample import fill
 
     settings = options.settings(database_url=database_url)
-    result = with_store(settings, lambda store: fill(store, account, customers, seed))
+    result = with_store(settings, lambda store: fill(store, account, customers, seed, recent))
     if as_json:
         print_json(result)
     else:

@@ -9,19 +9,21 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from regulars.cli.progress import counting
-from regulars.directory.accounts import Accounts
+from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.commands import CreateCustomer, Origin
 from regulars.directory.customers import clean_values
 from regulars.directory.directory import Directory
 from regulars.directory.errors import DuplicateEmail, Refused
-from regulars.sample import SampleCustomer, sample_customers
+from regulars.sample import UNTIL, SampleCustomer, moved, sample_customers
 from regulars.store import Store
 from regulars.store.writer import MAX_BATCH
 
 
-async def fill(store: Store, account_name: str | None, count: int, seed: int) -> dict[str, Any]:
-    """Adds `count` sample customers. Answers how many were `added`, how many `present` already,
-    the account's name, and the `seconds` it took."""
+async def fill(
+    store: Store, account_name: str | None, count: int, seed: int, recent: bool
+) -> dict[str, Any]:
+    """Adds `count` sample customers; if they are `recent`, the last came just now. Answers how many
+    were `added`, how many `present` already, the account's name, and the `seconds` it took."""
     account = await Accounts(store).named(account_name)
     directory = Directory(store)
     started = time.monotonic()
@@ -29,7 +31,9 @@ async def fill(store: Store, account_name: str | None, count: int, seed: int) ->
     with counting() as progress:
         task = progress.add_task("Customers", total=count)
         writing: asyncio.Task[int] | None = None
-        for chunk in _chunks(sample_customers(count, seed), MAX_BATCH):
+        later = now_ms() - UNTIL if recent else 0
+        customers = (moved(customer, later) for customer in sample_customers(count, seed))
+        for chunk in _chunks(customers, MAX_BATCH):
             # The next chunk is made while the database is busy with this one.
             added += await writing if writing else 0
             writing = asyncio.create_task(_add(directory, account.account_id, chunk))

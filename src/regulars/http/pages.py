@@ -25,11 +25,12 @@ PATHS = (
     "/sign-in",
     "/customers",
     "/customers/{rest:path}",
-    "/import",
+    "/imports",
     "/webhooks",
     "/webhooks/{rest:path}",
     "/tokens",
     "/explorer",
+    "/overview",
 )
 _PAGE = "index.html"
 _TYPES = {
@@ -41,6 +42,8 @@ _TYPES = {
 _GRAVATAR = "https://www.gravatar.com"
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _ASKED_EACH_TIME = "no-cache"
+# What a browser makes of a file follows from the page that loads it.
+_OF_ASSETS = {"x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"}
 
 
 class _File(NamedTuple):
@@ -75,6 +78,14 @@ class Pages:
         """The page."""
         return self._answer(request, self._page)
 
+    def missing(self, request: Request) -> Response | None:
+        """The page, for a browser that asks for an address where there is none; None for others."""
+        if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+            return None
+        answer = self._answer(request, self._page)
+        answer.status_code = 404
+        return answer
+
     async def asset(self, request: Request) -> Response:
         """What the page is made of."""
         version, name = (request.path_params[part] for part in ("version", "name"))
@@ -92,7 +103,7 @@ class Pages:
         except HTTPError as error:
             return refusal(error, identity)
         told = {
-            **self._security,
+            **(self._security if file is self._page else _OF_ASSETS),
             "cache-control": file.kept,
             "etag": file.tag,
             "vary": "accept-encoding",

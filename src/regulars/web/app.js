@@ -1,0 +1,10 @@
+// Begins.
+
+import { onSignedOut } from "./api.js";
+import { complain } from "./ui.js";
+import { route, showNavigation, signInAgain } from "./shell.js";
+
+onSignedOut(signInAgain);
+document.querySelector("#progress").classList.remove("on");
+if (location.pathname !== "/sign-in") showNavigation().catch(complain);
+route();

@@ -1,0 +1,113 @@
+// Values as a person reads them.
+
+import { h, said } from "./dom.js";
+import { t } from "./texts.js";
+
+const LANGUAGE = document.documentElement.lang;
+const numbers = new Intl.NumberFormat(LANGUAGE);
+const amounts = new Intl.NumberFormat(LANGUAGE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const short = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
+const moments = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
+const days = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeZone: "UTC" });
+const months = new Intl.DateTimeFormat(LANGUAGE, { month: "short", year: "numeric", timeZone: "UTC" });
+const regions = new Intl.DisplayNames([LANGUAGE], { type: "region", fallback: "code" });
+const TONES = 8;
+
+export const number = (value) => numbers.format(value);
+export const amount = (value) => amounts.format(value);
+export const compact = (value) => short.format(value);
+export const day = (iso) => days.format(new Date(iso));
+export const month = (text) => months.format(new Date(`${text}-01T00:00:00Z`));
+export const when = (iso) => moments.format(new Date(iso));
+
+/** An amount with its currency, as in €12.50; one that browsers do not know goes behind. */
+export function money(value, currency) {
+  try {
+    return new Intl.NumberFormat(LANGUAGE, { style: "currency", currency }).format(value);
+  } catch {
+    return `${amount(value)} ${currency}`;
+  }
+}
+
+/** A moment: how long ago, and exactly in a tooltip. */
+export function ago(relative, iso) {
+  return h("time", { datetime: iso, title: when(iso) }, relative);
+}
+
+export function country(code) {
+  try {
+    return regions.of(code);
+  } catch {
+    return code;
+  }
+}
+
+let known = null;
+
+/** The codes and names of countries, in the order of their names. */
+export function countries() {
+  if (!known) {
+    const letters = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
+    const codes = letters.flatMap((one) => letters.map((two) => one + two));
+    const found = codes.filter(isCountry).map((code) => [code, country(code)]);
+    known = found.sort((one, two) => one[1].localeCompare(two[1], LANGUAGE));
+  }
+  return known;
+}
+
+// What browsers have a name for and ISO 3166-1 has not.
+const NO_COUNTRIES = new Set(["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"]);
+
+function isCountry(code) {
+  if (NO_COUNTRIES.has(code) || country(code) === code) return false;
+  // A code that is in use no longer is another country's here.
+  return new Intl.Locale(`und-${code}`).region === code;
+}
+
+/** What to call a customer. */
+export const nameOf = (customer) => customer.full_name || customer.email;
+
+/** The initials of a name, or of an email. */
+export function initials(customer) {
+  const words = (customer.full_name || customer.email).match(/[\p{L}\p{N}]\p{M}*/gu) ?? ["?"];
+  if (!customer.full_name) return words[0].toUpperCase();
+  const parts = customer.full_name.split(" ").map((part) => part.match(/[\p{L}\p{N}]\p{M}*/u)?.[0]).filter(Boolean);
+  const chosen = parts.length > 1 ? [parts[0], parts.at(-1)] : [parts[0] ?? words[0]];
+  return chosen.join("").toUpperCase();
+}
+
+const PICTURES = document.querySelector("meta[name=regulars-pictures]").content;
+
+/**
+ * A customer's picture: initials, and over them what gravatar.com has, where the server allows to
+ * ask it.
+ */
+export function avatar(customer, large = false) {
+  const made = h("span", { class: `avatar tone-${customer._id % TONES}${large ? " large" : ""}`, "aria-hidden": "true" }, initials(customer));
+  if (PICTURES) {
+    const source = `https:${customer.avatar}?d=404&s=${large ? 144 : 72}`;
+    const picture = h("img", { src: source, alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
+    picture.addEventListener("error", () => picture.remove());
+    made.append(picture);
+  }
+  return made;
+}
+
+/** What a field's value is, in a line. */
+export function shown(value) {
+  if (value === null || value === undefined || value === "") return h("span", { class: "empty" }, t.nothing);
+  if (value === true) return t.yes;
+  if (value === false) return t.no;
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) {
+    return value.length ? said(value.join(", ")) : h("span", { class: "empty" }, t.nothing);
+  }
+  if (typeof value === "object") return said(JSON.stringify(value));
+  return said(String(value));
+}
+
+export function bytes(count) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
+  const options = { style: "unit", unit: units[step], unitDisplay: step ? "short" : "long", maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(LANGUAGE, options).format(count / 1000 ** step);
+}

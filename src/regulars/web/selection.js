@@ -1,0 +1,225 @@
+// Which customers are chosen, across pages, and what is done with them.
+
+import { ask, change, Failure } from "./api.js";
+import { h, replace } from "./dom.js";
+import { number } from "./format.js";
+import { icon } from "./icons.js";
+import { t } from "./texts.js";
+import { announce, button, busy, complain, confirmed, dialog, field, messageOf, showProblems, toast } from "./ui.js";
+
+// What one mutation takes, and one page holds.
+const FEW = 250;
+const UNDO_SECONDS = 10;
+
+/** The chosen customers: those of the ids, or all that a query finds. */
+export class Selection {
+  constructor() {
+    this.ids = new Set();
+    this.query = null;
+    this.found = 0;
+  }
+
+  get size() {
+    return this.query === null ? this.ids.size : this.found;
+  }
+
+  has(id) {
+    return this.query !== null || this.ids.has(id);
+  }
+
+  set(id, chosen) {
+    if (chosen) this.ids.add(id);
+    else this.ids.delete(id);
+  }
+
+  /** Chooses all that a query finds: so many. */
+  all(query, found) {
+    this.ids.clear();
+    this.query = query;
+    this.found = found;
+  }
+
+  clear() {
+    this.ids.clear();
+    this.query = null;
+  }
+
+  /** The ids of all who are chosen. Raises Failure. */
+  async named() {
+    if (this.query === null) return [...this.ids];
+    const found = [];
+    let after = null;
+    do {
+      const { customers } = await ask(`query($query: String, $after: String) {
+        customers(query: $query, first: ${FEW}, after: $after) { edges { node { id } } pageInfo { hasNextPage endCursor } } }`,
+      { query: this.query, after });
+      found.push(...customers.edges.map((edge) => edge.node.id));
+      after = customers.pageInfo.hasNextPage ? customers.pageInfo.endCursor : null;
+      announce(t.selection.reading(number(found.length)));
+    } while (after);
+    return found;
+  }
+}
+
+function chunks(ids) {
+  const made = [];
+  for (let start = 0; start < ids.length; start += FEW) made.push(ids.slice(start, start + FEW));
+  return made;
+}
+
+/** Adds a tag to who is chosen, or removes one. Resolves true once it is done. */
+export function tagThem(selection, tags, add) {
+  const list = h("datalist", { id: "known-tags" }, tags.map((tag) => h("option", { value: tag })));
+  const input = h("input", { type: "text", list: list.id, autocomplete: "off", autofocus: true, dir: "auto" });
+  const labelled = field(t.selection.tag, input, { hint: t.selection.tagHint });
+  return dialog(add ? t.selection.addTitle(number(selection.size)) : t.selection.removeTitle(number(selection.size)), (close) => {
+    const submit = h("button", { type: "submit", class: "primary" }, add ? t.selection.add : t.selection.remove);
+    const progress = h("p", { class: "hint", role: "status" });
+    return h("form", {
+      onsubmit: async (event) => {
+        event.preventDefault();
+        const given = input.value.split(",").map((one) => one.trim()).filter(Boolean);
+        if (!given.length) {
+          labelled.showProblem(t.selection.noTag);
+          return;
+        }
+        submit.disabled = true;
+        let done = 0;
+        try {
+          for (const items of chunks(await selection.named())) {
+            await change(`mutation($items: [ID!]!, $tags: [String!]!) { ${add ? "addTags" : "removeTags"}(items: $items, tags: $tags) { id } }`, { items, tags: given });
+            done += items.length;
+            replace(progress, t.selection.done(number(done)));
+          }
+        } catch (failure) {
+          submit.disabled = false;
+          const others = showProblems(failure, { tags: labelled });
+          if (others.length) labelled.showProblem(messageOf(failure instanceof Failure ? new Failure(others) : failure));
+          return;
+        }
+        toast(t.selection.tagged(number(done)));
+        close(true);
+      },
+    }, labelled, list, progress, h("div", { class: "row end" }, button(t.cancel, () => close(false)), submit));
+  });
+}
+
+/** Offers what can be taken out, and how. */
+export function exportThem(selection, query, found) {
+  const one = (name, value, label, checked) => {
+    const input = h("input", { type: "radio", name, value, checked });
+    return h("label", { class: "check" }, input, h("span", null, label));
+  };
+  return dialog(t.exporting.title, (close) => {
+    const form = h("form", null,
+      h("fieldset", null, h("legend", null, t.exporting.who),
+        selection.size ? one("who", "chosen", t.exporting.chosen(number(selection.size)), true) : null,
+        one("who", "found", query ? t.exporting.found(number(found)) : t.exporting.all(number(found)), !selection.size)),
+      h("fieldset", null, h("legend", null, t.exporting.form),
+        one("format", "csv", t.exporting.csv, true), one("format", "jsonl", t.exporting.jsonl, false)),
+      h("fieldset", null, h("legend", null, t.exporting.columns),
+        one("columns", "", t.exporting.everything, true),
+        one("columns", "_id,full_name,email,location,tags,orders_count,expenses,updated_at", t.exporting.shown, false)),
+      h("div", { class: "row end" }, button(t.cancel, () => close()), h("button", { type: "submit", class: "primary" }, icon("download"), t.exporting.submit)));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const given = new FormData(form);
+      const chosen = given.get("who") === "chosen" && selection.query === null;
+      const what = given.get("who") === "chosen" && !chosen ? selection.query : query;
+      const options = new URLSearchParams({ format: given.get("format") });
+      if (given.get("columns")) options.set("columns", given.get("columns"));
+      close();
+      if (!chosen && what) options.set("query", what);
+      await download(`/export?${options}`, `customers.${given.get("format")}`, chosen ? [...selection.ids] : null).catch(complain);
+    });
+    return form;
+  });
+}
+
+/** Has the browser save what an address answers; to those ids, if they are given. Raises Failure. */
+async function download(address, name, ids) {
+  let target = address;
+  if (ids) {
+    const stop = busy();
+    try {
+      const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ids }) });
+      if (!answer.ok) throw new Failure((await answer.json()).errors);
+      target = URL.createObjectURL(await answer.blob());
+    } finally {
+      stop();
+    }
+  }
+  const link = h("a", { href: target, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  if (ids) setTimeout(() => URL.revokeObjectURL(target), 60_000);
+  toast(t.exporting.begun);
+}
+
+// What is to be deleted is deleted when the time for a change of mind is over, or the page is left.
+const waiting = new Set();
+const hidden = new Set();
+export const isGone = (id) => hidden.has(id);
+
+/**
+ * Deletes customers in ten seconds, unless that is undone. `version`, of one customer, is the one
+ * that was seen. `shown()` is called when the lists are to be read again.
+ */
+export function deleteSoon(ids, text, { version = null, shown = () => {} } = {}) {
+  for (const id of ids) hidden.add(id);
+  const one = { ids, version };
+  waiting.add(one);
+  const over = () => { clearTimeout(timer); waiting.delete(one); };
+  const back = () => { for (const id of ids) hidden.delete(id); shown(); };
+  const act = async () => {
+    over();
+    const stop = busy();
+    try {
+      for (const items of chunks(ids)) await change(DELETE, { items, version });
+    } catch (failure) {
+      back();
+      complain(failure);
+      return;
+    } finally {
+      stop();
+    }
+    // They stay hidden: an answer that is on its way may still have them.
+    shown();
+  };
+  const timer = setTimeout(act, UNDO_SECONDS * 1000);
+  toast(text, { actions: [[t.undo, () => { over(); back(); announce(t.undone); }]], seconds: UNDO_SECONDS });
+  shown();
+}
+
+const DELETE = "mutation($items: [ID!]!, $version: Int) { deleteCustomers(items: $items, ifVersion: $version) }";
+
+/** Whether deletions wait that are too many to be sent while the page is being left. */
+const tooMany = () => [...waiting].some(({ ids }) => ids.length > FEW);
+
+window.addEventListener("beforeunload", (event) => {
+  if (tooMany()) event.preventDefault();
+});
+window.addEventListener("pagehide", () => {
+  for (const { ids, version } of waiting) {
+    change(DELETE, { items: ids.slice(0, FEW), version }, { keepalive: true }).catch(() => {});
+  }
+  waiting.clear();
+});
+
+/** Asks, and deletes who is chosen. Resolves true if it is to be done. */
+export async function deleteThem(selection, shown) {
+  const sure = await confirmed(t.selection.deleteTitle(number(selection.size)), t.selection.deleteText, t.selection.deleteLabel(number(selection.size)));
+  if (!sure) return false;
+  const stop = busy();
+  try {
+    const ids = await selection.named();
+    deleteSoon(ids, t.selection.deleted(number(ids.length)), { shown });
+  } catch (failure) {
+    complain(failure);
+    return false;
+  } finally {
+    stop();
+  }
+  return true;
+}

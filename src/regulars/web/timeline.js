@@ -1,0 +1,70 @@
+// What happened to a customer, newest first, with the values before and after.
+
+import { ask } from "./api.js";
+import { h, replace, said } from "./dom.js";
+import { ago, shown } from "./format.js";
+import { icon } from "./icons.js";
+import { t } from "./texts.js";
+import { button, complain, during } from "./ui.js";
+
+const FEW = 15;
+const QUERY = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
+  changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
+    sequence kind at iso: at(format: "ISO") actor { kind name } order { name } fields { name before after } } } } } } }`;
+
+const ICONS = { created: "add", updated: "edit", lead_created: "send", visited: "forward" };
+
+/** The timeline of a customer: `element`, and `read()`, which reads what is new. */
+export function timeline(id) {
+  const list = h("ol", { class: "timeline" });
+  const foot = h("div");
+  const element = h("section", { class: "card", "aria-labelledby": "timeline" },
+    h("h2", { id: "timeline" }, t.timeline.title), list, foot);
+
+  async function page(after, first) {
+    const { node } = await ask(QUERY, { id, first, after });
+    return node?.changes ?? null;
+  }
+
+  async function read() {
+    const found = await page(null, Math.max(FEW, Math.min(list.children.length, 250)));
+    if (found) fill(found, []);
+  }
+
+  function fill(found, before) {
+    replace(list, before, found.edges.map(({ node }) => entry(node)));
+    const { hasNextPage, endCursor } = found.pageInfo;
+    replace(foot, hasNextPage ? button(t.timeline.more, (event) => more(event.currentTarget, endCursor), { class: "plain" }) : []);
+  }
+
+  async function more(control, after) {
+    try {
+      const found = await during(control, () => page(after, FEW));
+      const place = list.children.length;
+      if (found) fill(found, [...list.children]);
+      list.children[place]?.querySelector("p")?.focus();
+    } catch (failure) {
+      complain(failure);
+    }
+  }
+
+  return { element, read };
+}
+
+function entry(change) {
+  const what = t.timeline.kinds[change.kind](change.order?.name);
+  return h("li", { class: change.kind },
+    h("span", { class: "dot" }, icon(ICONS[change.kind] ?? "history")),
+    h("div", null,
+      h("p", { tabindex: "-1" }, h("strong", null, what), " ", h("span", { class: "hint" }, t.timeline.by, " ", said(change.actor.name), ` (${t.timeline.actors[change.actor.kind]}), `, ago(change.at, change.iso))),
+      change.fields.length ? h("dl", { class: "diff" }, change.fields.map(difference)) : null));
+}
+
+function difference({ name, before, after }) {
+  return h("div", null,
+    h("dt", null, t.fieldName(name)),
+    h("dd", null,
+      h("span", { class: "unseen" }, t.timeline.before), h("del", null, shown(before)),
+      h("span", { "aria-hidden": "true" }, " → "),
+      h("span", { class: "unseen" }, t.timeline.after), h("ins", null, shown(after))));
+}

@@ -1,0 +1,63 @@
+// Webhooks: who is told of what happens.
+
+import { ask, change, Failure } from "./api.js";
+import { h, replace, said } from "./dom.js";
+import { ago } from "./format.js";
+import { icon } from "./icons.js";
+import { go } from "./shell.js";
+import { t } from "./texts.js";
+import { button, check, dialog, during, emptyState, field, messageOf, pageHead, showProblems, toast } from "./ui.js";
+
+const READ = `{ webhookTypes webhooks { _id type url settings disabled_at disabled: disabled_at(format: "ISO")
+  deliveries(first: 1) { edges { node { state created_at created: created_at(format: "ISO") } } } } }`;
+
+export async function show({ main, signal, title }) {
+  title(t.nav.webhooks);
+  const { webhooks, webhookTypes } = await ask(READ, {}, { signal });
+  const add = () => edit(null, webhookTypes).then((made) => made && go(`/webhooks/${made._id}`));
+  const addButton = () => button([icon("add"), t.webhooks.new], add, { class: "primary" });
+  replace(main,
+    pageHead(t.nav.webhooks, webhooks.length ? addButton() : null),
+    h("p", { class: "lead-in" }, t.webhooks.text),
+    webhooks.length ? h("ul", { class: "cards" }, webhooks.map(card)) : emptyState("webhook", t.webhooks.none, t.webhooks.noneText, addButton()));
+}
+
+function card(webhook) {
+  const last = webhook.deliveries.edges[0]?.node;
+  return h("li", { class: "card" },
+    h("div", { class: "grow" },
+      h("h2", null, h("a", { href: `/webhooks/${webhook._id}` }, h("code", null, webhook.type))),
+      h("p", { class: "url" }, said(webhook.url))),
+    h("p", null, webhook.disabled
+      ? h("span", { class: "state failed" }, t.webhooks.disabled, " ", ago(webhook.disabled_at, webhook.disabled))
+      : last ? [h("span", { class: `state ${last.state}` }, t.webhooks.states[last.state]), " ", ago(last.created_at, last.created)] : h("span", { class: "hint" }, t.webhooks.quiet)));
+}
+
+/** Asks for a new webhook, or for other values of one. Resolves what was saved, or null. */
+export function edit(webhook, types) {
+  const type = field(t.webhooks.type, h("select", { autofocus: true }, types.map((one) => h("option", { value: one, selected: one === webhook?.type }, one))));
+  const url = field(t.webhooks.url, h("input", { type: "text", inputmode: "url", value: webhook?.url ?? "", autocomplete: "off", spellcheck: "false", placeholder: "https://example.com/hook" }));
+  const changes = check(t.webhooks.changes, { checked: Boolean(webhook?.settings.changes) });
+  const submit = h("button", { type: "submit", class: "primary" }, webhook ? t.save : t.webhooks.create);
+  return dialog(webhook ? t.webhooks.edit : t.webhooks.new, (close) => h("form", {
+    novalidate: true,
+    onsubmit: async (event) => {
+      event.preventDefault();
+      const settings = { ...webhook?.settings };
+      if (changes.input.checked) settings.changes = true;
+      else delete settings.changes;
+      const node = { type: type.input.value, url: url.input.value.trim(), settings };
+      try {
+        const made = await during(submit, () => (webhook
+          ? change("mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { _id } }", { id: webhook.id, node })
+          : change("mutation($node: WebhookInput!) { createWebhook(node: $node) { _id } }", { node })));
+        if (!made) return;
+        toast(t.saved);
+        close(made.createWebhook ?? made.updateWebhook);
+      } catch (failure) {
+        const others = showProblems(failure, { type, url });
+        if (others.length) url.showProblem(messageOf(failure instanceof Failure ? new Failure(others) : failure));
+      }
+    },
+  }, type, url, changes, h("div", { class: "row end" }, button(t.cancel, () => close(null)), submit)));
+}
