@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.browser import Person, person_at, started
 from tests.support import Client, Server, new_token, running
 
 DATABASES = ("sqlite", "postgresql")
@@ -64,6 +66,20 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
 
     with scratch_database(request.getfixturevalue("postgresql")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser."""
+    with started() as found:
+        yield found
+
+
+@pytest.fixture
+def person(browser: Browser, server: Server) -> Iterator[Person]:
+    """Somebody at the browser, signed in to a new account."""
+    with person_at(browser, server) as signed_in:
+        yield signed_in
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import IO, Any, Self, TypeVar
@@ -64,7 +65,7 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
     sys.argv = ["regulars", *arguments]
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            main()
+            apart(main)
         code: Any = 0
     except SystemExit as ended:
         code = ended.code
@@ -119,7 +120,18 @@ def running(
 def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     """Works with a database directly, beside the server that serves it."""
 
-    return open_and_work(Settings(database_url=database_url), work)
+    return apart(lambda: open_and_work(Settings(database_url=database_url), work))
+
+
+def apart(work: Callable[[], T]) -> T:
+    """Does something in a thread of its own, where a browser is at work in this one: it has an
+    event loop there, and there may be no other."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
 
 
 def new_token(

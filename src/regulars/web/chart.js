@@ -46,7 +46,7 @@ export function bars(caption, rows, { headings, tick, title = (row) => row.title
 function asTable(caption, headings, rows) {
   return h("details", null,
     h("summary", null, t.chart.table),
-    h("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-label": caption },
+    h("div", { class: "table-wrap", tabindex: "0", role: "group", "aria-label": caption },
       h("table", null,
         h("thead", null, h("tr", null, headings.map((one) => h("th", { scope: "col" }, one)))),
         h("tbody", null, rows.map(([first, ...others]) => h("tr", null, h("th", { scope: "row" }, first), others.map((one) => h("td", null, one))))))));

@@ -192,7 +192,7 @@ class CustomerPage {
       announce(t.saved);
       await this.history.read();
     } catch (failure) {
-      if (showProblems(failure, { tags: labelled }).length) complain(failure);
+      showProblems(failure, { tags: labelled }, () => complain(failure));
     }
   }
 
@@ -213,7 +213,7 @@ class CustomerPage {
       more.remove();
     }, { class: "plain" }) : null;
     replace(this.orders, h("h2", { id: "orders" }, t.orders.title),
-      all.length ? [spend(all), h("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-labelledby": "orders" },
+      all.length ? [spend(all), h("div", { class: "table-wrap", tabindex: "0", role: "group", "aria-labelledby": "orders" },
         h("table", { class: "plain-table" },
           h("thead", null, h("tr", null, t.orders.columns.map((one) => h("th", { scope: "col" }, one)))), body)), more]
         : h("p", { class: "empty" }, t.orders.none));

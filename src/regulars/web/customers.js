@@ -156,18 +156,22 @@ export async function show({ main, url, signal, title }) {
   function render(info) {
     const seen = customers.filter((one) => !isGone(one.id));
     const focused = document.activeElement?.closest?.("tr")?.dataset.id;
+    showOrder();
     replace(count, asked.condition ? t.list.found(number(total), total) : t.list.count(number(total), total));
-    sortBy.value = asked.by;
-    replace(direction, icon(asked.ascending ? "up" : "down"));
-    const turned = asked.ascending ? t.list.ascending : t.list.descending;
-    set(direction, "aria-label", turned);
-    set(direction, "title", turned);
     const order = asked.ordersItself ? {} : { by: asked.by, ascending: asked.ascending };
     replace(body, seen.length ? table(seen, { order, sort, selection, chosen }) : nobody());
     const older = info.hasPreviousPage || Boolean(asked.after);
     replace(foot, pages(info, older));
     body.querySelector(`tr[data-id="${CSS.escape(focused ?? "")}"] .row-link`)?.focus();
     chosen(false);
+  }
+
+  function showOrder() {
+    sortBy.value = asked.by;
+    replace(direction, icon(asked.ascending ? "up" : "down"));
+    const turned = asked.ascending ? t.list.ascending : t.list.descending;
+    set(direction, "aria-label", turned);
+    set(direction, "title", turned);
   }
 
   function nobody() {
@@ -226,6 +230,7 @@ export async function show({ main, url, signal, title }) {
   }
 
   document.addEventListener("keydown", (event) => keys(event, { search, body }), { signal });
+  showOrder();
   const describe = () => title(asked.condition ? `${asked.condition} · ${t.nav.customers}` : t.nav.customers);
   describe();
   await read(false, early);

@@ -5,7 +5,7 @@ import { h, replace, said, set, unique } from "./dom.js";
 import { countries, country, shown } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { announce, button, during, field, iconButton, messageOf, showProblems } from "./ui.js";
+import { announce, button, during, field, iconButton, showProblems } from "./ui.js";
 
 /** Somebody else changed what was to be saved: `now` is what it has become. */
 export class Conflict extends Error {
@@ -83,10 +83,10 @@ export class Editable {
   }
 
   refuse(failure, made, notice) {
-    const others = showProblems(failure, made.fields);
-    if (!others.length) return;
-    set(notice, "hidden", null);
-    replace(notice, icon("warning"), messageOf(failure instanceof Failure ? new Failure(others) : failure));
+    showProblems(failure, made.fields, (text) => {
+      set(notice, "hidden", null);
+      replace(notice, icon("warning"), text);
+    });
   }
 
   /** Shows what somebody else has made of it, and asks which of the two it is to be. */

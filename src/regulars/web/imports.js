@@ -64,7 +64,7 @@ class ImportPage {
   }
 
   recent(all) {
-    return h("div", { class: "card table-wrap", tabindex: "0", role: "region", "aria-labelledby": "recent" }, h("table", { class: "plain-table stack" },
+    return h("div", { class: "card table-wrap", tabindex: "0", role: "group", "aria-labelledby": "recent" }, h("table", { class: "plain-table stack" },
       h("thead", null, h("tr", null, t.imports.columns.map((one) => h("th", { scope: "col" }, one)))),
       h("tbody", null, all.map((one) => h("tr", null,
         h("th", { scope: "row" }, h("a", { href: `/imports?id=${encodeURIComponent(one.id)}` }, said(one.name)), one.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null),
@@ -138,7 +138,7 @@ class ImportPage {
         h("h2", { id: "preview", tabindex: "-1" }, said(this.file.name)),
         h("p", { class: "hint" }, t.imports.recognised(format, encoding, delimiter, bytes(this.file.size))),
         problem ? h("p", { class: "notice wrong", role: "alert" }, icon("warning"), problem.replace(/ Say which it is, as in .*$/, ` ${t.imports.sayWhich}`)) : null,
-        h("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-label": t.imports.firstRows }, h("table", { class: "plain-table preview" },
+        h("div", { class: "table-wrap", tabindex: "0", role: "group", "aria-label": t.imports.firstRows }, h("table", { class: "plain-table preview" },
           h("thead", null,
             h("tr", null, columns.map((one) => h("th", { scope: "col" }, said(one.heading)))),
             format === "csv" ? h("tr", null, columns.map((one) => h("td", null, pick(one)))) : null),

@@ -1,13 +1,13 @@
 // A new customer.
 
-import { change, Failure } from "./api.js";
+import { change } from "./api.js";
 import { h, replace, set } from "./dom.js";
 import { addressInputs, checkCustom, customInputs } from "./edit.js";
 import { icon } from "./icons.js";
 import { addressOf } from "./list.js";
 import { go } from "./shell.js";
 import { t } from "./texts.js";
-import { check, during, field, messageOf, pageHead, showProblems, toast } from "./ui.js";
+import { check, during, field, pageHead, showProblems, toast } from "./ui.js";
 
 const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email } }";
 
@@ -52,13 +52,12 @@ export function show({ main, title }) {
       checkCustom(node.custom);
       made = await during(submit, () => change(CREATE, { node: { email: "", ...node } }));
     } catch (failure) {
-      const others = showProblems(failure, all);
+      showProblems(failure, all, (text) => {
+        set(notice, "hidden", null);
+        replace(notice, icon("warning"), text);
+      });
       // What is wrong may be where nobody looks.
       for (const one of main.querySelectorAll("details:has([aria-invalid])")) one.open = true;
-      if (others.length) {
-        set(notice, "hidden", null);
-        replace(notice, icon("warning"), messageOf(failure instanceof Failure ? new Failure(others) : failure));
-      }
       main.querySelector("[aria-invalid]")?.focus();
       return;
     }

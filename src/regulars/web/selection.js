@@ -1,15 +1,16 @@
 // Which customers are chosen, across pages, and what is done with them.
 
 import { ask, change, Failure } from "./api.js";
-import { h, replace } from "./dom.js";
+import { h, replace, unique } from "./dom.js";
 import { number } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { announce, button, busy, complain, confirmed, dialog, field, messageOf, showProblems, toast } from "./ui.js";
+import { announce, busy, complain, confirmed, field, formDialog, toast } from "./ui.js";
 
 // What one mutation takes, and one page holds.
 const FEW = 250;
 const UNDO_SECONDS = 10;
+const COLUMNS = "_id,full_name,email,location,tags,orders_count,expenses,updated_at";
 
 /** The chosen customers: those of the ids, or all that a query finds. */
 export class Selection {
@@ -69,70 +70,48 @@ function chunks(ids) {
 
 /** Adds a tag to who is chosen, or removes one. Resolves true once it is done. */
 export function tagThem(selection, tags, add) {
-  const list = h("datalist", { id: "known-tags" }, tags.map((tag) => h("option", { value: tag })));
+  const list = h("datalist", { id: unique("tags") }, tags.map((tag) => h("option", { value: tag })));
   const input = h("input", { type: "text", list: list.id, autocomplete: "off", autofocus: true, dir: "auto" });
   const labelled = field(t.selection.tag, input, { hint: t.selection.tagHint });
-  return dialog(add ? t.selection.addTitle(number(selection.size)) : t.selection.removeTitle(number(selection.size)), (close) => {
-    const submit = h("button", { type: "submit", class: "primary" }, add ? t.selection.add : t.selection.remove);
-    const progress = h("p", { class: "hint", role: "status" });
-    return h("form", {
-      onsubmit: async (event) => {
-        event.preventDefault();
-        const given = input.value.split(",").map((one) => one.trim()).filter(Boolean);
-        if (!given.length) {
-          labelled.showProblem(t.selection.noTag);
-          return;
-        }
-        submit.disabled = true;
-        let done = 0;
-        try {
-          for (const items of chunks(await selection.named())) {
-            await change(`mutation($items: [ID!]!, $tags: [String!]!) { ${add ? "addTags" : "removeTags"}(items: $items, tags: $tags) { id } }`, { items, tags: given });
-            done += items.length;
-            replace(progress, t.selection.done(number(done)));
-          }
-        } catch (failure) {
-          submit.disabled = false;
-          const others = showProblems(failure, { tags: labelled });
-          if (others.length) labelled.showProblem(messageOf(failure instanceof Failure ? new Failure(others) : failure));
-          return;
-        }
-        toast(t.selection.tagged(number(done)));
-        close(true);
-      },
-    }, labelled, list, progress, h("div", { class: "row end" }, button(t.cancel, () => close(false)), submit));
+  const progress = h("p", { class: "hint", role: "status" });
+  const title = (add ? t.selection.addTitle : t.selection.removeTitle)(number(selection.size));
+  const mutation = add ? "addTags" : "removeTags";
+  return formDialog(title, add ? t.selection.add : t.selection.remove, [labelled, list, progress], { tags: labelled }, async () => {
+    const given = input.value.split(",").map((one) => one.trim()).filter(Boolean);
+    labelled.showProblem(given.length ? "" : t.selection.noTag);
+    if (!given.length) return undefined;
+    let done = 0;
+    for (const items of chunks(await selection.named())) {
+      await change(`mutation($items: [ID!]!, $tags: [String!]!) { ${mutation}(items: $items, tags: $tags) { id } }`, { items, tags: given });
+      done += items.length;
+      replace(progress, t.selection.done(number(done)));
+    }
+    toast(t.selection.tagged(number(done)));
+    return true;
   });
 }
 
 /** Offers what can be taken out, and how. */
 export function exportThem(selection, query, found) {
-  const one = (name, value, label, checked) => {
-    const input = h("input", { type: "radio", name, value, checked });
-    return h("label", { class: "check" }, input, h("span", null, label));
-  };
-  return dialog(t.exporting.title, (close) => {
-    const form = h("form", null,
-      h("fieldset", null, h("legend", null, t.exporting.who),
-        selection.size ? one("who", "chosen", t.exporting.chosen(number(selection.size)), true) : null,
-        one("who", "found", query ? t.exporting.found(number(found)) : t.exporting.all(number(found)), !selection.size)),
-      h("fieldset", null, h("legend", null, t.exporting.form),
-        one("format", "csv", t.exporting.csv, true), one("format", "jsonl", t.exporting.jsonl, false)),
-      h("fieldset", null, h("legend", null, t.exporting.columns),
-        one("columns", "", t.exporting.everything, true),
-        one("columns", "_id,full_name,email,location,tags,orders_count,expenses,updated_at", t.exporting.shown, false)),
-      h("div", { class: "row end" }, button(t.cancel, () => close()), h("button", { type: "submit", class: "primary" }, icon("download"), t.exporting.submit)));
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const given = new FormData(form);
-      const chosen = given.get("who") === "chosen" && selection.query === null;
-      const what = given.get("who") === "chosen" && !chosen ? selection.query : query;
-      const options = new URLSearchParams({ format: given.get("format") });
-      if (given.get("columns")) options.set("columns", given.get("columns"));
-      close();
-      if (!chosen && what) options.set("query", what);
-      await download(`/export?${options}`, `customers.${given.get("format")}`, chosen ? [...selection.ids] : null).catch(complain);
-    });
-    return form;
+  const one = (name, value, label, checked) => h("label", { class: "check" }, h("input", { type: "radio", name, value, checked }), h("span", null, label));
+  const all = query ? t.exporting.found : t.exporting.all;
+  return formDialog(t.exporting.title, [icon("download"), t.exporting.submit], [
+    h("fieldset", null, h("legend", null, t.exporting.who),
+      selection.size ? one("who", "chosen", t.exporting.chosen(number(selection.size)), true) : null,
+      one("who", "found", all(number(found)), !selection.size)),
+    h("fieldset", null, h("legend", null, t.exporting.form),
+      one("format", "csv", t.exporting.csv, true), one("format", "jsonl", t.exporting.jsonl, false)),
+    h("fieldset", null, h("legend", null, t.exporting.columns),
+      one("columns", "", t.exporting.everything, true), one("columns", COLUMNS, t.exporting.shown, false)),
+  ], {}, async (form) => {
+    const given = new FormData(form);
+    const chosen = given.get("who") === "chosen";
+    const ids = chosen && selection.query === null ? [...selection.ids] : null;
+    const options = new URLSearchParams({ format: given.get("format") });
+    if (given.get("columns")) options.set("columns", given.get("columns"));
+    if (!ids) options.set("query", chosen ? selection.query : query);
+    await download(`/export?${options}`, `customers.${given.get("format")}`, ids);
+    return true;
   });
 }
 

@@ -102,6 +102,7 @@ function mark(path) {
     else link.removeAttribute("aria-current");
   }
   nav.classList.remove("open");
+  nav.querySelector(".menu")?.setAttribute("aria-expanded", "false");
 }
 
 /** Shows the navigation, once it is known who is signed in. */

@@ -1,11 +1,11 @@
 // Tokens: who may come in, as what; made, shown once, and revoked.
 
-import { ask, change, Failure, viewer } from "./api.js";
+import { ask, change, viewer } from "./api.js";
 import { h, replace, said } from "./dom.js";
 import { ago, when } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { button, check, complain, confirmed, copy, dialog, during, field, messageOf, pageHead, showProblems, toast } from "./ui.js";
+import { button, check, complain, confirmed, copy, during, field, formDialog, pageHead, toast } from "./ui.js";
 
 const FIELDS = `id name scopes state created_at created: created_at(format: "ISO") last_used_at
   used: last_used_at(format: "ISO") expires: expires_at(format: "ISO") revoked_at revoked: revoked_at(format: "ISO")`;
@@ -22,7 +22,7 @@ export async function show({ main, signal, title }) {
   replace(main,
     pageHead(t.nav.tokens, button([icon("add"), t.tokens.new], () => create(tokenScopes).then((done) => done && read().catch(complain)), { class: "primary" })),
     h("p", { class: "lead-in" }, t.tokens.text),
-    h("div", { class: "card table-wrap", tabindex: "0", role: "region", "aria-label": t.nav.tokens },
+    h("div", { class: "card table-wrap", tabindex: "0", role: "group", "aria-label": t.nav.tokens },
       h("table", { class: "plain-table stack" },
         h("thead", null, h("tr", null, t.tokens.columns.map((one) => h("th", { scope: "col" }, one)), h("td"))), body)));
 }
@@ -53,38 +53,20 @@ function row(token, mine, read) {
 
 function create(scopes) {
   const name = field(t.tokens.name, h("input", { type: "text", autocomplete: "off", autofocus: true, dir: "auto" }), { hint: t.tokens.nameHint });
-  const boxes = scopes.map((scope) => {
-    const box = check([h("code", null, scope.name), h("span", { class: "hint" }, ` ${scope.description}`)], { name: "scope", value: scope.name, checked: scope.name === "customers" });
-    return box;
-  });
-  const group = h("fieldset", null, h("legend", null, t.tokens.scopes), boxes);
+  const boxes = scopes.map((scope) => check([h("code", null, scope.name), h("span", { class: "hint" }, ` ${scope.description}`)], { value: scope.name, checked: scope.name === "customers" }));
   const wrong = field(t.tokens.scopes, h("input", { type: "hidden" }));
   const ends = field(t.tokens.ends, h("select", null, h("option", { value: "" }, t.tokens.noEnd), DAYS.map((days) => h("option", { value: days, selected: days === 90 }, t.tokens.days(days)))));
-  const submit = h("button", { type: "submit", class: "primary" }, t.tokens.create);
-  return dialog(t.tokens.new, (close) => {
-    const form = h("form", {
-      novalidate: true,
-      onsubmit: async (event) => {
-        event.preventDefault();
-        const days = Number(ends.input.value);
-        const node = { name: name.input.value, scopes: boxes.filter((box) => box.input.checked).map((box) => box.input.value) };
-        if (days) node.expires_at = new Date(Date.now() + days * 86_400_000).toISOString();
-        let made;
-        try {
-          made = await during(submit, () => change("mutation($node: InputToken!) { createToken(node: $node) { secret token { name } } }", { node }));
-        } catch (failure) {
-          const others = showProblems(failure, { name, scopes: wrong, expires_at: ends });
-          if (others.length) name.showProblem(messageOf(failure instanceof Failure ? new Failure(others) : failure));
-          return;
-        }
-        if (made) replace(form, secret(made.createToken, close));
-      },
-    }, name, group, wrong, ends, h("div", { class: "row end" }, button(t.cancel, () => close(false)), submit));
-    return form;
+  const content = [name, h("fieldset", null, h("legend", null, t.tokens.scopes), boxes), wrong, ends];
+  return formDialog(t.tokens.new, t.tokens.create, content, { name, scopes: wrong, expires_at: ends }, async (form, close) => {
+    const days = Number(ends.input.value);
+    const node = { name: name.input.value, scopes: boxes.filter((box) => box.input.checked).map((box) => box.input.value) };
+    if (days) node.expires_at = new Date(Date.now() + days * 86_400_000).toISOString();
+    const { createToken } = await change("mutation($node: InputToken!) { createToken(node: $node) { secret } }", { node });
+    replace(form, secret(createToken.secret, close));
   });
 }
 
-function secret({ secret: text }, close) {
+function secret(text, close) {
   const shown = h("input", { type: "text", readonly: true, value: text, class: "code", "aria-label": t.tokens.secret, onfocus: (event) => event.target.select() });
   queueMicrotask(() => shown.focus());
   return h("div", null,

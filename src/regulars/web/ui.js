@@ -142,14 +142,13 @@ export function check(label, properties = {}) {
 
 /**
  * Shows the API's errors at the fields that they are about, by the last part of each `input_path`
- * that `fields` knows; the others are answered.
+ * that `fields` knows; `rest` is called with what the others say, if there are any.
  */
-export function showProblems(failure, fields) {
+export function showProblems(failure, fields, rest) {
   for (const one of Object.values(fields)) one.showProblem("");
-  if (!(failure instanceof Failure)) return [failure];
   const others = [];
   let first = null;
-  for (const error of failure.errors) {
+  for (const error of failure.errors ?? []) {
     const path = error.extensions?.input_path ?? [];
     const place = path.map((_, start) => path.slice(start).join(".")).find((name) => name in fields)
       ?? path.toReversed().find((name) => name in fields);
@@ -162,7 +161,30 @@ export function showProblems(failure, fields) {
   }
   first?.input.focus();
   if (first) announce(failure.message, true);
-  return others;
+  if (others.length || !first) rest(messageOf(others.length ? new Failure(others) : failure));
+}
+
+/**
+ * A form in a dialog. `act(form)` does what it is for and resolves with what the dialog answers, or
+ * undefined as long as it is to stay; what it raises is shown at the `fields`, the rest at the first.
+ */
+export function formDialog(title, label, content, fields, act) {
+  return dialog(title, (close) => {
+    const submit = h("button", { type: "submit", class: "primary" }, label);
+    const form = h("form", {
+      novalidate: true,
+      onsubmit: async (event) => {
+        event.preventDefault();
+        try {
+          const result = await during(submit, () => act(form, close));
+          if (result !== undefined && result !== null) close(result);
+        } catch (failure) {
+          showProblems(failure, fields, Object.values(fields)[0]?.showProblem ?? (() => complain(failure)));
+        }
+      },
+    }, content, h("div", { class: "row end" }, button(t.cancel, () => close()), submit));
+    return form;
+  });
 }
 
 /** A page, or a part of one, that has nothing to show yet: what it will be, and what to do next. */

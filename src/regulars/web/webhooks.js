@@ -1,12 +1,12 @@
 // Webhooks: who is told of what happens.
 
-import { ask, change, Failure } from "./api.js";
+import { ask, change } from "./api.js";
 import { h, replace, said } from "./dom.js";
 import { ago } from "./format.js";
 import { icon } from "./icons.js";
 import { go } from "./shell.js";
 import { t } from "./texts.js";
-import { button, check, dialog, during, emptyState, field, messageOf, pageHead, showProblems, toast } from "./ui.js";
+import { button, check, emptyState, field, formDialog, pageHead, toast } from "./ui.js";
 
 const READ = `{ webhookTypes webhooks { _id type url settings disabled_at disabled: disabled_at(format: "ISO")
   deliveries(first: 1) { edges { node { state created_at created: created_at(format: "ISO") } } } } }`;
@@ -38,26 +38,15 @@ export function edit(webhook, types) {
   const type = field(t.webhooks.type, h("select", { autofocus: true }, types.map((one) => h("option", { value: one, selected: one === webhook?.type }, one))));
   const url = field(t.webhooks.url, h("input", { type: "text", inputmode: "url", value: webhook?.url ?? "", autocomplete: "off", spellcheck: "false", placeholder: "https://example.com/hook" }));
   const changes = check(t.webhooks.changes, { checked: Boolean(webhook?.settings.changes) });
-  const submit = h("button", { type: "submit", class: "primary" }, webhook ? t.save : t.webhooks.create);
-  return dialog(webhook ? t.webhooks.edit : t.webhooks.new, (close) => h("form", {
-    novalidate: true,
-    onsubmit: async (event) => {
-      event.preventDefault();
-      const settings = { ...webhook?.settings };
-      if (changes.input.checked) settings.changes = true;
-      else delete settings.changes;
-      const node = { type: type.input.value, url: url.input.value.trim(), settings };
-      try {
-        const made = await during(submit, () => (webhook
-          ? change("mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { _id } }", { id: webhook.id, node })
-          : change("mutation($node: WebhookInput!) { createWebhook(node: $node) { _id } }", { node })));
-        if (!made) return;
-        toast(t.saved);
-        close(made.createWebhook ?? made.updateWebhook);
-      } catch (failure) {
-        const others = showProblems(failure, { type, url });
-        if (others.length) url.showProblem(messageOf(failure instanceof Failure ? new Failure(others) : failure));
-      }
-    },
-  }, type, url, changes, h("div", { class: "row end" }, button(t.cancel, () => close(null)), submit)));
+  return formDialog(webhook ? t.webhooks.edit : t.webhooks.new, webhook ? t.save : t.webhooks.create, [type, url, changes], { url, type }, async () => {
+    const settings = { ...webhook?.settings };
+    if (changes.input.checked) settings.changes = true;
+    else delete settings.changes;
+    const node = { type: type.input.value, url: url.input.value.trim(), settings };
+    const made = webhook
+      ? await change("mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { _id } }", { id: webhook.id, node })
+      : await change("mutation($node: WebhookInput!) { createWebhook(node: $node) { _id } }", { node });
+    toast(t.saved);
+    return made.createWebhook ?? made.updateWebhook;
+  });
 }

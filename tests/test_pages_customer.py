@@ -1,0 +1,365 @@
+"""A customer's page: everything that the API knows, edited in place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser import Person, person_at
+from tests.support import Client, Server, account_of, get, new_token, running
+
+pytestmark = pytest.mark.slow
+
+ORDER = "mutation($node: InputRecordOrder!) { recordOrder(node: $node) { id } }"
+LEAD = "mutation($node: InputRecordLead!) { recordLead(node: $node) { id } }"
+EVIL = "<img src=x onerror=window.owned=1><script>window.owned=1</script>"
+
+
+@pytest.fixture
+def ana(person: Person) -> Person:
+    """A person who looks at a customer."""
+    person.client.create("ana@example.com", first_name="Ana", last_name="Núñez", tags=["vip"])
+    person.goes("/customers/1")
+    return person
+
+
+def editing(page: Page, label: str) -> Locator:
+    """The form of a field, opened."""
+    page.get_by_role("button", name=f"Edit {label}:").click()
+    return page.get_by_role("form", name=label)
+
+
+def field(person: Person, name: str) -> Any:
+    return person.client.node("Q3VzdG9tZXI6MQ==", f"... on Customer {{ {name} }}")[name]
+
+
+def test_fields_are_edited_in_place(ana: Person) -> None:
+    page = ana.page
+    for label, name, value in (
+        ("First name", "first_name", "Anna"),
+        ("Last name", "last_name", ""),
+        ("Email", "email", "anna@example.com"),
+        ("Phone", "phone", "+212 612 345678"),
+    ):
+        form = editing(page, label)
+        form.get_by_label(label).fill(value)
+        form.get_by_label(label).press("Enter")
+        expect(form).to_have_count(0)
+        expect(page.get_by_role("button", name=f"Edit {label}:")).to_be_focused()
+        assert field(ana, name) == value
+    form = editing(page, "Notes")
+    form.get_by_label("Notes").fill("Two\nlines")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    assert field(ana, "notes") == "Two\nlines"
+    expect(page.get_by_role("heading", level=1)).to_have_text("Anna")
+    assert page.title() == "Anna · Regulars"
+    page.get_by_role("switch", name="Accepts marketing").check()
+    expect(page.get_by_text("accepts marketing", exact=False).first).to_be_visible()
+    expect(page.locator(".timeline li")).to_have_count(7)
+    assert field(ana, "accepts_marketing") is True
+
+
+def test_escape_and_an_unchanged_value_save_nothing(ana: Person) -> None:
+    page = ana.page
+    form = editing(page, "First name")
+    form.get_by_label("First name").fill("Other")
+    page.keyboard.press("Escape")
+    expect(form).to_have_count(0)
+    form = editing(page, "First name")
+    expect(form.get_by_label("First name")).to_have_value("Ana")
+    page.keyboard.press("Enter")
+    expect(form).to_have_count(0)
+    assert field(ana, "version") == 1
+
+
+def test_what_the_api_refuses_is_told_at_its_field(ana: Person) -> None:
+    page = ana.page
+    ana.client.create("taken@example.com")
+    form = editing(page, "Email")
+    box = form.get_by_label("Email")
+    for value, said in (("not an email", "@"), ("TAKEN@example.com", "already a customer")):
+        box.fill(value)
+        box.press("Enter")
+        expect(form.locator(".problem")).to_contain_text(said)
+        expect(box).to_have_attribute("aria-invalid", "true")
+        expect(box).to_be_focused()
+    box.press("Escape")
+    form = editing(page, "Shipping address")
+    form.get_by_label("Postal code").fill("x" * 300)
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_label("Postal code")).to_have_attribute("aria-invalid", "true")
+    assert field(ana, "version") == 1
+
+
+def test_addresses_are_edited_and_removed(ana: Person) -> None:
+    page = ana.page
+    form = editing(page, "Shipping address")
+    form.get_by_label("Address", exact=True).fill("1 Rue Haute")
+    form.get_by_label("City").fill("Fès")
+    form.get_by_label("Country").select_option("Morocco")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    expect(page.locator(".address")).to_have_text("1 Rue HauteFèsMorocco")
+    assert field(ana, "location") == "MA, Fès"
+    form = editing(page, "Shipping address")
+    form.get_by_label("Country").select_option("None")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    assert field(ana, "location") == "Fès"
+    form = editing(page, "Shipping address")
+    form.get_by_label("Remove this address").check()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    assert field(ana, "location") == ""
+
+
+def test_tags_are_added_and_removed(ana: Person) -> None:
+    page = ana.page
+    box = page.get_by_role("textbox", name="Add a tag")
+    box.fill("new, B2B")
+    box.press("Enter")
+    tags = page.get_by_role("list", name="Tags").get_by_role("listitem")
+    expect(tags).to_have_text(["vip", "new", "B2B"])
+    expect(box).to_be_focused()
+    page.get_by_role("button", name="Remove the tag new").click()
+    expect(tags).to_have_text(["vip", "B2B"])
+    assert field(ana, "tags") == ["vip", "B2B"]
+    box.fill("x" * 256)
+    box.press("Enter")
+    expect(page.locator(".tag-form .problem")).to_contain_text("255")
+
+
+def test_custom_fields_keep_their_kinds(ana: Person) -> None:
+    page = ana.page
+    given = {"loyalty": "gold", "points": 12, "sizes": {"shoe": 41}, "on": True}
+    ana.client.update("Q3VzdG9tZXI6MQ==", custom=given)
+    page.reload()
+    form = editing(page, "Custom fields")
+    form.get_by_label("Value of points").fill("13.5")
+    form.get_by_label("Value of sizes").fill('{"shoe": 42}')
+    form.get_by_label("Value of on").fill("No")
+    form.get_by_role("button", name="Remove loyalty").click()
+    form.get_by_role("button", name="Add a field").click()
+    page.keyboard.type("since")
+    form.get_by_label("Value", exact=True).fill("2024")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    kept = {"points": 13.5, "sizes": {"shoe": 42}, "on": False, "since": "2024"}
+    assert field(ana, "custom") == kept
+    form = editing(page, "Custom fields")
+    form.get_by_label("Value of points").fill("many")
+    form.get_by_role("button", name="Save").click()
+    expect(form.locator(".problem").last).to_contain_text("“points” is not of the kind Number")
+    assert field(ana, "custom") == kept
+
+
+def test_the_history_tells_who_changed_what(ana: Person) -> None:
+    page = ana.page
+    ana.client.update("Q3VzdG9tZXI6MQ==", first_name="Anna", tags=["vip", "new"])
+    page.reload()
+    newest = page.locator(".timeline li").first
+    expect(newest).to_contain_text("Changed by test (token), a few seconds ago")
+    expect(newest.locator(".diff div")).to_have_text(
+        ["First namebefore: Ana → , after: Anna", "Tagsbefore: vip → , after: vip, new"]
+    )
+    for n in range(20):
+        ana.client.update("Q3VzdG9tZXI6MQ==", phone=str(n))
+    page.reload()
+    expect(page.locator(".timeline li")).to_have_count(15)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".timeline li")).to_have_count(22)
+    expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+def test_orders_messages_and_spend_are_shown(ana: Person) -> None:
+    page, client = ana.page, ana.client
+    paid = {"email": "ana@example.com", "total": 20, "financial_status": "paid", "currency": "EUR"}
+    for n in range(12):
+        created = f"2024-{n % 6 + 1:02}-05"
+        client.data(ORDER, node={**paid, "name": f"#{n}", "created_at": created})
+    client.data(ORDER, node={**paid, "name": "#t", "test": True})
+    client.data(ORDER, node={**paid, "name": "#r", "refunded_amount": 5})
+    client.data(LEAD, node={"email": "ana@example.com", "subject": "Sizes", "message": "A\nB"})
+    page.reload()
+    figures = page.get_by_label("Figures")
+    expect(figures).to_contain_text("255.00")
+    orders = page.get_by_role("region", name="Orders")
+    rows = orders.get_by_role("table").last.locator("tbody tr")
+    expect(rows).to_have_count(10)
+    expect(orders.get_by_text("€5.00 refunded")).to_be_visible()
+    orders.get_by_role("button", name="Show all 14").click()
+    expect(rows).to_have_count(14)
+    expect(page.get_by_role("img", name="Spend by month, in EUR")).to_be_visible()
+    page.get_by_text("Show as a table").click()
+    expect(page.locator(".chart tbody tr")).to_have_count(12)
+    expect(page.locator(".chart tbody tr").last).to_contain_text("€15.00")
+    expect(page.get_by_role("heading", name="Sizes")).to_be_visible()
+
+
+def test_a_customer_is_deleted_unless_that_is_undone(ana: Person) -> None:
+    page = ana.page
+    page.clock.install()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("link", name="Ana Núñez").click()
+    page.clock.run_for(11_000)
+    assert ana.client.emails() == ["ana@example.com"]
+    page.get_by_role("button", name="Delete").click()
+    with page.expect_response("**/api/v2"):
+        page.clock.run_for(10_100)
+    page.wait_for_timeout(200)
+    assert ana.client.emails() == []
+    page = ana.goes("/customers/1")
+    expect(page.get_by_role("heading", name="There is no such customer").first).to_be_visible()
+
+
+@contextmanager
+def colleague(browser: Browser, ana: Person) -> Iterator[Person]:
+    """Somebody else, at another browser, in the same account."""
+    token = new_token(ana.server, account_of(ana.server, ana.client.token), scopes=("admin",))
+    with Client(ana.server, token) as client:
+        other = Person(browser, ana.server, client)
+        other.is_signed_in()
+        yield other
+        other.leaves()
+
+
+def test_two_people_edit_one_customer_and_neither_loses_anything(
+    browser: Browser, ana: Person
+) -> None:
+    with colleague(browser, ana) as bo:
+        mine, theirs = ana.page, bo.goes("/customers/1")
+        form = editing(mine, "Phone")
+        form.get_by_label("Phone").fill("111")
+        other = editing(theirs, "First name")
+        other.get_by_label("First name").fill("Anna")
+        other.get_by_label("First name").press("Enter")
+        expect(other).to_have_count(0)
+        # Another field: both are kept.
+        form.get_by_label("Phone").press("Enter")
+        expect(form).to_have_count(0)
+        expect(mine.get_by_role("heading", level=1)).to_have_text("Anna Núñez")
+        assert (field(ana, "first_name"), field(ana, "phone")) == ("Anna", "111")
+
+        # The same field: what it has become is shown, and nothing overwritten.
+        form = editing(mine, "Last name")
+        form.get_by_label("Last name").fill("Mine")
+        other = editing(theirs, "Last name")
+        other.get_by_label("Last name").fill("Theirs")
+        other.get_by_label("Last name").press("Enter")
+        expect(other).to_have_count(0)
+        form.get_by_label("Last name").press("Enter")
+        expect(form.get_by_role("alert")).to_contain_text("Somebody else has changed this")
+        expect(form.get_by_role("alert")).to_contain_text("Theirs")
+        assert field(ana, "last_name") == "Theirs"
+        form.get_by_role("button", name="Save mine").click()
+        expect(form).to_have_count(0)
+        assert field(ana, "last_name") == "Mine"
+        # And who looks on is told.
+        expect(theirs.locator("main > .notice")).to_contain_text(
+            "Just changed by test", timeout=9_000
+        )
+        expect(theirs.get_by_role("heading", level=1)).to_have_text("Anna Mine")
+
+
+def test_theirs_can_be_kept(browser: Browser, ana: Person) -> None:
+    form = editing(ana.page, "Phone")
+    form.get_by_label("Phone").fill("111")
+    ana.client.update("Q3VzdG9tZXI6MQ==", phone="222")
+    form.get_by_label("Phone").press("Enter")
+    form.get_by_role("button", name="Keep theirs").click()
+    expect(form).to_have_count(0)
+    expect(ana.page.get_by_role("button", name="Edit Phone:")).to_contain_text("222")
+    assert field(ana, "phone") == "222"
+
+
+def test_a_customer_who_is_deleted_meanwhile_is_said_to_be(ana: Person) -> None:
+    ana.client.delete("Q3VzdG9tZXI6MQ==")
+    missing = ana.page.get_by_text("Somebody has just deleted this customer.")
+    expect(missing.first).to_be_visible(timeout=9_000)
+
+
+def test_what_is_not_saved_is_not_left_behind_in_silence(ana: Person) -> None:
+    page = ana.page
+    form = editing(page, "Phone")
+    form.get_by_label("Phone").fill("111")
+    page.get_by_role("link", name="Overview").click()
+    dialog = page.get_by_role("dialog", name="Leave without saving?")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(form.get_by_label("Phone")).to_have_value("111")
+    page.get_by_role("link", name="Overview").click()
+    dialog.get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+
+
+def test_nothing_that_is_typed_becomes_markup(person: Person) -> None:
+    person.client.create(
+        "evil@example.com",
+        first_name=EVIL,
+        last_name="שלום עולם",
+        notes=EVIL,
+        tags=[EVIL],
+        custom={EVIL: EVIL},
+        shipping_address=dict.fromkeys(("line1", "city", "first_name", "zip"), EVIL),
+    )
+    person.client.create("long@example.com", first_name="x" * 255, last_name="ي" * 255)
+    paid = {"email": "evil@example.com", "total": 1, "name": EVIL, "referrer": EVIL}
+    person.client.data(ORDER, node=paid)
+    lead = {"email": "evil@example.com", "subject": EVIL, "message": EVIL}
+    person.client.data(LEAD, node=lead)
+    for path in ("/customers", "/customers/1", "/customers/2", "/overview"):
+        page = person.goes(path)
+        page.wait_for_timeout(150)
+        assert page.evaluate("window.owned === undefined")
+        assert page.locator("main script, main img").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page = person.goes("/customers/1")
+    form = editing(page, "First name")
+    expect(form.get_by_label("First name")).to_have_value(EVIL)
+
+
+def test_a_server_that_is_stopped_in_the_middle_loses_nothing(
+    browser: Browser, empty_database: str
+) -> None:
+    with running(empty_database) as first:
+        with person_at(browser, first) as person:
+            person.client.create("ana@example.com", first_name="Ana")
+            page = person.goes("/customers/1")
+            form = editing(page, "First name")
+            form.get_by_label("First name").fill("Anna")
+            port = first.url.rpartition(":")[2]
+            _stop(first)
+            form.get_by_label("First name").press("Enter")
+            expect(form.get_by_role("alert")).to_contain_text(
+                "The server cannot be reached", timeout=9_000
+            )
+            expect(form.get_by_label("First name")).to_have_value("Anna")
+            page.get_by_role("link", name="Customers", exact=True).first.click()
+            page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+            expect(page.get_by_role("heading", name="The server does not answer")).to_be_visible()
+            with running(empty_database, "--port", port):
+                page.get_by_role("button", name="Try again").click()
+                expect(page.get_by_role("link", name="Ana")).to_be_visible()
+
+
+def _stop(server: Server) -> None:
+    """Has a server end, and waits until nothing listens there any more."""
+    os.kill(server.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        try:
+            get(f"{server.url}/healthz")
+        except httpx.TransportError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the server does not end")

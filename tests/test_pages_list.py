@@ -1,0 +1,329 @@
+"""The list of customers, as a person uses it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import Person
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("Ana Núñez", "Bo Li", "Cy Young", "Dee Dee", "Eve Moss")
+
+
+@pytest.fixture
+def several(person: Person) -> Person:
+    """A person with five customers."""
+    for place, name in enumerate(NAMES):
+        first, last = name.split()
+        person.client.create(
+            f"{first.lower()}@example.com",
+            first_name=first,
+            last_name=last,
+            tags=["vip"] if place % 2 else ["new", "<b>bold</b>"],
+            shipping_address={"country": "MA", "city": "Fès"} if first == "Ana" else None,
+        )
+    person.goes("/customers")
+    expect(person.page.get_by_role("row")).to_have_count(6)
+    return person
+
+
+def many(person: Person, count: int) -> None:
+    nodes = [{"email": f"p{n:03}@example.com", "first_name": f"P{n:03}"} for n in range(count)]
+    person.client.data(
+        "mutation($nodes: [InputSetCustomer!]!) { setCustomers(nodes: $nodes) { created } }",
+        nodes=nodes,
+    )
+
+
+def names(page: Page) -> list[str]:
+    return page.locator(".row-link").all_inner_texts()
+
+
+def shows(page: Page, *expected: str) -> None:
+    expect(page.locator(".row-link")).to_have_text(list(expected))
+
+
+def test_a_customer_is_shown_with_everything(several: Person) -> None:
+    page = several.page
+    shows(page, *reversed(NAMES))
+    row = page.get_by_role("row", name="Ana Núñez")
+    expect(row.get_by_role("cell")).to_have_text(
+        [
+            "",
+            "ANAna Núñezana@example.com",
+            "MA, Fès",
+            "new<b>bold</b>",
+            re.compile("^0"),
+            "0.00",
+            "a few seconds ago",
+        ]
+    )
+    expect(page.locator(".count")).to_have_text("5 customers")
+    assert page.title() == "Customers · Regulars"
+
+
+def test_columns_sort_and_the_address_says_so(several: Person) -> None:
+    page = several.page
+    page.get_by_role("button", name="Customer", exact=True).click()
+    shows(page, *NAMES)
+    expect(page.get_by_role("columnheader", name="Customer")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    page.get_by_role("button", name="Customer", exact=True).click()
+    shows(page, *reversed(NAMES))
+    assert page.url.endswith("?sort=full_name&dir=desc")
+    page.get_by_label("Sort by").select_option("Email")
+    shows(page, *NAMES)
+    page.reload()
+    shows(page, *NAMES)
+    page.go_back()
+    shows(page, *reversed(NAMES))
+
+
+def test_a_search_finds_as_it_is_typed(several: Person) -> None:
+    page = several.page
+    box = page.get_by_role("combobox", name="Search customers")
+    box.press_sequentially("nunez")
+    shows(page, "Ana Núñez")
+    expect(page.locator(".count")).to_have_text("1 customer found")
+    page.wait_for_url("**/customers?q=nunez")
+    box.fill("tag:vip order_by:full_name order_dir:asc")
+    shows(page, "Bo Li", "Dee Dee")
+    # A column's order takes the place of the one that was typed.
+    page.get_by_role("button", name="Customer", exact=True).click()
+    expect(box).to_have_value("tag:vip")
+    shows(page, "Bo Li", "Dee Dee")
+    page.get_by_role("button", name="Clear the search").click()
+    expect(page.get_by_role("row")).to_have_count(6)
+    box.fill("nobody at all")
+    expect(page.get_by_role("heading", name="Nobody is found")).to_be_visible()
+
+
+def test_keys_and_values_are_completed(several: Person) -> None:
+    page = several.page
+    box = page.get_by_role("combobox", name="Search customers")
+    box.press_sequentially("acc")
+    options = page.get_by_role("listbox").get_by_role("option")
+    expect(options).to_have_count(1)
+    expect(options).to_contain_text("accepts_marketing:")
+    expect(box).to_have_attribute("aria-expanded", "true")
+    box.press("ArrowDown")
+    box.press("Enter")
+    expect(box).to_have_value("accepts_marketing:")
+    expect(options).to_have_text(["accepts_marketing:true", "accepts_marketing:false"])
+    box.press("ArrowDown")
+    box.press("ArrowDown")
+    assert box.get_attribute("aria-activedescendant") == options.nth(1).get_attribute("id")
+    box.press("Tab")
+    expect(box).to_have_value("accepts_marketing:false")
+    expect(page.get_by_role("row")).to_have_count(6)
+    box.fill("-tag:v")
+    options.first.click()
+    expect(box).to_have_value("-tag:vip")
+    shows(page, "Eve Moss", "Cy Young", "Ana Núñez")
+    box.press("Escape")
+    expect(box).to_have_value("")
+
+
+def test_what_is_wrong_with_a_search_is_shown_where_it_is(several: Person) -> None:
+    page = several.page
+    box = page.get_by_role("combobox", name="Search customers")
+    box.fill("vip contry:MA")
+    box.press("Enter")
+    expect(page.locator(".search mark")).to_have_text("contry:MA")
+    expect(page.locator(".search .problem")).to_contain_text("Did you mean country?")
+    expect(box).to_have_attribute("aria-invalid", "true")
+    page.get_by_role("button", name="Use vip country:MA").click()
+    expect(box).to_have_value("vip country:MA")
+    expect(page.locator(".search .problem")).to_be_empty()
+    box.fill('"open')
+    box.press("Enter")
+    expect(page.locator(".search .problem")).to_contain_text("quote")
+
+
+def test_pages_follow_each_other_and_back(person: Person) -> None:
+    many(person, 120)
+    page = person.goes("/customers?sort=email&dir=asc")
+    first = [f"P{n:03}" for n in range(50)]
+    shows(page, *first)
+    expect(page.get_by_role("link", name="Previous")).to_have_attribute("aria-disabled", "true")
+    page.get_by_role("link", name="Next").click()
+    shows(page, *[f"P{n:03}" for n in range(50, 100)])
+    shared = page.url
+    page.get_by_role("link", name="Next").click()
+    shows(page, *[f"P{n:03}" for n in range(100, 120)])
+    expect(page.get_by_role("link", name="Next")).to_have_attribute("aria-disabled", "true")
+    page.get_by_role("link", name="Previous").click()
+    shows(page, *[f"P{n:03}" for n in range(50, 100)])
+    page.go_back()
+    shows(page, *[f"P{n:03}" for n in range(100, 120)])
+    page.go_back()
+    assert page.url == shared
+    page.go_back()
+    shows(page, *first)
+    tab = person.another_page()
+    tab.goto(shared)
+    shows(tab, *[f"P{n:03}" for n in range(50, 100)])
+    page.get_by_label("Customers on a page").select_option("25")
+    shows(page, *first[:25])
+
+
+def test_customers_are_chosen_across_pages_and_tagged(person: Person) -> None:
+    many(person, 120)
+    page = person.goes("/customers?sort=email&dir=asc")
+    page.get_by_label("Select P003").check()
+    page.get_by_label("Select P004").check()
+    page.get_by_role("link", name="Next").click()
+    page.get_by_label("Select P060").check()
+    expect(page.get_by_label("Selection")).to_contain_text("3 selected")
+    page.go_back()
+    expect(page.get_by_label("Select P004")).to_be_checked()
+    page.get_by_role("button", name="Add tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("spring, sale")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The tags of 3 customers are changed.").first).to_be_visible()
+    found = person.client.emails("tag:spring tag:sale order_by:email order_dir:asc")
+    assert found == ["p003@example.com", "p004@example.com", "p060@example.com"]
+    page.get_by_label("Select all on this page").check()
+    page.get_by_role("button", name="Select all 120").click()
+    expect(page.get_by_label("Selection")).to_contain_text("120 selected")
+    page.get_by_role("button", name="Add tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("all")
+    page.get_by_role("dialog").get_by_role("button", name="Add tag").click()
+    expect(page.get_by_text("The tags of 120 customers are changed.").first).to_be_visible()
+    query = '{ customers(query: "tag:all") { totalCount } }'
+    assert person.client.data(query)["customers"]["totalCount"] == 120
+    page.get_by_label("Select P000").check()
+    page.get_by_role("button", name="Remove tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("all")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert person.client.data(query)["customers"]["totalCount"] == 119
+
+
+def test_a_tag_that_cannot_be_is_told_in_the_dialog(several: Person) -> None:
+    page = several.page
+    page.get_by_label("Select Bo Li").check()
+    page.get_by_role("button", name="Add tag").click()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("Type a tag.")
+    page.get_by_role("dialog").get_by_label("Tag").fill("x" * 300)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").locator(".problem")).to_contain_text("255")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_is_shown_and_what_is_chosen_is_exported(several: Person, tmp_path: Path) -> None:
+    page = several.page
+    page.get_by_label("Select Cy Young").check()
+    page.get_by_label("Select Ana Núñez").check()
+    page.get_by_label("Selection").get_by_role("button", name="Export").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("The 2 selected")).to_be_checked()
+    dialog.get_by_label("What this list shows").check()
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Export").click()
+    download.value.save_as(tmp_path / "chosen.csv")
+    lines = (tmp_path / "chosen.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "_id,full_name,email,location,tags,orders_count,expenses,updated_at"
+    assert [line.split(",")[2] for line in lines[1:]] == ["cy@example.com", "ana@example.com"]
+    page.get_by_role("button", name="Clear the selection").click()
+    page.get_by_role("combobox", name="Search customers").fill("tag:vip")
+    shows(page, "Dee Dee", "Bo Li")
+    page.get_by_role("button", name="Export").click()
+    dialog.get_by_label("All 2 that this search finds").check()
+    dialog.get_by_label("JSON Lines").check()
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Export").click()
+    assert download.value.suggested_filename == "customers.jsonl"
+    download.value.save_as(tmp_path / "found.jsonl")
+    assert (tmp_path / "found.jsonl").read_text(encoding="utf-8").count("\n") == 2
+
+
+def test_a_deletion_can_be_undone_for_ten_seconds(several: Person) -> None:
+    page = several.page
+    page.clock.install()
+    page.get_by_label("Select Bo Li").check()
+    page.get_by_label("Select Cy Young").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete 2").click()
+    shows(page, "Eve Moss", "Dee Dee", "Ana Núñez")
+    page.clock.run_for(9_000)
+    page.get_by_role("button", name="Undo").click()
+    shows(page, *reversed(NAMES))
+    page.clock.run_for(5_000)
+    assert len(several.client.emails()) == 5
+    page.get_by_label("Select Bo Li").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete 1").click()
+    with page.expect_response("**/api/v2"):
+        page.clock.run_for(10_100)
+    expect(page.locator(".count")).to_have_text("4 customers")
+    assert "bo@example.com" not in several.client.emails()
+
+
+def test_a_deletion_is_made_when_the_page_is_left(several: Person) -> None:
+    page = several.page
+    page.get_by_label("Select Bo Li").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete 1").click()
+    shows(page, "Eve Moss", "Dee Dee", "Cy Young", "Ana Núñez")
+    page.goto("about:blank")
+    page.wait_for_timeout(300)
+    assert "bo@example.com" not in several.client.emails()
+
+
+def test_the_keyboard_alone_is_enough(several: Person) -> None:
+    page = several.page
+    page.keyboard.press("/")
+    box = page.get_by_role("combobox", name="Search customers")
+    expect(box).to_be_focused()
+    page.keyboard.type("ee")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    box.blur()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("link", name="Dee Dee")).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.get_by_label("Select Dee Dee")).to_be_checked()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("link", name="Eve Moss")).to_be_focused()
+    page.keyboard.press("?")
+    page.get_by_label("Use the single-character shortcuts").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(box).not_to_be_focused()
+    page.get_by_role("link", name="Eve Moss").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Eve Moss")).to_be_focused()
+    page.go_back()
+    shows(page, *reversed(NAMES))
+
+
+def test_an_empty_account_says_what_to_do(person: Person) -> None:
+    page = person.goes("/customers")
+    expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()
+    page.get_by_role("link", name="Import a file").click()
+    expect(page.get_by_role("heading", name="Import customers")).to_be_focused()
+    person.goes("/overview")
+    expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()
+
+
+def test_a_cursor_that_is_none_leads_to_the_first_page(several: Person) -> None:
+    page = several.goes("/customers?after=nonsense")
+    shows(page, *reversed(NAMES))
+    assert page.url.endswith("/customers")
+
+
+def test_an_address_without_a_page_says_so(person: Person) -> None:
+    page = person.goes("/nothing/here")
+    expect(page.get_by_role("heading", name="There is no such page").first).to_be_visible()
+    page.get_by_role("link", name="To the customers").click()
+    expect(page.get_by_role("heading", name="Customers", exact=True)).to_be_focused()

@@ -1,0 +1,305 @@
+"""New customers, imports, webhooks, tokens, the explorer and the overview, as a person uses them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser import Person, person_at
+from tests.receiver import receiving
+from tests.support import Client, running
+
+pytestmark = pytest.mark.slow
+
+FIELDS = """email first_name phone accepts_marketing tags notes custom shipping_address {
+    city country } billing_address { city }"""
+
+
+def test_a_customer_is_created(person: Person) -> None:
+    page = person.goes("/customers/new")
+    expect(page.get_by_label("Email").first).to_be_focused()
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_label("Email").first).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Email").first.fill("ana@example.com")
+    page.get_by_label("First name").first.fill("Ana")
+    page.get_by_label("Tags").fill("vip, new")
+    page.get_by_label("Accepts marketing").check()
+    page.get_by_label("Notes").fill("Calls\nback")
+    page.get_by_text("Shipping address").click()
+    shipping = page.locator("details", has_text="Shipping address")
+    shipping.get_by_label("City").fill("Fès")
+    shipping.get_by_label("Country").select_option("Morocco")
+    page.get_by_text("Custom fields").first.click()
+    page.get_by_label("Name", exact=True).fill("points")
+    page.get_by_label("Kind").select_option("Number")
+    page.get_by_label("Value").fill("twelve")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_text("“points” is not of the kind Number").first).to_be_visible()
+    page.get_by_label("Value").fill("12")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", name="Ana", exact=True)).to_be_focused()
+    assert page.url.endswith("/customers/1")
+    assert person.client.node("Q3VzdG9tZXI6MQ==", f"... on Customer {{ {FIELDS} }}") == {
+        "email": "ana@example.com",
+        "first_name": "Ana",
+        "phone": "",
+        "accepts_marketing": True,
+        "tags": ["vip", "new"],
+        "notes": "Calls\nback",
+        "custom": {"points": 12},
+        "shipping_address": {"city": "Fès", "country": "MA"},
+        "billing_address": None,
+    }
+    page = person.goes("/customers/new")
+    page.get_by_label("Email").first.fill("ANA@example.com")
+    page.keyboard.press("Enter")
+    expect(page.locator(".problem").first).to_contain_text("already a customer")
+
+
+def test_a_file_is_dropped_looked_at_tried_and_imported(person: Person, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text(
+        "Post;Vorname;Points\nana@example.com;Ana;12\nwrong;Bo;3\ncy@example.com;<b>Cy</b>;4\n",
+        encoding="utf-8",
+    )
+    page = person.goes("/imports")
+    page.evaluate(
+        """([name, text]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([text], name));
+            const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+            document.querySelector(".drop").dispatchEvent(event);
+        }""",
+        [file.name, file.read_text(encoding="utf-8")],
+    )
+    expect(page.get_by_role("heading", name="list.csv")).to_be_focused()
+    expect(page.get_by_text("separated by semicolon")).to_be_visible()
+    expect(page.locator(".notice.wrong")).to_contain_text("No column is the customer's email")
+    expect(page.get_by_role("button", name="Try it")).to_be_disabled()
+    expect(page.locator(".preview tbody tr")).to_have_count(3)
+    page.get_by_label("What the column Post is").select_option("Email")
+    expect(page.get_by_role("button", name="Try it")).to_be_enabled()
+    page.get_by_label("What the column Vorname is").select_option("First name")
+    expect(page.get_by_label("What the column Points is")).to_have_value("custom.Points")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_text("This was a trial: nothing is saved.")).to_be_visible()
+    tiles = page.locator(".tiles")
+    expect(tiles).to_have_text("Created2Updated0Unchanged0Rejected1")
+    expect(page.locator(".problems")).to_contain_text("Line 3:")
+    assert person.client.emails() == []
+    page.get_by_role("button", name="Import it now").click()
+    expect(page.get_by_label("What the column Vorname is")).to_have_value("first_name")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".state.done")).to_be_visible()
+    assert person.client.emails("order_by:email order_dir:asc") == [
+        "ana@example.com",
+        "cy@example.com",
+    ]
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the rejected rows").click()
+    download.value.save_as(tmp_path / "rejected.csv")
+    assert "wrong;Bo;3" in (tmp_path / "rejected.csv").read_text(encoding="utf-8")
+    page.reload()
+    expect(tiles).to_have_text("Created2Updated0Unchanged0Rejected1")
+    page.get_by_role("link", name="Import another file").click()
+    expect(page.get_by_role("table").locator("tbody tr")).to_have_count(2)
+
+
+def test_a_large_compressed_file_shows_how_far_it_is(person: Person, tmp_path: Path) -> None:
+    file = tmp_path / "many.csv.gz"
+    rows = "".join(f"p{n}@example.com,P{n}\n" for n in range(20_000))
+    file.write_bytes(gzip.compress(f"email,first_name\n{rows}".encode()))
+    page = person.goes("/imports")
+    page.get_by_label("Choose a file").set_input_files(file)
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("progressbar", name="How much of the file is read")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".state.cancelled, .state.done")).to_be_visible()
+    page.get_by_role("link", name="Import another file").click()
+    expect(page.get_by_role("link", name="many.csv.gz")).to_be_visible()
+
+
+def test_what_is_no_file_of_customers_is_refused(person: Person, tmp_path: Path) -> None:
+    file = tmp_path / "list.json"
+    file.write_text('[{"email": "a@example.com"}]')
+    page = person.goes("/imports")
+    page.get_by_label("Choose a file").set_input_files(file)
+    expect(page.locator(".notice.wrong")).to_contain_text("is a JSON array")
+
+
+def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, empty_database: str) -> None:
+    with (
+        receiving() as receiver,
+        running(empty_database, "--webhook-private-targets") as server,
+        person_at(browser, server) as person,
+    ):
+        page = person.goes("/webhooks")
+        page.get_by_role("button", name="New webhook").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Address").fill("nonsense")
+        dialog.get_by_role("button", name="Create").click()
+        expect(dialog.locator(".problem").last).to_contain_text("URL")
+        dialog.get_by_label("Event").select_option("contact/signup")
+        dialog.get_by_label("Address").fill(f"{receiver.url}/hook")
+        dialog.get_by_role("button", name="Create").click()
+        expect(page.get_by_role("heading", name="contact/signup")).to_be_focused()
+        expect(page.get_by_role("heading", name="Nothing sent yet")).to_be_visible()
+        page.get_by_role("button", name="Send an example").click()
+        expect(page.locator(".deliveries .state.delivered")).to_be_visible()
+        receiver.answer = lambda _: (500, {"x-why": "tired"}, b'{"no": "<b>thanks</b>"}')
+        person.client.create("ana@example.com")
+        failing = page.locator(".deliveries li", has_text="Change 1")
+        expect(failing.locator(".state.pending")).to_be_visible()
+        failing.locator("summary").click()
+        expect(failing).to_contain_text("Answered 500")
+        expect(failing.locator("pre").first).to_contain_text("ana@example.com")
+        expect(failing.locator("pre").last).to_contain_text('"no": "<b>thanks</b>"')
+        receiver.answer = lambda _: (200, {}, b"ok")
+        failing.get_by_role("button", name="Send again").click()
+        expect(failing.locator(".state.delivered")).to_be_visible()
+        expect(failing.locator("details")).to_have_attribute("open", "")
+        page.get_by_role("button", name="Edit").click()
+        dialog.get_by_label("Also send the values").check()
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_have_count(0)
+        kept = person.client.data("{ webhooks { settings } }")["webhooks"]
+        assert kept == [{"settings": {"changes": True}}]
+        page.get_by_role("button", name="Delete").click()
+        dialog.get_by_role("button", name="Delete").click()
+        expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()
+
+
+def test_a_token_is_made_shown_once_and_revoked(person: Person) -> None:
+    page = person.goes("/tokens")
+    page.get_by_role("button", name="New token").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+    dialog.get_by_label("Name").fill("An app")
+    dialog.get_by_label("customers:read").check()
+    dialog.get_by_label("customers", exact=False).nth(2).uncheck()
+    dialog.get_by_role("button", name="Create").click()
+    secret = dialog.get_by_label("The new token").input_value()
+    dialog.get_by_role("button", name="Done").click()
+    row = page.get_by_role("row", name="An app")
+    expect(row).to_contain_text("customers:read")
+    expect(row).to_contain_text("until")
+    assert secret not in page.content()
+    with Client(person.server, secret) as app:
+        asked = "{ viewer { token { name scopes } } }"
+        assert app.data(asked)["viewer"]["token"] == {
+            "name": "An app",
+            "scopes": ["customers:read"],
+        }
+        row.get_by_role("button", name="Revoke An app").click()
+        dialog.get_by_role("button", name="Revoke").click()
+        expect(page.get_by_role("row", name="An app")).to_contain_text("revoked")
+        page.wait_for_timeout(1_050)
+        assert app.post("{ __typename }").status_code == 401
+    page.get_by_role("button", name="Revoke test").click()
+    expect(dialog).to_contain_text("you are signed out as well")
+    dialog.get_by_role("button", name="Cancel").click()
+
+
+def test_an_operation_is_written_with_completion_and_run(person: Person) -> None:
+    person.client.create("ana@example.com", first_name="Ana")
+    page = person.goes("/explorer")
+    query = page.get_by_label("Operation", exact=True)
+    query.fill("")
+    query.press_sequentially("{ cust")
+    options = page.get_by_role("listbox").get_by_role("option")
+    expect(options).to_have_count(2)
+    expect(options.first).to_contain_text("customers")
+    expect(options.first).to_contain_text("CustomerConnection!")
+    query.press("Enter")
+    query.press_sequentially("(fi")
+    expect(options.first).to_contain_text("first")
+    query.press("Tab")
+    query.press_sequentially("1) { edges { node { full_na")
+    expect(options).to_have_count(1)
+    query.press("Enter")
+    expect(query).to_have_value("{ customers(first: 1) { edges { node { full_name")
+    query.press_sequentially(" } } } }")
+    query.press("Control+Enter")
+    answer = page.get_by_label("Answer", exact=True)
+    expect(answer).to_contain_text('"full_name": "Ana"')
+    expect(page.get_by_text("a cost of")).to_be_visible()
+    page.get_by_label("Variables, as JSON").fill("{")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator(".pane .problem")).to_contain_text("The variables are not JSON")
+    page.get_by_label("Variables, as JSON").fill("")
+    query.fill("{ nothing }")
+    page.get_by_role("button", name="Run").click()
+    expect(answer).to_contain_text("errors_invalid_document")
+    page.get_by_role("button", name="History").click()
+    page.get_by_role("dialog").get_by_role("button", name="{ customers(first: 1)").click()
+    expect(query).to_have_value("{ customers(first: 1) { edges { node { full_name } } } }")
+
+
+def test_the_examples_run_and_the_schema_is_to_be_looked_through(person: Person) -> None:
+    person.client.create("first@example.com")
+    page = person.goes("/explorer")
+    answer = page.get_by_label("Answer", exact=True)
+    for name, shown in (
+        ("List customers", "totalCount"),
+        ("Search customers", "totalCount"),
+        ("One customer", "avatar"),
+        ("Create a customer", "Ana"),
+        ("Update a customer", "+212 612 345678"),
+        ("Follow the changes", "sequence"),
+        ("Count the account", "accepts_marketing"),
+        ("Delete customers", "Q3VzdG9tZXI6MQ=="),
+    ):
+        page.locator("summary", has_text="Examples").click()
+        page.get_by_role("button", name=name).click()
+        page.get_by_role("button", name="Run").click()
+        expect(answer).to_contain_text(shown)
+        expect(answer).not_to_contain_text('"errors"')
+    page.get_by_label("Find a type or a field").fill("expires_at")
+    schema = page.get_by_role("region", name="Schema")
+    expect(schema.locator("details")).to_have_count(2)
+    schema.get_by_role("button", name="TokenState!").click()
+    expect(schema.locator("details[data-name=TokenState]")).to_have_attribute("open", "")
+
+
+@pytest.mark.parametrize("form", ["curl", "Python"])
+def test_an_operation_that_is_copied_runs(person: Person, form: str) -> None:
+    person.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = person.goes("/explorer")
+    page.get_by_label("Operation", exact=True).fill(
+        "query($q: String) {\n  customers(query: $q) { totalCount }\n}"
+    )
+    page.get_by_label("Variables, as JSON").fill('{"q": "it\'s \\"quoted\\""}')
+    page.locator("summary", has_text="Copy as").click()
+    page.get_by_role("button", name=form).click()
+    expect(page.get_by_text("Copied.").first).to_be_visible()
+    text = page.evaluate("navigator.clipboard.readText()")
+    command = ["bash", "-c", text] if form == "curl" else [sys.executable, "-c", text]
+    env = {"REGULARS_TOKEN": person.client.token, "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=30)
+    assert json.loads(done.stdout) == {"data": {"customers": {"totalCount": 0}}}
+
+
+def test_the_overview_counts_and_draws(person: Person) -> None:
+    person.client.create(
+        "ana@example.com", accepts_marketing=True, billing_address={"country": "MA"}
+    )
+    person.client.create("bo@example.com")
+    paid = {"email": "ana@example.com", "total": 20, "financial_status": "paid", "name": "#1"}
+    order = "mutation($node: InputRecordOrder!) { recordOrder(node: $node) { id } }"
+    person.client.data(order, node={**paid, "currency": "EUR"})
+    page = person.goes("/overview")
+    expect(page.locator(".tiles")).to_contain_text("Accept marketing50 %1 customers")
+    expect(page.get_by_role("img", name="New customers by week")).to_be_visible()
+    expect(page.get_by_role("img", name="Spend by month in EUR")).to_be_visible()
+    page.get_by_text("Show as a table").first.click()
+    expect(page.locator(".chart").first.locator("tbody tr").last).to_contain_text("2")
+    page.get_by_role("link", name="Morocco").click()
+    expect(page.get_by_role("combobox", name="Search customers")).to_have_value("country:MA")
+    expect(page.locator(".count")).to_have_text("1 customer found")
