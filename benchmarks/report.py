@@ -129,6 +129,25 @@ def write_transfers(
     (folder / "transfers.md").write_text(transfers(targets, command, rows))
 
 
+def pages(targets: Sequence[Target], command: str, rounds: int) -> str:
+    """The pages in a browser, as a page."""
+    lines = [
+        "<!-- Written by make bench. -->",
+        "# The pages in a browser",
+        "",
+        f"`{command}`: the list of 100,000 customers on SQLite, at 1440 by 900 pixels, "
+        f"on {platform.machine()} with Python {platform.python_version()}{_build()}, in Chromium "
+        f"without a screen; the median of {rounds} rounds, from the navigation to the frame that "
+        "shows the first rows. Server and browser share the machine's cores.",
+    ]
+    return "\n".join([*lines, *_wanted(targets)]) + "\n"
+
+
+def write_pages(targets: Sequence[Target], command: str, rounds: int, folder: Path = DOCS) -> None:
+    """Writes that page."""
+    (folder / "pages.md").write_text(pages(targets, command, rounds))
+
+
 def chart(results: Results) -> str:
     """Requests a second of each piece of work, in % of the fastest server's, as SVG."""
     drawn: list[str] = []

@@ -107,6 +107,19 @@ def of_transfers(measured: Mapping[str, float]) -> Iterator[Target]:
         yield Target(what, wanted, at_most, measured.get(name), unit)
 
 
+_PAGES: Mapping[str, tuple[str, float, bool, str]] = {
+    "pages again": ("the list is seen, in a browser that has been here", 200.0, True, " ms"),
+    "pages first": ("the list is seen, in a browser that has not", 200.0, True, " ms"),
+    "pages size": ("what goes over the wire for it, headers included", 60.0, True, " KB"),
+}
+
+
+def of_pages(measured: Mapping[str, float]) -> Iterator[Target]:
+    """The targets of the pages."""
+    for name, (what, wanted, at_most, unit) in _PAGES.items():
+        yield Target(what, wanted, at_most, measured.get(name), unit)
+
+
 def of_extras(measured: Mapping[str, float]) -> Iterator[Target]:
     """The targets beside the comparison."""
     for name, (what, wanted, at_most, unit) in _EXTRAS.items():

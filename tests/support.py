@@ -174,9 +174,9 @@ def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
         await connection.execute(statement)
         await connection.close()
 
-    asyncio.run(run(f"CREATE DATABASE {name} {options}"))
+    apart(lambda: asyncio.run(run(f"CREATE DATABASE {name} {options}")))
     yield dsn.replace("/postgres?", f"/{name}?")
-    asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
+    apart(lambda: asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)")))
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:

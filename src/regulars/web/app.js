@@ -6,5 +6,5 @@ import { route, showNavigation, signInAgain } from "./shell.js";
 
 onSignedOut(signInAgain);
 document.querySelector("#progress").classList.remove("on");
-if (location.pathname !== "/sign-in") showNavigation().catch(complain);
 route();
+if (location.pathname !== "/sign-in") showNavigation().catch(complain);

@@ -215,7 +215,7 @@ class CustomerPage {
     replace(this.orders, h("h2", { id: "orders" }, t.orders.title),
       all.length ? [spend(all), h("div", { class: "table-wrap", tabindex: "0", role: "group", "aria-labelledby": "orders" },
         h("table", { class: "plain-table" },
-          h("thead", null, h("tr", null, t.orders.columns.map((one) => h("th", { scope: "col" }, one)))), body)), more]
+          h("thead", null, h("tr", null, t.orders.columns.map((one, place, all) => h("th", { scope: "col", class: place === all.length - 1 ? "number" : null }, one)))), body)), more]
         : h("p", { class: "empty" }, t.orders.none));
   }
 

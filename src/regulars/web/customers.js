@@ -1,88 +1,28 @@
 // The list of customers: searched, sorted, page by page, and chosen from.
 
 import { ask, Failure, viewer } from "./api.js";
+import { Asked, first, ORDERS, pageSize, SIZES } from "./asked.js";
 import { h, replace, set } from "./dom.js";
 import { number } from "./format.js";
 import { icon } from "./icons.js";
-import { FIELDS, skeleton, table } from "./list.js";
+import { skeleton, table } from "./list.js";
 import { searchBox } from "./search.js";
 import { deleteThem, exportThem, isGone, Selection, tagThem } from "./selection.js";
 import { go } from "./shell.js";
 import { t } from "./texts.js";
 import { announce, button, busy, dialog, emptyState, failed, pageHead, check } from "./ui.js";
 
-const SIZES = [25, 50, 100, 250];
 const SKELETON_MS = 300;
-const ORDERS = ["id", "full_name", "first_name", "last_name", "email", "created_at", "updated_at", "expenses", "orders_count"];
-const QUERY = `query($query: String, $first: Int, $after: String, $last: Int, $before: String) {
-  customers(query: $query, first: $first, after: $after, last: $last, before: $before) {
-    totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { node { ${FIELDS} } } } }`;
-const ORDER_IN_QUERY = /(^|\s)order_(?:by|dir):\S+/g;
 
 // Who is chosen stays so while one looks at a customer and comes back.
 const selection = new Selection();
-
-/** What an address asks for. */
-class Asked {
-  constructor(url) {
-    const given = url.searchParams;
-    this.text = given.get("q") ?? "";
-    this.by = ORDERS.includes(given.get("sort")) ? given.get("sort") : "id";
-    this.ascending = given.get("dir") === "asc";
-    this.after = given.get("after");
-    this.before = given.get("before");
-  }
-
-  /** The address of this, but for what is said otherwise. A new search or order begins anew. */
-  address(changed = {}) {
-    const now = { text: this.text, by: this.by, ascending: this.ascending, ...changed };
-    const given = new URLSearchParams();
-    if (now.text) given.set("q", now.text);
-    if (now.by !== "id" || now.ascending) {
-      given.set("sort", now.by);
-      given.set("dir", now.ascending ? "asc" : "desc");
-    }
-    if (now.after) given.set("after", now.after);
-    if (now.before) given.set("before", now.before);
-    const query = given.toString();
-    return query ? `/customers?${query}` : "/customers";
-  }
-
-  /** Whether the search says its order itself. */
-  get ordersItself() {
-    return this.text.search(ORDER_IN_QUERY) >= 0;
-  }
-
-  /** What is asked of the API: the search, with its order. */
-  get query() {
-    if (this.ordersItself || (this.by === "id" && !this.ascending)) return this.text;
-    return `${this.text} order_by:${this.by} order_dir:${this.ascending ? "asc" : "desc"}`.trim();
-  }
-
-  /** The search without its order. */
-  get condition() {
-    return this.text.replace(ORDER_IN_QUERY, "").trim();
-  }
-}
-
-function pageSize() {
-  const kept = Number(localStorage.getItem("page-size"));
-  return SIZES.includes(kept) ? kept : 50;
-}
-
-/** The query and the variables that read what an address asks for. */
-function reading(asked) {
-  const size = pageSize();
-  const part = asked.before ? { last: size, before: asked.before } : { first: size, after: asked.after };
-  return [QUERY, { query: asked.query, ...part }];
-}
 
 export async function show({ main, url, signal, title }) {
   let asked = new Asked(url);
   let customers = [];
   let total = 0;
   let asking = null;
-  const early = ask(...reading(asked), { signal });
+  const early = first(url, () => ask(...asked.reading(), { signal }));
   early.catch(() => {});  // it is waited for below
   const { scopes } = await viewer();
   const writes = scopes.includes("customers:write");
@@ -122,7 +62,7 @@ export async function show({ main, url, signal, title }) {
     const slow = setTimeout(() => body.hasChildNodes() || replace(body, skeleton(8)), SKELETON_MS);
     const stop = busy();
     try {
-      const found = (await (answer ?? ask(...reading(asked), { signal: mine.signal }))).customers;
+      const found = (await (answer ?? ask(...asked.reading(), { signal: mine.signal }))).customers;
       if (mine.signal.aborted) return;
       search.showProblem(null);
       customers = found.edges.map((edge) => edge.node);
@@ -143,7 +83,7 @@ export async function show({ main, url, signal, title }) {
     if (error) {
       // Half a search is no mistake yet: what it found before stays.
       if (done || error.extensions.position < asked.text.length - 1) search.showProblem(error);
-      if (!body.hasChildNodes()) replace(count);
+      if (!body.querySelector("table")) replace(body, emptyState("search", t.list.unread, t.list.unreadText));
       if (done) announce(error.message, true);
     } else if (failure instanceof Failure && failure.has("errors_invalid_cursor")) {
       go(asked.address(), { replacing: true });

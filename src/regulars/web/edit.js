@@ -21,11 +21,11 @@ export class Conflict extends Error {
  * `view()` answers what is shown; `form()` the form: `content`, the labelled `fields` by the names
  * that the API gives their values, and `node()`, what is to be saved, or null for nothing. `begin()` is
  * called before it is opened; `save(node, force)` saves it, and raises Failure, or a Conflict unless
- * `force`. Without `writes` it is only shown.
+ * `force`. Without `writes` it is only shown; a form of several fields is `titled` with the label.
  */
 export class Editable {
-  constructor({ label, view, form, save, begin, writes, wide = false }) {
-    Object.assign(this, { label, view, form, save, begin, writes });
+  constructor({ label, view, form, save, begin, writes, wide = false, titled = false }) {
+    Object.assign(this, { label, view, form, save, begin, writes, titled });
     this.element = h("div", { class: wide ? "editable wide" : "editable" });
     this.open = null;
     this.render();
@@ -57,7 +57,7 @@ export class Editable {
       "aria-label": this.label, novalidate: true,
       onsubmit: (event) => { event.preventDefault(); this.submit(submit, notice, false); },
       onkeydown: (event) => { if (event.key === "Escape" && !event.isComposing) { event.stopPropagation(); this.close(); } },
-    }, made.content, notice, h("div", { class: "row" }, submit, button(t.cancel, () => this.close()))));
+    }, this.titled ? h("div", { class: "label" }, this.label) : null, made.content, notice, h("div", { class: "row" }, submit, button(t.cancel, () => this.close()))));
     const first = Object.values(made.fields)[0].input;
     first.focus();
     first.select?.();
@@ -156,6 +156,7 @@ export function addressField(kind, label, customer) {
   return {
     label,
     wide: true,
+    titled: true,
     view: () => {
       const address = customer()[kind];
       if (!address) return shown(null);
@@ -244,6 +245,7 @@ export function customField(customer) {
   return {
     label: t.custom.label,
     wide: true,
+    titled: true,
     view: () => {
       const all = Object.entries(customer().custom ?? {});
       if (!all.length) return shown(null);

@@ -4,26 +4,27 @@ import { h, said } from "./dom.js";
 import { t } from "./texts.js";
 
 const LANGUAGE = document.documentElement.lang;
-const numbers = new Intl.NumberFormat(LANGUAGE);
-const amounts = new Intl.NumberFormat(LANGUAGE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const short = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
-const moments = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
-const days = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeZone: "UTC" });
-const months = new Intl.DateTimeFormat(LANGUAGE, { month: "short", year: "numeric", timeZone: "UTC" });
-const regions = new Intl.DisplayNames([LANGUAGE], { type: "region", fallback: "code" });
+// Each is made when it is first asked for: they are slow to make.
+const made = new Map();
+function by(name, make) {
+  if (!made.has(name)) made.set(name, make());
+  return made.get(name);
+}
+const numbers = (name, options) => by(name, () => new Intl.NumberFormat(LANGUAGE, options));
+const dates = (name, options) => by(name, () => new Intl.DateTimeFormat(LANGUAGE, options));
 const TONES = 8;
 
-export const number = (value) => numbers.format(value);
-export const amount = (value) => amounts.format(value);
-export const compact = (value) => short.format(value);
-export const day = (iso) => days.format(new Date(iso));
-export const month = (text) => months.format(new Date(`${text}-01T00:00:00Z`));
-export const when = (iso) => moments.format(new Date(iso));
+export const number = (value) => numbers("number").format(value);
+export const amount = (value) => numbers("amount", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
+export const compact = (value) => numbers("compact", { notation: "compact", maximumFractionDigits: 1 }).format(value);
+export const day = (iso) => dates("day", { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));
+export const month = (text) => dates("month", { month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(`${text}-01T00:00:00Z`));
+export const when = (iso) => dates("when", { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 
 /** An amount with its currency, as in €12.50; one that browsers do not know goes behind. */
 export function money(value, currency) {
   try {
-    return new Intl.NumberFormat(LANGUAGE, { style: "currency", currency }).format(value);
+    return numbers(currency, { style: "currency", currency }).format(value);
   } catch {
     return `${amount(value)} ${currency}`;
   }
@@ -36,7 +37,7 @@ export function ago(relative, iso) {
 
 export function country(code) {
   try {
-    return regions.of(code);
+    return by("regions", () => new Intl.DisplayNames([LANGUAGE], { type: "region", fallback: "code" })).of(code);
   } catch {
     return code;
   }
@@ -109,5 +110,5 @@ export function bytes(count) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
   const options = { style: "unit", unit: units[step], unitDisplay: step ? "short" : "long", maximumFractionDigits: 1 };
-  return new Intl.NumberFormat(LANGUAGE, options).format(count / 1000 ** step);
+  return numbers(options.unit, options).format(count / 1000 ** step);
 }

@@ -5,11 +5,7 @@ import { ago, amount, avatar, nameOf, number } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
 
-/** What the table shows of each customer. */
-export const FIELDS = `id _id full_name email avatar location tags orders_count expenses
-  updated_at changed: updated_at(format: "ISO")`;
-
-const TAGS = 3;
+const TAGS = 2;
 // The columns: their name, and the order by which the API knows them.
 const COLUMNS = [
   ["name", "full_name"],

@@ -1,7 +1,6 @@
 // Every text of the pages, in English. A translation is another file of the same shape.
 
-const plural = new Intl.PluralRules("en");
-const few = (count, one, other) => (plural.select(count) === "one" ? one : other);
+const few = (count, one, other) => (count === 1 ? one : other);
 
 const fields = {
   first_name: "First name",
@@ -110,6 +109,8 @@ export const t = {
     noneText: "Add the first one by hand, or bring those you have in a CSV file from Shopify, Stripe, WooCommerce or anywhere else.",
     noneFound: "Nobody is found",
     noneFoundText: "No customer matches this search. Try fewer words, or the beginning of a word.",
+    unread: "The search cannot be read",
+    unreadText: "What is wrong is marked above. Mend it there, or clear the search.",
     count: (shown, count) => few(count, `${shown} customer`, `${shown} customers`),
     found: (shown, count) => few(count, `${shown} customer found`, `${shown} customers found`),
     announced: (total, shown) => `${total} found, ${shown} on this page.`,
@@ -228,7 +229,7 @@ export const t = {
     kinds: { text: "Text", number: "Number", yes: "Yes or no", json: "JSON" },
     wrong: (name, kind) => `“${name}” is not of the kind ${kind}. Change its value, or choose another kind.`,
   },
-  figures: { spend: "Spend", orders: "Orders", average: "An order", visits: "Visits" },
+  figures: { spend: "Spend", orders: "Orders", average: "Per order", visits: "Visits" },
   orders: {
     title: "Orders",
     none: "No orders yet. A shop tells of them by recordOrder, or by its own events.",

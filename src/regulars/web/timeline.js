@@ -57,7 +57,16 @@ function entry(change) {
     h("span", { class: "dot" }, icon(ICONS[change.kind] ?? "history")),
     h("div", null,
       h("p", { tabindex: "-1" }, h("strong", null, what), " ", h("span", { class: "hint" }, t.timeline.by, " ", said(change.actor.name), ` (${t.timeline.actors[change.actor.kind]}), `, ago(change.at, change.iso))),
-      change.fields.length ? h("dl", { class: "diff" }, change.fields.map(difference)) : null));
+      change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(parts).map(difference)) : null));
+}
+
+/** What of a field changed: of an object, each key by itself. */
+function parts({ name, before, after }) {
+  const whole = [before, after].some((one) => Array.isArray(one) || (typeof one !== "object" && one !== null)) || (before ?? after) === null;
+  if (whole) return [{ name, before, after }];
+  const keys = Object.keys({ ...before, ...after });
+  const changed = keys.filter((key) => JSON.stringify(before?.[key]) !== JSON.stringify(after?.[key]));
+  return changed.map((key) => ({ name: `${name}.${key}`, before: before?.[key], after: after?.[key] }));
 }
 
 function difference({ name, before, after }) {
