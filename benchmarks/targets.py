@@ -108,8 +108,9 @@ def of_transfers(measured: Mapping[str, float]) -> Iterator[Target]:
 
 
 _PAGES: Mapping[str, tuple[str, float, bool, str]] = {
-    "pages again": ("the list is seen, in a browser that has been here", 200.0, True, " ms"),
-    "pages first": ("the list is seen, in a browser that has not", 200.0, True, " ms"),
+    "pages again": ("the list is seen, in a tab that is open", 200.0, True, " ms"),
+    "pages first": ("the list is seen, in a browser that has not been here", 200.0, True, " ms"),
+    "pages floor": ("the latter, by what a line of text takes there", 2.0, True, "×"),
     "pages size": ("what goes over the wire for it, headers included", 60.0, True, " KB"),
 }
 

@@ -1,5 +1,6 @@
 // The API, as the pages speak to it: the same GraphQL as everybody's, with a session for a token.
 
+import { firstViewer, VIEWER } from "./asked.js";
 import { t } from "./texts.js";
 
 const PATIENCE = [400, 1200, 2500];
@@ -132,10 +133,12 @@ export async function end() {
 }
 
 let known = null;
+let fresh = false; // whether somebody else may have signed in since the pages were loaded
 
 /** Who is signed in: the account's name, the token's, and its scopes. Asked once. */
 export function viewer() {
-  known ??= ask("{ viewer { account { name } token { id name } scopes } }").then((found) => found.viewer);
+  const anew = async () => (await ask(`{ ${VIEWER} }`)).viewer;
+  known ??= fresh ? anew() : firstViewer(anew);
   known.catch(forget);
   return known;
 }
@@ -143,6 +146,7 @@ export function viewer() {
 /** Forgets who is signed in. */
 export function forget() {
   known = null;
+  fresh = true;
 }
 
 /** The global id of an object. */

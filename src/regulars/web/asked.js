@@ -3,6 +3,7 @@
 
 export const SIZES = [25, 50, 100, 250];
 export const ORDERS = ["id", "full_name", "first_name", "last_name", "email", "created_at", "updated_at", "expenses", "orders_count"];
+export const VIEWER = "viewer { account { name } token { id name } scopes }";
 const QUERY = `query($query: String, $first: Int, $after: String, $last: Int, $before: String) {
   customers(query: $query, first: $first, after: $after, last: $last, before: $before) {
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { node {
@@ -66,26 +67,38 @@ export function pageSize() {
   return SIZES.includes(kept) ? kept : SIZES[0];
 }
 
-let early = ["/", "/customers"].includes(location.pathname) ? begun() : null;
+// The first page, and who asks; null elsewhere.
+const early = ["/", "/customers"].includes(location.pathname) ? begun() : null;
+let taken = early === null;
 early?.catch(() => {});  // whoever waits for it is told
 
 async function begun() {
   const { href, search } = location;
   const [query, variables] = new Asked(new URL(href)).reading();
-  const headers = { "Content-Type": "application/json" };
-  const answer = await fetch("/api/v2", { method: "POST", headers, body: JSON.stringify({ query, variables }) });
-  return { search, told: await answer.json() };
+  const body = JSON.stringify({ query: query.replace(/\}$/, `${VIEWER} }`), variables });
+  const answer = await fetch("/api/v2", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  return { search, data: (await answer.json()).data };
 }
 
-/** The first page, which is on its way since the pages were loaded, or else what `otherwise` asks. */
-export async function first(url, otherwise) {
-  const mine = early;
-  early = null;
+/** Something of what is on its way since the pages were loaded, or else what `otherwise` asks. */
+async function orElse(pick, otherwise) {
   try {
-    const { search, told } = (await mine) ?? {};
-    if (told?.data && search === url.search) return told.data;
+    const found = early && pick(await early);
+    if (found) return found;
   } catch {
     // It is asked for again, and what is wrong is told.
   }
   return otherwise();
+}
+
+/** The first page, once: later it is read anew. */
+export function firstPage(url, otherwise) {
+  const mine = !taken;
+  taken = true;
+  return orElse(({ search, data }) => (mine && search === url.search ? data : null), otherwise);
+}
+
+/** Who is signed in. */
+export function firstViewer(otherwise) {
+  return orElse(({ data }) => data?.viewer, otherwise);
 }

@@ -1,7 +1,7 @@
 // The list of customers: searched, sorted, page by page, and chosen from.
 
 import { ask, Failure, viewer } from "./api.js";
-import { Asked, first, ORDERS, pageSize, SIZES } from "./asked.js";
+import { Asked, firstPage, ORDERS, pageSize, SIZES } from "./asked.js";
 import { h, replace, set } from "./dom.js";
 import { number } from "./format.js";
 import { icon } from "./icons.js";
@@ -22,7 +22,7 @@ export async function show({ main, url, signal, title }) {
   let customers = [];
   let total = 0;
   let asking = null;
-  const early = first(url, () => ask(...asked.reading(), { signal }));
+  const early = firstPage(url, () => ask(...asked.reading(), { signal }));
   early.catch(() => {});  // it is waited for below
   const { scopes } = await viewer();
   const writes = scopes.includes("customers:write");
@@ -144,8 +144,8 @@ export async function show({ main, url, signal, title }) {
       row.querySelector("input").checked = is;
     }
     const all = body.querySelector("thead input");
-    const seen = [...body.querySelectorAll("tbody input")];
-    const some = seen.filter((one) => one.checked).length;
+    const seen = customers.filter((one) => !isGone(one.id));
+    const some = seen.filter((one) => selection.has(one.id)).length;
     if (all) {
       all.checked = seen.length > 0 && some === seen.length;
       all.indeterminate = some > 0 && some < seen.length;
