@@ -68,9 +68,10 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real browser."""
+    """A real browser; not for longer than its tests, because it has an event loop running in this
+    thread."""
     with started() as found:
         yield found
 

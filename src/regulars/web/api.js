@@ -1,12 +1,12 @@
 // The API, as the pages speak to it: the same GraphQL as everybody's, with a session for a token.
 
 import { firstViewer, VIEWER } from "./asked.js";
+import { busy } from "./busy.js";
 import { t } from "./texts.js";
 
 const PATIENCE = [400, 1200, 2500];
 /** What an error has for a key when the server did not answer at all. */
 export const OFFLINE = "offline";
-export const SIGNED_OUT = "errors_unauthenticated";
 
 /** What went wrong: the API's own errors, each with `message`, `key` and `extensions`. */
 export class Failure extends Error {
@@ -34,9 +34,9 @@ export function onSignedOut(again) {
   signIn = again;
 }
 
-/** The data that a query answers. Raises Failure. */
-export async function ask(query, variables = {}, { signal } = {}) {
-  return data(await post(query, variables, {}, { signal }));
+/** The data that a query answers; `quiet` for what nobody waits for. Raises Failure. */
+export async function ask(query, variables = {}, { signal, quiet } = {}) {
+  return data(await post(query, variables, {}, { signal, quiet }));
 }
 
 /**
@@ -76,32 +76,34 @@ function data(answer) {
   return answer.data;
 }
 
-/** What an address answers, in JSON. Raises Failure where it refuses, and does not answer. */
-export async function send(address, options = {}) {
-  const answer = await respond(address, options);
+/**
+ * What an address answers, as JSON unless `as` says otherwise; `quiet` for what nobody waits for.
+ * Who has been signed out signs in again, and goes on. Raises Failure where it refuses, or does not
+ * answer.
+ */
+export async function send(address, { as = "json", quiet = false, ...options } = {}) {
+  const stop = quiet ? () => {} : busy();
+  let answer;
   let told;
   try {
-    told = await answer.json();
+    answer = await fetch(address, { credentials: "same-origin", ...options });
+    told = await answer[answer.ok ? as : "json"]();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw offline();
+  } finally {
+    stop();
   }
-  if (answer.status === 401 && signIn && address !== "/session") {
+  if (mayGoOn(answer.status, address)) {
     await signIn();
-    return send(address, options);
+    return send(address, { as, quiet, ...options });
   }
-  if (!answer.ok) throw new Failure(told.errors ?? [{ key: String(answer.status), message: t.errors.status(answer.status), extensions: {} }]);
+  if (!answer.ok) throw refusal(answer.status, told);
   return told;
 }
 
-async function respond(address, options) {
-  try {
-    return await fetch(address, { credentials: "same-origin", ...options });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw offline();
-  }
-}
+const mayGoOn = (status, address) => status === 401 && signIn && address !== "/session";
+const refusal = (status, told) => new Failure(told?.errors ?? [{ key: String(status), message: t.errors.status(status), extensions: {} }]);
 
 /** Sends a file, and tells how far it is. Raises Failure. */
 export function upload(address, file, { progress, signal }) {
@@ -114,7 +116,8 @@ export function upload(address, file, { progress, signal }) {
     request.addEventListener("load", () => {
       const told = request.response;
       if (request.status < 300 && told) resolve(told.data);
-      else reject(new Failure(told?.errors ?? [{ key: String(request.status), message: t.errors.status(request.status), extensions: {} }]));
+      else if (mayGoOn(request.status, address)) signIn().then(() => upload(address, file, { progress, signal })).then(resolve, reject);
+      else reject(refusal(request.status, told));
     });
     request.addEventListener("error", () => reject(offline()));
     signal?.addEventListener("abort", () => request.abort());

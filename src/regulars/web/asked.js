@@ -42,6 +42,13 @@ export class Asked {
     return this.text.search(ORDER_IN_QUERY) >= 0;
   }
 
+  /** The order that it comes in: `by` what, and whether `ascending`. */
+  get order() {
+    if (!this.ordersItself) return { by: this.by, ascending: this.ascending };
+    const said = (key, otherwise) => this.text.match(new RegExp(`(?:^|\\s)${key}:(\\w+)`))?.[1] ?? otherwise;
+    return { by: said("order_by", "id"), ascending: said("order_dir", "desc") === "asc" };
+  }
+
   /** What is asked of the API: the search, with its order. */
   get query() {
     if (this.ordersItself || (this.by === "id" && !this.ascending)) return this.text;

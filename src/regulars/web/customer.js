@@ -1,16 +1,17 @@
 // A customer: everything that the API knows, edited in place.
 
 import { ask, change, Failure, globalId, OFFLINE, viewer } from "./api.js";
+import { announce } from "./busy.js";
 import { bars } from "./chart.js";
 import { h, replace, said, set } from "./dom.js";
 import { addressField, checkCustom, Conflict, customField, Editable, textField } from "./edit.js";
-import { ago, amount, avatar, compact, money, month, nameOf, number } from "./format.js";
+import { ago, amount, avatar, compact, money, month, nameOf, number, shown } from "./format.js";
 import { icon } from "./icons.js";
 import { deleteSoon, isGone } from "./selection.js";
 import { go } from "./shell.js";
 import { t } from "./texts.js";
 import { timeline } from "./timeline.js";
-import { announce, button, complain, during, emptyState, field, iconButton, showProblems, toast } from "./ui.js";
+import { button, complain, copy, during, emptyState, field, iconButton, showProblems, toast } from "./ui.js";
 
 const LOOK_MS = 4000;
 const ORDERS = 10;
@@ -56,6 +57,7 @@ class CustomerPage {
     this.orders = h("section", { class: "card", "aria-labelledby": "orders" });
     this.leads = h("section", { class: "card", "aria-labelledby": "leads" });
     this.tags = h("div", { class: "editable" });
+    this.identity = h("div", { class: "identity" });
     this.consent = h("div", { class: "editable" });
     const now = () => this.customer;
     this.editables = [
@@ -76,7 +78,7 @@ class CustomerPage {
             h("div", { class: "editables" }, first, last, email, phone, this.consent, this.tags)),
           h("section", { class: "card", "aria-labelledby": "addresses" }, h("h2", { id: "addresses" }, t.customer.addresses),
             h("div", { class: "editables" }, shipping, billing)),
-          h("section", { class: "card", "aria-labelledby": "more" }, h("h2", { id: "more" }, t.customer.more), notes, custom)),
+          h("section", { class: "card", "aria-labelledby": "more" }, h("h2", { id: "more" }, t.customer.more), notes, custom, this.identity)),
         h("div", null, this.figures, this.orders, this.leads, this.history.element)));
     this.render();
   }
@@ -134,6 +136,9 @@ class CustomerPage {
           customer.location ? [" · ", said(customer.location)] : null, ` · ${t.customer.since} `, ago(customer.created_at, customer.created))),
       this.writes ? button([icon("trash"), t.delete], () => this.remove(), { class: "danger" }) : null);
     for (const one of this.editables) one.render();
+    replace(this.identity, h("span", { class: "hint" }, `_id ${customer._id} · id `, h("code", null, customer.id)),
+      iconButton("copy", t.customer.copyId, () => copy(customer.id)),
+      h("span", { class: "hint" }, `${t.list.columns.changed} `, ago(customer.updated_at, customer.changed)));
     this.renderConsent();
     this.renderTags();
     this.renderFigures();
@@ -225,14 +230,14 @@ class CustomerPage {
     replace(this.leads, h("h2", { id: "leads" }, t.leads.title),
       leads.map((lead) => h("article", { class: "lead" },
         h("h3", null, lead.subject ? said(lead.subject) : t.leads.noSubject), h("p", { class: "hint" }, ago(lead.created_at, lead.created)),
-        h("p", { class: "lines" }, said(lead.message)))));
+        h("p", { class: "lines" }, said(lead.message)),
+      lead.custom ? h("dl", { class: "pairs" }, Object.entries(lead.custom).map(([key, value]) => h("div", null, h("dt", { class: "hint" }, said(key)), h("dd", null, shown(value))))) : null)));
   }
 
   remove() {
     const { customer } = this;
-    const shown = () => { if (location.pathname === "/customers") go(location.pathname + location.search, { replacing: true }); };
     this.editables.forEach((one) => { one.open = null; });
-    deleteSoon([customer.id], t.customer.deleted(nameOf(customer)), { version: customer.version, shown });
+    deleteSoon([customer.id], t.customer.deleted(nameOf(customer)), customer.version);
     go("/customers");
   }
 
@@ -243,18 +248,18 @@ class CustomerPage {
       if (document.hidden) return;
       try {
         await this.look();
-        offline?.();
+        offline?.gone();
         offline = null;
       } catch (failure) {
         if (failure instanceof Failure && failure.has(OFFLINE)) offline ??= toast(t.errors.offlineWatch, { wrong: true, lasting: true });
       }
     }, LOOK_MS);
-    signal.addEventListener("abort", () => { clearInterval(timer); offline?.(); });
+    signal.addEventListener("abort", () => { clearInterval(timer); offline?.gone(); });
   }
 
   async look() {
     const { id, version } = this.customer;
-    const { node } = await ask(LOOK, { id }, { signal: this.signal });
+    const { node } = await ask(LOOK, { id }, { signal: this.signal, quiet: true });
     if (!node) {
       missing(this.main, this.title, t.customer.missing, t.customer.deletedMeanwhile);
       throw new Failure([{ key: "errors_customer_not_found", message: t.customer.deletedMeanwhile, extensions: {} }]);
@@ -294,7 +299,8 @@ function orderRow({ order, referrer }) {
   const states = [t.orders.financial[order.financial_status], t.orders.fulfillment[order.fulfillment_status]];
   return h("tr", null,
     h("th", { scope: "row" }, said(order.name), order.test ? h("span", { class: "chip" }, t.orders.test) : null,
-      order.cancelled_at ? h("span", { class: "chip wrong" }, t.orders.cancelled) : null),
+      order.cancelled_at ? h("span", { class: "chip wrong" }, t.orders.cancelled) : null,
+      order.tags.length ? h("div", { class: "hint" }, said(order.tags.join(", "))) : null),
     h("td", null, ago(order.created_at, order.created), referrer ? h("div", { class: "hint" }, said(referrer)) : null),
     h("td", null, states.join(" · ")),
     h("td", { class: "number" }, money(order.total, order.currency),

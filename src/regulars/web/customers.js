@@ -2,15 +2,16 @@
 
 import { ask, Failure, viewer } from "./api.js";
 import { Asked, firstPage, ORDERS, pageSize, SIZES } from "./asked.js";
+import { announce } from "./busy.js";
 import { h, replace, set } from "./dom.js";
 import { number } from "./format.js";
 import { icon } from "./icons.js";
 import { skeleton, table } from "./list.js";
 import { searchBox } from "./search.js";
-import { deleteThem, exportThem, isGone, Selection, tagThem } from "./selection.js";
+import { DELETED, deleteThem, exportThem, isGone, Selection, tagThem } from "./selection.js";
 import { go } from "./shell.js";
 import { t } from "./texts.js";
-import { announce, button, busy, dialog, emptyState, failed, pageHead, check } from "./ui.js";
+import { button, dialog, emptyState, failed, pageHead, check } from "./ui.js";
 
 const SKELETON_MS = 300;
 
@@ -22,6 +23,7 @@ export async function show({ main, url, signal, title }) {
   let customers = [];
   let total = 0;
   let asking = null;
+  let finished = true; // whether the search was meant as it is, and is not being typed
   const early = firstPage(url, () => ask(...asked.reading(), { signal }));
   early.catch(() => {});  // it is waited for below
   const { scopes } = await viewer();
@@ -29,15 +31,18 @@ export async function show({ main, url, signal, title }) {
   const search = searchBox({
     text: asked.text,
     tags: () => [...new Set(customers.flatMap((one) => one.tags))].sort(),
-    search: (text, done) => {
-      if (done && text === asked.text) read(true);
-      else if (text !== asked.text) go(asked.address({ text }), { replacing: !done, state: { typed: !done } });
+    search: async (text, done) => {
+      finished = done;
+      // What is typed in one go is one step of the history.
+      if (text !== asked.text) await go(asked.address({ text }), { replacing: history.state?.typed, state: { typed: true } });
+      else if (done) await read();
+      if (done && history.state?.typed) history.replaceState({ ...history.state, typed: false }, "");
     },
   });
   const count = h("p", { class: "count", role: "status" });
   const sortBy = h("select", { "aria-label": t.list.sortBy, onchange: () => sort(sortBy.value) },
     ORDERS.map((by) => h("option", { value: by }, t.list.orders[by])));
-  const direction = button("", () => go(asked.address({ ascending: !asked.ascending })), { class: "icon-button" });
+  const direction = button("", () => sort(asked.order.by, !asked.order.ascending), { class: "icon-button" });
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
   const body = h("div", { class: "list" });
   const foot = h("div", { class: "pager" });
@@ -46,10 +51,8 @@ export async function show({ main, url, signal, title }) {
     writes ? h("a", { class: "button primary", href: "/customers/new" }, icon("add"), t.list.new) : null);
   replace(main, head, search, h("div", { class: "list-head" }, count, h("div", { class: "row sorting" }, sortBy, direction)), bar, body, foot);
 
-  function sort(by) {
+  function sort(by, ascending = by === asked.order.by ? !asked.order.ascending : ["full_name", "first_name", "last_name", "email"].includes(by)) {
     const text = asked.ordersItself ? asked.condition : asked.text;
-    const first = ["full_name", "first_name", "last_name", "email"].includes(by);
-    const ascending = by === asked.by && !asked.ordersItself ? !asked.ascending : first;
     search.input.value = text;
     go(asked.address({ text, by, ascending }));
   }
@@ -60,7 +63,6 @@ export async function show({ main, url, signal, title }) {
     const mine = asking;
     signal.addEventListener("abort", () => mine.abort());
     const slow = setTimeout(() => body.hasChildNodes() || replace(body, skeleton(8)), SKELETON_MS);
-    const stop = busy();
     try {
       const found = (await (answer ?? ask(...asked.reading(), { signal: mine.signal }))).customers;
       if (mine.signal.aborted) return;
@@ -74,7 +76,6 @@ export async function show({ main, url, signal, title }) {
       fail(failure, done);
     } finally {
       clearTimeout(slow);
-      stop();
     }
   }
 
@@ -98,8 +99,7 @@ export async function show({ main, url, signal, title }) {
     const focused = document.activeElement?.closest?.("tr")?.dataset.id;
     showOrder();
     replace(count, asked.condition ? t.list.found(number(total), total) : t.list.count(number(total), total));
-    const order = asked.ordersItself ? {} : { by: asked.by, ascending: asked.ascending };
-    replace(body, seen.length ? table(seen, { order, sort, selection, chosen }) : nobody());
+    replace(body, seen.length ? table(seen, { order: asked.order, sort, selection, chosen }) : nobody());
     const older = info.hasPreviousPage || Boolean(asked.after);
     replace(foot, pages(info, older));
     body.querySelector(`tr[data-id="${CSS.escape(focused ?? "")}"] .row-link`)?.focus();
@@ -107,9 +107,10 @@ export async function show({ main, url, signal, title }) {
   }
 
   function showOrder() {
-    sortBy.value = asked.by;
-    replace(direction, icon(asked.ascending ? "up" : "down"));
-    const turned = asked.ascending ? t.list.ascending : t.list.descending;
+    const { by, ascending } = asked.order;
+    sortBy.value = by;
+    replace(direction, icon(ascending ? "up" : "down"));
+    const turned = ascending ? t.list.ascending : t.list.descending;
     set(direction, "aria-label", turned);
     set(direction, "title", turned);
   }
@@ -164,11 +165,12 @@ export async function show({ main, url, signal, title }) {
           button([icon("tag"), t.selection.remove], () => tagThem(selection, tags, false).then(after)),
         ] : null,
         button([icon("download"), t.exporting.open], () => exportThem(selection, asked.query, total)),
-        writes ? button([icon("trash"), t.selection.delete], () => deleteThem(selection, () => read()).then((done) => { if (done) { selection.clear(); chosen(); } }), { class: "danger" }) : null,
+        writes ? button([icon("trash"), t.selection.delete], () => deleteThem(selection).then((done) => { if (done) { selection.clear(); chosen(); } }), { class: "danger" }) : null,
         button(t.selection.clear, () => { selection.clear(); chosen(); }, { class: "plain" })));
     if (tell) announce(t.selection.size(number(selection.size)));
   }
 
+  document.addEventListener(DELETED, () => read(), { signal });
   document.addEventListener("keydown", (event) => keys(event, { search, body }), { signal });
   showOrder();
   const describe = () => title(asked.condition ? `${asked.condition} · ${t.nav.customers}` : t.nav.customers);
@@ -179,9 +181,10 @@ export async function show({ main, url, signal, title }) {
       const before = asked;
       asked = new Asked(changed);
       describe();
-      if (!search.typing()) search.input.value = asked.text;
+      if (finished) search.input.value = asked.text;
       if (selection.query !== null && before.query !== asked.query) selection.clear();
-      await read(!history.state?.typed);
+      await read(finished);
+      finished = true;
       if (before.after !== asked.after || before.before !== asked.before) window.scrollTo(0, 0);
     },
   };

@@ -1,11 +1,12 @@
 // Editing in place: a value that becomes a small form, and a value again once it is saved.
 
 import { Failure } from "./api.js";
+import { announce } from "./busy.js";
 import { h, replace, said, set, unique } from "./dom.js";
 import { countries, country, shown } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { announce, button, during, field, iconButton, showProblems } from "./ui.js";
+import { button, during, field, iconButton, showProblems } from "./ui.js";
 
 /** Somebody else changed what was to be saved: `now` is what it has become. */
 export class Conflict extends Error {

@@ -1,13 +1,14 @@
 // The explorer: operations, written and run against the live API.
 
 import { Failure, send } from "./api.js";
+import { announce } from "./busy.js";
 import { later, h, replace, set, unique } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { number, when } from "./format.js";
 import { completions, INTROSPECTION, named, operations, Schema, words, written } from "./graphql.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { announce, button, complain, copy, dialog, during, pageHead } from "./ui.js";
+import { button, complain, copy, dialog, during, pageHead } from "./ui.js";
 
 const KEPT = 30;
 const MOST_COLOURED = 200_000;

@@ -1,12 +1,13 @@
 // Importing: a file is dropped, looked at, tried, and taken in.
 
 import { send, upload, viewer } from "./api.js";
+import { announce } from "./busy.js";
 import { h, replace, said, set, unique } from "./dom.js";
 import { ago, bytes, number, when } from "./format.js";
 import { icon } from "./icons.js";
 import { go } from "./shell.js";
 import { t } from "./texts.js";
-import { announce, button, check, complain, during, emptyState, failed, field, messageOf, pageHead } from "./ui.js";
+import { button, check, complain, during, emptyState, failed, field, messageOf, pageHead } from "./ui.js";
 
 const BEGINNING = 256 * 1024;
 const LOOK_MS = 500;
@@ -184,7 +185,7 @@ class ImportPage {
   async watch(id, first = false) {
     let run;
     try {
-      run = (await send(`/import/${encodeURIComponent(id)}`, { signal: this.signal })).data;
+      run = (await send(`/import/${encodeURIComponent(id)}`, { signal: this.signal, quiet: !first })).data;
     } catch (failure) {
       if (failure.name === "AbortError") return;
       if (first) replace(this.body, failed(failure, () => this.watch(id, true)));

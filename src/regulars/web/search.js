@@ -104,7 +104,6 @@ export function searchBox({ text, search, tags }) {
 
   made.input = input;
   made.showProblem = (error) => showProblem(input, problem, error, (text) => { input.value = text; finish(); });
-  made.typing = () => document.activeElement === input;
   return made;
 }
 

@@ -1,11 +1,12 @@
 // Which customers are chosen, across pages, and what is done with them.
 
-import { ask, change, Failure } from "./api.js";
+import { ask, change, send } from "./api.js";
+import { announce } from "./busy.js";
 import { h, replace, unique } from "./dom.js";
 import { number } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { announce, busy, complain, confirmed, field, formDialog, toast } from "./ui.js";
+import { complain, confirmed, field, formDialog, toast } from "./ui.js";
 
 // What one mutation takes, and one page holds.
 const FEW = 250;
@@ -117,17 +118,8 @@ export function exportThem(selection, query, found) {
 
 /** Has the browser save what an address answers; to those ids, if they are given. Raises Failure. */
 async function download(address, name, ids) {
-  let target = address;
-  if (ids) {
-    const stop = busy();
-    try {
-      const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ids }) });
-      if (!answer.ok) throw new Failure((await answer.json()).errors);
-      target = URL.createObjectURL(await answer.blob());
-    } finally {
-      stop();
-    }
-  }
+  const headers = { "Content-Type": "application/json" };
+  const target = ids ? URL.createObjectURL(await send(address, { method: "POST", headers, body: JSON.stringify({ ids }), as: "blob" })) : address;
   const link = h("a", { href: target, download: name });
   document.body.append(link);
   link.click();
@@ -139,45 +131,59 @@ async function download(address, name, ids) {
 // What is to be deleted is deleted when the time for a change of mind is over, or the page is left.
 const waiting = new Set();
 const hidden = new Set();
+let deleting = 0;
 export const isGone = (id) => hidden.has(id);
+/** The event that tells lists to read themselves anew. */
+export const DELETED = "regulars-deleted";
+const tellLists = () => document.dispatchEvent(new CustomEvent(DELETED));
 
 /**
  * Deletes customers in ten seconds, unless that is undone. `version`, of one customer, is the one
- * that was seen. `shown()` is called when the lists are to be read again.
+ * that was seen.
  */
-export function deleteSoon(ids, text, { version = null, shown = () => {} } = {}) {
+export function deleteSoon(ids, text, version = null) {
   for (const id of ids) hidden.add(id);
   const one = { ids, version };
   waiting.add(one);
   const over = () => { clearTimeout(timer); waiting.delete(one); };
-  const back = () => { for (const id of ids) hidden.delete(id); shown(); };
-  const act = async () => {
+  const back = () => { for (const id of ids) hidden.delete(id); tellLists(); };
+  const timer = setTimeout(async () => {
     over();
-    const stop = busy();
     try {
-      for (const items of chunks(ids)) await change(DELETE, { items, version });
+      await deleteNow(ids, version);
     } catch (failure) {
       back();
       complain(failure);
       return;
-    } finally {
-      stop();
     }
     // They stay hidden: an answer that is on its way may still have them.
-    shown();
-  };
-  const timer = setTimeout(act, UNDO_SECONDS * 1000);
+    tellLists();
+  }, UNDO_SECONDS * 1000);
   toast(text, { actions: [[t.undo, () => { over(); back(); announce(t.undone); }]], seconds: UNDO_SECONDS });
-  shown();
+  tellLists();
+}
+
+async function deleteNow(ids, version) {
+  deleting += 1;
+  const progress = ids.length > FEW ? toast(t.selection.deleting("0", number(ids.length)), { lasting: true }) : null;
+  let done = 0;
+  try {
+    for (const items of chunks(ids)) {
+      await change(DELETE, { items, version });
+      done += items.length;
+      progress?.say(t.selection.deleting(number(done), number(ids.length)));
+    }
+  } finally {
+    deleting -= 1;
+    progress?.gone();
+  }
 }
 
 const DELETE = "mutation($items: [ID!]!, $version: Int) { deleteCustomers(items: $items, ifVersion: $version) }";
 
-/** Whether deletions wait that are too many to be sent while the page is being left. */
-const tooMany = () => [...waiting].some(({ ids }) => ids.length > FEW);
-
+// So many cannot be sent while the page is being left.
 window.addEventListener("beforeunload", (event) => {
-  if (tooMany()) event.preventDefault();
+  if (deleting || [...waiting].some(({ ids }) => ids.length > FEW)) event.preventDefault();
 });
 window.addEventListener("pagehide", () => {
   for (const { ids, version } of waiting) {
@@ -187,18 +193,15 @@ window.addEventListener("pagehide", () => {
 });
 
 /** Asks, and deletes who is chosen. Resolves true if it is to be done. */
-export async function deleteThem(selection, shown) {
-  const sure = await confirmed(t.selection.deleteTitle(number(selection.size)), t.selection.deleteText, t.selection.deleteLabel(number(selection.size)));
-  if (!sure) return false;
-  const stop = busy();
+export async function deleteThem(selection) {
+  const size = number(selection.size);
+  if (!(await confirmed(t.selection.deleteTitle(size), t.selection.deleteText, t.selection.deleteLabel(size)))) return false;
   try {
     const ids = await selection.named();
-    deleteSoon(ids, t.selection.deleted(number(ids.length)), { shown });
+    deleteSoon(ids, t.selection.deleted(number(ids.length)));
   } catch (failure) {
     complain(failure);
     return false;
-  } finally {
-    stop();
   }
   return true;
 }

@@ -1,10 +1,11 @@
 // The frame of all pages: which page an address is, the navigation, and signing in and out.
 
-import { begin, end, forget, viewer } from "./api.js";
+import { begin, end, Failure, forget, OFFLINE, send, viewer } from "./api.js";
+import { busy } from "./busy.js";
 import { h, replace, said } from "./dom.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { button, complain, confirmed, during, failed, field, messageOf, busy } from "./ui.js";
+import { button, complain, confirmed, during, failed, field, messageOf } from "./ui.js";
 
 const main = document.querySelector("#main");
 const nav = document.querySelector("#nav");
@@ -35,8 +36,9 @@ let counted = 0;
 /** Goes to an address of these pages. */
 export async function go(address, { replacing = false, state = null } = {}) {
   if (!(await mayLeave(address))) return;
-  if (replacing) history.replaceState(state, "", address);
-  else history.pushState(state, "", address);
+  // One comes back to where one was.
+  if (!replacing) history.replaceState({ ...history.state, scroll: window.scrollY }, "");
+  history[replacing ? "replaceState" : "pushState"](state, "", address);
   await route();
 }
 
@@ -47,31 +49,37 @@ async function mayLeave(address) {
   return confirmed(t.unsaved.title, t.unsaved.text, t.unsaved.leave);
 }
 
-/** Shows the page that the address is. */
-export async function route() {
+/** Shows the page that the address is; `back` where the browser has gone there. */
+export async function route(back = false) {
   const url = new URL(location.href);
   const path = url.pathname.replace(/(.)\/$/, "$1");
   if (path === "/") return go("/customers", { replacing: true });
   if (path === "/sign-in") return showSignIn(url.hash.slice(1));
   const [pattern, load, within] = PAGES.find(([one]) => one.test(path)) ?? [null, () => import("./missing.js")];
-  if (present?.path === path && present.update) return present.update(url);
+  const left = present?.path;
+  if (left === path && present.update) {
+    await present.update(url);
+    if (back) window.scrollTo(0, history.state?.scroll ?? 0);
+    return null;
+  }
   present?.leave.abort();
   const leave = new AbortController();
-  const first = present === null;
+  const first = left === undefined;
   present = { path, leave };
   counted += 1;
   const mine = counted;
   const stop = busy();
   const page = { main, url, signal: leave.signal, params: path.match(pattern ?? "").groups ?? {}, title: titled };
   try {
-    const module = await load();
+    const module = await load().catch(() => { throw new NotLoaded(); });
     const shown = await module.show(page);
     if (mine !== counted) return null;
     Object.assign(present, shown);
-    arrive(first);
+    if (back) comeBack(left);
+    else if (!first) arrive();
   } catch (failure) {
     if (failure.name === "AbortError" || mine !== counted) return null;
-    replace(main, failed(failure, () => (failure instanceof TypeError ? location.reload() : again())));
+    replace(main, failed(failure, failure instanceof NotLoaded ? reload : again));
   } finally {
     stop();
   }
@@ -84,16 +92,33 @@ function again() {
   route();
 }
 
+/** A part of the pages could not be had: the server does not answer, or has another version of it. */
+class NotLoaded extends Failure {
+  constructor() {
+    super([{ key: OFFLINE, message: t.errors.offline, extensions: {} }]);
+  }
+}
+
+/** Loads the pages anew, once there is a server to load them from. */
+function reload() {
+  send("/healthz").then(() => location.reload(), complain);
+}
+
 /** Names the page, for the tab and for the history. */
 function titled(text) {
   document.title = text ? `${text} · ${t.name}` : t.name;
 }
 
 /** Who comes by a link is at the beginning of the page: also who cannot see it. */
-function arrive(first) {
-  if (first) return;
+function arrive() {
   window.scrollTo(0, 0);
   main.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+/** Who comes back is where they left: at the link that they followed. */
+function comeBack(left) {
+  main.querySelector(`a[href="${left}"]`)?.focus({ preventScroll: true });
+  window.scrollTo(0, history.state?.scroll ?? 0);
 }
 
 function mark(path) {
@@ -190,14 +215,11 @@ async function showSignIn(code, wanted = "/customers") {
   }
   // The code is used up by this: it need not stand in the history.
   history.replaceState(null, "", "/sign-in");
-  const stop = busy();
   try {
     await begin({ link: code });
     await arrived();
   } catch (failure) {
     show(messageOf(failure));
-  } finally {
-    stop();
   }
 }
 
@@ -243,7 +265,7 @@ window.addEventListener("popstate", async () => {
     history.pushState(null, "", present.path);
     await go(wanted);
   } else {
-    await route();
+    await route(true);
   }
 });
 window.addEventListener("beforeunload", (event) => {

@@ -46,6 +46,8 @@ function fieldName(name) {
 
 export const t = {
   name: "Regulars",
+  skip: "Skip to the content",
+  messages: "Messages",
   pages: "Pages",
   menu: "Menu",
   loading: "Loading…",
@@ -170,6 +172,7 @@ export const t = {
     tagged: (count) => `The tags of ${count} customers are changed.`,
     reading: (count) => `${count} read …`,
     done: (count) => `${count} done …`,
+    deleting: (done, all) => `${done} of ${all} deleted …`,
     deleteTitle: (count) => `Delete ${count} customers?`,
     deleteText: "They are deleted for good, with their orders and their history. You have ten seconds to undo it.",
     deleteLabel: (count) => `Delete ${count}`,
@@ -204,6 +207,7 @@ export const t = {
     figures: "Figures",
     since: "since",
     toList: "To the customers",
+    copyId: "Copy the id",
     edit: (label) => `Edit ${label}:`,
     missing: "There is no such customer",
     missingText: "They may have been deleted, or the address is mistyped.",

@@ -1,6 +1,7 @@
 // What pages share: messages, dialogs, forms and their errors, and what is shown while one waits.
 
 import { Failure, OFFLINE } from "./api.js";
+import { announce } from "./busy.js";
 import { h, replace, set, unique } from "./dom.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
@@ -8,22 +9,15 @@ import { t } from "./texts.js";
 const SHOWN_MS = 6000;
 const toasts = document.querySelector("#toasts");
 
-/** Tells a screen reader something, politely; at once, if it is urgent. */
-export function announce(text, urgent = false) {
-  const place = document.querySelector(urgent ? "#alert" : "#status");
-  // The same text again is news, too.
-  place.textContent = "";
-  setTimeout(() => { place.textContent = text; }, 50);
-}
-
 /**
  * Shows a message for a while: `actions` are pairs of a label and what it does; `lasting` messages
- * stay until they are closed. Answers what takes it away.
+ * stay until they are closed. Answers `gone()`, which takes it away, and `say(text)`, which changes it.
  */
 export function toast(text, { actions = [], wrong = false, seconds = SHOWN_MS / 1000, lasting = false } = {}) {
   const buttons = actions.map(([label, act]) => button(label, () => { gone(); act(); }, { class: "plain" }));
   const close = iconButton("close", t.close, () => gone());
-  const made = h("div", { class: wrong ? "toast wrong" : "toast" }, h("p", null, text), h("div", { class: "row" }, buttons, close));
+  const words = h("p", null, text);
+  const made = h("div", { class: wrong ? "toast wrong" : "toast" }, words, h("div", { class: "row" }, buttons, close));
   toasts.append(made);
   announce(text, wrong);
   let timer = 0;
@@ -33,7 +27,7 @@ export function toast(text, { actions = [], wrong = false, seconds = SHOWN_MS / 
   for (const event of ["pointerenter", "focusin"]) made.addEventListener(event, () => actions.length || clearTimeout(timer));
   for (const event of ["pointerleave", "focusout"]) made.addEventListener(event, () => actions.length || (clearTimeout(timer), start()));
   start();
-  return gone;
+  return { gone, say: (other) => replace(words, other) };
 }
 
 /** Shows what went wrong, and what to do about it. */
@@ -61,32 +55,12 @@ export async function during(control, work) {
   if (control.getAttribute("aria-disabled")) return null;
   set(control, "aria-disabled", "true");
   control.classList.add("waiting");
-  const stop = busy();
   try {
     return await work();
   } finally {
-    stop();
     set(control, "aria-disabled", null);
     control.classList.remove("waiting");
   }
-}
-
-let waiting = 0;
-const bar = document.querySelector("#progress");
-
-/** Shows that something is waited for, once it takes longer than a moment. Answers what ends it. */
-export function busy() {
-  waiting += 1;
-  bar.classList.add("on");
-  const told = setTimeout(() => announce(t.loading), 1000);
-  let ended = false;
-  return () => {
-    if (ended) return;
-    ended = true;
-    clearTimeout(told);
-    waiting -= 1;
-    if (!waiting) bar.classList.remove("on");
-  };
 }
 
 /** A dialog, which is open until it is closed; `close(result)` resolves what this answers. */

@@ -1,12 +1,13 @@
 // A webhook: its settings, and what became of each event.
 
 import { ask, change } from "./api.js";
+import { announce } from "./busy.js";
 import { h, replace, said } from "./dom.js";
 import { ago, number } from "./format.js";
 import { icon } from "./icons.js";
 import { go } from "./shell.js";
 import { t } from "./texts.js";
-import { announce, button, complain, confirmed, during, emptyState, toast } from "./ui.js";
+import { button, complain, confirmed, during, emptyState, toast } from "./ui.js";
 import { edit } from "./webhooks.js";
 
 const LOOK_MS = 3000;
@@ -22,8 +23,8 @@ export async function show({ main, signal, params, title }) {
   const open = new Set();
   let size = FEW;
   let shown = "";
-  const read = async () => {
-    const { webhooks, webhookTypes } = await ask(READ, { first: size }, { signal });
+  const read = async (quiet) => {
+    const { webhooks, webhookTypes } = await ask(READ, { first: size }, { signal, quiet });
     return [webhooks.find((one) => one._id === place), webhookTypes];
   };
   const deliveries = h("div");
@@ -34,8 +35,8 @@ export async function show({ main, signal, params, title }) {
     replace(main, h("h1", { class: "unseen", tabindex: "-1" }, t.webhooks.missing), emptyState("webhook", t.webhooks.missing, t.webhooks.missingText, h("a", { class: "button primary", href: "/webhooks" }, t.webhooks.toList)));
   }
 
-  async function render(first = false) {
-    const [webhook, types] = await read();
+  async function render(first = false, quiet = false) {
+    const [webhook, types] = await read(quiet);
     if (!webhook) {
       clearInterval(timer);
       missing();
@@ -103,7 +104,7 @@ export async function show({ main, signal, params, title }) {
     return h("li", null, details);
   }
 
-  const timer = setInterval(() => document.hidden || render().catch(() => {}), LOOK_MS);
+  const timer = setInterval(() => document.hidden || render(false, true).catch(() => {}), LOOK_MS);
   signal.addEventListener("abort", () => clearInterval(timer));
   replace(main, head, h("h2", null, t.webhooks.deliveries), deliveries);
   await render(true);
