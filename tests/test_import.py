@@ -289,6 +289,7 @@ def test_an_export_finds_orders_and_chooses(shop: Shop) -> None:
     assert "nokey" in query.stderr
 
 
+@pytest.mark.slow
 def test_an_import_that_was_stopped_goes_on(shop: Shop) -> None:
     rows = [
         f"a{n}@x.test,{n}" if n % 100 else f"bad{n},{n}"  # one in a hundred is rejected

@@ -159,6 +159,7 @@ def test_a_list_that_changes_is_mirrored(mirror: Mirror) -> None:
     mirror.assert_same()
 
 
+@pytest.mark.slow
 def test_who_is_gone_is_told_and_deleted_when_asked(mirror: Mirror) -> None:
     ids = some(mirror.there, 30)
     small_pages(mirror, 10)

@@ -175,6 +175,7 @@ def test_a_session_ends_with_its_token(server: Server, browser: Browser) -> None
     assert browser.sign_in(token=token).status_code == 401
 
 
+@pytest.mark.slow
 def test_a_session_that_is_not_used_ends(empty_database: str) -> None:
     with running(empty_database, "--session-hours", "0.0004") as server:
         browser = Browser(server)
@@ -209,6 +210,7 @@ def test_a_link_signs_in_once(server: Server, browser: Browser) -> None:
     assert browser.sign_in(link=session).status_code == 401
 
 
+@pytest.mark.slow
 def test_the_first_start_shows_a_link(empty_database: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],

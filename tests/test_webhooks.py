@@ -342,6 +342,7 @@ def test_events_come_in_order_and_one_that_fails_delays_no_other(
     assert len({one.body for one in receiver.requests if one.event == failed[0]}) == 1
 
 
+@pytest.mark.slow
 def test_after_eight_attempts_the_webhook_is_disabled_and_loses_nothing(
     client: Client, receiver: Receiver
 ) -> None:

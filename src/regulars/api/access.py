@@ -97,7 +97,8 @@ def revoke_token(_layouts: Layouts) -> Resolve:
 
 
 def _accounts(env: Context) -> Accounts:
-    return Accounts(env.directory.store)
+    """The accounts, at the moment of the answer: what is done then is not yet to come."""
+    return Accounts(env.directory.store, clock=lambda: env.now)
 
 
 async def _tokens(env: Context, token_id: str | None = None) -> list[Mapping[str, Any]]:
