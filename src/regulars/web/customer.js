@@ -219,7 +219,7 @@ class CustomerPage {
     }, { class: "plain" }) : null;
     replace(this.orders, h("h2", { id: "orders" }, t.orders.title),
       all.length ? [spend(all), h("div", { class: "table-wrap", tabindex: "0", role: "group", "aria-labelledby": "orders" },
-        h("table", { class: "plain-table" },
+        h("table", { class: "plain-table stack" },
           h("thead", null, h("tr", null, t.orders.columns.map((one, place, all) => h("th", { scope: "col", class: place === all.length - 1 ? "number" : null }, one)))), body)), more]
         : h("p", { class: "empty" }, t.orders.none));
   }
@@ -297,13 +297,14 @@ function meanwhile(before, now, node) {
 
 function orderRow({ order, referrer }) {
   const states = [t.orders.financial[order.financial_status], t.orders.fulfillment[order.fulfillment_status]];
+  const cell = (place, ...content) => h("td", { "data-label": t.orders.columns[place] }, content);
   return h("tr", null,
     h("th", { scope: "row" }, said(order.name), order.test ? h("span", { class: "chip" }, t.orders.test) : null,
       order.cancelled_at ? h("span", { class: "chip wrong" }, t.orders.cancelled) : null,
       order.tags.length ? h("div", { class: "hint" }, said(order.tags.join(", "))) : null),
-    h("td", null, ago(order.created_at, order.created), referrer ? h("div", { class: "hint" }, said(referrer)) : null),
-    h("td", null, states.join(" · ")),
-    h("td", { class: "number" }, money(order.total, order.currency),
+    cell(1, ago(order.created_at, order.created), referrer ? h("div", { class: "hint" }, said(referrer)) : null),
+    cell(2, states.join(" · ")),
+    h("td", { class: "number", "data-label": t.orders.columns[3] }, money(order.total, order.currency),
       order.refunded_amount ? h("div", { class: "hint" }, t.orders.refunded(money(order.refunded_amount, order.currency))) : null));
 }
 

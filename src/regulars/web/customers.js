@@ -116,6 +116,7 @@ export async function show({ main, url, signal, title }) {
   }
 
   function nobody() {
+    if (customers.length) return emptyState("trash", t.list.going, t.list.goingText);
     if (asked.condition) {
       return emptyState("search", t.list.noneFound, t.list.noneFoundText, button(t.search.clear, () => { search.input.value = ""; go(asked.address({ text: "" })); }));
     }

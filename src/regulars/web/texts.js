@@ -111,6 +111,8 @@ export const t = {
     noneText: "Add the first one by hand, or bring those you have in a CSV file from Shopify, Stripe, WooCommerce or anywhere else.",
     noneFound: "Nobody is found",
     noneFoundText: "No customer matches this search. Try fewer words, or the beginning of a word.",
+    going: "All of this page are being deleted",
+    goingText: "You can undo it as long as the message below is there.",
     unread: "The search cannot be read",
     unreadText: "What is wrong is marked above. Mend it there, or clear the search.",
     count: (shown, count) => few(count, `${shown} customer`, `${shown} customers`),
