@@ -132,6 +132,20 @@ def test_a_token_comes_before_a_cookie(server: Server, browser: Browser) -> None
     assert browser.who(Authorization="Bearer nothing").status_code == 401
 
 
+def test_a_proxys_password_is_not_in_the_way(server: Server, browser: Browser) -> None:
+    browser.sign_in(token=new_token(server))
+    for _ in range(2):  # looked up, and remembered
+        answer = browser.who(Authorization="Basic YTpi", **browser.headers)
+        assert answer.json()["data"]["viewer"]["token"] == {"name": "test"}
+
+
+def test_a_link_is_what_an_address_is_for(server: Server) -> None:
+    url = ("--database-url", server.database_url)
+    refused = regulars("token", "create", "--url", "https://example.com", *url)
+    assert refused.returncode == 2
+    assert "give --link" in refused.stderr
+
+
 def test_a_wrong_token_signs_nobody_in(browser: Browser) -> None:
     for given in ({"token": "rgl_nothing"}, {"link": "nothing"}):
         answer = browser.sign_in(**given)

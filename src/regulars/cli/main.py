@@ -175,6 +175,8 @@ def token_create(
 
     On a terminal the token comes with a sentence; a script gets it alone, or as JSON.
     """
+    if url and not link:
+        raise Usage("--url says where a link leads: give --link with it.")
     settings = options.settings(database_url=database_url)
     ends = expiry(expires, now_ms()) if expires else None
 

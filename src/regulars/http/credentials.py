@@ -38,9 +38,10 @@ class Credentials:
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
         """What a request's token, or else its session, opens; None for one that opens nothing.
         Raises HTTPError (403) for a session that another site would use."""
-        secret = "" if b"authorization" in headers else session_of(headers)
+        token = bearer(headers)
+        secret = "" if token else session_of(headers)
         if not secret:
-            return await self._accounts.authenticate(bearer(headers))
+            return await self._accounts.authenticate(token)
         require_same_site(headers, method)
         return await self._sessions.authenticate(secret)
 

@@ -79,12 +79,12 @@ export function dialog(title, build, { wide = false } = {}) {
 }
 
 /** Asks before something is done: resolves true, if it is to be. */
-export function confirmed(title, text, label, danger = true) {
+export function confirmed(title, text, label) {
   return dialog(title, (close) => h("div", null,
     h("p", null, text),
     h("div", { class: "row end" },
-      button(t.cancel, () => close(false)),
-      button(label, () => close(true), { class: danger ? "danger" : "primary", autofocus: true }))));
+      button(t.cancel, () => close(false), { autofocus: true }),
+      button(label, () => close(true), { class: "danger" }))));
 }
 
 /**
