@@ -248,6 +248,30 @@ def test_the_first_start_shows_a_link(empty_database: str) -> None:
         process.stdout.close()
 
 
+def test_a_token_that_is_given_has_no_link_printed(tmp_path: Path) -> None:
+    """It is given so that nothing in a container's log lets anybody in."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regulars", "serve", "--port", "0"],
+        env=environment(
+            {
+                "REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}",
+                "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
+            }
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout
+    said = "".join(process.stdout.readline() for _ in range(6))
+    process.terminate()
+    process.wait(30)
+    process.stdout.close()
+    assert "sign in with a token" in said
+    assert "sign-in" not in said
+    assert BOOTSTRAP_TOKEN not in said
+
+
 def test_neither_a_session_nor_a_link_is_kept_as_it_is(server: Server, browser: Browser) -> None:
     code = link_of(server, "--url", "https://customers.example.com")
     browser.sign_in(token=new_token(server))

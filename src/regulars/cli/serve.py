@@ -37,11 +37,11 @@ _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } 
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """What a new database was given: its token, when it was made here, and the code of a link to
-    sign in with."""
+    """What a new database was given: its token, and the code of a link to sign in with. Where the
+    token came from outside, neither: it was given so that nothing of it is printed."""
 
-    token: str | None
-    link: str
+    token: str | None = None
+    link: str = ""
 
 
 def serve(settings: Settings) -> None:
@@ -115,8 +115,9 @@ async def bootstrap(store: Store, settings: Settings) -> First | None:
     given = settings.bootstrap_token
     text = given.get_secret_value() if given else None
     token, made = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
-    link = await Sessions(store, settings.session_hours).link(made.token_id)
-    return First(None if given else token, link)
+    if given:
+        return First()
+    return First(token, await Sessions(store, settings.session_hours).link(made.token_id))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -170,10 +171,10 @@ def _banner(settings: Settings, address: Address, port: int, first: First | None
     else:
         shown = first.token
         lines.append(f"A new database. Its first token, shown this once: {shown}")
-    if first is None:
-        lines.append(f"The pages are at {pages}: sign in with a token.")
-    else:
+    if first and first.link:
         lines.append(f"Sign in to the pages, once within an hour: {sign_in_url(pages, first.link)}")
+    else:
+        lines.append(f"The pages are at {pages}: sign in with a token.")
     lines += [
         "Try it:",
         f'  curl -s {url} -H "Authorization: Bearer {shown}" '

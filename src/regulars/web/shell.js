@@ -79,7 +79,9 @@ export async function route(back = false) {
     else if (!first) arrive();
   } catch (failure) {
     if (failure.name === "AbortError" || mine !== counted) return null;
-    replace(main, failed(failure, failure instanceof NotLoaded ? reload : again));
+    replace(main, h("h1", { class: "unseen", tabindex: "-1" }, t.errors.title), failed(failure, failure instanceof NotLoaded ? reload : again));
+    titled(t.errors.title);
+    if (!first) arrive();
   } finally {
     stop();
   }
