@@ -107,6 +107,7 @@ def test_a_token_is_256_random_bits_and_only_its_hash_is_stored(server: Server) 
     assert token[4:20] not in str(with_store(server.database_url, look))
 
 
+@pytest.mark.slow
 def test_an_expired_token_opens_nothing(server: Server) -> None:
     token = new_token(server, expires_at=now_ms() + 1_500)
     assert status(server, token) == 200

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -326,6 +327,23 @@ def test_nothing_that_is_typed_becomes_markup(person: Person) -> None:
     page = person.goes("/customers/1")
     form = editing(page, "First name")
     expect(form.get_by_label("First name")).to_have_value(EVIL)
+
+
+def test_a_rate_that_is_used_up_is_waited_for(browser: Browser, tmp_path: Path) -> None:
+    limits = ("--rate-limit", "2000", "--rate-burst", "20000")
+    with running(f"sqlite:///{tmp_path / 'r.db'}", *limits) as server:
+        with person_at(browser, server) as person:
+            person.client.create("ana@example.com", first_name="Ana")
+            page = person.goes("/customers/1")
+            form = editing(page, "First name")
+            form.get_by_label("First name").fill("Anna")
+            refused = 0
+            while refused < 2:
+                answer = person.client.post("{ statistics { customers } }")
+                refused += answer.status_code == 429
+            form.get_by_label("First name").press("Enter")
+            expect(form).to_have_count(0)
+            expect(page.get_by_role("heading", level=1)).to_have_text("Anna")
 
 
 def test_a_server_that_is_stopped_in_the_middle_loses_nothing(

@@ -165,6 +165,7 @@ def test_the_limit_of_bodies_holds_on_both_ways(tmp_path: Path) -> None:
             wire.socket.close()
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(tmp_path: Path) -> None:
     with started(tmp_path / "r.db", "--keep-alive-seconds", "1") as client:
         idle, busy = Wire(client), Wire(client)

@@ -394,6 +394,7 @@ def test_only_2xx_is_success_and_no_redirect_is_followed(
     assert receiver.at("/elsewhere") == []
 
 
+@pytest.mark.slow
 def test_who_does_not_answer_is_told_so(client: Client) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -78,8 +78,8 @@ function data(answer) {
 
 /**
  * What an address answers, as JSON unless `as` says otherwise; `quiet` for what nobody waits for.
- * Who has been signed out signs in again, and goes on. Raises Failure where it refuses, or does not
- * answer.
+ * Who has been signed out signs in again, and goes on; a token that has used up its rate is waited for.
+ * Raises Failure where it refuses, or does not answer.
  */
 export async function send(address, { as = "json", quiet = false, ...options } = {}) {
   const stop = quiet ? () => {} : busy();
@@ -98,8 +98,21 @@ export async function send(address, { as = "json", quiet = false, ...options } =
     await signIn();
     return send(address, { as, quiet, ...options });
   }
+  if (answer.status === 429) {
+    // Nothing was done; it is said when it may be.
+    await waited(Number(answer.headers.get("Retry-After")), options.signal);
+    return send(address, { as, quiet, ...options });
+  }
   if (!answer.ok) throw refusal(answer.status, told);
   return told;
+}
+
+/** Waits so many seconds, and shows that it does. Raises the signal's error when it is aborted. */
+async function waited(seconds, signal) {
+  const stop = busy();
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  stop();
+  signal?.throwIfAborted();
 }
 
 const mayGoOn = (status, address) => status === 401 && signIn && address !== "/session";
