@@ -34,6 +34,35 @@ def test_a_person_signs_in_and_out(person: Person) -> None:
     expect(page.get_by_label("Token")).to_be_focused()
 
 
+def test_nothing_of_one_account_is_there_in_another(person: Person, other: Client) -> None:
+    person.client.create("mine@example.com")
+    other.create("theirs@example.com")
+    page = person.goes("/explorer")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_label("Answer", exact=True)).to_contain_text("mine@example.com")
+    person.goes("/customers")
+    page.get_by_label("Select mine@example.com").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete 1").click()
+    # What waits to be deleted is deleted before one is out.
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Token").fill(other.token)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="theirs@example.com")).to_be_visible()
+    expect(page.get_by_label("Selection")).to_be_hidden()
+    assert page.evaluate("localStorage.getItem('explorer')") is None
+    assert (person.client.emails(), other.emails()) == ([], ["theirs@example.com"])
+    # The session ends, and somebody of another account goes on: with a page of theirs.
+    person.context.clear_cookies()
+    page.get_by_role("button", name="Spend", exact=True).click()
+    person.client.create("back@example.com")
+    dialog = page.get_by_role("dialog", name="Sign in to Regulars")
+    dialog.get_by_label("Token").fill(person.client.token)
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("link", name="back@example.com")).to_be_visible()
+    expect(page.get_by_role("link", name="theirs@example.com")).to_have_count(0)
+
+
 def test_a_wrong_token_is_told_at_its_field(browser: Browser, server: Server) -> None:
     with Client(server, new_token(server)) as client:
         person = Person(browser, server, client)

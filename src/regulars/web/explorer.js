@@ -7,13 +7,13 @@ import { EXAMPLES } from "./examples.js";
 import { number, when } from "./format.js";
 import { completions, INTROSPECTION, named, operations, Schema, words, written } from "./graphql.js";
 import { icon } from "./icons.js";
+import { HISTORY } from "./shell.js";
 import { t } from "./texts.js";
 import { button, complain, copy, dialog, during, pageHead } from "./ui.js";
 
 const KEPT = 30;
 const MOST_COLOURED = 200_000;
 const OPTIONS = 10;
-const STORED = "explorer";
 
 export async function show({ main, url, signal, title }) {
   title(t.nav.explorer);
@@ -64,7 +64,6 @@ export async function show({ main, url, signal, title }) {
       if (!(failure instanceof Failure)) throw failure;
       told = { errors: failure.errors };
     }
-    if (!told) return;
     const took = performance.now() - began;
     const cost = told.extensions?.cost?.requested;
     delete told.extensions?.cost;
@@ -113,14 +112,14 @@ const request = (query, variables) => ({ method: "POST", headers: { "Content-Typ
 
 function stored() {
   try {
-    return JSON.parse(localStorage.getItem(STORED)) ?? {};
+    return JSON.parse(localStorage.getItem(HISTORY)) ?? {};
   } catch {
     return {};
   }
 }
 
 function store(value) {
-  localStorage.setItem(STORED, JSON.stringify(value));
+  localStorage.setItem(HISTORY, JSON.stringify(value));
 }
 
 /** An editor of a text with colours: a plain textarea over the same text, coloured. */

@@ -61,7 +61,6 @@ export function show({ main, title }) {
       main.querySelector("[aria-invalid]")?.focus();
       return;
     }
-    if (!made) return;
     saved = true;
     toast(t.create.done(made.createCustomer.full_name || made.createCustomer.email));
     go(addressOf(made.createCustomer));

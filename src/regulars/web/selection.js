@@ -143,11 +143,12 @@ const tellLists = () => document.dispatchEvent(new CustomEvent(DELETED));
  */
 export function deleteSoon(ids, text, version = null) {
   for (const id of ids) hidden.add(id);
-  const one = { ids, version };
+  const one = { ids, version, now: act };
   waiting.add(one);
+  const timer = setTimeout(act, UNDO_SECONDS * 1000);
   const over = () => { clearTimeout(timer); waiting.delete(one); };
   const back = () => { for (const id of ids) hidden.delete(id); tellLists(); };
-  const timer = setTimeout(async () => {
+  async function act() {
     over();
     try {
       await deleteNow(ids, version);
@@ -158,10 +159,13 @@ export function deleteSoon(ids, text, version = null) {
     }
     // They stay hidden: an answer that is on its way may still have them.
     tellLists();
-  }, UNDO_SECONDS * 1000);
+  }
   toast(text, { actions: [[t.undo, () => { over(); back(); announce(t.undone); }]], seconds: UNDO_SECONDS });
   tellLists();
 }
+
+/** Deletes at once who waits to be deleted. */
+export const deleteWaiting = () => Promise.all([...waiting].map((one) => one.now()));
 
 async function deleteNow(ids, version) {
   deleting += 1;

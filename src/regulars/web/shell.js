@@ -4,8 +4,12 @@ import { begin, end, Failure, forget, OFFLINE, send, viewer } from "./api.js";
 import { busy } from "./busy.js";
 import { h, replace, said } from "./dom.js";
 import { icon } from "./icons.js";
+import { deleteWaiting } from "./selection.js";
 import { t } from "./texts.js";
 import { button, complain, confirmed, during, failed, field, messageOf } from "./ui.js";
+
+/** Where the explorer keeps what was run, until one signs out. */
+export const HISTORY = "explorer";
 
 const main = document.querySelector("#main");
 const nav = document.querySelector("#nav");
@@ -32,6 +36,7 @@ const LINKS = [
 
 let present = null; // the page that is shown: what it is of, and how it is left
 let counted = 0;
+let signedIn = null; // whose name is on the navigation
 
 /** Goes to an address of these pages. */
 export async function go(address, { replacing = false, state = null } = {}) {
@@ -134,7 +139,8 @@ function mark(path) {
 
 /** Shows the navigation, once it is known who is signed in. */
 export async function showNavigation() {
-  const { account, token, scopes } = await viewer();
+  signedIn = await viewer();
+  const { account, token, scopes } = signedIn;
   const links = LINKS.filter(([, , scope]) => scope === null || scopes.includes(scope));
   const toggle = h("button", {
     type: "button", class: "icon-button menu", "aria-label": t.menu, "aria-expanded": "false", "aria-controls": "pages",
@@ -153,18 +159,18 @@ export async function showNavigation() {
 
 async function leave(control) {
   try {
-    await during(control, end);
+    await during(control, async () => {
+      await deleteWaiting();
+      await end();
+    });
   } catch (failure) {
     complain(failure);
     return;
   }
-  forget();
-  sessionStorage.clear();
-  localStorage.clear();
-  present?.leave.abort();
+  localStorage.removeItem(HISTORY);
+  // Nothing of one account is there when somebody signs in to another.
   present = null;
-  history.pushState(null, "", "/sign-in");
-  showSignIn("");
+  location.assign("/sign-in");
 }
 
 /** The form by which one signs in; `then` is called with nothing once one has. */
@@ -238,10 +244,21 @@ export function signInAgain() {
     }
     return new Promise(() => {});
   }
+  const before = signedIn;
   asking ??= new Promise((resolve) => {
     const made = h("dialog", { "aria-label": t.signIn.title, oncancel: (event) => event.preventDefault() },
       h("h2", null, t.signIn.again), h("p", null, t.signIn.ended),
-      signInForm(() => { made.close(); made.remove(); asking = null; resolve(); }));
+      signInForm(async () => {
+        if ((await viewer()).account.name !== before.account.name) {
+          present = null;
+          location.assign("/customers");
+          return;
+        }
+        made.close();
+        made.remove();
+        asking = null;
+        resolve();
+      }));
     document.body.append(made);
     made.showModal();
     made.querySelector("input").focus();

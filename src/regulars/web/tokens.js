@@ -20,7 +20,7 @@ export async function show({ main, signal, title }) {
   const read = async () => render((await ask(READ)).tokens);
   render(tokens);
   replace(main,
-    pageHead(t.nav.tokens, button([icon("add"), t.tokens.new], () => create(tokenScopes).then((done) => done && read().catch(complain)), { class: "primary" })),
+    pageHead(t.nav.tokens, button([icon("add"), t.tokens.new], () => create(tokenScopes).then(read).catch(complain), { class: "primary" })),
     h("p", { class: "lead-in" }, t.tokens.text),
     h("div", { class: "card table-wrap", tabindex: "0", role: "group", "aria-label": t.nav.tokens },
       h("table", { class: "plain-table stack" },

@@ -50,9 +50,9 @@ export function iconButton(name, label, act, properties = {}) {
   return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick: act, ...properties }, icon(name));
 }
 
-/** Does something that takes a while: its button waits, and what goes wrong is shown. */
+/** Does something that takes a while: its button waits, and does nothing when it is pressed again. */
 export async function during(control, work) {
-  if (control.getAttribute("aria-disabled")) return null;
+  if (control.getAttribute("aria-disabled")) return new Promise(() => {});
   set(control, "aria-disabled", "true");
   control.classList.add("waiting");
   try {
@@ -151,7 +151,7 @@ export function formDialog(title, label, content, fields, act) {
         event.preventDefault();
         try {
           const result = await during(submit, () => act(form, close));
-          if (result !== undefined && result !== null) close(result);
+          if (result !== undefined) close(result);
         } catch (failure) {
           showProblems(failure, fields, Object.values(fields)[0]?.showProblem ?? (() => complain(failure)));
         }
