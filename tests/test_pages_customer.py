@@ -210,7 +210,7 @@ def test_a_customer_is_deleted_unless_that_is_undone(ana: Person) -> None:
     page = ana.page
     page.clock.install()
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="All of this page are being deleted")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("link", name="Ana Núñez").click()
     page.clock.run_for(11_000)
