@@ -290,6 +290,15 @@ def test_a_customer_who_is_deleted_meanwhile_is_said_to_be(ana: Person) -> None:
     expect(missing.first).to_be_visible(timeout=9_000)
 
 
+def test_what_is_typed_stays_when_the_customer_is_deleted_meanwhile(ana: Person) -> None:
+    form = editing(ana.page, "Notes")
+    form.get_by_label("Notes").fill("Something long")
+    ana.client.delete("Q3VzdG9tZXI6MQ==")
+    missing = ana.page.get_by_text("Somebody has just deleted this customer.")
+    expect(missing.first).to_be_visible(timeout=9_000)
+    expect(form.get_by_label("Notes")).to_have_value("Something long")
+
+
 def test_what_is_not_saved_is_not_left_behind_in_silence(ana: Person) -> None:
     page = ana.page
     form = editing(page, "Phone")

@@ -207,6 +207,34 @@ def test_customers_are_chosen_across_pages_and_tagged(person: Person) -> None:
     assert person.client.data(query)["customers"]["totalCount"] == 59
 
 
+def test_some_can_be_left_out_of_all_and_who_is_gone_is_left_out(person: Person) -> None:
+    many(person, 60)
+    page = person.goes("/customers?sort=email&dir=asc")
+    page.get_by_label("Select all on this page").check()
+    page.get_by_role("button", name="Select all 60").click()
+    page.get_by_label("Select P002").uncheck()
+    expect(page.get_by_label("Selection")).to_contain_text("59 selected")
+    page.get_by_role("link", name="Next").click()
+    page.get_by_label("Select P026").uncheck()
+    expect(page.get_by_label("Select P027")).to_be_checked()
+    page.get_by_role("button", name="Add tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("most")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    left = person.client.emails("-tag:most order_by:email order_dir:asc")
+    assert left == ["p002@example.com", "p026@example.com"]
+    # Somebody is chosen, and deleted by somebody else before anything is done.
+    page.get_by_label("Select P030").check()
+    page.get_by_label("Select P031").check()
+    (gone,) = person.client.page("id", query="email:p030@example.com")["edges"]
+    person.client.delete(gone["node"]["id"])
+    page.get_by_role("button", name="Add tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("there")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert person.client.emails("tag:there") == ["p031@example.com"]
+
+
 def test_a_tag_that_cannot_be_is_told_in_the_dialog(several: Person) -> None:
     page = several.page
     page.get_by_label("Select Bo Li").check()

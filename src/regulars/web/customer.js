@@ -261,7 +261,9 @@ class CustomerPage {
     const { id, version } = this.customer;
     const { node } = await ask(LOOK, { id }, { signal: this.signal, quiet: true });
     if (!node) {
-      missing(this.main, this.title, t.customer.missing, t.customer.deletedMeanwhile);
+      // What is typed can still be copied.
+      if (this.unsaved) this.tell(t.customer.deletedMeanwhile);
+      else missing(this.main, this.title, t.customer.missing, t.customer.deletedMeanwhile);
       throw new Failure([{ key: "errors_customer_not_found", message: t.customer.deletedMeanwhile, extensions: {} }]);
     }
     if (node.version === version || this.customer.version !== version) return;
@@ -272,9 +274,13 @@ class CustomerPage {
     await this.history.read();
     const names = Object.keys(t.fields).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(read[name]));
     const who = node.changes.edges[0]?.node.actor.name ?? "";
+    this.tell(t.customer.changedBy, " ", said(who), ": ", names.map((name) => t.fields[name]).join(", ") || t.customer.otherThings, ".");
+  }
+
+  /** Says above the page what somebody else has done. */
+  tell(...words) {
     set(this.notice, "hidden", null);
-    replace(this.notice, icon("history"), h("span", null, t.customer.changedBy, " ", said(who), ": ", names.map((name) => t.fields[name]).join(", ") || t.customer.otherThings, "."),
-      iconButton("close", t.close, () => set(this.notice, "hidden", true)));
+    replace(this.notice, icon("history"), h("span", null, words), iconButton("close", t.close, () => set(this.notice, "hidden", true)));
   }
 }
 

@@ -130,7 +130,7 @@ export async function show({ main, url, signal, title }) {
       : h("span", { class: "button", "aria-disabled": "true", role: "link" }, first ? icon(name) : null, label, first ? null : icon(name)));
     const size = h("select", {
       "aria-label": t.list.size,
-      onchange: () => { localStorage.setItem("page-size", size.value); go(asked.address()); read(); },
+      onchange: () => { localStorage.setItem("page-size", size.value); go(asked.address(), { replacing: true }); },
     }, SIZES.map((one) => h("option", { value: one, selected: one === pageSize() }, t.list.each(one))));
     return [
       link(older, t.list.previous, "back", info.startCursor ? { before: info.startCursor } : {}, true),

@@ -13,36 +13,38 @@ const FEW = 250;
 const UNDO_SECONDS = 10;
 const COLUMNS = "_id,full_name,email,location,tags,orders_count,expenses,updated_at";
 
-/** The chosen customers: those of the ids, or all that a query finds. */
+/** The chosen customers: those of the ids, or all that a query finds, with exceptions. */
 export class Selection {
   constructor() {
     this.ids = new Set();
+    this.except = new Set();
     this.query = null;
     this.found = 0;
   }
 
   get size() {
-    return this.query === null ? this.ids.size : this.found;
+    return this.query === null ? this.ids.size : this.found - this.except.size;
   }
 
   has(id) {
-    return this.query !== null || this.ids.has(id);
+    return this.query === null ? this.ids.has(id) : !this.except.has(id);
   }
 
   set(id, chosen) {
-    if (chosen) this.ids.add(id);
-    else this.ids.delete(id);
+    if (this.query === null) this.ids[chosen ? "add" : "delete"](id);
+    else this.except[chosen ? "delete" : "add"](id);
   }
 
   /** Chooses all that a query finds: so many. */
   all(query, found) {
-    this.ids.clear();
+    this.clear();
     this.query = query;
     this.found = found;
   }
 
   clear() {
     this.ids.clear();
+    this.except.clear();
     this.query = null;
   }
 
@@ -59,14 +61,29 @@ export class Selection {
       after = customers.pageInfo.hasNextPage ? customers.pageInfo.endCursor : null;
       announce(t.selection.reading(number(found.length)));
     } while (after);
-    return found;
+    return found.filter((id) => this.has(id));
   }
 }
 
-function chunks(ids) {
-  const made = [];
-  for (let start = 0; start < ids.length; start += FEW) made.push(ids.slice(start, start + FEW));
-  return made;
+/**
+ * Does something with customers, a few at a time, and calls `told` with how many are done. Who has
+ * been deleted meanwhile is left out. Raises Failure.
+ */
+async function forAll(ids, act, told = () => {}) {
+  for (let start = 0; start < ids.length; start += FEW) {
+    let few = ids.slice(start, start + FEW);
+    while (few.length) {
+      try {
+        await act(few);
+        break;
+      } catch (failure) {
+        const gone = failure.of?.("errors_customer_not_found")?.extensions.ids;
+        if (!gone) throw failure;
+        few = few.filter((id) => !gone.includes(id));
+      }
+    }
+    told(Math.min(start + FEW, ids.length));
+  }
 }
 
 /** Adds a tag to who is chosen, or removes one. Resolves true once it is done. */
@@ -81,13 +98,10 @@ export function tagThem(selection, tags, add) {
     const given = input.value.split(",").map((one) => one.trim()).filter(Boolean);
     labelled.showProblem(given.length ? "" : t.selection.noTag);
     if (!given.length) return undefined;
-    let done = 0;
-    for (const items of chunks(await selection.named())) {
-      await change(`mutation($items: [ID!]!, $tags: [String!]!) { ${mutation}(items: $items, tags: $tags) { id } }`, { items, tags: given });
-      done += items.length;
-      replace(progress, t.selection.done(number(done)));
-    }
-    toast(t.selection.tagged(number(done)));
+    const ids = await selection.named();
+    const document = `mutation($items: [ID!]!, $tags: [String!]!) { ${mutation}(items: $items, tags: $tags) { id } }`;
+    await forAll(ids, (items) => change(document, { items, tags: given }), (done) => replace(progress, t.selection.done(number(done))));
+    toast(t.selection.tagged(number(ids.length)));
     return true;
   });
 }
@@ -107,7 +121,7 @@ export function exportThem(selection, query, found) {
   ], {}, async (form) => {
     const given = new FormData(form);
     const chosen = given.get("who") === "chosen";
-    const ids = chosen && selection.query === null ? [...selection.ids] : null;
+    const ids = chosen && (selection.query === null || selection.except.size) ? await selection.named() : null;
     const options = new URLSearchParams({ format: given.get("format") });
     if (given.get("columns")) options.set("columns", given.get("columns"));
     if (!ids) options.set("query", chosen ? selection.query : query);
@@ -160,7 +174,7 @@ export function deleteSoon(ids, text, version = null) {
     // They stay hidden: an answer that is on its way may still have them.
     tellLists();
   }
-  toast(text, { actions: [[t.undo, () => { over(); back(); announce(t.undone); }]], seconds: UNDO_SECONDS });
+  toast(text, { actions: [[t.undo, () => { if (waiting.has(one)) { over(); back(); announce(t.undone); } }]], seconds: UNDO_SECONDS });
   tellLists();
 }
 
@@ -170,13 +184,8 @@ export const deleteWaiting = () => Promise.all([...waiting].map((one) => one.now
 async function deleteNow(ids, version) {
   deleting += 1;
   const progress = ids.length > FEW ? toast(t.selection.deleting("0", number(ids.length)), { lasting: true }) : null;
-  let done = 0;
   try {
-    for (const items of chunks(ids)) {
-      await change(DELETE, { items, version });
-      done += items.length;
-      progress?.say(t.selection.deleting(number(done), number(ids.length)));
-    }
+    await forAll(ids, (items) => change(DELETE, { items, version }), (done) => progress?.say(t.selection.deleting(number(done), number(ids.length))));
   } finally {
     deleting -= 1;
     progress?.gone();
