@@ -314,7 +314,7 @@ export const t = {
     headings: "The first line has the names of the columns",
     columnIs: (heading) => `What the column ${heading} is`,
     leaveOut: "Leave out",
-    keepAs: (heading) => `Keep as custom field “${heading}”`,
+    keepAs: (heading) => `Custom: ${heading}`,
     match: "Find customers who are there already",
     byEmail: "by their email",
     byId: "by their _id",
