@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from tests.support import Client, Server, new_token
 
@@ -20,6 +20,9 @@ NARROW = {"width": 390, "height": 844}
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 # What a browser says of an answer that is no success: the pages say it themselves.
 _SAID_ANYWAY = "Failed to load resource"
+# A busy machine takes its time.
+_PATIENCE_MS = 15_000
+expect.set_options(timeout=_PATIENCE_MS)
 
 
 def executable() -> str | None:
@@ -51,7 +54,7 @@ class Person:
         self.context: BrowserContext = browser.new_context(
             base_url=server.url, **{"viewport": WIDE, "accept_downloads": True, **options}
         )
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(_PATIENCE_MS)
         self.wrong: list[str] = []
         self.asked: list[str] = []
         self.page: Page = self.another_page()

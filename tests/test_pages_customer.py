@@ -267,9 +267,7 @@ def test_two_people_edit_one_customer_and_neither_loses_anything(
         expect(form).to_have_count(0)
         assert field(ana, "last_name") == "Mine"
         # And who looks on is told.
-        expect(theirs.locator("main > .notice")).to_contain_text(
-            "Just changed by test", timeout=9_000
-        )
+        expect(theirs.locator("main > .notice")).to_contain_text("Just changed by test")
         expect(theirs.get_by_role("heading", level=1)).to_have_text("Anna Mine")
 
 
@@ -287,7 +285,7 @@ def test_theirs_can_be_kept(browser: Browser, ana: Person) -> None:
 def test_a_customer_who_is_deleted_meanwhile_is_said_to_be(ana: Person) -> None:
     ana.client.delete("Q3VzdG9tZXI6MQ==")
     missing = ana.page.get_by_text("Somebody has just deleted this customer.")
-    expect(missing.first).to_be_visible(timeout=9_000)
+    expect(missing.first).to_be_visible()
 
 
 def test_what_is_typed_stays_when_the_customer_is_deleted_meanwhile(ana: Person) -> None:
@@ -295,7 +293,7 @@ def test_what_is_typed_stays_when_the_customer_is_deleted_meanwhile(ana: Person)
     form.get_by_label("Notes").fill("Something long")
     ana.client.delete("Q3VzdG9tZXI6MQ==")
     missing = ana.page.get_by_text("Somebody has just deleted this customer.")
-    expect(missing.first).to_be_visible(timeout=9_000)
+    expect(missing.first).to_be_visible()
     expect(form.get_by_label("Notes")).to_have_value("Something long")
 
 
@@ -367,9 +365,7 @@ def test_a_server_that_is_stopped_in_the_middle_loses_nothing(
             port = first.url.rpartition(":")[2]
             _stop(first)
             form.get_by_label("First name").press("Enter")
-            expect(form.get_by_role("alert")).to_contain_text(
-                "The server cannot be reached", timeout=9_000
-            )
+            expect(form.get_by_role("alert")).to_contain_text("The server cannot be reached")
             expect(form.get_by_label("First name")).to_have_value("Anna")
             page.get_by_role("link", name="Customers", exact=True).first.click()
             page.get_by_role("dialog").get_by_role("button", name="Leave").click()
