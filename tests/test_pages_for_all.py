@@ -50,7 +50,7 @@ def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def pages(shop: Person) -> dict[str, str]:
     """The addresses of the pages, each with what it shows when it is there."""
-    number = shop.client.node(shop.shown, "... on Customer { _id }")["_id"]  # type: ignore[attr-defined]
+    number = shop.client.node(shop.shown, "... on Customer { _id }")["_id"]  # type: ignore[attr-defined]  # as above
     (run,) = shop.client.http.get("/import").json()["data"]
     return {
         "/customers": "table.customers",

@@ -93,6 +93,32 @@ class Grant(NamedTuple):
     scopes: frozenset[str]
 
 
+class Trusted:
+    """What secrets opened a moment ago, of a process: for a second the database is not asked again.
+
+    Python compares the keys of a dict only where their hashes are equal, and those depend on a
+    secret of the process: the time that it takes says nothing of a key.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Grant, float]] = {}
+
+    def get(self, secret: str) -> Grant | None:
+        """What it opens, if it did within the last second."""
+        known = self._known.get(secret)
+        return known[0] if known and time.monotonic() < known[1] else None
+
+    def keep(self, secret: str, grant: Grant) -> None:
+        """Remembers what it opens."""
+        if len(self._known) >= MAX_TRUSTED:
+            self._known.clear()
+        self._known[secret] = (grant, time.monotonic() + TRUSTED_SECONDS)
+
+    def forget(self, secret: str) -> None:
+        """It opens nothing any more."""
+        self._known.pop(secret, None)
+
+
 def grant_of(known: Mapping[str, Any], now: int) -> Grant | None:
     """What a token opens, of which `TOKEN_COLUMNS` are known; None when it is expired or
     revoked."""
@@ -146,9 +172,7 @@ class Accounts:
     def __init__(self, store: Store, clock: Callable[[], int] = now_ms) -> None:
         self._store = store
         self._clock = clock
-        # Python compares the keys of a dict only where their hashes are equal, and those depend on
-        # a secret of the process: the time that it takes says nothing of a token.
-        self._trusted: dict[str, tuple[Grant, float]] = {}
+        self._trusted = Trusted()
         self._noting: set[asyncio.Task[None]] = set()
 
     async def all(self) -> list[Account]:
@@ -258,8 +282,7 @@ class Accounts:
 
     def trusted(self, token: str) -> Grant | None:
         """What a token opens, if it did within the last second."""
-        known = self._trusted.get(token)
-        return known[0] if known and time.monotonic() < known[1] else None
+        return self._trusted.get(token)
 
     async def authenticate(self, token: str) -> Grant | None:
         """What a token opens; None for one that is unknown, expired or revoked.
@@ -271,11 +294,9 @@ class Accounts:
         now = self._clock()
         grant = grant_of(known, now) if known else None
         if known is None or grant is None:
-            self._trusted.pop(token, None)
+            self._trusted.forget(token)
             return None
-        if len(self._trusted) >= MAX_TRUSTED:
-            self._trusted.clear()
-        self._trusted[token] = (grant, time.monotonic() + TRUSTED_SECONDS)
+        self._trusted.keep(token, grant)
         used = known["last_used_at"]
         if used is None or used < now - USED_MS:
             self.in_passing([noted_use(grant, now)])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 
 from regulars.directory.accounts import (
-    MAX_TRUSTED,
-    TRUSTED_SECONDS,
     Accounts,
     Grant,
+    Trusted,
     grant_of,
     hashed,
     noted_use,
@@ -42,8 +40,7 @@ class Sessions:
         self._accounts = Accounts(store, clock)
         self._lasts = round(hours * 3_600_000)
         self._clock = clock
-        # As with tokens: the time that a look takes says nothing of a secret.
-        self._trusted: dict[str, tuple[Grant, float]] = {}
+        self._trusted = Trusted()
 
     async def begin(self, token: str) -> tuple[str, Grant] | None:
         """A new session with a token: its secret, and what it opens. None for a token that is
@@ -66,19 +63,16 @@ class Sessions:
 
     def trusted(self, secret: str) -> Grant | None:
         """What a session opens, if it did within the last second."""
-        known = self._trusted.get(secret)
-        return known[0] if known and time.monotonic() < known[1] else None
+        return self._trusted.get(secret)
 
     async def authenticate(self, secret: str) -> Grant | None:
         """What a session opens; None for one that is unknown, or has ended."""
         found = await self._find(secret, SESSION)
         if found is None:
-            self._trusted.pop(secret, None)
+            self._trusted.forget(secret)
             return None
         until, grant = found
-        if len(self._trusted) >= MAX_TRUSTED:
-            self._trusted.clear()
-        self._trusted[secret] = (grant, time.monotonic() + TRUSTED_SECONDS)
+        self._trusted.keep(secret, grant)
         later = self._clock() + self._lasts
         if until < later - _NOTED_MS:
             extended = {"extended": hashed(secret), "until": later}
@@ -89,7 +83,7 @@ class Sessions:
 
     async def end(self, secret: str) -> None:
         """Ends a session: at once in this process, within a second in others."""
-        self._trusted.pop(secret, None)
+        self._trusted.forget(secret)
         await self._store.execute([(end_session(), _by(secret))])
 
     async def settled(self) -> None:

@@ -69,7 +69,7 @@ function isCountry(code) {
 export const nameOf = (customer) => customer.full_name || customer.email;
 
 /** The initials of a name, or of an email. */
-export function initials(customer) {
+function initials(customer) {
   const words = (customer.full_name || customer.email).match(/[\p{L}\p{N}]\p{M}*/gu) ?? ["?"];
   if (!customer.full_name) return words[0].toUpperCase();
   const parts = customer.full_name.split(" ").map((part) => part.match(/[\p{L}\p{N}]\p{M}*/u)?.[0]).filter(Boolean);
