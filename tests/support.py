@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import IO, Any, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
@@ -166,17 +167,49 @@ def account_of(server: Server, token: str) -> str:
 
 @contextmanager
 def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
-    """A new database on a PostgreSQL server, dropped afterwards."""
+    """A new database on a PostgreSQL server, dropped afterwards; with Citus on all of its nodes, if
+    the server has it."""
     name = f"scratch_{os.getpid()}_{next(_numbers)}"
 
-    async def run(statement: str) -> None:
-        connection = await asyncpg.connect(dsn)
-        await connection.execute(statement)
-        await connection.close()
+    async def run(at: str, statement: str) -> list[Any]:
+        connection = await asyncpg.connect(at)
+        try:
+            return list(await connection.fetch(statement))
+        finally:
+            await connection.close()
 
-    apart(lambda: asyncio.run(run(f"CREATE DATABASE {name} {options}")))
-    yield dsn.replace("/postgres?", f"/{name}?")
-    apart(lambda: asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)")))
+    async def make() -> list[str]:
+        if not await run(dsn, "SELECT 1 FROM pg_extension WHERE extname = 'citus'"):
+            await run(dsn, f"CREATE DATABASE {name} {options}")
+            return [dsn]
+        found = await run(dsn, "SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid")
+        nodes = [_other(dsn, host=f"{host}:{port}") for host, port in found]
+        for node in nodes:
+            await run(node, f"CREATE DATABASE {name} {options}")
+            await run(_other(node, name), "CREATE EXTENSION IF NOT EXISTS citus")
+        (host, port), *workers = found
+        made = _other(dsn, name)
+        await run(made, f"SELECT citus_set_coordinator_host('{host}', {port})")
+        for host, port in workers:
+            await run(made, f"SELECT citus_add_node('{host}', {port})")
+        return nodes
+
+    async def drop(nodes: Sequence[str]) -> None:
+        for node in nodes:
+            await run(node, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    nodes = apart(lambda: asyncio.run(make()))
+    yield _other(dsn, name)
+    apart(lambda: asyncio.run(drop(nodes)))
+
+
+def _other(dsn: str, database: str | None = None, host: str | None = None) -> str:
+    """The DSN of another database, or of the same one on another host."""
+    parts = urlsplit(dsn)
+    user = parts.netloc.rpartition("@")[0]
+    netloc = parts.netloc if host is None else f"{user}@{host}" if user else host
+    path = parts.path if database is None else f"/{database}"
+    return urlunsplit(parts._replace(netloc=netloc, path=path))
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:

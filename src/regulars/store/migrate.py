@@ -19,6 +19,7 @@ import apsw
 import asyncpg
 import sqlalchemy as sa
 
+from regulars.store import citus
 from regulars.store.connections import connect as connect_postgresql
 from regulars.store.connections import unreachable
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
@@ -133,6 +134,7 @@ def upgrade(address: Address, derive: Derive, to: str = "head") -> str:
         if address.dialect == "postgresql":
             lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
             connection.execute(lock, {"key": _ADVISORY_LOCK})
+            citus.begin(connection)
         context = MigrationContext.configure(connection)
         found = context.get_current_revision()
         if found is not None and found not in versions():
@@ -142,6 +144,8 @@ def upgrade(address: Address, derive: Derive, to: str = "head") -> str:
         config.attributes["connection"] = connection
         config.attributes["derive"] = derive
         command.upgrade(config, to)
+        if to == "head" and address.dialect == "postgresql":
+            citus.distribute(connection)
         return str(context.get_current_revision())
 
     return in_transaction(address, run)

@@ -153,7 +153,10 @@ def note_attempt() -> Query:
     kept: sa.ColumnElement[Any] = sa.case(
         (sa.or_(given["customer_id"].is_(None), there), given["exchange"]), else_=sa.null()
     )
-    return Query(attempts.insert().values({**given, "exchange": kept}))
+    # Beside the webhook, whose row says on which node of Citus they are.
+    values = {**given, "account_id": webhooks.c.account_id, "exchange": kept}
+    row = sa.select(*values.values()).where(_this(webhooks))
+    return Query(attempts.insert().from_select(list(values), row))
 
 
 @cache
@@ -202,11 +205,12 @@ def later_changes() -> Query:
 @cache
 def add_delivery() -> Query:
     """A delivery, unless it is there: a parameter for each column, of its name."""
-    given = [sa.bindparam(c.name, type_=c.type) for c in deliveries.c]
+    given = [sa.bindparam(c.name, type_=c.type) for c in deliveries.c if c.name != "account_id"]
     there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
         _this(deliveries), deliveries.c.number == number("number")
     )
-    row = sa.select(*given).where(~sa.exists(there))
+    # Beside the webhook, whose row says on which node of Citus they are.
+    row = sa.select(webhooks.c.account_id, *given).where(_this(webhooks), ~sa.exists(there))
     return Query(deliveries.insert().from_select([c.name for c in deliveries.c], row))
 
 
@@ -328,9 +332,10 @@ def keep_event() -> Query:
     """An event that could not be understood, unless it is kept already: a parameter for each
     column, of its name."""
     there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(_this_event())
-    row = sa.select(*(sa.bindparam(c.name, type_=c.type) for c in inbox.c))
-    names = [c.name for c in inbox.c]
-    return Query(inbox.insert().from_select(names, row.where(~sa.exists(there))))
+    given = [sa.bindparam(c.name, type_=c.type) for c in inbox.c if c.name != "account_id"]
+    # Beside the account's counters, whose row says on which node of Citus they are.
+    row = sa.select(counters.c.account_id, *given).where(of_account(counters), ~sa.exists(there))
+    return Query(inbox.insert().from_select([c.name for c in inbox.c], row))
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from regulars.store import queries, writes
+from regulars.store import citus, queries, writes
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.connections import Connections
 from regulars.store.errors import Conflict, TooSlow, Unreachable
@@ -69,6 +69,7 @@ class PostgreSQLStore:
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._under_way = 0
+        self._distributed = False
 
     @property
     def waiting(self) -> int:
@@ -80,6 +81,8 @@ class PostgreSQLStore:
 
     async def open(self) -> None:
         await self._connections.open()
+        async with self._connections.one() as connection:
+            self._distributed = await citus.is_distributed(connection)
 
     async def close(self) -> None:
         if self._working:
@@ -193,10 +196,26 @@ class PostgreSQLStore:
             return None
         if not changes:
             return outcomes
-        query = writes.save(writes.shape_of(changes))
+        shape = writes.shape_of(changes)
         parameters = writes.save_parameters(account_id, state, changes)
-        ((saved,),) = await _rows(connection, query, parameters)
+        if self._distributed:
+            saved = await _save_in_steps(connection, shape, parameters)
+        else:
+            ((saved,),) = await _rows(connection, writes.save(shape), parameters)
         return outcomes if saved else None
+
+
+async def _save_in_steps(
+    connection: Any, shape: writes.Shape, parameters: Mapping[str, Any]
+) -> bool:
+    """Saves a batch on Citus; whether the account was still as it was loaded."""
+    held, *steps = writes.save_in_steps(shape)
+    async with connection.transaction():
+        if not await _rows(connection, held, parameters):
+            return False
+        for step in steps:
+            await _rows(connection, step, parameters)
+    return True
 
 
 async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) -> list[Any]:

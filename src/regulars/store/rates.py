@@ -20,9 +20,9 @@ def _now() -> sa.ColumnElement[int]:
     return sa.cast(sa.func.floor(seconds * 1000), Number)
 
 
-def _level() -> sa.ColumnElement[Any]:
-    """What is left in the bucket by now."""
-    passed = sa.func.greatest(sa.literal_column("0"), _now() - buckets.c.at)
+def _level(now: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
+    """What is left in the bucket at a moment."""
+    passed = sa.func.greatest(sa.literal_column("0"), now - buckets.c.at)
     return sa.func.greatest(sa.literal_column("0"), buckets.c.level - passed * number("rate"))
 
 
@@ -30,6 +30,7 @@ def _level() -> sa.ColumnElement[Any]:
 def take() -> Query:
     """Fills `wanted` into the bucket of a token, unless it would hold more than `burst`: one row,
     with what it holds then, or none."""
+    # The moment is taken once: Citus does not take one in what an insert does instead.
     new = {
         "account_id": number("account_id"),
         "token_id": sa.bindparam("token_id", type_=sa.Text()),
@@ -37,10 +38,11 @@ def take() -> Query:
         "at": _now(),
     }
     insert = postgresql.insert(buckets).values(new)
-    filled = _level() + number("wanted")
+    at = insert.excluded.at
+    filled = _level(at) + number("wanted")
     statement = insert.on_conflict_do_update(
         index_elements=[buckets.c.account_id, buckets.c.token_id],
-        set_={"level": filled, "at": sa.func.greatest(buckets.c.at, _now())},
+        set_={"level": filled, "at": sa.func.greatest(buckets.c.at, at)},
         where=filled <= number("burst"),
     )
     return Query(statement.returning(buckets.c.level))
@@ -49,7 +51,7 @@ def take() -> Query:
 @cache
 def wanting() -> Query:
     """By how much the bucket of a token would overflow."""
-    statement = sa.select(_level() + number("wanted") - number("burst")).where(
+    statement = sa.select(_level(_now()) + number("wanted") - number("burst")).where(
         buckets.c.account_id == number("account_id"),
         buckets.c.token_id == sa.bindparam("token_id", type_=sa.Text()),
     )

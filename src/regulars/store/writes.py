@@ -6,7 +6,7 @@ SQLite there is a statement for each kind of change, run for each row within the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -90,14 +90,19 @@ BLANKED = {"receipts": "outcome", "history": "fields", "attempts": "exchange"}
 @cache
 def blank(table_name: str) -> Query:
     """Forgets what a table keeps of the customers `ids`."""
-    return Query(_blank(table_name, number("account_id"), "ids"))
+    return Query(_blank(table_name, number("account_id"), "ids", sa.and_))
 
 
-def _blank(table_name: str, account_id: sa.ColumnElement[int], ids: str) -> sa.Update:
+def _blank(
+    table_name: str,
+    account_id: sa.ColumnElement[int],
+    ids: str,
+    after: Callable[..., sa.ColumnElement[bool]],
+) -> sa.Update:
     table, column = metadata.tables[table_name], BLANKED[table_name]
-    statement = table.update().where(table.c.account_id == account_id)
-    theirs = statement.where(any_of(table.c.customer_id, ids), table.c[column].is_not(None))
-    return theirs.values({column: sa.null()})
+    theirs = (table.c.account_id == account_id, any_of(table.c.customer_id, ids))
+    statement = table.update().where(after(*theirs, table.c[column].is_not(None)))
+    return statement.values({column: sa.null()})
 
 
 @cache
@@ -202,7 +207,6 @@ def save(shape: Shape) -> Query:
     (PostgreSQL, section 7.8.4), and an email that a delete frees may be given away by an insert: so
     each part waits for the one before it.
     """
-    deletes, fewer_webhooks, updates, whole, inserts, removes, adds = shape
     held = _hold().returning(sa.literal_column("1").label("done")).cte("held")
     parts = [held]
 
@@ -212,54 +216,83 @@ def save(shape: Shape) -> Query:
             sa.exists(sa.select(held.c.done)), done >= sa.literal_column("0"), *conditions
         )
 
-    def add(name: str, statement: sa.Delete | sa.Update | sa.Insert) -> None:
-        parts.append(statement.returning(sa.literal_column("1").label("done")).cte(name))
+    def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+        return sa.select(number("only_account"), *columns).where(after())
 
+    for name, statement in _changes(shape, after, rows):
+        parts.append(statement.returning(sa.literal_column("1").label("done")).cte(name))
+    counted = sa.select(sa.func.count()).select_from(held)
+    return Query(counted.add_cte(*parts))
+
+
+@lru_cache(maxsize=1_000)
+def save_in_steps(shape: Shape) -> tuple[Query, ...]:
+    """All the changes of a batch as statements of one transaction, each of which Citus sends to the
+    account's node as it is: it takes no INSERT within another statement, and rows for the one node
+    only where they are selected together with a row of the account's. The first answers a row,
+    unless the account has another revision than the batch was decided on; then the others must not
+    be made. The parameters are those of `save`."""
+
+    def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+        mine = counters.c.account_id == number("only_account")
+        return sa.select(counters.c.account_id, *columns).where(mine)
+
+    held: Any = _hold().returning(sa.literal_column("1").label("done"))
+    steps = (statement for _, statement in _changes(shape, sa.and_, rows))
+    return tuple(map(Query, (held, *steps)))
+
+
+def _changes(
+    shape: Shape,
+    after: Callable[..., sa.ColumnElement[bool]],
+    rows_of: Callable[[Sequence[sa.ColumnElement[Any]]], sa.Select[Any]],
+) -> Iterator[tuple[str, sa.Delete | sa.Update | sa.Insert]]:
+    """What a batch changes, in its order: a name, and the statement. `after` is the condition on
+    which it is made, in addition to those given; `rows_of` selects the account and the columns of
+    rows to insert."""
+    deletes, fewer_webhooks, updates, whole, inserts, removes, adds = shape
     mine = customers.c.account_id == number("only_account")
     if deletes:
         named = any_of(customers.c.customer_id, "deleted_ids")
-        add("deleted", customers.delete().where(after(mine, named)))
+        yield "deleted", customers.delete().where(after(mine, named))
         for name in BLANKED:
-            statement = _blank(name, number("only_account"), "deleted_ids")
-            add(f"blanked_{name}", statement.where(after()))
+            yield f"blanked_{name}", _blank(name, number("only_account"), "deleted_ids", after)
         theirs = any_of(shop_ids.c.customer_id, "deleted_ids")
         of_account = shop_ids.c.account_id == number("only_account")
-        add("deleted_shop_ids", shop_ids.delete().where(after(of_account, theirs)))
+        yield "deleted_shop_ids", shop_ids.delete().where(after(of_account, theirs))
     if fewer_webhooks:
         named = any_of(webhooks.c.webhook_id, "deleted_webhooks")
         of_account = webhooks.c.account_id == number("only_account")
-        add("deleted_webhooks", webhooks.delete().where(after(of_account, named)))
+        yield "deleted_webhooks", webhooks.delete().where(after(of_account, named))
     for place, columns in enumerate(updates):
         rows = _arrays([customers.c[name] for name in ("customer_id", *columns)], f"u{place}_")
         same = customers.c.customer_id == rows.c.customer_id
-        statement = customers.update().where(after(mine, same))
-        add(f"updated_{place}", statement.values({name: rows.c[name] for name in columns}))
+        update = customers.update().where(after(mine, same))
+        yield f"updated_{place}", update.values({name: rows.c[name] for name in columns})
     for name in whole:
         table = metadata.tables[name]
         key, (account, own) = f"updated_{name}", table.primary_key.columns
         rows = _arrays([table.c[column] for column in (own.name, *_EDITED[name])], f"{key}_")
         same = sa.and_(account == number("only_account"), own == rows.c[own.name])
         values = {column: rows.c[column] for column in _EDITED[name]}
-        add(key, table.update().where(after(same)).values(values))
+        yield key, table.update().where(after(same)).values(values)
     if removes:
         lost = _terms("removed_").subquery("lost")
         same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
-        mine = terms.c.account_id == number("only_account")
-        add("removed", terms.delete().where(after(mine, same)))
+        of_account = terms.c.account_id == number("only_account")
+        yield "removed", terms.delete().where(after(of_account, same))
     if receipts.name in inserts:
-        replaced = _replaced(number("only_account"))
-        add("replaced", receipts.delete().where(after(replaced)))
+        yield "replaced", receipts.delete().where(after(_replaced(number("only_account"))))
     for name in inserts:
         table = metadata.tables[name]
-        rows = _arrays(table.c, f"{name}_")
-        chosen = sa.select(*rows.columns).where(after())
-        add(f"inserted_{name}", table.insert().from_select([c.name for c in table.c], chosen))
+        others = [column for column in table.c if column.name != "account_id"]
+        chosen = rows_of(list(_arrays(others, f"{name}_").columns))
+        names = ["account_id", *(str(column.name) for column in others)]
+        yield f"inserted_{name}", table.insert().from_select(names, chosen)
     if adds:
         new = _terms("added_").subquery("new")
-        chosen = sa.select(number("only_account"), new.c.term, new.c.customer_id).where(after())
-        add("added", terms.insert().from_select([c.name for c in terms.c], chosen))
-    counted = sa.select(sa.func.count()).select_from(held)
-    return Query(counted.add_cte(*parts))
+        chosen = rows_of([new.c.term, new.c.customer_id])
+        yield "added", terms.insert().from_select([c.name for c in terms.c], chosen)
 
 
 def shape_of(changes: Changes) -> Shape:
