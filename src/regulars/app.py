@@ -16,11 +16,11 @@ from starlette.routing import Route
 from regulars.api import schema
 from regulars.directory import limits as directory_limits
 from regulars.directory.accounts import Accounts, now_ms
-from regulars.directory.database import store_for
-from regulars.directory.directory import Directory
+from regulars.directory.database import replicas_for, store_for
 from regulars.directory.receipts import KEPT_MS
 from regulars.directory.sessions import Sessions
 from regulars.directory.sessions import forget_old as forget_old_sessions
+from regulars.directory.sources import Sources
 from regulars.graphql import Limits as DocumentLimits
 from regulars.http import log
 from regulars.http.address import Door, refusal
@@ -72,6 +72,9 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self._store = store_for(settings.database_url, settings.request_seconds)
+        self._replicas = replicas_for(
+            self._store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
+        )
         self._accounts = Accounts(self._store)
         self._sessions = Sessions(self._store, settings.session_hours)
         credentials = Credentials(self._accounts, self._sessions)
@@ -83,7 +86,7 @@ class Application:
         graphql = GraphQLEndpoint(
             engine,
             credentials,
-            Directory(self._store, _directory_limits(settings)),
+            Sources(self._store, self._replicas, _directory_limits(settings)),
             Limits(
                 settings.max_cost,
                 settings.max_body_bytes,
@@ -157,11 +160,16 @@ class Application:
         gauge("regulars_connections_used", used, lambda: store.connections[0])
         free = "Connections to PostgreSQL that are free."
         gauge("regulars_connections_free", free, lambda: store.connections[1])
+        replicas = self._replicas
+        if replicas is not None:
+            gauge("regulars_replicas_used", "Replicas that are read.", lambda: replicas.usable)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._store.open()
         tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
+        if self._replicas is not None:
+            tasks.append(asyncio.create_task(self._replicas.watch()))
         importing = asyncio.create_task(self._jobs.run())
         delivering = asyncio.create_task(self._worker.run()) if self._worker else None
         # What is there by now stays: the garbage collector need not look at it again.
@@ -180,6 +188,8 @@ class Application:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.settled()
             await self._sessions.settled()
+            if self._replicas is not None:
+                await self._replicas.close()
             await self._store.close()
             self._observer.tell()
 

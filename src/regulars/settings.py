@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -32,6 +33,14 @@ class Settings(BaseSettings):
         default=DEFAULT_DATABASE_URL,
         description="Where the customers are: sqlite:///FILE or "
         "postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
+    )
+    read_database_url: str | None = Field(
+        default=None,
+        description="PostgreSQL replicas to read from, as postgresql:// URLs separated by spaces "
+        "or commas. None unless it is set: everything is read from database_url.",
+    )
+    replica_seconds: float = _seconds(
+        5, "How far behind a replica may be: one that is further is not read from."
     )
     host: str = Field(
         default="127.0.0.1",
@@ -168,6 +177,12 @@ class Settings(BaseSettings):
                 "Raise the one or lower the other"
             )
         return self
+
+    @property
+    def replica_urls(self) -> tuple[str, ...]:
+        """The URLs of the replicas, each as it was given."""
+        given = (self.read_database_url or "").strip(" ,")
+        return tuple(re.split(r"[\s,]+(?=\w+://)", given)) if given else ()
 
     @property
     def loopback(self) -> bool:

@@ -36,6 +36,7 @@ def _option(name: str) -> Any:
 
 _METAVARS = {
     "database_url": "URL",
+    "read_database_url": "URLS",
     "host": "ADDRESS",
     "bootstrap_token": "TOKEN",
     "cors_origins": "ORIGINS",

@@ -18,7 +18,7 @@ from regulars.cli.addresses import reachable_at, sign_in_url, url_of
 from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListen, Usage
 from regulars.directory.accounts import AccountError, Accounts
-from regulars.directory.database import upgrade
+from regulars.directory.database import replicas_for, store_for, upgrade
 from regulars.directory.scopes import ADMIN
 from regulars.directory.sessions import Sessions
 from regulars.http import log
@@ -52,6 +52,9 @@ def serve(settings: Settings) -> None:
             "--workers (REGULARS_WORKERS): SQLite is served by one process. "
             "Use PostgreSQL for more."
         )
+    replicas_for(
+        store_for(settings.database_url), settings.replica_urls, 1, 1
+    )  # or it says why not
     if version(address) is None:
         upgrade(address)
     require_newest(address)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regulars.directory import found_by
 from regulars.directory.decide import decide
-from regulars.store import STATEMENT_SECONDS, Address, Store, parse_url, store_at
+from regulars.store import (
+    STATEMENT_SECONDS,
+    Address,
+    BadDatabaseURL,
+    PostgreSQLStore,
+    Store,
+    parse_url,
+    store_at,
+)
 from regulars.store import migrate as tables
+from regulars.store.replicas import Replicas
 
 
 def store_for(
@@ -17,6 +26,23 @@ def store_for(
     """The store at a database URL, not yet open; `large` for whoever writes many rows. Raises
     BadDatabaseURL."""
     return store_at(parse_url(database_url), decide, statement_seconds, large)
+
+
+def replicas_for(
+    primary: Store, urls: Sequence[str], statement_seconds: float, most_behind: float
+) -> Replicas | None:
+    """The replicas of a primary at database URLs, if there are any: those are read that are at most
+    `most_behind` seconds behind. Raises BadDatabaseURL."""
+    addresses = [parse_url(url) for url in urls]
+    if not addresses:
+        return None
+    if not isinstance(primary, PostgreSQLStore) or any(one.dsn is None for one in addresses):
+        raise BadDatabaseURL(
+            "Replicas (REGULARS_READ_DATABASE_URL) are PostgreSQL's, of a PostgreSQL database: use "
+            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE for them and for REGULARS_DATABASE_URL."
+        )
+    dsns = [str(address.dsn) for address in addresses]
+    return Replicas(primary, dsns, decide, statement_seconds, most_behind)
 
 
 def upgrade(address: Address, to: str = "head") -> str:

@@ -121,12 +121,14 @@ class Root:
     `guard(layouts)`, called once for each plan too, answers what is asked before anything else of
     the field: it raises for an `env` that may not have it. `price(arguments, fixed, per_row)` is
     what the field costs, of the points it has in any case and those of each row of its page;
-    without it, the fixed ones.
+    without it, the fixed ones. A field is `anywhere` if it may be read from a copy of the data,
+    which may lack what was changed a moment ago.
     """
 
     prepare: Callable[[Layouts], Resolve]
     guard: Callable[[Layouts], Guard] | None = None
     price: Callable[[Arguments, int, int], int] | None = None
+    anywhere: bool = False
 
 
 def _only_column(reads: tuple[str, ...], function: Callable[..., Any] | None) -> None:

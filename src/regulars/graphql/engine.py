@@ -115,6 +115,13 @@ class Prepared(NamedTuple):
     fields: Sequence[tuple[_Field, Any]]
     cost: int
 
+    @property
+    def anywhere(self) -> bool:
+        """Whether it may be executed on a copy of the data: a query, every field of which may."""
+        if self.operation.kind != "query":
+            return False
+        return all(field.binding is None or field.binding.anywhere for field, _ in self.fields)
+
 
 class Engine:
     """Runs documents against a schema.

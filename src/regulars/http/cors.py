@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from regulars.http.errors import Headers
 from regulars.http.messages import RequestHeaders
 
-_EXPOSED = b"Idempotent-Replayed, Retry-After, X-Request-Id"
+_EXPOSED = b"Idempotent-Replayed, Regulars-Change, Retry-After, X-Request-Id"
 _METHODS = b"GET, POST"
 _ALLOWED_HEADERS = (
-    b"Accept, Authorization, Content-Type, Idempotency-Key, Regulars-Cost, X-Request-Id"
+    b"Accept, Authorization, Content-Type, Idempotency-Key, Regulars-Change, Regulars-Cost, "
+    b"X-Request-Id"
 )
 _PREFLIGHT_SECONDS = b"7200"
 

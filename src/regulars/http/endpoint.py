@@ -14,7 +14,7 @@ from regulars.api.context import Again, Context
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
 from regulars.directory.accounts import Grant, now_ms
 from regulars.directory.commands import Origin
-from regulars.directory.directory import Directory
+from regulars.directory.sources import Sources
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
 from regulars.http.address import refused
 from regulars.http.cors import CORS
@@ -23,6 +23,7 @@ from regulars.http.errors import (
     IDEMPOTENCY_KEY,
     RETRY,
     HTTPError,
+    bad_change,
     bad_key,
     body_limit,
     cost_limit,
@@ -54,6 +55,9 @@ from regulars.http.observe import NAME_LENGTH, Call, Observer
 from regulars.http.rates import Rates, charge
 
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
+# The number of the account's last change: what an answer knew of, and what a request needs.
+CHANGE = b"regulars-change"
+_NUMBER = re.compile(rb"[0-9]{1,18}")
 _REPLAYED = (b"idempotent-replayed", b"true")
 # What a document that is refused costs: a point, and one for so many characters of it.
 _CHARACTERS_A_POINT = 1_000
@@ -81,7 +85,7 @@ class GraphQLEndpoint:
         self,
         engine: Engine,
         credentials: Credentials,
-        directory: Directory,
+        sources: Sources,
         limits: Limits,
         in_flight: InFlight,
         observer: Observer,
@@ -91,7 +95,7 @@ class GraphQLEndpoint:
     ) -> None:
         self._engine = engine
         self._credentials = credentials
-        self._directory = directory
+        self._sources = sources
         self.limits = limits
         self._in_flight = in_flight
         self._observer = observer
@@ -190,9 +194,16 @@ class GraphQLEndpoint:
         if self._rates is not None:
             await charge(self._rates, grant, prepared.cost)
         identity = call.identity.decode()
+        source = self._sources.primary
+        change = headers.get(CHANGE)
+        if change is not None and not _NUMBER.fullmatch(change):
+            raise bad_change(change.decode("latin-1"))
+        if prepared.anywhere:
+            needed = None if change is None else int(change)
+            source = await self._sources.for_reading(grant.account_id, needed)
         context = Context(
             grant.account_id,
-            self._directory,
+            source.directory,
             identity,
             self._clock(),
             grant.scopes,
@@ -202,9 +213,15 @@ class GraphQLEndpoint:
         key = headers.get(b"idempotency-key")
         if key is None or prepared.operation.kind != "mutation":
             answer = await self._engine.execute(prepared, context)
+            if answer.errors and source is not self._sources.primary:
+                # It may lack what the primary has: a cursor of a change that it has not come to.
+                source = self._sources.primary
+                context.directory = source.directory
+                answer = await self._engine.execute(prepared, context)
         else:
             answer = await self._once(prepared, context, grant, key.strip(), request)
-        return self._reply(call, answer, headers, context.again)
+        last = await source.last_change(grant.account_id)
+        return self._reply(call, answer, headers, context.again, last)
 
     def _prepared(self, call: Call, request: GraphQLRequest, queries_only: bool) -> Prepared:
         """The operation, ready to be executed. Raises InvalidDocument and HTTPError (405)."""
@@ -240,7 +257,7 @@ class GraphQLEndpoint:
         fingerprint = _fingerprint(request)
         self._running.add(place)
         try:
-            sent = await self._directory.request_of(
+            sent = await self._sources.primary.directory.request_of(
                 grant.account_id, grant.token_id, text, context.asked
             )
             if sent is not None and sent != fingerprint:
@@ -255,10 +272,17 @@ class GraphQLEndpoint:
             self._running.discard(place)
 
     def _reply(
-        self, call: Call, answer: Answer, headers: RequestHeaders, again: Again | None = None
+        self,
+        call: Call,
+        answer: Answer,
+        headers: RequestHeaders,
+        again: Again | None = None,
+        change: int | None = None,
     ) -> Reply:
         response = answer.response()
         status, more = 200, [_REPLAYED] if again and again.replayed else []
+        if change is not None:
+            more.append((CHANGE, b"%d" % change))
         if answer.errors:
             call.keys = [error["key"] for error in answer.errors]
             if UNAVAILABLE in call.keys:

@@ -179,6 +179,14 @@ def bad_key() -> HTTPError:
     return bad_request("An Idempotency-Key is 1 to 255 printable characters of ASCII.")
 
 
+def bad_change(given: str) -> HTTPError:
+    """A Regulars-Change that is no number."""
+    return bad_request(
+        f"Regulars-Change is the number of a change, as an answer's header has it: {given[:50]!r} "
+        "is none. Send the one you were answered, or leave it out."
+    )
+
+
 def other_request() -> HTTPError:
     """A key that was sent with another request."""
     return HTTPError(422, IDEMPOTENCY_KEY, OtherRequest().message)

@@ -39,6 +39,7 @@ __all__ = [
     "Names",
     "NoRoom",
     "NotMigrated",
+    "PostgreSQLStore",
     "Row",
     "State",
     "Store",

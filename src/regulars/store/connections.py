@@ -38,6 +38,7 @@ class Connections:
         self._statement_seconds = statement_seconds
         self._made = 0
         self._free: list[asyncpg.Connection] = []
+        self._lent: set[asyncpg.Connection] = set()
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._closed = False
 
@@ -55,6 +56,16 @@ class Connections:
         self._closed = True
         while self._free:
             await self._free.pop().close()
+
+    def abandon(self) -> None:
+        """Ends all connections at once: whoever has one finds it gone. No new ones are made."""
+        self._closed = True
+        for connection in (*self._free, *self._lent):
+            connection.terminate()
+        self._free.clear()
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(Unreachable("The connection was given up."))
 
     async def fetch(self, text: str, arguments: Sequence[Any]) -> list[Any]:
         """The rows of a statement."""
@@ -83,6 +94,7 @@ class Connections:
         while self._free:
             connection = self._free.pop()
             if not connection.is_closed():
+                self._lent.add(connection)
                 return connection
             self._made -= 1
         return None
@@ -113,16 +125,19 @@ class Connections:
     async def _connect(self) -> asyncpg.Connection:
         self._made += 1
         try:
-            return await _connected(self._dsn, self._statement_seconds)
+            connection = await _connected(self._dsn, self._statement_seconds)
         except BaseException as error:
             self._made -= 1
             self._wake()
             if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
                 raise Unreachable(unreachable(error)) from error
             raise
+        self._lent.add(connection)
+        return connection
 
     def _give(self, connection: asyncpg.Connection, error: BaseException | None = None) -> None:
         """Takes a connection back, and hands it to who has waited longest."""
+        self._lent.discard(connection)
         if _breaks(error) or self._closed:
             connection.terminate()
         if connection.is_closed():
@@ -136,6 +151,8 @@ class Connections:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
+                if connection is not None:
+                    self._lent.add(connection)
                 waiter.set_result(connection)
                 return True
         return False

@@ -101,6 +101,14 @@ class PostgreSQLStore:
         except asyncpg.QueryCanceledError as error:
             raise TooSlow(f"A statement took longer than {self._statement_seconds:g} s.") from error
 
+    async def ask(self, text: str) -> list[Any]:
+        """The rows of a statement about the server itself."""
+        return await self._connections.fetch(text, ())
+
+    def abandon(self) -> None:
+        """Ends every connection at once, with whatever is going on there."""
+        self._connections.abandon()
+
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         async with self._connections.one() as connection:

@@ -205,6 +205,13 @@ def last_change() -> Query:
     return Query(sa.select(counters.c.changes).where(of_account(counters)))
 
 
+@cache
+def position() -> Query:
+    """The number of the account's last change, and how many batches have changed it."""
+    statement = sa.select(counters.c.changes, counters.c.revision)
+    return Query(statement.where(of_account(counters)))
+
+
 # Plain strings: SQLAlchemy names are of a class of their own, which JSON does not take for keys.
 CUSTOMER_COLUMNS = tuple(str(column.name) for column in customers.columns)
 

@@ -1,0 +1,232 @@
+"""Replicas: what is read from them, and that nobody reads less than they must."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+import pytest
+
+from tests.postgres import PostgreSQL, folders
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, regulars, running, scratch_database
+
+COUNT = "{ customers(first: 1) { totalCount } }"
+
+
+class Pair(NamedTuple):
+    """A primary, its replica, and two servers that use both."""
+
+    primary: PostgreSQL
+    replica: PostgreSQL
+    servers: tuple[Server, Server]
+
+
+def ask(server: PostgreSQL, statement: str) -> object:
+    async def run() -> object:
+        connection = await asyncpg.connect(server.dsn)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    with folders(2) as (primary, replica):
+        primary.initialise()
+        primary.start()
+        replica.copy(primary)
+        replica.start()
+        env = {"REGULARS_READ_DATABASE_URL": replica.dsn, "REGULARS_REPLICA_SECONDS": "2"}
+        with running(primary.dsn, env=env) as one, running(primary.dsn, env=env) as two:
+            yield Pair(primary, replica, (one, two))
+
+
+@pytest.fixture
+def clients(pair: Pair) -> Iterator[tuple[Client, Client]]:
+    """The same token at both servers, which read from the replica."""
+    one, two = pair.servers
+    for server in pair.servers:
+        until(lambda server=server: used(server) == 1)
+    with Client(one, BOOTSTRAP_TOKEN) as first, Client(two, BOOTSTRAP_TOKEN) as second:
+        yield first, second
+    ask(pair.replica, "SELECT pg_wal_replay_resume()")
+
+
+def used(server: Server) -> float:
+    """How many replicas a server reads."""
+    lines = get(f"{server.url}/metrics").text.splitlines()
+    return float(next(x for x in lines if x.startswith("regulars_replicas_used ")).split()[1])
+
+
+def until(holds: Callable[[], bool], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
+
+
+def count(client: Client, **headers: str) -> tuple[int, int]:
+    """How many customers an answer tells of, and the number of the last change it has."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = client.post(COUNT, headers=given)
+    total: int = answer.json()["data"]["customers"]["totalCount"]
+    return total, int(answer.headers["Regulars-Change"])
+
+
+def test_every_answer_has_the_number_of_the_last_change(client: Client) -> None:
+    create = "mutation($e: String!) { createCustomer(node: {email: $e}) { _id } }"
+    for number in (1, 2):
+        answer = client.post(create, {"e": f"{number}@example.com"})
+        assert answer.headers["Regulars-Change"] == str(number)
+    assert count(client) == (2, 2)
+    refused = client.post(create, {"e": "1@example.com"})
+    assert refused.json()["errors"]
+    assert refused.headers["Regulars-Change"] == "2"
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "1.5", "", "9" * 19])
+def test_a_change_that_is_no_number_is_refused(client: Client, given: str) -> None:
+    answer = client.post(COUNT, headers={"Regulars-Change": given})
+    assert answer.status_code == 400
+    (error,) = answer.json()["errors"]
+    assert error["key"] == "errors_bad_request"
+    assert "Regulars-Change" in error["message"]
+
+
+def test_whoever_writes_reads_it_through_whichever_process(
+    pair: Pair, clients: tuple[Client, Client]
+) -> None:
+    """A replica that stands still is passed over for the primary; and is read by whoever needs no
+    more than it has."""
+    one, two = clients
+    one.create("before@example.com")
+    before = count(one)
+    until(lambda: count(two, Regulars_Change=str(before[1])) == before)
+    ask(pair.replica, "SELECT pg_wal_replay_pause()")
+    one.create("after@example.com")
+    after = (before[0] + 1, before[1] + 1)
+    # Whoever says nothing reads what was answered before, at once.
+    assert count(two) == count(one) == after
+    # Whoever says what is needed reads that; the replica has no more than it.
+    assert count(two, Regulars_Change=str(before[1])) == before
+    assert count(two, Regulars_Change=str(after[1])) == after
+    # What a mutation shows is the primary's, whatever it is sent with.
+    again = one.post(
+        'mutation { createCustomer(node: {email: "after@example.com"}) { _id } }',
+        headers={"Regulars-Change": str(before[1])},
+    )
+    assert [error["key"] for error in again.json()["errors"]] == ["errors_dup_email"]
+    ask(pair.replica, "SELECT pg_wal_replay_resume()")
+    until(lambda: count(two, Regulars_Change=str(before[1])) == after)
+
+
+def test_a_cursor_that_a_replica_has_not_come_to_is_asked_of_the_primary(
+    pair: Pair, clients: tuple[Client, Client]
+) -> None:
+    one, two = clients
+    feed = """query($after: String) { customerChanges(first: 100, after: $after) {
+        edges { node { sequence } } pageInfo { endCursor } } }"""
+    _, change = count(one)
+    until(lambda: count(two, Regulars_Change=str(change))[1] == change)
+    ask(pair.replica, "SELECT pg_wal_replay_pause()")
+    one.create("feed@example.com")
+    after = one.data(feed)["customerChanges"]["pageInfo"]["endCursor"]
+    answer = two.post(feed, {"after": after}, {"Regulars-Change": str(change)})
+    assert answer.json()["data"]["customerChanges"]["edges"] == []
+
+
+def test_a_replica_that_is_behind_is_left_out_and_comes_back(
+    pair: Pair, clients: tuple[Client, Client]
+) -> None:
+    one, two = clients
+    ask(pair.replica, "SELECT pg_wal_replay_pause()")
+    end = time.monotonic() + 15
+    number = 0
+    while used(pair.servers[1]) and time.monotonic() < end:
+        one.create(f"behind{number}@example.com")
+        number += 1
+        time.sleep(0.2)
+    assert used(pair.servers[1]) == 0
+    # Even whoever needs nothing reads the newest.
+    assert count(two, Regulars_Change="0") == count(one)
+    ask(pair.replica, "SELECT pg_wal_replay_resume()")
+    until(lambda: used(pair.servers[1]) == 1)
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_replica_that_is_gone_costs_no_request(
+    pair: Pair, clients: tuple[Client, Client], how: str
+) -> None:
+    one, two = clients
+    folder = pair.replica.folder / "data"
+    pid = int((folder / "postmaster.pid").read_text().split()[0])
+    group = [pid, *children(pid)]
+    if how == "killed":
+        pair.replica.kill()
+    else:
+        for each in group:
+            os.kill(each, signal.SIGSTOP)
+    try:
+        end = time.monotonic() + 4
+        number = 0
+        while time.monotonic() < end:
+            one.create(f"{how}{number}@example.com")
+            began = time.monotonic()
+            assert count(two) == count(one)
+            assert time.monotonic() - began < 3
+            number += 1
+        assert used(pair.servers[0]) == used(pair.servers[1]) == 0
+    finally:
+        if how == "killed":
+            (folder / "postmaster.pid").unlink(missing_ok=True)
+            until(lambda: not children_alive(group))
+            pair.replica.start()
+        else:
+            for each in group:
+                os.kill(each, signal.SIGCONT)
+    for server in pair.servers:
+        until(lambda server=server: used(server) == 1)
+    assert count(two) == count(one)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    return [int(x) for x in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def children_alive(pids: list[int]) -> bool:
+    return any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids)
+
+
+def test_a_server_that_takes_writes_is_no_replica(postgresql: str) -> None:
+    with scratch_database(postgresql) as url:
+        with running(url, env={"REGULARS_READ_DATABASE_URL": url}) as server:
+            time.sleep(1.5)
+            assert used(server) == 0
+            with Client(server, BOOTSTRAP_TOKEN) as client:
+                client.create("a@example.com")
+                assert count(client) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("database", "replicas"),
+    [
+        ("sqlite:///x.db", "postgresql://127.0.0.1/x"),
+        ("postgresql://127.0.0.1/x", "sqlite:///x.db"),
+    ],
+)
+def test_replicas_are_postgresqls(tmp_path: Path, database: str, replicas: str) -> None:
+    done = regulars(
+        "serve", env={"REGULARS_DATABASE_URL": database, "REGULARS_READ_DATABASE_URL": replicas}
+    )
+    assert done.returncode == 2
+    assert "REGULARS_READ_DATABASE_URL" in done.stderr
