@@ -154,5 +154,5 @@ def held(dsn: str, statement: str) -> Iterator[None]:
 
 
 # What every write of an account needs, and what every read of a customer needs.
-ACCOUNTS = "SELECT 1 FROM counters FOR UPDATE"
+ACCOUNTS = "LOCK TABLE counters IN EXCLUSIVE MODE"
 CUSTOMERS = "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE"

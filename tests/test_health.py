@@ -39,6 +39,7 @@ def test_a_server_with_other_tables_is_not_ready(tmp_path: Path) -> None:
     with running(f"sqlite:///{path}") as server:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            connection.execute("UPDATE compatibility SET oldest = '9999'")
             connection.commit()
         answer = get(f"{server.url}/readyz")
         assert answer.status_code == 503

@@ -15,7 +15,7 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.database import upgrade
 from regulars.directory.directory import Directory
 from regulars.store import Store, parse_url
-from regulars.store.migrate import in_transaction, newest, require_newest, versions
+from regulars.store.migrate import in_transaction, newest, require_usable, versions
 from regulars.store.tables import metadata
 from tests.support import regulars, with_store
 
@@ -28,7 +28,7 @@ def differences(connection: sa.Connection) -> list[object]:
 def test_the_migrated_tables_are_those_that_the_program_defines(empty_database: str) -> None:
     address = parse_url(empty_database)
     assert upgrade(address) == newest()
-    require_newest(address)
+    require_usable(address)
     assert in_transaction(address, differences) == []
 
 

@@ -54,8 +54,7 @@ def pair() -> Iterator[Pair]:
 def clients(pair: Pair) -> Iterator[tuple[Client, Client]]:
     """The same token at both servers, which read from the replica."""
     one, two = pair.servers
-    for server in pair.servers:
-        until(lambda server=server: used(server) == 1)
+    until(lambda: all(used(server) == 1 for server in pair.servers))
     with Client(one, BOOTSTRAP_TOKEN) as first, Client(two, BOOTSTRAP_TOKEN) as second:
         yield first, second
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
@@ -193,8 +192,7 @@ def test_a_replica_that_is_gone_costs_no_request(
         else:
             for each in group:
                 os.kill(each, signal.SIGCONT)
-    for server in pair.servers:
-        until(lambda server=server: used(server) == 1)
+    until(lambda: all(used(server) == 1 for server in pair.servers))
     assert count(two) == count(one)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from regulars.directory.database import store_for
 from regulars.settings import Settings
 from regulars.store import Store, parse_url
-from regulars.store.migrate import require_newest
+from regulars.store.migrate import require_usable
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], large: bool = False) -> T:
     """Opens a migrated database, works with it, and closes it; `large` for many rows. Raises
     StoreError."""
-    require_newest(parse_url(settings.database_url))
+    require_usable(parse_url(settings.database_url))
 
     async def run() -> T:
         store = store_for(settings.database_url, large=large)

@@ -18,7 +18,7 @@ from regulars.directory.scopes import ADMIN
 from regulars.settings import Settings
 from regulars.store import Address, StoreError, parse_url
 from regulars.store.connections import connect
-from regulars.store.migrate import require_newest
+from regulars.store.migrate import Found, newest, require_usable
 from regulars.store.postgresql import POOL_SIZE
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -44,16 +44,29 @@ def examine(settings: Settings) -> list[Finding]:
     address = parse_url(settings.database_url)
     findings = list(_settings(settings))
     try:
-        require_newest(address)
+        found = require_usable(address)
     except StoreError as error:
         return [*findings, Finding(FAIL, "database", str(error))]
-    findings.append(Finding(OK, "database", f"{address.shown} has this program's tables."))
+    findings.append(_tables(address, found))
     if address.path is not None:
         findings += _sqlite(address.path)
     else:
         findings += asyncio.run(_postgresql(address, settings))
     tokens = with_store(settings, lambda store: Accounts(store).tokens())
     return [*findings, *_tokens(tokens, now_ms())]
+
+
+def _tables(address: Address, found: Found) -> Finding:
+    if found.version != newest():
+        message = f"{address.shown} has tables of a newer Regulars, which this one works with."
+        return Finding(OK, "database", message)
+    if found.finished != newest():
+        message = (
+            f"{address.shown} still has what older versions need. Once none serves any more, run: "
+            "regulars migrate"
+        )
+        return Finding(WARN, "database", message)
+    return Finding(OK, "database", f"{address.shown} has this program's tables.")
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import typer
 from regulars.cli import options
 from regulars.cli.errors import REFUSED
 from regulars.cli.output import print_json, print_rows
-from regulars.store.migrate import newest
+from regulars.store.migrate import distribute, newest
 from regulars.store.migrate import version as table_version
 
 app = typer.Typer()
@@ -84,6 +84,48 @@ def backup(
 
 
 @app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="The URL of a database.")],
+    target: Annotated[
+        str, typer.Argument(metavar="TO", help="The URL of another: a new one, or an empty one.")
+    ],
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            help="Go on with a copy, or bring it up to date: what differs is made the same, and "
+            "what is only in TO is deleted.",
+        ),
+    ] = False,
+    as_json: options.AsJSON = False,
+) -> None:
+    """Copy a whole database to another of any kind, and compare every row.
+
+    SQLite, PostgreSQL and Citus, from any to any. FROM is read as it is at one moment, and may be
+    in use. Ends with 1 when a row is not the same.
+    """
+    from regulars.cli.copying import run
+
+    result = run(source, target, go_on)
+    if as_json:
+        print_json(result)
+    else:
+        columns = ("added", "removed", "compared", "different")
+        rows = [{"table": name, **counts} for name, counts in result["tables"].items()]
+        print_rows(
+            [row for row in rows if any(row[c] for c in columns)], ("table", *columns), False
+        )
+        print(
+            f"{result['to']} is the same as {result['from']} was."
+            if not result["different"]
+            else f"{result['different']:,} rows are not the same. Is something else writing to "
+            f"{result['to']}? Copy again with --continue."
+        )
+    if result["different"]:
+        sys.exit(REFUSED)
+
+
+@app.command()
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that `regulars backup` made.")],
     tools: options.Tools = None,
@@ -98,6 +140,7 @@ def restore(
 
     address = options.address(database_url)
     run(address, file, tools)
+    distribute(address)
     version_of = table_version(address)
     if as_json:
         print_json({"database": address.shown, "tables": version_of})

@@ -24,8 +24,7 @@ from regulars.directory.database import upgrade
 from regulars.directory.scopes import BOTH, SCOPES
 from regulars.directory.sessions import Sessions
 from regulars.store import queries
-from regulars.store.migrate import newest
-from regulars.store.migrate import version as table_version
+from regulars.store.migrate import distribute, look, newest
 
 app = typer.Typer(
     name="regulars",
@@ -74,21 +73,45 @@ def serve(**given: Any) -> None:
 
 
 @app.command()
-def migrate(database_url: options.DatabaseURL = None, as_json: options.AsJSON = False) -> None:
+def migrate(
+    database_url: options.DatabaseURL = None,
+    before: Annotated[
+        bool,
+        typer.Option(
+            "--before",
+            help="Only what a newer program needs, while an older one serves; without it, later, "
+            "what only the older one needed is taken away.",
+        ),
+    ] = False,
+    as_json: options.AsJSON = False,
+) -> None:
     """Bring the database's tables to the version of this program.
 
     Does nothing to a database that is there already. There is no way back but a backup: make one
-    first.
+    first. On a database with Citus, the tables are distributed by account.
     """
     address = options.address(database_url)
-    before = table_version(address)
-    after = before if before == newest() else upgrade(address)
-    if as_json:
-        print_json({"database": address.shown, "before": before, "after": after})
-    elif before == after:
-        print(f"{address.shown} is at version {after} already.")
+    found = look(address)
+    was = found.version if found else None
+    newer = found is not None and found.usable and found.version != newest()
+    if found and (newer or (was == newest() and (before or found.finished == was))):
+        now: str | None = was
+        spread = [] if newer else distribute(address)
     else:
-        print(f"{address.shown} is at version {after} now; it was {before or 'empty'}.")
+        now, spread = upgrade(address, before=before), []
+    if as_json:
+        print_json({"database": address.shown, "before": was, "after": now})
+        return
+    if spread:
+        print(f"Distributed {len(spread)} tables of {address.shown} by account.")
+    if newer:
+        print(f"{address.shown} is at version {now}, of a newer Regulars. This one works with it.")
+    elif was != now:
+        print(f"{address.shown} is at version {now} now; it was {was or 'empty'}.")
+    elif found and found.finished != now and not before:
+        print(f"{address.shown} is at version {now}, and no older Regulars works with it now.")
+    else:
+        print(f"{address.shown} is at version {now} already.")
 
 
 @account_app.command("create")

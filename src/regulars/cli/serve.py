@@ -26,7 +26,7 @@ from regulars.http.metrics import MULTIPROCESS
 from regulars.http.protocol import Protocol
 from regulars.settings import Settings
 from regulars.store import Address, Store, parse_url
-from regulars.store.migrate import require_newest, version
+from regulars.store.migrate import require_usable, version
 
 FIRST_ACCOUNT = "default"
 BACKLOG = 2_048
@@ -57,7 +57,7 @@ def serve(settings: Settings) -> None:
     )  # or it says why not
     if version(address) is None:
         upgrade(address)
-    require_newest(address)
+    require_usable(address)
     first = with_store(settings, lambda store: bootstrap(store, settings))
     listening = _listen(settings.host, settings.port)
     port = listening.getsockname()[1]

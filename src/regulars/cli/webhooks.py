@@ -15,7 +15,7 @@ from regulars.cli.output import print_json
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.settings import Settings
 from regulars.store import Store, parse_url
-from regulars.store.migrate import require_newest
+from regulars.store.migrate import require_usable
 
 app = typer.Typer()
 secret_app = typer.Typer(
@@ -78,7 +78,7 @@ def worker(**given: Any) -> None:
     address = parse_url(settings.database_url)
     if address.dialect == "sqlite":
         raise Usage("SQLite is served by one process, which delivers webhooks itself.")
-    require_newest(address)
+    require_usable(address)
     with_store(settings, lambda store: _work(store, settings))
 
 

@@ -45,10 +45,11 @@ def replicas_for(
     return Replicas(primary, dsns, decide, statement_seconds, most_behind)
 
 
-def upgrade(address: Address, to: str = "head") -> str:
+def upgrade(address: Address, to: str = "head", before: bool = False) -> str:
     """Brings a database's tables, and what is derived in them, up to a version; answers the
-    version. Raises Unreachable, and NotMigrated when the database is newer than this program."""
-    return tables.upgrade(address, _derive, to)
+    version. `before` leaves what older programs need. Raises Unreachable, and NotMigrated when the
+    database is newer than this program."""
+    return tables.upgrade(address, _derive, to, before)
 
 
 def _derive(row: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:

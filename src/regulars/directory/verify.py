@@ -19,7 +19,7 @@ from regulars.directory.customers import folded_columns
 from regulars.directory.emails import clean_email
 from regulars.directory.orders import counts, net_payment
 from regulars.store import Address
-from regulars.store.migrate import in_snapshot, require_newest
+from regulars.store.migrate import in_snapshot, require_usable
 from regulars.store.sqlite_file import damage
 from regulars.store.tables import (
     accounts,
@@ -57,7 +57,7 @@ class Report:
 
 def verify(address: Address) -> Report:
     """Reads everything in a database. Raises StoreError when it cannot be read."""
-    require_newest(address)
+    require_usable(address)
     report = Report()
     if address.path is not None:
         report.add(damage(address.path))

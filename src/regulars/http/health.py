@@ -16,7 +16,7 @@ from regulars.http.endpoint import error_answer
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
 from regulars.http.messages import SECURITY, first_of_each, request_id
 from regulars.store import Store, StoreError
-from regulars.store.migrate import newest
+from regulars.store.migrate import is_usable, newest
 from regulars.store.queries import table_version
 
 _HERE = ("127.0.0.1", "::1")
@@ -41,11 +41,11 @@ class Health:
         """Requests may come: the database can be reached and has this program's tables."""
         found: dict[str, Any] = {"database": "ok", "tables": newest()}
         try:
-            ((version,),) = await self._store.fetch(table_version(), {})
+            ((version, oldest),) = await self._store.fetch(table_version(), {})
         except StoreError:
             found["database"] = "unreachable"
         else:
-            if version != newest():
+            if not is_usable(version, oldest):
                 found["database"] = f"has tables of version {version}"
         ready = found["database"] == "ok"
         status = {"status": "ok" if ready else "not ready"}

@@ -140,7 +140,9 @@ async def _require_empty(address: Address) -> None:
     connection = await connect_postgresql(str(address.dsn))
     try:
         count = await connection.fetchval(
-            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            # But for what extensions brought.
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND NOT "
+            "EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')"
         )
     finally:
         await connection.close()

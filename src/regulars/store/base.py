@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+import sqlalchemy as sa
+
 from regulars.store.query import Query
 from regulars.store.writer import Command
 
@@ -64,6 +66,10 @@ class Store(Protocol):
     ) -> list[Sequence[Any]]:
         """Runs statements in one transaction, outside the writer, and answers the rows that each
         returns. Raises Conflict."""
+
+    async def add(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Adds whole rows to a table in one transaction, outside the writer: a copy of another
+        database. Raises Conflict."""
 
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         """Runs statements in one transaction, outside the writer: accounts and tokens.

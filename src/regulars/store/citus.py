@@ -11,11 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.entrance import accounts, sessions, tokens
+from regulars.store.entrance import accounts, compatibility, sessions, tokens
 from regulars.store.tables import counters, metadata
 
 # Alembic's own table is asked for by every server.
-_EVERYWHERE = ("alembic_version", accounts.name, tokens.name, sessions.name)
+_EVERYWHERE = ("alembic_version", *(t.name for t in (accounts, tokens, sessions, compatibility)))
 _BY = "account_id"
 
 _INSTALLED = "SELECT count(*) > 0 FROM pg_extension WHERE extname = 'citus'"

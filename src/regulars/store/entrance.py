@@ -1,5 +1,5 @@
 """The tables of what is looked up before an account is known: the only ones whose keys do not begin
-with the account."""
+with the account. On Citus, each node has all of them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ tokens = table(
     number("last_used_at", nullable=True),
     sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"]),
     sa.UniqueConstraint("hash", name="tokens_hash"),
+)
+
+# Which programs can work with the tables, in its only row: the version of the tables of the oldest
+# that can, and up to which version what only older ones needed is gone.
+compatibility = table(
+    "compatibility",
+    key("one"),
+    text("oldest"),
+    text("finished"),
 )
 
 # A person's way in with a token, by a secret that a browser keeps: of the kind `session`, or

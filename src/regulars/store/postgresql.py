@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
 
 from regulars.store import citus, queries, writes
 from regulars.store.base import STATEMENT_SECONDS
@@ -126,6 +127,14 @@ class PostgreSQLStore:
         except asyncpg.UniqueViolationError as error:
             raise Conflict(str(error)) from error
         return int(status.rsplit(" ", 1)[-1])
+
+    async def add(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+        try:
+            async with self._connections.one() as connection:
+                names = [str(column.name) for column in table.c]
+                await connection.copy_records_to_table(table.name, records=rows, columns=names)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise Conflict(str(error)) from error
 
     async def run(
         self, statements: Sequence[tuple[Query, Mapping[str, Any]]]

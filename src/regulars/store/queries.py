@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from regulars.store.query import Query, among, any_of, number, unindexed
 from regulars.store.tables import (
     ORDER_COLUMNS,
+    compatibility,
     counters,
     customers,
     history,
@@ -305,8 +306,9 @@ def receipts_of() -> Query:
 
 @cache
 def table_version() -> Query:
-    """The version of the database's tables."""
-    return Query(sa.select(sa.column("version_num")).select_from(sa.table("alembic_version")))
+    """The version of the database's tables, and of the oldest program that can work with them."""
+    version = sa.table("alembic_version", sa.column("version_num"))
+    return Query(sa.select(version.c.version_num, compatibility.c.oldest))
 
 
 @cache

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
 
 from regulars.store.base import Fetches, Store
 from regulars.store.errors import StoreError, TooSlow
@@ -88,6 +89,9 @@ class Replica:
 
     async def write(self, account_id: int, command: Command) -> Any:
         return await self._primary.write(account_id, command)
+
+    async def add(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+        await self._primary.add(table, rows)
 
     async def run(
         self, statements: Sequence[tuple[Query, Mapping[str, Any]]]

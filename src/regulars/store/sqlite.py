@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import sqlalchemy as sa
 
 from regulars.store import queries, writes
 from regulars.store.base import STATEMENT_SECONDS
@@ -154,6 +155,15 @@ class SQLiteStore:
             return changed
 
         return await self._in_writer(run)
+
+    async def add(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+        text = writes.insert_one(table).compiled("sqlite").text
+
+        def run(connection: apsw.Connection) -> None:
+            with _Transaction(connection):
+                connection.executemany(text, rows)
+
+        await self._in_writer(run)
 
     async def _in_writer(self, call: Callable[[apsw.Connection], T]) -> T:
         """What a call answers in the writer's thread."""

@@ -25,6 +25,7 @@ from regulars.store.columns import (
 # Whoever asks for it here has all the tables in it.
 from regulars.store.columns import metadata as metadata
 from regulars.store.entrance import accounts as accounts
+from regulars.store.entrance import compatibility as compatibility
 from regulars.store.entrance import sessions as sessions
 from regulars.store.entrance import tokens as tokens
 

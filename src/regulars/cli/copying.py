@@ -1,0 +1,84 @@
+"""`regulars copy`: a whole database, to another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from regulars.cli.errors import Usage
+from regulars.directory.accounts import Accounts
+from regulars.directory.database import store_for, upgrade
+from regulars.store import Store, parse_url
+from regulars.store.migrate import require_usable, version
+from regulars.transfer.collecting import collect_less
+from regulars.transfer.copying import Copy
+
+# A statement reads thousands of rows, of a database that others use.
+_STATEMENT_SECONDS = 120.0
+
+
+def run(source_url: str, target_url: str, go_on: bool) -> dict[str, Any]:
+    """Copies a database, and answers what became of each table. Raises StoreError and Usage."""
+    source, target = parse_url(source_url), parse_url(target_url)
+    if (source.path and source.path == target.path) or (source.dsn and source.dsn == target.dsn):
+        raise Usage("FROM and TO are the same database.")
+    require_usable(source)
+    if version(target) is None:
+        upgrade(target)
+    require_usable(target)
+    collect_less()
+    began = time.monotonic()
+    result = asyncio.run(_copy(source_url, target_url, go_on, target.shown))
+    return {"from": source.shown, "to": target.shown, **result, "seconds": _since(began)}
+
+
+async def _copy(source_url: str, target_url: str, go_on: bool, shown: str) -> dict[str, Any]:
+    async with _opened(source_url) as source, _opened(target_url) as target:
+        if not go_on and await Accounts(target).all():
+            raise Usage(
+                f"{shown} has accounts already. Copy into an empty database; or, to go on with a "
+                "copy or bring it up to date, add --continue: what is only there is then deleted."
+            )
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
+        console = Console(stderr=True)
+        with Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        ) as bar:
+            task, rows = bar.add_task("Copying", total=None, said=""), 0
+
+            def told(table: str, more: int) -> None:
+                nonlocal rows
+                rows += more
+                bar.update(task, description=table, said=f"{rows:,} rows read")
+
+            done = await Copy(source, target, told).run()
+    tables = {
+        name: {
+            "added": counts.added,
+            "removed": counts.removed,
+            "compared": counts.compared,
+            "different": counts.different,
+        }
+        for name, counts in done.tables.items()
+    }
+    return {"different": done.different, "tables": tables}
+
+
+@contextlib.asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Store]:
+    store = store_for(url, _STATEMENT_SECONDS, large=True)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 3)

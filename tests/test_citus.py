@@ -1,0 +1,190 @@
+"""Citus: accounts spread over nodes. Run by `make test-citus DSN=…`, with the rest of the suite."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from starlette.routing import Router
+
+from regulars.app import Application
+from regulars.directory.accounts import Accounts
+from regulars.settings import Settings
+from regulars.store import Store, imports, outbox
+from regulars.webhooks.signatures import secrets_of
+from tests.support import regulars, scratch_database, with_store
+
+pytestmark = pytest.mark.citus
+
+# What no request asks: what is looked after for all accounts at once.
+_OF_ALL = [query.compiled("postgresql").text for query in (imports.due(), outbox.with_work())]
+
+_NODE = "{ id _id email full_name orders: summary { orders { list { order { name total } } } } }"
+_REQUESTS = [
+    "{ viewer { account { name } token { id } } tokens { id } tokenScopes { name } }",
+    """{ customers(first: 3) { edges { cursor node { id full_name leads { subject }
+        shipping_address { city } changes(first: 2) { edges { node { kind } } }
+        summary { visits orders { list { referrer order { name customer { email } } } } } } }
+        pageInfo { hasNextPage hasPreviousPage } totalCount } }""",
+    '{ customers(last: 2, before: "WzIwMCwyMDBd") { edges { node { _id } } pageInfo { hasNextPage hasPreviousPage } } }',
+    "{ customerChanges(first: 5) { edges { node { kind } } pageInfo { endCursor } } }",
+    "{ statistics { customers accepts_marketing ordered expenses new_by_week { start customers }"
+    " countries { country customers } spend_by_month { month currency spend } } }",
+    'mutation { recordVisit(customer: {email: "a0@example.com"}) { id } }',
+    """mutation { addTags(items: ["ID"], tags: ["x"]) { id }
+        removeTags(items: ["ID"], tags: ["x"]) { id } }""",
+    """mutation { setCustomers(nodes: [{email: "a0@example.com", first_name: "A"},
+        {email: "set@example.com"}], errorPolicy: EACH) { created updated } }""",
+]
+_SEARCHES = [
+    *("example", "tags:x", "first_name:A", "orders_count:>0", "expenses:>1", "note", "-tags:x"),
+    *("city:Paris OR accepts_marketing:true", "created_at:>2020-01-01 country:FR"),
+]
+
+
+@pytest.fixture
+def database(postgresql: str) -> Iterator[str]:
+    with scratch_database(postgresql) as url:
+        for command in ("migrate", "account create one", "sample --customers 200"):
+            assert regulars(*command.split(), "--database-url", url).returncode == 0
+        yield url
+
+
+def plans_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan and those within it."""
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from plans_of(below)
+
+
+def wrong_with(plan: dict[str, Any]) -> str | None:
+    """Why a statement is not one task of one node; None if it is."""
+    for each in plans_of(plan):
+        if each.get("Custom Plan Provider", "").startswith("Citus INSERT"):
+            return "the coordinator inserts what it has read"
+        job = each.get("Distributed Query", {})
+        if job.get("Subplans"):
+            return "a part of it is run before"
+        count = job.get("Job", {}).get("Task Count", 1)
+        if count > 1:
+            return f"it takes {count} tasks"
+    return None
+
+
+class Explained:
+    """Every statement that goes over a connection, and its plan."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: dict[str, str | None] = {}
+        ask = asyncpg.Connection.fetch
+
+        async def fetch(connection: Any, text: str, *arguments: Any, **options: Any) -> Any:
+            if text not in self.seen and text not in _OF_ALL:
+                self.seen[text] = None
+                rows = await ask(connection, f"EXPLAIN (FORMAT JSON) {text}", *arguments)
+                self.seen[text] = wrong_with(json.loads(rows[0][0])[0]["Plan"])
+            return await ask(connection, text, *arguments, **options)
+
+        execute = asyncpg.Connection.execute
+
+        async def run(connection: Any, text: str, *arguments: Any, **options: Any) -> Any:
+            if arguments:
+                await fetch(connection, text, *arguments)
+                return "UPDATE 1"
+            return await execute(connection, text, **options)
+
+        monkeypatch.setattr(asyncpg.Connection, "fetch", fetch)
+        monkeypatch.setattr(asyncpg.Connection, "execute", run)
+
+
+def test_every_statement_of_a_request_goes_to_one_node(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def prepare(store: Store) -> tuple[str, str]:
+        accounts = Accounts(store)
+        token, _ = await accounts.create_token(await accounts.named(None), "t", scopes=("admin",))
+        return token, (await secrets_of(store, 1, 0))[0]
+
+    token, secret = with_store(database, prepare)
+    explained = Explained(monkeypatch)
+    settings = Settings(database_url=database, rate_limit=1_000_000, webhook_worker=False)
+
+    async def work() -> list[str]:
+        app = Application(settings)
+        router: Router = app._rest.router
+        problems: list[str] = []
+        async with router.lifespan_context(app._rest):
+            client = httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://127.0.0.1",
+                headers={"Authorization": f"Bearer {token}"},
+            )
+
+            async def ask(document: str, **headers: str) -> Any:
+                given = {name.replace("_", "-"): value for name, value in headers.items()}
+                answer = await client.post("/api/v2", json={"query": document}, headers=given)
+                if "errors" in answer.json():
+                    problems.append(f"{document[:60]}: {answer.text[:300]}")
+                return answer.json().get("data")
+
+            async with client:
+                await everything(client, ask, secret)
+        return problems
+
+    assert asyncio.run(work()) == []
+    wrong = {text: why for text, why in explained.seen.items() if why}
+    assert not wrong, "\n\n".join(f"{why}:\n{text}" for text, why in wrong.items())
+    assert len(explained.seen) > 60
+
+
+async def everything(client: httpx.AsyncClient, ask: Any, secret: str) -> None:
+    """Asks for everything that can be asked for."""
+    create = 'mutation { createCustomer(node: {email: "%s", notes: "n", tags: ["x"]}) %s }'
+    made = [await ask(create % (f"a{n}@example.com", _NODE)) for n in range(3)]
+    await ask(create % ("key@example.com", "{ id }"), Idempotency_Key="1")
+    await ask(create % ("key@example.com", "{ id }"), Idempotency_Key="1")
+    ids = [each["createCustomer"]["id"] for each in made]
+    for document in _REQUESTS:
+        await ask(document.replace("ID", ids[0]))
+    for search in _SEARCHES:
+        for order in ("", " order_by:expenses", " order_by:first_name dir:desc"):
+            query = json.dumps(f"{search}{order}")
+            await ask(f"{{ customers(first: 2, query: {query}) {{ edges {{ node {{ id }} }} }} }}")
+        await ask(f"{{ customers(query: {json.dumps(search)}) {{ totalCount }} }}")
+    update = 'mutation { updateCustomer(id: "%s", node: {first_name: "B", tags: ["y"]}) { id } }'
+    await ask(update % ids[1])
+    await ask(f'{{ node(id: "{ids[1]}") {{ id }} }}')
+    await ask(f'mutation {{ deleteCustomers(items: ["{ids[2]}"]) }}')
+    order = """mutation { recordOrder(order: {name: "#1", email: "a0@example.com", total: 10,
+        currency: "EUR"}) { id } }"""
+    await ask(order)
+    await ask(order)
+    await ask(
+        'mutation { recordLead(lead: {email: "a0@example.com", subject: "s", message: "m"}) { id } }'
+    )
+    webhook = """mutation { createWebhook(node: {type: "customers/created",
+        url: "https://hooks.example.com/x"}) { id } }"""
+    hook = (await ask(webhook))["createWebhook"]["id"]
+    await ask(f'mutation {{ testWebhook(id: "{hook}") {{ id }} }}')
+    await ask("{ webhooks { id deliveries(first: 2) { edges { node { id attempts { at } } } } } }")
+    await ask(f'mutation {{ deleteWebhook(id: "{hook}") }}')
+    body = json.dumps({"node": {"id": "shop_1", "email": "shop@example.com"}}).encode()
+    digest = base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256)).decode()
+    headers = {"lightfunnels-hmac": digest, "content-type": "application/json"}
+    for content in (body, b'{"node": {"strange": 1}}'):
+        signed = base64.b64encode(hmac.digest(secret.encode(), content, hashlib.sha256)).decode()
+        headers["lightfunnels-hmac"] = signed
+        await client.post("/in/one/customers/created", content=content, headers=headers)
+    await client.get("/export")
+    answer = await client.post("/import?name=x.csv", content=b"email\nimported@example.com\n")
+    assert answer.status_code == 202, answer.text
+    await client.get("/import")
+    await client.get(answer.headers["location"])

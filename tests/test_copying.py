@@ -1,0 +1,212 @@
+"""`regulars copy`: from any database to any, row by row, interrupted and gone on with."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regulars.store import Store, queries
+from regulars.store.errors import StoreError
+from regulars.store.query import Query
+from regulars.store.tables import customers, metadata
+from tests.conftest import DATABASES
+from tests.support import (
+    Client,
+    environment,
+    new_token,
+    regulars,
+    running,
+    scratch_database,
+    with_store,
+)
+
+PAIRS = list(itertools.product(DATABASES, DATABASES))
+
+
+@contextlib.contextmanager
+def empty(kind: str, request: pytest.FixtureRequest, folder: Path, name: str) -> Iterator[str]:
+    """The URL of a database without tables."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / name}.db"
+        return
+    with scratch_database(request.getfixturevalue("postgresql")) as url:
+        yield url
+
+
+def made(url: str) -> str:
+    """A database with two accounts, and everything that an account may have."""
+    for command in ("migrate", "account create one", "account create two"):
+        assert regulars(*command.split(), "--database-url", url).returncode == 0
+    for name, count in (("one", "150"), ("two", "40")):
+        sample = ("sample", "--account", name, "--customers", count)
+        assert regulars(*sample, "--database-url", url).returncode == 0
+    with running(url) as server:
+        token = new_token(server, "one", scopes=("admin",))
+        with Client(server, token) as client:
+            key = {"Idempotency-Key": "a key"}
+            create = 'mutation { createCustomer(node: {email: "key@example.com"}) { id } }'
+            assert client.post(create, headers=key).status_code == 200
+            client.create("gone@example.com", notes="a note")
+            webhook = """mutation { createWebhook(node: {type: "customers/created",
+                url: "https://hooks.example.com/x"}) { id } }"""
+            client.run(webhook)
+            body = b"email\nimported@example.com\n"
+            assert client.http.post("/import?name=x.csv", content=body).status_code == 202
+    return url
+
+
+def copied(source: str, target: str, *options: str) -> dict[str, Any]:
+    """What a copy says of itself."""
+    done = regulars("copy", source, target, "--json", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert result["different"] == 0
+    return result
+
+
+def exported(url: str) -> list[bytes]:
+    """All customers, as they are exported."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("one", "two"):
+            file = Path(folder) / f"{name}.jsonl"
+            done = regulars("export", str(file), "--account", name, "--database-url", url)
+            assert done.returncode == 0, done.stderr
+            found.append(file.read_bytes())
+    return found
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_a_copy_is_the_same_row_by_row(
+    first: str, second: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    with empty(first, request, tmp_path, "source") as source:
+        made(source)
+        with empty(second, request, tmp_path, "target") as target:
+            tables = copied(source, target)["tables"]
+            assert set(tables) == set(metadata.tables)
+            assert tables["customers"]["added"] == tables["customers"]["compared"] > 190
+            for name in ("tokens", "history", "terms", "orders", "receipts", "counters"):
+                assert tables[name]["added"] == tables[name]["compared"] > 0, name
+            assert exported(source) == exported(target)
+            assert regulars("verify", "--database-url", target).returncode == 0
+
+
+def test_a_copy_is_brought_up_to_date(
+    empty_database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """What was changed, deleted and made since; what took the place of something else; and an
+    account that is only in the copy."""
+    source = made(f"sqlite:///{tmp_path / 'source.db'}")
+    target = empty_database
+    copied(source, target)
+    again = copied(source, target, "--continue")["tables"]
+    assert {(t["added"], t["removed"]) for t in again.values()} == {(0, 0)}
+    assert regulars("account", "create", "new there", "--database-url", target).returncode == 0
+    with running(source) as server, Client(server, new_token(server, "one")) as client:
+        ids = [edge["node"]["id"] for edge in client.page("id", first=6)["edges"]]
+        client.delete(*ids[:2])
+        client.update(ids[2], email="taken@example.com")
+        emails = client.page("email", first=6)["edges"]
+        freed = emails[1]["node"]["email"]
+        client.update(ids[3], email="elsewhere@example.com")
+        client.update(ids[4], email=freed)
+        client.create("later@example.com")
+    result = copied(source, target, "--continue")["tables"]
+    assert result["accounts"]["removed"] == 1
+    assert result["customers"]["removed"] >= 4
+    assert exported(source) == exported(target)
+    assert regulars("verify", "--database-url", target).returncode == 0
+
+
+def test_a_copy_that_was_killed_is_gone_on_with(
+    postgresql: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    source = made(f"sqlite:///{tmp_path / 'source.db'}")
+    with scratch_database(postgresql) as target:
+        assert regulars("migrate", "--database-url", target).returncode == 0
+        process = subprocess.Popen(
+            [sys.executable, "-m", "regulars", "copy", source, target], env=environment()
+        )
+        end = time.monotonic() + 30
+        while not count(target) and process.poll() is None:
+            assert time.monotonic() < end
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        refused = regulars("copy", source, target)
+        assert refused.returncode == 2
+        assert "--continue" in refused.stderr
+        copied(source, target, "--continue")
+        assert exported(source) == exported(target)
+
+
+def count(url: str) -> int:
+    async def read(store: Store) -> int:
+        return len(await store.fetch(queries.count_customers(), {}))
+
+    try:
+        return with_store(url, read)
+    except StoreError:
+        return 0
+
+
+def test_what_is_not_the_same_is_told(empty_database: str, tmp_path: Path) -> None:
+    """A row that something else wrote into the copy while it was made."""
+    from regulars.transfer.copying import Copy
+
+    source = made(f"sqlite:///{tmp_path / 'source.db'}")
+    copied(source, empty_database)
+
+    async def run(target: Store) -> int:
+        change = customers.update().where(customers.c.account_id == 1, customers.c.customer_id == 7)
+        spoiling = Query(change.values(visits=123456))
+
+        class Spoiled:
+            """The target, in which somebody changes a row when everything has been copied."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(target, name)
+
+            @contextlib.asynccontextmanager
+            async def snapshot(self) -> Any:
+                await target.execute([(spoiling, {})])
+                async with target.snapshot() as snapshot:
+                    yield snapshot
+
+        from regulars.directory.database import store_for
+
+        opened = store_for(source)
+        await opened.open()
+        try:
+            done = await Copy(opened, Spoiled()).run()
+        finally:
+            await opened.close()
+        assert done.tables["customers"].different == 1
+        return done.different
+
+    assert with_store(empty_database, run) == 1
+
+
+def test_a_database_is_not_copied_to_itself_or_over_another(tmp_path: Path) -> None:
+    one, two = (f"sqlite:///{tmp_path / name}.db" for name in ("one", "two"))
+    for url in (one, two):
+        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert regulars("account", "create", "x", "--database-url", url).returncode == 0
+    assert regulars("copy", one, one).returncode == 2
+    refused = regulars("copy", one, two)
+    assert refused.returncode == 2
+    assert "has accounts already" in refused.stderr
+    missing = regulars("copy", f"sqlite:///{tmp_path / 'none.db'}", two)
+    assert missing.returncode != 0
+    assert not (tmp_path / "none.db").exists()
