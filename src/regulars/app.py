@@ -26,6 +26,7 @@ from regulars.http import log
 from regulars.http.address import Door, refusal
 from regulars.http.cors import CORS
 from regulars.http.credentials import Credentials
+from regulars.http.draining import Draining
 from regulars.http.endpoint import GraphQLEndpoint, Limits
 from regulars.http.errors import not_found
 from regulars.http.exports import PATH as EXPORT_PATH
@@ -72,6 +73,7 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self._store = store_for(settings.database_url, settings.request_seconds)
+        self.draining = Draining(settings.drain_seconds)
         self._replicas = replicas_for(
             self._store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
         )
@@ -111,7 +113,7 @@ class Application:
         imports = Imports(self._store, door, self._observer, self._jobs, settings.max_import_bytes)
         session = SessionAddress(self._sessions, settings.session_hours, self._observer)
         pages = Pages(settings.gravatar)
-        health = Health(self._store, self._accounts, self._figures)
+        health = Health(self._store, self._accounts, self._figures, self.draining)
         self._rest = Starlette(
             routes=[
                 Route("/healthz", health.alive),
@@ -167,6 +169,7 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._store.open()
+        self.draining.begin()
         tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
         if self._replicas is not None:
             tasks.append(asyncio.create_task(self._replicas.watch()))

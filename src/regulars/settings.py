@@ -143,6 +143,13 @@ class Settings(BaseSettings):
         le=3600,
         description="How long requests in flight may take when the server is told to stop.",
     )
+    drain_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=3600,
+        description="How long a server that is told to stop still takes requests, not ready by "
+        "/readyz, before it stops: as long as a proxy takes to send them elsewhere.",
+    )
 
     webhook_worker: bool = Field(
         default=True,

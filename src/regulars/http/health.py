@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from regulars import __version__
 from regulars.directory.accounts import Accounts
 from regulars.directory.scopes import METRICS
+from regulars.http.draining import Draining
 from regulars.http.endpoint import error_answer
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
 from regulars.http.messages import SECURITY, first_of_each, request_id
@@ -28,17 +29,25 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 class Health:
     """The addresses that a machine's keepers ask."""
 
-    def __init__(self, store: Store, accounts: Accounts, figures: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        figures: Callable[[], bytes],
+        draining: Draining,
+    ) -> None:
         self._store = store
         self._accounts = accounts
         self._figures = figures
+        self._draining = draining
 
     async def alive(self, request: Request) -> Response:
         """The process answers: it needs no restart."""
         return _json(request, 200, {"status": "ok", "version": __version__})
 
     async def ready(self, request: Request) -> Response:
-        """Requests may come: the database can be reached and has this program's tables."""
+        """Requests may come: the database can be reached and has tables that this program works
+        with, and the server was not told to stop."""
         found: dict[str, Any] = {"database": "ok", "tables": newest()}
         try:
             ((version, oldest),) = await self._store.fetch(table_version(), {})
@@ -47,8 +56,10 @@ class Health:
         else:
             if not is_usable(version, oldest):
                 found["database"] = f"has tables of version {version}"
-        ready = found["database"] == "ok"
+        ready = found["database"] == "ok" and not self._draining.going_on
         status = {"status": "ok" if ready else "not ready"}
+        if self._draining.going_on:
+            status["status"] = "stopping"
         return _json(request, 200 if ready else 503, {**status, **found})
 
     async def metrics(self, request: Request) -> Response:

@@ -15,6 +15,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from regulars.http.draining import Draining
 from regulars.http.endpoint import GraphQLEndpoint, error_answer
 from regulars.http.errors import HTTPError, bad_request, header_limit, receive_timeout
 from regulars.http.messages import JSON, Reply, first_of_each, header_lines, reply, request_id
@@ -77,6 +78,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         endpoints: dict[str, GraphQLEndpoint] = dict(self.app.graphql_at)
         self._endpoints = {path.encode(): endpoint for path, endpoint in endpoints.items()}
+        self._draining: Draining = self.app.draining
         self._limits = next(iter(endpoints.values())).limits
         self._until: float | None = None
         self._stuck_since: float | None = None
@@ -140,6 +142,8 @@ class Protocol(HttpToolsProtocol):
         for name, value in given:
             super().on_header(name, value)
         super().on_headers_complete()
+        if self._draining.going_on and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _is_too_large(self) -> bool:
         most = self._limits.header_bytes
@@ -186,10 +190,11 @@ class Protocol(HttpToolsProtocol):
             answer = await exchange.endpoint.answer("POST", exchange.headers, exchange.body)
             if self.flow.write_paused:
                 await self.flow.drain()
+            keep_alive = exchange.keep_alive and not self._draining.going_on
             if not self.transport.is_closing():
-                self.transport.write(self._written(answer, exchange.keep_alive))
+                self.transport.write(self._written(answer, keep_alive))
             exchange.response_complete = True
-            if not exchange.keep_alive:
+            if not keep_alive:
                 self._end()
             self.on_response_complete()
         finally:
