@@ -58,7 +58,7 @@ def made(url: str) -> str:
             create = 'mutation { createCustomer(node: {email: "key@example.com"}) { id } }'
             assert client.post(create, headers=key).status_code == 200
             client.create("gone@example.com", notes="a note")
-            webhook = """mutation { createWebhook(node: {type: "customers/created",
+            webhook = """mutation { createWebhook(node: {type: "contact/signup",
                 url: "https://hooks.example.com/x"}) { id } }"""
             client.run(webhook)
             body = b"email\nimported@example.com\n"

@@ -79,6 +79,7 @@ def test_what_lies_on_both_sides_of_a_page_comes_with_it(sampled: str) -> None:
             assert answer["data"]["customers"]["pageInfo"] == info
 
 
+@pytest.mark.one_server
 def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
     asked: list[str] = []
 
