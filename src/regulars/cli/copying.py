@@ -40,7 +40,7 @@ def run(source_url: str, target_url: str, go_on: bool) -> dict[str, Any]:
 
 async def _copy(source_url: str, target_url: str, go_on: bool, shown: str) -> dict[str, Any]:
     async with _opened(source_url) as source, _opened(target_url) as target:
-        if not go_on and await Accounts(target).all():
+        if not go_on and await Accounts(target).any():
             raise Usage(
                 f"{shown} has accounts already. Copy into an empty database; or, to go on with a "
                 "copy or bring it up to date, add --continue: what is only there is then deleted."

@@ -109,7 +109,7 @@ class _Server(uvicorn.Server):
 async def bootstrap(store: Store, settings: Settings) -> First | None:
     """Gives a database without accounts its first account and token."""
     accounts = Accounts(store)
-    if await accounts.all():
+    if await accounts.any():
         return None
     try:
         account = await accounts.create(FIRST_ACCOUNT)

@@ -20,8 +20,11 @@ from regulars.store.query import Query
 from regulars.store.tables import counters
 from regulars.store.tokens import (
     TOKEN_COLUMNS,
+    account_named,
     all_accounts,
     all_tokens,
+    few_accounts,
+    last_account,
     one_account,
     revoke_token,
     token_by_hash,
@@ -43,6 +46,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ID_LENGTH = 10
 _TRIES = 5
+_SHOWN = 20
 
 
 class AccountError(Exception):
@@ -185,22 +189,32 @@ class Accounts:
         ((*row,),) = await self._store.fetch(one_account(), {"account_id": account_id})
         return Account(*row)
 
+    async def any(self) -> bool:
+        """Whether there is one."""
+        return bool(await self._store.fetch(few_accounts(), {"limit": 1}))
+
+    async def find(self, name: str) -> Account | None:
+        """The account of that name, if there is one."""
+        rows = await self._store.fetch(account_named(), {"name": name})
+        return Account(*rows[0]) if rows else None
+
     async def named(self, name: str | None) -> Account:
         """The account of that name, or the only one there is. Raises AccountError."""
-        found = await self.all()
-        if name is None:
-            if len(found) == 1:
-                return found[0]
-            if not found:
+        if name is not None:
+            account = await self.find(name)
+            if account is None:
                 raise AccountError(
-                    "There is no account yet. Create one: regulars account create NAME"
+                    f"There is no account named {name!r}. See: regulars account list"
                 )
-            names = ", ".join(account.name for account in found[:20])
-            raise AccountError(f"There are several accounts. Say which with --account: {names}.")
-        for account in found:
-            if account.name == name:
-                return account
-        raise AccountError(f"There is no account named {name!r}. See: regulars account list")
+            return account
+        rows = await self._store.fetch(few_accounts(), {"limit": _SHOWN})
+        found = [Account(*row) for row in rows]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise AccountError("There is no account yet. Create one: regulars account create NAME")
+        names = ", ".join(account.name for account in found)
+        raise AccountError(f"There are several accounts. Say which with --account: {names}.")
 
     async def create(self, name: str) -> Account:
         """A new account. Raises AccountError for a name that is taken or cannot be one."""
@@ -208,10 +222,10 @@ class Accounts:
         if not kept or wrong:
             raise AccountError(f"The account's name {wrong or 'is empty. Give it one.'}")
         for _ in range(_TRIES):
-            existing = await self.all()
-            if any(account.name == kept for account in existing):
+            if await self.find(kept):
                 raise AccountError(f"There is already an account named {kept!r}.")
-            account_id = max((account.account_id for account in existing), default=0) + 1
+            ((last,),) = await self._store.fetch(last_account(), {})
+            account_id = (last or 0) + 1
             account = Account(account_id, kept, self._clock())
             row = {"account_id": account_id, "name": kept, "created_at": account.created_at}
             zeros = {**dict.fromkeys(counters.c.keys(), 0), "account_id": account_id}

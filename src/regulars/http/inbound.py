@@ -50,11 +50,11 @@ class Inbound(Address):
         name, type_ = request.path_params["account"], request.path_params["type"]
         call.kind, call.operation = "event", type_.replace("/", "_") if type_ in TYPES else ""
         proof = request.headers.get("lightfunnels-hmac", "")
-        known = [one for one in await self._accounts.all() if one.name == name]
+        account = await self._accounts.find(name)
         # An account that there is not is answered as a wrong proof is.
-        if not known or not proof:
+        if account is None or not proof:
             raise bad_signature()
-        account_id, now = known[0].account_id, now_ms()
+        account_id, now = account.account_id, now_ms()
         if not is_genuine(await secrets_of(self._store, account_id, now), proof, body):
             raise bad_signature()
         found = await self._inbox.take(account_id, type_, body, now, call.identity.decode())

@@ -61,6 +61,25 @@ def all_accounts() -> Query:
 
 
 @cache
+def few_accounts() -> Query:
+    """The oldest accounts, at most `limit`: id, name, moment of creation."""
+    return Query(_accounts().order_by(accounts.c.account_id).limit(number("limit")))
+
+
+@cache
+def account_named() -> Query:
+    """The account of a name: id, name, moment of creation."""
+    name = sa.bindparam("name", type_=accounts.c.name.type)
+    return Query(_accounts().where(accounts.c.name == name))
+
+
+@cache
+def last_account() -> Query:
+    """The greatest id of an account; null where there is none."""
+    return Query(sa.select(sa.func.max(accounts.c.account_id)))
+
+
+@cache
 def one_account() -> Query:
     """An account: id, name, moment of creation."""
     return Query(_accounts().where(accounts.c.account_id == number("account_id")))
