@@ -8,19 +8,24 @@ from typing import TypeVar
 
 from regulars.directory.database import store_for
 from regulars.settings import Settings
-from regulars.store import Store, parse_url
+from regulars.store import STATEMENT_SECONDS, Store, parse_url
 from regulars.store.migrate import require_usable
 
 T = TypeVar("T")
 
 
-def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]], large: bool = False) -> T:
-    """Opens a migrated database, works with it, and closes it; `large` for many rows. Raises
-    StoreError."""
+def with_store(
+    settings: Settings,
+    work: Callable[[Store], Awaitable[T]],
+    large: bool = False,
+    seconds: float = STATEMENT_SECONDS,
+) -> T:
+    """Opens a migrated database, works with it, and closes it; `large` for many rows. No statement
+    takes longer than so many seconds. Raises StoreError."""
     require_usable(parse_url(settings.database_url))
 
     async def run() -> T:
-        store = store_for(settings.database_url, large=large)
+        store = store_for(settings.database_url, seconds, large)
         await store.open()
         try:
             return await work(store)

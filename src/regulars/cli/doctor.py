@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,16 +16,21 @@ from regulars.cli.database import with_store
 from regulars.directory.accounts import Accounts, Token, now_ms
 from regulars.directory.scopes import ADMIN
 from regulars.settings import Settings
-from regulars.store import Address, StoreError, parse_url
+from regulars.store import Address, Store, StoreError, TooSlow, parse_url
 from regulars.store.connections import connect
 from regulars.store.migrate import Found, newest, require_usable
+from regulars.store.nodes import Node, nodes
 from regulars.store.postgresql import POOL_SIZE
+from regulars.store.queries import count_customers
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
 _LEAST_ROOM = 1024**3
 _LEAST_FILES = 4_096
 _SKEW_SECONDS = 5
+_COUNT_SECONDS = 60.0
+_LARGEST = 5
+_MUCH = 1_000_000
 _UNUSED_MS = 90 * 24 * 3_600_000
 _NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph")
 
@@ -52,6 +57,7 @@ def examine(settings: Settings) -> list[Finding]:
         findings += _sqlite(address.path)
     else:
         findings += asyncio.run(_postgresql(address, settings))
+    findings += _accounts(address, settings)
     tokens = with_store(settings, lambda store: Accounts(store).tokens())
     return [*findings, *_tokens(tokens, now_ms())]
 
@@ -193,6 +199,47 @@ def _reached(address: Address, settings: Settings, most: int) -> Iterator[Findin
     if not local and mode not in ("require", "verify-ca", "verify-full"):
         message = "PostgreSQL is reached over a network that may not be encrypted. Add "
         yield Finding(WARN, "encryption", message + "sslmode=verify-full to the database's URL.")
+
+
+def _accounts(address: Address, settings: Settings) -> Iterator[Finding]:
+    """Where accounts live, and how large they are."""
+
+    async def count(store: Store) -> dict[int, int]:
+        return dict(await store.fetch(count_customers(), {}, long=True))
+
+    try:
+        sizes = with_store(settings, count, seconds=_COUNT_SECONDS)
+    except TooSlow:
+        message = f"They were not counted: it takes longer than {_COUNT_SECONDS:g} s."
+        yield Finding(OK, "accounts", message)
+        return
+    placed = asyncio.run(nodes(str(address.dsn))) if address.dsn else []
+    if not placed:
+        largest = max(sizes.values(), default=0)
+        message = f"{len(sizes):,} have {sum(sizes.values()):,} customers; the largest {largest:,}."
+        yield Finding(OK, "accounts", message)
+    for node in placed:
+        yield _node(node, sizes)
+
+
+def _node(node: Node, sizes: Mapping[int, int]) -> Finding:
+    """What is on a node of Citus."""
+    counts = {one.name: sizes.get(one.account_id, 0) for one in node.residents}
+    total = sum(counts.values())
+    mib = node.bytes / 1024**2
+    message = f"{len(counts):,} accounts with {total:,} customers, {mib:,.0f} MiB"
+    largest = sorted(node.residents, key=lambda one: -counts[one.name])[:_LARGEST]
+    if largest:
+        names = (f"{r.name} ({counts[r.name]:,}{', alone' * r.alone})" for r in largest)
+        message += f"; the largest: {', '.join(names)}"
+    what = f"node {node.name}"
+    if node.taking and not node.shards:
+        return Finding(WARN, what, "Nothing is here. Run in SQL: SELECT citus_rebalance_start()")
+    if total > _MUCH and counts[largest[0].name] > total / 2 and len(counts) > 1:
+        mine = largest[0].name
+        message += f". {mine} is more than half: regulars account move {mine} NODE --alone"
+        return Finding(WARN, what, message + ".")
+    return Finding(OK, what, message + ".")
 
 
 def _tokens(tokens: Sequence[Token], now: int) -> Iterator[Finding]:

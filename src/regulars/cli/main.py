@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from datetime import UTC, datetime
@@ -150,6 +151,35 @@ def account_list(database_url: options.DatabaseURL = None, as_json: options.AsJS
 
     rows = with_store(settings, read)
     print_rows(rows, ("name", "customers", "created_at"), as_json)
+
+
+@account_app.command("move")
+def account_move(
+    name: Annotated[str, typer.Argument(help="The account.")],
+    node: Annotated[
+        str, typer.Argument(metavar="HOST:PORT", help="A node, as `regulars doctor` names it.")
+    ],
+    alone: Annotated[
+        bool,
+        typer.Option("--alone", help="Have the node for this account alone: all others leave it."),
+    ] = False,
+    block: Annotated[
+        bool,
+        typer.Option(
+            "--block-writes",
+            help="Have whoever writes wait meanwhile: for nodes without wal_level = logical.",
+        ),
+    ] = False,
+    database_url: options.DatabaseURL = None,
+) -> None:
+    """Move an account to another node of Citus, while it is served."""
+    from regulars.store.nodes import move
+
+    address = options.address(database_url)
+    if address.dsn is None:
+        raise Usage("A SQLite database has no nodes: accounts are moved between those of Citus.")
+    for line in asyncio.run(move(address.dsn, name, node, alone, block)):
+        print(line)
 
 
 @token_app.command("create")
