@@ -37,10 +37,11 @@ def free_port() -> int:
 
 
 class PostgreSQL:
-    """A server of our own, on loopback."""
+    """A server of our own, on loopback; of the programs in the folder `tools`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tools: Path = BIN) -> None:
         self.folder = folder
+        self._tools = tools
         self.port = free_port()
         self.dsn = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
@@ -86,7 +87,7 @@ class PostgreSQL:
         options: dict[str, Any] = {"user": _USER} if os.geteuid() == 0 else {}
         with tempfile.TemporaryFile("w+") as said:  # a server that is started keeps a pipe open
             done = subprocess.run(
-                [str(BIN / tool), *arguments], stdout=said, stderr=said, cwd="/", **options
+                [str(self._tools / tool), *arguments], stdout=said, stderr=said, cwd="/", **options
             )
             said.seek(0)
             assert done.returncode == 0, said.read()
@@ -98,9 +99,9 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def folders(count: int) -> Iterator[list[PostgreSQL]]:
-    """Servers that are not started yet. Those that run at the end are stopped, and all they have is
-    deleted."""
+def folders(count: int, tools: Path = BIN) -> Iterator[list[PostgreSQL]]:
+    """Servers that are not started yet, of the programs in the folder `tools`. Those that run at
+    the end are stopped, and all they have is deleted."""
     made = []
     for _ in range(count):
         folder = Path(tempfile.mkdtemp(prefix="regulars-server-"))
@@ -111,7 +112,7 @@ def folders(count: int) -> Iterator[list[PostgreSQL]]:
             ensure_prefix_permissions(BIN)
             ensure_folder_permissions(BIN, readable | stat.S_IXGRP | stat.S_IXOTH)
             ensure_folder_permissions(BIN.parent / "lib", readable)
-        made.append(PostgreSQL(folder))
+        made.append(PostgreSQL(folder, tools))
     try:
         yield made
     finally:

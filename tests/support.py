@@ -183,12 +183,12 @@ def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
             await run(dsn, f"CREATE DATABASE {name} {options}")
             return [dsn]
         found = await run(dsn, "SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid")
-        nodes = [_other(dsn, host=f"{host}:{port}") for host, port in found]
+        nodes = [elsewhere(dsn, host=f"{host}:{port}") for host, port in found]
         for node in nodes:
             await run(node, f"CREATE DATABASE {name} {options}")
-            await run(_other(node, name), "CREATE EXTENSION IF NOT EXISTS citus")
+            await run(elsewhere(node, name), "CREATE EXTENSION IF NOT EXISTS citus")
         (host, port), *workers = found
-        made = _other(dsn, name)
+        made = elsewhere(dsn, name)
         await run(made, f"SELECT citus_set_coordinator_host('{host}', {port})")
         for host, port in workers:
             await run(made, f"SELECT citus_add_node('{host}', {port})")
@@ -199,11 +199,11 @@ def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
             await run(node, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     nodes = apart(lambda: asyncio.run(make()))
-    yield _other(dsn, name)
+    yield elsewhere(dsn, name)
     apart(lambda: asyncio.run(drop(nodes)))
 
 
-def _other(dsn: str, database: str | None = None, host: str | None = None) -> str:
+def elsewhere(dsn: str, database: str | None = None, host: str | None = None) -> str:
     """The DSN of another database, or of the same one on another host."""
     parts = urlsplit(dsn)
     user = parts.netloc.rpartition("@")[0]

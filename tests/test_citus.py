@@ -7,8 +7,13 @@ import base64
 import hashlib
 import hmac
 import json
+import re
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -19,8 +24,19 @@ from regulars.app import Application
 from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store, imports, outbox
+from regulars.store.tables import metadata
 from regulars.webhooks.signatures import secrets_of
-from tests.support import regulars, scratch_database, with_store
+from tests.load import audit, writing
+from tests.postgres import folders
+from tests.support import (
+    Client,
+    elsewhere,
+    new_token,
+    regulars,
+    running,
+    scratch_database,
+    with_store,
+)
 
 pytestmark = pytest.mark.citus
 
@@ -194,3 +210,103 @@ async def everything(client: httpx.AsyncClient, ask: Any, secret: str) -> None:
     assert answer.status_code == 202, answer.text
     await client.get("/import")
     await client.get(answer.headers["location"])
+
+
+def ask_of(url: str, statement: str, *arguments: Any) -> Any:
+    async def run() -> Any:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(statement, *arguments)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def placed(url: str) -> dict[str, list[str]]:
+    """The accounts on each node, as `regulars doctor` tells."""
+    done = regulars("doctor", "--json", "--database-url", url)
+    found = [f for f in json.loads(done.stdout) if f["what"].startswith("node ")]
+    names = re.compile(r"(?:: |, )([\w ]+) \([\d,]+(?:, alone)?\)")
+    return {f["what"].removeprefix("node "): names.findall(f["message"]) for f in found}
+
+
+@contextmanager
+def another_node(url: str) -> Iterator[str]:
+    """One more node of the cluster, which is added to a database and taken away again."""
+    tools = next(
+        (each.parent.parent / "bin" for each in Path("/usr/lib/postgresql").glob("*/lib/citus.so")),
+        None,
+    )
+    if tools is None:
+        pytest.skip("Citus is not installed on this machine, so that no node can be added here.")
+    name = urlsplit(url).path[1:]
+    with folders(1, tools) as (node,):
+        node.initialise()
+        node.start(
+            "shared_preload_libraries=citus", "citus.node_conninfo=sslmode=disable", "ssl=off"
+        )
+        ask_of(node.dsn, f"CREATE DATABASE {name}")
+        ask_of(elsewhere(node.dsn, name), "CREATE EXTENSION citus")
+        ask_of(url, "SELECT citus_add_node('127.0.0.1', $1)", node.port)
+        place = f"127.0.0.1:{node.port}"
+        yield place
+        ask_of(
+            url,
+            "SELECT citus_set_node_property('127.0.0.1', $1, 'shouldhaveshards', false)",
+            node.port,
+        )
+        ask_of(url, "SELECT citus_drain_node('127.0.0.1', $1, 'block_writes')", node.port)
+        ask_of(url, "SELECT citus_remove_node('127.0.0.1', $1)", node.port)
+
+
+def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> None:
+    """A node comes, an account is moved there and has it alone, another comes and goes: no write
+    fails, and none is lost."""
+    assert regulars("account", "create", "two", "--database-url", database).returncode == 0
+    with running(database) as server, another_node(database) as node:
+        tokens = [new_token(server, name) for name in ("one", "two")]
+        with ExitStack() as stack:
+            clients = [stack.enter_context(Client(server, token)) for token in tokens]
+            loads = [ExitStack() for _ in tokens]
+            writers = [
+                load.enter_context(writing(server, token, 3))
+                for load, token in zip(loads, tokens, strict=True)
+            ]
+            time.sleep(1)
+            home = next(name for name, accounts in placed(database).items() if "one" in accounts)
+            for command in (("one", node, "--alone"), ("two", node), ("one", home), ("two", home)):
+                done = regulars(
+                    "account", "move", *command, "--block-writes", "--database-url", database
+                )
+                assert done.returncode == 0, done.stderr
+                assert command[0] in placed(database)[command[1]]
+                if "--alone" in command:
+                    assert placed(database)[node] == ["one"]
+                time.sleep(0.5)
+            for load in loads:
+                load.close()
+            for client, each in zip(clients, writers, strict=True):
+                assert {status for writer in each for status in writer.statuses} == {"200"}
+                assert audit(client, each) > 30
+    assert regulars("verify", "--database-url", database).returncode == 0
+
+
+def test_what_cannot_be_moved_is_told(database: str) -> None:
+    def refused(*arguments: str) -> str:
+        done = regulars("account", "move", *arguments, "--database-url", database)
+        assert done.returncode != 0
+        return done.stderr
+
+    assert "no node 127.0.0.1:1" in refused("one", "127.0.0.1:1", "--block-writes")
+    (node, *_) = placed(database)
+    assert "no account named" in refused("zwei", node, "--block-writes")
+    if ask_of(database, "SHOW wal_level") != "logical":
+        assert "--block-writes" in refused("one", node)
+
+
+def test_a_database_is_distributed_once(database: str) -> None:
+    count = "SELECT count(*) FROM pg_dist_partition"
+    assert ask_of(database, count) == len(metadata.tables) + 1  # and Alembic's own
+    assert "already" in regulars("migrate", "--database-url", database).stdout
+    assert ask_of(database, count) == len(metadata.tables) + 1

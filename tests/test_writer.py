@@ -31,6 +31,7 @@ from regulars.directory.errors import Refused
 from regulars.directory.orders import NewOrder, amounts, units
 from regulars.store import Changes, State, Store, Unreachable, queries
 from regulars.store.postgresql import PostgreSQLStore
+from tests.postgres import ACCOUNTS
 from tests.support import (
     Client,
     Server,
@@ -317,7 +318,7 @@ def test_a_batch_that_may_have_been_saved_is_not_tried_again(postgresql: str) ->
         other = await asyncpg.connect(dsn)
         async with other.transaction():
             # The batch waits for the account's row, at the moment of saving.
-            await other.execute("SELECT 1 FROM counters FOR UPDATE")
+            await other.execute(ACCOUNTS)
             writes = [store.write(number, create(f"{letter}@b.co")) for letter in "ab"]
             waiting = asyncio.gather(*writes, return_exceptions=True)
             ended = 0

@@ -186,7 +186,8 @@ def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> Non
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise BackupError(f"{tool} failed: {said[0].removeprefix(f'{tool}: ')}.")
+        told = next((line for line in said if "error:" in line), said[0])
+        raise BackupError(f"{tool} failed: {told.removeprefix(f'{tool}: ')}.")
 
 
 def _without_password(dsn: str) -> tuple[str, str | None]:
