@@ -200,7 +200,7 @@ def test_a_backup_is_restored(filled: str, another_database: str, tmp_path: Path
 def test_a_backup_is_made_while_others_write(
     filled: str, another_database: str, tmp_path: Path
 ) -> None:
-    stop = threading.Event()
+    stop, begun = threading.Event(), threading.Event()
     with running(filled) as server:
         token = json.loads(run(filled, "token", "create", "--account", "one", "--json").stdout)[
             "token"
@@ -212,11 +212,12 @@ def test_a_backup_is_made_while_others_write(
                 while not stop.is_set():
                     number += 1
                     client.create(f"meanwhile.{number}@example.com", tags=["x"])
+                    begun.set()
 
         thread = threading.Thread(target=write)
         thread.start()
         try:
-            time.sleep(0.2)
+            assert begun.wait(30)
             for number in range(3):
                 file = tmp_path / f"copy{number}"
                 done = run(filled, "backup", str(file), "--tools", str(TOOLS))
