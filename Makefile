@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-slow check bench format docs clean
+.PHONY: help install serve demo test test-slow test-citus test-ha check bench format docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,11 +32,19 @@ demo: install ## Serve 1,000 sample customers from demo.db
 		echo "Sign in to its pages, once: $$($(BIN)/regulars token create --name "demo pages" --scope admin --link)"; \
 		exec $(BIN)/regulars serve'
 
-test: install ## Run the suite, on SQLite and PostgreSQL
-	$(BIN)/pytest -m 'not slow'
+test: install ## Run the suite, on SQLite and PostgreSQL (DSN=… for a server of yours)
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'not slow and not citus and not ha'
 
 test-slow: install ## Run what takes longer
-	$(BIN)/pytest -m slow
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'slow and not citus and not ha'
+
+test-citus: install ## Run the suite on a cluster with Citus: make test-citus DSN=postgresql://…
+	@test -n '$(DSN)' || { echo 'Say where the coordinator is: make test-citus DSN=postgresql://…'; exit 1; }
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'not slow and not ha and not one_server' -k 'not sqlite'
+
+test-ha: install ## Kill, cut off, pause and switch over the primary of a Patroni cluster (needs etcd)
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ha]'
+	$(BIN)/pytest -n 0 -s -m ha
 
 check: install ## Formatting, lint, types, import contracts, and whether the generated docs are current
 	$(BIN)/ruff format --check .

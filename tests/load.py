@@ -84,8 +84,9 @@ def _write(server: Server, token: str, writer: Writer, stop: threading.Event) ->
                 time.sleep(0.01)
                 continue
             if "errors" in response:
-                writer.statuses[f"{answer.status_code} {response['errors'][0]['key']}"] += 1
-                if answer.status_code != 503:
+                key = response["errors"][0]["key"]
+                writer.statuses[f"{answer.status_code} {key}"] += 1
+                if answer.status_code != 503 and key != "errors_timeout":
                     writer.asked[email].discard(value)
                 time.sleep(0.01)
                 continue

@@ -25,6 +25,7 @@ from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store, imports, outbox
 from regulars.store.tables import metadata
+from regulars.store.writes import forget_receipts
 from regulars.webhooks.signatures import secrets_of
 from tests.load import audit, writing
 from tests.postgres import folders
@@ -41,7 +42,13 @@ from tests.support import (
 pytestmark = pytest.mark.citus
 
 # What no request asks: what is looked after for all accounts at once.
-_OF_ALL = [query.compiled("postgresql").text for query in (imports.due(), outbox.with_work())]
+_OF_ALL = {
+    query.compiled("postgresql").text
+    for query in (
+        *(imports.due(), imports.forget_old(), outbox.with_work(), outbox.forget_attempts()),
+        *(outbox.forget_deliveries(), forget_receipts()),
+    )
+}
 
 _NODE = "{ id _id email full_name summary { orders { list { order { name total } } } } }"
 _REQUESTS = [

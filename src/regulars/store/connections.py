@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -22,6 +22,13 @@ from regulars.store.errors import NoRoom, Unreachable
 
 # To each host: one that does not answer must not keep anybody long from another.
 CONNECT_SECONDS = 5.0
+# Why there is no connection: nobody is there, it is refused, or none of the hosts takes writes.
+NOT_CONNECTED = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 class Connections:
@@ -58,14 +65,21 @@ class Connections:
             await self._free.pop().close()
 
     def abandon(self) -> None:
-        """Ends all connections at once: whoever has one finds it gone. No new ones are made."""
+        """Ends all connections at once, and makes no new ones: whoever has one, or waits for one,
+        is told that the server cannot be reached."""
         self._closed = True
-        for connection in (*self._free, *self._lent):
-            connection.terminate()
-        self._free.clear()
+        self.renew()
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_exception(Unreachable("The connection was given up."))
+
+    def renew(self) -> None:
+        """Ends all connections at once: whoever has one is told that the server cannot be reached,
+        and the next ones are new."""
+        for connection in (*self._free, *self._lent):
+            connection.terminate()
+        self._made -= len(self._free)
+        self._free.clear()
 
     async def fetch(self, text: str, arguments: Sequence[Any]) -> list[Any]:
         """The rows of a statement."""
@@ -129,7 +143,7 @@ class Connections:
         except BaseException as error:
             self._made -= 1
             self._wake()
-            if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
+            if isinstance(error, NOT_CONNECTED):
                 raise Unreachable(unreachable(error)) from error
             raise
         self._lent.add(connection)
@@ -205,11 +219,50 @@ async def _connected(dsn: str, statement_seconds: float) -> asyncpg.Connection:
 
 async def connect(dsn: str, **options: Any) -> asyncpg.Connection:
     """A connection. Of a server that has several hosts, it is to the one that takes writes, unless
-    the DSN says otherwise."""
-    hosts = urlsplit(dsn).netloc.rpartition("@")[2]
-    if "," in hosts and "target_session_attrs" not in dsn:
+    the DSN says otherwise: all are asked at once, because one that is gone may not answer."""
+    each = _hosts(dsn)
+    if len(each) > 1 and "target_session_attrs" not in dsn:
         options["target_session_attrs"] = "read-write"
-    return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, **options)
+    if len(each) == 1:
+        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, **options)
+    trying = {
+        asyncio.create_task(asyncpg.connect(one, timeout=CONNECT_SECONDS, **options))
+        for one in each
+    }
+    found: asyncpg.Connection | None = None
+    failure: BaseException | None = None
+    try:
+        while trying and found is None:
+            done, trying = await asyncio.wait(trying, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                if one.exception() is not None:
+                    failure = one.exception()
+                elif found is None:
+                    found = one.result()
+                else:
+                    one.result().terminate()
+    finally:
+        for one in trying:
+            one.cancel()
+        for late in await asyncio.gather(*trying, return_exceptions=True):
+            if isinstance(late, asyncpg.Connection):
+                late.terminate()
+    if found is None:
+        assert failure is not None
+        raise failure
+    return found
+
+
+def several_hosts(dsn: str) -> bool:
+    """Whether a DSN names several hosts, one of which takes writes."""
+    return len(_hosts(dsn)) > 1
+
+
+def _hosts(dsn: str) -> list[str]:
+    """The DSN of each host that a DSN names."""
+    parts = urlsplit(dsn)
+    user, at, hosts = parts.netloc.rpartition("@")
+    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
 
 
 def unreachable(error: BaseException) -> str:

@@ -23,12 +23,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import apsw
-import asyncpg
 import sqlalchemy as sa
 
 from regulars.store import citus
+from regulars.store.connections import NOT_CONNECTED, unreachable
 from regulars.store.connections import connect as connect_postgresql
-from regulars.store.connections import unreachable
 from regulars.store.entrance import compatibility
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
 from regulars.store.sqlite_file import BUSY_SECONDS, connect
@@ -142,7 +141,7 @@ async def _look_at_postgresql(dsn: str) -> Found | None:
 async def _connect(dsn: str) -> Any:
     try:
         return await connect_postgresql(dsn)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except NOT_CONNECTED as error:
         raise Unreachable(unreachable(error)) from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from regulars.store import citus
-from regulars.store.connections import connect, unreachable
+from regulars.store.connections import NOT_CONNECTED, connect, unreachable
 from regulars.store.errors import StoreError, Unreachable
 from regulars.store.tables import counters
 
@@ -162,5 +162,5 @@ def _split(node: str) -> tuple[str, int]:
 async def _connected(dsn: str) -> Any:
     try:
         return await connect(dsn)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except NOT_CONNECTED as error:
         raise Unreachable(unreachable(error)) from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from regulars.store import citus, queries, writes
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.connections import Connections
 from regulars.store.errors import Conflict, TooSlow, Unreachable
+from regulars.store.pulse import Pulse
 from regulars.store.query import Query
 from regulars.store.writer import (
     MAX_BATCH,
@@ -30,6 +32,12 @@ from regulars.store.writer import (
 )
 
 POOL_SIZE = 10
+# What a server rolled back of its own accord, and how often it is made again, after how long.
+_ROLLED_BACK = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_TRIES = 5
+_PAUSE_SECONDS = 0.05
+
+T = TypeVar("T")
 
 
 class Snapshot:
@@ -67,6 +75,7 @@ class PostgreSQLStore:
         self._decide = decide
         self._statement_seconds = statement_seconds
         self._connections = Connections(dsn, pool_size, statement_seconds)
+        self._pulse = Pulse(dsn, self._connections.renew)
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._under_way = 0
@@ -82,12 +91,14 @@ class PostgreSQLStore:
 
     async def open(self) -> None:
         await self._connections.open()
+        self._pulse.begin()
         async with self._connections.one() as connection:
             self._distributed = await citus.is_distributed(connection)
 
     async def close(self) -> None:
         if self._working:
             await asyncio.wait(self._working)
+        await self._pulse.end()
         await self._connections.close()
 
     async def fetch(
@@ -117,6 +128,9 @@ class PostgreSQLStore:
                 yield Snapshot(connection, self._statement_seconds)
 
     async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
+        return await self._in_turn(lambda: self._execute(statements))
+
+    async def _execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         status = ""
         try:
             async with self._connections.one() as connection, connection.transaction():
@@ -139,11 +153,27 @@ class PostgreSQLStore:
     async def run(
         self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
     ) -> list[Sequence[Any]]:
+        return await self._in_turn(lambda: self._run(statements))
+
+    async def _run(
+        self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
+    ) -> list[Sequence[Any]]:
         try:
             async with self._connections.one() as connection, connection.transaction():
                 return [await _rows(connection, *statement) for statement in statements]
         except asyncpg.IntegrityConstraintViolationError as error:
             raise Conflict(str(error)) from error
+
+    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What a transaction answers. Of those that wait for each other in a circle PostgreSQL ends
+        one, as if it had never been: it is made again. On Citus, what every node has is written on
+        each of them, in an order that may not be another's."""
+        for _ in range(_TRIES):
+            try:
+                return await work()
+            except _ROLLED_BACK:
+                await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  # no secret
+        return await work()
 
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
@@ -174,18 +204,7 @@ class PostgreSQLStore:
         write by write, so that the fault finds its author; but not when the database went away
         and may have saved it."""
         try:
-            async with self._connections.one() as connection:
-                # Two round trips, and no lock while the batch is decided: it is saved only if the
-                # account is still as it was loaded.
-                outcomes = await self._attempt(connection, account_id, batch)
-                if outcomes is None:
-                    # Another process was faster. The account's lock makes them take turns.
-                    async with connection.transaction():
-                        lock = queries.lock_account()
-                        await _rows(connection, lock, {"account_id": account_id})
-                        outcomes = await self._attempt(connection, account_id, batch)
-            if outcomes is None:
-                raise RuntimeError("an account changed under its lock")
+            outcomes = await self._in_turn(lambda: self._decided(account_id, batch))
             for write, outcome in zip(batch, outcomes, strict=True):
                 write.outcome = outcome
         except Exception as error:
@@ -197,6 +216,21 @@ class PostgreSQLStore:
             told = TooSlow("A write took longer than it may.") if late else error
             for write in batch:
                 write.outcome = told
+
+    async def _decided(self, account_id: int, batch: Sequence[Write]) -> Outcomes:
+        async with self._connections.one() as connection:
+            # Two round trips, and no lock while the batch is decided: it is saved only if the
+            # account is still as it was loaded.
+            outcomes = await self._attempt(connection, account_id, batch)
+            if outcomes is None:
+                # Another process was faster. The account's lock makes them take turns.
+                async with connection.transaction():
+                    lock = queries.lock_account()
+                    await _rows(connection, lock, {"account_id": account_id})
+                    outcomes = await self._attempt(connection, account_id, batch)
+        if outcomes is None:
+            raise RuntimeError("an account changed under its lock")
+        return outcomes
 
     async def _attempt(
         self, connection: Any, account_id: int, batch: Sequence[Write]

