@@ -33,12 +33,14 @@ class Context:
     """The account that the token opens and what it may do there, the token's id, the request's id,
     where its writes come from, the moment it came (`asked`), and its present (`now`): one moment
     for the whole of an answer, in milliseconds since 1970. That of a write that was answered before
-    is the moment of that answer."""
+    is the moment of that answer. `change` is the number of the account's last change, where it came
+    with what was read."""
 
     __slots__ = (
         "account_id",
         "again",
         "asked",
+        "change",
         "directory",
         "now",
         "origin",
@@ -67,3 +69,4 @@ class Context:
         self.again = again
         self.origin = origin
         self.token_id = token_id
+        self.change: int | None = None

@@ -73,6 +73,7 @@ def customers(layouts: Layouts) -> Resolve:
         if not paged:
             return {"totalCount": total}
         page = await env.directory.page(env.account_id, wanted, columns, beyond)
+        env.change = page.change
         start, end = None, None
         if page.rows and bounded:
             first, last = page.rows[0], page.rows[-1]

@@ -46,7 +46,7 @@ class Directory:
         beyond: frozenset[str] = frozenset(),
     ) -> Awaitable[Page]:
         """The rows of a page, as `Listing.page` answers them."""
-        return self._listing.page(account_id, window, columns, beyond)
+        return self._listing.page(account_id, window, columns, beyond, told=True)
 
     def count(self, account_id: int, window: Window) -> Awaitable[int]:
         """How many customers meet the window's condition, wherever they stand."""

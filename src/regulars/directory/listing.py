@@ -43,12 +43,14 @@ class Listing:
         window: Window,
         columns: tuple[str, ...],
         beyond: frozenset[str] = frozenset(),
+        told: bool = False,
     ) -> Page:
         """The rows of a page, each with `columns` of the customers' table; `order_value` among
         them is the value of the order as a cursor shows it.
 
         `beyond` says what else is wanted: `next` and `previous`, for what lies outside the
-        positions that bound the page.
+        positions that bound the page. The account's last change is `told` with them where it costs
+        next to nothing.
         """
         if window.condition is not None:
             return await self._found_page(account_id, window, columns, beyond)
@@ -61,7 +63,8 @@ class Listing:
         look_back = behind in beyond and start is not None
         look_ahead = ahead in beyond and end is not None
         query = queries.page(
-            order.by, columns, ascending, start is not None, end is not None, look_back, look_ahead
+            *(order.by, columns, ascending, start is not None, end is not None),
+            *(look_back, look_ahead, told),
         )
         # One row more than the page holds tells whether there is another page.
         parameters = {
@@ -73,9 +76,12 @@ class Listing:
         found = await self._store.fetch(query, parameters)
         rows = found[: window.size]
         lies = {ahead: len(found) > window.size, behind: False}
+        change: int | None = None
         if found:
             # What was looked for stands after the columns, in every row.
-            looked = list(found[0][-look_back - look_ahead :])
+            looked = list(found[0][-look_back - look_ahead - told :])
+            if told:
+                change = looked.pop()
             if look_ahead:
                 lies[ahead] |= bool(looked.pop())
             if look_back:
@@ -87,7 +93,8 @@ class Listing:
                 lies[behind] = await self._any_beyond(account_id, window, start, not ascending)
         if window.backward:
             rows = rows[::-1]
-        return Page(_with_shown_value(rows, columns, order.by), lies["next"], lies["previous"])
+        rows = _with_shown_value(rows, columns, order.by)
+        return Page(rows, lies["next"], lies["previous"], change)
 
     async def _found_page(
         self, account_id: int, window: Window, columns: tuple[str, ...], beyond: frozenset[str]

@@ -150,8 +150,10 @@ _READ: dict[str, Callable[[object], Any]] = {
 
 
 class Page(NamedTuple):
-    """A page's rows, in the list's order, and whether there are rows beyond its last and first."""
+    """A page's rows, in the list's order, and whether there are rows beyond its last and first; and
+    the number of the account's last change when they were read, where that came with them."""
 
     rows: Sequence[Any]
     has_next: bool
     has_previous: bool
+    change: int | None = None

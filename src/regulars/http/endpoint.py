@@ -53,6 +53,7 @@ from regulars.http.messages import (
 )
 from regulars.http.observe import NAME_LENGTH, Call, Observer
 from regulars.http.rates import Rates, charge
+from regulars.http.turns import READS, WRITES, Turns
 
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 # The number of the account's last change: what an answer knew of, and what a request needs.
@@ -103,6 +104,7 @@ class GraphQLEndpoint:
         self._cors = cors
         self._clock = clock
         self._running: set[tuple[str, bytes]] = set()
+        self._reads, self._writes = Turns(READS), Turns(WRITES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = first_of_each(scope["headers"])
@@ -211,17 +213,28 @@ class GraphQLEndpoint:
             origin=Origin("token", grant.name, identity),
         )
         key = headers.get(b"idempotency-key")
-        if key is None or prepared.operation.kind != "mutation":
-            answer = await self._engine.execute(prepared, context)
-            if answer.errors and source is not self._sources.primary:
-                # It may lack what the primary has: a cursor of a change that it has not come to.
-                source = self._sources.primary
-                context.directory = source.directory
+        turns = self._reads if prepared.operation.kind == "query" else self._writes
+        turn = turns.enter(grant.account_id, prepared.cost)
+        if turn is not None:
+            await turn
+        began = time.monotonic()
+        known = source.last_known(grant.account_id)
+        try:
+            if key is None or prepared.operation.kind != "mutation":
                 answer = await self._engine.execute(prepared, context)
-        else:
-            answer = await self._once(prepared, context, grant, key.strip(), request)
-        last = await source.last_change(grant.account_id)
-        return self._reply(call, answer, headers, context.again, last)
+                if answer.errors and source is not self._sources.primary:
+                    # It may lack what the primary has: a cursor of a change it has not come to.
+                    source = self._sources.primary
+                    context.directory = source.directory
+                    answer = await self._engine.execute(prepared, context)
+            else:
+                answer = await self._once(prepared, context, grant, key.strip(), request)
+            last = context.change
+            if last is None:
+                last = await source.last_change(grant.account_id, known)
+            return self._reply(call, answer, headers, context.again, last)
+        finally:
+            turns.leave(grant.account_id, prepared.cost, began)
 
     def _prepared(self, call: Call, request: GraphQLRequest, queries_only: bool) -> Prepared:
         """The operation, ready to be executed. Raises InvalidDocument and HTTPError (405)."""

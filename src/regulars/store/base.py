@@ -55,6 +55,10 @@ class Store(Protocol):
     def snapshot(self) -> AbstractAsyncContextManager[Fetches]:
         """The database as it is at one moment, however long it is read."""
 
+    def last_made(self, account_id: int) -> int | None:
+        """The number of the last change of an account that this process has made, if it is
+        known."""
+
     async def write(self, account_id: int, command: Command) -> Any:
         """Hands a command to the writer and waits until it is durable.
 

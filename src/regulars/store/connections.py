@@ -46,6 +46,7 @@ class Connections:
         self._made = 0
         self._free: list[asyncpg.Connection] = []
         self._lent: set[asyncpg.Connection] = set()
+        self._connecting: set[asyncio.Task[asyncpg.Connection]] = set()
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._closed = False
 
@@ -69,6 +70,8 @@ class Connections:
         is told that the server cannot be reached."""
         self._closed = True
         self.renew()
+        for task in self._connecting:
+            task.cancel()
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_exception(Unreachable("The connection was given up."))
@@ -139,7 +142,7 @@ class Connections:
     async def _connect(self) -> asyncpg.Connection:
         self._made += 1
         try:
-            connection = await _connected(self._dsn, self._statement_seconds)
+            connection = await self._connecting_to(self._dsn)
         except BaseException as error:
             self._made -= 1
             self._wake()
@@ -148,6 +151,18 @@ class Connections:
             raise
         self._lent.add(connection)
         return connection
+
+    async def _connecting_to(self, dsn: str) -> asyncpg.Connection:
+        task = asyncio.ensure_future(_connected(dsn, self._statement_seconds))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise Unreachable("The connection was given up.") from None
 
     def _give(self, connection: asyncpg.Connection, error: BaseException | None = None) -> None:
         """Takes a connection back, and hands it to who has waited longest."""

@@ -22,6 +22,7 @@ from regulars.store.writer import (
     MAX_BATCH,
     Command,
     Decide,
+    LastMade,
     Outcomes,
     State,
     Write,
@@ -79,6 +80,7 @@ class PostgreSQLStore:
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._under_way = 0
+        self._made = LastMade()
         self._distributed = False
 
     @property
@@ -175,6 +177,9 @@ class PostgreSQLStore:
                 await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  # no secret
         return await work()
 
+    def last_made(self, account_id: int) -> int | None:
+        return self._made.of(account_id)
+
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
         waiting = self._waiting.get(account_id)
@@ -253,7 +258,10 @@ class PostgreSQLStore:
             saved = await _save_in_steps(connection, shape, parameters)
         else:
             ((saved,),) = await _rows(connection, writes.save(shape), parameters)
-        return outcomes if saved else None
+        if not saved:
+            return None
+        self._made.note(account_id, changes)
+        return outcomes
 
 
 async def _save_in_steps(

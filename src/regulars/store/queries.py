@@ -73,20 +73,25 @@ def page(
     before: bool,
     behind: bool = False,
     ahead: bool = False,
+    told: bool = False,
 ) -> Query:
     """At most `limit` customers in the direction of reading, past the position `after_…` and
     short of the position `before_…` where those are given. The column `order_value` is the one
     by which they are ordered.
 
     After the columns come, where `behind` and `ahead` ask for them, whether a customer stands at
-    the position `after_…` or before it, and at `before_…` or past it.
+    the position `after_…` or before it, and at `before_…` or past it; and last, where it is `told`,
+    the number of the account's last change.
     """
     stored = tuple(ORDER_COLUMNS[order] if name == ORDER_VALUE else name for name in columns)
-    probes = []
+    probes: list[sa.ColumnElement[Any]] = []
     if behind:
         probes.append(_any_at_or_beyond(order, not ascending, "after"))
     if ahead:
         probes.append(_any_at_or_beyond(order, ascending, "before"))
+    if told:
+        number_of = sa.select(counters.c.changes).where(of_account(counters)).scalar_subquery()
+        probes.append(number_of.label("last_change"))
     shown = [*columns_named(customers, stored), *probes]
     statement = sa.select(*shown).where(of_account(customers))
     if after:

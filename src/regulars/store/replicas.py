@@ -87,6 +87,9 @@ class Replica:
         async with self._primary.snapshot() as snapshot:
             yield snapshot
 
+    def last_made(self, account_id: int) -> int | None:
+        return self._primary.last_made(account_id)
+
     async def write(self, account_id: int, command: Command) -> Any:
         return await self._primary.write(account_id, command)
 

@@ -39,6 +39,7 @@ from regulars.store.writer import (
     Changes,
     Command,
     Decide,
+    LastMade,
     Row,
     State,
     Terms,
@@ -78,6 +79,7 @@ class SQLiteStore:
         self._seconds = statement_seconds
         self._large = large
         self._under_way = 0
+        self._made = LastMade()
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
         self._reader: Reader | None = None
         self._long_reader: Reader | None = None
@@ -130,6 +132,9 @@ class SQLiteStore:
             yield snapshot
         finally:
             await asyncio.to_thread(snapshot.close)
+
+    def last_made(self, account_id: int) -> int | None:
+        return self._made.of(account_id)
 
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
@@ -199,6 +204,7 @@ class SQLiteStore:
     def _transact(self, connection: apsw.Connection, batch: Sequence[Write]) -> None:
         """Decides and commits a batch. One that the database refuses as a whole is tried again
         write by write, so that the fault finds its author."""
+        made: list[tuple[int, Changes]] = []
         try:
             with _Transaction(connection):
                 for account_id, group in by_account(batch).items():
@@ -209,6 +215,9 @@ class SQLiteStore:
                         _save(connection, account_id, state, changes)
                     for write, outcome in zip(group, outcomes, strict=True):
                         write.outcome = outcome
+                    made.append((account_id, changes))
+            for account_id, changes in made:
+                self._made.note(account_id, changes)
         except Exception as error:
             told = told_error(error)
             if len(batch) == 1 or isinstance(told, Unreachable):

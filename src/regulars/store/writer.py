@@ -17,6 +17,7 @@ from regulars.store.query import Query
 
 # A write that waits is answered with its batch: a larger one makes the first of it wait longer.
 MAX_BATCH = 500
+_MOST_KEPT = 100_000
 
 Row = Mapping[str, Any]
 # Terms by the customers whose they are.
@@ -128,6 +129,26 @@ class Write:
             self.answered.set_exception(self.outcome)
         else:
             self.answered.set_result(self.outcome)
+
+
+class LastMade:
+    """The number of the last change that a process has made of each account, as far as it is
+    kept."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+
+    def of(self, account_id: int) -> int | None:
+        """That of an account."""
+        return self._numbers.get(account_id)
+
+    def note(self, account_id: int, changes: Changes) -> None:
+        """A batch of an account was saved."""
+        last = changes.counters.get("changes")
+        if last is not None:
+            if len(self._numbers) >= _MOST_KEPT:
+                self._numbers.clear()
+            self._numbers[account_id] = last
 
 
 def state_of(rows: Sequence[Any], also: Sequence[Sequence[Any]]) -> State:

@@ -1,0 +1,1 @@
+"""How Regulars scales: `make bench-scale`."""
