@@ -160,6 +160,7 @@ class GraphQLEndpoint:
             if grant is None:
                 raise unauthenticated()
             call.grant = grant
+            self._in_flight.of_account(task, grant.account_id)
             if method == "GET":
                 request = from_query_string(query_string)
                 return await self._run(call, grant, request, headers, queries_only=True)
@@ -174,6 +175,7 @@ class GraphQLEndpoint:
         body = await read_body(body, self.limits.body_bytes)
         task = self._in_flight.enter()
         try:
+            self._in_flight.of_account(task, grant.account_id)
             return await self._run(call, grant, from_body(body), headers)
         finally:
             self._in_flight.leave(task)

@@ -23,12 +23,16 @@ class Late(Exception):
 
 
 class InFlight:
-    """At most `most` requests at once, each for `seconds`."""
+    """At most `most` requests at once, each for `seconds`. No account has more than three quarters
+    of them, so that there is room for the others."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds + _GRACE_SECONDS
+        self._most_of_one = most - most // 4
         self._began: dict[asyncio.Task[Any], float] = {}
+        self._accounts: dict[asyncio.Task[Any], int] = {}
+        self._counts: dict[int, int] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -47,9 +51,23 @@ class InFlight:
             self._timer = task.get_loop().call_later(_LOOK_EVERY, self._look)
         return task
 
+    def of_account(self, task: asyncio.Task[Any], account_id: int) -> None:
+        """Says whose a request is that has begun. Raises HTTPError (503) where the account has too
+        many."""
+        count = self._counts.get(account_id, 0)
+        if count >= self._most_of_one:
+            raise overloaded(self._most_of_one)
+        self._counts[account_id] = count + 1
+        self._accounts[task] = account_id
+
     def leave(self, task: asyncio.Task[Any]) -> None:
         """Ends it. Raises Late where it was ended because it took too long."""
         del self._began[task]
+        account_id = self._accounts.pop(task, None)
+        if account_id is not None:
+            count = self._counts.pop(account_id) - 1
+            if count:
+                self._counts[account_id] = count
         if self._late and task in self._late:
             self._late.remove(task)
             task.uncancel()
