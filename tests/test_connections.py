@@ -8,9 +8,14 @@ from typing import Any
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 
-from regulars.store import Unreachable
+from regulars.directory.accounts import Accounts
+from regulars.store import Store, Unreachable
 from regulars.store.connections import Connections
+from regulars.store.query import Query
+from regulars.store.tables import accounts
+from tests.support import regulars, scratch_database, with_store
 
 
 def with_connections(
@@ -105,3 +110,26 @@ def test_everybody_is_told_that_the_server_is_away() -> None:
         return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
 
     assert [type(outcome) for outcome in asyncio.run(work())] == [Unreachable] * 3
+
+
+def test_what_waits_in_a_circle_is_made_again(postgresql: str) -> None:
+    """PostgreSQL ends one of the two, as if it had never been."""
+    pause = Query(sa.select(sa.func.pg_sleep(0.3)))
+
+    def taking(name: str) -> Query:
+        return Query(accounts.update().where(accounts.c.name == name).values(created_at=1))
+
+    async def work(store: Store) -> list[int]:
+        for name in ("one", "two"):
+            await Accounts(store).create(name)
+        circle = [("one", "two"), ("two", "one")]
+        return await asyncio.gather(
+            *(
+                store.execute([(taking(first), {}), (pause, {}), (taking(then), {})])
+                for first, then in circle
+            )
+        )
+
+    with scratch_database(postgresql) as url:
+        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert with_store(url, work) == [1, 1]

@@ -31,7 +31,12 @@ from tests.support import (
     with_store,
 )
 
-PAIRS = list(itertools.product(DATABASES, DATABASES))
+PAIRS = [
+    pytest.param(
+        *pair, marks=[] if pair == ("sqlite", "postgresql") else pytest.mark.slow, id="-".join(pair)
+    )
+    for pair in itertools.product(DATABASES, DATABASES)
+]
 
 
 @contextlib.contextmanager
@@ -87,7 +92,7 @@ def exported(url: str) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize(("first", "second"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+@pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_a_copy_is_the_same_row_by_row(
     first: str, second: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -103,6 +108,7 @@ def test_a_copy_is_the_same_row_by_row(
             assert regulars("verify", "--database-url", target).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_copy_is_brought_up_to_date(
     empty_database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -130,6 +136,7 @@ def test_a_copy_is_brought_up_to_date(
     assert regulars("verify", "--database-url", target).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_killed_is_gone_on_with(
     postgresql: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -161,6 +168,7 @@ def count(url: str) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_what_is_not_the_same_is_told(empty_database: str, tmp_path: Path) -> None:
     """A row that something else wrote into the copy while it was made."""
     from regulars.transfer.copying import Copy

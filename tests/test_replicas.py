@@ -101,6 +101,7 @@ def test_a_change_that_is_no_number_is_refused(client: Client, given: str) -> No
     assert "Regulars-Change" in error["message"]
 
 
+@pytest.mark.slow
 def test_whoever_writes_reads_it_through_whichever_process(
     pair: Pair, clients: tuple[Client, Client]
 ) -> None:
@@ -128,6 +129,7 @@ def test_whoever_writes_reads_it_through_whichever_process(
     until(lambda: count(two, Regulars_Change=str(before[1])) == after)
 
 
+@pytest.mark.slow
 def test_a_cursor_that_a_replica_has_not_come_to_is_asked_of_the_primary(
     pair: Pair, clients: tuple[Client, Client]
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_cursor_that_a_replica_has_not_come_to_is_asked_of_the_primary(
     assert answer.json()["data"]["customerChanges"]["edges"] == []
 
 
+@pytest.mark.slow
 def test_a_replica_that_is_behind_is_left_out_and_comes_back(
     pair: Pair, clients: tuple[Client, Client]
 ) -> None:
@@ -161,6 +164,7 @@ def test_a_replica_that_is_behind_is_left_out_and_comes_back(
     until(lambda: used(pair.servers[1]) == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_a_replica_that_is_gone_costs_no_request(
     pair: Pair, clients: tuple[Client, Client], how: str
@@ -205,6 +209,7 @@ def children_alive(pids: list[int]) -> bool:
     return any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids)
 
 
+@pytest.mark.slow
 def test_a_server_that_takes_writes_is_no_replica(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
         with running(url, env={"REGULARS_READ_DATABASE_URL": url}) as server:
