@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -207,6 +208,29 @@ def children(pid: int) -> list[int]:
 
 def children_alive(pids: list[int]) -> bool:
     return any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids)
+
+
+def replica_of_doctor(url: str, replica: str) -> tuple[str, str]:
+    """What doctor finds of a replica."""
+    command = ("doctor", "--json", "--database-url", url, "--read-database-url", replica)
+    findings = json.loads(regulars(*command).stdout)
+    (found,) = [finding for finding in findings if finding["what"] == "replica"]
+    return found["state"], found["message"]
+
+
+@pytest.mark.slow
+def test_doctor_looks_at_replicas(pair: Pair) -> None:
+    state, message = replica_of_doctor(pair.primary.dsn, pair.replica.dsn)
+    assert (state, message.endswith(" s behind.")) == ("ok", True)
+
+
+def test_doctor_tells_what_is_no_replica(postgresql: str) -> None:
+    with scratch_database(postgresql) as url:
+        assert regulars("migrate", "--database-url", url).returncode == 0
+        state, message = replica_of_doctor(url, url)
+        assert (state, "takes writes" in message) == ("warn", True)
+        state, message = replica_of_doctor(url, "postgresql://127.0.0.1:1/x")
+        assert (state, "cannot be reached" in message) == ("warn", True)
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from regulars.cli.errors import Usage
 from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for, upgrade
-from regulars.store import Store, parse_url
-from regulars.store.migrate import require_usable, version
+from regulars.store import Address, NotMigrated, Store, parse_url
+from regulars.store.migrate import newest, require_usable, version
 from regulars.transfer.collecting import collect_less
 from regulars.transfer.copying import Copy
 
@@ -28,14 +28,24 @@ def run(source_url: str, target_url: str, go_on: bool) -> dict[str, Any]:
     source, target = parse_url(source_url), parse_url(target_url)
     if (source.path and source.path == target.path) or (source.dsn and source.dsn == target.dsn):
         raise Usage("FROM and TO are the same database.")
-    require_usable(source)
+    _require_same(source)
     if version(target) is None:
         upgrade(target)
-    require_usable(target)
+    _require_same(target)
     collect_less()
     began = time.monotonic()
     result = asyncio.run(_copy(source_url, target_url, go_on, target.shown))
     return {"from": source.shown, "to": target.shown, **result, "seconds": _since(began)}
+
+
+def _require_same(address: Address) -> None:
+    """Raises NotMigrated unless the tables are of this very version: of newer ones, this program
+    does not know everything."""
+    if require_usable(address).version != newest():
+        raise NotMigrated(
+            f"{address.shown} has tables of a newer Regulars. Copy with that one, or with the "
+            "older before the database is migrated."
+        )
 
 
 async def _copy(source_url: str, target_url: str, go_on: bool, shown: str) -> dict[str, Any]:

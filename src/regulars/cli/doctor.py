@@ -17,7 +17,7 @@ from regulars.directory.accounts import Accounts, Token, now_ms
 from regulars.directory.scopes import ADMIN
 from regulars.settings import Settings
 from regulars.store import Address, Store, StoreError, TooSlow, parse_url
-from regulars.store.connections import connect
+from regulars.store.connections import NOT_CONNECTED, connect, unreachable
 from regulars.store.migrate import Found, newest, require_usable
 from regulars.store.nodes import Node, nodes
 from regulars.store.postgresql import POOL_SIZE
@@ -57,6 +57,8 @@ def examine(settings: Settings) -> list[Finding]:
         findings += _sqlite(address.path)
     else:
         findings += asyncio.run(_postgresql(address, settings))
+    for url in settings.replica_urls:
+        findings.append(asyncio.run(_replica(parse_url(url), settings)))
     findings += _accounts(address, settings)
     tokens = with_store(settings, lambda store: Accounts(store).tokens())
     return [*findings, *_tokens(tokens, now_ms())]
@@ -199,6 +201,28 @@ def _reached(address: Address, settings: Settings, most: int) -> Iterator[Findin
     if not local and mode not in ("require", "verify-ca", "verify-full"):
         message = "PostgreSQL is reached over a network that may not be encrypted. Add "
         yield Finding(WARN, "encryption", message + "sslmode=verify-full to the database's URL.")
+
+
+async def _replica(address: Address, settings: Settings) -> Finding:
+    """How a replica is."""
+    try:
+        connection = await connect(str(address.dsn))
+    except NOT_CONNECTED as error:
+        return Finding(WARN, "replica", f"{address.shown}: {unreachable(error)}")
+    try:
+        follows, behind = await connection.fetchrow(
+            "SELECT pg_is_in_recovery(), CASE WHEN pg_last_wal_receive_lsn() = "
+            "pg_last_wal_replay_lsn() THEN 0 ELSE extract(epoch FROM now() - "
+            "pg_last_xact_replay_timestamp())::float8 END"
+        )
+    finally:
+        await connection.close()
+    if not follows:
+        message = f"{address.shown} is no replica: it takes writes, and is not read from."
+        return Finding(WARN, "replica", message)
+    seconds = behind or 0.0
+    state = OK if seconds <= settings.replica_seconds else WARN
+    return Finding(state, "replica", f"{address.shown} is {seconds:.1f} s behind.")
 
 
 def _accounts(address: Address, settings: Settings) -> Iterator[Finding]:

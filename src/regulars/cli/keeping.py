@@ -20,6 +20,7 @@ app = typer.Typer()
 @app.command()
 def doctor(
     database_url: options.DatabaseURL = None,
+    read_database_url: options.ReadDatabaseURL = None,
     host: options.Host = None,
     workers: options.Workers = None,
     as_json: options.AsJSON = False,
@@ -30,7 +31,12 @@ def doctor(
     """
     from regulars.cli.doctor import FAIL, examine
 
-    given = options.settings(database_url=database_url, host=host, workers=workers)
+    given = options.settings(
+        database_url=database_url,
+        read_database_url=read_database_url,
+        host=host,
+        workers=workers,
+    )
     findings = examine(given)
     rows = [{"state": f.state, "what": f.what, "message": f.message} for f in findings]
     print_rows(rows, ("state", "what", "message"), as_json)

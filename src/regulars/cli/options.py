@@ -54,6 +54,7 @@ def shown_default(name: str) -> str:
 
 
 DatabaseURL = _option("database_url")
+ReadDatabaseURL = _option("read_database_url")
 Host = _option("host")
 Workers = _option("workers")
 Tools = Annotated[

@@ -35,6 +35,9 @@ _MAX_KNOWN = 100_000
 _PRIMARY_AT = "SELECT (pg_current_wal_lsn() - '0/0')::int8"
 _REPLICA_AT = "SELECT pg_is_in_recovery(), (pg_last_wal_replay_lsn() - '0/0')::int8"
 
+# A replica ends what is in the way of what it replays.
+_IN_THE_WAY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
 _log = logging.getLogger("regulars.replicas")
 
 
@@ -78,8 +81,8 @@ class Replica:
                 raise
             except StoreError as error:
                 self.leave_out(str(error))
-            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
-                pass  # a replica ends what is in the way of what it replays
+            except _IN_THE_WAY:
+                pass
         return await self._primary.fetch(query, parameters, long)
 
     @asynccontextmanager
@@ -112,6 +115,8 @@ class Replica:
                 known = await self._there.of(account_id)
             except StoreError as error:
                 self.leave_out(str(error))
+                return False
+            except _IN_THE_WAY:
                 return False
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
@@ -202,7 +207,7 @@ class Replicas:
             await replica.close()
 
     async def _look_at_primary(self) -> None:
-        with contextlib.suppress(StoreError, asyncpg.PostgresError, TimeoutError):
+        with contextlib.suppress(Exception):  # it is away, and so is what is written: the next time
             began = asyncio.get_running_loop().time()
             (row,) = await asyncio.wait_for(self._primary.ask(_PRIMARY_AT), PATIENCE_SECONDS)
             self._passed.append((began, row[0]))
@@ -212,7 +217,7 @@ class Replicas:
     async def _look_at(self, replica: Replica) -> None:
         try:
             at = await asyncio.wait_for(replica.at(), PATIENCE_SECONDS)
-        except (StoreError, asyncpg.PostgresError, TimeoutError) as error:
+        except Exception as error:
             return replica.leave_out(str(error) or "It does not answer.")
         if at is None:
             return replica.leave_out("It is no replica: it takes writes.")
