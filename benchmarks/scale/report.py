@@ -76,7 +76,7 @@ def _lines(found: Found, command: str) -> Iterator[str]:
     cores = os.cpu_count()
     yield "# How it scales: the figures"
     yield ""
-    yield f"Written by `{command}`, on {cores} cores ({platform.machine()}) that the servers, "
+    yield f"Written by `{command}`, on {cores} cores ({platform.machine()}) that the servers,"
     yield "PostgreSQL and the load share. [Scale](../scale.md) says what they mean."
     yield ""
     yield f"## {found.customers:,} customers in all"
