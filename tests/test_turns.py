@@ -7,6 +7,8 @@ import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from regulars.http.turns import Turns
 from tests.postgres import ACCOUNTS, held
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, running, scratch_database
@@ -107,6 +109,7 @@ def flood(server: Server, token: str, threads: int) -> Iterator[None]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_all_are_answered_beside_a_flood(server: Server) -> None:
     """Reads and writes of another account, through a real server."""
     greedy, other = new_token(server), new_token(server)

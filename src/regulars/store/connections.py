@@ -159,6 +159,7 @@ class Connections:
         try:
             return await task
         except asyncio.CancelledError:
+            task.add_done_callback(_let_go)
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
@@ -185,6 +186,12 @@ class Connections:
                 waiter.set_result(connection)
                 return True
         return False
+
+
+def _let_go(task: asyncio.Task[asyncpg.Connection]) -> None:
+    """Ends a connection that nobody waits for any more, if it was made all the same."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().terminate()
 
 
 def _breaks(error: BaseException | None) -> bool:
