@@ -29,6 +29,7 @@ from regulars.directory.directory import Directory
 from regulars.settings import Settings
 from regulars.store import Store
 from regulars.store.migrate import newest
+from regulars.store.rows import TABLES
 from regulars.store.tables import MONEY_SCALE, metadata
 
 TOKEN = "benchmark"  # of databases that live as long as the benchmark
@@ -208,7 +209,7 @@ def postgresql(source: Path, peers: bool = True) -> Iterator[tuple[str, str]]:
 
 async def _fill(source: Path, own: str) -> None:
     connection = await asyncpg.connect(own)
-    for table in metadata.sorted_tables:
+    for table in TABLES:
         names = [column.name for column in table.columns]
         flags = {c.name for c in table.columns if str(c.type) == "BOOLEAN"}
         with contextlib.closing(sqlite3.connect(source)) as reader:
