@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,9 +22,11 @@ from regulars.directory.receipts import KEPT_MS
 from regulars.directory.sessions import Sessions
 from regulars.directory.sessions import forget_old as forget_old_sessions
 from regulars.directory.sources import Sources
+from regulars.graphql import Engine
 from regulars.graphql import Limits as DocumentLimits
 from regulars.http import log
 from regulars.http.address import Door, refusal
+from regulars.http.bulkhead import Bulkhead
 from regulars.http.cors import CORS
 from regulars.http.credentials import Credentials
 from regulars.http.draining import Draining
@@ -81,26 +84,23 @@ class Application:
         self._sessions = Sessions(self._store, settings.session_hours)
         credentials = Credentials(self._accounts, self._sessions)
         self._metrics = Metrics()
-        engine = schema.engine(_document_limits(settings), settings.max_page_size)
+        engine = engine_of(settings)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
         self._observer = Observer(self._metrics, settings.log_requests)
         rates = self._rates(settings)
+        self._bulkhead = self._made_bulkhead(settings)
         graphql = GraphQLEndpoint(
             engine,
             credentials,
-            Sources(self._store, self._replicas, _directory_limits(settings)),
-            Limits(
-                settings.max_cost,
-                settings.max_body_bytes,
-                settings.max_header_bytes,
-                settings.receive_seconds,
-            ),
+            Sources(self._store, self._replicas, directory_limits_of(settings)),
+            limits_of(settings),
             in_flight,
             self._observer,
             rates,
             CORS(settings.cors_origins) if settings.cors_origins else None,
+            self._bulkhead,
         )
-        self._measure(in_flight, lambda: engine.kept_documents)
+        self._measure(in_flight, graphql, lambda: engine.kept_documents)
         self._worker = self._made_worker(settings) if settings.webhook_worker else None
         self.upload_at = IMPORT_PATH
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
@@ -143,6 +143,12 @@ class Application:
             return LocalRates(rate, burst)
         return SharedRates(rate, burst, self._store)
 
+    def _made_bulkhead(self, settings: Settings) -> Bulkhead | None:
+        if not settings.bulkhead or os.name != "posix":
+            return None
+        writes = self._store.dialect != "sqlite"
+        return Bulkhead(settings.environment(), writes, self._metrics.passed)
+
     def _made_worker(self, settings: Settings) -> Worker:
         alone = self._store.dialect == "sqlite"
         private, seconds = settings.webhook_private_targets, settings.webhook_retry_seconds
@@ -151,9 +157,13 @@ class Application:
         self._metrics.gauge("regulars_webhooks_busy", what, lambda: worker.busy)
         return worker
 
-    def _measure(self, in_flight: InFlight, kept: Callable[[], int]) -> None:
+    def _measure(
+        self, in_flight: InFlight, graphql: GraphQLEndpoint, kept: Callable[[], int]
+    ) -> None:
         gauge, store = self._metrics.gauge, self._store
         gauge("regulars_requests_in_flight", "Requests being worked on.", lambda: len(in_flight))
+        waiting = "Requests that wait for their account's turn."
+        gauge("regulars_requests_waiting", waiting, lambda: graphql.waiting)
         gauge(
             "regulars_writes_waiting", "Writes that wait or are being made.", lambda: store.waiting
         )
@@ -183,6 +193,8 @@ class Application:
         finally:
             for task in tasks:
                 task.cancel()
+            if self._bulkhead is not None:
+                await self._bulkhead.close()
             self._jobs.stop()
             await asyncio.gather(importing, return_exceptions=True)
             if self._worker and delivering:
@@ -219,8 +231,9 @@ class Application:
             await asyncio.sleep(_SAMPLE_SECONDS)
 
 
-def _document_limits(settings: Settings) -> DocumentLimits:
-    return DocumentLimits(
+def engine_of(settings: Settings) -> Engine:
+    """The engine with the limits of the settings."""
+    limits = DocumentLimits(
         tokens=settings.max_document_tokens,
         depth=settings.max_depth,
         fields=settings.max_fields,
@@ -229,9 +242,21 @@ def _document_limits(settings: Settings) -> DocumentLimits:
         directives=settings.max_directives,
         list_items=settings.max_list_items,
     )
+    return schema.engine(limits, settings.max_page_size)
 
 
-def _directory_limits(settings: Settings) -> directory_limits.Limits:
+def limits_of(settings: Settings) -> Limits:
+    """What the settings allow a request."""
+    return Limits(
+        settings.max_cost,
+        settings.max_body_bytes,
+        settings.max_header_bytes,
+        settings.receive_seconds,
+    )
+
+
+def directory_limits_of(settings: Settings) -> directory_limits.Limits:
+    """What the settings allow of the directory."""
     return directory_limits.Limits(
         settings.max_page_size,
         settings.max_deletes,

@@ -151,6 +151,11 @@ class Settings(BaseSettings):
         "/readyz, before it stops: as long as a proxy takes to send them elsewhere.",
     )
 
+    bulkhead: bool = Field(
+        default=True,
+        description="Whether a server begins a second process, when one account asks for so much "
+        "that others would wait for it, and works on that there.",
+    )
     webhook_worker: bool = Field(
         default=True,
         description="Whether the server delivers webhooks itself. Elsewhere: regulars worker.",

@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -17,8 +17,8 @@ from regulars.directory.commands import Origin
 from regulars.directory.sources import Sources
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
 from regulars.http.address import refused
+from regulars.http.bulkhead import Broken, Bulkhead
 from regulars.http.cors import CORS
-from regulars.http.credentials import Credentials
 from regulars.http.errors import (
     IDEMPOTENCY_KEY,
     RETRY,
@@ -27,6 +27,7 @@ from regulars.http.errors import (
     bad_key,
     body_limit,
     cost_limit,
+    interrupted,
     method_not_allowed,
     other_request,
     still_running,
@@ -51,7 +52,7 @@ from regulars.http.messages import (
     request_id,
     send_reply,
 )
-from regulars.http.observe import NAME_LENGTH, Call, Observer
+from regulars.http.observe import NAME_LENGTH, Call
 from regulars.http.rates import Rates, charge
 from regulars.http.turns import READS, WRITES, Turns
 
@@ -79,6 +80,22 @@ class Limits(NamedTuple):
     receive_seconds: float
 
 
+class Credentials(Protocol):
+    """Finds whose a request is: `http/credentials.py`."""
+
+    def trusted(self, headers: RequestHeaders, method: str) -> Grant | None: ...
+
+    async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None: ...
+
+
+class Observer(Protocol):
+    """Tells of requests: `http/observe.py`."""
+
+    def document(self, hit: bool) -> None: ...
+
+    def answered(self, call: Call, status: int, seconds: float) -> None: ...
+
+
 class GraphQLEndpoint:
     """Answers POST and GET: as an ASGI application, and of a request that is there whole."""
 
@@ -92,6 +109,7 @@ class GraphQLEndpoint:
         observer: Observer,
         rates: Rates | None = None,
         cors: CORS | None = None,
+        bulkhead: Bulkhead | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._engine = engine
@@ -102,9 +120,15 @@ class GraphQLEndpoint:
         self._observer = observer
         self._rates = rates
         self._cors = cors
+        self._bulkhead = bulkhead
         self._clock = clock
         self._running: set[tuple[str, bytes]] = set()
         self._reads, self._writes = Turns(READS), Turns(WRITES)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their account's turn."""
+        return self._reads.waiting + self._writes.waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = first_of_each(scope["headers"])
@@ -197,6 +221,17 @@ class GraphQLEndpoint:
             raise
         if self._rates is not None:
             await charge(self._rates, grant, prepared.cost)
+        writes = prepared.operation.kind == "mutation"
+        bulkhead = self._bulkhead
+        if bulkhead is not None:
+            under_way = self._in_flight.count(grant.account_id)
+            if bulkhead.takes(grant.account_id, prepared.cost, writes, under_way):
+                left = self._rates.left(grant) if self._rates else None
+                try:
+                    return await bulkhead.answer(call, grant, request, headers, left)
+                except Broken:
+                    if writes:
+                        raise interrupted() from None
         identity = call.identity.decode()
         source = self._sources.primary
         change = headers.get(CHANGE)
@@ -215,14 +250,14 @@ class GraphQLEndpoint:
             origin=Origin("token", grant.name, identity),
         )
         key = headers.get(b"idempotency-key")
-        turns = self._reads if prepared.operation.kind == "query" else self._writes
+        turns = self._writes if writes else self._reads
         turn = turns.enter(grant.account_id, prepared.cost)
         if turn is not None:
             await turn
         began = time.monotonic()
         known = source.last_known(grant.account_id)
         try:
-            if key is None or prepared.operation.kind != "mutation":
+            if key is None or not writes:
                 answer = await self._engine.execute(prepared, context)
                 if answer.errors and source is not self._sources.primary:
                     # It may lack what the primary has: a cursor of a change it has not come to.

@@ -154,6 +154,15 @@ def overloaded(most: int) -> HTTPError:
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
 
+def interrupted() -> HTTPError:
+    """A write, in the midst of which a process of the server ended."""
+    message = (
+        "A process of the server ended in the midst of it. The write may have been made all the "
+        "same: send it again with the same Idempotency-Key, or look first."
+    )
+    return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
+
+
 def rate_limited(rate: int, burst: int, seconds: float) -> HTTPError:
     """A token that has used up its rate."""
     wait = max(1, math.ceil(seconds))

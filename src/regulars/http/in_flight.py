@@ -39,6 +39,10 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._began)
 
+    def count(self, account_id: int) -> int:
+        """How many of them are an account's."""
+        return self._counts.get(account_id, 0)
+
     def enter(self) -> asyncio.Task[Any]:
         """Begins a request in the current task, which is to `leave`. Raises HTTPError (503) where
         there are too many."""

@@ -66,6 +66,11 @@ class Metrics:
             ("result",),
             registry=registry,
         )
+        self._passed = Counter(
+            "regulars_requests_passed_on",
+            "GraphQL requests that the bulkhead's process was given.",
+            registry=registry,
+        )
         self._attempts = Counter(
             "regulars_webhook_attempts",
             "Events sent to webhooks, by whether they were answered with 2xx (delivered) or not.",
@@ -113,6 +118,10 @@ class Metrics:
             self._hits += 1
         else:
             self._misses += 1
+
+    def passed(self) -> None:
+        """Counts a request that another process works on."""
+        self._passed.inc()
 
     def webhook(self, delivered: bool) -> None:
         """Counts an event that was sent."""

@@ -16,6 +16,7 @@ from regulars.store import citus, queries, writes
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.connections import Connections
 from regulars.store.errors import Conflict, TooSlow, Unreachable
+from regulars.store.lately import Lately
 from regulars.store.pulse import Pulse
 from regulars.store.query import Query
 from regulars.store.writer import (
@@ -37,6 +38,8 @@ POOL_SIZE = 10
 _ROLLED_BACK = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
+# For how long it is expected that another process goes on to write to an account.
+_CONTENDED_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -81,6 +84,7 @@ class PostgreSQLStore:
         self._working: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._made = LastMade()
+        self._contended = Lately(_CONTENDED_SECONDS)
         self._distributed = False
 
     @property
@@ -224,15 +228,18 @@ class PostgreSQLStore:
 
     async def _decided(self, account_id: int, batch: Sequence[Write]) -> Outcomes:
         async with self._connections.one() as connection:
-            # Two round trips, and no lock while the batch is decided: it is saved only if the
-            # account is still as it was loaded.
-            outcomes = await self._attempt(connection, account_id, batch)
-            if outcomes is None:
-                # Another process was faster. The account's lock makes them take turns.
-                async with connection.transaction():
-                    lock = queries.lock_account()
-                    await _rows(connection, lock, {"account_id": account_id})
-                    outcomes = await self._attempt(connection, account_id, batch)
+            if account_id not in self._contended:
+                # Two round trips, and no lock while the batch is decided: it is saved only if the
+                # account is still as it was loaded.
+                outcomes = await self._attempt(connection, account_id, batch)
+                if outcomes is not None:
+                    return outcomes
+                self._contended.note(account_id)
+            # Another process was faster, and will be again. The account's lock makes them take
+            # turns.
+            async with connection.transaction():
+                await _rows(connection, queries.lock_account(), {"account_id": account_id})
+                outcomes = await self._attempt(connection, account_id, batch)
         if outcomes is None:
             raise RuntimeError("an account changed under its lock")
         return outcomes

@@ -1,0 +1,142 @@
+"""`python -m regulars.compartment`: the process in which a server works on what would keep other
+accounts waiting (`http/bulkhead.py`).
+
+Its standard input is a socket, from which it is given requests, and to which it answers them. It
+stops when that ends: with the server, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+
+import uvloop
+
+from regulars.app import directory_limits_of, engine_of, limits_of
+from regulars.directory.accounts import Grant
+from regulars.directory.database import replicas_for, store_for
+from regulars.directory.sources import Sources
+from regulars.http import log
+from regulars.http.bulkhead import Passed, answered, frame, passed, read_frame
+from regulars.http.endpoint import GraphQLEndpoint
+from regulars.http.in_flight import InFlight
+from regulars.http.messages import JSON, RequestHeaders
+from regulars.http.observe import Call
+from regulars.settings import Settings
+
+# Who asks for little goes before.
+_NICENESS = 10
+_BUFFER = 4 * 1024 * 1024
+
+
+class _Server:
+    """What the server has found out of each request: whose it is, and what is left of its rate. It
+    is the server, too, that tells of them."""
+
+    def __init__(self) -> None:
+        self._given: dict[asyncio.Task[None], Passed] = {}
+        self._calls: dict[asyncio.Task[None], Call] = {}
+
+    def begin(self, given: Passed) -> None:
+        """The current task is about a request."""
+        self._given[_task()] = given
+
+    def end(self) -> Call:
+        """The current task has its answer."""
+        del self._given[_task()]
+        return self._calls.pop(_task())
+
+    def trusted(self, headers: RequestHeaders, method: str) -> Grant:  # noqa: ARG002
+        return self._given[_task()].grant
+
+    async def authenticate(self, headers: RequestHeaders, method: str) -> Grant:
+        return self.trusted(headers, method)
+
+    def admit(self, grant: Grant, cost: int) -> None:
+        """The server has taken the cost already."""
+
+    def left(self, grant: Grant) -> int | None:  # noqa: ARG002
+        return self._given[_task()].left
+
+    def document(self, hit: bool) -> None:
+        """The server tells of it."""
+
+    def answered(self, call: Call, status: int, seconds: float) -> None:  # noqa: ARG002
+        self._calls[_task()] = call
+
+
+def _task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task
+    return task
+
+
+async def _work() -> None:
+    settings = Settings()
+    store = store_for(settings.database_url, settings.request_seconds)
+    replicas = replicas_for(
+        store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
+    )
+    server = _Server()
+    endpoint = GraphQLEndpoint(
+        engine_of(settings),
+        server,
+        Sources(store, replicas, directory_limits_of(settings)),
+        limits_of(settings),
+        InFlight(settings.max_requests, settings.request_seconds),
+        server,
+        server,
+    )
+    await store.open()
+    watching = asyncio.create_task(replicas.watch()) if replicas is not None else None
+    try:
+        await _serve(endpoint, server)
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        if replicas is not None:
+            await replicas.close()
+        await store.close()
+
+
+async def _serve(endpoint: GraphQLEndpoint, server: _Server) -> None:
+    """Answers until the server has nothing more to ask."""
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0), limit=_BUFFER)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def answer(given: Passed) -> None:
+        server.begin(given)
+        headers = {**given.headers, b"content-type": JSON}
+        made = await endpoint.answer("POST", headers, given.body)
+        writer.write(answered(given.number, server.end(), made))
+
+    gc.collect()
+    gc.freeze()
+    writer.write(frame([], b""))
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        while True:
+            task = asyncio.create_task(answer(passed(*await read_frame(reader))))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    writer.close()
+
+
+def main() -> None:
+    """Works until the server ends."""
+    log.configure()
+    # A terminal and a service manager tell the server's processes all at once.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # not allowed
+        os.nice(_NICENESS)
+    uvloop.run(_work())
+
+
+if __name__ == "__main__":
+    main()

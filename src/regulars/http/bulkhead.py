@@ -1,0 +1,229 @@
+"""The bulkhead: what would keep other accounts waiting is worked on in a process of its own, which
+has less of the processor where that is scarce.
+
+(The pattern: Nygard, Release It!, 2007.) The server asks nothing of it while one account asks, or
+while all of them ask for little. The process is begun when it is needed first, and ends with the
+server, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any, NamedTuple
+
+import orjson
+
+from regulars.directory.accounts import Grant
+from regulars.http.messages import GraphQLRequest, Reply, RequestHeaders
+from regulars.http.observe import Call
+from regulars.store.lately import Lately
+
+PROGRAM = "regulars.compartment"
+# An account that has more requests under way than this takes more than its part.
+MODEST = 8
+# What costs so many points would keep others waiting.
+DEAR = 1_000
+_LATELY_SECONDS = 1.0
+# After the process ended by itself, the next one is not begun at once.
+_PAUSE_SECONDS = 5.0
+_END_SECONDS = 10.0
+_LENGTHS = struct.Struct(">II")
+# Of a request's headers, what has a say in its answer.
+_HEADERS = (b"accept", b"regulars-cost", b"regulars-change", b"idempotency-key")
+
+_log = logging.getLogger("regulars.bulkhead")
+
+
+class Broken(Exception):
+    """The process ended before it answered."""
+
+
+class Passed(NamedTuple):
+    """A request as the process is given it: the grant of whoever asks, how many points are left of
+    its rate, and the headers and the body of the request."""
+
+    number: int
+    grant: Grant
+    left: int | None
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+class Neighbours:
+    """Who asks beside whom. Of the accounts that ask for little, the last two are known: one of
+    them is another than whoever asks for much."""
+
+    def __init__(self) -> None:
+        self._greedy = Lately(_LATELY_SECONDS)
+        self._last = self._before = (0, 0.0)
+
+    def disturbs(self, account_id: int, cost: int, under_way: int) -> bool:
+        """Whether a request of that cost, of an account that has so many under way, would keep
+        another account waiting that asks for little."""
+        now = monotonic()
+        if under_way <= MODEST and account_id not in self._greedy:
+            if self._last[0] != account_id:
+                self._before = self._last
+            self._last = (account_id, now + _LATELY_SECONDS)
+            return cost >= DEAR and now < self._before[1]
+        other = self._before if self._last[0] == account_id else self._last
+        if now >= other[1]:
+            return False
+        if under_way > MODEST:
+            self._greedy.note(account_id)
+        return True
+
+
+class Bulkhead:
+    """Passes on what disturbs others. `environment` are the settings of the process; `writes` says
+    whether it writes, too: a file has one writer at a time. `passed` is told of each request."""
+
+    def __init__(
+        self, environment: Mapping[str, str], writes: bool, passed: Callable[[], None]
+    ) -> None:
+        self._environment = {**os.environ, **environment}
+        self._writes = writes
+        self._passed = passed
+        self._neighbours = Neighbours()
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[tuple[list[Any], bytes]]] = {}
+        self._pipe: asyncio.StreamWriter | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._not_before = 0.0
+        self._closed = False
+
+    def takes(self, account_id: int, cost: int, writes: bool, under_way: int) -> bool:
+        """Whether a request is passed on. While there is no process to pass it to, one is begun,
+        and none is."""
+        if not self._neighbours.disturbs(account_id, cost, under_way):
+            return False
+        if writes and not self._writes:
+            return False
+        if self._pipe is None:
+            self._begin()
+            return False
+        return True
+
+    async def answer(
+        self,
+        call: Call,
+        grant: Grant,
+        request: GraphQLRequest,
+        headers: RequestHeaders,
+        left: int | None,
+    ) -> Reply:
+        """The answer to a request that it takes. Raises Broken."""
+        if self._pipe is None:
+            raise Broken
+        self._passed()
+        number = next(self._numbers)
+        answered = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answered
+        given = {
+            name.decode(): headers[name].decode("latin-1") for name in _HEADERS & headers.keys()
+        }
+        given["x-request-id"] = call.identity.decode()
+        head = [number, [*grant[:3], list(grant.scopes)], left, given]
+        query, variables, name = request
+        body = {"query": query, "variables": variables, "operationName": name}
+        self._pipe.write(frame(head, orjson.dumps(body)))
+        try:
+            (status, keys, more), content = await answered
+        finally:
+            self._waiting.pop(number, None)
+        call.keys = keys
+        sent = [(name.encode(), value.encode("latin-1")) for name, value in more]
+        return Reply(status, content, call.media, call.identity, sent)
+
+    async def close(self) -> None:
+        """Ends the process, once it has answered what it was given."""
+        self._closed = True
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._task is not None:
+            await self._task
+
+    def _begin(self) -> None:
+        running = self._task is not None and not self._task.done()
+        if not running and not self._closed and monotonic() >= self._not_before:
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        """The life of a process."""
+        ours, its = socket.socketpair()
+        try:
+            with its:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", PROGRAM), env=self._environment, stdin=its.fileno()
+                )
+        except OSError as error:  # no process can be had now
+            ours.close()
+            self._ended(type(error).__name__)
+            return
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            await read_frame(reader)  # it is ready
+            self._pipe = None if self._closed else writer
+            while not self._closed:
+                (number, *head), content = await read_frame(reader)
+                waiting = self._waiting.get(number)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result((head, content))
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._pipe = None
+            writer.close()
+            for waiting in self._waiting.values():
+                if not waiting.done():
+                    waiting.set_exception(Broken())
+            try:
+                await asyncio.wait_for(process.wait(), _END_SECONDS)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+            self._ended(str(process.returncode))
+
+    def _ended(self, why: str) -> None:
+        self._not_before = monotonic() + _PAUSE_SECONDS
+        if not self._closed:
+            _log.warning("The bulkhead's process ended.", extra={"fields": {"status": why}})
+
+
+def frame(head: object, body: bytes) -> bytes:
+    """A message between the two processes."""
+    told = orjson.dumps(head)
+    return b"".join((_LENGTHS.pack(len(told), len(body)), told, body))
+
+
+async def read_frame(reader: asyncio.StreamReader) -> tuple[list[Any], bytes]:
+    """The next message. Raises IncompleteReadError at the end."""
+    head, body = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
+    return orjson.loads(await reader.readexactly(head)), await reader.readexactly(body)
+
+
+def passed(head: list[Any], body: bytes) -> Passed:
+    """The request in a message."""
+    number, (account_id, token_id, name, scopes), left, headers = head
+    grant = Grant(account_id, token_id, name, frozenset(scopes))
+    return Passed(
+        number,
+        grant,
+        left,
+        {name.encode(): value.encode("latin-1") for name, value in headers.items()},
+        body,
+    )
+
+
+def answered(number: int, call: Call, answer: Reply) -> bytes:
+    """The message that answers it."""
+    more = [(name.decode(), value.decode("latin-1")) for name, value in answer.more]
+    return frame([number, answer.status, list(call.keys), more], answer.content)

@@ -1,0 +1,226 @@
+"""What would keep other accounts waiting is worked on in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from regulars.http.bulkhead import DEAR, MODEST, PROGRAM, Neighbours
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, new_token, running
+
+PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
+WHOLE = """{ customers(first: 250) { edges { node { id email full_name notes tags location avatar
+    created_at updated_at expenses orders_count summary { visits } leads { subject }
+    changes(first: 5) { edges { node { kind } } } } } } }"""
+SECONDS = 30
+
+
+def test_whoever_asks_alone_disturbs_nobody() -> None:
+    asked = Neighbours()
+    assert not any(asked.disturbs(1, DEAR, 100) for _ in range(10))
+
+
+def test_what_is_dear_disturbs_another_account() -> None:
+    asked = Neighbours()
+    assert not asked.disturbs(1, 1, 1)
+    assert not asked.disturbs(2, DEAR - 1, 1)
+    assert asked.disturbs(2, DEAR, 1)
+
+
+def test_a_flood_disturbs_who_asks_for_little_and_is_known_for_a_while() -> None:
+    asked = Neighbours()
+    assert not asked.disturbs(1, 1, 1)
+    assert not asked.disturbs(2, 1, MODEST)
+    assert asked.disturbs(2, 1, MODEST + 1)
+    assert asked.disturbs(2, 1, 1)
+    assert not asked.disturbs(1, 1, MODEST)
+
+
+def test_floods_do_not_disturb_each_other() -> None:
+    asked = Neighbours()
+    assert not any(asked.disturbs(n % 2, 1, MODEST + 1) for n in range(10))
+
+
+def compartments(server: Server) -> list[psutil.Process]:
+    """The processes that the server has begun for the bulkhead."""
+    found = psutil.Process(server.pid).children(recursive=True)
+    return [process for process in found if PROGRAM in process.cmdline()]
+
+
+def passed(server: Server) -> float:
+    """How many requests have been passed on."""
+    lines = get(f"{server.url}/metrics").text.splitlines()
+    name = "regulars_requests_passed_on_total"
+    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
+def eventually(what: Callable[[], Any]) -> None:
+    """Waits until something is so."""
+    end = time.monotonic() + SECONDS
+    while not what():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.05)
+
+
+@contextmanager
+def busy(
+    server: Server, work: Callable[[Client], object], token: str, count: int
+) -> Iterator[None]:
+    """Clients who do something again and again."""
+    stop = threading.Event()
+
+    def go_on() -> None:
+        with Client(server, token) as client:
+            while not stop.is_set():
+                work(client)
+
+    threads = [threading.Thread(target=go_on) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def read_little(client: Client) -> None:
+    """What somebody asks who asks for little."""
+    client.data(PAGE)
+    time.sleep(0.02)
+
+
+@contextmanager
+def disturbed(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
+    """A server, where one account asks for little, and another floods it with its list and is
+    passed on: a client of the latter."""
+    with running(url, *options) as server:
+        token = new_token(server)
+        with (
+            busy(server, read_little, BOOTSTRAP_TOKEN, 1),
+            busy(server, lambda client: client.post(PAGE), token, MODEST + 4),
+            Client(server, token) as client,
+        ):
+            eventually(lambda: passed(server))
+            yield server, client
+
+
+def test_what_is_passed_on_is_answered_as_ever(empty_database: str) -> None:
+    """Reads, writes, refusals, headers: as they are answered otherwise."""
+    with disturbed(empty_database) as (server, client):
+        made = client.create("ada@example.com", "id email", tags=["vip"])
+        assert client.emails("tag:vip") == ["ada@example.com"]
+        assert client.node(made["id"], "... on Customer { email }") == {"email": "ada@example.com"}
+        client.refused(
+            "errors_dup_email",
+            "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }",
+            e="ada@example.com",
+        )
+        create = 'mutation { createCustomer(node: {email: "b@example.com"}) { email } }'
+        first, again = (client.post(create, headers={"Idempotency-Key": "1"}) for _ in range(2))
+        assert (
+            first.json() == again.json() == {"data": {"createCustomer": {"email": "b@example.com"}}}
+        )
+        assert again.headers["idempotent-replayed"] == "true"
+        answer = client.post(
+            PAGE, headers={"Regulars-Cost": "1", "X-Request-Id": "mine", "Regulars-Change": "2"}
+        )
+        assert answer.headers["x-request-id"] == "mine"
+        assert answer.headers["regulars-change"] == "2"
+        assert answer.json()["extensions"]["cost"]["requested"] > 0
+        assert client.post(PAGE, headers={"Regulars-Change": "x"}).status_code == 400
+        text = "{ customers(first: 1) { nothing } }"
+        media = "application/graphql-response+json"
+        refused = client.post(text, headers={"Accept": media})
+        assert refused.status_code == 400
+        assert refused.headers["content-type"] == media
+        assert len(compartments(server)) == 1
+
+
+def test_the_rate_is_that_of_all(empty_database: str) -> None:
+    """What is left of a rate is told of what is passed on, too, and it is taken from it."""
+    options = ("--rate-limit", "50000", "--rate-burst", "1000000")
+    with disturbed(empty_database, *options) as (_, client):
+        told = [
+            client.post(PAGE, headers={"Regulars-Cost": "1"}).json()["extensions"]["cost"]
+            for _ in range(3)
+        ]
+        assert all(0 <= cost["remaining"] < 1_000_000 for cost in told)
+
+
+def test_what_is_dear_is_passed_on(empty_database: str) -> None:
+    with running(empty_database) as server:
+        with (
+            busy(server, read_little, BOOTSTRAP_TOKEN, 1),
+            Client(server, new_token(server)) as client,
+        ):
+            client.create("ada@example.com")
+
+            def ask() -> float:
+                assert len(client.data(WHOLE)["customers"]["edges"]) == 1
+                return passed(server)
+
+            eventually(ask)
+
+
+def test_there_is_none_where_it_is_not_wanted(empty_database: str) -> None:
+    with running(empty_database, "--no-bulkhead") as server:
+        token = new_token(server)
+        with busy(server, read_little, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+            for _ in range(20):
+                client.data(WHOLE)
+        assert passed(server) == 0
+        assert compartments(server) == []
+
+
+def test_its_end_loses_no_read_and_tells_of_writes(empty_database: str) -> None:
+    """It is killed: what it was reading is read by the server, and a write that it may have made is
+    answered 503. Another is begun."""
+    statuses: set[tuple[str, int]] = set()
+
+    def ask(client: Client) -> None:
+        statuses.add(("read", client.post(PAGE).status_code))
+
+    def change(client: Client) -> None:
+        visit = "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"
+        answer = client.post(
+            visit, {"e": f"{time.monotonic_ns()}@{threading.get_ident()}.example.com"}
+        )
+        statuses.add(("write", answer.status_code))
+        if answer.status_code == 503:
+            (error,) = answer.json()["errors"]
+            assert error["key"] == "errors_unavailable"
+            assert "Idempotency-Key" in error["message"]
+
+    with disturbed(empty_database) as (server, client):
+        with busy(server, ask, client.token, 4), busy(server, change, client.token, 4):
+            (first,) = compartments(server)
+            time.sleep(0.5)
+            os.kill(first.pid, signal.SIGKILL)
+            before = passed(server)
+            eventually(lambda: passed(server) > before and compartments(server))
+            (second,) = compartments(server)
+            assert second.pid != first.pid
+    assert {status for kind, status in statuses if kind == "read"} == {200}
+    assert {status for kind, status in statuses if kind == "write"} <= {200, 503}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_it_ends_with_the_server(empty_database: str, number: signal.Signals) -> None:
+    status = -number if number == signal.SIGKILL else 0
+    with running(empty_database, status=status) as server:
+        token = new_token(server)
+        with busy(server, read_little, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+            eventually(lambda: client.data(WHOLE) and passed(server))
+        (process,) = compartments(server)
+        os.kill(server.pid, number)
+        process.wait(SECONDS)
