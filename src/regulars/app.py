@@ -146,8 +146,7 @@ class Application:
     def _made_bulkhead(self, settings: Settings) -> Bulkhead | None:
         if not settings.bulkhead or os.name != "posix":
             return None
-        writes = self._store.dialect != "sqlite"
-        return Bulkhead(settings.environment(), writes, self._metrics.passed)
+        return Bulkhead(settings.environment(), self._metrics.passed)
 
     def _made_worker(self, settings: Settings) -> Worker:
         alone = self._store.dialect == "sqlite"

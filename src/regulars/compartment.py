@@ -21,7 +21,7 @@ from regulars.directory.accounts import Grant
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
 from regulars.http import log
-from regulars.http.bulkhead import Passed, answered, frame, passed, read_frame
+from regulars.http.bulkhead import BUFFER, Passed, answered, frame, passed, read_frame
 from regulars.http.endpoint import GraphQLEndpoint
 from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, RequestHeaders
@@ -30,7 +30,6 @@ from regulars.settings import Settings
 
 # Who asks for little goes before.
 _NICENESS = 10
-_BUFFER = 4 * 1024 * 1024
 
 
 class _Server:
@@ -77,7 +76,7 @@ def _task() -> asyncio.Task[None]:
 
 async def _work() -> None:
     settings = Settings()
-    store = store_for(settings.database_url, settings.request_seconds)
+    store = store_for(settings.database_url, settings.request_seconds, large=True)
     replicas = replicas_for(
         store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
     )
@@ -106,7 +105,7 @@ async def _work() -> None:
 
 async def _serve(endpoint: GraphQLEndpoint, server: _Server) -> None:
     """Answers until the server has nothing more to ask."""
-    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0), limit=_BUFFER)
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0), limit=BUFFER)
     tasks: set[asyncio.Task[None]] = set()
 
     async def answer(given: Passed) -> None:

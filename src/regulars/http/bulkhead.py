@@ -24,6 +24,7 @@ import orjson
 from regulars.directory.accounts import Grant
 from regulars.http.messages import GraphQLRequest, Reply, RequestHeaders
 from regulars.http.observe import Call
+from regulars.http.turns import Turns
 from regulars.store.lately import Lately
 
 PROGRAM = "regulars.compartment"
@@ -32,12 +33,17 @@ MODEST = 8
 # What costs so many points would keep others waiting.
 DEAR = 1_000
 _LATELY_SECONDS = 1.0
+# How many requests that read it has at once: while it waits for the next, the server and the
+# database are there for others.
+READS = 2
+WRITES = 4
 # After the process ended by itself, the next one is not begun at once.
 _PAUSE_SECONDS = 5.0
 _END_SECONDS = 10.0
+BUFFER = 4 * 1024 * 1024
 _LENGTHS = struct.Struct(">II")
 # Of a request's headers, what has a say in its answer.
-_HEADERS = (b"accept", b"regulars-cost", b"regulars-change", b"idempotency-key")
+_HEADERS = frozenset((b"accept", b"regulars-cost", b"regulars-change", b"idempotency-key"))
 
 _log = logging.getLogger("regulars.bulkhead")
 
@@ -83,33 +89,35 @@ class Neighbours:
 
 
 class Bulkhead:
-    """Passes on what disturbs others. `environment` are the settings of the process; `writes` says
-    whether it writes, too: a file has one writer at a time. `passed` is told of each request."""
+    """Passes on what disturbs others. `environment` are the settings of the process; `passed` is
+    told of each request."""
 
-    def __init__(
-        self, environment: Mapping[str, str], writes: bool, passed: Callable[[], None]
-    ) -> None:
+    def __init__(self, environment: Mapping[str, str], passed: Callable[[], None]) -> None:
         self._environment = {**os.environ, **environment}
-        self._writes = writes
         self._passed = passed
         self._neighbours = Neighbours()
+        self._turns = {False: Turns(READS, beside=True), True: Turns(WRITES, beside=True)}
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[list[Any], bytes]]] = {}
         self._pipe: asyncio.StreamWriter | None = None
+        self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._closed = False
 
-    def takes(self, account_id: int, cost: int, writes: bool, under_way: int) -> bool:
-        """Whether a request is passed on. While there is no process to pass it to, one is begun,
-        and none is."""
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be passed on."""
+        return sum(turns.waiting for turns in self._turns.values())
+
+    def takes(self, account_id: int, cost: int, under_way: int) -> bool:
+        """Whether a request is passed on. While the process begins, only an account that floods
+        waits for it."""
         if not self._neighbours.disturbs(account_id, cost, under_way):
-            return False
-        if writes and not self._writes:
             return False
         if self._pipe is None:
             self._begin()
-            return False
+            return self._ready is not None and under_way > MODEST
         return True
 
     async def answer(
@@ -119,10 +127,31 @@ class Bulkhead:
         request: GraphQLRequest,
         headers: RequestHeaders,
         left: int | None,
-    ) -> Reply:
-        """The answer to a request that it takes. Raises Broken."""
+    ) -> Reply | None:
+        """The answer to a request that it takes; None where there is no process after all, and
+        nothing was done. Raises Broken."""
+        if self._ready is not None:
+            await asyncio.shield(self._ready)
+        turns, account_id = self._turns[call.kind == "mutation"], grant.account_id
+        turn = turns.enter(account_id, call.cost)
+        if turn is not None:
+            await turn
+        began = monotonic()
+        try:
+            return await self._answer(call, grant, request, headers, left)
+        finally:
+            turns.leave(account_id, call.cost, began)
+
+    async def _answer(
+        self,
+        call: Call,
+        grant: Grant,
+        request: GraphQLRequest,
+        headers: RequestHeaders,
+        left: int | None,
+    ) -> Reply | None:
         if self._pipe is None:
-            raise Broken
+            return None
         self._passed()
         number = next(self._numbers)
         answered = asyncio.get_running_loop().create_future()
@@ -154,10 +183,11 @@ class Bulkhead:
     def _begin(self) -> None:
         running = self._task is not None and not self._task.done()
         if not running and not self._closed and monotonic() >= self._not_before:
+            self._ready = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        """The life of a process."""
+        """A process, from its beginning to its end."""
         ours, its = socket.socketpair()
         try:
             with its:
@@ -166,12 +196,14 @@ class Bulkhead:
                 )
         except OSError as error:  # no process can be had now
             ours.close()
+            self._told_ready()
             self._ended(type(error).__name__)
             return
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=BUFFER)
         try:
             await read_frame(reader)  # it is ready
             self._pipe = None if self._closed else writer
+            self._told_ready()
             while not self._closed:
                 (number, *head), content = await read_frame(reader)
                 waiting = self._waiting.get(number)
@@ -181,6 +213,7 @@ class Bulkhead:
             pass
         finally:
             self._pipe = None
+            self._told_ready()
             writer.close()
             for waiting in self._waiting.values():
                 if not waiting.done():
@@ -191,6 +224,12 @@ class Bulkhead:
                 process.kill()
                 await process.wait()
             self._ended(str(process.returncode))
+
+    def _told_ready(self) -> None:
+        """Nobody need wait any more."""
+        if self._ready is not None:
+            self._ready.set_result(None)
+            self._ready = None
 
     def _ended(self, why: str) -> None:
         self._not_before = monotonic() + _PAUSE_SECONDS

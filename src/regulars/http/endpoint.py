@@ -128,7 +128,8 @@ class GraphQLEndpoint:
     @property
     def waiting(self) -> int:
         """How many requests wait for their account's turn."""
-        return self._reads.waiting + self._writes.waiting
+        passing = self._bulkhead.waiting if self._bulkhead is not None else 0
+        return self._reads.waiting + self._writes.waiting + passing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = first_of_each(scope["headers"])
@@ -225,13 +226,16 @@ class GraphQLEndpoint:
         bulkhead = self._bulkhead
         if bulkhead is not None:
             under_way = self._in_flight.count(grant.account_id)
-            if bulkhead.takes(grant.account_id, prepared.cost, writes, under_way):
+            if bulkhead.takes(grant.account_id, prepared.cost, under_way):
                 left = self._rates.left(grant) if self._rates else None
                 try:
-                    return await bulkhead.answer(call, grant, request, headers, left)
+                    made = await bulkhead.answer(call, grant, request, headers, left)
                 except Broken:
                     if writes:
                         raise interrupted() from None
+                    made = None
+                if made is not None:
+                    return made
         identity = call.identity.decode()
         source = self._sources.primary
         change = headers.get(CHANGE)

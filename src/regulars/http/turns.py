@@ -28,10 +28,12 @@ _COMPARED = 64
 
 class Turns:
     """At most `places` taken at once, but always one request of each account. Where only one
-    account asks, there is nothing to share, and nobody waits."""
+    account asks, there is nothing to share, and nobody waits, unless it is `beside` others who
+    are answered elsewhere."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, beside: bool = False) -> None:
         self._places = places
+        self._beside = beside
         self._running: dict[int, int] = {}
         self._waiting: dict[int, deque[tuple[asyncio.Future[None], int]]] = {}
         # How much time the requests of an account have taken that has something to do; one that
@@ -54,7 +56,7 @@ class Turns:
         if account_id != self._latest:
             self._latest = account_id
             self._several_until = monotonic() + _TOGETHER_SECONDS
-        elif not self._waiting and monotonic() > self._several_until:
+        elif not (self._beside or self._waiting) and monotonic() > self._several_until:
             self._begin(account_id, size)
             return None
         if self._waiting or self._begun or not self._may(account_id, size):

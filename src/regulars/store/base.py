@@ -39,6 +39,11 @@ class Store(Protocol):
     def connections(self) -> tuple[int, int]:
         """How many connections are in use, and how many are free."""
 
+    @property
+    def others_wait(self) -> bool:
+        """Whether others wait while this process writes: they wrote within the last seconds, and
+        the database has one writer at a time. Asked of a store for many rows."""
+
     async def open(self) -> None:
         """Connects. Raises Unreachable."""
 

@@ -95,6 +95,10 @@ class PostgreSQLStore:
     def connections(self) -> tuple[int, int]:
         return self._connections.used_and_free
 
+    @property
+    def others_wait(self) -> bool:
+        return False
+
     async def open(self) -> None:
         await self._connections.open()
         self._pulse.begin()

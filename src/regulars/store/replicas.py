@@ -68,6 +68,10 @@ class Replica:
         return 0
 
     @property
+    def others_wait(self) -> bool:
+        return False
+
+    @property
     def connections(self) -> tuple[int, int]:
         return self._store.connections
 

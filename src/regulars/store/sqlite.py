@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,40 +19,30 @@ from typing import Any, TypeVar
 import apsw
 import sqlalchemy as sa
 
-from regulars.store import queries, writes
+from regulars.store import writes
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import Conflict, Unreachable
 from regulars.store.query import Query
 from regulars.store.sqlite_file import LARGE_CACHE_KIB, connect, told_error
 from regulars.store.sqlite_reading import Reader, Snapshot, run_query
-from regulars.store.tables import (
-    customers,
-    history,
-    leads,
-    orders,
-    receipts,
-    shop_ids,
-    terms,
-    webhooks,
-)
+from regulars.store.sqlite_writing import load, save
 from regulars.store.writer import (
     MAX_BATCH,
     Changes,
     Command,
     Decide,
     LastMade,
-    Row,
-    State,
-    Terms,
     Write,
-    all_names,
-    also_named,
     by_account,
-    parameters_of,
-    state_of,
 )
 
 T = TypeVar("T")
+
+# SQLite has one writer at a time: whoever writes much leaves others a gap after each batch, in
+# which they ask for their turn more than once.
+_GAP_SECONDS = 0.002
+# For how long others who wrote are expected to write again.
+_OTHERS_SECONDS = 2.0
 
 
 class _Job:
@@ -63,7 +54,8 @@ class _Job:
 
 
 class SQLiteStore:
-    """A database in a file; `decide` decides what its writer does; `large` is for many rows."""
+    """A database in a file; `decide` decides what its writer does; `large` is for many rows,
+    written beside others."""
 
     dialect = "sqlite"
 
@@ -79,6 +71,10 @@ class SQLiteStore:
         self._seconds = statement_seconds
         self._large = large
         self._under_way = 0
+        # Of a store for many rows: what it knew of the database's last change, and until when it is
+        # expected that others make the next.
+        self._version = 0
+        self._others_until = 0.0
         self._made = LastMade()
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
         self._reader: Reader | None = None
@@ -94,6 +90,10 @@ class SQLiteStore:
     @property
     def connections(self) -> tuple[int, int]:
         return 0, 0
+
+    @property
+    def others_wait(self) -> bool:
+        return time.monotonic() < self._others_until
 
     async def open(self) -> None:
         self._reader = Reader(self._path, self._seconds)
@@ -199,20 +199,24 @@ class SQLiteStore:
                 self._transact(connection, batch)
                 self._under_way = 0
                 _answer(batch)
+                if self._large:
+                    time.sleep(_GAP_SECONDS)
         connection.close()
 
     def _transact(self, connection: apsw.Connection, batch: Sequence[Write]) -> None:
         """Decides and commits a batch. One that the database refuses as a whole is tried again
         write by write, so that the fault finds its author."""
         made: list[tuple[int, Changes]] = []
+        if self._large:
+            self._look_for_others(connection)
         try:
             with _Transaction(connection):
                 for account_id, group in by_account(batch).items():
-                    state = _load(connection, account_id, group)
+                    state = load(connection, account_id, group)
                     commands = [write.command for write in group]
                     outcomes, changes = self._decide(account_id, commands, state)
                     if changes:
-                        _save(connection, account_id, state, changes)
+                        save(connection, account_id, state, changes)
                     for write, outcome in zip(group, outcomes, strict=True):
                         write.outcome = outcome
                     made.append((account_id, changes))
@@ -226,6 +230,13 @@ class SQLiteStore:
                 return
             for write in batch:
                 self._transact(connection, [write])
+
+    def _look_for_others(self, connection: apsw.Connection) -> None:
+        """Notes whether another connection has changed the database since this one looked."""
+        version = int(connection.pragma("data_version"))
+        if version != self._version and self._version:
+            self._others_until = time.monotonic() + _OTHERS_SECONDS
+        self._version = version
 
 
 class _Transaction:
@@ -269,66 +280,3 @@ def _answer(batch: Sequence[Write]) -> None:
 def _answer_all(writes: Sequence[Write]) -> None:
     for write in writes:
         write.answer()
-
-
-def _load(connection: apsw.Connection, account_id: int, group: Sequence[Write]) -> State:
-    names = all_names(group)
-    query = queries.state(bool(names.order_names or names.shop_ids))
-    rows = run_query(connection, query, parameters_of(account_id, names)).fetchall()
-    also = [
-        list(run_query(connection, query, parameters)) if parameters else []
-        for query, parameters in also_named(account_id, names)
-    ]
-    return state_of(rows, also)
-
-
-def _save(connection: apsw.Connection, account_id: int, state: State, changes: Changes) -> None:
-    if changes.deleted_customers:
-        parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
-        run_query(connection, writes.delete_customers(), parameters)
-        for table in writes.BLANKED:
-            run_query(connection, writes.blank(table), parameters)
-        run_query(connection, writes.delete_shop_ids(), parameters)
-    if changes.deleted_webhooks:
-        parameters = {"account_id": account_id, "ids": list(changes.deleted_webhooks)}
-        run_query(connection, writes.delete_webhooks(), parameters)
-    for columns, rows in changes.updated_customers.items():
-        keyed = [
-            {**row, "only_account": account_id, "only_customer": row["customer_id"]} for row in rows
-        ]
-        _run_for_each(connection, writes.update_one(columns), keyed)
-    _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
-    for table, rows in changes.updated.items():
-        _run_for_each(connection, writes.update_whole(table), rows)
-    _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
-    _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
-    if changes.inserted_receipts:
-        replaced = writes.replaced_receipts(account_id, changes)
-        run_query(connection, writes.delete_receipts(), replaced)
-        _run_for_each(connection, writes.insert_one(receipts), changes.inserted_receipts)
-    _run_for_each(connection, writes.insert_one(history), changes.inserted_changes)
-    _run_for_each(connection, writes.insert_one(webhooks), changes.inserted_webhooks)
-    _run_for_each(connection, writes.insert_one(shop_ids), changes.inserted_shop_ids)
-    _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
-    _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
-    run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))
-
-
-def _run_for_terms(
-    connection: apsw.Connection, query: Query, account_id: int, found: Terms
-) -> None:
-    """A query whose parameters are the columns of the terms' table, in their order."""
-    if not found:
-        return
-    by_term: dict[str, list[int]] = {}
-    for customer_id, each in found.items():
-        for term in each:
-            by_term.setdefault(term, []).append(customer_id)
-    # In the order of the table, so that each of its pages is looked for once.
-    rows = [(account_id, term, number) for term in sorted(by_term) for number in by_term[term]]
-    connection.executemany(query.compiled("sqlite").text, rows)
-
-
-def _run_for_each(connection: apsw.Connection, query: Query, rows: Iterable[Row]) -> None:
-    compiled = query.compiled("sqlite")
-    connection.executemany(compiled.text, compiled.of_rows(rows))

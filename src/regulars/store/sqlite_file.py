@@ -12,7 +12,7 @@ import apsw
 from regulars.store.errors import NoRoom, Unreachable
 
 BUSY_SECONDS = 10.0
-_BUSY_PAUSE = 0.002
+_BUSY_PAUSE = 0.0005
 # The pages of the indexes that a batch touches should be at hand: SQLite's own 2 MiB are few. With
 # twice as much as this a page was no faster, among 100,000 customers, and the memory grew by a
 # fifth while it filled; what is not here is in the operating system's cache. A checkpoint writes

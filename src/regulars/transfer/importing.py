@@ -34,10 +34,10 @@ from regulars.transfer.seen import Seen
 from regulars.transfer.source import Source
 
 BATCH = 2_500
+# Where others wait for a batch to end.
+_SHORT_BATCH = 50
 # Characters of a batch's rows: long rows come in smaller batches.
 _BATCH_CHARACTERS = 2 * 1024 * 1024
-# SQLite has one writer at a time: between two batches others of other processes have their turn.
-_GAP_SECONDS = 0.006
 _EXAMPLES = 10
 _KINDS = 50
 
@@ -84,7 +84,6 @@ class Importer:
         self._run = run
         self._seen = Seen() if run is None else None
         self._stop = False
-        self._gap = _GAP_SECONDS if store.dialect == "sqlite" else 0.0
         self.tally = Tally()
 
     @property
@@ -105,14 +104,13 @@ class Importer:
         progress(self.tally)
         writing: asyncio.Task[None] | None = None
         try:
-            for batch in _batches(records):
+            for batch in _batches(records, self._most):
                 # The next rows are read while the database is busy with these.
                 rows = [self._source.shape.row(record) for record in batch]
                 read = self._source.read
                 if writing:
                     await writing
                     progress(self.tally)
-                    await asyncio.sleep(self._gap)
                 if self._stop:
                     raise Interrupted(f"Stopped after {self.tally.rows:,} rows.")
                 writing = asyncio.create_task(self._write(batch, rows, read))
@@ -126,6 +124,9 @@ class Importer:
         if self._run is not None:
             problems = orjson.dumps(self.tally.problems).decode()
             await self._runs.end(self._run["import_id"], DONE, now_ms(), problems=problems)
+
+    def _most(self) -> int:
+        return _SHORT_BATCH if self._directory.store.others_wait else BATCH
 
     async def _go_on(self, run: Row, records: Iterator[Record]) -> None:
         """Passes over what was done, and writes again what the last batch rejected: nobody knows
@@ -179,14 +180,14 @@ class Importer:
         await self._kept.add(as_text(self._source, rows, first=not self._kept.place))
 
 
-def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+def _batches(records: Iterator[Record], most: Callable[[], int]) -> Iterator[list[Record]]:
     batch: list[Record] = []
-    characters = 0
+    characters, size = 0, most()
     for record in records:
         batch.append(record)
         characters += sum(map(len, record.cells)) if record.cells else 1_000
-        if len(batch) == BATCH or characters > _BATCH_CHARACTERS:
+        if len(batch) >= size or characters > _BATCH_CHARACTERS:
             yield batch
-            batch, characters = [], 0
+            batch, characters, size = [], 0, most()
     if batch:
         yield batch
