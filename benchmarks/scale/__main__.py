@@ -22,6 +22,7 @@ from benchmarks.scale.data import Filled, fill
 from benchmarks.scale.replica import replica
 
 PROCESSES = (1, 2, 4)
+_TENTH_ACCOUNTS = 100
 _CITUS_CUSTOMERS = 50_000
 _CITUS_ACCOUNTS = 50
 
@@ -82,7 +83,7 @@ def _accounts(options: argparse.Namespace, primary: str, found: report.Found) ->
                     )
     say("a tenth of them, for the model of storage")
     with made(primary, "tenth") as url:
-        found.tenth = fill(url, 1, max(1_000, options.customers // 10))
+        found.tenth = fill(url, _TENTH_ACCOUNTS, max(1_000, options.customers // 10))
 
 
 def _citus(options: argparse.Namespace, primary: str, found: report.Found) -> None:

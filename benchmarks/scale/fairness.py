@@ -19,6 +19,10 @@ from statistics import median
 
 from benchmarks.load import Sample, http_request, send
 from benchmarks.servers import free_port
+from regulars.cli.database import with_store
+from regulars.directory.accounts import Accounts
+from regulars.settings import Settings
+from regulars.store import Store
 
 PATH = "/api/v2"
 CUSTOMERS = 10_000
@@ -33,15 +37,20 @@ DEAREST = """{ found: customers(first: 25, query: "zz OR -tag:vip order_by:email
     created_at updated_at expenses summary { visits orders { list { order { name total } } } }
     leads { subject message } changes(first: 5) { edges { node { kind at } } } } } } }"""
 CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"
-QUERIES = {"ordinary": ORDINARY, "dearest": DEAREST, "create": CREATE}
+QUERIES = {"ordinary": ORDINARY, "dearest": DEAREST, "create": CREATE, "tokens": ORDINARY}
+TOKENS = 10_000
+# What the ordinary account does, and on how many connections.
+ORDINARILY = (("read", 1), ("read", 4), ("create", 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Disturbed:
     """What an ordinary account's requests took at the 99th percentile, in seconds: alone, and
-    beside one that does `what`."""
+    beside one that does `what`; of which operation, and on how many connections."""
 
     what: str
+    operation: str
+    connections: int
     alone: float
     beside: float
 
@@ -106,8 +115,22 @@ def two_accounts(database_url: str) -> Iterator[Served]:
         regulars(database_url, "account", "create", name)
         regulars(database_url, "sample", "--account", name, "--customers", str(CUSTOMERS))
         tokens.append(regulars(database_url, "token", "create", "--account", name))
+    with_store(Settings(database_url=database_url), _many_tokens)
     with serving(database_url) as url:
         yield Served(url, database_url, (tokens[0], tokens[1]))
+
+
+async def _many_tokens(store: Store) -> None:
+    """Gives the greedy account thousands of tokens."""
+    accounts = Accounts(store)
+    greedy = await accounts.named("greedy")
+    for number in range(TOKENS):
+        await accounts.create_token(greedy, str(number), text=many_token(number))
+
+
+def many_token(number: int) -> str:
+    """One of the thousands of tokens."""
+    return f"benchmark-of-fairness-{number % TOKENS}"
 
 
 def ask(url: str, query: str, token: str, **variables: object) -> bytes:
@@ -164,14 +187,24 @@ def disturbances(
         "floods with its dearest queries": lambda: flooding(served, "dearest", 32),
         "floods with pages of its list": lambda: flooding(served, "ordinary", 64),
         "floods with creates": lambda: flooding(served, "create", 64),
+        f"floods with {TOKENS:,} tokens": lambda: flooding(served, "tokens", 64),
         "imports a million rows": lambda: importing(served),
     }
 
 
-def ordinary(served: Served, seconds: float) -> Sample:
-    """What the ordinary account asks, on four connections."""
-    requests = itertools.repeat(ask(served.url, ORDINARY, served.tokens[0]))
-    return send(served.url, requests, 4, seconds)
+def ordinary(
+    served: Served, seconds: float, operation: str = "read", connections: int = 4
+) -> Sample:
+    """What the ordinary account asks."""
+    return send(served.url, _requests(served, operation), connections, seconds)
+
+
+def _requests(served: Served, operation: str) -> Iterator[bytes]:
+    url, token = served.url, served.tokens[0]
+    if operation == "read":
+        return itertools.repeat(ask(url, ORDINARY, token))
+    numbers = itertools.count(time.monotonic_ns())
+    return (ask(url, CREATE, token, e=f"{n}@ordinary.example.com") for n in numbers)
 
 
 def measure(
@@ -182,10 +215,15 @@ def measure(
     ordinary(served, seconds)
     for what, disturb in disturbances(served).items():
         say(f"one account {what}")
-        alone, beside = [], []
+        alone: dict[tuple[str, int], list[float]] = {one: [] for one in ORDINARILY}
+        beside: dict[tuple[str, int], list[float]] = {one: [] for one in ORDINARILY}
         for _ in range(rounds):
-            alone.append(ordinary(served, seconds).percentile(99))
+            for one in ORDINARILY:
+                alone[one].append(ordinary(served, seconds, *one).percentile(99))
             with disturb():
-                beside.append(ordinary(served, seconds).percentile(99))
-        found.append(Disturbed(what, median(alone), median(beside)))
+                for one in ORDINARILY:
+                    beside[one].append(ordinary(served, seconds, *one).percentile(99))
+        found += [
+            Disturbed(what, *one, median(alone[one]), median(beside[one])) for one in ORDINARILY
+        ]
     return found

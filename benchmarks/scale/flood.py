@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.load import BenchmarkError, send
-from benchmarks.scale.fairness import QUERIES, ask
+from benchmarks.scale.fairness import QUERIES, ask, many_token
 
 _MOST_SECONDS = 60.0
 
@@ -24,7 +24,9 @@ def main() -> None:
     def requests() -> Iterator[bytes]:
         for number in itertools.count():
             email = f"{os.getpid()}.{number}@flood.example.com"
-            yield ask(url, QUERIES[query], token, **({"e": email} if query == "create" else {}))
+            variables = {"e": email} if query == "create" else {}
+            whose = many_token(number) if query == "tokens" else token
+            yield ask(url, QUERIES[query], whose, **variables)
 
     given = requests()
     while time.monotonic() < end:

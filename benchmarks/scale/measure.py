@@ -126,7 +126,7 @@ def point(server: Server, filled: Filled, operation: str, processes: int, second
     sample = send(server.url, given, CONNECTIONS, seconds)
     count = sample.requests
     server_each = (server.cpu() - server_began) / count
-    database_each = (database_cpu() - database_began) / count
+    database_each = database_cpu_since(database_began) / count
     load_each = (time.process_time() - load_began) / count
     time.sleep(1.1)  # PostgreSQL's figures are a second old
     commits_each = (asyncio.run(_value(filled.url, commits)) - before) / count
@@ -142,14 +142,19 @@ def point(server: Server, filled: Filled, operation: str, processes: int, second
     )
 
 
-def database_cpu() -> float:
-    """The processor time of all PostgreSQL's processes on this machine, in seconds."""
-    total = 0.0
+def database_cpu() -> dict[int, float]:
+    """The processor time of each of PostgreSQL's processes on this machine, in seconds."""
+    found = {}
     for process in psutil.process_iter(["name"]):
         if process.info["name"] == "postgres":
             with contextlib.suppress(psutil.Error):
-                total += sum(process.cpu_times()[:2])
-    return total
+                found[process.pid] = sum(process.cpu_times()[:2])
+    return found
+
+
+def database_cpu_since(before: Mapping[int, float]) -> float:
+    """What they have taken since then, in seconds; without those that have ended."""
+    return sum(max(0.0, now - before.get(pid, 0.0)) for pid, now in database_cpu().items())
 
 
 def by_processes(
@@ -160,10 +165,19 @@ def by_processes(
     for _ in range(rounds):
         for count in processes:
             with serving(filled.url, count) as server:
+                _get_to_know(server, filled, count)
                 for operation in ("read", "create"):
                     one = point(server, filled, operation, count, seconds)
                     found.setdefault((operation, count), []).append(one)
     return [_middle(points) for points in found.values()]
+
+
+def _get_to_know(server: Server, filled: Filled, processes: int) -> None:
+    """Has each process be asked for about each account: what the first request of each takes is
+    measured apart."""
+    tokens = filled.tokens()
+    requests = (ask(server.url, ORDINARY, next(tokens)) for _ in itertools.count())
+    send(server.url, requests, CONNECTIONS, 60.0, max(CONNECTIONS, filled.accounts * processes))
 
 
 def _middle(points: list[Point]) -> Point:

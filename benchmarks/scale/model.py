@@ -1,25 +1,41 @@
 """The capacity of a deployment, predicted from what one operation takes: a small model, which the
 benchmark checks against its own measured points.
 
-Three resources bound throughput: the processor time of the server processes, that of the
-machine(s) they share with the database and whoever else works there, and the commits of a disk. A
-process runs on one core; processes beyond the cores add nothing.
+Throughput is the least of what its resources allow (the utilization law: Denning and Buzen, 1978):
+the processor time of the server processes, of which each runs on one core, that of the machine(s)
+that they share with the database and whoever else works there, and the commits of a disk. No
+resource is ever busy all the time: a process waits for the database now and then, and the last
+core is seldom found at once. How much of it is busy was measured once, on the machines of
+`docs/benchmark/scale.md`, and holds for all points there.
+
+Writes to one account take turns: in a process, its part of a batch and the database's come one
+after another; several processes write small batches, each under the account's lock.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+# How much of a server process's core, and of all cores together, is busy when no more is done.
+BUSY_PROCESS = 0.85
+BUSY_CORES = 0.88
+# Of the database's part of a batch of writes, what its writer waits for: the rest is done beside.
+_WAITED_FOR = 0.7
+# What several processes come to that write to one account, of what one process comes to.
+_CONTENDED = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """What one operation takes: processor time of the server and of the database in seconds, and
-    how many commits of the database (of a batch of writes, its part)."""
+    how many commits of the database (of a batch of writes, its part). `one_account` says that all
+    of them write to the same account."""
 
     name: str
     server: float
     database: float
     commits: float = 0.0
+    one_account: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +60,18 @@ class Prices:
 
 def throughput(operation: Operation, deployment: Deployment) -> float:
     """Operations a second."""
-    bounds = [min(deployment.processes, deployment.cores) / operation.server]
+    processes = min(deployment.processes, deployment.cores)
+    bounds = [processes * BUSY_PROCESS / operation.server]
+    cores = deployment.cores * BUSY_CORES
     if deployment.database_cores:
-        bounds.append(deployment.database_cores / operation.database)
+        bounds.append(deployment.database_cores * BUSY_CORES / operation.database)
         if deployment.other:
-            bounds.append(deployment.cores / (operation.server + deployment.other))
+            bounds.append(cores / (operation.server + deployment.other))
     else:
-        shared = operation.server + operation.database + deployment.other
-        bounds.append(deployment.cores / shared)
+        bounds.append(cores / (operation.server + operation.database + deployment.other))
+    if operation.one_account:
+        alone = 1 / (operation.server + _WAITED_FOR * operation.database)
+        bounds.append(alone if deployment.processes == 1 else alone * _CONTENDED)
     if operation.commits:
         bounds.append(deployment.commits / operation.commits)
     return min(bounds)
