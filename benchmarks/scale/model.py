@@ -19,6 +19,8 @@ from dataclasses import dataclass
 # How much of a server process's core, and of all cores together, is busy when no more is done.
 BUSY_PROCESS = 0.85
 BUSY_CORES = 0.88
+# What the cores come to when more processes run than there are cores.
+_CROWDED = 0.9
 # Of the database's part of a batch of writes, what its writer waits for: the rest is done beside.
 _WAITED_FOR = 0.7
 # What several processes come to that write to one account, of what one process comes to.
@@ -63,6 +65,8 @@ def throughput(operation: Operation, deployment: Deployment) -> float:
     processes = min(deployment.processes, deployment.cores)
     bounds = [processes * BUSY_PROCESS / operation.server]
     cores = deployment.cores * BUSY_CORES
+    if deployment.processes > deployment.cores:
+        cores *= _CROWDED
     if deployment.database_cores:
         bounds.append(deployment.database_cores * BUSY_CORES / operation.database)
         if deployment.other:

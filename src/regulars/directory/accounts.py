@@ -8,7 +8,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from regulars.store.tokens import (
     revoke_token,
     token_by_hash,
     tokens_of,
-    use_token,
+    use_tokens,
 )
 from regulars.store.writes import insert_one
 
@@ -37,6 +37,8 @@ TOKEN_PREFIX = "rgl_"  # noqa: S105  # what secret scanners look for
 NAME_LENGTH = 100
 # How often it is noted that a token is used.
 USED_MS = 60_000
+# What is used meanwhile is noted together: a transaction for each would keep writers waiting.
+_NOTED_AFTER_SECONDS = 0.2
 # How long a process trusts what it knows of a token before it asks the database again.
 TRUSTED_SECONDS = 1.0
 MAX_TRUSTED = 10_000
@@ -114,9 +116,12 @@ class Trusted:
 
     def keep(self, secret: str, grant: Grant) -> None:
         """Remembers what it opens."""
+        now = time.monotonic()
         if len(self._known) >= MAX_TRUSTED:
-            self._known.clear()
-        self._known[secret] = (grant, time.monotonic() + TRUSTED_SECONDS)
+            self._known = {one: known for one, known in self._known.items() if now < known[1]}
+            if len(self._known) >= MAX_TRUSTED:
+                self._known.clear()
+        self._known[secret] = (grant, now + TRUSTED_SECONDS)
 
     def forget(self, secret: str) -> None:
         """It opens nothing any more."""
@@ -132,12 +137,6 @@ def grant_of(known: Mapping[str, Any], now: int) -> Grant | None:
         return None
     may = granted(known["scopes"].split())
     return Grant(known["account_id"], known["token_id"], known["name"], may)
-
-
-def noted_use(grant: Grant, now: int) -> tuple[Query, Mapping[str, Any]]:
-    """What records that a token is used, unless that was recorded within a minute."""
-    noted = {"used_id": grant.token_id, "used_before": now - USED_MS, "used_at": now}
-    return use_token(), noted
 
 
 def _tokens(rows: Iterable[Any]) -> Sequence[Token]:
@@ -178,6 +177,7 @@ class Accounts:
         self._clock = clock
         self._trusted = Trusted()
         self._noting: set[asyncio.Task[None]] = set()
+        self._used: set[str] = set()
 
     async def all(self) -> list[Account]:
         """Every account, oldest first."""
@@ -313,16 +313,32 @@ class Accounts:
         self._trusted.keep(token, grant)
         used = known["last_used_at"]
         if used is None or used < now - USED_MS:
-            self.in_passing([noted_use(grant, now)])
+            self.note_use(grant)
         return grant
+
+    def note_use(self, grant: Grant) -> None:
+        """Records that a token is used, unless that was recorded within a minute: soon, and with
+        all that are used until then."""
+        self._used.add(grant.token_id)
+        if len(self._used) == 1:
+            self._do_beside(self._note_uses())
+
+    async def _note_uses(self) -> None:
+        await asyncio.sleep(_NOTED_AFTER_SECONDS)
+        used, self._used = sorted(self._used), set()
+        now = self._clock()
+        noted = {"used_ids": used, "used_before": now - USED_MS, "used_at": now}
+        await self._store.execute([(use_tokens(), noted)])
 
     def in_passing(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> None:
         """Records a use, whatever else goes on: a database that takes no writes must not keep
         anybody from reading."""
+        self._do_beside(self._store.execute(statements))
 
+    def _do_beside(self, work: Coroutine[Any, Any, object]) -> None:
         async def note() -> None:
             with contextlib.suppress(Exception):
-                await self._store.execute(statements)
+                await work
 
         task = asyncio.create_task(note())
         self._noting.add(task)

@@ -11,7 +11,6 @@ from regulars.directory.accounts import (
     Trusted,
     grant_of,
     hashed,
-    noted_use,
     now_ms,
 )
 from regulars.store import Store
@@ -76,9 +75,8 @@ class Sessions:
         later = self._clock() + self._lasts
         if until < later - _NOTED_MS:
             extended = {"extended": hashed(secret), "until": later}
-            self._accounts.in_passing(
-                [(extend_session(), extended), noted_use(grant, self._clock())]
-            )
+            self._accounts.in_passing([(extend_session(), extended)])
+            self._accounts.note_use(grant)
         return grant
 
     async def end(self, secret: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.store.entrance import accounts, sessions, tokens
-from regulars.store.query import Query, number
+from regulars.store.query import Query, any_of, number
 
 TOKEN_COLUMNS = (
     "token_id",
@@ -121,11 +121,12 @@ def forget_sessions() -> Query:
 
 
 @cache
-def use_token() -> Query:
-    """Notes that a token is used, unless that was noted after `used_before`."""
+def use_tokens() -> Query:
+    """Notes that the tokens `used_ids` are used, but for those of which that was noted after
+    `used_before`."""
     used = tokens.c.last_used_at
     statement = tokens.update().where(
-        tokens.c.token_id == sa.bindparam("used_id"),
+        any_of(tokens.c.token_id, "used_ids"),
         sa.or_(used.is_(None), used < number("used_before")),
     )
     return Query(statement.values(last_used_at=number("used_at")))
