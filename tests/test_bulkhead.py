@@ -147,6 +147,10 @@ def test_what_is_passed_on_is_answered_as_ever(empty_database: str) -> None:
         refused = client.post(text, headers={"Accept": media})
         assert refused.status_code == 400
         assert refused.headers["content-type"] == media
+        deep: Any = 1
+        for _ in range(300):
+            deep = [deep]
+        assert client.post(PAGE, {"unasked": deep}).status_code == 200
         assert len(compartments(server)) == 1
 
 

@@ -17,7 +17,7 @@ from regulars.directory.customers import clean_values
 from regulars.directory.database import store_for
 from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
-from regulars.store import queries, writes
+from regulars.store import queries, saving
 from regulars.store.query import Query
 from regulars.store.writer import parameters_of, state_of
 from tests.support import Client, new_token, regulars, running, scratch_database
@@ -292,8 +292,8 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         rows = await fetch(connection, queries.state(), parameters_of(account, command.names()))
         state = state_of(rows, [[]] * 6)
         _, changes = decide(account, [command], state)
-        query = writes.save(writes.shape_of(changes))
-        saved = await fetch(connection, query, writes.save_parameters(account, state, changes))
+        query = saving.save(saving.shape_of(changes))
+        saved = await fetch(connection, query, saving.save_parameters(account, state, changes))
         assert saved[0][0] == 1
         quick = asyncio.create_task(directory.create(account, {"email": "quick@b.co"}, 3))
         await asyncio.sleep(0.3)

@@ -150,6 +150,11 @@ class Bulkhead:
         headers: RequestHeaders,
         left: int | None,
     ) -> Reply | None:
+        query, variables, name = request
+        try:
+            body = orjson.dumps({"query": query, "variables": variables, "operationName": name})
+        except TypeError:  # it reads what is nested deeper than it writes
+            return None
         if self._pipe is None:
             return None
         self._passed()
@@ -161,9 +166,7 @@ class Bulkhead:
         }
         given["x-request-id"] = call.identity.decode()
         head = [number, [*grant[:3], list(grant.scopes)], left, given]
-        query, variables, name = request
-        body = {"query": query, "variables": variables, "operationName": name}
-        self._pipe.write(frame(head, orjson.dumps(body)))
+        self._pipe.write(frame(head, body))
         try:
             (status, keys, more), content = await answered
         finally:

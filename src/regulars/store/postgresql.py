@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import asyncpg
 import sqlalchemy as sa
 
-from regulars.store import citus, queries, writes
+from regulars.store import citus, queries, saving
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.connections import Connections
 from regulars.store.errors import Conflict, TooSlow, Unreachable
@@ -263,12 +263,12 @@ class PostgreSQLStore:
             return None
         if not changes:
             return outcomes
-        shape = writes.shape_of(changes)
-        parameters = writes.save_parameters(account_id, state, changes)
+        shape = saving.shape_of(changes)
+        parameters = saving.save_parameters(account_id, state, changes)
         if self._distributed:
             saved = await _save_in_steps(connection, shape, parameters)
         else:
-            ((saved,),) = await _rows(connection, writes.save(shape), parameters)
+            ((saved,),) = await _rows(connection, saving.save(shape), parameters)
         if not saved:
             return None
         self._made.note(account_id, changes)
@@ -276,10 +276,10 @@ class PostgreSQLStore:
 
 
 async def _save_in_steps(
-    connection: Any, shape: writes.Shape, parameters: Mapping[str, Any]
+    connection: Any, shape: saving.Shape, parameters: Mapping[str, Any]
 ) -> bool:
     """Saves a batch on Citus; whether the account was still as it was loaded."""
-    held, *steps = writes.save_in_steps(shape)
+    held, *steps = saving.save_in_steps(shape)
     async with connection.transaction():
         if not await _rows(connection, held, parameters):
             return False
