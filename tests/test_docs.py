@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from regulars.cli.accounts import account_app, token_app
 from regulars.cli.inbox import inbox_app
 from regulars.cli.keeping import app as keeping_app
-from regulars.cli.main import account_app, app, token_app
+from regulars.cli.main import app
 from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
 from regulars.cli.webhooks import secret_app
