@@ -6,6 +6,7 @@ browser itself, so that a session counts only for requests of this server's own 
 
 from __future__ import annotations
 
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from starlette.requests import cookie_parser
@@ -14,6 +15,14 @@ from regulars.directory.accounts import Accounts, Grant
 from regulars.directory.sessions import Sessions
 from regulars.http.errors import cross_site
 from regulars.http.messages import RequestHeaders, bearer
+
+
+class Finds(Protocol):
+    """Finds whose a request is."""
+
+    def trusted(self, headers: RequestHeaders, method: str) -> Grant | None: ...
+
+    async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None: ...
 
 
 class Credentials:

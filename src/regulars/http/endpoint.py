@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,6 +19,7 @@ from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, e
 from regulars.http.address import refused
 from regulars.http.bulkhead import Broken, Bulkhead
 from regulars.http.cors import CORS
+from regulars.http.credentials import Finds
 from regulars.http.errors import (
     IDEMPOTENCY_KEY,
     RETRY,
@@ -52,7 +53,7 @@ from regulars.http.messages import (
     request_id,
     send_reply,
 )
-from regulars.http.observe import NAME_LENGTH, Call
+from regulars.http.observe import NAME_LENGTH, Call, Tells
 from regulars.http.rates import Rates, charge
 from regulars.http.turns import READS, WRITES, Turns
 
@@ -80,33 +81,17 @@ class Limits(NamedTuple):
     receive_seconds: float
 
 
-class Credentials(Protocol):
-    """Finds whose a request is: `http/credentials.py`."""
-
-    def trusted(self, headers: RequestHeaders, method: str) -> Grant | None: ...
-
-    async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None: ...
-
-
-class Observer(Protocol):
-    """Tells of requests: `http/observe.py`."""
-
-    def document(self, hit: bool) -> None: ...
-
-    def answered(self, call: Call, status: int, seconds: float) -> None: ...
-
-
 class GraphQLEndpoint:
     """Answers POST and GET: as an ASGI application, and of a request that is there whole."""
 
     def __init__(
         self,
         engine: Engine,
-        credentials: Credentials,
+        credentials: Finds,
         sources: Sources,
         limits: Limits,
         in_flight: InFlight,
-        observer: Observer,
+        observer: Tells,
         rates: Rates | None = None,
         cors: CORS | None = None,
         bulkhead: Bulkhead | None = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from regulars.directory.accounts import Grant
 from regulars.http import log
@@ -56,6 +57,14 @@ class Call:
         self.status = 0
         self.seconds = 0.0
         self.at = 0.0
+
+
+class Tells(Protocol):
+    """Tells of requests."""
+
+    def document(self, hit: bool) -> None: ...
+
+    def answered(self, call: Call, status: int, seconds: float) -> None: ...
 
 
 class Observer:
