@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
 
 import uvloop
 
 from regulars.app import directory_limits_of, engine_of, limits_of
+from regulars.background import step_back
 from regulars.directory.accounts import Grant
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
@@ -27,9 +27,6 @@ from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, RequestHeaders
 from regulars.http.observe import Call
 from regulars.settings import Settings
-
-# Who asks for little goes before.
-_NICENESS = 10
 
 
 class _Server:
@@ -132,8 +129,7 @@ def main() -> None:
     # A terminal and a service manager tell the server's processes all at once.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(OSError):  # not allowed
-        os.nice(_NICENESS)
+    step_back()
     uvloop.run(_work())
 
 

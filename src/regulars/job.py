@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 
+from regulars.background import step_back
 from regulars.directory.database import store_for
 from regulars.http import log
 from regulars.settings import Settings
@@ -20,9 +21,6 @@ from regulars.transfer.collecting import collect_less
 from regulars.transfer.job import Job
 
 _log = logging.getLogger("regulars.imports")
-
-# Who asks the API goes before an import.
-_NICENESS = 10
 
 
 async def _work(account_id: int, import_id: str) -> None:
@@ -51,8 +49,7 @@ def _watch(loop: asyncio.AbstractEventLoop, job: Job) -> None:
 def main() -> None:
     """Runs one import, to its end or until the server's."""
     log.configure()
-    with contextlib.suppress(OSError, AttributeError):  # not allowed, or not there (Windows)
-        os.nice(_NICENESS)
+    step_back()
     _, account_id, import_id = sys.argv
     collect_less()
     try:
