@@ -11,6 +11,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -336,3 +337,26 @@ class Client:
               pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"""
         page: dict[str, Any] = self.data(query, **arguments)["customers"]
         return page
+
+
+@contextmanager
+def busy(
+    server: Server, work: Callable[[Client], object], token: str, count: int
+) -> Iterator[None]:
+    """Clients who do something again and again."""
+    stop = threading.Event()
+
+    def go_on() -> None:
+        with Client(server, token) as client:
+            while not stop.is_set():
+                work(client)
+
+    threads = [threading.Thread(target=go_on) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from regulars.http.bulkhead import DEAR, MODEST, PROGRAM, Neighbours
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, new_token, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, busy, get, new_token, running
 
 PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
 WHOLE = """{ customers(first: 250) { edges { node { id email full_name notes tags location avatar
@@ -72,29 +72,6 @@ def eventually(what: Callable[[], Any]) -> None:
     while not what():
         assert time.monotonic() < end, "it never came to be"
         time.sleep(0.05)
-
-
-@contextmanager
-def busy(
-    server: Server, work: Callable[[Client], object], token: str, count: int
-) -> Iterator[None]:
-    """Clients who do something again and again."""
-    stop = threading.Event()
-
-    def go_on() -> None:
-        with Client(server, token) as client:
-            while not stop.is_set():
-                work(client)
-
-    threads = [threading.Thread(target=go_on) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
 def read_little(client: Client) -> None:

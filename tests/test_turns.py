@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 
 import pytest
 
 from regulars.http.turns import Turns
 from tests.postgres import ACCOUNTS, held
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, running, scratch_database
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    busy,
+    new_token,
+    running,
+    scratch_database,
+)
 
 
 async def work(turns: Turns, account: int, log: list[int], cost: int = 0) -> None:
@@ -89,24 +96,9 @@ def test_who_gives_up_leaves_no_gap() -> None:
     asyncio.run(run())
 
 
-@contextmanager
-def flood(server: Server, token: str, threads: int) -> Iterator[None]:
-    stop = threading.Event()
-
-    def ask() -> None:
-        with Client(server, token) as client:
-            while not stop.is_set():
-                client.post("{ customers(first: 100) { edges { node { id full_name } } } }")
-
-    running_threads = [threading.Thread(target=ask) for _ in range(threads)]
-    for thread in running_threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in running_threads:
-            thread.join()
+def ask(client: Client) -> None:
+    """A page of a flood."""
+    client.post("{ customers(first: 100) { edges { node { id full_name } } } }")
 
 
 @pytest.mark.slow
@@ -116,7 +108,7 @@ def test_all_are_answered_beside_a_flood(server: Server) -> None:
     with Client(server, greedy) as client:
         for number in range(30):
             client.create(f"{number}@example.com")
-    with flood(server, greedy, 8), Client(server, other) as client:
+    with busy(server, ask, greedy, 8), Client(server, other) as client:
         for number in range(30):
             client.create(f"{number}@example.com")
             assert len(client.emails(first=50)) == number + 1

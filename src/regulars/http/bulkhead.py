@@ -130,6 +130,18 @@ class Bulkhead:
     ) -> Reply | None:
         """The answer to a request that it takes; None where there is no process after all, and
         nothing was done. Raises Broken."""
+        given = {
+            name.decode(): headers[name].decode("latin-1") for name in _HEADERS & headers.keys()
+        }
+        given["x-request-id"] = call.identity.decode()
+        number = next(self._numbers)
+        head = [number, [*grant[:3], list(grant.scopes)], left, given]
+        query, variables, name = request
+        body = {"query": query, "variables": variables, "operationName": name}
+        try:
+            message = frame(head, orjson.dumps(body))
+        except TypeError:  # it reads what is nested deeper than it writes
+            return None
         if self._ready is not None:
             await asyncio.shield(self._ready)
         turns, account_id = self._turns[call.kind == "mutation"], grant.account_id
@@ -138,35 +150,17 @@ class Bulkhead:
             await turn
         began = monotonic()
         try:
-            return await self._answer(call, grant, request, headers, left)
+            return await self._pass(call, number, message)
         finally:
             turns.leave(account_id, call.cost, began)
 
-    async def _answer(
-        self,
-        call: Call,
-        grant: Grant,
-        request: GraphQLRequest,
-        headers: RequestHeaders,
-        left: int | None,
-    ) -> Reply | None:
-        query, variables, name = request
-        try:
-            body = orjson.dumps({"query": query, "variables": variables, "operationName": name})
-        except TypeError:  # it reads what is nested deeper than it writes
-            return None
+    async def _pass(self, call: Call, number: int, message: bytes) -> Reply | None:
         if self._pipe is None:
             return None
         self._passed()
-        number = next(self._numbers)
         answered = asyncio.get_running_loop().create_future()
         self._waiting[number] = answered
-        given = {
-            name.decode(): headers[name].decode("latin-1") for name in _HEADERS & headers.keys()
-        }
-        given["x-request-id"] = call.identity.decode()
-        head = [number, [*grant[:3], list(grant.scopes)], left, given]
-        self._pipe.write(frame(head, body))
+        self._pipe.write(message)
         try:
             (status, keys, more), content = await answered
         finally:
