@@ -143,6 +143,7 @@ def test_the_rate_is_that_of_all(empty_database: str) -> None:
         assert answer.status_code == 429
 
 
+@pytest.mark.slow
 def test_what_is_dear_is_passed_on(empty_database: str) -> None:
     with running(empty_database) as server:
         with (
