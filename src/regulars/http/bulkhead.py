@@ -53,8 +53,8 @@ class Broken(Exception):
 
 
 class Passed(NamedTuple):
-    """A request as the process is given it: the grant of whoever asks, how many points are left of
-    its rate, and the headers and the body of the request."""
+    """A request as the process is given it: its number, the grant of whoever asks, how many points
+    are left of its rate, and the headers and the body of the request."""
 
     number: int
     grant: Grant

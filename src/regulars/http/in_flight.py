@@ -58,7 +58,7 @@ class InFlight:
     def of_account(self, task: asyncio.Task[Any], account_id: int) -> None:
         """Says whose a request is that has begun. Raises HTTPError (503) where the account has too
         many."""
-        count = self._counts.get(account_id, 0)
+        count = self.count(account_id)
         if count >= self._most_of_one:
             raise overloaded(self._most_of_one)
         self._counts[account_id] = count + 1
