@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser import Person
 
@@ -199,12 +199,37 @@ def test_customers_are_chosen_across_pages_and_tagged(person: Person) -> None:
     expect(page.get_by_text("The tags of 60 customers are changed.").first).to_be_visible()
     query = '{ customers(query: "tag:all") { totalCount } }'
     assert person.client.data(query)["customers"]["totalCount"] == 60
+    expect(page.get_by_label("Selection")).to_be_hidden()
     page.get_by_label("Select P000").check()
     page.get_by_role("button", name="Remove tag").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("all")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert person.client.data(query)["customers"]["totalCount"] == 59
+
+
+def test_who_was_tagged_is_chosen_no_more_while_the_list_is_read_again(several: Person) -> None:
+    page = several.page
+    page.get_by_label("Select all on this page").check()
+    page.get_by_role("button", name="Add tag").click()
+    page.get_by_role("dialog").get_by_label("Tag").fill("seen")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        reads = "addTags" not in (route.request.post_data or "")
+        held.append(route) if reads else route.continue_()
+
+    page.route("**/api/v2", hold)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_label("Selection")).to_be_hidden()
+    expect(page.get_by_label("Select Bo Li")).not_to_be_checked()
+    page.get_by_label("Select Bo Li").check()
+    assert held, "the list was read before anything was chosen"
+    for route in held:
+        route.continue_()
+    expect(page.get_by_text("seen").first).to_be_visible()
+    expect(page.get_by_label("Select Bo Li")).to_be_checked()
 
 
 def test_some_can_be_left_out_of_all_and_who_is_gone_is_left_out(person: Person) -> None:

@@ -155,7 +155,8 @@ export async function show({ main, url, signal, title }) {
     set(bar, "hidden", !selection.size);
     if (!selection.size) return;
     const more = selection.query === null && some === seen.length && total > selection.size;
-    const after = (done) => { if (done) { selection.clear(); read(); } };
+    const none = () => { selection.clear(); chosen(); };
+    const after = (done) => { if (done) { none(); read(); } };
     const tags = [...new Set(customers.flatMap((one) => one.tags))].sort();
     replace(bar,
       h("strong", null, t.selection.size(number(selection.size))),
@@ -166,8 +167,8 @@ export async function show({ main, url, signal, title }) {
           button([icon("tag"), t.selection.remove], () => tagThem(selection, tags, false).then(after)),
         ] : null,
         button([icon("download"), t.exporting.open], () => exportThem(selection, asked.query, total)),
-        writes ? button([icon("trash"), t.selection.delete], () => deleteThem(selection).then((done) => { if (done) { selection.clear(); chosen(); } }), { class: "danger" }) : null,
-        button(t.selection.clear, () => { selection.clear(); chosen(); }, { class: "plain" })));
+        writes ? button([icon("trash"), t.selection.delete], () => deleteThem(selection).then((done) => { if (done) none(); }), { class: "danger" }) : null,
+        button(t.selection.clear, none, { class: "plain" })));
     if (tell) announce(t.selection.size(number(selection.size)));
   }
 
