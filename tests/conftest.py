@@ -35,17 +35,27 @@ def postgresql() -> Iterator[str]:
     server._cleanup()
 
 
-@pytest.fixture(scope="session", params=DATABASES)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """A running `regulars serve`, on each database in turn."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'regulars.db'}"
-    else:
-        url = request.getfixturevalue("postgresql")
-    with running(url) as started:
+@pytest.fixture(scope="session")
+def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A `regulars serve` on SQLite, for all tests of this process."""
+    folder = tmp_path_factory.mktemp("sqlite")
+    with running(f"sqlite:///{folder / 'regulars.db'}") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(postgresql: str) -> Iterator[Server]:
+    """A `regulars serve` on PostgreSQL, for all tests of this process."""
+    with running(postgresql) as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def server(request: pytest.FixtureRequest) -> Server:
+    """A running `regulars serve`, on each database in turn: this fixture ends whenever the other
+    database is asked for, which the servers outlive."""
+    found: Server = request.getfixturevalue(f"{request.param}_server")
+    return found
 
 
 @pytest.fixture
