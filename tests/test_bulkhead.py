@@ -20,6 +20,7 @@ PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
 WHOLE = """{ customers(first: 250) { edges { node { id email full_name notes tags location avatar
     created_at updated_at expenses orders_count summary { visits } leads { subject }
     changes(first: 5) { edges { node { kind } } } } } } }"""
+JSON = {"Content-Type": "application/json"}
 SECONDS = 30
 
 
@@ -97,7 +98,8 @@ def disturbed(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
 
 def test_what_is_passed_on_is_answered_as_ever(empty_database: str) -> None:
     """Reads, writes, refusals, headers: as they are answered otherwise."""
-    with disturbed(empty_database) as (server, client):
+    most = 10_000
+    with disturbed(empty_database, "--max-body-bytes", str(most)) as (server, client):
         made = client.create("ada@example.com", "id email", tags=["vip"])
         assert client.emails("tag:vip") == ["ada@example.com"]
         assert client.node(made["id"], "... on Customer { email }") == {"email": "ada@example.com"}
@@ -128,6 +130,10 @@ def test_what_is_passed_on_is_answered_as_ever(empty_database: str) -> None:
         for _ in range(300):
             deep = [deep]
         assert client.post(PAGE, {"unasked": deep}).status_code == 200
+        filled = b'{"query":"{customers(first:1){totalCount}}%s"}'
+        filled %= b" " * (most - len(filled) + 2)
+        assert client.http.post("/api/v2", content=filled, headers=JSON).status_code == 200
+        assert client.http.post("/api/v2", content=filled + b" ", headers=JSON).status_code == 413
         assert len(compartments(server)) == 1
 
 

@@ -12,6 +12,7 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
 
 import uvloop
 
@@ -82,7 +83,8 @@ async def _work() -> None:
         engine_of(settings),
         server,
         Sources(store, replicas, directory_limits_of(settings)),
-        limits_of(settings),
+        # The server has looked at how long the body was, and has written it anew.
+        limits_of(settings)._replace(body_bytes=sys.maxsize),
         InFlight(settings.max_requests, settings.request_seconds),
         server,
         server,
