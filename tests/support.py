@@ -12,11 +12,13 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import IO, Any, Self, TypeVar
+from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -58,15 +60,21 @@ class Done:
 
 
 def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
-    """Runs a command of `regulars` to its end, in this process: starting Python takes longer
-    than most commands. The server itself runs in a process of its own."""
+    """Runs a command of `regulars` to its end, in this process, which goes behind nobody for it:
+    starting Python takes longer than most commands. The server itself runs in a process of its
+    own."""
     out, err = io.StringIO(), io.StringIO()
     before, argv = dict(os.environ), sys.argv
     os.environ.clear()
     os.environ.update(environment(env))
     sys.argv = ["regulars", *arguments]
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with (
+            redirect_stdout(out),
+            redirect_stderr(err),
+            patch("regulars.cli.importing.step_back"),
+            patch("regulars.cli.mirroring.step_back"),
+        ):
             apart(main)
         code: Any = 0
     except SystemExit as ended:
@@ -117,6 +125,14 @@ def running(
         ended = process.wait(START_SECONDS)
         process.stdout.close()
     assert ended == status, f"the server ended with {ended}"
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 30) -> None:
+    """Waits until something is so."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.05)
 
 
 def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from regulars.http.bulkhead import DEAR, MODEST, PROGRAM, Neighbours
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, busy, get, new_token, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, busy, eventually, get, new_token, running
 
 PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
 WHOLE = """{ customers(first: 250) { edges { node { id email full_name notes tags location avatar
@@ -65,14 +65,6 @@ def passed(server: Server) -> float:
     lines = get(f"{server.url}/metrics").text.splitlines()
     name = "regulars_requests_passed_on_total"
     return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
-
-
-def eventually(what: Callable[[], Any]) -> None:
-    """Waits until something is so."""
-    end = time.monotonic() + SECONDS
-    while not what():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.05)
 
 
 def read_little(client: Client) -> None:

@@ -12,13 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from regulars.cli.errors import sentence
 from regulars.directory.bulk import SetCustomers, Step
 from regulars.directory.errors import Refused
 from regulars.store import Store
-from tests.support import Done, environment, regulars, with_store
+from tests.support import Done, environment, eventually, regulars, with_store
 
 
 class Shop:
@@ -335,6 +336,20 @@ def test_an_import_that_has_ended_is_not_gone_on_with(shop: Shop) -> None:
     refused = with_store(shop.url, late)
     assert [problem.key for problem in refused.problems] == ["errors_import_stopped"]
     assert "imp_none" in sentence(refused)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux has classes of processes")
+def test_an_import_goes_behind_a_server(local: Shop) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "regulars", "import", "-"],
+        env=environment(local.env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as importing:
+        eventually(lambda: os.sched_getscheduler(importing.pid) == os.SCHED_BATCH)
+        assert psutil.Process(importing.pid).nice() > psutil.Process().nice()
+        printed, _ = importing.communicate(b"email\nana@x.test\n", 30)
+    assert b"1        1" in printed
 
 
 def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> None:

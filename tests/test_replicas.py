@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,16 @@ import asyncpg
 import pytest
 
 from tests.postgres import PostgreSQL, folders
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, regulars, running, scratch_database
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    eventually,
+    get,
+    regulars,
+    running,
+    scratch_database,
+)
 
 COUNT = "{ customers(first: 1) { totalCount } }"
 
@@ -55,7 +64,7 @@ def pair() -> Iterator[Pair]:
 def clients(pair: Pair) -> Iterator[tuple[Client, Client]]:
     """The same token at both servers, which read from the replica."""
     one, two = pair.servers
-    until(lambda: all(used(server) == 1 for server in pair.servers))
+    eventually(lambda: all(used(server) == 1 for server in pair.servers))
     with Client(one, BOOTSTRAP_TOKEN) as first, Client(two, BOOTSTRAP_TOKEN) as second:
         yield first, second
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
@@ -65,13 +74,6 @@ def used(server: Server) -> float:
     """How many replicas a server reads."""
     lines = get(f"{server.url}/metrics").text.splitlines()
     return float(next(x for x in lines if x.startswith("regulars_replicas_used ")).split()[1])
-
-
-def until(holds: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.05)
 
 
 def count(client: Client, **headers: str) -> tuple[int, int]:
@@ -111,7 +113,7 @@ def test_whoever_writes_reads_it_through_whichever_process(
     one, two = clients
     one.create("before@example.com")
     before = count(one)
-    until(lambda: count(two, Regulars_Change=str(before[1])) == before)
+    eventually(lambda: count(two, Regulars_Change=str(before[1])) == before)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     one.create("after@example.com")
     after = (before[0] + 1, before[1] + 1)
@@ -127,7 +129,7 @@ def test_whoever_writes_reads_it_through_whichever_process(
     )
     assert [error["key"] for error in again.json()["errors"]] == ["errors_dup_email"]
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-    until(lambda: count(two, Regulars_Change=str(before[1])) == after)
+    eventually(lambda: count(two, Regulars_Change=str(before[1])) == after)
 
 
 @pytest.mark.slow
@@ -138,7 +140,7 @@ def test_a_cursor_that_a_replica_has_not_come_to_is_asked_of_the_primary(
     feed = """query($after: String) { customerChanges(first: 100, after: $after) {
         edges { node { sequence } } pageInfo { endCursor } } }"""
     _, change = count(one)
-    until(lambda: count(two, Regulars_Change=str(change))[1] == change)
+    eventually(lambda: count(two, Regulars_Change=str(change))[1] == change)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     one.create("feed@example.com")
     after = one.data(feed)["customerChanges"]["pageInfo"]["endCursor"]
@@ -162,7 +164,7 @@ def test_a_replica_that_is_behind_is_left_out_and_comes_back(
     # Even whoever needs nothing reads the newest.
     assert count(two, Regulars_Change="0") == count(one)
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-    until(lambda: used(pair.servers[1]) == 1)
+    eventually(lambda: used(pair.servers[1]) == 1)
 
 
 @pytest.mark.slow
@@ -192,12 +194,12 @@ def test_a_replica_that_is_gone_costs_no_request(
     finally:
         if how == "killed":
             (folder / "postmaster.pid").unlink(missing_ok=True)
-            until(lambda: not children_alive(group))
+            eventually(lambda: not children_alive(group))
             pair.replica.start()
         else:
             for each in group:
                 os.kill(each, signal.SIGCONT)
-    until(lambda: all(used(server) == 1 for server in pair.servers))
+    eventually(lambda: all(used(server) == 1 for server in pair.servers))
     assert count(two) == count(one)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regulars.background import step_back
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, Usage
 from regulars.cli.output import counts_table, print_json, print_problems
@@ -49,6 +50,7 @@ def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> No
     async def work(store: Store) -> list[dict[str, Any]]:
         return [await _one(store, name, job) for name in files]
 
+    step_back()
     collect_less()
     results = with_store(settings, work, large=True)
     if as_json:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from regulars.background import step_back
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, Usage
 from regulars.cli.output import counts_table, print_json, print_problems
@@ -71,6 +72,7 @@ def pull(
             "deleted": transfer.deleted,
         }
 
+    step_back()
     result = with_store(settings, work, large=True)
     _tell(result, as_json, "gone", lambda: _print_pulled(result))
 
