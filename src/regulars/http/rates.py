@@ -108,7 +108,9 @@ class SharedRates:
                     self._left.clear()
                 token = grant.token_id
                 self._taken[token] = self._taken.get(token, 0) + wanted - cost
-                self._left[token] = self._burst - rows[0][0] // _MILLI + self._taken[token]
+                # Answers of the database overtake each other: what it tells may be of before.
+                left = self._burst - rows[0][0] // _MILLI + self._taken[token]
+                self._left[token] = min(left, self._burst)
                 return
         (over,) = (await self._store.fetch(wanting(), self._parameters(grant, cost)))[0]
         raise rate_limited(self._rate, self._burst, max(0, over) / _MILLI / self._rate)
