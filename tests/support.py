@@ -11,13 +11,14 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar, cast
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
@@ -101,7 +102,9 @@ def running(
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """A `regulars serve` on a free port; it must end with `status` when it is told to stop, or has
-    been ended. What it writes to standard error goes to `log`."""
+    been ended. What it writes to standard error goes to `log`, or else is shown with a test that
+    fails."""
+    errors = log or cast("IO[str]", tempfile.TemporaryFile("w+"))  # noqa: SIM115  # closed below
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0", *arguments],
         env=environment(
@@ -112,7 +115,7 @@ def running(
             }
         ),
         stdout=subprocess.PIPE,
-        stderr=log or subprocess.DEVNULL,
+        stderr=errors,
         text=True,
     )
     assert process.stdout
@@ -124,6 +127,10 @@ def running(
         process.send_signal(signal.SIGTERM)
         ended = process.wait(START_SECONDS)
         process.stdout.close()
+        if log is None:
+            errors.seek(0)
+            print(*(line for line in errors if '"level":"info"' not in line), sep="")
+            errors.close()
     assert ended == status, f"the server ended with {ended}"
 
 
@@ -183,9 +190,11 @@ def account_of(server: Server, token: str) -> str:
 
 
 @contextmanager
-def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
+def scratch_database(dsn: str, options: str = "", template: str = "") -> Iterator[str]:
     """A new database on a PostgreSQL server, dropped afterwards; with Citus on all of its nodes, if
-    the server has it."""
+    the server has it. A `template` is a database that it is a copy of."""
+    if template:
+        options += f" TEMPLATE {template}"
     name = f"scratch_{os.getpid()}_{next(_numbers)}"
 
     async def run(at: str, statement: str) -> list[Any]:
@@ -202,6 +211,12 @@ def scratch_database(dsn: str, options: str = "") -> Iterator[str]:
         found = await run(dsn, "SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid")
         nodes = [elsewhere(dsn, host=f"{host}:{port}") for host, port in found]
         for node in nodes:
+            # Citus is at work in its databases, and one that is in use is not copied.
+            await run(
+                node,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                f"WHERE datname = '{template}'",
+            )
             await run(node, f"CREATE DATABASE {name} {options}")
             await run(elsewhere(node, name), "CREATE EXTENSION IF NOT EXISTS citus")
         (host, port), *workers = found

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,83 @@ def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> No
                 assert {status for writer in each for status in writer.statuses} == {"200"}
                 assert audit(client, each) > 30
     assert regulars("verify", "--database-url", database).returncode == 0
+
+
+def test_a_write_between_a_split_and_a_move_is_whole(database: str) -> None:
+    """A write waits for a split of the account's part, whose end lets it begin on the new part
+    without a lock; the part moves away before the write is done. Citus would save it in halves."""
+
+    async def split_and_move() -> None:
+        connection = await asyncpg.connect(database)
+        waits = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    "SELECT isolate_tenant_to_new_shard('counters', 1, 'CASCADE', 'block_writes')"
+                )
+                written.append(pool.submit(client.create, "late@example.com"))
+                while not await connection.fetchval(waits):  # noqa: ASYNC110  # of another process
+                    await asyncio.sleep(0.01)
+            shard, *source = await connection.fetchrow(
+                """SELECT shardid, nodename, nodeport FROM citus_shards
+                WHERE table_name = 'counters'::regclass
+                AND shardid = get_shard_id_for_distribution_column('counters', 1)"""
+            )
+            target = await connection.fetchrow(
+                """SELECT nodename, nodeport FROM pg_dist_node
+                WHERE nodeport <> $1 AND shouldhaveshards LIMIT 1""",
+                source[1],
+            )
+            await connection.execute(
+                "SELECT citus_move_shard_placement($1, $2, $3, $4, $5, 'block_writes')",
+                *(shard, *source, *target),
+            )
+        finally:
+            await connection.close()
+
+    written: list[Future[dict[str, Any]]] = []
+    with (
+        running(database) as server,
+        Client(server, new_token(server, "one")) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asyncio.run(split_and_move())
+        assert written[0].result(30)["id"]
+        client.create("later@example.com")
+        assert client.emails("late@example.com") == ["late@example.com"]
+    done = regulars("verify", "--database-url", database)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> None:
+    homes = placed(database)
+    home = next(name for name, accounts in homes.items() if "one" in accounts)
+    target = next(name for name in homes if name != home)
+    locks = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND mode = 'ExclusiveLock' AND objsubid = 8"""
+
+    async def write_meanwhile() -> None:
+        connection = await asyncpg.connect(database)
+        try:
+            moving = pool.submit(
+                *(regulars, "account", "move", "one", target, "--block-writes"),
+                *("--database-url", database),
+            )
+            while not (await connection.fetchval(locks) or moving.done()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            async with connection.transaction():
+                await connection.execute("UPDATE counters SET leads = leads WHERE account_id = 1")
+                await asyncio.sleep(3)
+                assert not moving.done(), "it was moved under a writer"
+            assert moving.result(30).returncode == 0
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.run(write_meanwhile())
+    assert "one" in placed(database)[target]
 
 
 def test_what_cannot_be_moved_is_told(database: str) -> None:

@@ -62,7 +62,7 @@ def filled(
         (tmp_path / "filled.db").chmod(0o600)
         yield f"sqlite:///{tmp_path / 'filled.db'}"
         return
-    with scratch_database(postgresql, f"TEMPLATE {name}") as url:
+    with scratch_database(postgresql, template=name) as url:
         yield url
 
 

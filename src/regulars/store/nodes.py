@@ -3,6 +3,8 @@ is moved to another, or given one of its own, while it is served."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +26,16 @@ _BYTES = """SELECT nodename || ':' || nodeport AS node, sum(shard_size)::int8 AS
     FROM citus_shards WHERE citus_table_type = 'distributed' GROUP BY 1"""
 _NODES = """SELECT nodename || ':' || nodeport AS node, shouldhaveshards AS taking
     FROM pg_dist_node WHERE noderole = 'primary' AND isactive ORDER BY groupid"""
+
+
+# Who writes to a part: Citus holds parts by such a lock (its resource_lock.h), which another number
+# stands for once one of them has been split.
+_WRITING = """SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 8
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND objid::int8 = (SELECT colocationid FROM pg_dist_partition
+        WHERE logicalrelid = $1::regclass)"""
+_LET_GO_SECONDS = 60.0
+_PAUSE_SECONDS = 0.05
 
 
 class MoveError(StoreError):
@@ -114,6 +126,7 @@ async def _move(connection: Any, account: str, to: str, alone: bool, mode: str) 
             "SELECT isolate_tenant_to_new_shard($1::regclass, $2::int8, 'CASCADE', $3)",
             *(counters.name, resident.account_id, mode),
         )
+        await _let_go(connection)
         done.append(f"Gave {account} a part of the tables of its own.")
         here = {node.name: node for node in await _nodes(connection)}
     home, resident = _found(here.values(), account)
@@ -138,6 +151,26 @@ def _found(here: Iterable[Node], account: str) -> tuple[Node, Resident]:
             if resident.name == account:
                 return node, resident
     raise MoveError(f"There is no account named {account!r}. See: regulars account list")
+
+
+async def _let_go(connection: Any) -> None:
+    """Waits until every transaction has ended that writes now. Citus lets one that has waited for a
+    split go on in the new part, but does not hold that for it: moved away at once, the part would
+    take along only what the transaction has written until then."""
+
+    async def writing() -> set[str]:
+        return {each[0] for each in await connection.fetch(_WRITING, counters.name)}
+
+    end = time.monotonic() + _LET_GO_SECONDS
+    left = await writing()
+    while left and time.monotonic() < end:
+        await asyncio.sleep(_PAUSE_SECONDS)
+        left &= await writing()
+    if left:
+        raise MoveError(
+            "The account has a part of the tables of its own now, but is not moved: a transaction "
+            f"that was writing then has not ended in {_LET_GO_SECONDS:g} s. Try again."
+        )
 
 
 async def _let_take(connection: Any, node: str, taking: bool) -> None:

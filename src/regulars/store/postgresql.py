@@ -34,8 +34,16 @@ from regulars.store.writer import (
 )
 
 POOL_SIZE = 10
-# What a server rolled back of its own accord, and how often it is made again, after how long.
-_ROLLED_BACK = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_NONE_INSERTED = "INSERT 0 0"
+
+
+class _NotHeld(Exception):
+    """An account is not as it was held: it moved to another node meanwhile. Nothing is kept."""
+
+
+# What was rolled back though nothing is wrong with it, and how often it is made again, after how
+# long.
+_ROLLED_BACK = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, _NotHeld)
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
 # For how long it is expected that another process goes on to write to an account.
@@ -177,7 +185,7 @@ class PostgreSQLStore:
     async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
         """What a transaction answers. Of those that wait for each other in a circle PostgreSQL ends
         one, as if it had never been: it is made again. On Citus, what every node has is written on
-        each of them, in an order that may not be another's."""
+        each of them, in an order that may not be another's; and an account may move meanwhile."""
         for _ in range(_TRIES):
             try:
                 return await work()
@@ -245,7 +253,7 @@ class PostgreSQLStore:
                 await _rows(connection, queries.lock_account(), {"account_id": account_id})
                 outcomes = await self._attempt(connection, account_id, batch)
         if outcomes is None:
-            raise RuntimeError("an account changed under its lock")
+            raise _NotHeld
         return outcomes
 
     async def _attempt(
@@ -284,7 +292,10 @@ async def _save_in_steps(
         if not await _rows(connection, held, parameters):
             return False
         for step in steps:
-            await _rows(connection, step, parameters)
+            compiled = step.compiled("postgresql")
+            status = await connection.execute(compiled.text, *compiled.arguments(parameters))
+            if status == _NONE_INSERTED:
+                raise _NotHeld
     return True
 
 

@@ -81,11 +81,17 @@ def save_in_steps(shape: Shape) -> tuple[Query, ...]:
     account's node as it is: it takes no INSERT within another statement, and rows for the one node
     only where they are selected together with a row of the account's. The first answers a row,
     unless the account has another revision than the batch was decided on; then the others must not
-    be made. The parameters are those of `save`."""
+    be made. The parameters are those of `save`.
+
+    An INSERT of no row says that the first was made on a part of the tables that the account has
+    left since: Citus lets a statement that has waited for a split go on without holding the new
+    part, which may then be moved. Nothing of the batch may be kept.
+    """
 
     def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
         mine = counters.c.account_id == number("only_account")
-        return sa.select(counters.c.account_id, *columns).where(mine)
+        held_here = counters.c.revision == number("only_revision") + 1
+        return sa.select(counters.c.account_id, *columns).where(mine, held_here)
 
     held: Any = hold().returning(sa.literal_column("1").label("done"))
     steps = (statement for _, statement in _changes(shape, sa.and_, rows))
