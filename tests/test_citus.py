@@ -29,10 +29,11 @@ from regulars.store.tables import metadata
 from regulars.store.writes import forget_receipts
 from regulars.webhooks.signatures import secrets_of
 from tests.load import audit, writing
-from tests.postgres import folders
+from tests.postgres import PostgreSQL, folders
 from tests.support import (
     Client,
     elsewhere,
+    eventually,
     new_token,
     regulars,
     running,
@@ -231,6 +232,14 @@ def ask_of(url: str, statement: str, *arguments: Any) -> Any:
     return asyncio.run(run())
 
 
+NODE = ("shared_preload_libraries=citus", "citus.node_conninfo=sslmode=disable", "ssl=off")
+
+
+def place(node: PostgreSQL) -> str:
+    """How Citus calls a node."""
+    return f"127.0.0.1:{node.port}"
+
+
 def placed(url: str) -> dict[str, list[str]]:
     """The accounts on each node, as `regulars doctor` tells."""
     done = regulars("doctor", "--json", "--database-url", url)
@@ -240,7 +249,7 @@ def placed(url: str) -> dict[str, list[str]]:
 
 
 @contextmanager
-def another_node(url: str) -> Iterator[str]:
+def another_node(url: str) -> Iterator[PostgreSQL]:
     """One more node of the cluster, which is added to a database and taken away again."""
     tools = next(
         (each.parent.parent / "bin" for each in Path("/usr/lib/postgresql").glob("*/lib/citus.so")),
@@ -251,14 +260,11 @@ def another_node(url: str) -> Iterator[str]:
     name = urlsplit(url).path[1:]
     with folders(1, tools) as (node,):
         node.initialise()
-        node.start(
-            "shared_preload_libraries=citus", "citus.node_conninfo=sslmode=disable", "ssl=off"
-        )
+        node.start(*NODE)
         ask_of(node.dsn, f"CREATE DATABASE {name}")
         ask_of(elsewhere(node.dsn, name), "CREATE EXTENSION citus")
         ask_of(url, "SELECT citus_add_node('127.0.0.1', $1)", node.port)
-        place = f"127.0.0.1:{node.port}"
-        yield place
+        yield node
         ask_of(
             url,
             "SELECT citus_set_node_property('127.0.0.1', $1, 'shouldhaveshards', false)",
@@ -283,20 +289,56 @@ def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> No
             ]
             time.sleep(1)
             home = next(name for name, accounts in placed(database).items() if "one" in accounts)
-            for command in (("one", node, "--alone"), ("two", node), ("one", home), ("two", home)):
+            there = place(node)
+            commands = (("one", there, "--alone"), ("two", there), ("one", home), ("two", home))
+            for command in commands:
                 done = regulars(
                     "account", "move", *command, "--block-writes", "--database-url", database
                 )
                 assert done.returncode == 0, done.stderr
                 assert command[0] in placed(database)[command[1]]
                 if "--alone" in command:
-                    assert placed(database)[node] == ["one"]
+                    assert placed(database)[there] == ["one"]
                 time.sleep(0.5)
             for load in loads:
                 load.close()
             for client, each in zip(clients, writers, strict=True):
                 assert {status for writer in each for status in writer.statuses} == {"200"}
                 assert audit(client, each) > 30
+    assert regulars("verify", "--database-url", database).returncode == 0
+
+
+def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> None:
+    """Who is there is told to try again; everybody else is served, and everything that was answered
+    is there once the node is back."""
+    assert regulars("account", "create", "two", "--database-url", database).returncode == 0
+    with running(database) as server, another_node(database) as node:
+        move = ("account", "move", "two", place(node), "--block-writes")
+        assert regulars(*move, "--database-url", database).returncode == 0
+        one, two = (new_token(server, name) for name in ("one", "two"))
+        with Client(server, one) as here, Client(server, two) as there:
+            with writing(server, one, 2) as others, writing(server, two, 2) as theirs:
+                time.sleep(1)
+                node.kill()
+                eventually(lambda: "503 errors_unavailable" in set(theirs[0].statuses))
+                answer = there.post("{ customers(first: 1) { totalCount } }")
+                assert answer.status_code == 503
+                assert answer.json()["errors"][0]["key"] == "errors_unavailable"
+                before = sum(writer.answered for writer in others)
+                created = regulars(
+                    "token", "create", "--account", "one", "--database-url", database
+                )
+                assert "cannot be reached" in created.stderr, created.stderr
+                time.sleep(1)
+                assert sum(writer.answered for writer in others) > before
+                node.start(*NODE)
+                before = sum(writer.answered for writer in theirs)
+                eventually(lambda: sum(writer.answered for writer in theirs) > before)
+            assert {status for writer in others for status in writer.statuses} == {"200"}
+            possible = {"200", "503 errors_unavailable"}
+            assert {status for writer in theirs for status in writer.statuses} <= possible
+            audit(here, others)
+            audit(there, theirs)
     assert regulars("verify", "--database-url", database).returncode == 0
 
 
