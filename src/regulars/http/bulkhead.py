@@ -96,7 +96,7 @@ class Bulkhead:
         self._environment = {**os.environ, **environment}
         self._passed = passed
         self._neighbours = Neighbours()
-        self._turns = {False: Turns(READS, beside=True), True: Turns(WRITES, beside=True)}
+        self._turns = {False: Turns(READS, None), True: Turns(WRITES, None)}
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[list[Any], bytes]]] = {}
         self._pipe: asyncio.StreamWriter | None = None

@@ -55,7 +55,7 @@ from regulars.http.messages import (
 )
 from regulars.http.observe import NAME_LENGTH, Call, Tells
 from regulars.http.rates import Rates, charge
-from regulars.http.turns import READS, WRITES, Turns
+from regulars.http.turns import READS, WRITES, Company, Turns
 
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 # The number of the account's last change: what an answer knew of, and what a request needs.
@@ -108,7 +108,8 @@ class GraphQLEndpoint:
         self._bulkhead = bulkhead
         self._clock = clock
         self._running: set[tuple[str, bytes]] = set()
-        self._reads, self._writes = Turns(READS), Turns(WRITES)
+        company = Company()
+        self._reads, self._writes = Turns(READS, company), Turns(WRITES, company)
 
     @property
     def waiting(self) -> int:

@@ -26,14 +26,31 @@ _TOGETHER_SECONDS = 1.0
 _COMPARED = 64
 
 
+class Company:
+    """Whether several accounts ask."""
+
+    def __init__(self) -> None:
+        self._latest = 0
+        self._several_until = 0.0
+
+    def alone(self, account_id: int) -> bool:
+        """Whether an account that asks now is the only one that has done so lately."""
+        if account_id == self._latest:
+            return monotonic() > self._several_until
+        self._latest = account_id
+        self._several_until = monotonic() + _TOGETHER_SECONDS
+        return False
+
+
 class Turns:
     """At most `places` taken at once, but always one request of each account. Where only one
-    account asks, there is nothing to share, and nobody waits, unless it is `beside` others who
-    are answered elsewhere."""
+    account asks, there is nothing to share, and nobody waits. In whose `company` accounts ask may
+    be that of other turns, too: who reads delays who writes. Where it is None, there always are
+    others, who are answered elsewhere."""
 
-    def __init__(self, places: int, beside: bool = False) -> None:
+    def __init__(self, places: int, company: Company | None) -> None:
         self._places = places
-        self._beside = beside
+        self._company = company
         self._running: dict[int, int] = {}
         self._waiting: dict[int, deque[tuple[asyncio.Future[None], int]]] = {}
         # How much time the requests of an account have taken that has something to do; one that
@@ -41,8 +58,6 @@ class Turns:
         self._taken: dict[int, float] = {}
         self._level = 0.0
         self._count = 0
-        self._latest = 0
-        self._several_until = 0.0
         self._begun = False  # since it was last looked whether others have come
 
     @property
@@ -53,10 +68,8 @@ class Turns:
     def enter(self, account_id: int, cost: int) -> Awaitable[None] | None:
         """Begins a request: at once, or when it is awaited. Whoever enters is to `leave`."""
         size = 1 + cost // _POINTS_A_PLACE
-        if account_id != self._latest:
-            self._latest = account_id
-            self._several_until = monotonic() + _TOGETHER_SECONDS
-        elif not (self._beside or self._waiting) and monotonic() > self._several_until:
+        alone = self._company is not None and self._company.alone(account_id)
+        if alone and not self._waiting:
             self._begin(account_id, size)
             return None
         if self._waiting or self._begun or not self._may(account_id, size):
