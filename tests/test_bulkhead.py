@@ -201,6 +201,25 @@ def test_its_end_loses_no_read_and_tells_of_writes(empty_database: str) -> None:
 
 
 @pytest.mark.slow
+def test_what_a_paused_one_was_reading_is_read_by_the_server(empty_database: str) -> None:
+    """And it is passed on again once the process goes on."""
+    with disturbed(empty_database) as (server, client):
+        (process,) = compartments(server)
+        process.suspend()
+        try:
+            eventually(lambda: client.post(PAGE).status_code == 200)
+            began, before = time.monotonic(), passed(server)
+            for _ in range(20):
+                assert client.post(PAGE).status_code == 200
+            assert time.monotonic() - began < 5
+            assert passed(server) == before
+        finally:
+            process.resume()
+        eventually(lambda: passed(server) > before)
+        assert client.post(PAGE).status_code == 200
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_it_ends_with_the_server(empty_database: str, number: signal.Signals) -> None:
     status = -number if number == signal.SIGKILL else 0

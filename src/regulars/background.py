@@ -16,3 +16,13 @@ def step_back() -> None:
         os.nice(_NICENESS)
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def stand_aside() -> None:
+    """Has this process run where nobody else would (sched(7), SCHED_IDLE): whoever has something to
+    do takes the processor from it at once. While others have something to do on every processor it
+    hardly moves, so it must not keep what they wait for; with one processor it only steps back."""
+    step_back()
+    with contextlib.suppress(OSError, AttributeError):
+        if len(os.sched_getaffinity(0)) > 1:
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -17,12 +17,20 @@ import sys
 import uvloop
 
 from regulars.app import directory_limits_of, engine_of, limits_of
-from regulars.background import step_back
+from regulars.background import stand_aside
 from regulars.directory.accounts import Grant
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
 from regulars.http import log
-from regulars.http.bulkhead import BUFFER, Passed, answered, frame, passed, read_frame
+from regulars.http.bulkhead import (
+    BUFFER,
+    SIGN,
+    SIGN_SECONDS,
+    Passed,
+    answered,
+    passed,
+    read_frame,
+)
 from regulars.http.endpoint import GraphQLEndpoint
 from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, RequestHeaders
@@ -113,15 +121,23 @@ async def _serve(endpoint: GraphQLEndpoint, server: _Server) -> None:
         made = await endpoint.answer("POST", headers, given.body)
         writer.write(answered(given.number, server.end(), made))
 
+    async def tell_of_life() -> None:
+        while True:
+            await asyncio.sleep(SIGN_SECONDS)
+            if tasks:
+                writer.write(SIGN)
+
     gc.collect()
     gc.freeze()
-    writer.write(frame([], b""))
+    writer.write(SIGN)
+    alive = asyncio.create_task(tell_of_life())
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
             task = asyncio.create_task(answer(passed(*await read_frame(reader))))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-    await asyncio.gather(*tasks, return_exceptions=True)
+    alive.cancel()
+    await asyncio.gather(alive, *tasks, return_exceptions=True)
     writer.close()
 
 
@@ -131,7 +147,7 @@ def main() -> None:
     # A terminal and a service manager tell the server's processes all at once.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    step_back()
+    stand_aside()
     uvloop.run(_work())
 
 

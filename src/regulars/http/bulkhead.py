@@ -40,6 +40,10 @@ WRITES = 4
 # After the process ended by itself, the next one is not begun at once.
 _PAUSE_SECONDS = 5.0
 _END_SECONDS = 10.0
+# A process that has something to do gives a sign of life so often; one that has given none for so
+# long is given nothing more, and what it was reading is read by the server.
+SIGN_SECONDS = 0.25
+_SILENT_SECONDS = 1.0
 BUFFER = 4 * 1024 * 1024
 _LENGTHS = struct.Struct(">II")
 # Of a request's headers, what has a say in its answer.
@@ -98,11 +102,14 @@ class Bulkhead:
         self._neighbours = Neighbours()
         self._turns = {False: Turns(READS, None), True: Turns(WRITES, None)}
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[tuple[list[Any], bytes]]] = {}
+        # Whether what waits only reads, and its answer.
+        self._waiting: dict[int, tuple[bool, asyncio.Future[tuple[list[Any], bytes]]]] = {}
         self._pipe: asyncio.StreamWriter | None = None
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._not_before = 0.0
+        self._heard = 0.0
+        self._silent = False
         self._closed = False
 
     @property
@@ -113,12 +120,30 @@ class Bulkhead:
     def takes(self, account_id: int, cost: int, under_way: int) -> bool:
         """Whether a request is passed on. While the process begins, only an account that floods
         waits for it."""
+        alive = self._alive()  # whoever asks finds out
         if not self._neighbours.disturbs(account_id, cost, under_way):
             return False
         if self._pipe is None:
             self._begin()
             return self._ready is not None and under_way > MODEST
-        return True
+        return alive
+
+    def _alive(self) -> bool:
+        """Whether the process has given a sign of life, if it has something to do. What a silent
+        one was reading is given back."""
+        if self._silent:
+            return False
+        if not self._waiting or monotonic() < self._heard + _SILENT_SECONDS:
+            return True
+        self._silent = True
+        for reads, waiting in self._waiting.values():
+            if reads and not waiting.done():
+                waiting.set_exception(Broken())
+        return False
+
+    def _hear(self) -> None:
+        self._heard = monotonic()
+        self._silent = False
 
     async def answer(
         self,
@@ -155,11 +180,13 @@ class Bulkhead:
             turns.leave(account_id, call.cost, began)
 
     async def _pass(self, call: Call, number: int, message: bytes) -> Reply | None:
-        if self._pipe is None:
+        if self._pipe is None or self._silent:
             return None
         self._passed()
         answered = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answered
+        if not self._waiting:
+            self._heard = monotonic()
+        self._waiting[number] = call.kind != "mutation", answered
         self._pipe.write(message)
         try:
             (status, keys, more), content = await answered
@@ -199,11 +226,13 @@ class Bulkhead:
         reader, writer = await asyncio.open_connection(sock=ours, limit=BUFFER)
         try:
             await read_frame(reader)  # it is ready
+            self._hear()
             self._pipe = None if self._closed else writer
             self._told_ready()
             while not self._closed:
                 (number, *head), content = await read_frame(reader)
-                waiting = self._waiting.get(number)
+                self._hear()
+                _, waiting = self._waiting.get(number, (True, None))
                 if waiting is not None and not waiting.done():
                     waiting.set_result((head, content))
         except (OSError, asyncio.IncompleteReadError):
@@ -212,7 +241,7 @@ class Bulkhead:
             self._pipe = None
             self._told_ready()
             writer.close()
-            for waiting in self._waiting.values():
+            for _, waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_exception(Broken())
             try:
@@ -244,6 +273,10 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[list[Any], bytes]:
     """The next message. Raises IncompleteReadError at the end."""
     head, body = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
     return orjson.loads(await reader.readexactly(head)), await reader.readexactly(body)
+
+
+# A sign of life: the answer to no request.
+SIGN = frame([0], b"")
 
 
 def passed(head: list[Any], body: bytes) -> Passed:
