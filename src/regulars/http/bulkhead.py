@@ -41,9 +41,10 @@ WRITES = 4
 _PAUSE_SECONDS = 5.0
 _END_SECONDS = 10.0
 # A process that has something to do gives a sign of life so often; one that has given none for so
-# long is given nothing more, and what it was reading is read by the server.
+# long is given nothing more, and what it was reading is read by the server: that is soon enough for
+# its request, and not so soon that others are kept waiting where there is only little to be had.
 SIGN_SECONDS = 0.25
-_SILENT_SECONDS = 1.0
+_SILENT_SECONDS = 4.0
 BUFFER = 4 * 1024 * 1024
 _LENGTHS = struct.Struct(">II")
 # Of a request's headers, what has a say in its answer.

@@ -208,20 +208,54 @@ class GraphQLEndpoint:
             raise
         if self._rates is not None:
             await charge(self._rates, grant, prepared.cost)
-        writes = prepared.operation.kind == "mutation"
+        turns = self._writes if call.kind == "mutation" else self._reads
         bulkhead = self._bulkhead
-        if bulkhead is not None:
+        while True:
+            turn = turns.enter(grant.account_id, prepared.cost)
+            if turn is not None:
+                await turn
+            began = time.monotonic()
+            # Asked now, for while it waited its account may have begun to keep others waiting.
             under_way = self._in_flight.count(grant.account_id)
-            if bulkhead.takes(grant.account_id, prepared.cost, under_way):
-                left = self._rates.left(grant) if self._rates else None
-                try:
-                    made = await bulkhead.answer(call, grant, request, headers, left)
-                except Broken:
-                    if writes:
-                        raise interrupted() from None
-                    made = None
-                if made is not None:
-                    return made
+            if bulkhead is None or not bulkhead.takes(grant.account_id, prepared.cost, under_way):
+                break
+            turns.leave(grant.account_id, prepared.cost, began)
+            made = await self._passed_on(bulkhead, call, grant, request, headers)
+            if made is not None:
+                return made
+            bulkhead = None
+        try:
+            return await self._work(call, grant, request, headers, prepared)
+        finally:
+            turns.leave(grant.account_id, prepared.cost, began)
+
+    async def _passed_on(
+        self,
+        bulkhead: Bulkhead,
+        call: Call,
+        grant: Grant,
+        request: GraphQLRequest,
+        headers: RequestHeaders,
+    ) -> Reply | None:
+        """The bulkhead's answer; None where there is none, and nothing was done. Raises HTTPError
+        (503) where something may have been."""
+        left = self._rates.left(grant) if self._rates else None
+        try:
+            return await bulkhead.answer(call, grant, request, headers, left)
+        except Broken:
+            if call.kind == "mutation":
+                raise interrupted() from None
+            return None
+
+    async def _work(
+        self,
+        call: Call,
+        grant: Grant,
+        request: GraphQLRequest,
+        headers: RequestHeaders,
+        prepared: Prepared,
+    ) -> Reply:
+        """Executes it, and answers it. Raises HTTPError."""
         identity = call.identity.decode()
         source = self._sources.primary
         change = headers.get(CHANGE)
@@ -240,28 +274,20 @@ class GraphQLEndpoint:
             origin=Origin("token", grant.name, identity),
         )
         key = headers.get(b"idempotency-key")
-        turns = self._writes if writes else self._reads
-        turn = turns.enter(grant.account_id, prepared.cost)
-        if turn is not None:
-            await turn
-        began = time.monotonic()
         known = source.last_known(grant.account_id)
-        try:
-            if key is None or not writes:
+        if key is None or call.kind != "mutation":
+            answer = await self._engine.execute(prepared, context)
+            if answer.errors and source is not self._sources.primary:
+                # It may lack what the primary has: a cursor of a change it has not come to.
+                source = self._sources.primary
+                context.directory = source.directory
                 answer = await self._engine.execute(prepared, context)
-                if answer.errors and source is not self._sources.primary:
-                    # It may lack what the primary has: a cursor of a change it has not come to.
-                    source = self._sources.primary
-                    context.directory = source.directory
-                    answer = await self._engine.execute(prepared, context)
-            else:
-                answer = await self._once(prepared, context, grant, key.strip(), request)
-            last = context.change
-            if last is None:
-                last = await source.last_change(grant.account_id, known)
-            return self._reply(call, answer, headers, context.again, last)
-        finally:
-            turns.leave(grant.account_id, prepared.cost, began)
+        else:
+            answer = await self._once(prepared, context, grant, key.strip(), request)
+        last = context.change
+        if last is None:
+            last = await source.last_change(grant.account_id, known)
+        return self._reply(call, answer, headers, context.again, last)
 
     def _prepared(self, call: Call, request: GraphQLRequest, queries_only: bool) -> Prepared:
         """The operation, ready to be executed. Raises InvalidDocument and HTTPError (405)."""
