@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from regulars.directory.scopes import BOTH, SCOPES, granted
@@ -39,6 +40,8 @@ NAME_LENGTH = 100
 USED_MS = 60_000
 # What is used meanwhile is noted together: a transaction for each would keep writers waiting.
 _NOTED_AFTER_SECONDS = 0.2
+_NOTED_TOGETHER = 100
+_MOST_NOTED = 100_000
 # How long a process trusts what it knows of a token before it asks the database again.
 TRUSTED_SECONDS = 1.0
 MAX_TRUSTED = 10_000
@@ -114,6 +117,11 @@ class Trusted:
         known = self._known.get(secret)
         return known[0] if known and time.monotonic() < known[1] else None
 
+    def account_of(self, secret: str) -> int | None:
+        """Whose it was when it was last asked for, if that is known: no other account's, ever."""
+        known = self._known.get(secret)
+        return known[0].account_id if known else None
+
     def keep(self, secret: str, grant: Grant) -> None:
         """Remembers what it opens."""
         now = time.monotonic()
@@ -177,7 +185,10 @@ class Accounts:
         self._clock = clock
         self._trusted = Trusted()
         self._noting: set[asyncio.Task[None]] = set()
-        self._used: set[str] = set()
+        # Which tokens are used, and not noted yet; and when that was noted of others.
+        self._used: dict[str, None] = {}
+        self._noted: dict[str, int] = {}
+        self._settling = False
 
     async def all(self) -> list[Account]:
         """Every account, oldest first."""
@@ -298,6 +309,10 @@ class Accounts:
         """What a token opens, if it did within the last second."""
         return self._trusted.get(token)
 
+    def account_of(self, token: str) -> int | None:
+        """Whose a token was when it was last asked for, if that is known."""
+        return self._trusted.account_of(token)
+
     async def authenticate(self, token: str) -> Grant | None:
         """What a token opens; None for one that is unknown, expired or revoked.
 
@@ -318,17 +333,28 @@ class Accounts:
 
     def note_use(self, grant: Grant) -> None:
         """Records that a token is used, unless that was recorded within a minute: soon, and with
-        all that are used until then."""
-        self._used.add(grant.token_id)
-        if len(self._used) == 1:
+        others that are used until then."""
+        if self._clock() < self._noted.get(grant.token_id, 0) + USED_MS:
+            return
+        if not self._used:
             self._do_beside(self._note_uses())
+        self._used[grant.token_id] = None
 
     async def _note_uses(self) -> None:
-        await asyncio.sleep(_NOTED_AFTER_SECONDS)
-        used, self._used = sorted(self._used), set()
-        now = self._clock()
-        noted = {"used_ids": used, "used_before": now - USED_MS, "used_at": now}
-        await self._store.execute([(use_tokens(), noted)])
+        try:
+            while self._used:
+                await asyncio.sleep(0 if self._settling else _NOTED_AFTER_SECONDS)
+                now = self._clock()
+                some = list(islice(self._used, _NOTED_TOGETHER))
+                used = {"used_ids": some, "used_before": now - USED_MS, "used_at": now}
+                await self._store.execute([(use_tokens(), used)])
+                if len(self._noted) > _MOST_NOTED:
+                    self._noted.clear()
+                for token_id in some:
+                    self._noted[token_id] = now
+                    del self._used[token_id]
+        finally:
+            self._used.clear()
 
     def in_passing(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> None:
         """Records a use, whatever else goes on: a database that takes no writes must not keep
@@ -345,6 +371,7 @@ class Accounts:
         task.add_done_callback(self._noting.discard)
 
     async def settled(self) -> None:
-        """Waits until every use is recorded."""
+        """Records every use that is not recorded yet; nothing is asked any more."""
+        self._settling = True
         if self._noting:
             await asyncio.wait(self._noting)

@@ -22,6 +22,8 @@ class Finds(Protocol):
 
     def trusted(self, headers: RequestHeaders, method: str) -> Grant | None: ...
 
+    def account_of(self, headers: RequestHeaders) -> int | None: ...
+
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None: ...
 
 
@@ -43,6 +45,12 @@ class Credentials:
             return None
         require_same_site(headers, method)
         return self._sessions.trusted(secret)
+
+    def account_of(self, headers: RequestHeaders) -> int | None:
+        """Whose a request's token was when it was last asked for, if that is known: to count whose
+        requests there are, not to let anybody in."""
+        token = bearer(headers)
+        return self._accounts.account_of(token) if token else None
 
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
         """What a request's token, or else its session, opens; None for one that opens nothing.

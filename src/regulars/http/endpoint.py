@@ -110,6 +110,7 @@ class GraphQLEndpoint:
         self._running: set[tuple[str, bytes]] = set()
         company = Company()
         self._reads, self._writes = Turns(READS, company), Turns(WRITES, company)
+        self._strangers = Turns(1, None)
 
     @property
     def waiting(self) -> int:
@@ -167,7 +168,11 @@ class GraphQLEndpoint:
         task = self._in_flight.enter()
         try:
             grant = self._credentials.trusted(headers, method)
-            grant = grant or await self._credentials.authenticate(headers, method)
+            if grant is None:
+                account_id = self._credentials.account_of(headers)
+                if account_id is not None:
+                    self._in_flight.of_account(task, account_id)
+                grant = await self._authenticated(headers, method)
             if grant is None:
                 raise unauthenticated()
             call.grant = grant
@@ -190,6 +195,18 @@ class GraphQLEndpoint:
             return await self._run(call, grant, from_body(body), headers)
         finally:
             self._in_flight.leave(task)
+
+    async def _authenticated(self, headers: RequestHeaders, method: str) -> Grant | None:
+        """Whose a request is, of whom nothing is known, or no more. One at a time is found out, so
+        that who comes with thousands of tokens delays the others by one of them."""
+        turn = self._strangers.enter(0, 0)
+        if turn is not None:
+            await turn
+        began = time.monotonic()
+        try:
+            return await self._credentials.authenticate(headers, method)
+        finally:
+            self._strangers.leave(0, 0, began)
 
     async def _run(
         self,
