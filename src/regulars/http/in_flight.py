@@ -56,8 +56,8 @@ class InFlight:
         return task
 
     def of_account(self, task: asyncio.Task[Any], account_id: int) -> None:
-        """Says whose a request that has begun is, if that is not known. Raises HTTPError (503) where
-        the account has too many."""
+        """Says whose a request is, unless that is known. Raises HTTPError (503) where the account
+        has too many."""
         if task in self._accounts:
             return
         count = self.count(account_id)
