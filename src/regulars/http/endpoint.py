@@ -110,7 +110,7 @@ class GraphQLEndpoint:
         self._running: set[tuple[str, bytes]] = set()
         company = Company()
         self._reads, self._writes = Turns(READS, company), Turns(WRITES, company)
-        self._strangers = Turns(1, None)
+        self._strangers = Turns(READS, None)
 
     @property
     def waiting(self) -> int:
@@ -197,8 +197,8 @@ class GraphQLEndpoint:
             self._in_flight.leave(task)
 
     async def _authenticated(self, headers: RequestHeaders, method: str) -> Grant | None:
-        """Whose a request is, of whom nothing is known, or no more. One at a time is found out, so
-        that who comes with thousands of tokens delays the others by one of them."""
+        """Whose a request is, of whom nothing is known, or no more. It is begun with one at a time,
+        and there are a few: who comes with thousands of tokens must not keep the others waiting."""
         turn = self._strangers.enter(0, 0)
         if turn is not None:
             await turn
