@@ -200,7 +200,7 @@ class Application:
                 self._worker.stop()
                 await asyncio.gather(delivering, return_exceptions=True)
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._accounts.settled()
+            await self._accounts.uses.settled()
             await self._sessions.settled()
             if self._replicas is not None:
                 await self._replicas.close()

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple
 
 from regulars.directory.scopes import BOTH, SCOPES, granted
 from regulars.directory.text import clean, did_you_mean
+from regulars.directory.uses import USED_MS, Uses
 from regulars.store import Conflict, Store
 from regulars.store.entrance import accounts, tokens
-from regulars.store.query import Query
 from regulars.store.tables import counters
 from regulars.store.tokens import (
     TOKEN_COLUMNS,
@@ -30,18 +27,11 @@ from regulars.store.tokens import (
     revoke_token,
     token_by_hash,
     tokens_of,
-    use_tokens,
 )
 from regulars.store.writes import insert_one
 
 TOKEN_PREFIX = "rgl_"  # noqa: S105  # what secret scanners look for
 NAME_LENGTH = 100
-# How often it is noted that a token is used.
-USED_MS = 60_000
-# What is used meanwhile is noted together: a transaction for each would keep writers waiting.
-_NOTED_AFTER_SECONDS = 0.2
-_NOTED_TOGETHER = 100
-_MOST_NOTED = 100_000
 # How long a process trusts what it knows of a token before it asks the database again.
 TRUSTED_SECONDS = 1.0
 MAX_TRUSTED = 10_000
@@ -184,11 +174,7 @@ class Accounts:
         self._store = store
         self._clock = clock
         self._trusted = Trusted()
-        self._noting: set[asyncio.Task[None]] = set()
-        # Which tokens are used, and not noted yet; and when that was noted of others.
-        self._used: dict[str, None] = {}
-        self._noted: dict[str, int] = {}
-        self._settling = False
+        self.uses = Uses(store, clock)
 
     async def all(self) -> list[Account]:
         """Every account, oldest first."""
@@ -328,50 +314,5 @@ class Accounts:
         self._trusted.keep(token, grant)
         used = known["last_used_at"]
         if used is None or used < now - USED_MS:
-            self.note_use(grant)
+            self.uses.note(grant.token_id)
         return grant
-
-    def note_use(self, grant: Grant) -> None:
-        """Records that a token is used, unless that was recorded within a minute: soon, and with
-        others that are used until then."""
-        if self._clock() < self._noted.get(grant.token_id, 0) + USED_MS:
-            return
-        if not self._used:
-            self._do_beside(self._note_uses())
-        self._used[grant.token_id] = None
-
-    async def _note_uses(self) -> None:
-        try:
-            while self._used:
-                await asyncio.sleep(0 if self._settling else _NOTED_AFTER_SECONDS)
-                now = self._clock()
-                some = list(islice(self._used, _NOTED_TOGETHER))
-                used = {"used_ids": some, "used_before": now - USED_MS, "used_at": now}
-                await self._store.execute([(use_tokens(), used)])
-                if len(self._noted) > _MOST_NOTED:
-                    self._noted.clear()
-                for token_id in some:
-                    self._noted[token_id] = now
-                    del self._used[token_id]
-        finally:
-            self._used.clear()
-
-    def in_passing(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> None:
-        """Records a use, whatever else goes on: a database that takes no writes must not keep
-        anybody from reading."""
-        self._do_beside(self._store.execute(statements))
-
-    def _do_beside(self, work: Coroutine[Any, Any, object]) -> None:
-        async def note() -> None:
-            with contextlib.suppress(Exception):
-                await work
-
-        task = asyncio.create_task(note())
-        self._noting.add(task)
-        task.add_done_callback(self._noting.discard)
-
-    async def settled(self) -> None:
-        """Records every use that is not recorded yet; nothing is asked any more."""
-        self._settling = True
-        if self._noting:
-            await asyncio.wait(self._noting)

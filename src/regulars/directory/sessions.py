@@ -75,8 +75,8 @@ class Sessions:
         later = self._clock() + self._lasts
         if until < later - _NOTED_MS:
             extended = {"extended": hashed(secret), "until": later}
-            self._accounts.in_passing([(extend_session(), extended)])
-            self._accounts.note_use(grant)
+            self._accounts.uses.in_passing([(extend_session(), extended)])
+            self._accounts.uses.note(grant.token_id)
         return grant
 
     async def end(self, secret: str) -> None:
@@ -86,7 +86,7 @@ class Sessions:
 
     async def settled(self) -> None:
         """Waits until every use is recorded."""
-        await self._accounts.settled()
+        await self._accounts.uses.settled()
 
     async def _begin(self, grant: Grant) -> str:
         return await self._keep(SESSION, grant.token_id, self._lasts)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
-
-import orjson
 
 from regulars.api.context import Again, Context
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
@@ -21,17 +18,13 @@ from regulars.http.bulkhead import Broken, Bulkhead
 from regulars.http.cors import CORS
 from regulars.http.credentials import Finds
 from regulars.http.errors import (
-    IDEMPOTENCY_KEY,
     RETRY,
     HTTPError,
     bad_change,
-    bad_key,
     body_limit,
     cost_limit,
     interrupted,
     method_not_allowed,
-    other_request,
-    still_running,
     unauthenticated,
 )
 from regulars.http.in_flight import InFlight, Late
@@ -54,10 +47,10 @@ from regulars.http.messages import (
     send_reply,
 )
 from regulars.http.observe import NAME_LENGTH, Call, Tells
+from regulars.http.once import Once
 from regulars.http.rates import Rates, charge
 from regulars.http.turns import READS, WRITES, Company, Turns
 
-_KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 # The number of the account's last change: what an answer knew of, and what a request needs.
 CHANGE = b"regulars-change"
 _NUMBER = re.compile(rb"[0-9]{1,18}")
@@ -107,7 +100,7 @@ class GraphQLEndpoint:
         self._cors = cors
         self._bulkhead = bulkhead
         self._clock = clock
-        self._running: set[tuple[str, bytes]] = set()
+        self._once = Once(engine, sources.primary.directory)
         company = Company()
         self._reads, self._writes = Turns(READS, company), Turns(WRITES, company)
         self._strangers = Turns(READS, None)
@@ -300,7 +293,7 @@ class GraphQLEndpoint:
                 context.directory = source.directory
                 answer = await self._engine.execute(prepared, context)
         else:
-            answer = await self._once(prepared, context, grant, key.strip(), request)
+            answer = await self._once.execute(prepared, context, key.strip(), request)
         last = context.change
         if last is None:
             last = await source.last_change(grant.account_id, known)
@@ -320,39 +313,6 @@ class GraphQLEndpoint:
         if prepared.cost > self.limits.cost:
             raise cost_limit(prepared.cost, self.limits.cost)
         return prepared
-
-    async def _once(
-        self,
-        prepared: Prepared,
-        context: Context,
-        grant: Grant,
-        key: bytes,
-        request: GraphQLRequest,
-    ) -> Answer:
-        """Executes a mutation that is sent with a key, unless it was before: then its writes are
-        answered again. Raises HTTPError."""
-        if not _KEY.fullmatch(key):
-            raise bad_key()
-        place = (grant.token_id, key)
-        if place in self._running:
-            raise still_running()
-        text = key.decode()
-        fingerprint = _fingerprint(request)
-        self._running.add(place)
-        try:
-            sent = await self._sources.primary.directory.request_of(
-                grant.account_id, grant.token_id, text, context.asked
-            )
-            if sent is not None and sent != fingerprint:
-                raise other_request()
-            context.again = Again(grant.token_id, text, fingerprint)
-            answer = await self._engine.execute(prepared, context)
-            # Another process may have been given the key meanwhile, with another request.
-            if answer.data is None and any(e["key"] == IDEMPOTENCY_KEY for e in answer.errors):
-                raise other_request()
-            return answer
-        finally:
-            self._running.discard(place)
 
     def _reply(
         self,
@@ -381,9 +341,3 @@ class GraphQLEndpoint:
     def _told_cost(self, call: Call) -> dict[str, Any]:
         left = self._rates.left(call.grant) if self._rates and call.grant else None
         return {"requested": call.cost, "limit": self.limits.cost, "remaining": left}
-
-
-def _fingerprint(request: GraphQLRequest) -> bytes:
-    """A hash of a request, by which it is known when it is sent again."""
-    parts = [request.query, request.operation_name, request.variables]
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).digest()
