@@ -15,6 +15,7 @@ after another; several processes write small batches, each under the account's l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log2
 
 # How much of a server process's core, and of all cores together, is busy when no more is done.
 BUSY_PROCESS = 0.85
@@ -23,8 +24,8 @@ BUSY_CORES = 0.88
 _CROWDED = 0.9
 # Of the database's part of a batch of writes, what its writer waits for: the rest is done beside.
 _WAITED_FOR = 0.7
-# What several processes come to that write to one account, of what one process comes to.
-_CONTENDED = 0.5
+# What processes come to that write to one account, of what half as many come to.
+_CONTENDED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def throughput(operation: Operation, deployment: Deployment) -> float:
         bounds.append(cores / (operation.server + operation.database + deployment.other))
     if operation.one_account:
         alone = 1 / (operation.server + _WAITED_FOR * operation.database)
-        bounds.append(alone if deployment.processes == 1 else alone * _CONTENDED)
+        bounds.append(alone * _CONTENDED ** log2(deployment.processes))
     if operation.commits:
         bounds.append(deployment.commits / operation.commits)
     return min(bounds)
