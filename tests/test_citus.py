@@ -232,6 +232,9 @@ def ask_of(url: str, statement: str, *arguments: Any) -> Any:
     return asyncio.run(run())
 
 
+# How Citus holds the parts of a database.
+_HELD = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 NODE = ("shared_preload_libraries=citus", "citus.node_conninfo=sslmode=disable", "ssl=off")
 
 
@@ -348,8 +351,7 @@ def test_a_write_between_a_split_and_a_move_is_whole(database: str) -> None:
 
     async def split_and_move() -> None:
         connection = await asyncpg.connect(database)
-        waits = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+        waits = f"{_HELD} AND NOT granted"
         try:
             async with connection.transaction():
                 await connection.execute(
@@ -393,9 +395,7 @@ def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> No
     homes = placed(database)
     home = next(name for name, accounts in homes.items() if "one" in accounts)
     target = next(name for name in homes if name != home)
-    locks = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND mode = 'ExclusiveLock' AND objsubid = 8"""
+    split = f"{_HELD} AND mode = 'ExclusiveLock' AND objsubid = 8"
 
     async def write_meanwhile() -> None:
         connection = await asyncpg.connect(database)
@@ -404,7 +404,8 @@ def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> No
                 *(regulars, "account", "move", "one", target, "--block-writes"),
                 *("--database-url", database),
             )
-            while not (await connection.fetchval(locks) or moving.done()):  # noqa: ASYNC110
+            # Another process splits it.
+            while not (await connection.fetchval(split) or moving.done()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             async with connection.transaction():
                 await connection.execute("UPDATE counters SET leads = leads WHERE account_id = 1")

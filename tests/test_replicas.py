@@ -27,6 +27,7 @@ from tests.support import (
 )
 
 COUNT = "{ customers(first: 1) { totalCount } }"
+SECONDS = 15
 
 
 class Pair(NamedTuple):
@@ -64,7 +65,7 @@ def pair() -> Iterator[Pair]:
 def clients(pair: Pair) -> Iterator[tuple[Client, Client]]:
     """The same token at both servers, which read from the replica."""
     one, two = pair.servers
-    eventually(lambda: all(used(server) == 1 for server in pair.servers))
+    eventually(lambda: all(used(server) == 1 for server in pair.servers), SECONDS)
     with Client(one, BOOTSTRAP_TOKEN) as first, Client(two, BOOTSTRAP_TOKEN) as second:
         yield first, second
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
@@ -113,7 +114,7 @@ def test_whoever_writes_reads_it_through_whichever_process(
     one, two = clients
     one.create("before@example.com")
     before = count(one)
-    eventually(lambda: count(two, Regulars_Change=str(before[1])) == before)
+    eventually(lambda: count(two, Regulars_Change=str(before[1])) == before, SECONDS)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     one.create("after@example.com")
     after = (before[0] + 1, before[1] + 1)
@@ -129,7 +130,7 @@ def test_whoever_writes_reads_it_through_whichever_process(
     )
     assert [error["key"] for error in again.json()["errors"]] == ["errors_dup_email"]
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-    eventually(lambda: count(two, Regulars_Change=str(before[1])) == after)
+    eventually(lambda: count(two, Regulars_Change=str(before[1])) == after, SECONDS)
 
 
 @pytest.mark.slow
@@ -140,7 +141,7 @@ def test_a_cursor_that_a_replica_has_not_come_to_is_asked_of_the_primary(
     feed = """query($after: String) { customerChanges(first: 100, after: $after) {
         edges { node { sequence } } pageInfo { endCursor } } }"""
     _, change = count(one)
-    eventually(lambda: count(two, Regulars_Change=str(change))[1] == change)
+    eventually(lambda: count(two, Regulars_Change=str(change))[1] == change, SECONDS)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     one.create("feed@example.com")
     after = one.data(feed)["customerChanges"]["pageInfo"]["endCursor"]
@@ -164,7 +165,7 @@ def test_a_replica_that_is_behind_is_left_out_and_comes_back(
     # Even whoever needs nothing reads the newest.
     assert count(two, Regulars_Change="0") == count(one)
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-    eventually(lambda: used(pair.servers[1]) == 1)
+    eventually(lambda: used(pair.servers[1]) == 1, SECONDS)
 
 
 @pytest.mark.slow
@@ -194,12 +195,12 @@ def test_a_replica_that_is_gone_costs_no_request(
     finally:
         if how == "killed":
             (folder / "postmaster.pid").unlink(missing_ok=True)
-            eventually(lambda: not children_alive(group))
+            eventually(lambda: not children_alive(group), SECONDS)
             pair.replica.start()
         else:
             for each in group:
                 os.kill(each, signal.SIGCONT)
-    eventually(lambda: all(used(server) == 1 for server in pair.servers))
+    eventually(lambda: all(used(server) == 1 for server in pair.servers), SECONDS)
     assert count(two) == count(one)
 
 

@@ -58,7 +58,7 @@ class _Server:
     def trusted(self, headers: RequestHeaders, method: str) -> Grant:  # noqa: ARG002
         return self._given[_task()].grant
 
-    def account_of(self, headers: RequestHeaders) -> int:  # noqa: ARG002
+    def account_of(self, headers: RequestHeaders) -> int:  # noqa: ARG002  # the task tells
         return self._given[_task()].grant.account_id
 
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant:
