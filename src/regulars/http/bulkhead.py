@@ -16,6 +16,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -33,10 +34,13 @@ MODEST = 8
 # What costs so many points would keep others waiting.
 DEAR = 1_000
 _LATELY_SECONDS = 1.0
-# How many requests that read it has at once: while it waits for the next, the server and the
-# database are there for others.
-READS = 2
-WRITES = 4
+# How many requests that read, and that write, an account has there at once: while it waits for the
+# next, the server and the database are there for others. The next begins after a rest of so many
+# times as long as the one before took, because a database's processes step back for nobody.
+READS = 1
+WRITES = 2
+_RESTS = 2
+_MOST_REST_SECONDS = 1.0
 # After the process ended by itself, the next one is not begun at once.
 _PAUSE_SECONDS = 5.0
 _END_SECONDS = 10.0
@@ -84,13 +88,17 @@ class Neighbours:
             if self._last[0] != account_id:
                 self._before = self._last
             self._last = (account_id, now + _LATELY_SECONDS)
-            return cost >= DEAR and now < self._before[1]
-        other = self._before if self._last[0] == account_id else self._last
-        if now >= other[1]:
+            return cost >= DEAR and self.of(account_id)
+        if not self.of(account_id):
             return False
         if under_way > MODEST:
             self._greedy.note(account_id)
         return True
+
+    def of(self, account_id: int) -> bool:
+        """Whether another account than that asks for little."""
+        other = self._before if self._last[0] == account_id else self._last
+        return monotonic() < other[1]
 
 
 class Bulkhead:
@@ -174,11 +182,16 @@ class Bulkhead:
         turn = turns.enter(account_id, call.cost)
         if turn is not None:
             await turn
-        began = monotonic()
+        began, made = monotonic(), None
         try:
-            return await self._pass(call, number, message)
+            made = await self._pass(call, number, message)
         finally:
-            turns.leave(account_id, call.cost, began)
+            rest = min(_RESTS * (monotonic() - began), _MOST_REST_SECONDS)
+            if made is None or not self._neighbours.of(account_id):
+                rest = 0.0
+            leave = partial(turns.leave, account_id, call.cost, began)
+            asyncio.get_running_loop().call_later(rest, leave)
+        return made
 
     async def _pass(self, call: Call, number: int, message: bytes) -> Reply | None:
         if self._pipe is None or self._silent:

@@ -24,7 +24,7 @@ def store_at(
     memory."""
     if address.path is not None:
         return SQLiteStore(address.path, decide, statement_seconds, large)
-    return PostgreSQLStore(str(address.dsn), decide, statement_seconds)
+    return PostgreSQLStore(str(address.dsn), decide, statement_seconds, large=large)
 
 
 __all__ = [

@@ -39,11 +39,6 @@ class Store(Protocol):
     def connections(self) -> tuple[int, int]:
         """How many connections are in use, and how many are free."""
 
-    @property
-    def others_wait(self) -> bool:
-        """Whether others wait while this process writes: they wrote within the last seconds, and
-        the database has one writer at a time. Asked of a store for many rows."""
-
     async def open(self) -> None:
         """Connects. Raises Unreachable."""
 
@@ -59,6 +54,11 @@ class Store(Protocol):
 
     def snapshot(self) -> AbstractAsyncContextManager[Fetches]:
         """The database as it is at one moment, however long it is read."""
+
+    async def others_work(self) -> bool:
+        """Whether others have worked with the database within the last seconds: on SQLite, whoever
+        writes; on PostgreSQL, whoever is met there and is not in the background, too. Asked of a
+        store for many rows, between its writes."""
 
     def last_made(self, account_id: int) -> int | None:
         """The number of the last change of an account that this process has made, if it is

@@ -20,6 +20,8 @@ import asyncpg
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import NoRoom, Unreachable
 
+# What PostgreSQL calls the connections of whoever writes many rows beside others.
+BACKGROUND = "regulars in the background"
 # To each host: one that does not answer must not keep anybody long from another.
 CONNECT_SECONDS = 5.0
 # Why there is no connection: nobody is there, it is refused, or none of the hosts takes writes.
@@ -33,14 +35,21 @@ NOT_CONNECTED = (
 
 class Connections:
     """At most `size` connections, made when they are needed. No statement takes longer than
-    `statement_seconds`.
+    `statement_seconds`. `name` is what PostgreSQL calls them, if not what the DSN says.
 
     Whatever the server refuses is asyncpg's PostgresError; a server that cannot be reached, that
     goes away, or that takes no writes any more, because another has its place, is Unreachable.
     """
 
-    def __init__(self, dsn: str, size: int, statement_seconds: float = STATEMENT_SECONDS) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        size: int,
+        statement_seconds: float = STATEMENT_SECONDS,
+        name: str | None = None,
+    ) -> None:
         self._dsn = dsn
+        self._name = name
         self._size = size
         self._statement_seconds = statement_seconds
         self._made = 0
@@ -153,7 +162,7 @@ class Connections:
         return connection
 
     async def _connecting_to(self, dsn: str) -> asyncpg.Connection:
-        task = asyncio.ensure_future(_connected(dsn, self._statement_seconds))
+        task = asyncio.ensure_future(_connected(dsn, self._statement_seconds, self._name))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
         try:
@@ -226,13 +235,15 @@ def _raise(error: BaseException) -> NoReturn:
     raise error
 
 
-async def _connected(dsn: str, statement_seconds: float) -> asyncpg.Connection:
+async def _connected(dsn: str, statement_seconds: float, name: str | None) -> asyncpg.Connection:
     """A connection on which the server ends a statement that takes too long: a client that gives
     up leaves it running. The client's own patience is for a server that does not answer."""
     connection = await connect(dsn, command_timeout=1.5 * statement_seconds)
     try:
         # Not with the connection's first message: some poolers let only a few settings through.
         await connection.execute(f"SET statement_timeout = {statement_seconds * 1_000:.0f}")
+        if name is not None:
+            await connection.execute(f"SET application_name = '{name}'")
     except BaseException:
         connection.terminate()
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 
 from regulars.store import citus, queries, saving
 from regulars.store.base import STATEMENT_SECONDS
-from regulars.store.connections import Connections
+from regulars.store.connections import BACKGROUND, Connections
 from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.lately import Lately
 from regulars.store.pulse import Pulse
@@ -48,6 +49,13 @@ _TRIES = 5
 _PAUSE_SECONDS = 0.05
 # For how long it is expected that another process goes on to write to an account.
 _CONTENDED_SECONDS = 1.0
+
+# Who is met at work, other than in the background; and for how long whoever was met is expected to
+# go on. (PostgreSQL, section 27.2.3.)
+_OTHERS = """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+    AND backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()
+    AND application_name <> $1)"""
+_OTHERS_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -83,10 +91,12 @@ class PostgreSQLStore:
         decide: Decide,
         statement_seconds: float = STATEMENT_SECONDS,
         pool_size: int = POOL_SIZE,
+        large: bool = False,
     ) -> None:
         self._decide = decide
         self._statement_seconds = statement_seconds
-        self._connections = Connections(dsn, pool_size, statement_seconds)
+        name = BACKGROUND if large else None
+        self._connections = Connections(dsn, pool_size, statement_seconds, name)
         self._pulse = Pulse(dsn, self._connections.renew)
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
@@ -94,6 +104,7 @@ class PostgreSQLStore:
         self._made = LastMade()
         self._contended = Lately(_CONTENDED_SECONDS)
         self._distributed = False
+        self._others_until = 0.0
 
     @property
     def waiting(self) -> int:
@@ -102,10 +113,6 @@ class PostgreSQLStore:
     @property
     def connections(self) -> tuple[int, int]:
         return self._connections.used_and_free
-
-    @property
-    def others_wait(self) -> bool:
-        return False
 
     async def open(self) -> None:
         await self._connections.open()
@@ -192,6 +199,12 @@ class PostgreSQLStore:
             except _ROLLED_BACK:
                 await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  # no secret
         return await work()
+
+    async def others_work(self) -> bool:
+        now = time.monotonic()
+        if (await self._connections.fetch(_OTHERS, (BACKGROUND,)))[0][0]:
+            self._others_until = now + _OTHERS_SECONDS
+        return now < self._others_until
 
     def last_made(self, account_id: int) -> int | None:
         return self._made.of(account_id)

@@ -68,10 +68,6 @@ class Replica:
         return 0
 
     @property
-    def others_wait(self) -> bool:
-        return False
-
-    @property
     def connections(self) -> tuple[int, int]:
         return self._store.connections
 
@@ -93,6 +89,9 @@ class Replica:
     async def snapshot(self) -> AsyncIterator[Fetches]:
         async with self._primary.snapshot() as snapshot:
             yield snapshot
+
+    async def others_work(self) -> bool:
+        return await self._primary.others_work()
 
     def last_made(self, account_id: int) -> int | None:
         return self._primary.last_made(account_id)

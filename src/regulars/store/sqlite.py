@@ -91,10 +91,6 @@ class SQLiteStore:
     def connections(self) -> tuple[int, int]:
         return 0, 0
 
-    @property
-    def others_wait(self) -> bool:
-        return time.monotonic() < self._others_until
-
     async def open(self) -> None:
         self._reader = Reader(self._path, self._seconds)
         self._long_reader = Reader(self._path, self._seconds)
@@ -132,6 +128,9 @@ class SQLiteStore:
             yield snapshot
         finally:
             await asyncio.to_thread(snapshot.close)
+
+    async def others_work(self) -> bool:
+        return time.monotonic() < self._others_until
 
     def last_made(self, account_id: int) -> int | None:
         return self._made.of(account_id)

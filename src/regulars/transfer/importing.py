@@ -24,8 +24,8 @@ from regulars.directory.bulk import (
     Step,
 )
 from regulars.directory.commands import Origin
-from regulars.directory.directory import Directory
 from regulars.store import Row, Store
+from regulars.transfer.beside import Beside
 from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.reading import Record
 from regulars.transfer.rejected import Kept, as_text
@@ -34,8 +34,8 @@ from regulars.transfer.seen import Seen
 from regulars.transfer.source import Source
 
 BATCH = 2_500
-# Where others wait for a batch to end.
-_SHORT_BATCH = 50
+# While others work with the database.
+_SHORT_BATCH = 200
 # Characters of a batch's rows: long rows come in smaller batches.
 _BATCH_CHARACTERS = 2 * 1024 * 1024
 _EXAMPLES = 10
@@ -75,7 +75,7 @@ class Importer:
         origin: Origin,
         run: Row | None = None,
     ) -> None:
-        self._directory = Directory(store)
+        self._beside = Beside(store)
         self._runs = Runs(store, account_id)
         self._account_id = account_id
         self._source = source
@@ -126,7 +126,7 @@ class Importer:
             await self._runs.end(self._run["import_id"], DONE, now_ms(), problems=problems)
 
     def _most(self) -> int:
-        return _SHORT_BATCH if self._directory.store.others_wait else BATCH
+        return _SHORT_BATCH if self._beside.others else BATCH
 
     async def _go_on(self, run: Row, records: Iterator[Record]) -> None:
         """Passes over what was done, and writes again what the last batch rejected: nobody knows
@@ -155,7 +155,7 @@ class Importer:
         command = SetCustomers(
             tuple(rows), now_ms(), dry_run=step is None, origin=self._origin, step=step
         )
-        result: SetResult = await self._directory.write(self._account_id, command)
+        result: SetResult = await self._beside.write(self._account_id, command)
         self.tally.rows, self.tally.read = to, read
         rejected: list[tuple[Record, list[Any]]] = []
         for record, row, outcome in zip(batch, rows, result.rows, strict=True):

@@ -18,6 +18,7 @@ from regulars.directory.paging import Position, Window
 from regulars.directory.search import Order
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
+from regulars.transfer.beside import Beside
 from regulars.transfer.customers_there import Customers, Node, Page, moment_of, row_of
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Tally
@@ -62,6 +63,7 @@ class Pull:
         self._store = store
         self._account_id = account_id
         self._directory = Directory(store)
+        self._beside = Beside(store)
         self._runs = Runs(store, account_id)
         self._there = customers
         self._address = address
@@ -222,7 +224,7 @@ class Pull:
             problems = orjson.dumps(self.tally.problems).decode()
             step = Step(self._id, position, to, 0, 0, problems, place.dump())
         command = SetCustomers(rows, now_ms(), dry_run=dry, origin=self._origin, step=step)
-        result = await self._directory.write(self._account_id, command)
+        result = await self._beside.write(self._account_id, command)
         for node, outcome in zip(nodes, result.rows, strict=True):
             if place is None:
                 self.tally.counts[REJECTED.lower()] -= 1
@@ -296,7 +298,7 @@ class Pull:
             if known and self._options.delete and not self._options.dry_run:
                 references = tuple(Reference(str(number), number) for number in known)
                 command = DeleteCustomers(references, now_ms(), origin=self._origin)
-                await self._directory.write(self._account_id, command)
+                await self._beside.write(self._account_id, command)
                 self.deleted += len(known)
 
 
