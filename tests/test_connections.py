@@ -133,3 +133,27 @@ def test_what_waits_in_a_circle_is_made_again(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
         assert regulars("migrate", "--database-url", url).returncode == 0
         assert with_store(url, work) == [1, 1]
+
+
+def test_no_connection_asks_what_an_array_is(postgresql: str) -> None:
+    """On Citus that would take more than a second, on each connection."""
+    sent: dict[str, list[object]] = {
+        "bigint[]": [1, -(2**63), None],
+        "boolean[]": [True, False, None],
+        "bytea[]": [b"", b"\x00", None],
+        "text[]": ["", "a,b", None],
+    }
+
+    async def work(connections: Connections) -> list[str]:
+        asked: list[str] = []
+        async with connections.one() as connection:
+            connection.add_query_logger(lambda query: asked.append(query.query))
+            for kind, values in sent.items():
+                assert await connection.fetchval(f"SELECT $1::{kind}", values) == values
+            # Of what it does not know it asks.
+            assert await connection.fetchval("SELECT $1::float8[]", [1.5]) == [1.5]
+        return asked
+
+    asked = with_connections(postgresql, 1, work)
+    assert asked[: len(sent)] == [f"SELECT $1::{kind}" for kind in sent]
+    assert "pg_type" in "".join(asked[len(sent) :])

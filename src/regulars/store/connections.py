@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from regulars.store.array_types import Connection
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import NoRoom, Unreachable
 
@@ -257,11 +258,8 @@ async def connect(dsn: str, **options: Any) -> asyncpg.Connection:
     if len(each) > 1 and "target_session_attrs" not in dsn:
         options["target_session_attrs"] = "read-write"
     if len(each) == 1:
-        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, **options)
-    trying = {
-        asyncio.create_task(asyncpg.connect(one, timeout=CONNECT_SECONDS, **options))
-        for one in each
-    }
+        return await _connect(dsn, **options)
+    trying = {asyncio.create_task(_connect(one, **options)) for one in each}
     found: asyncpg.Connection | None = None
     failure: BaseException | None = None
     try:
@@ -284,6 +282,12 @@ async def connect(dsn: str, **options: Any) -> asyncpg.Connection:
         assert failure is not None
         raise failure
     return found
+
+
+async def _connect(dsn: str, **options: Any) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        dsn, timeout=CONNECT_SECONDS, connection_class=Connection, **options
+    )
 
 
 def several_hosts(dsn: str) -> bool:
