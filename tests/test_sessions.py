@@ -327,7 +327,7 @@ def test_old_sessions_are_forgotten(client: Client) -> None:
     async def work(store: Store) -> tuple[int, int]:
         grant = await Accounts(store).authenticate(client.token)
         assert grant
-        past = Sessions(store, 1, clock=lambda: 1_000)
+        past = Sessions(store, Accounts(store), 1, clock=lambda: 1_000)
         await past.link(grant.token_id)
         count = Query(
             sa.select(sa.func.count()).select_from(sessions).where(sessions.c.created_at == 1_000)

@@ -54,6 +54,7 @@ from regulars.http.rates import LocalRates, Rates, SharedRates
 from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionAddress
 from regulars.settings import Settings
+from regulars.store.replicas import watched
 from regulars.store.writes import forget_receipts
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import forget_old as forget_old_imports
@@ -81,7 +82,7 @@ class Application:
             self._store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
         )
         self._accounts = Accounts(self._store)
-        self._sessions = Sessions(self._store, settings.session_hours)
+        self._sessions = Sessions(self._store, self._accounts, settings.session_hours)
         credentials = Credentials(self._accounts, self._sessions)
         self._metrics = Metrics()
         engine = engine_of(settings)
@@ -180,15 +181,14 @@ class Application:
         await self._store.open()
         self.draining.begin()
         tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
-        if self._replicas is not None:
-            tasks.append(asyncio.create_task(self._replicas.watch()))
         importing = asyncio.create_task(self._jobs.run())
         delivering = asyncio.create_task(self._worker.run()) if self._worker else None
         # What is there by now stays: the garbage collector need not look at it again.
         gc.collect()
         gc.freeze()
         try:
-            yield
+            async with watched(self._replicas):
+                yield
         finally:
             for task in tasks:
                 task.cancel()
@@ -201,9 +201,6 @@ class Application:
                 await asyncio.gather(delivering, return_exceptions=True)
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.uses.settled()
-            await self._sessions.settled()
-            if self._replicas is not None:
-                await self._replicas.close()
             await self._store.close()
             self._observer.tell()
 

@@ -36,6 +36,7 @@ from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, RequestHeaders
 from regulars.http.observe import Call
 from regulars.settings import Settings
+from regulars.store.replicas import watched
 
 
 class _Server:
@@ -101,15 +102,10 @@ async def _work() -> None:
         server,
     )
     await store.open()
-    watching = asyncio.create_task(replicas.watch()) if replicas is not None else None
     try:
-        await _serve(endpoint, server)
+        async with watched(replicas):
+            await _serve(endpoint, server)
     finally:
-        if watching is not None:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-        if replicas is not None:
-            await replicas.close()
         await store.close()
 
 

@@ -149,7 +149,7 @@ def token_create(
         found = await accounts.named(account)
         text, token = await accounts.create_token(found, name, ends, scopes=scope)
         if link:
-            code = await Sessions(store, settings.session_hours).link(token.token_id)
+            code = await Sessions(store, accounts, settings.session_hours).link(token.token_id)
             text = sign_in_url(url or reachable_at(settings.host, settings.port), code)
         return text, token
 

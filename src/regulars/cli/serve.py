@@ -120,7 +120,7 @@ async def bootstrap(store: Store, settings: Settings) -> First | None:
     token, made = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
     if given:
         return First()
-    return First(token, await Sessions(store, settings.session_hours).link(made.token_id))
+    return First(token, await Sessions(store, accounts, settings.session_hours).link(made.token_id))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -31,12 +31,18 @@ _NOTED_MS = 60_000
 
 
 class Sessions:
-    """The sessions of a database. One ends `hours` after its last use, with its token, or when it
-    is ended."""
+    """The sessions of a database, with the tokens of `accounts`. One ends `hours` after its last
+    use, with its token, or when it is ended."""
 
-    def __init__(self, store: Store, hours: float, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        hours: float,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
         self._store = store
-        self._accounts = Accounts(store, clock)
+        self._accounts = accounts
         self._lasts = round(hours * 3_600_000)
         self._clock = clock
         self._trusted = Trusted()
@@ -83,10 +89,6 @@ class Sessions:
         """Ends a session: at once in this process, within a second in others."""
         self._trusted.forget(secret)
         await self._store.execute([(end_session(), _by(secret))])
-
-    async def settled(self) -> None:
-        """Waits until every use is recorded."""
-        await self._accounts.uses.settled()
 
     async def _begin(self, grant: Grant) -> str:
         return await self._keep(SESSION, grant.token_id, self._lasts)

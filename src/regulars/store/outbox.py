@@ -20,7 +20,6 @@ from regulars.store.tables import (
     customers,
     deliveries,
     history,
-    inbox,
     webhook_secrets,
     webhooks,
 )
@@ -306,46 +305,3 @@ def set_inbound() -> Query:
     """Notes with what an account's shop signs."""
     statement = webhook_secrets.update().where(of_account(webhook_secrets))
     return Query(statement.values(inbound=sa.bindparam("inbound", type_=sa.Text())))
-
-
-INBOX_COLUMNS = tuple(str(column.name) for column in inbox.columns)
-
-
-def _this_event() -> sa.ColumnElement[bool]:
-    same = inbox.c.inbox_id == sa.bindparam("inbox_id", type_=sa.Text())
-    return sa.and_(of_account(inbox), same)
-
-
-@cache
-def note_again() -> Query:
-    """An event that is kept already came again, at the moment `received_at`."""
-    values = {
-        "problem": sa.bindparam("problem", type_=sa.Text()),
-        "received_at": number("received_at"),
-        "times": inbox.c.times + 1,
-    }
-    return Query(inbox.update().where(_this_event()).values(values))
-
-
-@cache
-def keep_event() -> Query:
-    """An event that could not be understood, unless it is kept already: a parameter for each
-    column, of its name."""
-    there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(_this_event())
-    given = [sa.bindparam(c.name, type_=c.type) for c in inbox.c if c.name != "account_id"]
-    # Beside the account's counters, whose row says on which node of Citus they are.
-    row = sa.select(counters.c.account_id, *given).where(of_account(counters), ~sa.exists(there))
-    return Query(inbox.insert().from_select([c.name for c in inbox.c], row))
-
-
-@cache
-def forget_event() -> Query:
-    """An event that has been understood after all, or is given up."""
-    return Query(inbox.delete().where(_this_event()))
-
-
-@cache
-def kept_events() -> Query:
-    """The account's events that could not be understood, whole, oldest first."""
-    statement = sa.select(*inbox.columns).where(of_account(inbox))
-    return Query(statement.order_by(inbox.c.received_at, inbox.c.inbox_id))

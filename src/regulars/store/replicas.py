@@ -234,3 +234,18 @@ class Replicas:
         has caught up with what is known."""
         further = [moment for moment, passed in self._passed if passed > at]
         return asyncio.get_running_loop().time() - further[0] if further else 0.0
+
+
+@asynccontextmanager
+async def watched(replicas: Replicas | None) -> AsyncIterator[None]:
+    """Looks after replicas meanwhile, if there are any, and closes them."""
+    if replicas is None:
+        yield
+        return
+    watching = asyncio.create_task(replicas.watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await replicas.close()

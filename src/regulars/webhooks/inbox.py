@@ -16,7 +16,7 @@ import orjson
 from regulars.directory.commands import Origin, Receipt
 from regulars.directory.errors import Refused
 from regulars.directory.shop_events import Misunderstood, command_of
-from regulars.store import Row, Store, outbox
+from regulars.store import Row, Store, inbox
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.signatures import Secrets, proves
 
@@ -65,7 +65,7 @@ class Inbox:
             "received_at": at,
             "times": 1,
         }
-        await self._store.execute([(outbox.note_again(), row), (outbox.keep_event(), row)])
+        await self._store.execute([(inbox.note_again(), row), (inbox.keep_event(), row)])
         return Understood(inbox_id, problem)
 
     async def retry(self, event: Row, at: int) -> str | None:
@@ -83,18 +83,18 @@ class Inbox:
         else:
             one = {"account_id": event["account_id"], "inbox_id": event["inbox_id"]}
             noted = {**one, "problem": problem[:PROBLEM_LENGTH], "received_at": at}
-            await self._store.execute([(outbox.note_again(), noted)])
+            await self._store.execute([(inbox.note_again(), noted)])
         return problem
 
     async def forget(self, event: Row) -> None:
         """Gives a kept event up."""
         one = {"account_id": event["account_id"], "inbox_id": event["inbox_id"]}
-        await self._store.execute([(outbox.forget_event(), one)])
+        await self._store.execute([(inbox.forget_event(), one)])
 
     async def kept(self, account_id: int) -> list[dict[str, Any]]:
         """The events that are kept, oldest first."""
-        rows = await self._store.fetch(outbox.kept_events(), {"account_id": account_id})
-        return [dict(zip(outbox.INBOX_COLUMNS, row, strict=True)) for row in rows]
+        rows = await self._store.fetch(inbox.kept_events(), {"account_id": account_id})
+        return [dict(zip(inbox.COLUMNS, row, strict=True)) for row in rows]
 
     async def _write(
         self,
