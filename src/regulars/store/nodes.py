@@ -35,7 +35,20 @@ _WRITING = """SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory
     AND objid::int8 = (SELECT colocationid FROM pg_dist_partition
         WHERE logicalrelid = $1::regclass)"""
 _LET_GO_SECONDS = 60.0
+# How many more background workers each node could begin (PostgreSQL, section 27.2.3, tells the
+# other processes by name). One that has none left for logical replication would be waited for
+# without end.
+_WORKERS_LEFT = """SELECT n.nodename || ':' || n.nodeport AS node, r.result::int AS left
+    FROM run_command_on_all_nodes($$SELECT current_setting('max_worker_processes')::int - count(*)
+        FROM pg_stat_activity WHERE backend_type NOT IN ('archiver', 'autovacuum launcher',
+        'autovacuum worker', 'background writer', 'checkpointer', 'client backend', 'io worker',
+        'slotsync worker', 'startup', 'walreceiver', 'walsender', 'walsummarizer', 'walwriter')$$)
+    AS r JOIN pg_dist_node n USING (nodeid) WHERE r.success ORDER BY 1"""
+_WORKERS_NEEDED = 2
 _PAUSE_SECONDS = 0.05
+
+
+_BLOCKING = "block_writes"
 
 
 class MoveError(StoreError):
@@ -93,23 +106,38 @@ async def _nodes(connection: Any) -> list[Node]:
 
 async def move(dsn: str, account: str, to: str, alone: bool, block: bool) -> list[str]:
     """Moves an account to the node `to` (HOST:PORT), where it is then the only one if it is to be
-    `alone`. Reads and writes go on; `block` has those wait that write meanwhile, which needs no
-    logical replication. Answers what was done. Raises MoveError and Unreachable."""
+    `alone`. Reads and writes go on, but for writers of the part of the tables that it shares with
+    others, who wait while that is split; `block` has those wait that write meanwhile, too, which
+    needs no logical replication. Answers what was done. Raises MoveError and Unreachable."""
     connection = await _connected(dsn)
     try:
         if not await citus.is_distributed(connection):
             raise MoveError("The database has no nodes: accounts are moved between those of Citus.")
-        mode = "block_writes" if block else "force_logical"
-        if not block and await connection.fetchval("SHOW wal_level") != "logical":
-            raise MoveError(
-                "Citus moves an account by logical replication: set wal_level = logical on every "
-                "node and restart it. Or add --block-writes: whoever writes then waits meanwhile."
-            )
+        mode = _BLOCKING if block else "force_logical"
+        if not block:
+            await _require_replication(connection)
         return await _move(connection, account, to, alone, mode)
     except asyncpg.PostgresError as error:
         raise MoveError(f"Citus refused it: {error}.") from error
     finally:
         await connection.close()
+
+
+async def _require_replication(connection: Any) -> None:
+    """Raises MoveError where nodes cannot have logical replication now."""
+    or_else = "Or add --block-writes: whoever writes then waits meanwhile."
+    if await connection.fetchval("SHOW wal_level") != "logical":
+        raise MoveError(
+            "Citus moves an account by logical replication: set wal_level = logical on every node "
+            f"and restart it. {or_else}"
+        )
+    for node, left in await connection.fetch(_WORKERS_LEFT):
+        if left < _WORKERS_NEEDED:
+            raise MoveError(
+                f"The node {node} has too few background workers left for logical replication "
+                f"({max(left, 0)} of {_WORKERS_NEEDED}): raise max_worker_processes there and "
+                f"restart it. {or_else}"
+            )
 
 
 async def _move(connection: Any, account: str, to: str, alone: bool, mode: str) -> list[str]:
@@ -122,9 +150,11 @@ async def _move(connection: Any, account: str, to: str, alone: bool, mode: str) 
         raise MoveError("There is no other node for those who are there: add one first.")
     _, resident = _found(here.values(), account)
     if not resident.alone:
+        # Not by logical replication: with others writing, that may wait without end (Citus's issue
+        # 6790).
         await connection.execute(
             "SELECT isolate_tenant_to_new_shard($1::regclass, $2::int8, 'CASCADE', $3)",
-            *(counters.name, resident.account_id, mode),
+            *(counters.name, resident.account_id, _BLOCKING),
         )
         await _let_go(connection)
         done.append(f"Gave {account} a part of the tables of its own.")
