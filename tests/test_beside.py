@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from regulars.directory.accounts import Accounts
@@ -33,9 +33,8 @@ def with_two(url: str, large: bool, work: Work) -> Any:
     regulars("migrate", env={"REGULARS_DATABASE_URL": url})
 
     async def run() -> Any:
-        async with AsyncExitStack() as stores:
-            mine = await stores.enter_async_context(opened(url, large=True))
-            return await work(mine, await stores.enter_async_context(opened(url, large)))
+        async with opened(url, large=True) as mine, opened(url, large) as theirs:
+            return await work(mine, theirs)
 
     return asyncio.run(run())
 

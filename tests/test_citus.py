@@ -431,7 +431,7 @@ def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> No
         try:
             moving = pool.submit(regulars, *move, "--database-url", database)
             # Another process splits it.
-            while not (await connection.fetchval(split) or moving.done()):  # noqa: ASYNC110
+            while not (await connection.fetchval(split) or moving.done()):  # noqa: ASYNC110  # of another process
                 await asyncio.sleep(0.01)
             async with connection.transaction():
                 await connection.execute("UPDATE counters SET leads = leads WHERE account_id = 1")

@@ -70,7 +70,7 @@ def test_every_committed_change_arrives_whatever_is_killed(empty_database: str) 
     writers = None
     with receiving() as receiver:
         slow = itertools.cycle([0.0, 0.0, 0.05])
-        receiver.answer = lambda _: (time.sleep(next(slow)) or 200, {}, b"")  # type: ignore[func-returns-value]
+        receiver.answer = lambda _: (time.sleep(next(slow)) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
         for turn in range(times):
             with running(empty_database, *OPEN, status=-signal.SIGKILL) as server:
                 if turn == 0:
@@ -193,7 +193,7 @@ def spread(requests: list[Received]) -> float:
 @pytest.mark.slow
 def test_a_server_that_is_told_to_stop_finishes_what_it_sends(empty_database: str) -> None:
     with receiving() as receiver:
-        receiver.answer = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]
+        receiver.answer = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
         with running(empty_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             hook(client, "contact/signup", f"{receiver.url}/x")
             client.create("one@example.com")

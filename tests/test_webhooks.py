@@ -278,7 +278,7 @@ def test_each_type_is_told_of_what_it_is_about(client: Client, receiver: Receive
 
 def test_an_event_shows_the_customer_as_it_was(client: Client, receiver: Receiver) -> None:
     """However late it is sent: here everything has happened before the first of it is."""
-    receiver.answer = lambda _: (time.sleep(0.4) or 200, {}, b"")  # type: ignore[func-returns-value]
+    receiver.answer = lambda _: (time.sleep(0.4) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
     hook(client, "contact/updated", f"{receiver.url}/x", settings={"changes": True})
     document = """mutation {
         a: createCustomer(node: {email: "a@example.com", tags: ["0"], custom: {n: 0}}) { id }

@@ -56,7 +56,7 @@ class _Server:
         del self._given[_task()]
         return self._calls.pop(_task())
 
-    def trusted(self, headers: RequestHeaders, method: str) -> Grant:  # noqa: ARG002
+    def trusted(self, headers: RequestHeaders, method: str) -> Grant:  # noqa: ARG002  # the task tells
         return self._given[_task()].grant
 
     def account_of(self, headers: RequestHeaders) -> int:  # noqa: ARG002  # the task tells
@@ -68,13 +68,13 @@ class _Server:
     def admit(self, grant: Grant, cost: int) -> None:
         """The server has taken the cost already."""
 
-    def left(self, grant: Grant) -> int | None:  # noqa: ARG002
+    def left(self, grant: Grant) -> int | None:  # noqa: ARG002  # the task tells
         return self._given[_task()].left
 
     def document(self, hit: bool) -> None:
         """The server tells of it."""
 
-    def answered(self, call: Call, status: int, seconds: float) -> None:  # noqa: ARG002
+    def answered(self, call: Call, status: int, seconds: float) -> None:  # noqa: ARG002  # the server tells
         self._calls[_task()] = call
 
 

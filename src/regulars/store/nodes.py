@@ -46,8 +46,7 @@ _WORKERS_LEFT = """SELECT n.nodename || ':' || n.nodeport AS node, r.result::int
     AS r JOIN pg_dist_node n USING (nodeid) WHERE r.success ORDER BY 1"""
 _WORKERS_NEEDED = 2
 _PAUSE_SECONDS = 0.05
-
-
+# How Citus has those wait who write to what is split or moved.
 _BLOCKING = "block_writes"
 
 
