@@ -39,13 +39,13 @@ class Sample:
         return statistics.quantiles(self.latencies, n=100)[percent - 1]
 
 
-def http_request(url: str, body: bytes, token: str) -> bytes:
-    """A POST of a GraphQL request, as bytes."""
+def http_request(url: str, body: bytes, token: str, headers: str = "") -> bytes:
+    """A POST of a GraphQL request, as bytes; `headers` are whole lines."""
     parts = urlsplit(url)
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
         f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"{headers}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

@@ -44,6 +44,7 @@ def main() -> None:
     server = get_server(folder, cleanup_mode="delete")
     try:
         primary = server.get_uri()
+        found.flushes = measure.disk(folder)
         _accounts(options, primary, found)
         if options.citus:
             _citus(options, primary, found)
@@ -76,10 +77,9 @@ def _accounts(options: argparse.Namespace, primary: str, found: report.Found) ->
                 found.cold = measure.cold(filled)
                 found.memory = measure.memory_of_known(filled)
                 say("a replica")
-                with replica(url) as dsn:
-                    settings = {"REGULARS_READ_DATABASE_URL": dsn}
-                    found.replica = measure.beside(
-                        filled, options.rounds, options.seconds, settings
+                with replica(url) as (dsn, process):
+                    found.replica = measure.with_replica(
+                        filled, dsn, process, options.rounds, options.seconds
                     )
     say("a tenth of them, for the model of storage")
     with made(primary, "tenth") as url:

@@ -4,7 +4,7 @@ SQL, for a load of millions of customers would take hours through the API."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -56,50 +56,61 @@ def fill(url: str, accounts: int, customers: int) -> Filled:
 
 
 async def _multiply(url: str, accounts: int, each: int) -> Filled:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("SET synchronous_commit = off")
-        await connection.execute("SET maintenance_work_mem = '1GB'")
-        put_back = await _bared(connection)
-        await _more_of_the_first(connection, each)
-        await connection.execute(
+    async with asyncpg.create_pool(url, min_size=1, max_size=len(_TABLES), init=_hurry) as pool:
+        keys, others = await _bared(pool)
+        await _more_of_the_first(pool, each)
+        await pool.execute(
             "INSERT INTO accounts SELECT n, n::text, 0 FROM generate_series(2, $1) n", accounts
         )
-        await connection.execute(
+        await pool.execute(
             """INSERT INTO tokens (token_id, hash, account_id, name, created_at)
             SELECT n::text, sha256(('benchmark-' || n)::bytea), n, 'benchmark', 0
             FROM generate_series(1, $1) n""",
             accounts,
         )
-        for table in ("counters", *_TABLES):
-            columns = await _columns(connection, table)
-            shown = ", ".join("n" if c == "account_id" else f"t.{c}" for c in columns)
-            await connection.execute(
-                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {shown} "
-                f"FROM generate_series(2, $1) n, {table} t WHERE t.account_id = 1",
-                accounts,
-            )
-        for statement in put_back:
-            await connection.execute(statement)
-        await connection.execute("VACUUM ANALYZE")
-        size = await connection.fetchval("SELECT pg_database_size(current_database())")
-    finally:
-        await connection.close()
+        tables = ("counters", *_TABLES)
+        await asyncio.gather(*(_copied(pool, table, accounts) for table in tables))
+        await asyncio.gather(*(_in_turn(pool, statements) for statements in keys))
+        await _in_turn(pool, others)
+        await pool.execute("VACUUM ANALYZE")
+        size = await pool.fetchval("SELECT pg_database_size(current_database())")
     return Filled(url, accounts, each, size)
 
 
-async def _more_of_the_first(connection: asyncpg.Connection, each: int) -> None:
+async def _hurry(connection: asyncpg.Connection) -> None:
+    await connection.execute("SET synchronous_commit = off")
+    await connection.execute("SET maintenance_work_mem = '1GB'")
+
+
+async def _in_turn(pool: asyncpg.Pool, statements: Sequence[str]) -> None:
+    for statement in statements:
+        await pool.execute(statement)
+
+
+async def _copied(pool: asyncpg.Pool, table: str, accounts: int) -> None:
+    """Gives every account what the first has in a table."""
+    columns = await _columns(pool, table)
+    shown = ", ".join("n" if c == "account_id" else f"t.{c}" for c in columns)
+    await pool.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {shown} "
+        f"FROM generate_series(2, $1) n, {table} t WHERE t.account_id = 1",
+        accounts,
+    )
+
+
+async def _more_of_the_first(pool: asyncpg.Pool, each: int) -> None:
     """Has the first account hold so many customers: its first block, again and again."""
+    blocks = each // _BLOCK
+    if blocks < 2:
+        return
     last = {
         name: f"(SELECT {name} FROM counters WHERE account_id = 1)" for name in _COUNTED.values()
     }
     steps = {"customer_id": last["customers"], "sequence": last["changes"]}
     steps |= {"order_id": last["orders"], "lead_id": last["leads"]}
-    blocks = each // _BLOCK
-    if blocks < 2:
-        return
-    for table in _TABLES:
-        columns = await _columns(connection, table)
+
+    async def more(table: str) -> None:
+        columns = await _columns(pool, table)
         shown = [
             f"t.{c} + n * {steps[c]}"
             if c in _IDS[table]
@@ -108,40 +119,47 @@ async def _more_of_the_first(connection: asyncpg.Connection, each: int) -> None:
             else f"t.{c}"
             for c in columns
         ]
-        await connection.execute(
+        await pool.execute(
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(shown)} "
             f"FROM generate_series(1, $1) n, {table} t WHERE t.account_id = 1",
             blocks - 1,
         )
+
+    await asyncio.gather(*map(more, _TABLES))
     sets = ", ".join(f"{name} = {name} * {blocks}" for name in _COUNTED.values())
-    await connection.execute(f"UPDATE counters SET {sets} WHERE account_id = 1")
+    await pool.execute(f"UPDATE counters SET {sets} WHERE account_id = 1")
 
 
-async def _bared(connection: asyncpg.Connection) -> list[str]:
+async def _bared(pool: asyncpg.Pool) -> tuple[list[list[str]], list[str]]:
     """Takes the keys and indexes off the large tables, which are faster made of rows that
-    are there; answers the statements that put them back."""
-    keys = await connection.fetch(
+    are there; answers the statements that put them back: those of each table, and after them
+    those that refer from one table to another."""
+    keys = await pool.fetch(
         """SELECT conrelid::regclass::text AS held_by, conname, contype = 'f' AS refers,
             pg_get_constraintdef(oid) AS definition
         FROM pg_constraint WHERE contype IN ('p', 'f') AND conrelid::regclass::text = ANY($1)
         ORDER BY refers DESC""",
         _TABLES,
     )
+    put_back: dict[str, list[str]] = {table: [] for table in _TABLES}
+    refer: list[str] = []
     for key in keys:
-        await connection.execute(f"ALTER TABLE {key['held_by']} DROP CONSTRAINT {key['conname']}")
-    indexes = await connection.fetch(
-        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY($1)", _TABLES
+        await pool.execute(f"ALTER TABLE {key['held_by']} DROP CONSTRAINT {key['conname']}")
+        statements = refer if key["refers"] else put_back[key["held_by"]]
+        statements.append(
+            f"ALTER TABLE {key['held_by']} ADD CONSTRAINT {key['conname']} {key['definition']}"
+        )
+    indexes = await pool.fetch(
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE tablename = ANY($1)", _TABLES
     )
     for index in indexes:
-        await connection.execute(f"DROP INDEX {index['indexname']}")
-    return [index["indexdef"] for index in indexes] + [
-        f"ALTER TABLE {key['held_by']} ADD CONSTRAINT {key['conname']} {key['definition']}"
-        for key in reversed(keys)
-    ]
+        await pool.execute(f"DROP INDEX {index['indexname']}")
+        put_back[index["tablename"]].append(index["indexdef"])
+    return list(put_back.values()), refer
 
 
-async def _columns(connection: asyncpg.Connection, table: str) -> list[str]:
-    rows = await connection.fetch(
+async def _columns(pool: asyncpg.Pool, table: str) -> list[str]:
+    rows = await pool.fetch(
         "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 "
         "AND NOT attisdropped ORDER BY attnum",
         table,

@@ -133,10 +133,10 @@ def many_token(number: int) -> str:
     return f"benchmark-of-fairness-{number % TOKENS}"
 
 
-def ask(url: str, query: str, token: str, **variables: object) -> bytes:
+def ask(url: str, query: str, token: str, headers: str = "", **variables: object) -> bytes:
     """A request."""
     body = json.dumps({"query": query, "variables": variables}).encode()
-    return http_request(url, body, token)
+    return http_request(url, body, token, headers)
 
 
 @contextlib.contextmanager

