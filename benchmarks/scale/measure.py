@@ -28,6 +28,7 @@ from benchmarks.servers import free_port
 CONNECTIONS = 16
 _KNOWN = 10_000
 _COLD = 300
+_WARM = 2_000
 _DISK_SECONDS = 2.0
 _TOLD = (("no header", ""), ("`Regulars-Change` sent", "Regulars-Change: 1\r\n"))
 
@@ -210,11 +211,12 @@ def by_processes(
 
 
 def _get_to_know(server: Server, filled: Filled, processes: int) -> None:
-    """Has each process be asked for about each account: what the first request of each takes is
-    measured apart."""
+    """Has each process be asked for about each account, and for much else: what the first request
+    of each takes is measured apart."""
     tokens = filled.tokens()
     requests = (ask(server.url, ORDINARY, next(tokens)) for _ in itertools.count())
-    send(server.url, requests, CONNECTIONS, 60.0, max(CONNECTIONS, filled.accounts * processes))
+    count = max(_WARM, filled.accounts) * processes
+    send(server.url, requests, CONNECTIONS, 60.0, count)
 
 
 def _middle(points: list[Point]) -> Point:

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from math import log2
 
 # How much of a server process's core, and of all cores together, is busy when no more is done.
-BUSY_PROCESS = 0.85
-BUSY_CORES = 0.88
+BUSY_PROCESS = 0.88
+BUSY_CORES = 0.92
 # What the cores come to when more processes run than there are cores.
-_CROWDED = 0.9
+_CROWDED = 0.92
 # Of the database's part of a batch of writes, what its writer waits for: the rest is done beside.
 _WAITED_FOR = 0.7
 # What processes come to that write to one account, of what half as many come to.
-_CONTENDED = 0.6
+_CONTENDED = 0.62
 
 
 @dataclass(frozen=True, slots=True)
