@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
@@ -132,6 +133,12 @@ def running(
             print(*(line for line in errors if '"level":"info"' not in line), sep="")
             errors.close()
     assert ended == status, f"the server ended with {ended}"
+
+
+def workers(pid: int) -> list[int]:
+    """The processes that serve, of those that a process started."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 def eventually(holds: Callable[[], Any], seconds: float = 30) -> None:

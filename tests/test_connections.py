@@ -23,7 +23,6 @@ def with_connections(
 ) -> Any:
     async def run() -> Any:
         connections = Connections(dsn, size)
-        await connections.open()
         try:
             return await asyncio.wait_for(work(connections), seconds)
         finally:

@@ -28,6 +28,7 @@ from tests.support import (
     regulars,
     running,
     scratch_database,
+    workers,
 )
 
 pytestmark = pytest.mark.slow
@@ -117,12 +118,6 @@ def test_processes_are_replaced_one_after_another(database: str) -> None:
                 time.sleep(0.1)
             time.sleep(1)
         everything_there(server, load)
-
-
-def workers(pid: int) -> list[int]:
-    """The processes that serve, of those that a process started."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 def test_a_server_that_drains_says_so(database: str) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -54,6 +58,7 @@ from regulars.http.rates import LocalRates, Rates, SharedRates
 from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionAddress
 from regulars.settings import Settings
+from regulars.store import Unreachable
 from regulars.store.replicas import watched
 from regulars.store.writes import forget_receipts
 from regulars.transfer.jobs import Jobs
@@ -67,8 +72,12 @@ _HOUSEKEEPING_SECONDS = 600
 # The first requests are not kept waiting by it.
 _SETTLED_SECONDS = 5
 _SAMPLE_SECONDS = 5
+_OPEN_SECONDS = 1
 # What is no method of a page is refused by it, in our own words.
 _ANY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+_log = logging.getLogger("regulars.server")
 
 
 class Application:
@@ -178,9 +187,12 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        await self._store.open()
+        there = await self._opened()
         self.draining.begin()
         tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
+        if not there:
+            _log.warning("The database cannot be reached yet.")
+            tasks.append(asyncio.create_task(self._open()))
         importing = asyncio.create_task(self._jobs.run())
         delivering = asyncio.create_task(self._worker.run()) if self._worker else None
         # What is there by now stays: the garbage collector need not look at it again.
@@ -203,6 +215,24 @@ class Application:
             await self._accounts.uses.settled()
             await self._store.close()
             self._observer.tell()
+
+    async def _opened(self) -> bool:
+        """Opens the store; whether its database is there. While it is not, requests are answered
+        so: that is no reason for one of several processes not to start. Raises StoreError where it
+        would not help to wait."""
+        try:
+            await self._store.open()
+        except Unreachable:
+            if self._store.dialect == "sqlite":
+                raise
+            return False
+        return True
+
+    async def _open(self) -> None:
+        there = False
+        while not there:
+            await asyncio.sleep(_OPEN_SECONDS)
+            there = await self._opened()
 
     def _figures(self) -> bytes:
         self._observer.tell()
@@ -275,4 +305,19 @@ async def _nothing_here(pages: Pages, scope: Scope, receive: Receive, send: Send
 def create() -> Application:
     """The application with the settings of the environment: what a server process imports."""
     log.configure()
+    _end_with_parent()
     return Application(Settings())
+
+
+def _end_with_parent() -> None:
+    """Has one of several processes stop, as if it were told to, once the process that looks after
+    them is gone, however that ended: it would keep the port from its successor."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -80,7 +81,7 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type]  # any number does
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    try:
+    with listening, contextlib.suppress(KeyboardInterrupt):
         if settings.workers > 1:
             print(banner, flush=True)
             # Where the processes put their figures together.
@@ -89,8 +90,6 @@ def serve(settings: Settings) -> None:
                 Multiprocess(config, sockets=[listening]).run()
         else:
             _Server(config, lambda: print(banner, flush=True)).run(sockets=[listening])
-    except KeyboardInterrupt:
-        sys.exit(0)
 
 
 class _Server(uvicorn.Server):

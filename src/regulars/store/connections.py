@@ -65,10 +65,6 @@ class Connections:
         """How many connections are lent, and how many are free."""
         return self._made - len(self._free), len(self._free)
 
-    async def open(self) -> None:
-        """Makes the first connection. Raises Unreachable."""
-        self._give(await self._take())
-
     async def close(self) -> None:
         """Closes the connections that nobody holds, and every other when it comes back."""
         self._closed = True

@@ -103,7 +103,7 @@ class PostgreSQLStore:
         self._under_way = 0
         self._made = LastMade()
         self._contended = Lately(_CONTENDED_SECONDS)
-        self._distributed = False
+        self._distributed: bool | None = None  # until it is asked
         self._others_until = 0.0
 
     @property
@@ -115,10 +115,9 @@ class PostgreSQLStore:
         return self._connections.used_and_free
 
     async def open(self) -> None:
-        await self._connections.open()
-        self._pulse.begin()
         async with self._connections.one() as connection:
             self._distributed = await citus.is_distributed(connection)
+        self._pulse.begin()
 
     async def close(self) -> None:
         if self._working:
@@ -286,6 +285,8 @@ class PostgreSQLStore:
             return outcomes
         shape = saving.shape_of(changes)
         parameters = saving.save_parameters(account_id, state, changes)
+        if self._distributed is None:
+            self._distributed = await citus.is_distributed(connection)
         if self._distributed:
             saved = await _save_in_steps(connection, shape, parameters)
         else:
