@@ -74,10 +74,28 @@ class PostgreSQL:
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", mode, "stop")
 
+    @property
+    def first(self) -> psutil.Process:
+        """The first of the server's processes."""
+        return psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It stands still, with all of its processes, until the block ends."""
+        processes = [self.first, *self.first.children(recursive=True)]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
+
     def kill(self) -> None:
         """Ends the server as `kill -9` does."""
-        pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        process = psutil.Process(pid)
+        process = self.first
         process.kill()
         # Until whoever looks after orphans has taken notice, it could not be started again.
         process.wait(30)

@@ -33,6 +33,7 @@ from tests.postgres import PostgreSQL, folders
 from tests.support import (
     Client,
     add_node,
+    busy,
     elsewhere,
     eventually,
     new_token,
@@ -53,6 +54,7 @@ _OF_ALL = {
     )
 }
 
+COUNT = "{ customers(first: 1) { totalCount } }"
 _NODE = "{ id _id email full_name summary { orders { list { order { name total } } } } }"
 _REQUESTS = [
     "{ viewer { account { name } token { id } } tokens { id } tokenScopes { name } }",
@@ -339,6 +341,17 @@ def test_a_node_without_workers_for_a_move_is_told(database: str) -> None:
         assert "one" not in placed(database)[place(node)]
 
 
+def assert_told(url: str, node: PostgreSQL, account: str) -> None:
+    """`regulars doctor` says which node is away, and whose accounts it has."""
+    done = regulars("doctor", "--json", "--database-url", url)
+    assert done.returncode == 1
+    found = {one["what"]: one for one in json.loads(done.stdout)}
+    told = found[f"node {place(node)}"]
+    assert told["state"] == "fail"
+    assert "does not answer" in told["message"]
+    assert account in told["message"]
+
+
 def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> None:
     """Who is there is told to try again; everybody else is served, and everything that was answered
     is there once the node is back."""
@@ -352,7 +365,7 @@ def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> No
                 time.sleep(1)
                 node.kill()
                 eventually(lambda: "503 errors_unavailable" in set(theirs[0].statuses))
-                answer = there.post("{ customers(first: 1) { totalCount } }")
+                answer = there.post(COUNT)
                 assert answer.status_code == 503
                 assert answer.json()["errors"][0]["key"] == "errors_unavailable"
                 before = sum(writer.answered for writer in others)
@@ -360,6 +373,7 @@ def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> No
                     "token", "create", "--account", "one", "--database-url", database
                 )
                 assert "cannot be reached" in created.stderr, created.stderr
+                assert_told(database, node, "two")
                 time.sleep(1)
                 assert sum(writer.answered for writer in others) > before
                 node.start(*of_a_node(database))
@@ -371,6 +385,41 @@ def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> No
             audit(here, others)
             audit(there, theirs)
     assert regulars("verify", "--database-url", database).returncode == 0
+
+
+def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) -> None:
+    """Whoever waits for it has no connection that others need: soon it is not asked any more."""
+    theirs = ("two", "three", "four")
+    with running(database) as server, another_node(database) as node, ExitStack() as stack:
+        for name in theirs:
+            for command in (("create", name), ("move", name, place(node), *how_to_move(database))):
+                done = regulars("account", *command, "--database-url", database)
+                assert done.returncode == 0, done.stderr
+        tokens = [new_token(server, name) for name in theirs]
+        here = stack.enter_context(Client(server, new_token(server, "one")))
+        for token in tokens:
+            stack.enter_context(busy(server, lambda client: client.post(COUNT), token, 4))
+        writers = [stack.enter_context(writing(server, token, 2)) for token in tokens]
+        others = stack.enter_context(writing(server, here.token, 2))
+        time.sleep(1)
+        with node.paused():
+            assert_told(database, node, "two")
+            eventually(lambda: "503 errors_unavailable" in writers[0][0].statuses, 15)
+            for _ in range(20):
+                began = time.monotonic()
+                here.data(COUNT)
+                assert time.monotonic() - began < 2
+            before = sum(writer.answered for writer in others)
+            eventually(lambda: sum(writer.answered for writer in others) > before + 10)
+        before = sum(writer.answered for writer in writers[0])
+        eventually(lambda: sum(writer.answered for writer in writers[0]) > before)
+    assert {status for writer in others for status in writer.statuses} == {"200"}
+    possible = {"200", "503 errors_unavailable"}
+    assert {status for each in writers for w in each for status in w.statuses} <= possible
+    with running(database) as server:
+        for token, each in zip([here.token, *tokens], [others, *writers], strict=True):
+            with Client(server, token) as client:
+                audit(client, each)
 
 
 def test_a_write_between_a_split_and_a_move_is_whole(database: str) -> None:

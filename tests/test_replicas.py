@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -174,15 +173,7 @@ def test_a_replica_that_is_gone_costs_no_request(
     pair: Pair, clients: tuple[Client, Client], how: str
 ) -> None:
     one, two = clients
-    folder = pair.replica.folder / "data"
-    pid = int((folder / "postmaster.pid").read_text().split()[0])
-    group = [pid, *children(pid)]
-    if how == "killed":
-        pair.replica.kill()
-    else:
-        for each in group:
-            os.kill(each, signal.SIGSTOP)
-    try:
+    with gone(pair.replica, how):
         end = time.monotonic() + 4
         number = 0
         while time.monotonic() < end:
@@ -192,25 +183,25 @@ def test_a_replica_that_is_gone_costs_no_request(
             assert time.monotonic() - began < 3
             number += 1
         assert used(pair.servers[0]) == used(pair.servers[1]) == 0
-    finally:
-        if how == "killed":
-            (folder / "postmaster.pid").unlink(missing_ok=True)
-            eventually(lambda: not children_alive(group), SECONDS)
-            pair.replica.start()
-        else:
-            for each in group:
-                os.kill(each, signal.SIGCONT)
     eventually(lambda: all(used(server) == 1 for server in pair.servers), SECONDS)
     assert count(two) == count(one)
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process started."""
-    return [int(x) for x in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def children_alive(pids: list[int]) -> bool:
-    return any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids)
+@contextmanager
+def gone(server: PostgreSQL, how: str) -> Iterator[None]:
+    """It is killed, or stands still, until the block ends."""
+    if how == "stopped":
+        with server.paused():
+            yield
+        return
+    processes = server.first.children()
+    server.kill()
+    try:
+        yield
+    finally:
+        (server.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+        eventually(lambda: not any(one.is_running() for one in processes), SECONDS)
+        server.start()
 
 
 def replica_of_doctor(url: str, replica: str) -> tuple[str, str]:

@@ -231,19 +231,35 @@ def _accounts(address: Address, settings: Settings) -> Iterator[Finding]:
     async def count(store: Store) -> dict[int, int]:
         return dict(await store.fetch(count_customers(), {}, long=True))
 
+    placed = asyncio.run(nodes(str(address.dsn))) if address.dsn else []
+    if not all(node.answers for node in placed):
+        yield from map(_beside_silent, placed)
+        return
     try:
         sizes = with_store(settings, count, seconds=_COUNT_SECONDS)
     except TooSlow:
         message = f"They were not counted: it takes longer than {_COUNT_SECONDS:g} s."
         yield Finding(OK, "accounts", message)
         return
-    placed = asyncio.run(nodes(str(address.dsn))) if address.dsn else []
     if not placed:
         largest = max(sizes.values(), default=0)
         message = f"{len(sizes):,} have {sum(sizes.values()):,} customers; the largest {largest:,}."
         yield Finding(OK, "accounts", message)
     for node in placed:
         yield _node(node, sizes)
+
+
+def _beside_silent(node: Node) -> Finding:
+    """What is said of a node while one does not answer."""
+    names = [one.name for one in node.residents]
+    if node.answers:
+        message = f"{len(names):,} accounts, not counted while another node does not answer."
+        return Finding(OK, f"node {node.name}", message)
+    some = f" ({', '.join(names[:_LARGEST])}{', …' * (len(names) > _LARGEST)})" if names else ""
+    message = (
+        f"It does not answer. Its {len(names):,} accounts{some} are answered 503 until it does."
+    )
+    return Finding(FAIL, f"node {node.name}", message)
 
 
 def _node(node: Node, sizes: Mapping[int, int]) -> Finding:

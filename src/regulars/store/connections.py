@@ -9,9 +9,11 @@ not used again.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,12 +21,14 @@ import asyncpg
 
 from regulars.store.array_types import Connection
 from regulars.store.base import STATEMENT_SECONDS
-from regulars.store.errors import NoRoom, Unreachable
+from regulars.store.errors import NoRoom, SilentNode, Unreachable
 
 # What PostgreSQL calls the connections of whoever writes many rows beside others.
 BACKGROUND = "regulars in the background"
 # To each host: one that does not answer must not keep anybody long from another.
 CONNECT_SECONDS = 5.0
+# Whoever has had a connection for so long waits for something.
+_LONG_SECONDS = 0.5
 # Why there is no connection: nobody is there, it is refused, or none of the hosts takes writes.
 NOT_CONNECTED = (
     OSError,
@@ -55,7 +59,8 @@ class Connections:
         self._statement_seconds = statement_seconds
         self._made = 0
         self._free: list[asyncpg.Connection] = []
-        self._lent: set[asyncpg.Connection] = set()
+        # Which are lent, and since when (never, to who may keep one).
+        self._lent: dict[asyncpg.Connection, float] = {}
         self._connecting: set[asyncio.Task[asyncpg.Connection]] = set()
         self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
         self._closed = False
@@ -90,6 +95,14 @@ class Connections:
         self._made -= len(self._free)
         self._free.clear()
 
+    def give_up(self) -> None:
+        """Ends the connections of whoever has had one for long, and may not keep it, as `renew`
+        does."""
+        before = monotonic() - _LONG_SECONDS
+        for connection, since in self._lent.items():
+            if since < before:
+                connection.terminate()
+
     async def fetch(self, text: str, arguments: Sequence[Any]) -> list[Any]:
         """The rows of a statement."""
         connection = self._ready() or await self._take()
@@ -102,9 +115,11 @@ class Connections:
         return rows
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for several statements."""
+    async def one(self, kept: bool = False) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for several statements; to be `kept` for as long as they take."""
         connection = await self._take()
+        if kept:
+            self._lent[connection] = math.inf
         try:
             yield connection
         except BaseException as error:
@@ -117,7 +132,7 @@ class Connections:
         while self._free:
             connection = self._free.pop()
             if not connection.is_closed():
-                self._lent.add(connection)
+                self._lent[connection] = monotonic()
                 return connection
             self._made -= 1
         return None
@@ -155,11 +170,11 @@ class Connections:
             if isinstance(error, NOT_CONNECTED):
                 raise Unreachable(unreachable(error)) from error
             raise
-        self._lent.add(connection)
+        self._lent[connection] = monotonic()
         return connection
 
     async def _connecting_to(self, dsn: str) -> asyncpg.Connection:
-        task = asyncio.ensure_future(_connected(dsn, self._statement_seconds, self._name))
+        task = asyncio.ensure_future(connected(dsn, self._statement_seconds, self._name))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
         try:
@@ -173,7 +188,7 @@ class Connections:
 
     def _give(self, connection: asyncpg.Connection, error: BaseException | None = None) -> None:
         """Takes a connection back, and hands it to who has waited longest."""
-        self._lent.discard(connection)
+        self._lent.pop(connection, None)
         if _breaks(error) or self._closed:
             connection.terminate()
         if connection.is_closed():
@@ -188,7 +203,7 @@ class Connections:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 if connection is not None:
-                    self._lent.add(connection)
+                    self._lent[connection] = monotonic()
                 waiter.set_result(connection)
                 return True
         return False
@@ -204,6 +219,8 @@ def _breaks(error: BaseException | None) -> bool:
     """Whether a connection is of no use after an error. One that PostgreSQL has refused something
     on is as good as before; but not one to a server that takes no writes: it is not the primary
     any more."""
+    if isinstance(error, SilentNode):
+        return False
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
         return True
     return error is not None and not isinstance(error, asyncpg.PostgresError)
@@ -232,7 +249,9 @@ def _raise(error: BaseException) -> NoReturn:
     raise error
 
 
-async def _connected(dsn: str, statement_seconds: float, name: str | None) -> asyncpg.Connection:
+async def connected(
+    dsn: str, statement_seconds: float, name: str | None = None
+) -> asyncpg.Connection:
     """A connection on which the server ends a statement that takes too long: a client that gives
     up leaves it running. The client's own patience is for a server that does not answer."""
     connection = await connect(dsn, command_timeout=1.5 * statement_seconds)

@@ -3,7 +3,8 @@
 StoreError
 ├── BadDatabaseURL     the address makes no sense
 ├── Unreachable        nobody answers there, or not to us
-│   └── NoRoom         its disk is full
+│   ├── NoRoom         its disk is full
+│   └── SilentNode     the node that has the account does not answer
 ├── NotMigrated        the tables are missing, or older or newer than this program
 ├── TooSlow            a read took longer than it may
 └── Conflict           a unique key exists already
@@ -24,6 +25,10 @@ class Unreachable(StoreError):
 
 class NoRoom(Unreachable):
     """The database's disk is full: it can be read, and not written."""
+
+
+class SilentNode(Unreachable):
+    """The node of the database that has the account does not answer, and was not asked."""
 
 
 class NotMigrated(StoreError):

@@ -14,6 +14,7 @@ import asyncpg
 from regulars.store import citus
 from regulars.store.connections import NOT_CONNECTED, connect, unreachable
 from regulars.store.errors import StoreError, Unreachable
+from regulars.store.silent import silent
 from regulars.store.tables import counters
 
 _PLACES = """SELECT n.nodename || ':' || n.nodeport AS node, p.shardid AS shard,
@@ -66,28 +67,34 @@ class Resident:
 
 @dataclass(slots=True)
 class Node:
-    """A node: the size of its parts of the accounts' tables in bytes, and whether it is given more
-    of them."""
+    """A node: the size of its parts of the accounts' tables in bytes, whether it is given more of
+    them, and whether it answers."""
 
     name: str
     taking: bool
+    answers: bool = True
     shards: set[int] = field(default_factory=set)
     bytes: int = 0
     residents: list[Resident] = field(default_factory=list)
 
 
 async def nodes(dsn: str) -> list[Node]:
-    """The nodes of a database; none where its tables are not distributed. Raises Unreachable."""
+    """The nodes of a database; none where its tables are not distributed. While one of them does
+    not answer, their sizes are not known. Raises Unreachable."""
     connection = await _connected(dsn)
     try:
         if not await citus.is_distributed(connection):
             return []
-        return await _nodes(connection)
+        away = await silent(dsn)
+        found = await _nodes(connection, sized=not away)
+        for node in found:
+            node.answers = node.name not in away
+        return found
     finally:
         await connection.close()
 
 
-async def _nodes(connection: Any) -> list[Node]:
+async def _nodes(connection: Any, sized: bool = False) -> list[Node]:
     found = {node: Node(node, taking) for node, taking in await connection.fetch(_NODES)}
     where: dict[int, tuple[Node, bool]] = {}
     for name, shard, single in await connection.fetch(_PLACES, counters.name):
@@ -97,7 +104,7 @@ async def _nodes(connection: Any) -> list[Node]:
     for account_id, name, shard in await connection.fetch(_SHARDS, counters.name):
         node, single = where[shard]
         node.residents.append(Resident(account_id, name, shard, single))
-    for name, size in await connection.fetch(_BYTES):
+    for name, size in await connection.fetch(_BYTES) if sized else ():
         if name in found:
             found[name].bytes = size
     return list(found.values())

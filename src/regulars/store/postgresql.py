@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from regulars.store.errors import Conflict, TooSlow, Unreachable
 from regulars.store.lately import Lately
 from regulars.store.pulse import Pulse
 from regulars.store.query import Query
+from regulars.store.silent import SilentNodes
 from regulars.store.writer import (
     MAX_BATCH,
     Command,
@@ -98,6 +99,7 @@ class PostgreSQLStore:
         name = BACKGROUND if large else None
         self._connections = Connections(dsn, pool_size, statement_seconds, name)
         self._pulse = Pulse(dsn, self._connections.renew)
+        self._silent = SilentNodes(dsn, self._connections.give_up)
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._under_way = 0
@@ -118,11 +120,14 @@ class PostgreSQLStore:
         async with self._connections.one() as connection:
             self._distributed = await citus.is_distributed(connection)
         self._pulse.begin()
+        if self._distributed:
+            self._silent.begin()
 
     async def close(self) -> None:
         if self._working:
             await asyncio.wait(self._working)
         await self._pulse.end()
+        await self._silent.end()
         await self._connections.close()
 
     async def fetch(
@@ -133,9 +138,20 @@ class PostgreSQLStore:
     ) -> Sequence[Any]:
         compiled = query.compiled("postgresql")
         try:
+            if self._distributed:
+                async with self._lent([parameters]) as connection:
+                    return await _rows(connection, query, parameters)
             return await self._connections.fetch(compiled.text, compiled.arguments(parameters))
         except asyncpg.QueryCanceledError as error:
             raise TooSlow(f"A statement took longer than {self._statement_seconds:g} s.") from error
+
+    @asynccontextmanager
+    async def _lent(self, given: Iterable[Mapping[str, Any]]) -> AsyncIterator[Any]:
+        """A connection for statements with such parameters. Raises SilentNode."""
+        async with self._connections.one() as connection:
+            for parameters in given:
+                await self._silent.refuse(parameters.get("account_id"), connection)
+            yield connection
 
     async def ask(self, text: str) -> list[Any]:
         """The rows of a statement about the server itself."""
@@ -147,7 +163,7 @@ class PostgreSQLStore:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        async with self._connections.one() as connection:
+        async with self._connections.one(kept=True) as connection:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield Snapshot(connection, self._statement_seconds)
 
@@ -157,7 +173,7 @@ class PostgreSQLStore:
     async def _execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
         status = ""
         try:
-            async with self._connections.one() as connection, connection.transaction():
+            async with self._lent(p for _, p in statements) as connection, connection.transaction():
                 for query, parameters in statements:
                     compiled = query.compiled("postgresql")
                     arguments = compiled.arguments(parameters)
@@ -183,7 +199,7 @@ class PostgreSQLStore:
         self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
     ) -> list[Sequence[Any]]:
         try:
-            async with self._connections.one() as connection, connection.transaction():
+            async with self._lent(p for _, p in statements) as connection, connection.transaction():
                 return [await _rows(connection, *statement) for statement in statements]
         except asyncpg.IntegrityConstraintViolationError as error:
             raise Conflict(str(error)) from error
@@ -251,7 +267,7 @@ class PostgreSQLStore:
                 write.outcome = told
 
     async def _decided(self, account_id: int, batch: Sequence[Write]) -> Outcomes:
-        async with self._connections.one() as connection:
+        async with self._lent([{"account_id": account_id}]) as connection:
             if account_id not in self._contended:
                 # Two round trips, and no lock while the batch is decided: it is saved only if the
                 # account is still as it was loaded.
