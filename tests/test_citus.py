@@ -30,6 +30,7 @@ from regulars.store.writes import forget_receipts
 from regulars.webhooks.signatures import secrets_of
 from tests.load import audit, writing
 from tests.postgres import PostgreSQL, folders
+from tests.receiver import receiving
 from tests.support import (
     Client,
     add_node,
@@ -42,6 +43,7 @@ from tests.support import (
     scratch_database,
     with_store,
 )
+from tests.test_webhooks import hook
 
 pytestmark = pytest.mark.citus
 
@@ -390,13 +392,20 @@ def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> No
 def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) -> None:
     """Whoever waits for it has no connection that others need: soon it is not asked any more."""
     theirs = ("two", "three", "four")
-    with running(database) as server, another_node(database) as node, ExitStack() as stack:
+    with (
+        receiving() as receiver,
+        running(database, "--webhook-private-targets") as server,
+        another_node(database) as node,
+        ExitStack() as stack,
+    ):
         for name in theirs:
             for command in (("create", name), ("move", name, place(node), *how_to_move(database))):
                 done = regulars("account", *command, "--database-url", database)
                 assert done.returncode == 0, done.stderr
         tokens = [new_token(server, name) for name in theirs]
-        here = stack.enter_context(Client(server, new_token(server, "one")))
+        scopes = ("customers", "webhooks")
+        here = stack.enter_context(Client(server, new_token(server, "one", scopes=scopes)))
+        hook(here, "contact/signup", receiver.url)
         for token in tokens:
             stack.enter_context(busy(server, lambda client: client.post(COUNT), token, 4))
         writers = [stack.enter_context(writing(server, token, 2)) for token in tokens]
@@ -411,6 +420,11 @@ def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) ->
                 assert time.monotonic() - began < 2
             before = sum(writer.answered for writer in others)
             eventually(lambda: sum(writer.answered for writer in others) > before + 10)
+            # What happens to others is told of, too.
+            here.create("told@example.com")
+            eventually(
+                lambda: "told@example.com" in [r.json["node"]["email"] for r in receiver.requests]
+            )
         before = sum(writer.answered for writer in writers[0])
         eventually(lambda: sum(writer.answered for writer in writers[0]) > before)
     assert {status for writer in others for status in writer.statuses} == {"200"}

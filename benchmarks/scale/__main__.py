@@ -52,14 +52,16 @@ def main() -> None:
             _fairness(options, primary, found)
     finally:
         server._cleanup()
-    text = report.markdown(found, " ".join(["make bench-scale", *_given()]))
+    text = report.markdown(found, " ".join(["make bench-scale", *_given(options.citus)]))
     print(text)
     if not options.only_print:
         report.write(text)
 
 
-def _given() -> list[str]:
-    return [f"BENCH='{' '.join(sys.argv[1:])}'"] if sys.argv[1:] else []
+def _given(dsn: str) -> list[str]:
+    """What was asked for, without where a cluster is."""
+    given = ["DSN" if dsn and one == dsn else one for one in sys.argv[1:]]
+    return [f"BENCH='{' '.join(given)}'"] if given else []
 
 
 def _accounts(options: argparse.Namespace, primary: str, found: report.Found) -> None:

@@ -9,14 +9,14 @@ resource is ever busy all the time: a process waits for the database now and the
 core is seldom found at once. How much of it is busy was measured once, on the machines of
 `docs/benchmark/scale.md`, and holds for all points there.
 
-Writes to one account take turns: in a process, its part of a batch and the database's come one
-after another; several processes write small batches, each under the account's lock.
+Writes to one account take turns: in a process, its part of a batch, the database's and the flush
+of the log come one after another; several processes write small batches, each under the account's
+lock.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log2
 
 # How much of a server process's core, and of all cores together, is busy when no more is done.
 BUSY_PROCESS = 0.88
@@ -25,8 +25,8 @@ BUSY_CORES = 0.92
 _CROWDED = 0.92
 # Of the database's part of a batch of writes, what its writer waits for: the rest is done beside.
 _WAITED_FOR = 0.7
-# What processes come to that write to one account, of what half as many come to.
-_CONTENDED = 0.62
+# What many processes come to that write to one account, of what one comes to.
+_CONTENDED = 0.18
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,9 @@ def throughput(operation: Operation, deployment: Deployment) -> float:
     else:
         bounds.append(cores / (operation.server + operation.database + deployment.other))
     if operation.one_account:
-        alone = 1 / (operation.server + _WAITED_FOR * operation.database)
-        bounds.append(alone * _CONTENDED ** log2(deployment.processes))
+        flush = operation.flushes / deployment.flushes
+        alone = 1 / (operation.server + _WAITED_FOR * operation.database + flush)
+        bounds.append(alone * (_CONTENDED + (1 - _CONTENDED) / deployment.processes))
     if operation.flushes:
         bounds.append(deployment.flushes / operation.flushes)
     if operation.log:

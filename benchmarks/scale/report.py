@@ -215,12 +215,13 @@ def _model(found: Found) -> Iterator[str]:
     yield ""
     yield from _table(
         "reads a second | writes | cores, servers | cores, database | flushes a second "
-        "| log, MB a second | GB, twice | a month",
+        "| log, MB a second at most | GB, twice | a month",
         (_planned(reads, writes, rates, each) for rates in _RATES),
     )
     yield ""
-    yield "A month's price is 25 for a core with its memory and 0.10 for a GB of disk: put yours"
-    yield "into `Prices`."
+    yield "What is changed first after a checkpoint is logged by the whole page: the log is what it"
+    yield "comes to then. A month's price is 25 for a core with its memory and 0.10 for a GB of"
+    yield "disk: put yours into `Prices`."
 
 
 def _planned(reads: Operation, writes: Operation, rates: tuple[int, int], each: float) -> str:

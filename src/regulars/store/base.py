@@ -60,6 +60,10 @@ class Store(Protocol):
         writes; on PostgreSQL, whoever is met there and is not in the background, too. Asked of a
         store for many rows, between its writes."""
 
+    async def reachable(self) -> list[int] | None:
+        """The accounts that can be asked for, while others cannot, because their node is away;
+        None if all can."""
+
     def last_made(self, account_id: int) -> int | None:
         """The number of the last change of an account that this process has made, if it is
         known."""

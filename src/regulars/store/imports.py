@@ -94,12 +94,14 @@ def end() -> Query:
 
 
 @cache
-def due() -> Query:
-    """The oldest import of any account that came over HTTP, goes on, and that nobody holds at
-    `now`: account, id."""
+def due(some: bool = False) -> Query:
+    """The oldest import of any account, or of `some` (`ids`), that came over HTTP, goes on, and
+    that nobody holds at `now`: account, id."""
     statement = sa.select(imports.c.account_id, imports.c.import_id).where(
         _unfinished(), imports.c.claimed_until < number("now")
     )
+    if some:
+        statement = statement.where(any_of(imports.c.account_id, "ids"))
     return Query(statement.order_by(imports.c.created_at).limit(sa.literal_column("1")))
 
 

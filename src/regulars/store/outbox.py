@@ -43,15 +43,18 @@ def _enabled() -> sa.ColumnElement[bool]:
 
 
 @cache
-def with_work() -> Query:
-    """At most `limit` webhooks that have something to be looked at or sent, and that nobody has
-    claimed at the moment `now`: account, webhook. Those that have waited longest come first."""
+def with_work(some: bool = False) -> Query:
+    """At most `limit` webhooks, of `some` accounts (`ids`) or of all, that have something to be
+    looked at or sent, and that nobody has claimed at the moment `now`: account, webhook. Those that
+    have waited longest come first."""
     waiting = sa.or_(webhooks.c.position < counters.c.changes, webhooks.c.next_at <= number("now"))
     statement = (
         sa.select(webhooks.c.account_id, webhooks.c.webhook_id)
         .select_from(webhooks.join(counters, counters.c.account_id == webhooks.c.account_id))
         .where(webhooks.c.claimed_until <= number("now"), _enabled(), waiting)
     )
+    if some:
+        statement = statement.where(any_of(webhooks.c.account_id, "ids"))
     return Query(statement.order_by(webhooks.c.claimed_until).limit(number("limit")))
 
 

@@ -221,6 +221,9 @@ class PostgreSQLStore:
             self._others_until = now + _OTHERS_SECONDS
         return now < self._others_until
 
+    async def reachable(self) -> list[int] | None:
+        return await self._silent.others(self._connections.fetch)
+
     def last_made(self, account_id: int) -> int | None:
         return self._made.of(account_id)
 

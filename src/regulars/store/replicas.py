@@ -93,6 +93,9 @@ class Replica:
     async def others_work(self) -> bool:
         return await self._primary.others_work()
 
+    async def reachable(self) -> list[int] | None:
+        return await self._primary.reachable()
+
     def last_made(self, account_id: int) -> int | None:
         return self._primary.last_made(account_id)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -21,7 +21,7 @@ from regulars.store.tables import counters
 
 # How often each is asked, how long it may take to answer, and how often it may fail to.
 _EVERY_SECONDS = 1.0
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 1.5
 _MISSED = 2
 
 _COORDINATOR = 0
@@ -30,6 +30,11 @@ _NODES = """SELECT groupid, nodename, nodeport FROM pg_dist_node
 _ANSWERS = "SELECT citus_check_connection_to_node($1, $2)"
 _NODE_OF = """SELECT groupid FROM pg_dist_placement
     WHERE shardid = get_shard_id_for_distribution_column($1::regclass, $2::int8)"""
+_ACCOUNTS = """SELECT account_id FROM accounts JOIN pg_dist_placement
+    ON shardid = get_shard_id_for_distribution_column($1::regclass, account_id)
+    WHERE groupid <> ALL ($2::bigint[])"""
+
+Ask = Callable[[str, Sequence[Any]], Awaitable[Sequence[Any]]]
 
 _log = logging.getLogger("regulars.citus")
 
@@ -41,15 +46,24 @@ async def silent(dsn: str) -> set[str]:
     connection = await connected(dsn, _PATIENCE_SECONDS)
     try:
         for _, name, port in await connection.fetch(_NODES):
-            try:
-                answers = await connection.fetchval(_ANSWERS, name, port)
-            except (TimeoutError, asyncpg.QueryCanceledError):
-                answers = False
-            if not answers:
+            if await _answers(connection, name, port) is False:
                 found.add(f"{name}:{port}")
     finally:
         connection.terminate()
     return found
+
+
+async def _answers(connection: asyncpg.Connection, name: str, port: int) -> bool | None:
+    """Whether the coordinator reaches a node; None where it cannot say."""
+    try:
+        return bool(await connection.fetchval(_ANSWERS, name, port))
+    except asyncpg.QueryCanceledError:
+        return False
+    except TimeoutError:
+        connection.terminate()  # it would first wait for the end of what was given up
+        return False
+    except NOT_CONNECTED:
+        return None
 
 
 class SilentNodes:
@@ -90,6 +104,12 @@ class SilentNodes:
         if node in self._names:
             raise SilentNode(f"The node {self._names[node]} of Citus does not answer.")
 
+    async def others(self, ask: Ask) -> list[int] | None:
+        """The accounts that are on none of them; None while there is none."""
+        if not self._names:
+            return None
+        return [row[0] for row in await ask(_ACCOUNTS, (counters.name, list(self._names)))]
+
     async def _run(self) -> None:
         try:
             while True:
@@ -100,15 +120,17 @@ class SilentNodes:
                 connection.terminate()
 
     async def _look(self) -> None:
-        nodes = await self._asked(_COORDINATOR, _NODES)
-        if nodes is None:
+        try:
+            nodes = await (await self._connection(_COORDINATOR)).fetch(_NODES)
+        except NOT_CONNECTED:
             return  # nobody can say
-        answers = await asyncio.gather(*(self._asked(n[0], _ANSWERS, *n[1:]) for n in nodes))
+        answers = await asyncio.gather(*(self._answers(*node) for node in nodes))
         before = set(self._names)
         for gone in before - {node[0] for node in nodes}:
             del self._names[gone]
         for (node, name, port), answer in zip(nodes, answers, strict=True):
-            self._hear(node, f"{name}:{port}", answer == [(True,)])
+            if answer is not None:
+                self._hear(node, f"{name}:{port}", answer)
         if set(self._names) != before:
             self._nodes.clear()
         found = bool(set(self._names) - before)
@@ -121,21 +143,23 @@ class SilentNodes:
         """Notes whether a node answers."""
         self._missed[node] = 0 if answers else self._missed.get(node, 0) + 1
         told = {"fields": {"node": name}}
-        if answers and self._names.pop(node, None):
+        if answers and node in self._names:
+            del self._names[node]
             _log.info("A node answers again.", extra=told)
         elif self._missed[node] >= _MISSED and node not in self._names:
             self._names[node] = name
             _log.warning("A node does not answer.", extra=told)
 
-    async def _asked(self, whom: int, text: str, *arguments: Any) -> list[Any] | None:
-        """What the coordinator answers on the connection that is kept to ask about a node; None
-        where it does not in time."""
-        connection = self._kept.get(whom)
+    async def _answers(self, node: int, name: str, port: int) -> bool | None:
         try:
-            if connection is None or connection.is_closed():
-                connection = await connected(self._dsn, _PATIENCE_SECONDS)
-                self._kept[whom] = connection
-            rows: list[Any] = await connection.fetch(text, *arguments)
-        except (TimeoutError, *NOT_CONNECTED):
+            connection = await self._connection(node)
+        except NOT_CONNECTED:
             return None
-        return rows
+        return await _answers(connection, name, port)
+
+    async def _connection(self, whom: int) -> asyncpg.Connection:
+        """The connection to the coordinator that is kept to ask about a node."""
+        connection = self._kept.get(whom)
+        if connection is None or connection.is_closed():
+            connection = self._kept[whom] = await connected(self._dsn, _PATIENCE_SECONDS)
+        return connection

@@ -132,6 +132,9 @@ class SQLiteStore:
     async def others_work(self) -> bool:
         return time.monotonic() < self._others_until
 
+    async def reachable(self) -> None:
+        return None
+
     def last_made(self, account_id: int) -> int | None:
         return self._made.of(account_id)
 

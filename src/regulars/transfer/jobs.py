@@ -52,7 +52,9 @@ class Jobs:
             self._something.clear()
             found = None
             with contextlib.suppress(StoreError):  # the database is away: the next time, then
-                found = await self._store.fetch(imports.due(), {"now": now_ms()})
+                ids = await self._store.reachable()
+                due = imports.due(ids is not None)
+                found = await self._store.fetch(due, {"now": now_ms(), "ids": ids})
             if not found:
                 await self._wait(_POLL_SECONDS)
                 continue

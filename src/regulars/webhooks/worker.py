@@ -133,7 +133,9 @@ class Worker:
         if room <= 0:
             return
         now = self._clock()
-        found = await self._store.fetch(outbox.with_work(), {"now": now, "limit": room}, long=True)
+        ids = await self._store.reachable()
+        work, given = outbox.with_work(ids is not None), {"now": now, "limit": room, "ids": ids}
+        found = await self._store.fetch(work, given, long=True)
         until = now + CLAIM_MS
         # In one order, so that workers wait for each other and never in a circle.
         keys = sorted(
@@ -141,8 +143,8 @@ class Worker:
         )
         if not keys:
             return
-        given = {"me": self._me, "now": now, "until": until}
-        claims = [(outbox.claim(), {**_of(key), **given}) for key in keys]
+        mine = {"me": self._me, "now": now, "until": until}
+        claims = [(outbox.claim(), {**_of(key), **mine}) for key in keys]
         for rows in await self._store.run(claims):
             for row in rows:
                 webhook = dict(zip(queries.WHOLE_WEBHOOK, row, strict=True))
