@@ -37,7 +37,7 @@ _TOLD = (("no header", ""), ("`Regulars-Change` sent", "Regulars-Change: 1\r\n")
 class Point:
     """A measured point: what was asked of which deployment; answers a second; and for each of
     them the processor time, in seconds, of the server, of PostgreSQL (of a replica apart) and of
-    the load; how often the log was flushed to disk; and the bytes of log."""
+    the load; how often the write-ahead log was flushed to disk; and the bytes of it."""
 
     operation: str
     accounts: int
@@ -48,7 +48,7 @@ class Point:
     load: float
     replica: float = 0.0
     flushes: float = 0.0
-    log: float = 0.0
+    wal: float = 0.0
 
 
 class Server:
@@ -71,9 +71,9 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-async def _log_of(dsn: str) -> tuple[int, int]:
-    """How often a server has flushed its log, and the bytes of it. Since version 18 it tells;
-    others are said to have none."""
+async def _wal_of(dsn: str) -> tuple[int, int]:
+    """How often a server has flushed its write-ahead log, and the bytes of it. Since version 18 it
+    tells; others are said to have none."""
     connection = await asyncpg.connect(dsn)
     try:
         if connection.get_server_version().major < 18:
@@ -156,7 +156,7 @@ def point(
     given = requests()
     send(server.url, given, CONNECTIONS, min(1.0, seconds))
     time.sleep(1.1)  # PostgreSQL's figures are a second old
-    log_began = asyncio.run(_log_of(filled.url))
+    wal_began = asyncio.run(_wal_of(filled.url))
     server_began, database_began, load_began = server.cpu(), database_cpu(), time.process_time()
     sample = send(server.url, given, CONNECTIONS, seconds)
     count = sample.requests
@@ -165,7 +165,7 @@ def point(
     load_each = (time.process_time() - load_began) / count
     apart = {one.pid for one in _tree(replica)} if replica is not None else set()
     time.sleep(1.1)
-    log = asyncio.run(_log_of(filled.url))
+    wal = asyncio.run(_wal_of(filled.url))
     return Point(
         operation,
         filled.accounts,
@@ -175,8 +175,8 @@ def point(
         sum(spent for pid, spent in database.items() if pid not in apart) / count,
         load_each,
         sum(spent for pid, spent in database.items() if pid in apart) / count,
-        (log[0] - log_began[0]) / count,
-        (log[1] - log_began[1]) / count,
+        (wal[0] - wal_began[0]) / count,
+        (wal[1] - wal_began[1]) / count,
     )
 
 

@@ -3,8 +3,8 @@ benchmark checks against its own measured points.
 
 Throughput is the least of what its resources allow (the utilization law: Denning and Buzen, 1978):
 the processor time of the server processes, of which each runs on one core, that of the machine(s)
-that they share with the database and whoever else works there, and how often the disk of the
-database's log is flushed and how many bytes it takes: commits share a flush while it lasts. No
+that they share with the database and whoever else works there, and the flushes of the disk that
+has the database's log: commits share a flush while it lasts. No
 resource is ever busy all the time: a process waits for the database now and then, and the last
 core is seldom found at once. How much of it is busy was measured once, on the machines of
 `docs/benchmark/scale.md`, and holds for all points there.
@@ -32,28 +32,26 @@ _CONTENDED = 0.18
 @dataclass(frozen=True, slots=True)
 class Operation:
     """What one operation takes: processor time of the server and of the database in seconds, how
-    many flushes of the database's log (of a batch of writes, its part), and bytes of that log.
+    many flushes of the write-ahead log (of a batch of writes, its part), and bytes of it.
     `one_account` says that all of them write to the same account."""
 
     name: str
     server: float
     database: float
     flushes: float = 0.0
-    log: float = 0.0
+    wal: float = 0.0
     one_account: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """So many server processes on cores of their own, or shared with all else; cores of the
-    database (0: it shares those of the servers); flushes and bytes of log a second that its disk
-    takes, and the network to its replicas."""
+    database (0: it shares those of the servers); flushes of WAL a second that its disk takes."""
 
     processes: int
     cores: float
     database_cores: float = 0.0
     flushes: float = float("inf")
-    log: float = float("inf")
     other: float = 0.0  # processor time for each operation of whoever shares the cores, in seconds
 
 
@@ -84,8 +82,6 @@ def throughput(operation: Operation, deployment: Deployment) -> float:
         bounds.append(alone * (_CONTENDED + (1 - _CONTENDED) / deployment.processes))
     if operation.flushes:
         bounds.append(deployment.flushes / operation.flushes)
-    if operation.log:
-        bounds.append(deployment.log / operation.log)
     return min(bounds)
 
 
@@ -96,13 +92,13 @@ def storage(customers: int, bytes_each: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a load takes: cores for the servers and for the database, flushes and MB of log a
+    """What a load takes: cores for the servers and for the database, flushes and MB of WAL a
     second, GB of disk, and what cores and disk cost each month."""
 
     server_cores: float
     database_cores: float
     flushes: float
-    log_megabytes: float
+    wal_megabytes: float
     gigabytes: float
     cost: float
 
@@ -123,7 +119,7 @@ def plan(
     server = sum(one.server * rate for one, rate in each) / (1 - headroom)
     database = sum(one.database * rate for one, rate in each) / (1 - headroom)
     flushes = sum(one.flushes * rate for one, rate in each)
-    log = sum(one.log * rate for one, rate in each) / 1e6
+    wal = sum(one.wal * rate for one, rate in each) / 1e6
     gigabytes = storage(customers, bytes_each) * copies / 1e9
     cost = (server + database * copies) * prices.core + gigabytes * prices.gigabyte
-    return Plan(server, database, flushes, log, gigabytes, cost)
+    return Plan(server, database, flushes, wal, gigabytes, cost)

@@ -44,9 +44,9 @@ def operation_of(point: Point) -> Operation:
     """What one operation takes, as it was measured. What a read finds to flush is left of the
     writes before it."""
     writes = point.operation == "create"
-    log = (point.flushes, point.log) if writes else (0.0, 0.0)
+    wal = (point.flushes, point.wal) if writes else (0.0, 0.0)
     one_account = writes and point.accounts == 1
-    return Operation(point.operation, point.server, point.database, *log, one_account)
+    return Operation(point.operation, point.server, point.database, *wal, one_account)
 
 
 def predictions(found: Found) -> Iterator[tuple[str, float, float]]:
@@ -89,18 +89,18 @@ def _lines(found: Found, command: str) -> Iterator[str]:
     yield f"## {found.customers:,} customers in all"
     yield ""
     yield from _table(
-        "accounts | processes | > | a second | server, µs | PostgreSQL, µs | load, µs "
-        "| flushes of the log | bytes of log",
+        "accounts | processes | >operation | a second | server, µs | PostgreSQL, µs | load, µs "
+        "| WAL flushes | WAL bytes",
         (
             f"{p.accounts:,} | {p.processes} | {p.operation} | {p.rate:,.0f} | {_cpu(p)} "
-            f"| {p.load * 1e6:.0f} | {p.flushes:.2f} | {p.log:,.0f}"
+            f"| {p.load * 1e6:.0f} | {p.flushes:.2f} | {p.wal:,.0f}"
             for p in sorted(found.points, key=lambda p: (p.accounts, p.operation, p.processes))
         ),
     )
     yield ""
     first, second = found.cold
     yield from _table(
-        "> | wanted | measured",
+        ">what | wanted | measured",
         (
             f"the first request of a cold account | | {first * 1e3:.1f} ms",
             f"its second | | {second * 1e3:.1f} ms",
@@ -118,10 +118,10 @@ def _lines(found: Found, command: str) -> Iterator[str]:
 
 
 def _table(heads: str, rows: Iterable[str]) -> Iterator[str]:
-    """A table of figures; what is under `>` is text."""
+    """A table of figures; what is under a head that begins with `>` is text."""
     names = heads.split(" | ")
-    yield "| " + " | ".join("" if name == ">" else name for name in names) + " |"
-    yield "| " + " | ".join("---" if name == ">" else "---:" for name in names) + " |"
+    yield "| " + " | ".join(name.removeprefix(">") for name in names) + " |"
+    yield "| " + " | ".join("---" if name.startswith(">") else "---:" for name in names) + " |"
     for row in rows:
         yield f"| {row} |"
 
@@ -138,7 +138,7 @@ def _replica(each: dict[str, Point]) -> Iterator[str]:
     yield "shares: what counts is what the primary is spared."
     yield ""
     yield from _table(
-        "> | a second | server, µs | primary, µs | replica, µs",
+        ">reads | a second | server, µs | primary, µs | replica, µs",
         (f"{name} | {p.rate:,.0f} | {_cpu(p)} | {p.replica * 1e6:.0f}" for name, p in each.items()),
     )
 
@@ -150,7 +150,7 @@ def _citus(found: Found) -> Iterator[str]:
     yield "One process of Regulars; a coordinator and two workers on the same machine."
     yield ""
     yield from _table(
-        "> | one PostgreSQL, a second | Citus, a second | ratio",
+        ">operation | one PostgreSQL, a second | Citus, a second | ratio",
         (_compared(operation, found) for operation in ("read", "create")),
     )
 
@@ -170,7 +170,7 @@ def _fairness(name: str, each: list[Disturbed]) -> Iterator[str]:
     yield "An ordinary account reads, or creates, on so many connections, without a pause."
     yield ""
     yield from _table(
-        "> | > | p99 alone | p99 beside it | times (wanted: 2)",
+        ">the other account | > | p99 alone | p99 beside it | times (wanted: 2)",
         (
             f"{one.what} | {one.operation}s, {one.connections} | {one.alone * 1e3:.1f} ms "
             f"| {one.beside * 1e3:.1f} ms | {_reached(one.ratio, '.1f', TIMES_ALONE)}"
@@ -191,7 +191,7 @@ def _model(found: Found) -> Iterator[str]:
     yield "`benchmarks/scale/model.py`, from the runs with one process and a database of a tenth."
     yield ""
     yield from _table(
-        "> | predicted | measured | off by (wanted: 20 %)",
+        ">what | predicted | measured | off by (wanted: 20 %)",
         (
             f"{what} | {predicted:,.0f} | {measured:,.0f} "
             f"| {_reached(predicted / measured - 1, '+.0%', MODEL_OFF)}"
@@ -215,11 +215,11 @@ def _model(found: Found) -> Iterator[str]:
     yield ""
     yield from _table(
         "reads a second | writes | cores, servers | cores, database | flushes a second "
-        "| log, MB a second at most | GB, twice | a month",
+        "| WAL, MB a second at most | GB, twice | a month",
         (_planned(reads, writes, rates, each) for rates in _RATES),
     )
     yield ""
-    yield "What is changed first after a checkpoint is logged by the whole page: the log is what it"
+    yield "What is changed first after a checkpoint is logged by the whole page: the WAL is what it"
     yield "comes to then. A month's price is 25 for a core with its memory and 0.10 for a GB of"
     yield "disk: put yours into `Prices`."
 
@@ -228,6 +228,6 @@ def _planned(reads: Operation, writes: Operation, rates: tuple[int, int], each: 
     made = plan(reads, writes, rates, 1_000_000_000, each)
     return (
         f"{rates[0]:,} | {rates[1]:,} | {made.server_cores:.1f} | {made.database_cores:.1f} "
-        f"| {made.flushes:,.0f} | {made.log_megabytes:,.1f} | {made.gigabytes:,.0f} "
+        f"| {made.flushes:,.0f} | {made.wal_megabytes:,.1f} | {made.gigabytes:,.0f} "
         f"| {made.cost:,.0f}"
     )
