@@ -4,10 +4,10 @@ benchmark checks against its own measured points.
 Throughput is the least of what its resources allow (the utilization law: Denning and Buzen, 1978):
 the processor time of the server processes, of which each runs on one core, that of the machine(s)
 that they share with the database and whoever else works there, and the flushes of the disk that
-has the database's log: commits share a flush while it lasts. No
-resource is ever busy all the time: a process waits for the database now and then, and the last
-core is seldom found at once. How much of it is busy was measured once, on the machines of
-`docs/benchmark/scale.md`, and holds for all points there.
+has the database's log: commits share a flush while it lasts. No resource is ever busy all the
+time: a process waits for the database now and then, and the last core is seldom found at once. How
+much of it is busy was measured once, on the machines of `docs/benchmark/scale.md`, and holds for
+all points there.
 
 Writes to one account take turns: in a process, its part of a batch, the database's and the flush
 of the log come one after another; several processes write small batches, each under the account's
