@@ -90,6 +90,8 @@ async def nodes(dsn: str) -> list[Node]:
         for node in found:
             node.answers = node.name not in away
         return found
+    except NOT_CONNECTED as error:
+        raise Unreachable(unreachable(error)) from error
     finally:
         await connection.close()
 

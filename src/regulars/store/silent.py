@@ -40,8 +40,8 @@ _log = logging.getLogger("regulars.citus")
 
 
 async def silent(dsn: str) -> set[str]:
-    """The names (host:port) of the nodes that do not answer the coordinator now. Raises what
-    asyncpg does where that does not."""
+    """The names (host:port) of the nodes that do not answer the coordinator now. Raises one
+    of NOT_CONNECTED where that does not."""
     found = set()
     connection = await connected(dsn, _PATIENCE_SECONDS)
     try:
