@@ -132,12 +132,15 @@ def test_what_is_passed_on_is_answered_as_ever(empty_database: str) -> None:
 @pytest.mark.slow
 def test_the_rate_is_that_of_all(empty_database: str) -> None:
     """What is passed on is taken from the token's rate, and told what is left of it."""
-    options = ("--rate-limit", "5000", "--rate-burst", "20000")
+    options = ("--rate-limit", "500", "--rate-burst", "20000")
     with disturbed(empty_database, *options) as (_, client):
-        answer = client.post(PAGE, headers={"Regulars-Cost": "1"})
+        # So dear that the rate is soon spent, however slowly a flood is worked on.
+        answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
         while answer.status_code == 200:
-            assert 0 <= answer.json()["extensions"]["cost"]["remaining"] <= 20_000
-            answer = client.post(PAGE, headers={"Regulars-Cost": "1"})
+            cost = answer.json()["extensions"]["cost"]
+            assert cost["requested"] >= DEAR
+            assert 0 <= cost["remaining"] <= 20_000
+            answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
         assert answer.status_code == 429
 
 
