@@ -16,15 +16,15 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
+import psutil
 
 from regulars.cli import main
 from regulars.cli.database import with_store as open_and_work
@@ -135,10 +135,20 @@ def running(
     assert ended == status, f"the server ended with {ended}"
 
 
+def processes(pid: int, word: str) -> list[psutil.Process]:
+    """The processes that a process has begun, and those in their turn, with a word in their command
+    line."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if any(word in one for one in process.cmdline()):
+                found.append(process)
+    return found
+
+
 def workers(pid: int) -> list[int]:
-    """The processes that serve, of those that a process started."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    """The processes that serve, of those that a server has begun."""
+    return [process.pid for process in processes(pid, "spawn_main")]
 
 
 def eventually(holds: Callable[[], Any], seconds: float = 30) -> None:

@@ -7,14 +7,24 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
 import pytest
 
 from regulars.http.bulkhead import DEAR, MODEST, PROGRAM, Neighbours
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, busy, eventually, get, new_token, running
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    busy,
+    eventually,
+    get,
+    new_token,
+    processes,
+    running,
+)
 
 PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
 WHOLE = """{ customers(first: 250) { edges { node { id email full_name notes tags location avatar
@@ -52,12 +62,7 @@ def test_floods_do_not_disturb_each_other() -> None:
 
 def compartments(server: Server) -> list[psutil.Process]:
     """The processes that the server has begun for the bulkhead."""
-    found = []
-    for process in psutil.Process(server.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it has ended
-            if PROGRAM in process.cmdline():
-                found.append(process)
-    return found
+    return processes(server.pid, PROGRAM)
 
 
 def passed(server: Server) -> float:
