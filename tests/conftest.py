@@ -72,14 +72,19 @@ def other(server: Server) -> Iterator[Client]:
         yield made
 
 
+@pytest.fixture
+def empty_postgresql(postgresql: str) -> Iterator[str]:
+    """The URL of a database of PostgreSQL without tables."""
+    with scratch_database(postgresql) as url:
+        yield url
+
+
 @pytest.fixture(params=DATABASES)
-def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database without tables."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'empty.db'}"
-        return
-    with scratch_database(request.getfixturevalue("postgresql")) as url:
-        yield url
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return str(request.getfixturevalue("empty_postgresql"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -21,7 +20,6 @@ from tests.support import (
     eventually,
     get,
     running,
-    scratch_database,
     workers,
 )
 
@@ -31,14 +29,8 @@ TWO = ("--workers", "2")
 READ = "{ customers(first: 1) { totalCount } }"
 
 
-@pytest.fixture
-def database(postgresql: str) -> Iterator[str]:
-    with scratch_database(postgresql) as url:
-        yield url
-
-
 def begun(server: Server) -> list[int]:
-    """The processes, once all of them serve."""
+    """The two processes, once requests are answered."""
     eventually(lambda: len(workers(server.pid)) == 2)
     for _ in range(20):
         assert get(f"{server.url}/readyz").status_code == 200
@@ -51,8 +43,8 @@ def replaced(server: Server, one: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
-def test_another_takes_the_place_of_each(database: str, number: int) -> None:
-    with running(database, *TWO) as server:
+def test_another_takes_the_place_of_each(empty_postgresql: str, number: int) -> None:
+    with running(empty_postgresql, *TWO) as server:
         before = begun(server)
         with writing(server, BOOTSTRAP_TOKEN, 6) as writers:
             time.sleep(1)
@@ -66,9 +58,9 @@ def test_another_takes_the_place_of_each(database: str, number: int) -> None:
         assert {status for writer in writers for status in writer.statuses} <= {"200", "nothing"}
 
 
-def test_they_end_with_the_one_that_looks_after_them(database: str) -> None:
+def test_they_end_with_the_one_that_looks_after_them(empty_postgresql: str) -> None:
     """They would keep the port from the next server."""
-    with running(database, *TWO, status=-signal.SIGKILL) as server:
+    with running(empty_postgresql, *TWO, status=-signal.SIGKILL) as server:
         begun(server)
         port = urlsplit(server.url).port
         with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
@@ -80,7 +72,7 @@ def test_they_end_with_the_one_that_looks_after_them(database: str) -> None:
                     return probe.connect_ex(("127.0.0.1", port)) != 0
 
             eventually(free)
-    with running(database, *TWO, "--port", str(port)) as server:
+    with running(empty_postgresql, *TWO, "--port", str(port)) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
 

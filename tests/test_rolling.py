@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -27,7 +26,6 @@ from tests.support import (
     get,
     regulars,
     running,
-    scratch_database,
     workers,
 )
 
@@ -100,14 +98,8 @@ def everything_there(server: Server, load: Load) -> None:
             assert len(client.emails(f"email:{email}")) == 1
 
 
-@pytest.fixture
-def database(postgresql: str) -> Iterator[str]:
-    with scratch_database(postgresql) as url:
-        yield url
-
-
-def test_processes_are_replaced_one_after_another(database: str) -> None:
-    with running(database, "--workers", "2", env=DRAIN) as server:
+def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None:
+    with running(empty_postgresql, "--workers", "2", env=DRAIN) as server:
         with Load([server.url]) as load:
             time.sleep(1)
             before = workers(server.pid)
@@ -120,8 +112,8 @@ def test_processes_are_replaced_one_after_another(database: str) -> None:
         everything_there(server, load)
 
 
-def test_a_server_that_drains_says_so(database: str) -> None:
-    with running(database, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
+def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
+    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
         assert get(f"{server.url}/readyz").status_code == 200
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert "connection" not in client.post(READ).headers
@@ -137,8 +129,8 @@ def test_a_server_that_drains_says_so(database: str) -> None:
             assert client.http.get("/export").headers["connection"] == "close"
 
 
-def test_told_twice_a_server_that_drains_stops_at_once(database: str) -> None:
-    with running(database, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
+def test_told_twice_a_server_that_drains_stops_at_once(empty_postgresql: str) -> None:
+    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
         os.kill(server.pid, signal.SIGTERM)
         time.sleep(0.3)
         began = time.monotonic()
@@ -180,19 +172,19 @@ def run_newer(newer: Path, url: str, *command: str) -> None:
     subprocess.run([sys.executable, "-m", "regulars", *command], env=env, check=True)
 
 
-def test_an_upgrade_loses_no_request(database: str, newer: Path) -> None:
+def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None:
     """The old version and the new one serve one database side by side; then the old one is gone,
     and may not come back."""
     with contextlib.ExitStack() as stack:
-        old = running(database, env=DRAIN)
+        old = running(empty_postgresql, env=DRAIN)
         first = old.__enter__()
         urls = [first.url]
         load = stack.enter_context(Load(urls))
         try:
             time.sleep(1)
-            run_newer(newer, database, "migrate", "--before")
+            run_newer(newer, empty_postgresql, "migrate", "--before")
             env = {**DRAIN, "PYTHONPATH": str(newer)}
-            second = stack.enter_context(running(database, env=env))
+            second = stack.enter_context(running(empty_postgresql, env=env))
             assert get(f"{second.url}/healthz").json()["version"] == "99.0"
             assert get(f"{first.url}/healthz").json()["version"] == package.__version__
             urls.append(second.url)
@@ -200,18 +192,18 @@ def test_an_upgrade_loses_no_request(database: str, newer: Path) -> None:
             for server in (first, second):
                 assert get(f"{server.url}/readyz").status_code == 200
             # An older program may still be started, and knows that it need not migrate.
-            with running(database) as third:
+            with running(empty_postgresql) as third:
                 assert get(f"{third.url}/readyz").status_code == 200
-            done = regulars("migrate", "--database-url", database)
+            done = regulars("migrate", "--database-url", empty_postgresql)
             assert done.returncode == 0
             assert "newer" in done.stdout
         finally:
             old.__exit__(None, None, None)
         urls.remove(first.url)
-        run_newer(newer, database, "migrate")
+        run_newer(newer, empty_postgresql, "migrate")
         time.sleep(1)
         load.__exit__()
         everything_there(second, load)
-        refused = regulars("serve", "--database-url", database)
+        refused = regulars("serve", "--database-url", empty_postgresql)
         assert refused.returncode == 4
         assert "newer Regulars" in refused.stderr

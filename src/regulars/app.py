@@ -76,7 +76,6 @@ _OPEN_SECONDS = 1
 # What is no method of a page is refused by it, in our own words.
 _ANY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-
 _log = logging.getLogger("regulars.server")
 
 
