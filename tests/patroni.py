@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -197,24 +197,19 @@ class Node:
         found: list[dict[str, Any]] = answer.json()["members"]
         return found
 
+    def server(self) -> list[psutil.Process]:
+        """The processes of the server, if it runs."""
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            return _with_children(self.postmaster)
+        return []
+
     def processes(self) -> list[psutil.Process]:
         """Everything that runs here: Patroni, the server, and the processes of both."""
-        found = []
-        for pid in (self._process.pid if self._process else 0, self._postmaster_or_none()):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if pid:
-                    process = psutil.Process(pid)
-                    found += [process, *process.children(recursive=True)]
-        return found
+        return [*(_with_children(self._process.pid) if self._process else ()), *self.server()]
 
-    def _postmaster_or_none(self) -> int | None:
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            return self.postmaster
-        return None
-
-    def send(self, number: signal.Signals) -> None:
-        """Sends a signal to all of it."""
-        for process in self.processes():
+    def send(self, number: signal.Signals, to: Iterable[psutil.Process] | None = None) -> None:
+        """Sends a signal to all of it, or to some of its processes."""
+        for process in self.processes() if to is None else to:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
@@ -228,6 +223,14 @@ class Node:
             self._process.wait(10)
         for wire in self.wires:
             wire.close()
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    """A process and all that come of it, if it is there."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
 class Cluster:

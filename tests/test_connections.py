@@ -15,6 +15,7 @@ from regulars.store import Store, Unreachable
 from regulars.store.connections import Connections
 from regulars.store.query import Query
 from regulars.store.tables import accounts
+from tests.postgres import own_server
 from tests.support import regulars, scratch_database, with_store
 
 
@@ -109,6 +110,29 @@ def test_everybody_is_told_that_the_server_is_away() -> None:
         return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
 
     assert [type(outcome) for outcome in asyncio.run(work())] == [Unreachable] * 3
+
+
+def test_a_commit_that_waits_for_a_standby_is_not_ended() -> None:
+    """PostgreSQL would let it count, and show it to everybody, though it is on one machine alone."""
+
+    async def work(dsn: str) -> None:
+        looking = await asyncpg.connect(dsn)
+        await looking.execute("CREATE TABLE seen (number int)")
+        await looking.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        await looking.execute("SELECT pg_reload_conf()")
+        connections = Connections(dsn, 1, statement_seconds=0.2)
+        for _ in range(5):
+            with pytest.raises(Unreachable):
+                await connections.fetch("INSERT INTO seen VALUES (1)", [])
+            await asyncio.sleep(0.2)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        assert await looking.fetchval(waiting) == 5
+        assert await looking.fetchval("SELECT count(*) FROM seen") == 0
+        await connections.close()
+        await looking.close()
+
+    with own_server() as server:
+        asyncio.run(work(server.dsn))
 
 
 def test_what_waits_in_a_circle_is_made_again(postgresql: str) -> None:

@@ -43,6 +43,9 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver is not
     """A connection that asks for no type it knows. If a later driver calls this by another name, it
     asks again, and nothing else changes."""
 
+    # Of the server's log, if it takes writes and it was asked (`timelines.py`).
+    timeline: int | None = None
+
     async def _introspect_types(
         self,
         typeoids: Collection[int],

@@ -22,6 +22,7 @@ import asyncpg
 from regulars.store.array_types import Connection
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import NoRoom, SilentNode, Unreachable
+from regulars.store.timelines import REPLACED, Timelines
 
 # What PostgreSQL calls the connections of whoever writes many rows beside others.
 BACKGROUND = "regulars in the background"
@@ -43,7 +44,7 @@ class Connections:
     `statement_seconds`. `name` is what PostgreSQL calls them, if not what the DSN says.
 
     Whatever the server refuses is asyncpg's PostgresError; a server that cannot be reached, that
-    goes away, or that takes no writes any more, because another has its place, is Unreachable.
+    goes away, or whose place another has, whether it still takes writes or not, is Unreachable.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Connections:
     ) -> None:
         self._dsn = dsn
         self._name = name
+        self.timelines = Timelines(self.renew)
         self._size = size
         self._statement_seconds = statement_seconds
         self._made = 0
@@ -171,10 +173,16 @@ class Connections:
                 raise Unreachable(unreachable(error)) from error
             raise
         self._lent[connection] = monotonic()
+        if self.timelines.is_old(connection):
+            replaced = Unreachable(f"PostgreSQL cannot be reached: {REPLACED}.")
+            self._give(connection, replaced)
+            raise replaced
         return connection
 
     async def _connecting_to(self, dsn: str) -> asyncpg.Connection:
-        task = asyncio.ensure_future(connected(dsn, self._statement_seconds, self._name))
+        task = asyncio.ensure_future(
+            connected(dsn, self._statement_seconds, self._name, self.timelines)
+        )
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
         try:
@@ -250,11 +258,14 @@ def _raise(error: BaseException) -> NoReturn:
 
 
 async def connected(
-    dsn: str, statement_seconds: float, name: str | None = None
+    dsn: str,
+    statement_seconds: float,
+    name: str | None = None,
+    timelines: Timelines | None = None,
 ) -> asyncpg.Connection:
     """A connection on which the server ends a statement that takes too long: a client that gives
     up leaves it running. The client's own patience is for a server that does not answer."""
-    connection = await connect(dsn, command_timeout=1.5 * statement_seconds)
+    connection = await connect(dsn, timelines, command_timeout=1.5 * statement_seconds)
     try:
         # Not with the connection's first message: some poolers let only a few settings through.
         await connection.execute(f"SET statement_timeout = {statement_seconds * 1_000:.0f}")
@@ -266,15 +277,18 @@ async def connected(
     return connection
 
 
-async def connect(dsn: str, **options: Any) -> asyncpg.Connection:
+async def connect(
+    dsn: str, timelines: Timelines | None = None, **options: Any
+) -> asyncpg.Connection:
     """A connection. Of a server that has several hosts, it is to the one that takes writes, unless
-    the DSN says otherwise: all are asked at once, because one that is gone may not answer."""
-    each = _hosts(dsn)
+    the DSN says otherwise, and to none whose place another has, as far as the timelines know: all
+    are asked at once, because one that is gone may not answer."""
+    each = hosts(dsn)
     if len(each) > 1 and "target_session_attrs" not in dsn:
         options["target_session_attrs"] = "read-write"
     if len(each) == 1:
         return await _connect(dsn, **options)
-    trying = {asyncio.create_task(_connect(one, **options)) for one in each}
+    trying = {asyncio.create_task(_connect(one, timelines, **options)) for one in each}
     found: asyncpg.Connection | None = None
     failure: BaseException | None = None
     try:
@@ -299,18 +313,23 @@ async def connect(dsn: str, **options: Any) -> asyncpg.Connection:
     return found
 
 
-async def _connect(dsn: str, **options: Any) -> asyncpg.Connection:
-    return await asyncpg.connect(
+async def _connect(
+    dsn: str, timelines: Timelines | None = None, **options: Any
+) -> asyncpg.Connection:
+    connection = await asyncpg.connect(
         dsn, timeout=CONNECT_SECONDS, connection_class=Connection, **options
     )
+    if timelines is not None:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await timelines.note(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection
 
 
-def several_hosts(dsn: str) -> bool:
-    """Whether a DSN names several hosts, one of which takes writes."""
-    return len(_hosts(dsn)) > 1
-
-
-def _hosts(dsn: str) -> list[str]:
+def hosts(dsn: str) -> list[str]:
     """The DSN of each host that a DSN names."""
     parts = urlsplit(dsn)
     user, at, hosts = parts.netloc.rpartition("@")

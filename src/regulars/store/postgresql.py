@@ -98,7 +98,7 @@ class PostgreSQLStore:
         self._statement_seconds = statement_seconds
         name = BACKGROUND if large else None
         self._connections = Connections(dsn, pool_size, statement_seconds, name)
-        self._pulse = Pulse(dsn, self._connections.renew)
+        self._pulse = Pulse(dsn, self._connections.timelines, self._connections.renew)
         self._silent = SilentNodes(dsn, self._connections.give_up)
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()

@@ -1,7 +1,7 @@
-"""Whether a PostgreSQL server that another may take the place of still takes writes.
+"""Which server takes writes, where another may take its place.
 
 One that is cut off, or stands still, does not say that it is gone: whoever waits for it would wait
-for as long as a statement may take.
+for as long as a statement may take. And one whose place was taken need not know.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
-from regulars.store.connections import NOT_CONNECTED, connect, several_hosts
+from regulars.store.array_types import Connection
+from regulars.store.connections import NOT_CONNECTED, connect, hosts
+from regulars.store.timelines import Timelines
 
-# How often it is asked, how long it may take to answer, and how often it may fail to.
+# How often each is asked, how long it may take to answer, and how often none may be the primary.
 _EVERY_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.0
 _MISSED = 2
@@ -22,17 +23,19 @@ _log = logging.getLogger("regulars.postgresql")
 
 
 class Pulse:
-    """Calls `lost` when the server of a DSN with several hosts does not answer, or has become a
-    replica; of one with a single host, nothing."""
+    """Asks each host of a DSN with several whether it takes writes, and on which timeline; calls
+    `lost` when none does. Of a DSN with a single host, nothing."""
 
-    def __init__(self, dsn: str, lost: Callable[[], None]) -> None:
-        self._dsn = dsn
+    def __init__(self, dsn: str, timelines: Timelines, lost: Callable[[], None]) -> None:
+        self._hosts = hosts(dsn)
+        self._timelines = timelines
         self._lost = lost
+        self._kept: dict[str, Connection] = {}
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Looks from now on."""
-        if several_hosts(self._dsn):
+        if len(self._hosts) > 1:
             self._task = asyncio.create_task(self._run())
 
     async def end(self) -> None:
@@ -42,26 +45,28 @@ class Pulse:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        connection: Any = None
         missed = 0
         try:
             while True:
                 await asyncio.sleep(_EVERY_SECONDS)
-                try:
-                    connection = connection or await connect(self._dsn)
-                    asked = connection.fetchval("SELECT pg_is_in_recovery()")
-                    well = not await asyncio.wait_for(asked, _PATIENCE_SECONDS)
-                except NOT_CONNECTED:
-                    well = False
+                well = any(await asyncio.gather(*map(self._is_primary, self._hosts)))
                 missed = 0 if well else missed + 1
-                if well:
-                    continue
-                if connection is not None:
-                    connection.terminate()
-                    connection = None
                 if missed == _MISSED:
                     _log.warning("The primary does not answer, or is no primary any more.")
                     self._lost()
         finally:
-            if connection is not None:
+            for connection in self._kept.values():
                 connection.terminate()
+
+    async def _is_primary(self, host: str) -> bool:
+        """Whether a host takes writes, and is on the newest timeline."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if host not in self._kept:
+                    self._kept[host] = await connect(host)
+                await self._timelines.note(self._kept[host])
+        except NOT_CONNECTED:  # among them what took too long
+            if host in self._kept:
+                self._kept.pop(host).terminate()
+            return False
+        return self._kept[host].timeline is not None

@@ -1,0 +1,75 @@
+"""A primary whose place another has taken, and that does not know it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.postgres import PostgreSQL, folders
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, running
+
+SECONDS = 10
+
+
+def emails(server: PostgreSQL) -> set[str]:
+    """Those of all customers that a server has."""
+
+    async def run() -> set[str]:
+        connection = await asyncpg.connect(server.dsn)
+        try:
+            return {row[0] for row in await connection.fetch("SELECT email FROM customers")}
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def written(server: Server) -> str:
+    """The address of a customer that a server was asked to create."""
+    with Client(server, BOOTSTRAP_TOKEN) as client:
+        email = f"{uuid4().hex}@example.com"
+        client.create(email)
+    return email
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[PostgreSQL, PostgreSQL, str]]:
+    """A primary, its standby, and the URL that names both."""
+    with folders(2) as (primary, standby):
+        primary.initialise()
+        primary.start()
+        standby.copy(primary)
+        standby.start()
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        yield primary, standby, f"postgresql://postgres@{hosts}/postgres"
+
+
+def test_a_primary_whose_place_another_has_is_not_asked(
+    two: tuple[PostgreSQL, PostgreSQL, str],
+) -> None:
+    """Both say that they take writes, as when one comes back from a pause."""
+    old, new, url = two
+    with running(url) as server:
+        before = written(server)
+        eventually(lambda: before in emails(new), SECONDS)
+        new.promote()
+        eventually(lambda: written(server) in emails(new), SECONDS)
+        last = emails(old)
+        assert {written(server) for _ in range(20)} <= emails(new)
+        with running(url) as second:  # which has never met another
+            eventually(lambda: written(second) in emails(new), SECONDS)
+            assert {written(second) for _ in range(20)} <= emails(new)
+        last_of_all = emails(old)
+        assert last_of_all >= last
+        # Rather nothing than what is old.
+        new.stop()
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            for _ in range(20):
+                assert client.post("{ customers(first: 1) { totalCount } }").status_code == 503
+        new.start()
+        eventually(lambda: written(server) in emails(new), SECONDS)
+        assert emails(old) == last_of_all
