@@ -87,6 +87,17 @@ def test_a_file_is_imported_and_what_is_rejected_comes_back(client: Client) -> N
     assert {"email": "bo@x.test", "custom": {"Stadt": "=1+1"}} in nodes
 
 
+def test_files_tell_the_number_of_the_last_change(client: Client) -> None:
+    """So that what was imported is read from a replica that has it."""
+    sent = send(client, "email\na@x.test\nbad\nb@x.test\n")
+    assert sent.headers["Regulars-Change"] in ("0", "2")
+    ended(client, sent)
+    place = sent.headers["location"]
+    gets = [client.http.get(path) for path in ("/import", place, f"{place}/rejected", "/export")]
+    answers = [*gets, client.http.delete(place), client.http.post("/export", json={"ids": []})]
+    assert {answer.headers["Regulars-Change"] for answer in answers} == {"2"}
+
+
 def test_the_history_names_the_file_and_the_request(client: Client) -> None:
     headers = {"X-Request-Id": "my-import"}
     sent = client.http.post("/import?name=a.csv", content="email\na@x.test\n", headers=headers)

@@ -169,6 +169,13 @@ def test_an_order_comes_in(shop: Shop) -> None:
     assert page[1]["node"]["actor"] == {"kind": "inbound", "name": "order/created"}
 
 
+def test_an_event_is_answered_with_the_number_of_the_last_change(shop: Shop) -> None:
+    answer = shop.post("order/created", json.dumps({"node": order()}).encode())
+    read = shop.client.post("{ customers(first: 1) { totalCount } }")
+    assert int(answer.headers["Regulars-Change"]) == len(shop.kinds()) > 0
+    assert read.headers["Regulars-Change"] == answer.headers["Regulars-Change"]
+
+
 def test_a_shops_own_ids_are_found_by_node(shop: Shop, client: Client) -> None:
     shop.understood("order/created", order())
     assert shop.client.node("cus_ana", "__typename ... on Customer { _id }") == {

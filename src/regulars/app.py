@@ -98,10 +98,11 @@ class Application:
         self._observer = Observer(self._metrics, settings.log_requests)
         rates = self._rates(settings)
         self._bulkhead = self._made_bulkhead(settings)
+        sources = Sources(self._store, self._replicas, directory_limits_of(settings))
         graphql = GraphQLEndpoint(
             engine,
             credentials,
-            Sources(self._store, self._replicas, directory_limits_of(settings)),
+            sources,
             limits_of(settings),
             in_flight,
             self._observer,
@@ -114,10 +115,15 @@ class Application:
         self.upload_at = IMPORT_PATH
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
         inbound = Inbound(
-            self._store, self._accounts, in_flight, self._observer, settings.max_body_bytes
+            self._store,
+            self._accounts,
+            in_flight,
+            self._observer,
+            settings.max_body_bytes,
+            sources.primary,
         )
         self._jobs = Jobs(self._store, settings.environment())
-        door = Door(credentials, rates, min(TRANSFER_COST, settings.max_cost))
+        door = Door(credentials, rates, min(TRANSFER_COST, settings.max_cost), sources.primary)
         exports = Exports(self._store, door, self._observer, settings.max_body_bytes)
         imports = Imports(self._store, door, self._observer, self._jobs, settings.max_import_bytes)
         session = SessionAddress(self._sessions, settings.session_hours, self._observer)

@@ -22,12 +22,14 @@ class Source(NamedTuple):
         """The number of the last change of the account that this process made, if it is known."""
         return self.directory.store.last_made(account_id)
 
-    async def last_change(self, account_id: int, before: int | None) -> int | None:
-        """The number of the account's last change there, now; None where it cannot be asked. What
-        was known `before` need not be: what this process has made since then is as new."""
+    async def last_change_since(self, account_id: int, before: int | None) -> int | None:
+        """The number of the account's last change there, now, without asking where what was known
+        `before` was not the last: what this process has made since then is as new."""
         known = self.last_known(account_id)
-        if known != before:
-            return known
+        return known if known != before else await self.last_change(account_id)
+
+    async def last_change(self, account_id: int) -> int | None:
+        """The number of the account's last change there, now; None where it cannot be asked."""
         try:
             return (await self.positions.of(account_id)).change
         except StoreError:

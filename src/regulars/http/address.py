@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from regulars.api.errors import TIMEOUT, UNAVAILABLE, describe, too_slow
 from regulars.directory.accounts import Grant
 from regulars.directory.errors import Refused
+from regulars.directory.sources import Source
 from regulars.graphql import Fault, error_entry
 from regulars.http.credentials import Credentials
 from regulars.http.errors import RETRY, Headers, HTTPError, forbidden, unauthenticated
@@ -21,6 +22,7 @@ from regulars.http.in_flight import Late
 from regulars.http.messages import (
     JSON,
     Reply,
+    changed,
     first_of_each,
     reply,
     request_id,
@@ -75,10 +77,13 @@ class Sending:
 class Door:
     """Who may use an address, and what it takes of a token's rate, in points."""
 
-    def __init__(self, credentials: Credentials, rates: Rates | None, cost: int) -> None:
+    def __init__(
+        self, credentials: Credentials, rates: Rates | None, cost: int, source: Source
+    ) -> None:
         self._credentials = credentials
         self._rates = rates
         self._cost = cost
+        self._source = source
 
     async def admit(self, call: Call, request: Request, scope: str) -> Grant:
         """What the request's token or session opens. Raises HTTPError (401), and (403) without the
@@ -96,6 +101,10 @@ class Door:
         """Takes the cost. Raises HTTPError (429)."""
         call.cost = self._cost
         await charge(self._rates, grant, self._cost)
+
+    async def changed(self, grant: Grant) -> Headers:
+        """The header that says the number of the account's last change, where it can be asked."""
+        return changed(await self._source.last_change(grant.account_id))
 
 
 def _refusal(call: Call, error: Exception) -> Reply:

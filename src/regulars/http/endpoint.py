@@ -29,6 +29,7 @@ from regulars.http.errors import (
 )
 from regulars.http.in_flight import InFlight, Late
 from regulars.http.messages import (
+    CHANGE,
     GRAPHQL_RESPONSE,
     GraphQLRequest,
     Receive,
@@ -37,6 +38,7 @@ from regulars.http.messages import (
     Scope,
     Send,
     answer_type,
+    changed,
     check_content_type,
     first_of_each,
     from_body,
@@ -51,8 +53,6 @@ from regulars.http.once import Once
 from regulars.http.rates import Rates, charge
 from regulars.http.turns import READS, WRITES, Company, Turns
 
-# The number of the account's last change: what an answer knew of, and what a request needs.
-CHANGE = b"regulars-change"
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 _REPLAYED = (b"idempotent-replayed", b"true")
 # What a document that is refused costs: a point, and one for so many characters of it.
@@ -296,7 +296,7 @@ class GraphQLEndpoint:
             answer = await self._once.execute(prepared, context, key.strip(), request)
         last = context.change
         if last is None:
-            last = await source.last_change(grant.account_id, known)
+            last = await source.last_change_since(grant.account_id, known)
         return self._reply(call, answer, headers, context.again, last)
 
     def _prepared(self, call: Call, request: GraphQLRequest, queries_only: bool) -> Prepared:
@@ -324,8 +324,7 @@ class GraphQLEndpoint:
     ) -> Reply:
         response = answer.response()
         status, more = 200, [_REPLAYED] if again and again.replayed else []
-        if change is not None:
-            more.append((CHANGE, b"%d" % change))
+        more += changed(change)
         if answer.errors:
             call.keys = [error["key"] for error in answer.errors]
             if UNAVAILABLE in call.keys:

@@ -59,8 +59,11 @@ class Exports(Address):
         await self._door.charge(call, grant)
         self._under_way += 1
         try:
+            # What is read after this has at least so much.
+            changed = await self._door.changed(grant)
+            name = f"customers.{form}"
             async with contextlib.aclosing(_texts(export, self._store)) as texts:
-                await stream(call, request, send, texts, export.media_type, f"customers.{form}")
+                await stream(call, request, send, texts, export.media_type, name, changed)
         finally:
             self._under_way -= 1
         return None

@@ -11,6 +11,7 @@ from regulars.directory.scopes import WRITE
 from regulars.http.address import Address, Door, Sending
 from regulars.http.errors import (
     MEDIA_TYPE,
+    Headers,
     HTTPError,
     bad_request,
     method_not_allowed,
@@ -69,13 +70,13 @@ class Imports(Address):
         if found is None or found["kind"] != FILE or what not in ("", "rejected"):
             raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
         if what:
-            return await self._rejected(call, request, send, found)
+            return await self._rejected(call, grant, request, send, found)
         if call.method == "DELETE":
-            return await self._end(call, runs, found)
+            return await self._end(call, grant, runs, found)
         if call.method != "GET":
             message = "GET tells how far an import has come, DELETE ends it."
             raise method_not_allowed(call.method, "DELETE, GET", message)
-        return _told(call, 200, told(found))
+        return await self._told(call, grant, 200, told(found))
 
     async def _all(self, call: Call, grant: Grant, request: Request) -> Reply:
         if call.method == "POST":
@@ -84,7 +85,7 @@ class Imports(Address):
             message = "Send a file by POST; GET tells of the latest imports."
             raise method_not_allowed(call.method, "GET, POST", message)
         newest = await Runs(self._store, grant.account_id).newest(_SHOWN)
-        return _told(call, 200, [told(row) for row in newest])
+        return await self._told(call, grant, 200, [told(row) for row in newest])
 
     async def _preview(self, call: Call, grant: Grant, request: Request) -> Reply:
         """What a file of this beginning looks like. Nothing of it is kept."""
@@ -97,9 +98,10 @@ class Imports(Address):
         if not content:
             raise bad_request("The body is empty. It is the beginning of a file of customers.")
         try:
-            return _told(call, 200, preview(name, content, options, whole))
+            seen = preview(name, content, options, whole)
         except (BadFile, BadOption) as error:
             raise bad_request(str(error)) from error
+        return await self._told(call, grant, 200, seen)
 
     async def _take(self, call: Call, grant: Grant, request: Request) -> Reply:
         options, name, dry_run, _ = _options(request)
@@ -125,7 +127,7 @@ class Imports(Address):
             raise
         self._jobs.nudge()
         place = f"{PATH}/{row['import_id']}"
-        return _told(call, 202, told(row), [(b"location", place.encode())])
+        return await self._told(call, grant, 202, told(row), [(b"location", place.encode())])
 
     async def _require_room(self, grant: Grant) -> None:
         """Raises HTTPError (503) where many files of the account wait already."""
@@ -145,7 +147,7 @@ class Imports(Address):
         except (BadFile, BadOption, Interrupted) as error:
             raise bad_request(str(error)) from error
 
-    async def _end(self, call: Call, runs: Runs, found: Row) -> Reply:
+    async def _end(self, call: Call, grant: Grant, runs: Runs, found: Row) -> Reply:
         """Cancels an import that goes on, and forgets one that had ended, or whose file has not
         come."""
         import_id = found["import_id"]
@@ -155,10 +157,16 @@ class Imports(Address):
             found = await runs.find(import_id) or found  # it may have ended meanwhile
         else:
             await runs.forget(import_id)
-        return _told(call, 200, told(found))
+        return await self._told(call, grant, 200, told(found))
+
+    async def _told(
+        self, call: Call, grant: Grant, status: int, data: Any, headers: Headers = ()
+    ) -> Reply:
+        more = [*headers, *await self._door.changed(grant)]
+        return reply(status, {"data": data}, JSON, call.identity, more)
 
     async def _rejected(
-        self, call: Call, request: Request, send: Sending, found: Row
+        self, call: Call, grant: Grant, request: Request, send: Sending, found: Row
     ) -> Reply | None:
         if call.method != "GET":
             raise method_not_allowed(call.method, "GET", "The rejected rows are read by GET.")
@@ -176,12 +184,9 @@ class Imports(Address):
             kept.all(),
             MEDIA_TYPES[form],
             f"rejected.{form}",
+            await self._door.changed(grant),
         )
         return None
-
-
-def _told(call: Call, status: int, data: Any, headers: Any = ()) -> Reply:
-    return reply(status, {"data": data}, JSON, call.identity, headers)
 
 
 def _options(request: Request) -> tuple[Options, str, bool, bool]:

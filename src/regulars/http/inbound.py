@@ -8,10 +8,11 @@ from starlette.requests import Request
 
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.shop_events import TYPES
+from regulars.directory.sources import Source
 from regulars.http.address import Address, Sending
 from regulars.http.errors import bad_signature, method_not_allowed
 from regulars.http.in_flight import InFlight
-from regulars.http.messages import JSON, Reply, read_body, reply
+from regulars.http.messages import JSON, Reply, changed, read_body, reply
 from regulars.http.observe import Call, Observer
 from regulars.store import Store
 from regulars.webhooks.inbox import Inbox, is_genuine
@@ -28,9 +29,11 @@ class Inbound(Address):
         in_flight: InFlight,
         observer: Observer,
         max_body_bytes: int,
+        source: Source,
     ) -> None:
         super().__init__(observer)
         self._store = store
+        self._source = source
         self._accounts = accounts
         self._inbox = Inbox(store)
         self._in_flight = in_flight
@@ -61,4 +64,5 @@ class Inbound(Address):
         told: dict[str, Any] = {"understood": found.inbox_id is None}
         if found.inbox_id is not None:
             told |= {"inbox_id": found.inbox_id, "problem": found.problem}
-        return reply(200, {"data": told}, JSON, call.identity)
+        last = changed(await self._source.last_change(account_id))
+        return reply(200, {"data": told}, JSON, call.identity, last)

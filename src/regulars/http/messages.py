@@ -22,6 +22,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+# The number of the account's last change: what an answer knew of, and what a request needs.
+CHANGE = b"regulars-change"
+
 JSON = b"application/json"
 GRAPHQL_RESPONSE = b"application/graphql-response+json"
 
@@ -228,6 +231,11 @@ def reply(
 ) -> Reply:
     """An answer of JSON."""
     return Reply(status, orjson.dumps(body), media, identity, headers)
+
+
+def changed(number: int | None) -> list[tuple[bytes, bytes]]:
+    """The header that says the number of an account's last change, where it is known."""
+    return [] if number is None else [(CHANGE, b"%d" % number)]
 
 
 async def send_reply(send: Send, answer: Reply) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 
 from regulars.http.address import Sending
+from regulars.http.errors import Headers
 from regulars.http.messages import SECURITY
 from regulars.http.observe import Call
 
@@ -23,10 +24,11 @@ async def stream(
     pieces: AsyncIterator[bytes],
     media_type: str,
     name: str,
+    more: Headers,
 ) -> None:
-    """Sends the pieces as a file of a name; compressed, if that is accepted. The first piece is
-    made before anything is sent, so that what is wrong with all of it can be told. Ends when the
-    client does."""
+    """Sends the pieces as a file of a name, with more headers; compressed, if that is accepted. The
+    first piece is made before anything is sent, so that what is wrong with all of it can be told.
+    Ends when the client does."""
     first = await anext(pieces, b"")
     packing = None
     headers = [
@@ -35,6 +37,7 @@ async def stream(
         (b"x-request-id", call.identity),
         (b"vary", b"accept-encoding"),
         *SECURITY,
+        *more,
     ]
     if "gzip" in request.headers.get("accept-encoding", ""):
         packing = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
