@@ -13,6 +13,7 @@ from collections.abc import Callable
 from regulars.store.array_types import Connection
 from regulars.store.connections import NOT_CONNECTED, connect, hosts
 from regulars.store.timelines import Timelines
+from regulars.store.watch import Watch
 
 # How often each is asked, how long it may take to answer, and how often none may be the primary.
 _EVERY_SECONDS = 1.0
@@ -22,7 +23,7 @@ _MISSED = 2
 _log = logging.getLogger("regulars.postgresql")
 
 
-class Pulse:
+class Pulse(Watch):
     """Asks each host of a DSN with several whether it takes writes, and on which timeline; calls
     `lost` when none does. Of a DSN with a single host, nothing."""
 
@@ -31,18 +32,11 @@ class Pulse:
         self._timelines = timelines
         self._lost = lost
         self._kept: dict[str, Connection] = {}
-        self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Looks from now on."""
+        """Looks from now on, if there are several."""
         if len(self._hosts) > 1:
-            self._task = asyncio.create_task(self._run())
-
-    async def end(self) -> None:
-        """Looks no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            super().begin()
 
     async def _run(self) -> None:
         missed = 0

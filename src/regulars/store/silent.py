@@ -18,6 +18,7 @@ import asyncpg
 from regulars.store.connections import NOT_CONNECTED, connected
 from regulars.store.errors import SilentNode
 from regulars.store.tables import counters
+from regulars.store.watch import Watch
 
 # How often each is asked, how long it may take to answer, and how often it may fail to.
 _EVERY_SECONDS = 1.0
@@ -66,7 +67,7 @@ async def _answers(connection: asyncpg.Connection, name: str, port: int) -> bool
         return None
 
 
-class SilentNodes:
+class SilentNodes(Watch):
     """The nodes that do not answer the coordinator of a DSN; `found` is called when there is one
     more, to end what waits for it."""
 
@@ -79,17 +80,6 @@ class SilentNodes:
         self._nodes: dict[int, int] = {}
         self._lately_found = False
         self._kept: dict[int, asyncpg.Connection] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        """Looks from now on."""
-        self._task = asyncio.create_task(self._run())
-
-    async def end(self) -> None:
-        """Looks no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def refuse(self, account_id: int | None, connection: asyncpg.Connection) -> None:
         """Raises SilentNode where an account is on one of them; of no account, nothing. It is
