@@ -17,7 +17,7 @@ from regulars.directory.accounts import Accounts, Token, now_ms
 from regulars.directory.scopes import ADMIN
 from regulars.settings import Settings
 from regulars.store import Address, Store, StoreError, TooSlow, parse_url
-from regulars.store.connections import NOT_CONNECTED, connect, hosts, unreachable
+from regulars.store.connecting import NOT_CONNECTED, connect, hosts, unreachable
 from regulars.store.migrate import Found, newest, require_usable
 from regulars.store.nodes import Node, nodes
 from regulars.store.postgresql import POOL_SIZE

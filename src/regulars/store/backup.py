@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import apsw
 
-from regulars.store.connections import connect as connect_postgresql
+from regulars.store.connecting import connect as connect_postgresql
 from regulars.store.errors import StoreError, Unreachable
 from regulars.store.sqlite_file import connect, damage
 from regulars.store.url import Address

@@ -15,28 +15,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, NoReturn
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from regulars.store.array_types import Connection
 from regulars.store.base import STATEMENT_SECONDS
+from regulars.store.connecting import NOT_CONNECTED, connected, unreachable
 from regulars.store.errors import NoRoom, SilentNode, Unreachable
 from regulars.store.timelines import REPLACED, Timelines
 
 # What PostgreSQL calls the connections of whoever writes many rows beside others.
 BACKGROUND = "regulars in the background"
-# To each host: one that does not answer must not keep anybody long from another.
-CONNECT_SECONDS = 5.0
 # Whoever has had a connection for so long waits for something.
 _LONG_SECONDS = 0.5
-# Why there is no connection: nobody is there, it is refused, or none of the hosts takes writes.
-NOT_CONNECTED = (
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 
 class Connections:
@@ -255,88 +245,3 @@ def _raise(error: BaseException) -> NoReturn:
     if isinstance(error, _AWAY):
         raise Unreachable(unreachable(error)) from error
     raise error
-
-
-async def connected(
-    dsn: str,
-    statement_seconds: float,
-    name: str | None = None,
-    timelines: Timelines | None = None,
-) -> asyncpg.Connection:
-    """A connection on which the server ends a statement that takes too long: a client that gives
-    up leaves it running. The client's own patience is for a server that does not answer."""
-    connection = await connect(dsn, timelines, command_timeout=1.5 * statement_seconds)
-    try:
-        # Not with the connection's first message: some poolers let only a few settings through.
-        await connection.execute(f"SET statement_timeout = {statement_seconds * 1_000:.0f}")
-        if name is not None:
-            await connection.execute(f"SET application_name = '{name}'")
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
-
-
-async def connect(
-    dsn: str, timelines: Timelines | None = None, **options: Any
-) -> asyncpg.Connection:
-    """A connection. Of a server that has several hosts, it is to the one that takes writes, unless
-    the DSN says otherwise, and to none whose place another has, as far as the timelines know: all
-    are asked at once, because one that is gone may not answer."""
-    each = hosts(dsn)
-    if len(each) > 1 and "target_session_attrs" not in dsn:
-        options["target_session_attrs"] = "read-write"
-    if len(each) == 1:
-        return await _connect(dsn, **options)
-    trying = {asyncio.create_task(_connect(one, timelines, **options)) for one in each}
-    found: asyncpg.Connection | None = None
-    failure: BaseException | None = None
-    try:
-        while trying and found is None:
-            done, trying = await asyncio.wait(trying, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
-                if one.exception() is not None:
-                    failure = one.exception()
-                elif found is None:
-                    found = one.result()
-                else:
-                    one.result().terminate()
-    finally:
-        for one in trying:
-            one.cancel()
-        for late in await asyncio.gather(*trying, return_exceptions=True):
-            if isinstance(late, asyncpg.Connection):
-                late.terminate()
-    if found is None:
-        assert failure is not None
-        raise failure
-    return found
-
-
-async def _connect(
-    dsn: str, timelines: Timelines | None = None, **options: Any
-) -> asyncpg.Connection:
-    connection = await asyncpg.connect(
-        dsn, timeout=CONNECT_SECONDS, connection_class=Connection, **options
-    )
-    if timelines is not None:
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await timelines.note(connection)
-        except BaseException:
-            connection.terminate()
-            raise
-    return connection
-
-
-def hosts(dsn: str) -> list[str]:
-    """The DSN of each host that a DSN names."""
-    parts = urlsplit(dsn)
-    user, at, hosts = parts.netloc.rpartition("@")
-    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
-
-
-def unreachable(error: BaseException) -> str:
-    """A sentence for the operator; the password is in none of the errors it quotes."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"PostgreSQL cannot be reached: {reason.rstrip('.')}."

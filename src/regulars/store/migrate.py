@@ -26,8 +26,8 @@ import apsw
 import sqlalchemy as sa
 
 from regulars.store import citus
-from regulars.store.connections import NOT_CONNECTED, unreachable
-from regulars.store.connections import connect as connect_postgresql
+from regulars.store.connecting import NOT_CONNECTED, unreachable
+from regulars.store.connecting import connect as connect_postgresql
 from regulars.store.entrance import compatibility
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
 from regulars.store.sqlite_file import BUSY_SECONDS, connect

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from regulars.store import citus
-from regulars.store.connections import NOT_CONNECTED, connect, unreachable
+from regulars.store.connecting import NOT_CONNECTED, connect, unreachable
 from regulars.store.errors import StoreError, Unreachable
 from regulars.store.silent import silent
 from regulars.store.tables import counters

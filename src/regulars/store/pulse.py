@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from regulars.store.array_types import Connection
-from regulars.store.connections import NOT_CONNECTED, connect, hosts
+from regulars.store.connecting import NOT_CONNECTED, connect, hosts
 from regulars.store.timelines import Timelines
 from regulars.store.watch import Watch
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from regulars.store.connections import NOT_CONNECTED, connected
+from regulars.store.connecting import NOT_CONNECTED, connected
 from regulars.store.errors import SilentNode
 from regulars.store.tables import counters
 from regulars.store.watch import Watch

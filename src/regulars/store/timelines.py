@@ -26,7 +26,7 @@ class Timelines:
     """The newest timeline that any primary of a cluster was met on; `newer` is called when there is
     one more, to end what goes to the last primary."""
 
-    def __init__(self, newer: Callable[[], None]) -> None:
+    def __init__(self, newer: Callable[[], None] = lambda: None) -> None:
         self._newer = newer
         self._newest = 0
 
