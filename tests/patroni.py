@@ -238,8 +238,9 @@ class Cluster:
 
     def __init__(self, nodes: list[Node]) -> None:
         self.nodes = nodes
-        hosts = ",".join(f"127.0.0.1:{node.database.port}" for node in nodes)
-        self.url = f"postgresql://postgres@{hosts}/postgres"
+        hosts = [f"127.0.0.1:{node.database.port}" for node in nodes]
+        self.url = f"postgresql://postgres@{','.join(hosts)}/postgres"
+        self.urls = [f"postgresql://postgres@{host}/postgres" for host in hosts]
 
     def primary(self, but: Node | None = None, seconds: float = 90) -> Node:
         """The node that takes writes; another than `but`."""

@@ -151,6 +151,12 @@ def workers(pid: int) -> list[int]:
     return [process.pid for process in processes(pid, "spawn_main")]
 
 
+def used(server: Server) -> float:
+    """How many replicas a server reads."""
+    lines = get(f"{server.url}/metrics").text.splitlines()
+    return float(next(x for x in lines if x.startswith("regulars_replicas_used ")).split()[1])
+
+
 def eventually(holds: Callable[[], Any], seconds: float = 30) -> None:
     """Waits until something is so."""
     end = time.monotonic() + seconds

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from regulars.store.connecting import connect
 from tests.postgres import PostgreSQL, folders
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, running
 
@@ -73,3 +76,38 @@ def test_a_primary_whose_place_another_has_is_not_asked(
         new.start()
         eventually(lambda: written(server) in emails(new), SECONDS)
         assert emails(old) == last_of_all
+
+
+def port_of(url: str) -> int:
+    """The port of the server that is connected to."""
+
+    async def run() -> int:
+        connection = await connect(url)
+        try:
+            return int(await connection.fetchval("SHOW port"))
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def test_of_two_that_take_writes_the_newer_is_connected_to(
+    two: tuple[PostgreSQL, PostgreSQL, str],
+) -> None:
+    old, new, url = two
+    assert port_of(url) == old.port
+    new.promote()
+    assert {port_of(url) for _ in range(20)} == {new.port}
+
+
+def test_one_that_says_late_that_it_takes_writes_is_not_believed(
+    two: tuple[PostgreSQL, PostgreSQL, str],
+) -> None:
+    """It was asked while it stood still; the other was not the primary yet."""
+    old, new, url = two
+    with ThreadPoolExecutor() as pool:
+        with old.paused():
+            asked = pool.submit(port_of, url)
+            time.sleep(1)
+            new.promote()
+        assert asked.result(SECONDS) == new.port

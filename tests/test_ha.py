@@ -16,11 +16,12 @@ import pytest
 
 from tests.load import Writer, audit, writing
 from tests.patroni import TTL_SECONDS, Cluster, Node, cluster
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, regulars, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, regulars, running, used
 
 pytestmark = pytest.mark.ha
 
 VISIT = "mutation($id: ID!) { recordVisit(id: $id) { summary { visits } } }"
+VISITS = "query($id: ID!) { node(id: $id) { ... on Customer { summary { visits } } } }"
 # What a server says while there is no primary: it does not reach it, or waits for it too long.
 AWAY = {"200", "503 errors_unavailable", "200 errors_timeout"}
 
@@ -33,20 +34,22 @@ def patroni() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def servers(patroni: Cluster) -> Iterator[tuple[Server, Server]]:
-    """Two servers on the cluster, which know every node."""
+    """Two servers on the cluster, which know every node, and read from those that are replicas."""
     patroni.wait_until_whole()
-    with running(patroni.url) as one, running(patroni.url) as two:
+    env = {"REGULARS_READ_DATABASE_URL": " ".join(patroni.urls)}
+    with running(patroni.url, env=env) as one, running(patroni.url, env=env) as two:
         yield one, two
 
 
 class Visits:
     """Counts visits of one customer, each with a key of its own that is sent until it is answered,
-    to one server or the other: so that each is made once, however often it was sent."""
+    to one server or the other: so that each is made once, however often it was sent. Whichever is
+    asked then tells all that were answered, or nothing; `unseen` are those that were not told."""
 
     def __init__(self, servers: tuple[Server, Server]) -> None:
         with Client(servers[0], BOOTSTRAP_TOKEN) as client:
             self.id: str = client.create(f"visits{uuid4().hex}@example.com")["id"]
-        self.made = self.repeated = 0
+        self.made = self.repeated = self.unseen = 0
         self._servers = servers
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -80,6 +83,12 @@ class Visits:
                 if self.made % 3 == 0:
                     with contextlib.suppress(httpx.TransportError):
                         clients[turn % 2].post(VISIT, {"id": self.id}, key)
+                for client in clients:
+                    with contextlib.suppress(httpx.TransportError):
+                        answer = client.post(VISITS, {"id": self.id})
+                        if "errors" not in (told := answer.json()):
+                            seen = told["data"]["node"]["summary"]["visits"]
+                            self.unseen += max(0, self.made - seen)
 
 
 def answered(writers: list[list[Writer]]) -> int:
@@ -120,8 +129,9 @@ def survived(
             assert {status for writer in each for status in writer.statuses} <= AWAY
             audit(client, each)
         found = client.node(visits.id, "... on Customer { summary { visits } }")
-        assert found["summary"]["visits"] == visits.made
+        assert (found["summary"]["visits"], visits.unseen) == (visits.made, 0)
     assert visits.made > 20
+    eventually(lambda: all(used(server) == 2 for server in servers), 30)
     done = regulars("verify", "--database-url", patroni.url)
     assert done.returncode == 0, done.stdout
     print(f"writes went on after {took:.1f} s; {visits.repeated} requests were sent again")

@@ -19,10 +19,10 @@ from tests.support import (
     Client,
     Server,
     eventually,
-    get,
     regulars,
     running,
     scratch_database,
+    used,
 )
 
 COUNT = "{ customers(first: 1) { totalCount } }"
@@ -68,12 +68,6 @@ def clients(pair: Pair) -> Iterator[tuple[Client, Client]]:
     with Client(one, BOOTSTRAP_TOKEN) as first, Client(two, BOOTSTRAP_TOKEN) as second:
         yield first, second
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-
-
-def used(server: Server) -> float:
-    """How many replicas a server reads."""
-    lines = get(f"{server.url}/metrics").text.splitlines()
-    return float(next(x for x in lines if x.startswith("regulars_replicas_used ")).split()[1])
 
 
 def count(client: Client, **headers: str) -> tuple[int, int]:
