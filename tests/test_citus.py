@@ -43,6 +43,7 @@ from tests.support import (
     scratch_database,
     with_store,
 )
+from tests.test_import_http import ended, send
 from tests.test_webhooks import hook
 
 pytestmark = pytest.mark.citus
@@ -420,11 +421,14 @@ def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) ->
                 assert time.monotonic() - began < 2
             before = sum(writer.answered for writer in others)
             eventually(lambda: sum(writer.answered for writer in others) > before + 10)
-            # What happens to others is told of, too.
+            # What happens to others is told of, too, and their files are taken in and sent.
             here.create("told@example.com")
             eventually(
                 lambda: "told@example.com" in [r.json["node"]["email"] for r in receiver.requests]
             )
+            file = "email\n" + "\n".join(f"i{n}@example.com" for n in range(500))
+            assert ended(here, send(here, file))["created"] == 500
+            assert "i499@example.com" in here.http.get("/export").text
         before = sum(writer.answered for writer in writers[0])
         eventually(lambda: sum(writer.answered for writer in writers[0]) > before)
     assert {status for writer in others for status in writer.statuses} == {"200"}
