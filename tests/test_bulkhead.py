@@ -93,6 +93,7 @@ def disturbed(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
             yield server, client
 
 
+@pytest.mark.slow
 def test_what_is_passed_on_is_answered_as_ever(empty_database: str) -> None:
     """Reads, writes, refusals, headers: as they are answered otherwise."""
     most = 10_000
@@ -165,6 +166,7 @@ def test_what_is_dear_is_passed_on(empty_database: str) -> None:
             eventually(ask)
 
 
+@pytest.mark.slow
 def test_there_is_none_where_it_is_not_wanted(empty_database: str) -> None:
     with running(empty_database, "--no-bulkhead") as server:
         token = new_token(server)

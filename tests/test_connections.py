@@ -112,6 +112,7 @@ def test_everybody_is_told_that_the_server_is_away() -> None:
     assert [type(outcome) for outcome in asyncio.run(work())] == [Unreachable] * 3
 
 
+@pytest.mark.slow
 def test_a_commit_that_waits_for_a_standby_is_not_ended() -> None:
     """PostgreSQL would let it count, and show it to everybody, though it is on one machine alone."""
 

@@ -92,6 +92,7 @@ def exported(url: str) -> list[bytes]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_a_copy_is_the_same_row_by_row(
     first: str, second: str, request: pytest.FixtureRequest, tmp_path: Path

@@ -204,6 +204,7 @@ def until_refused(client: Client) -> httpx.Response:
     pytest.fail("there is room for everything")
 
 
+@pytest.mark.slow
 def test_no_room_is_survived(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     with running(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
@@ -219,6 +220,7 @@ def test_no_room_is_survived(tmp_path: Path) -> None:
     verified(f"sqlite:///{path}")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
     """On a file system of a few megabytes, where this machine lets us make one."""
     folder = Path(tempfile.mkdtemp(prefix="regulars-small-"))
@@ -248,6 +250,7 @@ def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
             folder.rmdir()
 
 
+@pytest.mark.slow
 def test_told_to_stop_a_server_finishes_what_is_in_flight(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
         with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:

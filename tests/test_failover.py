@@ -15,6 +15,7 @@ from regulars.store.connecting import connect
 from tests.postgres import PostgreSQL, folders
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, running
 
+pytestmark = pytest.mark.slow
 SECONDS = 10
 
 

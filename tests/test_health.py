@@ -133,6 +133,7 @@ def test_each_request_is_a_line_of_the_log(tmp_path: Path) -> None:
         assert secret not in written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_nothing_that_is_ours_is_left_when_the_log_is_closed(
     request: pytest.FixtureRequest, tmp_path: Path, database: str

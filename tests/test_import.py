@@ -245,6 +245,7 @@ def test_a_dry_run_says_what_would_happen_and_saves_nothing(shop: Shop) -> None:
     assert counts(shop.bring(content, name="b.csv")) == (1_500, 2, 0, 1)
 
 
+@pytest.mark.slow
 def test_an_export_imports_into_an_empty_account_and_exports_to_the_same_bytes(shop: Shop) -> None:
     assert shop.run("sample", "--customers", "300").returncode == 0
     shop.bring(

@@ -264,6 +264,7 @@ def test_imports_and_exports_need_their_scopes(server: Server) -> None:
         assert reader.http.get("/export").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'limit.db'}"
     options = ("--max-import-bytes", "5000", "--rate-limit", "1", "--rate-burst", "20000")
@@ -305,6 +306,7 @@ def test_imports_of_the_command_line_are_told_of(client: Client, tmp_path: Path)
     refused(client.http.get(f"/import/{found['id']}/rejected"), 404, "errors_not_found")
 
 
+@pytest.mark.slow
 def test_old_imports_are_forgotten(client: Client) -> None:
     sent = send(client, "email\na@x.test\nbad\n")
     ended(client, sent)

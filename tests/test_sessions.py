@@ -308,6 +308,7 @@ def test_who_signs_out_is_out_within_a_second_in_every_process(postgresql: str) 
         browser.http.close()
 
 
+@pytest.mark.slow
 def test_the_log_has_no_secret_of_a_session(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:

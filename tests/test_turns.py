@@ -114,6 +114,7 @@ def test_all_are_answered_beside_a_flood(server: Server) -> None:
             assert len(client.emails(first=50)) == number + 1
 
 
+@pytest.mark.slow
 def test_one_account_does_not_take_all_places(postgresql: str) -> None:
     """A flood is refused before there is no place left: whoever else comes is answered."""
     with scratch_database(postgresql) as url, running(url, "--max-requests", "8") as server:

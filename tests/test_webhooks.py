@@ -407,6 +407,7 @@ def test_who_does_not_answer_is_told_so(client: Client) -> None:
     assert {attempt["status"] for attempt in delivery["attempts"]} == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not here")
 def test_a_certificate_of_nobody_is_refused(
     client: Client, receiver: Receiver, tmp_path: Path
