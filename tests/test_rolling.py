@@ -23,6 +23,7 @@ from tests.support import (
     Client,
     Server,
     environment,
+    eventually,
     get,
     regulars,
     running,
@@ -110,6 +111,22 @@ def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None
                 time.sleep(0.1)
             time.sleep(1)
         everything_there(server, load)
+
+
+def test_a_process_that_begins_slowly_is_waited_for(empty_postgresql: str) -> None:
+    """As on a machine that is busy."""
+    with running(empty_postgresql, "--workers", "2") as server:
+        eventually(lambda: len(workers(server.pid)) == 2)
+        before = set(workers(server.pid))
+        os.kill(server.pid, signal.SIGHUP)
+        eventually(lambda: set(workers(server.pid)) - before)
+        (slow,) = set(workers(server.pid)) - before
+        os.kill(slow, signal.SIGSTOP)
+        time.sleep(7)
+        os.kill(slow, signal.SIGCONT)
+        eventually(lambda: not set(workers(server.pid)) & before)
+        assert slow in workers(server.pid)
+        assert get(f"{server.url}/readyz").status_code == 200
 
 
 def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:

@@ -32,6 +32,8 @@ from regulars.store.migrate import require_usable, version
 FIRST_ACCOUNT = "default"
 BACKLOG = 2_048
 _FILES = 65_536
+# For how long a process that is to take another's place may take to begin.
+_BEGIN_SECONDS = 60
 
 _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } } } }"}'
 
@@ -87,9 +89,23 @@ def serve(settings: Settings) -> None:
             # Where the processes put their figures together.
             with tempfile.TemporaryDirectory(prefix="regulars-metrics-") as folder:
                 os.environ[MULTIPROCESS] = folder
-                Multiprocess(config, sockets=[listening]).run()
+                _Processes(config, sockets=[listening]).run()
         else:
             _Server(config, lambda: print(banner, flush=True)).run(sockets=[listening])
+
+
+class _Processes(Multiprocess):
+    """Processes that are replaced one after another when they are told to (SIGHUP): one that begins
+    slowly, because the machine is busy, is waited for. In uvicorn, it has no longer than one that
+    serves may give no sign of life, and none is replaced after it."""
+
+    def handle_hup(self) -> None:
+        usual = self.config.timeout_worker_healthcheck
+        self.config.timeout_worker_healthcheck = _BEGIN_SECONDS
+        try:
+            super().handle_hup()
+        finally:
+            self.config.timeout_worker_healthcheck = usual
 
 
 class _Server(uvicorn.Server):
