@@ -300,6 +300,7 @@ def test_the_first_start_shows_a_token_and_a_line_that_works(tmp_path: Path) -> 
         assert process.wait(START_SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_a_second_start_shows_no_token(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'r.db'}"
     for _ in range(2):

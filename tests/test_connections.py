@@ -136,6 +136,7 @@ def test_a_commit_that_waits_for_a_standby_is_not_ended() -> None:
         asyncio.run(work(server.dsn))
 
 
+@pytest.mark.slow
 def test_what_waits_in_a_circle_is_made_again(postgresql: str) -> None:
     """PostgreSQL ends one of the two, as if it had never been."""
     pause = Query(sa.select(sa.func.pg_sleep(0.3)))

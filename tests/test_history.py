@@ -246,6 +246,7 @@ def test_pages_of_changes_under_two_names_are_two_pages(client: Client) -> None:
     assert node["b"]["edges"][0]["node"]["customer"] == {"email": "one@example.com"}
 
 
+@pytest.mark.slow
 def test_the_changes_of_many_customers_take_one_statement(empty_database: str) -> None:
     for command in ("migrate", "account create one", "sample --customers 60"):
         assert regulars(*command.split(), "--database-url", empty_database).returncode == 0

@@ -130,6 +130,7 @@ def test_a_dry_run_saves_nothing(client: Client) -> None:
     assert "No row" in message
 
 
+@pytest.mark.slow
 def test_imports_are_listed_newest_first_and_forgotten(client: Client, other: Client) -> None:
     places = []
     for name in ("one", "two"):
@@ -224,6 +225,7 @@ def test_what_is_no_import_is_refused_at_once(
     assert client.http.get("/import").json()["data"] == []
 
 
+@pytest.mark.slow
 def test_a_file_that_turns_out_damaged_fails_with_the_reason(client: Client) -> None:
     damaged = gzip.compress(b"email\n" + b"bad\n" * 30_000)[:-20]
     found = ended(client, send(client, damaged))
@@ -323,6 +325,7 @@ def test_old_imports_are_forgotten(client: Client) -> None:
     refused(client.http.get(sent.headers["location"]), 404, "errors_not_found")
 
 
+@pytest.mark.slow
 def test_an_export_is_the_command_line_s(client: Client, tmp_path: Path) -> None:
     names: dict[str, Any] = {"first_name": "=SUM(A1)", "last_name": "Ünal", "tags": ["vip"]}
     client.create("ana@x.test", **names)

@@ -286,6 +286,7 @@ def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
                 assert client.data(PAGE % "id")
 
 
+@pytest.mark.slow
 def test_more_requests_than_allowed_are_refused_at_once(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
         with running(url, "--max-requests", "5") as server:
@@ -367,6 +368,7 @@ def test_a_rate_holds_over_several_processes(postgresql: str) -> None:
             assert refused > 0
 
 
+@pytest.mark.slow
 def test_a_refused_document_costs_something(tmp_path: Path) -> None:
     with running(f"sqlite:///{tmp_path / 'r.db'}", "--rate-limit", "1", *RATE[2:]) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:

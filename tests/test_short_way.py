@@ -181,6 +181,7 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not(tmp_path: Path) -> N
             wire.socket.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_told_to_stop_answers_what_it_has(tmp_path: Path) -> None:
     log, path = tmp_path / "log", tmp_path / "r.db"
     with started(path, "--no-log-requests", log=log) as client:
