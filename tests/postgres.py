@@ -119,6 +119,19 @@ class PostgreSQL:
             assert done.returncode == 0, said.read()
 
 
+def ask(server: PostgreSQL, statement: str) -> Any:
+    """The first value that a statement answers."""
+
+    async def run() -> Any:
+        connection = await asyncpg.connect(server.dsn)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -155,6 +168,18 @@ def own_server(*settings: str) -> Iterator[PostgreSQL]:
         server.initialise()
         server.start(*settings)
         yield server
+
+
+@contextmanager
+def with_standby() -> Iterator[tuple[PostgreSQL, PostgreSQL, str]]:
+    """A primary, a standby that follows it, and the URL that names both."""
+    with folders(2) as (primary, standby):
+        primary.initialise()
+        primary.start()
+        standby.copy(primary)
+        standby.start()
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        yield primary, standby, f"postgresql://postgres@{hosts}/postgres"
 
 
 @contextmanager

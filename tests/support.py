@@ -151,10 +151,16 @@ def workers(pid: int) -> list[int]:
     return [process.pid for process in processes(pid, "spawn_main")]
 
 
+def figures(url: str) -> dict[str, float]:
+    """The samples of /metrics."""
+    text = get(f"{url}/metrics").text
+    found = re.findall(r"^(\w+(?:\{[^}]*\})?) ([0-9.e+-]+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
 def used(server: Server) -> float:
     """How many replicas a server reads."""
-    lines = get(f"{server.url}/metrics").text.splitlines()
-    return float(next(x for x in lines if x.startswith("regulars_replicas_used ")).split()[1])
+    return figures(server.url)["regulars_replicas_used"]
 
 
 def eventually(holds: Callable[[], Any], seconds: float = 30) -> None:

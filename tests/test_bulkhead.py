@@ -20,7 +20,7 @@ from tests.support import (
     Server,
     busy,
     eventually,
-    get,
+    figures,
     new_token,
     processes,
     running,
@@ -67,9 +67,7 @@ def compartments(server: Server) -> list[psutil.Process]:
 
 def passed(server: Server) -> float:
     """How many requests have been passed on."""
-    lines = get(f"{server.url}/metrics").text.splitlines()
-    name = "regulars_requests_passed_on_total"
-    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+    return figures(server.url).get("regulars_requests_passed_on_total", 0.0)
 
 
 def read_little(client: Client) -> None:

@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 from tests.load import audit, writing
-from tests.postgres import ACCOUNTS, folders, held, own_server
+from tests.postgres import ACCOUNTS, held, own_server, with_standby
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -141,13 +141,7 @@ def test_connections_that_are_cut_are_survived(postgresql: str) -> None:
 def test_a_failed_primary_is_replaced() -> None:
     """Synchronous replication, and a DSN that names both hosts: whatever was answered is on the
     standby when the primary dies."""
-    with folders(2) as (primary, standby):
-        primary.initialise()
-        primary.start("wal_level=replica")
-        standby.copy(primary)
-        standby.start()
-        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
-        url = f"postgresql://postgres@{hosts}/postgres"
+    with with_standby() as (primary, standby, url):
 
         async def synchronous() -> None:
             connection = await asyncpg.connect(primary.dsn)

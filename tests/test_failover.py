@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from regulars.store.connecting import connect
-from tests.postgres import PostgreSQL, folders
+from tests.postgres import PostgreSQL, ask, with_standby
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, running
 
 pytestmark = pytest.mark.slow
@@ -21,15 +20,7 @@ SECONDS = 10
 
 def emails(server: PostgreSQL) -> set[str]:
     """Those of all customers that a server has."""
-
-    async def run() -> set[str]:
-        connection = await asyncpg.connect(server.dsn)
-        try:
-            return {row[0] for row in await connection.fetch("SELECT email FROM customers")}
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
+    return set(ask(server, "SELECT array_agg(email) FROM customers"))
 
 
 def written(server: Server) -> str:
@@ -53,13 +44,8 @@ def arrives(server: Server, there: PostgreSQL) -> bool:
 @pytest.fixture
 def two() -> Iterator[tuple[PostgreSQL, PostgreSQL, str]]:
     """A primary, its standby, and the URL that names both."""
-    with folders(2) as (primary, standby):
-        primary.initialise()
-        primary.start()
-        standby.copy(primary)
-        standby.start()
-        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
-        yield primary, standby, f"postgresql://postgres@{hosts}/postgres"
+    with with_standby() as made:
+        yield made
 
 
 def test_a_primary_whose_place_another_has_is_not_asked(

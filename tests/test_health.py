@@ -11,16 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, running, scratch_database
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, figures, get, running, scratch_database
 
 SECRET = "secret.person@example.com"
-
-
-def figures(url: str) -> dict[str, float]:
-    """The samples of /metrics."""
-    text = get(f"{url}/metrics").text
-    found = re.findall(r"^(\w+(?:\{[^}]*\})?) ([0-9.e+-]+)$", text, re.MULTILINE)
-    return {name: float(value) for name, value in found}
 
 
 def test_a_server_is_alive_and_ready(server: Server) -> None:

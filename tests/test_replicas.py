@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -10,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import asyncpg
 import pytest
 
-from tests.postgres import PostgreSQL, folders
+from tests.postgres import PostgreSQL, ask, with_standby
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -37,24 +35,9 @@ class Pair(NamedTuple):
     servers: tuple[Server, Server]
 
 
-def ask(server: PostgreSQL, statement: str) -> object:
-    async def run() -> object:
-        connection = await asyncpg.connect(server.dsn)
-        try:
-            return await connection.fetchval(statement)
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
-
-
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    with folders(2) as (primary, replica):
-        primary.initialise()
-        primary.start()
-        replica.copy(primary)
-        replica.start()
+    with with_standby() as (primary, replica, _):
         env = {"REGULARS_READ_DATABASE_URL": replica.dsn, "REGULARS_REPLICA_SECONDS": "2"}
         with running(primary.dsn, env=env) as one, running(primary.dsn, env=env) as two:
             yield Pair(primary, replica, (one, two))

@@ -17,7 +17,7 @@ from regulars.directory.accounts import Accounts, Token, now_ms
 from regulars.directory.scopes import ADMIN
 from regulars.settings import Settings
 from regulars.store import Address, Store, StoreError, TooSlow, parse_url
-from regulars.store.connecting import NOT_CONNECTED, connect, hosts, unreachable
+from regulars.store.connecting import NOT_CONNECTED, connect, unreachable
 from regulars.store.migrate import Found, newest, require_usable
 from regulars.store.nodes import Node, nodes
 from regulars.store.postgresql import POOL_SIZE
@@ -183,7 +183,9 @@ def _server(shown: dict[str, str], skew: float) -> Iterator[Finding]:
 
 
 def _reached(address: Address, settings: Settings, most: int) -> Iterator[Finding]:
-    asking = 1 if len(hosts(str(address.dsn))) > 1 else 0  # each host whether it takes writes
+    parts = urlsplit(str(address.dsn))
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    asking = 1 if len(hosts) > 1 else 0  # each host whether it takes writes
     needed = settings.workers * (POOL_SIZE + asking)
     if needed > most * 0.8:
         message = (
@@ -193,10 +195,8 @@ def _reached(address: Address, settings: Settings, most: int) -> Iterator[Findin
         yield Finding(WARN, "connections", message)
     else:
         yield Finding(OK, "connections", f"Up to {needed} of PostgreSQL's {most} are used.")
-    parts = urlsplit(str(address.dsn))
     options = parse_qs(parts.query)
-    named = parts.netloc.rpartition("@")[2].split(",")
-    names = {host.rpartition(":")[0] or host for host in named} | set(options.get("host", []))
+    names = {host.rpartition(":")[0] or host for host in hosts} | set(options.get("host", []))
     local = all(n in ("", "localhost", "127.0.0.1", "[::1]") or n.startswith("/") for n in names)
     mode = options.get("sslmode", [os.environ.get("PGSSLMODE", "prefer")])[0]
     if not local and mode not in ("require", "verify-ca", "verify-full"):
