@@ -9,10 +9,8 @@ import calendar
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from fractions import Fraction
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from math import ceil, floor
 from typing import Any, Protocol
 
 from regulars.graphql import Fault, Refused
@@ -132,58 +130,115 @@ def _pieces(form: str) -> tuple[str | Token, ...]:
 
 
 def _from_now(suffix: bool) -> Render:
-    # An age by where it stands among _AGES: before the first it is to come, and after the last it
-    # is of more years than have words of their own here.
-    words = [f"{words} ago" for words in _WORDS] if suffix else _WORDS
-    by_place = ("", *words[:-1], "")
+    # An age by where it stands among _AGES: empty where it alone does not decide.
+    by_place = ("", *[f"{words} ago" if words and suffix else words for words in _WORDS])
 
     def render(clock: Clock, moments: Sequence[int | None]) -> list[str | None]:
         now, ages = clock.now, _AGES
         return [
             None
             if at is None
-            else by_place[bisect_right(ages, now - at)] or from_now(now - at, suffix)
+            else by_place[bisect_right(ages, now - at)] or from_now(at, now, suffix)
             for at in moments
         ]
 
     return render
 
 
-def from_now(age: int, suffix: bool = True) -> str:
-    """An age in milliseconds in words, as moment.js rounds and words it; negative for a moment
-    to come. `suffix` adds ` ago` or `in `."""
-    words = _words(abs(age))
+def from_now(at: int, now: int, suffix: bool = True) -> str:
+    """Return how long ago a timestamp was, or in how long it will be, as moment.js words it.
+
+    Both are in milliseconds since 1970. `suffix` adds ` ago` or `in `. The algorithm is that of
+    docs/contract/contract.md, "fromNow": months are calendar months in UTC, as in
+    `moment.utc(at).from(moment.utc(now))`.
+    """
+    words = _words(min(at, now), max(at, now))
     if not suffix:
         return words
-    return f"in {words}" if age < 0 else f"{words} ago"
+    return f"in {words}" if at > now else f"{words} ago"
 
 
-def _words(age: int) -> str:
-    if age < _AGES[-1]:
-        return _WORDS[bisect_right(_AGES, age) - 1]
-    return f"{floor(age / _YEAR + _HALF)} years"
+def _words(earlier: int, later: int) -> str:
+    if words := _WORDS[bisect_right(_AGES, later - earlier) - 1]:
+        return words
+    months, rest = _calendar_months(earlier, later)
+    if months == 0:
+        return "a month"  # 26 to 31 days: shorter ages are in the table
+    exact = months * _MONTH + rest
+    months = (2 * exact + _MONTH) // (2 * _MONTH)
+    if months < 11:
+        return "a month" if months <= 1 else f"{months} months"
+    years = (2 * exact + _YEAR) // (2 * _YEAR)
+    return "a year" if years <= 1 else f"{years} years"
+
+
+def _calendar_months(earlier: int, later: int) -> tuple[int, int]:
+    """Whole calendar months between two timestamps, and the milliseconds that remain."""
+    begin, time_of_day = divmod(earlier, _DAY)
+    end = _month_of(later // _DAY)
+    months, day = _in_month(begin, end)
+    rest = later - time_of_day - day * _DAY
+    if rest < 0:
+        months, day = _in_month(begin, end - 1)
+        rest = later - time_of_day - day * _DAY
+    return months, rest
+
+
+@lru_cache(maxsize=64)
+def _month_of(day: int) -> int:
+    """The month, counted from the year 0, of a day since 1970."""
+    at = date.fromordinal(_EPOCH_DAY + day)
+    return at.year * 12 + at.month - 1
+
+
+# A page of customers that is listed again has the same days.
+@lru_cache(maxsize=16_384)
+def _in_month(day: int, month: int) -> tuple[int, int]:
+    """How many months after a day (since 1970) a month is, and the day in that month: the last one
+    of a month that has no such day."""
+    start = date.fromordinal(_EPOCH_DAY + day)
+    year, index = divmod(month, 12)
+    there = date(year, index + 1, min(start.day, calendar.monthrange(year, index + 1)[1]))
+    return month - start.year * 12 - start.month + 1, there.toordinal() - _EPOCH_DAY
 
 
 def _wording() -> Iterator[tuple[int, str]]:
-    """The ages, in milliseconds, from which on other words are used, and the words: a unit is
-    rounded to the nearest number of it, halves up."""
-    smaller, enough = Fraction(_SECOND), 45
+    """The ages, in milliseconds, from which on other words are used, and the words.
+
+    A unit is rounded to the nearest number of it, halves up. From two months on, words are empty
+    near each limit, where the calendar decides.
+    """
+    yield 0, "a few seconds"
+    smaller, enough = _SECOND, 45
     for one, many, unit, most in (
-        ("a minute", "minutes", Fraction(_MINUTE), 45),
-        ("an hour", "hours", Fraction(_HOUR), 22),
-        ("a day", "days", Fraction(_DAY), 26),
-        ("a month", "months", _YEAR / 12, 11),
-        ("a year", "years", _YEAR, 200),
+        ("a minute", "minutes", _MINUTE, 45),
+        ("an hour", "hours", _HOUR, 22),
+        ("a day", "days", _DAY, 26),
     ):
-        yield ceil((enough - _HALF) * smaller), one
+        yield (2 * enough - 1) * smaller // 2, one
         for number in range(2, most):
-            yield ceil((number - _HALF) * unit), f"{number} {many}"
+            yield (2 * number - 1) * unit // 2, f"{number} {many}"
         smaller, enough = unit, most
+    yield (2 * enough - 1) * smaller // 2, "a month"
+    for number in range(2, 12):
+        limit = (2 * number - 1) * _MONTH // 2
+        yield limit - _IN_A_YEAR, ""
+        yield limit + _IN_A_YEAR, f"{number} months" if number < 11 else "a year"
+    for number in range(2, 200):
+        limit = (2 * number - 1) * _YEAR // 2
+        yield limit - _DEVIATION, ""
+        yield limit + _DEVIATION, f"{number} years"
+    yield limit + _YEAR - _DEVIATION, ""
 
 
-_HALF = Fraction(1, 2)
-# 400 years of the Gregorian calendar have 146,097 days.
-_YEAR = Fraction(146_097 * _DAY, 400)
-_CHANGES = ((0, "a few seconds"), *_wording())
+# 400 years of the Gregorian calendar have 146,097 days and 4,800 months.
+_MONTH = 146_097 * _DAY // 4_800
+_YEAR = 12 * _MONTH
+# How much longer or shorter a number of calendar months can be than as many mean months: from -2.44
+# to 2.20 days up to twelve months, from -4.15 to 3.65 days in 400 years.
+_IN_A_YEAR = 3 * _DAY
+_DEVIATION = 5 * _DAY
+_EPOCH_DAY = _EPOCH.toordinal()
+_CHANGES = tuple(_wording())
 _AGES = [age for age, _ in _CHANGES]
 _WORDS = [words for _, words in _CHANGES]
