@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from regulars.api.context import Context
@@ -11,8 +11,9 @@ from regulars.directory import ids
 from regulars.directory.commands import Receipt, RecordLead, RecordOrder, RecordVisit
 from regulars.directory.shop_input import clean_lead, clean_order
 from regulars.graphql import Layouts, Resolve
+from regulars.store.large_work import is_large, run_large
 
-Make = Callable[[Context, dict[str, Any], Receipt | None], Any]
+Make = Callable[[Context, dict[str, Any], Receipt | None], Any]  # the command
 
 
 def _recorded(make: Make) -> Callable[[Layouts], Resolve]:
@@ -20,8 +21,12 @@ def _recorded(make: Make) -> Callable[[Layouts], Resolve]:
 
     def prepare(layouts: Layouts) -> Resolve:
         async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-            def record(receipt: Receipt | None) -> Awaitable[Any]:
-                return env.directory.write(env.account_id, make(env, arguments, receipt))
+            async def record(receipt: Receipt | None) -> Any:
+                def command() -> Any:
+                    return make(env, arguments, receipt)
+
+                cleaned = await run_large(command) if is_large(arguments) else command()
+                return await env.directory.write(env.account_id, cleaned)
 
             return await filled(env, await write(env, record), layouts.only)
 

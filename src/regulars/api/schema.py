@@ -67,14 +67,21 @@ def engine(limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE) -> Engine:
 
 
 def custom_fields(value: Any) -> dict[str, Any]:
-    """A JSON object, as it comes with a request. Raises GraphQLError for anything else."""
+    """A JSON object, as it comes with a request. Raises GraphQLError for anything else.
+
+    An empty array is read as an empty object: PHP encodes both as `[]`.
+    """
+    if value == []:
+        return {}
     if not isinstance(value, dict):
         raise GraphQLError('CustomFields is a JSON object, as in {"loyalty": "gold"}.')
     return value
 
 
 def webhook_settings(value: Any) -> dict[str, Any]:
-    """A JSON object. Raises GraphQLError for anything else."""
+    """A JSON object; an empty array is read as one. Raises GraphQLError for anything else."""
+    if value == []:
+        return {}
     if not isinstance(value, dict):
         raise GraphQLError('WebhookSettings is a JSON object, as in {"changes": true}.')
     return value

@@ -10,6 +10,7 @@ from regulars.directory.customers import new_row, with_values
 from regulars.directory.errors import Problem
 from regulars.directory.orders import NewOrder
 from regulars.store import Names, Row
+from regulars.store.large_work import is_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,17 @@ class Made(Protocol):
     def origin(self) -> Origin: ...
 
 
+class SmallCommand:
+    """A command that is decided in the event loop, unless it says otherwise."""
+
+    __slots__ = ()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it brings so much text that the event loop must not wait for its decision."""
+        return False
+
+
 def _ids(*references: Reference) -> frozenset[int]:
     return frozenset(r.customer_id for r in references if r.customer_id is not None)
 
@@ -101,7 +113,7 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateCustomer:
+class CreateCustomer(SmallCommand):
     """A new customer of clean values, at a moment, with what it did already. `problems` are those
     already found; what the database alone can tell is added to them.
 
@@ -122,6 +134,10 @@ class CreateCustomer:
         object.__setattr__(self, "row", row)
         object.__setattr__(self, "problems", [*self.problems, *found])
 
+    @property
+    def is_large(self) -> bool:
+        return is_large(self.values)
+
     def names(self) -> Names:
         order_names = frozenset(order.name for order in self.activity.orders)
         return Names(
@@ -132,7 +148,7 @@ class CreateCustomer:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateCustomer:
+class UpdateCustomer(SmallCommand):
     """Clean values merged into a customer, at a moment, if it is of the version given."""
 
     customer: Reference
@@ -143,13 +159,17 @@ class UpdateCustomer:
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
 
+    @property
+    def is_large(self) -> bool:
+        return is_large(self.values)
+
     def names(self) -> Names:
         emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
         return Names(_ids(self.customer), emails, receipt_keys=receipts)
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteCustomers:
+class DeleteCustomers(SmallCommand):
     """All the customers named, or none, at a moment; if each is of the version given."""
 
     customers: tuple[Reference, ...]
@@ -180,7 +200,7 @@ NO_SHOP_IDS = ShopIds()
 
 
 @dataclass(frozen=True, slots=True)
-class RecordOrder:
+class RecordOrder(SmallCommand):
     """What a shop tells of an order, at a moment: `values` as they are kept, by the columns of the
     order, and of the customer, who is found by email or is new, `person`. What is not told stays.
     Of one that comes by an `event` of the shop, what an event that came before knows better stays,
@@ -206,7 +226,7 @@ class RecordOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordContact:
+class RecordContact(SmallCommand):
     """What an event of a shop tells of a customer, at a moment: `values` as they are kept. A
     customer who is known, by what the shop calls it or by email, is only given what it lacks where
     the event is of its beginning (`fill`)."""
@@ -219,13 +239,17 @@ class RecordContact:
     origin: Origin = COMMAND_LINE
     shop_ids: ShopIds = NO_SHOP_IDS
 
+    @property
+    def is_large(self) -> bool:
+        return is_large(self.values)
+
     def names(self) -> Names:
         emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
         return Names(email_keys=emails, shop_ids=self.shop_ids.named, receipt_keys=receipts)
 
 
 @dataclass(frozen=True, slots=True)
-class RecordLead:
+class RecordLead(SmallCommand):
     """A message that a visitor left, who is found by email or is a new customer."""
 
     values: Values
@@ -240,7 +264,7 @@ class RecordLead:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordVisit:
+class RecordVisit(SmallCommand):
     """A visit of a customer, at a moment."""
 
     customer: Reference
@@ -253,7 +277,7 @@ class RecordVisit:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateWebhook:
+class CreateWebhook(SmallCommand):
     """A new webhook of clean values, at a moment."""
 
     values: Values
@@ -267,7 +291,7 @@ class CreateWebhook:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateWebhook:
+class UpdateWebhook(SmallCommand):
     """Clean values for the webhook that somebody names by `given`, at a moment; `enable` has it
     told again after it was disabled."""
 
@@ -289,7 +313,7 @@ class UpdateWebhook:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteWebhook:
+class DeleteWebhook(SmallCommand):
     """A webhook is told no more, and what was delivered to it is forgotten."""
 
     given: str

@@ -66,8 +66,10 @@ def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
         elif name in ("shipping_address", "billing_address"):
             values[name], found = addresses.clean_patch(given, here)
             problems += found
-        else:
+        elif name == "accepts_marketing":
             values[name] = given
+        else:  # a value that no rule has checked is never stored
+            raise LookupError(f"No rule for the field {name!r}.")
     return values, problems
 
 

@@ -27,6 +27,7 @@ from regulars.directory.listing import Listing
 from regulars.directory.paging import Page, Window
 from regulars.directory.receipts import KEPT_MS
 from regulars.store import Row, Store, queries
+from regulars.store.large_work import is_large, run_large
 from regulars.store.query import Query
 
 
@@ -160,8 +161,12 @@ class Directory:
 
         A write with a receipt is made once: when it is sent again, it answers a Replay.
         """
-        values, problems = clean_values(node, ("node",))
-        command = CreateCustomer(values, at, problems, receipt=receipt, origin=origin)
+
+        def command_of() -> CreateCustomer:
+            values, problems = clean_values(node, ("node",))
+            return CreateCustomer(values, at, problems, receipt=receipt, origin=origin)
+
+        command = await run_large(command_of) if is_large(node) else command_of()
         row: Row | Replay = await self._store.write(account_id, command)
         return row
 
@@ -177,8 +182,12 @@ class Directory:
     ) -> Row | Replay:
         """Merges fields into a customer, if it is of the version given, and answers its row.
         Raises Refused."""
-        values, problems = clean_values(node, ("node",))
-        command = UpdateCustomer(customer, values, at, problems, version, receipt, origin)
+
+        def command_of() -> UpdateCustomer:
+            values, problems = clean_values(node, ("node",))
+            return UpdateCustomer(customer, values, at, problems, version, receipt, origin)
+
+        command = await run_large(command_of) if is_large(node) else command_of()
         row: Row | Replay = await self._store.write(account_id, command)
         return row
 

@@ -65,8 +65,10 @@ def clean_order(node: Mapping[str, Any], path: InputPath) -> tuple[Values, Value
             wrong = wrong or (None if values[name] or name == "referrer" else "is empty.")
             if wrong:
                 problems.append(InvalidInput(f"The {name} {wrong}", here))
-        else:
-            values[name] = given
+        elif name in ("test", "financial_status", "fulfillment_status"):
+            values[name] = given  # checked by its GraphQL type, or made by `shop_events`
+        else:  # a value that no rule has checked is never stored
+            raise LookupError(f"No rule for the field {name!r}.")
     person, found = clean_person(node, path)
     if person.get("email"):
         values["email"] = person["email"]

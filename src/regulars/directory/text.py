@@ -6,42 +6,89 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
+
+import regex
 
 # PostgreSQL indexes values of up to 2,704 bytes; a code point takes up to 4. Compatibility
 # decomposition can make a text longer than what was checked on the way in.
 FOLDED_LENGTH = 640
 
+# Normalising a run of combining marks takes time quadratic in its length. UAX #15 (section 13,
+# Stream-Safe Text Format) allows 30 of them; no language needs more.
+MAX_MARKS = 30
+_TOO_MANY_MARKS = regex.compile(rf"\P{{ccc=0}}{{{MAX_MARKS + 1}}}")
+_MARKS = regex.compile(r"\P{ccc=0}+")
+_MOST_DECOMPOSED = 4
+_LONG_RUN = regex.compile(rf"(\P{{ccc=0}}{{{MAX_MARKS}}})\P{{ccc=0}}+")
+# NFC makes at most four code points one (U+1F82 is alpha and three marks). A longer text is too
+# long in any form, which is known before it is normalised.
+_MOST_COMPOSED = 4
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_CONTROL_BUT_LINE_BREAKS = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL_OUTSIDE_NOTES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def clean(value: str, most: int, lines: bool = False) -> tuple[str, str | None]:
-    """The text as it is kept, trimmed and in NFC, and what is wrong with it, if anything.
+    """Return the text as it is stored (trimmed, in NFC), and what is wrong with it, if anything.
 
-    `most` is the greatest length in code points. Control characters are refused; line breaks
-    are allowed where `lines` says so.
+    `most` is the maximum length in code points. Control characters are refused; `lines` allows
+    tabs and line breaks. A text that is refused is returned empty: nothing that is computed from
+    it later can be expensive.
     """
-    kept = value.strip()
-    if len(kept) <= most and kept.isascii() and kept.isprintable():
-        return kept, None
-    kept = unicodedata.normalize("NFC", kept)
-    control = (_CONTROL_BUT_LINE_BREAKS if lines else _CONTROL).search(kept)
+    text = value.strip()
+    if len(text) <= most and text.isascii() and text.isprintable():
+        return text, None
+    if len(text) > most * _MOST_COMPOSED:
+        return "", _too_long(len(text), most)
+    if _TOO_MANY_MARKS.search(text):
+        message = f"has more than {MAX_MARKS} combining marks in a row. Remove some of them."
+        return "", message
+    if _SURROGATE.search(text):
+        return "", "has a lone surrogate, which is half of a character. Remove it."
+    text = unicodedata.normalize("NFC", text)
+    control = (_CONTROL_OUTSIDE_NOTES if lines else _CONTROL).search(text)
     if control:
         code = f"U+{ord(control[0]):04X}"
-        allowed = "Line breaks are fine, other control characters are not" if lines else "Remove it"
-        return kept, f"has a control character ({code}). {allowed}."
-    if len(kept) > most:
-        return kept, f"has {len(kept):,} characters; at most {most:,} are allowed."
-    return kept, None
+        allowed = "Tabs and line breaks are allowed, others are not" if lines else "Remove it"
+        return "", f"has a control character ({code}). {allowed}."
+    if len(text) > most:
+        return "", _too_long(len(text), most)
+    return text, None
+
+
+def _too_long(length: int, most: int) -> str:
+    return f"has {length:,} characters; at most {most:,} are allowed."
 
 
 def folded(value: str) -> str:
-    """The form by which text is compared: compatibility decomposition (NFKD), no combining marks,
-    Unicode case folding. `Ána`, `ana` and `ANA` are one."""
+    """Return the form by which text is compared: compatibility decomposition (NFKD), no combining
+    marks, Unicode case folding. `Ána`, `ana` and `ANA` are the same.
+
+    Of a run of more than 30 marks only the first 30 are looked at, so that the time is linear. A
+    decomposition that is more than four times as long as the text and 640 code points is cut
+    there: U+FDFA is 18.
+    """
     if value.isascii():
         return value.lower()
-    decomposed = unicodedata.normalize("NFKD", value)
-    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    decomposed = unicodedata.normalize("NFKD", _without_long_runs(value))
+    most = _MOST_DECOMPOSED * len(value) + FOLDED_LENGTH
+    return _MARKS.sub(_without_marks, decomposed[:most]).casefold()
+
+
+def _without_marks(run: regex.Match[str]) -> str:
+    return _not_marks(run[0])
+
+
+@lru_cache(maxsize=4_096)
+def _not_marks(run: str) -> str:
+    # The expression may know newer characters than Python, whose tables decide.
+    return "".join([c for c in run if not unicodedata.combining(c)])
+
+
+def _without_long_runs(value: str) -> str:
+    return _LONG_RUN.sub(r"\1", value) if _TOO_MANY_MARKS.search(value) else value
 
 
 def fold(value: str) -> str:

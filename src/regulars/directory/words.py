@@ -8,9 +8,11 @@ found as words that follow one another.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import regex
 
@@ -62,7 +64,7 @@ def terms(kept: str) -> set[str]:
 
 
 def _pairs(found: Sequence[str]) -> Iterable[str]:
-    for word, follower in zip(found, [*found[1:], ""], strict=True):
+    for word, follower in itertools.pairwise([*found, ""]):
         yield word + follower if alone(word) and alone(follower) else word
 
 
@@ -74,4 +76,9 @@ def as_folded(word: str) -> bool:
 
 def alone(word: str) -> bool:
     """Whether a word is one character of a script without spaces."""
-    return len(word) == 1 and not word.isascii() and _CHARACTER.match(word) is not None
+    return len(word) == 1 and _is_of_such_a_script(word)
+
+
+@lru_cache(maxsize=65_536)
+def _is_of_such_a_script(character: str) -> bool:
+    return _CHARACTER.match(character) is not None

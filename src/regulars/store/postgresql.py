@@ -17,12 +17,14 @@ from regulars.store import citus, queries, saving
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.connections import BACKGROUND, Connections
 from regulars.store.errors import Conflict, TooSlow, Unreachable
+from regulars.store.large_work import LARGE_CHARACTERS, run_large
 from regulars.store.lately import Lately
 from regulars.store.pulse import Pulse
 from regulars.store.query import Query
 from regulars.store.silent import SilentNodes
 from regulars.store.writer import (
     MAX_BATCH,
+    Changes,
     Command,
     Decide,
     LastMade,
@@ -293,7 +295,15 @@ class PostgreSQLStore:
         """Loads, decides and saves; None, and nothing done, if another was faster."""
         state = await _load(connection, account_id, batch)
         try:
-            outcomes, changes = self._decide(account_id, [write.command for write in batch], state)
+            commands = [write.command for write in batch]
+
+            def decide() -> tuple[Outcomes, Changes]:
+                return self._decide(account_id, commands, state)
+
+            if _is_large_batch(commands, state):
+                outcomes, changes = await run_large(decide)
+            else:
+                outcomes, changes = decide()
         except Exception:
             # What was read by several statements need not go together, unless the account is
             # locked: an order may be there whose customer was not yet.
@@ -314,6 +324,13 @@ class PostgreSQLStore:
             return None
         self._made.note(account_id, changes)
         return outcomes
+
+
+def _is_large_batch(commands: Sequence[Command], state: State) -> bool:
+    """Whether the words of a batch's customers take long to index: new ones, or those that are
+    stored, which are compared with them."""
+    stored = sum([len(row["words"]) + len(row["notes_words"]) for row in state.customers])
+    return stored > LARGE_CHARACTERS or any(command.is_large for command in commands)
 
 
 async def _save_in_steps(

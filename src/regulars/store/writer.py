@@ -45,6 +45,11 @@ class Names:
 class Command(Protocol):
     """A change that somebody asks for."""
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it brings so much text that the event loop must not wait for its decision."""
+        ...
+
     def names(self) -> Names: ...
 
 

@@ -1,0 +1,45 @@
+"""Large pieces of computation, kept off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+# Cleaning and indexing this much text takes some milliseconds; 2 MiB of it take seconds.
+LARGE_CHARACTERS = 8_192
+# What a value that is no text counts.
+_OTHER_VALUE = 4
+
+T = TypeVar("T")
+
+# One thread: several would take Python's lock from the event loop in turns.
+_THREAD = ThreadPoolExecutor(1, thread_name_prefix="large-work")
+
+
+def is_large(value: Any) -> bool:
+    """Return whether JSON holds more text than may be worked on in the event loop.
+
+    Looks no further than it needs to know.
+    """
+    waiting, characters = [value], 0
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, str):
+            characters += len(here)
+        elif isinstance(here, dict):
+            characters += _OTHER_VALUE * len(here)
+            waiting += here.values()
+        elif isinstance(here, list | tuple):
+            characters += _OTHER_VALUE * len(here)
+            waiting += here
+        if characters > LARGE_CHARACTERS:
+            return True
+    return False
+
+
+async def run_large(work: Callable[[], T]) -> T:
+    """Return what `work` returns. It runs in a thread, one at a time, while the event loop goes
+    on."""
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
