@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-from tests.support import Client, Server, new_token
+from regulars.directory.accounts import Accounts
+from regulars.directory.bulk import SetCustomers, SetResult, SetRow
+from regulars.directory.commands import Origin
+from regulars.directory.customers import clean_values
+from regulars.store import Store, queries
+from tests.support import Client, Server, new_token, regulars, with_store
 
 SET = """mutation ($nodes: [InputSetCustomer!]!, $policy: ErrorPolicy, $dry: Boolean) {
   setCustomers(nodes: $nodes, errorPolicy: $policy, dryRun: $dry) {
@@ -264,3 +270,76 @@ def test_who_may_not_read_is_told_what_became_of_the_rows_and_no_more(server: Se
         writer.refused("errors_scope", f"mutation {{ {tag % 'tags'} }}")
     with Client(server, new_token(server, scopes=("customers:read",))) as reader:
         reader.refused("errors_scope", f"mutation {{ {call % '_id'} }}")
+
+
+FAULTY = "faulty@shop.test"
+
+
+def fails_for(function: Any, argument: int) -> Any:
+    """A function that raises for the customer with the email `FAULTY`."""
+
+    def wrapped(*arguments: Any) -> Any:
+        if arguments[argument].get("email") == FAULTY:
+            raise RuntimeError("a fault of ours")
+        return function(*arguments)
+
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ("regulars.directory.setting.with_values", 1),
+        ("regulars.directory.found_by.terms_of", 0),
+    ],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_fault_of_ours_rejects_one_row(
+    empty_database: str,
+    whole: bool,
+    target: tuple[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The exception is real, and raised in this process, which writes to the database itself."""
+    env = {"REGULARS_DATABASE_URL": empty_database}
+    assert regulars("migrate", env=env).returncode == 0
+    assert regulars("account", "create", "shop", env=env).returncode == 0
+    name, argument = target
+    module, _, function = name.rpartition(".")
+    real = getattr(import_module(module), function)
+    monkeypatch.setattr(name, fails_for(real, argument))
+    emails_sent = ["ana@shop.test", FAULTY, "ben@shop.test"]
+    rows = tuple(
+        SetRow(clean_values({"email": email, "first_name": "X"}, ())[0], path=("nodes", index))
+        for index, email in enumerate(emails_sent)
+    )
+    command = SetCustomers(
+        rows, 1_700_000_000_000, whole=whole, origin=Origin("token", "test", "request-7")
+    )
+
+    async def write(store: Store) -> tuple[SetResult, list[Any]]:
+        account = await Accounts(store).find("shop")
+        assert account
+        result: SetResult = await store.write(account.account_id, command)
+        stored = await store.fetch(
+            queries.customers_by_id(("email",)),
+            {"account_id": account.account_id, "ids": [1, 2, 3]},
+        )
+        return result, [row[1] for row in stored]
+
+    result, stored = with_store(empty_database, write)
+    assert result.saved is not whole
+    assert stored == ([] if whole else ["ana@shop.test", "ben@shop.test"])
+    failure = result.rows[1].problems[0].told()
+    assert failure["key"] == "errors_internal"
+    assert failure["input_path"] == ["nodes", 1]
+    assert failure["extensions"] == {"request_id": "request-7"}
+    assert [row.problems[0].key for row in result.rows if row.problems] == (
+        ["errors_other_rows", "errors_internal", "errors_other_rows"]
+        if whole
+        else ["errors_internal"]
+    )
+    assert "row_failed" in caplog.text
+    done = regulars("verify", env=env)
+    assert done.returncode == 0, done.stdout

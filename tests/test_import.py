@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -371,3 +372,22 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
         timeout=30,
     )
     assert shown.stdout == b"email\r\nana@x.test\r\n"
+
+
+@pytest.mark.parametrize("at", ["regulars.transfer.shape.clean_values"])
+def test_a_fault_of_ours_rejects_one_row_of_a_file(
+    shop: Shop, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, name = at.rpartition(".")
+    real = getattr(import_module(module), name)
+
+    def fails(node: Any, path: Any) -> Any:
+        if node.get("email") == "faulty@shop.test":
+            raise RuntimeError("a fault of ours")
+        return real(node, path)
+
+    monkeypatch.setattr(at, fails)
+    content = "email,first_name\nana@shop.test,Ana\nfaulty@shop.test,F\nben@shop.test,Ben\n"
+    result = shop.bring(content)
+    assert (result["created"], result["rejected"]) == (2, 1)
+    assert "errors_internal" in json.dumps(result["problems"])

@@ -35,7 +35,7 @@ from regulars.http.cors import CORS
 from regulars.http.credentials import Credentials
 from regulars.http.draining import Draining
 from regulars.http.endpoint import GraphQLEndpoint, Limits
-from regulars.http.errors import not_found
+from regulars.http.errors import not_found, nul_in_address
 from regulars.http.exports import PATH as EXPORT_PATH
 from regulars.http.exports import Exports
 from regulars.http.health import Health
@@ -147,8 +147,14 @@ class Application:
         self._rest.router.default = partial(_nothing_here, pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        graphql = self.graphql_at.get(scope["path"]) if scope["type"] == "http" else None
-        await (graphql or self._rest)(scope, receive, send)
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+        elif "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            # PostgreSQL stores no NUL, and no parameter of any address can mean one.
+            identity = request_id(first_of_each(scope["headers"]))
+            await refusal(nul_in_address(), identity)(scope, receive, send)
+        else:
+            await self.graphql_at.get(scope["path"], self._rest)(scope, receive, send)
 
     def _rates(self, settings: Settings) -> Rates | None:
         rate, burst = settings.points_a_second, settings.rate_burst

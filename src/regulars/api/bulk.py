@@ -18,8 +18,9 @@ from regulars.directory.bulk import (
 )
 from regulars.directory.commands import Receipt, Reference
 from regulars.directory.customers import clean_tags, clean_values
-from regulars.directory.errors import InvalidInput, Problem, Refused
+from regulars.directory.errors import InvalidInput, Problem, Refused, failed
 from regulars.graphql import Arguments, Layout, Layouts, Part, Resolve, TypeBinding, Value
+from regulars.store.large_work import is_large, run_large
 
 REJECT_ALL = "REJECT_ALL"
 # The columns that an answer may hold although its reader may not read customers: who was written.
@@ -34,7 +35,11 @@ def set_customers(layouts: Layouts) -> Resolve:
         nodes = arguments["nodes"]
         _require_few(len(nodes), env.directory.limits.bulk_rows, "nodes")
         whole = (arguments.get("errorPolicy") or REJECT_ALL) == REJECT_ALL
-        rows = tuple(_row(node, index) for index, node in enumerate(nodes))
+
+        def clean() -> tuple[SetRow, ...]:
+            return tuple([_row(env, node, index) for index, node in enumerate(nodes)])
+
+        rows = await run_large(clean) if is_large(nodes) else clean()
         dry = bool(arguments.get("dryRun"))
 
         def make(receipt: Receipt | None) -> Awaitable[Any]:
@@ -56,11 +61,14 @@ def customer_layout(layouts: Layouts) -> Layout:
     return layouts.only.part("rows", keyed=True).part("customer")
 
 
-def _row(node: Mapping[str, Any], index: int) -> SetRow:
+def _row(env: Context, node: Mapping[str, Any], index: int) -> SetRow:
     path = ("nodes", index)
     given = {name: value for name, value in node.items() if name not in ("id", "_id")}
-    values, problems = clean_values(given, path)
-    reference, wrong = _reference(node, path)
+    try:
+        values, problems = clean_values(given, path)
+        reference, wrong = _reference(node, path)
+    except Exception as error:  # one row's fault is not the others'
+        return SetRow({}, (failed(error, env.request_id, path),), path=path)
     return SetRow(values, (*problems, *wrong), reference, path=path)
 
 
@@ -105,7 +113,12 @@ def _change_tags(add: bool) -> Callable[[Layouts], Resolve]:
         async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
             _require_few(len(arguments["items"]), env.directory.limits.bulk_rows, "items")
             named = tuple(ids.customer(text) for text in arguments["items"])
-            tags, problems = clean_tags(arguments["tags"], ("tags",))
+            given = arguments["tags"]
+
+            def clean() -> tuple[list[str], list[Problem]]:
+                return clean_tags(given, ("tags",))
+
+            tags, problems = await run_large(clean) if is_large(given) else clean()
             added, removed = (tuple(tags), ()) if add else ((), tuple(tags))
 
             def make(receipt: Receipt | None) -> Awaitable[Any]:

@@ -12,11 +12,13 @@ from regulars.directory.commands import (
     Origin,
     Receipt,
     Reference,
+    SmallCommand,
     receipt_keys,
 )
 from regulars.directory.customers import Values
 from regulars.directory.errors import InputPath, Problem
 from regulars.store import Names, Row
+from regulars.store.large_work import LARGE_CHARACTERS, is_large
 
 CREATED = "CREATED"
 UPDATED = "UPDATED"
@@ -61,7 +63,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class SetCustomers:
+class SetCustomers(SmallCommand):
     """Sets customers, row by row, at a moment. With `whole` nothing is saved if a row is rejected;
     with `distinct` a second row for one customer is; a dry run saves nothing in any case."""
 
@@ -73,6 +75,10 @@ class SetCustomers:
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
     step: Step | None = None
+
+    @property
+    def is_large(self) -> bool:
+        return is_large([row.values for row in self.rows])
 
     def names(self) -> Names:
         rows = self.rows
@@ -123,7 +129,7 @@ class SetResult(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeTags:
+class ChangeTags(SmallCommand):
     """Tags added to all the customers named, or removed from them; or nothing is done."""
 
     customers: tuple[Reference, ...]
@@ -133,6 +139,11 @@ class ChangeTags:
     problems: list[Problem] = field(default_factory=list)
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
+
+    @property
+    def is_large(self) -> bool:
+        tags = sum(map(len, self.add)) + sum(map(len, self.remove))
+        return tags * len(self.customers) > LARGE_CHARACTERS
 
     def names(self) -> Names:
         ids = frozenset(r.customer_id for r in self.customers if r.customer_id is not None)

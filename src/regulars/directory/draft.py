@@ -48,6 +48,7 @@ class Draft:
         self.webhooks = Webhooks(state.webhooks)
         self.receipts = Receipts(account_id, state.receipts)
         self.history: list[dict[str, Any]] = []
+        self._known_terms: dict[tuple[str, ...], set[str]] = {}
 
     def mark(self) -> Mark:
         """The draft as it is, to come back to."""
@@ -130,18 +131,17 @@ class Draft:
         its moment. `at` is the moment of the change where it was made elsewhere."""
         if changed == row:
             return row
-        saved = self.touch(changed, command)
+        saved = _touched(changed, command)
         if at is not None:
-            saved = {**saved, "updated_at": max(at, row["created_at"])}
-            self.put(saved)
+            saved["updated_at"] = max(at, row["created_at"])
         fields = history.dump(history.difference(row, saved))
+        self.put(saved)
         self.note(history.UPDATED, row["customer_id"], command, fields)
         return saved
 
     def touch(self, row: Row, command: Made) -> Row:
         """Takes a customer's row as changed by a command."""
-        moment = max(command.at, row["updated_at"])
-        saved = {**row, "updated_at": moment, "version": row["version"] + 1}
+        saved = _touched(row, command)
         self.put(saved)
         return saved
 
@@ -222,6 +222,13 @@ class Draft:
             receipts_before=self.receipts.before,
         )
 
+    def terms_of(self, row: Row) -> set[str]:
+        """The terms of a row with its derived columns. They are computed once for a batch."""
+        columns = tuple([row[name] for name in found_by.TERMS_OF])
+        if columns not in self._known_terms:
+            self._known_terms[columns] = found_by.terms_of(row)
+        return self._known_terms[columns]
+
     def _terms(self) -> tuple[Terms, Terms]:
         """The terms by which customers are found now and were not before, and the reverse."""
         added: dict[int, set[str]] = {}
@@ -230,7 +237,7 @@ class Draft:
             old = self._before.get(customer_id)
             if row is old or (row and old and all(row[c] == old[c] for c in found_by.TERMS_OF)):
                 continue
-            now = found_by.terms_of(row) if row else set()
+            now = self.terms_of(row) if row else set()
             then = found_by.terms_of(old) if old else set()
             if now - then:
                 added[customer_id] = now - then
@@ -248,6 +255,12 @@ class Draft:
                 if columns:
                     updated.setdefault(columns, []).append(row)
         return updated
+
+
+def _touched(row: Row, command: Made) -> dict[str, Any]:
+    """A row as changed by a command."""
+    updated_at = max(command.at, row["updated_at"])
+    return {**row, "updated_at": updated_at, "version": row["version"] + 1}
 
 
 def _differs(row: Row, before: Row | None) -> bool:

@@ -9,6 +9,7 @@ Problem
 ├── DuplicateRow             errors_dup_row
 ├── OtherRows                errors_other_rows
 ├── Stopped                  errors_import_stopped
+├── RowFailed                errors_internal
 ├── OtherRequest             errors_idempotency_key
 ├── MissingScope             errors_scope
 ├── Repeated                 any of them, when its request is sent again
@@ -19,8 +20,11 @@ Problem
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+log = logging.getLogger("regulars")
 
 InputPath = tuple[str | int, ...]
 
@@ -159,6 +163,35 @@ class Stopped(Problem):
             f"The import {import_id} was stopped, or somebody else goes on with it. See what "
             "became of it before starting it again."
         )
+
+
+class RowFailed(Problem):
+    """The server failed at one row of many."""
+
+    key = "errors_internal"
+
+    def __init__(self, request_id: str | None, input_path: InputPath) -> None:
+        super().__init__(
+            "The server failed at this row, and did not store it. The other rows are not affected. "
+            "Report the request id to the operator: the log has the details.",
+            input_path,
+        )
+        self._request_id = request_id
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"request_id": self._request_id}
+
+
+def failed(error: Exception, request_id: str | None, input_path: InputPath) -> RowFailed:
+    """Log an exception of one row, and return the problem that its sender is shown.
+
+    The log has where it happened. The text of the exception may quote a customer, and the log's
+    formatter omits it.
+    """
+    fields = {"request_id": request_id}
+    log.error("row_failed", exc_info=error, extra={"fields": fields})
+    return RowFailed(request_id, input_path)
 
 
 class OtherRequest(Problem):

@@ -32,6 +32,7 @@ from regulars.directory.errors import (
     Problem,
     Refused,
     Stopped,
+    failed,
 )
 from regulars.store import Row
 from regulars.store.imports import RUNNING
@@ -63,7 +64,9 @@ def customers(draft: Draft, command: SetCustomers) -> SetResult:
         _require_current(draft, command.step)
     mark = draft.mark() if command.whole or command.dry_run else None
     seen = _Seen() if command.distinct else None
-    outcomes = tuple(_set(draft, command, n, row, seen) for n, row in enumerate(command.rows))
+    outcomes = tuple(
+        _set_or_reject(draft, command, n, row, seen) for n, row in enumerate(command.rows)
+    )
     rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
     whole = command.whole and bool(rejected)
     if mark is not None and (whole or command.dry_run):
@@ -76,6 +79,19 @@ def customers(draft: Draft, command: SetCustomers) -> SetResult:
     if command.step:
         draft.put_import(_after(draft, command.step, outcomes, command.at))
     return SetResult(not whole and not command.dry_run, outcomes)
+
+
+def _set_or_reject(
+    draft: Draft, command: SetCustomers, index: int, row: SetRow, seen: _Seen | None
+) -> RowOutcome:
+    """What becomes of a row. An exception rejects the row alone: `_set` computes everything before
+    it changes the draft, so that the other rows are not affected."""
+    try:
+        return _set(draft, command, index, row, seen)
+    except Refused as refused:  # the account has no more ids
+        return RowOutcome(REJECTED, None, refused.problems)
+    except Exception as error:
+        return RowOutcome(REJECTED, None, (failed(error, command.origin.request_id, row.path),))
 
 
 def _set(
@@ -103,6 +119,8 @@ def _set(
     problems += more
     if problems:
         return RowOutcome(REJECTED, found, tuple(problems))
+    if changed is not found:
+        draft.terms_of(changed)
     if found is None:
         saved = _create(draft, row, changed, command)
         outcome = CREATED

@@ -41,6 +41,11 @@ def bad_request(message: str) -> HTTPError:
     return HTTPError(400, BAD_REQUEST, message)
 
 
+def nul_in_address() -> HTTPError:
+    """A NUL character in the path or in the query string."""
+    return bad_request("The address has a NUL character (%00). Remove it.")
+
+
 def unauthenticated() -> HTTPError:
     """No token, or one that opens nothing: the answer does not say why."""
     message = (

@@ -24,6 +24,7 @@ from regulars.directory.bulk import (
     Step,
 )
 from regulars.directory.commands import Origin
+from regulars.directory.errors import failed
 from regulars.store import Row, Store
 from regulars.transfer.beside import Beside
 from regulars.transfer.errors import BadFile, Interrupted
@@ -106,7 +107,7 @@ class Importer:
         try:
             for batch in _batches(records, self._most):
                 # The next rows are read while the database is busy with these.
-                rows = [self._source.shape.row(record) for record in batch]
+                rows = [self._row(record) for record in batch]
                 read = self._source.read
                 if writing:
                     await writing
@@ -124,6 +125,13 @@ class Importer:
         if self._run is not None:
             problems = orjson.dumps(self.tally.problems).decode()
             await self._runs.end(self._run["import_id"], DONE, now_ms(), problems=problems)
+
+    def _row(self, record: Record) -> SetRow:
+        """A record as a row to set. An exception rejects this row alone."""
+        try:
+            return self._source.shape.row(record)
+        except Exception as error:
+            return SetRow({}, (failed(error, self._origin.request_id, ()),))
 
     def _most(self) -> int:
         return _SHORT_BATCH if self._beside.others else BATCH
