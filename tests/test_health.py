@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 import pytest
 
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, figures, get, running, scratch_database
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    eventually,
+    figures,
+    get,
+    running,
+    scratch_database,
+)
 
 SECRET = "secret.person@example.com"
 
@@ -38,6 +50,66 @@ def test_a_server_with_other_tables_is_not_ready(tmp_path: Path) -> None:
         assert answer.status_code == 503
         assert "9999" in answer.json()["database"]
         assert get(f"{server.url}/healthz").status_code == 200
+
+
+CREATE = "mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }"
+
+
+def assert_refuses_writes(server: Server, client: Client, email: str) -> None:
+    ready = get(f"{server.url}/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["database"] in ("not writable", "unreachable")
+    assert get(f"{server.url}/healthz").status_code == 200
+    answer = client.post(CREATE, {"n": {"email": email}})
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["errors"][0]["key"] == "errors_unavailable"
+
+
+@pytest.mark.parametrize("file", ["r.db", "r.db-wal"])
+def test_a_server_whose_sqlite_file_is_gone_refuses_writes(tmp_path: Path, file: str) -> None:
+    """A write to a deleted file would be answered, and gone after a restart."""
+    path, elsewhere = tmp_path / file, tmp_path / "elsewhere"
+    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            client.create("before@example.com")
+            path.rename(elsewhere)
+            assert_refuses_writes(server, client, "deleted@example.com")
+            path.write_bytes(elsewhere.read_bytes())  # another file, of the same name
+            assert_refuses_writes(server, client, "replaced@example.com")
+            elsewhere.rename(path)
+            assert get(f"{server.url}/readyz").status_code == 200
+            client.create("after@example.com")
+            assert client.emails() == ["after@example.com", "before@example.com"]
+
+
+def test_a_server_whose_postgresql_is_read_only_refuses_writes(empty_postgresql: str) -> None:
+    name = urlsplit(empty_postgresql).path.strip("/")
+
+    async def set_read_only(state: str) -> None:
+        connection = await asyncpg.connect(
+            empty_postgresql.replace("postgresql+asyncpg", "postgresql")
+        )
+        try:
+            await connection.execute("SET default_transaction_read_only = off")
+            await connection.execute(
+                f'ALTER DATABASE "{name}" SET default_transaction_read_only = {state}'
+            )
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        finally:
+            await connection.close()
+
+    with running(empty_postgresql) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        client.create("before@example.com")
+        asyncio.run(set_read_only("on"))
+        eventually(lambda: get(f"{server.url}/readyz").status_code == 503)
+        assert_refuses_writes(server, client, "read-only@example.com")
+        asyncio.run(set_read_only("off"))
+        eventually(lambda: get(f"{server.url}/readyz").status_code == 200)
+        client.create("after@example.com")
+        assert client.emails() == ["after@example.com", "before@example.com"]
 
 
 def test_requests_are_counted_and_timed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from regulars.http.messages import SECURITY, first_of_each, request_id
 from regulars.store import Store, StoreError
 from regulars.store.migrate import is_usable, newest
 from regulars.store.queries import table_version
+
+log = logging.getLogger("regulars.server")
 
 _HERE = ("127.0.0.1", "::1")
 _HERE_BY_NAME = ("localhost", "127.0.0.1", "[::1]")
@@ -56,11 +59,22 @@ class Health:
         else:
             if not is_usable(version, oldest):
                 found["database"] = f"has tables of version {version}"
+            else:
+                found["database"] = await self._writable()
         ready = found["database"] == "ok" and not self._draining.going_on
         status = {"status": "ok" if ready else "not ready"}
         if self._draining.going_on:
             status["status"] = "stopping"
         return _json(request, 200 if ready else 503, {**status, **found})
+
+    async def _writable(self) -> str:
+        """`ok`, or that writes would be lost or refused. The log has why."""
+        try:
+            await self._store.require_writable()
+        except StoreError as error:
+            log.warning("not_writable", extra={"fields": {"reason": str(error)}})
+            return "not writable"
+        return "ok"
 
     async def metrics(self, request: Request) -> Response:
         """The figures, in Prometheus's text format: for who asks from this machine, or has a token

@@ -60,6 +60,9 @@ class Store(Protocol):
         writes; on PostgreSQL, whoever is met there and is not in the background, too. Asked of a
         store for many rows, between its writes."""
 
+    async def require_writable(self) -> None:
+        """Raises Unreachable unless writes can be made at present."""
+
     async def reachable(self) -> list[int] | None:
         """The accounts that can be asked for, while others cannot, because their node is away;
         None if all can."""

@@ -55,6 +55,8 @@ _CONTENDED_SECONDS = 1.0
 
 # Who is met at work, other than in the background; and for how long whoever was met is expected to
 # go on. (PostgreSQL, section 27.2.3.)
+# On for a standby, and where an administrator or a full disk's alarm has set it so.
+_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool"
 _OTHERS = """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
     AND backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()
     AND application_name <> $1)"""
@@ -222,6 +224,12 @@ class PostgreSQLStore:
         if (await self._connections.fetch(_OTHERS, (BACKGROUND,)))[0][0]:
             self._others_until = now + _OTHERS_SECONDS
         return now < self._others_until
+
+    async def require_writable(self) -> None:
+        if (await self._connections.fetch(_READ_ONLY, ()))[0][0]:
+            raise Unreachable(
+                "PostgreSQL is read-only: a standby, or default_transaction_read_only."
+            )
 
     async def reachable(self) -> list[int] | None:
         return await self._silent.others(self._connections.fetch)

@@ -93,6 +93,9 @@ class Replica:
     async def others_work(self) -> bool:
         return await self._primary.others_work()
 
+    async def require_writable(self) -> None:
+        await self._primary.require_writable()
+
     async def reachable(self) -> list[int] | None:
         return await self._primary.reachable()
 

@@ -23,7 +23,7 @@ from regulars.store import writes
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import Conflict, Unreachable
 from regulars.store.query import Query
-from regulars.store.sqlite_file import LARGE_CACHE_KIB, connect, told_error
+from regulars.store.sqlite_file import LARGE_CACHE_KIB, OpenFiles, connect, told_error
 from regulars.store.sqlite_reading import Reader, Snapshot, run_query
 from regulars.store.sqlite_writing import load, save
 from regulars.store.writer import (
@@ -77,6 +77,7 @@ class SQLiteStore:
         self._others_until = 0.0
         self._made = LastMade()
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
+        self._files: OpenFiles | None = None
         self._reader: Reader | None = None
         self._long_reader: Reader | None = None
         # Long reads take turns, in a thread of their own.
@@ -95,6 +96,7 @@ class SQLiteStore:
         self._reader = Reader(self._path, self._seconds)
         self._long_reader = Reader(self._path, self._seconds)
         writer = connect(self._path, LARGE_CACHE_KIB) if self._large else connect(self._path)
+        self._files = OpenFiles(self._path)
         self._thread = threading.Thread(
             target=self._run, args=(writer,), name="regulars-writer", daemon=True
         )
@@ -112,8 +114,9 @@ class SQLiteStore:
     async def fetch(
         self, query: Query, parameters: Mapping[str, Any], long: bool = False
     ) -> Sequence[Any]:
-        if self._reader is None or self._long_reader is None:
+        if self._reader is None or self._long_reader is None or self._files is None:
             raise Unreachable("The database is not open.")
+        self._files.look_now_and_then()
         if long:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
@@ -131,6 +134,11 @@ class SQLiteStore:
 
     async def others_work(self) -> bool:
         return time.monotonic() < self._others_until
+
+    async def require_writable(self) -> None:
+        if self._files is None:
+            raise Unreachable("The database is not open.")
+        self._files.require_present()
 
     async def reachable(self) -> None:
         return None
@@ -194,7 +202,7 @@ class SQLiteStore:
             stop = None in waiting
             for job in waiting:
                 if isinstance(job, _Job):
-                    _finish(job, connection)
+                    self._finish(job, connection)
             batch = [write for write in waiting if isinstance(write, Write)]
             if batch:
                 self._under_way = len(batch)
@@ -212,6 +220,7 @@ class SQLiteStore:
         if self._large:
             self._look_for_others(connection)
         try:
+            self._require_files()
             with _Transaction(connection):
                 for account_id, group in by_account(batch).items():
                     state = load(connection, account_id, group)
@@ -222,6 +231,7 @@ class SQLiteStore:
                     for write, outcome in zip(group, outcomes, strict=True):
                         write.outcome = outcome
                     made.append((account_id, changes))
+            self._require_files()
             for account_id, changes in made:
                 self._made.note(account_id, changes)
         except Exception as error:
@@ -232,6 +242,20 @@ class SQLiteStore:
                 return
             for write in batch:
                 self._transact(connection, [write])
+
+    def _require_files(self) -> None:
+        """Raises Unreachable where what is written would be lost, or was."""
+        assert self._files is not None
+        self._files.require_present()
+
+    def _finish(self, job: _Job, connection: apsw.Connection) -> None:
+        try:
+            self._require_files()
+            result = job.call(connection)
+            self._require_files()
+            job.future.set_result(result)
+        except Exception as error:
+            job.future.set_exception(error)
 
     def _look_for_others(self, connection: apsw.Connection) -> None:
         """Notes whether another connection has changed the database since this one looked."""
@@ -258,13 +282,6 @@ class _Transaction:
                 self._connection.execute("ROLLBACK")
             if kind is None:
                 raise
-
-
-def _finish(job: _Job, connection: apsw.Connection) -> None:
-    try:
-        job.future.set_result(job.call(connection))
-    except Exception as error:
-        job.future.set_exception(error)
 
 
 def _answer(batch: Sequence[Write]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ _BUSY_PAUSE = 0.0005
 # each page once, however often it changed.
 _CACHE_KIB = 4 * 1024
 _CHECKPOINT_PAGES = 8_000
+# How often reads look whether the file is still there.
+_LOOK_SECONDS = 0.1
 # What a writer of many rows has: with it an import took four fifths of the time.
 LARGE_CACHE_KIB = 32 * 1024
 
@@ -68,6 +71,48 @@ def connect(path: Path, cache_kib: int = _CACHE_KIB) -> apsw.Connection:
     except apsw.Error as error:
         raise Unreachable(f"The SQLite database {path} cannot be opened: {error}.") from error
     return connection
+
+
+class OpenFiles:
+    """The files of an open database: notices when they are deleted, moved or replaced.
+
+    A process that has them open goes on with them, and what it writes then is lost when it ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._names = (str(path), f"{path}-wal")
+        self._known: dict[str, tuple[int, int]] = {}
+        self._next_look = 0.0
+        self.require_present()
+
+    def require_present(self) -> None:
+        """Raise Unreachable unless the files have the same device and inode as when they were first
+        seen. Takes some microseconds."""
+        for name in self._names:
+            known = self._known.get(name)
+            try:
+                found = os.stat(name)  # noqa: PTH116  # half of what Path.stat takes
+            except OSError:
+                if known is not None or name == self._names[0]:
+                    raise self._lost() from None
+                continue
+            identity = (found.st_dev, found.st_ino)
+            if self._known.setdefault(name, identity) != identity:
+                raise self._lost()
+
+    def look_now_and_then(self) -> None:
+        """`require_present`, at most ten times a second: for what does no harm if it is late."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self.require_present()
+            self._next_look = now + _LOOK_SECONDS
+
+    def _lost(self) -> Unreachable:
+        return Unreachable(
+            f"The file of the SQLite database, {self._names[0]}, or the one beside it with the "
+            "ending -wal, was deleted, moved or replaced while the server had it open. Nothing is "
+            "written any more. Move it back, or restore a backup and restart the server."
+        )
 
 
 _AWAY = (
