@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -94,7 +95,7 @@ DAMAGE = {
     "a wrong term": ("INSERT INTO terms VALUES (1, 'w:nobody', 3)", "index of the search"),
     "a term of nobody": ("INSERT INTO terms VALUES (1, 'w:nobody', 9999)", "who is missing"),
     "the facets": (f"UPDATE customers SET facets = '' {FIRST}", "facets"),
-    "tags": (f"UPDATE customers SET tags = '[' {FIRST}", "tags is not JSON"),
+    "tags": (f"UPDATE customers SET tags = '[' {FIRST}", "tags is not a JSON array"),
     "an address": (
         f'UPDATE customers SET shipping_address = \'{{"city":  "X"}}\' {FIRST}',
         "shipping_address",
@@ -104,7 +105,7 @@ DAMAGE = {
         "UPDATE orders SET net_payment = net_payment + 5 WHERE account_id = 1",
         "net_payment",
     ),
-    "a version": (f"UPDATE customers SET version = 0 {FIRST}", "its version"),
+    "a version": (f"UPDATE customers SET version = 0 {FIRST}", "version is not positive"),
     "no counters": ("DELETE FROM counters WHERE account_id = 2", "counters are missing"),
 }
 
@@ -254,6 +255,34 @@ def test_what_is_no_backup_is_not_restored(tmp_path: Path, postgresql: str) -> N
         assert "pg_restore failed" in done.stderr
 
 
+def test_a_database_without_tables_is_not_backed_up(empty_database: str, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    done = run(empty_database, "backup", str(tmp_path / "copy"), "--tools", str(TOOLS))
+    assert done.returncode == 1
+    assert "no tables of Regulars" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_backup_without_tables_is_not_restored(tmp_path: Path, postgresql: str) -> None:
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.commit()
+    content = other.read_bytes()
+    done = run(f"sqlite:///{tmp_path / 'new.db'}", "restore", str(other))
+    assert done.returncode == 1
+    assert "no tables of Regulars" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.db"]
+    assert other.read_bytes() == content
+    with scratch_database(postgresql) as empty, scratch_database(postgresql) as target:
+        dump = tmp_path / "dump"
+        command = [str(TOOLS / "pg_dump"), "--format=custom", f"--file={dump}", f"--dbname={empty}"]
+        subprocess.run(command, check=True)
+        done = run(target, "restore", str(dump), "--tools", str(TOOLS))
+        assert done.returncode == 1
+        assert "no tables of Regulars" in done.stderr
+
+
 def test_a_tool_that_is_not_there_gets_a_sentence(tmp_path: Path, postgresql: str) -> None:
     with scratch_database(postgresql) as url:
         assert run(url, "migrate").returncode == 0
@@ -261,6 +290,7 @@ def test_a_tool_that_is_not_there_gets_a_sentence(tmp_path: Path, postgresql: st
         assert done.returncode == 1
         assert "pg_dump is not installed" in done.stderr
         assert not (tmp_path / "copy").exists()
+    assert run(f"sqlite:///{tmp_path / 'r.db'}", "migrate").returncode == 0
     done = run(f"sqlite:///{tmp_path / 'r.db'}", "backup", str(tmp_path / "no" / "such" / "x"))
     assert done.returncode == 1
     assert "cannot be written" in done.stderr

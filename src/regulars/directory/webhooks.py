@@ -34,7 +34,7 @@ URL_LENGTH = 2_048
 SETTINGS_BYTES = 4_096
 
 # The states of a delivery.
-PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
+STATES = PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 
 _DELIVERY = re.compile(rb"WebhookDelivery:([1-9][0-9]{0,9})-(-?[1-9][0-9]{0,17})")
 

@@ -18,13 +18,16 @@ import apsw
 
 from regulars.store.connecting import connect as connect_postgresql
 from regulars.store.errors import StoreError, Unreachable
-from regulars.store.sqlite_file import connect, damage
+from regulars.store.migrate import look
+from regulars.store.sqlite_file import connect, connect_to_copy, damage
 from regulars.store.url import Address
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _POSTGRESQL_MAGIC = b"PGDMP"
 # Pages copied at a time: others write in between.
 _PAGES = 1_000
+# How pg_restore lists the table that names the version.
+_TABLE_OF_REGULARS = " TABLE public alembic_version "
 
 
 class BackupError(StoreError):
@@ -36,6 +39,11 @@ def backup(address: Address, file: Path, tools: Path | None = None) -> int:
     The file is there when it is whole. Raises BackupError, and Unreachable."""
     if file.exists():
         raise BackupError(f"There is already a file {file}. Choose another name, or move it.")
+    if look(address) is None:
+        raise BackupError(
+            f"{address.shown} has no tables of Regulars, so there is nothing to copy. Check "
+            "--database-url (REGULARS_DATABASE_URL)."
+        )
     part = file.with_name(file.name + ".part")
     try:
         part.unlink(missing_ok=True)
@@ -77,6 +85,8 @@ def restore(address: Address, file: Path, tools: Path | None = None) -> None:
         )
     if address.path is None:
         asyncio.run(_require_empty(address))
+        if _TABLE_OF_REGULARS not in _run("pg_restore", None, tools, "--list", str(file)):
+            raise BackupError(f"{file} has no tables of Regulars. Nothing was restored.")
         _load(str(address.dsn), file, tools)
         return
     if address.path.exists():
@@ -85,6 +95,8 @@ def restore(address: Address, file: Path, tools: Path | None = None) -> None:
             "its -wal and -shm files, or restore to another file."
         )
     _require_sound(file)
+    if not _has_tables(file):
+        raise BackupError(f"{file} has no tables of Regulars. Nothing was restored.")
     part = address.path.with_name(address.path.name + ".part")
     try:
         part.unlink(missing_ok=True)
@@ -121,11 +133,19 @@ def _copy(source: Path, target: Path) -> None:
 
 def _require_sound(file: Path) -> None:
     try:
-        found = next(damage(file), None)
+        found = next(damage(connect_to_copy(file)), None)
     except Unreachable as error:
         found = str(error)
     if found is not None:
         raise BackupError(f"{file} is damaged: {found.rstrip('.')}.")
+
+
+def _has_tables(file: Path) -> bool:
+    connection = connect_to_copy(file)
+    try:
+        return connection.table_exists(None, "alembic_version")
+    finally:
+        connection.close()
 
 
 def _sync(path: Path) -> None:
@@ -165,9 +185,9 @@ def _load(dsn: str, file: Path, tools: Path | None) -> None:
     _run("pg_restore", dsn, tools, *whole, str(file))
 
 
-def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> None:
-    """Runs one of PostgreSQL's tools. The password is in its environment, where other users of
-    the machine do not see it, and not in its arguments."""
+def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> str:
+    """Runs one of PostgreSQL's tools, and answers what it printed. The password is in its
+    environment, where other users of the machine do not see it, and not in its arguments."""
     found = shutil.which(tool, path=tools)
     if found is None:
         raise BackupError(
@@ -188,6 +208,7 @@ def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> Non
         said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
         told = next((line for line in said if "error:" in line), said[0])
         raise BackupError(f"{tool} failed: {told.removeprefix(f'{tool}: ')}.")
+    return done.stdout
 
 
 def _without_password(dsn: str) -> tuple[str, str | None]:

@@ -102,7 +102,7 @@ def look(address: Address) -> Found | None:
 
 
 def _look_at_sqlite(path: Path) -> Found | None:
-    if not path.exists():  # to ask makes no file
+    if not path.exists() or not path.stat().st_size:  # to ask makes no file, and changes none
         return None
     connection = connect(path)
     try:
@@ -111,8 +111,8 @@ def _look_at_sqlite(path: Path) -> Found | None:
         version = str(connection.execute(_TABLES).get)
         if not connection.table_exists(None, "compatibility"):
             return Found(version, version, version)
-        ((oldest, finished),) = connection.execute(_COMPATIBLE).fetchall()
-        return Found(version, str(oldest), str(finished))
+        row = connection.execute(_COMPATIBLE).fetchone()
+        return Found(version, *(row or (version, version)))  # `verify` reports a missing row
     except apsw.Error as error:
         raise Unreachable(f"The SQLite database {path} cannot be read: {error}.") from error
     finally:
@@ -133,7 +133,8 @@ async def _look_at_postgresql(dsn: str) -> Found | None:
         version = str(await connection.fetchval(_TABLES))
         if await connection.fetchval("SELECT to_regclass('compatibility')") is None:
             return Found(version, version, version)
-        return Found(version, *await connection.fetchrow(_COMPATIBLE))
+        row = await connection.fetchrow(_COMPATIBLE)
+        return Found(version, *(row or (version, version)))
     finally:
         await connection.close()
 

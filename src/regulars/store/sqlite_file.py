@@ -133,10 +133,19 @@ def told_error(error: Exception) -> Exception:
     return error
 
 
-def damage(path: Path) -> Iterator[str]:
+def connect_to_copy(path: Path) -> apsw.Connection:
+    """A connection to a file that nothing else uses, which it reads and does not change. Raises
+    Unreachable."""
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    try:
+        return apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags)
+    except apsw.Error as error:
+        raise Unreachable(f"{path} cannot be opened: {error}.") from error
+
+
+def damage(connection: apsw.Connection) -> Iterator[str]:
     """What SQLite itself finds wrong with a database: its pages, its indexes, its references.
-    Raises Unreachable."""
-    connection = connect(path)
+    Closes the connection."""
     try:
         for (said,) in connection.execute("PRAGMA integrity_check"):
             if said != "ok":
