@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +30,7 @@ from regulars.store.connecting import NOT_CONNECTED, unreachable
 from regulars.store.connecting import connect as connect_postgresql
 from regulars.store.entrance import compatibility
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
+from regulars.store.migrations import derived
 from regulars.store.sqlite_file import BUSY_SECONDS, connect
 from regulars.store.url import Address
 
@@ -168,12 +169,9 @@ def _newer(found: str) -> str:
     )
 
 
-# What a migration asks of the directory, whose rules the store does not know: of a customer's row
-# the columns made of others, and its terms.
-Derive = Callable[[Mapping[str, Any]], tuple[Mapping[str, str], Iterable[str]]]
-
-
-def upgrade(address: Address, derive: Derive, to: str = "head", before: bool = False) -> str:
+def upgrade(
+    address: Address, derive: derived.Derive, to: str = "head", before: bool = False
+) -> str:
     """Brings a database up to a version, in one transaction, and answers the version. `before` does
     only the part before of each migration, which older programs can work with.
 
@@ -199,9 +197,10 @@ def upgrade(address: Address, derive: Derive, to: str = "head", before: bool = F
         config = Config()
         config.set_main_option("script_location", "regulars.store:migrations")
         config.attributes["connection"] = connection
-        config.attributes["derive"] = derive
         command.upgrade(config, to)
         after = str(context.get_current_revision())
+        if (found or "") < derived.SINCE <= after:
+            derived.fill(connection, derive)
         if after >= _FIRST_OF_TWO_PARTS:
             _note(connection, found, after)
             if not before:
