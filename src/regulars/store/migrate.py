@@ -199,7 +199,7 @@ def upgrade(
         config.attributes["connection"] = connection
         command.upgrade(config, to)
         after = str(context.get_current_revision())
-        if (found or "") < derived.SINCE <= after:
+        if (found or "") <= derived.LAST_OF_OTHER_RULES and after >= derived.SINCE:
             derived.fill(connection, derive)
         if after >= _FIRST_OF_TWO_PARTS:
             _note(connection, found, after)

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 # Of a customer's row, the columns made of others, and its terms.
 Derive = Callable[[Mapping[str, Any]], tuple[Mapping[str, str], Iterable[str]]]
 
-# The version that added the columns: those of an older database are empty.
-SINCE = "0003"
+# Version 0003 added the columns, and the facets of its first programs followed other rules.
+SINCE, LAST_OF_OTHER_RULES = "0003", "0003"
 COLUMNS = ("words", "notes_words", "facets")
 # Customers taken together. Their terms are sorted, because a tree is filled faster in its order.
 BATCH = 20_000
@@ -24,6 +24,7 @@ BATCH = 20_000
 def fill(connection: sa.Connection, derive: Derive) -> None:
     """Derive what is searched from all stored customers, some at a time."""
     metadata = sa.MetaData()
+    connection.execute(sa.text("DELETE FROM terms"))
     customers = sa.Table("customers", metadata, autoload_with=connection)
     terms = sa.Table("terms", metadata, autoload_with=connection)
     keys = (customers.c.account_id, customers.c.customer_id)

@@ -1,0 +1,95 @@
+"""Databases that released programs made are upgraded without loss, on both databases.
+
+Each file in tests/files/versions was made by a program of its time, which was used through its API:
+the rows of all tables, and the customers as that program returned them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from regulars.directory.database import upgrade
+from regulars.store import parse_url
+from regulars.store.migrate import in_transaction, versions
+from tests.support import Client, new_token, regulars, running
+
+FOLDER = Path(__file__).parent / "files" / "versions"
+# The version of the first program whose tables are not in the folder yet: the one in development.
+UNRELEASED = "0009"
+
+REFERRED_TO = ("accounts", "tokens", "counters", "customers", "webhooks", "imports")
+CUSTOMERS = """query($after: String) {
+  customers(first: 7, after: $after, query: "order_by:id order_dir:asc") {
+    edges { node {
+      id _id created_at(format: "x") updated_at(format: "x") email phone first_name last_name full_name
+      accepts_marketing notes custom tags expenses orders_count shipping_address { toString }
+      summary { visits orders { list { order {
+        id name total financial_status cancelled_at(format: "x") } } } }
+      leads { id message } } }
+    pageInfo { endCursor hasNextPage } } }"""
+
+
+def test_every_released_version_has_a_database() -> None:
+    files = sorted(path.stem for path in FOLDER.iterdir())
+    assert files == [version for version in versions() if version < UNRELEASED]
+
+
+def insert(connection: sa.Connection, tables: dict[str, list[dict[str, Any]]]) -> None:
+    for name, rows in tables.items():
+        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+        connection.execute(table.delete())  # what the migration itself has put there
+        for row in rows:
+            connection.execute(table.insert(), {c.name: value_of(c, row[c.name]) for c in table.c})
+
+
+def value_of(column: sa.Column[Any], value: Any) -> Any:
+    if isinstance(value, dict):
+        return base64.b64decode(value["base64"])
+    return bool(value) if isinstance(column.type, sa.Boolean) and value is not None else value
+
+
+def all_customers(client: Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    after = None
+    while True:
+        page = client.data(CUSTOMERS, after=after)["customers"]
+        found += [edge["node"] for edge in page["edges"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            return found
+        after = page["pageInfo"]["endCursor"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [path.stem for path in sorted(FOLDER.iterdir())])
+def test_a_database_of_a_released_version_is_upgraded(empty_database: str, version: str) -> None:
+    made = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
+    assert made["version"] == version
+    address = parse_url(empty_database)
+    assert upgrade(address, version) == version
+    in_transaction(address, lambda connection: insert(connection, in_order(made["tables"])))
+
+    assert regulars("migrate", "--database-url", empty_database).returncode == 0
+    done = regulars("verify", "--database-url", empty_database)
+    assert done.returncode == 0, done.stdout
+    with running(empty_database) as server:
+        account = made["tables"]["accounts"][0]["name"]
+        with Client(server, new_token(server, account)) as client:
+            expected = [edge["node"] for edge in made["customers"]]
+            assert all_customers(client) == expected
+            client.create("afterwards@example.com")
+            words = client.data('{ customers(query: "Søren") { totalCount } }')
+            assert words["customers"]["totalCount"] > 0
+    assert regulars("doctor", "--database-url", empty_database).returncode == 0
+    assert regulars("verify", "--database-url", empty_database).returncode == 0
+
+
+def in_order(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The tables, those first to which others refer."""
+    first = [name for name in REFERRED_TO if name in tables]
+    return {name: tables[name] for name in (*first, *(n for n in tables if n not in first))}
