@@ -32,6 +32,9 @@ class Jobs:
         self._store = store
         self._environment = {**os.environ, **environment}
         self._failures: Counter[str] = Counter()
+        # When each account had its last turn, as a count of turns.
+        self._served: dict[int, int] = {}
+        self._count = 0
         self._something = asyncio.Event()
         self._stopping = False
 
@@ -58,8 +61,11 @@ class Jobs:
             if not found:
                 await self._wait(_POLL_SECONDS)
                 continue
+            # The account that was served longest ago, or never.
+            account_id, import_id = min(found, key=lambda row: self._served.get(row[0], 0))
+            self._served[account_id] = self._count = self._count + 1
             try:
-                await self._do(*found[0])
+                await self._do(account_id, import_id)
             except OSError as error:  # no process can be had now
                 fields = {"fields": {"error": type(error).__name__}}
                 _log.warning("An import's process could not be started.", extra=fields)
