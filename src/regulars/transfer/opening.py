@@ -275,9 +275,7 @@ def _opened(
     return Opened(name, stream, shown, head, size, chosen, head.startswith(_GZIP), bounds, raw)
 
 
-def _plain(
-    name: str, file: IO[bytes], bounds: Bounds
-) -> tuple[bytes, _Counted, bytes, io.BufferedReader]:
+def _plain(name: str, file: IO[bytes], bounds: Bounds) -> tuple[bytes, _Counted, bytes, IO[bytes]]:
     """The beginning of a file, what counts its bytes, the beginning of its text, and its text."""
     head = _beginning(file)
     raw = _Counted(head, file)
