@@ -31,9 +31,10 @@ _LONGEST_NAME = 50
 
 def charset(name: str) -> str:
     """The name that Python gives a character set. Raises BadOption for what is none."""
-    plain = normalize_encoding(name[:_LONGEST_NAME]).lower() if name.isascii() else ""
+    usable = name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME
+    plain = normalize_encoding(name).lower() if usable else ""
     known = plain if plain in CHARSETS else aliases.get(plain, "")
-    if known not in CHARSETS or len(name) > _LONGEST_NAME:
+    if known not in CHARSETS:
         hint = did_you_mean(plain, CHARSETS)
         shown = name[:_LONGEST_NAME]
         raise BadOption(

@@ -26,7 +26,7 @@ from regulars.transfer.source import Source
 # A file that is received is said to be so this often. One of which nothing came for LEASE_MS was
 # cut off, with its server or its connection, and is no import that waits.
 _BEAT_MS = 15_000
-LEASE_MS = 120_000
+LEASE_MS = 60_000
 # A file is kept in parts of so many bytes, and no more of it is held in memory.
 PART = 1024 * 1024
 KEPT_MS = 30 * 86_400_000
