@@ -40,12 +40,13 @@ _MOST_SAMPLED = 2_000
 
 class Record(NamedTuple):
     """A record: its `line`, from 1; the cells of a row of CSV, or the object of a line of JSON; or
-    what is wrong with it."""
+    what is wrong with it. `size` is how many characters it takes in the file."""
 
     line: int
     cells: list[str] | None = None
     data: Mapping[str, Any] | None = None
     problem: str | None = None
+    size: int = 0
 
 
 class _Unclosed(Exception):
@@ -58,6 +59,7 @@ class _TooLong(Exception):
 
 _NOT_CLOSED = "A quote is opened here and never closed. Close it, or write it twice."
 _TOO_LONG = f"The line is longer than {LONGEST:,} characters; no customer is."
+_NO_OBJECT = "The line is not a JSON object."
 _TOO_WIDE = f"The object has more than {MOST_NAMES:,} names."
 _TOO_DEEP = f"The line is nested deeper than {MOST_LEVELS} levels."
 _UNDECODABLE = (
@@ -149,11 +151,12 @@ def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
         try:
             for cells in reader:
                 start = lines.number - len(lines.held) + 1
+                size = lines.held_characters
                 lines.release()
                 text = "".join(cells)
                 if text:
                     wrong = None if text.isascii() else lines.undecodable(text)
-                    yield Record(start, cells, problem=wrong)
+                    yield Record(start, cells, problem=wrong, size=size)
                 else:
                     lines.count_blank()
             return
@@ -184,19 +187,21 @@ def json_records(lines: Lines) -> Iterator[Record]:
 
 
 def _json_record(number: int, line: str, wrong: str | None) -> Record:
+    size = len(line)
     if wrong:
-        return Record(number, [line.strip()], problem=wrong)
+        return Record(number, [line.strip()], problem=wrong, size=size)
     try:
         data = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return Record(number, [line.strip()], problem=f"The line is not JSON: {error}.")
+        problem = f"The line is not JSON: {error}."
+        return Record(number, [line.strip()], problem=problem, size=size)
     if not isinstance(data, dict):
-        return Record(number, [line.strip()], problem="The line is not a JSON object.")
+        return Record(number, [line.strip()], problem=_NO_OBJECT, size=size)
     if len(data) > MOST_NAMES:
-        return Record(number, [line.strip()], problem=_TOO_WIDE)
+        return Record(number, [line.strip()], problem=_TOO_WIDE, size=size)
     if line.count("{") + line.count("[") > MOST_LEVELS and is_deep(data, MOST_LEVELS):
-        return Record(number, [line.strip()], problem=_TOO_DEEP)
-    return Record(number, data=data)
+        return Record(number, [line.strip()], problem=_TOO_DEEP, size=size)
+    return Record(number, data=data, size=size)
 
 
 def is_deep(value: Any, levels: int) -> bool:
