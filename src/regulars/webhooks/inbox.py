@@ -22,9 +22,9 @@ from regulars.webhooks.javascript import stringify
 from regulars.webhooks.signatures import Secrets, decode_signature, is_signed
 
 PROBLEM_LENGTH = 1_000
-# Bytes of a body that is also verified as JSON.stringify writes it. Rewriting takes up to 40 ms
+# Bytes of a body that is also verified as JSON.stringify writes it. Rewriting takes up to 20 ms
 # for so many, and anybody can ask for it.
-CANONICAL_BYTES = 65_536
+CANONICAL_BYTES = 32_768
 _ID_LENGTH = 12
 
 _log = logging.getLogger("regulars.inbox")

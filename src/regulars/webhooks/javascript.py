@@ -32,6 +32,11 @@ def _text(value: Any) -> str:
         return _string(value)
     if kind is int and -_EXACT <= value <= _EXACT:
         return str(value)
+    if kind is float:
+        shown = repr(value)
+        # Without an exponent, both languages print the same digits.
+        if "e" not in shown and "n" not in shown and value:
+            return shown.removesuffix(".0")
     if kind is dict:
         names = sorted(value, key=_rank) if any(name[:1] in _DIGITS for name in value) else value
         return "{" + ",".join([f"{_string(name)}:{_text(value[name])}" for name in names]) + "}"
