@@ -9,7 +9,9 @@ import io
 import itertools
 import json
 import random
+import statistics
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,6 +21,7 @@ import pytest
 
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import Store
+from regulars.webhooks.inbox import CANONICAL_BYTES
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.payloads import example
 from regulars.webhooks.signatures import secrets_of
@@ -402,6 +405,63 @@ def test_an_account_that_there_is_not_looks_like_a_wrong_proof(shop: Shop) -> No
         assert answer.status_code == 405
         assert answer.headers["allow"] == "POST"
         assert answer.json()["errors"][0]["key"] == "errors_method"
+
+
+def test_a_forged_event_costs_little_and_does_not_say_which_accounts_exist(shop: Shop) -> None:
+    """A stranger sends the worst body of each size, in turn to an account that exists and to one
+    that does not."""
+
+    def send(account: str, body: bytes) -> tuple[float, httpx.Response]:
+        headers = {"lightfunnels-hmac": base64.b64encode(b"x" * 32).decode(), "x-request-id": "r"}
+        began = time.perf_counter()
+        answer = shop.http.post(f"/in/{account}/order/created", content=body, headers=headers)
+        return time.perf_counter() - began, answer
+
+    large = b'{"node":[' + b"1.5," * 480_000 + b"1]}"
+    small = b'{"node":[' + b"1.5," * 8_000 + b"1]}"
+    assert len(small) < CANONICAL_BYTES < len(large) < 2 * 1024 * 1024
+    for body in (large, small):
+        times: dict[str, list[float]] = {shop.name: [], "nobody": []}
+        for _ in range(9):
+            answers = []
+            for account, taken in times.items():
+                seconds, answer = send(account, body)
+                taken.append(seconds)
+                answers.append(answer)
+            here, there = answers
+            assert here.status_code == there.status_code == 401
+            assert here.content == there.content
+            assert {**here.headers, "date": ""} == {**there.headers, "date": ""}
+        exists, missing = (statistics.median(taken) for taken in times.values())
+        assert min(*times[shop.name], *times["nobody"]) < 0.25
+        assert 0.5 < exists / missing < 2, (exists, missing)
+
+
+def test_only_a_small_body_is_also_verified_as_javascript_writes_it(shop: Shop) -> None:
+    node = order(custom={"text": "x" * CANONICAL_BYTES})
+    body = json.dumps({"node": node}, indent=2).encode()
+    assert (
+        shop.post("order/created", body, shop.proof(stringify({"node": node}))).status_code == 401
+    )
+    assert shop.post("order/created", body).status_code == 200
+
+
+def test_deeply_nested_custom_fields_are_kept_with_the_reason(shop: Shop) -> None:
+    kept = set()
+    types = ("order/created", "contact/signup", "contact-form/created")
+    for type_, levels in itertools.product(types, (40, 300, 900, 2_000)):
+        deep = "[" * levels + "]" * levels
+        for name, value in (("custom", f'{{"a":{deep}}}'), ("payments", deep)):
+            body = f'{{"node":{{"name":"#1","email":"a@x.test","{name}":{value}}}}}'
+            answer = shop.post(type_, body.encode())
+            assert answer.status_code == 200, answer.text
+            told = answer.json()["data"]
+            if name == "custom" or type_ == "order/created" or levels > 1_000:
+                assert not told["understood"]
+                assert ("nested deeper" if levels < 1_000 else "not JSON") in told["problem"]
+                kept.add(told["inbox_id"])
+    assert kept == {event["id"] for event in shop.inbox()}
+    assert len(kept) == 18
 
 
 def test_a_body_over_the_limit_is_refused(shop: Shop) -> None:

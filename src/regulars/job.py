@@ -19,15 +19,18 @@ from regulars.http import log
 from regulars.settings import Settings
 from regulars.transfer.collecting import collect_less
 from regulars.transfer.job import Job
+from regulars.transfer.opening import Bounds
 
 _log = logging.getLogger("regulars.imports")
 
 
 async def _work(account_id: int, import_id: str) -> None:
-    store = store_for(Settings().database_url, large=True)
+    settings = Settings()
+    store = store_for(settings.database_url, large=True)
     await store.open()
     try:
-        job = Job(store, account_id, import_id)
+        bounds = Bounds(settings.max_import_unpacked_bytes)
+        job = Job(store, account_id, import_id, bounds)
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):  # Windows has other ways
             # A terminal and a service manager tell the server's processes all at once.

@@ -106,6 +106,12 @@ class Settings(BaseSettings):
         least=1024,
         most=2**40,
     )
+    max_import_unpacked_bytes: int = _most(
+        4 * 1024 * 1024 * 1024,
+        "The most bytes that a file of POST /import may have unpacked, if it comes with gzip.",
+        least=1024,
+        most=2**42,
+    )
     max_header_bytes: int = _most(
         16 * 1024,
         "The most that the request line and the headers of a request may have, in bytes.",

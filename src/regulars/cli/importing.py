@@ -74,7 +74,7 @@ def _check(job: Job, files: Sequence[str]) -> None:
 async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
     account = await Accounts(store).named(job.account)
     runs = Runs(store, account.account_id)
-    with opened(name, job.options.encoding) as file:
+    with opened(name, job.options.encoding, form=job.options.format) as file:
         source = Source(file, job.options)
         _show(name, source)
         kept = InFile(_rejected_path(name, source, job))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,7 +13,7 @@ MAX_BYTES = 65_535
 MAX_DEPTH = 32
 
 
-def check(value: Mapping[str, Any], path: InputPath) -> list[Problem]:
+def check(value: Mapping[str, Any] | Sequence[Any], path: InputPath) -> list[Problem]:
     """What is wrong with custom fields that somebody sends."""
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:

@@ -13,6 +13,9 @@ from regulars.directory.webhooks import Webhooks
 from regulars.store import Changes, Row, State, Terms
 
 MAX_ID = 2**30 - 1
+# The greatest `_id` that a new customer may bring along, from a file or another server: above it
+# are 73 million for those that are created afterwards.
+MAX_BROUGHT_ID = 1_000_000_000
 
 
 class Mark(NamedTuple):

@@ -22,7 +22,7 @@ from regulars.directory.bulk import (
     counted,
 )
 from regulars.directory.customers import MAX_TAGS, instead, new_row, with_values
-from regulars.directory.draft import Draft
+from regulars.directory.draft import MAX_BROUGHT_ID, Draft
 from regulars.directory.errors import (
     CustomerNotFound,
     DuplicateEmail,
@@ -142,6 +142,12 @@ def _found(draft: Draft, row: SetRow) -> Row | None:
 def _wrong_with_new(draft: Draft, row: SetRow) -> list[Problem]:
     """What is wrong with a row for a customer that there is not."""
     named = row.customer is not None
+    if row.take is not None and row.take > MAX_BROUGHT_ID and draft.is_free(row.take):
+        message = (
+            f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, and few "
+            "ids would be left for others. Remove it: the customer gets the next free one."
+        )
+        return [InvalidInput(message, (*row.path, "_id"))]
     if named and row.mirrored and row.take is not None and not draft.is_free(row.take):
         message = (
             f"The _id {row.take} was given to a customer who is deleted here, and an _id is given "

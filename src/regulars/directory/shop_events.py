@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from regulars.directory import custom
 from regulars.directory.commands import (
     SHOP_ID_LENGTH,
     Command,
@@ -130,8 +131,15 @@ def _details(node: Node) -> dict[str, Any]:
     if isinstance(node.get("phone"), str):
         details["phone"] = node["phone"][:64]
     for name, kind in (("custom", dict), ("payments", list)):
-        if isinstance(node.get(name), kind) and len(orjson.dumps(node[name])) <= 65_535:
-            details[name] = node[name]
+        value = node.get(name)
+        if not isinstance(value, kind):
+            continue
+        if custom.check(value, ()):
+            raise Misunderstood(
+                f"`{name}` is nested deeper than {custom.MAX_DEPTH} levels, or has a NUL character."
+            )
+        if len(orjson.dumps(value)) <= custom.MAX_BYTES:
+            details[name] = value
     return details
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -28,9 +32,9 @@ from regulars.store.imports import FILE, PENDING, RUNNING
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.preview import preview
-from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, WAITING, Runs
+from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, Runs
 from regulars.transfer.shape import MEDIA_TYPES, Options
-from regulars.transfer.uploads import PART, Parts, Upload, told
+from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, told
 
 PATH = "/import"
 PREVIEW_PATH = "/import/preview"
@@ -38,6 +42,22 @@ _OPTIONS = ("name", "format", "encoding", "delimiter", "header", "map", "unknown
 _SHOWN = 50
 _MOST_WAITING = 10
 _NAME_LENGTH = 200
+
+
+class Previews:
+    """Files that are being looked at: one of an account, and one at all, at a time. They share this
+    process's interpreter with requests."""
+
+    def __init__(self) -> None:
+        self._one = asyncio.Lock()
+        self._accounts: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, account_id: int) -> AsyncIterator[None]:
+        """Waits for the account's turn."""
+        account = self._accounts.setdefault(account_id, asyncio.Lock())
+        async with account, self._one:
+            yield
 
 
 class Imports(Address):
@@ -56,6 +76,7 @@ class Imports(Address):
         self._door = door
         self._jobs = jobs
         self._most = max_import_bytes
+        self._previews = Previews()
 
     async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
         call.kind = "import"
@@ -98,7 +119,8 @@ class Imports(Address):
         if not content:
             raise bad_request("The body is empty. It is the beginning of a file of customers.")
         try:
-            seen = preview(name, content, options, whole)
+            async with self._previews.of(grant.account_id):
+                seen = await asyncio.to_thread(preview, name, content, options, whole)
         except (BadFile, BadOption) as error:
             raise bad_request(str(error)) from error
         return await self._told(call, grant, 200, seen)
@@ -131,8 +153,8 @@ class Imports(Address):
 
     async def _require_room(self, grant: Grant) -> None:
         """Raises HTTPError (503) where many files of the account wait already."""
-        newest = await Runs(self._store, grant.account_id).newest(_SHOWN)
-        if sum(row["state"] in WAITING for row in newest) >= _MOST_WAITING:
+        runs = Runs(self._store, grant.account_id)
+        if await runs.waiting(now_ms() - LEASE_MS, _SHOWN) >= _MOST_WAITING:
             raise too_many_imports(_MOST_WAITING)
 
     async def _received(self, upload: Upload, request: Request) -> Row:

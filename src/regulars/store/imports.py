@@ -95,14 +95,23 @@ def end() -> Query:
 
 @cache
 def due(some: bool = False) -> Query:
-    """The oldest import of any account, or of `some` (`ids`), that came over HTTP, goes on, and
-    that nobody holds at `now`: account, id."""
+    """Imports of any account, or of `some` (`ids`), that came over HTTP, go on, and that nobody
+    holds at `now`: the oldest of each account. Account, id."""
     statement = sa.select(imports.c.account_id, imports.c.import_id).where(
         _unfinished(), imports.c.claimed_until < number("now")
     )
     if some:
         statement = statement.where(any_of(imports.c.account_id, "ids"))
-    return Query(statement.order_by(imports.c.created_at).limit(sa.literal_column("1")))
+    older = imports.alias("older")
+    none_before = ~sa.exists().where(
+        older.c.account_id == imports.c.account_id,
+        older.c.state.in_(list(map(_word, UNFINISHED))),
+        older.c.claimed_until < number("now"),
+        sa.tuple_(older.c.created_at, older.c.import_id)
+        < sa.tuple_(imports.c.created_at, imports.c.import_id),
+    )
+    ordered = statement.where(none_before).order_by(imports.c.created_at)
+    return Query(ordered.limit(sa.literal_column("1000")))
 
 
 @cache
@@ -162,6 +171,13 @@ def received() -> Query:
             updated_at=number("now"),
         )
     )
+
+
+@cache
+def hold_upload() -> Query:
+    """Says that the file of an import is still received."""
+    statement = imports.update().where(_this(imports), imports.c.state == _word(RECEIVING))
+    return Query(statement.values(updated_at=number("now")))
 
 
 @cache

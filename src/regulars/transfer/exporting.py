@@ -6,9 +6,10 @@ the same bytes.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -31,6 +32,11 @@ from regulars.transfer.errors import BadOption
 from regulars.transfer.shape import FORMATS, MEDIA_TYPES
 
 PAGE = 1_000
+MAX_COLUMNS = 200
+# Characters of the columns that may be long, of the rows that are rendered at once: others wait
+# for this process meanwhile.
+_SLICE_CHARACTERS = 262_144
+_LONG = frozenset(("custom", "notes", "tags", SHIPPING, BILLING))
 
 Values = Sequence[Any]
 
@@ -86,7 +92,9 @@ def _part(kind: str, part: str) -> _Field:
 
 def _custom(key: str) -> _Field:
     def values(column: Values) -> Values:
-        loaded = [orjson.loads(one) if one else {} for one in column]
+        loaded = _loaded(column)
+        if loaded is None:
+            return [None] * len(column)
         return [one.get(key) if isinstance(one, dict) else None for one in loaded]
 
     def shown(column: Values) -> Values:
@@ -99,19 +107,23 @@ def _custom(key: str) -> _Field:
 
 
 class _Loaded:
-    """The addresses of a page, read once for all of their parts; None where there are none."""
+    """The addresses and custom fields of some rows, parsed once for all of their parts; None where
+    there are none."""
 
     def __init__(self) -> None:
-        self._column: Values = ()
-        self._loaded: list[dict[str, Any]] | None = None
+        # With the columns, so that their ids stay theirs.
+        self._columns: dict[int, tuple[Values, list[dict[str, Any]] | None]] = {}
 
     def __call__(self, column: Values) -> list[dict[str, Any]] | None:
-        if column is not self._column:
-            self._column = column
-            self._loaded = [orjson.loads(one) if one else {} for one in column]
-            if not any(column):
-                self._loaded = None
-        return self._loaded
+        known = self._columns.get(id(column))
+        if known is None:
+            loaded = [orjson.loads(one) if one else {} for one in column] if any(column) else None
+            known = self._columns[id(column)] = (column, loaded)
+        return known[1]
+
+    def forget(self) -> None:
+        """Forgets them: other rows follow."""
+        self._columns.clear()
 
 
 _loaded = _Loaded()
@@ -183,12 +195,19 @@ class Export:
         self._window = Window(order, page, condition=search.condition, now=now)
         self._ids = ids
         self._names = tuple(dict.fromkeys(chosen)) or DEFAULT[form]
+        if len(self._names) > MAX_COLUMNS:
+            raise BadOption(
+                f"The export has {len(self._names):,} columns; at most {MAX_COLUMNS} are allowed. "
+                "`custom` has all custom fields in one column."
+            )
         self._fields = [_field(name, form) for name in self._names]
         self._columns = tuple(
             dict.fromkeys(
                 [ORDER_VALUE, "customer_id", *(name for f in self._fields for name in f.reads)]
             )
         )
+
+        self._long = [place for place, name in enumerate(self._columns) if name in _LONG]
 
     @property
     def media_type(self) -> str:
@@ -207,15 +226,27 @@ class Export:
         """The export in pieces, each with the number of its customers; the first are the headings
         of CSV."""
         if self._csv:
-            yield 0, (",".join(self._names) + "\r\n").encode()
+            yield 0, _csv_text([[neutral(name) for name in self._names]])
         async with store.snapshot() as snapshot:
             if self._ids is not None:
-                async for rows in self._named(snapshot, self._ids):
+                pages: AsyncIterator[Sequence[Any]] = self._named(snapshot, self._ids)
+            else:
+                pages = Listing(snapshot).pages(self._account_id, self._window, self._columns)
+            async for page in pages:
+                for rows in self._slices(page):
                     yield len(rows), self._text(rows)
-                return
-            pages = Listing(snapshot).pages(self._account_id, self._window, self._columns)
-            async for rows in pages:
-                yield len(rows), self._text(rows)
+                    await asyncio.sleep(0)
+
+    def _slices(self, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Rows in slices that are rendered in some milliseconds."""
+        start = characters = 0
+        for place, row in enumerate(rows):
+            characters += sum([len(row[n]) for n in self._long if row[n]])
+            if characters > _SLICE_CHARACTERS:
+                yield rows[start : place + 1]
+                start, characters = place + 1, 0
+        if start < len(rows):
+            yield rows[start:]
 
     async def _named(
         self, snapshot: Fetches, ids: Sequence[int]
@@ -232,6 +263,7 @@ class Export:
                 yield [found[number] for number in few if number in found]
 
     def _text(self, rows: Sequence[Any]) -> bytes:
+        _loaded.forget()
         found = dict(zip(self._columns, zip(*rows, strict=True), strict=True))
         if not self._csv:
             made = [field.values(*(found[name] for name in field.reads)) for field in self._fields]
@@ -243,9 +275,13 @@ class Export:
             else field.cells(*(found[name] for name in field.reads))
             for field in self._fields
         ]
-        out = io.StringIO()
-        csv.writer(out).writerows(zip(*cells, strict=True))
-        return out.getvalue().encode()
+        return _csv_text(zip(*cells, strict=True))
+
+
+def _csv_text(rows: Iterable[Iterable[Any]]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode()
 
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789{")

@@ -193,7 +193,7 @@ def _batches(records: Iterator[Record], most: Callable[[], int]) -> Iterator[lis
     characters, size = 0, most()
     for record in records:
         batch.append(record)
-        characters += sum(map(len, record.cells)) if record.cells else 1_000
+        characters += record.size
         if len(batch) >= size or characters > _BATCH_CHARACTERS:
             yield batch
             batch, characters, size = [], 0, most()

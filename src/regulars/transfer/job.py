@@ -14,7 +14,7 @@ from regulars.directory.errors import Refused
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import Interrupted, TransferError
 from regulars.transfer.importing import Importer
-from regulars.transfer.opening import opened
+from regulars.transfer.opening import WHOLE, Bounds, opened
 from regulars.transfer.rejected import Nowhere
 from regulars.transfer.runs import COUNTS, DONE, FAILED, REJECTED_ROWS, Runs
 from regulars.transfer.shape import options_of
@@ -30,7 +30,10 @@ class Job:
     """Brings an import on, to its end or until `stop`. What was done of it is kept, and gone on
     with by the next one who claims it; a dry run begins anew."""
 
-    def __init__(self, store: Store, account_id: int, import_id: str) -> None:
+    def __init__(
+        self, store: Store, account_id: int, import_id: str, bounds: Bounds = WHOLE
+    ) -> None:
+        self._bounds = bounds
         self._store = store
         self._account_id = account_id
         self._import_id = import_id
@@ -69,7 +72,8 @@ class Job:
         options, dry = options_of(source_told["options"]), source_told["dry_run"]
         with tempfile.TemporaryFile() as content:
             await copied(self._store, run, content)
-            with opened(run["name"], options.encoding, content) as file:
+            form = options.format
+            with opened(run["name"], options.encoding, content, form, self._bounds) as file:
                 rejected = Parts(self._store, self._account_id, self._import_id, REJECTED_ROWS)
                 self._importer = importer = Importer(
                     self._store,

@@ -1,5 +1,5 @@
-"""The imports that came over HTTP: each is run in a process of its own, one after another, so that
-whoever asks the API need not wait for it."""
+"""The imports that came over HTTP: each is run in a process of its own, one after another. Accounts
+take turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
 
 from regulars.directory.accounts import now_ms
 from regulars.store import Store, StoreError, imports
@@ -21,6 +23,11 @@ _POLL_SECONDS = 2.0
 _FIRST_SECONDS = 1.0
 _END_SECONDS = 10.0
 _TRIES = 3
+# How long an import of one account goes on while another account's waits. Each turn of an import is
+# twice as long as the one before: it reads again what was done of its file, and a dry run begins
+# at the start.
+_TURN_SECONDS = 20.0
+_LOOK_SECONDS = 2.0
 
 _log = logging.getLogger("regulars.imports")
 
@@ -28,10 +35,17 @@ _log = logging.getLogger("regulars.imports")
 class Jobs:
     """Runs imports until it is told to stop. `environment` are the settings of the processes."""
 
-    def __init__(self, store: Store, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, store: Store, environment: Mapping[str, str], turn_seconds: float = _TURN_SECONDS
+    ) -> None:
+        self._turn_seconds = turn_seconds
+        self._turns: Counter[str] = Counter()
         self._store = store
         self._environment = {**os.environ, **environment}
         self._failures: Counter[str] = Counter()
+        # When each account had its last turn, as a count of turns.
+        self._served: dict[int, int] = {}
+        self._count = 0
         self._something = asyncio.Event()
         self._stopping = False
 
@@ -50,20 +64,37 @@ class Jobs:
         await self._wait(_FIRST_SECONDS)
         while not self._stopping:
             self._something.clear()
-            found = None
-            with contextlib.suppress(StoreError):  # the database is away: the next time, then
-                ids = await self._store.reachable()
-                due = imports.due(ids is not None)
-                found = await self._store.fetch(due, {"now": now_ms(), "ids": ids})
+            found = await self._due()
             if not found:
                 await self._wait(_POLL_SECONDS)
                 continue
+            # The account that was served longest ago, or never.
+            account_id, import_id = min(found, key=lambda row: self._served.get(row[0], 0))
+            self._served[account_id] = self._count = self._count + 1
             try:
-                await self._do(*found[0])
+                await self._do(account_id, import_id)
             except OSError as error:  # no process can be had now
                 fields = {"fields": {"error": type(error).__name__}}
                 _log.warning("An import's process could not be started.", extra=fields)
                 await self._wait(_POLL_SECONDS)
+
+    async def _due(self) -> Sequence[Any]:
+        """The account and the id of each account's oldest import that waits."""
+        try:
+            ids = await self._store.reachable()
+            due = imports.due(ids is not None)
+            return await self._store.fetch(due, {"now": now_ms(), "ids": ids})
+        except StoreError:  # the database is away: the next time, then
+            return ()
+
+    async def _turn_is_over(self, account_id: int, import_id: str, began: float) -> bool:
+        """Whether an import went on for long enough, and another account's waits."""
+        if monotonic() - began < self._turn_seconds * 2 ** self._turns[import_id]:
+            return False
+        if all(row[0] == account_id for row in await self._due()):
+            return False
+        self._turns[import_id] += 1
+        return True
 
     async def _do(self, account_id: int, import_id: str) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -73,12 +104,16 @@ class Jobs:
             stdin=asyncio.subprocess.PIPE,
         )
         ended = asyncio.create_task(process.wait())
+        began, over = monotonic(), False
+        look = min(_LOOK_SECONDS, self._turn_seconds)
         try:
-            while not ended.done() and not self._stopping:
+            while not ended.done() and not self._stopping and not over:
                 self._something.clear()
                 changed = asyncio.create_task(self._something.wait())
-                await asyncio.wait((ended, changed), return_when=asyncio.FIRST_COMPLETED)
+                waiting = (ended, changed)
+                await asyncio.wait(waiting, timeout=look, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
+                over = await self._turn_is_over(account_id, import_id, began)
         finally:
             assert process.stdin
             process.stdin.close()  # by this it knows that it is to stop
@@ -87,7 +122,9 @@ class Jobs:
             except TimeoutError:
                 process.kill()
                 await ended
-        if process.returncode and not self._stopping:
+        if not over:
+            del self._turns[import_id]
+        if process.returncode and not self._stopping and not over:
             await self._failed(account_id, import_id, process.returncode)
 
     async def _failed(self, account_id: int, import_id: str, code: int) -> None:

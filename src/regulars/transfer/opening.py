@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
+import re
+import shutil
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +15,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from regulars.transfer.errors import BadFile, BadOption
+from regulars.transfer.charsets import charset
+from regulars.transfer.errors import BadFile
 
 STDIN = "-"
 SAMPLE = 65_536
 _BUFFER = 262_144
+_CHUNK = 16_384
 _GZIP = b"\x1f\x8b"
+# What other containers begin with.
+_PACKED = {
+    b"PK\x03\x04": "a zip archive or a workbook (.xlsx)",
+    b"PK\x05\x06": "a zip archive",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"BZh91AY&SY": "compressed with bzip2",
+    b"\xfd7zXZ\x00": "compressed with xz",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a rar archive",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a workbook (.xls)",
+}
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -37,6 +52,29 @@ _NAMES = {
 }
 
 
+_UTF8, _WINDOWS = "utf-8", "cp1252"
+_BAD = re.compile("[\udc80-\udcff]+")
+# A file is not UTF-8 if it has so many bytes that are none for each continuation byte of UTF-8.
+_DOUBT = 10
+# Beyond so many, and so many times as many, the rest of the file makes no difference.
+_CLEAR = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of a file is read: bytes after unpacking (None for any number), rows without any
+    text, and members of a gzip file. Each member, and each blank line, takes time of its own."""
+
+    unpacked_bytes: int | None = None
+    blank_lines: int = 2_000_000
+    members: int = 100_000
+
+
+WHOLE = Bounds()
+# To recognise a file by its beginning, which may be packed.
+BEGINNING = Bounds(2 * 1024 * 1024, 10_000, 1_000)
+
+
 @dataclass(slots=True)
 class Opened:
     """A file as text: `sample` is its beginning; `head` the beginning of its bytes. `size` is in
@@ -49,6 +87,7 @@ class Opened:
     size: int | None
     encoding: str
     gzipped: bool
+    bounds: Bounds
     _raw: _Counted = field(repr=False)
 
     @property
@@ -66,7 +105,7 @@ class Opened:
 class _Counted(io.RawIOBase):
     """A file whose beginning was read already, and which counts what is read of it."""
 
-    def __init__(self, beginning: bytes, rest: IO[bytes] | gzip.GzipFile) -> None:
+    def __init__(self, beginning: bytes, rest: IO[bytes]) -> None:
         self._beginning = memoryview(beginning)
         self._rest = rest
         self.count = 0
@@ -86,27 +125,97 @@ class _Counted(io.RawIOBase):
         return len(data)
 
 
+class _Unpacked(io.RawIOBase):
+    """What is packed in a gzip file (RFC 1952), of any number of members, within bounds."""
+
+    def __init__(self, name: str, packed: IO[bytes], bounds: Bounds) -> None:
+        self._name = name
+        self._packed = packed
+        self._bounds = bounds
+        self._member: Any = None
+        self._input = b""
+        self._members = 0
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            self._input = self._input or self._packed.read(_CHUNK)
+            if self._member is None and not self._begin():
+                return 0
+            if not self._input:
+                raise EOFError
+            data = self._member.decompress(self._input, len(buffer))
+            self._input = self._member.unconsumed_tail
+            if self._member.eof:
+                self._input = self._member.unused_data
+                self._member = None
+            if data:
+                self._note(len(data))
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _begin(self) -> bool:
+        """Begins the next member; whether there is one. Zeros after a member are padding."""
+        if self._members:
+            while self._input and not (rest := self._input.lstrip(b"\0")):
+                self._input = self._packed.read(_CHUNK)
+            self._input = rest if self._input else b""
+        if not self._input:
+            return False
+        self._members += 1
+        if self._members > self._bounds.members:
+            raise BadFile(
+                f"{self._name} has more than {self._bounds.members:,} gzip members. Compress it as "
+                "a whole."
+            )
+        self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        return True
+
+    def _note(self, length: int) -> None:
+        self._count += length
+        most = self._bounds.unpacked_bytes
+        if most is not None and self._count > most:
+            raise BadFile(too_large(self._name, most))
+
+
+def too_large(name: str, most: int) -> str:
+    """What is wrong with a file that unpacks to more than so many bytes."""
+    if most == BEGINNING.unpacked_bytes:
+        return f"The first rows of {name} take more than {most:,} bytes unpacked."
+    return (
+        f"{name} has more than {most:,} bytes unpacked (REGULARS_MAX_IMPORT_UNPACKED_BYTES). "
+        "Divide it, or use the command regulars import."
+    )
+
+
 @contextmanager
 def opened(
-    name: str, encoding: str | None = None, content: IO[bytes] | None = None
+    name: str,
+    encoding: str | None = None,
+    content: IO[bytes] | None = None,
+    form: str | None = None,
+    bounds: Bounds = WHOLE,
 ) -> Iterator[Opened]:
     """Opens a file, or `-` for standard input; with `content`, what is called so, which stays open.
-    Raises BadFile, and BadOption for an encoding that there is not."""
-    if encoding is not None:
-        try:
-            encoding = codecs.lookup(encoding).name
-        except LookupError:
-            raise BadOption(f"There is no encoding {encoding!r}.") from None
+    `form` is csv, jsonl, or None for what it seems to be. Raises BadFile, and BadOption for an
+    encoding that there is not."""
+    chosen = None if encoding is None else charset(encoding)
     try:
         file = content or (sys.stdin.buffer if name == STDIN else Path(name).open("rb"))  # noqa: SIM115  # closed below
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}.") from error
     try:
         try:
-            size = None if file is sys.stdin.buffer else file.seek(0, io.SEEK_END)
-            if size is not None:
+            size = None
+            if file is not sys.stdin.buffer:
+                size = file.seek(0, io.SEEK_END)
                 file.seek(0)
-            found = _opened(name, file, size, encoding)
+            elif chosen is None:
+                file = _spooled(file)
+            found = _opened(name, file, size, chosen, form, bounds)
         except UNREADABLE as error:
             raise unreadable(name, error) from error
         yield found
@@ -115,36 +224,79 @@ def opened(
             file.close()
 
 
+def _spooled(file: IO[bytes]) -> IO[bytes]:
+    """A copy of a stream that can be read twice: the encoding is known when all was read."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    shutil.copyfileobj(file, copy, _BUFFER)
+    copy.seek(0)
+    return copy
+
+
 # What is raised while a file is read, and is the file's fault.
-UNREADABLE = (EOFError, zlib.error, OSError)
+UNREADABLE = (EOFError, zlib.error, OSError, UnicodeError)
 
 
 def unreadable(name: str, error: Exception) -> BadFile:
     """What is wrong with a file in which one of UNREADABLE was met."""
-    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+    if isinstance(error, UnicodeError):
+        return BadFile(f"{name} cannot be decoded: {error}.")
+    if isinstance(error, OSError):
         return BadFile(f"{name} cannot be read: {error.strerror or error}.")
     return BadFile(f"{name} is not whole: the compressed file is damaged, or cut off.")
 
 
-def _opened(name: str, file: IO[bytes], size: int | None, encoding: str | None) -> Opened:
-    head = _beginning(file)
-    raw = _Counted(head, file)
-    plain: IO[bytes] = io.BufferedReader(raw, _BUFFER)
-    gzipped = head.startswith(_GZIP)
-    sample = head
-    if gzipped:
-        unpacked = gzip.GzipFile(fileobj=plain)
-        sample = _beginning(unpacked)
-        plain = io.BufferedReader(_Counted(sample, unpacked), _BUFFER)
+def _opened(
+    name: str,
+    file: IO[bytes],
+    size: int | None,
+    encoding: str | None,
+    form: str | None,
+    bounds: Bounds,
+) -> Opened:
+    head, raw, sample, plain = _plain(name, file, bounds)
+    _require_plain(name, sample)
     chosen = encoding or recognised(sample)
+    if encoding is None and chosen in (_UTF8, _WINDOWS):
+        text = sample.removeprefix(codecs.BOM_UTF8).lstrip()
+        if form == "jsonl" or (form is None and text.startswith(b"{")):
+            chosen = _UTF8  # RFC 8259
+        else:
+            file.seek(0)
+            chosen = _charset_of_all(_plain(name, file, bounds)[3])
+            file.seek(0)
+            head, raw, sample, plain = _plain(name, file, bounds)
     # What cannot be decoded is kept as what no text has, and its row rejected.
     errors = "replace" if chosen.startswith(("utf-16", "utf-32")) else "surrogateescape"
     stream = io.TextIOWrapper(plain, encoding=chosen, errors=errors, newline="")
-    text = codecs.getincrementaldecoder(chosen)("replace").decode(sample)
-    return Opened(name, stream, text, head, size, chosen, gzipped, raw)
+    try:
+        shown = codecs.getincrementaldecoder(chosen)("replace").decode(sample)
+    except UnicodeError as error:
+        raise BadFile(f"{name} is not {chosen}: {error}. Choose another encoding.") from error
+    return Opened(name, stream, shown, head, size, chosen, head.startswith(_GZIP), bounds, raw)
 
 
-def _beginning(file: IO[bytes] | gzip.GzipFile) -> bytes:
+def _plain(name: str, file: IO[bytes], bounds: Bounds) -> tuple[bytes, _Counted, bytes, IO[bytes]]:
+    """The beginning of a file, what counts its bytes, the beginning of its text, and its text."""
+    head = _beginning(file)
+    raw = _Counted(head, file)
+    plain = io.BufferedReader(raw, _BUFFER)
+    if not head.startswith(_GZIP):
+        return head, raw, head, plain
+    unpacked = io.BufferedReader(_Unpacked(name, plain, bounds), _BUFFER)
+    sample = _beginning(unpacked)
+    return head, raw, sample, io.BufferedReader(_Counted(sample, unpacked), _BUFFER)
+
+
+def _require_plain(name: str, sample: bytes) -> None:
+    """Raises BadFile for a container that is not read."""
+    if sample.startswith(_GZIP):
+        raise BadFile(f"{name} is compressed with gzip twice. Compress it once.")
+    for start, kind in _PACKED.items():
+        if sample.startswith(start):
+            raise BadFile(f"{name} is {kind}. Send CSV or JSON Lines, as it is or with gzip.")
+
+
+def _beginning(file: IO[bytes]) -> bytes:
     """The first bytes of a file; a pipe may give them a few at a time."""
     found = b""
     while len(found) < SAMPLE:
@@ -156,8 +308,8 @@ def _beginning(file: IO[bytes] | gzip.GzipFile) -> bytes:
 
 
 def recognised(sample: bytes) -> str:
-    """The encoding of a file that begins so: by its byte order mark, or by what cannot be in
-    another; Windows-1252 for what is not UTF-8."""
+    """The encoding of a file that begins so: by its byte order mark, or by zeros; else UTF-8 or
+    Windows-1252."""
     for mark, encoding in _BOMS:
         if sample.startswith(mark):
             return encoding
@@ -166,8 +318,25 @@ def recognised(sample: bytes) -> str:
         return "utf-16-le"
     if half and sample[0::2].count(0) > half * 0.4:
         return "utf-16-be"
+    return _charset_of_all(io.BytesIO(sample))
+
+
+def _charset_of_all(file: IO[bytes]) -> str:
+    """UTF-8 or Windows-1252, for a file as a whole. Text in Windows-1252 is hardly ever valid UTF-8
+    (an accent would be followed by a sign such as ©), so a file in which a tenth of such text is
+    valid is UTF-8 with damaged rows."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    sequences = bad = 0
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+        while chunk := file.read(_CHUNK):
+            before = len(decoder.getstate()[0])
+            text = decoder.decode(chunk)
+            if len(text) == len(chunk) and not before and text.isascii():
+                continue
+            bad += sum(map(len, _BAD.findall(text)))
+            sequences += len(chunk) + before - len(decoder.getstate()[0]) - len(text)
+            if bad > _CLEAR + _CLEAR * sequences:
+                break
+    except (*UNREADABLE, BadFile):
+        pass  # met again when it is read
+    return _WINDOWS if bad > _DOUBT * sequences else _UTF8

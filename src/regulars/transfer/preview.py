@@ -11,7 +11,7 @@ import orjson
 
 from regulars.transfer.columns import FIELDS, columns_as_they_are, mapping
 from regulars.transfer.errors import BadFile, BadOption
-from regulars.transfer.opening import opened
+from regulars.transfer.opening import BEGINNING, opened
 from regulars.transfer.reading import Lines, Record, csv_records
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source, delimiter_as_chosen
@@ -26,7 +26,8 @@ def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[
     its first rows; and, where its columns are not clear, what the problem is. `whole` says whether
     the beginning is all of it. Raises BadFile, and BadOption."""
     try:
-        with opened(name, options.encoding, io.BytesIO(beginning)) as file:
+        content = io.BytesIO(beginning)
+        with opened(name, options.encoding, content, options.format, BEGINNING) as file:
             source = Source(file, options)
             records = _first(source.records, whole)
             fields = source.shape.columns
@@ -40,7 +41,8 @@ def _unclear(
     name: str, beginning: bytes, options: Options, whole: bool, problem: str
 ) -> dict[str, Any]:
     """The preview of a CSV file of whose columns something is still to be said."""
-    with opened(name, options.encoding, io.BytesIO(beginning)) as file:
+    content = io.BytesIO(beginning)
+    with opened(name, options.encoding, content, options.format, BEGINNING) as file:
         delimiter = delimiter_as_chosen(file, options)
         records = _first(csv_records(Lines(file), delimiter), whole)
         first = records[0].cells or [] if records else []
@@ -80,7 +82,7 @@ def _shown(
         columns = [(name, name) for name in names]
         cells = [[_text((record.data or {}).get(name)) for name in names] for record in rows]
     else:
-        cells = [[cell[:_CELL] for cell in record.cells or ()] for record in rows]
+        cells = [[_text(cell) for cell in record.cells or ()] for record in rows]
     return {
         **{name: told[name] for name in ("format", "encoding", "gzip", "delimiter")},
         "columns": [{"heading": heading, "field": field} for heading, field in columns],
@@ -93,4 +95,6 @@ def _shown(
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return (value if isinstance(value, str) else orjson.dumps(value).decode())[:_CELL]
+    text = (value if isinstance(value, str) else orjson.dumps(value).decode())[:_CELL]
+    # A byte that is no text in the file's encoding is shown as `?`.
+    return text if text.isascii() else text.encode(errors="replace").decode()

@@ -11,6 +11,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,21 +23,30 @@ from regulars.transfer.opening import UNREADABLE, Opened, unreadable
 LONGEST = 4 * 1024 * 1024
 # Characters of a cell: beyond this, a quote was opened that nobody closed.
 LONGEST_CELL = 1024 * 1024
+# Characters that are read again after quotes that are never closed: each such row may take all that
+# follows it.
+_MOST_READ_AGAIN = 64 * 1024 * 1024
+# Levels of a line of JSON, and its names.
+MOST_LEVELS = 200
+MOST_NAMES = 10_000
 MOST_COLUMNS = 10_000
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 _CHARACTERS = {**{name: char for char, name in DELIMITERS.items()}, "\\t": "\t"}
 _LOOKED_AT = 50
+# Rows with or without text, of a sample.
+_MOST_SAMPLED = 2_000
 
 
 class Record(NamedTuple):
     """A record: its `line`, from 1; the cells of a row of CSV, or the object of a line of JSON; or
-    what is wrong with it."""
+    what is wrong with it. `size` is how many characters it takes in the file."""
 
     line: int
     cells: list[str] | None = None
     data: Mapping[str, Any] | None = None
     problem: str | None = None
+    size: int = 0
 
 
 class _Unclosed(Exception):
@@ -49,6 +59,9 @@ class _TooLong(Exception):
 
 _NOT_CLOSED = "A quote is opened here and never closed. Close it, or write it twice."
 _TOO_LONG = f"The line is longer than {LONGEST:,} characters; no customer is."
+_NO_OBJECT = "The line is not a JSON object."
+_TOO_WIDE = f"The object has more than {MOST_NAMES:,} names."
+_TOO_DEEP = f"The line is nested deeper than {MOST_LEVELS} levels."
 _UNDECODABLE = (
     "The row has bytes that are no text in this file's encoding. Say which it is with --encoding."
 )
@@ -63,7 +76,11 @@ class Lines:
         wide = opened.encoding.startswith(("utf-16", "utf-32"))
         self._undecodable = re.compile("[\ud800-\udfff\ufffd]" if wide else "[\udc80-\udcff]")
         self._again: deque[str] = deque()
+        self._most_blank = opened.bounds.blank_lines
+        self._blank = 0
+        self._read_again = 0
         self.held: list[str] = []
+        self.held_characters = 0
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -77,6 +94,9 @@ class Lines:
                 return
             self.number += 1
             self.held.append(line)
+            self.held_characters += len(line)
+            if self.held_characters > LONGEST and len(self.held) > 1:
+                raise _Unclosed
             if len(line) > LONGEST and line[-1] not in "\r\n":
                 self._skip()
                 raise _TooLong
@@ -98,10 +118,28 @@ class Lines:
         return _UNDECODABLE if self._undecodable.search(text) else None
 
     def give_back(self) -> None:
-        """Takes all but the first of the lines of the present record to be read again."""
+        """Takes all but the first of the lines of the present record to be read again. Raises
+        BadFile where that happened too often."""
+        self._read_again += self.held_characters
+        if self._read_again > _MOST_READ_AGAIN:
+            raise BadFile(
+                f"{self._name} has too many quotes that are never closed, the last one in line "
+                f"{self.number - len(self.held) + 1:,}. Close them, or choose another delimiter."
+            )
         self._again.extendleft(reversed(self.held[1:]))
         self.number -= len(self.held) - 1
+        self.release()
+
+    def release(self) -> None:
+        """Begins another record."""
         self.held.clear()
+        self.held_characters = 0
+
+    def count_blank(self) -> None:
+        """Counts a row without any text. Raises BadFile beyond the limit."""
+        self._blank += 1
+        if self._blank > self._most_blank:
+            raise BadFile(f"{self._name} has more than {self._most_blank:,} blank lines.")
 
 
 def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
@@ -113,11 +151,14 @@ def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
         try:
             for cells in reader:
                 start = lines.number - len(lines.held) + 1
-                lines.held.clear()
+                size = lines.held_characters
+                lines.release()
                 text = "".join(cells)
                 if text:
                     wrong = None if text.isascii() else lines.undecodable(text)
-                    yield Record(start, cells, problem=wrong)
+                    yield Record(start, cells, problem=wrong, size=size)
+                else:
+                    lines.count_blank()
             return
         except (_Unclosed, csv.Error):
             start = lines.number - len(lines.held) + 1
@@ -126,7 +167,7 @@ def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
             yield Record(start, [first], problem=_NOT_CLOSED)
         except _TooLong:
             yield Record(lines.number, problem=_TOO_LONG)
-            lines.held.clear()
+            lines.release()
 
 
 def json_records(lines: Lines) -> Iterator[Record]:
@@ -134,25 +175,48 @@ def json_records(lines: Lines) -> Iterator[Record]:
     while True:
         try:
             for line in lines:
-                lines.held.clear()
-                if line.strip():
+                lines.release()
+                if line.isspace():
+                    lines.count_blank()
+                else:
                     yield _json_record(lines.number, line, lines.undecodable(line))
             return
         except _TooLong:
             yield Record(lines.number, problem=_TOO_LONG)
-            lines.held.clear()
+            lines.release()
 
 
 def _json_record(number: int, line: str, wrong: str | None) -> Record:
+    size = len(line)
     if wrong:
-        return Record(number, [line.strip()], problem=wrong)
+        return Record(number, [line.strip()], problem=wrong, size=size)
     try:
         data = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return Record(number, [line.strip()], problem=f"The line is not JSON: {error}.")
+        problem = f"The line is not JSON: {error}."
+        return Record(number, [line.strip()], problem=problem, size=size)
     if not isinstance(data, dict):
-        return Record(number, [line.strip()], problem="The line is not a JSON object.")
-    return Record(number, data=data)
+        return Record(number, [line.strip()], problem=_NO_OBJECT, size=size)
+    if len(data) > MOST_NAMES:
+        return Record(number, [line.strip()], problem=_TOO_WIDE, size=size)
+    if line.count("{") + line.count("[") > MOST_LEVELS and is_deep(data, MOST_LEVELS):
+        return Record(number, [line.strip()], problem=_TOO_DEEP, size=size)
+    return Record(number, data=data, size=size)
+
+
+def is_deep(value: Any, levels: int) -> bool:
+    """Whether a JSON value has more levels of arrays and objects."""
+    here = [value]
+    for _ in range(levels):
+        here = [
+            inner
+            for outer in here
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not here:
+            return False
+    return True
 
 
 def is_json(opened: Opened) -> bool:
@@ -186,7 +250,8 @@ def _widths(sample: str, delimiter: str) -> list[int]:
     csv.field_size_limit(LONGEST_CELL)
     widths: list[int] = []
     try:
-        for cells in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
+        rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+        for cells in islice(rows, _MOST_SAMPLED):
             if any(cells):
                 widths.append(len(cells))
             if len(widths) > _LOOKED_AT:
@@ -199,4 +264,5 @@ def _widths(sample: str, delimiter: str) -> list[int]:
 
 def delimiter_named(text: str) -> str | None:
     """The delimiter that an option means: a character, or its name."""
-    return _CHARACTERS.get(text, text if len(text) == 1 and text.isprintable() else None)
+    usable = len(text) == 1 and text.isprintable() and not text.isalnum() and text not in "\"'@"
+    return _CHARACTERS.get(text, text if usable else None)

@@ -81,6 +81,15 @@ class Runs:
         rows = await self._store.fetch(imports.newest(), given)
         return [_row(row) for row in rows]
 
+    async def waiting(self, received_since: int, limit: int) -> int:
+        """How many of the account's newest imports wait or go on. An upload counts if something of
+        it came after a moment."""
+        return sum(
+            row["state"] in WAITING
+            and (row["state"] != RECEIVING or row["updated_at"] > received_since)
+            for row in await self.newest(limit)
+        )
+
     async def end(
         self,
         import_id: str,

@@ -12,6 +12,7 @@ from regulars.directory.addresses import PARTS
 from regulars.directory.bulk import SetRow
 from regulars.directory.commands import Reference
 from regulars.directory.customers import clean_values
+from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput, Problem
 from regulars.transfer import cells
 from regulars.transfer.columns import (
@@ -128,6 +129,12 @@ def foreign_id(given: Any) -> str | None:
     return given.strip()[:_ID_LENGTH] or None
 
 
+def _customer_of(given: Any) -> int | None:
+    """The `_id` of the customer that a global id names."""
+    named = ids.decode(given) if isinstance(given, str) else None
+    return named[1] if named and named[0] == "Customer" and named[1] <= MAX_ID else None
+
+
 _target = lru_cache(maxsize=10_000)(_Target)
 
 
@@ -232,17 +239,35 @@ class Shape:
     def _reference(
         self, keys: Mapping[str, Any], values: Mapping[str, Any], problems: list[Problem]
     ) -> tuple[Reference | None, int | None]:
-        """Whom a row names other than by email, and which `_id` a new customer takes up."""
-        number = keys["_id"]
-        if number is None and keys["id"] is not None:
-            number = ids.customer(str(keys["id"])).customer_id
+        """Whom a row names other than by email, and which `_id` a new customer takes up.
+
+        A file of another system has numbers of its own under `id` and `_id`. They select nobody:
+        only a global id does, or an `_id` where the options say so.
+        """
+        number, id_ = keys["_id"], keys["id"]
+        own = _customer_of(id_)
+        if own is not None and number not in (None, own):
+            message = f"`_id` is {number}, and `id` is that of customer {own}. Remove one of them."
+            problems.append(InvalidInput(message, ("_id",)))
+            return None, None
         if self._options.match == "_id":
+            number = number or own
+            if number is None and id_ is not None:
+                number = ids.customer(str(id_)).customer_id
             if number is None and not problems:
                 problems.append(InvalidInput("The row has no _id, by which customers are found."))
             return Reference(str(number), number), number
-        if number is not None and "email" not in values:
-            return Reference(str(number), number), None
-        return None, number
+        if "email" in values:
+            return None, number or own
+        if own is not None:
+            return Reference(str(own), own), None
+        if number is not None or id_ is not None:
+            message = (
+                "The row has no email, and a number under `id` or `_id` may be another system's. "
+                "Add the email, or choose `match=_id` (--match _id) if it is the customer's `_id`."
+            )
+            problems.append(InvalidInput(message, ("email",)))
+        return None, None
 
 
 def _clear(node: dict[str, Any], target: _Target) -> None:

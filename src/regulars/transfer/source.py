@@ -83,11 +83,13 @@ def delimiter_as_chosen(opened: Opened, options: Options) -> str:
         named = delimiter_named(options.delimiter)
         if named is None:
             known = ", ".join(DELIMITERS.values())
-            raise BadOption(f"A delimiter is one character, or one of {known}.")
+            raise BadOption(
+                f"A delimiter is one character, no letter, digit or quote, or one of {known}."
+            )
         return named
     first = opened.sample.lstrip("\ufeff").split("\n", 1)[0].strip()
     if first.lower().startswith(_SEPARATOR) and len(first) == len(_SEPARATOR) + 1:
-        return first[-1]
+        return delimiter_named(first[-1]) or delimiter_of(opened.sample)
     return delimiter_of(opened.sample)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator, Mapping
@@ -10,21 +11,27 @@ from typing import IO, Any
 
 import orjson
 
+from regulars.directory.accounts import now_ms
 from regulars.directory.dates import iso
 from regulars.store import Conflict, Row, Store, imports
 from regulars.store.imports import FILE, PENDING, RECEIVING
 from regulars.store.tables import import_parts
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import Interrupted
-from regulars.transfer.opening import opened
+from regulars.transfer.opening import BEGINNING, opened
 from regulars.transfer.runs import COUNTS, Runs
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 
+# A file that is received is said to be so this often. One of which nothing came for LEASE_MS was
+# cut off, with its server or its connection, and is no import that waits.
+_BEAT_MS = 15_000
+LEASE_MS = 60_000
 # A file is kept in parts of so many bytes, and no more of it is held in memory.
 PART = 1024 * 1024
 KEPT_MS = 30 * 86_400_000
-RECEIVING_MS = 86_400_000
+# Longer than a server may wait for the next bytes (REGULARS_RECEIVE_SECONDS).
+RECEIVING_MS = 7_200_000
 
 
 class Parts:
@@ -81,6 +88,7 @@ class Upload:
         self._first = b""
         self._digest = hashlib.sha256()
         self.size = 0
+        self._beat = run["updated_at"]
 
     @classmethod
     async def begin(
@@ -102,6 +110,7 @@ class Upload:
 
     async def feed(self, chunk: bytes) -> None:
         """Takes the next bytes. Raises Interrupted when the import was cancelled."""
+        await self._hold(now_ms())
         self.size += len(chunk)
         self._buffer += chunk
         while len(self._buffer) >= PART:
@@ -113,8 +122,7 @@ class Upload:
         at its beginning that nothing can be done with it, and Interrupted."""
         await self._keep(bytes(self._buffer))
         name = self._run["name"]
-        with opened(name, self._options.encoding, io.BytesIO(self._first)) as file:
-            told = Source(file, self._options).told()
+        told = await asyncio.to_thread(_recognised, name, self._first, self._options)
         source = {**orjson.loads(self._run["source"]), **told}
         changed = {
             "state": PENDING,
@@ -132,10 +140,27 @@ class Upload:
         """Forgets it, and what has come of it."""
         await Runs(self._store, self._account_id).forget(self._run["import_id"])
 
+    async def _hold(self, now: int) -> None:
+        """Says, from time to time, that the file is still received."""
+        if now - self._beat < _BEAT_MS:
+            return
+        self._beat = now
+        import_id = self._run["import_id"]
+        held = {"account_id": self._account_id, "import_id": import_id, "now": now}
+        if not await self._store.execute([(imports.hold_upload(), held)]):
+            raise Interrupted("The import was cancelled.")
+
     async def _keep(self, part: bytes) -> None:
         self._first = self._first or part
         self._digest.update(part)
         await self._parts.add(part)
+
+
+def _recognised(name: str, beginning: bytes, options: Options) -> dict[str, Any]:
+    """What a file of that beginning is recognised as. Raises BadFile and BadOption."""
+    content = io.BytesIO(beginning)
+    with opened(name, options.encoding, content, options.format, BEGINNING) as file:
+        return Source(file, options).told()
 
 
 async def copied(store: Store, run: Row, file: IO[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,9 @@ from regulars.transfer.columns import BILLING, SHIPPING
 
 # The first moment that a list ordered by moments can show: 1970-01-26.
 _FIRST_MOMENT = 2**31
+# The last one that ISO 8601 writes with four digits of a year.
+_LAST_MOMENT = 253_402_300_799_999
+_LONGEST_MOMENT = 64
 
 
 class Wrong(Exception):
@@ -44,7 +48,10 @@ def _flag(value: Any) -> bool:
 def _tags(value: Any) -> list[str]:
     if isinstance(value, list):
         return [as_text(tag) for tag in value]
-    return cells.tags(as_text(value))
+    try:
+        return cells.tags(as_text(value))
+    except csv.Error:
+        raise Wrong("The tags cannot be read: separate them with commas, in one line.") from None
 
 
 def _custom(value: Any) -> dict[str, Any]:
@@ -74,12 +81,16 @@ def _moment(value: Any) -> int:
         if found is not None and len(text) < len("2024-03-18"):
             found = None
         found = found if found is not None else _other_moment(text)
-    if found is None or found < _FIRST_MOMENT:
-        raise Wrong("This is not a moment, such as 2024-03-18T14:20:37Z, after January 1970.")
+    if found is None or not _FIRST_MOMENT <= found <= _LAST_MOMENT:
+        raise Wrong(
+            "This is not a moment, such as 2024-03-18T14:20:37Z, from 1970-01-26 to the year 9999."
+        )
     return found
 
 
 def _other_moment(text: str) -> int | None:
+    if len(text) > _LONGEST_MOMENT:
+        return None
     if text.isdecimal() and 9 <= len(text) <= 13:
         return _moment(int(text))
     for form in _FORMATS:
@@ -93,7 +104,9 @@ def _other_moment(text: str) -> int | None:
 
 def _number(value: Any) -> int:
     text = as_text(value).strip()
-    if not text.isdecimal() or not text.isascii() or not 0 < int(text) <= MAX_ID:
+    # Python refuses to read a number of thousands of digits.
+    short = len(text) <= len(str(MAX_ID))
+    if not short or not text.isdecimal() or not text.isascii() or not 0 < int(text) <= MAX_ID:
         raise Wrong(f"An _id is a whole number from 1 to {MAX_ID:,}.")
     return int(text)
 

@@ -14,6 +14,10 @@ import orjson
 
 # The greatest index of an array. Keys that are such an index come first, as numbers.
 _LAST_INDEX = 2**32 - 2
+# Doubles hold every integer up to here, and JavaScript prints those as they are.
+_EXACT = 2**53
+_WORDS = {None: "null", True: "true", False: "false"}
+_DIGITS = frozenset("0123456789")
 
 
 def stringify(value: Any) -> bytes:
@@ -23,16 +27,24 @@ def stringify(value: Any) -> bytes:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return _string(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return number(value)
-    if isinstance(value, dict):
-        pairs = (f"{_string(key)}:{_text(value[key])}" for key in sorted(value, key=_rank))
-        return "{" + ",".join(pairs) + "}"
-    return "[" + ",".join(map(_text, value)) + "]"
+    if kind is int and -_EXACT <= value <= _EXACT:
+        return str(value)
+    if kind is float:
+        shown = repr(value)
+        # Without an exponent, both languages print the same digits.
+        if "e" not in shown and "n" not in shown and value:
+            return shown.removesuffix(".0")
+    if kind is dict:
+        names = sorted(value, key=_rank) if any(name[:1] in _DIGITS for name in value) else value
+        return "{" + ",".join([f"{_string(name)}:{_text(value[name])}" for name in names]) + "}"
+    if kind is list:
+        return "[" + ",".join([_text(item) for item in value]) + "]"
+    if value is None or kind is bool:
+        return _WORDS[value]
+    return number(value)
 
 
 def _string(value: str) -> str:

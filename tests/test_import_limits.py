@@ -1,0 +1,484 @@
+"""The worst files that a client can send: each is answered at once, or imported within bounds, and
+nobody else waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import io
+import os
+import signal
+import socket
+import threading
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from encodings.aliases import aliases
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from regulars.directory.accounts import Accounts, now_ms
+from regulars.store import Store, imports
+from regulars.transfer.charsets import CHARSETS
+from regulars.transfer.jobs import Jobs
+from regulars.transfer.runs import Runs
+from regulars.transfer.shape import Options
+from regulars.transfer.uploads import LEASE_MS, Upload
+from tests.support import TLS, Client, Server, new_token, running, with_store
+from tests.test_import_http import ENDED, ended, previewed, refused, send, wait
+
+MIB = 1024 * 1024
+
+
+def packed(unit: bytes, size: int) -> bytes:
+    """So many bytes of a unit, packed with gzip."""
+    packing = zlib.compressobj(9, wbits=31)
+    block = unit * (MIB // len(unit))
+    pieces = [packing.compress(block) for _ in range(size // MIB)]
+    return b"".join([*pieces, packing.flush()])
+
+
+def zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("customers.csv", content)
+    return file.getvalue()
+
+
+WIDE = ",".join(f'"k{n}":1' for n in range(9_000))
+# What a preview or an import says of each at once; None for what is read, row by row.
+BOMBS: dict[str, tuple[bytes, str | None]] = {
+    "line feeds": (packed(b"\n", 900 * MIB), "blank lines"),
+    "carriage returns": (packed(b"\r", 64 * MIB), "blank lines"),
+    "empty rows": (packed(b",\n", 64 * MIB), "blank lines"),
+    "commas": (packed(b",", 64 * MIB), "unpacked"),
+    "quotes": (packed(b'"', 64 * MIB), "unpacked"),
+    "members": (gzip.compress(b"") * 50_000, "gzip members"),
+    "gzip in gzip": (gzip.compress(packed(b"\n", 64 * MIB)), "gzip twice"),
+    "zip": (zipped(b"\n" * 64 * MIB), "zip archive"),
+    "zstd": (b"\x28\xb5\x2f\xfd" + b"\0" * 100, "zstd"),
+    "columns": (",".join(map(str, range(140_000))).encode(), "at most 10,000"),
+    "quotes that never close": (b"email,x\n" + b'a"b,"c\n' * 140_000, None),
+    "many columns, many rows": (
+        (",".join(["email", *map(str, range(9_900))]) + "\n").encode()
+        + (b"," * 9_900 + b"\n") * 90,
+        None,
+    ),
+    "deep JSON": (b'{"email":"a@x.test","c":' + b"[" * 900 + b"]" * 900 + b"}\n", None),
+    "wide JSON": (f"{{{WIDE}}}\n".encode() * 9, None),
+    "bytes that are no text": (b"email\n" + b"\xff\n" * 500_000, None),
+}
+
+
+class Watch:
+    """Asks a server for its health all the time, on a connection of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.longest = 0.0
+        self.stop = False
+
+    def run(self) -> None:
+        with httpx.Client(base_url=self.server.url, verify=TLS, timeout=60) as http:
+            while not self.stop:
+                began = time.monotonic()
+                http.get("/healthz")
+                self.longest = max(self.longest, time.monotonic() - began)
+
+
+@contextmanager
+def watched(server: Server) -> Iterator[Watch]:
+    watch = Watch(server)
+    thread = threading.Thread(target=watch.run)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch.stop = True
+        thread.join()
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_answered_at_once_and_keeps_nobody_waiting(client: Client, name: str) -> None:
+    content, problem = BOMBS[name]
+    assert len(content) <= MIB
+    with watched(client.server) as watch:
+        for path in ("/import/preview", "/import"):
+            answer = client.http.post(path, content=content)
+            if problem:
+                assert problem in refused(answer, 400, "errors_bad_request")
+            else:
+                assert answer.status_code in (200, 202), answer.text
+            if answer.status_code == 202:
+                client.http.delete(answer.headers["location"])
+    # 100 ms is what is allowed; this machine is also busy with other tests.
+    assert watch.longest < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bomb", "problem"),
+    [
+        (packed(b"\n", 40 * MIB), "blank lines"),
+        (packed(b"x", 40 * MIB), "REGULARS_MAX_IMPORT_UNPACKED_BYTES"),
+        (gzip.compress(b"") * 200_000, "gzip members"),
+    ],
+)
+def test_a_bomb_after_good_rows_ends_the_import_with_the_reason(
+    tmp_path: Path, bomb: bytes, problem: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'bomb.db'}"
+    rows = "email\n" + "".join(f"a{n}@x.test\n" for n in range(20_000))
+    with running(url, "--max-import-unpacked-bytes", str(30 * MIB)) as server:
+        with Client(server, new_token(server)) as client:
+            found = ended(client, send(client, gzip.compress(rows.encode()) + bomb))
+            assert found["state"] == "failed"
+            assert problem in found["message"]
+            assert found["created"] in (17_500, 20_000)
+
+
+def test_a_file_of_several_gzip_members_is_read_whole(client: Client) -> None:
+    members = [gzip.compress(f"a{n}@x.test\n".encode()) for n in range(500)]
+    content = gzip.compress(b"email\n") + b"".join(members) + b"\0" * 512
+    assert ended(client, send(client, content))["created"] == 500
+
+
+def test_rows_that_are_too_deep_or_too_wide_are_rejected_alone(client: Client) -> None:
+    deep = '{"email":"b@x.test","c":' + "[" * 900 + "]" * 900 + "}"
+    names = ",".join(f'"k{n}":1' for n in range(10_001))
+    wide = f'{{"email":"c@x.test",{names}}}'
+    content = f'{{"email":"a@x.test"}}\n{deep}\n{wide}\n{{"email":"d@x.test"}}\n'
+    sent = send(client, content)
+    found = ended(client, sent)
+    assert (found["state"], found["created"], found["rejected"]) == ("done", 2, 2)
+    messages = [problem["examples"][0]["message"] for problem in found["problems"]]
+    assert any("nested deeper" in said for said in messages), messages
+    assert len(client.http.get(sent.headers["location"] + "/rejected").text.splitlines()) == 2
+    assert previewed(client, content)["rows"]
+
+
+def test_values_that_no_number_holds_are_rejected_alone(client: Client) -> None:
+    cells = ["9" * 5_000, "99999999999999999999", "1e400", "x" * 100_000]
+    rows = [f"a{n}@x.test,{cell},{cell}" for n, cell in enumerate(cells)]
+    content = "\n".join(["email,_id,created_at", *rows, "ok@x.test,,"])
+    found = ended(client, send(client, content))
+    assert (found["state"], found["created"], found["rejected"]) == ("done", 1, len(cells))
+    far = '{"email":"a@x.test","created_at":9223372036854775807}\n{"email":"b@x.test"}\n'
+    found = ended(client, send(client, far))
+    assert (found["state"], found["created"], found["rejected"]) == ("done", 1, 1)
+    quoted = 'email,tags\na@x.test,"a ""b\nc"\n'
+    assert ended(client, send(client, quoted))["state"] == "done"
+
+
+def test_every_encoding_is_read_or_refused(client: Client) -> None:
+    """Over everything that Python has a name for."""
+    content = "email,first_name\na@x.test,Ana\n"
+    odd = ("base64", "rot13", "idna", "punycode", "unicode_escape", "undefined", "utf_7", "charmap")
+    more = ("raw_unicode_escape", "mbcs", "oem", "aliases", "é", "x" * 5_000, "a/../b", "utf_8\0")
+    for name in sorted({*aliases, *aliases.values(), *CHARSETS, *odd, *more}):
+        options = {"encoding": name}
+        known = aliases.get(name, name) in CHARSETS
+        for body in (content.encode(), "email\nä@x.test\n".encode("utf-16"), bytes(range(256)) * 9):
+            answer = client.http.post("/import/preview", content=body, params=options)
+            assert answer.status_code in ((200, 400) if known else (400,)), (name, answer.text)
+        if name not in CHARSETS:
+            if not known:
+                assert "no encoding" in answer.json()["errors"][0]["message"]
+            continue
+        answer = client.http.post("/import/preview", content=content.encode(name), params=options)
+        assert answer.status_code == 200, (name, answer.text)
+        assert answer.json()["data"]["rows"] == [["a@x.test", "Ana"]], name
+    wrong = client.http.post("/import", content=content, params={"encoding": "utf_16"})
+    assert "byte order" in refused(wrong, 400, "errors_bad_request") or "BOM" in wrong.text
+
+
+@pytest.mark.slow
+def test_a_file_in_every_encoding_is_imported_to_its_end(client: Client) -> None:
+    """What cannot be decoded in the midst of a file is rejected."""
+    for name in sorted(CHARSETS):
+        head = "email,first_name\na@x.test,Ana\n".encode(name)
+        found = ended(client, send(client, head + bytes(range(128, 256)) * 3, encoding=name))
+        assert found["state"] == "done" or "decoded" in found["message"], (name, found)
+
+
+@pytest.mark.parametrize("delimiter", ['"', "a", "1", "", "é", "\r", "::"])
+def test_a_delimiter_that_cannot_be_one_is_refused(client: Client, delimiter: str) -> None:
+    content = f"sep={delimiter}\nemail{delimiter}x\na@x.test\n"
+    for path in ("/import", "/import/preview"):
+        answer = client.http.post(path, content=content, params={"delimiter": delimiter})
+        assert answer.status_code in (200, 400), answer.text
+        answer = client.http.post(path, content=content)
+        assert answer.status_code in (200, 202, 400), answer.text
+
+
+def test_an_export_has_at_most_200_columns(client: Client) -> None:
+    values = {str(n): {"v": "x" * 100} for n in range(500)}
+    for n in range(20):
+        client.create(f"a{n}@x.test", custom=values)
+
+    def columns(count: int) -> str:
+        return ",".join(f"custom.{n}" for n in range(count))
+
+    message = refused(
+        client.http.get("/export", params={"columns": columns(201)}), 400, "errors_bad_request"
+    )
+    assert "at most 200" in message
+    refused(
+        client.http.post("/export", params={"columns": columns(400)}, json={"ids": ["1"]}),
+        400,
+        "errors_bad_request",
+    )
+    with watched(client.server) as watch:
+        for form in ("csv", "jsonl"):
+            options = {"columns": columns(200), "format": form}
+            whole = client.http.get("/export", params=options)
+            chosen = client.http.post(
+                "/export", params=options, json={"ids": [str(n + 1) for n in range(20)]}
+            )
+            assert whole.content == chosen.content
+            assert whole.text.count("xxx") >= 20 * 200
+    assert watch.longest < 0.5
+    head = client.http.get("/export", params={"columns": 'custom.a"b,custom.=1'}).text
+    assert head.splitlines()[0] == '"custom.a""b",custom.=1'
+
+
+def begin_uploads(server: Server, token: str, count: int) -> list[socket.socket]:
+    """Uploads of which something has come, and more is announced."""
+    address = urlsplit(server.url)
+    assert address.hostname
+    assert address.port
+    begun = []
+    for _ in range(count):
+        connection = socket.create_connection((address.hostname, address.port))
+        head = f"POST /import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        connection.sendall(head.encode() + b"Content-Length: 100000\r\n\r\nemail\na@x.test\n")
+        begun.append(connection)
+    return begun
+
+
+def test_uploads_that_a_crash_cut_off_soon_block_nothing(empty_database: str) -> None:
+    with running(empty_database, status=-signal.SIGKILL) as server:
+        token = new_token(server)
+        with Client(server, token) as client:
+            begun = begin_uploads(server, token, 10)
+            until = time.monotonic() + 30
+            while len(client.http.get("/import").json()["data"]) < 10:
+                assert time.monotonic() < until
+            # While they are received, they count.
+            refused(send(client, "email\nb@x.test\n"), 503, "errors_unavailable")
+        os.kill(server.pid, signal.SIGKILL)
+    for connection in begun:
+        connection.close()
+
+    async def later(store: Store) -> None:
+        """A minute passes."""
+        rows = await store.fetch(imports.due(), {"now": now_ms(), "ids": None})
+        assert not rows
+        for account_id in range(1, 10):
+            for row in await Runs(store, account_id).newest(20):
+                held = {"account_id": account_id, "import_id": row["import_id"]}
+                past = {**held, "now": row["updated_at"] - LEASE_MS}
+                await store.execute([(imports.hold_upload(), past)])
+
+    with running(empty_database) as server, Client(server, token) as client:
+        states = [one["state"] for one in client.http.get("/import").json()["data"]]
+        assert states == ["receiving"] * 10
+        with_store(empty_database, later)
+        assert ended(client, send(client, "email\nb@x.test\n"))["created"] == 1
+
+
+def test_an_upload_that_goes_on_keeps_its_lease(client: Client) -> None:
+    """Bytes come every now and then; the row says so."""
+
+    async def upload(store: Store) -> tuple[int, int]:
+        made = await Upload.begin(
+            store,
+            account.account_id,
+            "slow.csv",
+            Options(),
+            False,
+            "test",
+            "r",
+            now_ms() - LEASE_MS,
+        )
+        runs = Runs(store, account.account_id)
+        before = await runs.waiting(now_ms() - LEASE_MS + 1_000, 50)
+        await made.feed(b"email\n")
+        after = await runs.waiting(now_ms() - LEASE_MS + 1_000, 50)
+        await made.give_up()
+        return before, after
+
+    async def find(store: Store) -> Any:
+        accounts = Accounts(store)
+        return await accounts.create(f"lease {now_ms()}")
+
+    account = with_store(client.server.database_url, find)
+    assert with_store(client.server.database_url, upload) == (0, 1)
+
+
+def long_file(account: str, rows: int) -> bytes:
+    lines = [f"{account}{n}@x.test,First {n},Last {n}" for n in range(rows)]
+    return "\n".join(["email,first_name,last_name", *lines]).encode()
+
+
+@pytest.mark.slow
+def test_accounts_take_turns(client: Client, other: Client) -> None:
+    """One account sends many large files, and then another sends a small one."""
+    large = [send(client, long_file(f"l{n}", 8_000)) for n in range(5)]
+    wait(client, large[0].headers["location"], "running", *ENDED)
+    small = send(other, "email\nsmall@x.test\n")
+    ended(other, small)
+    states = [client.http.get(sent.headers["location"]).json()["data"]["state"] for sent in large]
+    assert "pending" in states[2:], states
+    for sent in large:
+        client.http.delete(sent.headers["location"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_long_import_gives_way_to_another_account_s(empty_database: str, dry_run: bool) -> None:
+    environment = {"REGULARS_DATABASE_URL": empty_database}
+    with running(empty_database) as server:  # makes the tables
+        new_token(server)
+
+    async def work(store: Store) -> None:
+        accounts = Accounts(store)
+        ids = [(await accounts.create(name)).account_id for name in ("long", "short")]
+        rows = []
+        for account_id, size in zip(ids, (30_000, 10), strict=True):
+            upload = await Upload.begin(
+                store, account_id, "f", Options(), dry_run, "test", "r", now_ms()
+            )
+            await upload.feed(long_file("a", size))
+            rows.append(await upload.finish(now_ms()))
+            await asyncio.sleep(0.01)
+        jobs = Jobs(store, environment, turn_seconds=1.0)
+        running_ = asyncio.create_task(jobs.run())
+        long, short = (Runs(store, account_id) for account_id in ids)
+        until = time.monotonic() + 120
+        ended_at: dict[str, int] = {}
+        while len(ended_at) < 2:
+            assert time.monotonic() < until
+            for name, runs, row in (("long", long, rows[0]), ("short", short, rows[1])):
+                found = await runs.find(row["import_id"])
+                assert found
+                if found["state"] == "done":
+                    ended_at[name] = found["ended_at"]
+                    assert found["created"] == (30_000 if name == "long" else 10)
+            await asyncio.sleep(0.05)
+        jobs.stop()
+        await running_
+        assert ended_at["short"] < ended_at["long"]
+
+    with_store(empty_database, work)
+
+
+def customers(client: Client) -> dict[str, Any]:
+    nodes = client.page("_id email first_name phone", first=50)["edges"]
+    return {edge["node"]["email"]: edge["node"] for edge in nodes}
+
+
+FOREIGN = {
+    "a number under id": "id,email,first_name\n2,,Stranger\n1,,Other\n",
+    "a number under _id": "_id,email,first_name\n2,,Stranger\n1,,Other\n",
+    "the same number under both": "_id,id,email,first_name\n2,2,,Stranger\n1,1,,Other\n",
+    "JSON, id": '{"id":2,"email":null,"first_name":"S"}\n{"id":"1","first_name":"S"}\n',
+    "JSON, _id": '{"_id":2,"email":"","first_name":"S"}\n{"_id":"1","first_name":"S"}\n',
+    "an id that is not that of the _id": "_id,id,email,first_name\n"
+    f"2,{base64.b64encode(b'Customer:1').decode()},,S\n"
+    f"1,{base64.b64encode(b'Customer:2').decode()},,S\n",
+    "an id of something else": f"id,email,first_name\n{base64.b64encode(b'Order:2').decode()},,S\n"
+    "gid://shopify/Customer/2,,S\n",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_another_system_s_number_selects_no_customer(client: Client, name: str) -> None:
+    ended(client, send(client, "email,first_name\none@x.test,One\ntwo@x.test,Two\n"))
+    before = customers(client)
+    sent = send(client, FOREIGN[name])
+    found = ended(client, sent)
+    assert (found["created"], found["updated"], found["rejected"]) == (0, 0, 2), found
+    assert customers(client) == before
+
+
+def test_another_system_s_numbers_are_no_ids_of_ours(client: Client) -> None:
+    ended(client, send(client, "email,first_name\none@x.test,One\ntwo@x.test,Two\n"))
+    content = "id,email,first_name,phone\n2,,Guest Stranger,0699\n7,shopper@x.test,Shopper,0611\n"
+    found = ended(client, send(client, content))
+    assert (found["created"], found["updated"], found["rejected"]) == (1, 0, 1)
+    assert "email" in found["problems"][0]["examples"][0]["message"]
+    assert customers(client)["shopper@x.test"]["_id"] == 3
+
+
+def test_our_own_ids_select_our_customers(client: Client) -> None:
+    ended(client, send(client, "email,first_name\none@x.test,One\ntwo@x.test,Two\n"))
+    exported = client.http.get("/export", params={"columns": "_id,id,first_name"}).text
+    sent = send(client, exported.replace("One", "Uno"))
+    found = ended(client, sent)
+    assert (found["updated"], found["unchanged"], found["rejected"]) == (1, 1, 0)
+    only_id = client.http.get("/export", params={"columns": "id,first_name"}).text
+    assert ended(client, send(client, only_id.replace("Two", "Due")))["updated"] == 1
+    by_number = send(client, "_id,first_name\n2,Deux\n", match="_id")
+    assert ended(client, by_number)["updated"] == 1
+    names = {one["first_name"] for one in customers(client).values()}
+    assert names == {"Uno", "Deux"}
+
+
+@pytest.mark.parametrize("column", ["id", "_id"])
+def test_no_row_ends_the_account_s_numbers(client: Client, column: str) -> None:
+    found = ended(client, send(client, f"{column},email\n1073741823,big@x.test\n"))
+    if column == "id":
+        assert found["created"] == 1
+    else:
+        assert "1,000,000,000" in found["problems"][0]["examples"][0]["message"]
+    own = base64.b64encode(b"Customer:1073741823").decode()
+    ended(client, send(client, f"id,email\n{own},other@x.test\n"))
+    ended(client, send(client, "_id,email\n1000000000,last@x.test\n"))
+    assert ended(client, send(client, "email\nnext@x.test\n"))["created"] == 1
+    assert client.create("api@x.test")["_id"] == 1_000_000_002
+
+
+GOOD = "email,first_name\na@x.test,Zoë\nb@x.test,Élodie\n".encode()
+
+
+@pytest.mark.parametrize("place", ["first", "last", "far"])
+def test_one_bad_byte_does_not_garble_the_rest(client: Client, place: str) -> None:
+    ended(client, send(client, GOOD))
+    head, *rows = GOOD.splitlines(keepends=True)
+    bad = b"c@x.test,Fran\xe7ois\n"
+    plain = b"".join(b"p%d@x.test,Plain\n" % n for n in range(9_000)) if place == "far" else b""
+    lines = [head, bad, *rows] if place == "first" else [head, plain, *rows, bad]
+    sent = send(client, b"".join(lines))
+    found = ended(client, sent)
+    assert (found["unchanged"], found["rejected"], found["updated"]) == (2, 1, 0)
+    assert client.emails("Zoë") == ["a@x.test"]
+    assert "c@x.test" in client.http.get(sent.headers["location"] + "/rejected").text
+
+
+def test_windows_1252_is_read_wherever_its_accents_stand(client: Client) -> None:
+    rows = "".join(f"p{n}@x.test,Plain\n" for n in range(9_000))
+    content = f"email,first_name\n{rows}a@x.test,Zoë\nb@x.test,Élodie\n".encode("cp1252")
+    assert ended(client, send(client, content))["created"] == 9_002
+    names = {
+        client.page("first_name", query=q)["edges"][0]["node"]["first_name"]
+        for q in ("Zoë", "Élodie")
+    }
+    assert names == {"Zoë", "Élodie"}
+
+
+def test_json_lines_are_always_utf_8(client: Client) -> None:
+    content = '{"email":"a@x.test","first_name":"Zoë"}\n'.encode()
+    bad = b'{"email":"b@x.test","first_name":"Fran\xe7ois"}\n' * 20
+    found = ended(client, send(client, bad + content, format="jsonl"))
+    assert (found["created"], found["rejected"]) == (1, 20)
+    assert ended(client, send(client, bad + content))["unchanged"] == 1
+    assert customers(client)["a@x.test"]["first_name"] == "Zoë"
+    assert "Fran?ois" in str(previewed(client, GOOD + b"c@x.test,Fran\xe7ois\n")["rows"])
