@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import ceil, floor
 from typing import Any, Protocol
 
@@ -131,6 +131,7 @@ def _pieces(form: str) -> tuple[str | Token, ...]:
     return tuple(piece for piece in pieces if piece != "")
 
 
+@cache
 def _from_now(suffix: bool) -> Render:
     # An age by where it stands among _AGES: before the first it is to come, and after the last it
     # is of more years than have words of their own here.

@@ -210,7 +210,7 @@ class GraphQLEndpoint:
         queries_only: bool = False,
     ) -> Reply:
         try:
-            prepared = self._prepared(call, request, queries_only)
+            prepared = await self._prepared(call, grant, request, queries_only)
         except InvalidDocument:
             if self._rates is not None:
                 cost = 1 + len(request.query) // _CHARACTERS_A_POINT
@@ -299,11 +299,18 @@ class GraphQLEndpoint:
             last = await source.last_change_since(grant.account_id, known)
         return self._reply(call, answer, headers, context.again, last)
 
-    def _prepared(self, call: Call, request: GraphQLRequest, queries_only: bool) -> Prepared:
+    async def _prepared(
+        self, call: Call, grant: Grant, request: GraphQLRequest, queries_only: bool
+    ) -> Prepared:
         """The operation, ready to be executed. Raises InvalidDocument and HTTPError (405)."""
         engine = self._engine
-        self._observer.document(engine.keeps(request.query))
-        operation = engine.operation(request.query, request.operation_name)
+        text, name = request.query, request.operation_name
+        kept = engine.keeps(text)
+        self._observer.document(kept)
+        if kept:
+            operation = engine.operation(text, name)
+        else:
+            operation = await engine.operation_of_long(text, name, grant.account_id)
         call.operation, call.kind = operation.name[:NAME_LENGTH], operation.kind
         if queries_only and operation.kind != "query":
             message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
