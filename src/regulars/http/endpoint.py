@@ -11,6 +11,7 @@ from regulars.api.context import Again, Context
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
 from regulars.directory.accounts import Grant, now_ms
 from regulars.directory.commands import Origin
+from regulars.directory.scopes import READ
 from regulars.directory.sources import Sources
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
 from regulars.http.address import refused
@@ -295,7 +296,9 @@ class GraphQLEndpoint:
         else:
             answer = await self._once.execute(prepared, context, key.strip(), request)
         last = context.change
-        if last is None:
+        if READ not in grant.scopes:
+            last = None  # whether a write changed anything tells what was there
+        elif last is None:
             last = await source.last_change_since(grant.account_id, known)
         return self._reply(call, answer, headers, context.again, last)
 
