@@ -12,7 +12,13 @@ from typing import Any
 
 import orjson
 import pytest
-from graphql import execute_sync, get_introspection_query, parse
+from graphql import (
+    build_client_schema,
+    execute_sync,
+    get_introspection_query,
+    parse,
+    print_schema,
+)
 
 from regulars.api.schema import engine, schema
 from regulars.graphql import InvalidDocument
@@ -302,3 +308,15 @@ def test_a_value_that_shapes_a_plan_is_not_kept_when_it_is_long() -> None:
     with pytest.raises(InvalidDocument):
         made.prepare(made.operation(document), {"f": "x" * 1_000_000})
     assert made.kept_bytes == before
+
+
+def test_an_empty_cursor_is_as_good_as_none(client: Client) -> None:
+    client.create("one@example.com")
+    assert client.emails(after="", before="") == ["one@example.com"]
+    changes = '{ customerChanges(after: "") { edges { node { kind } } } }'
+    assert client.data(changes)["customerChanges"]["edges"] == [{"node": {"kind": "created"}}]
+
+
+def test_the_introspected_schema_can_be_printed(client: Client) -> None:
+    built = build_client_schema(client.data(get_introspection_query()))  # type: ignore[arg-type]
+    assert "input WebhookInput" in print_schema(built)
