@@ -21,6 +21,7 @@ from graphql.utilities.coerce_input_value import coerce_input_value
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from regulars.graphql import DEFAULTS
 from regulars.graphql.coercion import Arguments, Coercers
 
 SCHEMA = build_schema(
@@ -76,7 +77,7 @@ RIGHT = st.fixed_dictionaries(
 
 def coerced(type_: GraphQLInputType, value: Any) -> Any:
     try:
-        return Coercers(1_000).of(type_)(value)
+        return Coercers(DEFAULTS).of(type_)(value)
     except Exception:
         return Undefined
 

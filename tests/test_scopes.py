@@ -57,6 +57,10 @@ SHOWS_MORE = {
     ("customers:write", "removeTags"),
     ("orders:write", "recordOrder"),
     ("orders:write", "recordVisit"),
+    # They have customers sent to an address.
+    ("webhooks", "updateWebhook"),
+    ("webhooks", "retryWebhookDelivery"),
+    ("webhooks", "testWebhook"),
 }
 
 
@@ -75,9 +79,15 @@ def value_of(type_: Any, customer: str) -> str:
         return "{" + ", ".join(f"{name}: {value}" for name, value in inner.items()) + "}"
     if isinstance(type_, GraphQLEnumType):
         return str(next(iter(type_.values)))
-    if type_.name == "WebhookSettings":
+    if type_.name in ("WebhookSettings", "CustomFields"):
         return "{}"
-    values = {"ID": f'"{customer}"', "String": '"new@example.com"', "Boolean": "true", "Int": "1"}
+    values = {
+        "ID": f'"{customer}"',
+        "String": '"new@example.com"',
+        "Boolean": "true",
+        "Int": "1",
+        "Float": "1",
+    }
     return values[type_.name]
 
 
@@ -197,13 +207,174 @@ def test_who_may_only_write_is_shown_what_was_written_and_no_more(
     created = writer.create("written@example.com", "id email phone", phone="1")
     assert created["email"] == "written@example.com"
     update = 'mutation($id: ID!) { updateCustomer(id: $id, node: {phone: "2"}) { %s } }'
-    assert writer.data(update % "id _id version __typename", id=created["id"])
-    for fields in ("email", "leads { id }", "shipping_address { id }", "summary { visits }"):
+    assert writer.data(update % "id _id __typename", id=created["id"])
+    for fields in (
+        "email",
+        "version",
+        "leads { id }",
+        "shipping_address { id }",
+        "summary { visits }",
+    ):
         error = writer.refused("errors_scope", update % fields, id=created["id"])
         assert "customers:read" in error["message"]
     assert by_scope["customers"].node(created["id"], "... on Customer { version }") == {
         "version": 2
     }
+
+
+def input_paths() -> set[str]:
+    """Every argument of every mutation, with the fields of its input objects."""
+    paths = set()
+    assert SCHEMA.mutation_type
+    for name, field in SCHEMA.mutation_type.fields.items():
+        for argument, definition in field.args.items():
+            named = get_named_type(definition.type)
+            if isinstance(named, GraphQLInputObjectType):
+                paths |= {f"{name}.{argument}.{inner}" for inner in named.fields}
+            else:
+                paths.add(f"{name}.{argument}")
+    return paths
+
+
+CUSTOMER = (
+    "accepts_marketing billing_address custom email first_name last_name notes phone "
+    "shipping_address tags"
+)
+# For each argument of a mutation what it needs: nothing more than the mutation itself (`PLAIN`), or
+# `customers:read` too, because data flows to another place, or because the outcome tells what is
+# stored (`READS`). An argument that is in neither fails the test: decide where it belongs.
+PLAIN = {
+    "createCustomer.node": CUSTOMER,
+    "updateCustomer": "id",
+    "updateCustomer.node": CUSTOMER,
+    "deleteCustomers": "items",
+    "setCustomers": "errorPolicy",
+    "setCustomers.nodes": f"id _id {CUSTOMER}",
+    "addTags": "items tags",
+    "removeTags": "items tags",
+    "recordOrder.node": "billing_address cancelled_at created_at currency email financial_status "
+    "first_name fulfillment_status last_name name paid phone referrer refunded_amount "
+    "shipping_address tags test total",
+    "recordLead.node": "created_at custom email first_name last_name message phone subject",
+    "recordVisit": "id",
+    "deleteWebhook": "id",
+    "createToken.node": "expires_at name scopes",
+    "revokeToken": "id",
+}
+READS = {
+    "updateCustomer": "ifVersion",
+    "deleteCustomers": "ifVersion",
+    "setCustomers": "dryRun",
+    "createWebhook.node": "settings type url version",
+    "updateWebhook": "id",
+    "updateWebhook.node": "disabled settings type url version",
+    "retryWebhookDelivery": "id",
+    "testWebhook": "id",
+}
+
+
+def listed_paths(table: dict[str, str]) -> set[str]:
+    return {f"{field}.{name}" for field, names in table.items() for name in names.split()}
+
+
+def test_every_argument_of_a_mutation_is_classified() -> None:
+    plain, reads = listed_paths(PLAIN), listed_paths(READS)
+    assert not plain & reads
+    assert plain | reads == input_paths()
+
+
+def with_argument(path: str, customer: str) -> str:
+    """A mutation that sends an argument, and of the optional ones no other."""
+    name, argument, *inner = path.split(".")
+    assert SCHEMA.mutation_type
+    field = SCHEMA.mutation_type.fields[name]
+    given = []
+    for other, definition in field.args.items():
+        if other != argument and not is_required_argument(definition):
+            continue
+        value = value_of(definition.type, customer)
+        named = get_named_type(definition.type)
+        if other == argument and inner and isinstance(named, GraphQLInputObjectType):
+            fields = {
+                one: value_of(of.type, customer)
+                for one, of in named.fields.items()
+                if one == inner[0] or (is_non_null_type(of.type) and of.default is None)
+            }
+            value = "{" + ", ".join(f"{one}: {text}" for one, text in fields.items()) + "}"
+        given.append(f"{other}: {value}")
+    named = get_named_type(field.type)
+    shown = "" if is_leaf_type(named) else "{ __typename }"
+    return f"mutation {{ {name}({', '.join(given)}) {shown} }}"
+
+
+@pytest.mark.parametrize("path", sorted(input_paths()))
+def test_an_argument_that_lets_data_flow_needs_the_scope_of_that_data(
+    by_scope: dict[str, Client], path: str
+) -> None:
+    name = path.partition(".")[0]
+    scope = NEEDED.get(name, "customers:write")
+    # Of a node that names another customer, so that each runs.
+    errors = by_scope[scope].run(with_argument(path, "Q3VzdG9tZXI6OTk5OQ==")).get("errors", [])
+    refused = {"errors_scope", "webhooks_errors_permission"} & {e["key"] for e in errors}
+    assert bool(refused) is (path in listed_paths(READS)), errors
+
+
+def test_webhooks_alone_send_customers_nowhere_else(server: Server) -> None:
+    """A token with `webhooks` alone moved a webhook to its own address, and received customers."""
+    name = f"moved {server.pid}"
+    assert regulars("account", "create", name, "--database-url", server.database_url)
+    url = '"https://example.com/hook"'
+    create = f'mutation {{ createWebhook(node: {{type: "contact/updated", url: {url}}}) {{ id }} }}'
+    with (
+        Client(server, new_token(server, name, scopes=("webhooks", "customers"))) as owner,
+        Client(server, new_token(server, name, scopes=("webhooks",))) as keeper,
+    ):
+        hook = owner.data(create)["createWebhook"]["id"]
+        update = "mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { id } }"
+        for node in ({"url": "https://example.org/mine"}, {"settings": {"changes": True}}, {}):
+            error = keeper.refused("errors_scope", update, id=hook, node=node)
+            assert "customers:read" in error["message"]
+        for field in ("testWebhook", "retryWebhookDelivery"):
+            document = f"mutation($id: ID!) {{ {field}(id: $id) {{ id }} }}"
+            keeper.refused("errors_scope", document, id=hook)
+        keeper.refused("webhooks_errors_permission", create)
+        assert owner.data("{ webhooks { url } }") == {"webhooks": [{"url": url.strip('"')}]}
+        delete = "mutation($id: ID!) { deleteWebhook(id: $id) }"
+        assert keeper.data(delete, id=hook) == {"deleteWebhook": hook}
+
+
+def test_without_customers_read_no_write_tells_what_is_stored(server: Server) -> None:
+    """No selection, error or header says whether a write changed anything."""
+    name = f"blind {server.pid}"
+    assert regulars("account", "create", name, "--database-url", server.database_url)
+    with (
+        Client(server, new_token(server, name)) as owner,
+        Client(server, new_token(server, name, scopes=("customers:write",))) as writer,
+    ):
+        owner.create("one@example.com", phone="1")
+        update = (
+            "mutation($node: InputUpdateCustomer!) { updateCustomer(id: 1, node: $node) { %s } }"
+        )
+        answers = []
+        for phone in ("2", "2"):  # the first changes something, the second does not
+            answer = writer.post(update % "id", {"node": {"phone": phone}})
+            headers = {k: v for k, v in answer.headers.items() if k not in ("x-request-id", "date")}
+            answers.append((headers, answer.json()))
+        assert answers[0] == answers[1]
+        rows = 'setCustomers(nodes: [{_id: 1, phone: "2"}]%s) { %s }'
+        for shown in ("created", "updated", "unchanged", "rows { outcome }"):
+            writer.refused("errors_scope", f"mutation {{ {rows % ('', shown)} }}")
+        dry = rows % (", dryRun: true", "saved")
+        writer.refused("errors_scope", f"mutation {{ {dry} }}")
+        for field in (
+            'updateCustomer(id: 1, ifVersion: 7, node: {phone: "3"}) { id }',
+            "deleteCustomers(items: [1], ifVersion: 7)",
+        ):
+            error = writer.refused("errors_scope", f"mutation {{ {field} }}")
+            assert "version" not in error["extensions"]
+        answer = writer.http.post("/import?dry_run=true", content=b"email,phone\nx@y.zz,2\n")
+        assert answer.status_code == 403
+        assert owner.emails() == ["one@example.com"]
 
 
 def test_a_token_is_made_with_scopes(server: Server) -> None:

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -110,7 +110,7 @@ class Application:
             CORS(settings.cors_origins) if settings.cors_origins else None,
             self._bulkhead,
         )
-        self._measure(in_flight, graphql, lambda: engine.kept_documents)
+        self._measure(in_flight, graphql, engine)
         self._worker = self._made_worker(settings) if settings.webhook_worker else None
         self.upload_at = IMPORT_PATH
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
@@ -177,9 +177,7 @@ class Application:
         self._metrics.gauge("regulars_webhooks_busy", what, lambda: worker.busy)
         return worker
 
-    def _measure(
-        self, in_flight: InFlight, graphql: GraphQLEndpoint, kept: Callable[[], int]
-    ) -> None:
+    def _measure(self, in_flight: InFlight, graphql: GraphQLEndpoint, engine: Engine) -> None:
         gauge, store = self._metrics.gauge, self._store
         gauge("regulars_requests_in_flight", "Requests being worked on.", lambda: len(in_flight))
         waiting = "Requests that wait for their account's turn."
@@ -187,7 +185,10 @@ class Application:
         gauge(
             "regulars_writes_waiting", "Writes that wait or are being made.", lambda: store.waiting
         )
-        gauge("regulars_documents_kept", "Documents kept with their plans.", kept)
+        kept = "Documents kept with their plans."
+        gauge("regulars_documents_kept", kept, lambda: engine.kept_documents)
+        kept = "Memory that documents and their plans take, in bytes."
+        gauge("regulars_documents_kept_bytes", kept, lambda: engine.kept_bytes)
         used = "Connections to PostgreSQL that are in use."
         gauge("regulars_connections_used", used, lambda: store.connections[0])
         free = "Connections to PostgreSQL that are free."
@@ -271,6 +272,7 @@ class Application:
 def engine_of(settings: Settings) -> Engine:
     """The engine with the limits of the settings."""
     limits = DocumentLimits(
+        characters=settings.max_document_characters,
         tokens=settings.max_document_tokens,
         depth=settings.max_depth,
         fields=settings.max_fields,
@@ -279,7 +281,7 @@ def engine_of(settings: Settings) -> Engine:
         directives=settings.max_directives,
         list_items=settings.max_list_items,
     )
-    return schema.engine(limits, settings.max_page_size)
+    return schema.engine(limits, settings.max_page_size, settings.document_cache_bytes)
 
 
 def limits_of(settings: Settings) -> Limits:

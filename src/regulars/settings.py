@@ -118,6 +118,9 @@ class Settings(BaseSettings):
         least=1024,
         most=1024 * 1024,
     )
+    max_document_characters: int = _most(
+        100_000, "The most characters of a GraphQL document.", least=100, most=10_000_000
+    )
     max_document_tokens: int = _most(10_000, "The most tokens of a GraphQL document.")
     max_depth: int = _most(20, "The most levels of fields within each other.", most=50)
     max_fields: int = _most(
@@ -132,6 +135,13 @@ class Settings(BaseSettings):
     )
     max_deletes: int = _most(250, "The most ids that deleteCustomers takes.", most=10_000)
     max_search_characters: int = _most(2_000, "The most characters of a search.", most=100_000)
+    document_cache_bytes: int = _most(
+        64 * 1024 * 1024,
+        "The most memory for parsed GraphQL documents and their plans in each process, in bytes. "
+        "One account uses at most a quarter of it.",
+        least=1024 * 1024,
+        most=2**40,
+    )
     request_seconds: float = _seconds(
         10, "How long a request may take. Its statement is ended in the database, too."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from regulars.api.context import Context
+from regulars.api.context import Context, require
 from regulars.api.writing import write
 from regulars.directory import ids
 from regulars.directory.bulk import (
@@ -19,12 +19,16 @@ from regulars.directory.bulk import (
 from regulars.directory.commands import Receipt, Reference
 from regulars.directory.customers import clean_tags, clean_values
 from regulars.directory.errors import InvalidInput, Problem, Refused, failed
+from regulars.directory.scopes import READ
 from regulars.graphql import Arguments, Layout, Layouts, Part, Resolve, TypeBinding, Value
 from regulars.store.large_work import is_large, run_large
 
 REJECT_ALL = "REJECT_ALL"
-# The columns that an answer may hold although its reader may not read customers: who was written.
-WRITTEN = ("customer_id", "version")
+# The columns that a response may have although its token cannot read customers: which customer was
+# written. Not its version: that tells whether a value was what it was set to.
+WRITTEN = ("customer_id",)
+# What became of rows tells the same.
+_OUTCOMES = ("created", "updated", "unchanged")
 
 
 def set_customers(layouts: Layouts) -> Resolve:
@@ -41,6 +45,8 @@ def set_customers(layouts: Layouts) -> Resolve:
 
         rows = await run_large(clean) if is_large(nodes) else clean()
         dry = bool(arguments.get("dryRun"))
+        if dry:  # it compares values with the stored ones, and changes nothing
+            require(env, READ)
 
         def make(receipt: Receipt | None) -> Awaitable[Any]:
             command = SetCustomers(rows, env.now, whole, True, dry, receipt, env.origin)
@@ -54,6 +60,13 @@ def set_customers(layouts: Layouts) -> Resolve:
         return _result(result.saved, told, await layout.fill_nested(chosen, env))
 
     return resolve
+
+
+def shows_outcomes(layouts: Layouts) -> bool:
+    """Whether a document selects what became of the rows."""
+    return layouts.only.selects(*_OUTCOMES) or layouts.only.part("rows", keyed=True).selects(
+        "outcome"
+    )
 
 
 def customer_layout(layouts: Layouts) -> Layout:

@@ -34,8 +34,8 @@ def _window(arguments: Arguments, most: int) -> tuple[int, int | None]:
     Refused with InvalidPageSize or InvalidCursor, or both."""
     first, after = arguments.get("first"), arguments.get("after")
     problems: list[Problem] = [*wrong_size("first", first, most, "changes")]
-    number = None if after is None else history.position(after)
-    if after is not None and number is None:
+    number = history.position(after) if after else None
+    if after and number is None:
         problems.append(history.no_cursor())
     if problems:
         raise Refused(*problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from regulars.directory.commands import COMMAND_LINE, Origin, Receipt
 from regulars.directory.directory import Directory
+from regulars.directory.errors import MissingScope, Refused
 from regulars.directory.scopes import ADMIN, granted
 
 EVERYTHING = granted([ADMIN])
@@ -70,3 +71,9 @@ class Context:
         self.origin = origin
         self.token_id = token_id
         self.change: int | None = None
+
+
+def require(env: Context, scope: str) -> None:
+    """Raises Refused with MissingScope for a token without the scope."""
+    if scope not in env.scopes:
+        raise Refused(MissingScope(scope))

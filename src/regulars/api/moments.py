@@ -10,7 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from regulars.graphql import Fault, Refused
@@ -129,6 +129,7 @@ def _pieces(form: str) -> tuple[str | Token, ...]:
     return tuple(piece for piece in pieces if piece != "")
 
 
+@cache
 def _from_now(suffix: bool) -> Render:
     # An age by where it stands among _AGES: empty where it alone does not decide.
     by_place = ("", *[f"{words} ago" if words and suffix else words for words in _WORDS])

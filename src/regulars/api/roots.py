@@ -15,9 +15,10 @@ from regulars.api.bulk import (
     price_of_nodes,
     remove_tags,
     set_customers,
+    shows_outcomes,
 )
 from regulars.api.changes import customer_changes, size_of
-from regulars.api.context import Context
+from regulars.api.context import Context, require
 from regulars.api.fields import BILLING, SHIPPING, address_row
 from regulars.api.language import search_language
 from regulars.api.recording import record_lead, record_order, record_visit
@@ -36,7 +37,6 @@ from regulars.api.writing import filled, write
 from regulars.directory import ids
 from regulars.directory.commands import Receipt
 from regulars.directory.directory import Directory
-from regulars.directory.errors import MissingScope, Refused
 from regulars.directory.paging import DEFAULT_SIZE, cursors, window
 from regulars.directory.scopes import ADMIN, ORDERS, READ, WEBHOOKS, WRITE
 from regulars.directory.search import parse
@@ -127,6 +127,15 @@ async def _address(env: Context, number: int) -> Mapping[str, Any] | None:
     return None if found is None else address_row(kind, customer_id, found[0])
 
 
+def _version(env: Context, arguments: Arguments) -> int | None:
+    """The version that a write expects. A conflict tells the current one, which changes with the
+    values of the customer."""
+    version: int | None = arguments.get("ifVersion")
+    if version is not None:
+        require(env, READ)
+    return version
+
+
 def create_customer(layouts: Layouts) -> Resolve:
     """Adds a customer."""
 
@@ -145,7 +154,7 @@ def update_customer(layouts: Layouts) -> Resolve:
     """Merges fields into a customer."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        customer, version = ids.customer(arguments["id"]), arguments.get("ifVersion")
+        customer, version = ids.customer(arguments["id"]), _version(env, arguments)
 
         def update(receipt: Receipt | None) -> Awaitable[Any]:
             return env.directory.update(
@@ -163,7 +172,7 @@ def delete_customers(_layouts: Layouts) -> Resolve:
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         named = [ids.customer(text) for text in arguments["items"]]
-        version = arguments.get("ifVersion")
+        version = _version(env, arguments)
 
         def delete(receipt: Receipt | None) -> Awaitable[Any]:
             return env.directory.delete(
@@ -175,12 +184,12 @@ def delete_customers(_layouts: Layouts) -> Resolve:
     return resolve
 
 
-def needs(scope: str) -> Callable[[Layouts], Guard]:
-    """The guard of a field for which a token must have a scope."""
+def needs(*scopes: str) -> Callable[[Layouts], Guard]:
+    """The guard of a field for which a token must have scopes."""
 
     def check(env: Context) -> None:
-        if scope not in env.scopes:
-            raise Refused(MissingScope(scope))
+        for scope in scopes:
+            require(env, scope)
 
     return lambda _layouts: check
 
@@ -189,15 +198,22 @@ def _only(layouts: Layouts) -> Layout:
     return layouts.only
 
 
+def _never(_layouts: Layouts) -> bool:
+    return False
+
+
 def _reads_what_it_writes(
-    scope: str, *written: str, shown: Callable[[Layouts], Layout] = _only
+    scope: str,
+    *written: str,
+    shown: Callable[[Layouts], Layout] = _only,
+    tells: Callable[[Layouts], bool] = _never,
 ) -> Callable[[Layouts], Guard]:
     """The guard of a write that shows the object as it is then (in the layout `shown`), and so what
     its writer did not write. Who may not read is told no more than the columns that are `written`
-    in any case."""
+    in any case, and nothing of what `tells` says is selected besides."""
 
     def prepare(layouts: Layouts) -> Guard:
-        blind = shown(layouts).reads_only(*written)
+        blind = shown(layouts).reads_only(*written) and not tells(layouts)
         may_write, may_read = needs(scope)(layouts), needs(READ)(layouts)
 
         def check(env: Context) -> None:
@@ -257,10 +273,11 @@ def roots(page_size: int) -> Mapping[str, Root]:
         "webhookTypes": Root(webhook_types),
         "webhooks": Root(webhooks, needs(WEBHOOKS)),
         "createWebhook": Root(create_webhook, needs(WEBHOOKS), _price_of_write),
-        "updateWebhook": Root(update_webhook, needs(WEBHOOKS), _price_of_write),
+        # What these send is customers, and where to is the webhook's: so the token reads them.
+        "updateWebhook": Root(update_webhook, needs(WEBHOOKS, READ), _price_of_write),
         "deleteWebhook": Root(delete_webhook, needs(WEBHOOKS), _price_of_write),
-        "retryWebhookDelivery": Root(retry_delivery, needs(WEBHOOKS), _price_of_write),
-        "testWebhook": Root(test_webhook, needs(WEBHOOKS), _price_of_write),
+        "retryWebhookDelivery": Root(retry_delivery, needs(WEBHOOKS, READ), _price_of_write),
+        "testWebhook": Root(test_webhook, needs(WEBHOOKS, READ), _price_of_write),
         "createCustomer": Root(create_customer, needs(WRITE), _price_of_write),
         "updateCustomer": Root(
             update_customer,
@@ -270,7 +287,7 @@ def roots(page_size: int) -> Mapping[str, Root]:
         "deleteCustomers": Root(delete_customers, needs(WRITE), _price_of_deletes),
         "setCustomers": Root(
             set_customers,
-            _reads_what_it_writes(WRITE, *WRITTEN, shown=customer_layout),
+            _reads_what_it_writes(WRITE, *WRITTEN, shown=customer_layout, tells=shows_outcomes),
             partial(price_of_nodes, WRITE_COST),
         ),
         **{
@@ -287,7 +304,7 @@ def roots(page_size: int) -> Mapping[str, Root]:
         "recordLead": Root(record_lead, needs(ORDERS), _price_of_write),
         "recordVisit": Root(
             record_visit,
-            _reads_what_it_writes(ORDERS, "customer_id", "version", "visits"),
+            _reads_what_it_writes(ORDERS, *WRITTEN, "visits"),
             _price_of_write,
         ),
     }

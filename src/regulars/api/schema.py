@@ -26,7 +26,7 @@ from regulars.api.roots import roots
 from regulars.api.statistics import TYPES as STATISTICS_TYPES
 from regulars.api.webhooks import TYPES as WEBHOOK_TYPES
 from regulars.directory.limits import DEFAULTS as DIRECTORY_DEFAULTS
-from regulars.graphql import DEFAULTS, Bindings, Engine, Limits
+from regulars.graphql import CACHE_BYTES, DEFAULTS, Bindings, Engine, Limits
 
 PAGE_SIZE = DIRECTORY_DEFAULTS.page_size
 
@@ -49,8 +49,11 @@ def schema() -> GraphQLSchema:
     return built
 
 
-def engine(limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE) -> Engine:
-    """The engine of the Customers API, for documents within the limits and pages of that size."""
+def engine(
+    limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE, cache_bytes: int = CACHE_BYTES
+) -> Engine:
+    """The engine of the Customers API, for documents within the limits and pages of that size,
+    which keeps at most so many bytes of documents and their plans."""
 
     def say(error: Exception, env: Context) -> Any:
         return describe(error, env.request_id)
@@ -63,7 +66,7 @@ def engine(limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE) -> Engine:
         **LANGUAGE_TYPES,
         **ACCESS_TYPES,
     }
-    return Engine(schema(), Bindings(types, roots(page_size)), say, limits)
+    return Engine(schema(), Bindings(types, roots(page_size)), say, limits, cache_bytes)
 
 
 def custom_fields(value: Any) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def create_webhook(layouts: Layouts) -> Resolve:
     """Adds a webhook."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        values, problems = await _clean(env, arguments["node"])
+        values, problems = await _clean(env, {"settings": {}, **arguments["node"]})
 
         def create(receipt: Receipt | None) -> Awaitable[Any]:
             command = CreateWebhook(values, env.now, problems, receipt, env.origin)
@@ -161,7 +161,7 @@ def _deliveries(arguments: Arguments) -> Load:
         if wrong:
             raise Refused(*wrong)
         given = arguments.get("after")
-        after = None if given is None else position(given)
+        after = position(given) if given else None
         size = min(size_of(arguments), most)
         log = Deliveries(env.directory.store)
         edges = layout.part("edges")

@@ -73,8 +73,8 @@ def window(
         problems += wrong_size(name, size, most, "customers")
     positions: dict[str, Position | None] = {}
     for name, cursor in (("after", after), ("before", before)):
-        positions[name] = decode(cursor, order.by) if cursor is not None else None
-        if cursor is not None and positions[name] is None:
+        positions[name] = decode(cursor, order.by) if cursor else None
+        if cursor and positions[name] is None:
             problems.append(InvalidCursor(name, _OTHER_ORDER % order.by))
     if problems:
         raise Refused(*problems)

@@ -18,7 +18,7 @@ from regulars.graphql.bindings import (
     TypeBinding,
     Value,
 )
-from regulars.graphql.document import InvalidDocument, Operation
+from regulars.graphql.document import CACHE_BYTES, InvalidDocument, Operation
 from regulars.graphql.engine import Answer, Engine, Prepared
 from regulars.graphql.errors import (
     DOCUMENT_LIMIT,
@@ -32,6 +32,7 @@ from regulars.graphql.layout import Layout, Layouts
 from regulars.graphql.limits import DEFAULTS, Limits
 
 __all__ = [
+    "CACHE_BYTES",
     "DEFAULTS",
     "DOCUMENT_LIMIT",
     "INTERNAL",

@@ -12,6 +12,7 @@ from typing import Any
 from graphql import (
     FieldNode,
     GraphQLArgument,
+    GraphQLEnumType,
     GraphQLField,
     GraphQLInputField,
     GraphQLInputObjectType,
@@ -25,6 +26,7 @@ from graphql import (
     VariableDefinitionNode,
     VariableNode,
     Visitor,
+    is_enum_type,
     is_input_object_type,
     is_list_type,
     is_non_null_type,
@@ -37,6 +39,8 @@ from graphql.utilities.coerce_input_value import (
     coerce_input_value,
 )
 
+from regulars.graphql.limits import Limits
+
 Coerce = Callable[[Any], Any]
 
 # The Python type whose every value a built-in scalar takes as it is.
@@ -47,12 +51,18 @@ class WrongValueError(Exception):
     """A value that its type does not take; which, and why, is graphql-core's to say."""
 
 
+class TooManyValuesError(Exception):
+    """The lists in the variables of a request have too many values together."""
+
+
 class Coercers:
     """The coercion of each input type of a schema, made once. A list of more than `list_items`
-    values is wrong."""
+    values is wrong. `list_values` is how many more values the lists of a request may have together:
+    a document can declare lists of lists, and a million values take seconds."""
 
-    def __init__(self, list_items: int) -> None:
-        self._list_items = list_items
+    def __init__(self, limits: Limits) -> None:
+        self._list_items = limits.list_items
+        self.list_values = limits.variable_values
         self._made: dict[str, Coerce] = {}
 
     def of(self, type_: GraphQLInputType) -> Coerce:
@@ -64,14 +74,39 @@ class Coercers:
             self._made[name] = self._make(type_)
         return self._made[name]
 
+    def takes(self, type_: GraphQLInputType, value: Any) -> bool:
+        """Whether a type takes a value."""
+        try:
+            self.of(type_)(value)
+        except Exception:
+            return False
+        return True
+
     def _make(self, type_: GraphQLInputType) -> Coerce:
         if is_non_null_type(type_):
             return _non_null(self.of(type_.of_type))
         if is_list_type(type_):
-            return _list(self.of(type_.of_type), self._list_items)
+            return self._list(self.of(type_.of_type))
         if is_input_object_type(type_):
             return self._object(type_)
         return _leaf(type_)  # type: ignore[arg-type]  # no other input type is left
+
+    def _list(self, inner: Coerce) -> Coerce:
+        most = self._list_items
+
+        def coerce(value: Any) -> Any:
+            if value is None:
+                return None
+            if type(value) is not list:
+                return [inner(value)]
+            if len(value) > most:
+                raise WrongValueError
+            self.list_values -= len(value)
+            if self.list_values < 0:
+                raise TooManyValuesError
+            return [inner(item) for item in value]
+
+        return coerce
 
     def _object(self, type_: GraphQLInputObjectType) -> Coerce:
         if type_.is_one_of:
@@ -129,25 +164,28 @@ def _non_null(inner: Coerce) -> Coerce:
     return coerce
 
 
-def _list(inner: Coerce, most: int) -> Coerce:
-    def coerce(value: Any) -> Any:
-        if value is None:
-            return None
-        if type(value) is not list:
-            return [inner(value)]
-        if len(value) > most:
-            raise WrongValueError
-        return [inner(item) for item in value]
-
-    return coerce
-
-
 def _leaf(type_: GraphQLLeafType) -> Coerce:
+    if is_enum_type(type_):
+        return _enum(type_)
     as_it_is = _AS_IT_IS.get(type_.name, Undefined)
     slowly = type_.coerce_input_value
 
     def coerce(value: Any) -> Any:
         return value if value is None or type(value) is as_it_is else slowly(value)
+
+    return coerce
+
+
+def _enum(type_: GraphQLEnumType) -> Coerce:
+    """Without graphql-core's search for a similar name, which a wrong value need not be worth."""
+    values = type_.values
+
+    def coerce(value: Any) -> Any:
+        if value is None:
+            return None
+        if type(value) is not str or value not in values:
+            raise WrongValueError
+        return values[value].value
 
     return coerce
 
@@ -165,6 +203,7 @@ class Variables:
         definitions: Sequence[VariableDefinitionNode],
         used: frozenset[str],
     ) -> None:
+        self._coercers = coercers
         self._known: list[tuple[str, Coerce, Any]] = []
         for definition in definitions:
             name = definition.variable.name.value
@@ -176,9 +215,11 @@ class Variables:
                 absent = _missing
             self._known.append((name, coercers.of(type_), absent))  # type: ignore[arg-type]  # as above
 
-    def coerce(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of the variables. Raises for any that is wrong."""
+    def coerce(self, given: Mapping[str, Any], list_values: int) -> dict[str, Any]:
+        """The values of the variables, whose lists have at most `list_values` values together.
+        Raises TooManyValuesError, and any other exception for a value that is wrong."""
         values = {}
+        self._coercers.list_values = list_values
         for name, inner, absent in self._known:
             if name in given:
                 values[name] = inner(given[name])

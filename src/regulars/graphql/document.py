@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sys
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from graphql import (
@@ -18,6 +22,8 @@ from graphql import (
     NoFragmentCyclesRule,
     OperationDefinitionNode,
     SelectionSetNode,
+    Source,
+    SourceLocation,
     VariableNode,
     Visitor,
     parse,
@@ -25,6 +31,7 @@ from graphql import (
     visit,
 )
 
+from regulars.graphql.cache import ByteCache, Entry
 from regulars.graphql.coercion import Coercers, Variables
 from regulars.graphql.errors import (
     DOCUMENT_LIMIT,
@@ -32,17 +39,24 @@ from regulars.graphql.errors import (
     INVALID_INPUT,
     Fault,
     Refused,
+    cut,
     error_entry,
 )
-from regulars.graphql.limits import CyclicError, Limits, measure
+from regulars.graphql.limits import CyclicError, Limits, check_text, measure
 from regulars.graphql.validation import rules_for, without_value
 
 MAX_ERRORS = 20
-MAX_MESSAGE = 1_000
-KEPT_DOCUMENTS = 1_000
 SEEN_DOCUMENTS = 10_000
-# A longer document is read anew each time: a thousand of two megabytes would fill the memory.
-KEPT_LENGTH = 20_000
+CACHE_BYTES = 64 * 1024 * 1024
+# Measured with tracemalloc (tests/test_engine_memory.py): a parsed document takes up to 500 bytes
+# for each token, and 20 KB besides; its text is in the tree once more.
+_TOKEN_BYTES, _DOCUMENT_BYTES = 600, 20_000
+# A longer document, in characters, is read in a thread.
+_LONG = 2_000
+# The values by which a plan is found are kept with it.
+_SHAPE_LENGTH = 1_000
+# A document with all its plans has at most this part of an account's share.
+_PLANS_SHARE = 4
 
 # What graphql-core says of a document whose fragments nest, or whose fields repeat, beyond
 # Python's own recursion.
@@ -55,6 +69,19 @@ class InvalidDocument(Exception):
     def __init__(self, errors: list[dict[str, Any]]) -> None:
         super().__init__(errors[0]["message"])
         self.errors = errors
+
+
+class _Source(Source):
+    """A document's text, whose lines are counted once, however many errors it has."""
+
+    def get_location(self, position: int) -> SourceLocation:
+        if "starts" not in self.__dict__:
+            self.starts = [0, *(found.end() for found in _LINE_BREAK.finditer(self.body))]
+        line = bisect_right(self.starts, position)
+        return SourceLocation(line, position + 1 - self.starts[line - 1])
+
+
+_LINE_BREAK = re.compile(r"\r\n|[\n\r]")
 
 
 class Operation:
@@ -78,7 +105,8 @@ class Operation:
         self.name = node.name.value if node.name else ""
         self.kind: str = node.operation.value
         self.fragments = fragments
-        self.plans: OrderedDict[str, Any] = OrderedDict()
+        self.plans: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self.cached: Entry | None = None
         root_arguments: set[str] = set()
         elsewhere: set[str] = set()
         for field in _root_fields(node.selection_set, fragments, elsewhere, set()):
@@ -93,58 +121,99 @@ class Operation:
         self.variables = Variables(schema, coercers, definitions, self.used)
 
 
-class Documents:
-    """The documents seen last, by their text."""
+_Operations = dict[str | None, Operation]
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, keep: int = KEPT_DOCUMENTS) -> None:
+
+class Documents:
+    """The documents seen last, by their text, with their plans: at most `cache_bytes` of them."""
+
+    def __init__(
+        self, schema: GraphQLSchema, limits: Limits, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self._schema = schema
         self._limits = limits
-        self._coercers = Coercers(limits.list_items)
-        self._keep = keep
-        self._kept: OrderedDict[str, dict[str | None, Operation]] = OrderedDict()
+        self.coercers = Coercers(limits)
+        self._kept = ByteCache(cache_bytes)
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self._reader = ThreadPoolExecutor(1, "regulars-documents")
 
     @property
     def kept(self) -> int:
         """How many documents are kept."""
         return len(self._kept)
 
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes the kept documents take, with their plans."""
+        return self._kept.size
+
     def keeps(self, text: str) -> bool:
         """Whether a document is kept."""
-        return text in self._kept
+        return len(text) <= self._limits.characters and text in self._kept
 
-    def operation(self, text: str, name: str | None) -> Operation:
-        """The operation to run.
+    def operation(self, text: str, name: str | None, owner: Hashable = None) -> Operation:
+        """The operation to run; a document that is kept counts in the share of the owner.
 
         Raises InvalidDocument for a document that does not parse, validate or hold the operation.
         """
-        operations = self._kept.get(text)
+        operations = self._kept.get(text) if len(text) <= self._limits.characters else None
         if operations is None:
-            operations = self._read(text)
-            self._note(text, operations)
-        else:
-            self._kept.move_to_end(text)
+            operations = self._note(text, *self._read(text), owner)
         return _choose(operations, name)
 
-    def _note(self, text: str, operations: dict[str | None, Operation]) -> None:
+    async def operation_of_long(
+        self, text: str, name: str | None, owner: Hashable = None
+    ) -> Operation:
+        """`operation`, whose document is read in a thread, one at a time: reading takes up to some
+        tenths of a second, for which the event loop does not stop."""
+        if not _LONG < len(text) <= self._limits.characters or text in self._kept:
+            return self.operation(text, name, owner)
+        read = asyncio.get_running_loop().run_in_executor(self._reader, self._read, text)
+        return _choose(self._note(text, *await read, owner), name)
+
+    def keep_plan(self, operation: Operation, shape: str, plan: Any, size: int) -> None:
+        """Keeps a plan with its operation. The oldest plans of a document make room for its new
+        ones."""
+        entry, plans = operation.cached, operation.plans
+        if entry is None:
+            plans.clear()
+            plans[shape] = (plan, 0)
+            return
+        if len(shape) > _SHAPE_LENGTH:
+            return
+        size += len(shape) * 4
+        most = self._kept.share_bytes // _PLANS_SHARE
+        while plans and entry.size + size > most:
+            _, (_, freed) = plans.popitem(last=False)
+            self._kept.grow(entry, -freed)
+        if entry.size + size <= most:
+            plans[shape] = (plan, size)
+            self._kept.grow(entry, size)
+
+    def _note(
+        self, text: str, operations: _Operations, tokens: int, owner: Hashable
+    ) -> _Operations:
         """Keeps a document that is read for the second time. One that holds its values in its
         text is never seen again: a thousand of them would push out what is."""
-        if len(text) > KEPT_LENGTH:
-            return
         mark = hash(text)
         if mark not in self._seen:
             self._seen[mark] = None
             if len(self._seen) > SEEN_DOCUMENTS:
                 self._seen.popitem(last=False)
-            return
-        self._kept[text] = operations
-        if len(self._kept) > self._keep:
-            self._kept.popitem(last=False)
+        elif text not in self._kept:
+            size = _DOCUMENT_BYTES + _TOKEN_BYTES * tokens + 2 * sys.getsizeof(text)
+            entry = self._kept.add(text, operations, size, owner)
+            for operation in operations.values():
+                operation.cached = entry
+        return operations
 
-    def _read(self, text: str) -> dict[str | None, Operation]:
+    def _read(self, text: str) -> tuple[_Operations, int]:
+        """A document's operations, and how many tokens it has. Changes nothing: it may be called
+        in a thread. Raises InvalidDocument."""
         limits = self._limits
         try:
-            document = parse(text, max_lexical_tokens=limits.tokens)
+            check_text(text, limits)
+            document = parse(_Source(text), max_lexical_tokens=limits.tokens)
             rules = rules_for(text)
             try:
                 measure(document, text, limits)
@@ -155,7 +224,7 @@ class Documents:
                 raise RecursionError
             if errors:
                 raise InvalidDocument([_entry(error, limits) for error in errors])
-            return self._operations(document)
+            return self._operations(document), document.token_count or limits.tokens
         except GraphQLSyntaxError as error:
             raise InvalidDocument([_entry(error, limits)]) from error
         except Refused as refused:
@@ -167,28 +236,28 @@ class Documents:
             )
             raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT))]) from None
 
-    def _operations(self, document: DocumentNode) -> dict[str | None, Operation]:
+    def _operations(self, document: DocumentNode) -> _Operations:
         """The operations of a valid document, by name."""
         fragments = {
             node.name.value: node
             for node in document.definitions
             if isinstance(node, FragmentDefinitionNode)
         }
-        operations: dict[str | None, Operation] = {}
+        operations: _Operations = {}
         for node in document.definitions:
             if isinstance(node, OperationDefinitionNode):
                 operations[node.name.value if node.name else None] = Operation(
-                    self._schema, self._coercers, node, fragments, self._limits
+                    self._schema, self.coercers, node, fragments, self._limits
                 )
         return operations
 
 
-def _choose(operations: dict[str | None, Operation], name: str | None) -> Operation:
+def _choose(operations: _Operations, name: str | None) -> Operation:
     if name is None and len(operations) == 1:
         return next(iter(operations.values()))
     if name and name in operations:
         return operations[name]
-    names = ", ".join(sorted(known for known in operations if known))
+    names = cut(", ".join(sorted(known for known in operations if known)))
     if name:
         known = f"it has {names}" if names else "its operation has no name"
         message = f"The document has no operation named {name[:100]!r}; {known}."
@@ -200,9 +269,7 @@ def _choose(operations: dict[str | None, Operation], name: str | None) -> Operat
 
 
 def _entry(error: GraphQLError, limits: Limits) -> dict[str, Any]:
-    message = error.message
-    if len(message) > MAX_MESSAGE:  # it quotes a name of the document, whole
-        message = f"{message[: MAX_MESSAGE // 2]}…{message[-MAX_MESSAGE // 4 :]}"
+    message = cut(error.message)  # it may quote a name of the document, whole
     input_path = (error.extensions or {}).get("input_path")
     if input_path:
         fault = Fault(without_value(message), INVALID_INPUT, tuple(input_path))
@@ -213,7 +280,7 @@ def _entry(error: GraphQLError, limits: Limits) -> dict[str, Any]:
         fault = Fault(message, INVALID_DOCUMENT)
     entry = error_entry(fault)
     if error.locations:
-        locations = [{"line": at.line, "column": at.column} for at in error.locations]
+        locations = [{"line": at.line, "column": at.column} for at in error.locations[:MAX_ERRORS]]
         entry = {**entry, "locations": locations}
     return entry
 

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import orjson
 from graphql import (
-    DocumentNode,
     GraphQLError,
     GraphQLObjectType,
     GraphQLSchema,
-    OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
-    execute_sync,
     is_object_type,
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
 from regulars.graphql.bindings import Bindings, Root
-from regulars.graphql.coercion import Arguments
+from regulars.graphql.coercion import Arguments, TooManyValuesError
 from regulars.graphql.cost import weight
-from regulars.graphql.document import Documents, InvalidDocument, Operation
+from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument, Operation
 from regulars.graphql.errors import INVALID_INPUT, Fault, Refused, error_entry
+from regulars.graphql.introspection import Introspected, Introspector
 from regulars.graphql.limits import DEFAULTS, Limits
-from regulars.graphql.plan import Compiler, RootPlan
+from regulars.graphql.plan import Compiler, RootPlan, fields_in
 from regulars.graphql.render import FieldError, Run, located, render_root
 from regulars.graphql.selection import Selector
 from regulars.graphql.source import Render, compiled
-from regulars.graphql.variables import coerce_variables
+from regulars.graphql.variables import refuse_variables, variable_values
 
-KEPT_PLANS = 32
+# Measured as in document.py: a plan takes up to 1,100 bytes for each field, with its source.
+_FIELD_BYTES, _ROOT_BYTES, _PLAN_BYTES = 1_200, 1_500, 10_000
+
+# A field of an introspection's response takes up to 60 bytes; some have descriptions.
+_INTROSPECTED_BYTES = 100
+_FIELDS_A_POINT = 10
 
 Describe = Callable[[Exception, Any], Sequence[Fault]]
 
@@ -68,15 +71,23 @@ class _Field:
         "binding",
         "definition",
         "guard",
+        "introspected",
         "plan",
         "resolve",
         "root",
     )
 
-    def __init__(self, plan: RootPlan, root: GraphQLObjectType, binding: Root | None) -> None:
+    def __init__(
+        self,
+        plan: RootPlan,
+        root: GraphQLObjectType,
+        binding: Root | None,
+        introspected: Introspected | None = None,
+    ) -> None:
         self.plan = plan
         self.root = root
         self.binding = binding
+        self.introspected = introspected
         if binding is not None:
             self.definition = root.fields[plan.name]
             self.arguments = Arguments(self.definition, plan.nodes[0])
@@ -86,8 +97,16 @@ class _Field:
         self._asked = False
         self._render: Render | None = None
 
+    @property
+    def size(self) -> int:
+        """How many bytes the field takes, rounded up."""
+        size = _ROOT_BYTES + _FIELD_BYTES * sum(map(fields_in, self.plan.objects.values()))
+        return size + (_INTROSPECTED_BYTES * self.introspected.fields if self.introspected else 0)
+
     def cost(self, arguments: Mapping[str, Any]) -> int:
         """What the field costs, in points."""
+        if self.introspected is not None:
+            return 1 + self.introspected.fields // _FIELDS_A_POINT
         price = self.binding.price if self.binding else None
         return price(arguments, *self._weight) if price else self._weight.fixed
 
@@ -137,20 +156,33 @@ class Engine:
         bindings: Bindings,
         describe: Describe,
         limits: Limits = DEFAULTS,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         _check(schema, bindings)
         self._schema = schema
         self._bindings = bindings
         self._describe = describe
-        self._documents = Documents(schema, limits)
+        self._documents = Documents(schema, limits, cache_bytes)
 
     def keeps(self, text: str) -> bool:
         """Whether a document is kept from before."""
         return self._documents.keeps(text)
 
-    def operation(self, text: str, name: str | None = None) -> Operation:
-        """The operation to run. Raises InvalidDocument."""
-        return self._documents.operation(text, name)
+    def operation(self, text: str, name: str | None = None, owner: Hashable = None) -> Operation:
+        """The operation to run. What is kept of it counts as the owner's. Raises
+        InvalidDocument."""
+        return self._documents.operation(text, name, owner)
+
+    async def operation_of_long(
+        self, text: str, name: str | None, owner: Hashable = None
+    ) -> Operation:
+        """`operation`, which does not stop the event loop while it reads a long document."""
+        return await self._documents.operation_of_long(text, name, owner)
+
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes the kept documents take, with their plans."""
+        return self._documents.kept_bytes
 
     @property
     def kept_documents(self) -> int:
@@ -176,7 +208,7 @@ class Engine:
                 except (Refused, GraphQLError) as wrong:
                     arguments = wrong  # it is told in the field's place
             asked.append((field, arguments))
-            cost += field.cost(arguments) if isinstance(arguments, dict) else 1
+            cost += field.cost(arguments) if not isinstance(arguments, Exception) else 1
         return Prepared(operation, given, asked, cost)
 
     def _arguments(
@@ -190,7 +222,7 @@ class Engine:
             return field.arguments.coerce(variables)
         except Exception:
             # Something is unusual, or wrong: graphql-core's own way.
-            values = coerce_variables(self._schema, operation, given)
+            values = variable_values(self._schema, operation, given, variables)
             return get_argument_values(field.definition, field.plan.nodes[0], values)
 
     async def run(self, operation: Operation, given: Mapping[str, Any], env: Any) -> Answer:
@@ -214,7 +246,7 @@ class Engine:
             plan = field.plan
             try:
                 if field.binding is None:
-                    data[plan.key] = self._introspect(field, prepared.operation, prepared.given)
+                    data[plan.key] = _introspect(field)
                     continue
                 if field.guard is not None:
                     field.guard(env)
@@ -232,11 +264,18 @@ class Engine:
 
     def _variables(self, operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the variables. Raises Refused."""
+        most = operation.limits.variable_values
         try:
-            return operation.variables.coerce(given)
+            return operation.variables.coerce(given, most)
+        except TooManyValuesError:
+            message = (
+                f"The lists in the variables have more than {most:,} values together. "
+                "Send fewer values at once."
+            )
+            raise Refused(Fault(message, INVALID_INPUT)) from None
         except Exception:
             # Something is wrong: graphql-core says what.
-            return coerce_variables(self._schema, operation, given).coerced
+            refuse_variables(self._schema, operation, self._documents.coercers, given)
 
     def _fields(
         self, operation: Operation, variables: Mapping[str, Any], given: Mapping[str, Any]
@@ -245,12 +284,14 @@ class Engine:
         shape = ""
         if operation.structural:
             shape = repr([variables.get(name, ...) for name in operation.structural])
-        fields: list[_Field] | None = operation.plans.get(shape)
-        if fields is None:
-            fields = self._compile(operation, coerce_variables(self._schema, operation, given))
-            operation.plans[shape] = fields
-            if len(operation.plans) > KEPT_PLANS:
-                operation.plans.popitem(last=False)
+        kept = operation.plans.get(shape)
+        if kept is not None:
+            fields: list[_Field] = kept[0]
+            return fields
+        values = variable_values(self._schema, operation, given, variables)
+        fields = self._compile(operation, values)
+        size = _PLAN_BYTES + sum(field.size for field in fields)
+        self._documents.keep_plan(operation, shape, fields, size)
         return fields
 
     def _compile(self, operation: Operation, variables: VariableValues) -> list[_Field]:
@@ -259,42 +300,21 @@ class Engine:
             raise TypeError(f"the schema has no {operation.kind} type")
         selector = Selector(self._schema, operation.fragments, variables)
         compiler = Compiler(self._schema, self._bindings, selector, variables)
+        introspector = Introspector(self._schema, selector, variables)
         fields = []
         for key, nodes in selector.fields(root, [operation.node.selection_set]).items():
             name = nodes[0].name.value
             try:
                 if name.startswith("__"):
-                    fields.append(_Field(compiler.introspection(key, nodes), root, None))
+                    plan = compiler.introspection(key, nodes)
+                    found = None if name == "__typename" else introspector.root(nodes)
+                    fields.append(_Field(plan, root, None, found))
                 else:
                     plan = compiler.root(root, key, nodes)
                     fields.append(_Field(plan, root, self._bindings.roots[name]))
             except (Refused, GraphQLError) as cause:
                 raise FieldError(cause, (None, key), nodes) from cause
         return fields
-
-    def _introspect(self, field: _Field, operation: Operation, given: Mapping[str, Any]) -> Any:
-        """An introspection field, through graphql-core's own execution."""
-        plan = field.plan
-        if plan.name == "__typename":
-            return field.root.name
-        node = operation.node
-        alone = OperationDefinitionNode(
-            operation=node.operation,
-            name=node.name,
-            variable_definitions=tuple(
-                definition
-                for definition in node.variable_definitions or ()
-                if definition.variable.name.value in operation.used
-            ),
-            directives=(),
-            selection_set=SelectionSetNode(selections=tuple(plan.nodes)),
-        )
-        document = DocumentNode(definitions=(alone, *operation.fragments.values()))
-        result = execute_sync(self._schema, document, variable_values=dict(given))
-        if result.errors or result.data is None:
-            messages = "; ".join(error.message for error in result.errors or ())
-            raise FieldError(Refused(Fault(messages, INVALID_INPUT)), (None, plan.key), plan.nodes)
-        return result.data[plan.key]
 
     def _all_entries(self, errors: Sequence[FieldError], env: Any) -> list[dict[str, Any]]:
         return [entry for error in errors for entry in self._entries(error, env)]
@@ -308,6 +328,17 @@ class Engine:
         else:
             faults = self._describe(cause, env)
         return [error_entry(fault, error.nodes, error.path) for fault in faults]
+
+
+def _introspect(field: _Field) -> Any:
+    """The answer of an introspection field; written once for each plan that is kept."""
+    if field.introspected is None:
+        return field.root.name
+    value, fields = field.introspected
+    if not isinstance(value, orjson.Fragment):
+        value = orjson.Fragment(orjson.dumps(value))
+        field.introspected = Introspected(value, fields)
+    return value
 
 
 def _check(schema: GraphQLSchema, bindings: Bindings) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import GraphQLError, Node
+from graphql import Node
 
 REPORTED = "ReportedError"
 INTERNAL = "InternalError"
@@ -22,6 +22,17 @@ INVALID_INPUT = "errors_invalid_input"
 INTERNAL_KEY = "errors_internal"
 
 Path = tuple[str | int, ...]
+
+MAX_MESSAGE = 1_000
+# Names of input fields are a client's, where they are wrong.
+_MAX_STEP = 255
+
+
+def cut(message: str) -> str:
+    """A message without the middle of a long value that it quotes."""
+    if len(message) <= MAX_MESSAGE:
+        return message
+    return f"{message[: MAX_MESSAGE // 2]}…{message[-MAX_MESSAGE // 4 :]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +62,15 @@ def error_entry(fault: Fault, nodes: Sequence[Node] = (), path: Path = ()) -> di
     """One entry of the response's `errors`, as the GraphQL specification (section 7.1) has it,
     with `name` and `key` beside the message and the key again under `extensions`."""
     entry: dict[str, Any] = {"message": fault.message, "name": fault.name, "key": fault.key}
-    locations = GraphQLError(fault.message, nodes).locations if nodes else None
+    locations = [node.loc.source.get_location(node.loc.start) for node in nodes if node.loc]
     if locations:
         entry["locations"] = [{"line": at.line, "column": at.column} for at in locations]
     if path:
         entry["path"] = list(path)
     extensions: dict[str, Any] = {"key": fault.key, **fault.extensions}
     if fault.input_path:
-        extensions["input_path"] = list(fault.input_path)
+        extensions["input_path"] = [
+            step[:_MAX_STEP] if isinstance(step, str) else step for step in fault.input_path
+        ]
     entry["extensions"] = extensions
     return entry

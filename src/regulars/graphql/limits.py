@@ -30,6 +30,7 @@ from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, Refused
 class Limits(NamedTuple):
     """What a document, and the variables sent with it, may hold at most."""
 
+    characters: int = 100_000
     tokens: int = 10_000
     depth: int = 20  # enough for the introspection that clients send
     fields: int = 1_000
@@ -38,12 +39,29 @@ class Limits(NamedTuple):
     directives: int = 100
     list_items: int = 1_000
 
+    @property
+    def variable_values(self) -> int:
+        """How many values all lists in the variables of a request may have together."""
+        return 100 * self.list_items
+
 
 DEFAULTS = Limits()
+
+# Line breaks of a document. Errors need their line numbers, and comments cost as much as tokens do.
+MAX_LINES = 10_000
 
 # Two fields with one response key are compared, and what is below them. Thirty fragments that all
 # select the same three fields are 1,300 comparisons; these take some 50 ms.
 MAX_COMPARISONS = 3_000
+
+
+def check_text(text: str, limits: Limits) -> None:
+    """Raises Refused with errors_document_limit for a text that is too long to be parsed."""
+    if len(text) > limits.characters:
+        _require("characters", len(text), limits.characters)
+    lines = text.count("\n") + text.count("\r")
+    if lines > MAX_LINES:
+        _require("line breaks", lines, MAX_LINES)
 
 
 class CyclicError(Exception):
@@ -59,7 +77,7 @@ def measure(document: DocumentNode, text: str, limits: Limits) -> None:
         if isinstance(node, FragmentDefinitionNode)
     }
     sizes = _Sizes(fragments)
-    aliases = directives = comparisons = 0
+    aliases = directives = comparisons = fields = 0
     for node in document.definitions:
         if not isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):
             continue
@@ -70,9 +88,9 @@ def measure(document: DocumentNode, text: str, limits: Limits) -> None:
             directives += sum(len(v.directives or ()) for v in node.variable_definitions or ())
             _require("levels of fields", size.depth, limits.depth)
             _require("root fields", size.root_fields, limits.root_fields)
-        _require(
-            "fields, with those of its fragments where they are spread", size.fields, limits.fields
-        )
+            # Each operation is validated and measured by itself.
+            fields += size.fields
+        _require(_FIELDS, max(fields, size.fields), limits.fields)
         if size.fields > 1:
             comparisons += _comparisons([node.selection_set], fragments)
         if comparisons > MAX_COMPARISONS:
@@ -84,6 +102,7 @@ def measure(document: DocumentNode, text: str, limits: Limits) -> None:
         _require("values in one list", longest, limits.list_items)
 
 
+_FIELDS = "fields, with those of its fragments where they are spread"
 _REPEATS = (
     f"The document names the same fields too often: more than {MAX_COMPARISONS:,} pairs of them "
     "would have to be compared. Name each field once where it is wanted."

@@ -92,6 +92,12 @@ class ObjectPlan:
     fields: Sequence[FieldPlan]
 
 
+def fields_in(plan: ObjectPlan) -> int:
+    """How many fields an object has, with those below."""
+    inner = [field.what.object for field in plan.fields if isinstance(field.what, View | Below)]
+    return len(plan.fields) + sum(map(fields_in, inner))
+
+
 @dataclass(frozen=True, slots=True)
 class RootPlan:
     """A root field: what its value is made of, by the names of the object types that it can

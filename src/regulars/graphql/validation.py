@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from graphql import (
@@ -44,6 +45,14 @@ _FOUND = re.compile(r",? found: .*$|(?<=value): .*$", re.IGNORECASE | re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?:required|unknown) field '(\w+)'")
 
 
+# The most characters that messages about one argument quote together, before they are cut.
+_QUOTED = 100_000
+
+
+class _EnoughError(Exception):
+    """An argument has as many faults as can be reported."""
+
+
 class _LiteralsOfCorrectType(ValuesOfCorrectTypeRule):
     """Values of correct type, with the place of the fault in the arguments."""
 
@@ -52,12 +61,21 @@ class _LiteralsOfCorrectType(ValuesOfCorrectTypeRule):
         if argument is None:
             return None
 
+        # Each message quotes the whole of an object, however long that is.
+        length = node.loc.end - node.loc.start if node.loc else 1
+        left = max(1, _QUOTED // max(1, length))
+
         def on_error(error: GraphQLError, path: list[str | int]) -> None:
+            nonlocal left
+            if not left:
+                raise _EnoughError
+            left -= 1
             input_path = [node.name.value, *path, *named_field(error.message)]
             error.extensions = {"input_path": input_path}
             self.report_error(error)
 
-        validate_input_literal(node.value, argument.type, on_error)
+        with suppress(_EnoughError):
+            validate_input_literal(node.value, argument.type, on_error)
         return SKIP
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
+from typing import Any, NoReturn
 
 from graphql import (
     ArgumentNode,
@@ -13,172 +15,188 @@ from graphql import (
     ListValueNode,
     ObjectFieldNode,
     ObjectValueNode,
+    Undefined,
     ValueNode,
-    VariableDefinitionNode,
     VariableNode,
     Visitor,
-    get_variable_values,
     is_input_object_type,
     is_list_type,
     is_non_null_type,
+    is_required_input_field,
     type_from_ast,
     visit,
 )
-from graphql.execution.values import VariableValues
+from graphql.execution.get_variable_signature import GraphQLVariableSignature
+from graphql.execution.get_variable_signature import get_variable_signature as signature_of
+from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.utilities.validate_input_value import validate_input_value
 
+from regulars.graphql.coercion import Coercers
 from regulars.graphql.document import MAX_ERRORS, Operation
-from regulars.graphql.errors import INVALID_INPUT, Fault, Path, Refused
+from regulars.graphql.errors import INVALID_INPUT, MAX_MESSAGE, Fault, Path, Refused, cut
 from regulars.graphql.validation import named_field, without_value
 
 
-def coerce_variables(
-    schema: GraphQLSchema, operation: Operation, given: Mapping[str, Any]
+def variable_values(
+    schema: GraphQLSchema,
+    operation: Operation,
+    given: Mapping[str, Any],
+    coerced: Mapping[str, Any],
 ) -> VariableValues:
-    """The values of an operation's variables.
+    """The coerced values of an operation's variables as graphql-core takes them."""
+    sources = {}
+    for definition in operation.node.variable_definitions or ():
+        signature = signature_of(schema, definition)
+        if isinstance(signature, GraphQLVariableSignature):
+            value = given.get(signature.name, Undefined)
+            sources[signature.name] = VariableValueSource(signature, value)
+    return VariableValues(sources, dict(coerced))
+
+
+def refuse_variables(
+    schema: GraphQLSchema, operation: Operation, coercers: Coercers, given: Mapping[str, Any]
+) -> NoReturn:
+    """Raises Refused with up to 20 faults of the variables' values, which are wrong.
 
     A variable that the operation does not use needs no value, whatever its type; one that is
-    sent is checked all the same. Raises Refused with a fault for each wrong value.
+    sent is checked all the same.
     """
-    definitions = operation.node.variable_definitions or ()
-    long = [
-        fault
-        for definition in definitions
-        if definition.variable.name.value in given
-        for fault in _too_long(schema, operation, definition, given)
-    ]
-    if long:
-        raise Refused(*long)
-    needed = [
-        definition
-        for definition in definitions
-        if definition.variable.name.value in operation.used
-        or definition.variable.name.value in given
-    ]
-    try:
-        return _coerced(schema, operation, needed, given, hide_suggestions=False)
-    except IndexError:
-        # graphql-core cannot look for a name like one that grows in lower case, as "İ" does.
-        return _coerced(schema, operation, needed, given, hide_suggestions=True)
+    search = _Search(operation, coercers)
+    for definition in operation.node.variable_definitions or ():
+        name = definition.variable.name.value
+        type_ = type_from_ast(schema, definition.type)
+        if name in given:
+            search.variable(name, type_, given[name])
+        elif name in operation.used and is_non_null_type(type_) and not definition.default_value:
+            message = f"Variable '${name}' of type '{type_}' is required and has no value."
+            search.add(name, message, ())
+        if len(search.faults) >= MAX_ERRORS:
+            break
+    if not search.faults:  # a default value is wrong, which validation reports: it is not reached
+        search.faults.append(Fault("A variable has an invalid value.", INVALID_INPUT))
+    raise Refused(*search.faults)
 
 
-def _coerced(
-    schema: GraphQLSchema,
-    operation: Operation,
-    needed: Sequence[VariableDefinitionNode],
-    given: Mapping[str, Any],
-    hide_suggestions: bool,
-) -> VariableValues:
-    values = get_variable_values(
-        schema, needed, dict(given), max_errors=MAX_ERRORS, hide_suggestions=hide_suggestions
-    )
-    if isinstance(values, VariableValues):
-        return values
-    faults = [
-        fault
-        for definition in needed
-        for fault in _faults(schema, operation, definition, given, hide_suggestions)
-    ]
-    raise Refused(*(faults or [Fault(error.message, INVALID_INPUT) for error in values]))
+class _EnoughError(Exception):
+    """There are as many faults as a response reports."""
 
 
-def _faults(
-    schema: GraphQLSchema,
-    operation: Operation,
-    definition: VariableDefinitionNode,
-    given: Mapping[str, Any],
-    hide_suggestions: bool,
-) -> list[Fault]:
-    name = definition.variable.name.value
-    type_ = type_from_ast(schema, definition.type)
-    if name not in given:
-        if definition.default_value is not None or not str(type_).endswith("!"):
-            return []
-        message = f"Variable '${name}' of type '{type_}' is required and has no value."
-        return [Fault(message, INVALID_INPUT, argument_path(operation, name))]
-    found: list[Fault] = []
+class _Search:
+    """Looks for faults where the fast coercion finds a value wrong, and nowhere else: graphql-core
+    takes microseconds for each value."""
 
-    def on_error(error: GraphQLError, path: list[str | int]) -> None:
-        message = f"Variable '${name}': {without_value(error.message)}"
-        place = (*argument_path(operation, name), *path, *named_field(error.message))
-        if len(found) < MAX_ERRORS:
-            found.append(Fault(message, INVALID_INPUT, place))
+    def __init__(self, operation: Operation, coercers: Coercers) -> None:
+        self._operation = operation
+        self._coercers = coercers
+        self._paths: Mapping[str, Path] | None = None
+        self.faults: list[Fault] = []
 
-    validate_input_value(given[name], type_, on_error, hide_suggestions)  # type: ignore[arg-type]  # a valid document's variables have input types
-    return found
+    def variable(self, name: str, type_: Any, value: Any) -> None:
+        with suppress(_EnoughError):
+            self._look(name, type_, value, ())
 
+    def add(self, variable: str, message: str, path: Path) -> None:
+        if self._paths is None:
+            self._paths = argument_paths(self._operation)
+        place = (*self._paths.get(variable, (variable,)), *path)
+        self.faults.append(Fault(cut(message), INVALID_INPUT, place))
 
-def _too_long(
-    schema: GraphQLSchema,
-    operation: Operation,
-    definition: VariableDefinitionNode,
-    given: Mapping[str, Any],
-) -> list[Fault]:
-    """A variable's lists with more values than allowed: they are not even looked at."""
-    most = operation.limits.list_items
-    found: list[tuple[Path, int]] = []
-
-    def look(type_: Any, value: Any, path: Path) -> None:
-        named = type_.of_type if is_non_null_type(type_) else type_
-        if is_list_type(named) and isinstance(value, list):
-            if len(value) > most:
-                found.append((path, len(value)))
+    def _look(self, name: str, type_: Any, value: Any, path: Path) -> None:
+        # The lists have been counted before.
+        self._coercers.list_values = self._operation.limits.variable_values
+        if self._coercers.takes(type_, value):
+            return
+        inner = type_.of_type if is_non_null_type(type_) else type_
+        if is_list_type(inner) and isinstance(value, list):
+            if len(value) > self._operation.limits.list_items:
+                self._too_many(name, len(value), path)
                 return
-            for place, item in enumerate(value):
-                look(named.of_type, item, (*path, place))
-        elif is_input_object_type(named) and isinstance(value, dict):
-            for name, field in named.fields.items():
-                if name in value:
-                    look(field.type, value[name], (*path, name))
+            for index, item in enumerate(value):
+                self._look(name, inner.of_type, item, (*path, index))
+        elif is_input_object_type(inner) and isinstance(value, dict) and _is_whole(inner, value):
+            for field_name, field in inner.fields.items():
+                if field_name in value:
+                    self._look(name, field.type, value[field_name], (*path, field_name))
+        else:
+            self._ask_library(name, type_, value, path)
 
-    name = definition.variable.name.value
-    look(type_from_ast(schema, definition.type), given[name], ())
-    return [
-        Fault(
-            f"The list has {length:,} values; at most {most:,} are allowed.",
-            INVALID_INPUT,
-            (*argument_path(operation, name), *path),
-        )
-        for path, length in found[:MAX_ERRORS]
-    ]
+    def _too_many(self, name: str, length: int, path: Path) -> None:
+        most = self._operation.limits.list_items
+        message = f"The list has {length:,} values; at most {most:,} are allowed."
+        self.add(name, message, path)
+        if len(self.faults) >= MAX_ERRORS:
+            raise _EnoughError
+
+    def _ask_library(self, name: str, type_: Any, value: Any, path: Path) -> None:
+        def on_error(error: GraphQLError, below: list[str | int]) -> None:
+            message = f"Variable '${name}': {without_value(cut(error.message))}"
+            self.add(name, message, (*path, *below, *named_field(error.message)))
+            if len(self.faults) >= MAX_ERRORS:
+                raise _EnoughError
+
+        value = _trimmed(type_, value)
+        before = len(self.faults)
+        try:
+            validate_input_value(value, type_, on_error)
+        except IndexError:
+            # graphql-core cannot look for a name like one that grows in lower case, as "İ" does.
+            del self.faults[before:]
+            validate_input_value(value, type_, on_error, hide_suggestions=True)
 
 
-def argument_path(operation: Operation, variable: str) -> Path:
-    """Where in an argument the variable is used first: `("node", "email")` for
-    `createCustomer(node: {email: $email})`. Its own name when it is used nowhere."""
-    finder = _Finder(operation, variable)
+def _trimmed(type_: Any, value: Any) -> Any:
+    """A wrong value without what makes it long: graphql-core looks at all of it for each fault."""
+    inner = type_.of_type if is_non_null_type(type_) else type_
+    if isinstance(value, str):
+        return value[:MAX_MESSAGE]
+    if not is_input_object_type(inner) or not isinstance(value, dict):
+        return value
+    known = {name: value[name] for name in inner.fields if name in value}
+    unknown = (name for name in value if name not in inner.fields)
+    return known | {name[:MAX_MESSAGE]: None for name in islice(unknown, MAX_ERRORS)}
+
+
+def _is_whole(type_: Any, value: Mapping[str, Any]) -> bool:
+    """Whether an input object has no unknown field and lacks no required one."""
+    fields = type_.fields
+    return (
+        not type_.is_one_of
+        and value.keys() <= fields.keys()
+        and all(name in value for name, one in fields.items() if is_required_input_field(one))
+    )
+
+
+def argument_paths(operation: Operation) -> Mapping[str, Path]:
+    """Where in an argument each variable is used first: `("node", "email")` for
+    `createCustomer(node: {email: $email})`."""
+    finder = _Finder(operation)
     visit(operation.node, finder)
-    return finder.path or (variable,)
+    return finder.paths
 
 
 class _Finder(Visitor):
-    def __init__(self, operation: Operation, variable: str) -> None:
+    def __init__(self, operation: Operation) -> None:
         super().__init__()
         self._operation = operation
-        self._variable = variable
         self._seen: set[str] = set()
-        self.path: Path = ()
+        self.paths: dict[str, Path] = {}
 
     def enter_argument(self, node: ArgumentNode, *_args: Any) -> None:
-        if not self.path:
-            self.path = self._search(node.value, (node.name.value,))
+        self._search(node.value, (node.name.value,))
 
     def enter_fragment_spread(self, node: FragmentSpreadNode, *_args: Any) -> None:
         name = node.name.value
-        if not self.path and name not in self._seen:
+        if name not in self._seen:
             self._seen.add(name)
             visit(self._operation.fragments[name].selection_set, self)
 
-    def _search(self, node: ValueNode, path: Path) -> Path:
+    def _search(self, node: ValueNode, path: Path) -> None:
         if isinstance(node, VariableNode):
-            return path if node.name.value == self._variable else ()
-        inner: list[tuple[str | int, ValueNode]] = []
-        if isinstance(node, ListValueNode):
-            inner = list(enumerate(node.values))
+            self.paths.setdefault(node.name.value, path)
+        elif isinstance(node, ListValueNode):
+            for index, value in enumerate(node.values):
+                self._search(value, (*path, index))
         elif isinstance(node, ObjectValueNode):
-            inner = [(f.name.value, f.value) for f in node.fields if isinstance(f, ObjectFieldNode)]
-        for step, value in inner:
-            found = self._search(value, (*path, step))
-            if found:
-                return found
-        return ()
+            for field in node.fields:
+                if isinstance(field, ObjectFieldNode):
+                    self._search(field.value, (*path, field.name.value))

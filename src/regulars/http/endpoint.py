@@ -11,6 +11,7 @@ from regulars.api.context import Again, Context
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
 from regulars.directory.accounts import Grant, now_ms
 from regulars.directory.commands import Origin
+from regulars.directory.scopes import READ
 from regulars.directory.sources import Sources
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
 from regulars.http.address import refused
@@ -210,7 +211,7 @@ class GraphQLEndpoint:
         queries_only: bool = False,
     ) -> Reply:
         try:
-            prepared = self._prepared(call, request, queries_only)
+            prepared = await self._prepared(call, grant, request, queries_only)
         except InvalidDocument:
             if self._rates is not None:
                 cost = 1 + len(request.query) // _CHARACTERS_A_POINT
@@ -295,15 +296,24 @@ class GraphQLEndpoint:
         else:
             answer = await self._once.execute(prepared, context, key.strip(), request)
         last = context.change
-        if last is None:
+        if READ not in grant.scopes:
+            last = None  # whether a write changed anything tells what was there
+        elif last is None:
             last = await source.last_change_since(grant.account_id, known)
         return self._reply(call, answer, headers, context.again, last)
 
-    def _prepared(self, call: Call, request: GraphQLRequest, queries_only: bool) -> Prepared:
+    async def _prepared(
+        self, call: Call, grant: Grant, request: GraphQLRequest, queries_only: bool
+    ) -> Prepared:
         """The operation, ready to be executed. Raises InvalidDocument and HTTPError (405)."""
         engine = self._engine
-        self._observer.document(engine.keeps(request.query))
-        operation = engine.operation(request.query, request.operation_name)
+        text, name = request.query, request.operation_name
+        kept = engine.keeps(text)
+        self._observer.document(kept)
+        if kept:
+            operation = engine.operation(text, name)
+        else:
+            operation = await engine.operation_of_long(text, name, grant.account_id)
         call.operation, call.kind = operation.name[:NAME_LENGTH], operation.kind
         if queries_only and operation.kind != "query":
             message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."

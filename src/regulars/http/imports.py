@@ -11,13 +11,14 @@ from weakref import WeakValueDictionary
 from starlette.requests import ClientDisconnect, Request
 
 from regulars.directory.accounts import Grant, now_ms
-from regulars.directory.scopes import WRITE
+from regulars.directory.scopes import READ, WRITE
 from regulars.http.address import Address, Door, Sending
 from regulars.http.errors import (
     MEDIA_TYPE,
     Headers,
     HTTPError,
     bad_request,
+    forbidden,
     method_not_allowed,
     not_found,
     too_many_imports,
@@ -127,6 +128,9 @@ class Imports(Address):
 
     async def _take(self, call: Call, grant: Grant, request: Request) -> Reply:
         options, name, dry_run, _ = _options(request)
+        if dry_run and READ not in grant.scopes:
+            # It would compare values with the stored ones and change nothing.
+            raise forbidden(READ)
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._most:
             raise upload_limit(self._most)
