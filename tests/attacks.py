@@ -100,7 +100,7 @@ def fill(target: Target) -> None:
     for start in range(0, PAGE, 10):
         nodes = [
             {
-                "email": f"heavy{number}@example.com",
+                "email": f"0heavy{number}@example.com",
                 "first_name": "F" * 255,
                 "last_name": "L" * 255,
                 "notes": "word " * (NOTES // 5),
@@ -173,11 +173,15 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 
 def _register_bodies() -> None:
     def register(name: str, make: Callable[[int], bytes]) -> None:
-        @case(f"body: {name}", "body", routes=("/api/v2", "/graphql", "/in/{account}/{type:path}"))
+        @case(f"body: {name}", "body", routes=("/api/v2", "/graphql"))
         def _(target: Target, number: int, token: str | None) -> None:
             body = make(number)[:BODY]
             target.ask("POST", "/api/v2", body, JSON, token)
             target.ask("POST", "/graphql", chunked(body), CHUNKED_JSON, token)
+
+        @case(f"unsigned event: {name}", "body", routes=("/in/{account}/{type:path}",))
+        def _(target: Target, number: int, _token: str | None) -> None:
+            body = make(number)[:BODY]
             unsigned = {**JSON, "lightfunnels-hmac": base64.b64encode(b"x" * 32).decode()}
             target.ask("POST", "/in/default/contact/updated", body, unsigned)
             target.ask("POST", "/in/nobody/contact/updated", body, unsigned)
@@ -563,6 +567,9 @@ def _spreads(levels: int, times: int) -> str:
 
 TOKENS = "tokens of a document"
 FIELDS = "fields, those of a fragment counted wherever it is spread"
+ALL_FIELDS = "fields of all operations, those of a fragment counted wherever it is spread"
+CHARACTERS = "characters of a document"
+LINES = "line breaks of a document"
 PAIRS = "pairs of fields with one name that must be compared"
 ROOTS = "fields of Query or Mutation in an operation"
 WHOLE = """id _id created_at updated_at email phone first_name last_name full_name location avatar
@@ -572,26 +579,50 @@ WHOLE = """id _id created_at updated_at email phone first_name last_name full_na
 document(
     "document: line breaks",
     TOKENS,
+    LINES,
+    CHARACTERS,
     "body",
-    make=lambda n: f"{{ a{n}: __typename }}" + "\n" * (BODY - 100),
+    make=lambda n: f"{{ a{n}: __typename }}" + "\n" * (BODY // 2 - 100),
+)
+document(
+    "document: line breaks at their limit",
+    LINES,
+    CHARACTERS,
+    make=lambda n: "\n" * 9_900 + " " * 89_000 + f"{{ a{n}: __typename }}",
+)
+document(
+    "document: comments at their limit",
+    LINES,
+    CHARACTERS,
+    make=lambda n: "#\n" * 9_900 + f"{{ a{n}: __typename }}" + "#" * 79_000,
+)
+document(
+    "document: errors on many lines",
+    LINES,
+    CHARACTERS,
+    make=lambda n: "{ " + many(900, lambda i: "\n" * 10 + f"b{n}{i}") + " }",
 )
 document(
     "document: spaces and commas",
     TOKENS,
+    CHARACTERS,
     "body",
     make=lambda n: f"{{ a{n}: __typename }}" + " ," * (BODY // 2 - 100),
 )
 document(
     "document: comments",
     TOKENS,
+    CHARACTERS,
     "body",
-    make=lambda n: "#\n" * (BODY // 2 - 100) + f"{{ a{n}: __typename }}",
+    make=lambda n: "#\n" * (BODY // 3 - 100) + f"{{ a{n}: __typename }}",
 )
 document(
     "document: line breaks and an error",
     TOKENS,
+    LINES,
+    CHARACTERS,
     "body",
-    make=lambda n: "\r" * (BODY - 100) + f"{{ a{n} b",
+    make=lambda n: "\r" * (BODY // 2 - 100) + f"{{ a{n} b",
 )
 document(
     "document: line breaks in strings",
@@ -659,6 +690,7 @@ document(
 document(
     "document: operations",
     TOKENS,
+    ALL_FIELDS,
     make=lambda n: many(1_900, lambda i: f"query Q{n}x{i} {{ __typename }}"),
 )
 document(
@@ -852,6 +884,7 @@ def _(target: Target, number: int, token: str | None) -> None:
             target.graphql(query + " } } } }", values, token)
 
 
+INTROSPECTED = "different types, fields and arguments that introspection looks at"
 INTROSPECTION = get_introspection_query()
 document(
     "introspection", TOKENS, make=lambda n: INTROSPECTION.replace("IntrospectionQuery", f"I{n}")
@@ -859,6 +892,7 @@ document(
 document(
     "introspection: deep",
     "cost",
+    INTROSPECTED,
     make=lambda n: (
         f"{{ a{n}: __schema {{ types {{ " + "fields { type { " * 7 + "name" + " } }" * 7 + " } } }"
     ),
@@ -866,6 +900,7 @@ document(
 document(
     "introspection: wide",
     "cost",
+    INTROSPECTED,
     make=lambda n: (
         "{ "
         + many(
@@ -880,6 +915,7 @@ document(
 document(
     "introspection: types",
     "cost",
+    INTROSPECTED,
     make=lambda n: (
         "{ "
         + many(
@@ -895,12 +931,13 @@ document(
 # Reads
 
 COST = "cost"
+HEAVY = 'customers(first: 250, query: "order_by:email order_dir:asc")'
 ON_A_PAGE = "customers, changes or deliveries on a page"
 document(
     "page: the largest",
     ON_A_PAGE,
     make=lambda n: (
-        f"{{ a{n}: customers(first: 250) {{ totalCount edges {{ cursor node {{ {WHOLE} }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"
+        f"{{ a{n}: {HEAVY} {{ totalCount edges {{ cursor node {{ {WHOLE} }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"
     ),
 )
 document(
@@ -913,9 +950,7 @@ document(
     COST,
     ON_A_PAGE,
     make=lambda n: (
-        "{ customers(first: 250) { edges { node { "
-        + many(20, lambda i: f"a{n}x{i}: notes")
-        + " } } } }"
+        "{ " + HEAVY + " { edges { node { " + many(20, lambda i: f"a{n}x{i}: notes") + " } } } }"
     ),
 )
 document(
@@ -923,9 +958,7 @@ document(
     COST,
     ON_A_PAGE,
     make=lambda n: (
-        "{ customers(first: 250) { edges { node { "
-        + many(20, lambda i: f"a{n}x{i}: custom")
-        + " } } } }"
+        "{ " + HEAVY + " { edges { node { " + many(20, lambda i: f"a{n}x{i}: custom") + " } } } }"
     ),
 )
 document(
@@ -933,9 +966,7 @@ document(
     COST,
     ON_A_PAGE,
     make=lambda n: (
-        "{ customers(first: 250) { edges { node { "
-        + many(50, lambda i: f"a{n}x{i}: tags")
-        + " } } } }"
+        "{ " + HEAVY + " { edges { node { " + many(50, lambda i: f"a{n}x{i}: tags") + " } } } }"
     ),
 )
 document(
@@ -943,7 +974,9 @@ document(
     COST,
     ON_A_PAGE,
     make=lambda n: (
-        "{ customers(first: 250) { edges { node { "
+        "{ "
+        + HEAVY
+        + " { edges { node { "
         + many(
             99,
             lambda i: f'a{n}x{i}: created_at(format: "{i} fromNow dddd, MMMM Do YYYY, h:mm:ss a")',
@@ -955,14 +988,16 @@ document(
     "page: a long format",
     ON_A_PAGE,
     make=lambda n: (
-        f'{{ a{n}: customers(first: 250) {{ edges {{ node {{ created_at(format: "{"YYYY" * 2_000}") }} }} }} }}'
+        f'{{ a{n}: {HEAVY} {{ edges {{ node {{ created_at(format: "{"YYYY" * 2_000}") }} }} }} }}'
     ),
 )
 document(
     "page: long formats",
     ON_A_PAGE,
     make=lambda n: (
-        "{ customers(first: 250) { edges { node { "
+        "{ "
+        + HEAVY
+        + " { edges { node { "
         + many(90, lambda i: f'a{n}x{i}: created_at(format: "{"dddd " * 20}{i}")')
         + " } } } }"
     ),
@@ -971,7 +1006,7 @@ document(
     "page: a format of brackets",
     ON_A_PAGE,
     make=lambda n: (
-        f'{{ a{n}: customers(first: 250) {{ edges {{ node {{ created_at(format: "{"[" * 100_000}") }} }} }} }}'
+        f'{{ a{n}: {HEAVY} {{ edges {{ node {{ created_at(format: "{"[" * 100_000}") }} }} }} }}'
     ),
 )
 document(
@@ -983,7 +1018,7 @@ document(
         + many(
             50,
             lambda i: (
-                f"a{n}x{i}: customers(first: 250) {{ edges {{ node {{ id email full_name created_at }} }} }}"
+                f"a{n}x{i}: {HEAVY} {{ edges {{ node {{ id email full_name created_at }} }} }}"
             ),
         )
         + " }"
@@ -1011,9 +1046,7 @@ document(
         "{ "
         + many(
             50,
-            lambda i: (
-                f"a{n}x{i}: customers(first: 250) {{ edges {{ node {{ leads {{ id }} }} }} }}"
-            ),
+            lambda i: f"a{n}x{i}: {HEAVY} {{ edges {{ node {{ leads {{ id }} }} }} }}",
         )
         + " }"
     ),
@@ -1031,7 +1064,7 @@ document(
     COST,
     ON_A_PAGE,
     make=lambda n: (
-        f"{{ a{n}: customers(first: 250) {{ edges {{ node {{ changes(first: 20) {{ edges {{ node {{ kind at fields {{ name before after }} }} }} }} }} }} }} }}"
+        f"{{ a{n}: {HEAVY} {{ edges {{ node {{ changes(first: 20) {{ edges {{ node {{ kind at fields {{ name before after }} }} }} }} }} }} }} }}"
     ),
 )
 document(
@@ -1166,6 +1199,7 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 
 VALUES = "values of a list, in the document or in variables"
+ALL_VALUES = "values of all lists in the variables together"
 ROWS = "rows of `setCustomers`, items of `addTags` and `removeTags`"
 SET = """mutation($nodes: [InputSetCustomer!]!, $dry: Boolean) {
     setCustomers(nodes: $nodes, dryRun: $dry, errorPolicy: REJECT_ROW) { saved rejected
@@ -1219,6 +1253,16 @@ def _(target: Target, number: int, token: str | None) -> None:
         target.graphql(hook, {"n": node}, token)
     made = "mutation($n: InputToken!) { createToken(node: $n) { token { id } } }"
     target.graphql(made, {"n": {"name": long, "scopes": ["customers"]}}, token)
+
+
+@case("lists of values in variables", VALUES, ALL_VALUES, "body", stranger=False)
+def _(target: Target, number: int, token: str | None) -> None:
+    """Many lists, each at its limit."""
+    for count in (95, 1_000):
+        nodes = [{"email": f"{number}@b.co", "tags": ["t"] * LIST} for _ in range(count)]
+        target.graphql(SET, {"nodes": nodes, "dry": True}, token)
+    query = f"mutation($i: [ID!]!) {{ a{number}: deleteCustomers(items: $i) }}"
+    target.graphql(query, {"i": [1.5] * 300_000}, token)
 
 
 @case("lists of errors", VALUES, ROWS, stranger=False)

@@ -14,7 +14,6 @@ import asyncio
 import mmap
 import os
 import struct
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,4 +69,4 @@ def create(make: Callable[[], Application] = regulars.app.create) -> Application
 
 if __name__ == "__main__":
     regulars.app.create = create
-    sys.exit(main())
+    main()
