@@ -126,7 +126,7 @@ def fill(target: Target) -> None:
             f'a{n}: recordLead(node: {{email: "orders@example.com", message: "m {n}"}}) {{ id }}'
         ),
     )
-    for number in range(40):
+    for number in range(20):
         made = target.data("mutation { " + orders.replace("%d", str(number)) + " }")
         target.data("mutation { " + leads + " }")
     target.ids["orders"] = [made["a0"]["customer"]["id"]]

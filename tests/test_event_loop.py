@@ -56,7 +56,7 @@ class _filled:  # noqa: N801  # a context manager, named as a function
         target = self._target.__enter__()
         fill(target)
         # As many again, of the ordinary kind.
-        done = regulars("sample", "--customers", "2000", "--database-url", target.database_url)
+        done = regulars("sample", "--customers", "1000", "--database-url", target.database_url)
         assert done.returncode == 0, done.stderr
 
         async def secret(store: Store) -> str:

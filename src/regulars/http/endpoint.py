@@ -51,6 +51,7 @@ from regulars.http.messages import (
 from regulars.http.observe import NAME_LENGTH, Call, Tells
 from regulars.http.once import Once
 from regulars.http.rates import Rates, charge
+from regulars.http.slices import TimeSlice
 from regulars.http.turns import READS, WRITES, Company, Turns
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
@@ -104,6 +105,7 @@ class GraphQLEndpoint:
         company = Company()
         self._reads, self._writes = Turns(READS, company), Turns(WRITES, company)
         self._strangers = Turns(READS, None)
+        self._slice = TimeSlice()
 
     @property
     def waiting(self) -> int:
@@ -158,6 +160,8 @@ class GraphQLEndpoint:
             if asked is not None:
                 return Reply(200, b"", call.media, call.identity, asked)
             raise method_not_allowed(method, "GET, POST")
+        if self._slice.is_used_up():
+            await self._slice.begin()
         task = self._in_flight.enter()
         try:
             grant = self._credentials.trusted(headers, method)
