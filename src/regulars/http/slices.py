@@ -17,9 +17,11 @@ class TimeSlice:
         self._until = 0.0
 
     async def begin(self) -> None:
-        """Returns when the request may begin."""
-        while self.is_used_up():
+        """Returns when a request that found the time slice used up may begin."""
+        used_up = True
+        while used_up:
             await asyncio.sleep(0)
+            used_up = self.is_used_up()
 
     def is_used_up(self) -> bool:
         """Whether a request has to wait. The first one after the event loop has looked at its
