@@ -145,3 +145,35 @@ def test_a_statement_that_takes_too_long_is_ended_on_postgresql(
         await store.close()
 
     asyncio.run(run())
+
+
+def test_an_account_has_two_slow_searches_under_way_at_most_on_postgresql(postgresql: str) -> None:
+    nap = Query(sa.text("SELECT pg_sleep(0.4) AS nap_of_the_test"))
+    active = Query(
+        sa.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' "
+            "AND query LIKE '%nap_of_' || 'the_test%'"
+        )
+    )
+
+    async def run() -> None:
+        store = store_for(postgresql)
+        await store.open()
+
+        def search(account_id: int) -> asyncio.Task[Any]:
+            return asyncio.create_task(store.fetch(nap, {"account_id": account_id}, long=True))
+
+        first = [search(1), search(1)]
+        await asyncio.sleep(0.1)  # by now they are slow
+        more = [search(1) for _ in range(4)]
+        more[1].cancel()
+        assert (await store.fetch(ONE, {"account_id": 2}, long=True))[0][0] == 1
+        counts = []
+        while not all(task.done() for task in (*first, *more)):
+            counts.append((await store.fetch(active, {}))[0][0])
+            await asyncio.sleep(0.02)
+        assert max(counts) == 2
+        assert [task.cancelled() for task in more] == [False, True, False, False]
+        await store.close()
+
+    asyncio.run(run())

@@ -14,7 +14,7 @@ from regulars.directory.commands import Origin
 from regulars.directory.sources import Sources
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
 from regulars.http.address import refused
-from regulars.http.bulkhead import Broken, Bulkhead
+from regulars.http.bulkhead import MODEST, Broken, Bulkhead
 from regulars.http.cors import CORS
 from regulars.http.credentials import Finds
 from regulars.http.errors import (
@@ -231,6 +231,8 @@ class GraphQLEndpoint:
             began = time.monotonic()
             # Asked now, for while it waited its account may have begun to keep others waiting.
             under_way = self._in_flight.count(grant.account_id)
+            if self._sources.primary.directory.store.has_slow_search(grant.account_id):
+                under_way += MODEST  # its searches weigh as much as a flood of small requests
             if bulkhead is None or not bulkhead.takes(grant.account_id, prepared.cost, under_way):
                 break
             turns.leave(grant.account_id, prepared.cost, began)

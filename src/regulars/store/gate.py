@@ -46,6 +46,11 @@ class SearchGate:
         if account_id in self._waiting and not self._is_closed(account_id):
             self._let_in(account_id)
 
+    def has_slow(self, account_id: int) -> bool:
+        """Whether the account has a slow search under way."""
+        times = self._began.get(account_id)
+        return times is not None and times[0] < monotonic() - _SLOW_SECONDS
+
     def _is_closed(self, account_id: int) -> bool:
         times = self._began.get(account_id, ())
         if len(times) < SLOW_AT_ONCE:

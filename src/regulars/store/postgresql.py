@@ -242,6 +242,9 @@ class PostgreSQLStore:
     def last_made(self, account_id: int) -> int | None:
         return self._made.of(account_id)
 
+    def has_slow_search(self, account_id: int) -> bool:
+        return self._searches.has_slow(account_id)
+
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
         waiting = self._waiting.get(account_id)

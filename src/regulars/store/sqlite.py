@@ -135,6 +135,9 @@ class SQLiteStore:
     def last_made(self, account_id: int) -> int | None:
         return self._made.of(account_id)
 
+    def has_slow_search(self, account_id: int) -> bool:  # noqa: ARG002  # they have a lane of their own
+        return False
+
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
         self._queue.put(write)
