@@ -29,15 +29,17 @@ from tests.support import BOOTSTRAP_TOKEN, environment
 
 # Limits of the server under test, where the default would take too long in a test.
 RECEIVE_SECONDS = 3.0
+REQUEST_SECONDS = 6.0
 MAX_IMPORT_BYTES = 8 * 1024 * 1024
 SETTINGS = {
     "REGULARS_RECEIVE_SECONDS": str(RECEIVE_SECONDS),
+    "REGULARS_REQUEST_SECONDS": str(REQUEST_SECONDS),
     "REGULARS_MAX_IMPORT_BYTES": str(MAX_IMPORT_BYTES),
     "REGULARS_WEBHOOK_PRIVATE_TARGETS": "true",
 }
 START_SECONDS = 30.0
 # For how long an answer is waited for, and a server that does not answer /healthz afterwards.
-ANSWER_SECONDS = 8.0
+ANSWER_SECONDS = 9.0
 WEDGED_SECONDS = 3.0
 _POLL_SECONDS = 0.005
 _JSON = {"Content-Type": "application/json"}
