@@ -233,7 +233,13 @@ def signed(target: Target, body: bytes) -> dict[str, str]:
     return {**JSON, "lightfunnels-hmac": proof}
 
 
-@case("events of a shop", "body", routes=("/in/{account}/{type:path}",), stranger=False)
+@case(
+    "events of a shop",
+    "body",
+    "bytes of a shop's event that is verified as `JSON.stringify` writes it, too",
+    routes=("/in/{account}/{type:path}",),
+    stranger=False,
+)
 def _(target: Target, number: int, token: str | None) -> None:
     person = {"id": number, "email": f"in{number}@example.com", "account_id": 1}
     bodies = [
@@ -298,7 +304,13 @@ FILES: dict[str, tuple[Callable[[int], bytes], dict[str, str]]] = {
 
 def _register_files() -> None:
     def register(name: str, make: Callable[[int], bytes], headers: dict[str, str]) -> None:
-        @case(f"file: {name}", "a file that is imported", routes=IMPORT)
+        @case(
+            f"file: {name}",
+            "a file that is imported",
+            "a file that is imported, unpacked",
+            "[other limits of a file](transfers.md#files)",
+            routes=IMPORT,
+        )
         def _(target: Target, number: int, token: str | None) -> None:
             _import(target, make(number), headers, token)
 
@@ -327,7 +339,7 @@ def _(target: Target, number: int, token: str | None) -> None:
         target.ask("DELETE", path, token=token)
 
 
-@case("export: columns", "request line and headers", routes=("/export",))
+@case("export: columns", "request line and headers", "columns of an export", routes=("/export",))
 def _(target: Target, number: int, token: str | None) -> None:
     for columns in (
         many(400, lambda n: f"custom.k{n}", ","),
@@ -399,7 +411,13 @@ def _(target: Target, number: int, token: str | None) -> None:
     target.raw(b"A" * 1_000_000)
 
 
-@case("trailers", "request line and headers", routes=("/api/v2",))
+@case(
+    "trailers",
+    "request line and headers",
+    "trailers of a chunked body",
+    "chunk sizes and extensions, beyond four bytes for each byte of content",
+    routes=("/api/v2",),
+)
 def _(target: Target, number: int, token: str | None) -> None:
     body = b'{"query": "{ __typename }"}'
     begun = target.head("POST", "/api/v2", headers=CHUNKED_JSON, token=token)
@@ -476,6 +494,9 @@ def _from_many(target: Target, request: bytes, count: int) -> None:
 @case(
     "slow and unread",
     "time for a request to arrive (a file: for each 64 KiB of it), and for an answer to be taken",
+    "time for a request to arrive (a file: for each 64 KiB of it)",
+    "rate at which a client reads a response, over each 30 s in which bytes wait for it",
+    "bytes that a process holds for slow connections: bodies over 64 KiB, and unread responses",
     routes=("/api/v2", "/import", "/export"),
 )
 def _(target: Target, number: int, token: str | None) -> None:

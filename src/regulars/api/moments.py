@@ -26,8 +26,7 @@ _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 
-# `calendar` formats its names each time that they are read, which takes 5 µs, and in the language of
-# the process.
+# `calendar` formats its names each time that they are read, in the language of the process: 5 µs.
 _MONTHS = (
     "",
     *("January", "February", "March", "April", "May", "June", "July"),
