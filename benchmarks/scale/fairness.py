@@ -37,7 +37,16 @@ DEAREST = """{ found: customers(first: 25, query: "zz OR -tag:vip order_by:email
     created_at updated_at expenses summary { visits orders { list { order { name total } } } }
     leads { subject message } changes(first: 5) { edges { node { kind at } } } } } } }"""
 CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"
-QUERIES = {"ordinary": ORDINARY, "dearest": DEAREST, "create": CREATE, "tokens": ORDINARY}
+# No index serves it: every customer is read, to find few and to count them.
+SEARCH = """{ customers(first: 5, query: "zz OR -custom.a:b -zx order_by:email") { totalCount
+    edges { node { id } } } }"""
+QUERIES = {
+    "ordinary": ORDINARY,
+    "dearest": DEAREST,
+    "create": CREATE,
+    "tokens": ORDINARY,
+    "searches": SEARCH,
+}
 TOKENS = 10_000
 # What the ordinary account does, and on how many connections.
 ORDINARILY = (("read", 1), ("read", 4), ("create", 1))

@@ -25,6 +25,14 @@ _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 
+# `calendar` formats its names each time that they are read, in the language of the process: 5 µs.
+_MONTHS = (
+    "",
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
 _PART = re.compile(
     r"\[[^\[]*\]|YYYY|YY|MMMM|MMM|MM|M|DDDD|DDD|DD|Do|D|dddd|ddd|HH|H|hh|h|mm|m|ss|s|SSS|A|a|ZZ|Z|X|x"
 )
@@ -60,8 +68,8 @@ def _day_of_year(at: datetime) -> int:
 TOKENS: Mapping[str, Token] = {
     "YYYY": lambda at, _: f"{at.year:04}",
     "YY": lambda at, _: f"{at.year % 100:02}",
-    "MMMM": lambda at, _: calendar.month_name[at.month],
-    "MMM": lambda at, _: calendar.month_abbr[at.month],
+    "MMMM": lambda at, _: _MONTHS[at.month],
+    "MMM": lambda at, _: _MONTHS[at.month][:3],
     "MM": lambda at, _: f"{at.month:02}",
     "M": lambda at, _: str(at.month),
     "DDDD": lambda at, _: f"{_day_of_year(at):03}",
@@ -69,8 +77,8 @@ TOKENS: Mapping[str, Token] = {
     "DD": lambda at, _: f"{at.day:02}",
     "D": lambda at, _: str(at.day),
     "Do": lambda at, _: _ordinal(at.day),
-    "dddd": lambda at, _: calendar.day_name[at.weekday()],
-    "ddd": lambda at, _: calendar.day_abbr[at.weekday()],
+    "dddd": lambda at, _: _DAYS[at.weekday()],
+    "ddd": lambda at, _: _DAYS[at.weekday()][:3],
     "HH": lambda at, _: f"{at.hour:02}",
     "H": lambda at, _: str(at.hour),
     "hh": lambda at, _: f"{_twelve(at.hour):02}",

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from regulars.graphql.plan import Below, Leaf, ObjectPlan, RootPlan, View
 
 LIST_SIZE = 10
+# How many plain values take as long as one that is rendered by a function.
+_RENDERED = 10
 
 
 class Weight(NamedTuple):
@@ -48,3 +50,20 @@ def _object(plan: ObjectPlan) -> Weight:
                 fixed += times * (1 + inner.fixed)
                 per_row += times * inner.per_row
     return Weight(fixed, per_row)
+
+
+def values(plan: RootPlan) -> int:
+    """How many values are rendered for each object of a root field. One that a function renders
+    counts as some plain ones."""
+    return max((_values(one) for one in plan.objects.values()), default=0)
+
+
+def _values(plan: ObjectPlan) -> int:
+    count = 0
+    for field in plan.fields:
+        what = field.what
+        if isinstance(what, Leaf):
+            count += 1 if what.render is None else _RENDERED
+        elif isinstance(what, View | Below):
+            count += _values(what.object)
+    return count

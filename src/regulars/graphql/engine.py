@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from time import monotonic
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,7 +19,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from regulars.graphql.bindings import Bindings, Root
 from regulars.graphql.coercion import Arguments, TooManyValuesError
-from regulars.graphql.cost import weight
+from regulars.graphql.cost import values, weight
 from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument, Operation
 from regulars.graphql.errors import INVALID_INPUT, Fault, Refused, error_entry
 from regulars.graphql.introspection import Introspected, Introspector
@@ -34,6 +36,11 @@ _FIELD_BYTES, _ROOT_BYTES, _PLAN_BYTES = 1_200, 1_500, 10_000
 # A field of an introspection's response takes up to 60 bytes; some have descriptions.
 _INTROSPECTED_BYTES = 100
 _FIELDS_A_POINT = 10
+
+# A field that may have more values is rendered in a thread. A page of 25 customers has some 1,000.
+_LARGE_VALUES = 2_000
+# After so long other requests get a turn, between two root fields.
+_TURN_SECONDS = 0.01
 
 Describe = Callable[[Exception, Any], Sequence[Fault]]
 
@@ -66,6 +73,7 @@ class _Field:
     __slots__ = (
         "_asked",
         "_render",
+        "_values",
         "_weight",
         "arguments",
         "binding",
@@ -94,6 +102,7 @@ class _Field:
             self.resolve = binding.prepare(plan.layouts)
             self.guard = binding.guard(plan.layouts) if binding.guard else None
         self._weight = weight(plan)
+        self._values = values(plan)
         self._asked = False
         self._render: Render | None = None
 
@@ -109,6 +118,11 @@ class _Field:
             return 1 + self.introspected.fields // _FIELDS_A_POINT
         price = self.binding.price if self.binding else None
         return price(arguments, *self._weight) if price else self._weight.fixed
+
+    def is_large(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether it takes milliseconds to render the answer. Its values are estimated, as the
+        cost is: those of one object, for each object."""
+        return self.cost(arguments) * self._values > _LARGE_VALUES
 
     def render(self, value: Any, run: Run) -> Any:
         """The answer, of what the binding resolved to."""
@@ -242,7 +256,11 @@ class Engine:
         run = Run(env)
         data: dict[str, Any] = {}
         errors: list[FieldError] = []
+        until = monotonic() + _TURN_SECONDS
         for field, arguments in prepared.fields:
+            if monotonic() > until:
+                await asyncio.sleep(0)
+                until = monotonic() + _TURN_SECONDS
             plan = field.plan
             try:
                 if field.binding is None:
@@ -252,7 +270,12 @@ class Engine:
                     field.guard(env)
                 if isinstance(arguments, Exception):
                     raise arguments
-                data[plan.key] = field.render(await field.resolve(env, arguments), run)
+                value = await field.resolve(env, arguments)
+                if field.is_large(arguments):
+                    # Other requests go on: threads take turns every 5 ms.
+                    data[plan.key] = await asyncio.to_thread(field.render, value, run)
+                else:
+                    data[plan.key] = field.render(value, run)
             except Exception as cause:
                 errors.append(located(cause, (None, plan.key), plan.nodes))
                 if not plan.nullable:

@@ -15,7 +15,7 @@ from regulars.directory.scopes import READ
 from regulars.directory.sources import Sources
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
 from regulars.http.address import refused
-from regulars.http.bulkhead import Broken, Bulkhead
+from regulars.http.bulkhead import MODEST, Broken, Bulkhead
 from regulars.http.cors import CORS
 from regulars.http.credentials import Finds
 from regulars.http.errors import (
@@ -52,6 +52,7 @@ from regulars.http.messages import (
 from regulars.http.observe import NAME_LENGTH, Call, Tells
 from regulars.http.once import Once
 from regulars.http.rates import Rates, charge
+from regulars.http.slices import TimeSlice
 from regulars.http.turns import READS, WRITES, Company, Turns
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
@@ -105,6 +106,7 @@ class GraphQLEndpoint:
         company = Company()
         self._reads, self._writes = Turns(READS, company), Turns(WRITES, company)
         self._strangers = Turns(READS, None)
+        self._slice = TimeSlice()
 
     @property
     def waiting(self) -> int:
@@ -159,6 +161,8 @@ class GraphQLEndpoint:
             if asked is not None:
                 return Reply(200, b"", call.media, call.identity, asked)
             raise method_not_allowed(method, "GET, POST")
+        if self._slice.is_used_up():
+            await self._slice.begin()
         task = self._in_flight.enter()
         try:
             grant = self._credentials.trusted(headers, method)
@@ -228,6 +232,8 @@ class GraphQLEndpoint:
             began = time.monotonic()
             # Asked now, for while it waited its account may have begun to keep others waiting.
             under_way = self._in_flight.count(grant.account_id)
+            if self._sources.primary.directory.store.has_slow_search(grant.account_id):
+                under_way += MODEST  # its searches weigh as much as a flood of small requests
             if bulkhead is None or not bulkhead.takes(grant.account_id, prepared.cost, under_way):
                 break
             turns.leave(grant.account_id, prepared.cost, began)

@@ -71,6 +71,9 @@ class Store(Protocol):
         """The number of the last change of an account that this process has made, if it is
         known."""
 
+    def has_slow_search(self, account_id: int) -> bool:
+        """Whether the account has a search under way that slows down the searches of others."""
+
     async def write(self, account_id: int, command: Command) -> Any:
         """Hands a command to the writer and waits until it is durable.
 

@@ -17,6 +17,7 @@ from regulars.store import citus, queries, saving
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.connections import BACKGROUND, Connections
 from regulars.store.errors import Conflict, TooSlow, Unreachable
+from regulars.store.gate import SearchGate
 from regulars.store.large_work import LARGE_CHARACTERS, run_large
 from regulars.store.lately import Lately
 from regulars.store.pulse import Pulse
@@ -24,10 +25,10 @@ from regulars.store.query import Query
 from regulars.store.silent import SilentNodes
 from regulars.store.writer import (
     MAX_BATCH,
-    Changes,
     Command,
     Decide,
     LastMade,
+    Names,
     Outcomes,
     State,
     Write,
@@ -38,6 +39,8 @@ from regulars.store.writer import (
 )
 
 POOL_SIZE = 10
+# A batch that names more customers takes milliseconds to decide.
+_LARGE_BATCH = 50
 _NONE_INSERTED = "INSERT 0 0"
 
 
@@ -108,6 +111,7 @@ class PostgreSQLStore:
         self._working: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._made = LastMade()
+        self._searches = SearchGate()
         self._contended = Lately(_CONTENDED_SECONDS)
         self._distributed: bool | None = None  # until it is asked
         self._others_until = 0.0
@@ -138,8 +142,18 @@ class PostgreSQLStore:
         self,
         query: Query,
         parameters: Mapping[str, Any],
-        long: bool = False,  # noqa: ARG002  # nobody waits for another's statement
+        long: bool = False,
     ) -> Sequence[Any]:
+        if not long:
+            return await self._fetch(query, parameters)
+        account_id = parameters.get("account_id", 0)
+        began = await self._searches.enter(account_id)
+        try:
+            return await self._fetch(query, parameters)
+        finally:
+            self._searches.leave(account_id, began)
+
+    async def _fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
         compiled = query.compiled("postgresql")
         try:
             if self._distributed:
@@ -237,6 +251,9 @@ class PostgreSQLStore:
     def last_made(self, account_id: int) -> int | None:
         return self._made.of(account_id)
 
+    def has_slow_search(self, account_id: int) -> bool:
+        return self._searches.has_slow(account_id)
+
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())
         waiting = self._waiting.get(account_id)
@@ -301,17 +318,18 @@ class PostgreSQLStore:
         self, connection: Any, account_id: int, batch: Sequence[Write]
     ) -> Outcomes | None:
         """Loads, decides and saves; None, and nothing done, if another was faster."""
-        state = await _load(connection, account_id, batch)
+        names = all_names(batch)
+        state = await _load(connection, account_id, names)
+        commands = [write.command for write in batch]
+        # A thread leaves other requests their turn.
+        large = len(names.customer_ids) + len(names.email_keys) > _LARGE_BATCH
         try:
-            commands = [write.command for write in batch]
-
-            def decide() -> tuple[Outcomes, Changes]:
-                return self._decide(account_id, commands, state)
-
-            if _is_large_batch(commands, state):
-                outcomes, changes = await run_large(decide)
+            if large or _is_large_batch(commands, state):
+                outcomes, changes = await run_large(
+                    lambda: self._decide(account_id, commands, state)
+                )
             else:
-                outcomes, changes = decide()
+                outcomes, changes = self._decide(account_id, commands, state)
         except Exception:
             # What was read by several statements need not go together, unless the account is
             # locked: an order may be there whose customer was not yet.
@@ -321,7 +339,10 @@ class PostgreSQLStore:
         if not changes:
             return outcomes
         shape = saving.shape_of(changes)
-        parameters = saving.save_parameters(account_id, state, changes)
+        if large:
+            parameters = await asyncio.to_thread(saving.save_parameters, account_id, state, changes)
+        else:
+            parameters = saving.save_parameters(account_id, state, changes)
         if self._distributed is None:
             self._distributed = await citus.is_distributed(connection)
         if self._distributed:
@@ -362,8 +383,7 @@ async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) ->
     return list(await connection.fetch(compiled.text, *compiled.arguments(parameters)))
 
 
-async def _load(connection: Any, account_id: int, batch: Sequence[Write]) -> State:
-    names = all_names(batch)
+async def _load(connection: Any, account_id: int, names: Names) -> State:
     # The revision is read first: whatever changes after it is seen when the batch is saved.
     query = queries.state(bool(names.order_names or names.shop_ids))
     rows = await _rows(connection, query, parameters_of(account_id, names))

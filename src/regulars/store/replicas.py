@@ -102,6 +102,9 @@ class Replica:
     def last_made(self, account_id: int) -> int | None:
         return self._primary.last_made(account_id)
 
+    def has_slow_search(self, account_id: int) -> bool:
+        return self._primary.has_slow_search(account_id)
+
     async def write(self, account_id: int, command: Command) -> Any:
         return await self._primary.write(account_id, command)
 

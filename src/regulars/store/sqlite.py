@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import Conflict, Unreachable
 from regulars.store.query import Query
 from regulars.store.sqlite_file import LARGE_CACHE_KIB, OpenFiles, connect, told_error
+from regulars.store.sqlite_lanes import Lanes
 from regulars.store.sqlite_reading import Reader, Snapshot, run_query
 from regulars.store.sqlite_writing import load, save
 from regulars.store.writer import (
@@ -79,9 +80,7 @@ class SQLiteStore:
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
         self._files: OpenFiles | None = None
         self._reader: Reader | None = None
-        self._long_reader: Reader | None = None
-        # Long reads take turns, in a thread of their own.
-        self._long = ThreadPoolExecutor(1, thread_name_prefix="regulars-long-reads")
+        self._searches: Lanes | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -94,7 +93,7 @@ class SQLiteStore:
 
     async def open(self) -> None:
         self._reader = Reader(self._path, self._seconds)
-        self._long_reader = Reader(self._path, self._seconds)
+        self._searches = Lanes(self._path, self._seconds)
         writer = connect(self._path, LARGE_CACHE_KIB) if self._large else connect(self._path)
         self._files = OpenFiles(self._path)
         self._thread = threading.Thread(
@@ -106,22 +105,20 @@ class SQLiteStore:
         if self._thread:
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
-        await asyncio.to_thread(self._long.shutdown)
-        for reader in (self._reader, self._long_reader):
-            if reader:
-                reader.close()
+        if self._searches:
+            await self._searches.close()
+        if self._reader:
+            self._reader.close()
 
     async def fetch(
         self, query: Query, parameters: Mapping[str, Any], long: bool = False
     ) -> Sequence[Any]:
-        if self._reader is None or self._long_reader is None or self._files is None:
+        if self._reader is None or self._searches is None or self._files is None:
             raise Unreachable("The database is not open.")
         self._files.look_now_and_then()
         if long:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._long, self._long_reader.fetch, query, parameters
-            )
+            account_id = parameters.get("account_id", 0)
+            return await self._searches.fetch(account_id, query, parameters)
         return self._reader.fetch(query, parameters)
 
     @asynccontextmanager
@@ -145,6 +142,9 @@ class SQLiteStore:
 
     def last_made(self, account_id: int) -> int | None:
         return self._made.of(account_id)
+
+    def has_slow_search(self, account_id: int) -> bool:  # noqa: ARG002  # they have a lane of their own
+        return False
 
     async def write(self, account_id: int, command: Command) -> Any:
         write = Write(account_id, command, asyncio.get_running_loop().create_future())

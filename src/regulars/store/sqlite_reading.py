@@ -20,13 +20,15 @@ _CLOCK_EVERY = 10_000
 
 
 class Reader:
-    """A connection that reads, for one thread at a time. A query that takes too long is ended."""
+    """A connection that reads, for one thread at a time. A query that takes longer than `seconds`
+    is ended; without `seconds`, a query ends when it is interrupted."""
 
-    def __init__(self, path: Path, seconds: float) -> None:
+    def __init__(self, path: Path, seconds: float | None) -> None:
         self._connection = connect(path)
-        self._seconds = seconds
+        self._seconds = seconds or 0.0
         self._connection.pragma("query_only", True)
-        self._connection.set_progress_handler(self._too_late, _CLOCK_EVERY)
+        if seconds is not None:
+            self._connection.set_progress_handler(self._too_late, _CLOCK_EVERY)
         self._cursor = self._connection.cursor()
         self._deadline = 0.0
 
@@ -39,9 +41,13 @@ class Reader:
         try:
             return run_query(self._cursor, query, parameters).fetchall()
         except apsw.InterruptError as error:
-            raise TooSlow(f"A query took longer than {self._seconds:g} s.") from error
+            raise TooSlow("A query took longer than it may.") from error
         except apsw.Error as error:
             raise told_error(error) from error
+
+    def interrupt(self) -> None:
+        """Ends the query under way. Other threads may call it."""
+        self._connection.interrupt()
 
     def begin(self) -> None:
         """Reads from now on what is there at this moment."""

@@ -1,0 +1,135 @@
+"""Nothing that one client sends stops the event loop for longer than 100 ms.
+
+Each attack is the worst input of a limit. A server is measured from inside (`loop_probe.py`), where
+other processes of a busy machine do not count, and from outside by /healthz. An input that blocks
+does so each time, so the best of some attempts counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from regulars.app import Application
+from regulars.directory.accounts import Accounts
+from regulars.settings import Settings
+from regulars.store import Store
+from regulars.webhooks.signatures import secrets_of
+from tests.attacks import CASES, Case, fill
+from tests.conftest import DATABASES
+from tests.event_loop import Measured, Target, calibrated, measure
+from tests.support import regulars, scratch_database, with_store
+
+LIMITS = Path(__file__).parent.parent / "docs" / "reference" / "limits.md"
+PAUSE_SECONDS = 0.1
+# From outside everything counts that this machine does meanwhile, this process included.
+HEALTHZ_SECONDS = 1.5
+GROWN_BYTES = 200 * 2**20
+ATTEMPTS = 3
+# What is so much beyond is not measured again.
+HOPELESS = 5
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def target(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    """A server with customers who are as large as may be."""
+    folder = tmp_path_factory.mktemp("event-loop")
+    if request.param == "sqlite":
+        with _filled(f"sqlite:///{folder / 'r.db'}", folder) as filled:
+            yield filled
+        return
+    with scratch_database(request.getfixturevalue("postgresql")) as url:
+        with _filled(url, folder) as filled:
+            yield filled
+
+
+class _filled:  # noqa: N801  # a context manager, named as a function
+    def __init__(self, url: str, folder: Path) -> None:
+        self._target = Target(url, folder)
+
+    def __enter__(self) -> Target:
+        target = self._target.__enter__()
+        fill(target)
+        # As many again, of the ordinary kind.
+        done = regulars("sample", "--customers", "1000", "--database-url", target.database_url)
+        assert done.returncode == 0, done.stderr
+
+        async def secret(store: Store) -> str:
+            account = await Accounts(store).named(None)
+            return (await secrets_of(store, account.account_id, 0)).present
+
+        target.secret = with_store(target.database_url, secret)
+        return target
+
+    def __exit__(self, *_: object) -> None:
+        self._target.__exit__()
+
+
+@pytest.mark.slow
+def test_the_measurement_is_calibrated(target: Target) -> None:
+    """Without an attack there is no pause: else, nothing that is measured here means anything."""
+    quiet = best(target, Case("nothing", lambda *_: calibrated(target), (), ()), None)
+    assert quiet.pause_seconds < PAUSE_SECONDS / 2, quiet
+    assert quiet.healthz_seconds < HEALTHZ_SECONDS, quiet
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
+def test_the_event_loop_is_not_stopped(target: Target, case: Case) -> None:
+    senders = {"with a token": target.token}
+    measured = {name: best(target, case, token) for name, token in senders.items()}
+    if case.stranger:
+        measured["without a token"] = best(target, case, None)
+    said = "; ".join(f"{name}: {result}" for name, result in measured.items())
+    print(said)
+    assert all(is_good(result) for result in measured.values()), said
+
+
+def best(target: Target, case: Case, token: str | None) -> Measured:
+    """The best of some attempts."""
+    found: list[Measured] = []
+    for number in range(ATTEMPTS):
+        result = measure(target, case.attack, number, token)
+        if is_good(result):
+            return result
+        found.append(result)
+        if result.pause_seconds > HOPELESS * PAUSE_SECONDS:
+            break
+    return min(found, key=lambda one: one.pause_seconds)
+
+
+def is_good(result: Measured) -> bool:
+    """Whether nothing is beyond its bound."""
+    return (
+        not result.problems
+        and result.pause_seconds <= PAUSE_SECONDS
+        and result.healthz_seconds <= HEALTHZ_SECONDS
+        and result.grown_bytes <= GROWN_BYTES
+    )
+
+
+def documented_limits() -> list[str]:
+    """The first column of the table of limits."""
+    table = LIMITS.read_text().partition("| --- |")[2].partition("\n\n")[0]
+    return re.findall(r"^\| (.+?) \|", table, re.MULTILINE)
+
+
+def test_each_documented_limit_has_an_attack() -> None:
+    attacked = {limit for case in CASES for limit in case.limits}
+    documented = documented_limits()
+    assert len(documented) > 15
+    missing = [limit for limit in documented if limit not in attacked]
+    assert not missing, f"add attacks of these limits to tests/attacks.py: {missing}"
+
+
+def test_each_route_has_an_attack(tmp_path: Path) -> None:
+    app = Application(Settings(database_url=f"sqlite:///{tmp_path / 'r.db'}"))
+    routes = [*app.graphql_at, *(getattr(route, "path", "") for route in app._rest.routes)]
+    attacked = {route for case in CASES for route in case.routes}
+    missing = [route for route in routes if route not in attacked]
+    assert not missing, f"add attacks of these routes to tests/attacks.py: {missing}"
