@@ -40,14 +40,14 @@ NAMES = [name for _, name, _ in ROOTS]
 
 
 # Fields that tell nothing of an account's customers, and are for everybody with a token.
-OPEN = {"viewer", "searchLanguage", "tokenScopes", "webhookTypes"}
+OPEN = {"account", "viewer", "searchLanguage", "tokenScopes", "webhookTypes"}
 NEEDED = {
     name: "orders:write" if name.startswith("record") else "webhooks"
     for name in NAMES
     if name.startswith("record") or "webhook" in name.lower()
 } | dict.fromkeys(("tokens", "createToken", "revokeToken"), "admin")
 # Fields that tell who asks, and so answer each account something else.
-OF_THE_ASKER = {"viewer", "tokens", "createToken"}
+OF_THE_ASKER = {"account", "viewer", "tokens", "createToken"}
 NAMING = [root for root in ROOTS if root[1] not in OF_THE_ASKER]
 # Fields that show what they did not write, and so need another scope for that.
 SHOWS_MORE = {

@@ -24,11 +24,13 @@ from graphql import (
     print_ast,
 )
 
+from regulars.api import errors as _errors  # noqa: F401  # adds its keys to CODES
 from regulars.api.moments import FROM_NOW, ISO, MAX_FORMAT, TOKENS, prepare
 from regulars.api.schema import schema
 from regulars.cli import main
 from regulars.cli.errors import EXIT_CODES
 from regulars.cli.options import shown_default
+from regulars.graphql.errors import CODES
 from regulars.settings import Settings
 
 PAGES = Path(__file__).parents[1] / "docs" / "reference"
@@ -217,7 +219,9 @@ ERRORS = {
     ),
     "errors_internal": (
         "200 or 500",
-        "Our fault: `name` is `InternalError`, and `extensions.request_id` finds it in the log.",
+        "The server failed: `name` is `InternalError`, and `extensions.request_id` finds the details "
+        "in the log. In `errors` of a row of `setCustomers`, and among the rejected rows of an "
+        "import, it concerns that row alone.",
         "Try again; tell us the request id.",
     ),
 }
@@ -369,13 +373,13 @@ def errors_page() -> str:
         "Every error has a `message` for a person, a `key` for a program, which never changes, and "
         "a `name`: `ReportedError` for what the caller can mend, `InternalError` for what it "
         "cannot. `path` is where in the response the error belongs, `locations` where in the "
-        "document; `extensions.key` repeats the key, and `extensions.input_path` says where in the "
-        "arguments the fault lies.",
+        "document; `extensions.key` repeats the key, `extensions.code` is the code that Apollo "
+        "clients look for, and `extensions.input_path` says where in the arguments the fault lies.",
         "A status of “200 or 400” is 200 with `application/json` and 400 with "
         "`application/graphql-response+json`; see [transport](transport.md).",
         table(
-            ("key", "status", "when", "what to do"),
-            [(f"`{key}`", *cells) for key, cells in ERRORS.items()],
+            ("key", "code", "status", "when", "what to do"),
+            [(f"`{key}`", f"`{CODES[key]}`", *cells) for key, cells in ERRORS.items()],
         ),
     )
 

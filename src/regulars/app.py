@@ -284,6 +284,7 @@ def engine_of(settings: Settings) -> Engine:
         aliases=settings.max_aliases,
         directives=settings.max_directives,
         list_items=settings.max_list_items,
+        response_bytes=settings.max_response_bytes,
     )
     return schema.engine(limits, settings.max_page_size, settings.document_cache_bytes)
 

@@ -130,6 +130,12 @@ class Settings(BaseSettings):
     max_aliases: int = _most(100, "The most aliases of a document.", least=0)
     max_directives: int = _most(100, "The most directives of a document.", least=0)
     max_list_items: int = _most(1_000, "The most values of a list in arguments and variables.")
+    max_response_bytes: int = _most(
+        16 * 1024 * 1024,
+        "The most bytes of a GraphQL response, about.",
+        least=1024 * 1024,
+        most=1024**3,
+    )
     max_page_size: int = _most(
         250, "The most customers, changes or deliveries on a page.", most=10_000
     )

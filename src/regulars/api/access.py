@@ -8,6 +8,7 @@ from typing import Any
 
 from regulars.api.context import Context
 from regulars.api.fields import moment_of
+from regulars.directory import ids
 from regulars.directory.accounts import AccountError, Accounts, Token
 from regulars.directory.dates import moment
 from regulars.directory.errors import InvalidInput, Problem, Refused
@@ -27,15 +28,41 @@ class TokenNotFound(Problem):
         )
 
 
+async def own_account(env: Context) -> Mapping[str, Any]:
+    """The account of the token, as the fields of `Account` read it."""
+    found = asdict(await _accounts(env).one(env.account_id))
+    return {
+        **found,
+        "id": ids.encoder("Account")([env.account_id])[0],
+        "_id": env.account_id,
+        "account_name": found["name"],
+        "email": None,
+        "timezone": "UTC",
+        "stores": [],
+    }
+
+
+def account(_layouts: Layouts) -> Resolve:
+    """The account of the token."""
+
+    async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
+        return await own_account(env)
+
+    return resolve
+
+
+async def own_token(env: Context, token_id: str) -> Mapping[str, Any] | None:
+    """The account's token of an id, if there is one."""
+    return next(iter(await _tokens(env, token_id)), None)
+
+
 def viewer(_layouts: Layouts) -> Resolve:
     """Who asks."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
-        accounts = _accounts(env)
-        account = await accounts.one(env.account_id)
         (token,) = await _tokens(env, env.token_id)
         scopes = [name for name in SCOPES if name in env.scopes]
-        return {"account": asdict(account), "token": token, "scopes": scopes}
+        return {"account": await own_account(env), "token": token, "scopes": scopes}
 
     return resolve
 
@@ -129,7 +156,19 @@ TYPES: Mapping[str, TypeBinding] = {
         keyed=True,
     ),
     "Account": TypeBinding(
-        {"name": Value(("name",)), "created_at": moment_of("created_at")}, keyed=True
+        {
+            **{
+                name: Value((name,))
+                for name in ("id", "_id", "name", "account_name", "email", "timezone")
+            },
+            "created_at": moment_of("created_at"),
+            "stores": Part(("stores",)),
+        },
+        keyed=True,
+    ),
+    "Store": TypeBinding(
+        {name: Value((name,)) for name in ("id", "uid", "name", "slug", "defaultDomain")},
+        keyed=True,
     ),
     "Token": TypeBinding(
         {

@@ -7,12 +7,42 @@ from collections.abc import Sequence
 
 from regulars.directory.errors import Refused
 from regulars.graphql import INTERNAL, INTERNAL_KEY, Fault
+from regulars.graphql.errors import BAD_USER_INPUT, CODES
 from regulars.store import NoRoom, TooSlow, Unreachable
 
 UNAVAILABLE = "errors_unavailable"
 TIMEOUT = "errors_timeout"
 
 log = logging.getLogger("regulars")
+
+# `extensions.code` of every key (docs/reference/errors.md).
+CODES.update(
+    {
+        key: code
+        for code, keys in {
+            "UNAUTHENTICATED": ("errors_unauthenticated", "errors_signature"),
+            "FORBIDDEN": ("errors_scope", "errors_cross_site", "webhooks_errors_permission"),
+            "NOT_FOUND": (
+                *("errors_customer_not_found", "errors_not_found", "webhooks_not_found"),
+                "tokens_not_found",
+            ),
+            "CONFLICT": (
+                *("errors_dup_email", "errors_dup_row", "errors_other_rows"),
+                *("errors_version_conflict", "errors_import_stopped", "webhooks_duplicated"),
+                *("errors_idempotency_key", "errors_idempotency_running"),
+            ),
+            "RATE_LIMITED": ("rate_limit_reached",),
+            "INTERNAL_SERVER_ERROR": (UNAVAILABLE, TIMEOUT),
+            BAD_USER_INPUT: (
+                *("errors_bad_request", "errors_media_type", "errors_body_limit"),
+                *("errors_header_limit", "errors_receive_timeout", "errors_method"),
+                *("errors_invalid_query", "errors_invalid_cursor", "errors_page_size"),
+                "webhooks_version_error",
+            ),
+        }.items()
+        for key in keys
+    }
+)
 
 
 def describe(error: Exception, request_id: str) -> Sequence[Fault]:

@@ -49,7 +49,7 @@ def address_row(kind: str, customer_id: int, stored: str | None) -> Mapping[str,
 
 
 def _address(kind: str) -> Part:
-    return Part(("customer_id", kind), Each(partial(address_row, kind)))
+    return Part(("customer_id", kind), Each(partial(address_row, kind)), is_long=True)
 
 
 async def _orders_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
@@ -91,15 +91,15 @@ CUSTOMER = TypeBinding(
         "location": Value((SHIPPING, BILLING), Each(_location)),
         "avatar": Value(("email",), avatars),
         "accepts_marketing": Value(("accepts_marketing",), Each(bool)),
-        "notes": Value(("notes",)),
+        "notes": Value(("notes",), is_long=True),
         "shipping_address": _address(SHIPPING),
         "billing_address": _address(BILLING),
         "expenses": Value(("expenses",), amounts),
         "orders_count": Value(("orders_count",)),
         "summary": Same(),
-        "custom": Value(("custom",), Each(custom.load)),
+        "custom": Value(("custom",), Each(custom.load), is_long=True),
         "leads": Related("customer_id", _leads_of),
-        "tags": Value(("tags",), Each(orjson.loads)),
+        "tags": Value(("tags",), Each(orjson.loads), is_long=True),
         "version": Value(("version",)),
         "changes": Related("customer_id", prepare=changes.changes_of, size=changes.size_of),
     }
@@ -141,7 +141,7 @@ ORDER = TypeBinding(
         "financial_status": Value(("financial_status",)),
         "fulfillment_status": Value(("fulfillment_status",)),
         "customer": Related("customer_id", customers_of),
-        "tags": Value(("tags",), Each(orjson.loads)),
+        "tags": Value(("tags",), Each(orjson.loads), is_long=True),
         "test": Value(("test",), Each(bool)),
         "cancelled_at": moment_of("cancelled_at"),
         "created_at": moment_of("created_at"),
@@ -153,9 +153,9 @@ LEAD = TypeBinding(
     {
         "id": _global_id("Lead", "lead_id"),
         "_id": Value(("lead_id",)),
-        "subject": Value(("subject",)),
-        "message": Value(("message",)),
-        "custom": Value(("custom",), Each(custom.load)),
+        "subject": Value(("subject",), is_long=True),
+        "message": Value(("message",), is_long=True),
+        "custom": Value(("custom",), Each(custom.load), is_long=True),
         "created_at": moment_of("created_at"),
     }
 )
@@ -192,12 +192,13 @@ CHANGE = TypeBinding(
         "customer_id": _global_id("Customer", "customer_id"),
         "customer": Related("customer_id", customers_of),
         "order": Related("order_id", _orders),
-        "fields": Part(("fields",), Each(history.fields)),
+        "fields": Part(("fields",), Each(history.fields), is_long=True),
     }
 )
 ACTOR = TypeBinding({"kind": Value(("actor_kind",)), "name": Value(("actor",))})
 FIELD_CHANGE = TypeBinding(
-    {name: Value((name,)) for name in ("name", "before", "after")}, keyed=True
+    {name: Value((name,), is_long=name != "name") for name in ("name", "before", "after")},
+    keyed=True,
 )
 
 TYPES: Mapping[str, TypeBinding] = {

@@ -6,7 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
-from regulars.api.access import create_token, revoke_token, token_scopes, tokens, viewer
+from regulars.api.access import (
+    account,
+    create_token,
+    own_account,
+    own_token,
+    revoke_token,
+    token_scopes,
+    tokens,
+    viewer,
+)
 from regulars.api.bulk import (
     WRITTEN,
     add_tags,
@@ -27,6 +36,8 @@ from regulars.api.statistics import statistics
 from regulars.api.webhooks import (
     create_webhook,
     delete_webhook,
+    one_delivery,
+    one_webhook,
     retry_delivery,
     test_webhook,
     update_webhook,
@@ -40,6 +51,7 @@ from regulars.directory.directory import Directory
 from regulars.directory.paging import DEFAULT_SIZE, cursors, window
 from regulars.directory.scopes import ADMIN, ORDERS, READ, WEBHOOKS, WRITE
 from regulars.directory.search import parse
+from regulars.directory.webhooks import DeliveryId
 from regulars.graphql import Arguments, Guard, Layout, Layouts, Resolve, Root
 from regulars.store.queries import ORDER_VALUE
 
@@ -96,15 +108,33 @@ _READ_ONE = {"Customer": Directory.customer, "Order": Directory.order, "Lead": D
 
 
 def node(layouts: Layouts) -> Resolve:
-    """One object by its global id; null for every id that names none, without saying why."""
+    """One object by its global id; null for every id that names none, without saying why. Each type
+    needs the scope of its list."""
     kinds = {name: (read, layouts.of(name)) for name, read in _READ_ONE.items()}
+    webhook_layout, delivery_layout = layouts.of("Webhook"), layouts.of("WebhookDelivery")
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         given = arguments["id"]
-        named = ids.decode(given) or await env.directory.of_shop(env.account_id, given)
+        named = ids.decode(given)
+        type_name, number = named or ("", 0)
+        if type_name == "Account":
+            return ("Account", await own_account(env)) if number == env.account_id else None
+        if type_name == "Webhook":
+            require(env, WEBHOOKS)
+            row = await one_webhook(env, number, webhook_layout)
+            return None if row is None else (type_name, row)
+        delivery = DeliveryId.decode(given)
+        if delivery is not None:
+            require(env, WEBHOOKS)
+            row = await one_delivery(env, delivery, delivery_layout)
+            return None if row is None else ("WebhookDelivery", row)
+        require(env, READ)
         if named is None:
-            return None
-        type_name, number = named
+            named = await env.directory.of_shop(env.account_id, given)
+            if named is None:
+                token = await own_token(env, given) if ADMIN in env.scopes else None
+                return None if token is None else ("Token", token)
+            type_name, number = named
         if type_name == "Address":
             row = await _address(env, number)
             return None if row is None else (type_name, row)
@@ -256,7 +286,8 @@ def roots(page_size: int) -> Mapping[str, Root]:
     """The fields, where a page holds at most so many customers."""
     return {
         # What the history numbers may be read from a replica that has come far enough.
-        "node": Root(node, needs(READ), anywhere=True),
+        "node": Root(node, anywhere=True),
+        "account": Root(account),
         "customers": Root(
             customers, needs(READ), partial(_price_of_page, page_size), anywhere=True
         ),

@@ -18,7 +18,7 @@ from regulars.directory.errors import InvalidInput, MissingScope, Problem, Refus
 from regulars.directory.paging import wrong_size
 from regulars.directory.scopes import READ
 from regulars.directory.webhooks import TYPES as EVENT_TYPES
-from regulars.directory.webhooks import NotPermitted, clean_webhook
+from regulars.directory.webhooks import DeliveryId, NotPermitted, clean_webhook
 from regulars.graphql import (
     Arguments,
     Each,
@@ -147,6 +147,18 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
     return values, problems
 
 
+async def one_webhook(env: Context, webhook_id: int, layout: Layout) -> Any:
+    """A webhook's row in a layout, or None."""
+    row = await Deliveries(env.directory.store).webhook(env.account_id, webhook_id)
+    return None if row is None else (await _filled(env, [row], layout))[0]
+
+
+async def one_delivery(env: Context, named: DeliveryId, layout: Layout) -> Any:
+    """A delivery's row in a layout, or None."""
+    row = await Deliveries(env.directory.store).delivery(env.account_id, named)
+    return None if row is None else (await _filled(env, [row], layout))[0]
+
+
 async def _filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
     tuples = [tuple(row[name] for name in layout.columns) for row in rows]
     return await layout.fill(tuples, env)
@@ -197,7 +209,7 @@ def _told(name: str) -> Value:
     def part(stored: str | None) -> Any:
         return None if stored is None else orjson.loads(stored)[name]
 
-    return Value(("exchange",), Each(part))
+    return Value(("exchange",), Each(part), is_long=True)
 
 
 def _customer_ids(numbers: Sequence[int | None]) -> list[str | None]:
@@ -212,7 +224,7 @@ WEBHOOK = TypeBinding(
         "type": Value(("type",)),
         "url": Value(("url",)),
         "version": Value(("webhook_id",), lambda numbers: ["v2"] * len(numbers)),
-        "settings": Value(("settings",), Each(orjson.loads)),
+        "settings": Value(("settings",), Each(orjson.loads), is_long=True),
         "created_at": moment_of("created_at"),
         "updated_at": moment_of("updated_at"),
         "disabled_at": moment_of("disabled_since"),

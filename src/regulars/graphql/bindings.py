@@ -43,13 +43,14 @@ class Value:
     Without `render` it is its only column. A field with arguments gives `prepare`
     instead: `prepare(arguments)` is called once for each plan, may refuse them
     (`Refused`), and answers `render(env, *columns)`. `cost` is what the field costs beside
-    the objects, in points.
+    the objects, in points. `is_long` says that a value may have kilobytes.
     """
 
     reads: tuple[str, ...]
     render: OfColumns | None = None
     prepare: Callable[[Arguments], OfColumns] | None = None
     cost: int = 0
+    is_long: bool = False
 
     def __post_init__(self) -> None:
         if self.prepare is None:
@@ -69,12 +70,13 @@ class Part:
 
     Whoever makes the rows of a part fills them, if its type has `Related` fields:
     `Layout.fill` of the layout `Layout.part`. `paged` when it is the page whose length the root
-    field's arguments say.
+    field's arguments say. `is_long` says that the columns may have kilobytes.
     """
 
     reads: tuple[str, ...]
     pick: OfColumns | None = None
     paged: bool = False
+    is_long: bool = False
 
     def __post_init__(self) -> None:
         _only_column(self.reads, self.pick)

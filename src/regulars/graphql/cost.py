@@ -6,11 +6,14 @@ alone (how many rows a page has) is the binding's to say.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import Counter
+from typing import Any, NamedTuple
 
 from regulars.graphql.plan import Below, Leaf, ObjectPlan, RootPlan, View
 
 LIST_SIZE = 10
+# What a number, a flag or a null takes.
+_OTHER_BYTES = 6
 # How many plain values take as long as one that is rendered by a function.
 _RENDERED = 10
 
@@ -67,3 +70,43 @@ def _values(plan: ObjectPlan) -> int:
         elif isinstance(what, View | Below):
             count += _values(what.object)
     return count
+
+
+def copies(plan: RootPlan) -> int:
+    """How many times the response can hold what is read: the selections of the column that is
+    selected most often, of those that may have kilobytes. 0 where there are none, and no lists of
+    unknown length."""
+    return max((_copies(one) for one in plan.objects.values()), default=0)
+
+
+def _copies(plan: ObjectPlan) -> int:
+    return max(_copies_by_column(plan).values(), default=0)
+
+
+def _copies_by_column(plan: ObjectPlan) -> Counter[Any]:
+    found: Counter[Any] = Counter()
+    for field in plan.fields:
+        what = field.what
+        if isinstance(what, Leaf) and what.is_long:
+            found[what.places] += 1
+        elif isinstance(what, View):
+            found += _copies_by_column(what.object)
+        elif isinstance(what, Below):
+            unbounded = what.is_list and not what.paged and what.size is None
+            found[what.places] += max(_copies(what.object), int(what.is_long or unbounded))
+    return found
+
+
+def text_bytes(value: Any, most: int) -> int:
+    """About how many bytes rows take in a response: their text, and some for every other value.
+    Looks no further than `most`."""
+    waiting, size = [value], 0
+    while waiting and size <= most:
+        here = waiting.pop()
+        if isinstance(here, str):
+            size += len(here) if here.isascii() else 3 * len(here)
+        elif here is None or isinstance(here, int | float | bytes):
+            size += _OTHER_BYTES
+        else:  # a mapping, a list, or a row of whatever kind the database's driver has
+            waiting += here.values() if isinstance(here, dict) else here
+    return size

@@ -19,9 +19,9 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from regulars.graphql.bindings import Bindings, Root
 from regulars.graphql.coercion import Arguments, TooManyValuesError
-from regulars.graphql.cost import values, weight
+from regulars.graphql.cost import copies, text_bytes, values, weight
 from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument, Operation
-from regulars.graphql.errors import INVALID_INPUT, Fault, Refused, error_entry
+from regulars.graphql.errors import DOCUMENT_LIMIT, INVALID_INPUT, Fault, Refused, error_entry
 from regulars.graphql.introspection import Introspected, Introspector
 from regulars.graphql.limits import DEFAULTS, Limits
 from regulars.graphql.plan import Compiler, RootPlan, fields_in
@@ -41,6 +41,11 @@ _FIELDS_A_POINT = 10
 _LARGE_VALUES = 2_000
 # After so long other requests get a turn, between two root fields.
 _TURN_SECONDS = 0.01
+
+_TOO_LONG = (
+    "The response would be longer than the limit (REGULARS_MAX_RESPONSE_BYTES). Request fewer "
+    "rows, or fewer long fields: notes, custom, tags, addresses, changes."
+)
 
 Describe = Callable[[Exception, Any], Sequence[Fault]]
 
@@ -72,6 +77,7 @@ class _Field:
 
     __slots__ = (
         "_asked",
+        "_copies",
         "_render",
         "_values",
         "_weight",
@@ -103,6 +109,7 @@ class _Field:
             self.guard = binding.guard(plan.layouts) if binding.guard else None
         self._weight = weight(plan)
         self._values = values(plan)
+        self._copies = copies(plan)
         self._asked = False
         self._render: Render | None = None
 
@@ -123,6 +130,15 @@ class _Field:
         """Whether it takes milliseconds to render the answer. Its values are estimated, as the
         cost is: those of one object, for each object."""
         return self.cost(arguments) * self._values > _LARGE_VALUES
+
+    def response_bytes(self, value: Any, is_large: bool, most: int) -> int:
+        """About how many bytes the answer takes, of what the binding resolved to; 0 where it
+        cannot be many. Raises Refused beyond `most`."""
+        times = self._copies or int(is_large)
+        size = times * text_bytes(value, most // times) if times else 0
+        if size > most:
+            raise Refused(Fault(_TOO_LONG, DOCUMENT_LIMIT))
+        return size
 
     def render(self, value: Any, run: Run) -> Any:
         """The answer, of what the binding resolved to."""
@@ -177,6 +193,7 @@ class Engine:
         self._bindings = bindings
         self._describe = describe
         self._documents = Documents(schema, limits, cache_bytes)
+        self._response_bytes = limits.response_bytes
 
     def keeps(self, text: str) -> bool:
         """Whether a document is kept from before."""
@@ -257,6 +274,7 @@ class Engine:
         data: dict[str, Any] = {}
         errors: list[FieldError] = []
         until = monotonic() + _TURN_SECONDS
+        left = self._response_bytes
         for field, arguments in prepared.fields:
             if monotonic() > until:
                 await asyncio.sleep(0)
@@ -271,7 +289,9 @@ class Engine:
                 if isinstance(arguments, Exception):
                     raise arguments
                 value = await field.resolve(env, arguments)
-                if field.is_large(arguments):
+                is_large = field.is_large(arguments)
+                left -= field.response_bytes(value, is_large, left)
+                if is_large:
                     # Other requests go on: threads take turns every 5 ms.
                     data[plan.key] = await asyncio.to_thread(field.render, value, run)
                 else:

@@ -21,6 +21,15 @@ DOCUMENT_LIMIT = "errors_document_limit"
 INVALID_INPUT = "errors_invalid_input"
 INTERNAL_KEY = "errors_internal"
 
+# The code that Apollo clients look for, by key. Applications add their own keys.
+BAD_USER_INPUT = "BAD_USER_INPUT"
+CODES: dict[str, str] = {
+    INVALID_DOCUMENT: BAD_USER_INPUT,
+    DOCUMENT_LIMIT: BAD_USER_INPUT,
+    INVALID_INPUT: BAD_USER_INPUT,
+    INTERNAL_KEY: "INTERNAL_SERVER_ERROR",
+}
+
 Path = tuple[str | int, ...]
 
 MAX_MESSAGE = 1_000
@@ -60,14 +69,15 @@ class Refused(Exception):
 
 def error_entry(fault: Fault, nodes: Sequence[Node] = (), path: Path = ()) -> dict[str, Any]:
     """One entry of the response's `errors`, as the GraphQL specification (section 7.1) has it,
-    with `name` and `key` beside the message and the key again under `extensions`."""
+    with `name` and `key` beside the message; `extensions` has the key again, and its code."""
     entry: dict[str, Any] = {"message": fault.message, "name": fault.name, "key": fault.key}
     locations = [node.loc.source.get_location(node.loc.start) for node in nodes if node.loc]
     if locations:
         entry["locations"] = [{"line": at.line, "column": at.column} for at in locations]
     if path:
         entry["path"] = list(path)
-    extensions: dict[str, Any] = {"key": fault.key, **fault.extensions}
+    code = CODES.get(fault.key, BAD_USER_INPUT)
+    extensions: dict[str, Any] = {"key": fault.key, "code": code, **fault.extensions}
     if fault.input_path:
         extensions["input_path"] = [
             step[:_MAX_STEP] if isinstance(step, str) else step for step in fault.input_path

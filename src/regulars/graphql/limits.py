@@ -38,6 +38,7 @@ class Limits(NamedTuple):
     aliases: int = 100
     directives: int = 100
     list_items: int = 1_000
+    response_bytes: int = 16 * 1024 * 1024
 
     @property
     def variable_values(self) -> int:

@@ -34,12 +34,14 @@ Places = tuple[int | str, ...]
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """Values: the columns at `places`, through `render(*columns)`, or `render(env, *columns)`
-    when `with_env`. Without `render` they are its only column. They cost `cost` points."""
+    when `with_env`. Without `render` they are its only column. They cost `cost` points, and each
+    may have kilobytes if they are `is_long`."""
 
     places: Places
     render: Callable[..., Any] | None = None
     with_env: bool = False
     cost: int = 0
+    is_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class View:
 class Below:
     """Objects in rows of their own, or lists of them: what `pick` makes of the columns at
     `places`; without it, the only column. `paged` when they are the rows of a page: of the root's,
-    or of the nearest object above that has a `size`, the number of rows on its page."""
+    or of the nearest object above that has a `size`, the number of rows on its page. `is_long` when
+    a column may have kilobytes."""
 
     places: Places
     pick: Callable[..., Any] | None
@@ -69,6 +72,7 @@ class Below:
     object: ObjectPlan
     paged: bool = False
     size: int | None = None
+    is_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,7 @@ class Compiler:
         if isinstance(binding, Value):
             places = tuple(layout.column(column) for column in binding.reads)
             if binding.prepare is None:
-                leaf = Leaf(places, binding.render, cost=binding.cost)
+                leaf = Leaf(places, binding.render, cost=binding.cost, is_long=binding.is_long)
                 return FieldPlan(key, nodes, nullable, leaf)
             leaf = Leaf(places, binding.prepare(arguments()), with_env=True, cost=binding.cost)
             return FieldPlan(key, nodes, nullable, leaf)
@@ -188,7 +192,7 @@ class Compiler:
         if isinstance(binding, Same):
             return FieldPlan(key, nodes, nullable, View(self._object(target, nodes, layout)))
         keyed = self._bindings.types[target.name].keyed
-        size = None
+        size, is_long = None, False
         if isinstance(binding, Related):
             place, load = name, binding.load
             if load is None:
@@ -201,9 +205,10 @@ class Compiler:
         else:
             places = tuple(layout.column(column) for column in binding.reads)
             pick, rows, paged = binding.pick, layout.part(name, keyed), binding.paged
+            is_long = binding.is_long
         below = self._object(target, nodes, rows)
         is_list, item_nullable = _list_of(definition.type)
-        what = Below(places, pick, is_list, item_nullable, below, paged, size)
+        what = Below(places, pick, is_list, item_nullable, below, paged, size, is_long)
         return FieldPlan(key, nodes, nullable, what)
 
 

@@ -27,6 +27,18 @@ class Deliveries:
         rows = await self._store.fetch(outbox.webhooks_of(), {"account_id": account_id})
         return [_webhook(row) for row in rows]
 
+    async def webhook(self, account_id: int, webhook_id: int) -> Row | None:
+        """A webhook of the account, or None."""
+        of_one = {"account_id": account_id, "webhook_id": webhook_id}
+        rows = await self._store.fetch(outbox.one_webhook(), of_one)
+        return _webhook(rows[0]) if rows else None
+
+    async def delivery(self, account_id: int, named: DeliveryId) -> Row | None:
+        """A delivery of the account, or None."""
+        of_one = {"account_id": account_id, "webhook_id": named.webhook_id}
+        rows = await self._store.fetch(outbox.one_delivery(), {**of_one, "number": named.number})
+        return _delivery(account_id, rows[0]) if rows else None
+
     async def of(
         self, account_id: int, webhook_ids: Sequence[int], size: int, after: Position | None
     ) -> list[tuple[list[Row], bool]]:
