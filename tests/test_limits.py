@@ -177,6 +177,9 @@ def test_a_write_is_answered_though_nonsense_follows(small: Client) -> None:
     wire.send(wire.request(create.encode()) + b"nonsense\r\n\r\n")
     status, headers, body = wire.answer()
     assert (status, body) == (200, {"data": {"createCustomer": {"email": email}}})
+    assert "connection" not in headers
+    status, headers, body = wire.answer()
+    assert (status, body["errors"][0]["key"]) == (400, "errors_bad_request")
     assert headers["connection"] == "close"
     assert wire.is_closed()
     wire.socket.close()

@@ -112,6 +112,19 @@ class Settings(BaseSettings):
         least=1024,
         most=1024 * 1024,
     )
+    max_buffered_bytes: int = _most(
+        256 * 1024 * 1024,
+        "How many bytes a process holds for slow connections: large bodies that arrive or are "
+        "worked on, and responses that are not read yet. Beyond it, and beyond half of it for one "
+        "account, connections that have waited longest for their clients are cut off.",
+        least=1024 * 1024,
+        most=2**40,
+    )
+    min_read_rate: int = _most(
+        4_096,
+        "How many bytes per second a client must read of a response, on average over "
+        "receive_seconds; slower ones are disconnected.",
+    )
     max_document_tokens: int = _most(10_000, "The most tokens of a GraphQL document.")
     max_depth: int = _most(20, "The most levels of fields within each other.", most=50)
     max_fields: int = _most(
