@@ -55,6 +55,7 @@ _BETWEEN, _HEAD, _SIZED, _CHUNKED = range(4)
 # RFC 9110, 7.2 and RFC 3986, 3.2.2: a name, an IPv4 address or an IPv6 address in brackets, and a
 # port. An empty value is valid for a target without an authority.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,5})\r\n")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) \S+ HTTP/1\.[01]\r\n")
 # Several of these would be read differently by a proxy in front of the server.
 _SINGLE = (b"host", b"content-length", b"transfer-encoding", b"authorization")
@@ -81,7 +82,10 @@ class FastPathRequest:
         "headers",
         "keep_alive",
         "response_complete",
+        "task",
     )
+
+    task: asyncio.Task[None]
 
     message_event = _NoEvent()
 
@@ -136,6 +140,8 @@ class Protocol(HttpToolsProtocol):
     `buffers` (a BufferBudget), `draining`, `upload_at` (bodies there may take any time, as long as
     they come) and `min_read_rate` (bytes per second)."""
 
+    _defaults: Any = None
+    _default_lines = b""
     cycle: Any  # a FastPathRequest or a _Cycle
     flow: _Flow
 
@@ -201,12 +207,31 @@ class Protocol(HttpToolsProtocol):
     # Parsing: one request, slice by slice
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal is not None or self._lingering:
+        if self._stage == _BETWEEN and self._is_one_request(data):
+            self._stage = _HEAD
+            self._expect(self._limits.receive_seconds)
+            try:
+                self.parser.feed_data(data)
+            except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
+                self._handle_stop(error, data)
+        elif self._refusal is not None or self._lingering:
             self._drop(len(data))
         elif self._held:
             self._held += data
         else:
             self._parse(data)
+
+    def _is_one_request(self, data: bytes) -> bool:
+        """Returns whether the bytes are a single request whose turn it is: nearly all are, and need
+        not be cut. A Content-Length that is matched here is one for the parser, too."""
+        cycle = self.cycle
+        if (cycle is not None and not cycle.response_complete) or self.flow.write_paused:
+            return False
+        end = data.find(_END_OF_HEAD) + 4
+        if not 4 <= end <= self._limits.header_bytes or len(data) > _SLICE or self._refusal:
+            return False
+        match = _LENGTH.search(data, 0, end)
+        return match is not None and end + int(match[1]) == len(data)
 
     def _drop(self, size: int) -> None:
         self._dropped_bytes += size
@@ -256,7 +281,7 @@ class Protocol(HttpToolsProtocol):
     def _begin_message(self) -> None:
         self._stage = _HEAD
         self._tail = b""
-        self._head_bytes = self._message_bytes = self._framing_bytes = self._trailer_bytes = 0
+        self._head_bytes = 0
         self._expect(self._limits.receive_seconds)
 
     def _feed(self, piece: bytes) -> None:
@@ -269,16 +294,24 @@ class Protocol(HttpToolsProtocol):
         self._content_bytes = 0
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            self._ignore_upgrade()
-        except httptools.HttpParserInvalidMethodError:
-            self._refuse(_unknown_method(piece))
-        except httptools.HttpParserError:
-            wrong = bad_request("Invalid HTTP request received. Send HTTP/1.1.")
-            self._refuse(self._refusal or wrong)
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
+            self._handle_stop(error, piece)
         else:
             if stage == _CHUNKED or (stage == _SIZED and type(self.cycle) is _Cycle):
                 self._count_body(len(piece))
+
+    def _handle_stop(self, error: Exception, piece: bytes) -> None:
+        """The parser stopped: goes on after an offer to upgrade, and refuses everything else."""
+        if isinstance(error, httptools.HttpParserUpgrade):
+            self._ignore_upgrade()
+            body = piece[error.args[0] :]
+            if body and self._refusal is None:
+                self._parse(body)
+        elif isinstance(error, httptools.HttpParserInvalidMethodError):
+            self._refuse(_unknown_method(piece))
+        else:
+            wrong = bad_request("Invalid HTTP request received. Send HTTP/1.1.")
+            self._refuse(self._refusal or wrong)
 
     def _count_body(self, size: int) -> None:
         """Counts a slice of a body. Bytes of framing that no content pays for are limited."""
@@ -338,33 +371,32 @@ class Protocol(HttpToolsProtocol):
             raise RefusedError
 
     def on_headers_complete(self) -> None:
-        parser = self.parser
-        if parser.should_upgrade():
-            return
-        headers = first_of_each(self.headers)
+        parser, headers = self.parser, first_of_each(self.headers)
         host = headers.get(b"host")
         if host is None or host != self._host or len(headers) != len(self.headers):
             self._check_headers(headers)
         length = headers.get(b"content-length")
-        if b"transfer-encoding" in headers:
-            self._check_transfer_encoding(headers)
-            self._stage = _CHUNKED
-        elif length is not None:
-            self._body_left = int(length)
-            if self._body_left:
-                self._stage = _SIZED
         endpoint = self._endpoints.get(self.url)
         if (
             endpoint is not None
             and length is not None
-            and int(length) <= SHORT_BODY
+            and (size := int(length)) <= SHORT_BODY
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and b"expect" not in headers
+            and b"upgrade" not in headers
         ):
-            self._uploading = False
+            self._body_left = size
+            if size:
+                self._stage = _SIZED
             self.cycle = FastPathRequest(endpoint, headers, parser.should_keep_alive())
-        else:
+        elif not parser.should_upgrade():
+            if b"transfer-encoding" in headers:
+                self._check_transfer_encoding(headers)
+                self._stage = _CHUNKED
+            elif length is not None and int(length):
+                self._body_left = int(length)
+                self._stage = _SIZED
             self._begin_cycle(headers)
 
     def _check_headers(self, headers: dict[bytes, bytes]) -> None:
@@ -398,8 +430,12 @@ class Protocol(HttpToolsProtocol):
     def _begin_cycle(self, headers: dict[bytes, bytes]) -> None:
         """Starts a request that goes through ASGI."""
         version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            self._refusal = bad_request(f"HTTP/{version} is not supported. Send HTTP/1.1.")
+            raise RefusedError
         path, query = _target(self.url)
         self._uploading, self._upload_credit = path == self._upload_path, 0
+        self._message_bytes = self._framing_bytes = self._trailer_bytes = 0
         expects = headers.get(b"expect", b"").lower() == b"100-continue"
         self.scope = {
             "type": "http",
@@ -452,7 +488,8 @@ class Protocol(HttpToolsProtocol):
         if type(cycle) is FastPathRequest:
             self._until = None
             # uvicorn waits for these before it ends.
-            self.tasks.add(self.loop.create_task(self._answer(cycle)))
+            cycle.task = self.loop.create_task(self._answer(cycle))
+            self.tasks.add(cycle.task)
         elif not cycle.response_complete:
             self._until = None
             cycle.more_body = False
@@ -467,7 +504,7 @@ class Protocol(HttpToolsProtocol):
             answer = await request.endpoint.answer("POST", request.headers, request.body)
             keep_alive = request.keep_alive and not self._draining.going_on
             request.response_complete = True
-            if not self.is_closing():
+            if not self._lingering and not self.transport.is_closing():
                 self.transport.write(self._written(answer, keep_alive))
                 if not keep_alive:
                     self.close()
@@ -475,15 +512,16 @@ class Protocol(HttpToolsProtocol):
         finally:
             if not request.response_complete:  # or the client would wait for ever
                 self.transport.close()
-            task = asyncio.current_task()
-            assert task
-            self.tasks.discard(task)
+            self.tasks.discard(request.task)
 
     def _written(self, answer: Reply, keep_alive: bool) -> bytes:
         """Returns a response as it goes over the wire."""
+        defaults = self.server_state.default_headers
+        if defaults is not Protocol._defaults:  # uvicorn makes new ones each second, for the date
+            Protocol._defaults, Protocol._default_lines = defaults, header_lines(defaults)
         return b"%s%s%s%s%s" % (
             _STATUS_LINES[answer.status],
-            header_lines(self.server_state.default_headers),
+            Protocol._default_lines,
             answer.head(),
             b"\r\n" if keep_alive else b"connection: close\r\n\r\n",
             answer.content,
@@ -520,12 +558,13 @@ class Protocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self._is_counted:
             self._count_buffered()
-        if self.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
         if self._held:
             self._go_on()
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         # If the body is still arriving, it is dropped; the client has as long as for a new request.
         between = self._stage == _BETWEEN
         self._expect(self.timeout_keep_alive if between else self._limits.receive_seconds)
@@ -624,7 +663,8 @@ class Protocol(HttpToolsProtocol):
 
     def buffered_bytes(self) -> int:
         """Returns the bytes of a large body and of an unread response."""
-        size = self._message_bytes if self._is_busy() and not self._uploading else 0
+        size = self._message_bytes if type(self.cycle) is _Cycle and self._is_busy() else 0
+        size = 0 if self._uploading else size
         size = min(size, self._limits.body_bytes) if size > SHORT_BODY else 0
         return size + self.transport.get_write_buffer_size() if self._stuck_since else size
 
