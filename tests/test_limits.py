@@ -292,7 +292,7 @@ def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
 @pytest.mark.slow
 def test_more_requests_than_allowed_are_refused_at_once(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url, "--max-requests", "5") as server:
+        with running(url, "--max-requests", "8") as server:
             token = new_token(server)
 
             def send(query: str) -> tuple[int, float]:

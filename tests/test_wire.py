@@ -483,8 +483,8 @@ def test_unread_responses_have_a_budget(tmp_path: Path) -> None:
             while not received.endswith(b"}}]}}}") and (data := victim.recv(1_000_000)):
                 received += data
             assert len(received) > 60 * 60_000
-            for one in (*greedy, victim):
-                one.close()
+            for connection in (*greedy, victim):
+                connection.close()
             eventually(lambda: figures(server.url)["regulars_buffered_bytes"] == 0)
 
 
