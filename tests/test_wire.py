@@ -417,6 +417,7 @@ def test_a_persisted_query_is_not_supported(target: Client, query: dict[str, Any
         assert answer.status_code == 200
         (error,) = answer.json()["errors"]
         assert error["message"] == "PersistedQueryNotSupported"
+        assert error["key"] == "errors_persisted_query"
         assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_SUPPORTED"
     body = {"query": "{ __typename }", "extensions": PERSISTED}
     assert target.http.post("/api/v2", json=body).json() == ANSWER
