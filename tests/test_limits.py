@@ -177,6 +177,9 @@ def test_a_write_is_answered_though_nonsense_follows(small: Client) -> None:
     wire.send(wire.request(create.encode()) + b"nonsense\r\n\r\n")
     status, headers, body = wire.answer()
     assert (status, body) == (200, {"data": {"createCustomer": {"email": email}}})
+    assert "connection" not in headers
+    status, headers, body = wire.answer()
+    assert (status, body["errors"][0]["key"]) == (400, "errors_bad_request")
     assert headers["connection"] == "close"
     assert wire.is_closed()
     wire.socket.close()
@@ -289,7 +292,7 @@ def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
 @pytest.mark.slow
 def test_more_requests_than_allowed_are_refused_at_once(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url, "--max-requests", "5") as server:
+        with running(url, "--max-requests", "8") as server:
             token = new_token(server)
 
             def send(query: str) -> tuple[int, float]:

@@ -74,7 +74,7 @@ def test_every_key_has_a_code() -> None:
     assert keys_in_the_code() <= CODES.keys()
     assert set(CODES.values()) == {
         *("UNAUTHENTICATED", "FORBIDDEN", "BAD_USER_INPUT", "NOT_FOUND", "CONFLICT"),
-        *("RATE_LIMITED", "INTERNAL_SERVER_ERROR"),
+        *("RATE_LIMITED", "INTERNAL_SERVER_ERROR", "PERSISTED_QUERY_NOT_SUPPORTED"),
     }
 
 

@@ -141,10 +141,17 @@ ERRORS = {
         "The body is larger than `REGULARS_MAX_BODY_BYTES`.",
         "Send less at once.",
     ),
+    "errors_persisted_query": (
+        "200",
+        "The request has the hash of a persisted query (`extensions.persistedQuery`) and no "
+        "`query`. `extensions.code` is `PERSISTED_QUERY_NOT_SUPPORTED`.",
+        "Send the document in `query`. Apollo's and urql's clients do so by themselves.",
+    ),
     "errors_header_limit": (
         "431",
-        "The request line and the headers are larger than `REGULARS_MAX_HEADER_BYTES`.",
-        "Send less; a long query belongs into a POST.",
+        "The request line and the headers, the trailers, or the chunk sizes and extensions of a "
+        "body are larger than `REGULARS_MAX_HEADER_BYTES`.",
+        "Send less; a long query belongs into a POST. Send larger chunks, without extensions.",
     ),
     "errors_receive_timeout": (
         "408",
@@ -164,7 +171,7 @@ ERRORS = {
     "errors_not_found": (
         "404",
         "There is nothing at this address.",
-        "GraphQL is at `/api/v2`, and at `/graphql`.",
+        "GraphQL is at `/api/v2`, and at `/graphql` and `/api2`.",
     ),
     "errors_signature": (
         "401",
@@ -213,7 +220,8 @@ ERRORS = {
     "errors_unavailable": (
         "503",
         "The database cannot be used at present, its disk is full, or the server works on as many "
-        "requests as it may; `Retry-After` says when to come back.",
+        "requests as it may, in all or for one account, or holds too much for slow connections; "
+        "`Retry-After` says when to come back.",
         "Try again. Where the message says that a write may have been made: with the same "
         "`Idempotency-Key`, or look first.",
     ),

@@ -16,9 +16,11 @@ from functools import partial
 
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from regulars.api import schema
+from regulars.api.errors import UNAVAILABLE, describe
 from regulars.directory import limits as directory_limits
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.database import replicas_for, store_for
@@ -30,12 +32,13 @@ from regulars.graphql import Engine
 from regulars.graphql import Limits as DocumentLimits
 from regulars.http import log
 from regulars.http.address import Door, refusal
+from regulars.http.buffers import BufferBudget
 from regulars.http.bulkhead import Bulkhead
 from regulars.http.cors import CORS
 from regulars.http.credentials import Credentials
 from regulars.http.draining import Draining
 from regulars.http.endpoint import GraphQLEndpoint, Limits
-from regulars.http.errors import not_found, nul_in_address
+from regulars.http.errors import RETRY, HTTPError, method_not_allowed, not_found, nul_in_address
 from regulars.http.exports import PATH as EXPORT_PATH
 from regulars.http.exports import Exports
 from regulars.http.health import Health
@@ -57,6 +60,7 @@ from regulars.http.pages import PATHS as PAGES
 from regulars.http.rates import LocalRates, Rates, SharedRates
 from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionAddress
+from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
 from regulars.store import Unreachable
 from regulars.store.replicas import watched
@@ -65,7 +69,8 @@ from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import forget_old as forget_old_imports
 from regulars.webhooks.worker import Worker, forget_old
 
-GRAPHQL_PATHS = ("/api/v2", "/graphql")
+# The API's, and two older ones that clients use.
+GRAPHQL_PATHS = ("/api/v2", "/graphql", "/api2")
 # What an import or an export takes of its token's rate, in points.
 TRANSFER_COST = 1_000
 _HOUSEKEEPING_SECONDS = 600
@@ -115,6 +120,8 @@ class Application:
         )
         self._measure(in_flight, graphql, engine)
         self._worker = self._made_worker(settings) if settings.webhook_worker else None
+        self.buffers = BufferBudget(settings.max_buffered_bytes)
+        self.min_read_rate = settings.min_read_rate
         self.upload_at = IMPORT_PATH
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
         inbound = Inbound(
@@ -145,14 +152,18 @@ class Application:
                 Route(SESSION_PATH, session),
                 *_page_routes(pages),
             ],
+            exception_handlers={405: _method_not_allowed, Exception: _internal_error},
             lifespan=self._lifespan,
         )
+        self._rest.router.redirect_slashes = False  # `_canonical` removes the slash
         self._rest.router.default = partial(_nothing_here, pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
-        elif "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return
+        scope = _canonical(scope)
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             # PostgreSQL stores no NUL, and no parameter of any address can mean one.
             identity = request_id(first_of_each(scope["headers"]))
             await refusal(nul_in_address(), identity)(scope, receive, send)
@@ -188,6 +199,10 @@ class Application:
         gauge(
             "regulars_writes_waiting", "Writes that wait or are being made.", lambda: store.waiting
         )
+        what = "Bytes held for slow connections: large bodies, and responses that are not read yet."
+        gauge("regulars_buffered_bytes", what, lambda: self.buffers.total)
+        what = "Connections cut off because too many bytes were held for slow ones."
+        gauge("regulars_connections_cut_off", what, lambda: self.buffers.cut_off_count)
         kept = "Documents kept with their plans."
         gauge("regulars_documents_kept", kept, lambda: engine.kept_documents)
         kept = "Memory that documents and their plans take, in bytes."
@@ -307,6 +322,35 @@ def directory_limits_of(settings: Settings) -> directory_limits.Limits:
         settings.max_search_characters,
         settings.webhook_private_targets,
     )
+
+
+def _canonical(scope: Scope) -> Scope:
+    """Returns the scope of a request as it is answered: a path with a trailing slash as the path
+    without it, and HEAD as GET. The server drops the body of a response to HEAD by its own scope
+    (RFC 9110, 9.3.2)."""
+    path = scope["path"]
+    if path.endswith("/") and path != "/":
+        scope = {**scope, "path": path[:-1]}
+    if scope["method"] == "HEAD":
+        scope = {**scope, "method": "GET", HEAD_ONLY: True}
+    return scope
+
+
+async def _method_not_allowed(request: Request, error: Exception) -> Response:
+    headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+    message = f"{request.method[:20]} is not a method of this path. Use GET."
+    refused = method_not_allowed(request.method, headers.get("Allow", "GET"), message)
+    return refusal(refused, request_id(first_of_each(request.scope["headers"])))
+
+
+async def _internal_error(request: Request, error: Exception) -> Response:
+    identity = request_id(first_of_each(request.scope["headers"]))
+    (fault, *_) = describe(error, identity.decode())
+    if fault.key == UNAVAILABLE:
+        return refusal(HTTPError(503, fault.key, fault.message, [RETRY]), identity)
+    failed = HTTPError(500, fault.key, fault.message)
+    failed.fault = fault
+    return refusal(failed, identity)
 
 
 def _page_routes(pages: Pages) -> list[Route]:

@@ -92,7 +92,9 @@ class Settings(BaseSettings):
     )
     max_cost: int = _most(20_000, "The most that one request may cost, in points.")
     max_requests: int = _most(
-        2_000, "How many requests a process works on at once; what comes beyond is answered 503."
+        2_000,
+        "How many requests a process works on at once, at most half of them for one account; what "
+        "comes beyond is answered 503.",
     )
     max_body_bytes: int = _most(
         2 * 1024 * 1024,
@@ -114,9 +116,23 @@ class Settings(BaseSettings):
     )
     max_header_bytes: int = _most(
         16 * 1024,
-        "The most that the request line and the headers of a request may have, in bytes.",
+        "The most that the request line and the headers of a request may have, in bytes; and its "
+        "trailers; and the framing of a chunked body beyond four times its content.",
         least=1024,
         most=1024 * 1024,
+    )
+    max_buffered_bytes: int = _most(
+        256 * 1024 * 1024,
+        "How many bytes a process holds for slow connections: large bodies that arrive or are "
+        "worked on, and responses that are not read yet. Beyond it, and beyond half of it for one "
+        "account, connections that have waited longest for their clients are cut off.",
+        least=1024 * 1024,
+        most=2**40,
+    )
+    min_read_rate: int = _most(
+        4_096,
+        "How many bytes per second a client must read of a response, on average over "
+        "receive_seconds; slower ones are disconnected.",
     )
     max_document_characters: int = _most(
         100_000, "The most characters of a GraphQL document.", least=100, most=10_000_000
@@ -153,8 +169,8 @@ class Settings(BaseSettings):
     )
     receive_seconds: float = _seconds(
         30,
-        "How long a request may take to arrive, and an answer to be taken. A file that is "
-        "imported has as long for each 64 KiB.",
+        "How long a request may take to arrive. A file that is imported has as long for each "
+        "64 KiB. Also the period over which min_read_rate is measured.",
     )
     keep_alive_seconds: float = _seconds(
         75, "How long a connection is kept open between requests: longer than a proxy keeps it."

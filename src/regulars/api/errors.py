@@ -32,6 +32,7 @@ CODES.update(
                 *("errors_idempotency_key", "errors_idempotency_running"),
             ),
             "RATE_LIMITED": ("rate_limit_reached",),
+            "PERSISTED_QUERY_NOT_SUPPORTED": ("errors_persisted_query",),
             "INTERNAL_SERVER_ERROR": (UNAVAILABLE, TIMEOUT),
             BAD_USER_INPUT: (
                 *("errors_bad_request", "errors_media_type", "errors_body_limit"),

@@ -13,9 +13,14 @@ from regulars.http.messages import RequestHeaders
 
 _EXPOSED = b"Idempotent-Replayed, Regulars-Change, Retry-After, X-Request-Id"
 _METHODS = b"GET, POST"
+# Ours, those that Apollo's and other GraphQL clients add, and those of tracing (W3C Trace Context).
 _ALLOWED_HEADERS = (
     b"Accept, Authorization, Content-Type, Idempotency-Key, Regulars-Change, Regulars-Cost, "
-    b"X-Request-Id"
+    b"X-Request-Id, Apollographql-Client-Name, Apollographql-Client-Version, "
+    b"Apollo-Require-Preflight, X-Apollo-Operation-Name, X-Apollo-Operation-Id, "
+    b"X-Apollo-Operation-Type, X-Apollo-Cache-Key, X-Apollo-Cache-Fetch-Strategy, "
+    b"GraphQL-Require-Preflight, GraphQL-Preflight, X-Requested-With, Traceparent, Tracestate, "
+    b"Baggage"
 )
 _PREFLIGHT_SECONDS = b"7200"
 

@@ -50,7 +50,10 @@ class Credentials:
         """Whose a request's token was when it was last asked for, if that is known: to count whose
         requests there are, not to let anybody in."""
         token = bearer(headers)
-        return self._accounts.account_of(token) if token else None
+        if token:
+            return self._accounts.account_of(token)
+        grant = self._sessions.trusted(session_of(headers))
+        return grant.account_id if grant else None
 
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
         """What a request's token, or else its session, opens; None for one that opens nothing.

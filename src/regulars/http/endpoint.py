@@ -114,6 +114,10 @@ class GraphQLEndpoint:
         passing = self._bulkhead.waiting if self._bulkhead is not None else 0
         return self._reads.waiting + self._writes.waiting + passing
 
+    def account_of(self, headers: RequestHeaders) -> int | None:
+        """Returns the account that a request is counted for, if its token is known."""
+        return self._credentials.account_of(headers)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = first_of_each(scope["headers"])
         answer = await self.answer(scope["method"], headers, receive, scope["query_string"])
@@ -176,7 +180,7 @@ class GraphQLEndpoint:
             call.grant = grant
             self._in_flight.of_account(task, grant.account_id)
             if method == "GET":
-                request = from_query_string(query_string)
+                request = from_query_string(query_string, headers)
                 return await self._run(call, grant, request, headers, queries_only=True)
             check_content_type(headers)
             if isinstance(body, bytes):

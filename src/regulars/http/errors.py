@@ -13,6 +13,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 UNAUTHENTICATED = "errors_unauthenticated"
 BAD_REQUEST = "errors_bad_request"
+PERSISTED_QUERY = "errors_persisted_query"
 BODY_LIMIT = "errors_body_limit"
 MEDIA_TYPE = "errors_media_type"
 METHOD = "errors_method"
@@ -126,6 +127,15 @@ def header_limit(most: int) -> HTTPError:
     return HTTPError(431, HEADER_LIMIT, message)
 
 
+def framing_limit(most: int) -> HTTPError:
+    """Chunk sizes, extensions and trailers over the limit."""
+    message = (
+        f"The chunk sizes, chunk extensions or trailers of the body have more than {most:,} bytes "
+        "(REGULARS_MAX_HEADER_BYTES). Send larger chunks, without extensions and trailers."
+    )
+    return HTTPError(431, HEADER_LIMIT, message)
+
+
 def receive_timeout(seconds: float) -> HTTPError:
     """A request that does not arrive."""
     message = (
@@ -135,9 +145,10 @@ def receive_timeout(seconds: float) -> HTTPError:
     return HTTPError(408, TOO_SLOW_TO_ARRIVE, message)
 
 
-def too_many_exports(most: int) -> HTTPError:
-    """More exports at once than a process makes."""
-    message = f"The server makes {most} exports already. Try again in a few seconds."
+def too_many_exports(most: int, of_account: bool) -> HTTPError:
+    """More concurrent exports than a process allows, to one account or to all."""
+    whose = "This account has" if of_account else "The server has"
+    message = f"{whose} {most} exports under way. Try again in a few seconds."
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(5)])
 
 
@@ -157,6 +168,33 @@ def overloaded(most: int) -> HTTPError:
         "try again in a second."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
+
+
+def too_many_of_account(most: int) -> HTTPError:
+    """More concurrent requests of one account than half of all."""
+    message = (
+        f"This account has {most:,} concurrent requests, half of what the server allows "
+        "(REGULARS_MAX_REQUESTS). Nothing was done. Try again in a second."
+    )
+    return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
+
+
+def out_of_buffers() -> HTTPError:
+    """A large body that arrives while the process holds too much for slow connections."""
+    message = (
+        "The server holds too many bytes for slow connections (REGULARS_MAX_BUFFERED_BYTES). "
+        "Nothing was done. Try again in a second."
+    )
+    return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
+
+
+def persisted_query() -> HTTPError:
+    """A persisted query that is sent by its hash alone: Apollo's and urql's clients look for this
+    message and code, and send the document then."""
+    error = HTTPError(200, PERSISTED_QUERY, "PersistedQueryNotSupported")
+    code = {"code": "PERSISTED_QUERY_NOT_SUPPORTED"}
+    error.fault = Fault("PersistedQueryNotSupported", PERSISTED_QUERY, extensions=code)
+    return error
 
 
 def interrupted() -> HTTPError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator
 
 import orjson
@@ -25,6 +26,7 @@ from regulars.transfer.exporting import Export
 PATH = "/export"
 # Each reads from a snapshot, which on PostgreSQL holds a connection.
 MOST = 4
+MOST_OF_ACCOUNT = MOST // 2
 # Customers read at once: others wait for this process meanwhile.
 _PAGE = 250
 # Ids that are read at once.
@@ -40,7 +42,7 @@ class Exports(Address):
         self._store = store
         self._door = door
         self._max_body_bytes = max_body_bytes
-        self._under_way = 0
+        self._under_way: Counter[int] = Counter()  # by account
 
     async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
         call.kind = "export"
@@ -57,10 +59,10 @@ class Exports(Address):
             export = Export(grant.account_id, form, query, chosen, now_ms(), _PAGE, chosen_ids)
         except BadOption as error:
             raise bad_request(str(error)) from error
-        if self._under_way >= MOST:
-            raise too_many_exports(MOST)
+        self._require_slot(grant.account_id)
         await self._door.charge(call, grant)
-        self._under_way += 1
+        self._require_slot(grant.account_id)  # another may have begun meanwhile
+        self._under_way[grant.account_id] += 1
         try:
             # What is read after this has at least so much.
             changed = await self._door.changed(grant)
@@ -68,8 +70,16 @@ class Exports(Address):
             async with contextlib.aclosing(_texts(export, self._store)) as texts:
                 await stream(call, request, send, texts, export.media_type, name, changed)
         finally:
-            self._under_way -= 1
+            self._under_way[grant.account_id] -= 1
+            self._under_way += Counter()  # forgets accounts without exports
         return None
+
+    def _require_slot(self, account_id: int) -> None:
+        """Raises HTTPError (503) if all slots, or all that one account may have, are in use."""
+        if self._under_way.total() >= MOST:
+            raise too_many_exports(MOST, of_account=False)
+        if self._under_way[account_id] >= MOST_OF_ACCOUNT:
+            raise too_many_exports(MOST_OF_ACCOUNT, of_account=True)
 
     async def _ids(self, request: Request, query: str) -> list[int]:
         """The `_id`s of those whose ids were sent. Raises HTTPError (400, 413, 415)."""

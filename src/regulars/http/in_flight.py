@@ -11,7 +11,7 @@ from asyncio import current_task
 from time import monotonic
 from typing import Any
 
-from regulars.http.errors import overloaded
+from regulars.http.errors import overloaded, too_many_of_account
 
 # A statement has all of a request's time; whoever waits for it learns of its end a little later.
 _GRACE_SECONDS = 0.5
@@ -23,13 +23,13 @@ class Late(Exception):
 
 
 class InFlight:
-    """At most `most` requests at once, each for `seconds`. No account has more than three quarters
-    of them, so that there is room for the others."""
+    """At most `most` requests at once, each for `seconds`. No account has more than half of
+    them."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds + _GRACE_SECONDS
-        self._most_of_one = most - most // 4
+        self._most_of_one = max(1, most // 2)
         self._began: dict[asyncio.Task[Any], float] = {}
         self._accounts: dict[asyncio.Task[Any], int] = {}
         self._counts: dict[int, int] = {}
@@ -62,7 +62,7 @@ class InFlight:
             return
         count = self.count(account_id)
         if count >= self._most_of_one:
-            raise overloaded(self._most_of_one)
+            raise too_many_of_account(self._most_of_one)
         self._counts[account_id] = count + 1
         self._accounts[task] = account_id
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from regulars.http.errors import bad_request, body_limit, media_type
+from regulars.http.errors import bad_request, body_limit, media_type, persisted_query
 
 RequestHeaders = Mapping[bytes, bytes]
 Scope = MutableMapping[str, Any]
@@ -27,10 +27,6 @@ CHANGE = b"regulars-change"
 
 JSON = b"application/json"
 GRAPHQL_RESPONSE = b"application/graphql-response+json"
-
-# A sender that is cut off in the middle of its body may never read the answer: what is over the
-# limit is read and thrown away, up to this much.
-_DRAINED = 64 * 1024 * 1024
 
 # The ids of requests that have none: a random number for the process, and a count.
 _PROCESS = secrets.token_hex(4).encode()
@@ -149,14 +145,11 @@ async def read_body(receive: Receive, most: int) -> bytes:
             raise bad_request("The connection ended before the body did.")
         chunk = message.get("body", b"")
         length += len(chunk)
-        if length <= most:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-        if not message.get("more_body", False) or length > _DRAINED:
+        if length > most:
+            raise body_limit(most)  # the protocol drops the rest
+        chunks.append(chunk)
+        if not message.get("more_body", False):
             break
-    if length > most:
-        raise body_limit(most)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
@@ -189,7 +182,7 @@ def from_body(body: bytes) -> GraphQLRequest:
     return _request(decoded)
 
 
-def from_query_string(query_string: bytes) -> GraphQLRequest:
+def from_query_string(query_string: bytes, headers: RequestHeaders) -> GraphQLRequest:
     """The request in a query string. Raises HTTPError (400)."""
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
@@ -204,11 +197,19 @@ def from_query_string(query_string: bytes) -> GraphQLRequest:
                 raise bad_request(f"{name} in the query string is not JSON: {error}.") from error
         else:
             given.pop(name, None)
+    has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+    if has_body and "query" not in given and "extensions" not in given:
+        raise bad_request(
+            "The query of a GET request belongs in the URL, as in `/api/v2?query=…`. Its body is "
+            "not read. Send the body by POST, or put `query` in the URL."
+        )
     return _request(given)
 
 
 def _request(given: dict[str, Any]) -> GraphQLRequest:
     query = given.get("query")
+    if not query and _is_persisted(given.get("extensions")):
+        raise persisted_query()
     if not isinstance(query, str):
         raise bad_request("The request has no query, or one that is not a string.")
     variables = given.get("variables")
@@ -220,6 +221,10 @@ def _request(given: dict[str, Any]) -> GraphQLRequest:
     if not isinstance(given.get("extensions"), dict | None):
         raise bad_request("extensions is not a JSON object.")
     return GraphQLRequest(query, variables or {}, name or None)
+
+
+def _is_persisted(extensions: Any) -> bool:
+    return isinstance(extensions, dict) and isinstance(extensions.get("persistedQuery"), dict)
 
 
 def reply(

@@ -15,6 +15,8 @@ from regulars.http.observe import Call
 # A fast level: what is waited for is the network, and others wait for this process.
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 31  # zlib's way to say gzip
+# Set in the scope of a GET that came as HEAD: the body need not be made.
+HEAD_ONLY = "regulars.head_only"
 
 
 async def stream(
@@ -49,6 +51,9 @@ async def stream(
         if piece or not more:
             await send({"type": "http.response.body", "body": piece, "more_body": more})
 
+    if HEAD_ONLY in request.scope:
+        await body(b"", more=False)
+        return
     await body(packing.compress(first) if packing else first, more=True)
     async for piece in pieces:
         if await request.is_disconnected():
