@@ -60,7 +60,9 @@ def genql(url: str, token: str, folder: Path) -> Path:
 
 def graphql_zeus(url: str, token: str, folder: Path) -> Path:
     header = f"Authorization:Bearer {token}"
-    run(npm_command("zeus"), url, str(folder), "-h", header, cwd=NODE)
+    # Version 7.2 reads the arguments after its own positional ones.
+    arguments = (url, str(folder), url, str(folder), "-h", header)
+    run(npm_command("zeus"), *arguments, cwd=NODE)
     return folder / "zeus" / "index.ts"
 
 

@@ -126,7 +126,7 @@ def test_an_order_of_the_same_name_is_updated(client: Client) -> None:
         "order_confirmed",
         "order_refunded",
         "order_cancelled",
-        "order_updated",
+        "order_uncancelled",
         "order_updated",
     ]
 

@@ -309,7 +309,7 @@ def test_an_order_is_told_as_a_shop_tells_it(client: Client, receiver: Receiver)
     first, second = [one.json["node"] for one in receiver.wait(2)]
     assert (first["refunded_amount"], second["refunded_amount"]) == (2.25, 12.5)
     assert (first["net_payment"], first["paid_by_customer"], first["total"]) == (10.25, 12.5, 12.5)
-    assert first["created_at"] == "2024-03-18T00:00:00.000Z"
+    assert first["created_at"] == "2024-03-18 00:00:00"
     assert first["tags"] == ["x"]
     assert first["customer"]["id"] == "Q3VzdG9tZXI6MQ=="
     assert first["shipping_address"] == NO_ADDRESS

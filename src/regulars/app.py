@@ -62,7 +62,7 @@ from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionAddress
 from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
-from regulars.store import Unreachable
+from regulars.store import Unreachable, inbox
 from regulars.store.replicas import watched
 from regulars.store.writes import forget_receipts
 from regulars.transfer.jobs import Jobs
@@ -94,6 +94,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self._store = store_for(settings.database_url, settings.request_seconds)
         self.draining = Draining(settings.drain_seconds)
+        self._inbox_ms = settings.inbox_days * 86_400_000
         self._replicas = replicas_for(
             self._store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
         )
@@ -277,6 +278,8 @@ class Application:
             with contextlib.suppress(Exception):  # the database is away: the next time, then
                 await self._store.execute([(forget_receipts(), before)])
                 await forget_old(self._store, now_ms())
+                unread = {"before": now_ms() - self._inbox_ms}
+                await self._store.execute([(inbox.forget_old_events(), unread)])
                 await forget_old_imports(self._store, now_ms())
                 await forget_old_sessions(self._store, now_ms())
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)

@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     max_aliases: int = _most(100, "The most aliases of a document.", least=0)
     max_directives: int = _most(100, "The most directives of a document.", least=0)
     max_list_items: int = _most(1_000, "The most values of a list in arguments and variables.")
+    inbox_days: int = _most(
+        30, "For how many days an event of a shop is kept that could not be understood.", most=3_650
+    )
     max_response_bytes: int = _most(
         16 * 1024 * 1024,
         "The most bytes of a GraphQL response, about.",

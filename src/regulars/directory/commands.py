@@ -249,6 +249,20 @@ class RecordContact(SmallCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteContact(SmallCommand):
+    """Deletes the customer whom a shop calls so, if there is one."""
+
+    at: int
+    shop_id: str | None
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+
+    def names(self) -> Names:
+        ids = frozenset([self.shop_id] if self.shop_id else [])
+        return Names(shop_ids=ids, receipt_keys=receipt_keys(self.receipt))
+
+
+@dataclass(frozen=True, slots=True)
 class RecordLead(SmallCommand):
     """A message that a visitor left, who is found by email or is a new customer."""
 
@@ -339,6 +353,7 @@ Command = (
     CreateCustomer
     | UpdateCustomer
     | DeleteCustomers
+    | DeleteContact
     | RecordOrder
     | RecordContact
     | RecordLead

@@ -16,6 +16,7 @@ from regulars.directory.commands import (
     Command,
     CreateCustomer,
     CreateWebhook,
+    DeleteContact,
     DeleteCustomers,
     DeleteWebhook,
     RecordContact,
@@ -91,6 +92,8 @@ def _apply(draft: Draft, command: AnyCommand) -> Any:
             return recording.order(draft, command)
         case RecordContact():
             return recording.contact(draft, command)
+        case DeleteContact():
+            return recording.delete_contact(draft, command)
         case RecordLead():
             return recording.lead(draft, command)
         case RecordVisit():

@@ -108,6 +108,21 @@ def financial_status(total: int, paid: int, refunded: int) -> str:
     return "paid" if paid >= total else "pending"
 
 
+# Where an order's details keep the time of a cancellation that was taken back.
+_CLEARED = "cleared_cancelled_at"
+
+
+def with_cleared_cancellation(known: Row, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of an order that is known, which also keep the cancellation that they take back: a
+    shop that sends it again does not cancel the order again."""
+    is_cleared = "cancelled_at" in values and values["cancelled_at"] is None
+    if not is_cleared or known["cancelled_at"] is None:
+        return dict(values)
+    stored = values.get("details") or known["details"]
+    details = {**(orjson.loads(stored) if stored else {}), _CLEARED: known["cancelled_at"]}
+    return {**values, "details": orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()}
+
+
 def told_late(known: Row | None, values: Mapping[str, Any], event: str) -> dict[str, Any]:
     """What an event of a shop tells of an order that is known: events may come late, in another
     order than they happened, and none takes back what a later one told. What was paid, and what was
@@ -117,17 +132,24 @@ def told_late(known: Row | None, values: Mapping[str, Any], event: str) -> dict[
         # Nobody has said that it was paid.
         return {"financial_status": "pending", **values}
     told = {} if event == "order/created" else dict(values)
+    known_details = orjson.loads(known["details"]) if known["details"] else {}
     # A moment that is told as an age is another one each time.
     told.pop("created_at", None)
     for name in ("paid", "refunded_amount"):
         if values.get(name) is not None:
             told[name] = max(values[name], known[name] or 0)
-    if told.get("cancelled_at") is None or known["cancelled_at"] is not None:
+    if event == "order/uncancelled":
+        told["cancelled_at"] = None
+    elif (
+        told.get("cancelled_at") is None
+        or known["cancelled_at"] is not None
+        or told["cancelled_at"] == known_details.get(_CLEARED)
+    ):
         told.pop("cancelled_at", None)
     if event == "order/created" and known["cancelled_at"] is None and values.get("cancelled_at"):
         told["cancelled_at"] = values["cancelled_at"]
     if told.get("details") and known["details"]:
-        details = {**orjson.loads(known["details"]), **orjson.loads(told["details"])}
+        details = {**known_details, **orjson.loads(told["details"])}
         told["details"] = orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()
     now = {**known, **told}
     if now["paid"] is not None:

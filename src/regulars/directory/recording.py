@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory import history
+import orjson
+
+from regulars.directory import addresses, history
 from regulars.directory.commands import (
     Command,
+    DeleteContact,
     RecordContact,
     RecordLead,
     RecordOrder,
@@ -29,7 +32,12 @@ from regulars.directory.errors import (
     Problem,
     Refused,
 )
-from regulars.directory.orders import net_payment, told_late, with_order
+from regulars.directory.orders import (
+    net_payment,
+    told_late,
+    with_cleared_cancellation,
+    with_order,
+)
 from regulars.store import Row
 
 _FILLED = ("phone", "first_name", "last_name", "shipping_address", "billing_address")
@@ -56,7 +64,10 @@ _NEW_ORDER = {
 def order(draft: Draft, command: RecordOrder) -> Row:
     """The order as it is kept now. Raises Refused."""
     known = draft.order(command.values.get("name", ""))
-    values = told_late(known, command.values, command.event) if command.event else command.values
+    if command.event:
+        values = told_late(known, command.values, command.event)
+    else:
+        values = {**command.values, **_details(known, command.person)}
     number = draft.known_to_shop(command.shop_ids.customer, "Customer")
     problems = [*command.problems, *_amiss(known, values, number)]
     if problems:
@@ -73,7 +84,7 @@ def order(draft: Draft, command: RecordOrder) -> Row:
         row |= {"customer_id": customer["customer_id"]}
         row["email"] = values.get("email") or customer["email"]
     else:
-        row = {**known, **values}
+        row = {**known, **with_cleared_cancellation(known, values)}
         found = draft.row(known["customer_id"])
         assert found is not None  # an order goes with its customer
         customer = _filled(draft, found, command)
@@ -93,6 +104,20 @@ def order(draft: Draft, command: RecordOrder) -> Row:
         draft.note(kind, number, command, history.dump(fields), row["order_id"])
         fields = {}
     return row
+
+
+def _details(known: Row | None, person: Values) -> dict[str, str]:
+    """What an order itself says of its phone and addresses: it is shown in its events, also where
+    the customer has others. What an earlier write said stays."""
+    said = {name: person[name] for name in ("phone",) if name in person}
+    for name in ("shipping_address", "billing_address"):
+        parts = addresses.merge(None, person.get(name))
+        if parts:
+            said[name] = parts
+    if not said:
+        return {}
+    before = orjson.loads(known["details"]) if known and known["details"] else {}
+    return {"details": orjson.dumps({**before, **said}, option=orjson.OPT_SORT_KEYS).decode()}
 
 
 def contact(draft: Draft, command: RecordContact) -> Row:
@@ -122,6 +147,14 @@ def contact(draft: Draft, command: RecordContact) -> Row:
     return row
 
 
+def delete_contact(draft: Draft, command: DeleteContact) -> None:
+    """Deletes the customer whom the shop calls so. One that is unknown is deleted already."""
+    number = draft.known_to_shop(command.shop_id, "Customer")
+    if number is not None and draft.row(number) is not None:
+        draft.drop(number)
+        draft.note(history.DELETED, number, command)
+
+
 def _amiss(known: Row | None, values: Any, customer_id: int | None) -> list[Problem]:
     """What of an order cannot be, given what is known of it, and of its customer."""
     needed = () if known else ("total",) if customer_id else ("email", "total")
@@ -136,15 +169,19 @@ def _amiss(known: Row | None, values: Any, customer_id: int | None) -> list[Prob
 
 
 def _kinds(before: Row | None, now: Row) -> list[str]:
-    """What happened to an order."""
+    """The changes of status of an order, in the order in which they are told."""
     kinds = [] if before else [history.ORDER_CREATED]
     was: Any = before or {**_NEW_ORDER, "financial_status": "pending"}
     if was["financial_status"] == "pending" and now["financial_status"] != "pending":
         kinds.append(history.ORDER_CONFIRMED)
+    if now["fulfillment_status"] != was["fulfillment_status"]:
+        kinds.append(history.ORDER_FULFILLED)
     if now["refunded_amount"] > was["refunded_amount"]:
         kinds.append(history.ORDER_REFUNDED)
     if now["cancelled_at"] is not None and was["cancelled_at"] is None:
         kinds.append(history.ORDER_CANCELLED)
+    if now["cancelled_at"] is None and was["cancelled_at"] is not None:
+        kinds.append(history.ORDER_UNCANCELLED)
     return kinds or [history.ORDER_UPDATED]
 
 

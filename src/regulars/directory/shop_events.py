@@ -15,6 +15,7 @@ from regulars.directory import custom
 from regulars.directory.commands import (
     SHOP_ID_LENGTH,
     Command,
+    DeleteContact,
     Origin,
     Receipt,
     RecordContact,
@@ -22,7 +23,7 @@ from regulars.directory.commands import (
     RecordOrder,
     ShopIds,
 )
-from regulars.directory.customers import clean_values
+from regulars.directory.customers import NOTES_LENGTH, clean_values
 from regulars.directory.dates import from_now, iso, moment
 from regulars.directory.errors import InvalidInput, Problem
 from regulars.directory.orders import financial_status
@@ -30,12 +31,15 @@ from regulars.directory.shop_input import address, amount, clean_lead, clean_ord
 
 ORDERS = (
     *("order/created", "order/confirmed", "order/updated", "order/refunded", "order/cancelled"),
+    *("order/fulfilled", "order/uncancelled"),
 )
 CONTACTS = ("contact/signup", "contact/updated")
+DELETED = "contact/deleted"
 FORM = "contact-form/created"
 CHECKOUT = "checkout/created"
-TYPES = (*ORDERS, *CONTACTS, FORM, CHECKOUT)
+TYPES = (*ORDERS, *CONTACTS, DELETED, FORM, CHECKOUT)
 
+FULFILLMENT_STATUSES = ("unfulfilled", "fulfilled", "partial")
 _ORDER_TEXTS = ("name", "currency")
 _ADDRESSES = ("shipping_address", "billing_address")
 
@@ -61,6 +65,8 @@ def command_of(
         return _order(type_, node, at, receipt, origin)
     if type_ in CONTACTS:
         return _contact(node, at, type_ == "contact/signup", receipt, origin)
+    if type_ == DELETED:
+        return DeleteContact(at, _id(node), receipt, origin)
     if type_ == FORM:
         return _form(node, at, receipt, origin)
     if type_ == CHECKOUT:
@@ -82,6 +88,9 @@ def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Ori
     told["cancelled_at"] = _moment(node, "cancelled_at", at)
     if type_ == "order/cancelled" and told["cancelled_at"] is None:
         told["cancelled_at"] = iso(at)
+    if type_ == "order/uncancelled":
+        told["cancelled_at"] = None
+    told["fulfillment_status"] = _fulfillment(type_, node)
     clean, person, problems = clean_order(
         {name: value for name, value in told.items() if value is not None} | buyer, ("node",)
     )
@@ -98,6 +107,13 @@ def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Ori
         _id(node),
     )
     return RecordOrder(values, person, at, problems, receipt, origin, type_, of_shop)
+
+
+def _fulfillment(type_: str, node: Node) -> str | None:
+    """The fulfillment status that an event says, if it is one that is stored."""
+    given = node.get("fulfillment_status")
+    known = given if given in FULFILLMENT_STATUSES else None
+    return (known or "fulfilled") if type_ == "order/fulfilled" else known
 
 
 def _paid(type_: str, node: Node, told: Mapping[str, Any]) -> float | None:
@@ -130,6 +146,8 @@ def _details(node: Node) -> dict[str, Any]:
             details[name] = kept
     if isinstance(node.get("phone"), str):
         details["phone"] = node["phone"][:64]
+    if isinstance(node.get("notes"), str):
+        details["notes"] = node["notes"][:NOTES_LENGTH]
     for name, kind in (("custom", dict), ("payments", list)):
         value = node.get(name)
         if not isinstance(value, kind):

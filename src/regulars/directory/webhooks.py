@@ -25,10 +25,27 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "contact/signup": (history.CREATED,),
     "contact/updated": (history.UPDATED, history.LEAD_CREATED),
     "contact/deleted": (history.DELETED,),
+    "contact-form/created": (history.LEAD_CREATED,),
     "order/created": (history.ORDER_CREATED,),
     "order/confirmed": (history.ORDER_CONFIRMED,),
+    "order/fulfilled": (history.ORDER_FULFILLED,),
     "order/refunded": (history.ORDER_REFUNDED,),
     "order/cancelled": (history.ORDER_CANCELLED,),
+    "order/uncancelled": (history.ORDER_UNCANCELLED,),
+    "order/updated": (
+        *(history.ORDER_CONFIRMED, history.ORDER_UPDATED, history.ORDER_REFUNDED),
+        *(history.ORDER_CANCELLED, history.ORDER_UNCANCELLED, history.ORDER_FULFILLED),
+    ),
+    # Accepted because apps of the API subscribe to it; there are no apps here to uninstall.
+    "app/uninstalled": (),
+}
+# The types of the API that are never sent, and what Regulars does not store.
+UNSUPPORTED: Mapping[str, str] = {
+    **dict.fromkeys(("payment/created", "payment/paid"), "payments"),
+    **dict.fromkeys(("checkout/created", "checkout/updated"), "checkouts"),
+    "order-item/created": "items of orders",
+    **{f"product/{what}": "products" for what in ("created", "updated", "deleted")},
+    **{f"funnel/{what}": "funnels" for what in ("created", "updated", "deleted")},
 }
 URL_LENGTH = 2_048
 SETTINGS_BYTES = 4_096
@@ -113,8 +130,10 @@ def clean_webhook(node: Mapping[str, Any], path: InputPath) -> tuple[Row, list[P
 
 
 def _no_type(given: str) -> str:
-    hint = did_you_mean(given, TYPES)
-    return f"There is no event {given[:50]!r}.{hint} The types are {', '.join(TYPES)}."
+    supported = f"Supported types: {', '.join(TYPES)}."
+    if given in UNSUPPORTED:
+        return f"Regulars stores no {UNSUPPORTED[given]}, so `{given}` is never sent. {supported}"
+    return f"There is no event `{given[:50]}`.{did_you_mean(given, TYPES)} {supported}"
 
 
 def _clean_url(given: str) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.store.queries import of_account
-from regulars.store.query import Query, number
+from regulars.store.query import Query, any_of, number
 from regulars.store.tables import counters, inbox
 
 COLUMNS = tuple(str(column.name) for column in inbox.columns)
@@ -45,6 +45,26 @@ def keep_event() -> Query:
 def forget_event() -> Query:
     """An event that has been understood after all, or is given up."""
     return Query(inbox.delete().where(_this_event()))
+
+
+@cache
+def forget_old_events() -> Query:
+    """Events of any account that came last at the moment `before` or earlier."""
+    return Query(inbox.delete().where(inbox.c.received_at <= number("before")))
+
+
+@cache
+def forget_events() -> Query:
+    """The account's events of the `inbox_ids`."""
+    return Query(inbox.delete().where(of_account(inbox), any_of(inbox.c.inbox_id, "inbox_ids")))
+
+
+@cache
+def bodies() -> Query:
+    """At most `limit` of the account's events after the one of `inbox_id`: their ids and bodies."""
+    after = inbox.c.inbox_id > sa.bindparam("inbox_id", type_=sa.Text())
+    statement = sa.select(inbox.c.inbox_id, inbox.c.body).where(of_account(inbox), after)
+    return Query(statement.order_by(inbox.c.inbox_id).limit(number("limit")))
 
 
 @cache

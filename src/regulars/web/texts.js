@@ -265,6 +265,8 @@ export const t = {
       order_updated: (name) => `Order ${name ?? ""} changed`,
       order_refunded: (name) => `Order ${name ?? ""} refunded`,
       order_cancelled: (name) => `Order ${name ?? ""} cancelled`,
+      order_uncancelled: (name) => `Cancellation of order ${name ?? ""} withdrawn`,
+      order_fulfilled: (name) => `Order ${name ?? ""}: fulfillment changed`,
       lead_created: () => "Wrote a message",
       visited: () => "Visited",
     },

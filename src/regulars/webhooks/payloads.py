@@ -20,7 +20,10 @@ from regulars.directory.orders import amounts
 from regulars.directory.text import full_name
 from regulars.store import Row, Store, outbox, queries
 
-_CUSTOMER_ID, _ORDER_ID, _LEAD_ID = map(encoder, ("Customer", "Order", "Lead"))
+_CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID = map(
+    encoder, ("Customer", "Order", "Lead", "Account")
+)
+FORM = "contact-form/created"
 _ADDRESS = (
     *("zip", "area", "city", "email", "line1", "line2", "phone", "state", "country"),
     *("last_name", "first_name"),
@@ -43,9 +46,15 @@ Body = dict[str, Any]
 
 
 async def event(
-    store: Store, account_id: int, sequence: int, customer_id: int, changes: bool
+    store: Store,
+    account_id: int,
+    sequence: int,
+    customer_id: int,
+    changes: bool,
+    form: bool = False,
 ) -> Body:
-    """The body of the event of a change; `changes` asks for the values before, too."""
+    """The body of the event of a change; `changes` asks for the values before, too, and `form` for
+    the message that the change is about, instead of its customer."""
     given = {"account_id": account_id, "customer_id": customer_id, "after": sequence}
     rows = await store.fetch(outbox.later_changes(), given)
     later = [dict(zip(outbox.CHANGE_COLUMNS, row, strict=True)) for row in rows]
@@ -55,6 +64,8 @@ async def event(
     )
     if this["order_id"] is not None:
         node = await _order(store, account_id, this["order_id"], later, customer)
+    elif form:
+        node = await _form(store, account_id, customer_id, later, customer)
     else:
         leads = await store.fetch(
             queries.leads_of(_LEAD_COLUMNS), {"account_id": account_id, "ids": [customer_id]}
@@ -97,7 +108,7 @@ def contact(customer_id: int, row: Row, leads: Sequence[Any]) -> Body:
         "notes": row["notes"],
         "phone": row["phone"],
         "avatar": email,
-        "custom": _load(row["custom"]),
+        "custom": _load(row["custom"]) or {},
         "location": addresses.location(shipping, billing),
         "full_name": full_name(row["first_name"], row["last_name"]),
         "last_name": row["last_name"],
@@ -121,10 +132,29 @@ def _lead(row: Any) -> Body:
         "_id": number,
         "subject": subject,
         "message": message,
-        "custom": _load(custom),
+        "custom": _load(custom) or {},
         "created_at": iso(created_at),
         "__typename": "Lead",
     }
+
+
+async def _form(
+    store: Store, account_id: int, customer_id: int, later: Sequence[Row], row: Row | None
+) -> Body:
+    """The message that a change is about, with its customer's names, email and phone then."""
+    if row is None:
+        return {"id": None, "_id": None, "__typename": "Lead"}
+    given = {"account_id": account_id, "ids": [customer_id]}
+    leads = sorted(found[1:] for found in await store.fetch(queries.leads_of(_LEAD_COLUMNS), given))
+    newer = sum(change["kind"] == history.LEAD_CREATED for change in later)
+    for change in later:
+        row = history.undone(row, change["fields"])
+    return _message(leads[len(leads) - newer - 1], row)
+
+
+def _message(lead: Any, customer: Row) -> Body:
+    person = ("email", "phone", "first_name", "last_name")
+    return {**_lead(lead), **{name: customer[name] for name in person}}
 
 
 def _load(stored: str | None) -> Any:
@@ -167,7 +197,10 @@ def order(row: Row, customer: Row) -> Body:
         "currency": row["currency"],
         "tags": orjson.loads(row["tags"]),
         "test": bool(row["test"]),
-        "custom": details.get("custom"),
+        "custom": details.get("custom") or {},
+        "items": [],
+        "notes": details.get("notes", ""),
+        "account_id": _ACCOUNT_ID([row["account_id"]])[0],
         "financial_status": row["financial_status"],
         "fulfillment_status": row["fulfillment_status"],
         "customer": {
@@ -182,9 +215,14 @@ def order(row: Row, customer: Row) -> Body:
         "refunded_amount": refunded,
         "paid_by_customer": paid,
         "net_payment": net,
-        "created_at": iso(row["created_at"]),
-        "cancelled_at": None if row["cancelled_at"] is None else iso(row["cancelled_at"]),
+        "created_at": _in_seconds(row["created_at"]),
+        "cancelled_at": _in_seconds(row["cancelled_at"]),
     }
+
+
+def _in_seconds(at: int | None) -> str | None:
+    """A timestamp as the API's own events have it: `2024-03-18 14:20:37`, in UTC."""
+    return None if at is None else iso(at)[:19].replace("T", " ")
 
 
 _EXAMPLE_CUSTOMER = {
@@ -196,7 +234,9 @@ _EXAMPLE_CUSTOMER = {
     "tags": '["test"]',
     "shipping_address": '{"line1":"1 Example Street","city":"Casablanca","country":"MA"}',
 }
+_EXAMPLE_LEAD = (1, "Test", "A message of a test.", None, 1_710_771_637_000)
 _EXAMPLE_ORDER = {
+    "account_id": 1,
     "order_id": 1,
     "name": "TEST-1",
     "email": "test@example.com",
@@ -218,5 +258,9 @@ def example(type_: str) -> Body:
     """The body of an event of a type that has not happened."""
     if type_.startswith("contact/"):
         return {"node": contact(1, _EXAMPLE_CUSTOMER, [])}
+    if type_ == FORM:
+        return {"node": _message(_EXAMPLE_LEAD, _EXAMPLE_CUSTOMER)}
+    if type_ == "app/uninstalled":
+        return {"node": {"id": _ACCOUNT_ID([1])[0], "_id": 1, "__typename": "Account"}}
     ids = {"id": _ORDER_ID([1])[0], "_id": 1, "__typename": "Order"}
     return {"node": {**ids, **order(_EXAMPLE_ORDER, _EXAMPLE_CUSTOMER)}}

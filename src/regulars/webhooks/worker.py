@@ -256,7 +256,8 @@ class Worker:
             return payloads.example(webhook["type"])
         number, customer_id = delivery["number"], delivery["customer_id"]
         changes = wants_changes(webhook)
-        return await payloads.event(self._store, account_id, number, customer_id, changes)
+        form = webhook["type"] == payloads.FORM
+        return await payloads.event(self._store, account_id, number, customer_id, changes, form)
 
     async def _note(
         self,
