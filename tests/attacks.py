@@ -69,16 +69,17 @@ def document(
     headers: dict[str, str] | None = None,
     stranger: bool = False,
 ) -> None:
-    """Registers an operation, which is sent by POST and GET, to both addresses."""
+    """Registers an operation, which is sent by POST and GET, to each address in turn."""
 
     def attack(target: Target, number: int, token: str | None) -> None:
         query, given = make(number), variables(number)
-        target.graphql(query, given, token, headers)
+        address = ("/api/v2", "/api2")[number % 2]
+        target.graphql(query, given, token, headers, address)
         path = f"/graphql?query={quote(query)}&variables={quote(json.dumps(given))}"
         # A longer URL is beyond the limit of the headers, whatever it says.
         target.ask("GET", path[: 4 * HEADERS], token=token)
 
-    case(name, *limits, routes=("/api/v2", "/graphql"), stranger=stranger)(attack)
+    case(name, *limits, routes=("/api/v2", "/api2", "/graphql"), stranger=stranger)(attack)
 
 
 def marked(length: int) -> str:
@@ -968,6 +969,7 @@ document(
 )
 document(
     "page: notes and aliases",
+    "bytes of a GraphQL response, about",
     COST,
     ON_A_PAGE,
     make=lambda n: (
@@ -1227,7 +1229,13 @@ SET = """mutation($nodes: [InputSetCustomer!]!, $dry: Boolean) {
     rows { outcome errors { key message input_path } customer { id email tags notes } } } }"""
 
 
-@case("marks in each text", "body", stranger=False)
+@case(
+    "marks in each text",
+    "body",
+    "characters of a text, before it is trimmed and normalised",
+    "combining marks in a row",
+    stranger=False,
+)
 def _(target: Target, number: int, token: str | None) -> None:
     """Combining marks, which normalisation sorts."""
     create = "mutation($node: InputCustomer!) { createCustomer(node: $node) { id } }"

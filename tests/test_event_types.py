@@ -193,6 +193,8 @@ def test_a_shop_tells_that_an_order_is_fulfilled_and_not_cancelled(shop: Shop) -
     shop.understood("order/created", order())
     shop.understood("order/fulfilled", order())
     assert state()["fulfillment_status"] == "fulfilled"
+    shop.understood("order/confirmed", order(fulfillment_status="unfulfilled"))  # it is late
+    assert state()["fulfillment_status"] == "fulfilled"
     cancelled = order(cancelled_at="2024-03-19 10:00:00")
     shop.understood("order/cancelled", cancelled)
     assert state()["cancelled_at"]

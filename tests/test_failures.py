@@ -24,7 +24,11 @@ def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> Non
             assert error["name"] == "InternalError"
             assert error["path"] == ["customers"]
             identity = answer.headers["x-request-id"]
-            assert error["extensions"] == {"key": "errors_internal", "request_id": identity}
+            assert error["extensions"] == {
+                "key": "errors_internal",
+                "code": "INTERNAL_SERVER_ERROR",
+                "request_id": identity,
+            }
             assert "leads" not in error["message"]
             assert client.emails() == ["secret.person@example.com"]
     written = log_path.read_text()

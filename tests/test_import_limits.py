@@ -181,7 +181,7 @@ def test_every_encoding_is_read_or_refused(client: Client) -> None:
     """Over everything that Python has a name for."""
     content = "email,first_name\na@x.test,Ana\n"
     odd = ("base64", "rot13", "idna", "punycode", "unicode_escape", "undefined", "utf_7", "charmap")
-    more = ("raw_unicode_escape", "mbcs", "oem", "aliases", "é", "x" * 5_000, "a/../b", "utf_8\0")
+    more = ("raw_unicode_escape", "mbcs", "oem", "aliases", "é", "x" * 5_000, "a/../b")
     for name in sorted({*aliases, *aliases.values(), *CHARSETS, *odd, *more}):
         options = {"encoding": name}
         known = aliases.get(name, name) in CHARSETS

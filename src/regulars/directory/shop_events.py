@@ -110,10 +110,13 @@ def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Ori
 
 
 def _fulfillment(type_: str, node: Node) -> str | None:
-    """The fulfillment status that an event says, if it is one that is stored."""
+    """The fulfillment status that an event says, if it is one that is stored. Only an event of a
+    new order, and those that are about it, say it: others may come late."""
     given = node.get("fulfillment_status")
     known = given if given in FULFILLMENT_STATUSES else None
-    return (known or "fulfilled") if type_ == "order/fulfilled" else known
+    if type_ == "order/fulfilled":
+        return known or "fulfilled"
+    return known if type_ in ("order/created", "order/updated") else None
 
 
 def _paid(type_: str, node: Node, told: Mapping[str, Any]) -> float | None:

@@ -95,7 +95,12 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "at": _TIME,
         "fields": _OBJECT,
     },
-    "receipts": {"fingerprint": _HASH, "part": _COUNT, "created_at": _TIME, "outcome": _OBJECT},
+    "receipts": {
+        "fingerprint": _NOT_EMPTY,
+        "part": _COUNT,
+        "created_at": _TIME,
+        "outcome": _OBJECT,
+    },
     "buckets": {"at": _TIME},
     "orders": {
         "order_id": _ID,

@@ -24,6 +24,9 @@ _CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID = map(
     encoder, ("Customer", "Order", "Lead", "Account")
 )
 FORM = "contact-form/created"
+_NO_MESSAGE: dict[str, Any] = {"id": None, "_id": None, "__typename": "Lead"}
+# How often a body is made again because its customer changed meanwhile.
+_TRIES = 5
 _ADDRESS = (
     *("zip", "area", "city", "email", "line1", "line2", "phone", "state", "country"),
     *("last_name", "first_name"),
@@ -57,6 +60,18 @@ async def event(
     the message that the change is about, instead of its customer."""
     given = {"account_id": account_id, "customer_id": customer_id, "after": sequence}
     rows = await store.fetch(outbox.later_changes(), given)
+    for _ in range(_TRIES):
+        body = await _body(store, account_id, customer_id, rows, changes, form)
+        again = await store.fetch(outbox.later_changes(), given)
+        if len(again) == len(rows):
+            break
+        rows = again  # the customer changed in between: what was read need not go together
+    return body
+
+
+async def _body(
+    store: Store, account_id: int, customer_id: int, rows: Sequence[Any], changes: bool, form: bool
+) -> Body:
     later = [dict(zip(outbox.CHANGE_COLUMNS, row, strict=True)) for row in rows]
     this = later.pop()
     customer = await _one(
@@ -143,13 +158,15 @@ async def _form(
 ) -> Body:
     """The message that a change is about, with its customer's names, email and phone then."""
     if row is None:
-        return {"id": None, "_id": None, "__typename": "Lead"}
+        return _NO_MESSAGE
     given = {"account_id": account_id, "ids": [customer_id]}
     leads = sorted(found[1:] for found in await store.fetch(queries.leads_of(_LEAD_COLUMNS), given))
     newer = sum(change["kind"] == history.LEAD_CREATED for change in later)
+    if newer >= len(leads):  # the customer is being deleted
+        return _NO_MESSAGE
     for change in later:
         row = history.undone(row, change["fields"])
-    return _message(leads[len(leads) - newer - 1], row)
+    return _message(leads[-1 - newer], row)
 
 
 def _message(lead: Any, customer: Row) -> Body:
