@@ -33,6 +33,12 @@ CSV = {"Content-Type": "text/csv"}
 GZIP = {**CSV, "Content-Encoding": "gzip"}
 
 
+_OF_THE_DATABASE = (
+    *("export", "page", "changes", "statistics", "objects", "searches", "marks in", "setCustomers"),
+    *("addTags", "deleteCustomers", "writes", "webhooks", "a flood of tokens"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """An attack; the limits of docs/reference/limits.md that it goes to or beyond, by the first
@@ -44,6 +50,11 @@ class Case:
     routes: tuple[str, ...]
     # Whether a stranger sends it as well.
     stranger: bool = True
+
+    @property
+    def uses_database(self) -> bool:
+        """Whether what it does depends on the database."""
+        return self.name.startswith(_OF_THE_DATABASE)
 
 
 CASES: list[Case] = []

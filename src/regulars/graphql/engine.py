@@ -220,10 +220,25 @@ class Engine:
         """How many documents are kept with their plans."""
         return self._documents.kept
 
-    def prepare(self, operation: Operation, given: Mapping[str, Any]) -> Prepared:
-        """An operation with the variable values that were sent with it. Raises InvalidDocument."""
+    async def prepare_large(self, operation: Operation, given: Mapping[str, Any]) -> Prepared:
+        """`prepare`, which reads large variables in a thread, so that the event loop goes on."""
         try:
-            variables = self._variables(operation, given)
+            variables = await asyncio.to_thread(self._variables, operation, given)
+        except Refused as refused:
+            raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
+        return self.prepare(operation, given, variables)
+
+    def prepare(
+        self,
+        operation: Operation,
+        given: Mapping[str, Any],
+        variables: Mapping[str, Any] | None = None,
+    ) -> Prepared:
+        """An operation with the variable values that were sent with it, or with `variables`, which
+        were read of them before. Raises InvalidDocument."""
+        try:
+            if variables is None:
+                variables = self._variables(operation, given)
             fields = self._fields(operation, variables, given)
         except Refused as refused:
             raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused

@@ -54,6 +54,7 @@ from regulars.http.once import Once
 from regulars.http.rates import Rates, charge
 from regulars.http.slices import TimeSlice
 from regulars.http.turns import READS, WRITES, Company, Turns
+from regulars.store.large_work import is_large
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 _REPLAYED = (b"idempotent-replayed", b"true")
@@ -328,7 +329,13 @@ class GraphQLEndpoint:
         if queries_only and operation.kind != "query":
             message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
             raise method_not_allowed("GET", "POST", message)
-        prepared = engine.prepare(operation, request.variables)
+        given = request.variables
+        large = bool(given) and is_large(given)
+        prepared = (
+            await engine.prepare_large(operation, given)
+            if large
+            else engine.prepare(operation, given)
+        )
         call.cost = prepared.cost
         if prepared.cost > self.limits.cost:
             raise cost_limit(prepared.cost, self.limits.cost)
