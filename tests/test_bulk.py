@@ -345,3 +345,10 @@ def test_a_fault_of_ours_rejects_one_row(
     assert "row_failed" in caplog.text
     done = regulars("verify", env=env)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_rows_of_a_call_have_a_limit_of_characters(client: Client) -> None:
+    rows = [{"email": f"{n}@example.com", "notes": "n" * 20_000} for n in range(60)]
+    error = client.refused("errors_invalid_input", SET, nodes=rows)
+    assert "1,000,000 characters" in error["message"]
+    assert set_customers(client, rows[:40])["created"] == 40

@@ -21,9 +21,15 @@ from regulars.directory.customers import clean_tags, clean_values
 from regulars.directory.errors import InvalidInput, Problem, Refused, failed
 from regulars.directory.scopes import READ
 from regulars.graphql import Arguments, Layout, Layouts, Part, Resolve, TypeBinding, Value
-from regulars.store.large_work import is_large, run_large
+from regulars.store.large_work import is_large, run_large, text_size
 
 REJECT_ALL = "REJECT_ALL"
+# All rows of a call together: characters, and four for each value. Cleaning and indexing more would
+# take the other requests' time.
+MOST_TEXT = 1_000_000
+_TOO_MUCH_TEXT = (
+    f"The rows have more than {MOST_TEXT:,} characters together. Send fewer rows at once."
+)
 # The columns that a response may have although its token cannot read customers: which customer was
 # written. Not its version: that tells whether a value was what it was set to.
 WRITTEN = ("customer_id",)
@@ -38,6 +44,8 @@ def set_customers(layouts: Layouts) -> Resolve:
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         nodes = arguments["nodes"]
         _require_few(len(nodes), env.directory.limits.bulk_rows, "nodes")
+        if text_size(nodes, MOST_TEXT) > MOST_TEXT:
+            raise Refused(InvalidInput(_TOO_MUCH_TEXT, ("nodes",)))
         whole = (arguments.get("errorPolicy") or REJECT_ALL) == REJECT_ALL
 
         def clean() -> tuple[SetRow, ...]:

@@ -19,10 +19,13 @@ _THREAD = ThreadPoolExecutor(1, thread_name_prefix="large-work")
 
 
 def is_large(value: Any) -> bool:
-    """Return whether JSON holds more text than may be worked on in the event loop.
+    """Return whether JSON holds more text than may be worked on in the event loop."""
+    return text_size(value, LARGE_CHARACTERS) > LARGE_CHARACTERS
 
-    Looks no further than it needs to know.
-    """
+
+def text_size(value: Any, most: int) -> int:
+    """Return how many characters JSON holds, and four for each value. Looks no further than
+    `most`."""
     waiting, characters = [value], 0
     while waiting:
         here = waiting.pop()
@@ -34,9 +37,9 @@ def is_large(value: Any) -> bool:
         elif isinstance(here, list | tuple):
             characters += _OTHER_VALUE * len(here)
             waiting += here
-        if characters > LARGE_CHARACTERS:
-            return True
-    return False
+        if characters > most:
+            break
+    return characters
 
 
 async def run_large(work: Callable[[], T]) -> T:
