@@ -57,9 +57,14 @@ def use(url: str, receiver: Receiver) -> None:
         name = client.data("{ viewer { account { name } } }")["viewer"]["account"]["name"]
         secret = with_store(url, lambda store: _secret(store, name))
         event = {"node": {"id": "cus_abc", "email": "shop@example.com"}}
-        for body in (json.dumps(event).encode(), b'{"node": {"strange": 1}}'):
+        gone = {"node": {"id": "cus_gone"}}
+        for type_, body in (
+            ("contact/signup", json.dumps(event).encode()),
+            ("contact/signup", b'{"node": {"strange": 1, "id": "cus_x"}}'),
+            ("contact/deleted", json.dumps(gone).encode()),
+        ):
             headers = {"lightfunnels-hmac": signature(secret, body)}
-            answer = client.http.post(f"/in/{name}/contact/signup", content=body, headers=headers)
+            answer = client.http.post(f"/in/{name}/{type_}", content=body, headers=headers)
             assert answer.status_code == 200, answer.text
         file = b"email\nimported@example.com\nnot an email\n"
         started = client.http.post("/import", content=file, headers={"content-type": "text/csv"})
@@ -175,7 +180,12 @@ DAMAGE = {
         ("UPDATE shop_ids SET number = 9999", "it is missing"),
         ("UPDATE shop_ids SET type = 'Thing'", "type is not one of"),
     ],
-    "inbox": [("UPDATE inbox SET times = 0", "times is not positive")],
+    "deleted_shop_ids": [("UPDATE deleted_shop_ids SET shop_id = ''", "shop_id is empty")],
+    "inbox": [
+        ("UPDATE inbox SET times = 0", "times is not positive"),
+        ("DELETE FROM inbox", "the event is missing"),
+    ],
+    "inbox_keys": [("UPDATE inbox_keys SET inbox_id = ''", "inbox_id is empty")],
     "imports": [
         ("UPDATE imports SET state = 'lost'", "state is not one of"),
         ("UPDATE imports SET created = created + 1", "its counts are not those"),

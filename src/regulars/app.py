@@ -64,7 +64,7 @@ from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
 from regulars.store import Unreachable, inbox
 from regulars.store.replicas import watched
-from regulars.store.writes import forget_receipts
+from regulars.store.writes import forget_deleted_shop_ids, forget_receipts
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import forget_old as forget_old_imports
 from regulars.webhooks.worker import Worker, forget_old
@@ -279,7 +279,13 @@ class Application:
                 await self._store.execute([(forget_receipts(), before)])
                 await forget_old(self._store, now_ms())
                 unread = {"before": now_ms() - self._inbox_ms}
-                await self._store.execute([(inbox.forget_old_events(), unread)])
+                await self._store.execute(
+                    [
+                        (inbox.forget_old_events(), unread),
+                        (inbox.forget_old_keys(), {}),
+                        (forget_deleted_shop_ids(), unread),
+                    ]
+                )
                 await forget_old_imports(self._store, now_ms())
                 await forget_old_sessions(self._store, now_ms())
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)

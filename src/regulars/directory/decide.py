@@ -174,7 +174,7 @@ def _delete(draft: Draft, command: DeleteCustomers) -> list[int]:
         raise Refused(*conflicts)
     ids = [r.customer_id for r in command.customers if r.customer_id is not None]
     for customer_id in dict.fromkeys(ids):
-        draft.drop(customer_id)
+        draft.drop(customer_id, command.at)
         draft.note(history.DELETED, customer_id, command)
     return ids
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Any
-
-import orjson
 
 from regulars.directory import history
 from regulars.directory.commands import (
@@ -30,26 +26,9 @@ from regulars.directory.limits import DEFAULTS, Limits
 from regulars.directory.listing import Listing
 from regulars.directory.paging import Page, Window
 from regulars.directory.receipts import KEPT_MS
-from regulars.store import Row, Store, inbox, queries
+from regulars.store import Row, Store, queries
 from regulars.store.large_work import is_large, run_large
 from regulars.store.query import Query
-
-# Events of the inbox that are looked at together: each may have 2 MiB.
-_EVENTS_TOGETHER = 20
-
-
-def _naming(rows: Sequence[Any], emails: Sequence[str]) -> list[str]:
-    """The ids of the events that name one of the emails."""
-    return [number for number, body in rows if _names(bytes(body), emails)]
-
-
-def _names(body: bytes, emails: Sequence[str]) -> bool:
-    """Whether an event names one of the emails, in lower case, in whatever way JSON writes it."""
-    text = body.decode("utf-8", "replace")
-    with contextlib.suppress(orjson.JSONDecodeError):
-        text = orjson.dumps(orjson.loads(body)).decode()
-    lower = text.lower()
-    return any(email in lower for email in emails)
 
 
 class Directory:
@@ -232,36 +211,8 @@ class Directory:
         if not customers:
             return []
         command = DeleteCustomers(tuple(customers), at, version, receipt, origin)
-        numbers = [one.customer_id for one in customers if one.customer_id is not None]
-        emails = await self._emails_in_inbox(account_id, numbers)
         ids: list[int] | Replay = await self._store.write(account_id, command)
-        if emails:
-            await self._forget_events(account_id, emails)
         return ids
-
-    async def _emails_in_inbox(self, account_id: int, numbers: Sequence[int]) -> list[str]:
-        """The emails of customers, if the account's inbox has events that may name them."""
-        first = {"account_id": account_id, "inbox_id": "", "limit": 1}
-        if not await self._store.fetch(inbox.bodies(), first):
-            return []
-        rows = await self.customers(account_id, numbers, ("email",))
-        return [row[0] for row in rows if row is not None]
-
-    async def _forget_events(self, account_id: int, emails: Sequence[str]) -> None:
-        """Forgets the events of the inbox that name one of the emails: nothing of a customer who is
-        deleted is kept."""
-        wanted = [email.lower() for email in emails]
-        after = ""
-        while True:
-            given = {"account_id": account_id, "inbox_id": after, "limit": _EVENTS_TOGETHER}
-            rows = await self._store.fetch(inbox.bodies(), given)
-            if not rows:
-                return
-            after = rows[-1][0]
-            named = await run_large(partial(_naming, rows, wanted))
-            if named:
-                forgotten = {"account_id": account_id, "inbox_ids": named}
-                await self._store.execute([(inbox.forget_events(), forgotten)])
 
     async def of_shop(self, account_id: int, shop_id: str) -> tuple[str, int] | None:
         """The type and `_id` of what the account's shop calls so."""
@@ -269,10 +220,9 @@ class Directory:
             return None
         given = {"account_id": account_id, "shop_ids": [shop_id]}
         rows = await self._store.fetch(queries.named_shop_ids(), given)
-        if not rows:
-            return None
-        row = dict(zip(queries.SHOP_ID_COLUMNS, rows[0], strict=True))
-        return row["type"], row["number"]
+        found = [dict(zip(queries.SHOP_ID_COLUMNS, row, strict=True)) for row in rows]
+        known = [(r["type"], r["number"]) for r in found if r["type"] != queries.DELETED_ID]
+        return known[0] if known else None
 
     @property
     def store(self) -> Store:

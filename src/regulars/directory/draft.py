@@ -11,6 +11,7 @@ from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.receipts import Receipts
 from regulars.directory.webhooks import Webhooks
 from regulars.store import Changes, Row, State, Terms
+from regulars.store.queries import DELETED_ID
 
 MAX_ID = 2**30 - 1
 # The greatest `_id` that a new customer may bring along, from a file or another server: above it
@@ -43,8 +44,17 @@ class Draft:
         self._orders_before = {row["order_id"]: row for row in state.orders}
         self._orders: dict[str, Row] = {row["name"]: row for row in state.orders}
         self.leads: list[Row] = []
-        self._shop_ids = {row["shop_id"]: row for row in state.shop_ids}
+        self._shop_ids: dict[str, Row] = {}
+        self._deleted_ids: dict[str, int] = {}
+        for row in state.shop_ids:
+            if row["type"] == DELETED_ID:
+                before = self._deleted_ids.get(row["shop_id"], 0)
+                self._deleted_ids[row["shop_id"]] = max(row["number"], before)
+            else:
+                self._shop_ids[row["shop_id"]] = row
         self._new_shop_ids: list[Row] = []
+        self._new_deleted_ids: list[Row] = []
+        self._deleted_at = 0
         self._given = frozenset(state.given_ids)
         self.imports = {row["import_id"]: row for row in state.imports}
         self._changed_imports: dict[str, Row] = {}
@@ -86,14 +96,19 @@ class Draft:
         self._now[row["customer_id"]] = row
         self._by_email[row["email_key"]] = row["customer_id"]
 
-    def drop(self, customer_id: int) -> None:
-        """Deletes a customer and what belongs to it."""
+    def drop(self, customer_id: int, at: int) -> None:
+        """Deletes a customer and what belongs to it, at a moment."""
+        self._deleted_at = max(self._deleted_at, at)
         self._forget_email(customer_id)
         self._now[customer_id] = None
         self.receipts.forget(customer_id)
         gone = [i for i, row in self._shop_ids.items() if row["customer_id"] == customer_id]
+        new = {r["shop_id"] for r in self._new_shop_ids}
         for shop_id in gone:
             del self._shop_ids[shop_id]
+            if shop_id in new:
+                self.note_deleted(shop_id, at)
+            self._deleted_ids[shop_id] = at
         self._new_shop_ids = [r for r in self._new_shop_ids if r["customer_id"] != customer_id]
         for change in self.history:
             if change["customer_id"] == customer_id:
@@ -115,6 +130,18 @@ class Draft:
             row = {**keys, "type": type_, "number": number, "customer_id": customer_id}
             self._shop_ids[shop_id] = row
             self._new_shop_ids.append(row)
+
+    def deleted_at(self, shop_id: str | None) -> int | None:
+        """When the customer was deleted whom, or whose order, the shop calls so; None if there is
+        one, or was none."""
+        return None if shop_id in self._shop_ids else self._deleted_ids.get(shop_id or "")
+
+    def note_deleted(self, shop_id: str, at: int) -> None:
+        """Notes an id of the shop whose customer is deleted, so that no event creates it again."""
+        if shop_id not in self._deleted_ids:
+            keys = {"account_id": self.account_id, "shop_id": shop_id}
+            self._new_deleted_ids.append({**keys, "deleted_at": at})
+            self._deleted_ids[shop_id] = at
 
     def order(self, name: str) -> Row | None:
         """The order of that name."""
@@ -215,6 +242,8 @@ class Draft:
                 "imports": list(self._changed_imports.values()),
             },
             inserted_shop_ids=self._new_shop_ids,
+            inserted_deleted_shop_ids=self._new_deleted_ids,
+            deleted_at=self._deleted_at,
             inserted_webhooks=self.webhooks.inserted,
             deleted_webhooks=self.webhooks.deleted,
             inserted_leads=self.leads,

@@ -148,11 +148,14 @@ def contact(draft: Draft, command: RecordContact) -> Row:
 
 
 def delete_contact(draft: Draft, command: DeleteContact) -> None:
-    """Deletes the customer whom the shop calls so. One that is unknown is deleted already."""
+    """Deletes the customer whom the shop calls so. One that is unknown is deleted already, and its
+    id is noted: events of it may come later."""
     number = draft.known_to_shop(command.shop_id, "Customer")
     if number is not None and draft.row(number) is not None:
-        draft.drop(number)
+        draft.drop(number, command.at)
         draft.note(history.DELETED, number, command)
+    elif command.shop_id:
+        draft.note_deleted(command.shop_id, command.at)
 
 
 def _amiss(known: Row | None, values: Any, customer_id: int | None) -> list[Problem]:

@@ -141,7 +141,9 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     },
     "webhook_secrets": {"secret": _NOT_EMPTY, "previous": _NOT_EMPTY, "inbound": _NOT_EMPTY},
     "shop_ids": {"shop_id": _NOT_EMPTY, "type": _one_of("Customer", "Order", "Lead")},
+    "deleted_shop_ids": {"shop_id": _NOT_EMPTY, "deleted_at": _TIME},
     "inbox": {"problem": _NOT_EMPTY, "received_at": _TIME, "times": _POSITIVE},
+    "inbox_keys": {"inbox_id": _NOT_EMPTY},
     "imports": {
         "kind": _one_of(FILE, PULL),
         "state": _one_of(RECEIVING, PENDING, RUNNING, "done", "cancelled", "failed"),

@@ -30,11 +30,13 @@ from regulars.store.tables import (
     compatibility,
     counters,
     customers,
+    deleted_shop_ids,
     deliveries,
     history,
     import_parts,
     imports,
     inbox,
+    inbox_keys,
     leads,
     metadata,
     orders,
@@ -160,7 +162,11 @@ class _Verifier:
                 yield f"{place}: it is missing"
             if row["customer_id"] not in ids["Customer"]:
                 yield f"{place}: its customer {row['customer_id']} is missing"
-        for _ in self._all(inbox, account_id):
+        kept = {row["inbox_id"] for row in self._all(inbox, account_id)}
+        for row in self._all(inbox_keys, account_id):
+            if row["inbox_id"] not in kept:
+                yield f"{here}, key of the event {row['inbox_id']}: the event is missing"
+        for _ in self._all(deleted_shop_ids, account_id):
             pass  # each value is looked at
         for row in self._all(webhook_secrets, account_id):
             if row["previous"] is not None and row["previous"] == row["secret"]:

@@ -215,3 +215,18 @@ def forget_old() -> Query:
             _of_files(), sa.or_(imports.c.updated_at <= number("before"), broken)
         )
     )
+
+
+@cache
+def forget_old_problems() -> Query:
+    """Forgets, of every account, why rows were rejected by pulls that last went on at `before` or
+    earlier: the messages may quote customers. The pulls stay: the next one goes on from them."""
+    old = imports.c.updated_at <= number("before")
+    rest = imports.c.problems != sa.literal_column("'{}'")
+    named = imports.c.last_rejected != sa.literal_column("'[]'")
+    statement = imports.update().where(imports.c.kind == _word(PULL), old, sa.or_(rest, named))
+    values: dict[str, Any] = {
+        "problems": sa.literal_column("'{}'"),
+        "last_rejected": sa.literal_column("'[]'"),
+    }
+    return Query(statement.values(values))

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.store.queries import of_account
-from regulars.store.query import Query, any_of, number
-from regulars.store.tables import counters, inbox
+from regulars.store.query import Query, number
+from regulars.store.tables import counters, inbox, inbox_keys
 
 COLUMNS = tuple(str(column.name) for column in inbox.columns)
 
@@ -42,9 +42,30 @@ def keep_event() -> Query:
 
 
 @cache
+def keep_key() -> Query:
+    """A key of an event that is kept, unless it is there already: `inbox_id` and `key`."""
+    given = {c.name: sa.bindparam(c.name, type_=c.type) for c in inbox_keys.c}
+    there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        of_account(inbox_keys),
+        inbox_keys.c.key == given["key"],
+        inbox_keys.c.inbox_id == given["inbox_id"],
+    )
+    columns = (counters.c.account_id, given["key"], given["inbox_id"])
+    row = sa.select(*columns).where(of_account(counters), ~sa.exists(there))
+    return Query(inbox_keys.insert().from_select([c.name for c in inbox_keys.c], row))
+
+
+@cache
 def forget_event() -> Query:
     """An event that has been understood after all, or is given up."""
     return Query(inbox.delete().where(_this_event()))
+
+
+@cache
+def forget_keys() -> Query:
+    """The keys of the event `inbox_id`."""
+    same = inbox_keys.c.inbox_id == sa.bindparam("inbox_id", type_=sa.Text())
+    return Query(inbox_keys.delete().where(of_account(inbox_keys), same))
 
 
 @cache
@@ -54,17 +75,14 @@ def forget_old_events() -> Query:
 
 
 @cache
-def forget_events() -> Query:
-    """The account's events of the `inbox_ids`."""
-    return Query(inbox.delete().where(of_account(inbox), any_of(inbox.c.inbox_id, "inbox_ids")))
-
-
-@cache
-def bodies() -> Query:
-    """At most `limit` of the account's events after the one of `inbox_id`: their ids and bodies."""
-    after = inbox.c.inbox_id > sa.bindparam("inbox_id", type_=sa.Text())
-    statement = sa.select(inbox.c.inbox_id, inbox.c.body).where(of_account(inbox), after)
-    return Query(statement.order_by(inbox.c.inbox_id).limit(number("limit")))
+def forget_old_keys() -> Query:
+    """The keys, of any account, of events that are no longer kept."""
+    same = (
+        inbox.c.account_id == inbox_keys.c.account_id,
+        inbox.c.inbox_id == inbox_keys.c.inbox_id,
+    )
+    there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(*same)
+    return Query(inbox_keys.delete().where(~there.correlate(inbox_keys).exists()))
 
 
 @cache

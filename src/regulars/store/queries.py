@@ -13,6 +13,7 @@ from regulars.store.tables import (
     compatibility,
     counters,
     customers,
+    deleted_shop_ids,
     history,
     leads,
     orders,
@@ -271,11 +272,26 @@ def named_orders() -> Query:
 SHOP_ID_COLUMNS = tuple(str(column.name) for column in shop_ids.columns)
 
 
+# The type, among those of `shop_ids`, of an id whose customer is deleted.
+DELETED_ID = "Deleted"
+
+
 @cache
 def named_shop_ids() -> Query:
-    """What the ids `shop_ids` of the account's shop stand for, whole."""
-    statement = sa.select(*shop_ids.columns).where(of_account(shop_ids))
-    return Query(statement.where(any_of(shop_ids.c.shop_id, "shop_ids")))
+    """What the ids `shop_ids` of the account's shop stand for, whole; and, of the type
+    `DELETED_ID`, which of them a deleted customer had, with the moment of that as the number."""
+    known = sa.select(*shop_ids.columns).where(of_account(shop_ids))
+    gone = deleted_shop_ids.c
+    type_: sa.ColumnElement[Any] = sa.literal_column(f"'{DELETED_ID}'")
+    nobody: sa.ColumnElement[Any] = sa.literal_column("0")
+    deleted = sa.select(gone.account_id, gone.shop_id, type_, gone.deleted_at, nobody)
+    deleted = deleted.where(of_account(deleted_shop_ids))
+    return Query(
+        sa.union_all(
+            known.where(any_of(shop_ids.c.shop_id, "shop_ids")),
+            deleted.where(any_of(gone.shop_id, "shop_ids")),
+        )
+    )
 
 
 WHOLE_WEBHOOK = tuple(str(column.name) for column in webhooks.columns)

@@ -14,6 +14,7 @@ from regulars.store.query import Query, any_of, number
 from regulars.store.tables import (
     counters,
     customers,
+    deleted_shop_ids,
     metadata,
     receipts,
     shop_ids,
@@ -24,8 +25,11 @@ from regulars.store.writer import Changes, Row, State
 from regulars.store.writes import (
     BLANKED,
     EDITED,
+    INBOX,
     blanked,
     counters_after,
+    deleted_ids,
+    deleted_inbox,
     hold,
     replaced,
     replaced_receipts,
@@ -109,13 +113,20 @@ def _changes(
     deletes, fewer_webhooks, updates, whole, inserts, removes, adds = shape
     mine = customers.c.account_id == number("only_account")
     if deletes:
+        account_id = number("only_account")
+        for events in INBOX:
+            forgotten = deleted_inbox(events, account_id, "deleted_ids", after)
+            yield f"deleted_from_{events.name}", forgotten
         named = any_of(customers.c.customer_id, "deleted_ids")
         yield "deleted", customers.delete().where(after(mine, named))
         for name in BLANKED:
-            yield f"blanked_{name}", blanked(name, number("only_account"), "deleted_ids", after)
+            yield f"blanked_{name}", blanked(name, account_id, "deleted_ids", after)
+        noted = deleted_ids(account_id, shop_ids.c.account_id, "deleted_ids", after)
+        into = [str(column.name) for column in deleted_shop_ids.c]
+        yield "noted_shop_ids", deleted_shop_ids.insert().from_select(into, noted)
         theirs = any_of(shop_ids.c.customer_id, "deleted_ids")
-        of_account = shop_ids.c.account_id == number("only_account")
-        yield "deleted_shop_ids", shop_ids.delete().where(after(of_account, theirs))
+        of_account = shop_ids.c.account_id == account_id
+        yield "gone_shop_ids", shop_ids.delete().where(after(of_account, theirs))
     if fewer_webhooks:
         named = any_of(webhooks.c.webhook_id, "deleted_webhooks")
         of_account = webhooks.c.account_id == number("only_account")
@@ -168,6 +179,7 @@ def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str
     """The parameters of `save`."""
     parameters: dict[str, Any] = counters_after(account_id, state, changes)
     parameters["deleted_ids"] = list(changes.deleted_customers)
+    parameters["deleted_at"] = changes.deleted_at
     parameters["deleted_webhooks"] = list(changes.deleted_webhooks)
     parameters |= replaced_receipts(account_id, changes)
     for place, (columns, rows) in enumerate(_updated(changes)):
@@ -203,6 +215,7 @@ def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
         ("history", changes.inserted_changes),
         ("webhooks", changes.inserted_webhooks),
         ("shop_ids", changes.inserted_shop_ids),
+        ("deleted_shop_ids", changes.inserted_deleted_shop_ids),
     ]
 
 

@@ -13,6 +13,7 @@ from regulars.store.query import Query
 from regulars.store.sqlite_reading import run_query
 from regulars.store.tables import (
     customers,
+    deleted_shop_ids,
     history,
     leads,
     orders,
@@ -52,10 +53,17 @@ def load(connection: apsw.Connection, account_id: int, group: Sequence[Write]) -
 def save(connection: apsw.Connection, account_id: int, state: State, changes: Changes) -> None:
     """Saves what a batch changes, in the transaction that loaded it."""
     if changes.deleted_customers:
-        parameters = {"account_id": account_id, "ids": list(changes.deleted_customers)}
+        parameters = {
+            "account_id": account_id,
+            "ids": list(changes.deleted_customers),
+            "deleted_at": changes.deleted_at,
+        }
+        for events in writes.INBOX:
+            run_query(connection, writes.delete_inbox(events), parameters)
         run_query(connection, writes.delete_customers(), parameters)
         for table in writes.BLANKED:
             run_query(connection, writes.blank(table), parameters)
+        run_query(connection, writes.note_deleted_shop_ids(), parameters)
         run_query(connection, writes.delete_shop_ids(), parameters)
     if changes.deleted_webhooks:
         parameters = {"account_id": account_id, "ids": list(changes.deleted_webhooks)}
@@ -77,6 +85,8 @@ def save(connection: apsw.Connection, account_id: int, state: State, changes: Ch
     _run_for_each(connection, writes.insert_one(history), changes.inserted_changes)
     _run_for_each(connection, writes.insert_one(webhooks), changes.inserted_webhooks)
     _run_for_each(connection, writes.insert_one(shop_ids), changes.inserted_shop_ids)
+    gone = changes.inserted_deleted_shop_ids
+    _run_for_each(connection, writes.insert_one(deleted_shop_ids), gone)
     _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
     _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
     run_query(connection, writes.set_counters(), writes.counters_after(account_id, state, changes))

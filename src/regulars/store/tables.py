@@ -286,6 +286,16 @@ shop_ids = table(
     sa.Index("shop_ids_of_customer", "account_id", "customer_id"),
 )
 
+# The ids of a shop whose customers are deleted, and when they were: a late event of such a customer
+# does not create it again. They are kept as long as events of the inbox.
+deleted_shop_ids = table(
+    "deleted_shop_ids",
+    key("account_id"),
+    sa.Column("shop_id", Text, primary_key=True),
+    key("deleted_at"),
+    sa.Index("deleted_shop_ids_deleted_at", "deleted_at"),
+)
+
 # Events of a shop that could not be understood, as they came.
 inbox = table(
     "inbox",
@@ -296,6 +306,17 @@ inbox = table(
     text("problem"),
     number("received_at"),
     number("times"),
+)
+
+# The emails (as `email_key`) and the ids of a shop that an event of the inbox names: the event is
+# deleted with a customer who has one of them. The empty key stands for every customer: the event
+# names too many. There is no foreign key, as on `terms`: Citus takes none while tables are added.
+inbox_keys = table(
+    "inbox_keys",
+    key("account_id"),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("inbox_id", Text, primary_key=True),
+    sa.Index("inbox_keys_of_event", "account_id", "inbox_id"),
 )
 
 # Customers on their way in, from a file or, of the kind `pull`, from another server, whose list is

@@ -79,7 +79,8 @@ class Changes:
     as a whole, the terms by which customers are
     found now or no longer (a term never stands in both for one customer), what became of writes
     that were sent with a key (each replaces those of its key that were made at `receipts_before`
-    or earlier), what is added to the history, and the counters after it."""
+    or earlier), what is added to the history, and the counters after it. `deleted_at` is
+    when the customers were deleted, for the ids that a shop gave them."""
 
     counters: Mapping[str, int]
     deleted_customers: Sequence[int] = ()
@@ -94,6 +95,8 @@ class Changes:
     inserted_changes: Sequence[Row] = ()
     inserted_webhooks: Sequence[Row] = ()
     inserted_shop_ids: Sequence[Row] = ()
+    inserted_deleted_shop_ids: Sequence[Row] = ()
+    deleted_at: int = 0
     deleted_webhooks: Sequence[int] = ()
     receipts_before: int = 0
 
@@ -108,6 +111,7 @@ class Changes:
             or self.inserted_leads
             or self.inserted_receipts
             or self.inserted_shop_ids
+            or self.inserted_deleted_shop_ids
             or self.deleted_webhooks
         )
 

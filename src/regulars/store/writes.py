@@ -10,10 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.store.queries import COUNTERS
-from regulars.store.query import Query, any_of, number
+from regulars.store.query import Query, among, any_of, number
 from regulars.store.tables import (
     counters,
     customers,
+    deleted_shop_ids,
+    inbox,
+    inbox_keys,
     metadata,
     orders,
     receipts,
@@ -111,6 +114,67 @@ def delete_shop_ids() -> Query:
 
 
 @cache
+def note_deleted_shop_ids() -> Query:
+    """Notes the ids of the shop that are about to be deleted with the customers `ids`."""
+    row = deleted_ids(number("account_id"), shop_ids.c.account_id, "ids", sa.and_)
+    return Query(deleted_shop_ids.insert().from_select([c.name for c in deleted_shop_ids.c], row))
+
+
+def deleted_ids(
+    account_id: sa.ColumnElement[int],
+    own_account: sa.ColumnElement[int],
+    ids: str,
+    after: Callable[..., sa.ColumnElement[bool]],
+) -> sa.Select[Any]:
+    """Rows of `deleted_shop_ids` for the customers of a parameter, unless they are there."""
+    at = number("deleted_at")
+    same: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        deleted_shop_ids.c.account_id == account_id,
+        deleted_shop_ids.c.shop_id == shop_ids.c.shop_id,
+        deleted_shop_ids.c.deleted_at == at,
+    )
+    theirs = (shop_ids.c.account_id == account_id, any_of(shop_ids.c.customer_id, ids))
+    noted = ~same.correlate(shop_ids).exists()
+    return sa.select(own_account, shop_ids.c.shop_id, at).where(after(*theirs, noted))
+
+
+# Deleted with the events of the inbox that name a customer: the keys last, which say whom they
+# name.
+INBOX = (inbox, inbox_keys)
+
+
+@cache
+def delete_inbox(table: sa.Table) -> Query:
+    """Events of the inbox that name one of the customers `ids`, or their keys. It is run while the
+    customers and their ids of the shop are there still."""
+    return Query(deleted_inbox(table, number("account_id"), "ids", sa.and_))
+
+
+def deleted_inbox(
+    table: sa.Table,
+    account_id: sa.ColumnElement[int],
+    ids: str,
+    after: Callable[..., sa.ColumnElement[bool]],
+) -> sa.Delete:
+    """Deletes the rows of a table of `INBOX` whose event names one of the customers of a
+    parameter."""
+    emails = sa.select(customers.c.email_key).where(
+        customers.c.account_id == account_id, any_of(customers.c.customer_id, ids)
+    )
+    theirs = sa.select(shop_ids.c.shop_id).where(
+        shop_ids.c.account_id == account_id, any_of(shop_ids.c.customer_id, ids)
+    )
+    keys = inbox_keys.alias("keys")
+    of_them = [among(keys.c.key, found) for found in (emails, theirs)]
+    named = sa.select(keys.c.inbox_id).where(
+        keys.c.account_id == account_id, sa.or_(*of_them, keys.c.key == sa.literal_column("''"))
+    )
+    return table.delete().where(
+        after(table.c.account_id == account_id, among(table.c.inbox_id, named))
+    )
+
+
+@cache
 def delete_webhooks() -> Query:
     """The webhooks `ids`, with what was delivered to them."""
     statement = webhooks.delete().where(webhooks.c.account_id == number("account_id"))
@@ -145,6 +209,13 @@ def replaced_receipts(account_id: int, changes: Changes) -> dict[str, Any]:
 def forget_receipts() -> Query:
     """The receipts of every account that were made at `receipts_before` or earlier."""
     return Query(receipts.delete().where(receipts.c.created_at <= number("receipts_before")))
+
+
+@cache
+def forget_deleted_shop_ids() -> Query:
+    """The ids of a shop of every account whose customers were deleted at `before` or earlier."""
+    old = deleted_shop_ids.c.deleted_at <= number("before")
+    return Query(deleted_shop_ids.delete().where(old))
 
 
 @cache

@@ -209,6 +209,7 @@ def problems_told(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 async def forget_old(store: Store, now: int) -> None:
-    """Forgets imports of which nothing has been heard for a month, and files that broke off."""
+    """Forgets imports of which nothing has been heard for a month, files that broke off, and what
+    pulls of a month ago rejected."""
     given = {"before": now - KEPT_MS, "broken_before": now - RECEIVING_MS}
-    await store.execute([(imports.forget_old(), given)])
+    await store.execute([(imports.forget_old(), given), (imports.forget_old_problems(), given)])

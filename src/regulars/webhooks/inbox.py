@@ -16,8 +16,10 @@ import orjson
 
 from regulars.directory.commands import Origin, Receipt
 from regulars.directory.errors import Refused
+from regulars.directory.inbox_keys import keys_of
 from regulars.directory.shop_events import Misunderstood, command_of
 from regulars.store import Row, Store, StoreError, inbox
+from regulars.store.large_work import run_large
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.signatures import Secrets, decode_signature, is_signed
 
@@ -25,6 +27,7 @@ PROBLEM_LENGTH = 1_000
 # Bytes of a body that is also verified as JSON.stringify writes it. Rewriting takes up to 20 ms
 # for so many, and anybody can ask for it.
 CANONICAL_BYTES = 32_768
+LARGE_BODY = 32_768
 _ID_LENGTH = 12
 
 _log = logging.getLogger("regulars.inbox")
@@ -79,7 +82,9 @@ class Inbox:
             "received_at": at,
             "times": 1,
         }
-        await self._store.execute([(inbox.note_again(), row), (inbox.keep_event(), row)])
+        keys = await run_large(lambda: keys_of(body)) if len(body) > LARGE_BODY else keys_of(body)
+        of_event = [(inbox.keep_key(), {**row, "key": key}) for key in keys]
+        await self._store.execute([(inbox.note_again(), row), (inbox.keep_event(), row), *of_event])
         return Understood(inbox_id, problem)
 
     async def retry(self, event: Row, at: int) -> str | None:
@@ -103,7 +108,7 @@ class Inbox:
     async def forget(self, event: Row) -> None:
         """Gives a kept event up."""
         one = {"account_id": event["account_id"], "inbox_id": event["inbox_id"]}
-        await self._store.execute([(inbox.forget_event(), one)])
+        await self._store.execute([(inbox.forget_event(), one), (inbox.forget_keys(), one)])
 
     async def kept(self, account_id: int) -> list[dict[str, Any]]:
         """The events that are kept, oldest first."""
@@ -126,6 +131,8 @@ class Inbox:
         except Misunderstood as wrong:
             return str(wrong)
         except Refused as refused:
+            if refused.replayed:
+                return None  # it was understood before, and its customer is deleted since
             return " ".join(_where(problem) for problem in refused.problems)
         except StoreError:
             raise  # the shop sends it again

@@ -1,0 +1,64 @@
+"""Whom an event names that could not be understood: it is deleted with a customer of those."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from regulars.directory.commands import SHOP_ID_LENGTH
+from regulars.directory.emails import clean_email
+
+# An event that names more customers is deleted with any customer (the key EVERYBODY).
+MAX_KEYS = 200
+EVERYBODY = ""
+
+_EMAIL = re.compile(r"[^\s\"'<>(),:;\\\[\]@]{1,64}@[^\s\"'<>(),:;\\\[\]@]{1,253}")
+
+
+def keys_of(body: bytes) -> list[str]:
+    """The emails in a body, each as `email_key` and as it stands there, and the ids that the shop
+    gives its customer, or its order."""
+    text = body.decode("utf-8", "replace")
+    ids: set[str] = set()
+    try:
+        event = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    else:
+        # Decoded, because JSON can write an email in many ways.
+        text = "\n".join(_texts(event))
+        node = event.get("node") if isinstance(event, dict) else None
+        if isinstance(node, dict):
+            customer = node.get("customer")
+            ids = {*_id(node), *_id(customer if isinstance(customer, dict) else {})}
+    emails: set[str] = set()
+    for match in _EMAIL.finditer(text):
+        if match[0].casefold() in emails:
+            continue
+        emails |= {match[0].casefold(), clean_email(match[0].rstrip("."))[1]} - {""}
+        if len(emails) > MAX_KEYS:
+            return [EVERYBODY]
+    return sorted(key.replace("\0", "") for key in emails | ids)
+
+
+def _id(node: dict[str, Any]) -> set[str]:
+    found = node.get("id")
+    return {found} if isinstance(found, str) and 0 < len(found) <= SHOP_ID_LENGTH else set()
+
+
+def _texts(event: Any) -> list[str]:
+    """Every text in a JSON value, keys of objects too."""
+    texts: list[str] = []
+    waiting = [event]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, str):
+            texts.append(here)
+        elif isinstance(here, dict):
+            texts += here
+            waiting += here.values()
+        elif isinstance(here, list):
+            waiting += here
+    return texts

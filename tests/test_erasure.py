@@ -1,0 +1,222 @@
+"""A customer who is deleted is deleted everywhere: every table is searched for its values."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from regulars.directory.accounts import now_ms
+from regulars.directory.inbox_keys import EVERYBODY, MAX_KEYS, keys_of
+from regulars.store import Store, inbox, parse_url
+from regulars.store.migrate import in_snapshot
+from regulars.store.query import Query
+from regulars.store.tables import metadata
+from regulars.store.writes import forget_deleted_shop_ids
+from regulars.transfer.uploads import KEPT_MS, forget_old
+from tests.receiver import Receiver
+from tests.support import Client, account_of, eventually, new_token, regulars, with_store
+from tests.test_inbound import Shop, order
+from tests.test_webhooks import client as client
+from tests.test_webhooks import hook
+from tests.test_webhooks import open_server as open_server
+from tests.test_webhooks import receiver as receiver
+
+_marks = itertools.count(1)
+# Not read: rejected rows of imports stay for 30 days, and ids of the shop as long as the inbox.
+KEPT = {"imports", "import_parts", "deleted_shop_ids"}
+
+
+def tables_with(url: str, mark: str) -> dict[str, list[str]]:
+    """The rows of every table that hold a text, as text."""
+
+    def scan(connection: sa.Connection) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for table in metadata.sorted_tables:
+            for row in connection.execute(table.select()):
+                shown = " ".join(
+                    bytes(v).decode("utf-8", "replace") if isinstance(v, bytes) else str(v)
+                    for v in row
+                )
+                if mark in shown.lower().replace("\\u0040", "@"):
+                    found.setdefault(table.name, []).append(shown)
+        return found
+
+    return in_snapshot(parse_url(url), scan)
+
+
+@pytest.fixture
+def mark() -> str:
+    """A text that is in no other test's account."""
+    return f"zqx{next(_marks)}mark"
+
+
+@pytest.fixture
+def shop(open_server: Any) -> Iterator[Shop]:
+    made = Shop(open_server)
+    yield made
+    made.close()
+
+
+def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
+    """Leaves rows about one customer in every table, and answers its global id."""
+    email = f"{mark}.now@example.com"
+    address = {"line1": f"1 {mark} Street", "city": f"{mark} City", "country": "MA"}
+    token = new_token(
+        shop.client.server, shop.name, scopes=("customers", "orders:write", "webhooks")
+    )
+    with Client(shop.client.server, token) as client:
+        receiver.answer = lambda received: (200, {"x-echo": mark}, received.body)
+        hook(client, "contact/updated", f"{receiver.url}/updated")
+        hook(client, "order/created", f"{receiver.url}/order")
+        node: dict[str, Any] = {
+            "id": "cus_1",
+            "email": f"{mark}.first@example.com",
+            "first_name": mark,
+            "phone": "+1 555",
+            "notes": mark,
+            "custom": {mark: mark},
+            "shipping_address": address,
+        }
+        shop.understood("contact/updated", node)
+        number = shop.customer("id")["id"]
+        update = "mutation($i: ID!, $n: InputUpdateCustomer!) { updateCustomer(id: $i, node: $n) { id } }"
+        for key, changed in ((f"one-{number}", {"email": email}), ("two", {"tags": [mark]})):
+            headers = {"Idempotency-Key": key}
+            answer = client.post(update, {"i": number, "n": changed}, headers)
+            assert "errors" not in answer.json(), answer.text
+        record = "mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }"
+        recorded = {"name": f"#{mark}", "email": email, "total": 5, "referrer": mark}
+        for more in ({}, {"tags": [mark]}, {"shipping_address": address, "phone": mark}):
+            client.post(record, {"n": recorded | more}, {"Idempotency-Key": f"order {len(more)}"})
+        shop.understood(
+            "order/created", order(id="order_1", customer={"id": "cus_1", "full_name": mark})
+        )
+        lead = {"email": email, "subject": mark, "message": mark}
+        client.data("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
+        client.data("mutation($i: ID!) { recordVisit(id: $i) { id } }", i=number)
+        receiver.wait(3, "/updated")
+        receiver.wait(2, "/order")
+    keep(shop, email, mark)
+    file = f'email,first_name,_id\n"not {mark}",{mark},{mark}\n'.encode()
+    begun = shop.client.http.post("/import", content=file, headers={"content-type": "text/csv"})
+    assert begun.status_code == 202, begun.text
+    place = begun.headers["location"]
+    eventually(lambda: shop.client.http.get(place).json()["data"]["state"] == "done")
+    return str(number)
+
+
+def keep(shop: Shop, email: str, mark: str) -> None:
+    """Leaves events in the inbox: about the customer, and one about somebody else."""
+    bodies = (
+        {"node": {"email": email.upper(), "tags": 5}},
+        {"node": {"name": 5, "customer": {"id": "cus_1", "full_name": mark}}},
+        {"node": {"name": 5, "deep": [{"inner": f"write to {email}."}]}},
+    )
+    for body in bodies:
+        text = json.dumps(body).replace("@", "\\u0040").encode()
+        assert not shop.post("order/created", text).json()["data"]["understood"]
+    broken = f'{{"node": {{"email": "{email}", '.encode()
+    assert not shop.post("order/created", broken).json()["data"]["understood"]
+    shop.tell("order/created", {"name": 5, "email": "other@example.com"})
+    assert len(shop.inbox()) == 5
+
+
+def assert_gone(shop: Shop, mark: str) -> None:
+    def left() -> dict[str, list[str]]:
+        found = tables_with(shop.client.server.database_url, mark)
+        return {name: rows for name, rows in found.items() if name not in KEPT}
+
+    assert left() == {}
+    assert len(shop.inbox()) == 1
+    assert regulars("verify", *shop.database).returncode == 0
+
+
+@pytest.mark.parametrize("path", ["deleteCustomers", "contact/deleted"])
+def test_nothing_of_a_deleted_customer_remains(
+    shop: Shop, receiver: Receiver, mark: str, path: str
+) -> None:
+    number = fill(shop, receiver, mark)
+    before = tables_with(shop.client.server.database_url, mark)
+    assert {
+        *("customers", "orders", "leads", "history", "receipts", "attempts", "terms"),
+        *("inbox", "inbox_keys", "import_parts"),
+    } <= before.keys()
+    if path == "deleteCustomers":
+        shop.client.delete(number)
+    else:
+        shop.understood("contact/deleted", {"id": "cus_1"})
+    assert shop.client.page()["edges"] == []
+    assert_gone(shop, mark)
+
+    async def a_month_later(store: Store) -> None:
+        later = now_ms() + KEPT_MS + 1
+        await forget_old(store, later)
+        before = {"before": later}
+        await store.execute([(inbox.forget_old_events(), before), (inbox.forget_old_keys(), {})])
+        await store.execute([(forget_deleted_shop_ids(), before)])
+
+    with_store(shop.client.server.database_url, a_month_later)
+    assert tables_with(shop.client.server.database_url, mark) == {}
+    assert shop.inbox() == []
+    assert not tables_with(shop.client.server.database_url, "cus_1").keys() - {"shop_ids"}
+
+
+def test_a_pull_deletes_what_the_inbox_says_of_a_customer(shop: Shop, mark: str) -> None:
+    email = f"{mark}@example.com"
+    server = shop.client.server
+    with Client(server, new_token(server)) as there:
+        number = there.create(email, first_name=mark)["id"]
+        there.create("other@example.com")
+        options = ("--account", shop.name, "--delete", "--json")
+        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
+        assert regulars("pull", server.url, *options, env=env).returncode == 0
+        shop.understood("contact/updated", {"id": "cus_1", "email": email, "notes": mark})
+        keep(shop, email, mark)
+        there.delete(number)
+        done = regulars("pull", server.url, *options, env=env)
+        assert json.loads(done.stdout)["deleted"] == 1, done.stdout
+    assert_gone(shop, mark)
+
+
+def test_what_old_pulls_rejected_is_forgotten(shop: Shop, mark: str) -> None:
+    """The messages may quote customers. How far the pull came stays."""
+    server = shop.client.server
+    name = account_of(server, shop.client.token)
+    with Client(server, new_token(server)) as there:
+        there.create("a@example.com")
+        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
+        regulars("pull", server.url, "--account", name, env=env)
+
+        async def age(store: Store, later: int = KEPT_MS + 1) -> None:
+            quote = sa.text(f"UPDATE imports SET problems = '{{\"{mark}\": 1}}'")
+            await store.execute([(Query(quote), {})])
+            await forget_old(store, now_ms() + later)
+
+        with_store(server.database_url, lambda store: age(store, 0))
+        assert "imports" in tables_with(server.database_url, mark)
+        with_store(server.database_url, age)
+        assert "imports" not in tables_with(server.database_url, mark)
+        again = regulars("pull", server.url, "--account", name, "--since", "last", env=env)
+        assert again.returncode == 0, again.stderr
+
+
+def test_the_keys_of_an_event_are_its_emails_and_ids() -> None:
+    event = {
+        "node": {
+            "id": "order_1",
+            "email": "Ana@EXÄMPLE.com",
+            "customer": {"id": "cus_1"},
+            "notes": ["mailto:<ben@example.com>, ana@xn--exmple-cua.com."],
+        }
+    }
+    escaped = json.dumps(event).encode()
+    assert set(keys_of(escaped)) >= {"order_1", "cus_1", "ana@exämple.com", "ben@example.com"}
+    assert set(keys_of(b"{broken ana@example.com")) == {"ana@example.com"}
+    assert keys_of(b"[]") == keys_of(b'{"node": 5}') == []
+    many = json.dumps([f"u{n}@example.com" for n in range(MAX_KEYS + 1)]).encode()
+    assert keys_of(many) == [EVERYBODY]
