@@ -226,3 +226,13 @@ def test_the_inbox_forgets_a_customer_who_is_deleted(shop: Shop) -> None:
     assert len(kept) == 1
     assert "marker" not in json.dumps(kept)
     assert regulars("verify", *shop.database).returncode == 0
+
+
+def test_an_order_is_cancelled_and_taken_back_twice(shop: Shop) -> None:
+    """The last body is that of the first withdrawal."""
+    shop.understood("order/created", order())
+    for day in (19, 20):
+        shop.understood("order/cancelled", order(cancelled_at=f"2024-03-{day} 10:00:00"))
+        assert shop.customer("orders_count") == {"orders_count": 0}
+        shop.understood("order/uncancelled", order())
+        assert shop.customer("orders_count") == {"orders_count": 1}

@@ -9,7 +9,7 @@ from regulars.api.context import Context
 from regulars.api.writing import filled, write
 from regulars.directory import ids
 from regulars.directory.commands import Receipt, RecordLead, RecordOrder, RecordVisit
-from regulars.directory.shop_input import clean_lead, clean_order
+from regulars.directory.shop_input import clean_lead, clean_order, order_details
 from regulars.graphql import Layouts, Resolve
 from regulars.store.large_work import is_large, run_large
 
@@ -37,7 +37,8 @@ def _recorded(make: Make) -> Callable[[Layouts], Resolve]:
 
 def _order(env: Context, arguments: dict[str, Any], receipt: Receipt | None) -> RecordOrder:
     values, person, problems = clean_order(arguments["node"], ("node",))
-    return RecordOrder(values, person, env.now, problems, receipt, env.origin)
+    details = order_details(arguments["node"])
+    return RecordOrder(values, person, env.now, problems, receipt, env.origin, details=details)
 
 
 def _lead(env: Context, arguments: dict[str, Any], receipt: Receipt | None) -> RecordLead:

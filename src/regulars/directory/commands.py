@@ -199,12 +199,20 @@ class ShopIds(NamedTuple):
 NO_SHOP_IDS = ShopIds()
 
 
+class Delivery(NamedTuple):
+    """How another Regulars sent an event: the event's number in its history, and the attempt."""
+
+    event: int
+    attempt: int
+
+
 @dataclass(frozen=True, slots=True)
 class RecordOrder(SmallCommand):
     """What a shop tells of an order, at a moment: `values` as they are kept, by the columns of the
     order, and of the customer, who is found by email or is new, `person`. What is not told stays.
-    Of one that comes by an `event` of the shop, what an event that came before knows better stays,
-    too; `shop_ids` are what the shop calls the order and the customer."""
+    `details` are what else is kept of the order. Of one that comes by an `event` of the shop, what
+    an event that came before knows better stays, too; `shop_ids` are what the shop calls the order
+    and the customer."""
 
     values: Values
     person: Values
@@ -214,6 +222,7 @@ class RecordOrder(SmallCommand):
     origin: Origin = COMMAND_LINE
     event: str | None = None
     shop_ids: ShopIds = NO_SHOP_IDS
+    details: Values = field(default_factory=dict)
 
     def names(self) -> Names:
         name = self.values.get("name")
@@ -229,7 +238,10 @@ class RecordOrder(SmallCommand):
 class RecordContact(SmallCommand):
     """What an event of a shop tells of a customer, at a moment: `values` as they are kept. A
     customer who is known, by what the shop calls it or by email, is only given what it lacks where
-    the event is of its beginning (`fill`)."""
+    the event is of its beginning (`fill`); otherwise the custom fields are all that it has.
+
+    `delivery` is there if another Regulars sent the event. `told_id` is the `_id` that the event
+    tells, and `mirrored` the same where the account mirrors the sender, who is meant by it."""
 
     values: Values
     at: int
@@ -238,6 +250,9 @@ class RecordContact(SmallCommand):
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
     shop_ids: ShopIds = NO_SHOP_IDS
+    delivery: Delivery | None = None
+    told_id: int | None = None
+    mirrored: int | None = None
 
     @property
     def is_large(self) -> bool:
@@ -245,21 +260,26 @@ class RecordContact(SmallCommand):
 
     def names(self) -> Names:
         emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
-        return Names(email_keys=emails, shop_ids=self.shop_ids.named, receipt_keys=receipts)
+        ids = _number(self.mirrored)
+        return Names(ids, emails, shop_ids=self.shop_ids.named, receipt_keys=receipts)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteContact(SmallCommand):
-    """Deletes the customer whom a shop calls so, if there is one."""
+    """Deletes the customer whom a shop calls so, if there is one; `told_id` and `mirrored` are
+    those of RecordContact."""
 
     at: int
     shop_id: str | None
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
+    told_id: int | None = None
+    mirrored: int | None = None
 
     def names(self) -> Names:
-        ids = frozenset([self.shop_id] if self.shop_id else [])
-        return Names(shop_ids=ids, receipt_keys=receipt_keys(self.receipt))
+        shop_ids = frozenset([self.shop_id] if self.shop_id else [])
+        ids = _number(self.mirrored)
+        return Names(ids, shop_ids=shop_ids, receipt_keys=receipt_keys(self.receipt))
 
 
 @dataclass(frozen=True, slots=True)

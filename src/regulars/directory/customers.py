@@ -145,7 +145,12 @@ def instead(row: Row, values: Values) -> Values:
 
 def replacing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """The patch that makes an object another one, where it is merged with it (RFC 7396)."""
-    return {**dict.fromkeys(before), **after}
+    patch = {**dict.fromkeys(before), **after}
+    for name, value in after.items():
+        old = before.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            patch[name] = replacing(old, value)
+    return patch
 
 
 def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Problem]]:

@@ -218,7 +218,7 @@ class Directory:
         """The type and `_id` of what the account's shop calls so."""
         if not 0 < len(shop_id) <= SHOP_ID_LENGTH or "\0" in shop_id:
             return None
-        given = {"account_id": account_id, "shop_ids": [shop_id]}
+        given = {"account_id": account_id, "shop_ids": [shop_id], "holder_keys": []}
         rows = await self._store.fetch(queries.named_shop_ids(), given)
         found = [dict(zip(queries.SHOP_ID_COLUMNS, row, strict=True)) for row in rows]
         known = [(r["type"], r["number"]) for r in found if r["type"] != queries.DELETED_ID]

@@ -53,6 +53,7 @@ class Draft:
             else:
                 self._shop_ids[row["shop_id"]] = row
         self._new_shop_ids: list[Row] = []
+        self._changed_shop_ids: dict[str, Row] = {}
         self._new_deleted_ids: list[Row] = []
         self._deleted_at = 0
         self._given = frozenset(state.given_ids)
@@ -106,6 +107,7 @@ class Draft:
         new = {r["shop_id"] for r in self._new_shop_ids}
         for shop_id in gone:
             del self._shop_ids[shop_id]
+            self._changed_shop_ids.pop(shop_id, None)
             if shop_id in new:
                 self.note_deleted(shop_id, at)
             self._deleted_ids[shop_id] = at
@@ -127,9 +129,32 @@ class Draft:
         """Notes what the shop calls something of a customer. Who was told of first keeps the id."""
         if shop_id and shop_id not in self._shop_ids:
             keys = {"account_id": self.account_id, "shop_id": shop_id}
-            row = {**keys, "type": type_, "number": number, "customer_id": customer_id}
+            row = {**keys, "type": type_, "number": number, "customer_id": customer_id, "event": 0}
             self._shop_ids[shop_id] = row
             self._new_shop_ids.append(row)
+
+    def has_shop_id(self, customer_id: int) -> bool:
+        """Whether the shop calls a customer by an id. The batch must name the customer's email and
+        an id."""
+        rows = self._shop_ids.values()
+        return any(row["type"] == "Customer" and row["number"] == customer_id for row in rows)
+
+    def last_event(self, shop_id: str | None) -> int:
+        """The number of the last event that told of what the shop calls so; 0 if none had one."""
+        row = self._shop_ids.get(shop_id or "")
+        return row["event"] if row else 0
+
+    def note_event(self, shop_id: str | None, number: int) -> None:
+        """Notes the number of an event that told of what the shop calls so."""
+        row = self._shop_ids.get(shop_id or "")
+        if row is None or row["event"] == number:
+            return
+        changed = {**row, "event": number}
+        self._shop_ids[row["shop_id"]] = changed
+        if row in self._new_shop_ids:
+            self._new_shop_ids[self._new_shop_ids.index(row)] = changed
+        else:
+            self._changed_shop_ids[row["shop_id"]] = changed
 
     def deleted_at(self, shop_id: str | None) -> int | None:
         """When the customer was deleted whom, or whose order, the shop calls so; None if there is
@@ -238,6 +263,7 @@ class Draft:
             inserted_orders=[row for row in orders if row["order_id"] not in known],
             updated={
                 "orders": [row for row in orders if _differs(row, known.get(row["order_id"]))],
+                "shop_ids": list(self._changed_shop_ids.values()),
                 "webhooks": self.webhooks.updated,
                 "imports": list(self._changed_imports.values()),
             },

@@ -4,6 +4,7 @@ Refused                      carries one Problem or more
 Problem
 ├── InvalidInput             errors_invalid_input
 ├── DuplicateEmail           errors_dup_email
+│   └── HeldEmail            the same, for as long as an event is under way
 ├── CustomerNotFound         errors_customer_not_found
 ├── VersionConflict          errors_version_conflict
 ├── DuplicateRow             errors_dup_row
@@ -81,6 +82,11 @@ class DuplicateEmail(Problem):
             "Use another one, or update that customer.",
             input_path,
         )
+
+
+class HeldEmail(DuplicateEmail):
+    """Another customer of the shop has the email still: events of both come in another order than
+    they happened."""
 
 
 class CustomerNotFound(Problem):

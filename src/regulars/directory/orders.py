@@ -123,6 +123,17 @@ def with_cleared_cancellation(known: Row, values: Mapping[str, Any]) -> dict[str
     return {**values, "details": orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()}
 
 
+def with_details(
+    known: Row | None, values: Mapping[str, Any], details: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Values of an order with what else is kept of it. What an earlier write said stays."""
+    if not details:
+        return dict(values)
+    before = orjson.loads(known["details"]) if known and known["details"] else {}
+    merged = orjson.dumps({**before, **details}, option=orjson.OPT_SORT_KEYS)
+    return {**values, "details": merged.decode()}
+
+
 def told_late(known: Row | None, values: Mapping[str, Any], event: str) -> dict[str, Any]:
     """What an event of a shop tells of an order that is known: events may come late, in another
     order than they happened, and none takes back what a later one told. What was paid, and what was
@@ -148,9 +159,6 @@ def told_late(known: Row | None, values: Mapping[str, Any], event: str) -> dict[
         told.pop("cancelled_at", None)
     if event == "order/created" and known["cancelled_at"] is None and values.get("cancelled_at"):
         told["cancelled_at"] = values["cancelled_at"]
-    if told.get("details") and known["details"]:
-        details = {**known_details, **orjson.loads(told["details"])}
-        told["details"] = orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()
     now = {**known, **told}
     if now["paid"] is not None:
         told["financial_status"] = financial_status(

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from regulars.directory import addresses, history
+from regulars.directory import history
 from regulars.directory.commands import (
     Command,
     DeleteContact,
@@ -23,11 +23,12 @@ from regulars.directory.commands import (
     RecordVisit,
     Values,
 )
-from regulars.directory.customers import new_row, with_values
+from regulars.directory.customers import new_row, replacing, with_values
 from regulars.directory.draft import Draft
 from regulars.directory.errors import (
     CustomerNotFound,
     DuplicateEmail,
+    HeldEmail,
     InvalidInput,
     Problem,
     Refused,
@@ -36,6 +37,7 @@ from regulars.directory.orders import (
     net_payment,
     told_late,
     with_cleared_cancellation,
+    with_details,
     with_order,
 )
 from regulars.store import Row
@@ -45,6 +47,10 @@ _FILLED = ("phone", "first_name", "last_name", "shipping_address", "billing_addr
 _NO_EMAIL = "There is no customer whom the shop calls so, and a new one needs an email."
 
 _NEEDED = "There is no order of this name yet, and a new one needs its %s."
+
+# So often another Regulars sends an event again within 13 minutes, while an event before it may be
+# under way. After that the event is taken as it is.
+_PATIENT_ATTEMPTS = 3
 
 _NEW_ORDER = {
     "email": "",
@@ -65,9 +71,13 @@ def order(draft: Draft, command: RecordOrder) -> Row:
     """The order as it is kept now. Raises Refused."""
     known = draft.order(command.values.get("name", ""))
     if command.event:
+        if known is None and _is_of_deleted(draft, command):
+            return {}
         values = told_late(known, command.values, command.event)
     else:
-        values = {**command.values, **_details(known, command.person)}
+        values = dict(command.values)
+    if known is None or command.event != "order/created":
+        values = with_details(known, values, command.details)
     number = draft.known_to_shop(command.shop_ids.customer, "Customer")
     problems = [*command.problems, *_amiss(known, values, number)]
     if problems:
@@ -106,28 +116,31 @@ def order(draft: Draft, command: RecordOrder) -> Row:
     return row
 
 
-def _details(known: Row | None, person: Values) -> dict[str, str]:
-    """What an order itself says of its phone and addresses: it is shown in its events, also where
-    the customer has others. What an earlier write said stays."""
-    said = {name: person[name] for name in ("phone",) if name in person}
-    for name in ("shipping_address", "billing_address"):
-        parts = addresses.merge(None, person.get(name))
-        if parts:
-            said[name] = parts
-    if not said:
-        return {}
-    before = orjson.loads(known["details"]) if known and known["details"] else {}
-    return {"details": orjson.dumps({**before, **said}, option=orjson.OPT_SORT_KEYS).decode()}
+def _is_of_deleted(draft: Draft, command: RecordOrder) -> bool:
+    """Whether an order that is unknown is one that was deleted with its customer, or was made
+    before its customer was deleted: an event of it comes late."""
+    if draft.deleted_at(command.shop_ids.order) is not None:
+        return True
+    deleted_at = draft.deleted_at(command.shop_ids.customer)
+    created_at = command.values.get("created_at")
+    return deleted_at is not None and created_at is not None and created_at <= deleted_at
 
 
 def contact(draft: Draft, command: RecordContact) -> Row:
-    """The customer as it is kept now. Raises Refused."""
-    values = command.values
-    number = draft.known_to_shop(command.shop_ids.customer, "Customer")
+    """The customer as it is kept now; nothing of an event that comes too late. Raises Refused."""
+    shop_id, values = command.shop_ids.customer, command.values
+    if draft.deleted_at(shop_id) is not None or _is_late(draft, command):
+        return {}
+    number = draft.known_to_shop(shop_id, "Customer")
+    if number is None and command.mirrored is not None and draft.row(command.mirrored):
+        number = command.mirrored
     holder = draft.holder(values.get("email_key", ""))
     problems = list(command.problems)
-    if number is not None and holder not in (None, number):
-        problems.append(DuplicateEmail(("node", "email")))
+    if holder not in (None, number):
+        if _is_patient(command) and (number is not None or draft.has_shop_id(holder or 0)):
+            raise Refused(HeldEmail(("node", "email")))
+        if number is not None:
+            problems.append(DuplicateEmail(("node", "email")))
     if number is None and holder is None and "email" not in values:
         problems.append(InvalidInput(_NO_EMAIL, ("node", "email")))
     if problems:
@@ -138,23 +151,48 @@ def contact(draft: Draft, command: RecordContact) -> Row:
     elif command.fill:
         row = _given(draft, known, values, (*_FILLED, "notes", "custom", "tags"), command)
     else:
-        changed, problems = with_values(known, dict(values), ("node",))
+        changed, problems = with_values(known, _whole_custom(known, values), ("node",))
         if problems:
             raise Refused(*problems)
         row = draft.save(known, changed, command)
     number = row["customer_id"]
-    draft.keep_shop_id(command.shop_ids.customer, "Customer", number, number)
+    draft.keep_shop_id(shop_id, "Customer", number, number)
+    if command.delivery:
+        draft.note_event(shop_id, command.delivery.event)
     return row
+
+
+def _is_late(draft: Draft, command: RecordContact) -> bool:
+    """Whether another Regulars has told of the customer since. It sends the events of a type in
+    their order; an attempt after the first, and an event of another type, may change places."""
+    delivery = command.delivery
+    if delivery is None or not (command.fill or delivery.attempt > 1):
+        return False
+    return delivery.event < draft.last_event(command.shop_ids.customer)
+
+
+def _is_patient(command: RecordContact) -> bool:
+    """Whether an event will come again so soon that one before it may arrive meanwhile."""
+    return command.delivery is not None and command.delivery.attempt <= _PATIENT_ATTEMPTS
+
+
+def _whole_custom(known: Row, values: Values) -> dict[str, Any]:
+    """Values whose custom fields take the place of those that the customer has."""
+    if values.get("custom") is None or not known["custom"]:
+        return dict(values)
+    return {**values, "custom": replacing(orjson.loads(known["custom"]), values["custom"])}
 
 
 def delete_contact(draft: Draft, command: DeleteContact) -> None:
     """Deletes the customer whom the shop calls so. One that is unknown is deleted already, and its
     id is noted: events of it may come later."""
     number = draft.known_to_shop(command.shop_id, "Customer")
+    if number is None:
+        number = command.mirrored
     if number is not None and draft.row(number) is not None:
         draft.drop(number, command.at)
         draft.note(history.DELETED, number, command)
-    elif command.shop_id:
+    if command.shop_id:
         draft.note_deleted(command.shop_id, command.at)
 
 

@@ -16,6 +16,7 @@ from regulars.directory.commands import (
     SHOP_ID_LENGTH,
     Command,
     DeleteContact,
+    Delivery,
     Origin,
     Receipt,
     RecordContact,
@@ -25,9 +26,17 @@ from regulars.directory.commands import (
 )
 from regulars.directory.customers import NOTES_LENGTH, clean_values
 from regulars.directory.dates import from_now, iso, moment
+from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput, Problem
 from regulars.directory.orders import financial_status
-from regulars.directory.shop_input import address, amount, clean_lead, clean_order
+from regulars.directory.shop_input import (
+    address,
+    address_patch,
+    amount,
+    clean_lead,
+    clean_order,
+    order_details,
+)
 
 ORDERS = (
     *("order/created", "order/confirmed", "order/updated", "order/refunded", "order/cancelled"),
@@ -40,6 +49,7 @@ CHECKOUT = "checkout/created"
 TYPES = (*ORDERS, *CONTACTS, DELETED, FORM, CHECKOUT)
 
 FULFILLMENT_STATUSES = ("unfulfilled", "fulfilled", "partial")
+_IDS = ("id", "_id", "__typename")
 _ORDER_TEXTS = ("name", "currency")
 _ADDRESSES = ("shipping_address", "billing_address")
 
@@ -51,9 +61,15 @@ class Misunderstood(Exception):
 
 
 def command_of(
-    type_: str, body: bytes, at: int, receipt: Receipt | None, origin: Origin
-) -> Command:
-    """What an event asks for, which came at a moment. Raises Misunderstood."""
+    type_: str,
+    body: bytes,
+    at: int,
+    receipt: Receipt | None,
+    origin: Origin,
+    delivery: Delivery | None = None,
+) -> Command | None:
+    """What an event asks for, which came at a moment, sent by another Regulars if there is a
+    `delivery`; None for one that tells nothing. Raises Misunderstood."""
     try:
         told = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -61,17 +77,32 @@ def command_of(
     node = told.get("node") if isinstance(told, dict) else None
     if not isinstance(node, dict):
         raise Misunderstood('The body is not of the form {"node": {…}}.')
+    if type_ in TYPES and _is_of_deleted(type_, node):
+        return None
     if type_ in ORDERS:
         return _order(type_, node, at, receipt, origin)
     if type_ in CONTACTS:
-        return _contact(node, at, type_ == "contact/signup", receipt, origin)
+        return _contact(node, at, type_ == "contact/signup", receipt, origin, delivery)
     if type_ == DELETED:
-        return DeleteContact(at, _id(node), receipt, origin)
+        return DeleteContact(at, _id(node), receipt, origin, _number_id(node))
     if type_ == FORM:
         return _form(node, at, receipt, origin)
     if type_ == CHECKOUT:
         return _contact(_buyer(node), at, True, receipt, origin)
     raise Misunderstood(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
+
+
+def _is_of_deleted(type_: str, node: Node) -> bool:
+    """Whether a body is one that Regulars sends of a customer who is deleted meanwhile: it has the
+    ids, and no value. It changes nothing; `contact/deleted` does."""
+    if type_ == DELETED or "__typename" not in node:
+        return False
+    values = [value for name, value in node.items() if name not in _IDS]
+    return not any(map(_says, values)) if type_ in CONTACTS else not values
+
+
+def _says(value: Any) -> bool:
+    return any(map(_says, value.values())) if isinstance(value, dict) else bool(value)
 
 
 def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Origin) -> RecordOrder:
@@ -98,15 +129,23 @@ def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Ori
     if values.get("paid") is not None and not problems:
         total, refunded = values.get("total", 0), values.get("refunded_amount", 0)
         values["financial_status"] = financial_status(total, values["paid"], refunded)
-    details = _details(node)
-    if details:
-        values["details"] = orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()
+    details = {**order_details(_said(node, buyer)), **_details(node)}
     customer = node.get("customer")
     of_shop = ShopIds(
         _id(customer) if isinstance(customer, dict) else None,
         _id(node),
     )
-    return RecordOrder(values, person, at, problems, receipt, origin, type_, of_shop)
+    return RecordOrder(values, person, at, problems, receipt, origin, type_, of_shop, details)
+
+
+def _said(node: Node, buyer: Node) -> dict[str, Any]:
+    """What an order itself says of its customer. Null says that there is none."""
+    said = {name: buyer[name] for name in ("first_name", "last_name") if name in buyer}
+    for name, kind in (("phone", str), *((name, dict) for name in _ADDRESSES)):
+        value = node.get(name)
+        if name in node and (value is None or isinstance(value, kind)):
+            said[name] = address(value) if kind is dict else value
+    return said
 
 
 def _fulfillment(type_: str, node: Node) -> str | None:
@@ -137,18 +176,12 @@ def _paid(type_: str, node: Node, told: Mapping[str, Any]) -> float | None:
 
 
 def _details(node: Node) -> dict[str, Any]:
-    """What else is kept of an order, for the events that tell of it."""
+    """What else is kept of an order, for the events that tell of it, but for its customer."""
     details: dict[str, Any] = {}
     for name in ("subtotal", "shipping"):
         value = _number(node, name)
         if value is not None and amount(value)[1] is None:
             details[name] = value
-    for name in _ADDRESSES:
-        kept = address(node.get(name) if isinstance(node.get(name), dict) else None)
-        if kept:
-            details[name] = kept
-    if isinstance(node.get("phone"), str):
-        details["phone"] = node["phone"][:64]
     if isinstance(node.get("notes"), str):
         details["notes"] = node["notes"][:NOTES_LENGTH]
     for name, kind in (("custom", dict), ("payments", list)):
@@ -189,7 +222,12 @@ def _names(told: Node) -> dict[str, str]:
 
 
 def _contact(
-    node: Node, at: int, fill: bool, receipt: Receipt | None, origin: Origin
+    node: Node,
+    at: int,
+    fill: bool,
+    receipt: Receipt | None,
+    origin: Origin,
+    delivery: Delivery | None = None,
 ) -> RecordContact:
     told: dict[str, Any] = {}
     for name in ("email", "phone", "notes"):
@@ -205,16 +243,25 @@ def _contact(
     if accepts is not None:
         told["accepts_marketing"] = accepts
     if isinstance(node.get("custom"), dict):
-        told["custom"] = node["custom"]
+        told["custom"] = node["custom"] or None
     for name in _ADDRESSES:
-        kept = address(node.get(name) if isinstance(node.get(name), dict) else None)
-        if kept:
-            told[name] = kept
+        if isinstance(node.get(name), dict):
+            told[name] = address(node[name]) if fill else address_patch(node[name])
+    if not fill:
+        told = {**_cleared(node), **told}
+    told = {name: value for name, value in told.items() if value is not None or not fill}
     if not told.get("email"):
         told.pop("email", None)
     values, problems = clean_values(told, ("node",))
-    shop_ids = ShopIds(_id(node))
-    return RecordContact(values, at, fill, problems, receipt, origin, shop_ids)
+    ids = (ShopIds(_id(node)), delivery, _number_id(node))
+    return RecordContact(values, at, fill, problems, receipt, origin, *ids)
+
+
+def _cleared(node: Node) -> dict[str, Any]:
+    """The fields that are null in an event of the whole customer: there is nothing in them."""
+    nothing: dict[str, Any] = dict.fromkeys(("phone", "first_name", "last_name"), "")
+    nothing |= dict.fromkeys(("notes", "custom", *_ADDRESSES))
+    return {name: value for name, value in nothing.items() if name in node and node[name] is None}
 
 
 def _form(node: Node, at: int, receipt: Receipt | None, origin: Origin) -> RecordLead:
@@ -242,6 +289,12 @@ def _id(told: Node) -> str | None:
     if not isinstance(given, str) or not 0 < len(given) <= SHOP_ID_LENGTH or "\0" in given:
         return None
     return given
+
+
+def _number_id(told: Node) -> int | None:
+    """The `_id` of something in another Regulars."""
+    given = told.get("_id")
+    return given if type(given) is int and 0 < given <= MAX_ID else None
 
 
 def _text(told: Node, name: str) -> str | None:

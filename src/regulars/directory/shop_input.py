@@ -24,7 +24,8 @@ MESSAGE_LENGTH = 65_535
 
 AMOUNTS = ("total", "refunded_amount", "paid")
 MOMENTS = ("created_at", "cancelled_at")
-PERSON = ("email", "phone", "first_name", "last_name", "shipping_address", "billing_address")
+ADDRESSES = ("shipping_address", "billing_address")
+PERSON = ("email", "phone", "first_name", "last_name", *ADDRESSES)
 _CLEARABLE = ("referrer", "cancelled_at", "paid", *PERSON[1:])
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -98,6 +99,18 @@ def clean_lead(node: Mapping[str, Any], path: InputPath) -> tuple[Values, Values
     return values, person, [*problems, *found]
 
 
+def order_details(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What an order itself says of its customer's names, phone and addresses, as it is kept: empty
+    where it says that there is none. It is told with the order, whatever the customer has."""
+    said = {name: node[name] for name in PERSON if name in node and name != "email"}
+    person, _ = clean_person(said, ())
+    texts = {name: person.get(name, "") for name in said if name not in ADDRESSES}
+    kept = {
+        name: addresses.merge(None, person.get(name)) or {} for name in said if name in ADDRESSES
+    }
+    return {**texts, **kept}
+
+
 def clean_person(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list[Problem]]:
     """What is told of the customer. What is null is not told."""
     told = {name: node[name] for name in PERSON if node.get(name) is not None}
@@ -133,3 +146,14 @@ def address(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     )
     wrong = {problem.input_path[-1] for problem in problems}
     return {name: value for name, value in kept.items() if value and name not in wrong} or None
+
+
+def address_patch(given: Mapping[str, Any]) -> dict[str, str | None]:
+    """What an address that is told as a whole changes of one that is kept: a part that is empty, or
+    cannot be kept, is removed; one that is not told stays."""
+    told = {name: given[name] for name in addresses.PARTS if name in given}
+    kept, problems = addresses.clean_patch(
+        {name: value if isinstance(value, str) else None for name, value in told.items()}, ()
+    )
+    wrong = {problem.input_path[-1] for problem in problems}
+    return {name: None if name in wrong else value for name, value in kept.items()}

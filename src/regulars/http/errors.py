@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from regulars.api.errors import UNAVAILABLE
-from regulars.directory.errors import MissingScope, OtherRequest
+from regulars.directory.errors import DuplicateEmail, MissingScope, OtherRequest
 from regulars.graphql import DOCUMENT_LIMIT, Fault, InvalidDocument, error_entry
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -82,6 +82,15 @@ def bad_signature() -> HTTPError:
         "HMAC-SHA256 of the body. See `regulars inbox secret` and `regulars webhook-secret show`."
     )
     return HTTPError(401, SIGNATURE, message)
+
+
+def earlier_event_missing() -> HTTPError:
+    """An event of another Regulars that came before one that it needs."""
+    message = (
+        "Another customer has this email, and an event that changes it has not arrived. Nothing "
+        "was done. Send the event again later."
+    )
+    return HTTPError(409, DuplicateEmail.key, message, [_retry_after(1)])
 
 
 def forbidden(scope: str) -> HTTPError:

@@ -10,12 +10,12 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.shop_events import TYPES
 from regulars.directory.sources import Source
 from regulars.http.address import Address, Sending
-from regulars.http.errors import bad_signature, method_not_allowed
+from regulars.http.errors import bad_signature, earlier_event_missing, method_not_allowed
 from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, Reply, changed, read_body, reply
 from regulars.http.observe import Call, Observer
 from regulars.store import Store
-from regulars.webhooks.inbox import Inbox, is_genuine
+from regulars.webhooks.inbox import EarlierEventMissing, Inbox, delivery_of, is_genuine
 from regulars.webhooks.signatures import accepted_secrets
 
 
@@ -60,7 +60,12 @@ class Inbound(Address):
         known = await accepted_secrets(self._store, account_id, now)
         if not await is_genuine(known, proof, body):
             raise bad_signature()
-        found = await self._inbox.take(account_id, type_, body, now, call.identity.decode())
+        sent = delivery_of(request.headers)
+        identity = call.identity.decode()
+        try:
+            found = await self._inbox.take(account_id, type_, body, now, identity, sent)
+        except EarlierEventMissing as error:
+            raise earlier_event_missing() from error
         told: dict[str, Any] = {"understood": found.inbox_id is None}
         if found.inbox_id is not None:
             told |= {"inbox_id": found.inbox_id, "problem": found.problem}

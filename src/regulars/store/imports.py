@@ -64,6 +64,13 @@ def newest() -> Query:
 
 
 @cache
+def pulls() -> Query:
+    """The account's pulls: the address of the server, and the cursor."""
+    statement = sa.select(imports.c.name, imports.c.cursor).where(of_account(imports))
+    return Query(statement.where(imports.c.kind == _word(PULL)))
+
+
+@cache
 def unfinished() -> Query:
     """The account's newest import that is not finished, of a file of that name and fingerprint."""
     statement = sa.select(*imports.columns).where(

@@ -278,17 +278,21 @@ DELETED_ID = "Deleted"
 
 @cache
 def named_shop_ids() -> Query:
-    """What the ids `shop_ids` of the account's shop stand for, whole; and, of the type
-    `DELETED_ID`, which of them a deleted customer had, with the moment of that as the number."""
+    """What the ids `shop_ids` of the account's shop stand for, whole; those of the customers with
+    the emails `holder_keys`; and, of the type `DELETED_ID`, which of the ids a deleted customer
+    had, with the moment of that as the number. One that is found in two ways comes twice."""
     known = sa.select(*shop_ids.columns).where(of_account(shop_ids))
+    holders = sa.select(customers.c.customer_id).where(of_account(customers))
+    holders = holders.where(any_of(customers.c.email_key, "holder_keys"))
     gone = deleted_shop_ids.c
     type_: sa.ColumnElement[Any] = sa.literal_column(f"'{DELETED_ID}'")
     nobody: sa.ColumnElement[Any] = sa.literal_column("0")
-    deleted = sa.select(gone.account_id, gone.shop_id, type_, gone.deleted_at, nobody)
+    deleted = sa.select(gone.account_id, gone.shop_id, type_, gone.deleted_at, nobody, nobody)
     deleted = deleted.where(of_account(deleted_shop_ids))
     return Query(
         sa.union_all(
             known.where(any_of(shop_ids.c.shop_id, "shop_ids")),
+            known.where(among(shop_ids.c.customer_id, holders)),
             deleted.where(any_of(gone.shop_id, "shop_ids")),
         )
     )
@@ -312,6 +316,17 @@ def given_ids() -> Query:
     """Which of the `_id`s `taken_ids` the account's history tells of: those that were given."""
     statement = sa.select(history.c.customer_id).where(of_account(history)).distinct()
     return Query(statement.where(any_of(history.c.customer_id, "taken_ids")))
+
+
+@cache
+def creator() -> Query:
+    """Who created the customer `number`: the kind of the actor, and its name."""
+    statement = sa.select(history.c.actor_kind, history.c.actor).where(
+        of_account(history),
+        history.c.customer_id == number("number"),
+        history.c.kind == sa.literal_column("'created'"),
+    )
+    return Query(statement.order_by(history.c.sequence).limit(sa.literal_column("1")))
 
 
 RECEIPT_COLUMNS = tuple(str(column.name) for column in receipts.columns)

@@ -275,7 +275,8 @@ webhook_secrets = table(
 )
 
 # The ids that an account's shop gave to what is kept here: the type and the `_id` that it has here,
-# and the customer with whom it goes.
+# and the customer with whom it goes. `event` is the number of the last event about it, where the
+# shop is another Regulars.
 shop_ids = table(
     "shop_ids",
     key("account_id"),
@@ -283,6 +284,7 @@ shop_ids = table(
     text("type"),
     number("number"),
     number("customer_id"),
+    sa.Column("event", Number, nullable=False, server_default="0"),
     sa.Index("shop_ids_of_customer", "account_id", "customer_id"),
 )
 

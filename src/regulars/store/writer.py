@@ -214,7 +214,10 @@ def also_named(account_id: int, names: Names) -> Asked:
         {"order_names": names.order_names},
         {"keys": names.receipt_keys},
         {"webhook_ids": names.webhook_ids, "webhook_urls": names.webhook_urls},
-        {"shop_ids": names.shop_ids},
+        {
+            "shop_ids": names.shop_ids,
+            "holder_keys": names.email_keys if names.shop_ids else frozenset(),
+        },
         {"import_ids": names.import_ids},
         {"taken_ids": names.taken_ids},
     )

@@ -49,6 +49,7 @@ def update_one(columns: tuple[str, ...]) -> Query:
 # What the writer changes of rows that it updates as a whole.
 EDITED = {
     "orders": tuple(str(c.name) for c in orders.c if not c.primary_key),
+    "shop_ids": ("event",),
     "webhooks": ("type", "url", "settings", "updated_at", "enabled_at"),
     "imports": (
         "position",

@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.directory.commands import Origin, Receipt
-from regulars.directory.errors import Refused
+from regulars.directory.commands import DeleteContact, Delivery, Origin, Receipt, RecordContact
+from regulars.directory.errors import HeldEmail, Refused
 from regulars.directory.inbox_keys import keys_of
 from regulars.directory.shop_events import Misunderstood, command_of
-from regulars.store import Row, Store, StoreError, inbox
+from regulars.store import Row, Store, StoreError, imports, inbox, queries
 from regulars.store.large_work import run_large
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.signatures import Secrets, decode_signature, is_signed
@@ -29,8 +32,27 @@ PROBLEM_LENGTH = 1_000
 CANONICAL_BYTES = 32_768
 LARGE_BODY = 32_768
 _ID_LENGTH = 12
+_EVENT_ID = re.compile(r"event-[0-9]{1,18}-([0-9]{1,18})")
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
+# Events whose body may be that of an earlier one.
+_REPEATABLE = (
+    *("contact/updated", "contact/deleted"),
+    *("order/updated", "order/fulfilled", "order/uncancelled"),
+)
 
 _log = logging.getLogger("regulars.inbox")
+
+
+class EarlierEventMissing(Exception):
+    """An event of another Regulars that needs one before it, which is under way: it must be sent
+    again."""
+
+
+def delivery_of(headers: Mapping[str, str]) -> Delivery | None:
+    """How another Regulars sent an event, by its headers; None for any other shop."""
+    event = _EVENT_ID.fullmatch(headers.get("regulars-event-id", ""))
+    attempt = _ATTEMPT.fullmatch(headers.get("regulars-attempt", ""))
+    return Delivery(int(event[1]), int(attempt[0])) if event and attempt else None
 
 
 class Understood(NamedTuple):
@@ -64,12 +86,19 @@ class Inbox:
         self._store = store
 
     async def take(
-        self, account_id: int, type_: str, body: bytes, at: int, request_id: str
+        self,
+        account_id: int,
+        type_: str,
+        body: bytes,
+        at: int,
+        request_id: str,
+        delivery: Delivery | None = None,
     ) -> Understood:
-        """Writes what a genuine event tells, or keeps the event; durable when it is answered."""
+        """Writes what a genuine event tells, or keeps the event; durable when it is answered.
+        Raises EarlierEventMissing."""
         digest = hashlib.sha256(type_.encode() + b"\n" + body).digest()
-        receipt = Receipt("inbox", digest.hex(), 0, digest, at, of_refusals=False)
-        problem = await self._write(account_id, type_, body, at, receipt, request_id)
+        receipt = _receipt(type_, digest, at, delivery)
+        problem = await self._write(account_id, type_, body, at, receipt, request_id, delivery)
         if problem is None:
             return Understood()
         inbox_id = digest.hex()[:_ID_LENGTH]
@@ -123,16 +152,24 @@ class Inbox:
         at: int,
         receipt: Receipt | None,
         request_id: str | None,
+        delivery: Delivery | None = None,
     ) -> str | None:
         """Writes what an event tells; answers why it cannot."""
         origin = Origin("inbound", type_, request_id)
         try:
-            await self._store.write(account_id, command_of(type_, body, at, receipt, origin))
+            command = command_of(type_, body, at, receipt, origin, delivery)
+            if isinstance(command, RecordContact | DeleteContact) and command.told_id is not None:
+                mirrored = await self._mirrored(account_id, command.told_id)
+                command = replace(command, mirrored=mirrored)
+            if command is not None:
+                await self._store.write(account_id, command)
         except Misunderstood as wrong:
             return str(wrong)
         except Refused as refused:
             if refused.replayed:
                 return None  # it was understood before, and its customer is deleted since
+            if any(isinstance(problem, HeldEmail) for problem in refused.problems):
+                raise EarlierEventMissing from refused
             return " ".join(_where(problem) for problem in refused.problems)
         except StoreError:
             raise  # the shop sends it again
@@ -141,6 +178,29 @@ class Inbox:
             _log.error("An event could not be applied.", exc_info=error)
             return f"Internal error ({type(error).__name__}). Request id: {request_id or 'none'}."
         return None
+
+    async def _mirrored(self, account_id: int, number: int) -> int | None:
+        """The customer of an `_id`, if `regulars pull` has created it with that `_id`, in an
+        account that it matches by `_id`. Any other customer with the number may be somebody else
+        there."""
+        pulls = await self._store.fetch(imports.pulls(), {"account_id": account_id})
+        servers = {name for name, cursor in pulls if cursor and orjson.loads(cursor)["keep_ids"]}
+        if not servers:
+            return None
+        given = {"account_id": account_id, "number": number}
+        creators = [tuple(row) for row in await self._store.fetch(queries.creator(), given)]
+        return number if any(("import", name) in creators for name in servers) else None
+
+
+def _receipt(type_: str, digest: bytes, at: int, delivery: Delivery | None) -> Receipt | None:
+    """By what an event is known that is sent again. A change that is withdrawn and made again has
+    the same body as the first time: without the id of the event, the last one to come counts."""
+    if delivery is None:
+        if type_ in _REPEATABLE:
+            return None
+        return Receipt("inbox", digest.hex(), 0, digest, at, of_refusals=False)
+    key = f"{digest.hex()} {delivery.event}"
+    return Receipt("inbox", key, 0, digest, at, of_refusals=False)
 
 
 def _where(problem: Any) -> str:

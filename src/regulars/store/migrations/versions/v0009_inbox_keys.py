@@ -1,4 +1,5 @@
-"""Whom the events of the inbox name, and which ids of a shop were a deleted customer's."""
+"""Whom the events of the inbox name, which ids of a shop were a deleted customer's, and which event
+of another Regulars was the last about a customer."""
 
 import contextlib
 import json
@@ -39,6 +40,7 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("deleted_shop_ids_deleted_at", "deleted_shop_ids", ["deleted_at"])
+    op.add_column("shop_ids", sa.Column("event", number, nullable=False, server_default="0"))
     connection = op.get_bind()
     stored = sa.text("SELECT account_id, inbox_id, body FROM inbox")
     for account_id, inbox_id, body in connection.execute(stored).all():
