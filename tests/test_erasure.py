@@ -16,7 +16,7 @@ from regulars.store import Store, inbox, parse_url
 from regulars.store.migrate import in_snapshot
 from regulars.store.query import Query
 from regulars.store.tables import metadata
-from regulars.store.writes import forget_deleted_shop_ids
+from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids
 from regulars.transfer.uploads import KEPT_MS, forget_old
 from tests.receiver import Receiver
 from tests.support import Client, account_of, eventually, new_token, regulars, with_store
@@ -203,6 +203,30 @@ def test_what_old_pulls_rejected_is_forgotten(shop: Shop, mark: str) -> None:
         assert "imports" not in tables_with(server.database_url, mark)
         again = regulars("pull", server.url, "--account", name, "--since", "last", env=env)
         assert again.returncode == 0, again.stderr
+
+
+def test_an_attempt_that_is_noted_while_its_customer_is_deleted_forgets_it(
+    shop: Shop, receiver: Receiver, mark: str
+) -> None:
+    """PostgreSQL does not show such an attempt to the statement that deletes. It is as if it were
+    written by hand afterwards."""
+    number = fill(shop, receiver, mark)
+    shop.client.delete(number)
+    left = sa.text(f'UPDATE attempts SET exchange = \'{{"request": "{mark}"}}\'')
+    url = shop.client.server.database_url
+
+    async def forget(store: Store) -> None:
+        await store.execute([(Query(left), {})])
+        await store.execute([(blank_late_attempts(), {"since": now_ms() + 1_000})])
+
+    with_store(url, forget)
+    assert "attempts" in tables_with(url, mark)
+
+    async def forget_lately(store: Store) -> None:
+        await store.execute([(blank_late_attempts(), {"since": now_ms() - 600_000})])
+
+    with_store(url, forget_lately)
+    assert "attempts" not in tables_with(url, mark)
 
 
 def test_the_keys_of_an_event_are_its_emails_and_ids() -> None:

@@ -54,8 +54,9 @@ ERRORS = {
         "Nothing was changed. Leave those ids out.",
     ),
     "errors_dup_email": (
-        "200",
-        "Another customer of the account has that email, compared without case.",
+        "200 or 409",
+        "Another customer of the account has that email, compared without case. 409 for an event of "
+        "another Regulars that came before one that frees the email.",
         "Use another email, or update that customer.",
     ),
     "errors_dup_row": (

@@ -64,7 +64,7 @@ from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
 from regulars.store import Unreachable, inbox
 from regulars.store.replicas import watched
-from regulars.store.writes import forget_deleted_shop_ids, forget_receipts
+from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids, forget_receipts
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import forget_old as forget_old_imports
 from regulars.webhooks.worker import Worker, forget_old
@@ -74,6 +74,8 @@ GRAPHQL_PATHS = ("/api/v2", "/graphql", "/api2")
 # What an import or an export takes of its token's rate, in points.
 TRANSFER_COST = 1_000
 _HOUSEKEEPING_SECONDS = 600
+# Longer than it takes until house is kept again.
+_LATE_MS = 3_600_000
 # The first requests are not kept waiting by it.
 _SETTLED_SECONDS = 5
 _SAMPLE_SECONDS = 5
@@ -280,14 +282,13 @@ class Application:
                 await forget_old(self._store, now_ms())
                 unread = {"before": now_ms() - self._inbox_ms}
                 await self._store.execute(
-                    [
-                        (inbox.forget_old_events(), unread),
-                        (inbox.forget_old_keys(), {}),
-                        (forget_deleted_shop_ids(), unread),
-                    ]
+                    [(inbox.forget_old_events(), unread), (forget_deleted_shop_ids(), unread)]
                 )
                 await forget_old_imports(self._store, now_ms())
                 await forget_old_sessions(self._store, now_ms())
+                await self._store.execute([(inbox.forget_old_keys(), {})])
+                lately = {"since": now_ms() - _LATE_MS}
+                await self._store.execute([(blank_late_attempts(), lately)])
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
     async def _sample(self) -> None:

@@ -48,9 +48,9 @@ _NO_EMAIL = "There is no customer whom the shop calls so, and a new one needs an
 
 _NEEDED = "There is no order of this name yet, and a new one needs its %s."
 
-# So often another Regulars sends an event again within 13 minutes, while an event before it may be
+# So many attempts another Regulars makes within 13 minutes, while an event before this one may be
 # under way. After that the event is taken as it is.
-_PATIENT_ATTEMPTS = 3
+_PATIENT_ATTEMPTS = 4
 
 _NEW_ORDER = {
     "email": "",

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from regulars.store.queries import COUNTERS
 from regulars.store.query import Query, among, any_of, number
 from regulars.store.tables import (
+    attempts,
     counters,
     customers,
     deleted_shop_ids,
@@ -105,6 +106,25 @@ def blanked(
     theirs = (table.c.account_id == account_id, any_of(table.c.customer_id, ids))
     statement = table.update().where(after(*theirs, table.c[column].is_not(None)))
     return statement.values({column: sa.null()})
+
+
+@cache
+def blank_late_attempts() -> Query:
+    """Forgets what was sent, at the moment `since` or later, of customers of any account who are
+    deleted. PostgreSQL does not show an attempt that is being noted to the statement that deletes
+    its customer (section 13.2.1), so the attempt may keep what was sent."""
+    same = (
+        customers.c.account_id == attempts.c.account_id,
+        customers.c.customer_id == attempts.c.customer_id,
+    )
+    there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(*same)
+    statement = attempts.update().where(
+        attempts.c.at >= number("since"),
+        attempts.c.exchange.is_not(None),
+        attempts.c.customer_id.is_not(None),
+        ~there.correlate(attempts).exists(),
+    )
+    return Query(statement.values(exchange=sa.null()))
 
 
 @cache

@@ -1,0 +1,129 @@
+"""The entries of an order's history follow from the states before and after each write alone."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regulars.directory.commands import RecordOrder
+from regulars.directory.decide import decide
+from regulars.directory.shop_input import clean_order, order_details
+from regulars.directory.webhooks import TYPES
+from regulars.store import State
+from regulars.store.queries import COUNTERS
+from tests.receiver import Receiver
+from tests.support import Client
+from tests.test_history import feed
+from tests.test_webhooks import client as client
+from tests.test_webhooks import hook
+from tests.test_webhooks import open_server as open_server
+from tests.test_webhooks import receiver as receiver
+
+NONE = dict.fromkeys(COUNTERS, 0)
+ORDER = {"name": "#1", "email": "ana@example.com", "total": 10}
+STATUS: dict[str, list[Any]] = {
+    "financial_status": ["pending", "paid", "refunded", "partially_refunded"],
+    "fulfillment_status": ["unfulfilled", "fulfilled", "partial"],
+    "refunded_amount": [0, 2.5, 5, 10],
+    "cancelled_at": [None, "2024-03-19T00:00:00Z", "2024-03-20T00:00:00Z"],
+    "tags": [[], ["x"]],
+}
+Node = dict[str, Any]
+STEPS = st.lists(
+    st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in STATUS.items()}),
+    min_size=1,
+    max_size=12,
+)
+
+
+def expected(before: Node | None, after: Node) -> list[str]:
+    """The kinds of the entries of a write, by the states before and after it."""
+    if before == after:
+        return []
+    was = before or {
+        "financial_status": "pending",
+        "fulfillment_status": "unfulfilled",
+        "refunded_amount": 0,
+        "cancelled_at": None,
+    }
+    happened = {
+        "order_created": before is None,
+        "order_confirmed": was["financial_status"] == "pending" != after["financial_status"],
+        "order_fulfilled": was["fulfillment_status"] != after["fulfillment_status"],
+        "order_refunded": was["refunded_amount"] < after["refunded_amount"],
+        "order_cancelled": was["cancelled_at"] is None is not after["cancelled_at"],
+        "order_uncancelled": was["cancelled_at"] is not None and after["cancelled_at"] is None,
+    }
+    return [kind for kind, so in happened.items() if so] or ["order_updated"]
+
+
+def states(steps: list[Node]) -> list[Node]:
+    """The states of an order after each step."""
+    state: Node = {
+        "financial_status": "paid",
+        "fulfillment_status": "unfulfilled",
+        "refunded_amount": 0,
+        "cancelled_at": None,
+        "tags": [],
+    }
+    found = []
+    for step in steps:
+        state = {**state, **step}
+        found.append(state)
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(STEPS)
+def test_the_kinds_follow_from_the_two_states_alone(steps: list[Node]) -> None:
+    commands = []
+    for at, step in enumerate(steps, 1):
+        values, person, problems = clean_order({**ORDER, **step}, ())
+        assert not problems
+        commands.append(RecordOrder(values, person, at, details=order_details(step)))
+    _, changes = decide(1, commands, State(NONE, []))
+    entries = [e for e in changes.inserted_changes if e["kind"].startswith("order_")]
+    before: Node | None = None
+    for at, after in enumerate(states(steps), 1):
+        of_step = [entry for entry in entries if entry["at"] == at]
+        assert [entry["kind"] for entry in of_step] == expected(before, after)
+        # The first entry has all fields that changed, and the others have none.
+        assert [entry["fields"] for entry in of_step[1:]] == [None] * len(of_step[1:])
+        assert bool(of_step and of_step[0]["fields"]) == (
+            before is not None and before != after
+        ) or (before is None)
+        before = after
+    updated = [entry["kind"] for entry in entries if entry["kind"] in TYPES["order/updated"]]
+    assert updated == [entry["kind"] for entry in entries if entry["kind"] != "order_created"]
+
+
+def test_a_webhook_of_updates_gets_every_entry_but_the_first(
+    client: Client, receiver: Receiver
+) -> None:
+    """The same on a server, for what is really sent."""
+    hook(client, "order/updated", receiver.url + "/updated")
+    draw = random.Random(8)
+    steps: list[Node] = [{}]
+    for _ in range(25):
+        names = draw.sample(sorted(STATUS), 2)
+        steps.append({name: draw.choice(STATUS[name]) for name in names})
+    record = "mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }"
+    for step in steps:
+        client.data(record, n={**ORDER, **step})
+    page = [edge["node"] for edge in feed(client, first=100)["edges"]]
+    entries = [entry for entry in page if entry["kind"].startswith("order_")]
+    wanted: list[str] = []
+    before = None
+    for after in states(steps):
+        wanted += expected(before, after)
+        before = after
+    assert [entry["kind"] for entry in entries] == wanted
+    told = [entry["sequence"] for entry in entries if entry["kind"] != "order_created"]
+    receiver.wait(len(told), "/updated")
+    time.sleep(0.3)
+    sent = [int(one.event.rpartition("-")[2]) for one in receiver.at("/updated")]
+    assert sent == told
