@@ -432,3 +432,11 @@ def test_what_a_push_is_refused_is_told(mirror: Mirror) -> None:
     done = mirror.run("push")
     assert done.returncode == 5
     assert "customers:write" in done.stdout
+
+
+def test_a_nested_custom_field_that_is_gone_there_goes_here(mirror: Mirror) -> None:
+    made = mirror.there.create("a@x.test", custom={"deep": {"x": 1, "y": {"z": 1}}, "k": 1})
+    mirror.pull()
+    mirror.there.update(made["id"], custom={"deep": {"x": None, "y": {"z": None, "w": 2}}})
+    mirror.pull("--since", "last")
+    mirror.assert_same()
