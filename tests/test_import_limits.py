@@ -304,6 +304,7 @@ def test_an_upload_that_goes_on_keeps_its_lease(client: Client) -> None:
             "slow.csv",
             Options(),
             False,
+            False,
             "test",
             "r",
             now_ms() - LEASE_MS,
@@ -354,7 +355,7 @@ def test_a_long_import_gives_way_to_another_account_s(empty_database: str, dry_r
         rows = []
         for account_id, size in zip(ids, (30_000, 10), strict=True):
             upload = await Upload.begin(
-                store, account_id, "f", Options(), dry_run, "test", "r", now_ms()
+                store, account_id, "f", Options(), dry_run, False, "test", "r", now_ms()
             )
             await upload.feed(long_file("a", size))
             rows.append(await upload.finish(now_ms()))

@@ -170,6 +170,7 @@ class Draft:
                 "request_id": command.origin.request_id,
                 "fields": fields,
                 "order_id": order_id,
+                "silent": command.origin.silent,
             }
         )
 
@@ -211,9 +212,11 @@ class Draft:
             inserted_orders=[row for row in orders if row["order_id"] not in known],
             updated={
                 "orders": [row for row in orders if _differs(row, known.get(row["order_id"]))],
-                "webhooks": self.webhooks.updated,
                 "imports": list(self._changed_imports.values()),
             },
+            updated_webhooks=self.webhooks.updated,
+            skipped_webhooks=self.webhooks.skipped,
+            skipped_at=self.webhooks.skipped_at,
             inserted_shop_ids=self._new_shop_ids,
             inserted_webhooks=self.webhooks.inserted,
             deleted_webhooks=self.webhooks.deleted,

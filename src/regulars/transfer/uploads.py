@@ -98,12 +98,18 @@ class Upload:
         name: str,
         options: Options,
         dry_run: bool,
+        silent: bool,
         actor: str,
         request_id: str,
         now: int,
     ) -> Upload:
         """A new import that waits for its file."""
-        source = {"options": options.told, "dry_run": dry_run, "request_id": request_id}
+        source = {
+            "options": options.told,
+            "dry_run": dry_run,
+            "silent": silent,
+            "request_id": request_id,
+        }
         runs = Runs(store, account_id)
         run = await runs.begin(RECEIVING, name, "", source, None, now, actor)
         return cls(store, account_id, run, options)
@@ -180,6 +186,7 @@ def told(run: Mapping[str, Any]) -> dict[str, Any]:
         "state": run["state"],
         "by": run["actor"],
         "dry_run": source.get("dry_run", False),
+        "silent": source.get("silent", False),
         "bytes": run["size"],
         "bytes_read": run["bytes_read"],
         "rows": run["position"],
