@@ -159,7 +159,10 @@ def _clean_url(given: str) -> tuple[str, str | None]:
 def _clean_settings(given: Mapping[str, Any]) -> tuple[str, str | None]:
     if not isinstance(given.get("changes", False), bool):
         return "{}", "have a `changes` that is neither true nor false."
-    stored = orjson.dumps(given)
+    try:
+        stored = orjson.dumps(given)
+    except TypeError:  # orjson reads what is nested deeper than it writes
+        return "{}", "are nested too deep. At most 250 levels are allowed."
     if len(stored) > SETTINGS_BYTES:
         return "{}", f"take {len(stored):,} bytes as JSON; at most {SETTINGS_BYTES:,} are allowed."
     return stored.decode(), None
