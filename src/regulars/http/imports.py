@@ -98,7 +98,7 @@ class Imports(Address):
         if call.method != "GET":
             message = "GET tells how far an import has come, DELETE ends it."
             raise method_not_allowed(call.method, "DELETE, GET", message)
-        return await self._told(call, grant, 200, told(found))
+        return await self._told(call, grant, 200, _shown(grant, found))
 
     async def _all(self, call: Call, grant: Grant, request: Request) -> Reply:
         if call.method == "POST":
@@ -107,7 +107,7 @@ class Imports(Address):
             message = "Send a file by POST; GET tells of the latest imports."
             raise method_not_allowed(call.method, "GET, POST", message)
         newest = await Runs(self._store, grant.account_id).newest(_SHOWN)
-        return await self._told(call, grant, 200, [told(row) for row in newest])
+        return await self._told(call, grant, 200, [_shown(grant, row) for row in newest])
 
     async def _preview(self, call: Call, grant: Grant, request: Request) -> Reply:
         """What a file of this beginning looks like. Nothing of it is kept."""
@@ -156,7 +156,9 @@ class Imports(Address):
             raise
         self._jobs.nudge()
         place = f"{PATH}/{row['import_id']}"
-        return await self._told(call, grant, 202, told(row), [(b"location", place.encode())])
+        return await self._told(
+            call, grant, 202, _shown(grant, row), [(b"location", place.encode())]
+        )
 
     async def _require_room(self, grant: Grant) -> None:
         """Raises HTTPError (503) where many files of the account wait already."""
@@ -186,7 +188,7 @@ class Imports(Address):
             found = await runs.find(import_id) or found  # it may have ended meanwhile
         else:
             await runs.forget(import_id)
-        return await self._told(call, grant, 200, told(found))
+        return await self._told(call, grant, 200, _shown(grant, found))
 
     async def _told(
         self, call: Call, grant: Grant, status: int, data: Any, headers: Headers = ()
@@ -216,6 +218,15 @@ class Imports(Address):
             await self._door.changed(grant),
         )
         return None
+
+
+def _shown(grant: Grant, row: Row) -> dict[str, Any]:
+    """An import as the holder of a token sees it. Which rows changed something tells what is
+    stored, and needs `customers:read`."""
+    shown = told(row)
+    if READ not in grant.scopes:
+        shown |= dict.fromkeys(("created", "updated", "unchanged"))
+    return shown
 
 
 class _Asked(NamedTuple):

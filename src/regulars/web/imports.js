@@ -70,7 +70,7 @@ class ImportPage {
       h("tbody", null, all.map((one) => h("tr", null,
         h("th", { scope: "row" }, h("a", { href: `/imports?id=${encodeURIComponent(one.id)}` }, said(one.name)), one.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null),
         h("td", null, h("span", { class: `state ${one.state}` }, t.imports.states[one.state] ?? one.state)),
-        h("td", null, t.imports.counts(number(one.created), number(one.updated), number(one.rejected))),
+        h("td", null, one.created === null ? null : t.imports.counts(number(one.created), number(one.updated), number(one.rejected))),
         h("td", null, ago(when(one.created_at), one.created_at)))))));
   }
 
@@ -200,7 +200,7 @@ class ImportPage {
   }
 
   showRun(run, goesOn, first) {
-    const figure = (name) => h("div", null, h("dt", null, t.imports.outcomes[name]), h("dd", null, number(run[name])));
+    const figure = (name) => h("div", null, h("dt", null, t.imports.outcomes[name]), h("dd", null, run[name] === null ? "–" : number(run[name])));
     const focused = document.activeElement;
     const again = run.dry_run && run.state === "done" && this.file?.name === run.name;
     const cancel = button(t.cancel, async () => {
