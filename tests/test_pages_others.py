@@ -65,7 +65,7 @@ def test_a_customer_is_created(person: Person) -> None:
 def test_a_file_is_dropped_looked_at_tried_and_imported(person: Person, tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text(
-        "Post;Vorname;Points\nana@example.com;Ana;12\nwrong;Bo;3\ncy@example.com;<b>Cy</b>;4\n",
+        "Post;Vorname;Points\nana@example.com;Ana;12\nwrong;Bo;3\ncy@example.com;<b>C\x00y</b>;4\n",
         encoding="utf-8",
     )
     page = person.goes("/imports")
@@ -93,7 +93,8 @@ def test_a_file_is_dropped_looked_at_tried_and_imported(person: Person, tmp_path
     expect(page.get_by_text("This was a trial: nothing is saved.")).to_be_visible()
     tiles = page.locator(".tiles")
     expect(tiles).to_have_text("Created2Updated0Unchanged0Rejected1")
-    expect(page.locator(".problems")).to_contain_text("Line 3:")
+    expect(page.locator(".problems")).to_contain_text(["Line 3:", "Line 4: Control characters"])
+    expect(page.get_by_text("Rows imported with warnings: 1")).to_be_visible()
     assert person.client.emails() == []
     page.get_by_role("button", name="Import it now").click()
     expect(page.get_by_label("What the column Vorname is")).to_have_value("first_name")

@@ -15,7 +15,7 @@ import orjson
 from regulars.background import step_back
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, Usage
-from regulars.cli.output import counts_table, print_json, print_problems
+from regulars.cli.output import counts_table, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.commands import Origin
@@ -182,7 +182,7 @@ def _result(
         **{count: tally.counts[count] for count in COUNTS},
         "seconds": round(seconds, 3),
         "rejected_file": str(kept.path) if tally.counts["rejected"] and not job.dry_run else None,
-        "problems": problems_told(tally.problems),
+        **problems_told(tally.problems),
     }
 
 
@@ -195,5 +195,6 @@ def _print(result: dict[str, Any]) -> None:
     )
     counts_table(result)
     print_problems(result["problems"], "line")
+    print_warnings(result, "line")
     if result["rejected_file"]:
         print(f"The rejected rows are in {result['rejected_file']}: mend and import that.")

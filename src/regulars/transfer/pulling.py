@@ -233,13 +233,14 @@ class Pull:
             step = Step(self._id, position, to, 0, 0, problems, place.dump())
         command = SetCustomers(rows, now_ms(), dry_run=dry, origin=self._origin, step=step)
         result = await self._beside.write(self._account_id, command)
-        for node, outcome in zip(nodes, result.rows, strict=True):
+        for node, row, outcome in zip(nodes, rows, result.rows, strict=True):
             if place is None:
                 self.tally.counts[REJECTED.lower()] -= 1
             else:
                 self.tally.rows += 1
             self.tally.counts[outcome.outcome.lower()] += 1
             if outcome.outcome != REJECTED:
+                self.tally.warn(row, node["_id"], ".".join)
                 continue
             keys = {problem.key for problem in outcome.problems}
             if place and keys == {_DUPLICATE} and len(self._again) < _MOST_AGAIN:

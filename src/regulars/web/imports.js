@@ -217,7 +217,8 @@ class ImportPage {
         goesOn ? h("progress", { max: run.bytes || 1, value: run.state === "running" ? run.bytes_read : 0, "aria-label": t.imports.progress }) : null,
         h("dl", { class: "tiles small" }, ["created", "updated", "unchanged", "rejected"].map(figure)),
         run.dry_run && !goesOn ? h("p", { class: "notice" }, t.imports.nothingSaved) : null,
-        run.problems.length ? this.problems(run) : null),
+        run.problems.length ? this.problems(t.imports.problems, run.problems) : null,
+        run.warnings.length ? this.problems(t.imports.warnings(number(run.rows_with_warnings)), run.warnings) : null),
       h("div", { class: "row" },
         goesOn ? cancel : null,
         again ? button(t.imports.now, () => this.showPreview(), { class: "primary" }) : null,
@@ -227,9 +228,9 @@ class ImportPage {
     if (first || focused === document.body || !document.contains(focused)) this.body.querySelector("h2").focus({ preventScroll: true });
   }
 
-  problems(run) {
-    return h("div", null, h("h3", null, t.imports.problems),
-      h("ul", { class: "problems" }, run.problems.map((one) => h("li", null,
+  problems(title, kinds) {
+    return h("div", null, h("h3", null, title),
+      h("ul", { class: "problems" }, kinds.map((one) => h("li", null,
         h("strong", null, t.imports.rows(number(one.count), one.count)), " ", h("code", null, one.kind),
         h("ul", null, one.examples.map((example) => h("li", null, h("span", { class: "hint" }, t.imports.line(number(example.line))), " ", example.message)))))));
   }

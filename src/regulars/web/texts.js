@@ -337,6 +337,7 @@ export const t = {
     outcomes: { created: "Created", updated: "Updated", unchanged: "Unchanged", rejected: "Rejected" },
     nothingSaved: "This was a trial: nothing is saved.",
     problems: "Rejected rows",
+    warnings: (rows) => `Rows imported with warnings: ${rows}`,
     rows: (shown, count) => few(count, `${shown} row`, `${shown} rows`),
     line: (line) => `Line ${line}:`,
     rejected: "Download the rejected rows",
