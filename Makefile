@@ -36,7 +36,8 @@ test: install ## Run the suite, on SQLite and PostgreSQL (DSN=… for a server o
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'not slow and not citus and not ha'
 
 test-slow: install ## Run what takes longer
-	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'slow and not citus and not ha'
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'slow and not citus and not ha and not alone'
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -n 0 -m 'slow and alone'
 
 test-citus: install ## Run the suite on a cluster with Citus: make test-citus DSN=postgresql://…
 	@test -n '$(DSN)' || { echo 'Say where the coordinator is: make test-citus DSN=postgresql://…'; exit 1; }

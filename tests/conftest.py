@@ -66,6 +66,13 @@ def client(server: Server) -> Iterator[Client]:
 
 
 @pytest.fixture
+def sqlite_client(sqlite_server: Server) -> Iterator[Client]:
+    """A client on SQLite: for how files are read, which is the same on both databases."""
+    with Client(sqlite_server, new_token(sqlite_server)) as made:
+        yield made
+
+
+@pytest.fixture
 def other(server: Server) -> Iterator[Client]:
     """A client with a token for another new account on the same server."""
     with Client(server, new_token(server)) as made:

@@ -436,7 +436,7 @@ VARIABLES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), worlds(), VARIABLES)
 def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
     agree(text, rows, variables)

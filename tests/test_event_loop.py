@@ -74,6 +74,7 @@ class _filled:  # noqa: N801  # a context manager, named as a function
         self._target.__exit__()
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_the_measurement_is_calibrated(target: Target) -> None:
     """Without an attack there is no pause: else, nothing that is measured here means anything."""
@@ -82,6 +83,7 @@ def test_the_measurement_is_calibrated(target: Target) -> None:
     assert quiet.healthz_seconds < HEALTHZ_SECONDS, quiet
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
 def test_the_event_loop_is_not_stopped(target: Target, case: Case) -> None:

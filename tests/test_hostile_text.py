@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regulars.api.schema import schema
-from tests.support import Client
+from tests.support import Client, Server, new_token
 
 HOSTILE = {
     "NUL": "a\0b",
@@ -35,8 +35,16 @@ HOSTILE = {
     "digits of another script": "٣" * 40,
     "digits that are no decimals": "²³",
 }
+ALL_SCOPES = ("customers", "orders:write", "webhooks", "admin")
 CREATE = "mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }"
 PLAIN = {"Int": 1, "Float": 1.5, "Boolean": True}
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    """A client that may use every argument."""
+    with Client(server, new_token(server, scopes=ALL_SCOPES)) as made:
+        yield made
 
 
 def post(client: Client, document: str, variables: dict[str, Any]) -> httpx.Response:
@@ -124,6 +132,21 @@ def test_no_argument_takes_a_hostile_text_for_an_internal_error(client: Client, 
         assert response.status_code in (200, 400), (place, response.text)
         tried += 1
     assert tried > 150
+
+
+@pytest.mark.parametrize("key", [{}, {"idempotency-key": "nested"}], ids=["", "with a key"])
+def test_no_argument_takes_a_nested_value_for_an_internal_error(
+    client: Client, key: dict[str, str]
+) -> None:
+    for place, document, variables in requests("x"):
+        if '"x"' not in json.dumps(variables):
+            continue  # the text is a key
+        body = json.dumps({"query": document, "variables": variables})
+        deep = body.replace('"x"', "[" * 600 + "]" * 600)
+        headers = {"content-type": "application/json", **key}
+        response = client.http.post("/api/v2", content=deep.encode(), headers=headers)
+        assert "errors_internal" not in response.text, (place, response.text)
+        assert response.status_code in (200, 400), (place, response.text)
 
 
 @pytest.mark.parametrize("text", ["%00", "a%00b", "%ff", "%ed%a0%80", "%EF%BF%BF"])

@@ -295,7 +295,8 @@ def test_an_export_finds_orders_and_chooses(shop: Shop) -> None:
 @pytest.mark.slow
 def test_an_import_that_was_stopped_goes_on(shop: Shop) -> None:
     rows = [
-        f"a{n}@x.test,{n}" if n % 100 else f"bad{n},{n}"  # one in a hundred is rejected
+        # One in a hundred is rejected, and one in seven has a control character.
+        (f"a{n}@x.test," if n % 100 else f"bad{n},") + ("" if n % 7 else "\x07") + str(n)
         for n in range(8_000)
     ]
     file = shop.file("a.csv", "email,phone\n" + "\n".join(rows) + "\n")
@@ -323,7 +324,11 @@ def test_an_import_that_was_stopped_goes_on(shop: Shop) -> None:
     assert len(kept) == 81
     assert len(set(kept)) == 81
     if done.returncode == 5:
-        assert counts(json.loads(done.stdout)[0]) == (7_920, 0, 0, 80)
+        (result,) = json.loads(done.stdout)
+        assert counts(result) == (7_920, 0, 0, 80)
+        assert result["rows_with_warnings"] == len(
+            [n for n in range(8_000) if n % 7 == 0 and n % 100]
+        )
 
 
 def test_an_import_that_has_ended_is_not_gone_on_with(shop: Shop) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from regulars.directory.accounts import now_ms
+from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import Store
 from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
 from tests.support import Client, Server, account_of, new_token, regulars, running, with_store
@@ -449,3 +449,23 @@ def test_those_who_are_named_are_exported_in_that_order(client: Client) -> None:
         refused(client.http.post("/export", json=body), 400, "errors_bad_request")
     answer = client.http.post("/export", json={"ids": []}, params={"query": "ana"})
     refused(answer, 400, "errors_bad_request")
+
+
+def test_an_import_does_not_tell_a_writer_what_is_stored(server: Server) -> None:
+    """Whether a row changed something would tell a token without `customers:read` its values."""
+    name = f"oracle {server.pid}"
+    with_store(server.database_url, lambda store: Accounts(store).create(name))
+    with (
+        Client(server, new_token(server, name)) as owner,
+        Client(server, new_token(server, name, scopes=("customers:write",))) as writer,
+    ):
+        owner.create("a@x.test", notes="secret")
+        for guess in ("wrong", "secret"):
+            sent = send(writer, f"email,notes\na@x.test,{guess}\nb\n")
+            run = ended(writer, sent)
+            assert (run["rows"], run["rejected"]) == (2, 1)
+            assert run["created"] is run["updated"] is run["unchanged"] is None
+            assert "regulars-change" not in sent.headers
+        listed = writer.http.get("/import").json()["data"]
+        assert {one["unchanged"] for one in listed} == {None}
+        assert {one["unchanged"] for one in owner.http.get("/import").json()["data"]} == {0}

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from regulars.api.errors import CODES
+import regulars.api.errors  # noqa: F401  # adds the codes of its keys
+from regulars.graphql.errors import CODES
 from tests.receiver import receiving
 from tests.support import Client, Server, eventually, new_token, running
 from tests.test_docs import keys_in_the_code

@@ -65,7 +65,7 @@ def test_a_customer_is_created(person: Person) -> None:
 def test_a_file_is_dropped_looked_at_tried_and_imported(person: Person, tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text(
-        "Post;Vorname;Points\nana@example.com;Ana;12\nwrong;Bo;3\ncy@example.com;<b>Cy</b>;4\n",
+        "Post;Vorname;Points\nana@example.com;Ana;12\nwrong;Bo;3\ncy@example.com;<b>C\x00y</b>;4\n",
         encoding="utf-8",
     )
     page = person.goes("/imports")
@@ -87,16 +87,24 @@ def test_a_file_is_dropped_looked_at_tried_and_imported(person: Person, tmp_path
     expect(page.get_by_role("button", name="Try it")).to_be_enabled()
     page.get_by_label("What the column Vorname is").select_option("First name")
     expect(page.get_by_label("What the column Points is")).to_have_value("custom.Points")
+    page.get_by_label("Do not send webhooks").check()
+    page.get_by_label("An empty cell").select_option("clear")
     page.get_by_role("button", name="Try it").click()
     expect(page.get_by_text("This was a trial: nothing is saved.")).to_be_visible()
     tiles = page.locator(".tiles")
     expect(tiles).to_have_text("Created2Updated0Unchanged0Rejected1")
-    expect(page.locator(".problems")).to_contain_text("Line 3:")
+    expect(page.locator(".problems")).to_contain_text(["Line 3:", "Line 4: Control characters"])
+    expect(page.get_by_text("Rows imported with warnings: 1")).to_be_visible()
     assert person.client.emails() == []
     page.get_by_role("button", name="Import it now").click()
     expect(page.get_by_label("What the column Vorname is")).to_have_value("first_name")
+    expect(page.get_by_label("An empty cell")).to_have_value("clear")
+    expect(page.get_by_label("Do not send webhooks")).to_be_checked()
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.locator(".state.done")).to_be_visible()
+    expect(page.locator(".chip")).to_have_text("no webhooks")
+    changes = person.client.data("{ customerChanges { edges { node { silent } } } }")
+    assert changes["customerChanges"]["edges"] == [{"node": {"silent": True}}] * 2
     assert person.client.emails("order_by:email order_dir:asc") == [
         "ana@example.com",
         "cy@example.com",
@@ -173,6 +181,37 @@ def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, empty_datab
         page.get_by_role("button", name="Delete").click()
         dialog.get_by_role("button", name="Delete").click()
         expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()
+
+
+def test_a_webhook_is_paused_and_resumed(browser: Browser, empty_database: str) -> None:
+    with (
+        receiving() as receiver,
+        running(empty_database, "--webhook-private-targets") as server,
+        person_at(browser, server) as person,
+    ):
+        node = {"type": "contact/signup", "url": receiver.url}
+        create = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
+        person.client.data(create, n=node)
+        page = person.goes("/webhooks/1")
+        page.get_by_role("button", name="Pause").click()
+        notice = page.locator(".notice")
+        expect(notice).to_contain_text("Paused")
+        expect(notice.get_by_role("button", name="Resume")).to_be_visible()
+        expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+        person.client.create("1@example.com")
+        person.client.create("2@example.com")
+        expect(notice).to_contain_text("2 events wait.")
+        person.goes("/webhooks")
+        expect(page.locator(".state")).to_contain_text("Paused")
+        person.goes("/webhooks/1")
+        notice.get_by_role("button", name="Skip 2 events").click()
+        page.get_by_role("dialog").get_by_role("button", name="Skip 2 events").click()
+        expect(notice).to_have_count(0)
+        page.get_by_role("button", name="Pause").click()
+        person.client.create("3@example.com")
+        notice.get_by_role("button", name="Send 1 event").click()
+        expect(page.locator(".deliveries .state.delivered")).to_be_visible()
+        assert [one.json["node"]["email"] for one in receiver.requests] == ["3@example.com"]
 
 
 def test_a_token_is_made_shown_once_and_revoked(person: Person) -> None:

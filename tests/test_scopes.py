@@ -248,7 +248,7 @@ PLAIN = {
     "updateCustomer": "id",
     "updateCustomer.node": CUSTOMER,
     "deleteCustomers": "items",
-    "setCustomers": "errorPolicy",
+    "setCustomers": "errorPolicy silent",
     "setCustomers.nodes": f"id _id {CUSTOMER}",
     "addTags": "items tags",
     "removeTags": "items tags",
@@ -267,7 +267,7 @@ READS = {
     "setCustomers": "dryRun",
     "createWebhook.node": "settings type url version",
     "updateWebhook": "id",
-    "updateWebhook.node": "disabled settings type url version",
+    "updateWebhook.node": "disabled settings skip_missed type url version",
     "retryWebhookDelivery": "id",
     "testWebhook": "id",
 }

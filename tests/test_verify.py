@@ -161,6 +161,7 @@ DAMAGE = {
         ("UPDATE webhooks SET url = 'ftp://x'", "url is not a URL"),
         ("UPDATE webhooks SET position = 9999", "after the end of the history"),
         ("UPDATE webhooks SET settings = 'x'", "settings is not a JSON object"),
+        ("UPDATE webhooks SET paused = true", "it is paused and was never disabled"),
     ],
     "deliveries": [
         ("UPDATE deliveries SET state = 'lost'", "state is not one of"),

@@ -57,7 +57,8 @@ def set_customers(layouts: Layouts) -> Resolve:
             require(env, READ)
 
         def make(receipt: Receipt | None) -> Awaitable[Any]:
-            command = SetCustomers(rows, env.now, whole, True, dry, receipt, env.origin)
+            origin = env.origin._replace(silent=bool(arguments.get("silent")))
+            command = SetCustomers(rows, env.now, whole, True, dry, receipt, origin)
             return env.directory.write(env.account_id, command)
 
         result = await write(env, make)

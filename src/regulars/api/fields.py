@@ -193,6 +193,7 @@ CHANGE = TypeBinding(
         "customer": Related("customer_id", customers_of),
         "order": Related("order_id", _orders),
         "fields": Part(("fields",), Each(history.fields), is_long=True),
+        "silent": Value(("silent",), Each(bool)),
     }
 )
 ACTOR = TypeBinding({"kind": Value(("actor_kind",)), "name": Value(("actor",))})

@@ -35,13 +35,16 @@ from regulars.store import Row
 from regulars.webhooks.log import Deliveries, cursor, position, shown
 from regulars.webhooks.targets import ForbiddenTarget, check
 
+# In points: counting what a webhook missed may read 250,000 changes.
+_MISSED_COST = 20
+
 
 def webhooks(layouts: Layouts) -> Resolve:
     """The account's webhooks, oldest first."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
         rows = await Deliveries(env.directory.store).webhooks(env.account_id)
-        return await _filled(env, rows, layouts.only)
+        return await _webhooks_filled(env, rows, layouts.only)
 
     return resolve
 
@@ -65,7 +68,7 @@ def create_webhook(layouts: Layouts) -> Resolve:
             command = CreateWebhook(values, env.now, problems, receipt, env.origin)
             return env.directory.write(env.account_id, command)
 
-        (row,) = await _filled(env, [shown(await write(env, create))], layouts.only)
+        (row,) = await _webhooks_filled(env, [shown(await write(env, create))], layouts.only)
         return row
 
     return resolve
@@ -77,18 +80,26 @@ def update_webhook(layouts: Layouts) -> Resolve:
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         given, node = arguments["id"], arguments["node"]
         values, problems = await _clean(env, node)
-        if node.get("disabled") is not None and node["disabled"] is not False:
-            message = "A webhook is not disabled by hand: delete it. `disabled: false` enables it."
-            problems.append(InvalidInput(message, ("node", "disabled")))
-        enable = node.get("disabled") is False
+        disable, skip = node.get("disabled"), bool(node.get("skip_missed"))
+        if skip and disable is not False:
+            message = "`skip_missed` needs `disabled: false`."
+            problems.append(InvalidInput(message, ("node", "skip_missed")))
 
         def update(receipt: Receipt | None) -> Awaitable[Any]:
             command = UpdateWebhook(
-                given, ids.webhook(given), values, env.now, problems, enable, receipt, env.origin
+                given,
+                ids.webhook(given),
+                values,
+                env.now,
+                problems,
+                disable,
+                skip,
+                receipt,
+                env.origin,
             )
             return env.directory.write(env.account_id, command)
 
-        (row,) = await _filled(env, [shown(await write(env, update))], layouts.only)
+        (row,) = await _webhooks_filled(env, [shown(await write(env, update))], layouts.only)
         return row
 
     return resolve
@@ -150,13 +161,20 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
 async def one_webhook(env: Context, webhook_id: int, layout: Layout) -> Any:
     """A webhook's row in a layout, or None."""
     row = await Deliveries(env.directory.store).webhook(env.account_id, webhook_id)
-    return None if row is None else (await _filled(env, [row], layout))[0]
+    return None if row is None else (await _webhooks_filled(env, [row], layout))[0]
 
 
 async def one_delivery(env: Context, named: DeliveryId, layout: Layout) -> Any:
     """A delivery's row in a layout, or None."""
     row = await Deliveries(env.directory.store).delivery(env.account_id, named)
     return None if row is None else (await _filled(env, [row], layout))[0]
+
+
+async def _webhooks_filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
+    if "missed_count" in layout.columns:
+        log = Deliveries(env.directory.store)
+        rows = [{**row, "missed_count": await log.missed(row)} for row in rows]
+    return await _filled(env, rows, layout)
 
 
 async def _filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
@@ -229,6 +247,8 @@ WEBHOOK = TypeBinding(
         "updated_at": moment_of("updated_at"),
         "disabled_at": moment_of("disabled_since"),
         "disabled_reason": Value(("disabled_why",)),
+        "paused": Value(("is_paused",)),
+        "missed_count": Value(("missed_count",), cost=_MISSED_COST),
         "deliveries": Related("webhook_id", prepare=_deliveries, size=size_of),
     }
 )

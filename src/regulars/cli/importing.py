@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from regulars.background import step_back
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, Usage
-from regulars.cli.output import counts_table, print_json, print_problems
+from regulars.cli.output import counts_table, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.commands import Origin
@@ -40,6 +42,7 @@ class Job:
     rejected: Path | None
     dry_run: bool
     resume: bool
+    silent: bool
 
 
 def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> None:
@@ -89,7 +92,7 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
             account.account_id,
             source,
             Nowhere() if job.dry_run else kept,
-            Origin("import", shown),
+            Origin("import", shown, silent=_is_silent(job, current)),
             current,
         )
         began = time.monotonic()
@@ -100,6 +103,19 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
                 again = "" if job.dry_run else " The same command with --resume goes on."
                 raise Interrupted(f"{error}{again}") from None
     return _result(name, account.name, importer.tally, kept, job, time.monotonic() - began)
+
+
+def _is_silent(job: Job, current: Row | None) -> bool:
+    """Whether webhooks get no events. An import that goes on keeps its setting. Raises
+    BadOption."""
+    if current is None:
+        return job.silent
+    silent = bool(orjson.loads(current["source"]).get("silent"))
+    if job.silent and not silent:
+        raise BadOption(
+            "This import was started without --silent and keeps its setting: leave out --silent."
+        )
+    return silent
 
 
 async def _current(
@@ -128,7 +144,7 @@ async def _current(
         message = f"An import of this file stopped after {before['position']:,} rows"
         print(f"{message}; --resume would have gone on. Starting anew.", file=sys.stderr)
         await runs.end(before["import_id"], CANCELLED, now_ms(), "Begun anew.")
-    told = {"options": job.options.told, **source.told()}
+    told = {"options": job.options.told, "silent": job.silent, **source.told()}
     return await runs.begin(
         RUNNING, known, source.fingerprint, told, size, now_ms(), claimed_until=FOREVER
     )
@@ -166,7 +182,7 @@ def _result(
         **{count: tally.counts[count] for count in COUNTS},
         "seconds": round(seconds, 3),
         "rejected_file": str(kept.path) if tally.counts["rejected"] and not job.dry_run else None,
-        "problems": problems_told(tally.problems),
+        **problems_told(tally.problems),
     }
 
 
@@ -179,5 +195,6 @@ def _print(result: dict[str, Any]) -> None:
     )
     counts_table(result)
     print_problems(result["problems"], "line")
+    print_warnings(result, "line")
     if result["rejected_file"]:
         print(f"The rejected rows are in {result['rejected_file']}: mend and import that.")

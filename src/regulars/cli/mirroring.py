@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from regulars.background import step_back
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, Usage
-from regulars.cli.output import counts_table, print_json, print_problems
+from regulars.cli.output import counts_table, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.dates import moment
@@ -131,7 +131,7 @@ def _result(
         "rows": tally.rows,
         **{name: tally.counts[name] for name in COUNTS},
         "seconds": round(time.monotonic() - began, 3),
-        "problems": problems_told(tally.problems),
+        **problems_told(tally.problems),
     }
 
 
@@ -144,6 +144,7 @@ def _tell(result: dict[str, Any], as_json: bool, extra: str, more: Callable[[], 
         counts_table(result, extra)
         more()
         print_problems(result["problems"], "customer")
+        print_warnings(result, "customer")
     if result["rejected"]:
         sys.exit(SOME_REJECTED)
 

@@ -57,3 +57,10 @@ def print_problems(problems: Sequence[Mapping[str, Any]], place: str) -> None:
         print(f"{problem['count']:,} × {problem['kind']}")
         for example in problem["examples"]:
             print(f"  {place} {example['line']:,}: {example['message']}")
+
+
+def print_warnings(result: Mapping[str, Any], place: str) -> None:
+    """Prints how many rows were imported with warnings, and each kind of warning."""
+    if result["rows_with_warnings"]:
+        print(f"Imported with warnings: {result['rows_with_warnings']:,}")
+        print_problems(result["warnings"], place)

@@ -25,6 +25,10 @@ Query = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what would happen, and save nothing.")
 ]
+Silent = Annotated[
+    bool,
+    typer.Option("--silent", help="Send no events to webhooks. The feed has the changes."),
+]
 
 
 @app.command("import")
@@ -65,6 +69,7 @@ def import_(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an import of the file was stopped.")
     ] = False,
+    silent: Silent = False,
     rejected: Annotated[
         Path | None,
         typer.Option(
@@ -119,7 +124,7 @@ def import_(
         match=match,
     )
     settings = options.settings(database_url=database_url)
-    run(settings, files, Job(account, chosen, rejected, dry_run, resume), as_json)
+    run(settings, files, Job(account, chosen, rejected, dry_run, resume, silent), as_json)
 
 
 @app.command()
@@ -207,6 +212,7 @@ def pull(
         ),
     ] = "_id",
     dry_run: DryRun = False,
+    silent: Silent = False,
     insecure: Insecure = False,
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
@@ -231,7 +237,7 @@ def pull(
         raise Usage("--delete needs a mirror: leave out --match email.")
     if resume and (dry_run or since):
         raise Usage("--resume goes on with a pull of the whole list: leave out the other option.")
-    chosen = Options(moment_of(since), resume, delete, match == "_id", dry_run)
+    chosen = Options(moment_of(since), resume, delete, match == "_id", dry_run, silent)
     settings = options.settings(database_url=database_url)
     run(settings, account, Other(url, token, insecure), chosen, as_json)
 

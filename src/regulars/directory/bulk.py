@@ -33,7 +33,8 @@ class SetRow(NamedTuple):
 
     `moments` are those of creation and of the last change, which a new customer brings along, and
     with `mirrored` a changed one, too. `shop_id` is what the shop calls the customer. `problems`
-    are those already found; `path` is where the row stands in the input.
+    are those already found; `path` is where the row stands in the input. `warnings` are the
+    changes without which the row would be rejected, each with its field.
     """
 
     values: Values
@@ -44,6 +45,7 @@ class SetRow(NamedTuple):
     shop_id: str | None = None
     mirrored: bool = False
     path: InputPath = ()
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,13 @@ class Reference:
 
 class Origin(NamedTuple):
     """Where a write comes from, as the history keeps it: the kind of its actor (`token`,
-    `command_line`, `inbound`, `import`), the actor's name, and the id of the request."""
+    `command_line`, `inbound`, `import`), the actor's name, and the id of the request; and whether
+    it is silent: its changes are sent to no webhook."""
 
     kind: str
     name: str
     request_id: str | None = None
+    silent: bool = False
 
 
 COMMAND_LINE = Origin("command_line", "regulars")
@@ -326,15 +328,16 @@ class CreateWebhook(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class UpdateWebhook(SmallCommand):
-    """Clean values for the webhook that somebody names by `given`, at a moment; `enable` has it
-    told again after it was disabled."""
+    """Clean values for the webhook that somebody names by `given`, at a moment. `disable` pauses
+    it (True) or resumes it (False); with `skip_missed` what it missed is not sent."""
 
     given: str
     webhook_id: int | None
     values: Values
     at: int
     problems: list[Problem] = field(default_factory=list)
-    enable: bool = False
+    disable: bool | None = None
+    skip_missed: bool = False
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
 

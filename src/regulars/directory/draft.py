@@ -222,6 +222,7 @@ class Draft:
                 "request_id": command.origin.request_id,
                 "fields": fields,
                 "order_id": order_id,
+                "silent": command.origin.silent,
             }
         )
 
@@ -264,9 +265,11 @@ class Draft:
             updated={
                 "orders": [row for row in orders if _differs(row, known.get(row["order_id"]))],
                 "shop_ids": list(self._changed_shop_ids.values()),
-                "webhooks": self.webhooks.updated,
                 "imports": list(self._changed_imports.values()),
             },
+            updated_webhooks=self.webhooks.updated,
+            skipped_webhooks=self.webhooks.skipped,
+            skipped_at=self.webhooks.skipped_at,
             inserted_shop_ids=self._new_shop_ids,
             inserted_deleted_shop_ids=self._new_deleted_ids,
             deleted_at=self._deleted_at,

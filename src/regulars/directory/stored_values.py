@@ -94,6 +94,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "actor_kind": _one_of("token", "command_line", "inbound", "import"),
         "at": _TIME,
         "fields": _OBJECT,
+        "silent": _FLAG,
     },
     "receipts": {
         "fingerprint": _NOT_EMPTY,
@@ -122,6 +123,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "settings": _OBJECT,
         "position": _COUNT,
         "claimed_until": _COUNT,
+        "paused": _FLAG,
         **dict.fromkeys(
             ("created_at", "updated_at", "enabled_at", "next_at", "disabled_at"), _TIME
         ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from regulars.directory.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
 from regulars.directory.draft import Draft
 from regulars.directory.errors import Problem, Refused
-from regulars.directory.webhooks import DuplicateWebhook, WebhookNotFound
+from regulars.directory.webhooks import DuplicateWebhook, WebhookNotFound, is_disabled
 from regulars.store import Row
 
 
@@ -31,6 +33,7 @@ def create(draft: Draft, command: CreateWebhook) -> Row:
         "claimed_until": 0,
         "disabled_at": None,
         "disabled_reason": None,
+        "paused": False,
     }
     draft.webhooks.put(row)
     return row
@@ -41,19 +44,42 @@ def update(draft: Draft, command: UpdateWebhook) -> Row:
     row = draft.webhooks.find(command.webhook_id)
     if row is None:
         raise Refused(WebhookNotFound(command.given), *command.problems)
-    changed = {**row, **command.values}
+    values = {**command.values, **_switched(row, command)}
+    changed = {**row, **values}
     problems: list[Problem] = list(command.problems)
     other = draft.webhooks.at(changed["type"], changed["url"])
     if other is not None and other != row["webhook_id"]:
         problems.append(DuplicateWebhook(changed["type"]))
     if problems:
         raise Refused(*problems)
-    if command.enable:
-        changed["enabled_at"] = max(command.at, row["disabled_at"] or 0)
-    if changed != row:
-        changed["updated_at"] = max(command.at, row["updated_at"])
-        draft.webhooks.put(changed)
+    if command.skip_missed:
+        values["position"] = draft.counters["changes"]
+    if command.skip_missed or changed["type"] != row["type"]:
+        # A worker that is about to send an event finds that its claim is gone.
+        values |= {"claimed_by": None, "claimed_until": 0}
+        draft.webhooks.skip(row["webhook_id"], command.at)
+    if command.skip_missed or any(row[name] != value for name, value in values.items()):
+        values["updated_at"] = max(command.at, row["updated_at"])
+        changed = {**row, **values}
+        draft.webhooks.put(changed, values)
     return changed
+
+
+def _switched(row: Row, command: UpdateWebhook) -> dict[str, Any]:
+    """The columns by which a webhook is paused or resumed."""
+    if command.disable is None:
+        return {}
+    disabled = is_disabled(row["disabled_at"], row["enabled_at"])
+    if command.disable == (disabled and (row["paused"] or not command.disable)):
+        return {}
+    if not command.disable:
+        enabled_at = max(command.at, row["disabled_at"])
+        return {"enabled_at": enabled_at, "paused": False, "next_at": command.at}
+    return {
+        "disabled_at": max(command.at, row["enabled_at"] + 1),
+        "disabled_reason": f"Paused by {command.origin.name}.",
+        "paused": True,
+    }
 
 
 def delete(draft: Draft, command: DeleteWebhook) -> int:

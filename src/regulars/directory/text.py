@@ -27,7 +27,12 @@ _MOST_COMPOSED = 4
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_OUTSIDE_NOTES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_BREAK = re.compile(r"\r\n|[\t\n\r]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+# The kinds of changes that `sanitize` makes.
+CONTROL_CHARACTERS = "control_characters"
+COMBINING_MARKS = "combining_marks"
 
 
 def clean(value: str, most: int, lines: bool = False) -> tuple[str, str | None]:
@@ -60,6 +65,26 @@ def clean(value: str, most: int, lines: bool = False) -> tuple[str, str | None]:
 
 def _too_long(length: int, most: int) -> str:
     return f"has {length:,} characters; at most {most:,} are allowed."
+
+
+def sanitize(value: str, lines: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Return the text without what `clean` refuses as a control character or as too many combining
+    marks, and the kinds of changes. A text that `clean` does not refuse for these is unchanged.
+
+    A tab or a line break becomes a space, unless `lines` allows them. Other control characters are
+    removed. Of a run of combining marks the first 30 are kept. The time is linear.
+    """
+    if value.isprintable() and value.isascii():
+        return value, ()
+    text, changes = value.strip(), []
+    if (_CONTROL_OUTSIDE_NOTES if lines else _CONTROL).search(text):
+        text = _CONTROL_OUTSIDE_NOTES.sub("", text if lines else _BREAK.sub(" ", text))
+        changes.append(CONTROL_CHARACTERS)
+    # Later than the removal, which can join two runs.
+    if _TOO_MANY_MARKS.search(text):
+        text = _LONG_RUN.sub(r"\1", text)
+        changes.append(COMBINING_MARKS)
+    return (text, tuple(changes)) if changes else (value, ())
 
 
 def folded(value: str) -> str:

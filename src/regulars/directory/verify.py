@@ -146,6 +146,9 @@ class _Verifier:
                 yield f"{place}: its position is after the end of the history"
             if row["updated_at"] < row["created_at"]:
                 yield f"{place}: it was updated before it was created"
+            # An older program that enables a paused webhook leaves the mark.
+            if row["paused"] and row["disabled_at"] is None:
+                yield f"{place}: it is paused and was never disabled"
         for row in self._all(deliveries, account_id):
             place = f"{here}, delivery {row['webhook_id']}-{row['number']}"
             yield from _delivery(place, row, last["changes"], hooks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -51,7 +51,7 @@ URL_LENGTH = 2_048
 SETTINGS_BYTES = 4_096
 
 # The states of a delivery.
-STATES = PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
+STATES = PENDING, DELIVERED, FAILED, SKIPPED = "pending", "delivered", "failed", "skipped"
 
 _DELIVERY = re.compile(rb"WebhookDelivery:([1-9][0-9]{0,9})-(-?[1-9][0-9]{0,17})")
 
@@ -109,7 +109,7 @@ def clean_webhook(node: Mapping[str, Any], path: InputPath) -> tuple[Row, list[P
     problems: list[Problem] = []
     for name, given in node.items():
         here = (*path, name)
-        if given is None and name != "disabled":
+        if given is None and name not in ("disabled", "skip_missed"):
             message = f"{name} cannot be null. Leave it out to keep what it is."
             problems.append(InvalidInput(message, here))
         elif name == "type":
@@ -159,7 +159,10 @@ def _clean_url(given: str) -> tuple[str, str | None]:
 def _clean_settings(given: Mapping[str, Any]) -> tuple[str, str | None]:
     if not isinstance(given.get("changes", False), bool):
         return "{}", "have a `changes` that is neither true nor false."
-    stored = orjson.dumps(given)
+    try:
+        stored = orjson.dumps(given)
+    except TypeError:  # orjson reads what is nested deeper than it writes
+        return "{}", "are nested too deep. At most 250 levels are allowed."
     if len(stored) > SETTINGS_BYTES:
         return "{}", f"take {len(stored):,} bytes as JSON; at most {SETTINGS_BYTES:,} are allowed."
     return stored.decode(), None
@@ -198,6 +201,9 @@ class Webhooks:
     def __init__(self, stored: Sequence[Row]) -> None:
         self._before = {row["webhook_id"]: row for row in stored}
         self._now: dict[int, Row | None] = dict(self._before)
+        self._columns: dict[int, set[str]] = {}
+        self._skipped: set[int] = set()
+        self.skipped_at = 0
 
     def find(self, webhook_id: int | None) -> Row | None:
         return None if webhook_id is None else self._now.get(webhook_id)
@@ -209,8 +215,15 @@ class Webhooks:
                 return number
         return None
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row, columns: Iterable[str] = ()) -> None:
+        """Takes a webhook's new row. `columns` are those to write of one that is stored."""
         self._now[row["webhook_id"]] = row
+        self._columns.setdefault(row["webhook_id"], set()).update(columns)
+
+    def skip(self, webhook_id: int, at: int) -> None:
+        """Ends the pending deliveries of a webhook, at a moment (milliseconds since 1970)."""
+        self._skipped.add(webhook_id)
+        self.skipped_at = max(self.skipped_at, at)
 
     def drop(self, webhook_id: int) -> None:
         self._now[webhook_id] = None
@@ -220,9 +233,18 @@ class Webhooks:
         return [row for n, row in self._now.items() if row and n not in self._before]
 
     @property
-    def updated(self) -> list[Row]:
-        known = self._before
-        return [row for n, row in self._now.items() if row and n in known and row is not known[n]]
+    def updated(self) -> dict[tuple[str, ...], list[Row]]:
+        """The stored webhooks that commands changed, by the columns to write."""
+        updated: dict[tuple[str, ...], list[Row]] = {}
+        for number, columns in self._columns.items():
+            row = self._now[number]
+            if row is not None and number in self._before:
+                updated.setdefault(tuple(sorted(columns)), []).append(row)
+        return updated
+
+    @property
+    def skipped(self) -> list[int]:
+        return [n for n in self._skipped if self._now[n] is not None and n in self._before]
 
     @property
     def deleted(self) -> list[int]:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from regulars.api.errors import TIMEOUT, UNAVAILABLE, describe, too_slow
 from regulars.directory.accounts import Grant
 from regulars.directory.errors import Refused
+from regulars.directory.scopes import READ
 from regulars.directory.sources import Source
 from regulars.graphql import Fault, error_entry
 from regulars.http.credentials import Credentials
@@ -103,7 +104,10 @@ class Door:
         await charge(self._rates, grant, self._cost)
 
     async def changed(self, grant: Grant) -> Headers:
-        """The header that says the number of the account's last change, where it can be asked."""
+        """The header that says the number of the account's last change, where it can be asked, and
+        the token may read it: that number tells whether a write changed something."""
+        if READ not in grant.scopes:
+            return []
         return changed(await self._source.last_change(grant.account_id))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from starlette.requests import ClientDisconnect, Request
@@ -98,7 +98,7 @@ class Imports(Address):
         if call.method != "GET":
             message = "GET tells how far an import has come, DELETE ends it."
             raise method_not_allowed(call.method, "DELETE, GET", message)
-        return await self._told(call, grant, 200, told(found))
+        return await self._told(call, grant, 200, _shown(grant, found))
 
     async def _all(self, call: Call, grant: Grant, request: Request) -> Reply:
         if call.method == "POST":
@@ -107,28 +107,30 @@ class Imports(Address):
             message = "Send a file by POST; GET tells of the latest imports."
             raise method_not_allowed(call.method, "GET, POST", message)
         newest = await Runs(self._store, grant.account_id).newest(_SHOWN)
-        return await self._told(call, grant, 200, [told(row) for row in newest])
+        return await self._told(call, grant, 200, [_shown(grant, row) for row in newest])
 
     async def _preview(self, call: Call, grant: Grant, request: Request) -> Reply:
         """What a file of this beginning looks like. Nothing of it is kept."""
         if call.method != "POST":
             message = "Send the beginning of a file by POST."
             raise method_not_allowed(call.method, "POST", message)
-        options, name, _, whole = _options(request)
+        asked = _options(request)
         await self._door.charge(call, grant)
         content = await read_body(request.receive, PART)
         if not content:
             raise bad_request("The body is empty. It is the beginning of a file of customers.")
         try:
             async with self._previews.of(grant.account_id):
-                seen = await asyncio.to_thread(preview, name, content, options, whole)
+                seen = await asyncio.to_thread(
+                    preview, asked.name, content, asked.options, asked.whole
+                )
         except (BadFile, BadOption) as error:
             raise bad_request(str(error)) from error
         return await self._told(call, grant, 200, seen)
 
     async def _take(self, call: Call, grant: Grant, request: Request) -> Reply:
-        options, name, dry_run, _ = _options(request)
-        if dry_run and READ not in grant.scopes:
+        asked = _options(request)
+        if asked.dry_run and READ not in grant.scopes:
             # It would compare values with the stored ones and change nothing.
             raise forbidden(READ)
         length = request.headers.get("content-length", "")
@@ -139,9 +141,10 @@ class Imports(Address):
         upload = await Upload.begin(
             self._store,
             grant.account_id,
-            name,
-            options,
-            dry_run,
+            asked.name,
+            asked.options,
+            asked.dry_run,
+            asked.silent,
             grant.name,
             call.identity.decode(),
             now_ms(),
@@ -153,7 +156,9 @@ class Imports(Address):
             raise
         self._jobs.nudge()
         place = f"{PATH}/{row['import_id']}"
-        return await self._told(call, grant, 202, told(row), [(b"location", place.encode())])
+        return await self._told(
+            call, grant, 202, _shown(grant, row), [(b"location", place.encode())]
+        )
 
     async def _require_room(self, grant: Grant) -> None:
         """Raises HTTPError (503) where many files of the account wait already."""
@@ -183,7 +188,7 @@ class Imports(Address):
             found = await runs.find(import_id) or found  # it may have ended meanwhile
         else:
             await runs.forget(import_id)
-        return await self._told(call, grant, 200, told(found))
+        return await self._told(call, grant, 200, _shown(grant, found))
 
     async def _told(
         self, call: Call, grant: Grant, status: int, data: Any, headers: Headers = ()
@@ -215,10 +220,29 @@ class Imports(Address):
         return None
 
 
-def _options(request: Request) -> tuple[Options, str, bool, bool]:
-    """How the file is read, what it is called, whether nothing is to be saved, and whether it is
-    whole. Raises HTTPError (400, 415)."""
-    only = ("whole",) if request.url.path == PREVIEW_PATH else ("dry_run",)
+def _shown(grant: Grant, row: Row) -> dict[str, Any]:
+    """An import as the holder of a token sees it. Which rows changed something tells what is
+    stored, and needs `customers:read`."""
+    shown = told(row)
+    if READ not in grant.scopes:
+        shown |= dict.fromkeys(("created", "updated", "unchanged"))
+    return shown
+
+
+class _Asked(NamedTuple):
+    """What the query string says: how the file is read, its name, whether nothing is saved, whether
+    the webhooks get no events, and whether a preview has the whole file."""
+
+    options: Options
+    name: str
+    dry_run: bool
+    silent: bool
+    whole: bool
+
+
+def _options(request: Request) -> _Asked:
+    """Raises HTTPError (400, 415)."""
+    only = ("whole",) if request.url.path == PREVIEW_PATH else ("dry_run", "silent")
     given = options_of(request, (*_OPTIONS, *only), several="map")
     _check_media(request)
     options = Options(
@@ -236,7 +260,8 @@ def _options(request: Request) -> tuple[Options, str, bool, bool]:
     name = given.get("name", "") or "upload"
     if len(name) > _NAME_LENGTH or not name.isprintable():
         raise bad_request(f"A name has at most {_NAME_LENGTH} characters, all printable.")
-    return options, name, flag(given, "dry_run", False), flag(given, "whole", True)
+    dry_run, silent = flag(given, "dry_run", False), flag(given, "silent", False)
+    return _Asked(options, name, dry_run, silent, flag(given, "whole", True))
 
 
 def _check_media(request: Request) -> None:

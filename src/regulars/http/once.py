@@ -11,7 +11,7 @@ import orjson
 from regulars.api.context import Again, Context
 from regulars.directory.directory import Directory
 from regulars.graphql import Answer, Engine, Prepared
-from regulars.http.errors import IDEMPOTENCY_KEY, bad_key, other_request, still_running
+from regulars.http.errors import IDEMPOTENCY_KEY, bad_key, bad_request, other_request, still_running
 from regulars.http.messages import GraphQLRequest
 
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
@@ -55,6 +55,12 @@ class Once:
 
 
 def _fingerprint(request: GraphQLRequest) -> bytes:
-    """A hash of a request, by which it is known when it is sent again."""
+    """A hash of a request, by which it is known when it is sent again. Raises HTTPError (400)."""
     parts = [request.query, request.operation_name, request.variables]
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).digest()
+    try:
+        text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:  # orjson reads what is nested deeper than it writes
+        raise bad_request(
+            "The variables are nested too deep. At most 250 levels are allowed."
+        ) from error
+    return hashlib.sha256(text).digest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
@@ -33,9 +35,9 @@ def key(name: str) -> sa.Column[int]:
     return sa.Column(name, Number, primary_key=True, autoincrement=False)
 
 
-def flag(name: str) -> sa.Column[bool]:
+def flag(name: str, **options: Any) -> sa.Column[bool]:
     """True or false."""
-    return sa.Column(name, Flag, nullable=False)
+    return sa.Column(name, Flag, nullable=False, **options)
 
 
 def derived(name: str) -> sa.Column[str]:

@@ -23,6 +23,7 @@ from regulars.store.tables import (
     webhook_secrets,
     webhooks,
 )
+from regulars.store.writes import SKIPPED
 
 DELIVERY_COLUMNS = tuple(str(column.name) for column in deliveries.columns)
 CHANGE_COLUMNS = ("sequence", "kind", "at", "customer_id", "order_id", "fields")
@@ -72,9 +73,10 @@ def claim() -> Query:
 
 @cache
 def keep_claim() -> Query:
-    """Claims a webhook for longer: a row, if it is still the worker's own and enabled."""
-    statement = webhooks.update().where(_mine(), _enabled())
-    return Query(statement.values(claimed_until=number("until")).returning(webhooks.c.webhook_id))
+    """Claims a webhook for longer: the whole row as it is now, if it is still the worker's own and
+    enabled."""
+    statement = webhooks.update().where(_mine(), _enabled()).values(claimed_until=number("until"))
+    return Query(statement.returning(*columns_named(webhooks, WHOLE_WEBHOOK)))
 
 
 @cache
@@ -93,11 +95,13 @@ def released(given: Mapping[str, Any]) -> list[tuple[Query, Mapping[str, Any]]]:
     """The statements by which a worker leaves a webhook. It is locked first: a statement that waits
     for a row of PostgreSQL's sees what is committed meanwhile of that row alone, and would not know
     of a delivery that was just asked for."""
-    return [(_locked(), given), (_release(), given)]
+    return [(lock(), given), (_release(), given)]
 
 
 @cache
-def _locked() -> Query:
+def lock() -> Query:
+    """Has others wait who would change a webhook that the worker has claimed. What follows in the
+    transaction sees what they committed before."""
     return Query(sa.select(webhooks.c.webhook_id).where(_mine()).with_for_update())
 
 
@@ -109,21 +113,49 @@ def forget_claims() -> Query:
 
 @cache
 def new_changes() -> Query:
-    """At most `limit` changes of the `kinds` after the number `after` and up to `last`: number,
-    customer."""
+    """At most `limit` changes of the `kinds` after the number `after` and up to `last`, but no
+    silent ones: number, customer."""
     statement = sa.select(history.c.sequence, history.c.customer_id).where(
         of_account(history),
         history.c.sequence > number("after"),
         history.c.sequence <= number("last"),
         any_of(history.c.kind, "kinds"),
+        history.c.silent.is_(sa.false()),
     )
     return Query(statement.order_by(history.c.sequence).limit(number("limit")))
 
 
 @cache
+def missed() -> Query:
+    """How many changes of the `kinds`, at most `limit`, come after the number `after` and up to
+    `last`, silent ones not counted, and how many deliveries wait besides, at most `limit`."""
+    changes: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).where(
+        of_account(history),
+        history.c.sequence > number("after"),
+        history.c.sequence <= number("last"),
+        any_of(history.c.kind, "kinds"),
+        history.c.silent.is_(sa.false()),
+    )
+    waiting: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).where(
+        _this(deliveries), deliveries.c.due_at.is_not(None)
+    )
+    counts = [
+        sa.select(sa.func.count())
+        .select_from(rows.limit(number("limit")).subquery())
+        .scalar_subquery()
+        for rows in (changes, waiting)
+    ]
+    return Query(sa.select(*counts))
+
+
+@cache
 def move() -> Query:
-    """Notes up to which change a webhook has been looked at."""
-    return Query(webhooks.update().where(_mine()).values(position=number("position")))
+    """Notes up to which change a webhook has been looked at: a row, if the worker may still serve
+    it. Deliveries that were added may be due: a worker that is killed now has them sent by the next
+    one."""
+    statement = webhooks.update().where(_mine(), _enabled())
+    moved = statement.values(position=number("position"), next_at=number("now"))
+    return Query(moved.returning(webhooks.c.webhook_id))
 
 
 @cache
@@ -163,19 +195,21 @@ def note_attempt() -> Query:
 
 @cache
 def note_delivery() -> Query:
-    """How a delivery stands after an attempt."""
+    """How a delivery stands after an attempt. One that was skipped meanwhile stays so, unless it
+    was delivered."""
     names = ("state", "attempts", "tries", "due_at", "ended_at")
     values = {name: sa.bindparam(name, type_=deliveries.c[name].type) for name in names}
     of_one = deliveries.update().where(_this(deliveries), deliveries.c.number == number("number"))
-    return Query(of_one.values(values))
+    stands = sa.and_(deliveries.c.state == SKIPPED, values["state"] != "delivered")
+    return Query(of_one.where(sa.not_(stands)).values(values))
 
 
 @cache
 def disable() -> Query:
-    """Nothing is sent to a webhook any more."""
+    """Nothing is sent to a webhook any more, unless it was paused meanwhile."""
     reason = sa.bindparam("reason", type_=sa.Text())
-    statement = webhooks.update().where(_mine())
-    return Query(statement.values(disabled_at=number("now"), disabled_reason=reason))
+    values = {"disabled_at": number("now"), "disabled_reason": reason, "paused": sa.false()}
+    return Query(webhooks.update().where(_mine(), _enabled()).values(values))
 
 
 @cache
@@ -205,14 +239,17 @@ def later_changes() -> Query:
 
 
 @cache
-def add_delivery() -> Query:
-    """A delivery, unless it is there: a parameter for each column, of its name."""
+def add_delivery(claimed: bool = False) -> Query:
+    """A delivery, unless it is there: a parameter for each column, of its name. With `claimed` only
+    if the worker may still serve the webhook."""
     given = [sa.bindparam(c.name, type_=c.type) for c in deliveries.c if c.name != "account_id"]
     there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
         _this(deliveries), deliveries.c.number == number("number")
     )
     # Beside the webhook, whose row says on which node of Citus they are.
     row = sa.select(webhooks.c.account_id, *given).where(_this(webhooks), ~sa.exists(there))
+    if claimed:
+        row = row.where(_mine(), _enabled())
     return Query(deliveries.insert().from_select([c.name for c in deliveries.c], row))
 
 

@@ -345,7 +345,8 @@ class PostgreSQLStore:
             parameters = saving.save_parameters(account_id, state, changes)
         if self._distributed is None:
             self._distributed = await citus.is_distributed(connection)
-        if self._distributed:
+        # A single statement would not skip the deliveries that a worker commits meanwhile.
+        if self._distributed or shape.skips:
             saved = await _save_in_steps(connection, shape, parameters)
         else:
             ((saved,),) = await _rows(connection, saving.save(shape), parameters)
@@ -365,7 +366,7 @@ def _is_large_batch(commands: Sequence[Command], state: State) -> bool:
 async def _save_in_steps(
     connection: Any, shape: saving.Shape, parameters: Mapping[str, Any]
 ) -> bool:
-    """Saves a batch on Citus; whether the account was still as it was loaded."""
+    """Saves a batch statement by statement; whether the account was still as it was loaded."""
     held, *steps = saving.save_in_steps(shape)
     async with connection.transaction():
         if not await _rows(connection, held, parameters):

@@ -24,7 +24,6 @@ from regulars.store.tables import (
 from regulars.store.writer import Changes, Row, State
 from regulars.store.writes import (
     BLANKED,
-    EDITED,
     INBOX,
     blanked,
     counters_after,
@@ -33,6 +32,8 @@ from regulars.store.writes import (
     hold,
     replaced,
     replaced_receipts,
+    skipped,
+    updated,
 )
 
 MAX_UPDATES = 3
@@ -40,13 +41,15 @@ MAX_UPDATES = 3
 
 class Shape(NamedTuple):
     """What kinds of changes a batch makes: whether customers are deleted, and webhooks; which
-    columns of customers are updated together; in which tables rows are updated as a whole, and
-    into which they are inserted; and whether customers lose terms, and get new ones."""
+    columns of customers are updated together, and of which other tables; whether deliveries are
+    skipped; into which tables rows are inserted; and whether customers lose terms, and get new
+    ones."""
 
     deletes: bool
     fewer_webhooks: bool
     updates: tuple[tuple[str, ...], ...]
-    whole: tuple[str, ...]
+    others: tuple[tuple[str, tuple[str, ...]], ...]
+    skips: bool
     inserts: tuple[str, ...]
     removes: bool
     adds: bool
@@ -110,7 +113,7 @@ def _changes(
     """What a batch changes, in its order: a name, and the statement. `after` is the condition on
     which it is made, in addition to those given; `rows_of` selects the account and the columns of
     rows to insert."""
-    deletes, fewer_webhooks, updates, whole, inserts, removes, adds = shape
+    deletes, fewer_webhooks, updates, others, skips, inserts, removes, adds = shape
     mine = customers.c.account_id == number("only_account")
     if deletes:
         account_id = number("only_account")
@@ -136,13 +139,15 @@ def _changes(
         same = customers.c.customer_id == rows.c.customer_id
         update = customers.update().where(after(mine, same))
         yield f"updated_{place}", update.values({name: rows.c[name] for name in columns})
-    for name in whole:
+    for place, (name, columns) in enumerate(others):
         table = metadata.tables[name]
-        key, (account, own) = f"updated_{name}", table.primary_key.columns
-        rows = _arrays([table.c[column] for column in (own.name, *EDITED[name])], f"{key}_")
+        key, (account, own) = f"other_{place}", table.primary_key.columns
+        rows = _arrays([table.c[column] for column in (own.name, *columns)], f"{key}_")
         same = sa.and_(account == number("only_account"), own == rows.c[own.name])
-        values = {column: rows.c[column] for column in EDITED[name]}
+        values = {column: rows.c[column] for column in columns}
         yield key, table.update().where(after(same)).values(values)
+    if skips:
+        yield "skipped", skipped(number("only_account"), "skipped_webhooks", after)
     if removes:
         lost = _terms("removed_").subquery("lost")
         same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
@@ -152,9 +157,9 @@ def _changes(
         yield "replaced", receipts.delete().where(after(replaced(number("only_account"))))
     for name in inserts:
         table = metadata.tables[name]
-        others = [column for column in table.c if column.name != "account_id"]
-        chosen = rows_of(list(_arrays(others, f"{name}_").columns))
-        names = ["account_id", *(str(column.name) for column in others)]
+        own_columns = [column for column in table.c if column.name != "account_id"]
+        chosen = rows_of(list(_arrays(own_columns, f"{name}_").columns))
+        names = ["account_id", *(str(column.name) for column in own_columns)]
         yield f"inserted_{name}", table.insert().from_select(names, chosen)
     if adds:
         new = _terms("added_").subquery("new")
@@ -168,7 +173,8 @@ def shape_of(changes: Changes) -> Shape:
         bool(changes.deleted_customers),
         bool(changes.deleted_webhooks),
         tuple(columns for columns, _ in _updated(changes)),
-        tuple(name for name, rows in changes.updated.items() if rows),
+        tuple((name, columns) for name, columns, _ in updated(changes)),
+        bool(changes.skipped_webhooks),
         tuple(name for name, rows in _inserted(changes) if rows),
         bool(changes.removed_terms),
         bool(changes.added_terms),
@@ -185,8 +191,10 @@ def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str
     for place, (columns, rows) in enumerate(_updated(changes)):
         for name in ("customer_id", *columns):
             parameters[f"u{place}_{name}"] = [row[name] for row in rows]
-    whole = [(f"updated_{name}", rows) for name, rows in changes.updated.items()]
-    for table, rows in [*_inserted(changes), *whole]:
+    parameters["skipped_webhooks"] = list(changes.skipped_webhooks)
+    parameters["skipped_at"] = changes.skipped_at
+    others = [(f"other_{n}", rows) for n, (_, _, rows) in enumerate(updated(changes))]
+    for table, rows in [*_inserted(changes), *others]:
         for name in rows[0] if rows else ():
             parameters[f"{table}_{name}"] = [row[name] for row in rows]
     for prefix, found in (("added", changes.added_terms), ("removed", changes.removed_terms)):
@@ -198,11 +206,11 @@ def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str
 def _updated(changes: Changes) -> list[tuple[tuple[str, ...], Sequence[Row]]]:
     """The rows to update, by the columns that change; all in one part when those are of many
     kinds, because each combination of them is a statement to prepare."""
-    updated = changes.updated_customers
-    if len(updated) <= MAX_UPDATES:
-        return sorted(updated.items())
-    columns = tuple(sorted({name for names in updated for name in names}))
-    return [(columns, [row for rows in updated.values() for row in rows])]
+    customers_updated = changes.updated_customers
+    if len(customers_updated) <= MAX_UPDATES:
+        return sorted(customers_updated.items())
+    columns = tuple(sorted({name for names in customers_updated for name in names}))
+    return [(columns, [row for rows in customers_updated.values() for row in rows])]
 
 
 def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:

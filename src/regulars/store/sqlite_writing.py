@@ -74,8 +74,11 @@ def save(connection: apsw.Connection, account_id: int, state: State, changes: Ch
         ]
         _run_for_each(connection, writes.update_one(columns), keyed)
     _run_for_each(connection, writes.insert_one(customers), changes.inserted_customers)
-    for table, rows in changes.updated.items():
-        _run_for_each(connection, writes.update_whole(table), rows)
+    for table, columns, rows in writes.updated(changes):
+        _run_for_each(connection, writes.update_row(table, columns), rows)
+    if changes.skipped_webhooks:
+        skipped = {"ids": list(changes.skipped_webhooks), "skipped_at": changes.skipped_at}
+        run_query(connection, writes.skip_deliveries(), {"account_id": account_id, **skipped})
     _run_for_each(connection, writes.insert_one(orders), changes.inserted_orders)
     _run_for_each(connection, writes.insert_one(leads), changes.inserted_leads)
     if changes.inserted_receipts:

@@ -127,6 +127,7 @@ history = sa.Table(
     text("request_id", nullable=True),
     text("fields", nullable=True),
     number("order_id", nullable=True),
+    flag("silent", server_default=sa.false()),
     sa.Index("history_of_customer", "account_id", "customer_id", "sequence"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
@@ -199,10 +200,10 @@ leads = table(
     sa.Index("leads_of_customer", "account_id", "customer_id", "created_at", "lead_id"),
 )
 
-# A subscription to events of one type. The columns up to `enabled_at` are the writer's, the others
-# those of the worker that delivers: `position`, the last change of the history that was looked at;
-# `next_at`, when a delivery is due; `claimed_by` and `claimed_until`, who delivers. It is disabled
-# when `disabled_at` is later than `enabled_at`.
+# A subscription to events of one type. The worker that delivers also writes the columns from
+# `position` on: `position`, the last change of the history that was looked at; `next_at`, when a
+# delivery is due; `claimed_by` and `claimed_until`, which worker delivers. It is disabled when
+# `disabled_at` is later than `enabled_at`, and then paused if that was asked for (`paused`).
 webhooks = table(
     "webhooks",
     key("account_id"),
@@ -219,6 +220,7 @@ webhooks = table(
     sa.Column("claimed_until", Number, nullable=False, server_default="0"),
     number("disabled_at", nullable=True),
     text("disabled_reason", nullable=True),
+    flag("paused", server_default=sa.false()),
     sa.Index("webhook_targets", "account_id", "url", "type", unique=True),
 )
 

@@ -76,7 +76,8 @@ class State:
 class Changes:
     """The difference that a batch makes: ids to delete, whole rows to insert, customers to update
     by the columns that change (an index on another is left alone), rows of other tables to update
-    as a whole, the terms by which customers are
+    as a whole, webhooks to update by the columns that commands set, webhooks whose pending
+    deliveries end as skipped at `skipped_at`, the terms by which customers are
     found now or no longer (a term never stands in both for one customer), what became of writes
     that were sent with a key (each replaces those of its key that were made at `receipts_before`
     or earlier), what is added to the history, and the counters after it. `deleted_at` is
@@ -88,6 +89,7 @@ class Changes:
     inserted_customers: Sequence[Row] = ()
     inserted_orders: Sequence[Row] = ()
     updated: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    updated_webhooks: Mapping[tuple[str, ...], Sequence[Row]] = field(default_factory=dict)
     inserted_leads: Sequence[Row] = ()
     added_terms: Terms = field(default_factory=dict)
     removed_terms: Terms = field(default_factory=dict)
@@ -98,6 +100,8 @@ class Changes:
     inserted_deleted_shop_ids: Sequence[Row] = ()
     deleted_at: int = 0
     deleted_webhooks: Sequence[int] = ()
+    skipped_webhooks: Sequence[int] = ()
+    skipped_at: int = 0
     receipts_before: int = 0
 
     def __bool__(self) -> bool:
@@ -108,6 +112,7 @@ class Changes:
             or self.inserted_customers
             or self.inserted_orders
             or any(self.updated.values())
+            or self.updated_webhooks
             or self.inserted_leads
             or self.inserted_receipts
             or self.inserted_shop_ids

@@ -3,7 +3,7 @@ the transaction; on PostgreSQL they are put together (`saving.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from regulars.store.tables import (
     counters,
     customers,
     deleted_shop_ids,
+    deliveries,
     inbox,
     inbox_keys,
     metadata,
@@ -25,7 +26,7 @@ from regulars.store.tables import (
     terms,
     webhooks,
 )
-from regulars.store.writer import Changes, State
+from regulars.store.writer import Changes, Row, State
 
 
 @cache
@@ -47,11 +48,12 @@ def update_one(columns: tuple[str, ...]) -> Query:
     return Query(statement.values(parameters))
 
 
+SKIPPED = "skipped"
+
 # What the writer changes of rows that it updates as a whole.
 EDITED = {
     "orders": tuple(str(c.name) for c in orders.c if not c.primary_key),
     "shop_ids": ("event",),
-    "webhooks": ("type", "url", "settings", "updated_at", "enabled_at"),
     "imports": (
         "position",
         "bytes_read",
@@ -68,13 +70,40 @@ EDITED = {
 }
 
 
-@cache
-def update_whole(table_name: str) -> Query:
-    """One row of a table; a parameter for each column, of its name."""
+def updated(changes: Changes) -> list[tuple[str, tuple[str, ...], Sequence[Row]]]:
+    """The rows to update of tables other than the customers: the table, the columns, the rows.
+
+    Of a webhook only the columns that a command sets are written: the worker may change the others
+    meanwhile.
+    """
+    whole = [(name, EDITED[name], rows) for name, rows in changes.updated.items() if rows]
+    some = [("webhooks", columns, rows) for columns, rows in changes.updated_webhooks.items()]
+    return whole + some
+
+
+@lru_cache(maxsize=1_000)
+def update_row(table_name: str, columns: tuple[str, ...]) -> Query:
+    """Columns of one row of a table; a parameter for each, and for the keys, of its name."""
     table = metadata.tables[table_name]
     keys = [c == sa.bindparam(c.name, type_=c.type) for c in table.primary_key]
-    values = {n: sa.bindparam(n, type_=table.c[n].type) for n in EDITED[table_name]}
+    values = {n: sa.bindparam(n, type_=table.c[n].type) for n in columns}
     return Query(table.update().where(*keys).values(values))
+
+
+@cache
+def skip_deliveries() -> Query:
+    """Ends what waits to be sent to the webhooks `ids`."""
+    return Query(skipped(number("account_id"), "ids", sa.and_))
+
+
+def skipped(
+    account_id: sa.ColumnElement[int], ids: str, after: Callable[..., sa.ColumnElement[bool]]
+) -> sa.Update:
+    """Ends the pending deliveries of the webhooks of a parameter; `after` puts its conditions
+    together."""
+    theirs = (deliveries.c.account_id == account_id, any_of(deliveries.c.webhook_id, ids))
+    statement = deliveries.update().where(after(*theirs, deliveries.c.due_at.is_not(None)))
+    return statement.values(state=SKIPPED, due_at=sa.null(), ended_at=number("skipped_at"))
 
 
 @cache

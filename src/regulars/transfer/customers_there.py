@@ -16,6 +16,7 @@ from regulars.directory.dates import moment
 from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput
 from regulars.transfer.remote import Remote, RemoteFault, TooMuch
+from regulars.transfer.sanitizing import sanitized
 from regulars.transfer.shape import foreign_id
 
 Node = Mapping[str, Any]
@@ -166,7 +167,8 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
     """What a customer of another server is to be here: under the same `_id` with `keep_ids`, else
     whoever has the email."""
     number = node["_id"]
-    values, problems = clean_values(_input(node), ())
+    input_, warnings = _sanitized(_input(node))
+    values, problems = clean_values(input_, ())
     moments = (moment_of(node.get("created_at")), moment_of(node.get("updated_at")))
     known = None if None in moments else (moments[0] or 0, moments[1] or 0)
     if not 0 < number <= MAX_ID:
@@ -179,7 +181,24 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
         known,
         foreign_id(node.get("id")),
         mirrored=True,
+        warnings=warnings,
     )
+
+
+def _sanitized(node: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+    """A customer's input without the characters for which the rules here refuse it, and what was
+    changed. Another Regulars may have customers from before a rule."""
+    kept: dict[str, Any] = {}
+    warnings: list[tuple[str, str]] = []
+    for name, value in node.items():
+        if name in _ADDRESSES and value:
+            parts = {part: sanitized(f"{name}.{part}", text) for part, text in value.items()}
+            kept[name] = {part: text for part, (text, _) in parts.items()}
+            warnings += [(c, f"{name}.{part}") for part, (_, cs) in parts.items() for c in cs]
+        else:
+            kept[name], changes = sanitized(name, value)
+            warnings += [(change, name) for change in changes]
+    return kept, tuple(warnings)
 
 
 def values_of(node: Node) -> dict[str, Any]:

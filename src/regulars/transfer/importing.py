@@ -31,6 +31,7 @@ from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.reading import Record
 from regulars.transfer.rejected import Kept, as_text
 from regulars.transfer.runs import COUNTS, DONE, Runs
+from regulars.transfer.sanitizing import WARNED_ROWS, WARNING, warning_message
 from regulars.transfer.seen import Seen
 from regulars.transfer.source import Source
 
@@ -55,12 +56,47 @@ class Tally:
 
     def note(self, kind: str, line: int, message: str) -> None:
         """Counts a rejected row's problem, and keeps the first of each kind."""
-        if kind not in self.problems and len(self.problems) >= _KINDS:
-            kind = "others"
+        if kind not in self.problems:
+            is_warning = kind.startswith(WARNING)
+            others = f"{WARNING}others" if is_warning else "others"
+            same = [name for name in self.problems if name.startswith(WARNING) == is_warning]
+            kind = kind if len(same) < _KINDS else others
         found = self.problems.setdefault(kind, {"count": 0, "examples": []})
         found["count"] += 1
         if len(found["examples"]) < _EXAMPLES:
             found["examples"].append([line, message])
+
+    def warn(self, row: SetRow, line: int, heading: Callable[[Sequence[str]], str]) -> None:
+        """Counts a row that was changed so that it is not rejected."""
+        if not row.warnings or row.problems:
+            return
+        self.note(WARNED_ROWS, line, "")
+        for kind, message in _warnings(row, heading):
+            self.note(kind, line, message)
+
+    def withdraw_warnings(
+        self, row: SetRow, line: int, heading: Callable[[Sequence[str]], str]
+    ) -> None:
+        """Undoes `warn` for a row that was then rejected."""
+        if not row.warnings or row.problems:
+            return
+        for kind, message in [(WARNED_ROWS, ""), *_warnings(row, heading)]:
+            # A kind is never removed: a kind that is not there was counted with the others.
+            found = self.problems[kind if kind in self.problems else f"{WARNING}others"]
+            found["count"] -= 1
+            if [line, message] in found["examples"]:
+                found["examples"].remove([line, message])
+
+
+def _warnings(row: SetRow, heading: Callable[[Sequence[str]], str]) -> list[tuple[str, str]]:
+    """The kinds of a row's warnings, each with its message."""
+    return [
+        (
+            f"{WARNING}{change} {heading(field.split('.'))}".strip(),
+            warning_message(change, field),
+        )
+        for change, field in row.warnings
+    ]
 
 
 class Importer:
@@ -143,12 +179,14 @@ class Importer:
         self.tally.problems = orjson.loads(run["problems"])
         told = dict(orjson.loads(run["last_rejected"]))
         await self._kept.cut(run["rejected_at"])
+        heading = self._source.shape.heading
         again: list[tuple[Record, list[Any]]] = []
         for place in range(run["position"]):
             record = next(records, None)
             if record is None:
                 raise BadFile("The file has fewer rows than were imported of it already.")
             if place in told:
+                self.tally.withdraw_warnings(self._row(record), record.line, heading)
                 again.append((record, told[place]))
         self.tally.rows = run["position"]
         await self._keep(again)
@@ -156,6 +194,10 @@ class Importer:
     async def _write(self, batch: Sequence[Record], rows: Sequence[SetRow], read: int) -> None:
         position, to = self.tally.rows, self.tally.rows + len(batch)
         step = None
+        heading = self._source.shape.heading
+        # Saved with the rows, so that a resumed import counts no warning twice.
+        for record, row in zip(batch, rows, strict=True):
+            self.tally.warn(row, record.line, heading)
         if self._run is not None:
             problems = orjson.dumps(self.tally.problems).decode()
             place, import_id = self._kept.place, self._run["import_id"]
@@ -172,6 +214,7 @@ class Importer:
                 became = UPDATED  # by a row before it, of another batch
             self.tally.counts[became.lower()] += 1
             if became == REJECTED:
+                self.tally.withdraw_warnings(row, record.line, heading)
                 rejected.append((record, [problem.told() for problem in outcome.problems]))
         await self._keep(rejected)
 

@@ -80,7 +80,12 @@ class Job:
                     self._account_id,
                     Source(file, options),
                     Nowhere() if dry else rejected,
-                    Origin("import", run["name"], source_told["request_id"]),
+                    Origin(
+                        "import",
+                        run["name"],
+                        source_told["request_id"],
+                        silent=source_told.get("silent", False),
+                    ),
                     None if dry else run,
                 )
                 if self._stopped:

@@ -39,13 +39,15 @@ _DELETED_AT_ONCE = 250
 class Options:
     """How a server is mirrored. `since` is None for the whole list, a moment in milliseconds since
     1970, or LAST, the last run that came to its end; `resume` goes on with a run that was stopped;
-    `delete` deletes who is gone there; without `keep_ids` customers are matched by email."""
+    `delete` deletes who is gone there; without `keep_ids` customers are matched by email; webhooks
+    get no events of a `silent` one, and one that is resumed keeps its setting."""
 
     since: int | str | None = None
     resume: bool = False
     delete: bool = False
     keep_ids: bool = True
     dry_run: bool = False
+    silent: bool = False
 
 
 class Pull:
@@ -70,7 +72,7 @@ class Pull:
         self._options = options
         self._said = said
         self._id = f"pull_{hashlib.sha256(address.encode()).hexdigest()[:16]}"
-        self._origin = Origin("import", address)
+        self._origin = Origin("import", address, silent=options.silent)
         self._again: dict[int, Node] = {}
         self._stop = False
         self._in_order = True
@@ -130,7 +132,7 @@ class Pull:
                 RUNNING,
                 self._address,
                 "",
-                {},
+                {"silent": self._options.silent},
                 None,
                 now_ms(),
                 claimed_until=FOREVER,
@@ -145,6 +147,12 @@ class Pull:
         if known.by == UPDATED_SINCE:
             raise BadOption("A pull with --since is short: begin it anew, without --resume.")
         self._require_same(known)
+        silent = bool(orjson.loads(before["source"]).get("silent"))
+        if self._options.silent and not silent:
+            raise BadOption(
+                "This pull was started without --silent and keeps its setting: leave out --silent."
+            )
+        self._origin = self._origin._replace(silent=silent)
         self.tally.rows = before["position"]
         self.tally.counts = {name: before[name] for name in self.tally.counts}
         self.tally.problems = orjson.loads(before["problems"])
@@ -225,13 +233,14 @@ class Pull:
             step = Step(self._id, position, to, 0, 0, problems, place.dump())
         command = SetCustomers(rows, now_ms(), dry_run=dry, origin=self._origin, step=step)
         result = await self._beside.write(self._account_id, command)
-        for node, outcome in zip(nodes, result.rows, strict=True):
+        for node, row, outcome in zip(nodes, rows, result.rows, strict=True):
             if place is None:
                 self.tally.counts[REJECTED.lower()] -= 1
             else:
                 self.tally.rows += 1
             self.tally.counts[outcome.outcome.lower()] += 1
             if outcome.outcome != REJECTED:
+                self.tally.warn(row, node["_id"], ".".join)
                 continue
             keys = {problem.key for problem in outcome.problems}
             if place and keys == {_DUPLICATE} and len(self._again) < _MOST_AGAIN:

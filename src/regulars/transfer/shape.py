@@ -14,6 +14,7 @@ from regulars.directory.commands import Reference
 from regulars.directory.customers import clean_values
 from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput, Problem
+from regulars.directory.text import CONTROL_CHARACTERS, sanitize
 from regulars.transfer import cells
 from regulars.transfer.columns import (
     BILLING,
@@ -25,6 +26,7 @@ from regulars.transfer.columns import (
     recognised,
 )
 from regulars.transfer.reading import Record
+from regulars.transfer.sanitizing import CUSTOM, sanitized, without_nul
 from regulars.transfer.values import READ, Read, Wrong, as_text
 
 # The forms of files, each with its media type.
@@ -37,7 +39,6 @@ UNKNOWN = ("custom", "drop", "refuse")
 EMPTY = ("keep", "clear")
 MATCH = ("email", "_id")
 
-CUSTOM = "custom"
 _ID_LENGTH = 255
 
 
@@ -94,12 +95,15 @@ class _Target:
     """Where the values of a field go in a customer's input: to `name`, or to `name` in `group`; to
     a group as a whole without a name. `known` says whether there is such a field."""
 
-    __slots__ = ("field", "group", "known", "name", "read")
+    __slots__ = ("field", "group", "has_nul", "known", "name", "read")
 
     def __init__(self, field: str) -> None:
         group, dot, name = field.partition(".")
         self.field = field
         self.group, self.name = (group, name) if dot else ("", field)
+        self.has_nul = group == CUSTOM and "\0" in name
+        if self.has_nul:
+            self.name = name = without_nul(name)
         if field == CUSTOM:
             self.group, self.name = CUSTOM, ""
         address = group in (SHIPPING, BILLING) and (name in PARTS or name == "name")
@@ -126,7 +130,7 @@ def foreign_id(given: Any) -> str | None:
     """An id that is not made of an `_id`, as other systems and newer shops give them."""
     if not isinstance(given, str) or ids.decode(given) is not None or given.isdigit():
         return None
-    return given.strip()[:_ID_LENGTH] or None
+    return sanitize(given)[0].strip()[:_ID_LENGTH] or None
 
 
 def _customer_of(given: Any) -> int | None:
@@ -159,10 +163,11 @@ class Shape:
             return SetRow({}, (InvalidInput(record.problem),))
         node: dict[str, Any] = {}
         problems: list[Problem] = []
+        warnings: list[tuple[str, str]] = []
         found = record.cells
         if found is None:
             for name, value in self._of_json(record.data or {}).items():
-                self._put(node, _target(name), value, problems)
+                self._put(node, _target(name), value, problems, warnings)
         elif len(found) != self._width:
             message = f"The row has {len(found):,} cells, and there are {self._width:,} headings."
             return SetRow({}, (InvalidInput(message),))
@@ -171,8 +176,8 @@ class Shape:
                 cell = found[place]
                 if cell or self._clear:
                     kept = cells.original(cell) if cell[:1] == "'" else cell
-                    self._put(node, target, kept, problems)
-        return self._set(node, problems)
+                    self._put(node, target, kept, problems, warnings)
+        return self._set(node, problems)._replace(warnings=tuple(warnings))
 
     def heading(self, path: Sequence[str | int]) -> str:
         """The heading of the column at which the input lies."""
@@ -212,9 +217,19 @@ class Shape:
         return given
 
     def _put(
-        self, node: dict[str, Any], target: _Target, value: Any, problems: list[Problem]
+        self,
+        node: dict[str, Any],
+        target: _Target,
+        value: Any,
+        problems: list[Problem],
+        warnings: list[tuple[str, str]],
     ) -> None:
         """A value in its place of a customer's input."""
+        if not (type(value) is str and value.isascii() and value.isprintable()):
+            value, changes = sanitized(target.field, value)
+            warnings += [(change, target.field) for change in changes]
+        if target.has_nul:
+            warnings.append((CONTROL_CHARACTERS, target.field))
         if value is None or value == "":
             if self._clear:
                 _clear(node, target)

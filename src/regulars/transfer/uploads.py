@@ -20,6 +20,7 @@ from regulars.store.writes import insert_one
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.opening import BEGINNING, opened
 from regulars.transfer.runs import COUNTS, Runs
+from regulars.transfer.sanitizing import WARNED_ROWS, WARNING
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 
@@ -98,12 +99,18 @@ class Upload:
         name: str,
         options: Options,
         dry_run: bool,
+        silent: bool,
         actor: str,
         request_id: str,
         now: int,
     ) -> Upload:
         """A new import that waits for its file."""
-        source = {"options": options.told, "dry_run": dry_run, "request_id": request_id}
+        source = {
+            "options": options.told,
+            "dry_run": dry_run,
+            "silent": silent,
+            "request_id": request_id,
+        }
         runs = Runs(store, account_id)
         run = await runs.begin(RECEIVING, name, "", source, None, now, actor)
         return cls(store, account_id, run, options)
@@ -180,12 +187,13 @@ def told(run: Mapping[str, Any]) -> dict[str, Any]:
         "state": run["state"],
         "by": run["actor"],
         "dry_run": source.get("dry_run", False),
+        "silent": source.get("silent", False),
         "bytes": run["size"],
         "bytes_read": run["bytes_read"],
         "rows": run["position"],
         **{name: run[name] for name in COUNTS},
         "message": run["message"],
-        "problems": problems_told(orjson.loads(run["problems"])),
+        **problems_told(orjson.loads(run["problems"])),
         "recognised": {
             name: source.get(name)
             for name in ("format", "encoding", "gzip", "delimiter", "columns")
@@ -196,8 +204,18 @@ def told(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def problems_told(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Kinds of problems with examples, as they are told."""
+def problems_told(problems: Mapping[str, Any]) -> dict[str, Any]:
+    """Kinds of problems and of warnings with examples, and how many rows have warnings."""
+    rows = problems.get(WARNED_ROWS, {"count": 0})["count"]
+    warnings = [kind for kind in problems if kind.startswith(WARNING) and kind != WARNED_ROWS]
+    return {
+        "problems": _kinds({k: v for k, v in problems.items() if not k.startswith(WARNING)}),
+        "rows_with_warnings": rows,
+        "warnings": _kinds({kind: problems[kind] for kind in warnings}),
+    }
+
+
+def _kinds(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "kind": kind,
@@ -205,6 +223,7 @@ def problems_told(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
             "examples": [{"line": line, "message": said} for line, said in found["examples"]],
         }
         for kind, found in problems.items()
+        if found["count"]
     ]
 
 

@@ -18,6 +18,7 @@ const PATHS = {
   key: "M14.5 9.5a4 4 0 10-4 4l1-.2L13 15h2v2h2v2h3v-3l-6.2-6.2z",
   menu: "M4 7h16M4 12h16M4 17h16",
   overview: "M4 20V11M10 20V5M16 20v-7M21 20H3",
+  pause: "M8 5v14M16 5v14",
   search: "M10.5 17a6.5 6.5 0 100-13 6.5 6.5 0 000 13zM15.5 15.5L21 21",
   send: "M4 12l16-8-6 16-3-6.5z",
   sign_out: "M10 5H5v14h5M14 8l4 4-4 4M18 12H9",

@@ -70,7 +70,7 @@ class ImportPage {
       h("tbody", null, all.map((one) => h("tr", null,
         h("th", { scope: "row" }, h("a", { href: `/imports?id=${encodeURIComponent(one.id)}` }, said(one.name)), one.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null),
         h("td", null, h("span", { class: `state ${one.state}` }, t.imports.states[one.state] ?? one.state)),
-        h("td", null, t.imports.counts(number(one.created), number(one.updated), number(one.rejected))),
+        h("td", null, one.created === null ? null : t.imports.counts(number(one.created), number(one.updated), number(one.rejected))),
         h("td", null, ago(when(one.created_at), one.created_at)))))));
   }
 
@@ -78,6 +78,7 @@ class ImportPage {
   async look(file) {
     this.file = file;
     this.mapped = new Map();
+    this.chosen = { match: "email", empty: "keep", silent: false };
     this.headings = true;
     set(this.problem, "hidden", true);
     try {
@@ -117,13 +118,13 @@ class ImportPage {
       }
     };
     const headings = check(t.imports.headings, { checked: this.headings, onchange: (event) => { this.headings = event.target.checked; this.mapped.clear(); again(); } });
-    const match = field(t.imports.match, h("select", null, h("option", { value: "email" }, t.imports.byEmail), h("option", { value: "_id" }, t.imports.byId)));
-    const empty = field(t.imports.empty, h("select", null, h("option", { value: "keep" }, t.imports.keep), h("option", { value: "clear" }, t.imports.clear)));
+    const match = field(t.imports.match, h("select", { onchange: (event) => { this.chosen.match = event.target.value; } }, [["email", t.imports.byEmail], ["_id", t.imports.byId]].map(([value, label]) => h("option", { value, selected: value === this.chosen.match }, label))));
+    const empty = field(t.imports.empty, h("select", { onchange: (event) => { this.chosen.empty = event.target.value; } }, [["keep", t.imports.keep], ["clear", t.imports.clear]].map(([value, label]) => h("option", { value, selected: value === this.chosen.empty }, label))));
+    const silent = check(t.imports.silent, { checked: this.chosen.silent, onchange: (event) => { this.chosen.silent = event.target.checked; } });
     const start = (dry) => async (event) => {
       const given = this.options();
-      given.set("match", match.input.value);
-      given.set("empty", empty.input.value);
       given.set("dry_run", String(dry));
+      for (const [name, value] of Object.entries(this.chosen)) given.set(name, String(value));
       await this.send(given, event.currentTarget);
     };
     const map = (heading, name) => {
@@ -145,7 +146,7 @@ class ImportPage {
             format === "csv" ? h("tr", null, columns.map((one) => h("td", null, pick(one)))) : null),
           h("tbody", null, rows.map((row) => h("tr", null, row.map((cell) => h("td", null, said(cell)))))))),
         format === "csv" ? headings : null,
-        h("div", { class: "fields" }, match, empty)),
+        h("div", { class: "fields" }, match, empty), silent),
       h("div", { class: "row" },
         button(t.imports.try, start(true), { class: "primary", disabled: Boolean(problem) }),
         button(t.imports.take, start(false), { disabled: Boolean(problem) }),
@@ -199,7 +200,7 @@ class ImportPage {
   }
 
   showRun(run, goesOn, first) {
-    const figure = (name) => h("div", null, h("dt", null, t.imports.outcomes[name]), h("dd", null, number(run[name])));
+    const figure = (name) => h("div", null, h("dt", null, t.imports.outcomes[name]), h("dd", null, run[name] === null ? "–" : number(run[name])));
     const focused = document.activeElement;
     const again = run.dry_run && run.state === "done" && this.file?.name === run.name;
     const cancel = button(t.cancel, async () => {
@@ -211,12 +212,13 @@ class ImportPage {
     });
     replace(this.body,
       h("section", { class: "card", "aria-labelledby": "run" },
-        h("h2", { id: "run", tabindex: "-1" }, said(run.name), run.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null),
+        h("h2", { id: "run", tabindex: "-1" }, said(run.name), run.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null, run.silent ? h("span", { class: "chip" }, t.imports.isSilent) : null),
         h("p", null, h("span", { class: `state ${run.state}` }, t.imports.states[run.state] ?? run.state), run.message && run.state === "failed" ? [" ", run.message] : null),
         goesOn ? h("progress", { max: run.bytes || 1, value: run.state === "running" ? run.bytes_read : 0, "aria-label": t.imports.progress }) : null,
         h("dl", { class: "tiles small" }, ["created", "updated", "unchanged", "rejected"].map(figure)),
         run.dry_run && !goesOn ? h("p", { class: "notice" }, t.imports.nothingSaved) : null,
-        run.problems.length ? this.problems(run) : null),
+        run.problems.length ? this.problems(t.imports.problems, run.problems) : null,
+        run.warnings.length ? this.problems(t.imports.warnings(number(run.rows_with_warnings)), run.warnings) : null),
       h("div", { class: "row" },
         goesOn ? cancel : null,
         again ? button(t.imports.now, () => this.showPreview(), { class: "primary" }) : null,
@@ -226,9 +228,9 @@ class ImportPage {
     if (first || focused === document.body || !document.contains(focused)) this.body.querySelector("h2").focus({ preventScroll: true });
   }
 
-  problems(run) {
-    return h("div", null, h("h3", null, t.imports.problems),
-      h("ul", { class: "problems" }, run.problems.map((one) => h("li", null,
+  problems(title, kinds) {
+    return h("div", null, h("h3", null, title),
+      h("ul", { class: "problems" }, kinds.map((one) => h("li", null,
         h("strong", null, t.imports.rows(number(one.count), one.count)), " ", h("code", null, one.kind),
         h("ul", null, one.examples.map((example) => h("li", null, h("span", { class: "hint" }, t.imports.line(number(example.line))), " ", example.message)))))));
   }

@@ -10,7 +10,7 @@ import { button, complain, during } from "./ui.js";
 const FEW = 15;
 const QUERY = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
   changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
-    sequence kind at iso: at(format: "ISO") actor { kind name } order { name } fields { name before after } } } } } } }`;
+    sequence kind at iso: at(format: "ISO") silent actor { kind name } order { name } fields { name before after } } } } } } }`;
 
 const ICONS = { created: "add", updated: "edit", lead_created: "send", visited: "forward" };
 
@@ -56,7 +56,7 @@ function entry(change) {
   return h("li", { class: change.kind },
     h("span", { class: "dot" }, icon(ICONS[change.kind] ?? "history")),
     h("div", null,
-      h("p", { tabindex: "-1" }, h("strong", null, what), " ", h("span", { class: "hint" }, t.timeline.by, " ", said(change.actor.name), ` (${t.timeline.actors[change.actor.kind]}), `, ago(change.at, change.iso))),
+      h("p", { tabindex: "-1" }, h("strong", null, what), " ", h("span", { class: "hint" }, t.timeline.by, " ", said(change.actor.name), ` (${t.timeline.actors[change.actor.kind]}), `, ago(change.at, change.iso), change.silent ? [", ", t.timeline.silent] : null)),
       change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(parts).map(difference)) : null));
 }
 

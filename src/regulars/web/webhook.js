@@ -12,7 +12,9 @@ import { edit } from "./webhooks.js";
 
 const LOOK_MS = 3000;
 const FEW = 25;
-const READ = `query($first: Int!) { webhookTypes webhooks { id _id type url settings disabled_reason
+const MOST_MISSED = 10_000;
+const SWITCH = "mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { id } }";
+const READ = `query($first: Int!) { webhookTypes webhooks { id _id type url settings disabled_reason paused missed_count
   disabled_at disabled: disabled_at(format: "ISO") created_at created: created_at(format: "ISO")
   deliveries(first: $first) { pageInfo { hasNextPage } edges { node { id event_id sequence customer_id state
     created_at created: created_at(format: "ISO") next_attempt_at next: next_attempt_at(format: "ISO")
@@ -64,6 +66,7 @@ export async function show({ main, signal, params, title }) {
       h("div", { class: "page-head" },
         h("div", { class: "grow" }, h("h1", { tabindex: "-1" }, h("code", null, webhook.type)), h("p", { class: "url" }, said(webhook.url))),
         h("div", { class: "row" },
+          webhook.disabled ? null : button([icon("pause"), t.webhooks.pause], run(SWITCH, { id: webhook.id, node: { disabled: true } }, t.webhooks.pausedNow)),
           button([icon("send"), t.webhooks.test], run("mutation($id: ID!) { testWebhook(id: $id) { id } }", { id: webhook.id }, t.webhooks.tested)),
           button([icon("edit"), t.webhooks.edit], () => edit(webhook, types).then((done) => done && render().catch(complain))),
           button([icon("trash"), t.delete], async (event) => {
@@ -72,9 +75,23 @@ export async function show({ main, signal, params, title }) {
             clearInterval(timer);
             if (await act(control, "mutation($id: ID!) { deleteWebhook(id: $id) }", { id: webhook.id }, t.webhooks.deleted, false)) go("/webhooks");
           }, { class: "danger" }))),
-      webhook.disabled ? h("div", { class: "notice wrong" }, icon("warning"),
-        h("span", null, t.webhooks.disabled, " ", ago(webhook.disabled_at, webhook.disabled), ". ", webhook.disabled_reason),
-        button(t.webhooks.enable, run("mutation($id: ID!) { updateWebhook(id: $id, node: { disabled: false }) { id } }", { id: webhook.id }, t.webhooks.enabled))) : null);
+      webhook.disabled ? stopped(webhook, run) : null);
+  }
+
+  /** Says since when a webhook is paused or disabled, and offers to resume it. */
+  function stopped(webhook, run) {
+    const count = webhook.missed_count;
+    const shown = count < MOST_MISSED ? number(count) : t.webhooks.most(number(count));
+    const node = { disabled: false };
+    const skip = async (event) => {
+      const control = event.currentTarget;
+      const label = t.webhooks.skip(shown, count);
+      if (await confirmed(`${label}?`, t.webhooks.skipText, label)) await act(control, SWITCH, { id: webhook.id, node: { ...node, skip_missed: true } }, t.webhooks.skipped);
+    };
+    return h("div", { class: webhook.paused ? "notice" : "notice wrong" }, icon(webhook.paused ? "pause" : "warning"),
+      h("span", null, webhook.paused ? t.webhooks.paused : t.webhooks.disabled, " ", ago(webhook.disabled_at, webhook.disabled), ". ", webhook.disabled_reason, count ? [" ", t.webhooks.missed(shown, count)] : null),
+      button(count ? t.webhooks.send(shown, count) : t.webhooks.resume, run(SWITCH, { id: webhook.id, node }, t.webhooks.resumed)),
+      count ? button(t.webhooks.skip(shown, count), skip) : null);
   }
 
   async function act(control, mutation, variables, text, reads = true) {

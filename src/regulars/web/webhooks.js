@@ -8,7 +8,7 @@ import { go } from "./shell.js";
 import { t } from "./texts.js";
 import { button, check, emptyState, field, formDialog, pageHead, toast } from "./ui.js";
 
-const READ = `{ webhookTypes webhooks { _id type url settings disabled_at disabled: disabled_at(format: "ISO")
+const READ = `{ webhookTypes webhooks { _id type url settings paused disabled_at disabled: disabled_at(format: "ISO")
   deliveries(first: 1) { edges { node { state created_at created: created_at(format: "ISO") } } } } }`;
 
 export async function show({ main, signal, title }) {
@@ -29,7 +29,7 @@ function card(webhook) {
       h("h2", null, h("a", { href: `/webhooks/${webhook._id}` }, h("code", null, webhook.type))),
       h("p", { class: "url" }, said(webhook.url))),
     h("p", null, webhook.disabled
-      ? h("span", { class: "state failed" }, t.webhooks.disabled, " ", ago(webhook.disabled_at, webhook.disabled))
+      ? h("span", { class: webhook.paused ? "state pending" : "state failed" }, webhook.paused ? t.webhooks.paused : t.webhooks.disabled, " ", ago(webhook.disabled_at, webhook.disabled))
       : last ? [h("span", { class: `state ${last.state}` }, t.webhooks.states[last.state]), " ", ago(last.created_at, last.created)] : h("span", { class: "hint" }, t.webhooks.quiet)));
 }
 

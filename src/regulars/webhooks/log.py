@@ -9,11 +9,14 @@ import orjson
 
 from regulars.directory.errors import InvalidCursor, InvalidInput, Refused
 from regulars.directory.opaque import from_base64
-from regulars.directory.webhooks import DeliveryId, WebhookNotFound, is_disabled
+from regulars.directory.webhooks import TYPES, DeliveryId, WebhookNotFound, is_disabled
 from regulars.store import Conflict, Row, Store, outbox, queries
 from regulars.webhooks.worker import event_id, example_delivery
 
 Position = tuple[int, int]
+
+MOST_MISSED = 10_000
+MISSED_AMONG = 250_000
 
 
 class Deliveries:
@@ -54,6 +57,22 @@ class Deliveries:
             found.setdefault(delivery["webhook_id"], []).append(delivery)
         each = [found.get(number, []) for number in webhook_ids]
         return [(rows[:size], len(rows) > size) for rows in each]
+
+    async def missed(self, webhook: Row) -> int:
+        """How many events wait while a webhook is paused or disabled: at most `MOST_MISSED`, of the
+        next `MISSED_AMONG` changes of the account. 0 while it is enabled."""
+        if webhook["disabled_since"] is None:
+            return 0
+        given = {
+            "account_id": webhook["account_id"],
+            "webhook_id": webhook["webhook_id"],
+            "after": webhook["position"],
+            "last": webhook["position"] + MISSED_AMONG,
+            "kinds": list(TYPES[webhook["type"]]),
+            "limit": MOST_MISSED,
+        }
+        ((changes, waiting),) = await self._store.fetch(outbox.missed(), given, long=True)
+        return min(MOST_MISSED, int(changes) + int(waiting))
 
     async def attempts(self, account_id: int, keys: Sequence[Position]) -> list[list[Row]]:
         """For each delivery, by its webhook and number, its attempts, oldest first."""
@@ -112,10 +131,11 @@ class Deliveries:
         rows = await self._store.fetch(outbox.one_webhook(), of_one)
         if not rows:
             raise Refused(missing)
-        if _webhook(rows[0])["disabled_since"] is not None:
+        webhook = _webhook(rows[0])
+        if webhook["disabled_since"] is not None and not webhook["is_paused"]:
             message = (
-                "This webhook is disabled, and nothing is sent to it. Enable it first: "
-                "updateWebhook(id: …, node: {disabled: false})."
+                "This webhook is disabled after a failure, and nothing is sent to it. Enable it "
+                "first: updateWebhook(id: …, node: {disabled: false})."
             )
             raise Refused(InvalidInput(message, ("id",)))
 
@@ -136,6 +156,8 @@ def shown(webhook: Row) -> Row:
         **webhook,
         "disabled_since": webhook["disabled_at"] if disabled else None,
         "disabled_why": webhook["disabled_reason"] if disabled else None,
+        # The answer to an earlier request may come from a version that knew no pause.
+        "is_paused": disabled and bool(webhook.get("paused")),
     }
 
 

@@ -47,6 +47,8 @@ MAX_QUICK = 200
 MAX_OPEN = 4_000
 SLOW_SECONDS = 0.5
 BATCH = 100
+# So many changes are looked at in one step: all of them may be silent.
+LOOKED_AT = 2_000
 KEPT_MS = 30 * 86_400_000
 KEPT_BYTES = 4_096
 
@@ -156,17 +158,18 @@ class Worker:
         self._running[key] = task
         task.add_done_callback(lambda _: self._running.pop(key, None))
 
-    async def _serve(self, key: Key, webhook: dict[str, Any]) -> None:
+    async def _serve(self, key: Key, webhook: Row) -> None:
         """Sends what a claimed webhook is to be told, and leaves it to the next."""
         # Read when there is something to send: it would take a tenth of the server's start.
         from regulars.webhooks.sending import Sender, tls
 
         try:
             async with Sender(tls(), self._private) as sender:
-                more = True
-                while more and not self._stopping.is_set():
-                    more = await self._look(key, webhook)
-                    more |= await self._send_due(key, webhook, sender)
+                current: Row | None = webhook
+                while current is not None and not self._stopping.is_set():
+                    more = await self._look(key, current)
+                    more |= await self._send_due(key, sender)
+                    current = await self._kept(key) if more else None
             given = {**_of(key), "me": self._me, "now": self._clock()}
             await self._ledger.write(outbox.released(given))
         except Conflict:
@@ -177,45 +180,47 @@ class Worker:
             _log.warning("A webhook could not be served.", extra=fields, exc_info=error)
             await asyncio.sleep(1)
 
-    async def _look(self, key: Key, webhook: dict[str, Any]) -> bool:
+    async def _look(self, key: Key, webhook: Row) -> bool:
         """Makes a delivery of each change that the webhook is told of; whether there are more to
         look at."""
         of_account = {"account_id": key[0]}
         ((last,),) = await self._store.fetch(queries.last_change(), of_account)
         if last <= webhook["position"]:
             return False
+        upto = min(last, webhook["position"] + LOOKED_AT)
         kinds = list(TYPES[webhook["type"]])
-        given = {**of_account, "after": webhook["position"], "last": last, "kinds": kinds}
+        given = {**of_account, "after": webhook["position"], "last": upto, "kinds": kinds}
         rows = await self._store.fetch(outbox.new_changes(), {**given, "limit": BATCH})
-        more = len(rows) == BATCH
-        position = rows[-1][0] if more else last
+        position = rows[-1][0] if len(rows) == BATCH else upto
         now = self._clock()
+        claimed = {**_of(key), "me": self._me, "now": now}
         fresh = [_delivery(key, number, customer_id, now) for number, customer_id in rows]
-        moved = {**_of(key), "me": self._me, "position": position}
-        await self._ledger.write(
+        moved = await self._ledger.write(
             [
-                *((outbox.add_delivery(), row) for row in fresh),
-                (outbox.move(), moved),
+                (outbox.lock(), claimed),
+                *((outbox.add_delivery(claimed=True), {**row, **claimed}) for row in fresh),
+                (outbox.move(), {**claimed, "position": position}),
             ]
         )
-        webhook["position"] = position
-        return more
+        return bool(moved) and position < last
 
-    async def _send_due(self, key: Key, webhook: Row, sender: Sender) -> bool:
+    async def _send_due(self, key: Key, sender: Sender) -> bool:
         """Sends the deliveries that are due; whether there may be more."""
         given = {**_of(key), "now": self._clock(), "limit": BATCH}
         rows = await self._store.fetch(outbox.due(), given)
         for row in rows:
-            if self._stopping.is_set() or not await self._kept(key):
+            if self._stopping.is_set() or (webhook := await self._kept(key)) is None:
                 return False
             delivery = dict(zip(outbox.DELIVERY_COLUMNS, row, strict=True))
             await self._attempt(key, webhook, delivery, sender)
         return len(rows) == BATCH
 
-    async def _kept(self, key: Key) -> bool:
-        """Claims the webhook for as long as an attempt may take; whether it may still be served."""
+    async def _kept(self, key: Key) -> Row | None:
+        """Claims the webhook for as long as an attempt may take; the row as it is now, or None if
+        it may not be served any more: it is paused or disabled, or its events were skipped."""
         given = {**_of(key), "me": self._me, "until": self._clock() + CLAIM_MS}
-        return bool(await self._ledger.write([(outbox.keep_claim(), given)]))
+        rows = await self._ledger.write([(outbox.keep_claim(), given)])
+        return dict(zip(queries.WHOLE_WEBHOOK, rows[0], strict=True)) if rows else None
 
     async def _attempt(self, key: Key, webhook: Row, delivery: Row, sender: Sender) -> None:
         body = stringify(await self._body(key[0], webhook, delivery))

@@ -8,8 +8,8 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 # An older program keeps events without keys: they are deleted after REGULARS_INBOX_DAYS alone.
 works_with = "0008"
 

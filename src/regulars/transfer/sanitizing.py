@@ -1,0 +1,95 @@
+"""Values of files and of other servers without the characters for which a row would be rejected.
+
+The contract says how (docs/contract/contract.md, "Writes"): the row is imported with a warning.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from regulars.directory.custom import MAX_DEPTH
+from regulars.directory.text import COMBINING_MARKS, CONTROL_CHARACTERS, sanitize
+
+CUSTOM = "custom"
+# With what the kind of a warning begins, in the problems of an import.
+WARNING = "warning_"
+WARNED_ROWS = f"{WARNING}rows"
+
+_BREAK_IN_JSON = re.compile(r"\r\n|[\t\n\r]")
+_CONTROL_IN_JSON = re.compile(r"[\x00-\x1f]")
+_ESCAPED_NUL = "\\u0000"
+
+Changes = tuple[str, ...]
+
+
+def sanitized(field: str, value: Any) -> tuple[Any, Changes]:
+    """The value of a field, and the kinds of changes that were made to it. Of `custom` only NUL is
+    removed, from keys, too."""
+    if field == CUSTOM and isinstance(value, str):
+        return _custom_text(value)
+    if field.partition(".")[0] == CUSTOM:
+        kept = without_nul(value)
+        return kept, () if kept is value else (CONTROL_CHARACTERS,)
+    if isinstance(value, str):
+        return sanitize(value, lines=field == "notes")
+    if isinstance(value, list):
+        pairs = [sanitize(item) if isinstance(item, str) else (item, ()) for item in value]
+        changes = {change: None for _, changes in pairs for change in changes}
+        return [item for item, _ in pairs], tuple(changes)
+    return value, ()
+
+
+def _custom_text(text: str) -> tuple[Any, Changes]:
+    """Custom fields as the text of a JSON object. A control character within a string makes it no
+    JSON; outside of one it means nothing."""
+    if not _CONTROL_IN_JSON.search(text) and _ESCAPED_NUL not in text:
+        return text, ()
+    changes: Changes = ()
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        changes = (CONTROL_CHARACTERS,)
+        text = _CONTROL_IN_JSON.sub("", _BREAK_IN_JSON.sub(" ", text))
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return text, changes
+    if not isinstance(value, dict):
+        return text, changes
+    kept = without_nul(value)
+    return kept, changes if kept is value else (CONTROL_CHARACTERS,)
+
+
+def without_nul(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """A JSON value without NUL in its strings and keys; the same object if it has none. What is
+    nested deeper than custom fields may be is not looked at."""
+    if isinstance(value, str):
+        return value.replace("\0", "") if "\0" in value else value
+    if not depth or not isinstance(value, dict | list):
+        return value
+    if isinstance(value, list):
+        items = [without_nul(item, depth - 1) for item in value]
+        return value if all(map(_is, items, value)) else items
+    pairs = [(without_nul(key), without_nul(item, depth - 1)) for key, item in value.items()]
+    same = all(
+        key is k and item is i for (key, item), (k, i) in zip(pairs, value.items(), strict=True)
+    )
+    return value if same else dict(pairs)
+
+
+def _is(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def warning_message(change: str, field: str) -> str:
+    """What was changed in a value, for a person."""
+    if change == COMBINING_MARKS:
+        return "More than 30 combining marks in a row. The first 30 were imported."
+    if field.partition(".")[0] == CUSTOM:
+        return "NUL characters were removed."
+    if field == "notes":
+        return "Control characters were removed."
+    return "Control characters were removed. Tabs and line breaks were replaced with spaces."
