@@ -30,6 +30,10 @@ MOST_TEXT = 1_000_000
 _TOO_MUCH_TEXT = (
     f"The rows have more than {MOST_TEXT:,} characters together. Send fewer rows at once."
 )
+_TOO_MUCH_TAGS = (
+    f"The tags, times the customers, have more than {MOST_TEXT:,} characters together. Send fewer "
+    "tags, or fewer customers, at once."
+)
 # The columns that a response may have although its token cannot read customers: which customer was
 # written. Not its version: that tells whether a value was what it was set to.
 WRITTEN = ("customer_id",)
@@ -136,6 +140,8 @@ def _change_tags(add: bool) -> Callable[[Layouts], Resolve]:
             _require_few(len(arguments["items"]), env.directory.limits.bulk_rows, "items")
             named = tuple(ids.customer(text) for text in arguments["items"])
             given = arguments["tags"]
+            if text_size(given, MOST_TEXT) * len(named) > MOST_TEXT:
+                raise Refused(InvalidInput(_TOO_MUCH_TAGS, ("tags",)))
 
             def clean() -> tuple[list[str], list[Problem]]:
                 return clean_tags(given, ("tags",))

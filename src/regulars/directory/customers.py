@@ -170,5 +170,5 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
         return row, problems
     changed |= folded_columns(changed)
     if not problems and not values.keys().isdisjoint(found_by.SOURCES):
-        changed |= found_by.derived(changed)
+        changed |= found_by.derived(changed, values.keys())
     return changed, problems

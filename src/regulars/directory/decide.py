@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory import history, recording, setting, subscribing
+from regulars.directory import found_by, history, recording, setting, subscribing
 from regulars.directory.bulk import ChangeTags, SetCustomers
 from regulars.directory.commands import (
     Activity,
@@ -34,6 +34,7 @@ from regulars.directory.errors import (
     DuplicateEmail,
     InvalidInput,
     Refused,
+    TooMuchWork,
     VersionConflict,
 )
 from regulars.directory.orders import counts, order_row, with_order
@@ -47,7 +48,8 @@ def decide(
     account_id: int, commands: Sequence[AnyCommand], state: State
 ) -> tuple[list[Any], Changes]:
     """The outcome of each command (its result, or the Refused that it ends with) and the
-    changes of them all."""
+    changes of them all. Where they change much of the index, only the first of them are decided,
+    and the outcomes are fewer: the others belong in a later batch."""
     draft = Draft(account_id, state)
     outcomes: list[Any] = []
     for command in commands:
@@ -55,6 +57,8 @@ def decide(
             outcomes.append(_apply_once(draft, command))
         except Refused as refused:
             outcomes.append(refused)
+        if draft.work >= found_by.MOST_BATCH_WORK:
+            break
     return outcomes, draft.changes()
 
 
@@ -173,6 +177,9 @@ def _delete(draft: Draft, command: DeleteCustomers) -> list[int]:
     if conflicts:
         raise Refused(*conflicts)
     ids = [r.customer_id for r in command.customers if r.customer_id is not None]
+    work = sum(found_by.work_of(draft.row(customer_id), None) for customer_id in set(ids))
+    if work > found_by.MOST_WORK and len(set(ids)) > 1:
+        raise Refused(TooMuchWork())
     for customer_id in dict.fromkeys(ids):
         draft.drop(customer_id, command.at)
         draft.note(history.DELETED, customer_id, command)

@@ -28,6 +28,7 @@ class Mark(NamedTuple):
     shop_ids: Mapping[str, Row]
     new_shop_ids: int
     history: int
+    work: int
 
 
 class Draft:
@@ -63,12 +64,14 @@ class Draft:
         self.receipts = Receipts(account_id, state.receipts)
         self.history: list[dict[str, Any]] = []
         self._known_terms: dict[tuple[str, ...], set[str]] = {}
+        # How much of the index changes (`found_by.work_of`).
+        self.work = 0
 
     def mark(self) -> Mark:
         """The draft as it is, to come back to."""
         shop_ids, new = dict(self._shop_ids), len(self._new_shop_ids)
         now, emails = dict(self._now), dict(self._by_email)
-        return Mark(dict(self.counters), now, emails, shop_ids, new, len(self.history))
+        return Mark(dict(self.counters), now, emails, shop_ids, new, len(self.history), self.work)
 
     def restore(self, mark: Mark) -> None:
         """Takes back what was created and updated since a mark."""
@@ -77,6 +80,7 @@ class Draft:
         self._shop_ids = dict(mark.shop_ids)
         del self._new_shop_ids[mark.new_shop_ids :]
         del self.history[mark.history :]
+        self.work = mark.work
 
     def find(self, reference: Reference) -> Row | None:
         """The customer named, as it is now."""
@@ -93,6 +97,7 @@ class Draft:
 
     def put(self, row: Row) -> None:
         """Takes a customer's new row."""
+        self.work += found_by.work_of(self._now.get(row["customer_id"]), row)
         self._forget_email(row["customer_id"])
         self._now[row["customer_id"]] = row
         self._by_email[row["email_key"]] = row["customer_id"]
@@ -100,6 +105,7 @@ class Draft:
     def drop(self, customer_id: int, at: int) -> None:
         """Deletes a customer and what belongs to it, at a moment."""
         self._deleted_at = max(self._deleted_at, at)
+        self.work += found_by.work_of(self._now.get(customer_id), None)
         self._forget_email(customer_id)
         self._now[customer_id] = None
         self.receipts.forget(customer_id)
@@ -298,12 +304,15 @@ class Draft:
             old = self._before.get(customer_id)
             if row is old or (row and old and all(row[c] == old[c] for c in found_by.TERMS_OF)):
                 continue
-            now = self.terms_of(row) if row else set()
-            then = found_by.terms_of(old) if old else set()
-            if now - then:
-                added[customer_id] = now - then
-            if then - now:
-                removed[customer_id] = then - now
+            if row and old:
+                new, gone = found_by.changed_terms(old, row)
+            else:
+                new = self.terms_of(row) if row else set()
+                gone = found_by.terms_of(old) if old else set()
+            if new:
+                added[customer_id] = new
+            if gone:
+                removed[customer_id] = gone
         return added, removed
 
     def _updated(self) -> dict[tuple[str, ...], list[Row]]:

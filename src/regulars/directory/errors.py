@@ -71,6 +71,21 @@ class InvalidInput(Problem):
     key = "errors_invalid_input"
 
 
+class TooMuchWork(InvalidInput):
+    """More of the search index would change at once than may."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "These customers have too much text to be changed at once: it must be indexed for the "
+            "search, and others wait meanwhile. Send fewer customers."
+        )
+
+
+def is_too_much(refused: Refused) -> bool:
+    """Whether a write was refused because it changes too many customers at once."""
+    return any(isinstance(problem, TooMuchWork) for problem in refused.problems)
+
+
 class DuplicateEmail(Problem):
     """Another customer of the account has the email."""
 

@@ -9,7 +9,8 @@ names and emails are found by the indexes of their orders, and each term is a ro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ import orjson
 
 from regulars.directory import phones
 from regulars.directory.text import folded, full_name
-from regulars.directory.words import as_folded, lines, terms
+from regulars.directory.words import WORD_LENGTH, as_folded, has_term, lines, terms
 from regulars.store import Row
 
 WORD = "w:"
@@ -34,20 +35,22 @@ TERMS_OF = ("words", "notes_words", "facets", *BEGINNINGS)
 # bytes, and a code point takes up to 4.
 FACET_LENGTH = 512
 
-# The columns that the derived ones are made of.
-SOURCES = frozenset(
-    {
-        "email",
-        "phone",
-        "first_name",
-        "last_name",
-        "tags",
-        "notes",
-        "custom",
-        "shipping_address",
-        "billing_address",
-    }
-)
+# The columns that each derived one is made of.
+_SOURCES = {
+    "words": ("email", "phone", "first_name", "last_name", "tags"),
+    "notes_words": ("notes",),
+    "facets": ("phone", "tags", "notes", "custom", "shipping_address", "billing_address"),
+}
+# Of the notes, a facet says only whether there are any.
+_NOT_READ = {"words": (), "notes_words": (), "facets": ("notes",)}
+SOURCES = frozenset(source for sources in _SOURCES.values() for source in sources)
+
+# What one command may change of the index of several customers, and what a batch of commands may,
+# as `work_of` counts it. So much takes a second or two; who writes to the same SQLite file waits.
+MOST_WORK = 1_000_000
+MOST_BATCH_WORK = 300_000
+# Facets, or notes, that are longer are searched by other means than short ones.
+_LONG = 4_096
 
 # Runs of spaces, and spaces other than the plain one: a plain one alone is what they become.
 _SPACES = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
@@ -70,11 +73,54 @@ def _compared(block: str) -> str:
     return "\n".join([each[:FACET_LENGTH] for each in found.split("\n")])
 
 
-def derived(row: Row) -> dict[str, str]:
-    """The derived columns of a customer's row."""
+def work_of(before: Row | None, after: Row | None) -> int:
+    """How much must be indexed for a change of a row: characters of the derived columns that change
+    with it, before and after, and of what they are made of. Text that is not ASCII has an entry for
+    up to each character, and counts twice; the removal of an entry takes longer than another."""
+    work = 0
+    for name, sources in _SOURCES.items():
+        if before is None:
+            changed = True
+        elif after is None:
+            work += 2 * _size(before[name])
+            continue
+        else:
+            changed = any(before[source] != after[source] for source in sources)
+            if changed:
+                work += _size(before[name])
+        if changed and after is not None:
+            raw = [len(after[source] or "") for source in sources if source not in _NOT_READ[name]]
+            work += _size(after[name]) + sum(raw)
+    return work
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else 2 * len(text)
+
+
+def derived(row: Row, changed: Collection[str] = SOURCES) -> dict[str, str]:
+    """The derived columns of a customer's row that are made of the columns `changed`."""
+    columns = {}
     tags: list[str] = orjson.loads(row["tags"])
     known_by = phones.forms(row["phone"])
-    name = full_name(row["first_name"], row["last_name"])
+    if _any_of("words", changed):
+        name = full_name(row["first_name"], row["last_name"])
+        texts = [text for text in (name, row["email"], *tags) if text]
+        # A number's forms are words as they are.
+        columns["words"] = "\n".join([lines(texts), *[f" {form} " for form in known_by]])
+    if _any_of("notes_words", changed):
+        notes = row["notes"]
+        columns["notes_words"] = lines([notes.replace("\n", " ")]) if notes else ""
+    if _any_of("facets", changed):
+        columns["facets"] = _facets(row, tags, known_by)
+    return columns
+
+
+def _any_of(name: str, changed: Collection[str]) -> bool:
+    return any(source in changed for source in _SOURCES[name])
+
+
+def _facets(row: Row, tags: list[str], known_by: Collection[str]) -> str:
     found = {f"tag:{tag}": None for tag in tags}
     for stored in (row["shipping_address"], row["billing_address"]):
         if stored:
@@ -91,13 +137,7 @@ def derived(row: Row) -> dict[str, str]:
         facets.append("phone:")
     if row["notes"]:
         facets.append(NOTES)
-    texts = [text for text in (name, row["email"], *tags) if text]
-    return {
-        # A number's forms are words as they are.
-        "words": "\n".join([lines(texts), *[f" {form} " for form in known_by]]),
-        "notes_words": lines([row["notes"].replace("\n", " ")]) if row["notes"] else "",
-        "facets": "\n".join(["", *facets, ""]) if facets else "",
-    }
+    return "\n".join(["", *facets, ""]) if facets else ""
 
 
 def _custom_facets(fields: Any) -> Iterator[str]:
@@ -126,16 +166,69 @@ def custom_key(path: str, key: str) -> str:
 def terms_of(row: Row) -> set[str]:
     """The terms of a row with its derived columns."""
     in_notes = terms(row["notes_words"])
-    beginnings = "\n".join(["", *[row[name] for name in BEGINNINGS]])
-    facets = row["facets"]
+    begins = _begins(row)
     found = {
         WORD + term
         for term in terms(row["words"]) | in_notes
-        if not as_folded(term)
-        or not (
-            f"\n{term}" in beginnings or f"\ntag:{term}" in facets or f"\nphone:{term}" in facets
-        )
+        if not as_folded(term) or not begins(term)
     }
     found |= {NOTES + term for term in in_notes}
-    found.update(filter(None, facets.split("\n")))
+    found.update(filter(None, row["facets"].split("\n")))
     return found
+
+
+def _begins(row: Row) -> Callable[[str], bool]:
+    """Whether a term begins a text that has an index of its own: a name, the email, a tag, a
+    phone."""
+    facets = row["facets"]
+    if len(facets) > _LONG:
+        texts = sorted(_beginnings(row))
+
+        def begins_one(term: str) -> bool:
+            place = bisect_left(texts, term)
+            return place < len(texts) and texts[place].startswith(term)
+
+        return begins_one
+    beginnings = "\n".join(["", *[row[name] for name in BEGINNINGS]])
+
+    def begins(term: str) -> bool:
+        return f"\n{term}" in beginnings or f"\ntag:{term}" in facets or f"\nphone:{term}" in facets
+
+    return begins
+
+
+def _beginnings(row: Row) -> set[str]:
+    """The texts that have an index of their own."""
+    found = {row[name] for name in BEGINNINGS}
+    for line in row["facets"].split("\n"):
+        key, colon, value = line.partition(":")
+        if colon and key in ("tag", "phone"):
+            found.add(value)
+    return found
+
+
+def changed_terms(before: Row, after: Row) -> tuple[set[str], set[str]]:
+    """The terms that a row gets, and those that it loses. Long notes that stay are not indexed
+    again."""
+    notes = after["notes_words"]
+    if before["notes_words"] != notes or len(notes) <= _LONG:
+        now, then = terms_of(after), terms_of(before)
+        return now - then, then - now
+    now, then = (terms_of({**row, "notes_words": ""}) for row in (after, before))
+    begins, began = _begins(after), _begins(before)
+    # Of the words of the notes, those change that begin a text which is new or gone; and those that
+    # another text has now, or had, have their terms all the same.
+    candidates = {
+        text[:length]
+        for text in _beginnings(before) ^ _beginnings(after)
+        for length in range(1, WORD_LENGTH + 1)
+    }
+    words = {term.removeprefix(WORD) for term in now ^ then if term.startswith(WORD)}
+    for term in candidates | words:
+        if has_term(notes, term):
+            for found, is_begun in ((now, begins), (then, began)):
+                if as_folded(term) and is_begun(term):
+                    found.discard(WORD + term)
+                else:
+                    found.add(WORD + term)
+    return now - then, then - now

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from regulars.directory import history
+from regulars.directory import found_by, history
 from regulars.directory.bulk import (
     CREATED,
     REJECTED,
@@ -32,6 +33,7 @@ from regulars.directory.errors import (
     Problem,
     Refused,
     Stopped,
+    TooMuchWork,
     failed,
 )
 from regulars.store import Row
@@ -62,23 +64,26 @@ def customers(draft: Draft, command: SetCustomers) -> SetResult:
     that has ended, or is at another place."""
     if command.step:
         _require_current(draft, command.step)
-    mark = draft.mark() if command.whole or command.dry_run else None
+    mark = draft.mark()
     seen = _Seen() if command.distinct else None
-    outcomes = tuple(
-        _set_or_reject(draft, command, n, row, seen) for n, row in enumerate(command.rows)
-    )
+    outcomes = []
+    for n, row in enumerate(command.rows):
+        outcomes.append(_set_or_reject(draft, command, n, row, seen))
+        if draft.work - mark.work > found_by.MOST_WORK and n:
+            draft.restore(mark)
+            raise Refused(TooMuchWork())
     rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
     whole = command.whole and bool(rejected)
-    if mark is not None and (whole or command.dry_run):
+    if whole or command.dry_run:
         draft.restore(mark)
     if whole:
-        outcomes = tuple(
+        outcomes = [
             _not_alone(draft, row, outcome, rejected[0])
             for row, outcome in zip(command.rows, outcomes, strict=True)
-        )
+        ]
     if command.step:
         draft.put_import(_after(draft, command.step, outcomes, command.at))
-    return SetResult(not whole and not command.dry_run, outcomes)
+    return SetResult(not whole and not command.dry_run, tuple(outcomes))
 
 
 def _set_or_reject(
@@ -119,8 +124,10 @@ def _set(
     problems += more
     if problems:
         return RowOutcome(REJECTED, found, tuple(problems))
-    if changed is not found:
+    if found is None:
         draft.terms_of(changed)
+    elif changed is not found:
+        found_by.changed_terms(found, changed)
     if found is None:
         saved = _create(draft, row, changed, command)
         outcome = CREATED
@@ -197,7 +204,7 @@ def _require_current(draft: Draft, step: Step) -> None:
         raise Refused(Stopped(step.import_id))
 
 
-def _after(draft: Draft, step: Step, outcomes: tuple[RowOutcome, ...], at: int) -> Row:
+def _after(draft: Draft, step: Step, outcomes: Sequence[RowOutcome], at: int) -> Row:
     """An import's row after a step."""
     before = draft.imports[step.import_id]
     counts = counted(outcome.outcome for outcome in outcomes)
@@ -228,6 +235,7 @@ def tags(draft: Draft, command: ChangeTags) -> list[int]:
         raise Refused(*command.problems)
     problems: list[Problem] = []
     saved: list[tuple[Row, Row]] = []
+    work = 0
     for reference in dict.fromkeys(command.customers):
         row = draft.find(reference)
         assert row is not None
@@ -240,6 +248,9 @@ def tags(draft: Draft, command: ChangeTags) -> list[int]:
             )
             problems.append(InvalidInput(message, ("tags",)))
         changed, _ = with_values(row, {"tags": kept}, ())
+        work += found_by.work_of(row, changed)
+        if work > found_by.MOST_WORK and saved:
+            raise Refused(TooMuchWork())
         saved.append((row, changed))
     if problems:
         raise Refused(*problems)

@@ -63,6 +63,17 @@ def terms(kept: str) -> set[str]:
     return {term for each in kept.split("\n") for term in _pairs(each.split())}
 
 
+def has_term(kept: str, term: str) -> bool:
+    """Whether a term is one of those that lines of words are indexed by."""
+    if " " in term:
+        return False
+    if len(term) == 1 and alone(term):  # one that none of its kind follows
+        return regex.search(rf"(?V1) {regex.escape(term)} (?![{_ALONE}])", kept) is not None
+    if len(term) == 2 and alone(term[0]) and alone(term[1]):
+        return f" {term[0]} {term[1]} " in kept
+    return f" {term} " in kept
+
+
 def _pairs(found: Sequence[str]) -> Iterable[str]:
     for word, follower in itertools.pairwise([*found, ""]):
         yield word + follower if alone(word) and alone(follower) else word

@@ -272,29 +272,33 @@ class PostgreSQLStore:
         while waiting:
             batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
             self._under_way += len(batch)
-            await self._transact(account_id, batch)
+            done = await self._transact(account_id, batch)
             self._under_way -= len(batch)
-            for write in batch:
+            for write in batch[:done]:
                 write.answer()
+            waiting.extendleft(reversed(batch[done:]))
         del self._waiting[account_id]
 
-    async def _transact(self, account_id: int, batch: Sequence[Write]) -> None:
-        """Decides and commits a batch. One that the database refuses as a whole is tried again
-        write by write, so that the fault finds its author; but not when the database went away
-        and may have saved it."""
+    async def _transact(self, account_id: int, batch: Sequence[Write]) -> int:
+        """Decides and commits a batch; returns how many of its writes, the first, have an outcome:
+        the others are left for the next one. A batch that the database refuses as a whole is tried
+        again write by write, so that only the write that caused it fails; but not when the database
+        went away and may have saved it."""
         try:
             outcomes = await self._in_turn(lambda: self._decided(account_id, batch))
-            for write, outcome in zip(batch, outcomes, strict=True):
+            for write, outcome in zip(batch, outcomes, strict=False):
                 write.outcome = outcome
+            return len(outcomes)
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, Unreachable | asyncpg.QueryCanceledError):
                 for write in batch:
                     await self._transact(account_id, [write])
-                return
+                return len(batch)
             late = isinstance(error, asyncpg.QueryCanceledError)
             told = TooSlow("A write took longer than it may.") if late else error
             for write in batch:
                 write.outcome = told
+            return len(batch)
 
     async def _decided(self, account_id: int, batch: Sequence[Write]) -> Outcomes:
         async with self._lent([{"account_id": account_id}]) as connection:

@@ -195,27 +195,37 @@ class SQLiteStore:
     def _run(self, connection: apsw.Connection) -> None:
         """The writer's thread: takes what waits, until it is told to stop."""
         stop = False
-        while not stop:
-            waiting = [self._queue.get()]
+        postponed: list[Write] = []
+        while postponed or not stop:
+            waiting = [] if postponed else [self._queue.get()]
             while len(waiting) < MAX_BATCH and not self._queue.empty():
                 waiting.append(self._queue.get())
-            stop = None in waiting
+            stop |= None in waiting
             for job in waiting:
                 if isinstance(job, _Job):
                     self._finish(job, connection)
             batch = [write for write in waiting if isinstance(write, Write)]
-            if batch:
-                self._under_way = len(batch)
-                self._transact(connection, batch)
-                self._under_way = 0
-                _answer(batch)
+            large = postponed
+            if postponed or len(batch) > 1:
+                # Writes of little text do not wait for those of much.
+                large = postponed + [write for write in batch if write.command.is_large]
+                batch = [write for write in batch if not write.command.is_large]
+            postponed = []
+            for part in filter(None, (batch, large)):
+                self._under_way = len(batch) + len(large)
+                postponed += self._transact(connection, part)
+                self._under_way = len(postponed)
+                late = set(map(id, postponed))
+                _answer([write for write in part if id(write) not in late])
                 if self._large:
                     time.sleep(_GAP_SECONDS)
         connection.close()
 
-    def _transact(self, connection: apsw.Connection, batch: Sequence[Write]) -> None:
-        """Decides and commits a batch. One that the database refuses as a whole is tried again
-        write by write, so that the fault finds its author."""
+    def _transact(self, connection: apsw.Connection, batch: Sequence[Write]) -> list[Write]:
+        """Decides and commits a batch; returns the writes that are left for the next one. A batch
+        that the database refuses as a whole is tried again write by write, so that only the write
+        that caused it fails."""
+        postponed: list[Write] = []
         made: list[tuple[int, Changes]] = []
         if self._large:
             self._look_for_others(connection)
@@ -223,13 +233,17 @@ class SQLiteStore:
             self._require_files()
             with _Transaction(connection):
                 for account_id, group in by_account(batch).items():
+                    if postponed:
+                        postponed += group
+                        continue
                     state = load(connection, account_id, group)
                     commands = [write.command for write in group]
                     outcomes, changes = self._decide(account_id, commands, state)
                     if changes:
                         save(connection, account_id, state, changes)
-                    for write, outcome in zip(group, outcomes, strict=True):
+                    for write, outcome in zip(group, outcomes, strict=False):
                         write.outcome = outcome
+                    postponed = group[len(outcomes) :]
                     made.append((account_id, changes))
             self._require_files()
             for account_id, changes in made:
@@ -239,9 +253,11 @@ class SQLiteStore:
             if len(batch) == 1 or isinstance(told, Unreachable):
                 for write in batch:
                     write.outcome = told
-                return
+                return []
             for write in batch:
                 self._transact(connection, [write])
+            return []
+        return postponed
 
     def _require_files(self) -> None:
         """Raises Unreachable where what is written would be lost, or was."""

@@ -121,7 +121,8 @@ class Changes:
         )
 
 
-# The outcome of each command, in order: its result, or the exception that refuses it.
+# The outcome of each command, in order: its result, or the exception that refuses it. There are
+# fewer than commands where these are too much work for one batch.
 Outcomes = Sequence[Any]
 Decide = Callable[[int, Sequence[Any], State], tuple[Outcomes, Changes]]
 

@@ -24,7 +24,7 @@ from regulars.directory.bulk import (
     Step,
 )
 from regulars.directory.commands import Origin
-from regulars.directory.errors import failed
+from regulars.directory.errors import Refused, failed, is_too_much
 from regulars.store import Row, Store
 from regulars.transfer.beside import Beside
 from regulars.transfer.errors import BadFile, Interrupted
@@ -39,7 +39,7 @@ BATCH = 2_500
 # While others work with the database.
 _SHORT_BATCH = 200
 # Characters of a batch's rows: long rows come in smaller batches.
-_BATCH_CHARACTERS = 2 * 1024 * 1024
+_BATCH_CHARACTERS = 512 * 1024
 _EXAMPLES = 10
 _KINDS = 50
 
@@ -205,7 +205,17 @@ class Importer:
         command = SetCustomers(
             tuple(rows), now_ms(), dry_run=step is None, origin=self._origin, step=step
         )
-        result: SetResult = await self._beside.write(self._account_id, command)
+        try:
+            result: SetResult = await self._beside.write(self._account_id, command)
+        except Refused as refused:
+            if not is_too_much(refused):
+                raise
+            for record, row in zip(batch, rows, strict=True):
+                self.tally.withdraw_warnings(row, record.line, heading)
+            half = len(batch) // 2
+            await self._write(batch[:half], rows[:half], read)
+            await self._write(batch[half:], rows[half:], read)
+            return
         self.tally.rows, self.tally.read = to, read
         rejected: list[tuple[Record, list[Any]]] = []
         for record, row, outcome in zip(batch, rows, result.rows, strict=True):

@@ -13,6 +13,7 @@ from regulars.directory.accounts import now_ms
 from regulars.directory.bulk import REJECTED, SetCustomers, Step
 from regulars.directory.commands import DeleteCustomers, Origin, Reference
 from regulars.directory.directory import Directory
+from regulars.directory.errors import Refused, is_too_much
 from regulars.directory.listing import Listing
 from regulars.directory.paging import Position, Window
 from regulars.directory.search import Order
@@ -213,6 +214,7 @@ class Pull:
 
     async def _take(self, place: Place, page: Page, more: bool) -> None:
         gone = page.gone if self._options.keep_ids else []
+        before = place.dump()
         if place.by == LIST:
             gone = await self._gone_between(place, page, more)
             place.last = max([place.last, *(node["_id"] for node in page.nodes)])
@@ -221,20 +223,32 @@ class Pull:
         place.after = page.after
         if place.by == FEED:
             place.feed = place.next_feed = page.after
-        await self._write(page.nodes, place)
+        await self._write(page.nodes, place.dump(), before)
 
-    async def _write(self, nodes: Sequence[Node], place: Place | None) -> None:
-        """Sets customers, as a step of the run or, without a place, beside it."""
+    async def _write(
+        self, nodes: Sequence[Node], cursor: str | None, before: str | None = None
+    ) -> None:
+        """Sets customers, as a step of the run or, without a cursor, beside it. Of customers that
+        come in parts, the first parts leave the run at the cursor `before`: one that is resumed
+        reads all of them again."""
         rows = tuple(row_of(node, self._options.keep_ids) for node in nodes)
         dry, step = self._options.dry_run, None
-        if place and not dry:
+        if cursor and not dry:
             position, to = self.tally.rows, self.tally.rows + len(rows)
             problems = orjson.dumps(self.tally.problems).decode()
-            step = Step(self._id, position, to, 0, 0, problems, place.dump())
+            step = Step(self._id, position, to, 0, 0, problems, cursor)
         command = SetCustomers(rows, now_ms(), dry_run=dry, origin=self._origin, step=step)
-        result = await self._beside.write(self._account_id, command)
+        try:
+            result = await self._beside.write(self._account_id, command)
+        except Refused as refused:
+            if not is_too_much(refused):
+                raise
+            half = len(nodes) // 2
+            await self._write(nodes[:half], before, before)
+            await self._write(nodes[half:], cursor, before)
+            return
         for node, row, outcome in zip(nodes, rows, result.rows, strict=True):
-            if place is None:
+            if cursor is None:
                 self.tally.counts[REJECTED.lower()] -= 1
             else:
                 self.tally.rows += 1
@@ -243,7 +257,7 @@ class Pull:
                 self.tally.warn(row, node["_id"], ".".join)
                 continue
             keys = {problem.key for problem in outcome.problems}
-            if place and keys == {_DUPLICATE} and len(self._again) < _MOST_AGAIN:
+            if cursor and keys == {_DUPLICATE} and len(self._again) < _MOST_AGAIN:
                 self._again[node["_id"]] = node
                 continue
             for problem in outcome.problems:
@@ -258,7 +272,7 @@ class Pull:
 
     async def _note(self, place: Place) -> None:
         """Keeps the place."""
-        await self._write([], place)
+        await self._write([], place.dump())
 
     async def _gone_between(self, place: Place, page: Page, more: bool) -> list[int]:
         """Who is here and not there, of those whose `_id`s lie in a page of the list."""
@@ -305,10 +319,21 @@ class Pull:
             known = [n for n, row in zip(some, here, strict=True) if row is not None]
             self.gone += len(known)
             if known and self._options.delete and not self._options.dry_run:
-                references = tuple(Reference(str(number), number) for number in known)
-                command = DeleteCustomers(references, now_ms(), origin=self._origin)
-                await self._beside.write(self._account_id, command)
-                self.deleted += len(known)
+                await self._delete(known)
+
+    async def _delete(self, numbers: Sequence[int]) -> None:
+        references = tuple(Reference(str(number), number) for number in numbers)
+        command = DeleteCustomers(references, now_ms(), origin=self._origin)
+        try:
+            await self._beside.write(self._account_id, command)
+        except Refused as refused:
+            if not is_too_much(refused):
+                raise
+            half = len(numbers) // 2
+            await self._delete(numbers[:half])
+            await self._delete(numbers[half:])
+            return
+        self.deleted += len(numbers)
 
 
 def _recent(page: Page, since: int) -> tuple[Page, bool]:

@@ -1,0 +1,133 @@
+"""The search index of a customer who is changed: it follows from the change, and is bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regulars.directory import found_by
+from regulars.directory.customers import new_row, with_values
+from tests.support import Client, Server, account_of, new_token, regulars, running
+
+TEXT = st.lists(
+    st.sampled_from(
+        "ana an a 山 山田 田 가 가나 Ωmega é e\u0301 x1 +3069 123 foo-bar ß İ ff ﬁ tag".split()
+        + ["日本 山", "a b"]
+    ),
+    max_size=6,
+).map(" ".join)
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "email": TEXT.map(lambda text: text.replace(" ", "") + "@example.com"),
+        "first_name": TEXT,
+        "last_name": TEXT,
+        "tags": st.lists(TEXT, max_size=4),
+        "notes": TEXT.map(lambda text: text or None),
+        "phone": st.sampled_from(["", "+306912345678", "12345"]),
+        "custom": st.dictionaries(TEXT, TEXT, max_size=3),
+    },
+)
+SET = """mutation($nodes: [InputSetCustomer!]!, $policy: ErrorPolicy) {
+  setCustomers(nodes: $nodes, errorPolicy: $policy) { saved rejected } }"""
+TAG = "mutation($ids: [ID!]!, $tags: [String!]!) { addTags(items: $ids, tags: $tags) { id } }"
+# 13,000 different words.
+LONG_NOTES = " ".join(f"{n:x}" for n in range(0x1000, 0x1000 + 13_000))
+
+
+@settings(max_examples=400, deadline=None)
+@given(VALUES, VALUES, st.sampled_from([4_096, 0]))
+def test_what_changes_of_the_index_is_what_differs(
+    before: dict[str, Any], change: dict[str, Any], long: int
+) -> None:
+    """Long texts, which are not indexed again, give the same terms as short ones."""
+    kept = found_by._LONG
+    try:
+        found_by._LONG = 10**9
+        old, _ = with_values(new_row(1), {"email": "q@example.com", **before}, ())
+        new, _ = with_values(old, change, ())
+        now, then = found_by.terms_of(new), found_by.terms_of(old)
+        found_by._LONG = long
+        assert found_by.derived(new) == {name: new[name] for name in found_by._SOURCES}
+        assert found_by.terms_of(new) == now
+        assert found_by.changed_terms(old, new) == (now - then, then - now)
+    finally:
+        found_by._LONG = kept
+
+
+@pytest.fixture(scope="module")
+def noted(server: Server) -> Iterator[tuple[Client, list[str]]]:
+    """A client, and 40 customers with the longest notes."""
+    with Client(server, new_token(server)) as client:
+        yield client, [client.create(f"{n}@example.com", notes=LONG_NOTES)["id"] for n in range(40)]
+
+
+@pytest.mark.slow
+def test_a_tag_is_added_to_many_customers_with_long_notes(
+    noted: tuple[Client, list[str]],
+) -> None:
+    client, ids = noted
+    client.data(TAG, ids=ids, tags=["abc1"])
+    assert len(client.emails("tag:abc1", first=250)) == 40
+    nodes = [{"email": f"{n}@example.com", "first_name": "1abc"} for n in range(40)]
+    assert client.data(SET, nodes=nodes)["setCustomers"]["saved"] is True
+    assert len(client.emails("1abc", first=250)) == 40
+    assert len(client.emails("notes:1abc", first=250)) == 40
+
+
+@pytest.mark.slow
+def test_more_than_can_be_indexed_at_once_is_refused(noted: tuple[Client, list[str]]) -> None:
+    client, ids = noted
+    delete = "mutation($ids: [ID!]!) { deleteCustomers(items: $ids) }"
+    refused = client.refused("errors_invalid_input", delete, ids=ids)
+    assert "Send fewer customers." in refused["message"]
+    for policy in ("REJECT_ALL", "REJECT_ROW"):
+        nodes = [{"email": f"{n}@example.com", "notes": "short"} for n in range(40)]
+        client.refused("errors_invalid_input", SET, nodes=nodes, policy=policy)
+    tags = ["é" * 240 + str(n) for n in range(250)]
+    client.refused("errors_invalid_input", TAG, ids=ids, tags=tags)
+    assert len(client.emails("notes:1000", first=250)) == 40
+    assert client.delete(*ids[:2]) == ids[:2]
+
+
+@pytest.mark.slow
+def test_writes_of_long_texts_at_once_are_all_made(noted: tuple[Client, list[str]]) -> None:
+    """They are more than one transaction takes: the others follow in the next."""
+    client, ids = noted
+
+    def write(number: int) -> None:
+        with Client(client.server, client.token) as one:
+            one.update(ids[number], notes=f"{LONG_NOTES} w{number}"[-65_000:])
+            one.create(f"new{number}@example.com", notes=LONG_NOTES)
+            one.delete(ids[number])
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(2, 26)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    emails = client.emails(first=250)
+    assert len([one for one in emails if one.startswith("new")]) == 24
+    assert len(emails) == 38
+
+
+@pytest.mark.slow
+def test_an_import_of_long_texts_is_made_in_parts(tmp_path: Any) -> None:
+    """Customers whose notes are replaced: their old text counts, too."""
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    with running(url) as server, Client(server, new_token(server)) as client:
+        for number in range(30):
+            client.create(f"{number}@example.com", notes=LONG_NOTES)
+        file = tmp_path / "list.csv"
+        file.write_text("email,notes\n" + "".join(f"{n}@example.com,x\n" for n in range(30)))
+        name = account_of(server, client.token)
+        done = regulars("import", str(file), "--account", name, "--database-url", url)
+        assert done.returncode == 0, done.stderr
+        assert len(client.emails("notes:x", first=250)) == 30
+        checked = regulars("verify", "--database-url", url)
+        assert checked.returncode == 0, checked.stdout
