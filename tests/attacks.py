@@ -265,6 +265,10 @@ def _(target: Target, number: int, token: str | None) -> None:
         encoded = json.dumps(body, ensure_ascii=False).encode()[:BODY]
         for type_ in ("contact/updated", "order/confirmed", "x" * 5_000):
             target.ask("POST", f"/in/default/{type_}", encoded, signed(target, encoded))
+    # Emails are looked for in what is kept for a person to read.
+    for text in ("a" * BODY, "é" * (BODY // 2), "@" * BODY, "a@b" * BODY, "a@b " * 9_000):
+        encoded = text.encode()[: BODY - 100] + b"%d" % number
+        target.ask("POST", "/in/default/contact/updated", encoded, signed(target, encoded))
 
 
 # Files

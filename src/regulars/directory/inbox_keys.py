@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -14,7 +15,12 @@ from regulars.directory.emails import clean_email
 MAX_KEYS = 200
 EVERYBODY = ""
 
-_EMAIL = re.compile(r"[^\s\"'<>(),:;\\\[\]@]{1,64}@[^\s\"'<>(),:;\\\[\]@]{1,253}")
+# Around each `@`: what is before it and after it, as far as an email may go. A single pattern would
+# try each character of a text without any as a beginning.
+_MOST_SIGNS = 10_000
+_APART = r"\s\"'<>(),:;\\\[\]"
+_BEFORE = re.compile(rf"[^{_APART}]{{1,64}}\Z")
+_AFTER = re.compile(rf"[^{_APART}]{{1,253}}")
 
 
 def keys_of(body: bytes) -> list[str]:
@@ -33,11 +39,18 @@ def keys_of(body: bytes) -> list[str]:
         if isinstance(node, dict):
             customer = node.get("customer")
             ids = {*_id(node), *_id(customer if isinstance(customer, dict) else {})}
+    parts = text.split("@", _MOST_SIGNS + 1)
+    if len(parts) > _MOST_SIGNS:
+        return [EVERYBODY]
     emails: set[str] = set()
-    for match in _EMAIL.finditer(text):
-        if match[0].casefold() in emails:
+    for before, after in itertools.pairwise(parts):
+        local, domain = _BEFORE.search(before[-64:]), _AFTER.match(after[:253])
+        if not local or not domain:
             continue
-        emails |= {match[0].casefold(), clean_email(match[0].rstrip("."))[1]} - {""}
+        email = f"{local[0]}@{domain[0]}"
+        if email.casefold() in emails:
+            continue
+        emails |= {email.casefold(), clean_email(email.rstrip("."))[1]} - {""}
         if len(emails) > MAX_KEYS:
             return [EVERYBODY]
     return sorted(key.replace("\0", "") for key in emails | ids)
