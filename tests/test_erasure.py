@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -244,3 +245,26 @@ def test_the_keys_of_an_event_are_its_emails_and_ids() -> None:
     assert keys_of(b"[]") == keys_of(b'{"node": 5}') == []
     many = json.dumps([f"u{n}@example.com" for n in range(MAX_KEYS + 1)]).encode()
     assert keys_of(many) == [EVERYBODY]
+
+
+@pytest.mark.parametrize(
+    ("text", "email"),
+    [
+        ("o'neil@x.com", "o'neil@x.com"),
+        ("'quoted@x.com'", "quoted@x.com"),
+        ("write to a@x.com! now", "a@x.com"),
+        ("https://shop.example/?email=a@x.com&utm=1", "a@x.com"),
+        ("a@b.com/other@x.com", "other@x.com"),
+        ("a@b.com/other@x.com", "a@b.com"),
+        ("a+b@x.com.", "a+b@x.com"),
+    ],
+)
+def test_an_email_within_a_text_is_a_key(text: str, email: str) -> None:
+    assert email in keys_of(json.dumps({"node": {"notes": text}}).encode())
+    assert email in _migration_keys(json.dumps({"node": {"notes": text}}).encode())
+
+
+def _migration_keys(body: bytes) -> list[str]:
+    name = "regulars.store.migrations.versions.v0010_inbox_keys"
+    found: list[str] = import_module(name)._keys(body)
+    return found

@@ -227,7 +227,7 @@ def test_a_mirrored_customer_is_known_by_its_own_id(shop: Shop) -> None:
         shop.understood("contact/deleted", {"id": made[0]["id"], "_id": made[0]["_id"]})
         changed = {"id": made[1]["id"], "_id": made[1]["_id"], "email": "new@example.com"}
         shop.understood("contact/updated", changed)
-        shop.understood("contact/deleted", {"_id": "2"})
+        assert not shop.tell("contact/deleted", {"_id": "2"})["understood"]
         emails = ["c2@example.com", "local@example.com", "new@example.com"]
         assert sorted(shop.client.emails()) == emails
 
@@ -296,3 +296,72 @@ def test_a_kept_event_of_a_deleted_customer_goes_when_it_is_retried(shop: Shop) 
     done = regulars("inbox", "retry", "--account", shop.name, *shop.database)
     assert "1 understood" in done.stdout
     assert shop.inbox() == []
+
+
+def test_an_order_that_names_another_customer_does_not_make_it_the_owner(shop: Shop) -> None:
+    """The id of the new customer was noted for the order's owner, whom later events then changed."""
+    anna = {"id": "cus_a", "full_name": "Anna A"}
+    ben = {"id": "cus_b", "full_name": "Ben B", "email": "b@example.com"}
+    first = order(id="o1", name="#1", email="a@example.com", phone=None, customer=anna)
+    shop.understood("order/created", first)
+    again = order(id="o1", name="#1", email="b@example.com", phone="+212611111111", customer=ben)
+    shop.understood("order/updated", again)
+    shop.understood("contact/updated", {**ben, "first_name": "Ben", "phone": "+212600000000"})
+    people = {
+        edge["node"]["email"]: (edge["node"]["first_name"], edge["node"]["phone"])
+        for edge in shop.client.page("email first_name phone")["edges"]
+    }
+    assert people == {"a@example.com": ("Anna", ""), "b@example.com": ("Ben", "+212600000000")}
+    shop.understood("contact/deleted", {"id": "cus_b"})
+    assert shop.client.emails() == ["a@example.com"]
+
+
+@pytest.mark.parametrize("node", [{}, {"id": 123}, {"id": None}, {"id": ""}, {"id": "x" * 300}])
+def test_a_deletion_that_names_nobody_is_kept(shop: Shop, node: dict[str, Any]) -> None:
+    shop.understood("contact/signup", {"id": "cus_1", "email": "a@example.com"})
+    told = shop.tell("contact/deleted", {**node, "email": "a@example.com"})
+    assert told["understood"] is False
+    assert "names no customer" in told["problem"]
+    assert shop.client.emails() == ["a@example.com"]
+
+
+def test_a_cancellation_that_is_made_again_counts(shop: Shop) -> None:
+    told = order(customer={"id": "cus_1"})
+    for type_, expected in (
+        ("order/confirmed", 1),
+        ("order/cancelled", 0),
+        ("order/cancelled", 0),
+        ("order/uncancelled", 1),
+        ("order/cancelled", 0),
+    ):
+        shop.understood(type_, told)
+        assert shop.customer("orders_count") == {"orders_count": expected}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shipping_address": {"city": 5}},
+        {"shipping_address": "Rue 1"},
+        {"phone": 612345678},
+        {"notes": 5},
+        {"email": 5},
+        {"custom": [1]},
+        {"custom": "x"},
+    ],
+)
+def test_an_update_that_cannot_be_read_is_kept_and_changes_nothing(
+    shop: Shop, change: dict[str, Any]
+) -> None:
+    shop.understood("contact/updated", WHOLE)
+    before = shop.customer(FIELDS)
+    assert shop.tell("contact/updated", {"id": "cus_1", **change})["understood"] is False
+    assert shop.customer(FIELDS) == before
+
+
+def test_a_part_of_an_address_that_cannot_be_kept_stays_as_it_was(shop: Shop) -> None:
+    shop.understood("contact/updated", WHOLE)
+    before = shop.customer(FIELDS)
+    for part in ({"country": "Nowhere"}, {"city": "x" * 5_000}):
+        shop.understood("contact/updated", {"id": "cus_1", "shipping_address": part})
+    assert shop.customer(FIELDS) == before

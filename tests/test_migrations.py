@@ -16,7 +16,7 @@ from regulars.directory.database import upgrade
 from regulars.directory.directory import Directory
 from regulars.store import Store, parse_url
 from regulars.store.migrate import in_transaction, newest, require_usable, versions
-from regulars.store.tables import metadata
+from regulars.store.tables import inbox, inbox_keys, metadata
 from tests.support import regulars, with_store
 
 
@@ -116,3 +116,22 @@ def rows_of(name: str, connection: sa.Connection) -> list[dict[str, object]]:
     table = metadata.tables[name]
     statement = table.select().order_by(*table.primary_key.columns)
     return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def test_events_that_an_older_program_kept_get_their_keys(empty_database: str) -> None:
+    """It keeps them without keys between the two parts of the migration."""
+    url = ("--database-url", empty_database)
+    assert regulars("migrate", "--before", *url).returncode == 0
+
+    def keep(connection: sa.Connection) -> None:
+        row = {"account_id": 1, "inbox_id": "e1", "type": "order/created", "problem": "No name."}
+        body = b'{"node": {"id": "o1", "email": "Old@example.com"}}'
+        connection.execute(inbox.insert(), {**row, "body": body, "received_at": 1, "times": 1})
+
+    in_transaction(parse_url(empty_database), keep)
+    assert regulars("migrate", *url).returncode == 0
+
+    def keys(connection: sa.Connection) -> set[str]:
+        return set(connection.execute(sa.select(inbox_keys.c.key)).scalars())
+
+    assert in_transaction(parse_url(empty_database), keys) == {"o1", "old@example.com"}

@@ -221,6 +221,40 @@ def test_a_webhook_that_failed_can_be_paused_and_skipped(
     assert [one["state"] for one in deliveries(client)] == ["failed"]
 
 
+def test_a_type_that_another_webhook_has_is_refused(client: Client, receiver: Receiver) -> None:
+    hook(client, "contact/signup", receiver.url)
+    other = hook(client, "contact/updated", receiver.url)
+    for node in ({"type": "contact/signup"}, {"type": "contact/signup", "disabled": True}):
+        client.refused("webhooks_duplicated", UPDATE, id=other["id"], node=node)
+    states = client.data("{ webhooks { type paused } }")["webhooks"]
+    assert states == [
+        {"type": "contact/signup", "paused": False},
+        {"type": "contact/updated", "paused": False},
+    ]
+
+
+def test_skipping_starts_no_second_attempt_beside_one(client: Client, receiver: Receiver) -> None:
+    """The next event waits until the attempt in progress has ended."""
+    running, together = [0], [0]
+
+    def answer(_: Any) -> tuple[int, dict[str, str], bytes]:
+        running[0] += 1
+        together[0] = max(together[0], running[0])
+        time.sleep(1)
+        running[0] -= 1
+        return 200, {}, b""
+
+    receiver.answer = answer
+    webhook = hook(client, "contact/signup", receiver.url)
+    for number in range(3):
+        client.create(f"{number}@example.com")
+        receiver.wait(number + 1)
+        change(client, webhook, disabled=False, skip_missed=True)
+    time.sleep(1.2)
+    assert together == [1]
+    assert [one["state"] for one in settled(client, 3)] == ["delivered"] * 3
+
+
 def test_skip_missed_needs_a_resume(client: Client, receiver: Receiver) -> None:
     webhook = hook(client, "contact/signup", receiver.url)
     for node in ({"skip_missed": True}, {"skip_missed": True, "disabled": True}):

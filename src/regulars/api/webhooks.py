@@ -148,7 +148,11 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
     """A webhook's values, and what is wrong with them: also where its host is, and what the token
     may not see of what it tells."""
     values, problems = clean_webhook(node, ("node",))
-    if "type" in values and READ not in env.scopes:
+    if (
+        EVENT_TYPES.get(values.get("type", ""), True)
+        and READ not in env.scopes
+        and "type" in values
+    ):
         problems.append(NotPermitted(values["type"], READ))
     if values.get("url") and not any(p.input_path == ("node", "url") for p in problems):
         try:

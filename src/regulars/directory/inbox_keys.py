@@ -18,9 +18,10 @@ EVERYBODY = ""
 # Around each `@`: what is before it and after it, as far as an email may go. A single pattern would
 # try each character of a text without any as a beginning.
 _MOST_SIGNS = 10_000
-_APART = r"\s\"'<>(),:;\\\[\]"
-_BEFORE = re.compile(rf"[^{_APART}]{{1,64}}\Z")
-_AFTER = re.compile(rf"[^{_APART}]{{1,253}}")
+_BEFORE = re.compile(r"[^\s\"<>(),:;\\\[\]@]{1,64}\Z")
+# An email may hold most of these, and most often one begins after them: `?email=a@example.com`.
+_DELIMITER = re.compile(r"[^\w.+-]")
+_AFTER = re.compile(r"[^\s\"'<>(),:;\\\[\]@/?&=!|#%{}`]{1,253}")
 
 
 def keys_of(body: bytes) -> list[str]:
@@ -47,13 +48,19 @@ def keys_of(body: bytes) -> list[str]:
         local, domain = _BEFORE.search(before[-64:]), _AFTER.match(after[:253])
         if not local or not domain:
             continue
-        email = f"{local[0]}@{domain[0]}"
-        if email.casefold() in emails:
-            continue
-        emails |= {email.casefold(), clean_email(email.rstrip("."))[1]} - {""}
+        for name in _names(local[0]):
+            email = f"{name}@{domain[0].rstrip('.')}"
+            if email.casefold() not in emails:
+                emails |= {email.casefold(), clean_email(email)[1]} - {""}
         if len(emails) > MAX_KEYS:
             return [EVERYBODY]
     return sorted(key.replace("\0", "") for key in emails | ids)
+
+
+def _names(local: str) -> set[str]:
+    """What may be the name of an email: all of it, or what follows a delimiter."""
+    ends = [0, *(match.end() for match in _DELIMITER.finditer(local))]
+    return {local[end:] for end in ends} - {""}
 
 
 def _id(node: dict[str, Any]) -> set[str]:

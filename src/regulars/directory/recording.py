@@ -97,9 +97,11 @@ def order(draft: Draft, command: RecordOrder) -> Row:
         row = {**known, **with_cleared_cancellation(known, values)}
         found = draft.row(known["customer_id"])
         assert found is not None  # an order goes with its customer
-        customer = _filled(draft, found, command)
+        is_theirs = _is_of(draft, command, found)
+        customer = _filled(draft, found, command) if is_theirs else found
     number = customer["customer_id"]
-    draft.keep_shop_id(command.shop_ids.customer, "Customer", number, number)
+    if known is None or is_theirs:
+        draft.keep_shop_id(command.shop_ids.customer, "Customer", number, number)
     draft.keep_shop_id(command.shop_ids.order, "Order", row["order_id"], number)
     row["net_payment"] = net_payment(row)
     if known is not None and row == known:
@@ -114,6 +116,15 @@ def order(draft: Draft, command: RecordOrder) -> Row:
         draft.note(kind, number, command, history.dump(fields), row["order_id"])
         fields = {}
     return row
+
+
+def _is_of(draft: Draft, command: RecordOrder, owner: Row) -> bool:
+    """Whether what is told of an order's customer is about its owner. An order stays with its
+    customer when a shop gives it, or its name, to another one."""
+    number = draft.known_to_shop(command.shop_ids.customer, "Customer")
+    if number is not None:
+        return bool(number == owner["customer_id"])
+    return bool(command.person.get("email_key", owner["email_key"]) == owner["email_key"])
 
 
 def _is_of_deleted(draft: Draft, command: RecordOrder) -> bool:

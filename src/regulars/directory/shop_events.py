@@ -84,12 +84,22 @@ def command_of(
     if type_ in CONTACTS:
         return _contact(node, at, type_ == "contact/signup", receipt, origin, delivery)
     if type_ == DELETED:
-        return DeleteContact(at, _id(node), receipt, origin, _number_id(node))
+        return _deletion(node, at, receipt, origin)
     if type_ == FORM:
         return _form(node, at, receipt, origin)
     if type_ == CHECKOUT:
         return _contact(_buyer(node), at, True, receipt, origin)
     raise Misunderstood(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
+
+
+def _deletion(node: Node, at: int, receipt: Receipt | None, origin: Origin) -> DeleteContact:
+    shop_id, number = _id(node), _number_id(node)
+    if shop_id is None and number is None:
+        raise Misunderstood(
+            "The event names no customer: its `id` is not a text of 1 to "
+            f"{SHOP_ID_LENGTH} characters."
+        )
+    return DeleteContact(at, shop_id, receipt, origin, number)
 
 
 def _is_of_deleted(type_: str, node: Node) -> bool:
@@ -229,24 +239,26 @@ def _contact(
     origin: Origin,
     delivery: Delivery | None = None,
 ) -> RecordContact:
-    told: dict[str, Any] = {}
-    for name in ("email", "phone", "notes"):
-        if isinstance(node.get(name), str):
-            told[name] = node[name]
-    told |= _names(node)
-    for name in ("first_name", "last_name"):
-        if isinstance(node.get(name), str):
-            told[name] = node[name]
+    texts = ("email", "phone", "notes", "first_name", "last_name")
+    told: dict[str, Any] = _names(node)
+    told |= {name: node[name] for name in texts if _text(node, name) is not None}
     if _tags(node) is not None:
         told["tags"] = _tags(node)
     accepts = _flag(node, "accepts_marketing")
     if accepts is not None:
         told["accepts_marketing"] = accepts
-    if isinstance(node.get("custom"), dict):
-        told["custom"] = node["custom"] or None
+    if (custom_fields := _object(node, "custom")) is not None:
+        told["custom"] = custom_fields or None
+    unreadable: list[Problem] = []
     for name in _ADDRESSES:
-        if isinstance(node.get(name), dict):
-            told[name] = address(node[name]) if fill else address_patch(node[name])
+        given = _object(node, name)
+        if given is None:
+            continue
+        if fill:
+            told[name] = address(given)
+        else:
+            told[name], wrong = address_patch(given, ("node", name))
+            unreadable += wrong
     if not fill:
         told = {**_cleared(node), **told}
     told = {name: value for name, value in told.items() if value is not None or not fill}
@@ -254,7 +266,7 @@ def _contact(
         told.pop("email", None)
     values, problems = clean_values(told, ("node",))
     ids = (ShopIds(_id(node)), delivery, _number_id(node))
-    return RecordContact(values, at, fill, problems, receipt, origin, *ids)
+    return RecordContact(values, at, fill, [*problems, *unreadable], receipt, origin, *ids)
 
 
 def _cleared(node: Node) -> dict[str, Any]:
@@ -314,6 +326,12 @@ def _number(told: Node, name: str) -> float | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _object(told: Node, name: str) -> dict[str, Any] | None:
+    """An object; PHP writes an empty one as `[]`."""
+    found = _of_kind(told, name, "an object", lambda value: isinstance(value, dict) or value == [])
+    return {} if found == [] else found
 
 
 def _tags(told: Node) -> list[str] | None:

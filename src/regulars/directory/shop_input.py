@@ -148,12 +148,15 @@ def address(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return {name: value for name, value in kept.items() if value and name not in wrong} or None
 
 
-def address_patch(given: Mapping[str, Any]) -> dict[str, str | None]:
-    """What an address that is told as a whole changes of one that is kept: a part that is empty, or
-    cannot be kept, is removed; one that is not told stays."""
+def address_patch(
+    given: Mapping[str, Any], path: InputPath
+) -> tuple[dict[str, str | None], list[Problem]]:
+    """What an address that is told as a whole changes of one that is kept, and which parts are no
+    texts: a part that is empty is removed; one that is not told, or cannot be kept, stays."""
     told = {name: given[name] for name in addresses.PARTS if name in given}
-    kept, problems = addresses.clean_patch(
-        {name: value if isinstance(value, str) else None for name, value in told.items()}, ()
-    )
+    texts = {name: value for name, value in told.items() if value is None or type(value) is str}
+    kept, problems = addresses.clean_patch(texts, path)
     wrong = {problem.input_path[-1] for problem in problems}
-    return {name: None if name in wrong else value for name, value in kept.items()}
+    return {name: value for name, value in kept.items() if name not in wrong}, [
+        InvalidInput(f"{name} is not a text.", (*path, name)) for name in told.keys() - texts.keys()
+    ]

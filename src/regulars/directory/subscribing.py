@@ -55,8 +55,6 @@ def update(draft: Draft, command: UpdateWebhook) -> Row:
     if command.skip_missed:
         values["position"] = draft.counters["changes"]
     if command.skip_missed or changed["type"] != row["type"]:
-        # A worker that is about to send an event finds that its claim is gone.
-        values |= {"claimed_by": None, "claimed_until": 0}
         draft.webhooks.skip(row["webhook_id"], command.at)
     if command.skip_missed or any(row[name] != value for name, value in values.items()):
         values["updated_at"] = max(command.at, row["updated_at"])

@@ -27,7 +27,7 @@ _MOST_COMPOSED = 4
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_OUTSIDE_NOTES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_BREAK = re.compile(r"\r\n|[\t\n\r]")
+_BREAK = re.compile(r"\r\n|[\t\n\v\f\r\x85]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # The kinds of changes that `sanitize` makes.

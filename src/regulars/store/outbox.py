@@ -38,6 +38,15 @@ def _mine() -> sa.ColumnElement[bool]:
     return sa.and_(_this(webhooks), webhooks.c.claimed_by == sa.bindparam("me", type_=sa.Text()))
 
 
+def _looked_at() -> sa.ColumnElement[bool]:
+    """The webhook, as long as the worker may serve it and its type and position are those that it
+    has looked at."""
+    type_ = sa.bindparam("type", type_=webhooks.c.type.type)
+    return sa.and_(
+        _mine(), _enabled(), webhooks.c.type == type_, webhooks.c.position == number("after")
+    )
+
+
 def _enabled() -> sa.ColumnElement[bool]:
     disabled, enabled = webhooks.c.disabled_at, webhooks.c.enabled_at
     return sa.or_(disabled.is_(None), disabled <= enabled)
@@ -72,11 +81,20 @@ def claim() -> Query:
 
 
 @cache
-def keep_claim() -> Query:
+def keep_claim(delivery: bool = False) -> Query:
     """Claims a webhook for longer: the whole row as it is now, if it is still the worker's own and
-    enabled."""
-    statement = webhooks.update().where(_mine(), _enabled()).values(claimed_until=number("until"))
-    return Query(statement.returning(*columns_named(webhooks, WHOLE_WEBHOOK)))
+    enabled; and, for a `delivery`, if its `number` is still to be sent."""
+    statement = webhooks.update().where(_mine(), _enabled())
+    if delivery:
+        pending: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+            deliveries.c.account_id == webhooks.c.account_id,
+            deliveries.c.webhook_id == webhooks.c.webhook_id,
+            deliveries.c.number == number("number"),
+            deliveries.c.due_at.is_not(None),
+        )
+        statement = statement.where(pending.correlate(webhooks).exists())
+    kept = statement.values(claimed_until=number("until"))
+    return Query(kept.returning(*columns_named(webhooks, WHOLE_WEBHOOK)))
 
 
 @cache
@@ -150,10 +168,10 @@ def missed() -> Query:
 
 @cache
 def move() -> Query:
-    """Notes up to which change a webhook has been looked at: a row, if the worker may still serve
-    it. Deliveries that were added may be due: a worker that is killed now has them sent by the next
-    one."""
-    statement = webhooks.update().where(_mine(), _enabled())
+    """Notes up to which change a webhook has been looked at: a row, if nothing was skipped
+    meanwhile, and the worker may still serve it. Deliveries that were added may be due: if the
+    worker is killed now, the next one sends them."""
+    statement = webhooks.update().where(_looked_at())
     moved = statement.values(position=number("position"), next_at=number("now"))
     return Query(moved.returning(webhooks.c.webhook_id))
 
@@ -240,8 +258,8 @@ def later_changes() -> Query:
 
 @cache
 def add_delivery(claimed: bool = False) -> Query:
-    """A delivery, unless it is there: a parameter for each column, of its name. With `claimed` only
-    if the worker may still serve the webhook."""
+    """A delivery, unless it is there: a parameter for each column, of its name. With `claimed` on
+    the conditions of `move`."""
     given = [sa.bindparam(c.name, type_=c.type) for c in deliveries.c if c.name != "account_id"]
     there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
         _this(deliveries), deliveries.c.number == number("number")
@@ -249,7 +267,7 @@ def add_delivery(claimed: bool = False) -> Query:
     # Beside the webhook, whose row says on which node of Citus they are.
     row = sa.select(webhooks.c.account_id, *given).where(_this(webhooks), ~sa.exists(there))
     if claimed:
-        row = row.where(_mine(), _enabled())
+        row = row.where(_looked_at())
     return Query(deliveries.insert().from_select([c.name for c in deliveries.c], row))
 
 

@@ -303,12 +303,15 @@ WHOLE_WEBHOOK = tuple(str(column.name) for column in webhooks.columns)
 
 @cache
 def named_webhooks() -> Query:
-    """The account's webhooks among `webhook_ids`, and those with a URL among `webhook_urls`, whole;
-    one that is named in both ways twice."""
+    """The account's webhooks with a URL among `webhook_urls`, or that of one of the `webhook_ids`,
+    whole; one that is named in both ways twice."""
     rows = sa.select(*webhooks.columns).where(of_account(webhooks))
-    by_id = rows.where(any_of(webhooks.c.webhook_id, "webhook_ids"))
     by_url = rows.where(any_of(webhooks.c.url, "webhook_urls"))
-    return Query(sa.union_all(by_id, by_url))
+    named = webhooks.alias("named")
+    urls = sa.select(named.c.url).where(
+        of_account(named), any_of(named.c.webhook_id, "webhook_ids")
+    )
+    return Query(sa.union_all(rows.where(among(webhooks.c.url, urls)), by_url))
 
 
 @cache

@@ -224,7 +224,9 @@ class Shape:
         problems: list[Problem],
         warnings: list[tuple[str, str]],
     ) -> None:
-        """A value in its place of a customer's input."""
+        """A value in its place of a customer's input. A cell of nothing but spaces is empty."""
+        if type(value) is str and value.isspace():
+            value = ""
         if not (type(value) is str and value.isascii() and value.isprintable()):
             value, changes = sanitized(target.field, value)
             warnings += [(change, target.field) for change in changes]

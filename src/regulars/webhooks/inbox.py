@@ -37,7 +37,7 @@ _ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 # Events whose body may be that of an earlier one.
 _REPEATABLE = (
     *("contact/updated", "contact/deleted"),
-    *("order/updated", "order/fulfilled", "order/uncancelled"),
+    *("order/updated", "order/fulfilled", "order/cancelled", "order/uncancelled"),
 )
 
 _log = logging.getLogger("regulars.inbox")

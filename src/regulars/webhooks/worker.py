@@ -193,7 +193,8 @@ class Worker:
         rows = await self._store.fetch(outbox.new_changes(), {**given, "limit": BATCH})
         position = rows[-1][0] if len(rows) == BATCH else upto
         now = self._clock()
-        claimed = {**_of(key), "me": self._me, "now": now}
+        looked_at = {"type": webhook["type"], "after": webhook["position"]}
+        claimed = {**_of(key), **looked_at, "me": self._me, "now": now}
         fresh = [_delivery(key, number, customer_id, now) for number, customer_id in rows]
         moved = await self._ledger.write(
             [
@@ -209,17 +210,21 @@ class Worker:
         given = {**_of(key), "now": self._clock(), "limit": BATCH}
         rows = await self._store.fetch(outbox.due(), given)
         for row in rows:
-            if self._stopping.is_set() or (webhook := await self._kept(key)) is None:
-                return False
             delivery = dict(zip(outbox.DELIVERY_COLUMNS, row, strict=True))
+            if self._stopping.is_set() or (webhook := await self._kept(key, delivery)) is None:
+                return False
             await self._attempt(key, webhook, delivery, sender)
         return len(rows) == BATCH
 
-    async def _kept(self, key: Key) -> Row | None:
+    async def _kept(self, key: Key, delivery: Row | None = None) -> Row | None:
         """Claims the webhook for as long as an attempt may take; the row as it is now, or None if
-        it may not be served any more: it is paused or disabled, or its events were skipped."""
+        it may not be served any more: it is paused or disabled, or the delivery was skipped."""
         given = {**_of(key), "me": self._me, "until": self._clock() + CLAIM_MS}
-        rows = await self._ledger.write([(outbox.keep_claim(), given)])
+        if delivery is not None:
+            given["number"] = delivery["number"]
+        claim = outbox.keep_claim(delivery is not None)
+        # The lock first: a statement that waits for it would not see what was skipped meanwhile.
+        rows = await self._ledger.write([(outbox.lock(), given), (claim, given)])
         return dict(zip(queries.WHOLE_WEBHOOK, rows[0], strict=True)) if rows else None
 
     async def _attempt(self, key: Key, webhook: Row, delivery: Row, sender: Sender) -> None:
