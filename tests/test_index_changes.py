@@ -106,13 +106,13 @@ def test_writes_of_long_texts_at_once_are_all_made(noted: tuple[Client, list[str
             one.create(f"new{number}@example.com", notes=LONG_NOTES)
             one.delete(ids[number])
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(2, 26)]
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(2, 8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     emails = client.emails(first=250)
-    assert len([one for one in emails if one.startswith("new")]) == 24
+    assert len([one for one in emails if one.startswith("new")]) == 6
     assert len(emails) == 38
 
 
