@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,21 @@ def test_skipping_starts_no_second_attempt_beside_one(client: Client, receiver: 
     time.sleep(1.2)
     assert together == [1]
     assert [one["state"] for one in settled(client, 3)] == ["delivered"] * 3
+
+
+def test_a_request_skips_and_deletes(client: Client, receiver: Receiver) -> None:
+    """Both may come in one batch, which is saved in steps on PostgreSQL."""
+    webhook = hook(client, "contact/deleted", receiver.url)
+    made = [client.create(f"{number}@example.com")["id"] for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        deleted = [pool.submit(client.delete, one) for one in made]
+        skipped = [
+            pool.submit(change, client, webhook, disabled=False, skip_missed=True)
+            for _ in range(20)
+        ]
+        assert [one.result() for one in deleted] == [[one] for one in made]
+        assert not any(one.result()["paused"] for one in skipped)
+    assert count(client) == 0
 
 
 def test_skip_missed_needs_a_resume(client: Client, receiver: Receiver) -> None:

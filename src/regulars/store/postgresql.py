@@ -371,14 +371,14 @@ async def _save_in_steps(
     connection: Any, shape: saving.Shape, parameters: Mapping[str, Any]
 ) -> bool:
     """Saves a batch statement by statement; whether the account was still as it was loaded."""
-    held, *steps = saving.save_in_steps(shape)
+    held, steps = saving.save_in_steps(shape)
     async with connection.transaction():
         if not await _rows(connection, held, parameters):
             return False
-        for step in steps:
+        for step, must_insert in steps:
             compiled = step.compiled("postgresql")
             status = await connection.execute(compiled.text, *compiled.arguments(parameters))
-            if status == _NONE_INSERTED:
+            if must_insert and status == _NONE_INSERTED:
                 raise _NotHeld
     return True
 

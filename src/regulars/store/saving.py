@@ -37,6 +37,8 @@ from regulars.store.writes import (
 )
 
 MAX_UPDATES = 3
+# The part that notes the ids that deleted customers had in the shop: there may be none.
+_NOTED = "noted_shop_ids"
 
 
 class Shape(NamedTuple):
@@ -83,14 +85,15 @@ def save(shape: Shape) -> Query:
 
 
 @lru_cache(maxsize=1_000)
-def save_in_steps(shape: Shape) -> tuple[Query, ...]:
+def save_in_steps(shape: Shape) -> tuple[Query, tuple[tuple[Query, bool], ...]]:
     """All the changes of a batch as statements of one transaction, each of which Citus sends to the
     account's node as it is: it takes no INSERT within another statement, and rows for the one node
     only where they are selected together with a row of the account's. The first answers a row,
     unless the account has another revision than the batch was decided on; then the others must not
     be made. The parameters are those of `save`.
 
-    An INSERT of no row says that the first was made on a part of the tables that the account has
+    With each of the others comes whether it must insert rows, if it is an INSERT. Where it inserts
+    none, the first was made on a part of the tables that the account has
     left since: Citus lets a statement that has waited for a split go on without holding the new
     part, which may then be moved. Nothing of the batch may be kept.
     """
@@ -100,9 +103,9 @@ def save_in_steps(shape: Shape) -> tuple[Query, ...]:
         held_here = counters.c.revision == number("only_revision") + 1
         return sa.select(counters.c.account_id, *columns).where(mine, held_here)
 
-    held: Any = hold().returning(sa.literal_column("1").label("done"))
-    steps = (statement for _, statement in _changes(shape, sa.and_, rows))
-    return tuple(map(Query, (held, *steps)))
+    held = Query(hold().returning(sa.literal_column("1").label("done")))
+    steps = _changes(shape, sa.and_, rows)
+    return held, tuple((Query(statement), name != _NOTED) for name, statement in steps)
 
 
 def _changes(
@@ -126,7 +129,7 @@ def _changes(
             yield f"blanked_{name}", blanked(name, account_id, "deleted_ids", after)
         noted = deleted_ids(account_id, shop_ids.c.account_id, "deleted_ids", after)
         into = [str(column.name) for column in deleted_shop_ids.c]
-        yield "noted_shop_ids", deleted_shop_ids.insert().from_select(into, noted)
+        yield _NOTED, deleted_shop_ids.insert().from_select(into, noted)
         theirs = any_of(shop_ids.c.customer_id, "deleted_ids")
         of_account = shop_ids.c.account_id == account_id
         yield "gone_shop_ids", shop_ids.delete().where(after(of_account, theirs))
