@@ -222,7 +222,7 @@ def test_a_mirrored_customer_is_known_by_its_own_id(shop: Shop) -> None:
         assert regulars("pull", server.url, "--account", shop.name, env=env).returncode == 0
         local = shop.client.create("local@example.com")
         assert local["_id"] == 4
-        # It was not created by the pull: whoever has the number there is somebody else.
+        # It was not created by the pull: the number there is of another customer.
         shop.understood("contact/deleted", {"id": "Q3VzdG9tZXI6NA==", "_id": 4})
         shop.understood("contact/deleted", {"id": made[0]["id"], "_id": made[0]["_id"]})
         changed = {"id": made[1]["id"], "_id": made[1]["_id"], "email": "new@example.com"}
@@ -244,7 +244,7 @@ def test_an_account_that_matches_by_email_ignores_foreign_numbers(shop: Shop) ->
 
 
 def details(shop: Shop) -> Any:
-    """What is kept of the only order beside its columns."""
+    """What is kept of the only order in addition to its columns."""
 
     async def read(store: Store) -> Any:
         account = await Accounts(store).find(shop.name)

@@ -8,14 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import DATABASES
 from tests.receiver import Receiver, receiving
 from tests.support import (
     BOOTSTRAP_TOKEN,
@@ -31,6 +29,9 @@ from tests.support import (
 from tests.test_import_http import ended, send
 from tests.test_webhook_failures import OPEN, worker
 from tests.test_webhooks import SCOPES, deliveries, hook, settled
+from tests.test_webhooks import client as client
+from tests.test_webhooks import open_server as open_server
+from tests.test_webhooks import receiver as receiver
 
 STATE = "id type disabled_at disabled_reason paused missed_count"
 UPDATE = f"mutation($id: ID!, $node: WebhookUpdateInput!) {{ updateWebhook(id: $id, node: $node) {{ {STATE} }} }}"
@@ -38,34 +39,6 @@ SET = """mutation($nodes: [InputSetCustomer!]!, $silent: Boolean, $dry: Boolean)
   setCustomers(nodes: $nodes, silent: $silent, dryRun: $dry) { saved created updated } }"""
 FEED = """query($after: String) { customerChanges(first: 250, after: $after) {
   edges { node { kind silent customer { email } } } pageInfo { hasNextPage endCursor } } }"""
-
-
-@pytest.fixture(scope="module", params=DATABASES)
-def open_server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """A server that may send to this machine, and gives an event up after half a second."""
-    options = ("--webhook-private-targets", "--webhook-retry-seconds", "0.5")
-    if request.param == "sqlite":
-        with running(f"sqlite:///{tmp_path_factory.mktemp('pause') / 'r.db'}", *options) as server:
-            yield server
-        return
-    with scratch_database(request.getfixturevalue("postgresql")) as url:
-        with running(url, *options) as server:
-            yield server
-
-
-@pytest.fixture
-def client(open_server: Server) -> Iterator[Client]:
-    """A client of a new account that may do everything with customers and webhooks."""
-    with Client(open_server, new_token(open_server, scopes=SCOPES)) as made:
-        yield made
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
 
 
 def change(client: Client, webhook: dict[str, Any], **node: Any) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from regulars.background import step_back
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, Usage
@@ -27,7 +25,7 @@ from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Importer, Tally
 from regulars.transfer.opening import STDIN, opened
 from regulars.transfer.rejected import InFile, Nowhere
-from regulars.transfer.runs import CANCELLED, COUNTS, FOREVER, Runs
+from regulars.transfer.runs import CANCELLED, COUNTS, FOREVER, Runs, is_silent
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told
@@ -87,12 +85,13 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
         if not job.dry_run:
             current = await _current(runs, job, before, known, source, file.size, kept)
         shown = Path(name).name if name != STDIN else "standard input"
+        silent = is_silent(current, job.silent, "import") if current else job.silent
         importer = Importer(
             store,
             account.account_id,
             source,
             Nowhere() if job.dry_run else kept,
-            Origin("import", shown, silent=_is_silent(job, current)),
+            Origin("import", shown, silent=silent),
             current,
         )
         began = time.monotonic()
@@ -103,19 +102,6 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
                 again = "" if job.dry_run else " The same command with --resume goes on."
                 raise Interrupted(f"{error}{again}") from None
     return _result(name, account.name, importer.tally, kept, job, time.monotonic() - began)
-
-
-def _is_silent(job: Job, current: Row | None) -> bool:
-    """Whether webhooks get no events. An import that goes on keeps its setting. Raises
-    BadOption."""
-    if current is None:
-        return job.silent
-    silent = bool(orjson.loads(current["source"]).get("silent"))
-    if job.silent and not silent:
-        raise BadOption(
-            "This import was started without --silent and keeps its setting: leave out --silent."
-        )
-    return silent
 
 
 async def _current(

@@ -63,7 +63,7 @@ class Draft:
         self.webhooks = Webhooks(state.webhooks)
         self.receipts = Receipts(account_id, state.receipts)
         self.history: list[dict[str, Any]] = []
-        self._known_terms: dict[tuple[str, ...], set[str]] = {}
+        self._known_terms: dict[tuple[Any, ...], tuple[set[str], set[str]]] = {}
         # How much of the index changes (`found_by.work_of`).
         self.work = 0
 
@@ -289,12 +289,16 @@ class Draft:
             receipts_before=self.receipts.before,
         )
 
-    def terms_of(self, row: Row) -> set[str]:
-        """The terms of a row with its derived columns. They are computed once for a batch."""
-        columns = tuple([row[name] for name in found_by.TERMS_OF])
-        if columns not in self._known_terms:
-            self._known_terms[columns] = found_by.terms_of(row)
-        return self._known_terms[columns]
+    def changed_terms(self, before: Row | None, after: Row | None) -> tuple[set[str], set[str]]:
+        """The terms that a row with its derived columns gets and loses. They are computed once for
+        a batch."""
+        key = tuple(
+            tuple([row[name] for name in found_by.TERMS_OF]) if row else ()
+            for row in (before, after)
+        )
+        if key not in self._known_terms:
+            self._known_terms[key] = found_by.changed_terms(before, after)
+        return self._known_terms[key]
 
     def _terms(self) -> tuple[Terms, Terms]:
         """The terms by which customers are found now and were not before, and the reverse."""
@@ -304,11 +308,7 @@ class Draft:
             old = self._before.get(customer_id)
             if row is old or (row and old and all(row[c] == old[c] for c in found_by.TERMS_OF)):
                 continue
-            if row and old:
-                new, gone = found_by.changed_terms(old, row)
-            else:
-                new = self.terms_of(row) if row else set()
-                gone = found_by.terms_of(old) if old else set()
+            new, gone = self.changed_terms(old, row)
             if new:
                 added[customer_id] = new
             if gone:

@@ -207,9 +207,12 @@ def _beginnings(row: Row) -> set[str]:
     return found
 
 
-def changed_terms(before: Row, after: Row) -> tuple[set[str], set[str]]:
-    """The terms that a row gets, and those that it loses. Long notes that stay are not indexed
-    again."""
+def changed_terms(before: Row | None, after: Row | None) -> tuple[set[str], set[str]]:
+    """The terms that a row gets, and those that it loses; None is a row that is not there. Long
+    notes that stay are not indexed again."""
+    if before is None or after is None:
+        now, then = (terms_of(row) if row else set() for row in (after, before))
+        return now, then
     notes = after["notes_words"]
     if before["notes_words"] != notes or len(notes) <= _LONG:
         now, then = terms_of(after), terms_of(before)
@@ -217,7 +220,7 @@ def changed_terms(before: Row, after: Row) -> tuple[set[str], set[str]]:
     now, then = (terms_of({**row, "notes_words": ""}) for row in (after, before))
     begins, began = _begins(after), _begins(before)
     # Of the words of the notes, those change that begin a text which is new or gone; and those that
-    # another text has now, or had, have their terms all the same.
+    # another text has now, or had, keep their terms.
     candidates = {
         text[:length]
         for text in _beginnings(before) ^ _beginnings(after)

@@ -124,10 +124,8 @@ def _set(
     problems += more
     if problems:
         return RowOutcome(REJECTED, found, tuple(problems))
-    if found is None:
-        draft.terms_of(changed)
-    elif changed is not found:
-        found_by.changed_terms(found, changed)
+    if changed is not found:
+        draft.changed_terms(found, changed)
     if found is None:
         saved = _create(draft, row, changed, command)
         outcome = CREATED

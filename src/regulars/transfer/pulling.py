@@ -25,7 +25,7 @@ from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Tally
 from regulars.transfer.place import FEED, LIST, UPDATED_SINCE, Place, leaves_no_gap, since_last
 from regulars.transfer.remote import RemoteError, RemoteFault
-from regulars.transfer.runs import DONE, FOREVER, Runs
+from regulars.transfer.runs import DONE, FOREVER, Runs, is_silent
 
 LAST = "last"
 _BY_ID = "order_by:id order_dir:asc"
@@ -148,11 +148,7 @@ class Pull:
         if known.by == UPDATED_SINCE:
             raise BadOption("A pull with --since is short: begin it anew, without --resume.")
         self._require_same(known)
-        silent = bool(orjson.loads(before["source"]).get("silent"))
-        if self._options.silent and not silent:
-            raise BadOption(
-                "This pull was started without --silent and keeps its setting: leave out --silent."
-            )
+        silent = is_silent(before, self._options.silent, "pull")
         self._origin = self._origin._replace(silent=silent)
         self.tally.rows = before["position"]
         self.tally.counts = {name: before[name] for name in self.tally.counts}
@@ -228,9 +224,9 @@ class Pull:
     async def _write(
         self, nodes: Sequence[Node], cursor: str | None, before: str | None = None
     ) -> None:
-        """Sets customers, as a step of the run or, without a cursor, beside it. Of customers that
-        come in parts, the first parts leave the run at the cursor `before`: one that is resumed
-        reads all of them again."""
+        """Sets customers, as a step of the run or, without a cursor, apart from it. If they are
+        written in parts, the first parts leave the run at the cursor `before`: a run that is
+        resumed reads all of them again."""
         rows = tuple(row_of(node, self._options.keep_ids) for node in nodes)
         dry, step = self._options.dry_run, None
         if cursor and not dry:

@@ -12,6 +12,7 @@ from regulars.store import Row, Store, imports
 from regulars.store.imports import FILE, PENDING, PULL, RECEIVING, RUNNING
 from regulars.store.tables import imports as table
 from regulars.store.writes import insert_one
+from regulars.transfer.errors import BadOption
 
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 WAITING = (RECEIVING, PENDING, RUNNING)
@@ -120,6 +121,17 @@ class Runs:
     async def _first(self, query: Any, given: Mapping[str, Any]) -> Row | None:
         rows = await self._store.fetch(query, {"account_id": self._account_id, **given})
         return _row(rows[0]) if rows else None
+
+
+def is_silent(run: Row, asked: bool, what: str) -> bool:
+    """Whether webhooks get no events of an import or pull (`what`) that is resumed: it keeps its
+    setting. Raises BadOption where another one is `asked` for."""
+    silent = bool(orjson.loads(run["source"]).get("silent"))
+    if asked and not silent:
+        raise BadOption(
+            f"This {what} was started without --silent and keeps its setting: leave out --silent."
+        )
+    return silent
 
 
 def _row(values: Sequence[Any]) -> Row:
