@@ -1353,7 +1353,7 @@ def _(target: Target, number: int, token: str | None) -> None:
         for n in range(PAGE)
     ]
     words = [
-        {"email": f"words{stamp}x{n}@example.com", "notes": many(500, lambda i: f"w{n}x{i}")}  # noqa: B023
+        {"email": f"words{stamp}x{n}@example.com", "notes": many(500, lambda i: f"w{n}x{i}")}  # noqa: B023  # called at once
         for n in range(PAGE)
     ]
     custom = [
