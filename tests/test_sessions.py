@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from regulars.directory.accounts import Accounts
 from regulars.directory.sessions import Sessions, forget_old
 from regulars.store import Store
-from regulars.store.entrance import sessions
+from regulars.store.auth_tables import sessions
 from regulars.store.query import Query
 from tests.support import (
     BOOTSTRAP_TOKEN,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any as Anything
+from typing import Any
 
 import iso3166
 
@@ -18,10 +18,10 @@ from regulars.directory.lexer import KeyValue, refused
 from regulars.directory.matching import in_notes, line
 from regulars.directory.text import fold, nearest
 from regulars.store.conditions import (
-    All,
-    Any,
+    And,
     Condition,
-    Test,
+    Or,
+    Predicate,
     Within,
     beginning,
     equal,
@@ -32,10 +32,10 @@ _MAX = 2**63 - 1
 _WHOLE = re.compile(r"[0-9]{1,19}")
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
 
-ALWAYS = All(())
+ALWAYS = And(())
 
 
-def _compared(column: str, operator: str, start: Anything, end: Anything) -> Within:
+def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
     """A column compared with what lasts from `start` until before `end`; a moment, or a number,
     where those are one."""
     point = start == end
@@ -106,7 +106,7 @@ def _phone(term: KeyValue) -> Condition:
 
 def _email(term: KeyValue) -> Condition:
     if term.value.prefix:
-        return Test.of_column(beginning("email_folded", fold(term.value.text.strip())))
+        return Predicate.of_column(beginning("email_folded", fold(term.value.text.strip())))
     _, key, wrong = clean_email(term.value.text)
     if wrong:
         message = (
@@ -114,12 +114,14 @@ def _email(term: KeyValue) -> Condition:
             "star behind it; for a word of one leave email: out."
         )
         raise refused(message, term.value.position, "an email address")
-    return Test.of_column(equal("email_key", key))
+    return Predicate.of_column(equal("email_key", key))
 
 
 def _name(term: KeyValue) -> Condition:
     column, text = f"{term.key}_folded", fold(term.value.text.strip())
-    return Test.of_column(beginning(column, text) if term.value.prefix else equal(column, text))
+    return Predicate.of_column(
+        beginning(column, text) if term.value.prefix else equal(column, text)
+    )
 
 
 def _consent(term: KeyValue) -> Condition:
@@ -128,7 +130,7 @@ def _consent(term: KeyValue) -> Condition:
         message = f"accepts_marketing: takes true or false; it is {term.value.shown} here."
         near = nearest(said, ("true", "false"))
         raise refused(message, term.value.position, "true or false", near)
-    return Test.of_column(equal("accepts_marketing", said == "true"))
+    return Predicate.of_column(equal("accepts_marketing", said == "true"))
 
 
 # Values that have an order.
@@ -140,7 +142,7 @@ def _id(term: KeyValue) -> Condition:
     if number is None or number > _MAX:
         message = f"{term.value.shown} is not the id of a customer."
         raise refused(message, term.value.position, "an id or _id")
-    return Test.of_column(_compared("customer_id", term.operator, number, number))
+    return Predicate.of_column(_compared("customer_id", term.operator, number, number))
 
 
 def _count(term: KeyValue) -> Condition:
@@ -148,7 +150,7 @@ def _count(term: KeyValue) -> Condition:
     if not _WHOLE.fullmatch(text) or int(text) > _MAX:
         message = f"{term.key}: takes a whole number; it is {term.value.shown} here."
         raise refused(message, term.value.position, "a whole number")
-    return Test.of_column(_compared(term.key, term.operator, int(text), int(text)))
+    return Predicate.of_column(_compared(term.key, term.operator, int(text), int(text)))
 
 
 def _money(term: KeyValue) -> Condition:
@@ -160,14 +162,14 @@ def _money(term: KeyValue) -> Condition:
         )
         raise refused(message, term.value.position, "an amount")
     amount = int(Decimal(text) * MONEY_SCALE)
-    return Test.of_column(_compared("expenses", term.operator, amount, amount))
+    return Predicate.of_column(_compared("expenses", term.operator, amount, amount))
 
 
 def _moment(term: KeyValue) -> Condition:
     text = term.value.text
     ago = dates.ago(text)
     if ago:
-        return Test.of_column(_compared(term.key, term.operator or ">=", ago, ago))
+        return Predicate.of_column(_compared(term.key, term.operator or ">=", ago, ago))
     named = dates.span(text)
     if named is None:
         message = (
@@ -178,7 +180,7 @@ def _moment(term: KeyValue) -> Condition:
     start, end = named
     if end == start + 1:  # a moment to the millisecond
         end = start
-    return Test.of_column(_compared(term.key, term.operator, start, end))
+    return Predicate.of_column(_compared(term.key, term.operator, start, end))
 
 
 # Whether there is a value at all.
@@ -188,7 +190,7 @@ def _has(term: KeyValue) -> Condition:
     key = term.value.text
     if key.startswith("custom."):
         path = _custom_path(KeyValue(key, term.value.position, "", term.value))
-        return Any((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
+        return Or((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
     if key not in _FILLED:
         known = [*_FILLED, "custom.KEY"]
         message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(known)}."
@@ -197,14 +199,14 @@ def _has(term: KeyValue) -> Condition:
 
 
 def _not_zero(column: str) -> Condition:
-    above = Test.of_column(Within(column, low=0, above=True))
-    return Any((above, Test.of_column(Within(column, high=0))))
+    above = Predicate.of_column(Within(column, low=0, above=True))
+    return Or((above, Predicate.of_column(Within(column, high=0))))
 
 
 _FILLED: Mapping[str, Condition] = {
     **dict.fromkeys(("id", "email", "created_at", "updated_at"), ALWAYS),
     **{
-        name: Test.of_column(Within(f"{name}_folded", low="", above=True))
+        name: Predicate.of_column(Within(f"{name}_folded", low="", above=True))
         for name in ("first_name", "last_name", "full_name")
     },
     **{
@@ -213,8 +215,8 @@ _FILLED: Mapping[str, Condition] = {
     },
     "notes": line(NOTES),
     "custom": line("custom.", prefix=True),
-    "accepts_marketing": Test.of_column(equal("accepts_marketing", True)),
-    "orders_count": Test.of_column(Within("orders_count", low=0, above=True)),
+    "accepts_marketing": Predicate.of_column(equal("accepts_marketing", True)),
+    "orders_count": Predicate.of_column(Within("orders_count", low=0, above=True)),
     **dict.fromkeys(("expenses", "total_spent"), _not_zero("expenses")),
 }
 
@@ -261,12 +263,12 @@ CUSTOM = Key(_custom, "text", prefix=True)
 
 # Words that stand alone for when a customer was created.
 WITHIN: Mapping[str, Condition] = {
-    name: Test.of_column(Within("created_at", low=ago))
+    name: Predicate.of_column(Within("created_at", low=ago))
     for name, ago in (
-        ("last_week", dates.Ago(1, "w")),
-        ("last_month", dates.Ago(1, "mo")),
-        ("last_3_months", dates.Ago(3, "mo")),
-        ("last_year", dates.Ago(1, "y")),
+        ("last_week", dates.RelativeTime(1, "w")),
+        ("last_month", dates.RelativeTime(1, "mo")),
+        ("last_3_months", dates.RelativeTime(3, "mo")),
+        ("last_year", dates.RelativeTime(1, "y")),
     )
 }
 

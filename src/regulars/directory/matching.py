@@ -11,10 +11,10 @@ from regulars.directory.lexer import Value, refused
 from regulars.directory.words import alone, as_folded, words
 from regulars.store.conditions import (
     TERM,
-    Any,
     Condition,
     Contains,
-    Test,
+    Or,
+    Predicate,
     Union,
     beginning,
     equal,
@@ -36,7 +36,7 @@ def free(value: Value) -> Condition:
     phrase = _phrase(f" {' '.join(found)}", _TEXTS, found, pieces)
     known_by = phone_digits(value.text)
     if known_by and found != [known_by]:
-        return Any((phrase, line(f"phone:{known_by}", prefix=True)))
+        return Or((phrase, line(f"phone:{known_by}", prefix=True)))
     return phrase
 
 
@@ -90,10 +90,10 @@ def _beginnings(piece: str, goes_on: bool) -> Union:
 
 def _phrase(
     text: str, columns: tuple[str, ...], found: Sequence[str], pieces: Sequence[Union]
-) -> Test:
+) -> Predicate:
     longest = sorted(pieces, key=lambda union: -len(union[0].low))[:_LOOKED_UP]
     exact = len(found) == 1 or (len(found) == 2 and all(map(alone, found)))
-    return Test(Contains(columns, text), tuple(longest), exact)
+    return Predicate(Contains(columns, text), tuple(longest), exact)
 
 
 def in_notes(value: Value) -> Condition:
@@ -108,7 +108,7 @@ def in_notes(value: Value) -> Condition:
     return _phrase(f" {' '.join(found)}{end}", ("notes_words",), found, pieces)
 
 
-def line(text: str, prefix: bool = False) -> Test:
+def line(text: str, prefix: bool = False) -> Predicate:
     """A line of the facets, or what one begins with."""
     within = beginning(TERM, text) if prefix else equal(TERM, text)
-    return Test(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))
+    return Predicate(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))
