@@ -165,5 +165,5 @@ def in_order(first: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def names_of(fields: Sequence[Field], *kinds: type[Field]) -> tuple[str, ...]:
-    """Return the names of the fields of these kinds."""
-    return tuple(field.name for field in fields if isinstance(field, kinds))
+    """Return the names of the fields of these kinds; of all, if none is named."""
+    return tuple(field.name for field in fields if not kinds or isinstance(field, kinds))

@@ -12,10 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.core import fields
+from regulars.core.fields import names_of
+from regulars.customers.fields import FIELDS
 from regulars.directory import addresses, found_by
 from regulars.directory import history as changes
-from regulars.directory.customers import folded_columns
 from regulars.directory.emails import clean_email
+from regulars.directory.field_rules import folded_columns
 from regulars.directory.orders import counts, net_payment
 from regulars.directory.stored_values import wrong_values
 from regulars.directory.webhooks import PENDING
@@ -361,7 +364,7 @@ def _customer(row: Row) -> Iterator[str]:
     shown, key, wrong = clean_email(row["email"])
     if wrong or (shown, key) != (row["email"], row["email_key"]):
         yield "its email is not as it would be kept"
-    for name in ("shipping_address", "billing_address"):
+    for name in names_of(FIELDS, fields.Address):
         parts = addresses.load(row[name])
         if parts is not None and addresses.dump(parts) != row[name]:
             yield f"{name} is not as it would be kept"

@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from regulars.directory.customers import MERGED, new_row, replacing
+from regulars.directory.customers import new_row, replacing
 from regulars.directory.emails import clean_email
+from regulars.directory.field_rules import MERGED
 from regulars.directory.listing import Listing
 from regulars.directory.paging import Window
 from regulars.directory.search import Order, parse
