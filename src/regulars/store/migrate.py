@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.resources import files
 from types import ModuleType
@@ -26,7 +26,7 @@ from regulars.store.citus import distribution
 from regulars.store.errors import NotMigrated, Unreachable
 from regulars.store.migrations import derived
 from regulars.store.postgresql.connect import connect_or_raise
-from regulars.store.schema_version import versions
+from regulars.store.schema_version import newest_version, versions
 from regulars.store.sqlite.file import BUSY_SECONDS, connect
 from regulars.store.url import DatabaseUrl
 
@@ -78,10 +78,11 @@ def upgrade(
         config.attributes["connection"] = connection
         command.upgrade(config, to)
         after = str(context.get_current_revision())
-        if (before or "") <= derived.LAST_OF_OTHER_RULES and after >= derived.SINCE:
-            derived.fill(connection, derive)
+        applied = [version for version in versions() if (before or "") < version <= after]
+        if after == newest_version() and any(map(_rebuilds_search, applied)):
+            derived.rebuild(connection, derive)
         if after >= _FIRST_OF_TWO_PARTS:
-            _record_expansion(connection, before, after)
+            _record_expansion(connection, applied)
             if not expand_only:
                 _contract(connection, context, after)
         if to == "head" and url.dialect == "postgresql":
@@ -100,11 +101,16 @@ def upgrade(
     )
 
 
-def _record_expansion(connection: sa.Connection, before: str | None, after: str) -> None:
-    """Record which programs can work with the tables after the expand parts."""
+def _rebuilds_search(version: str) -> bool:
+    """Whether the search index must be rebuilt after a migration."""
+    return version in derived.REBUILT_BY or getattr(_module(version), "rebuilds_search", False)
+
+
+def _record_expansion(connection: sa.Connection, applied: Sequence[str]) -> None:
+    """Record which programs can work with the tables after the expand parts of migrations."""
     stored = connection.execute(sa.select(compatibility.c.oldest)).scalar_one()
-    applied = [v for v in versions() if (before or "") < v <= after and v >= _FIRST_OF_TWO_PARTS]
-    oldest = max([stored, *(getattr(_module(v), "works_with", v) for v in applied)])
+    in_two_parts = [version for version in applied if version >= _FIRST_OF_TWO_PARTS]
+    oldest = max([stored, *(getattr(_module(v), "works_with", v) for v in in_two_parts)])
     connection.execute(compatibility.update().values(oldest=oldest))
 
 
