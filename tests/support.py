@@ -357,10 +357,10 @@ class Listening:
         self.asked: list[tuple[Query, Mapping[str, Any]]] = []
 
     async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+        self, query: Query, parameters: Mapping[str, Any], is_long: bool = False
     ) -> Sequence[Any]:
         self.asked.append((query, parameters))
-        return await self._store.fetch(query, parameters, long)
+        return await self._store.fetch(query, parameters, is_long)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

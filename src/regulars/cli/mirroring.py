@@ -73,7 +73,7 @@ def pull(
         }
 
     step_back()
-    result = with_store(settings, work, large=True)
+    result = with_store(settings, work, is_bulk=True)
     _tell(result, as_json, "gone", lambda: _print_pulled(result))
 
 
