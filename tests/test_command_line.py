@@ -237,12 +237,12 @@ def test_a_role_that_may_not_make_tables_gets_a_sentence(postgresql: str) -> Non
 
 
 def test_a_locked_database_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from regulars.store import sqlite_file
+    from regulars.store.sqlite import file
 
-    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.1)
     path = tmp_path / "r.db"
     ok(f"sqlite:///{path}", "migrate")
-    with closing(sqlite_file.connect(path)) as connection:
+    with closing(file.connect(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         assert "locked" in refused(f"sqlite:///{path}", UNREACHABLE, "account", "create", "one")
 

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from regulars.store import parse_url
 from regulars.store.migrate import in_transaction, newest
 from tests.conftest import DATABASES
-from tests.postgres import BIN
+from tests.postgres import BIN, PostgreSQL, own_server
 from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
 
 # A newer pg_restore than the server is of sets what that does not know.
@@ -309,13 +309,28 @@ def examined(url: str, *options: str, env: dict[str, str] | None = None) -> dict
     return {row["what"]: row["state"] for row in json.loads(done.stdout)}
 
 
-def test_a_good_deployment_has_nothing_to_mend(filled: str) -> None:
-    assert run(filled, "token", "create", "--account", "one").returncode == 0
-    found = examined(filled)
+@pytest.fixture(scope="module")
+def durable_postgresql() -> Iterator[PostgreSQL]:
+    """A server with PostgreSQL's own settings: the one of the test run is not durable."""
+    with own_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_good_deployment_has_nothing_to_mend(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if database == "sqlite":
+        url = f"sqlite:///{tmp_path / 'r.db'}"
+    else:
+        url = request.getfixturevalue("durable_postgresql").dsn
+    fill(url)
+    assert run(url, "token", "create", "--account", "one").returncode == 0
+    found = examined(url)
     assert "fail" not in found.values()
     assert found["database"] == "ok"
     assert found["network"] == "ok"
-    assert run(filled, "doctor").returncode == 0
+    assert run(url, "doctor").returncode == 0
 
 
 def test_what_is_to_be_mended_is_said(tmp_path: Path) -> None:
@@ -334,8 +349,8 @@ def test_what_is_to_be_mended_is_said(tmp_path: Path) -> None:
         assert found[what] == "warn"
 
 
-def test_the_settings_of_postgresql_are_looked_at(postgresql: str) -> None:
-    with scratch_database(postgresql) as url:
+def test_the_settings_of_postgresql_are_looked_at(durable_postgresql: PostgreSQL) -> None:
+    with scratch_database(durable_postgresql.dsn) as url:
         assert run(url, "migrate").returncode == 0
         found = examined(url)
         assert found["version"] == "ok"

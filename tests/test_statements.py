@@ -17,8 +17,8 @@ from regulars.directory.database import store_for
 from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
 from regulars.store import parse_url, queries
-from regulars.store.postgresql import PostgreSQLStore
-from regulars.store.sqlite_file import connect
+from regulars.store.postgresql.store import PostgreSQLStore
+from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from tests.support import Listening, regulars, scratch_database
 

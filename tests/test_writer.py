@@ -30,7 +30,7 @@ from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import Refused
 from regulars.directory.orders import NewOrder, amounts, units
 from regulars.store import Changes, State, Store, Unreachable, queries
-from regulars.store.postgresql import PostgreSQLStore
+from regulars.store.postgresql.store import PostgreSQLStore
 from tests.postgres import ACCOUNTS
 from tests.support import (
     Client,

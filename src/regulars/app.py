@@ -63,7 +63,7 @@ from regulars.http.sessions import SessionAddress
 from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
 from regulars.store import Unreachable, inbox
-from regulars.store.replicas import watched
+from regulars.store.postgresql.replicas import watched
 from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids, forget_receipts
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import forget_old as forget_old_imports

@@ -36,7 +36,7 @@ from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, RequestHeaders
 from regulars.http.observe import Call
 from regulars.settings import Settings
-from regulars.store.replicas import watched
+from regulars.store.postgresql.replicas import watched
 
 
 class _Server:

@@ -84,7 +84,7 @@ def account_move(
     database_url: options.DatabaseURL = None,
 ) -> None:
     """Move an account to another node of Citus, while it is served."""
-    from regulars.store.nodes import move
+    from regulars.store.citus.nodes import move
 
     address = options.address(database_url)
     if address.dsn is None:

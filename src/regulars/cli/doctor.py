@@ -17,10 +17,10 @@ from regulars.directory.accounts import Accounts, Token, now_ms
 from regulars.directory.scopes import ADMIN
 from regulars.settings import Settings
 from regulars.store import Address, Store, StoreError, TooSlow, parse_url
-from regulars.store.connecting import NOT_CONNECTED, connect, unreachable
+from regulars.store.citus.nodes import Node, nodes
 from regulars.store.migrate import Found, newest, require_usable
-from regulars.store.nodes import Node, nodes
-from regulars.store.postgresql import POOL_SIZE
+from regulars.store.postgresql.connect import NOT_CONNECTED, connect, unreachable
+from regulars.store.postgresql.store import POOL_SIZE
 from regulars.store.queries import count_customers
 
 OK, WARN, FAIL = "ok", "warn", "fail"

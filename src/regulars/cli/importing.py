@@ -25,7 +25,7 @@ from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Importer, Tally
 from regulars.transfer.opening import STDIN, opened
 from regulars.transfer.rejected import InFile, Nowhere
-from regulars.transfer.runs import CANCELLED, COUNTS, FOREVER, Runs, is_silent
+from regulars.transfer.runs import CANCELLED, COUNTS, FOREVER, ImportRepository, is_silent
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told
@@ -74,7 +74,7 @@ def _check(job: Job, files: Sequence[str]) -> None:
 
 async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
     account = await Accounts(store).named(job.account)
-    runs = Runs(store, account.account_id)
+    runs = ImportRepository(store, account.account_id)
     with opened(name, job.options.encoding, form=job.options.format) as file:
         source = Source(file, job.options)
         _show(name, source)
@@ -105,7 +105,7 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
 
 
 async def _current(
-    runs: Runs,
+    runs: ImportRepository,
     job: Job,
     before: Row | None,
     known: str,

@@ -14,7 +14,7 @@ from regulars.directory.scopes import BOTH, SCOPES, granted
 from regulars.directory.text import clean, did_you_mean
 from regulars.directory.uses import USED_MS, Uses
 from regulars.store import Conflict, Store
-from regulars.store.entrance import accounts, tokens
+from regulars.store.auth_tables import accounts, tokens
 from regulars.store.tables import counters
 from regulars.store.tokens import (
     TOKEN_COLUMNS,

@@ -17,7 +17,7 @@ from regulars.store import (
     store_at,
 )
 from regulars.store import migrate as tables
-from regulars.store.replicas import Replicas
+from regulars.store.postgresql.replicas import Replicas
 
 
 def store_for(

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any as Anything
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import iso3166
 
@@ -23,10 +22,10 @@ from regulars.directory.lexer import KeyValue, refused
 from regulars.directory.matching import in_notes, line
 from regulars.directory.text import fold, nearest
 from regulars.store.conditions import (
-    All,
-    Any,
+    And,
     Condition,
-    Test,
+    Or,
+    Predicate,
     Within,
     beginning,
     equal,
@@ -37,10 +36,10 @@ _MAX = 2**63 - 1
 _WHOLE = re.compile(r"[0-9]{1,19}")
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
 
-ALWAYS = All(())
+ALWAYS = And(())
 
 
-def _compared(column: str, operator: str, start: Anything, end: Anything) -> Within:
+def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
     """A column compared with what lasts from `start` until before `end`; a moment, or a number,
     where those are one."""
     point = start == end
@@ -111,7 +110,7 @@ def _phone(term: KeyValue) -> Condition:
 
 def _email(term: KeyValue) -> Condition:
     if term.value.prefix:
-        return Test.of_column(beginning(f"{term.key}_folded", fold(term.value.text.strip())))
+        return Predicate.of_column(beginning(f"{term.key}_folded", fold(term.value.text.strip())))
     _, key, wrong = clean_email(term.value.text)
     if wrong:
         message = (
@@ -119,12 +118,14 @@ def _email(term: KeyValue) -> Condition:
             f"star behind it; for a word of one leave {term.key}: out."
         )
         raise refused(message, term.value.position, "an email address")
-    return Test.of_column(equal(f"{term.key}_key", key))
+    return Predicate.of_column(equal(f"{term.key}_key", key))
 
 
 def _name(term: KeyValue) -> Condition:
     column, text = f"{term.key}_folded", fold(term.value.text.strip())
-    return Test.of_column(beginning(column, text) if term.value.prefix else equal(column, text))
+    return Predicate.of_column(
+        beginning(column, text) if term.value.prefix else equal(column, text)
+    )
 
 
 def _consent(term: KeyValue) -> Condition:
@@ -133,7 +134,7 @@ def _consent(term: KeyValue) -> Condition:
         message = f"{term.key}: takes true or false; it is {term.value.shown} here."
         near = nearest(said, ("true", "false"))
         raise refused(message, term.value.position, "true or false", near)
-    return Test.of_column(equal(term.key, said == "true"))
+    return Predicate.of_column(equal(term.key, said == "true"))
 
 
 # Values that have an order.
@@ -145,7 +146,7 @@ def _id(term: KeyValue) -> Condition:
     if number is None or number > _MAX:
         message = f"{term.value.shown} is not the id of a customer."
         raise refused(message, term.value.position, "an id or _id")
-    return Test.of_column(_compared("customer_id", term.operator, number, number))
+    return Predicate.of_column(_compared("customer_id", term.operator, number, number))
 
 
 def _count(term: KeyValue) -> Condition:
@@ -153,7 +154,7 @@ def _count(term: KeyValue) -> Condition:
     if not _WHOLE.fullmatch(text) or int(text) > _MAX:
         message = f"{term.key}: takes a whole number; it is {term.value.shown} here."
         raise refused(message, term.value.position, "a whole number")
-    return Test.of_column(_compared(term.key, term.operator, int(text), int(text)))
+    return Predicate.of_column(_compared(term.key, term.operator, int(text), int(text)))
 
 
 def _money(column: str, term: KeyValue) -> Condition:
@@ -165,14 +166,14 @@ def _money(column: str, term: KeyValue) -> Condition:
         )
         raise refused(message, term.value.position, "an amount")
     amount = int(Decimal(text) * MONEY_SCALE)
-    return Test.of_column(_compared(column, term.operator, amount, amount))
+    return Predicate.of_column(_compared(column, term.operator, amount, amount))
 
 
 def _moment(term: KeyValue) -> Condition:
     text = term.value.text
     ago = dates.ago(text)
     if ago:
-        return Test.of_column(_compared(term.key, term.operator or ">=", ago, ago))
+        return Predicate.of_column(_compared(term.key, term.operator or ">=", ago, ago))
     named = dates.span(text)
     if named is None:
         message = (
@@ -183,7 +184,7 @@ def _moment(term: KeyValue) -> Condition:
     start, end = named
     if end == start + 1:  # a moment to the millisecond
         end = start
-    return Test.of_column(_compared(term.key, term.operator, start, end))
+    return Predicate.of_column(_compared(term.key, term.operator, start, end))
 
 
 # Whether there is a value at all.
@@ -193,7 +194,7 @@ def _has(term: KeyValue) -> Condition:
     key = term.value.text
     if key.startswith("custom."):
         path = _custom_path(KeyValue(key, term.value.position, "", term.value))
-        return Any((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
+        return Or((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
     if key not in _FILLED:
         known = [*_FILLED, "custom.KEY"]
         message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(known)}."
@@ -228,7 +229,7 @@ class _Searched(NamedTuple):
 def _text(field: fields.Text | fields.FullName) -> dict[str, _Searched]:
     """A text: by its index, or else by its facet."""
     if field.sort:
-        has_value = Test.of_column(Within(field.folded_column, low="", above=True))
+        has_value = Predicate.of_column(Within(field.folded_column, low="", above=True))
         return {field.name: _Searched(_NAME, has_value)}
     return {field.name: _Searched(_TEXT, _has_facet(field.name))}
 
@@ -239,8 +240,8 @@ def _has_facet(key: str) -> Condition:
 
 def _amount(field: fields.Money) -> dict[str, _Searched]:
     key = Key(partial(_money, field.name), "an amount", compared=True)
-    above = Test.of_column(Within(field.name, low=0, above=True))
-    not_zero = Any((above, Test.of_column(Within(field.name, high=0))))
+    above = Predicate.of_column(Within(field.name, low=0, above=True))
+    not_zero = Or((above, Predicate.of_column(Within(field.name, high=0))))
     return dict.fromkeys((field.name, *field.synonyms.split()), _Searched(key, not_zero))
 
 
@@ -249,7 +250,7 @@ _YES_NO = Key(_consent, "true or false", values=("true", "false"))
 _PLACE = {"country": Key(_country, "a country", prefix=True)}
 
 # The keys of each kind of field; those of an address are the same of every one.
-_OF_KIND: Mapping[type[fields.Field], Callable[[Anything], dict[str, _Searched]]] = {
+_OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
     fields.Text: _text,
     fields.FullName: _text,
     fields.Email: lambda field: {
@@ -260,7 +261,7 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Anything], dict[str, _Searched]]
     },
     fields.LongText: lambda field: {field.name: _Searched(_WORDS, line(NOTES))},
     fields.Flag: lambda field: {
-        field.name: _Searched(_YES_NO, Test.of_column(equal(field.name, True)))
+        field.name: _Searched(_YES_NO, Predicate.of_column(equal(field.name, True)))
     },
     fields.Tags: lambda field: {field.key: _Searched(_TEXT, _has_facet(field.key))},
     fields.Address: lambda _: {
@@ -271,7 +272,7 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Anything], dict[str, _Searched]]
     fields.Count: lambda field: {
         field.name: _Searched(
             Key(_count, "a whole number", compared=True),
-            Test.of_column(Within(field.name, low=0, above=True)),
+            Predicate.of_column(Within(field.name, low=0, above=True)),
         )
     },
     fields.Json: lambda _: {},  # `custom.KEY`, which is looked up by its beginning
@@ -307,12 +308,12 @@ CUSTOM = Key(_custom, "text", prefix=True)
 
 # Words that stand alone for when a customer was created.
 WITHIN: Mapping[str, Condition] = {
-    name: Test.of_column(Within("created_at", low=ago))
+    name: Predicate.of_column(Within("created_at", low=ago))
     for name, ago in (
-        ("last_week", dates.Ago(1, "w")),
-        ("last_month", dates.Ago(1, "mo")),
-        ("last_3_months", dates.Ago(3, "mo")),
-        ("last_year", dates.Ago(1, "y")),
+        ("last_week", dates.RelativeTime(1, "w")),
+        ("last_month", dates.RelativeTime(1, "mo")),
+        ("last_3_months", dates.RelativeTime(3, "mo")),
+        ("last_year", dates.RelativeTime(1, "y")),
     )
 }
 

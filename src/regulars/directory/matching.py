@@ -11,10 +11,10 @@ from regulars.directory.lexer import Value, refused
 from regulars.directory.words import alone, as_folded, words
 from regulars.store.conditions import (
     TERM,
-    Any,
     Condition,
     Contains,
-    Test,
+    Or,
+    Predicate,
     Union,
     beginning,
     equal,
@@ -36,7 +36,7 @@ def free(value: Value) -> Condition:
     phrase = _phrase(f" {' '.join(found)}", _TEXTS, found, pieces)
     known_by = phone_digits(value.text)
     if known_by and found != [known_by]:
-        return Any((phrase, *_numbers(known_by)))
+        return Or((phrase, *_numbers(known_by)))
     return phrase
 
 
@@ -52,10 +52,10 @@ def number_in_parts(texts: Sequence[str]) -> Condition | None:
     if len(known_by) < _SHORTEST_IN_PARTS:
         return None
     numbers = _numbers(known_by)
-    return numbers[0] if len(numbers) == 1 else Any(numbers)
+    return numbers[0] if len(numbers) == 1 else Or(numbers)
 
 
-def _numbers(known_by: str) -> tuple[Test, ...]:
+def _numbers(known_by: str) -> tuple[Predicate, ...]:
     """A phone number begins with these digits."""
     return tuple(line(f"{key}:{known_by}", prefix=True) for key in PHONE_KEYS)
 
@@ -96,10 +96,10 @@ def _beginnings(piece: str, goes_on: bool) -> Union:
 
 def _phrase(
     text: str, columns: tuple[str, ...], found: Sequence[str], pieces: Sequence[Union]
-) -> Test:
+) -> Predicate:
     longest = sorted(pieces, key=lambda union: -len(union[0].low))[:_LOOKED_UP]
     exact = len(found) == 1 or (len(found) == 2 and all(map(alone, found)))
-    return Test(Contains(columns, text), tuple(longest), exact)
+    return Predicate(Contains(columns, text), tuple(longest), exact)
 
 
 def in_notes(value: Value) -> Condition:
@@ -114,7 +114,7 @@ def in_notes(value: Value) -> Condition:
     return _phrase(f" {' '.join(found)}{end}", ("notes_words",), found, pieces)
 
 
-def line(text: str, prefix: bool = False) -> Test:
+def line(text: str, prefix: bool = False) -> Predicate:
     """A line of the facets, or what one begins with."""
     within = beginning(TERM, text) if prefix else equal(TERM, text)
-    return Test(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))
+    return Predicate(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))

@@ -14,7 +14,7 @@ from regulars.directory.accounts import (
     now_ms,
 )
 from regulars.store import Store
-from regulars.store.entrance import sessions
+from regulars.store.auth_tables import sessions
 from regulars.store.tokens import (
     TOKEN_COLUMNS,
     end_session,

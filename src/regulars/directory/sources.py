@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 from regulars.directory.directory import Directory
 from regulars.directory.limits import Limits
 from regulars.store import Store, StoreError
-from regulars.store.positions import Positions
-from regulars.store.replicas import Replica, Replicas
+from regulars.store.postgresql.replicas import Replica, Replicas
+from regulars.store.replication_position import Positions
 
 
 class Source(NamedTuple):
@@ -20,7 +20,7 @@ class Source(NamedTuple):
 
     def last_known(self, account_id: int) -> int | None:
         """The number of the last change of the account that this process made, if it is known."""
-        return self.directory.store.last_made(account_id)
+        return self.directory.store.last_written_sequence(account_id)
 
     async def last_change_since(self, account_id: int, before: int | None) -> int | None:
         """The number of the account's last change there, now, without asking where what was known

@@ -25,7 +25,7 @@ from regulars.directory.webhooks import PENDING
 from regulars.store import Address
 from regulars.store.imports import RECEIVING, UNFINISHED
 from regulars.store.migrate import in_snapshot, require_usable
-from regulars.store.sqlite_file import connect, damage
+from regulars.store.sqlite.file import connect, damage
 from regulars.store.tables import (
     accounts,
     attempts,

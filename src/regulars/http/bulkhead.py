@@ -26,7 +26,7 @@ from regulars.directory.accounts import Grant
 from regulars.http.messages import GraphQLRequest, Reply, RequestHeaders
 from regulars.http.observe import Call
 from regulars.http.turns import Turns
-from regulars.store.lately import Lately
+from regulars.store.recently_seen import RecentlySeen
 
 PROGRAM = "regulars.compartment"
 # An account that has more requests under way than this takes more than its part.
@@ -77,7 +77,7 @@ class Neighbours:
     them is another than whoever asks for much."""
 
     def __init__(self) -> None:
-        self._greedy = Lately(_LATELY_SECONDS)
+        self._greedy = RecentlySeen(_LATELY_SECONDS)
         self._last = self._before = (0, 0.0)
 
     def disturbs(self, account_id: int, cost: int, under_way: int) -> bool:

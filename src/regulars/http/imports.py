@@ -33,7 +33,7 @@ from regulars.store.imports import FILE, PENDING, RUNNING
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.preview import preview
-from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, Runs
+from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, ImportRepository
 from regulars.transfer.shape import MEDIA_TYPES, Options
 from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, told
 
@@ -87,7 +87,7 @@ class Imports(Address):
         import_id, what = (request.path_params.get(name, "") for name in ("import", "what"))
         if not import_id:
             return await self._all(call, grant, request)
-        runs = Runs(self._store, grant.account_id)
+        runs = ImportRepository(self._store, grant.account_id)
         found = await runs.find(import_id)
         if found is None or found["kind"] != FILE or what not in ("", "rejected"):
             raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
@@ -106,7 +106,7 @@ class Imports(Address):
         if call.method != "GET":
             message = "Send a file by POST; GET tells of the latest imports."
             raise method_not_allowed(call.method, "GET, POST", message)
-        newest = await Runs(self._store, grant.account_id).newest(_SHOWN)
+        newest = await ImportRepository(self._store, grant.account_id).newest(_SHOWN)
         return await self._told(call, grant, 200, [_shown(grant, row) for row in newest])
 
     async def _preview(self, call: Call, grant: Grant, request: Request) -> Reply:
@@ -162,7 +162,7 @@ class Imports(Address):
 
     async def _require_room(self, grant: Grant) -> None:
         """Raises HTTPError (503) where many files of the account wait already."""
-        runs = Runs(self._store, grant.account_id)
+        runs = ImportRepository(self._store, grant.account_id)
         if await runs.waiting(now_ms() - LEASE_MS, _SHOWN) >= _MOST_WAITING:
             raise too_many_imports(_MOST_WAITING)
 
@@ -178,7 +178,7 @@ class Imports(Address):
         except (BadFile, BadOption, Interrupted) as error:
             raise bad_request(str(error)) from error
 
-    async def _end(self, call: Call, grant: Grant, runs: Runs, found: Row) -> Reply:
+    async def _end(self, call: Call, grant: Grant, runs: ImportRepository, found: Row) -> Reply:
         """Cancels an import that goes on, and forgets one that had ended, or whose file has not
         come."""
         import_id = found["import_id"]

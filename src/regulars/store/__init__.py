@@ -10,8 +10,8 @@ from regulars.store.errors import (
     TooSlow,
     Unreachable,
 )
-from regulars.store.postgresql import PostgreSQLStore
-from regulars.store.sqlite import SQLiteStore
+from regulars.store.postgresql.store import PostgreSQLStore
+from regulars.store.sqlite.store import SQLiteStore
 from regulars.store.url import Address, parse_url
 from regulars.store.writer import Changes, Command, Decide, Names, Row, State, Terms
 

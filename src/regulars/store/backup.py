@@ -16,10 +16,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import apsw
 
-from regulars.store.connecting import connect as connect_postgresql
 from regulars.store.errors import StoreError, Unreachable
 from regulars.store.migrate import look
-from regulars.store.sqlite_file import connect, connect_to_copy, damage
+from regulars.store.postgresql.connect import connect as connect_postgresql
+from regulars.store.sqlite.file import connect, connect_to_copy, damage
 from regulars.store.url import Address
 
 _SQLITE_MAGIC = b"SQLite format 3\0"

@@ -67,7 +67,7 @@ class Store(Protocol):
         """The accounts that can be asked for, while others cannot, because their node is away;
         None if all can."""
 
-    def last_made(self, account_id: int) -> int | None:
+    def last_written_sequence(self, account_id: int) -> int | None:
         """The number of the last change of an account that this process has made, if it is
         known."""
 

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import apsw
 import sqlalchemy as sa
 
-from regulars.store import citus
-from regulars.store.connecting import NOT_CONNECTED, unreachable
-from regulars.store.connecting import connect as connect_postgresql
-from regulars.store.entrance import compatibility
+from regulars.store.auth_tables import compatibility
+from regulars.store.citus import distribution
 from regulars.store.errors import BadDatabaseURL, NotMigrated, Unreachable
 from regulars.store.migrations import derived
-from regulars.store.sqlite_file import BUSY_SECONDS, connect
+from regulars.store.postgresql.connect import NOT_CONNECTED, unreachable
+from regulars.store.postgresql.connect import connect as connect_postgresql
+from regulars.store.sqlite.file import BUSY_SECONDS, connect
 from regulars.store.url import Address
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def upgrade(
             connection.execute(lock, {"key": _ADVISORY_LOCK})
             # Whoever waits for a table keeps all others waiting who come later.
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS:g}s'")
-            citus.begin(connection)
+            distribution.begin(connection)
         context = MigrationContext.configure(connection)
         found = context.get_current_revision()
         if found is not None and found not in versions():
@@ -206,7 +206,7 @@ def upgrade(
             if not before:
                 _finish(connection, context, after)
         if to == "head" and address.dialect == "postgresql":
-            citus.distribute(connection)
+            distribution.distribute(connection)
         return after
 
     for _ in range(_LOCK_TRIES):
@@ -260,8 +260,8 @@ def distribute(address: Address) -> list[str]:
         return []
 
     def run(connection: sa.Connection) -> list[str]:
-        citus.begin(connection)
-        return citus.distribute(connection)
+        distribution.begin(connection)
+        return distribution.distribute(connection)
 
     return in_transaction(address, run)
 

@@ -10,7 +10,7 @@ import apsw
 
 from regulars.store import queries, writes
 from regulars.store.query import Query
-from regulars.store.sqlite_reading import run_query
+from regulars.store.sqlite.reader import run_query
 from regulars.store.tables import (
     customers,
     deleted_shop_ids,

@@ -16,6 +16,10 @@ import sqlalchemy as sa
 from regulars.core import fields
 from regulars.core.fields import Field
 from regulars.customers.fields import FIELDS
+from regulars.store.auth_tables import accounts as accounts
+from regulars.store.auth_tables import compatibility as compatibility
+from regulars.store.auth_tables import sessions as sessions
+from regulars.store.auth_tables import tokens as tokens
 from regulars.store.columns import (
     Number,
     Text,
@@ -30,10 +34,6 @@ from regulars.store.columns import (
 
 # Whoever asks for it here has all the tables in it.
 from regulars.store.columns import metadata as metadata
-from regulars.store.entrance import accounts as accounts
-from regulars.store.entrance import compatibility as compatibility
-from regulars.store.entrance import sessions as sessions
-from regulars.store.entrance import tokens as tokens
 
 MONEY_SCALE = 10_000
 

@@ -146,7 +146,7 @@ class Write:
             self.answered.set_result(self.outcome)
 
 
-class LastMade:
+class LastWrittenSequence:
     """The number of the last change that a process has made of each account, as far as it is
     kept."""
 

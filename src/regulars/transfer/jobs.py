@@ -15,7 +15,7 @@ from typing import Any
 
 from regulars.directory.accounts import now_ms
 from regulars.store import Store, StoreError, imports
-from regulars.transfer.runs import FAILED, Runs
+from regulars.transfer.runs import FAILED, ImportRepository
 
 PROGRAM = "regulars.job"
 _POLL_SECONDS = 2.0
@@ -134,7 +134,9 @@ class Jobs:
         if self._failures[import_id] >= _TRIES:
             message = "Something went wrong on our side, several times: the server's log has what."
             with contextlib.suppress(StoreError):
-                await Runs(self._store, account_id).end(import_id, FAILED, now_ms(), message)
+                await ImportRepository(self._store, account_id).end(
+                    import_id, FAILED, now_ms(), message
+                )
         await self._wait(_POLL_SECONDS)
 
     async def _wait(self, seconds: float) -> None:

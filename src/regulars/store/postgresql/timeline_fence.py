@@ -2,8 +2,8 @@
 
 One that stood still, or was cut off, while another took its place says so until its cluster has
 told it. What it would answer is old. But each server that takes a place begins a new timeline,
-whose number is greater (PostgreSQL, Continuous Archiving and Point-in-Time Recovery, Timelines): so
-whoever has met a primary of a newer one does not listen to it.
+whose number is greater (PostgreSQL, Continuous Archiving and Point-in-Time Recovery, Timelines):
+so whoever has met a primary of a newer one does not listen to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import asyncpg
 
-from regulars.store.array_types import Connection
+from regulars.store.postgresql.connection import Connection
 
 # The name of the log's current file begins with the number; a replica writes none. (The control
 # file has the number only from the next checkpoint on.)
@@ -22,7 +22,7 @@ _DIGITS = 8
 REPLACED = "another server has taken the place of this primary"
 
 
-class Timelines:
+class TimelineFence:
     """The newest timeline that any primary of a cluster was met on; `newer` is called when there is
     one more, to end what goes to the last primary."""
 

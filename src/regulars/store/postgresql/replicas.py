@@ -22,9 +22,9 @@ import sqlalchemy as sa
 
 from regulars.store.base import Fetches, Store
 from regulars.store.errors import StoreError, TooSlow
-from regulars.store.positions import Position, Positions
-from regulars.store.postgresql import PostgreSQLStore
+from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.query import Query
+from regulars.store.replication_position import Position, Positions
 from regulars.store.writer import Command, Decide
 
 WATCH_SECONDS = 0.5
@@ -80,7 +80,7 @@ class Replica:
             except TooSlow:
                 raise
             except StoreError as error:
-                self.leave_out(str(error))
+                self.eject(str(error))
             except _IN_THE_WAY:
                 pass
         return await self._primary.fetch(query, parameters, long)
@@ -99,8 +99,8 @@ class Replica:
     async def reachable(self) -> list[int] | None:
         return await self._primary.reachable()
 
-    def last_made(self, account_id: int) -> int | None:
-        return self._primary.last_made(account_id)
+    def last_written_sequence(self, account_id: int) -> int | None:
+        return self._primary.last_written_sequence(account_id)
 
     def has_slow_search(self, account_id: int) -> bool:
         return self._primary.has_slow_search(account_id)
@@ -126,7 +126,7 @@ class Replica:
             try:
                 known = await self._there.of(account_id)
             except StoreError as error:
-                self.leave_out(str(error))
+                self.eject(str(error))
                 return False
             except _IN_THE_WAY:
                 return False
@@ -135,14 +135,14 @@ class Replica:
             self._known[account_id] = known
         return _reaches(known, needed)
 
-    def leave_out(self, reason: str) -> None:
+    def eject(self, reason: str) -> None:
         """Nothing is read from it any more."""
         if self.usable:
             _log.warning("A replica is left out.", extra={"fields": {"reason": reason}})
         self.usable, self.gone = False, True
         self._store.abandon()
 
-    def take_up(self) -> None:
+    def readmit(self) -> None:
         """It is read from."""
         if not self.usable:
             self.usable = True
@@ -230,13 +230,13 @@ class Replicas:
         try:
             at = await asyncio.wait_for(replica.at(), PATIENCE_SECONDS)
         except Exception as error:
-            return replica.leave_out(str(error) or "It does not answer.")
+            return replica.eject(str(error) or "It does not answer.")
         if at is None:
-            return replica.leave_out("It is no replica: it takes writes.")
+            return replica.eject("It is no replica: it takes writes.")
         behind = self._behind(at)
         if behind > self._most_behind:
-            return replica.leave_out(f"It is {behind:.1f} s behind.")
-        return replica.take_up()
+            return replica.eject(f"It is {behind:.1f} s behind.")
+        return replica.readmit()
 
     def _behind(self, at: int) -> float:
         """For how many seconds the primary has been further than a replica is now; 0 for one that

@@ -15,10 +15,10 @@ from typing import Any
 
 import asyncpg
 
-from regulars.store.connecting import NOT_CONNECTED, connected
 from regulars.store.errors import SilentNode
+from regulars.store.postgresql.background_task import BackgroundTask
+from regulars.store.postgresql.connect import NOT_CONNECTED, connected
 from regulars.store.tables import counters
-from regulars.store.watch import Watch
 
 # How often each is asked, how long it may take to answer, and how often it may fail to.
 _EVERY_SECONDS = 1.0
@@ -67,7 +67,7 @@ async def _answers(connection: asyncpg.Connection, name: str, port: int) -> bool
         return None
 
 
-class SilentNodes(Watch):
+class NodeCircuitBreaker(BackgroundTask):
     """The nodes that do not answer the coordinator of a DSN; `found` is called when there is one
     more, to end what waits for it."""
 

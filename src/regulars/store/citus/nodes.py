@@ -11,10 +11,10 @@ from typing import Any
 
 import asyncpg
 
-from regulars.store import citus
-from regulars.store.connecting import NOT_CONNECTED, connect, unreachable
+from regulars.store.citus import distribution
+from regulars.store.citus.node_circuit_breaker import silent
 from regulars.store.errors import StoreError, Unreachable
-from regulars.store.silent import silent
+from regulars.store.postgresql.connect import NOT_CONNECTED, connect, unreachable
 from regulars.store.tables import counters
 
 _PLACES = """SELECT n.nodename || ':' || n.nodeport AS node, p.shardid AS shard,
@@ -83,7 +83,7 @@ async def nodes(dsn: str) -> list[Node]:
     not answer, their sizes are not known. Raises Unreachable."""
     connection = await _connected(dsn)
     try:
-        if not await citus.is_distributed(connection):
+        if not await distribution.is_distributed(connection):
             return []
         away = await silent(dsn)
         found = await _nodes(connection, sized=not away)
@@ -119,7 +119,7 @@ async def move(dsn: str, account: str, to: str, alone: bool, block: bool) -> lis
     needs no logical replication. Answers what was done. Raises MoveError and Unreachable."""
     connection = await _connected(dsn)
     try:
-        if not await citus.is_distributed(connection):
+        if not await distribution.is_distributed(connection):
             raise MoveError("The database has no nodes: accounts are moved between those of Citus.")
         mode = _BLOCKING if block else "force_logical"
         if not block:

@@ -13,21 +13,22 @@ from typing import Any, TypeVar
 import asyncpg
 import sqlalchemy as sa
 
-from regulars.store import citus, queries, saving
+from regulars.store import queries, saving
 from regulars.store.base import STATEMENT_SECONDS
-from regulars.store.connections import BACKGROUND, Connections
+from regulars.store.citus import distribution
+from regulars.store.citus.node_circuit_breaker import NodeCircuitBreaker
 from regulars.store.errors import Conflict, TooSlow, Unreachable
-from regulars.store.gate import SearchGate
 from regulars.store.large_work import LARGE_CHARACTERS, run_large
-from regulars.store.lately import Lately
-from regulars.store.pulse import Pulse
+from regulars.store.postgresql.connection_pool import BACKGROUND, ConnectionPool
+from regulars.store.postgresql.primary_monitor import PrimaryMonitor
+from regulars.store.postgresql.search_gate import SearchGate
 from regulars.store.query import Query
-from regulars.store.silent import SilentNodes
+from regulars.store.recently_seen import RecentlySeen
 from regulars.store.writer import (
     MAX_BATCH,
     Command,
     Decide,
-    LastMade,
+    LastWrittenSequence,
     Names,
     Outcomes,
     State,
@@ -104,15 +105,17 @@ class PostgreSQLStore:
         self._decide = decide
         self._statement_seconds = statement_seconds
         name = BACKGROUND if large else None
-        self._connections = Connections(dsn, pool_size, statement_seconds, name)
-        self._pulse = Pulse(dsn, self._connections.timelines, self._connections.renew)
-        self._silent = SilentNodes(dsn, self._connections.give_up)
+        self._connections = ConnectionPool(dsn, pool_size, statement_seconds, name)
+        self._primary_monitor = PrimaryMonitor(
+            dsn, self._connections.timelines, self._connections.renew
+        )
+        self._circuit_breaker = NodeCircuitBreaker(dsn, self._connections.give_up)
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._under_way = 0
-        self._made = LastMade()
+        self._last_written = LastWrittenSequence()
         self._searches = SearchGate()
-        self._contended = Lately(_CONTENDED_SECONDS)
+        self._contended = RecentlySeen(_CONTENDED_SECONDS)
         self._distributed: bool | None = None  # until it is asked
         self._others_until = 0.0
 
@@ -126,16 +129,16 @@ class PostgreSQLStore:
 
     async def open(self) -> None:
         async with self._connections.one() as connection:
-            self._distributed = await citus.is_distributed(connection)
-        self._pulse.begin()
+            self._distributed = await distribution.is_distributed(connection)
+        self._primary_monitor.start()
         if self._distributed:
-            self._silent.begin()
+            self._circuit_breaker.start()
 
     async def close(self) -> None:
         if self._working:
             await asyncio.wait(self._working)
-        await self._pulse.end()
-        await self._silent.end()
+        await self._primary_monitor.stop()
+        await self._circuit_breaker.stop()
         await self._connections.close()
 
     async def fetch(
@@ -168,7 +171,7 @@ class PostgreSQLStore:
         """A connection for statements with such parameters. Raises SilentNode."""
         async with self._connections.one() as connection:
             for parameters in given:
-                await self._silent.refuse(parameters.get("account_id"), connection)
+                await self._circuit_breaker.refuse(parameters.get("account_id"), connection)
             yield connection
 
     async def ask(self, text: str) -> list[Any]:
@@ -246,10 +249,10 @@ class PostgreSQLStore:
             )
 
     async def reachable(self) -> list[int] | None:
-        return await self._silent.others(self._connections.fetch)
+        return await self._circuit_breaker.others(self._connections.fetch)
 
-    def last_made(self, account_id: int) -> int | None:
-        return self._made.of(account_id)
+    def last_written_sequence(self, account_id: int) -> int | None:
+        return self._last_written.of(account_id)
 
     def has_slow_search(self, account_id: int) -> bool:
         return self._searches.has_slow(account_id)
@@ -348,7 +351,7 @@ class PostgreSQLStore:
         else:
             parameters = saving.save_parameters(account_id, state, changes)
         if self._distributed is None:
-            self._distributed = await citus.is_distributed(connection)
+            self._distributed = await distribution.is_distributed(connection)
         # A single statement would not skip the deliveries that a worker commits meanwhile.
         if self._distributed or shape.skips:
             saved = await _save_in_steps(connection, shape, parameters)
@@ -356,7 +359,7 @@ class PostgreSQLStore:
             ((saved,),) = await _rows(connection, saving.save(shape), parameters)
         if not saved:
             return None
-        self._made.note(account_id, changes)
+        self._last_written.note(account_id, changes)
         return outcomes
 
 

@@ -23,16 +23,16 @@ from regulars.store import writes
 from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import Conflict, Unreachable
 from regulars.store.query import Query
-from regulars.store.sqlite_file import LARGE_CACHE_KIB, OpenFiles, connect, told_error
-from regulars.store.sqlite_lanes import Lanes
-from regulars.store.sqlite_reading import Reader, Snapshot, run_query
+from regulars.store.sqlite.file import LARGE_CACHE_KIB, OpenFiles, connect, translate_error
+from regulars.store.sqlite.reader import Reader, Snapshot, run_query
+from regulars.store.sqlite.search_lanes import Lanes
 from regulars.store.sqlite_writing import load, save
 from regulars.store.writer import (
     MAX_BATCH,
     Changes,
     Command,
     Decide,
-    LastMade,
+    LastWrittenSequence,
     Write,
     by_account,
 )
@@ -76,7 +76,7 @@ class SQLiteStore:
         # expected that others make the next.
         self._version = 0
         self._others_until = 0.0
-        self._made = LastMade()
+        self._last_written = LastWrittenSequence()
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
         self._files: OpenFiles | None = None
         self._reader: Reader | None = None
@@ -140,8 +140,8 @@ class SQLiteStore:
     async def reachable(self) -> None:
         return None
 
-    def last_made(self, account_id: int) -> int | None:
-        return self._made.of(account_id)
+    def last_written_sequence(self, account_id: int) -> int | None:
+        return self._last_written.of(account_id)
 
     def has_slow_search(self, account_id: int) -> bool:  # noqa: ARG002  # they have a lane of their own
         return False
@@ -189,7 +189,7 @@ class SQLiteStore:
         except apsw.ConstraintError as error:
             raise Conflict(str(error)) from error
         except apsw.Error as error:
-            raise told_error(error) from error
+            raise translate_error(error) from error
         return result
 
     def _run(self, connection: apsw.Connection) -> None:
@@ -247,9 +247,9 @@ class SQLiteStore:
                     made.append((account_id, changes))
             self._require_files()
             for account_id, changes in made:
-                self._made.note(account_id, changes)
+                self._last_written.note(account_id, changes)
         except Exception as error:
-            told = told_error(error)
+            told = translate_error(error)
             if len(batch) == 1 or isinstance(told, Unreachable):
                 for write in batch:
                     write.outcome = told

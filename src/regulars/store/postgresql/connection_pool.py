@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 import asyncpg
 
 from regulars.store.base import STATEMENT_SECONDS
-from regulars.store.connecting import NOT_CONNECTED, connected, unreachable
 from regulars.store.errors import NoRoom, SilentNode, Unreachable
-from regulars.store.timelines import REPLACED, Timelines
+from regulars.store.postgresql.connect import NOT_CONNECTED, connected, unreachable
+from regulars.store.postgresql.timeline_fence import REPLACED, TimelineFence
 
 # What PostgreSQL calls the connections of whoever writes many rows beside others.
 BACKGROUND = "regulars in the background"
@@ -29,7 +29,7 @@ BACKGROUND = "regulars in the background"
 _LONG_SECONDS = 0.5
 
 
-class Connections:
+class ConnectionPool:
     """At most `size` connections, made when they are needed. No statement takes longer than
     `statement_seconds`. `name` is what PostgreSQL calls them, if not what the DSN says.
 
@@ -46,7 +46,7 @@ class Connections:
     ) -> None:
         self._dsn = dsn
         self._name = name
-        self.timelines = Timelines(self.renew)
+        self.timelines = TimelineFence(self.renew)
         self._size = size
         self._statement_seconds = statement_seconds
         self._made = 0

@@ -7,7 +7,7 @@ from time import monotonic
 _MOST = 10_000
 
 
-class Lately:
+class RecentlySeen:
     """The accounts of which something was noted within the last `seconds`. Too many are forgotten
     all at once."""
 

@@ -6,16 +6,16 @@ import asyncio
 from abc import ABC, abstractmethod
 
 
-class Watch(ABC):
+class BackgroundTask(ABC):
     """Looks after something from `begin` to `end`."""
 
     _task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Looks from now on."""
         self._task = asyncio.create_task(self._run())
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         """Looks no more, if it did."""
         if self._task is not None:
             self._task.cancel()

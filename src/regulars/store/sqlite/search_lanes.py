@@ -17,7 +17,7 @@ from typing import Any
 
 from regulars.store.errors import TooSlow
 from regulars.store.query import Query
-from regulars.store.sqlite_reading import Reader
+from regulars.store.sqlite.reader import Reader
 
 # Small searches take less than 1 ms. A search that is interrupted has wasted so much, at most.
 QUICK_SECONDS = 0.005

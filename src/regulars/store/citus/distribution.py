@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.entrance import accounts, compatibility, sessions, tokens
+from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
 from regulars.store.tables import counters, metadata
 
 # Alembic's own table is asked for by every server.

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from regulars.store.array_types import Connection
-from regulars.store.timelines import REPLACED, Timelines
+from regulars.store.postgresql.connection import Connection
+from regulars.store.postgresql.timeline_fence import REPLACED, TimelineFence
 
 # To each host: one that does not answer must not keep anybody long from another.
 CONNECT_SECONDS = 5.0
@@ -32,7 +32,7 @@ async def connected(
     dsn: str,
     statement_seconds: float,
     name: str | None = None,
-    timelines: Timelines | None = None,
+    timelines: TimelineFence | None = None,
 ) -> asyncpg.Connection:
     """A connection on which the server ends a statement that takes too long: a client that gives
     up leaves it running. The client's own patience is for a server that does not answer."""
@@ -49,7 +49,7 @@ async def connected(
 
 
 async def connect(
-    dsn: str, timelines: Timelines | None = None, **options: Any
+    dsn: str, timelines: TimelineFence | None = None, **options: Any
 ) -> asyncpg.Connection:
     """A connection. Of a server that has several hosts, it is to the primary, unless the DSN says
     otherwise: to the one that takes writes, and of those to the one of the newest timeline. All are
@@ -59,7 +59,7 @@ async def connect(
         return await _connect(dsn, **options)
     if "target_session_attrs" not in dsn:
         options["target_session_attrs"] = "read-write"
-    timelines = timelines or Timelines()
+    timelines = timelines or TimelineFence()
     began = monotonic()
     found = await _first(each, timelines, options)
     if monotonic() - began > _LATE_SECONDS:
@@ -70,7 +70,7 @@ async def connect(
 
 
 async def _first(
-    each: Sequence[str], timelines: Timelines, options: Mapping[str, Any]
+    each: Sequence[str], timelines: TimelineFence, options: Mapping[str, Any]
 ) -> asyncpg.Connection:
     """A connection to the one of several hosts that is wanted."""
     trying = {asyncio.create_task(_noted(one, timelines, options)) for one in each}
@@ -103,7 +103,9 @@ async def _first(
     return chosen
 
 
-async def _noted(dsn: str, timelines: Timelines, options: Mapping[str, Any]) -> asyncpg.Connection:
+async def _noted(
+    dsn: str, timelines: TimelineFence, options: Mapping[str, Any]
+) -> asyncpg.Connection:
     """A connection to a host, which is not one whose place another has."""
     connection = await _connect(dsn, **options)
     try:

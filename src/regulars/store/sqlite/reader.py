@@ -13,7 +13,7 @@ import orjson
 
 from regulars.store.errors import TooSlow
 from regulars.store.query import Query
-from regulars.store.sqlite_file import connect, told_error
+from regulars.store.sqlite.file import connect, translate_error
 
 # How often the progress handler looks at the clock, in instructions of SQLite's machine.
 _CLOCK_EVERY = 10_000
@@ -43,7 +43,7 @@ class Reader:
         except apsw.InterruptError as error:
             raise TooSlow("A query took longer than it may.") from error
         except apsw.Error as error:
-            raise told_error(error) from error
+            raise translate_error(error) from error
 
     def interrupt(self) -> None:
         """Ends the query under way. Other threads may call it."""

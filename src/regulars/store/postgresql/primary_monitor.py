@@ -10,10 +10,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from regulars.store.array_types import Connection
-from regulars.store.connecting import NOT_CONNECTED, connect, hosts
-from regulars.store.timelines import Timelines
-from regulars.store.watch import Watch
+from regulars.store.postgresql.background_task import BackgroundTask
+from regulars.store.postgresql.connect import NOT_CONNECTED, connect, hosts
+from regulars.store.postgresql.connection import Connection
+from regulars.store.postgresql.timeline_fence import TimelineFence
 
 # How often each is asked, how long it may take to answer, and how often none may be the primary.
 _EVERY_SECONDS = 1.0
@@ -23,20 +23,20 @@ _MISSED = 2
 _log = logging.getLogger("regulars.postgresql")
 
 
-class Pulse(Watch):
+class PrimaryMonitor(BackgroundTask):
     """Asks each host of a DSN with several whether it takes writes, and on which timeline; calls
     `lost` when none does. Of a DSN with a single host, nothing."""
 
-    def __init__(self, dsn: str, timelines: Timelines, lost: Callable[[], None]) -> None:
+    def __init__(self, dsn: str, timelines: TimelineFence, lost: Callable[[], None]) -> None:
         self._hosts = hosts(dsn)
         self._timelines = timelines
         self._lost = lost
         self._kept: dict[str, Connection] = {}
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Looks from now on, if there are several."""
         if len(self._hosts) > 1:
-            super().begin()
+            super().start()
 
     async def _run(self) -> None:
         missed = 0

@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.1
 LARGE_CACHE_KIB = 32 * 1024
 
 
-class _Patience:
+class BusyHandler:
     """Asks again and again for a database that another process holds: more often than SQLite itself
     does, which would come too late again and again for one that writes all the time."""
 
@@ -56,7 +56,7 @@ def connect(path: Path, cache_kib: int = _CACHE_KIB) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path), flags)
         try:
-            connection.set_busy_handler(_Patience())
+            connection.set_busy_handler(BusyHandler())
             # One plan for a statement, whatever its values: else SQLite, where it was built with
             # STAT4, compiles one with a parameter in its LIMIT anew each time: half as much again.
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
@@ -123,7 +123,7 @@ _AWAY = (
 )
 
 
-def told_error(error: Exception) -> Exception:
+def translate_error(error: Exception) -> Exception:
     """What an error of SQLite is to the rest of Regulars. A batch that met one of these was rolled
     back."""
     if isinstance(error, apsw.FullError):
