@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from regulars.directory.errors import InvalidQuery, Refused
 from regulars.directory.search import Order
-from regulars.store import Fetches, TooSlow, searches
+from regulars.store import Reader, TooSlow, searches
 from regulars.store.conditions import (
     And,
     Condition,
@@ -80,7 +80,7 @@ class Finder:
     """The customers of an account who meet a condition at a moment. Its methods raise Refused for
     a search that takes too long."""
 
-    def __init__(self, store: Fetches, account_id: int, condition: Condition, now: int) -> None:
+    def __init__(self, store: Reader, account_id: int, condition: Condition, now: int) -> None:
         self._store = store
         self._account_id = account_id
         self._now = now

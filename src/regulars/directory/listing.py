@@ -9,7 +9,7 @@ from regulars.directory.finding import Finder, Slice
 from regulars.directory.orders import amounts
 from regulars.directory.paging import Page, Position, Window
 from regulars.directory.search import Order
-from regulars.store import Fetches, queries
+from regulars.store import Reader, queries
 from regulars.store.conditions import And
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.tables import MONEY_SCALE
@@ -18,7 +18,7 @@ from regulars.store.tables import MONEY_SCALE
 class Listing:
     """Reads the list from a database, or from a snapshot of one."""
 
-    def __init__(self, store: Fetches) -> None:
+    def __init__(self, store: Reader) -> None:
         self._store = store
 
     async def pages(

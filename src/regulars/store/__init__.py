@@ -1,6 +1,6 @@
 """Two databases behind one interface."""
 
-from regulars.store.base import STATEMENT_SECONDS, Fetches, Store
+from regulars.store.base import STATEMENT_SECONDS, Reader, Store
 from regulars.store.errors import (
     BadDatabaseURL,
     Conflict,
@@ -35,11 +35,11 @@ __all__ = [
     "Command",
     "Conflict",
     "Decide",
-    "Fetches",
     "Names",
     "NoRoom",
     "NotMigrated",
     "PostgreSQLStore",
+    "Reader",
     "Row",
     "State",
     "Store",

@@ -15,7 +15,7 @@ from regulars.store.writer import Command
 STATEMENT_SECONDS = 10.0
 
 
-class Fetches(Protocol):
+class Reader(Protocol):
     """What queries can be asked of."""
 
     async def fetch(
@@ -52,7 +52,7 @@ class Store(Protocol):
         given as Python lists. One that may take milliseconds is `long`: others need not wait for
         it. Raises TooSlow."""
 
-    def snapshot(self) -> AbstractAsyncContextManager[Fetches]:
+    def snapshot(self) -> AbstractAsyncContextManager[Reader]:
         """The database as it is at one moment, however long it is read."""
 
     async def others_work(self) -> bool:

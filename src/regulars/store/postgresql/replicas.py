@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 
-from regulars.store.base import Fetches, Store
+from regulars.store.base import Reader, Store
 from regulars.store.errors import StoreError, TooSlow
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.query import Query
@@ -86,7 +86,7 @@ class Replica:
         return await self._primary.fetch(query, parameters, long)
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Fetches]:
+    async def snapshot(self) -> AsyncIterator[Reader]:
         async with self._primary.snapshot() as snapshot:
             yield snapshot
 
