@@ -122,8 +122,8 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
         with (
             redirect_stdout(out),
             redirect_stderr(err),
-            patch("regulars.cli.importing.step_back"),
-            patch("regulars.cli.mirroring.step_back"),
+            patch("regulars.cli.importing.lower_priority"),
+            patch("regulars.cli.mirroring.lower_priority"),
         ):
             apart(main)
         code: Any = 0

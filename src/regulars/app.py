@@ -31,7 +31,6 @@ from regulars.directory.sources import Sources
 from regulars.graphql import Engine
 from regulars.graphql import Limits as DocumentLimits
 from regulars.http import log
-from regulars.http.address import Door, refusal
 from regulars.http.buffers import BufferBudget
 from regulars.http.bulkhead import Bulkhead
 from regulars.http.cors import CORS
@@ -40,26 +39,27 @@ from regulars.http.draining import Draining
 from regulars.http.endpoint import GraphQLEndpoint, Limits
 from regulars.http.errors import RETRY, HTTPError, method_not_allowed, not_found, nul_in_address
 from regulars.http.exports import PATH as EXPORT_PATH
-from regulars.http.exports import Exports
+from regulars.http.exports import ExportHandler
 from regulars.http.health import Health
 from regulars.http.imports import PATH as IMPORT_PATH
-from regulars.http.imports import Imports
+from regulars.http.imports import ImportHandler
 from regulars.http.in_flight import InFlight
-from regulars.http.inbound import Inbound
+from regulars.http.inbound import ShopEventHandler
 from regulars.http.messages import (
     Receive,
     Scope,
     Send,
-    first_of_each,
-    request_id,
+    headers_by_name,
+    request_id_of,
 )
 from regulars.http.metrics import Metrics
-from regulars.http.observe import Observer
 from regulars.http.pages import ASSETS, Pages
 from regulars.http.pages import PATHS as PAGES
 from regulars.http.rates import LocalRates, Rates, SharedRates
+from regulars.http.request_observer import LogAndMetricsObserver
+from regulars.http.route_handler import Authorizer, refusal
 from regulars.http.sessions import PATH as SESSION_PATH
-from regulars.http.sessions import SessionAddress
+from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
 from regulars.store import Unreachable
@@ -108,7 +108,7 @@ class Application:
         self._metrics = Metrics()
         engine = engine_of(settings)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
-        self._observer = Observer(self._metrics, settings.log_requests)
+        self._observer = LogAndMetricsObserver(self._metrics, settings.log_requests)
         rates = self._rates(settings)
         self._bulkhead = self._made_bulkhead(settings)
         sources = Sources(self._store, self._replicas, directory_limits_of(settings))
@@ -129,7 +129,7 @@ class Application:
         self.min_read_rate = settings.min_read_rate
         self.upload_at = IMPORT_PATH
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
-        inbound = Inbound(
+        inbound = ShopEventHandler(
             self._store,
             self._accounts,
             in_flight,
@@ -138,10 +138,14 @@ class Application:
             sources.primary,
         )
         self._jobs = Jobs(self._store, settings.environment())
-        door = Door(credentials, rates, min(TRANSFER_COST, settings.max_cost), sources.primary)
-        exports = Exports(self._store, door, self._observer, settings.max_body_bytes)
-        imports = Imports(self._store, door, self._observer, self._jobs, settings.max_import_bytes)
-        session = SessionAddress(self._sessions, settings.session_hours, self._observer)
+        authorizer = Authorizer(
+            credentials, rates, min(TRANSFER_COST, settings.max_cost), sources.primary
+        )
+        exports = ExportHandler(self._store, authorizer, self._observer, settings.max_body_bytes)
+        imports = ImportHandler(
+            self._store, authorizer, self._observer, self._jobs, settings.max_import_bytes
+        )
+        session = SessionHandler(self._sessions, settings.session_hours, self._observer)
         pages = Pages(settings.gravatar)
         health = Health(self._store, self._accounts, self._figures, self.draining)
         self._rest = Starlette(
@@ -170,8 +174,8 @@ class Application:
         scope = _canonical(scope)
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             # PostgreSQL stores no NUL, and no parameter of any address can mean one.
-            identity = request_id(first_of_each(scope["headers"]))
-            await refusal(nul_in_address(), identity)(scope, receive, send)
+            request_id = request_id_of(headers_by_name(scope["headers"]))
+            await refusal(nul_in_address(), request_id)(scope, receive, send)
         else:
             await self.graphql_at.get(scope["path"], self._rest)(scope, receive, send)
 
@@ -359,17 +363,17 @@ async def _method_not_allowed(request: Request, error: Exception) -> Response:
     headers: Mapping[str, str] = getattr(error, "headers", None) or {}
     message = f"{request.method[:20]} is not a method of this path. Use GET."
     refused = method_not_allowed(request.method, headers.get("Allow", "GET"), message)
-    return refusal(refused, request_id(first_of_each(request.scope["headers"])))
+    return refusal(refused, request_id_of(headers_by_name(request.scope["headers"])))
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
-    identity = request_id(first_of_each(request.scope["headers"]))
-    (fault, *_) = describe(error, identity.decode())
+    request_id = request_id_of(headers_by_name(request.scope["headers"]))
+    (fault, *_) = describe(error, request_id.decode())
     if fault.key == UNAVAILABLE:
-        return refusal(HTTPError(503, fault.key, fault.message, [RETRY]), identity)
+        return refusal(HTTPError(503, fault.key, fault.message, [RETRY]), request_id)
     failed = HTTPError(500, fault.key, fault.message)
     failed.fault = fault
-    return refusal(failed, identity)
+    return refusal(failed, request_id)
 
 
 def _page_routes(pages: Pages) -> list[Route]:
@@ -379,7 +383,7 @@ def _page_routes(pages: Pages) -> list[Route]:
 
 async def _nothing_here(pages: Pages, scope: Scope, receive: Receive, send: Send) -> None:
     answer = pages.missing(Request(scope))
-    answer = answer or refusal(not_found(), request_id(first_of_each(scope["headers"])))
+    answer = answer or refusal(not_found(), request_id_of(headers_by_name(scope["headers"])))
     await answer(scope, receive, send)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from regulars.cli.errors import Usage
+from regulars.cli.errors import UsageError
 from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for, upgrade
 from regulars.store import DatabaseUrl, NotMigrated, Store, parse_url
@@ -24,10 +24,10 @@ _STATEMENT_SECONDS = 120.0
 
 
 def run(source_url: str, target_url: str, go_on: bool) -> dict[str, Any]:
-    """Copies a database, and answers what became of each table. Raises StoreError and Usage."""
+    """Copies a database and returns the counts of each table. Raises StoreError, UsageError."""
     source, target = parse_url(source_url), parse_url(target_url)
     if (source.path and source.path == target.path) or (source.dsn and source.dsn == target.dsn):
-        raise Usage("FROM and TO are the same database.")
+        raise UsageError("FROM and TO are the same database.")
     _require_same(source)
     if stored_version(target) is None:
         upgrade(target)
@@ -51,7 +51,7 @@ def _require_same(address: DatabaseUrl) -> None:
 async def _copy(source_url: str, target_url: str, go_on: bool, shown: str) -> dict[str, Any]:
     async with _opened(source_url) as source, _opened(target_url) as target:
         if not go_on and await Accounts(target).any():
-            raise Usage(
+            raise UsageError(
                 f"{shown} has accounts already. Copy into an empty database; or, to go on with a "
                 "copy or bring it up to date, add --continue: what is only there is then deleted."
             )

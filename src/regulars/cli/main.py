@@ -13,7 +13,7 @@ from regulars.cli.accounts import account_app, token_app
 from regulars.cli.database import with_store
 from regulars.cli.errors import exit_code, sentence
 from regulars.cli.inbox import app as inbox_app
-from regulars.cli.keeping import app as keeping_app
+from regulars.cli.maintenance import app as maintenance_app
 from regulars.cli.output import print_json
 from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
-app.add_typer(keeping_app)
+app.add_typer(maintenance_app)
 app.add_typer(webhooks_app)
 app.add_typer(inbox_app)
 app.add_typer(transfer_app)

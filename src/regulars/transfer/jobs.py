@@ -17,7 +17,7 @@ from regulars.directory.accounts import now_ms
 from regulars.store import Store, StoreError, imports
 from regulars.transfer.runs import FAILED, ImportRepository
 
-PROGRAM = "regulars.job"
+PROGRAM = "regulars.import_worker"
 _POLL_SECONDS = 2.0
 # A server that starts answers first.
 _FIRST_SECONDS = 1.0
