@@ -5,6 +5,9 @@ database for a while. `upgrade` of its module is the part before: it adds what t
 needs, and leaves what older ones do, back to the one of the tables `works_with` (unless the module
 says so, none). `finish` is the part after: it takes away what only older ones needed.
 
+A migration with `rebuilds_search` changes by what customers are found: after the last part after,
+what is derived from all customers is derived once more.
+
 Alembic and SQLAlchemy's asyncio are imported where a database is migrated: every command looks
 at the version, and few of them migrate. A SQLite database is migrated through Python's own
 sqlite3, which SQLAlchemy knows, before or after it is open otherwise and never meanwhile.
@@ -199,12 +202,13 @@ def upgrade(
         config.attributes["connection"] = connection
         command.upgrade(config, to)
         after = str(context.get_current_revision())
-        if (found or "") <= derived.LAST_OF_OTHER_RULES and after >= derived.SINCE:
-            derived.fill(connection, derive)
+        rebuilds = (found or "") <= derived.LAST_OF_OTHER_RULES and after >= derived.SINCE
         if after >= _FIRST_OF_TWO_PARTS:
             _note(connection, found, after)
             if not before:
-                _finish(connection, context, after)
+                rebuilds |= _finish(connection, context, after)
+        if rebuilds:
+            derived.fill(connection, derive)
         if to == "head" and address.dialect == "postgresql":
             distribution.distribute(connection)
         return after
@@ -225,28 +229,34 @@ def _note(connection: sa.Connection, before: str | None, after: str) -> None:
     """Notes which programs can work with the tables after the parts before of migrations."""
     state = connection.execute(sa.select(compatibility.c.oldest)).scalar_one()
     made = [v for v in versions() if (before or "") < v <= after and v >= _FIRST_OF_TWO_PARTS]
-    oldest = max([state, *(getattr(_module(v), "works_with", v) for v in made)])
+    oldest = max([state, *(getattr(module(v), "works_with", v) for v in made)])
     connection.execute(compatibility.update().values(oldest=oldest))
 
 
-def _finish(connection: sa.Connection, context: MigrationContext, after: str) -> None:
-    """Does the parts after of the migrations up to a version."""
+def _finish(connection: sa.Connection, context: MigrationContext, after: str) -> bool:
+    """Does the parts after of the migrations up to a version; answers whether one of them asks for
+    what is derived from customers to be derived again."""
     from alembic.operations import Operations
 
     oldest, finished = connection.execute(
         sa.select(compatibility.c.oldest, compatibility.c.finished)
     ).one()
+    rebuilds = False
     for version in versions():
         if finished < version <= after:
-            finish = getattr(_module(version), "finish", None)
+            finish = getattr(module(version), "finish", None)
             if finish is not None:
                 with Operations.context(context):
                     finish()
+            if getattr(module(version), "rebuilds_search", False):
+                rebuilds = True
+            if rebuilds or finish is not None:
                 oldest = max(oldest, version)
     connection.execute(compatibility.update().values(oldest=oldest, finished=after))
+    return rebuilds
 
 
-def _module(version: str) -> ModuleType:
+def module(version: str) -> ModuleType:
     """The migration to a version."""
     folder = files("regulars.store.migrations.versions")
     (name,) = (f.name for f in folder.iterdir() if f.name.startswith(f"v{version}_"))
