@@ -21,7 +21,7 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.database import upgrade
 from regulars.directory.directory import Directory
 from regulars.store import Store, parse_url
-from regulars.store.migrate import _module, run_in_transaction
+from regulars.store.migrate import module, run_in_transaction
 from regulars.store.schema_version import newest_version, require_usable, versions
 from regulars.store.tables import inbox, inbox_keys, metadata
 from tests.support import regulars, with_store
@@ -69,7 +69,7 @@ def written_sql(version: str, dialect: str) -> str:
         dialect_name=dialect, opts={"as_sql": True, "output_buffer": output}
     )
     with Operations.context(context):
-        _module(version).upgrade()
+        module(version).upgrade()
     return " ".join(output.getvalue().split())
 
 
@@ -83,7 +83,7 @@ def test_a_released_migration_never_changes(version: str) -> None:
 
 
 def test_a_migration_imports_nothing_of_the_product() -> None:
-    paths = sorted(Path(str(_module(versions()[0]).__file__)).parent.glob("v*.py"))
+    paths = sorted(Path(str(module(versions()[0]).__file__)).parent.glob("v*.py"))
     assert len(paths) == len(versions())
     allowed = {*sys.stdlib_module_names, "sqlalchemy", "alembic"}
     for path in paths:

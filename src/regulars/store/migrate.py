@@ -5,6 +5,9 @@ A migration has two parts, so that two versions of the program can serve one dat
 the version `works_with` on, still work with the tables (without `works_with`, none does).
 `contract` is the second part: it removes what only older programs need.
 
+A migration with `rebuilds_search` changes how customers are found: after its contract part, the
+search index of all customers is rebuilt.
+
 Alembic and SQLAlchemy's asyncio are imported late: every command reads the version, few migrate. A
 SQLite database is migrated through Python's sqlite3, never while APSW has it open.
 """
@@ -26,7 +29,7 @@ from regulars.store.citus import distribution
 from regulars.store.errors import NotMigrated, Unreachable
 from regulars.store.migrations import derived
 from regulars.store.postgresql.connect import connect_or_raise
-from regulars.store.schema_version import newest_version, versions
+from regulars.store.schema_version import versions
 from regulars.store.sqlite.file import BUSY_SECONDS, connect
 from regulars.store.url import DatabaseUrl
 
@@ -79,12 +82,13 @@ def upgrade(
         command.upgrade(config, to)
         after = str(context.get_current_revision())
         applied = [version for version in versions() if (before or "") < version <= after]
-        if after == newest_version() and any(map(_rebuilds_search, applied)):
-            derived.rebuild(connection, derive)
+        needs_rebuild = any(version in derived.REBUILT_BY for version in applied)
         if after >= _FIRST_OF_TWO_PARTS:
             _record_expansion(connection, applied)
             if not expand_only:
-                _contract(connection, context, after)
+                needs_rebuild |= _contract(connection, context, after)
+        if needs_rebuild:
+            derived.rebuild(connection, derive)
         if to == "head" and url.dialect == "postgresql":
             distribution.distribute_tables(connection)
         return after
@@ -101,38 +105,39 @@ def upgrade(
     )
 
 
-def _rebuilds_search(version: str) -> bool:
-    """Whether the search index must be rebuilt after a migration."""
-    return version in derived.REBUILT_BY or getattr(_module(version), "rebuilds_search", False)
-
-
 def _record_expansion(connection: sa.Connection, applied: Sequence[str]) -> None:
     """Record which programs can work with the tables after the expand parts of migrations."""
     stored = connection.execute(sa.select(compatibility.c.oldest)).scalar_one()
     in_two_parts = [version for version in applied if version >= _FIRST_OF_TWO_PARTS]
-    oldest = max([stored, *(getattr(_module(v), "works_with", v) for v in in_two_parts)])
+    oldest = max([stored, *(getattr(module(v), "works_with", v) for v in in_two_parts)])
     connection.execute(compatibility.update().values(oldest=oldest))
 
 
-def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> None:
-    """Run the contract parts of the migrations up to a version."""
+def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> bool:
+    """Run the contract parts of the migrations up to a version; return whether one of them needs
+    the search index to be rebuilt."""
     from alembic.operations import Operations
 
     oldest, finished = connection.execute(
         sa.select(compatibility.c.oldest, compatibility.c.finished)
     ).one()
+    needs_rebuild = False
     for version in versions():
         if finished < version <= after:
-            contract = getattr(_module(version), "contract", None)
+            contract = getattr(module(version), "contract", None)
             if contract is not None:
                 with Operations.context(context):
                     contract()
+            if getattr(module(version), "rebuilds_search", False):
+                needs_rebuild = True
+            if needs_rebuild or contract is not None:
                 oldest = max(oldest, version)
     connection.execute(compatibility.update().values(oldest=oldest, finished=after))
+    return needs_rebuild
 
 
-def _module(version: str) -> ModuleType:
-    """The module of the migration to a version."""
+def module(version: str) -> ModuleType:
+    """Return the module of the migration to a version."""
     folder = files("regulars.store.migrations.versions")
     (name,) = (f.name for f in folder.iterdir() if f.name.startswith(f"v{version}_"))
     return import_module(f"regulars.store.migrations.versions.{name.removesuffix('.py')}")

@@ -1,5 +1,4 @@
-"""Rebuilds the columns and terms of the search index, which are derived from a customer's other
-columns.
+"""Rebuilds the columns and terms that are derived from a customer's other columns.
 
 The rules are those of the program that migrates. No migration knows them: migrations change the
 tables, and `rebuild` runs after the last one. A migration whose program has other rules says
@@ -19,31 +18,33 @@ Derive = Callable[[Mapping[str, Any]], tuple[Mapping[str, str], Iterable[str]]]
 # The released migrations that need a rebuild: 0003 added the columns, and facets have other rules
 # since 0004.
 REBUILT_BY = ("0003", "0004")
-COLUMNS = ("words", "notes_words", "facets")
 # Customers per batch. Terms are inserted in their order, which fills a B-tree faster.
 BATCH = 20_000
 
 
 def rebuild(connection: sa.Connection, derive: Derive) -> None:
-    """Derive the search index of all stored customers."""
+    """Derive what all customers are searched and sorted by. Columns that the tables do not have yet
+    are left out. Other sessions can read meanwhile, but not write."""
     metadata = sa.MetaData()
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("LOCK TABLE customers IN EXCLUSIVE MODE"))
     connection.execute(sa.text("DELETE FROM terms"))
     customers = sa.Table("customers", metadata, autoload_with=connection)
     terms = sa.Table("terms", metadata, autoload_with=connection)
     keys = (customers.c.account_id, customers.c.customer_id)
     update = customers.update().where(*(key == sa.bindparam(f"of_{key.name}") for key in keys))
-    update = update.values({name: sa.bindparam(f"new_{name}") for name in COLUMNS})
     for rows in _batches(connection, customers):
         derived = [(row["account_id"], row["customer_id"], *derive(row)) for row in rows]
+        columns = [name for name in derived[0][2] if name in customers.c]
         connection.execute(
-            update,
+            update.values({name: sa.bindparam(f"new_{name}") for name in columns}),
             [
                 {
                     "of_account_id": account,
                     "of_customer_id": customer,
-                    **{f"new_{name}": columns[name] for name in COLUMNS},
+                    **{f"new_{name}": values[name] for name in columns},
                 }
-                for account, customer, columns, _ in derived
+                for account, customer, values, _ in derived
             ],
         )
         entries = sorted((a, term, c) for a, c, _, of_row in derived for term in of_row)
