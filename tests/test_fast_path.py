@@ -16,6 +16,8 @@ import pytest
 from tests.support import BOOTSTRAP_TOKEN, Client, running
 from tests.wire import ANSWER, QUERY, Wire
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def wire(client: Client) -> Iterator[Wire]:
