@@ -89,8 +89,13 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without its settings of Regulars, and with others."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("REGULARS_")}
+    """This process's environment without its settings of Regulars, and with others. Only
+    REGULARS_FAST_PATH stays: `make test-asgi` switches it off for all servers."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("REGULARS_") or name == "REGULARS_FAST_PATH"
+    }
     return {**kept, "PYTHONWARNINGS": "error", **(extra or {})}
 
 
