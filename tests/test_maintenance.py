@@ -18,9 +18,10 @@ import pytest
 import sqlalchemy as sa
 
 from regulars.store import parse_url
-from regulars.store.migrate import in_transaction, newest
+from regulars.store.migrate import run_in_transaction
+from regulars.store.schema_version import newest_version
 from tests.conftest import DATABASES
-from tests.postgres import BIN
+from tests.postgres import BIN, PostgreSQL, own_server
 from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
 
 # A newer pg_restore than the server is of sets what that does not know.
@@ -73,7 +74,7 @@ def run(url: str, *arguments: str) -> Done:
 
 def change(url: str, statement: str) -> None:
     """Changes a database behind Regulars' back."""
-    in_transaction(parse_url(url), lambda c: c.execute(sa.text(statement)))
+    run_in_transaction(parse_url(url), lambda c: c.execute(sa.text(statement)))
 
 
 def test_a_sound_database_is_consistent(filled: str) -> None:
@@ -164,7 +165,7 @@ def dumped(url: str) -> dict[str, list[Any]]:
             for table in metadata.sorted_tables
         }
 
-    return in_transaction(parse_url(url), read)
+    return run_in_transaction(parse_url(url), read)
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_a_backup_is_restored(filled: str, another_database: str, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert dumped(another_database) == dumped(filled)
     assert run(another_database, "verify").returncode == 0
-    assert newest() in done.stdout
+    assert newest_version() in done.stdout
     again = run(another_database, "restore", str(file), "--tools", str(TOOLS))
     assert again.returncode == 1
     assert "already" in again.stderr or "not empty" in again.stderr
@@ -309,13 +310,28 @@ def examined(url: str, *options: str, env: dict[str, str] | None = None) -> dict
     return {row["what"]: row["state"] for row in json.loads(done.stdout)}
 
 
-def test_a_good_deployment_has_nothing_to_mend(filled: str) -> None:
-    assert run(filled, "token", "create", "--account", "one").returncode == 0
-    found = examined(filled)
+@pytest.fixture(scope="module")
+def durable_postgresql() -> Iterator[PostgreSQL]:
+    """A server with PostgreSQL's own settings: the one of the test run is not durable."""
+    with own_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_good_deployment_has_nothing_to_mend(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if database == "sqlite":
+        url = f"sqlite:///{tmp_path / 'r.db'}"
+    else:
+        url = request.getfixturevalue("durable_postgresql").dsn
+    fill(url)
+    assert run(url, "token", "create", "--account", "one").returncode == 0
+    found = examined(url)
     assert "fail" not in found.values()
     assert found["database"] == "ok"
     assert found["network"] == "ok"
-    assert run(filled, "doctor").returncode == 0
+    assert run(url, "doctor").returncode == 0
 
 
 def test_what_is_to_be_mended_is_said(tmp_path: Path) -> None:
@@ -334,8 +350,8 @@ def test_what_is_to_be_mended_is_said(tmp_path: Path) -> None:
         assert found[what] == "warn"
 
 
-def test_the_settings_of_postgresql_are_looked_at(postgresql: str) -> None:
-    with scratch_database(postgresql) as url:
+def test_the_settings_of_postgresql_are_looked_at(durable_postgresql: PostgreSQL) -> None:
+    with scratch_database(durable_postgresql.dsn) as url:
         assert run(url, "migrate").returncode == 0
         found = examined(url)
         assert found["version"] == "ok"

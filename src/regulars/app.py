@@ -64,7 +64,7 @@ from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
 from regulars.store import Unreachable, inbox
-from regulars.store.postgresql.replicas import watched
+from regulars.store.postgresql.replicas import running_replicas
 from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids, forget_receipts
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import forget_old as forget_old_imports
@@ -208,7 +208,9 @@ class Application:
         waiting = "Requests that wait for their account's turn."
         gauge("regulars_requests_waiting", waiting, lambda: graphql.waiting)
         gauge(
-            "regulars_writes_waiting", "Writes that wait or are being made.", lambda: store.waiting
+            "regulars_writes_waiting",
+            "Writes that wait or are being made.",
+            lambda: store.pending_writes,
         )
         what = "Bytes held for slow connections: large bodies, and responses that are not read yet."
         gauge("regulars_buffered_bytes", what, lambda: self.buffers.total)
@@ -219,12 +221,14 @@ class Application:
         kept = "Memory that documents and their plans take, in bytes."
         gauge("regulars_documents_kept_bytes", kept, lambda: engine.kept_bytes)
         used = "Connections to PostgreSQL that are in use."
-        gauge("regulars_connections_used", used, lambda: store.connections[0])
+        gauge("regulars_connections_used", used, lambda: store.connection_counts[0])
         free = "Connections to PostgreSQL that are free."
-        gauge("regulars_connections_free", free, lambda: store.connections[1])
+        gauge("regulars_connections_free", free, lambda: store.connection_counts[1])
         replicas = self._replicas
         if replicas is not None:
-            gauge("regulars_replicas_used", "Replicas that are read.", lambda: replicas.usable)
+            gauge(
+                "regulars_replicas_used", "Replicas that are read.", lambda: replicas.usable_count
+            )
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -241,7 +245,7 @@ class Application:
         gc.freeze()
         gc.set_threshold(*_COLLECTED)
         try:
-            async with watched(self._replicas):
+            async with running_replicas(self._replicas):
                 yield
         finally:
             for task in tasks:

@@ -35,7 +35,7 @@ from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, RequestHeaders
 from regulars.http.request_observer import RequestRecord
 from regulars.settings import Settings
-from regulars.store.postgresql.replicas import watched
+from regulars.store.postgresql.replicas import running_replicas
 
 
 class _Server:
@@ -85,7 +85,7 @@ def _task() -> asyncio.Task[None]:
 
 async def _work() -> None:
     settings = Settings()
-    store = store_for(settings.database_url, settings.request_seconds, large=True)
+    store = store_for(settings.database_url, settings.request_seconds, is_bulk=True)
     replicas = replicas_for(
         store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
     )
@@ -102,7 +102,7 @@ async def _work() -> None:
     )
     await store.open()
     try:
-        async with watched(replicas):
+        async with running_replicas(replicas):
             await _serve(endpoint, server)
     finally:
         await store.close()

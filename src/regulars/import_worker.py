@@ -26,7 +26,7 @@ _log = logging.getLogger("regulars.imports")
 
 async def _work(account_id: int, import_id: str) -> None:
     settings = Settings()
-    store = store_for(settings.database_url, large=True)
+    store = store_for(settings.database_url, is_bulk=True)
     await store.open()
     try:
         bounds = Bounds(settings.max_import_unpacked_bytes)

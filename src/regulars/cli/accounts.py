@@ -84,14 +84,14 @@ def account_move(
     database_url: options.DatabaseURL = None,
 ) -> None:
     """Move an account to another node of Citus, while it is served."""
-    from regulars.store.citus.nodes import move
+    from regulars.store.citus.nodes import move_account
 
     address = options.address(database_url)
     if address.dsn is None:
         raise UsageError(
             "A SQLite database has no nodes: accounts are moved between those of Citus."
         )
-    for line in asyncio.run(move(address.dsn, name, node, alone, block)):
+    for line in asyncio.run(move_account(address.dsn, name, node, alone, block)):
         print(line)
 
 

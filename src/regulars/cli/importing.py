@@ -53,7 +53,7 @@ def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> No
 
     lower_priority()
     collect_less()
-    results = with_store(settings, work, large=True)
+    results = with_store(settings, work, is_bulk=True)
     if as_json:
         print_json(results)
     else:

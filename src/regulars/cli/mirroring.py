@@ -75,7 +75,7 @@ def pull(
         }
 
     lower_priority()
-    result = with_store(settings, work, large=True)
+    result = with_store(settings, work, is_bulk=True)
     _tell(result, as_json, "gone", lambda: _print_pulled(result))
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from regulars.cli.errors import UsageError
 from regulars.settings import Settings
-from regulars.store import Address, parse_url
+from regulars.store import DatabaseUrl, parse_url
 
 
 def _option(name: str) -> Any:
@@ -93,7 +93,7 @@ AccountName = Annotated[
 ]
 
 
-def address(database_url: str | None) -> Address:
+def address(database_url: str | None) -> DatabaseUrl:
     """Where the database is: by the option, the environment or the default. Raises UsageError, and
     BadDatabaseURL."""
     return parse_url(settings(database_url=database_url).database_url)

@@ -26,8 +26,8 @@ from regulars.http import log
 from regulars.http.metrics import MULTIPROCESS
 from regulars.http.protocol import Protocol
 from regulars.settings import Settings
-from regulars.store import Address, Store, parse_url
-from regulars.store.migrate import require_usable, version
+from regulars.store import DatabaseUrl, Store, parse_url
+from regulars.store.schema_version import require_usable, stored_version
 
 FIRST_ACCOUNT = "default"
 BACKLOG = 2_048
@@ -58,7 +58,7 @@ def serve(settings: Settings) -> None:
     replicas_for(
         store_for(settings.database_url), settings.replica_urls, 1, 1
     )  # or it says why not
-    if version(address) is None:
+    if stored_version(address) is None:
         upgrade(address)
     require_usable(address)
     first = with_store(settings, lambda store: bootstrap(store, settings))
@@ -176,13 +176,13 @@ def _raise_file_limit() -> None:
 
 
 def _banner(
-    settings: Settings, address: Address, port: int, first: InitialCredentials | None
+    settings: Settings, address: DatabaseUrl, port: int, first: InitialCredentials | None
 ) -> str:
     pages = reachable_at(settings.host, port)
     url = f"{pages}/api/v2"
     lines = [
         f"Regulars {__version__} listens on {url_of(settings.host, port)}, GraphQL at {url}",
-        f"Database: {address.shown}",
+        f"Database: {address.redacted}",
     ]
     if first is None:
         shown = "$REGULARS_TOKEN"

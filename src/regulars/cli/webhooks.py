@@ -15,7 +15,7 @@ from regulars.cli.output import print_json
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.settings import Settings
 from regulars.store import Store, parse_url
-from regulars.store.migrate import require_usable
+from regulars.store.schema_version import require_usable
 
 app = typer.Typer()
 secret_app = typer.Typer(

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from regulars.core import fields
+from regulars.core.fields import names_of
+from regulars.customers.fields import FIELDS
 from regulars.directory.finding import Finder, Slice
 from regulars.directory.orders import amounts
 from regulars.directory.paging import Page, Position, Window
 from regulars.directory.search import Order
-from regulars.store import Reader, queries
+from regulars.store import QueryExecutor, queries
 from regulars.store.conditions import And
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.tables import MONEY_SCALE
+
+_AMOUNTS = names_of(FIELDS, fields.Money)
 
 
 class Listing:
     """Reads the list from a database, or from a snapshot of one."""
 
-    def __init__(self, store: Reader) -> None:
+    def __init__(self, store: QueryExecutor) -> None:
         self._store = store
 
     async def pages(
@@ -33,7 +38,7 @@ class Listing:
             if not page.has_next:
                 return
             value, number = page.rows[-1][:2]
-            if window.order.by == "expenses":
+            if window.order.by in _AMOUNTS:
                 value = round(value * MONEY_SCALE)
             window = window._replace(after=Position(value, number))
 
@@ -146,7 +151,7 @@ def _with_shown_value(
     rows: Sequence[Any], columns: tuple[str, ...], order_by: str
 ) -> Sequence[Any]:
     """The rows with the order's value as a cursor shows it: only an amount is stored otherwise."""
-    if order_by != "expenses" or ORDER_VALUE not in columns:
+    if order_by not in _AMOUNTS or ORDER_VALUE not in columns:
         return rows
     at = columns.index(ORDER_VALUE)
     shown = amounts([row[at] for row in rows])

@@ -8,7 +8,6 @@ lacks; what it has already stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -33,6 +32,7 @@ from regulars.directory.errors import (
     Problem,
     Refused,
 )
+from regulars.directory.field_rules import EMPTY, FILLABLE
 from regulars.directory.orders import (
     net_payment,
     told_late,
@@ -41,8 +41,6 @@ from regulars.directory.orders import (
     with_order,
 )
 from regulars.store import Row
-
-_FILLED = ("phone", "first_name", "last_name", "shipping_address", "billing_address")
 
 _NO_EMAIL = "There is no customer whom the shop calls so, and a new one needs an email."
 
@@ -160,7 +158,7 @@ def contact(draft: Draft, command: RecordContact) -> Row:
     if known is None:
         row = _created(draft, values, command)
     elif command.fill:
-        row = _given(draft, known, values, (*_FILLED, "notes", "custom", "tags"), command)
+        row = _filled_with(draft, known, values, command)
     else:
         changed, problems = with_values(known, _whole_custom(known, values), ("node",))
         if problems:
@@ -296,12 +294,12 @@ def _created(draft: Draft, values: Values, command: Command) -> Row:
 
 def _filled(draft: Draft, row: Row, command: RecordOrder | RecordLead) -> Row:
     """A customer with what it lacked."""
-    return _given(draft, row, command.person, _FILLED, command)
+    return _filled_with(draft, row, command.person, command)
 
 
-def _given(draft: Draft, row: Row, values: Values, names: Sequence[str], command: Command) -> Row:
+def _filled_with(draft: Draft, row: Row, values: Values, command: Command) -> Row:
     lacking = {
-        name: values[name] for name in names if values.get(name) and row[name] in ("", None, "[]")
+        name: values[name] for name in FILLABLE if values.get(name) and row[name] == EMPTY[name]
     }
     if not lacking:
         return row

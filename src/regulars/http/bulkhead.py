@@ -92,7 +92,7 @@ class NoisyNeighborDetector:
         if not self.of(account_id):
             return False
         if under_way > FAIR_SHARE:
-            self._greedy.note(account_id)
+            self._greedy.add(account_id)
         return True
 
     def of(self, account_id: int) -> bool:

@@ -18,8 +18,8 @@ from regulars.http.endpoint import error_answer
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
 from regulars.http.messages import SECURITY, headers_by_name, request_id_of
 from regulars.store import Store, StoreError
-from regulars.store.migrate import is_usable, newest
 from regulars.store.queries import table_version
+from regulars.store.schema_version import is_usable, newest_version
 
 log = logging.getLogger("regulars.server")
 
@@ -51,7 +51,7 @@ class Health:
     async def ready(self, request: Request) -> Response:
         """Requests may come: the database can be reached and has tables that this program works
         with, and the server was not told to stop."""
-        found: dict[str, Any] = {"database": "ok", "tables": newest()}
+        found: dict[str, Any] = {"database": "ok", "tables": newest_version()}
         try:
             ((version, oldest),) = await self._store.fetch(table_version(), {})
         except StoreError:

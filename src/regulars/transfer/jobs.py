@@ -81,7 +81,7 @@ class Jobs:
     async def _due(self) -> Sequence[Any]:
         """The account and the id of each account's oldest import that waits."""
         try:
-            ids = await self._store.reachable()
+            ids = await self._store.reachable_accounts()
             due = imports.due(ids is not None)
             return await self._store.fetch(due, {"now": now_ms(), "ids": ids})
         except StoreError:  # the database is away: the next time, then
