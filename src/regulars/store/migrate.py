@@ -128,9 +128,9 @@ def _contract(connection: sa.Connection, context: MigrationContext, after: str) 
             if contract is not None:
                 with Operations.context(context):
                     contract()
-            if getattr(module(version), "rebuilds_search", False):
-                needs_rebuild = True
-            if needs_rebuild or contract is not None:
+            rebuilds_search = getattr(module(version), "rebuilds_search", False)
+            needs_rebuild |= rebuilds_search
+            if rebuilds_search or contract is not None:
                 oldest = max(oldest, version)
     connection.execute(compatibility.update().values(oldest=oldest, finished=after))
     return needs_rebuild
