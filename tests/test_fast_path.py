@@ -18,6 +18,8 @@ from regulars.settings import Settings
 from tests.support import BOOTSTRAP_TOKEN, Client, running
 from tests.wire import ANSWER, QUERY, Wire
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def wire(client: Client) -> Iterator[Wire]:

@@ -5,6 +5,9 @@ A migration has two parts, so that two versions of the program can serve one dat
 the version `works_with` on, still work with the tables (without `works_with`, none does).
 `contract` is the second part: it removes what only older programs need.
 
+A migration with `rebuilds_search` changes by what customers are found. The values derived from all
+customers are then derived again, once, after the last contract part.
+
 Alembic and SQLAlchemy's asyncio are imported late: every command reads the version, few migrate. A
 SQLite database is migrated through Python's sqlite3, never while APSW has it open.
 """
@@ -78,12 +81,13 @@ def upgrade(
         config.attributes["connection"] = connection
         command.upgrade(config, to)
         after = str(context.get_current_revision())
-        if (before or "") <= derived.LAST_OF_OTHER_RULES and after >= derived.SINCE:
-            derived.fill(connection, derive)
+        rebuilds = (before or "") <= derived.LAST_OF_OTHER_RULES and after >= derived.SINCE
         if after >= _FIRST_OF_TWO_PARTS:
             _record_expansion(connection, before, after)
             if not expand_only:
-                _contract(connection, context, after)
+                rebuilds |= _contract(connection, context, after)
+        if rebuilds:
+            derived.fill(connection, derive)
         if to == "head" and url.dialect == "postgresql":
             distribution.distribute_tables(connection)
         return after
@@ -104,28 +108,34 @@ def _record_expansion(connection: sa.Connection, before: str | None, after: str)
     """Record which programs can work with the tables after the expand parts."""
     stored = connection.execute(sa.select(compatibility.c.oldest)).scalar_one()
     applied = [v for v in versions() if (before or "") < v <= after and v >= _FIRST_OF_TWO_PARTS]
-    oldest = max([stored, *(getattr(_module(v), "works_with", v) for v in applied)])
+    oldest = max([stored, *(getattr(module(v), "works_with", v) for v in applied)])
     connection.execute(compatibility.update().values(oldest=oldest))
 
 
-def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> None:
-    """Run the contract parts of the migrations up to a version."""
+def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> bool:
+    """Run the contract parts of the migrations up to a version; return whether one of them needs
+    the values derived from customers to be derived again."""
     from alembic.operations import Operations
 
     oldest, finished = connection.execute(
         sa.select(compatibility.c.oldest, compatibility.c.finished)
     ).one()
+    rebuilds = False
     for version in versions():
         if finished < version <= after:
-            contract = getattr(_module(version), "contract", None)
+            contract = getattr(module(version), "contract", None)
             if contract is not None:
                 with Operations.context(context):
                     contract()
+            derives_again = getattr(module(version), "rebuilds_search", False)
+            rebuilds |= derives_again
+            if derives_again or contract is not None:
                 oldest = max(oldest, version)
     connection.execute(compatibility.update().values(oldest=oldest, finished=after))
+    return rebuilds
 
 
-def _module(version: str) -> ModuleType:
+def module(version: str) -> ModuleType:
     """The module of the migration to a version."""
     folder = files("regulars.store.migrations.versions")
     (name,) = (f.name for f in folder.iterdir() if f.name.startswith(f"v{version}_"))
