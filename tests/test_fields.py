@@ -315,7 +315,7 @@ def test_an_older_database_is_upgraded_beside_an_older_program(
     """Between the two parts an older program writes, and forgets to index the field."""
     with running(empty_database) as old, Client(old, BOOTSTRAP_TOKEN) as client:
         first = client.create("a@x.test", first_name="Ana", tags=["vip"])["id"]
-        program.regulars(empty_database, "migrate", "--before")
+        program.regulars(empty_database, "migrate", "--expand")
         with running(empty_database, env=program.env) as new, Client(new, client.token) as other:
             other.update(first, company=SOHNE)
             assert companies(other, "sohne") == [SOHNE]

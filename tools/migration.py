@@ -3,8 +3,8 @@
 Use: tools/migration.py NAME
 
 Alembic compares the tables of a migrated database with `metadata`. What the code has and the
-database has not is added in the part before; what only the database has is taken away in the part
-after. Read the file before you commit it, and say in its first line what it is for.
+database has not is added in the expand part; what only the database has is removed in the contract
+part. Read the file before you commit it, and say in its first line what it is for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from regulars.directory.database import upgrade
 from regulars.directory.found_by import SOURCES
 from regulars.store import parse_url
 from regulars.store.columns import Flag, Number, Text
-from regulars.store.migrate import in_transaction, module, newest
+from regulars.store.migrate import module, run_in_transaction
+from regulars.store.schema_version import newest_version
 from regulars.store.tables import metadata
 
 FOLDER = Path(next(iter(regulars.store.migrations.versions.__path__)))
@@ -49,7 +50,7 @@ def differences() -> list[Any]:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
             return list(compare_metadata(context, metadata))
 
-        return in_transaction(address, compare)
+        return run_in_transaction(address, compare)
 
 
 def type_name(column: sa.Column[Any]) -> str:
@@ -98,7 +99,7 @@ def index_line(index: sa.Index) -> str:
 
 
 def lines(found: list[Any]) -> tuple[list[str], list[str]]:
-    """The statements of the part before, and those of the part after."""
+    """The statements of the expand part, and those of the contract part."""
     before: list[str] = []
     after: list[str] = []
     for difference in found:
@@ -124,7 +125,7 @@ def lines(found: list[Any]) -> tuple[list[str], list[str]]:
 def migration(name: str, found: list[Any]) -> str:
     """The text of the migration."""
     before, after = lines(found)
-    previous = newest()
+    previous = newest_version()
     body = "\n".join(f"    {line}" for line in before or ["pass"])
     added = {str(d[3].name) for d in found if d[:1] == ("add_column",) and d[2] == "customers"}
     parts = [
@@ -135,7 +136,7 @@ def migration(name: str, found: list[Any]) -> str:
     ]
     if added & SOURCES:
         parts.append(
-            "# Until the part after, an older program that writes a customer forgets to index these.\n"
+            "# Until the contract part, an older program that writes a customer forgets to index these.\n"
             "rebuilds_search = True"
         )
     used = [n for n in TYPES if re.search(rf"\b{n}\b,", body)]
@@ -143,7 +144,7 @@ def migration(name: str, found: list[Any]) -> str:
     parts.append(f"\n\ndef upgrade() -> None:\n{body}\n")
     if after:
         text = "\n".join(f"    {line}" for line in after)
-        parts.append(f"\n\ndef finish() -> None:\n{text}\n")
+        parts.append(f"\n\ndef contract() -> None:\n{text}\n")
     return "\n".join(part for part in parts if part).replace("'", '"')
 
 
@@ -154,9 +155,9 @@ def run(name: str) -> int:
         return 2
     found = differences()
     if not found:
-        print(f"The tables are those of version {newest()} already.")
+        print(f"The tables are those of version {newest_version()} already.")
         return 1
-    path = FOLDER / f"v{int(newest()) + 1:04}_{name}.py"
+    path = FOLDER / f"v{int(newest_version()) + 1:04}_{name}.py"
     path.write_text(migration(name, found), encoding="utf-8")
     print(f"Wrote {path}. Read it, say what it is for, and run: make format")
     return 0

@@ -35,7 +35,7 @@ from regulars.directory.paging import Window
 from regulars.directory.search import Order, parse
 from regulars.directory.text import did_you_mean, full_name
 from regulars.store import Store
-from regulars.store.base import Fetches
+from regulars.store.base import QueryExecutor
 from regulars.store.queries import ORDER_VALUE, customers_by_id
 from regulars.transfer.cells import neutral, of_tags
 from regulars.transfer.errors import BadOption
@@ -286,7 +286,7 @@ class Export:
             yield rows[start:]
 
     async def _named(
-        self, snapshot: Fetches, ids: Sequence[int]
+        self, snapshot: QueryExecutor, ids: Sequence[int]
     ) -> AsyncGenerator[Sequence[Any], None]:
         """The rows of those ids, a page at a time; of an id that there is not, none."""
         # Of a list by id, the order's value is the id.
