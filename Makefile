@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-slow test-citus test-ha check bench bench-scale format docs migration clean
+.PHONY: help install serve demo test test-asgi test-slow test-full test-citus test-ha check bench bench-scale format docs migration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,11 +35,18 @@ demo: install ## Serve 1,000 sample customers from demo.db
 		exec $(BIN)/regulars serve'
 
 test: install ## Run the suite, on SQLite and PostgreSQL (DSN=… for a server of yours)
-	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'not slow and not citus and not ha'
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m '(not slow or smoke) and not citus and not ha'
+
+test-asgi: install ## Run the suite on SQLite with the fast HTTP path switched off
+	REGULARS_FAST_PATH=false $(BIN)/pytest -m 'not slow and not citus and not ha' -k 'not postgresql'
 
 test-slow: install ## Run what takes longer
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'slow and not citus and not ha and not alone'
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -n 0 -m 'slow and alone'
+
+test-full: install ## Run everything but the clusters, all of it on both databases
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -m 'not citus and not ha and not alone'
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -n 0 -m 'alone'
 
 test-citus: install ## Run the suite on a cluster with Citus: make test-citus DSN=postgresql://…
 	@test -n '$(DSN)' || { echo 'Say where the coordinator is: make test-citus DSN=postgresql://…'; exit 1; }

@@ -40,6 +40,7 @@ from regulars.http.endpoint import GraphQLEndpoint, Limits
 from regulars.http.errors import RETRY, HTTPError, method_not_allowed, not_found, nul_in_address
 from regulars.http.exports import PATH as EXPORT_PATH
 from regulars.http.exports import ExportHandler
+from regulars.http.fast_path import FastPath
 from regulars.http.health import Health
 from regulars.http.imports import PATH as IMPORT_PATH
 from regulars.http.imports import ImportHandler
@@ -127,6 +128,9 @@ class Application:
         self.min_read_rate = settings.min_read_rate
         self.upload_at = IMPORT_PATH
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
+        self.fast_path = (
+            FastPath(self.graphql_at, settings.max_header_bytes) if settings.fast_path else None
+        )
         inbound = ShopEventHandler(
             self._store,
             self._accounts,

@@ -5,8 +5,8 @@ A migration has two parts, so that two versions of the program can serve one dat
 the version `works_with` on, still work with the tables (without `works_with`, none does).
 `contract` is the second part: it removes what only older programs need.
 
-A migration with `rebuilds_search` changes by what customers are found: after the last contract
-part, what is derived from all customers is derived once more.
+A migration with `rebuilds_search` changes by what customers are found. The values derived from all
+customers are then derived again, once, after the last contract part.
 
 Alembic and SQLAlchemy's asyncio are imported late: every command reads the version, few migrate. A
 SQLite database is migrated through Python's sqlite3, never while APSW has it open.
@@ -113,8 +113,8 @@ def _record_expansion(connection: sa.Connection, before: str | None, after: str)
 
 
 def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> bool:
-    """Run the contract parts of the migrations up to a version. Return whether one of the
-    migrations has `rebuilds_search`."""
+    """Run the contract parts of the migrations up to a version; return whether one of them needs
+    the values derived from customers to be derived again."""
     from alembic.operations import Operations
 
     oldest, finished = connection.execute(
@@ -127,9 +127,9 @@ def _contract(connection: sa.Connection, context: MigrationContext, after: str) 
             if contract is not None:
                 with Operations.context(context):
                     contract()
-            if getattr(module(version), "rebuilds_search", False):
-                rebuilds = True
-            if rebuilds or contract is not None:
+            derives_again = getattr(module(version), "rebuilds_search", False)
+            rebuilds |= derives_again
+            if derives_again or contract is not None:
                 oldest = max(oldest, version)
     connection.execute(compatibility.update().values(oldest=oldest, finished=after))
     return rebuilds
