@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.store.queries import WHOLE_WEBHOOK, columns_named, of_account
-from regulars.store.query import Query, among, any_of, number
+from regulars.store.query import Query, any_of, number
 from regulars.store.tables import (
     attempts,
     counters,
@@ -296,31 +296,6 @@ def attempts_of() -> Query:
         any_of(attempts.c.number, "numbers"),
     )
     return Query(statement.order_by(attempts.c.webhook_id, attempts.c.number, attempts.c.attempt))
-
-
-@cache
-def deliveries_of(after: bool) -> Query:
-    """For each of the webhooks `ids` at most `limit` deliveries, newest first, whole; those that
-    come after the position (`created_at`, `number`), if there is one."""
-    there = deliveries.alias("there")
-    order = (there.c.created_at, there.c.number)
-    newest = sa.select(there.c.number).where(
-        of_account(there), there.c.webhook_id == webhooks.c.webhook_id
-    )
-    if after:
-        newest = newest.where(sa.tuple_(*order) < sa.tuple_(number("created_at"), number("number")))
-    newest = newest.order_by(*(c.desc() for c in order)).limit(number("limit")).correlate(webhooks)
-    same = sa.and_(
-        deliveries.c.webhook_id == webhooks.c.webhook_id, among(deliveries.c.number, newest)
-    )
-    statement = (
-        sa.select(*deliveries.columns)
-        .select_from(webhooks.join(deliveries, same))
-        .where(of_account(webhooks), of_account(deliveries))
-        .where(any_of(webhooks.c.webhook_id, "ids"))
-    )
-    shown = (deliveries.c.created_at.desc(), deliveries.c.number.desc())
-    return Query(statement.order_by(webhooks.c.webhook_id, *shown))
 
 
 @cache
