@@ -54,6 +54,7 @@ check: install ## Formatting, lint, types, import contracts, and whether the gen
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/schema.py --check
 	$(BIN)/python tools/reference.py --check
 
 bench-scale: install ## Measure how it scales, and check the model of it (BENCH=… for options)
@@ -68,7 +69,8 @@ format: install ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: install ## Write the generated pages of the reference
+docs: install ## Write the generated types of the schema, and the generated pages of the reference
+	$(BIN)/python tools/schema.py
 	$(BIN)/python tools/reference.py
 
 clean: ## Remove what the targets made, but no database

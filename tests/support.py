@@ -122,8 +122,8 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
         with (
             redirect_stdout(out),
             redirect_stderr(err),
-            patch("regulars.cli.importing.step_back"),
-            patch("regulars.cli.mirroring.step_back"),
+            patch("regulars.cli.importing.lower_priority"),
+            patch("regulars.cli.mirroring.lower_priority"),
         ):
             apart(main)
         code: Any = 0
@@ -357,10 +357,10 @@ class Listening:
         self.asked: list[tuple[Query, Mapping[str, Any]]] = []
 
     async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+        self, query: Query, parameters: Mapping[str, Any], is_long: bool = False
     ) -> Sequence[Any]:
         self.asked.append((query, parameters))
-        return await self._store.fetch(query, parameters, long)
+        return await self._store.fetch(query, parameters, is_long)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -15,7 +15,7 @@ from regulars.directory.limits import DEFAULTS
 from regulars.directory.orders import amounts
 from regulars.directory.paging import MAX_INTEGER, Cursor, KeysetPage, Page, load, page_of
 from regulars.directory.search import Order, Search
-from regulars.store import Fetches, queries
+from regulars.store import QueryExecutor, queries
 from regulars.store.conditions import And, Condition
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.tables import MONEY_SCALE
@@ -74,7 +74,7 @@ class OrderCursors:
 class Listing:
     """Reads the list from a database, or from a snapshot of one."""
 
-    def __init__(self, store: Fetches) -> None:
+    def __init__(self, store: QueryExecutor) -> None:
         self._store = store
 
     async def pages(

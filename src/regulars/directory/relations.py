@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from regulars.directory.paging import Cursor, KeysetPage, Page
-from regulars.store import Fetches
+from regulars.store import QueryExecutor
 from regulars.store.query import Query
 from regulars.store.relations import Relation, all_of_each, cursor_parameter, first_of_each
 
 
 async def page_of_each(
-    store: Fetches,
+    store: QueryExecutor,
     relation: Relation,
     account_id: int,
     ids: Sequence[int],
@@ -26,7 +26,7 @@ async def page_of_each(
 
 
 async def rows_of_each(
-    store: Fetches,
+    store: QueryExecutor,
     relation: Relation,
     account_id: int,
     ids: Sequence[int],
@@ -38,7 +38,7 @@ async def rows_of_each(
 
 
 async def _rows_of_each(
-    store: Fetches,
+    store: QueryExecutor,
     query: Query,
     relation: Relation,
     account_id: int,

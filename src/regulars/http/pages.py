@@ -17,9 +17,9 @@ import brotli
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regulars.http.address import refusal
 from regulars.http.errors import HTTPError, method_not_allowed, not_found
-from regulars.http.messages import SECURITY, first_of_each, request_id
+from regulars.http.messages import SECURITY, headers_by_name, request_id_of
+from regulars.http.route_handler import refusal
 
 ASSETS = "/assets"
 # Where there is a page. All of them are the same file, which shows what its address says.
@@ -98,21 +98,21 @@ class Pages:
         return self._answer(request, known)
 
     def _answer(self, request: Request, file: _File | None) -> Response:
-        headers = first_of_each(request.scope["headers"])
-        identity = request_id(headers)
+        headers = headers_by_name(request.scope["headers"])
+        request_id = request_id_of(headers)
         try:
             if file is None:
                 raise not_found("This is of another version of the pages. Load the page again.")
             if request.method not in ("GET", "HEAD"):
                 raise method_not_allowed(request.method, "GET, HEAD", "Pages are read by GET.")
         except HTTPError as error:
-            return refusal(error, identity)
+            return refusal(error, request_id)
         told = {
             **(self._security if file is self._page else _OF_ASSETS),
             "cache-control": file.kept,
             "etag": file.tag,
             "vary": "accept-encoding",
-            "x-request-id": identity.decode(),
+            "x-request-id": request_id.decode(),
         }
         if headers.get(b"if-none-match") == file.tag.encode():
             return Response(status_code=304, headers=told)

@@ -34,7 +34,14 @@ from regulars.http.errors import (
     out_of_buffers,
     receive_timeout,
 )
-from regulars.http.messages import JSON, Reply, first_of_each, header_lines, reply, request_id
+from regulars.http.messages import (
+    JSON,
+    Reply,
+    header_lines,
+    headers_by_name,
+    json_reply,
+    request_id_of,
+)
 
 # Bodies up to this size take the fast path, and are not counted in the buffer budget.
 SHORT_BODY = 64 * 1024
@@ -371,7 +378,7 @@ class Protocol(HttpToolsProtocol):
             raise RefusedError
 
     def on_headers_complete(self) -> None:
-        parser, headers = self.parser, first_of_each(self.headers)
+        parser, headers = self.parser, headers_by_name(self.headers)
         host = headers.get(b"host")
         if host is None or host != self._host or len(headers) != len(self.headers):
             self._check_headers(headers)
@@ -464,7 +471,7 @@ class Protocol(HttpToolsProtocol):
             message_event=asyncio.Event(),
             # A client of HTTP/1.0 does not know the interim response (RFC 9110, 10.1.1).
             expect_100_continue=expects and version == "1.1",
-            keep_alive=keep_alive and not self._draining.going_on,
+            keep_alive=keep_alive and not self._draining.is_draining,
             on_response=self.on_response_complete,
         )
         self._start_asgi_task(self.cycle, self.app)
@@ -502,7 +509,7 @@ class Protocol(HttpToolsProtocol):
     async def _answer(self, request: FastPathRequest) -> None:
         try:
             answer = await request.endpoint.answer("POST", request.headers, request.body)
-            keep_alive = request.keep_alive and not self._draining.going_on
+            keep_alive = request.keep_alive and not self._draining.is_draining
             request.response_complete = True
             if not self._lingering and not self.transport.is_closing():
                 self.transport.write(self._written(answer, keep_alive))
@@ -684,7 +691,7 @@ class Protocol(HttpToolsProtocol):
         size = self.buffered_bytes()
         if size:
             self._is_counted = True
-            account_id = self._any_endpoint.account_of(first_of_each(self.headers)) or 0
+            account_id = self._any_endpoint.account_of(headers_by_name(self.headers)) or 0
             self._buffers.hold(self, account_id, size)
         elif self._is_counted:
             self._is_counted = False
@@ -707,8 +714,10 @@ class Protocol(HttpToolsProtocol):
         if self._is_busy():  # its application, if there is one, learns that nothing more comes
             cycle.disconnected = True
             cycle.message_event.set()
-        identity = request_id(first_of_each(self.headers or ()))
-        answer = reply(error.status, error_answer(error.fault), JSON, identity, error.headers)
+        request_id = request_id_of(headers_by_name(self.headers or ()))
+        answer = json_reply(
+            error.status, error_answer(error.fault), JSON, request_id, error.headers
+        )
         self.write(self._written(answer, keep_alive=False))
         if self._stage == _BETWEEN:
             self._stage = _HEAD  # what is refused may go on
