@@ -12,6 +12,7 @@ import pytest
 
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import Store, queries, tokens
+from regulars.store.relations import LEADS, ORDERS, all_of_each
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, with_store
 
 CUSTOMER = (
@@ -73,7 +74,7 @@ def test_every_statement_names_the_account() -> None:
     read += [queries.any_at_or_beyond("email", True), queries.customers_by_id(columns)]
     read += [queries.one_customer(columns), queries.one_order(("name",))]
     read += [queries.one_lead(("subject",))]
-    read += [queries.orders_of(("name",)), queries.leads_of(("subject",))]
+    read += [all_of_each(ORDERS, ("name",)), all_of_each(LEADS, ("subject",))]
     read += [queries.lock_account(), queries.state(), queries.named_orders()]
     for query in read:
         for dialect in ("sqlite", "postgresql"):
