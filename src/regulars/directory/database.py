@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regulars.directory import found_by
-from regulars.directory.decide import decide
+from regulars.directory.decide import DOMAIN
 from regulars.store import (
     STATEMENT_SECONDS,
     Address,
     BadDatabaseURL,
+    Domain,
     PostgreSQLStore,
     Store,
     parse_url,
@@ -21,11 +22,14 @@ from regulars.store.replicas import Replicas
 
 
 def store_for(
-    database_url: str, statement_seconds: float = STATEMENT_SECONDS, large: bool = False
+    database_url: str,
+    statement_seconds: float = STATEMENT_SECONDS,
+    large: bool = False,
+    domain: Domain = DOMAIN,
 ) -> Store:
     """The store at a database URL, not yet open; `large` for whoever writes many rows. Raises
     BadDatabaseURL."""
-    return store_at(parse_url(database_url), decide, statement_seconds, large)
+    return store_at(parse_url(database_url), domain, statement_seconds, large)
 
 
 def replicas_for(
@@ -42,7 +46,7 @@ def replicas_for(
             "postgresql://USER:PASSWORD@HOST:PORT/DATABASE for them and for REGULARS_DATABASE_URL."
         )
     dsns = [str(address.dsn) for address in addresses]
-    return Replicas(primary, dsns, decide, statement_seconds, most_behind)
+    return Replicas(primary, dsns, DOMAIN, statement_seconds, most_behind)
 
 
 def upgrade(address: Address, to: str = "head", before: bool = False) -> str:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
+from regulars.directory.ids import MAX_ID
 from regulars.directory.limits import DEFAULTS
 from regulars.directory.opaque import from_base64
 from regulars.directory.search import Order, Search

@@ -26,8 +26,8 @@ from regulars.directory.commands import (
 )
 from regulars.directory.customers import NOTES_LENGTH, clean_values
 from regulars.directory.dates import from_now, iso, moment
-from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput, Problem
+from regulars.directory.ids import MAX_ID
 from regulars.directory.orders import financial_status
 from regulars.directory.shop_input import (
     address,

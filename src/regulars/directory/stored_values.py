@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.directory import history, webhooks
-from regulars.directory.draft import MAX_ID
+from regulars.directory.ids import MAX_ID
 from regulars.directory.scopes import SCOPES
 from regulars.directory.sessions import LINK, SESSION
 from regulars.store import Row

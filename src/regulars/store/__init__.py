@@ -1,6 +1,7 @@
 """Two databases behind one interface."""
 
 from regulars.store.base import STATEMENT_SECONDS, Fetches, Store
+from regulars.store.entity import LoadedRows, Row
 from regulars.store.errors import (
     BadDatabaseURL,
     Conflict,
@@ -12,19 +13,28 @@ from regulars.store.errors import (
 )
 from regulars.store.postgresql import PostgreSQLStore
 from regulars.store.sqlite import SQLiteStore
+from regulars.store.unit_of_work import (
+    Changes,
+    Domain,
+    Entities,
+    LookupKeys,
+    State,
+    Terms,
+    UnitOfWork,
+)
 from regulars.store.url import Address, parse_url
-from regulars.store.writer import Changes, Command, Decide, Names, Row, State, Terms
+from regulars.store.writer import Command
 
 
 def store_at(
-    address: Address, decide: Decide, statement_seconds: float, large: bool = False
+    address: Address, domain: Domain, statement_seconds: float, large: bool = False
 ) -> Store:
-    """The store at an address, not yet open. `decide` decides what its writer does; no statement
+    """The store at an address, not yet open; no statement
     takes longer than `statement_seconds`. `large` is for whoever writes many rows: it takes more
     memory."""
     if address.path is not None:
-        return SQLiteStore(address.path, decide, statement_seconds, large)
-    return PostgreSQLStore(str(address.dsn), decide, statement_seconds, large=large)
+        return SQLiteStore(address.path, domain, statement_seconds, large)
+    return PostgreSQLStore(str(address.dsn), domain, statement_seconds, large=large)
 
 
 __all__ = [
@@ -34,9 +44,11 @@ __all__ = [
     "Changes",
     "Command",
     "Conflict",
-    "Decide",
+    "Domain",
+    "Entities",
     "Fetches",
-    "Names",
+    "LoadedRows",
+    "LookupKeys",
     "NoRoom",
     "NotMigrated",
     "PostgreSQLStore",
@@ -46,6 +58,7 @@ __all__ = [
     "StoreError",
     "Terms",
     "TooSlow",
+    "UnitOfWork",
     "Unreachable",
     "parse_url",
     "store_at",

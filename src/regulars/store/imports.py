@@ -49,13 +49,6 @@ def one() -> Query:
 
 
 @cache
-def named() -> Query:
-    """The account's imports among `import_ids`, whole."""
-    statement = sa.select(*imports.columns).where(of_account(imports))
-    return Query(statement.where(any_of(imports.c.import_id, "import_ids")))
-
-
-@cache
 def newest() -> Query:
     """The account's imports of files, newest first: at most `limit`, whole."""
     statement = sa.select(*imports.columns).where(of_account(imports), _of_files())

@@ -23,20 +23,8 @@ from regulars.store.lately import Lately
 from regulars.store.pulse import Pulse
 from regulars.store.query import Query
 from regulars.store.silent import SilentNodes
-from regulars.store.writer import (
-    MAX_BATCH,
-    Command,
-    Decide,
-    LastMade,
-    Names,
-    Outcomes,
-    State,
-    Write,
-    all_names,
-    also_named,
-    parameters_of,
-    state_of,
-)
+from regulars.store.unit_of_work import Domain, Entities, LookupKeys, Outcomes, State
+from regulars.store.writer import MAX_BATCH, Command, LastWrittenSequence, Write
 
 POOL_SIZE = 10
 # A batch that names more customers takes milliseconds to decide.
@@ -89,19 +77,19 @@ class Snapshot:
 
 
 class PostgreSQLStore:
-    """A database on a server; `decide` decides what its writer does."""
+    """A database on a server.."""
 
     dialect = "postgresql"
 
     def __init__(
         self,
         dsn: str,
-        decide: Decide,
+        domain: Domain,
         statement_seconds: float = STATEMENT_SECONDS,
         pool_size: int = POOL_SIZE,
         large: bool = False,
     ) -> None:
-        self._decide = decide
+        self._entities, self._decide = domain
         self._statement_seconds = statement_seconds
         name = BACKGROUND if large else None
         self._connections = Connections(dsn, pool_size, statement_seconds, name)
@@ -110,7 +98,7 @@ class PostgreSQLStore:
         self._waiting: dict[int, deque[Write]] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._under_way = 0
-        self._made = LastMade()
+        self._made = LastWrittenSequence()
         self._searches = SearchGate()
         self._contended = Lately(_CONTENDED_SECONDS)
         self._distributed: bool | None = None  # until it is asked
@@ -322,13 +310,14 @@ class PostgreSQLStore:
         self, connection: Any, account_id: int, batch: Sequence[Write]
     ) -> Outcomes | None:
         """Loads, decides and saves; None, and nothing done, if another was faster."""
-        names = all_names(batch)
-        state = await _load(connection, account_id, names)
+        entities = self._entities
+        keys = entities.merge(write.command.lookup_keys() for write in batch)
+        state = await _load(connection, entities, account_id, keys)
         commands = [write.command for write in batch]
         # A thread leaves other requests their turn.
-        large = len(names.customer_ids) + len(names.email_keys) > _LARGE_BATCH
+        large = entities.customers_named(keys) > _LARGE_BATCH
         try:
-            if large or _is_large_batch(commands, state):
+            if large or _is_large_batch(commands, entities, state):
                 outcomes, changes = await run_large(
                     lambda: self._decide(account_id, commands, state)
                 )
@@ -342,15 +331,16 @@ class PostgreSQLStore:
             return None
         if not changes:
             return outcomes
-        shape = saving.shape_of(changes)
+        shape = saving.shape_of(entities, changes)
+        to_save = (entities, account_id, state, changes)
         if large:
-            parameters = await asyncio.to_thread(saving.save_parameters, account_id, state, changes)
+            parameters = await asyncio.to_thread(saving.save_parameters, *to_save)
         else:
-            parameters = saving.save_parameters(account_id, state, changes)
+            parameters = saving.save_parameters(*to_save)
         if self._distributed is None:
             self._distributed = await citus.is_distributed(connection)
         # A single statement would not skip the deliveries that a worker commits meanwhile.
-        if self._distributed or shape.skips:
+        if self._distributed or shape.needs_snapshots:
             saved = await _save_in_steps(connection, shape, parameters)
         else:
             ((saved,),) = await _rows(connection, saving.save(shape), parameters)
@@ -360,10 +350,11 @@ class PostgreSQLStore:
         return outcomes
 
 
-def _is_large_batch(commands: Sequence[Command], state: State) -> bool:
+def _is_large_batch(commands: Sequence[Command], entities: Entities, state: State) -> bool:
     """Whether the words of a batch's customers take long to index: new ones, or those that are
     stored, which are compared with them."""
-    stored = sum([len(row["words"]) + len(row["notes_words"]) for row in state.customers])
+    texts = entities.root.long_texts
+    stored = sum([len(row[n]) for row in state.rows[entities.root.name] for n in texts])
     return stored > LARGE_CHARACTERS or any(command.is_large for command in commands)
 
 
@@ -388,12 +379,12 @@ async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) ->
     return list(await connection.fetch(compiled.text, *compiled.arguments(parameters)))
 
 
-async def _load(connection: Any, account_id: int, names: Names) -> State:
+async def _load(connection: Any, entities: Entities, account_id: int, keys: LookupKeys) -> State:
     # The revision is read first: whatever changes after it is seen when the batch is saved.
-    query = queries.state(bool(names.order_names or names.shop_ids))
-    rows = await _rows(connection, query, parameters_of(account_id, names))
-    also = [
-        await _rows(connection, query, parameters) if parameters else []
-        for query, parameters in also_named(account_id, names)
+    parameters = entities.parameters(account_id, keys)
+    rows = await _rows(connection, entities.state(keys), parameters)
+    others = [
+        (load, await _rows(connection, load.query(), parameters))
+        for load, parameters in entities.loads(account_id, keys)
     ]
-    return state_of(rows, also)
+    return entities.loaded(rows, others)

@@ -25,7 +25,8 @@ from regulars.store.errors import StoreError, TooSlow
 from regulars.store.positions import Position, Positions
 from regulars.store.postgresql import PostgreSQLStore
 from regulars.store.query import Query
-from regulars.store.writer import Command, Decide
+from regulars.store.unit_of_work import Domain
+from regulars.store.writer import Command
 
 WATCH_SECONDS = 0.5
 # A replica that does not say how it is within this is left out.
@@ -48,10 +49,10 @@ class Replica:
 
     dialect = "postgresql"
 
-    def __init__(self, dsn: str, primary: Store, decide: Decide, statement_seconds: float) -> None:
+    def __init__(self, dsn: str, primary: Store, domain: Domain, statement_seconds: float) -> None:
         self.dsn = dsn
         self._primary = primary
-        self._store = PostgreSQLStore(dsn, decide, statement_seconds)
+        self._store = PostgreSQLStore(dsn, domain, statement_seconds)
         self._there = Positions(self._store)
         self._known: dict[int, Position] = {}
         self.positions = Positions(self)
@@ -167,13 +168,13 @@ class Replicas:
         self,
         primary: PostgreSQLStore,
         dsns: Sequence[str],
-        decide: Decide,
+        domain: Domain,
         statement_seconds: float,
         most_behind: float,
     ) -> None:
         self._primary = primary
         self._positions = Positions(primary)
-        self._decide = decide
+        self._domain = domain
         self._seconds = statement_seconds
         self._most_behind = most_behind
         self._all = [self._made(dsn) for dsn in dsns]
@@ -182,7 +183,7 @@ class Replicas:
         self._passed: deque[tuple[float, int]] = deque()
 
     def _made(self, dsn: str) -> Replica:
-        return Replica(dsn, self._primary, self._decide, self._seconds)
+        return Replica(dsn, self._primary, self._domain, self._seconds)
 
     @property
     def usable(self) -> int:

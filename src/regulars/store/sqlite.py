@@ -27,12 +27,11 @@ from regulars.store.sqlite_file import LARGE_CACHE_KIB, OpenFiles, connect, told
 from regulars.store.sqlite_lanes import Lanes
 from regulars.store.sqlite_reading import Reader, Snapshot, run_query
 from regulars.store.sqlite_writing import load, save
+from regulars.store.unit_of_work import Changes, Domain
 from regulars.store.writer import (
     MAX_BATCH,
-    Changes,
     Command,
-    Decide,
-    LastMade,
+    LastWrittenSequence,
     Write,
     by_account,
 )
@@ -55,20 +54,20 @@ class _Job:
 
 
 class SQLiteStore:
-    """A database in a file; `decide` decides what its writer does; `large` is for many rows,
-    written beside others."""
+    """A database in a file.; `large` is for many
+    rows, written beside others."""
 
     dialect = "sqlite"
 
     def __init__(
         self,
         path: Path,
-        decide: Decide,
+        domain: Domain,
         statement_seconds: float = STATEMENT_SECONDS,
         large: bool = False,
     ) -> None:
         self._path = path
-        self._decide = decide
+        self._entities, self._decide = domain
         self._seconds = statement_seconds
         self._large = large
         self._under_way = 0
@@ -76,7 +75,7 @@ class SQLiteStore:
         # expected that others make the next.
         self._version = 0
         self._others_until = 0.0
-        self._made = LastMade()
+        self._made = LastWrittenSequence()
         self._queue: queue.SimpleQueue[Write | _Job | None] = queue.SimpleQueue()
         self._files: OpenFiles | None = None
         self._reader: Reader | None = None
@@ -236,11 +235,11 @@ class SQLiteStore:
                     if postponed:
                         postponed += group
                         continue
-                    state = load(connection, account_id, group)
+                    state = load(connection, self._entities, account_id, group)
                     commands = [write.command for write in group]
                     outcomes, changes = self._decide(account_id, commands, state)
                     if changes:
-                        save(connection, account_id, state, changes)
+                        save(connection, self._entities, account_id, state, changes)
                     for write, outcome in zip(group, outcomes, strict=False):
                         write.outcome = outcome
                     postponed = group[len(outcomes) :]

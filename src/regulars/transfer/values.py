@@ -11,7 +11,7 @@ import iso3166
 import orjson
 
 from regulars.directory.dates import moment
-from regulars.directory.draft import MAX_ID
+from regulars.directory.ids import MAX_ID
 from regulars.transfer import cells
 from regulars.transfer.columns import BILLING, SHIPPING
 
