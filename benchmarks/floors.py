@@ -19,7 +19,7 @@ from benchmarks.work import PAGE
 from regulars.directory.customers import new_row
 from regulars.store import queries, writes
 from regulars.store.query import Compiled
-from regulars.store.sqlite_file import connect
+from regulars.store.sqlite.file import connect
 from regulars.store.tables import customers
 
 # What L and N read, and in which order.

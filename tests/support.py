@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import io
 import itertools
 import os
@@ -14,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -29,9 +31,11 @@ import psutil
 from regulars.cli import main
 from regulars.cli.database import with_store as open_and_work
 from regulars.directory.accounts import Accounts
+from regulars.directory.database import store_for
 from regulars.settings import Settings
-from regulars.store import Store
+from regulars.store import Store, Unreachable
 from regulars.store.query import Query
+from tests.fork_server import ForkedProcess, ForkServer
 
 START_SECONDS = 30
 BOOTSTRAP_TOKEN = "bootstrap-token-of-the-tests"
@@ -43,6 +47,52 @@ T = TypeVar("T")
 _numbers = itertools.count(1)
 
 
+class OpenStore:
+    """A database that stays open between uses: opening it takes longer than most work with it. It
+    has a thread with an event loop of its own, because with a browser a test's thread has one."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._store: Store | None = None
+
+    def run(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """Works with the database; once more if its connections have been ended."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+                self._thread.start()
+            try:
+                return self._wait(self._with_store(work))
+            except Unreachable:
+                return self._wait(self._with_store(work))
+
+    def close(self) -> None:
+        """Closes the database."""
+        with self._lock:
+            if self._loop is None or self._thread is None:
+                return
+            if self._store:
+                self._wait(self._store.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = self._thread = self._store = None
+
+    async def _with_store(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        if self._store is None:
+            self._store = store_for(self._url)
+            await self._store.open()
+        return await work(self._store)
+
+    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        assert self._loop
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running server: where it listens, and its database."""
@@ -50,6 +100,7 @@ class Server:
     url: str
     database_url: str
     pid: int
+    store: OpenStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +125,8 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
         with (
             redirect_stdout(out),
             redirect_stderr(err),
-            patch("regulars.cli.importing.step_back"),
-            patch("regulars.cli.mirroring.step_back"),
+            patch("regulars.cli.importing.lower_priority"),
+            patch("regulars.cli.mirroring.lower_priority"),
         ):
             apart(main)
         code: Any = 0
@@ -89,9 +140,16 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without its settings of Regulars, and with others."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("REGULARS_")}
-    return {**kept, "PYTHONWARNINGS": "error", **(extra or {})}
+    """This process's environment without its settings of Regulars, and with others. Only
+    REGULARS_FAST_PATH stays: `make test-asgi` switches it off for all servers."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("REGULARS_") or name == "REGULARS_FAST_PATH"
+    }
+    # Without bytecode, each process takes 0.4 s longer to start.
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**inherited, "PYTHONWARNINGS": "error", **(extra or {})}
 
 
 @contextmanager
@@ -106,33 +164,50 @@ def running(
     been ended. What it writes to standard error goes to `log`, or else is shown with a test that
     fails."""
     errors = log or cast("IO[str]", tempfile.TemporaryFile("w+"))  # noqa: SIM115  # closed below
-    process = subprocess.Popen(
-        [sys.executable, "-m", "regulars", "serve", "--port", "0", *arguments],
-        env=environment(
-            {
-                "REGULARS_DATABASE_URL": database_url,
-                "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
-                **(env or {}),
-            }
-        ),
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        text=True,
-    )
-    assert process.stdout
+    variables = {
+        "REGULARS_DATABASE_URL": database_url,
+        "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
+        **(env or {}),
+    }
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as out:
+        process = _start(("serve", "--port", "0", *arguments), variables, out, errors)
+    store, output = OpenStore(database_url), os.fdopen(reading)
     try:
-        found = re.search(r"GraphQL at (http://\S+)/api/v2", process.stdout.readline())
-        assert found, "the server did not say where it listens"
-        yield Server(found[1], database_url, process.pid)
+        listening = re.search(r"GraphQL at (http://\S+)/api/v2", output.readline())
+        assert listening, "the server did not say where it listens"
+        yield Server(listening[1], database_url, process.pid, store)
     finally:
+        store.close()
         process.send_signal(signal.SIGTERM)
         ended = process.wait(START_SECONDS)
-        process.stdout.close()
+        output.close()
         if log is None:
             errors.seek(0)
             print(*(line for line in errors if '"level":"info"' not in line), sep="")
             errors.close()
     assert ended == status, f"the server ended with {ended}"
+
+
+def _start(
+    command: Sequence[str], variables: Mapping[str, str], out: IO[str], errors: IO[str]
+) -> ForkedProcess | subprocess.Popen[bytes]:
+    """Starts a command of `regulars`. One that begins processes of its own starts them as it was
+    started, and the other variables are for Python itself: both in a new Python."""
+    new_python = {"--workers", "REGULARS_WORKERS"} & {*command, *variables} or any(
+        not name.startswith("REGULARS_") for name in variables
+    )
+    if new_python:
+        program = [sys.executable, "-m", "regulars", *command]
+        return subprocess.Popen(program, env=environment(variables), stdout=out, stderr=errors)
+    return _fork_server().start(command, environment(variables), out.fileno(), errors.fileno())
+
+
+@functools.cache
+def _fork_server() -> ForkServer:
+    server = ForkServer(environment())
+    atexit.register(server.close)
+    return server
 
 
 def processes(pid: int, word: str) -> list[psutil.Process]:
@@ -203,7 +278,7 @@ def new_token(
         token, _ = await accounts.create_token(found, "test", expires_at, scopes=scopes)
         return token
 
-    return with_store(server.database_url, create)
+    return server.store.run(create)
 
 
 def account_of(server: Server, token: str) -> str:
@@ -303,10 +378,10 @@ class Listening:
         self.asked: list[tuple[Query, Mapping[str, Any]]] = []
 
     async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+        self, query: Query, parameters: Mapping[str, Any], is_long: bool = False
     ) -> Sequence[Any]:
         self.asked.append((query, parameters))
-        return await self._store.fetch(query, parameters, long)
+        return await self._store.fetch(query, parameters, is_long)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -237,12 +237,12 @@ def test_a_role_that_may_not_make_tables_gets_a_sentence(postgresql: str) -> Non
 
 
 def test_a_locked_database_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from regulars.store import sqlite_file
+    from regulars.store.sqlite import file
 
-    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.1)
     path = tmp_path / "r.db"
     ok(f"sqlite:///{path}", "migrate")
-    with closing(sqlite_file.connect(path)) as connection:
+    with closing(file.connect(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         assert "locked" in refused(f"sqlite:///{path}", UNREACHABLE, "account", "create", "one")
 
@@ -260,13 +260,13 @@ def test_a_database_of_a_newer_program_is_left_alone(database: str) -> None:
     import sqlalchemy as sa
 
     from regulars.store import parse_url
-    from regulars.store.migrate import in_transaction
+    from regulars.store.migrate import run_in_transaction
 
     def pretend(connection: sa.Connection) -> None:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         connection.execute(sa.text("UPDATE compatibility SET oldest = '9999'"))
 
-    in_transaction(parse_url(database), pretend)
+    run_in_transaction(parse_url(database), pretend)
     for command in (["migrate"], ["serve"], ["account", "list"]):
         assert "newer" in refused(database, NOT_MIGRATED, *command)
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from regulars.directory.accounts import Accounts
 from regulars.store import Store, Unreachable
-from regulars.store.connections import Connections
+from regulars.store.postgresql.connection_pool import ConnectionPool
 from regulars.store.query import Query
 from regulars.store.tables import accounts
 from tests.postgres import own_server
@@ -20,10 +20,10 @@ from tests.support import regulars, scratch_database, with_store
 
 
 def with_connections(
-    dsn: str, size: int, work: Callable[[Connections], Awaitable[Any]], seconds: float = 20
+    dsn: str, size: int, work: Callable[[ConnectionPool], Awaitable[Any]], seconds: float = 20
 ) -> Any:
     async def run() -> Any:
-        connections = Connections(dsn, size)
+        connections = ConnectionPool(dsn, size)
         try:
             return await asyncio.wait_for(work(connections), seconds)
         finally:
@@ -32,29 +32,29 @@ def with_connections(
     return asyncio.run(run())
 
 
-async def backend(connections: Connections) -> int:
+async def backend(connections: ConnectionPool) -> int:
     """The process of PostgreSQL that answers, after a moment."""
     ((number, _),) = await connections.fetch("SELECT pg_backend_pid(), pg_sleep(0.01)", [])
     return int(number)
 
 
 def test_many_callers_share_few_connections(postgresql: str) -> None:
-    async def work(connections: Connections) -> set[int]:
+    async def work(connections: ConnectionPool) -> set[int]:
         return set(await asyncio.gather(*[backend(connections) for _ in range(20)]))
 
     assert len(with_connections(postgresql, 2, work)) == 2
 
 
 def test_a_connection_is_used_again(postgresql: str) -> None:
-    async def work(connections: Connections) -> set[int]:
+    async def work(connections: ConnectionPool) -> set[int]:
         return {await backend(connections) for _ in range(5)}
 
     assert len(with_connections(postgresql, 5, work)) == 1
 
 
 def test_a_caller_who_gives_up_waiting_takes_no_connection_along(postgresql: str) -> None:
-    async def work(connections: Connections) -> None:
-        async with connections.one() as connection:
+    async def work(connections: ConnectionPool) -> None:
+        async with connections.acquire() as connection:
             waiters = [asyncio.create_task(backend(connections)) for _ in range(3)]
             await asyncio.sleep(0)
             waiters[0].cancel()
@@ -69,7 +69,7 @@ def test_a_caller_who_gives_up_waiting_takes_no_connection_along(postgresql: str
 
 
 def test_a_query_that_is_given_up_costs_its_connection_and_no_more(postgresql: str) -> None:
-    async def work(connections: Connections) -> tuple[int, int]:
+    async def work(connections: ConnectionPool) -> tuple[int, int]:
         before = await backend(connections)
         sleeping = asyncio.create_task(connections.fetch("SELECT pg_sleep(60)", []))
         await asyncio.sleep(0.05)
@@ -83,7 +83,7 @@ def test_a_query_that_is_given_up_costs_its_connection_and_no_more(postgresql: s
 
 
 def test_a_connection_that_ended_is_replaced(postgresql: str) -> None:
-    async def work(connections: Connections) -> None:
+    async def work(connections: ConnectionPool) -> None:
         before = await backend(connections)
         with pytest.raises(Unreachable):
             await connections.fetch("SELECT pg_terminate_backend(pg_backend_pid())", [])
@@ -93,11 +93,11 @@ def test_a_connection_that_ended_is_replaced(postgresql: str) -> None:
 
 
 def test_a_refused_statement_costs_nothing(postgresql: str) -> None:
-    async def work(connections: Connections) -> None:
+    async def work(connections: ConnectionPool) -> None:
         before = await backend(connections)
         with pytest.raises(asyncpg.DivisionByZeroError):
             await connections.fetch("SELECT 1 / 0", [])
-        async with connections.one() as connection:
+        async with connections.acquire() as connection:
             assert await connection.fetchval("SELECT pg_backend_pid()") == before
 
     with_connections(postgresql, 1, work)
@@ -105,7 +105,7 @@ def test_a_refused_statement_costs_nothing(postgresql: str) -> None:
 
 def test_everybody_is_told_that_the_server_is_away() -> None:
     async def work() -> list[BaseException | list[Any]]:
-        connections = Connections("postgresql://x@127.0.0.1:1/x", 1)
+        connections = ConnectionPool("postgresql://x@127.0.0.1:1/x", 1)
         asked = [connections.fetch("SELECT 1", []) for _ in range(3)]
         return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
 
@@ -121,7 +121,7 @@ def test_a_commit_that_waits_for_a_standby_is_not_ended() -> None:
         await looking.execute("CREATE TABLE seen (number int)")
         await looking.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         await looking.execute("SELECT pg_reload_conf()")
-        connections = Connections(dsn, 1, statement_seconds=0.2)
+        connections = ConnectionPool(dsn, 1, statement_seconds=0.2)
         for _ in range(5):
             with pytest.raises(Unreachable):
                 await connections.fetch("INSERT INTO seen VALUES (1)", [])
@@ -169,9 +169,9 @@ def test_no_connection_asks_what_an_array_is(postgresql: str) -> None:
         "text[]": ["", "a,b", None],
     }
 
-    async def work(connections: Connections) -> list[str]:
+    async def work(connections: ConnectionPool) -> list[str]:
         asked: list[str] = []
-        async with connections.one() as connection:
+        async with connections.acquire() as connection:
             connection.add_query_logger(lambda query: asked.append(query.query))
             for kind, values in sent.items():
                 assert await connection.fetchval(f"SELECT $1::{kind}", values) == values

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from regulars.store.connecting import connect
+from regulars.store.postgresql.connect import connect
 from tests.postgres import PostgreSQL, ask, with_standby
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, running
 

@@ -28,11 +28,13 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import Store, imports
 from regulars.transfer.charsets import CHARSETS
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.runs import Runs
+from regulars.transfer.runs import ImportRepository
 from regulars.transfer.shape import Options
 from regulars.transfer.uploads import LEASE_MS, Upload
 from tests.support import TLS, Client, Server, new_token, running, with_store
 from tests.test_import_http import ENDED, ended, previewed, refused, send, wait
+
+pytestmark = pytest.mark.any_database
 
 MIB = 1024 * 1024
 
@@ -288,7 +290,7 @@ def test_uploads_that_a_crash_cut_off_soon_block_nothing(empty_database: str) ->
         rows = await store.fetch(imports.due(), {"now": now_ms(), "ids": None})
         assert not rows
         for account_id in range(1, 10):
-            for row in await Runs(store, account_id).newest(20):
+            for row in await ImportRepository(store, account_id).newest(20):
                 held = {"account_id": account_id, "import_id": row["import_id"]}
                 past = {**held, "now": row["updated_at"] - LEASE_MS}
                 await store.execute([(imports.hold_upload(), past)])
@@ -315,7 +317,7 @@ def test_an_upload_that_goes_on_keeps_its_lease(client: Client) -> None:
             "r",
             now_ms() - LEASE_MS,
         )
-        runs = Runs(store, account.account_id)
+        runs = ImportRepository(store, account.account_id)
         before = await runs.waiting(now_ms() - LEASE_MS + 1_000, 50)
         await made.feed(b"email\n")
         after = await runs.waiting(now_ms() - LEASE_MS + 1_000, 50)
@@ -368,7 +370,7 @@ def test_a_long_import_gives_way_to_another_account_s(empty_database: str, dry_r
             await asyncio.sleep(0.01)
         jobs = Jobs(store, environment, turn_seconds=1.0)
         running_ = asyncio.create_task(jobs.run())
-        long, short = (Runs(store, account_id) for account_id in ids)
+        long, short = (ImportRepository(store, account_id) for account_id in ids)
         until = time.monotonic() + 120
         ended_at: dict[str, int] = {}
         while len(ended_at) < 2:

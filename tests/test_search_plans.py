@@ -18,7 +18,7 @@ from regulars.directory.directory import Directory
 from regulars.sample import UNTIL
 from regulars.store import parse_url
 from regulars.store.query import Query
-from regulars.store.sqlite_file import connect
+from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from tests.support import Listening, regulars, scratch_database
 

@@ -17,12 +17,13 @@ import sqlalchemy as sa
 from regulars.directory.accounts import Accounts
 from regulars.directory.sessions import Sessions, forget_old
 from regulars.store import Store
-from regulars.store.entrance import sessions
+from regulars.store.auth_tables import sessions
 from regulars.store.query import Query
 from tests.support import (
     BOOTSTRAP_TOKEN,
     TLS,
     Client,
+    OpenStore,
     Server,
     environment,
     new_token,
@@ -238,7 +239,7 @@ def test_the_first_start_shows_a_link(empty_database: str) -> None:
         said = "".join(process.stdout.readline() for _ in range(6))
         link = re.search(r"(http://\S+)/sign-in#(\S+)", said)
         assert link, said
-        browser = Browser(Server(link[1], empty_database, process.pid))
+        browser = Browser(Server(link[1], empty_database, process.pid, OpenStore(empty_database)))
         assert browser.sign_in(link=link[2]).status_code == 200
         assert browser.who().json()["data"]["viewer"]["account"] == {"name": "default"}
         browser.http.close()

@@ -18,8 +18,8 @@ from regulars.directory.decide import DOMAIN
 from regulars.directory.directory import Directory
 from regulars.directory.entities import ENTITIES
 from regulars.store import LookupKeys, parse_url, queries
-from regulars.store.postgresql import PostgreSQLStore
-from regulars.store.sqlite_file import connect
+from regulars.store.postgresql.store import PostgreSQLStore
+from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from tests.support import Listening, regulars, scratch_database
 
@@ -92,7 +92,7 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
         directory = Directory(store)
         # The first statements of a connection ask for the types of their arrays as well.
         await directory.create(account.account_id, {"email": "a@b.co"}, 1)
-        async with store._connections.one() as connection:
+        async with store._cluster.pool.acquire() as connection:
             connection.add_query_logger(lambda record: asked.append(record.query))
         created = await directory.create(account.account_id, {"email": "b@b.co"}, 1)
         assert not isinstance(created, Replay)

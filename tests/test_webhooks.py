@@ -145,6 +145,24 @@ def test_a_webhook_is_made_shown_changed_and_deleted(client: Client) -> None:
     assert hook(client, "contact/signup", "http://127.0.0.1:1/a")["_id"] == 3
 
 
+def test_one_webhook_is_returned_by_its_id(client: Client, open_server: Server) -> None:
+    query = "query($id: ID!) { webhook(id: $id) { _id url deliveries { edges { cursor } } } }"
+    first, second = (hook(client, "contact/signup", f"http://127.0.0.1:1/{n}") for n in "ab")
+    shown = {"_id": 2, "url": "http://127.0.0.1:1/b", "deliveries": {"edges": []}}
+    for one in (second["id"], second["id"].rstrip("="), f" {second['id']} ", "2", 2):
+        assert client.data(query, id=one) == {"webhook": shown}
+    customer_id = base64.b64encode(b"Customer:1").decode()
+    for none in ("3", "0", "01", "-1", "", "?", customer_id, "4000000000"):
+        assert client.data(query, id=none) == {"webhook": None}
+    client.data("mutation($id: ID!) { deleteWebhook(id: $id) }", id=first["id"])
+    assert client.data(query, id=first["id"]) == {"webhook": None}
+    with Client(open_server, new_token(open_server, scopes=("webhooks",))) as other:
+        assert other.data(query, id=second["id"]) == {"webhook": None}
+    with Client(open_server, new_token(open_server, scopes=("customers",))) as reader:
+        error = reader.refused("errors_scope", query, id=second["id"])
+        assert error["path"] == ["webhook"]
+
+
 def test_a_webhook_that_cannot_be_is_refused(client: Client) -> None:
     good = {"type": "contact/signup", "url": "http://127.0.0.1:1/a"}
     client.data(CREATE, node=good)

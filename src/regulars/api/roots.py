@@ -41,6 +41,7 @@ from regulars.api.webhooks import (
     retry_delivery,
     test_webhook,
     update_webhook,
+    webhook,
     webhook_types,
     webhooks,
 )
@@ -303,6 +304,7 @@ def roots(page_size: int) -> Mapping[str, Root]:
         "revokeToken": Root(revoke_token, needs(ADMIN), _price_of_write),
         "webhookTypes": Root(webhook_types),
         "webhooks": Root(webhooks, needs(WEBHOOKS)),
+        "webhook": Root(webhook, needs(WEBHOOKS)),
         "createWebhook": Root(create_webhook, needs(WEBHOOKS), _price_of_write),
         # What these send is customers, and where to is the webhook's: so the token reads them.
         "updateWebhook": Root(update_webhook, needs(WEBHOOKS, READ), _price_of_write),

@@ -49,6 +49,16 @@ def webhooks(layouts: Layouts) -> Resolve:
     return resolve
 
 
+def webhook(layouts: Layouts) -> Resolve:
+    """One webhook by its id; null for an id that names none."""
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        webhook_id = ids.webhook(arguments["id"])
+        return None if webhook_id is None else await one_webhook(env, webhook_id, layouts.only)
+
+    return resolve
+
+
 def webhook_types(_layouts: Layouts) -> Resolve:
     """The types of events."""
 

@@ -15,8 +15,8 @@ from regulars.directory.commands import (
     SmallCommand,
     receipt_keys,
 )
-from regulars.directory.customers import Values
 from regulars.directory.errors import InputPath, Problem
+from regulars.directory.field_rules import Values
 from regulars.store import LookupKeys, Row
 from regulars.store.large_work import LARGE_CHARACTERS, is_large
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from regulars.store.conditions import Moving
+from regulars.store.conditions import RelativeValue
 
 _MOMENT = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
@@ -29,7 +29,7 @@ UNITS = (*_LENGTHS, *_MONTHS)
 
 
 @dataclass(frozen=True, slots=True)
-class Ago(Moving):
+class RelativeTime(RelativeValue):
     """So many units before now: `m`inutes, `h`ours, `d`ays, `w`eeks, `mo`nths or `y`ears."""
 
     count: int
@@ -48,12 +48,12 @@ class Ago(Moving):
         return _of(at.replace(year=year, month=month, day=min(at.day, monthrange(year, month)[1])))
 
 
-def ago(text: str) -> Ago | None:
+def ago(text: str) -> RelativeTime | None:
     """`-7d` as what it means; None for anything else."""
     found = _AGO.fullmatch(text)
     if not found or found["unit"] not in UNITS:
         return None
-    return Ago(int(found["count"]), found["unit"])
+    return RelativeTime(int(found["count"]), found["unit"])
 
 
 def span(text: str) -> tuple[int, int] | None:

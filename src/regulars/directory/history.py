@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.core import fields as kinds
+from regulars.core.fields import Field
+from regulars.customers.fields import STORED
 from regulars.directory.dates import iso, moment
 from regulars.directory.errors import InvalidCursor
 from regulars.directory.opaque import from_base64
@@ -61,23 +64,22 @@ _MOMENT = Form(
     lambda told: None if told is None else moment(told),
 )
 
-# The columns whose values are kept. What is derived of them (a full name, a location) is derived of
-# those.
-_CUSTOMER = {
-    "email": _PLAIN,
-    "phone": _PLAIN,
-    "first_name": _PLAIN,
-    "last_name": _PLAIN,
-    "accepts_marketing": _FLAG,
-    "notes": _PLAIN,
-    "shipping_address": _JSON,
-    "billing_address": _JSON,
-    "custom": _JSON,
-    "tags": _JSON,
-    "expenses": _AMOUNT,
-    "orders_count": _PLAIN,
-    "visits": _PLAIN,
+# How the values of each kind of field are told.
+_FORMS: Mapping[type[Field], Form] = {
+    kinds.Text: _PLAIN,
+    kinds.LongText: _PLAIN,
+    kinds.Email: _PLAIN,
+    kinds.Phone: _PLAIN,
+    kinds.Flag: _FLAG,
+    kinds.Tags: _JSON,
+    kinds.Json: _JSON,
+    kinds.Address: _JSON,
+    kinds.Timestamp: _MOMENT,
+    kinds.Money: _AMOUNT,
+    kinds.Count: _PLAIN,
 }
+# What is derived of other fields (a full name, a location) is derived of those.
+_CUSTOMER = {f.name: _FORMS[type(f)] for f in STORED if f.in_history}
 _ORDER = {
     "email": _PLAIN,
     "total": _AMOUNT,

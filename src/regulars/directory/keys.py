@@ -6,22 +6,26 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any as Anything
+from functools import partial
+from typing import Any, NamedTuple
 
 import iso3166
 
+from regulars.core import fields
+from regulars.core.fields import in_order, names_of
+from regulars.customers.fields import FIELDS
 from regulars.directory import dates, phones
 from regulars.directory.emails import clean_email
-from regulars.directory.found_by import NOTES, custom_key, facet
+from regulars.directory.found_by import ADDRESS_KEYS, NOTES, custom_key, facet
 from regulars.directory.ids import customer as named_customer
 from regulars.directory.lexer import KeyValue, refused
 from regulars.directory.matching import in_notes, line
 from regulars.directory.text import fold, nearest
 from regulars.store.conditions import (
-    All,
-    Any,
+    And,
     Condition,
-    Test,
+    Or,
+    Predicate,
     Within,
     beginning,
     equal,
@@ -32,10 +36,10 @@ _MAX = 2**63 - 1
 _WHOLE = re.compile(r"[0-9]{1,19}")
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
 
-ALWAYS = All(())
+ALWAYS = And(())
 
 
-def _compared(column: str, operator: str, start: Anything, end: Anything) -> Within:
+def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
     """A column compared with what lasts from `start` until before `end`; a moment, or a number,
     where those are one."""
     point = start == end
@@ -99,36 +103,38 @@ _COUNTRIES = {
 def _phone(term: KeyValue) -> Condition:
     known_by = phones.forms(term.value.text)
     if not known_by:
-        message = f"{term.value.shown} has no digit; phone: compares digits."
+        message = f"{term.value.shown} has no digit; {term.key}: compares digits."
         raise refused(message, term.value.position, "a phone number")
-    return line(f"phone:{known_by[0]}", term.value.prefix)
+    return line(f"{term.key}:{known_by[0]}", term.value.prefix)
 
 
 def _email(term: KeyValue) -> Condition:
     if term.value.prefix:
-        return Test.of_column(beginning("email_folded", fold(term.value.text.strip())))
+        return Predicate.of_column(beginning(f"{term.key}_folded", fold(term.value.text.strip())))
     _, key, wrong = clean_email(term.value.text)
     if wrong:
         message = (
             f"{term.value.shown} is not a whole email address. For the beginning of one put a "
-            "star behind it; for a word of one leave email: out."
+            f"star behind it; for a word of one leave {term.key}: out."
         )
         raise refused(message, term.value.position, "an email address")
-    return Test.of_column(equal("email_key", key))
+    return Predicate.of_column(equal(f"{term.key}_key", key))
 
 
 def _name(term: KeyValue) -> Condition:
     column, text = f"{term.key}_folded", fold(term.value.text.strip())
-    return Test.of_column(beginning(column, text) if term.value.prefix else equal(column, text))
+    return Predicate.of_column(
+        beginning(column, text) if term.value.prefix else equal(column, text)
+    )
 
 
 def _consent(term: KeyValue) -> Condition:
     said = term.value.text.lower()
     if said not in ("true", "false"):
-        message = f"accepts_marketing: takes true or false; it is {term.value.shown} here."
+        message = f"{term.key}: takes true or false; it is {term.value.shown} here."
         near = nearest(said, ("true", "false"))
         raise refused(message, term.value.position, "true or false", near)
-    return Test.of_column(equal("accepts_marketing", said == "true"))
+    return Predicate.of_column(equal(term.key, said == "true"))
 
 
 # Values that have an order.
@@ -140,7 +146,7 @@ def _id(term: KeyValue) -> Condition:
     if number is None or number > _MAX:
         message = f"{term.value.shown} is not the id of a customer."
         raise refused(message, term.value.position, "an id or _id")
-    return Test.of_column(_compared("customer_id", term.operator, number, number))
+    return Predicate.of_column(_compared("customer_id", term.operator, number, number))
 
 
 def _count(term: KeyValue) -> Condition:
@@ -148,10 +154,10 @@ def _count(term: KeyValue) -> Condition:
     if not _WHOLE.fullmatch(text) or int(text) > _MAX:
         message = f"{term.key}: takes a whole number; it is {term.value.shown} here."
         raise refused(message, term.value.position, "a whole number")
-    return Test.of_column(_compared(term.key, term.operator, int(text), int(text)))
+    return Predicate.of_column(_compared(term.key, term.operator, int(text), int(text)))
 
 
-def _money(term: KeyValue) -> Condition:
+def _money(column: str, term: KeyValue) -> Condition:
     text = term.value.text
     if not _AMOUNT.fullmatch(text) or abs(Decimal(text) * MONEY_SCALE) > _MAX:
         message = (
@@ -160,14 +166,14 @@ def _money(term: KeyValue) -> Condition:
         )
         raise refused(message, term.value.position, "an amount")
     amount = int(Decimal(text) * MONEY_SCALE)
-    return Test.of_column(_compared("expenses", term.operator, amount, amount))
+    return Predicate.of_column(_compared(column, term.operator, amount, amount))
 
 
 def _moment(term: KeyValue) -> Condition:
     text = term.value.text
     ago = dates.ago(text)
     if ago:
-        return Test.of_column(_compared(term.key, term.operator or ">=", ago, ago))
+        return Predicate.of_column(_compared(term.key, term.operator or ">=", ago, ago))
     named = dates.span(text)
     if named is None:
         message = (
@@ -178,7 +184,7 @@ def _moment(term: KeyValue) -> Condition:
     start, end = named
     if end == start + 1:  # a moment to the millisecond
         end = start
-    return Test.of_column(_compared(term.key, term.operator, start, end))
+    return Predicate.of_column(_compared(term.key, term.operator, start, end))
 
 
 # Whether there is a value at all.
@@ -188,35 +194,12 @@ def _has(term: KeyValue) -> Condition:
     key = term.value.text
     if key.startswith("custom."):
         path = _custom_path(KeyValue(key, term.value.position, "", term.value))
-        return Any((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
+        return Or((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
     if key not in _FILLED:
         known = [*_FILLED, "custom.KEY"]
         message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(known)}."
         raise refused(message, term.value.position, "a key", nearest(key, _FILLED))
     return _FILLED[key]
-
-
-def _not_zero(column: str) -> Condition:
-    above = Test.of_column(Within(column, low=0, above=True))
-    return Any((above, Test.of_column(Within(column, high=0))))
-
-
-_FILLED: Mapping[str, Condition] = {
-    **dict.fromkeys(("id", "email", "created_at", "updated_at"), ALWAYS),
-    **{
-        name: Test.of_column(Within(f"{name}_folded", low="", above=True))
-        for name in ("first_name", "last_name", "full_name")
-    },
-    **{
-        name: line(f"{name}:", prefix=True)
-        for name in ("phone", "tag", "country", "state", "city", "zip")
-    },
-    "notes": line(NOTES),
-    "custom": line("custom.", prefix=True),
-    "accepts_marketing": Test.of_column(equal("accepts_marketing", True)),
-    "orders_count": Test.of_column(Within("orders_count", low=0, above=True)),
-    **dict.fromkeys(("expenses", "total_spent"), _not_zero("expenses")),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,39 +217,103 @@ class Key:
 _TEXT = Key(_text_facet, "text", prefix=True)
 _NAME = Key(_name, "text", prefix=True)
 _MOMENT = Key(_moment, "a date", compared=True, values=("-7d", "-1mo", "-1y", "2024-03-18"))
-_AMOUNT_KEY = Key(_money, "an amount", compared=True)
 
+
+class _Searched(NamedTuple):
+    """A key, and the condition of customers who have a value under it."""
+
+    key: Key
+    filled: Condition
+
+
+def _text(field: fields.Text | fields.FullName) -> dict[str, _Searched]:
+    """A text: by its index, or else by its facet."""
+    if field.sort:
+        has_value = Predicate.of_column(Within(field.folded_column, low="", above=True))
+        return {field.name: _Searched(_NAME, has_value)}
+    return {field.name: _Searched(_TEXT, _has_facet(field.name))}
+
+
+def _has_facet(key: str) -> Condition:
+    return line(f"{key}:", prefix=True)
+
+
+def _amount(field: fields.Money) -> dict[str, _Searched]:
+    key = Key(partial(_money, field.name), "an amount", compared=True)
+    above = Predicate.of_column(Within(field.name, low=0, above=True))
+    not_zero = Or((above, Predicate.of_column(Within(field.name, high=0))))
+    return dict.fromkeys((field.name, *field.synonyms.split()), _Searched(key, not_zero))
+
+
+_WORDS = Key(lambda term: in_notes(term.value), "words", prefix=True)
+_YES_NO = Key(_consent, "true or false", values=("true", "false"))
+_PLACE = {"country": Key(_country, "a country", prefix=True)}
+
+# The keys of each kind of field; those of an address are the same of every one.
+_OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
+    fields.Text: _text,
+    fields.FullName: _text,
+    fields.Email: lambda field: {
+        field.name: _Searched(Key(_email, "an email address", prefix=True), ALWAYS)
+    },
+    fields.Phone: lambda field: {
+        field.name: _Searched(Key(_phone, "a phone number", prefix=True), _has_facet(field.name))
+    },
+    fields.LongText: lambda field: {field.name: _Searched(_WORDS, line(NOTES))},
+    fields.Flag: lambda field: {
+        field.name: _Searched(_YES_NO, Predicate.of_column(equal(field.name, True)))
+    },
+    fields.Tags: lambda field: {field.key: _Searched(_TEXT, _has_facet(field.key))},
+    fields.Address: lambda _: {
+        key: _Searched(_PLACE.get(key, _TEXT), _has_facet(key)) for key in ADDRESS_KEYS
+    },
+    fields.Timestamp: lambda field: {field.name: _Searched(_MOMENT, ALWAYS)},
+    fields.Money: _amount,
+    fields.Count: lambda field: {
+        field.name: _Searched(
+            Key(_count, "a whole number", compared=True),
+            Predicate.of_column(Within(field.name, low=0, above=True)),
+        )
+    },
+    fields.Json: lambda _: {},  # `custom.KEY`, which is looked up by its beginning
+}
+_SEARCHED = {
+    "id": _Searched(Key(_id, "an id or _id", compared=True), ALWAYS),
+    **{
+        key: searched
+        for field in FIELDS
+        if field.search
+        for key, searched in _OF_KIND[type(field)](field).items()
+    },
+}
+_JSON = names_of([field for field in FIELDS if field.search], fields.Json)
+# The orders are those of the first release; the keys of other fields follow.
+_HAS_ORDER = (
+    "id email created_at updated_at first_name last_name full_name phone tag country state city "
+    "zip notes custom accepts_marketing orders_count expenses total_spent"
+)
+_KEY_ORDER = (
+    "id email phone first_name last_name full_name tag accepts_marketing country state city zip "
+    "orders_count expenses total_spent created_at updated_at notes"
+)
+_FILLED: Mapping[str, Condition] = {
+    name: line(f"{name}.", prefix=True) if name in _JSON else _SEARCHED[name].filled
+    for name in in_order(_HAS_ORDER, (*_SEARCHED, *_JSON))
+}
 KEYS: Mapping[str, Key] = {
-    "id": Key(_id, "an id or _id", compared=True),
-    "email": Key(_email, "an email address", prefix=True),
-    "phone": Key(_phone, "a phone number", prefix=True),
-    "first_name": _NAME,
-    "last_name": _NAME,
-    "full_name": _NAME,
-    "tag": _TEXT,
-    "accepts_marketing": Key(_consent, "true or false", values=("true", "false")),
-    "country": Key(_country, "a country", prefix=True),
-    "state": _TEXT,
-    "city": _TEXT,
-    "zip": _TEXT,
-    "orders_count": Key(_count, "a whole number", compared=True),
-    "expenses": _AMOUNT_KEY,
-    "total_spent": _AMOUNT_KEY,
-    "created_at": _MOMENT,
-    "updated_at": _MOMENT,
-    "notes": Key(lambda term: in_notes(term.value), "words", prefix=True),
+    **{name: _SEARCHED[name].key for name in in_order(_KEY_ORDER, _SEARCHED)},
     "has": Key(_has, "a key", values=(*_FILLED, "custom")),
 }
 CUSTOM = Key(_custom, "text", prefix=True)
 
 # Words that stand alone for when a customer was created.
 WITHIN: Mapping[str, Condition] = {
-    name: Test.of_column(Within("created_at", low=ago))
+    name: Predicate.of_column(Within("created_at", low=ago))
     for name, ago in (
-        ("last_week", dates.Ago(1, "w")),
-        ("last_month", dates.Ago(1, "mo")),
-        ("last_3_months", dates.Ago(3, "mo")),
-        ("last_year", dates.Ago(1, "y")),
+        ("last_week", dates.RelativeTime(1, "w")),
+        ("last_month", dates.RelativeTime(1, "mo")),
+        ("last_3_months", dates.RelativeTime(3, "mo")),
+        ("last_year", dates.RelativeTime(1, "y")),
     )
 }
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from regulars.directory.finding import Finder, Stretch
+from regulars.core import fields
+from regulars.core.fields import names_of
+from regulars.customers.fields import FIELDS
+from regulars.directory.finding import Finder, Slice
 from regulars.directory.orders import amounts
 from regulars.directory.paging import Page, Position, Window
 from regulars.directory.search import Order
-from regulars.store import Fetches, queries
-from regulars.store.conditions import All
+from regulars.store import QueryExecutor, queries
+from regulars.store.conditions import And
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.tables import MONEY_SCALE
+
+_AMOUNTS = names_of(FIELDS, fields.Money)
 
 
 class Listing:
     """Reads the list from a database, or from a snapshot of one."""
 
-    def __init__(self, store: Fetches) -> None:
+    def __init__(self, store: QueryExecutor) -> None:
         self._store = store
 
     async def pages(
@@ -33,7 +38,7 @@ class Listing:
             if not page.has_next:
                 return
             value, number = page.rows[-1][:2]
-            if window.order.by == "expenses":
+            if window.order.by in _AMOUNTS:
                 value = round(value * MONEY_SCALE)
             window = window._replace(after=Position(value, number))
 
@@ -108,14 +113,14 @@ class Listing:
             (window.before, window.after) if window.backward else (window.after, window.before)
         )
         positions = {**_position("after", start), **_position("before", end)}
-        found = await finder.rows(Stretch(reading, window.size + 1, positions), columns)
+        found = await finder.rows(Slice(reading, window.size + 1, positions), columns)
         rows = found[: window.size]
         ahead, behind = ("previous", "next") if window.backward else ("next", "previous")
         lies = {ahead: len(found) > window.size, behind: False}
         for side, edge, order in ((ahead, end, reading), (behind, start, back)):
             if side in beyond and edge is not None and not lies[side]:
-                stretch = Stretch(order, 1, _position("after", edge), including=True)
-                lies[side] = bool(await finder.rows(stretch, ("customer_id",)))
+                slice_ = Slice(order, 1, _position("after", edge), including=True)
+                lies[side] = bool(await finder.rows(slice_, ("customer_id",)))
         if window.backward:
             rows = rows[::-1]
         rows = _with_shown_value(rows, columns, window.order.by)
@@ -123,7 +128,7 @@ class Listing:
 
     async def count(self, account_id: int, window: Window) -> int:
         """How many customers meet the window's condition, wherever they stand."""
-        condition = window.condition or All(())
+        condition = window.condition or And(())
         return await Finder(self._store, account_id, condition, window.now).count()
 
     async def _any_beyond(
@@ -146,7 +151,7 @@ def _with_shown_value(
     rows: Sequence[Any], columns: tuple[str, ...], order_by: str
 ) -> Sequence[Any]:
     """The rows with the order's value as a cursor shows it: only an amount is stored otherwise."""
-    if order_by != "expenses" or ORDER_VALUE not in columns:
+    if order_by not in _AMOUNTS or ORDER_VALUE not in columns:
         return rows
     at = columns.index(ORDER_VALUE)
     shown = amounts([row[at] for row in rows])

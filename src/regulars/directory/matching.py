@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 
 from regulars.directory import phones
-from regulars.directory.found_by import BEGINNINGS, NOTES, WORD
+from regulars.directory.found_by import BEGINNINGS, NOTES, PHONE_KEYS, TAG_KEYS, WORD
 from regulars.directory.lexer import Value, refused
 from regulars.directory.words import alone, as_folded, words
 from regulars.store.conditions import (
     TERM,
-    Any,
     Condition,
     Contains,
-    Test,
+    Or,
+    Predicate,
     Union,
     beginning,
     equal,
@@ -36,7 +36,7 @@ def free(value: Value) -> Condition:
     phrase = _phrase(f" {' '.join(found)}", _TEXTS, found, pieces)
     known_by = phone_digits(value.text)
     if known_by and found != [known_by]:
-        return Any((phrase, line(f"phone:{known_by}", prefix=True)))
+        return Or((phrase, *_numbers(known_by)))
     return phrase
 
 
@@ -51,7 +51,13 @@ def number_in_parts(texts: Sequence[str]) -> Condition | None:
     known_by = phone_digits(" ".join(texts))
     if len(known_by) < _SHORTEST_IN_PARTS:
         return None
-    return line(f"phone:{known_by}", prefix=True)
+    numbers = _numbers(known_by)
+    return numbers[0] if len(numbers) == 1 else Or(numbers)
+
+
+def _numbers(known_by: str) -> tuple[Predicate, ...]:
+    """A phone number begins with these digits."""
+    return tuple(line(f"{key}:{known_by}", prefix=True) for key in PHONE_KEYS)
 
 
 def _words_of(value: Value) -> list[str]:
@@ -82,18 +88,18 @@ def _beginnings(piece: str, goes_on: bool) -> Union:
     by_terms = [beginning(TERM, term) if goes_on else equal(TERM, term)]
     if not as_folded(piece):
         return tuple(by_terms)
-    by_terms.append(beginning(TERM, f"tag:{piece}"))
+    by_terms += [beginning(TERM, f"{key}:{piece}") for key in TAG_KEYS]
     if piece.isascii() and piece.isdecimal():
-        by_terms.append(beginning(TERM, f"phone:{piece}"))
+        by_terms += [beginning(TERM, f"{key}:{piece}") for key in PHONE_KEYS]
     return (*by_terms, *(beginning(column, piece) for column in BEGINNINGS))
 
 
 def _phrase(
     text: str, columns: tuple[str, ...], found: Sequence[str], pieces: Sequence[Union]
-) -> Test:
+) -> Predicate:
     longest = sorted(pieces, key=lambda union: -len(union[0].low))[:_LOOKED_UP]
     exact = len(found) == 1 or (len(found) == 2 and all(map(alone, found)))
-    return Test(Contains(columns, text), tuple(longest), exact)
+    return Predicate(Contains(columns, text), tuple(longest), exact)
 
 
 def in_notes(value: Value) -> Condition:
@@ -108,7 +114,7 @@ def in_notes(value: Value) -> Condition:
     return _phrase(f" {' '.join(found)}{end}", ("notes_words",), found, pieces)
 
 
-def line(text: str, prefix: bool = False) -> Test:
+def line(text: str, prefix: bool = False) -> Predicate:
     """A line of the facets, or what one begins with."""
     within = beginning(TERM, text) if prefix else equal(TERM, text)
-    return Test(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))
+    return Predicate(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.core import fields
+from regulars.customers.fields import FIELDS
 from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
 from regulars.directory.ids import MAX_ID
 from regulars.directory.limits import DEFAULTS
@@ -113,7 +115,7 @@ def decode(cursor: str, order_by: str) -> Position | None:
         return None
     if order_by == "id":
         return Position(value, customer_id) if value == customer_id and type(value) is int else None
-    stored = _READ.get(order_by, _text)(value)
+    stored = _READ[order_by](value)
     return None if stored is None else Position(stored, customer_id)
 
 
@@ -140,13 +142,16 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and "\0" not in value else None
 
 
-_READ: dict[str, Callable[[object], Any]] = {
-    "created_at": _moment,
-    "updated_at": _moment,
-    "orders_count": _count,
-    "expenses": _money,
-    "email": _email,
+# How the order value of a cursor is read, by the kind of the field; texts as they are.
+_OF_KIND: dict[type[fields.Field], Callable[[object], Any]] = {
+    fields.Timestamp: _moment,
+    fields.Count: _count,
+    fields.Money: _money,
+    fields.Email: _email,
+    fields.Text: _text,
+    fields.FullName: _text,
 }
+_READ = {field.name: _OF_KIND[type(field)] for field in FIELDS if field.sort}
 
 
 class Page(NamedTuple):

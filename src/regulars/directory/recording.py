@@ -8,7 +8,6 @@ lacks; what it has already stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -32,6 +31,7 @@ from regulars.directory.errors import (
     Problem,
     Refused,
 )
+from regulars.directory.field_rules import EMPTY, FILLABLE
 from regulars.directory.orders import (
     net_payment,
     told_late,
@@ -42,8 +42,6 @@ from regulars.directory.orders import (
 from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
 from regulars.store.tables import leads, orders
-
-_FILLED = ("phone", "first_name", "last_name", "shipping_address", "billing_address")
 
 _NO_EMAIL = "There is no customer whom the shop calls so, and a new one needs an email."
 
@@ -161,7 +159,7 @@ def contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
     if known is None:
         row = _created(unit, values, command)
     elif command.fill:
-        row = _given(unit, known, values, (*_FILLED, "notes", "custom", "tags"), command)
+        row = _filled_with(unit, known, values, command)
     else:
         changed, problems = with_values(known, _whole_custom(known, values), ("node",))
         if problems:
@@ -297,14 +295,12 @@ def _created(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
 
 def _filled(unit: CustomerUnitOfWork, row: Row, command: RecordOrder | RecordLead) -> Row:
     """A customer with what it lacked."""
-    return _given(unit, row, command.person, _FILLED, command)
+    return _filled_with(unit, row, command.person, command)
 
 
-def _given(
-    unit: CustomerUnitOfWork, row: Row, values: Values, names: Sequence[str], command: Command
-) -> Row:
+def _filled_with(unit: CustomerUnitOfWork, row: Row, values: Values, command: Command) -> Row:
     lacking = {
-        name: values[name] for name in names if values.get(name) and row[name] in ("", None, "[]")
+        name: values[name] for name in FILLABLE if values.get(name) and row[name] == EMPTY[name]
     }
     if not lacking:
         return row

@@ -20,7 +20,7 @@ from regulars.directory.keys import ALWAYS
 from regulars.directory.lexer import KeyValue, Text, Value, refused
 from regulars.directory.limits import DEFAULTS
 from regulars.directory.text import nearest
-from regulars.store.conditions import All, Any, Condition, Not
+from regulars.store.conditions import And, Condition, Not, Or
 from regulars.store.tables import ORDER_COLUMNS
 
 MAX_TERMS = 50
@@ -109,7 +109,7 @@ class _Parser:
             self._require_term("OR")
         if len(found) < 2:
             return found[0] if found else None
-        return _Part(Any(tuple(part.condition for part in found)))
+        return _Part(Or(tuple(part.condition for part in found)))
 
     def _all(self) -> _Part | None:
         """Terms up to an OR, a closing parenthesis or the end."""
@@ -140,7 +140,7 @@ class _Parser:
         if len(found) == 1 and len(found[0]) == 1:
             return found[0][0]
         parts = [asked for group in found for asked in _with_numbers_joined(group)]
-        return _Part(All(tuple(parts))) if parts else None
+        return _Part(And(tuple(parts))) if parts else None
 
     def _next_keyword(self, word: str) -> bool:
         start = self._text.position
@@ -241,7 +241,7 @@ def _with_numbers_joined(parts: Sequence[_Part]) -> list[Condition]:
             matching.number_in_parts([each.number or "" for each in row]) if row[1:] else None
         )
         each = [one.condition for one in row]
-        found += [Any((All(tuple(each)), together))] if together else each
+        found += [Or((And(tuple(each)), together))] if together else each
         row = []
         found.append(part.condition)
     return found[:-1]

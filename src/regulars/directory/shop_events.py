@@ -11,6 +11,9 @@ from typing import Any
 
 import orjson
 
+from regulars.core import fields
+from regulars.core.fields import in_order, names_of
+from regulars.customers.fields import FIELDS
 from regulars.directory import custom
 from regulars.directory.commands import (
     SHOP_ID_LENGTH,
@@ -24,9 +27,10 @@ from regulars.directory.commands import (
     RecordOrder,
     ShopIds,
 )
-from regulars.directory.customers import NOTES_LENGTH, clean_values
+from regulars.directory.customers import clean_values
 from regulars.directory.dates import from_now, iso, moment
 from regulars.directory.errors import InvalidInput, Problem
+from regulars.directory.field_rules import EMPTY, FILLABLE, NULLABLE
 from regulars.directory.ids import MAX_ID
 from regulars.directory.orders import financial_status
 from regulars.directory.shop_input import (
@@ -51,7 +55,17 @@ TYPES = (*ORDERS, *CONTACTS, DELETED, FORM, CHECKOUT)
 FULFILLMENT_STATUSES = ("unfulfilled", "fulfilled", "partial")
 _IDS = ("id", "_id", "__typename")
 _ORDER_TEXTS = ("name", "currency")
-_ADDRESSES = ("shipping_address", "billing_address")
+_ADDRESSES = names_of(FIELDS, fields.Address)
+# The fields of a contact that are texts, in the order in which they are read; and flags.
+_TEXTS = in_order(
+    "email phone notes first_name last_name",
+    names_of(FIELDS, fields.Email, fields.Phone, fields.Text, fields.LongText),
+)
+_FLAGS = names_of(FIELDS, fields.Flag)
+# What null in an event of the whole customer empties.
+_CLEARED = tuple(name for name in FILLABLE if name not in names_of(FIELDS, fields.Tags))
+# Of an order.
+_NOTES_LENGTH = 65_535
 
 Node = Mapping[str, Any]
 
@@ -193,7 +207,7 @@ def _details(node: Node) -> dict[str, Any]:
         if value is not None and amount(value)[1] is None:
             details[name] = value
     if isinstance(node.get("notes"), str):
-        details["notes"] = node["notes"][:NOTES_LENGTH]
+        details["notes"] = node["notes"][:_NOTES_LENGTH]
     for name, kind in (("custom", dict), ("payments", list)):
         value = node.get(name)
         if not isinstance(value, kind):
@@ -239,14 +253,13 @@ def _contact(
     origin: Origin,
     delivery: Delivery | None = None,
 ) -> RecordContact:
-    texts = ("email", "phone", "notes", "first_name", "last_name")
     told: dict[str, Any] = _names(node)
-    told |= {name: node[name] for name in texts if _text(node, name) is not None}
+    told |= {name: node[name] for name in _TEXTS if _text(node, name) is not None}
     if _tags(node) is not None:
         told["tags"] = _tags(node)
-    accepts = _flag(node, "accepts_marketing")
-    if accepts is not None:
-        told["accepts_marketing"] = accepts
+    for name in _FLAGS:
+        if (flag := _flag(node, name)) is not None:
+            told[name] = flag
     if (custom_fields := _object(node, "custom")) is not None:
         told["custom"] = custom_fields or None
     unreadable: list[Problem] = []
@@ -271,9 +284,11 @@ def _contact(
 
 def _cleared(node: Node) -> dict[str, Any]:
     """The fields that are null in an event of the whole customer: there is nothing in them."""
-    nothing: dict[str, Any] = dict.fromkeys(("phone", "first_name", "last_name"), "")
-    nothing |= dict.fromkeys(("notes", "custom", *_ADDRESSES))
-    return {name: value for name, value in nothing.items() if name in node and node[name] is None}
+    return {
+        name: None if name in NULLABLE else EMPTY[name]
+        for name in _CLEARED
+        if name in node and node[name] is None
+    }
 
 
 def _form(node: Node, at: int, receipt: Receipt | None, origin: Origin) -> RecordLead:

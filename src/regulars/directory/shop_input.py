@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 
 from regulars.directory import addresses, custom
-from regulars.directory.customers import Values, clean_tags, clean_values
+from regulars.directory.customers import clean_tags, clean_values
 from regulars.directory.dates import moment
 from regulars.directory.errors import InputPath, InvalidInput, Problem
+from regulars.directory.field_rules import Values
 from regulars.directory.orders import units
 from regulars.directory.text import clean
 

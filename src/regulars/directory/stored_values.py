@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.core import fields as kinds
+from regulars.core.fields import Field
+from regulars.customers.fields import STORED
 from regulars.directory import history, webhooks
 from regulars.directory.ids import MAX_ID
 from regulars.directory.scopes import SCOPES
@@ -60,6 +63,21 @@ _VERSION = Rule(lambda value: re.fullmatch(r"\d{4}", value) is not None, "not a 
 _STATUS = Rule(lambda value: 100 <= value <= 599, "not an HTTP status")
 _URL = Rule(lambda value: value.startswith(("http://", "https://")), "not a URL")
 
+# What the stored value of each kind of field must be; texts are free.
+_OF_KIND: Mapping[type[Field], Callable[[Any], Rule | None]] = {
+    kinds.Text: lambda _: None,
+    kinds.LongText: lambda _: None,
+    kinds.Email: lambda _: None,
+    kinds.Phone: lambda _: None,
+    kinds.Flag: lambda _: _FLAG,
+    kinds.Tags: lambda _: _ARRAY,
+    kinds.Json: lambda _: _OBJECT,
+    kinds.Address: lambda _: _OBJECT,
+    kinds.Timestamp: lambda _: _TIME,
+    kinds.Money: lambda _: None,
+    kinds.Count: lambda field: _POSITIVE if field.start else _COUNT,
+}
+
 RULES: Mapping[str, Mapping[str, Rule]] = {
     "accounts": {"account_id": _POSITIVE, "name": _NOT_EMPTY, "created_at": _TIME},
     "tokens": {
@@ -79,14 +97,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     ),
     "customers": {
         "customer_id": _ID,
-        "accepts_marketing": _FLAG,
-        "tags": _ARRAY,
-        "custom": _OBJECT,
-        "shipping_address": _OBJECT,
-        "billing_address": _OBJECT,
-        "version": _POSITIVE,
-        **dict.fromkeys(("created_at", "updated_at"), _TIME),
-        **dict.fromkeys(("orders_count", "visits"), _COUNT),
+        **{f.name: rule for f in STORED if (rule := _OF_KIND[type(f)](f)) is not None},
     },
     "terms": {"term": _NOT_EMPTY},
     "history": {

@@ -12,17 +12,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.core import fields
+from regulars.core.fields import names_of
+from regulars.customers.fields import FIELDS
 from regulars.directory import addresses, found_by
 from regulars.directory import history as changes
-from regulars.directory.customers import folded_columns
 from regulars.directory.emails import clean_email
+from regulars.directory.field_rules import folded_columns
 from regulars.directory.orders import counts, net_payment
 from regulars.directory.stored_values import wrong_values
 from regulars.directory.webhooks import PENDING
-from regulars.store import Address
+from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
-from regulars.store.migrate import in_snapshot, require_usable
-from regulars.store.sqlite_file import connect, damage
+from regulars.store.migrate import run_in_snapshot
+from regulars.store.schema_version import require_usable
+from regulars.store.sqlite.file import connect, damage
 from regulars.store.tables import (
     accounts,
     attempts,
@@ -79,13 +83,13 @@ class Report:
                 self.problems.append(problem)
 
 
-def verify(address: Address) -> Report:
+def verify(address: DatabaseUrl) -> Report:
     """Reads everything in a database. Raises StoreError when it cannot be read."""
     require_usable(address)
     report = Report()
     if address.path is not None:
         report.add(damage(connect(address.path)))
-    in_snapshot(address, lambda connection: _Verifier(connection, report).run())
+    run_in_snapshot(address, lambda connection: _Verifier(connection, report).run())
     return report
 
 
@@ -360,7 +364,7 @@ def _customer(row: Row) -> Iterator[str]:
     shown, key, wrong = clean_email(row["email"])
     if wrong or (shown, key) != (row["email"], row["email_key"]):
         yield "its email is not as it would be kept"
-    for name in ("shipping_address", "billing_address"):
+    for name in names_of(FIELDS, fields.Address):
         parts = addresses.load(row[name])
         if parts is not None and addresses.dump(parts) != row[name]:
             yield f"{name} is not as it would be kept"

@@ -1,18 +1,18 @@
-"""Two databases behind one interface."""
+"""SQLite and PostgreSQL behind one interface."""
 
-from regulars.store.base import STATEMENT_SECONDS, Fetches, Store
+from regulars.store.base import STATEMENT_SECONDS, QueryExecutor, Store
 from regulars.store.entity import LoadedRows, Row
 from regulars.store.errors import (
     BadDatabaseURL,
     Conflict,
-    NoRoom,
+    DiskFull,
     NotMigrated,
+    StatementTimeout,
     StoreError,
-    TooSlow,
     Unreachable,
 )
-from regulars.store.postgresql import PostgreSQLStore
-from regulars.store.sqlite import SQLiteStore
+from regulars.store.postgresql.store import PostgreSQLStore
+from regulars.store.sqlite.store import SQLiteStore
 from regulars.store.unit_of_work import (
     Changes,
     Domain,
@@ -22,44 +22,44 @@ from regulars.store.unit_of_work import (
     Terms,
     UnitOfWork,
 )
-from regulars.store.url import Address, parse_url
+from regulars.store.url import DatabaseUrl, parse_url
 from regulars.store.writer import Command
 
 
-def store_at(
-    address: Address, domain: Domain, statement_seconds: float, large: bool = False
+def create_store(
+    url: DatabaseUrl, domain: Domain, statement_seconds: float, is_bulk: bool = False
 ) -> Store:
-    """The store at an address, not yet open; no statement
-    takes longer than `statement_seconds`. `large` is for whoever writes many rows: it takes more
-    memory."""
-    if address.path is not None:
-        return SQLiteStore(address.path, domain, statement_seconds, large)
-    return PostgreSQLStore(str(address.dsn), domain, statement_seconds, large=large)
+    """Return the store of a database URL, not yet open. No statement takes longer than
+    `statement_seconds`. A store with `is_bulk` writes many rows: it uses more memory, and gives
+    other writers a chance."""
+    if url.path is not None:
+        return SQLiteStore(url.path, domain, statement_seconds, is_bulk)
+    return PostgreSQLStore(str(url.dsn), domain, statement_seconds, is_bulk=is_bulk)
 
 
 __all__ = [
     "STATEMENT_SECONDS",
-    "Address",
     "BadDatabaseURL",
     "Changes",
     "Command",
     "Conflict",
+    "DatabaseUrl",
+    "DiskFull",
     "Domain",
     "Entities",
-    "Fetches",
     "LoadedRows",
     "LookupKeys",
-    "NoRoom",
     "NotMigrated",
     "PostgreSQLStore",
+    "QueryExecutor",
     "Row",
     "State",
+    "StatementTimeout",
     "Store",
     "StoreError",
     "Terms",
-    "TooSlow",
     "UnitOfWork",
     "Unreachable",
+    "create_store",
     "parse_url",
-    "store_at",
 ]

@@ -1,6 +1,6 @@
 """Conditions on customers: what a search asks, as the store understands it.
 
-A condition is a tree of `All`, `Any` and `Not` over `Test`s. It is written down twice: with its
+A condition is a tree of `And`, `Or` and `Not` over `Predicate`s. It is written down twice: with its
 values, and as a shape, in which each value is the name of a parameter (`Parameters`), so that a
 statement is built once for each shape.
 """
@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any as Anything
+from typing import Any
 
 TERM = "term"  # the column of the terms; all other columns are the customers'
 
 
-class Moving(ABC):
+class RelativeValue(ABC):
     """A value that depends on the present."""
 
     __slots__ = ()
 
     @abstractmethod
-    def at(self, now: int) -> Anything:
+    def at(self, now: int) -> Any:
         """The value at a moment, in milliseconds since 1970."""
 
 
@@ -30,8 +30,8 @@ class Within:
     included unless `above`, the higher if `through`. Each is served by an index."""
 
     column: str
-    low: Anything = None
-    high: Anything = None
+    low: Any = None
+    high: Any = None
     above: bool = False
     through: bool = False
 
@@ -41,7 +41,7 @@ class Within:
         return self.low is not None and self.low == self.high
 
 
-def equal(column: str, value: Anything) -> Within:
+def equal(column: str, value: Any) -> Within:
     """The column has this value."""
     return Within(column, value, value, through=True)
 
@@ -75,7 +75,7 @@ Union = tuple[Within, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Predicate:
     """A condition on a row, and the unions of ranges each of which holds every customer who meets
     it; and no other, if it is `exact`."""
 
@@ -84,20 +84,20 @@ class Test:
     exact: bool = True
 
     @classmethod
-    def of_column(cls, within: Within) -> Test:
+    def of_column(cls, within: Within) -> Predicate:
         """A range of one of the customers' columns that have an index."""
         return cls(within, ((within,),))
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class And:
     """Every part is met; always, if there is none."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
+class Or:
     """At least one part is met; never, if there is none."""
 
     parts: tuple[Condition, ...]
@@ -110,12 +110,12 @@ class Not:
     part: Condition
 
 
-Condition = Test | All | Any | Not
+Condition = Predicate | And | Or | Not
 
 
 def conjuncts(condition: Condition) -> tuple[Condition, ...]:
     """The parts that all have to be met."""
-    if isinstance(condition, All):
+    if isinstance(condition, And):
         return tuple(part for each in condition.parts for part in conjuncts(each))
     return (condition,)
 
@@ -124,11 +124,11 @@ def unions(condition: Condition) -> list[Union]:
     """The unions of ranges each of which holds every customer that meets the condition; none for
     one that no index serves."""
     match condition:
-        case Test():
+        case Predicate():
             return list(condition.unions)
-        case All():
+        case And():
             return [union for part in condition.parts for union in unions(part)]
-        case Any() if condition.parts:
+        case Or() if condition.parts:
             each = [unions(part) for part in condition.parts]
             if all(each):
                 return [tuple(dict.fromkeys(w for found in each for w in found[0]))]
@@ -138,9 +138,9 @@ def unions(condition: Condition) -> list[Union]:
 def exact_union(condition: Condition) -> Union | None:
     """The union of ranges that holds those customers who meet the condition, and no other."""
     match condition:
-        case Test() if condition.exact:
+        case Predicate() if condition.exact:
             return condition.unions[0]
-        case Any() if condition.parts:
+        case Or() if condition.parts:
             each = [exact_union(part) for part in condition.parts]
             if all(each):
                 return tuple(dict.fromkeys(within for union in each if union for within in union))
@@ -150,11 +150,11 @@ def exact_union(condition: Condition) -> Union | None:
 def columns_of(condition: Condition) -> set[str]:
     """The customers' columns that a condition reads."""
     match condition:
-        case Test(condition=Within(column=column)):
+        case Predicate(condition=Within(column=column)):
             return {column}
-        case Test(condition=Contains(columns=columns)):
+        case Predicate(condition=Contains(columns=columns)):
             return set(columns)
-        case All() | Any():
+        case And() | Or():
             return set().union(*(columns_of(part) for part in condition.parts))
         case Not():
             return columns_of(condition.part)
@@ -166,11 +166,11 @@ class Parameters:
 
     def __init__(self, now: int) -> None:
         self._now = now
-        self.values: dict[str, Anything] = {}
+        self.values: dict[str, Any] = {}
 
-    def _name(self, value: Anything) -> str:
+    def _name(self, value: Any) -> str:
         name = f"p{len(self.values)}"
-        self.values[name] = value.at(self._now) if isinstance(value, Moving) else value
+        self.values[name] = value.at(self._now) if isinstance(value, RelativeValue) else value
         return name
 
     def within(self, within: Within) -> Within:
@@ -188,14 +188,14 @@ class Parameters:
     def condition(self, condition: Condition) -> Condition:
         """A condition's shape, without the unions."""
         match condition:
-            case Test(condition=Within() as within):
-                return Test(self.within(within), ())
-            case Test(condition=Contains() as contains):
-                return Test(Contains(contains.columns, self._name(contains.text)), ())
-            case All():
-                return All(tuple(self.condition(part) for part in condition.parts))
-            case Any():
-                return Any(tuple(self.condition(part) for part in condition.parts))
+            case Predicate(condition=Within() as within):
+                return Predicate(self.within(within), ())
+            case Predicate(condition=Contains() as contains):
+                return Predicate(Contains(contains.columns, self._name(contains.text)), ())
+            case And():
+                return And(tuple(self.condition(part) for part in condition.parts))
+            case Or():
+                return Or(tuple(self.condition(part) for part in condition.parts))
             case Not():
                 return Not(self.condition(condition.part))
         raise TypeError(condition)

@@ -74,7 +74,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Statement:
+class BatchStatement:
     """A statement that is part of a batch, besides inserts, updates and deletes. With
     `needs_snapshot` it must see rows that others commit while the batch waits for a lock: it is
     never combined with other statements."""
@@ -90,8 +90,8 @@ class OnCustomerDelete:
     and after the customers are deleted, and the column that is set to null. Without `blanks`, the
     rows are deleted: by `after`, or by a foreign key that cascades."""
 
-    before: tuple[Statement, ...] = ()
-    after: tuple[Statement, ...] = ()
+    before: tuple[BatchStatement, ...] = ()
+    after: tuple[BatchStatement, ...] = ()
     blanks: str | None = None
 
 
@@ -109,16 +109,16 @@ def blank(table: sa.Table, column: str) -> OnCustomerDelete:
             .values({column: sa.null()})
         )
 
-    return OnCustomerDelete(after=(Statement(f"blanked_{table.name}", build),), blanks=column)
+    return OnCustomerDelete(after=(BatchStatement(f"blanked_{table.name}", build),), blanks=column)
 
 
-def delete_rows(table: sa.Table, *first: Statement) -> OnCustomerDelete:
+def delete_rows(table: sa.Table, *first: BatchStatement) -> OnCustomerDelete:
     """Deletes the rows of deleted customers, after the statements `first`."""
 
     def build(where: Where) -> Change:
         return table.delete().where(where(*of_deleted_customers(table)))
 
-    return OnCustomerDelete(after=(*first, Statement(f"erased_{table.name}", build)))
+    return OnCustomerDelete(after=(*first, BatchStatement(f"erased_{table.name}", build)))
 
 
 def of_deleted_customers(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:

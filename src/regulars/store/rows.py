@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
 from regulars.store.columns import Flag, metadata
-from regulars.store.entrance import accounts, compatibility, sessions, tokens
 from regulars.store.query import Query, number
 from regulars.store.tables import counters, import_parts
 

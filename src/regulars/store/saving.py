@@ -14,10 +14,10 @@ from regulars.store import queries
 from regulars.store.entity import (
     ACCOUNT,
     DELETED_AT,
+    BatchStatement,
     Change,
     Entity,
     Row,
-    Statement,
     Updates,
     Where,
     batch_account,
@@ -39,7 +39,7 @@ class Shape(NamedTuple):
     entities: Entities
     deletes: tuple[Entity, ...]
     updates: tuple[tuple[Entity, tuple[str, ...]], ...]
-    statements: tuple[Statement, ...]
+    statements: tuple[BatchStatement, ...]
     inserts: tuple[Entity, ...]
     removes_terms: bool
     adds_terms: bool
@@ -50,7 +50,7 @@ class Shape(NamedTuple):
         return any(statement.needs_snapshot for statement in self.statements)
 
 
-def deletions(entities: Entities, deletes: Sequence[Entity]) -> Iterator[Statement]:
+def deletions(entities: Entities, deletes: Sequence[Entity]) -> Iterator[BatchStatement]:
     """The statements that delete rows, in their order."""
     for entity in deletes:
         erased = entities.of_customers if entity is entities.root else ()
@@ -61,14 +61,14 @@ def deletions(entities: Entities, deletes: Sequence[Entity]) -> Iterator[Stateme
 
 
 @cache
-def _deletion(table: sa.Table) -> Statement:
+def _deletion(table: sa.Table) -> BatchStatement:
     """Deletes rows by their keys."""
 
     def build(where: Where) -> Change:
         account, key = table.primary_key.columns
         return table.delete().where(where(account == batch_account(), any_of(key, deleted(table))))
 
-    return Statement(f"deleted_{table.name}", build)
+    return BatchStatement(f"deleted_{table.name}", build)
 
 
 def hold(names: Sequence[str]) -> sa.Update:

@@ -1,28 +1,27 @@
-"""How a search is asked: one function for each shape of statement.
+"""The statements of a customer search: one function for each shape of statement.
 
-What a statement does is decided by its form and not left to a planner: a page is read along the
-index of its order (`walk`), or from customers whom other indexes name (`gather`). A subquery with
-a limit is a fence: no planner moves a condition into it.
+The form of a statement decides how it runs, not the query planner. `order_scan` reads a page along
+the index of its order. `index_scan` reads customers that other indexes name. A subquery with a
+limit is a fence: no planner moves a condition into it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any as Anything
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from regulars.store.columns import Number
 from regulars.store.conditions import (
     TERM,
-    All,
-    Any,
+    And,
     Condition,
     Contains,
     Not,
-    Test,
+    Or,
+    Predicate,
     Union,
     Within,
     columns_of,
@@ -34,7 +33,7 @@ from regulars.store.queries import (
     of_account,
     sorted_by,
 )
-from regulars.store.query import Query, among, number, place_in, unindexed
+from regulars.store.query import Query, among, number, position_in, unindexed
 from regulars.store.tables import ORDER_COLUMNS, counters, customers, terms
 
 
@@ -51,15 +50,15 @@ class Reading(NamedTuple):
 
 
 @lru_cache(maxsize=500)
-def walk(
+def order_scan(
     reading: Reading, inside: tuple[Within, ...], condition: Condition | None, most: int | None
 ) -> Query:
     """Along the index of the order, between the bounds `inside` of its column, all customers; or,
     among the first `most`, those who meet a condition."""
-    return Query(lambda: _walk(reading, inside, condition, most))
+    return Query(lambda: _order_scan(reading, inside, condition, most))
 
 
-def _walk(
+def _order_scan(
     reading: Reading, inside: tuple[Within, ...], condition: Condition | None, most: int | None
 ) -> sa.SelectBase:
     order = reading.order
@@ -72,22 +71,22 @@ def _walk(
         return here.limit(number("limit"))
     # Its rows come in its order, and are taken as they come: to order them again would have
     # SQLite read all of them, where the first few are enough.
-    fence = here.limit(_literal(most)).subquery("walked")
+    fence = here.limit(_literal(most)).subquery("scanned")
     found = sa.select(*columns_named(fence, _stored(reading))).where(_meets(condition, fence))
     return found.limit(number("limit"))
 
 
 @lru_cache(maxsize=500)
-def gather(
+def index_scan(
     reading: Reading, named: tuple[Union, ...], condition: Condition | None, most: int | None = None
 ) -> Query:
     """Of the customers whom all the unions hold, those who meet a condition. In the order of ids
     the first are chosen before any row is read: all that are needed if there is no condition, or
     the first `most`."""
-    return Query(lambda: _gather(reading, named, condition, most))
+    return Query(lambda: _index_scan(reading, named, condition, most))
 
 
-def _gather(
+def _index_scan(
     reading: Reading, named: tuple[Union, ...], condition: Condition | None, most: int | None
 ) -> sa.SelectBase:
     ids = _in_all(named)
@@ -173,7 +172,7 @@ def _in_all(named: Sequence[Union]) -> sa.SelectBase:
     return each[0] if len(each) == 1 else sa.intersect(*each)
 
 
-def _in_one(union: Union) -> sa.Select[Anything]:
+def _in_one(union: Union) -> sa.Select[Any]:
     """The ids of the customers of a union of ranges, each once."""
     each = [
         _select(within, (terms if within.column == TERM else customers).c.customer_id)
@@ -186,9 +185,9 @@ def _in_one(union: Union) -> sa.Select[Anything]:
     return each[0].distinct() if within.column == TERM and not within.one_value else each[0]
 
 
-def _select(within: Within, what: sa.ColumnElement[Anything]) -> sa.Select[Anything]:
+def _select(within: Within, what: sa.ColumnElement[Any]) -> sa.Select[Any]:
     table = terms if within.column == TERM else customers
-    statement: sa.Select[Anything] = sa.select(what).select_from(table)
+    statement: sa.Select[Any] = sa.select(what).select_from(table)
     return statement.where(of_account(table), _within(within, table))
 
 
@@ -212,16 +211,16 @@ def _meets(
 ) -> sa.ColumnElement[bool]:
     """The condition on a row. `plain` keeps SQLite from reading along an index of it."""
     match condition:
-        case Test(condition=Within() as within):
+        case Predicate(condition=Within() as within):
             return _within(within, table, plain)
-        case Test(condition=Contains() as contains):
+        case Predicate(condition=Contains() as contains):
             text = sa.bindparam(contains.text, type_=sa.Text())
             nowhere = _literal(0)
-            found = [place_in(table.c[name], text) > nowhere for name in contains.columns]
+            found = [position_in(table.c[name], text) > nowhere for name in contains.columns]
             return sa.or_(*found)
-        case All():
+        case And():
             return sa.and_(sa.true(), *(_meets(part, table, plain) for part in condition.parts))
-        case Any():
+        case Or():
             return sa.or_(sa.false(), *(_meets(part, table, plain) for part in condition.parts))
         case Not():
             return sa.not_(_meets(condition.part, table, plain))

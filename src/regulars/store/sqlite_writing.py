@@ -11,9 +11,9 @@ import apsw
 import sqlalchemy as sa
 
 from regulars.store import saving, writes
-from regulars.store.entity import Row, Statement
+from regulars.store.entity import BatchStatement, Row
 from regulars.store.query import Query
-from regulars.store.sqlite_reading import run_query
+from regulars.store.sqlite.reader import run_query
 from regulars.store.tables import terms
 from regulars.store.unit_of_work import Changes, Entities, State, Terms
 from regulars.store.writer import Write
@@ -63,7 +63,7 @@ def save(
 
 
 @cache
-def _query(statement: Statement) -> Query:
+def _query(statement: BatchStatement) -> Query:
     return Query(statement.build(sa.and_))
 
 

@@ -8,8 +8,18 @@ compared by code point.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import sqlalchemy as sa
 
+from regulars.core import fields
+from regulars.core.fields import Field
+from regulars.customers.fields import FIELDS
+from regulars.store.auth_tables import accounts as accounts
+from regulars.store.auth_tables import compatibility as compatibility
+from regulars.store.auth_tables import sessions as sessions
+from regulars.store.auth_tables import tokens as tokens
 from regulars.store.columns import (
     Number,
     Text,
@@ -24,10 +34,6 @@ from regulars.store.columns import (
 
 # Whoever asks for it here has all the tables in it.
 from regulars.store.columns import metadata as metadata
-from regulars.store.entrance import accounts as accounts
-from regulars.store.entrance import compatibility as compatibility
-from regulars.store.entrance import sessions as sessions
-from regulars.store.entrance import tokens as tokens
 
 MONEY_SCALE = 10_000
 
@@ -45,53 +51,53 @@ counters = table(
     sa.Column("webhooks", Number, nullable=False, server_default="0"),
 )
 
+# The columns of each kind of field. A sorted text has its folded form in a column of its own.
+_COLUMNS: dict[type[Field], Callable[[Any], list[sa.Column[Any]]]] = {
+    fields.Timestamp: lambda field: [number(field.name)],
+    fields.Text: lambda field: [text(field.name), *_folded(field)],
+    fields.LongText: lambda field: [text(field.name, nullable=True)],
+    fields.Email: lambda field: [text(field.name), text(field.key_column), *_folded(field)],
+    fields.Phone: lambda field: [text(field.name)],
+    fields.Flag: lambda field: [flag(field.name)],
+    fields.Money: lambda field: [number(field.name)],
+    fields.Count: lambda field: [_count(field)],
+    fields.Json: lambda field: [text(field.name, nullable=True)],
+    fields.Address: lambda field: [text(field.name, nullable=True)],
+    fields.Tags: lambda field: [text(field.name)],
+    fields.FullName: lambda field: _folded(field),
+    fields.Location: lambda _: [],
+    fields.Avatar: lambda _: [],
+}
+
+
+def _folded(field: Field) -> list[sa.Column[Any]]:
+    return [text(field.folded_column)] if field.sort else []
+
+
+def _count(field: fields.Count) -> sa.Column[Any]:
+    default = str(field.start) if field.start else None
+    return sa.Column(field.name, Number, nullable=False, server_default=default)
+
+
 customers = table(
     "customers",
     key("account_id"),
     key("customer_id"),
-    number("created_at"),
-    number("updated_at"),
-    text("email"),
-    text("email_key"),
-    text("email_folded"),
-    text("phone"),
-    text("first_name"),
-    text("last_name"),
-    text("first_name_folded"),
-    text("last_name_folded"),
-    text("full_name_folded"),
-    flag("accepts_marketing"),
-    number("expenses"),
-    number("orders_count"),
-    number("visits"),
-    text("tags"),
-    text("notes", nullable=True),
-    text("custom", nullable=True),
-    text("shipping_address", nullable=True),
-    text("billing_address", nullable=True),
+    *(column for field in FIELDS for column in _COLUMNS[type(field)](field)),
     derived("words"),
     derived("notes_words"),
     derived("facets"),
-    sa.Column("version", Number, nullable=False, server_default="1"),
-    sa.Index("customers_email_key", "account_id", "email_key", unique=True),
-    sa.Index("customers_accepts_marketing", "account_id", "accepts_marketing", "customer_id"),
 )
 
 # The orders of the list. Each ends with the customer's id, which breaks ties.
-ORDER_COLUMNS = {
-    "id": "customer_id",
-    "created_at": "created_at",
-    "updated_at": "updated_at",
-    "email": "email_folded",
-    "first_name": "first_name_folded",
-    "last_name": "last_name_folded",
-    "full_name": "full_name_folded",
-    "expenses": "expenses",
-    "orders_count": "orders_count",
-}
+ORDER_COLUMNS = {"id": "customer_id", **{f.name: f.sort_column for f in FIELDS if f.sort}}
 
-for _column in ORDER_COLUMNS.values():
-    if _column != "customer_id":
+for _field in FIELDS:
+    if isinstance(_field, fields.Email):
+        _unique = _field.key_column
+        sa.Index(f"customers_{_unique}", customers.c.account_id, customers.c[_unique], unique=True)
+    if _field.sort or (_field.search and isinstance(_field, fields.Flag)):
+        _column = _field.sort_column
         sa.Index(
             f"customers_{_column}",
             customers.c.account_id,

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.entrance import accounts, sessions, tokens
+from regulars.store.auth_tables import accounts, sessions, tokens
 from regulars.store.query import Query, any_of, number
 
 TOKEN_COLUMNS = (

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from regulars.store import queries
-from regulars.store.entity import Entity, Load, Row, Statement, Updates
+from regulars.store.entity import BatchStatement, Entity, Load, Row, Updates
 from regulars.store.query import Query
 
 # The search terms of customers, by the id of the customer.
@@ -61,7 +61,7 @@ class Changes:
 
     counters: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, TableChanges] = field(default_factory=dict)
-    statements: Mapping[Statement, Mapping[str, Any]] = field(default_factory=dict)
+    statements: Mapping[BatchStatement, Mapping[str, Any]] = field(default_factory=dict)
     deleted_at: int = 0
     added_terms: Terms = field(default_factory=dict)
     removed_terms: Terms = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Rows:
         self._entity = entity
         self._key_of = key_of
         self._loaded = {key_of(row): row for row in loaded} if loaded else {}
-        self._rows: dict[Any, Row | None] = self._loaded.copy()
+        self._rows: dict[Any, Row | None] = dict(self._loaded)
         self._assigned: dict[Any, set[str]] = {}
         # The keys of rows by the value in unique columns.
         self._by_columns: dict[tuple[str, ...], dict[Any, Any]] = {
@@ -215,7 +215,7 @@ class Savepoint(NamedTuple):
 
     counters: Mapping[str, int]
     rows: Mapping[sa.Table, Rows]
-    statements: Mapping[Statement, Mapping[str, Any]]
+    statements: Mapping[BatchStatement, Mapping[str, Any]]
     deleted_at: int
     work: int
 
@@ -249,7 +249,7 @@ class UnitOfWork:
         self.entities = entities
         self.state = state
         self.rows = _RowsByTable(entities, state)
-        self._statements: dict[Statement, dict[str, Any]] = {}
+        self._statements: dict[BatchStatement, dict[str, Any]] = {}
 
     def savepoint(self) -> Savepoint:
         """The unit of work as it is, to return to."""
@@ -268,7 +268,7 @@ class UnitOfWork:
         }
         self.deleted_at, self.work = savepoint.deleted_at, savepoint.work
 
-    def run(self, statement: Statement, **parameters: Any) -> None:
+    def run(self, statement: BatchStatement, **parameters: Any) -> None:
         """Adds a statement to the batch. Of several calls, lists are joined, and of numbers the
         greatest counts."""
         known = self._statements.setdefault(statement, parameters)

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from regulars.store.entity import (
     DELETED_AT,
+    BatchStatement,
     Change,
-    Statement,
     Where,
     batch_account,
     of_deleted_customers,
@@ -57,7 +57,7 @@ def _skip_deliveries(where: Where) -> Change:
 
 
 # Ends the pending deliveries of the webhooks `skipped_webhooks`, at the time `skipped_at`.
-SKIP_DELIVERIES = Statement("skipped", _skip_deliveries, needs_snapshot=True)
+SKIP_DELIVERIES = BatchStatement("skipped", _skip_deliveries, needs_snapshot=True)
 
 
 @cache
@@ -93,10 +93,10 @@ def _record_deleted_shop_ids(where: Where) -> Change:
     return deleted_shop_ids.insert().from_select([c.name for c in deleted_shop_ids.c], rows)
 
 
-RECORD_DELETED_SHOP_IDS = Statement("noted_shop_ids", _record_deleted_shop_ids)
+RECORD_DELETED_SHOP_IDS = BatchStatement("noted_shop_ids", _record_deleted_shop_ids)
 
 
-def delete_from_inbox(table: sa.Table) -> Statement:
+def delete_from_inbox(table: sa.Table) -> BatchStatement:
     """Deletes the rows of `inbox` or `inbox_keys` whose event names a deleted customer. It needs
     the customers, their shop ids and `inbox_keys`, so it runs before those are deleted."""
 
@@ -113,7 +113,7 @@ def delete_from_inbox(table: sa.Table) -> Statement:
             where(table.c.account_id == batch_account(), among(table.c.inbox_id, named))
         )
 
-    return Statement(f"deleted_from_{table.name}", build)
+    return BatchStatement(f"deleted_from_{table.name}", build)
 
 
 def _replace_receipts(where: Where) -> Change:
@@ -128,7 +128,7 @@ def _replace_receipts(where: Where) -> Change:
 
 # Deletes what new receipts replace: those of the keys `replaced_keys` that were made at the time
 # `replaced_before` or earlier.
-REPLACE_RECEIPTS = Statement("replaced", _replace_receipts)
+REPLACE_RECEIPTS = BatchStatement("replaced", _replace_receipts)
 
 
 @cache

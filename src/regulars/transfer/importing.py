@@ -30,7 +30,7 @@ from regulars.transfer.beside import Beside
 from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.reading import Record
 from regulars.transfer.rejected import Kept, as_text
-from regulars.transfer.runs import COUNTS, DONE, Runs
+from regulars.transfer.runs import COUNTS, DONE, ImportRepository
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING, warning_message
 from regulars.transfer.seen import Seen
 from regulars.transfer.source import Source
@@ -113,7 +113,7 @@ class Importer:
         run: Row | None = None,
     ) -> None:
         self._beside = Beside(store)
-        self._runs = Runs(store, account_id)
+        self._runs = ImportRepository(store, account_id)
         self._account_id = account_id
         self._source = source
         self._kept = kept

@@ -16,7 +16,7 @@ from regulars.transfer.errors import Interrupted, TransferError
 from regulars.transfer.importing import Importer
 from regulars.transfer.opening import WHOLE, Bounds, opened
 from regulars.transfer.rejected import Nowhere
-from regulars.transfer.runs import COUNTS, DONE, FAILED, REJECTED_ROWS, Runs
+from regulars.transfer.runs import COUNTS, DONE, FAILED, REJECTED_ROWS, ImportRepository
 from regulars.transfer.shape import options_of
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import Parts, copied
@@ -38,7 +38,7 @@ class Job:
         self._account_id = account_id
         self._import_id = import_id
         self._me = secrets.token_hex(8)
-        self._runs = Runs(store, account_id)
+        self._runs = ImportRepository(store, account_id)
         self._importer: Importer | None = None
         self._stopped = False
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from regulars.directory.accounts import now_ms
 from regulars.store import Store, StoreError, imports
-from regulars.transfer.runs import FAILED, Runs
+from regulars.transfer.runs import FAILED, ImportRepository
 
-PROGRAM = "regulars.job"
+PROGRAM = "regulars.import_worker"
 _POLL_SECONDS = 2.0
 # A server that starts answers first.
 _FIRST_SECONDS = 1.0
@@ -81,7 +81,7 @@ class Jobs:
     async def _due(self) -> Sequence[Any]:
         """The account and the id of each account's oldest import that waits."""
         try:
-            ids = await self._store.reachable()
+            ids = await self._store.reachable_accounts()
             due = imports.due(ids is not None)
             return await self._store.fetch(due, {"now": now_ms(), "ids": ids})
         except StoreError:  # the database is away: the next time, then
@@ -134,7 +134,9 @@ class Jobs:
         if self._failures[import_id] >= _TRIES:
             message = "Something went wrong on our side, several times: the server's log has what."
             with contextlib.suppress(StoreError):
-                await Runs(self._store, account_id).end(import_id, FAILED, now_ms(), message)
+                await ImportRepository(self._store, account_id).end(
+                    import_id, FAILED, now_ms(), message
+                )
         await self._wait(_POLL_SECONDS)
 
     async def _wait(self, seconds: float) -> None:

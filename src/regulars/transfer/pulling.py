@@ -25,7 +25,7 @@ from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.importing import Tally
 from regulars.transfer.place import FEED, LIST, UPDATED_SINCE, Place, leaves_no_gap, since_last
 from regulars.transfer.remote import RemoteError, RemoteFault
-from regulars.transfer.runs import DONE, FOREVER, Runs, is_silent
+from regulars.transfer.runs import DONE, FOREVER, ImportRepository, is_silent
 
 LAST = "last"
 _BY_ID = "order_by:id order_dir:asc"
@@ -67,7 +67,7 @@ class Pull:
         self._account_id = account_id
         self._directory = Directory(store)
         self._beside = Beside(store)
-        self._runs = Runs(store, account_id)
+        self._runs = ImportRepository(store, account_id)
         self._there = customers
         self._address = address
         self._options = options

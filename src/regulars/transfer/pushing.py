@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from regulars.directory.customers import MERGED, new_row, replacing
+from regulars.directory.customers import new_row, replacing
 from regulars.directory.emails import clean_email
+from regulars.directory.field_rules import MERGED
 from regulars.directory.listing import Listing
 from regulars.directory.paging import Window
 from regulars.directory.search import Order, parse
@@ -97,7 +98,8 @@ class Push:
             after = page.after
 
     async def _send(self, row: Mapping[str, Any], known: _Known) -> None:
-        here = input_of(row)
+        has = await self._there.names()
+        here = {name: value for name, value in input_of(row).items() if name in has}
         found = known.find(row["email_key"])
         try:
             outcome = await (

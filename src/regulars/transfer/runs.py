@@ -23,7 +23,7 @@ FOREVER = 2**62
 COUNTS = ("created", "updated", "unchanged", "rejected")
 
 
-class Runs:
+class ImportRepository:
     """The imports of an account."""
 
     def __init__(self, store: Store, account_id: int) -> None:

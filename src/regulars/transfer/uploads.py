@@ -19,7 +19,7 @@ from regulars.store.tables import import_parts
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.opening import BEGINNING, opened
-from regulars.transfer.runs import COUNTS, Runs
+from regulars.transfer.runs import COUNTS, ImportRepository
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
@@ -111,7 +111,7 @@ class Upload:
             "silent": silent,
             "request_id": request_id,
         }
-        runs = Runs(store, account_id)
+        runs = ImportRepository(store, account_id)
         run = await runs.begin(RECEIVING, name, "", source, None, now, actor)
         return cls(store, account_id, run, options)
 
@@ -145,7 +145,7 @@ class Upload:
 
     async def give_up(self) -> None:
         """Forgets it, and what has come of it."""
-        await Runs(self._store, self._account_id).forget(self._run["import_id"])
+        await ImportRepository(self._store, self._account_id).forget(self._run["import_id"])
 
     async def _hold(self, now: int) -> None:
         """Says, from time to time, that the file is still received."""

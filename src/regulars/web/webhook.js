@@ -14,20 +14,20 @@ const LOOK_MS = 3000;
 const FEW = 25;
 const MOST_MISSED = 10_000;
 const SWITCH = "mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { id } }";
-const READ = `query($first: Int!) { webhookTypes webhooks { id _id type url settings disabled_reason paused missed_count
+const READ = `query($id: ID!, $first: Int!) { webhookTypes webhook(id: $id) { id _id type url settings disabled_reason paused missed_count
   disabled_at disabled: disabled_at(format: "ISO") created_at created: created_at(format: "ISO")
   deliveries(first: $first) { pageInfo { hasNextPage } edges { node { id event_id sequence customer_id state
     created_at created: created_at(format: "ISO") next_attempt_at next: next_attempt_at(format: "ISO")
     attempts { attempt at iso: at(format: "ISO") milliseconds status error request_headers request response_headers response } } } } } }`;
 
 export async function show({ main, signal, params, title }) {
-  const place = Number(params.number);
+  const id = params.number;
   const open = new Set();
   let size = FEW;
   let shown = "";
   const read = async (quiet) => {
-    const { webhooks, webhookTypes } = await ask(READ, { first: size }, { signal, quiet });
-    return [webhooks.find((one) => one._id === place), webhookTypes];
+    const { webhook, webhookTypes } = await ask(READ, { id, first: size }, { signal, quiet });
+    return [webhook, webhookTypes];
   };
   const deliveries = h("div");
   const head = h("div");

@@ -1,0 +1,1 @@
+"""What every entity is described with. Imports nothing else of the program."""

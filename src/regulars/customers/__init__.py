@@ -1,0 +1,1 @@
+"""What a customer is: its fields. Imports nothing of the layers."""

@@ -1,0 +1,128 @@
+"""The fields of a customer, in the order of its type in the schema.
+
+A new field is one line here and a migration: see "Add a field" in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields as attributes_of
+from typing import Any
+
+from regulars.core.fields import (
+    Address,
+    Avatar,
+    Count,
+    Email,
+    Field,
+    Flag,
+    FullName,
+    Json,
+    Location,
+    LongText,
+    Money,
+    Phone,
+    Tags,
+    Text,
+    Timestamp,
+)
+
+FIELDS: tuple[Field, ...] = (
+    Timestamp(
+        "created_at",
+        sort=True,
+        search=True,
+        in_history=False,
+        headings="created_at created created_utc sign_up date_registered user_registered "
+        "registered optin_time date_created",
+    ),
+    Timestamp(
+        "updated_at",
+        sort=True,
+        search=True,
+        in_history=False,
+        headings="updated_at last_changed",
+    ),
+    Email(
+        "email",
+        sort=True,
+        search=True,
+        headings="email email_address e_mail e_mail_address customer_email mail user_email",
+    ),
+    Phone("phone", search=True, headings="phone phone_number telephone mobile tel"),
+    Text(
+        "first_name",
+        sort=True,
+        search=True,
+        headings="first_name firstname given_name fname first",
+    ),
+    Text(
+        "last_name",
+        sort=True,
+        search=True,
+        headings="last_name lastname surname family_name lname last",
+    ),
+    FullName(
+        "full_name",
+        sources=("first_name", "last_name"),
+        sort=True,
+        search=True,
+        description="First name and last name, separated by one space. No space at either end.",
+    ),
+    Location(
+        "location",
+        sources=("shipping_address", "billing_address"),
+        description="`country, city` of the shipping address, or of the billing address if the "
+        "shipping address has neither. Unknown parts are omitted. Empty if both are unknown.",
+    ),
+    Avatar(
+        "avatar",
+        sources=("email",),
+        description="`//www.gravatar.com/avatar/` and the MD5 hash of the trimmed, lower-case "
+        "email.",
+    ),
+    Flag(
+        "accepts_marketing",
+        search=True,
+        headings="accepts_marketing accepts_email_marketing marketing_opt_in subscribed",
+    ),
+    LongText("notes", search=True, headings="notes note description customer_note"),
+    Address("shipping_address", search=True),
+    Address("billing_address", search=True),
+    Money(
+        "expenses",
+        sort=True,
+        search=True,
+        synonyms="total_spent",
+        description="The total that the customer has paid, minus refunds.",
+    ),
+    Count("orders_count", sort=True, search=True),
+    Count("visits", in_api=False),
+    Json("custom", search=True),
+    Tags("tags", search=True, headings="tags tag"),
+    Count(
+        "version",
+        start=1,
+        in_history=False,
+        description="Counts the changes of the customer, from 1.",
+    ),
+)
+
+STORED = tuple(field for field in FIELDS if field.is_stored)
+WRITABLE = tuple(field for field in FIELDS if field.is_writable)
+
+
+def described() -> list[dict[str, Any]]:
+    """Return the fields as JSON has them: for each its `kind`, `is_writable`, and what its
+    declaration says. The pages make their columns, forms and formats from it."""
+    return [
+        {
+            "kind": type(field).__name__,
+            "is_writable": field.is_writable,
+            **{
+                one.name: list(value) if isinstance(value, tuple) else value
+                for one in attributes_of(field)
+                if one.name != "headings" and (value := getattr(field, one.name)) is not None
+            },
+        }
+        for field in FIELDS
+    ]

@@ -1,0 +1,218 @@
+"""The two ways of a request, past ASGI and through it: they answer the same, whatever the wire does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from regulars.app import Application
+from regulars.settings import Settings
+from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.wire import ANSWER, QUERY, Wire
+
+pytestmark = pytest.mark.any_database
+
+
+@pytest.fixture
+def wire(client: Client) -> Iterator[Wire]:
+    made = Wire(client)
+    yield made
+    made.socket.close()
+
+
+def test_both_ways_answer_the_same(wire: Wire) -> None:
+    bodies = [
+        QUERY,
+        b'{"query":"{ nothing }"}',
+        b'{"query":"{ customers(first: 251) { edges { cursor } } }"}',
+        b'{"query":"{"}',
+        b"[]",
+        b"{",
+        b'{"query":1}',
+        b"",
+    ]
+    for body in bodies:
+        wire.send(wire.request(body))
+        short = wire.answer()
+        wire.send(wire.chunked(body))
+        long = wire.answer()
+        assert short[0] == long[0]
+        assert short[2] == long[2]
+        for headers in (short[1], long[1]):
+            assert headers["x-request-id"]
+            assert headers["date"]
+        assert sorted(short[1]) == sorted(long[1])
+
+
+def test_a_request_may_arrive_byte_by_byte(wire: Wire) -> None:
+    request = wire.request()
+    for at in range(len(request)):
+        wire.send(request[at : at + 1])
+    assert wire.answer()[2] == ANSWER
+
+
+def test_requests_sent_at_once_are_answered_in_their_order(wire: Wire) -> None:
+    def asking(number: int) -> bytes:
+        return wire.request(b'{"query":"{ n%d: __typename }"}' % number, f"X-Request-Id: r{number}")
+
+    wire.send(asking(1) + asking(2) + wire.chunked() + asking(3))
+    assert wire.answer()[2] == {"data": {"n1": "Query"}}
+    status, headers, body = wire.answer()
+    assert (status, headers["x-request-id"], body) == (200, "r2", {"data": {"n2": "Query"}})
+    assert wire.answer()[2] == ANSWER
+    assert wire.answer()[2] == {"data": {"n3": "Query"}}
+    wire.send(wire.request())
+    assert wire.answer()[2] == ANSWER
+
+
+def test_writes_sent_at_once_are_all_done(wire: Wire, client: Client) -> None:
+    mutation = 'mutation { createCustomer(node: {email: \\"%d@example.com\\"}) { _id } }'
+    wire.send(
+        b"".join(wire.request(b'{"query":"%s"}' % (mutation % n).encode()) for n in range(1, 6))
+    )
+    made = [wire.answer()[2]["data"]["createCustomer"]["_id"] for _ in range(5)]
+    assert made == [1, 2, 3, 4, 5]
+    assert len(client.emails()) == 5
+
+
+@pytest.mark.parametrize("size", [60_000, 70_000, 1_000_000])
+def test_a_body_of_any_size_within_the_limit_is_read(wire: Wire, size: int) -> None:
+    body = json.dumps({"query": "{ __typename }", "extensions": {"filler": "x" * size}}).encode()
+    for request in (wire.request(body), wire.chunked(body)):
+        wire.send(request)
+        assert wire.answer()[2] == ANSWER
+
+
+def test_the_connection_ends_when_the_client_wants_it_to(wire: Wire) -> None:
+    wire.send(wire.request(QUERY, "Connection: close"))
+    status, headers, body = wire.answer()
+    assert (status, headers["connection"], body) == (200, "close", ANSWER)
+    assert wire.is_closed()
+
+
+@pytest.mark.parametrize("headers", [[], ["Connection: keep-alive"]])
+def test_a_client_of_http_1_0_is_answered(wire: Wire, headers: list[str]) -> None:
+    wire.send(wire.request(QUERY, *headers, version="1.0"))
+    assert wire.answer()[2] == ANSWER
+    assert wire.is_closed()
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on(wire: Wire) -> None:
+    request = wire.request(QUERY, "Expect: 100-continue")
+    wire.send(request[: -len(QUERY)])
+    assert wire.socket.recv(100).startswith(b"HTTP/1.1 100 ")
+    wire.send(QUERY)
+    assert wire.answer()[2] == ANSWER
+
+
+@pytest.mark.parametrize("garbage", [b"what is this\r\n\r\n", b"\x00\x01\x02\x03\r\n\r\n"])
+def test_what_is_no_http_is_answered_as_every_other_refusal(wire: Wire, garbage: bytes) -> None:
+    wire.send(garbage)
+    status, headers, body = wire.answer()
+    assert status == 400
+    assert headers["content-type"] == "application/json"
+    assert headers["x-request-id"]
+    assert body["errors"][0]["key"] == "errors_bad_request"
+    assert wire.is_closed()
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 26\r\nContent-Length: 27",
+        "Content-Length: 26\r\nTransfer-Encoding: chunked",
+        "Content-Length: -1",
+        "Content-Length: +26",
+    ],
+)
+def test_a_body_of_doubtful_length_is_refused(wire: Wire, framing: str) -> None:
+    head, _, body = wire.request().partition(b"\r\n\r\n")
+    head = head.replace(b"Content-Length: 26", framing.encode())
+    wire.send(head + b"\r\n\r\n" + body)
+    assert wire.answer()[0] == 400
+    assert wire.is_closed()
+
+
+def test_a_client_that_goes_away_disturbs_nobody(client: Client) -> None:
+    for cut in (30, 120, -5, 0):
+        wire = Wire(client)
+        request = wire.request()
+        wire.send(request[:cut] if cut else request)
+        wire.socket.close()
+    assert client.emails() == []
+
+
+@contextmanager
+def started(path: Path, *options: str, log: Path | None = None) -> Iterator[Client]:
+    with (log or path.with_suffix(".log")).open("w") as written:
+        with running(f"sqlite:///{path}", *options, log=written) as server:
+            with Client(server, BOOTSTRAP_TOKEN) as client:
+                yield client
+
+
+def test_the_limit_of_bodies_holds_on_both_ways(tmp_path: Path) -> None:
+    with started(tmp_path / "r.db", "--max-body-bytes", "1024") as client:
+        for size, status in ((1_024, 200), (1_025, 413)):
+            body = QUERY.ljust(size)
+            wire = Wire(client)
+            for request in (wire.request(body), wire.chunked(body)):
+                wire.send(request)
+                assert wire.answer()[0] == status
+            wire.socket.close()
+
+
+@pytest.mark.slow
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not(tmp_path: Path) -> None:
+    with started(tmp_path / "r.db", "--keep-alive-seconds", "1") as client:
+        idle, busy = Wire(client), Wire(client)
+        until = time.monotonic() + 2
+        idle.send(idle.request())
+        assert idle.answer()[2] == ANSWER
+        while time.monotonic() < until:
+            busy.send(busy.request())
+            assert busy.answer()[2] == ANSWER
+            time.sleep(0.5)
+        assert idle.is_closed()
+        for wire in (idle, busy):
+            wire.socket.close()
+
+
+@pytest.mark.slow
+def test_a_server_that_is_told_to_stop_answers_what_it_has(tmp_path: Path) -> None:
+    log, path = tmp_path / "log", tmp_path / "r.db"
+    with started(path, "--no-log-requests", log=log) as client:
+        wire = Wire(client)
+        mutation = (
+            b'{"query":"mutation { createCustomer(node: {email: \\"a@example.com\\"}) { _id } }"}'
+        )
+        with closing(sqlite3.connect(path, isolation_level=None)) as another:
+            another.execute("BEGIN IMMEDIATE")  # the write waits for it
+            wire.send(wire.request(mutation))
+            time.sleep(0.3)
+            os.kill(client.server.pid, signal.SIGTERM)
+            time.sleep(0.3)
+            another.execute("ROLLBACK")
+        status, _, body = wire.answer()
+    assert (status, body) == (200, {"data": {"createCustomer": {"_id": 1}}})
+    assert wire.is_closed()
+    wire.socket.close()
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_setting_switches_the_fast_path_off(tmp_path: Path, is_on: bool) -> None:
+    url = f"sqlite:///{tmp_path / 'fast.db'}"
+    with running(url, env={"REGULARS_FAST_PATH": str(is_on)}) as server:
+        made = Wire(Client(server, BOOTSTRAP_TOKEN))
+        made.send(made.request())
+        assert made.answer()[2] == ANSWER
+        made.socket.close()
+    assert (Application(Settings(database_url=url, fast_path=is_on)).fast_path is not None) is is_on

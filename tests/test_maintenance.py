@@ -1,0 +1,362 @@
+"""Keeping a deployment well: doctor, verify, backup, restore."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from regulars.store import parse_url
+from regulars.store.migrate import run_in_transaction
+from regulars.store.schema_version import newest_version
+from tests.conftest import DATABASES
+from tests.postgres import BIN, PostgreSQL, own_server
+from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
+
+# A newer pg_restore than the server is of sets what that does not know.
+TOOLS = BIN
+if os.environ.get("REGULARS_TEST_DSN"):
+    TOOLS = Path(shutil.which("pg_dump") or BIN / "pg_dump").parent
+
+
+def fill(url: str) -> None:
+    """Puts customers of many kinds into a database."""
+    for command in ("migrate", "account create one", "account create two"):
+        assert regulars(*command.split(), "--database-url", url).returncode == 0
+    for name, count in (("one", "120"), ("two", "30")):
+        sample = ("sample", "--account", name, "--customers", count)
+        assert regulars(*sample, "--database-url", url).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def templates(
+    postgresql: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
+    """A database of each kind with customers: a file, and the name of one in PostgreSQL."""
+    path = tmp_path_factory.mktemp("keeping") / "template.db"
+    fill(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with scratch_database(postgresql) as url:
+        fill(url)
+        yield path, url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(params=DATABASES)
+def filled(
+    request: pytest.FixtureRequest, templates: tuple[Path, str], postgresql: str, tmp_path: Path
+) -> Iterator[str]:
+    """The URL of a database with customers of many kinds."""
+    file, name = templates
+    if request.param == "sqlite":
+        shutil.copyfile(file, tmp_path / "filled.db")
+        (tmp_path / "filled.db").chmod(0o600)
+        yield f"sqlite:///{tmp_path / 'filled.db'}"
+        return
+    with scratch_database(postgresql, template=name) as url:
+        yield url
+
+
+def run(url: str, *arguments: str) -> Done:
+    return regulars(*arguments, "--database-url", url)
+
+
+def change(url: str, statement: str) -> None:
+    """Changes a database behind Regulars' back."""
+    run_in_transaction(parse_url(url), lambda c: c.execute(sa.text(statement)))
+
+
+def test_a_sound_database_is_consistent(filled: str) -> None:
+    done = run(filled, "verify")
+    assert done.returncode == 0, done.stdout
+    assert "150 customers" in done.stdout
+    assert done.stdout.endswith("Consistent.\n")
+    read = json.loads(run(filled, "verify", "--json").stdout)["read"]
+    assert read["customers"] == 150
+    assert read["terms"] > 1_000
+
+
+FIRST = "WHERE account_id = 1 AND customer_id = 3"
+DAMAGE = {
+    "a name": (f"UPDATE customers SET first_name = 'Someone' {FIRST}", "derived from other values"),
+    "an email": (f"UPDATE customers SET email = 'Else@Example.com' {FIRST}", "its email"),
+    "the spend": (f"UPDATE customers SET expenses = expenses + 1 {FIRST}", "expenses"),
+    "a term": ("DELETE FROM terms WHERE account_id = 1 AND customer_id = 3", "index of the search"),
+    "a wrong term": ("INSERT INTO terms VALUES (1, 'w:nobody', 3)", "index of the search"),
+    "a term of nobody": ("INSERT INTO terms VALUES (1, 'w:nobody', 9999)", "who is missing"),
+    "the facets": (f"UPDATE customers SET facets = '' {FIRST}", "facets"),
+    "tags": (f"UPDATE customers SET tags = '[' {FIRST}", "tags is not a JSON array"),
+    "an address": (
+        f'UPDATE customers SET shipping_address = \'{{"city":  "X"}}\' {FIRST}',
+        "shipping_address",
+    ),
+    "the counters": ("UPDATE counters SET customers = 5 WHERE account_id = 1", "never given"),
+    "an amount": (
+        "UPDATE orders SET net_payment = net_payment + 5 WHERE account_id = 1",
+        "net_payment",
+    ),
+    "a version": (f"UPDATE customers SET version = 0 {FIRST}", "version is not positive"),
+    "no counters": ("DELETE FROM counters WHERE account_id = 2", "counters are missing"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+@pytest.mark.slow
+def test_damage_is_found(filled: str, name: str) -> None:
+    statement, said = DAMAGE[name]
+    change(filled, statement)
+    done = run(filled, "verify")
+    assert done.returncode == 1
+    assert said in done.stdout, done.stdout
+    assert "example." not in done.stdout
+
+
+def test_many_problems_are_counted(filled: str) -> None:
+    change(filled, "DELETE FROM terms WHERE account_id = 1")
+    found = json.loads(run(filled, "verify", "--json").stdout)
+    assert found["found"] == 120
+    assert len(found["problems"]) == 100
+    assert "… and 20 more." in run(filled, "verify").stdout
+
+
+def test_a_damaged_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    url = f"sqlite:///{path}"
+    for command in ("migrate", "account create one", "sample --customers 200"):
+        assert run(url, *command.split()).returncode == 0
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'customers_email_key'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek(root * size - 400)
+        file.write(b"\xff" * 400)
+    done = run(url, "verify")
+    assert done.returncode != 0
+    assert "SQLite" in done.stdout + done.stderr
+    refused = run(url, "backup", str(tmp_path / "copy"))
+    assert refused.returncode == 1
+    assert list(tmp_path.glob("copy*")) == []
+
+
+def dumped(url: str) -> dict[str, list[Any]]:
+    """Every row of a database."""
+    from regulars.store.tables import metadata
+
+    def read(connection: sa.Connection) -> dict[str, list[Any]]:
+        return {
+            table.name: [
+                tuple(row)
+                for row in connection.execute(table.select().order_by(*table.primary_key.columns))
+            ]
+            for table in metadata.sorted_tables
+        }
+
+    return run_in_transaction(parse_url(url), read)
+
+
+@pytest.fixture
+def another_database(request: pytest.FixtureRequest, filled: str, tmp_path: Path) -> Iterator[str]:
+    """Another database of the same kind, empty or not there."""
+    if filled.startswith("sqlite"):
+        yield f"sqlite:///{tmp_path / 'another.db'}"
+        return
+    with scratch_database(request.getfixturevalue("postgresql")) as url:
+        yield url
+
+
+def test_a_backup_is_restored(filled: str, another_database: str, tmp_path: Path) -> None:
+    file = tmp_path / "copy"
+    done = run(filled, "backup", str(file), "--tools", str(TOOLS))
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not list(tmp_path.glob("*.part*"))
+    done = run(another_database, "restore", str(file), "--tools", str(TOOLS))
+    assert done.returncode == 0, done.stderr
+    assert dumped(another_database) == dumped(filled)
+    assert run(another_database, "verify").returncode == 0
+    assert newest_version() in done.stdout
+    again = run(another_database, "restore", str(file), "--tools", str(TOOLS))
+    assert again.returncode == 1
+    assert "already" in again.stderr or "not empty" in again.stderr
+    again = run(filled, "backup", str(file), "--tools", str(TOOLS))
+    assert again.returncode == 1
+    assert "already a file" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_backup_is_made_while_others_write(
+    filled: str, another_database: str, tmp_path: Path
+) -> None:
+    stop, begun = threading.Event(), threading.Event()
+    with running(filled) as server:
+        token = json.loads(run(filled, "token", "create", "--account", "one", "--json").stdout)[
+            "token"
+        ]
+
+        def write() -> None:
+            number = 0
+            with Client(server, token) as client:
+                while not stop.is_set():
+                    number += 1
+                    client.create(f"meanwhile.{number}@example.com", tags=["x"])
+                    begun.set()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            assert begun.wait(30)
+            for number in range(3):
+                file = tmp_path / f"copy{number}"
+                done = run(filled, "backup", str(file), "--tools", str(TOOLS))
+                assert done.returncode == 0, done.stderr
+            assert run(filled, "verify").returncode == 0
+        finally:
+            stop.set()
+            thread.join()
+    assert run(another_database, "restore", str(file), "--tools", str(TOOLS)).returncode == 0
+    found = json.loads(run(another_database, "verify", "--json").stdout)
+    assert found["problems"] == []
+    assert found["read"]["customers"] > 150
+    with running(another_database) as server, Client(server, token) as client:
+        assert client.page()["edges"]
+
+
+def test_what_is_no_backup_is_not_restored(tmp_path: Path, postgresql: str) -> None:
+    target = f"sqlite:///{tmp_path / 'r.db'}"
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "broken").write_bytes(b"SQLite format 3\0" + b"\xff" * 5_000)
+    (tmp_path / "dump").write_bytes(b"PGDMP" + b"\0" * 100)
+    for name, said in (
+        ("text", "not a backup"),
+        ("broken", "damaged"),
+        ("dump", "PostgreSQL"),
+        ("missing", "cannot be read"),
+    ):
+        done = run(target, "restore", str(tmp_path / name))
+        assert done.returncode == 1
+        assert said in done.stderr, done.stderr
+        assert not (tmp_path / "r.db").exists()
+    with scratch_database(postgresql) as url:
+        done = run(url, "restore", str(tmp_path / "dump"), "--tools", str(TOOLS))
+        assert done.returncode == 1
+        assert "pg_restore failed" in done.stderr
+
+
+def test_a_database_without_tables_is_not_backed_up(empty_database: str, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    done = run(empty_database, "backup", str(tmp_path / "copy"), "--tools", str(TOOLS))
+    assert done.returncode == 1
+    assert "no tables of Regulars" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_backup_without_tables_is_not_restored(tmp_path: Path, postgresql: str) -> None:
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.commit()
+    content = other.read_bytes()
+    done = run(f"sqlite:///{tmp_path / 'new.db'}", "restore", str(other))
+    assert done.returncode == 1
+    assert "no tables of Regulars" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.db"]
+    assert other.read_bytes() == content
+    with scratch_database(postgresql) as empty, scratch_database(postgresql) as target:
+        dump = tmp_path / "dump"
+        command = [str(TOOLS / "pg_dump"), "--format=custom", f"--file={dump}", f"--dbname={empty}"]
+        subprocess.run(command, check=True)
+        done = run(target, "restore", str(dump), "--tools", str(TOOLS))
+        assert done.returncode == 1
+        assert "no tables of Regulars" in done.stderr
+
+
+def test_a_tool_that_is_not_there_gets_a_sentence(tmp_path: Path, postgresql: str) -> None:
+    with scratch_database(postgresql) as url:
+        assert run(url, "migrate").returncode == 0
+        done = run(url, "backup", str(tmp_path / "copy"), "--tools", str(tmp_path))
+        assert done.returncode == 1
+        assert "pg_dump is not installed" in done.stderr
+        assert not (tmp_path / "copy").exists()
+    assert run(f"sqlite:///{tmp_path / 'r.db'}", "migrate").returncode == 0
+    done = run(f"sqlite:///{tmp_path / 'r.db'}", "backup", str(tmp_path / "no" / "such" / "x"))
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+
+
+def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    with running(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        client.create("a@example.com")
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("r.db*")}
+        assert modes == {0o600}
+
+
+def examined(url: str, *options: str, env: dict[str, str] | None = None) -> dict[str, str]:
+    done = regulars("doctor", "--json", *options, "--database-url", url, env=env)
+    return {row["what"]: row["state"] for row in json.loads(done.stdout)}
+
+
+@pytest.fixture(scope="module")
+def durable_postgresql() -> Iterator[PostgreSQL]:
+    """A server with PostgreSQL's own settings: the one of the test run is not durable."""
+    with own_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_good_deployment_has_nothing_to_mend(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if database == "sqlite":
+        url = f"sqlite:///{tmp_path / 'r.db'}"
+    else:
+        url = request.getfixturevalue("durable_postgresql").dsn
+    fill(url)
+    assert run(url, "token", "create", "--account", "one").returncode == 0
+    found = examined(url)
+    assert "fail" not in found.values()
+    assert found["database"] == "ok"
+    assert found["network"] == "ok"
+    assert run(url, "doctor").returncode == 0
+
+
+def test_what_is_to_be_mended_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    url = f"sqlite:///{path}"
+    assert examined(url) == {"network": "ok", "open files": "ok", "database": "fail"}
+    assert run(url, "doctor").returncode == 1
+    assert not path.exists()
+    for command in ("migrate", "account create one"):
+        assert run(url, *command.split()).returncode == 0
+    assert examined(url)["tokens"] == "warn"
+    path.chmod(0o644)
+    public = {"REGULARS_RATE_LIMIT": "0", "REGULARS_CORS_ORIGINS": "*"}
+    found = examined(url, "--host", "0.0.0.0", env=public)
+    for what in ("network", "rate limit", "CORS", "permissions"):
+        assert found[what] == "warn"
+
+
+def test_the_settings_of_postgresql_are_looked_at(durable_postgresql: PostgreSQL) -> None:
+    with scratch_database(durable_postgresql.dsn) as url:
+        assert run(url, "migrate").returncode == 0
+        found = examined(url)
+        assert found["version"] == "ok"
+        assert found["durability"] == "ok"
+        assert examined(url, "--workers", "200")["connections"] == "warn"
+        name = url.partition("?")[0].rpartition("/")[2]
+        change(url, f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+        assert examined(url)["durability"] == "fail"
