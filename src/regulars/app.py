@@ -56,7 +56,6 @@ from regulars.http.messages import (
 from regulars.http.metrics import Metrics
 from regulars.http.observe import Observer
 from regulars.http.pages import ASSETS, Pages
-from regulars.http.pages import PATHS as PAGES
 from regulars.http.rates import LocalRates, Rates, SharedRates
 from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionAddress
@@ -364,7 +363,7 @@ async def _internal_error(request: Request, error: Exception) -> Response:
 
 
 def _page_routes(pages: Pages) -> list[Route]:
-    routes = [Route(path, pages.page, methods=list(_ANY)) for path in PAGES]
+    routes = [Route(path, pages.page, methods=list(_ANY)) for path in pages.paths]
     return [*routes, Route(f"{ASSETS}/{{version}}/{{name}}", pages.asset, methods=list(_ANY))]
 
 
