@@ -28,8 +28,8 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.directory import Directory
 from regulars.settings import Settings
 from regulars.store import Store
-from regulars.store.migrate import newest
 from regulars.store.rows import TABLES
+from regulars.store.schema_version import newest_version
 from regulars.store.tables import MONEY_SCALE, metadata
 
 TOKEN = "benchmark"  # of databases that live as long as the benchmark
@@ -103,7 +103,7 @@ def give_token(database_url: str) -> None:
 
 def sqlite_with(customers: int, folder: Path) -> Path:
     """A database of Regulars with sample customers: a copy of one that is kept between runs."""
-    kept = BUILD / f"customers-{customers}-{newest()}.db"
+    kept = BUILD / f"customers-{customers}-{newest_version()}.db"
     if not kept.exists():
         print(f"Making {customers:,} sample customers …", file=sys.stderr)
         made = kept.with_suffix(".new")

@@ -19,8 +19,8 @@ Work = Callable[[Store, Store], Awaitable[Any]]
 
 
 @asynccontextmanager
-async def opened(url: str, large: bool) -> AsyncIterator[Store]:
-    store = store_for(url, large=large)
+async def opened(url: str, is_bulk: bool) -> AsyncIterator[Store]:
+    store = store_for(url, is_bulk=is_bulk)
     await store.open()
     try:
         yield store
@@ -28,12 +28,12 @@ async def opened(url: str, large: bool) -> AsyncIterator[Store]:
         await store.close()
 
 
-def with_two(url: str, large: bool, work: Work) -> Any:
+def with_two(url: str, is_bulk: bool, work: Work) -> Any:
     """Works with a store for many rows, and another one beside it that is `large` or not."""
     regulars("migrate", env={"REGULARS_DATABASE_URL": url})
 
     async def run() -> Any:
-        async with opened(url, large=True) as mine, opened(url, large) as theirs:
+        async with opened(url, is_bulk=True) as mine, opened(url, is_bulk) as theirs:
             return await work(mine, theirs)
 
     return asyncio.run(run())
@@ -51,7 +51,7 @@ def test_alone_it_takes_all_its_time(empty_database: str) -> None:
             await beside.write(account_id, nothing())
         return beside.others
 
-    assert not with_two(empty_database, large=False, work=work)
+    assert not with_two(empty_database, is_bulk=False, work=work)
 
 
 def test_it_rests_while_others_work(empty_database: str) -> None:
@@ -66,7 +66,7 @@ def test_it_rests_while_others_work(empty_database: str) -> None:
             await beside.write(account_id, nothing())
         return beside.others
 
-    assert with_two(empty_database, large=False, work=work)
+    assert with_two(empty_database, is_bulk=False, work=work)
 
 
 def test_those_in_the_background_do_not_wait_for_each_other(postgresql: str) -> None:
@@ -78,7 +78,7 @@ def test_those_in_the_background_do_not_wait_for_each_other(postgresql: str) -> 
         return beside.others
 
     with scratch_database(postgresql) as url:
-        assert not with_two(url, large=True, work=work)
+        assert not with_two(url, is_bulk=True, work=work)
 
 
 def test_the_rest_is_longer_than_the_work() -> None:
@@ -86,7 +86,7 @@ def test_the_rest_is_longer_than_the_work() -> None:
         async def write(self, _account_id: int, _command: object) -> None:
             await asyncio.sleep(0.02)
 
-        async def others_work(self) -> bool:
+        async def has_concurrent_activity(self) -> bool:
             return True
 
     async def work(store: Any) -> float:

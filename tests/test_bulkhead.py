@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from regulars.http.bulkhead import DEAR, MODEST, PROGRAM, Neighbours
+from regulars.http.bulkhead import EXPENSIVE_COST, FAIR_SHARE, PROGRAM, NoisyNeighborDetector
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -35,29 +35,29 @@ SECONDS = 30
 
 
 def test_whoever_asks_alone_disturbs_nobody() -> None:
-    asked = Neighbours()
-    assert not any(asked.disturbs(1, DEAR, 100) for _ in range(10))
+    asked = NoisyNeighborDetector()
+    assert not any(asked.is_noisy(1, EXPENSIVE_COST, 100) for _ in range(10))
 
 
 def test_what_is_dear_disturbs_another_account() -> None:
-    asked = Neighbours()
-    assert not asked.disturbs(1, 1, 1)
-    assert not asked.disturbs(2, DEAR - 1, 1)
-    assert asked.disturbs(2, DEAR, 1)
+    asked = NoisyNeighborDetector()
+    assert not asked.is_noisy(1, 1, 1)
+    assert not asked.is_noisy(2, EXPENSIVE_COST - 1, 1)
+    assert asked.is_noisy(2, EXPENSIVE_COST, 1)
 
 
 def test_a_flood_disturbs_who_asks_for_little_and_is_known_for_a_while() -> None:
-    asked = Neighbours()
-    assert not asked.disturbs(1, 1, 1)
-    assert not asked.disturbs(2, 1, MODEST)
-    assert asked.disturbs(2, 1, MODEST + 1)
-    assert asked.disturbs(2, 1, 1)
-    assert not asked.disturbs(1, 1, MODEST)
+    asked = NoisyNeighborDetector()
+    assert not asked.is_noisy(1, 1, 1)
+    assert not asked.is_noisy(2, 1, FAIR_SHARE)
+    assert asked.is_noisy(2, 1, FAIR_SHARE + 1)
+    assert asked.is_noisy(2, 1, 1)
+    assert not asked.is_noisy(1, 1, FAIR_SHARE)
 
 
 def test_floods_do_not_disturb_each_other() -> None:
-    asked = Neighbours()
-    assert not any(asked.disturbs(n % 2, 1, MODEST + 1) for n in range(10))
+    asked = NoisyNeighborDetector()
+    assert not any(asked.is_noisy(n % 2, 1, FAIR_SHARE + 1) for n in range(10))
 
 
 def compartments(server: Server) -> list[psutil.Process]:
@@ -84,7 +84,7 @@ def disturbed(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
         token = new_token(server)
         with (
             busy(server, read_little, BOOTSTRAP_TOKEN, 1),
-            busy(server, lambda client: client.post(PAGE), token, MODEST + 4),
+            busy(server, lambda client: client.post(PAGE), token, FAIR_SHARE + 4),
             Client(server, token) as client,
         ):
             eventually(lambda: passed(server))
@@ -142,7 +142,7 @@ def test_the_rate_is_that_of_all(empty_database: str) -> None:
         answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
         while answer.status_code == 200:
             cost = answer.json()["extensions"]["cost"]
-            assert cost["requested"] >= DEAR
+            assert cost["requested"] >= EXPENSIVE_COST
             assert 0 <= cost["remaining"] <= 20_000
             answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
         assert answer.status_code == 429

@@ -260,13 +260,13 @@ def test_a_database_of_a_newer_program_is_left_alone(database: str) -> None:
     import sqlalchemy as sa
 
     from regulars.store import parse_url
-    from regulars.store.migrate import in_transaction
+    from regulars.store.migrate import run_in_transaction
 
     def pretend(connection: sa.Connection) -> None:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         connection.execute(sa.text("UPDATE compatibility SET oldest = '9999'"))
 
-    in_transaction(parse_url(database), pretend)
+    run_in_transaction(parse_url(database), pretend)
     for command in (["migrate"], ["serve"], ["account", "list"]):
         assert "newer" in refused(database, NOT_MIGRATED, *command)
 

@@ -54,7 +54,7 @@ def test_a_connection_is_used_again(postgresql: str) -> None:
 
 def test_a_caller_who_gives_up_waiting_takes_no_connection_along(postgresql: str) -> None:
     async def work(connections: ConnectionPool) -> None:
-        async with connections.one() as connection:
+        async with connections.acquire() as connection:
             waiters = [asyncio.create_task(backend(connections)) for _ in range(3)]
             await asyncio.sleep(0)
             waiters[0].cancel()
@@ -97,7 +97,7 @@ def test_a_refused_statement_costs_nothing(postgresql: str) -> None:
         before = await backend(connections)
         with pytest.raises(asyncpg.DivisionByZeroError):
             await connections.fetch("SELECT 1 / 0", [])
-        async with connections.one() as connection:
+        async with connections.acquire() as connection:
             assert await connection.fetchval("SELECT pg_backend_pid()") == before
 
     with_connections(postgresql, 1, work)
@@ -171,7 +171,7 @@ def test_no_connection_asks_what_an_array_is(postgresql: str) -> None:
 
     async def work(connections: ConnectionPool) -> list[str]:
         asked: list[str] = []
-        async with connections.one() as connection:
+        async with connections.acquire() as connection:
             connection.add_query_logger(lambda query: asked.append(query.query))
             for kind, values in sent.items():
                 assert await connection.fetchval(f"SELECT $1::{kind}", values) == values

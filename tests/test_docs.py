@@ -13,13 +13,15 @@ import pytest
 
 from regulars.cli.accounts import account_app, token_app
 from regulars.cli.inbox import inbox_app
-from regulars.cli.keeping import app as keeping_app
 from regulars.cli.main import app
+from regulars.cli.maintenance import app as maintenance_app
 from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
 from regulars.cli.webhooks import secret_app
 from regulars.settings import Settings
 from tests.support import BOOTSTRAP_TOKEN, Client, running
+
+pytestmark = pytest.mark.any_database
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -111,7 +113,7 @@ def test_every_setting_has_its_line() -> None:
 def test_every_command_has_its_heading() -> None:
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     groups = (
-        *(("", app), ("", keeping_app), ("", webhooks_app)),
+        *(("", app), ("", maintenance_app), ("", webhooks_app)),
         ("", transfer_app),
         *(("account ", account_app), ("token ", token_app)),
         *(("webhook-secret ", secret_app), ("inbox ", inbox_app)),

@@ -127,6 +127,7 @@ def test_the_worst_is_answered_at_once(client: Client, name: str) -> None:
     assert taken < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORST)
 def test_the_worst_does_not_stop_the_event_loop(name: str) -> None:
     """The longest step of the event loop, in seconds of the processor's time."""
@@ -252,6 +253,7 @@ DOCUMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_what_is_counted_is_what_memory_is_taken(measured: None, name: str) -> None:
     made = engine()
@@ -268,6 +270,7 @@ def test_what_is_counted_is_what_memory_is_taken(measured: None, name: str) -> N
     assert counted < 6 * taken
 
 
+@pytest.mark.slow
 def test_an_account_has_a_quarter_of_the_documents_and_pushes_out_none_of_anothers() -> None:
     made = engine(cache_bytes=8 * 1024 * 1024)
     common = DOCUMENTS["a list"]

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from regulars.directory.accounts import now_ms
 from regulars.directory.inbox_keys import EVERYBODY, MAX_KEYS, keys_of
 from regulars.store import Store, inbox, parse_url
-from regulars.store.migrate import in_snapshot
+from regulars.store.migrate import run_in_snapshot
 from regulars.store.query import Query
 from regulars.store.tables import metadata
 from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids
@@ -47,7 +47,7 @@ def tables_with(url: str, mark: str) -> dict[str, list[str]]:
                     found.setdefault(table.name, []).append(shown)
         return found
 
-    return in_snapshot(parse_url(url), scan)
+    return run_in_snapshot(parse_url(url), scan)
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ from regulars.transfer.uploads import LEASE_MS, Upload
 from tests.support import TLS, Client, Server, new_token, running, with_store
 from tests.test_import_http import ENDED, ended, previewed, refused, send, wait
 
+pytestmark = pytest.mark.any_database
+
 MIB = 1024 * 1024
 
 

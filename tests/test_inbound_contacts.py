@@ -10,11 +10,14 @@ import httpx
 import pytest
 
 from regulars.directory.accounts import Accounts
+from regulars.directory.field_rules import EMPTY
 from regulars.store import Store
 from regulars.store.queries import orders_of
-from regulars.webhooks.payloads import _BLANK, contact
+from regulars.webhooks.payloads import contact
 from tests.support import Client, Server, eventually, new_token, regulars, with_store
 from tests.test_inbound import ADDRESS, Shop, order
+
+pytestmark = pytest.mark.any_database
 
 FIELDS = """email phone first_name last_name accepts_marketing notes tags custom
   shipping_address { line1 city country } billing_address { city }"""
@@ -63,7 +66,7 @@ def test_bodies_of_a_deleted_customer_change_nothing(shop: Shop) -> None:
     before = shop.kinds()
     for type_ in ("contact/signup", "contact/updated"):
         for number in (1, 2):
-            node = contact(number, _BLANK, [])
+            node = contact(number, EMPTY, [])
             shop.understood(type_, {**node, "id": f"cus_{number}"})
     ids = {"id": "order_1", "_id": 1, "__typename": "Order"}
     for type_ in ("order/created", "order/updated", "order/cancelled", "order/fulfilled"):

@@ -15,7 +15,8 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.database import upgrade
 from regulars.directory.directory import Directory
 from regulars.store import Store, parse_url
-from regulars.store.migrate import in_transaction, newest, require_usable, versions
+from regulars.store.migrate import run_in_transaction
+from regulars.store.schema_version import newest_version, require_usable, versions
 from regulars.store.tables import inbox, inbox_keys, metadata
 from tests.support import regulars, with_store
 
@@ -27,17 +28,17 @@ def differences(connection: sa.Connection) -> list[object]:
 
 def test_the_migrated_tables_are_those_that_the_program_defines(empty_database: str) -> None:
     address = parse_url(empty_database)
-    assert upgrade(address) == newest()
+    assert upgrade(address) == newest_version()
     require_usable(address)
-    assert in_transaction(address, differences) == []
+    assert run_in_transaction(address, differences) == []
 
 
 def test_a_database_is_brought_up_from_every_earlier_version(empty_database: str) -> None:
     address = parse_url(empty_database)
     for version in versions():
         assert upgrade(address, version) == version
-    assert versions()[-1] == newest()
-    assert upgrade(address) == newest()
+    assert versions()[-1] == newest_version()
+    assert upgrade(address) == newest_version()
 
 
 def test_the_versions_are_those_that_alembic_knows() -> None:
@@ -55,7 +56,7 @@ def test_the_tables_of_sqlite_are_strict(tmp_path: object) -> None:
         rows = connection.exec_driver_sql("SELECT name, strict FROM pragma_table_list")
         return [(name, strict) for name, strict in rows if name in metadata.tables]
 
-    found = in_transaction(address, tables)
+    found = run_in_transaction(address, tables)
     assert sorted(found) == [(name, 1) for name in sorted(metadata.tables)]
 
 
@@ -81,8 +82,8 @@ def test_customers_of_an_earlier_version_are_found(empty_database: str, tmp_path
 
     with_store(now, create)
     tables = ("accounts", "counters", "customers")
-    stored = {name: in_transaction(parse_url(now), partial(rows_of, name)) for name in tables}
-    terms = in_transaction(parse_url(now), partial(rows_of, "terms"))
+    stored = {name: run_in_transaction(parse_url(now), partial(rows_of, name)) for name in tables}
+    terms = run_in_transaction(parse_url(now), partial(rows_of, "terms"))
 
     def fill(connection: sa.Connection) -> None:
         for name in tables:
@@ -94,21 +95,21 @@ def test_customers_of_an_earlier_version_are_found(empty_database: str, tmp_path
 
     address = parse_url(empty_database)
     assert upgrade(address, "0002") == "0002"
-    in_transaction(address, fill)
-    assert upgrade(address) == newest()
+    run_in_transaction(address, fill)
+    assert upgrade(address) == newest_version()
     for row, found in zip(
-        stored["customers"], in_transaction(address, partial(rows_of, "customers")), strict=True
+        stored["customers"], run_in_transaction(address, partial(rows_of, "customers")), strict=True
     ):
         assert found == row
-    assert in_transaction(address, partial(rows_of, "terms")) == terms
+    assert run_in_transaction(address, partial(rows_of, "terms")) == terms
     assert len(terms) == 20
-    history = in_transaction(address, partial(rows_of, "history"))
+    history = run_in_transaction(address, partial(rows_of, "history"))
     columns = ("sequence", "customer_id", "kind", "at", "actor", "fields")
     assert [tuple(row[name] for name in columns) for row in history] == [
         (1, 1, "created", 1, "regulars migrate", None),
         (2, 2, "created", 2, "regulars migrate", None),
     ]
-    (last,) = in_transaction(address, partial(rows_of, "counters"))
+    (last,) = run_in_transaction(address, partial(rows_of, "counters"))
     assert last["changes"] == 2
 
 
@@ -128,10 +129,10 @@ def test_events_that_an_older_program_kept_get_their_keys(empty_database: str) -
         body = b'{"node": {"id": "o1", "email": "Old@example.com"}}'
         connection.execute(inbox.insert(), {**row, "body": body, "received_at": 1, "times": 1})
 
-    in_transaction(parse_url(empty_database), keep)
+    run_in_transaction(parse_url(empty_database), keep)
     assert regulars("migrate", *url).returncode == 0
 
     def keys(connection: sa.Connection) -> set[str]:
         return set(connection.execute(sa.select(inbox_keys.c.key)).scalars())
 
-    assert in_transaction(parse_url(empty_database), keys) == {"o1", "old@example.com"}
+    assert run_in_transaction(parse_url(empty_database), keys) == {"o1", "old@example.com"}

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 import regulars as package
-from regulars.store.migrate import newest
+from regulars.store.schema_version import newest_version
 from tests.support import (
     BOOTSTRAP_TOKEN,
     TLS,
@@ -168,15 +168,15 @@ def newer(tmp_path: Path) -> Path:
 from alembic import op
 
 revision = "{NEXT}"
-down_revision = "{newest()}"
-works_with = "{newest()}"
+down_revision = "{newest_version()}"
+works_with = "{newest_version()}"
 
 
 def upgrade() -> None:
     op.add_column("customers", sa.Column("next", sa.Text(), server_default="", nullable=False))
 
 
-def finish() -> None:
+def contract() -> None:
     op.drop_index("customers_accepts_marketing", "customers")
 """
     )
@@ -199,7 +199,7 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None
         load = stack.enter_context(Load(urls))
         try:
             time.sleep(1)
-            run_newer(newer, empty_postgresql, "migrate", "--before")
+            run_newer(newer, empty_postgresql, "migrate", "--expand")
             env = {**DRAIN, "PYTHONPATH": str(newer)}
             second = stack.enter_context(running(empty_postgresql, env=env))
             assert get(f"{second.url}/healthz").json()["version"] == "99.0"

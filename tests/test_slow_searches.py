@@ -14,7 +14,7 @@ from regulars.api.schema import engine
 from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.store import Store, TooSlow
+from regulars.store import StatementTimeout, Store
 from regulars.store.query import Query
 from tests.support import regulars
 
@@ -47,7 +47,7 @@ def test_a_long_read_keeps_no_other_waiting_on_sqlite(migrated: str) -> None:
     async def run() -> None:
         store = store_for(migrated)
         await store.open()
-        long = asyncio.create_task(store.fetch(COUNT_FAR, {}, long=True))
+        long = asyncio.create_task(store.fetch(COUNT_FAR, {}, is_long=True))
         await asyncio.sleep(0)
         assert (await store.fetch(ONE, {}))[0][0] == 1
         directory = Directory(store)
@@ -65,10 +65,11 @@ def test_a_quick_search_is_not_delayed_by_slow_ones_of_another_account(migrated:
         store = store_for(migrated)
         await store.open()
         slow = [
-            asyncio.create_task(store.fetch(COUNT, {"account_id": 1}, long=True)) for _ in range(8)
+            asyncio.create_task(store.fetch(COUNT, {"account_id": 1}, is_long=True))
+            for _ in range(8)
         ]
         await asyncio.sleep(0.1)  # the first of them is under way in the slow lane
-        rows = await store.fetch(ONE, {"account_id": 2}, long=True)
+        rows = await store.fetch(ONE, {"account_id": 2}, is_long=True)
         assert rows[0][0] == 1
         assert not any(task.done() for task in slow)
         for task in slow[1:]:
@@ -76,7 +77,7 @@ def test_a_quick_search_is_not_delayed_by_slow_ones_of_another_account(migrated:
         assert (await slow[0])[0][0] == 1_000_000
         await asyncio.gather(*slow[1:], return_exceptions=True)
         # A cancelled search is interrupted, and leaves the lane to the next one.
-        assert (await store.fetch(COUNT, {"account_id": 2}, long=True))[0][0] == 1_000_000
+        assert (await store.fetch(COUNT, {"account_id": 2}, is_long=True))[0][0] == 1_000_000
         await store.close()
 
     asyncio.run(run())
@@ -89,7 +90,7 @@ def test_slow_searches_of_two_accounts_take_turns(migrated: str) -> None:
         order: list[int] = []
 
         async def search(account_id: int) -> None:
-            await store.fetch(COUNT, {"account_id": account_id}, long=True)
+            await store.fetch(COUNT, {"account_id": account_id}, is_long=True)
             order.append(account_id)
 
         greedy = [asyncio.create_task(search(1)) for _ in range(4)]
@@ -132,8 +133,8 @@ def test_a_statement_that_takes_too_long_is_ended_on_postgresql(
     async def run() -> None:
         store = store_for(postgresql, 0.2)
         await store.open()
-        with pytest.raises(TooSlow):
-            await store.fetch(SLEEP, {}, long=True)
+        with pytest.raises(StatementTimeout):
+            await store.fetch(SLEEP, {}, is_long=True)
         active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sl' || 'eep(61)%'"
         left = Query(sa.text(f"{active} AND state = 'active'"))
         for _ in range(50):
@@ -161,13 +162,13 @@ def test_an_account_has_two_slow_searches_under_way_at_most_on_postgresql(postgr
         await store.open()
 
         def search(account_id: int) -> asyncio.Task[Any]:
-            return asyncio.create_task(store.fetch(nap, {"account_id": account_id}, long=True))
+            return asyncio.create_task(store.fetch(nap, {"account_id": account_id}, is_long=True))
 
         first = [search(1), search(1)]
         await asyncio.sleep(0.1)  # by now they are slow
         more = [search(1) for _ in range(4)]
         more[1].cancel()
-        assert (await store.fetch(ONE, {"account_id": 2}, long=True))[0][0] == 1
+        assert (await store.fetch(ONE, {"account_id": 2}, is_long=True))[0][0] == 1
         counts = []
         while not all(task.done() for task in (*first, *more)):
             counts.append((await store.fetch(active, {}))[0][0])

@@ -91,7 +91,7 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
         directory = Directory(store)
         # The first statements of a connection ask for the types of their arrays as well.
         await directory.create(account.account_id, {"email": "a@b.co"}, 1)
-        async with store._connections.one() as connection:
+        async with store._cluster.pool.acquire() as connection:
             connection.add_query_logger(lambda record: asked.append(record.query))
         created = await directory.create(account.account_id, {"email": "b@b.co"}, 1)
         assert not isinstance(created, Replay)

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from regulars.directory.database import upgrade
 from regulars.store import parse_url
-from regulars.store.migrate import in_transaction, versions
+from regulars.store.migrate import run_in_transaction
+from regulars.store.schema_version import versions
 from tests.support import Client, new_token, regulars, running
 
 FOLDER = Path(__file__).parent / "files" / "versions"
@@ -72,7 +73,7 @@ def test_a_database_of_a_released_version_is_upgraded(empty_database: str, versi
     assert made["version"] == version
     address = parse_url(empty_database)
     assert upgrade(address, version) == version
-    in_transaction(address, lambda connection: insert(connection, in_order(made["tables"])))
+    run_in_transaction(address, lambda connection: insert(connection, in_order(made["tables"])))
 
     assert regulars("migrate", "--database-url", empty_database).returncode == 0
     done = regulars("verify", "--database-url", empty_database)

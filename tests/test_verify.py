@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.stored_values import RULES
 from regulars.store import Store, parse_url
-from regulars.store.migrate import in_transaction
+from regulars.store.migrate import run_in_transaction
 from regulars.store.tables import metadata
 from regulars.webhooks.signatures import secrets_of, signature
 from tests.conftest import DATABASES
@@ -230,7 +230,7 @@ def test_damage_of_each_table_is_found(used: str, table: str, number: int) -> No
             connection.execute(sa.text("SET session_replication_role = replica"))
         connection.execute(sa.text(statement))
 
-    in_transaction(parse_url(used), damage)
+    run_in_transaction(parse_url(used), damage)
     done = regulars("verify", "--database-url", used)
     assert done.returncode == 1, done.stdout
     assert said in done.stdout, done.stdout

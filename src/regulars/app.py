@@ -31,7 +31,6 @@ from regulars.directory.sources import Sources
 from regulars.graphql import Engine
 from regulars.graphql import Limits as DocumentLimits
 from regulars.http import log
-from regulars.http.address import Door, refusal
 from regulars.http.buffers import BufferBudget
 from regulars.http.bulkhead import Bulkhead
 from regulars.http.cors import CORS
@@ -40,29 +39,31 @@ from regulars.http.draining import Draining
 from regulars.http.endpoint import GraphQLEndpoint, Limits
 from regulars.http.errors import RETRY, HTTPError, method_not_allowed, not_found, nul_in_address
 from regulars.http.exports import PATH as EXPORT_PATH
-from regulars.http.exports import Exports
+from regulars.http.exports import ExportHandler
+from regulars.http.fast_path import FastPath
 from regulars.http.health import Health
 from regulars.http.imports import PATH as IMPORT_PATH
-from regulars.http.imports import Imports
+from regulars.http.imports import ImportHandler
 from regulars.http.in_flight import InFlight
-from regulars.http.inbound import Inbound
+from regulars.http.inbound import ShopEventHandler
 from regulars.http.messages import (
     Receive,
     Scope,
     Send,
-    first_of_each,
-    request_id,
+    headers_by_name,
+    request_id_of,
 )
 from regulars.http.metrics import Metrics
-from regulars.http.observe import Observer
 from regulars.http.pages import ASSETS, Pages
 from regulars.http.rates import LocalRates, Rates, SharedRates
+from regulars.http.request_observer import LogAndMetricsObserver
+from regulars.http.route_handler import Authorizer, refusal
 from regulars.http.sessions import PATH as SESSION_PATH
-from regulars.http.sessions import SessionAddress
+from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
 from regulars.store import Unreachable, inbox
-from regulars.store.postgresql.replicas import watched
+from regulars.store.postgresql.replicas import running_replicas
 from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids, forget_receipts
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import forget_old as forget_old_imports
@@ -105,7 +106,7 @@ class Application:
         self._metrics = Metrics()
         engine = engine_of(settings)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
-        self._observer = Observer(self._metrics, settings.log_requests)
+        self._observer = LogAndMetricsObserver(self._metrics, settings.log_requests)
         rates = self._rates(settings)
         self._bulkhead = self._made_bulkhead(settings)
         sources = Sources(self._store, self._replicas, directory_limits_of(settings))
@@ -126,7 +127,10 @@ class Application:
         self.min_read_rate = settings.min_read_rate
         self.upload_at = IMPORT_PATH
         self.graphql_at: Mapping[str, GraphQLEndpoint] = dict.fromkeys(GRAPHQL_PATHS, graphql)
-        inbound = Inbound(
+        self.fast_path = (
+            FastPath(self.graphql_at, settings.max_header_bytes) if settings.fast_path else None
+        )
+        inbound = ShopEventHandler(
             self._store,
             self._accounts,
             in_flight,
@@ -135,10 +139,14 @@ class Application:
             sources.primary,
         )
         self._jobs = Jobs(self._store, settings.environment())
-        door = Door(credentials, rates, min(TRANSFER_COST, settings.max_cost), sources.primary)
-        exports = Exports(self._store, door, self._observer, settings.max_body_bytes)
-        imports = Imports(self._store, door, self._observer, self._jobs, settings.max_import_bytes)
-        session = SessionAddress(self._sessions, settings.session_hours, self._observer)
+        authorizer = Authorizer(
+            credentials, rates, min(TRANSFER_COST, settings.max_cost), sources.primary
+        )
+        exports = ExportHandler(self._store, authorizer, self._observer, settings.max_body_bytes)
+        imports = ImportHandler(
+            self._store, authorizer, self._observer, self._jobs, settings.max_import_bytes
+        )
+        session = SessionHandler(self._sessions, settings.session_hours, self._observer)
         pages = Pages(settings.gravatar)
         health = Health(self._store, self._accounts, self._figures, self.draining)
         self._rest = Starlette(
@@ -167,8 +175,8 @@ class Application:
         scope = _canonical(scope)
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             # PostgreSQL stores no NUL, and no parameter of any address can mean one.
-            identity = request_id(first_of_each(scope["headers"]))
-            await refusal(nul_in_address(), identity)(scope, receive, send)
+            request_id = request_id_of(headers_by_name(scope["headers"]))
+            await refusal(nul_in_address(), request_id)(scope, receive, send)
         else:
             await self.graphql_at.get(scope["path"], self._rest)(scope, receive, send)
 
@@ -199,7 +207,9 @@ class Application:
         waiting = "Requests that wait for their account's turn."
         gauge("regulars_requests_waiting", waiting, lambda: graphql.waiting)
         gauge(
-            "regulars_writes_waiting", "Writes that wait or are being made.", lambda: store.waiting
+            "regulars_writes_waiting",
+            "Writes that wait or are being made.",
+            lambda: store.pending_writes,
         )
         what = "Bytes held for slow connections: large bodies, and responses that are not read yet."
         gauge("regulars_buffered_bytes", what, lambda: self.buffers.total)
@@ -210,12 +220,14 @@ class Application:
         kept = "Memory that documents and their plans take, in bytes."
         gauge("regulars_documents_kept_bytes", kept, lambda: engine.kept_bytes)
         used = "Connections to PostgreSQL that are in use."
-        gauge("regulars_connections_used", used, lambda: store.connections[0])
+        gauge("regulars_connections_used", used, lambda: store.connection_counts[0])
         free = "Connections to PostgreSQL that are free."
-        gauge("regulars_connections_free", free, lambda: store.connections[1])
+        gauge("regulars_connections_free", free, lambda: store.connection_counts[1])
         replicas = self._replicas
         if replicas is not None:
-            gauge("regulars_replicas_used", "Replicas that are read.", lambda: replicas.usable)
+            gauge(
+                "regulars_replicas_used", "Replicas that are read.", lambda: replicas.usable_count
+            )
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -232,7 +244,7 @@ class Application:
         gc.freeze()
         gc.set_threshold(*_COLLECTED)
         try:
-            async with watched(self._replicas):
+            async with running_replicas(self._replicas):
                 yield
         finally:
             for task in tasks:
@@ -349,17 +361,17 @@ async def _method_not_allowed(request: Request, error: Exception) -> Response:
     headers: Mapping[str, str] = getattr(error, "headers", None) or {}
     message = f"{request.method[:20]} is not a method of this path. Use GET."
     refused = method_not_allowed(request.method, headers.get("Allow", "GET"), message)
-    return refusal(refused, request_id(first_of_each(request.scope["headers"])))
+    return refusal(refused, request_id_of(headers_by_name(request.scope["headers"])))
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
-    identity = request_id(first_of_each(request.scope["headers"]))
-    (fault, *_) = describe(error, identity.decode())
+    request_id = request_id_of(headers_by_name(request.scope["headers"]))
+    (fault, *_) = describe(error, request_id.decode())
     if fault.key == UNAVAILABLE:
-        return refusal(HTTPError(503, fault.key, fault.message, [RETRY]), identity)
+        return refusal(HTTPError(503, fault.key, fault.message, [RETRY]), request_id)
     failed = HTTPError(500, fault.key, fault.message)
     failed.fault = fault
-    return refusal(failed, identity)
+    return refusal(failed, request_id)
 
 
 def _page_routes(pages: Pages) -> list[Route]:
@@ -369,7 +381,7 @@ def _page_routes(pages: Pages) -> list[Route]:
 
 async def _nothing_here(pages: Pages, scope: Scope, receive: Receive, send: Send) -> None:
     answer = pages.missing(Request(scope))
-    answer = answer or refusal(not_found(), request_id(first_of_each(scope["headers"])))
+    answer = answer or refusal(not_found(), request_id_of(headers_by_name(scope["headers"])))
     await answer(scope, receive, send)
 
 

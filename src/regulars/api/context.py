@@ -10,15 +10,15 @@ from regulars.directory.scopes import ADMIN, granted
 EVERYTHING = granted([ADMIN])
 
 
-class Again:
+class IdempotencyContext:
     """A request that may have come before: its key, whose it is and what it holds; and whether a
     write of it was found to be made already."""
 
-    __slots__ = ("_fingerprint", "_part", "_token_id", "key", "replayed")
+    __slots__ = ("_fingerprint", "_part", "_token_id", "is_replayed", "key")
 
     def __init__(self, token_id: str, key: str, fingerprint: bytes) -> None:
         self.key = key
-        self.replayed = False
+        self.is_replayed = False
         self._token_id = token_id
         self._fingerprint = fingerprint
         self._part = 0
@@ -39,12 +39,12 @@ class Context:
 
     __slots__ = (
         "account_id",
-        "again",
-        "asked",
         "change",
         "directory",
+        "idempotency",
         "now",
         "origin",
+        "received_at",
         "request_id",
         "scopes",
         "token_id",
@@ -57,17 +57,17 @@ class Context:
         request_id: str,
         now: int,
         scopes: frozenset[str] = EVERYTHING,
-        again: Again | None = None,
+        idempotency: IdempotencyContext | None = None,
         origin: Origin = COMMAND_LINE,
         token_id: str = "",
     ) -> None:
         self.account_id = account_id
         self.directory = directory
         self.request_id = request_id
-        self.asked = now
+        self.received_at = now
         self.now = now
         self.scopes = scopes
-        self.again = again
+        self.idempotency = idempotency
         self.origin = origin
         self.token_id = token_id
         self.change: int | None = None

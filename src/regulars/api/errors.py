@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from regulars.directory.errors import Refused
 from regulars.graphql import INTERNAL, INTERNAL_KEY, Fault
 from regulars.graphql.errors import BAD_USER_INPUT, CODES
-from regulars.store import NoRoom, TooSlow, Unreachable
+from regulars.store import DiskFull, StatementTimeout, Unreachable
 
 UNAVAILABLE = "errors_unavailable"
 TIMEOUT = "errors_timeout"
@@ -54,7 +54,7 @@ def describe(error: Exception, request_id: str) -> Sequence[Fault]:
             Fault(problem.message, problem.key, problem.input_path, extensions=problem.extensions)
             for problem in error.problems
         ]
-    if isinstance(error, TooSlow):
+    if isinstance(error, StatementTimeout):
         return [too_slow(request_id)]
     if isinstance(error, Unreachable):
         return [unavailable(error, request_id)]
@@ -80,7 +80,7 @@ def unavailable(error: Unreachable, request_id: str) -> Fault:
     """The database cannot be used at present: the log has why."""
     fields = {"request_id": request_id, "reason": str(error)}
     log.warning("unavailable", extra={"fields": fields})
-    if isinstance(error, NoRoom):
+    if isinstance(error, DiskFull):
         message = (
             "The server's disk is full: what you sent was not stored, and what is stored can be "
             "read. Try again when there is room."

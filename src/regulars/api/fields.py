@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,9 @@ import orjson
 
 from regulars.api import changes, moments
 from regulars.api.context import Context
+from regulars.core import fields as kinds
+from regulars.core.fields import Field
+from regulars.customers.fields import FIELDS
 from regulars.directory import addresses, custom, history
 from regulars.directory.avatars import avatars
 from regulars.directory.ids import encoder
@@ -17,6 +20,7 @@ from regulars.directory.orders import amounts
 from regulars.directory.paging import cursors
 from regulars.directory.text import full_name
 from regulars.graphql import Each, Layout, Part, Related, Same, TypeBinding, Value
+from regulars.graphql.bindings import OfColumns
 from regulars.store.queries import ORDER_VALUE
 
 # What it costs to count customers, in points.
@@ -77,30 +81,36 @@ def _part(name: str, missing: str | None = "") -> Value:
     return Value(("parts",), Each(lambda parts: parts.get(name, missing)))
 
 
+def _column(read: OfColumns | None = None, *, is_long: bool = False) -> Callable[[Field], Value]:
+    """A field that shows its own column."""
+    return lambda field: Value((field.name,), read, is_long=is_long)
+
+
+# How each kind of field is shown.
+_OF_KIND: Mapping[type[Field], Callable[[Any], Value | Part]] = {
+    kinds.Text: _column(),
+    kinds.LongText: _column(is_long=True),
+    kinds.Email: _column(),
+    kinds.Phone: _column(),
+    kinds.Flag: _column(Each(bool)),
+    kinds.Tags: _column(Each(orjson.loads), is_long=True),
+    kinds.Json: _column(Each(custom.load), is_long=True),
+    kinds.Address: lambda field: _address(field.name),
+    kinds.Timestamp: lambda field: moment_of(field.name),
+    kinds.Money: _column(amounts),
+    kinds.Count: _column(),
+    kinds.FullName: lambda field: Value(field.sources, Each(full_name)),
+    kinds.Location: lambda field: Value(field.sources, Each(_location)),
+    kinds.Avatar: lambda field: Value(field.sources, avatars),
+}
+
 CUSTOMER = TypeBinding(
     {
         "id": _global_id("Customer", "customer_id"),
         "_id": Value(("customer_id",)),
-        "created_at": moment_of("created_at"),
-        "updated_at": moment_of("updated_at"),
-        "email": Value(("email",)),
-        "phone": Value(("phone",)),
-        "first_name": Value(("first_name",)),
-        "last_name": Value(("last_name",)),
-        "full_name": Value(("first_name", "last_name"), Each(full_name)),
-        "location": Value((SHIPPING, BILLING), Each(_location)),
-        "avatar": Value(("email",), avatars),
-        "accepts_marketing": Value(("accepts_marketing",), Each(bool)),
-        "notes": Value(("notes",), is_long=True),
-        "shipping_address": _address(SHIPPING),
-        "billing_address": _address(BILLING),
-        "expenses": Value(("expenses",), amounts),
-        "orders_count": Value(("orders_count",)),
+        **{field.name: _OF_KIND[type(field)](field) for field in FIELDS if field.in_api},
         "summary": Same(),
-        "custom": Value(("custom",), Each(custom.load), is_long=True),
         "leads": Related("customer_id", _leads_of),
-        "tags": Value(("tags",), Each(orjson.loads), is_long=True),
-        "version": Value(("version",)),
         "changes": Related("customer_id", prepare=changes.changes_of, size=changes.size_of),
     }
 )

@@ -15,16 +15,16 @@ from regulars.store import Row
 async def write(env: Context, make: Callable[[Receipt | None], Awaitable[Any]]) -> Any:
     """What a write comes to; of one whose request was sent before, what it came to then, in the
     present of that answer."""
-    env.now = env.asked
-    if env.again is None:
+    env.now = env.received_at
+    if env.idempotency is None:
         return await make(None)
     try:
-        result = await make(env.again.receipt(env.asked))
+        result = await make(env.idempotency.receipt(env.received_at))
     except Refused as refused:
-        env.again.replayed |= refused.replayed
+        env.idempotency.is_replayed |= refused.replayed
         raise
     if isinstance(result, Replay):
-        env.again.replayed = True
+        env.idempotency.is_replayed = True
         env.now = result.at
         return result.result
     return result

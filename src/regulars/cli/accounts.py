@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from regulars.cli import options
-from regulars.cli.addresses import reachable_at, sign_in_url
 from regulars.cli.database import with_store
-from regulars.cli.errors import Usage
-from regulars.cli.output import print_json, print_rows, shown_moment
+from regulars.cli.errors import UsageError
+from regulars.cli.output import format_timestamp, print_json, print_rows
+from regulars.cli.urls import reachable_at, sign_in_url
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.scopes import BOTH, SCOPES
 from regulars.directory.sessions import Sessions
@@ -39,7 +39,7 @@ def account_create(
     settings = options.settings(database_url=database_url)
     account = with_store(settings, lambda store: Accounts(store).create(name))
     if as_json:
-        print_json({"name": account.name, "created_at": shown_moment(account.created_at)})
+        print_json({"name": account.name, "created_at": format_timestamp(account.created_at)})
     else:
         print(f"Created the account {account.name}.")
 
@@ -55,7 +55,7 @@ def account_list(database_url: options.DatabaseURL = None, as_json: options.AsJS
             {
                 "name": account.name,
                 "customers": counts.get(account.account_id, 0),
-                "created_at": shown_moment(account.created_at),
+                "created_at": format_timestamp(account.created_at),
             }
             for account in await Accounts(store).all()
         ]
@@ -84,12 +84,14 @@ def account_move(
     database_url: options.DatabaseURL = None,
 ) -> None:
     """Move an account to another node of Citus, while it is served."""
-    from regulars.store.citus.nodes import move
+    from regulars.store.citus.nodes import move_account
 
     address = options.address(database_url)
     if address.dsn is None:
-        raise Usage("A SQLite database has no nodes: accounts are moved between those of Citus.")
-    for line in asyncio.run(move(address.dsn, name, node, alone, block)):
+        raise UsageError(
+            "A SQLite database has no nodes: accounts are moved between those of Citus."
+        )
+    for line in asyncio.run(move_account(address.dsn, name, node, alone, block)):
         print(line)
 
 
@@ -140,7 +142,7 @@ def token_create(
     On a terminal the token comes with a sentence; a script gets it alone, or as JSON.
     """
     if url and not link:
-        raise Usage("--url says where a link leads: give --link with it.")
+        raise UsageError("--url says where a link leads: give --link with it.")
     settings = options.settings(database_url=database_url)
     ends = expiry(expires, now_ms()) if expires else None
 
@@ -162,7 +164,7 @@ def token_create(
                 "account": token.account,
                 "name": token.name,
                 "scopes": token.scopes.split(),
-                "expires_at": shown_moment(token.expires_at),
+                "expires_at": format_timestamp(token.expires_at),
             }
         )
     elif sys.stdout.isatty():
@@ -185,10 +187,10 @@ def token_list(database_url: options.DatabaseURL = None, as_json: options.AsJSON
             "name": token.name,
             "scopes": token.scopes.split() if as_json else token.scopes,
             "state": token.state(now),
-            "created_at": shown_moment(token.created_at),
-            "expires_at": shown_moment(token.expires_at),
-            "revoked_at": shown_moment(token.revoked_at),
-            "last_used_at": shown_moment(token.last_used_at),
+            "created_at": format_timestamp(token.created_at),
+            "expires_at": format_timestamp(token.expires_at),
+            "revoked_at": format_timestamp(token.revoked_at),
+            "last_used_at": format_timestamp(token.last_used_at),
         }
         for token in tokens
     ]
@@ -214,16 +216,16 @@ _MILLISECONDS = {"h": 3_600_000, "d": 86_400_000}
 
 
 def expiry(text: str, now: int) -> int:
-    """The moment that `12h`, `30d` or a date means, in milliseconds since 1970. Raises Usage."""
+    """Returns the end that `12h`, `30d` or a date means, in ms since 1970. Raises UsageError."""
     span = _SPAN.fullmatch(text)
     if span:
         return now + int(span[1]) * _MILLISECONDS[span[2]]
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise Usage(
+        raise UsageError(
             f"--expires takes 12h, 30d or a date such as 2030-12-31, not {text!r}."
         ) from None
     if day.timestamp() * 1000 <= now:
-        raise Usage(f"--expires {text} is past; a token must end in the future.")
+        raise UsageError(f"--expires {text} is past; a token must end in the future.")
     return int(day.timestamp() * 1000)

@@ -11,11 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from regulars.cli.errors import Usage
+from regulars.cli.errors import UsageError
 from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for, upgrade
-from regulars.store import Address, NotMigrated, Store, parse_url
-from regulars.store.migrate import newest, require_usable, version
+from regulars.store import DatabaseUrl, NotMigrated, Store, parse_url
+from regulars.store.schema_version import newest_version, require_usable, stored_version
 from regulars.transfer.collecting import collect_less
 from regulars.transfer.copying import Copy
 
@@ -24,26 +24,26 @@ _STATEMENT_SECONDS = 120.0
 
 
 def run(source_url: str, target_url: str, go_on: bool) -> dict[str, Any]:
-    """Copies a database, and answers what became of each table. Raises StoreError and Usage."""
+    """Copies a database and returns the counts of each table. Raises StoreError, UsageError."""
     source, target = parse_url(source_url), parse_url(target_url)
     if (source.path and source.path == target.path) or (source.dsn and source.dsn == target.dsn):
-        raise Usage("FROM and TO are the same database.")
+        raise UsageError("FROM and TO are the same database.")
     _require_same(source)
-    if version(target) is None:
+    if stored_version(target) is None:
         upgrade(target)
     _require_same(target)
     collect_less()
     began = time.monotonic()
-    result = asyncio.run(_copy(source_url, target_url, go_on, target.shown))
-    return {"from": source.shown, "to": target.shown, **result, "seconds": _since(began)}
+    result = asyncio.run(_copy(source_url, target_url, go_on, target.redacted))
+    return {"from": source.redacted, "to": target.redacted, **result, "seconds": _since(began)}
 
 
-def _require_same(address: Address) -> None:
+def _require_same(address: DatabaseUrl) -> None:
     """Raises NotMigrated unless the tables are of this very version: of newer ones, this program
     does not know everything."""
-    if require_usable(address).version != newest():
+    if require_usable(address).version != newest_version():
         raise NotMigrated(
-            f"{address.shown} has tables of a newer Regulars. Copy with that one, or with the "
+            f"{address.redacted} has tables of a newer Regulars. Copy with that one, or with the "
             "older before the database is migrated."
         )
 
@@ -51,7 +51,7 @@ def _require_same(address: Address) -> None:
 async def _copy(source_url: str, target_url: str, go_on: bool, shown: str) -> dict[str, Any]:
     async with _opened(source_url) as source, _opened(target_url) as target:
         if not go_on and await Accounts(target).any():
-            raise Usage(
+            raise UsageError(
                 f"{shown} has accounts already. Copy into an empty database; or, to go on with a "
                 "copy or bring it up to date, add --continue: what is only there is then deleted."
             )
@@ -82,7 +82,7 @@ async def _copy(source_url: str, target_url: str, go_on: bool, shown: str) -> di
 
 @contextlib.asynccontextmanager
 async def _opened(url: str) -> AsyncIterator[Store]:
-    store = store_for(url, _STATEMENT_SECONDS, large=True)
+    store = store_for(url, _STATEMENT_SECONDS, is_bulk=True)
     await store.open()
     try:
         yield store

@@ -9,7 +9,7 @@ from typing import TypeVar
 from regulars.directory.database import store_for
 from regulars.settings import Settings
 from regulars.store import STATEMENT_SECONDS, Store, parse_url
-from regulars.store.migrate import require_usable
+from regulars.store.schema_version import require_usable
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 def with_store(
     settings: Settings,
     work: Callable[[Store], Awaitable[T]],
-    large: bool = False,
+    is_bulk: bool = False,
     seconds: float = STATEMENT_SECONDS,
 ) -> T:
     """Opens a migrated database, works with it, and closes it; `large` for many rows. No statement
@@ -25,7 +25,7 @@ def with_store(
     require_usable(parse_url(settings.database_url))
 
     async def run() -> T:
-        store = store_for(settings.database_url, seconds, large)
+        store = store_for(settings.database_url, seconds, is_bulk)
         await store.open()
         try:
             return await work(store)

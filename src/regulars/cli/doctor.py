@@ -16,12 +16,12 @@ from regulars.cli.database import with_store
 from regulars.directory.accounts import Accounts, Token, now_ms
 from regulars.directory.scopes import ADMIN
 from regulars.settings import Settings
-from regulars.store import Address, Store, StoreError, TooSlow, parse_url
-from regulars.store.citus.nodes import Node, nodes
-from regulars.store.migrate import Found, newest, require_usable
-from regulars.store.postgresql.connect import NOT_CONNECTED, connect, unreachable
+from regulars.store import DatabaseUrl, StatementTimeout, Store, StoreError, parse_url
+from regulars.store.citus.nodes import Node, list_nodes
+from regulars.store.postgresql.connect import CONNECT_ERRORS, connect, describe_error
 from regulars.store.postgresql.store import POOL_SIZE
 from regulars.store.queries import count_customers
+from regulars.store.schema_version import SchemaState, newest_version, require_usable
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
@@ -64,17 +64,17 @@ def examine(settings: Settings) -> list[Finding]:
     return [*findings, *_tokens(tokens, now_ms())]
 
 
-def _tables(address: Address, found: Found) -> Finding:
-    if found.version != newest():
-        message = f"{address.shown} has tables of a newer Regulars, which this one works with."
+def _tables(address: DatabaseUrl, found: SchemaState) -> Finding:
+    if found.version != newest_version():
+        message = f"{address.redacted} has tables of a newer Regulars, which this one works with."
         return Finding(OK, "database", message)
-    if found.finished != newest():
+    if found.finished != newest_version():
         message = (
-            f"{address.shown} still has what older versions need. Once none serves any more, run: "
-            "regulars migrate"
+            f"{address.redacted} still has what older versions need. Once none serves any more, "
+            "run: regulars migrate"
         )
         return Finding(WARN, "database", message)
-    return Finding(OK, "database", f"{address.shown} has this program's tables.")
+    return Finding(OK, "database", f"{address.redacted} has this program's tables.")
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -137,7 +137,7 @@ def _file_system(path: Path) -> str:
     return found
 
 
-async def _postgresql(address: Address, settings: Settings) -> list[Finding]:
+async def _postgresql(address: DatabaseUrl, settings: Settings) -> list[Finding]:
     connection = await connect(str(address.dsn))
     try:
         names = (
@@ -182,7 +182,7 @@ def _server(shown: dict[str, str], skew: float) -> Iterator[Finding]:
         yield Finding(WARN, "clock", message)
 
 
-def _reached(address: Address, settings: Settings, most: int) -> Iterator[Finding]:
+def _reached(address: DatabaseUrl, settings: Settings, most: int) -> Iterator[Finding]:
     parts = urlsplit(str(address.dsn))
     hosts = parts.netloc.rpartition("@")[2].split(",")
     asking = 1 if len(hosts) > 1 else 0  # each host whether it takes writes
@@ -204,12 +204,12 @@ def _reached(address: Address, settings: Settings, most: int) -> Iterator[Findin
         yield Finding(WARN, "encryption", message + "sslmode=verify-full to the database's URL.")
 
 
-async def _replica(address: Address, settings: Settings) -> Finding:
+async def _replica(address: DatabaseUrl, settings: Settings) -> Finding:
     """How a replica is."""
     try:
         connection = await connect(str(address.dsn))
-    except NOT_CONNECTED as error:
-        return Finding(WARN, "replica", f"{address.shown}: {unreachable(error)}")
+    except CONNECT_ERRORS as error:
+        return Finding(WARN, "replica", f"{address.redacted}: {describe_error(error)}")
     try:
         follows, behind = await connection.fetchrow(
             "SELECT pg_is_in_recovery(), CASE WHEN pg_last_wal_receive_lsn() = "
@@ -219,26 +219,26 @@ async def _replica(address: Address, settings: Settings) -> Finding:
     finally:
         await connection.close()
     if not follows:
-        message = f"{address.shown} is no replica: it takes writes, and is not read from."
+        message = f"{address.redacted} is no replica: it takes writes, and is not read from."
         return Finding(WARN, "replica", message)
     seconds = behind or 0.0
     state = OK if seconds <= settings.replica_seconds else WARN
-    return Finding(state, "replica", f"{address.shown} is {seconds:.1f} s behind.")
+    return Finding(state, "replica", f"{address.redacted} is {seconds:.1f} s behind.")
 
 
-def _accounts(address: Address, settings: Settings) -> Iterator[Finding]:
+def _accounts(address: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
     """Where accounts live, and how large they are."""
 
     async def count(store: Store) -> dict[int, int]:
-        return dict(await store.fetch(count_customers(), {}, long=True))
+        return dict(await store.fetch(count_customers(), {}, is_long=True))
 
-    placed = asyncio.run(nodes(str(address.dsn))) if address.dsn else []
-    if not all(node.answers for node in placed):
+    placed = asyncio.run(list_nodes(str(address.dsn))) if address.dsn else []
+    if not all(node.is_reachable for node in placed):
         yield from map(_beside_silent, placed)
         return
     try:
         sizes = with_store(settings, count, seconds=_COUNT_SECONDS)
-    except TooSlow:
+    except StatementTimeout:
         message = f"They were not counted: it takes longer than {_COUNT_SECONDS:g} s."
         yield Finding(OK, "accounts", message)
         return
@@ -253,7 +253,7 @@ def _accounts(address: Address, settings: Settings) -> Iterator[Finding]:
 def _beside_silent(node: Node) -> Finding:
     """What is said of a node while one does not answer."""
     names = [one.name for one in node.residents]
-    if node.answers:
+    if node.is_reachable:
         message = f"{len(names):,} accounts, not counted while another node does not answer."
         return Finding(OK, f"node {node.name}", message)
     some = f" ({', '.join(names[:_LARGEST])}{', …' * (len(names) > _LARGEST)})" if names else ""
@@ -267,14 +267,14 @@ def _node(node: Node, sizes: Mapping[int, int]) -> Finding:
     """What is on a node of Citus."""
     counts = {one.name: sizes.get(one.account_id, 0) for one in node.residents}
     total = sum(counts.values())
-    mib = node.bytes / 1024**2
+    mib = node.size_bytes / 1024**2
     message = f"{len(counts):,} accounts with {total:,} customers, {mib:,.0f} MiB"
     largest = sorted(node.residents, key=lambda one: -counts[one.name])[:_LARGEST]
     if largest:
-        names = (f"{r.name} ({counts[r.name]:,}{', alone' * r.alone})" for r in largest)
+        names = (f"{r.name} ({counts[r.name]:,}{', alone' * r.has_own_shard})" for r in largest)
         message += f"; the largest: {', '.join(names)}"
     what = f"node {node.name}"
-    if node.taking and not node.shards:
+    if node.takes_shards and not node.shards:
         return Finding(WARN, what, "Nothing is here. Run in SQL: SELECT citus_rebalance_start()")
     if total > _MUCH and counts[largest[0].name] > total / 2 and len(counts) > 1:
         mine = largest[0].name

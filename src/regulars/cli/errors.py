@@ -30,21 +30,21 @@ EXIT_CODES = {
 }
 
 
-class Usage(Exception):
+class UsageError(Exception):
     """An option or a setting with a value that it cannot have."""
 
 
-class CannotListen(Exception):
+class CannotListenError(Exception):
     """The address or port cannot be listened on."""
 
 
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error that has a sentence; None for one that has not."""
-    if isinstance(error, Usage | BadDatabaseURL):
+    if isinstance(error, UsageError | BadDatabaseURL):
         return USAGE
     if isinstance(error, NotMigrated):
         return NOT_MIGRATED
-    if isinstance(error, Unreachable | CannotListen):
+    if isinstance(error, Unreachable | CannotListenError):
         return UNREACHABLE
     if isinstance(error, Interrupted):
         return INTERRUPTED
@@ -70,5 +70,7 @@ def sentence(error: BaseException) -> str:
         return " ".join(problem.message for problem in error.problems)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     # A driver's error is about the database, and says so in a few words of its own.
-    ours = isinstance(error, AccountError | StoreError | Usage | CannotListen | TransferError)
+    ours = isinstance(
+        error, AccountError | StoreError | UsageError | CannotListenError | TransferError
+    )
     return first if ours else f"The database refuses: {first.rstrip('.').split('>: ')[-1]}."

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regulars.background import step_back
+from regulars.background import lower_priority
 from regulars.cli.database import with_store
-from regulars.cli.errors import SOME_REJECTED, Usage
+from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import counts_table, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
@@ -44,16 +44,16 @@ class Job:
 
 
 def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> None:
-    """Imports files, one after the other. Ends with 5 when rows were rejected. Raises Usage,
+    """Imports files, one after the other. Ends with 5 when rows were rejected. Raises UsageError,
     TransferError and StoreError."""
     _check(job, files)
 
     async def work(store: Store) -> list[dict[str, Any]]:
         return [await _one(store, name, job) for name in files]
 
-    step_back()
+    lower_priority()
     collect_less()
-    results = with_store(settings, work, large=True)
+    results = with_store(settings, work, is_bulk=True)
     if as_json:
         print_json(results)
     else:
@@ -65,11 +65,13 @@ def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> No
 
 def _check(job: Job, files: Sequence[str]) -> None:
     if job.options.wrong:
-        raise Usage(f"--{job.options.wrong}")
+        raise UsageError(f"--{job.options.wrong}")
     if job.rejected and len(files) > 1:
-        raise Usage("--rejected names one file: import the files one at a time, or leave it out.")
+        raise UsageError(
+            "--rejected names one file: import the files one at a time, or leave it out."
+        )
     if job.resume and job.dry_run:
-        raise Usage("A dry run saves nothing that could be gone on with: leave out --resume.")
+        raise UsageError("A dry run saves nothing that could be gone on with: leave out --resume.")
 
 
 async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:

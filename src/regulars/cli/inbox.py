@@ -9,8 +9,8 @@ import typer
 
 from regulars.cli import options
 from regulars.cli.database import with_store
-from regulars.cli.errors import Usage
-from regulars.cli.output import print_json, print_rows, shown_moment
+from regulars.cli.errors import UsageError
+from regulars.cli.output import format_timestamp, print_json, print_rows
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import Store, outbox
 from regulars.webhooks.inbox import Inbox
@@ -39,7 +39,7 @@ def inbox_list(
         {
             "id": event["inbox_id"],
             "type": event["type"],
-            "received_at": shown_moment(event["received_at"]),
+            "received_at": format_timestamp(event["received_at"]),
             "times": event["times"],
             "problem": event["problem"],
             **({"body": bytes(event["body"]).decode(errors="replace")} if as_json else {}),
@@ -99,13 +99,13 @@ def inbox_forget(
 async def _chosen(
     store: Store, account: str | None, ids: list[str] | None
 ) -> tuple[Inbox, list[dict[str, Any]]]:
-    """The kept events of those ids; all without any. Raises Usage."""
+    """The kept events of those ids; all without any. Raises UsageError."""
     found = await Accounts(store).named(account)
     inbox = Inbox(store)
     kept = await inbox.kept(found.account_id)
     missing = set(ids or ()) - {event["inbox_id"] for event in kept}
     if missing:
-        raise Usage(f"The inbox holds no event {', '.join(sorted(missing))}.")
+        raise UsageError(f"The inbox holds no event {', '.join(sorted(missing))}.")
     return inbox, [event for event in kept if not ids or event["inbox_id"] in ids]
 
 
@@ -122,7 +122,9 @@ def inbox_secret(
         print("The shop's secret: ", end="", flush=True)
     given = sys.stdin.readline().strip()
     if len(given) < _MIN_SECRET or not given.isprintable():
-        raise Usage(f"A secret is a line of at least {_MIN_SECRET} characters on standard input.")
+        raise UsageError(
+            f"A secret is a line of at least {_MIN_SECRET} characters on standard input."
+        )
 
     async def note(store: Store) -> str:
         found = await Accounts(store).named(account)

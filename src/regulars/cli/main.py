@@ -13,12 +13,13 @@ from regulars.cli.accounts import account_app, token_app
 from regulars.cli.database import with_store
 from regulars.cli.errors import exit_code, sentence
 from regulars.cli.inbox import app as inbox_app
-from regulars.cli.keeping import app as keeping_app
+from regulars.cli.maintenance import app as maintenance_app
 from regulars.cli.output import print_json
 from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
 from regulars.directory.database import upgrade
-from regulars.store.migrate import distribute, look, newest
+from regulars.store.migrate import distribute
+from regulars.store.schema_version import newest_version, read_schema_state
 
 app = typer.Typer(
     name="regulars",
@@ -30,7 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
-app.add_typer(keeping_app)
+app.add_typer(maintenance_app)
 app.add_typer(webhooks_app)
 app.add_typer(inbox_app)
 app.add_typer(transfer_app)
@@ -64,12 +65,14 @@ def serve(**given: Any) -> None:
 @app.command()
 def migrate(
     database_url: options.DatabaseURL = None,
-    before: Annotated[
+    expand: Annotated[
         bool,
         typer.Option(
+            "--expand/--contract",
             "--before",
-            help="Only what a newer program needs, while an older one serves; without it, later, "
-            "what only the older one needed is taken away.",
+            help="--expand (or --before) only adds what this version needs, so that the older "
+            "version can go on serving. --contract, the default, also removes what only the older "
+            "version needs.",
         ),
     ] = False,
     as_json: options.AsJSON = False,
@@ -80,27 +83,29 @@ def migrate(
     first. On a database with Citus, the tables are distributed by account.
     """
     address = options.address(database_url)
-    found = look(address)
+    found = read_schema_state(address)
     was = found.version if found else None
-    newer = found is not None and found.usable and found.version != newest()
-    if found and (newer or (was == newest() and (before or found.finished == was))):
+    newer = found is not None and found.is_usable and found.version != newest_version()
+    if found and (newer or (was == newest_version() and (expand or found.finished == was))):
         now: str | None = was
         spread = [] if newer else distribute(address)
     else:
-        now, spread = upgrade(address, before=before), []
+        now, spread = upgrade(address, expand_only=expand), []
     if as_json:
-        print_json({"database": address.shown, "before": was, "after": now})
+        print_json({"database": address.redacted, "before": was, "after": now})
         return
     if spread:
-        print(f"Distributed {len(spread)} tables of {address.shown} by account.")
+        print(f"Distributed {len(spread)} tables of {address.redacted} by account.")
     if newer:
-        print(f"{address.shown} is at version {now}, of a newer Regulars. This one works with it.")
+        print(
+            f"{address.redacted} is at version {now}, of a newer Regulars. This one works with it."
+        )
     elif was != now:
-        print(f"{address.shown} is at version {now} now; it was {was or 'empty'}.")
-    elif found and found.finished != now and not before:
-        print(f"{address.shown} is at version {now}, and no older Regulars works with it now.")
+        print(f"{address.redacted} is at version {now} now; it was {was or 'empty'}.")
+    elif found and found.finished != now and not expand:
+        print(f"{address.redacted} is at version {now}, and no older Regulars works with it now.")
     else:
-        print(f"{address.shown} is at version {now} already.")
+        print(f"{address.redacted} is at version {now} already.")
 
 
 @app.command()
@@ -152,6 +157,6 @@ def sample(
 def show_version(as_json: options.AsJSON = False) -> None:
     """Print the version of the program, and of the tables that it works with."""
     if as_json:
-        print_json({"version": __version__, "tables": newest()})
+        print_json({"version": __version__, "tables": newest_version()})
     else:
-        print(f"regulars {__version__} (tables {newest()})")
+        print(f"regulars {__version__} (tables {newest_version()})")

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from regulars.background import step_back
+from regulars.background import lower_priority
 from regulars.cli.database import with_store
-from regulars.cli.errors import SOME_REJECTED, Usage
+from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import counts_table, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
@@ -43,12 +43,14 @@ class Other:
 
 
 def since(given: str | None) -> int | str | None:
-    """What `--since` means: `last`, or a moment. Raises Usage."""
+    """What `--since` means: `last`, or a moment. Raises UsageError."""
     if given is None or given == LAST:
         return given
     found = moment(given)
     if found is None:
-        raise Usage(f"--since is {LAST}, or a moment such as 2026-11-25T08:00:00Z, not {given!r}.")
+        raise UsageError(
+            f"--since is {LAST}, or a moment such as 2026-11-25T08:00:00Z, not {given!r}."
+        )
     return found
 
 
@@ -72,8 +74,8 @@ def pull(
             "deleted": transfer.deleted,
         }
 
-    step_back()
-    result = with_store(settings, work, large=True)
+    lower_priority()
+    result = with_store(settings, work, is_bulk=True)
     _tell(result, as_json, "gone", lambda: _print_pulled(result))
 
 

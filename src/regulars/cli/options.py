@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from regulars.cli.errors import Usage
+from regulars.cli.errors import UsageError
 from regulars.settings import Settings
-from regulars.store import Address, parse_url
+from regulars.store import DatabaseUrl, parse_url
 
 
 def _option(name: str) -> Any:
@@ -93,8 +93,8 @@ AccountName = Annotated[
 ]
 
 
-def address(database_url: str | None) -> Address:
-    """Where the database is: by the option, the environment or the default. Raises Usage, and
+def address(database_url: str | None) -> DatabaseUrl:
+    """Where the database is: by the option, the environment or the default. Raises UsageError, and
     BadDatabaseURL."""
     return parse_url(settings(database_url=database_url).database_url)
 
@@ -102,7 +102,7 @@ def address(database_url: str | None) -> Address:
 def settings(**given: Any) -> Settings:
     """The settings: the options given, then the environment, then the defaults.
 
-    Raises Usage with a sentence for each value that is refused.
+    Raises UsageError with a sentence for each value that is refused.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
@@ -116,4 +116,4 @@ def settings(**given: Any) -> Settings:
             name = str(one["loc"][0])
             option = name.replace("_", "-")
             lines.append(f"--{option} (REGULARS_{name.upper()}): {message}.")
-        raise Usage(" ".join(lines)) from None
+        raise UsageError(" ".join(lines)) from None

@@ -19,7 +19,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def shown_moment(at: int | None) -> str | None:
+def format_timestamp(at: int | None) -> str | None:
     """A moment (milliseconds since 1970) in UTC, to the second."""
     if at is None:
         return None

@@ -15,9 +15,9 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from regulars import __version__
-from regulars.cli.addresses import reachable_at, sign_in_url, url_of
 from regulars.cli.database import with_store
-from regulars.cli.errors import CannotListen, Usage
+from regulars.cli.errors import CannotListenError, UsageError
+from regulars.cli.urls import reachable_at, sign_in_url, url_of
 from regulars.directory.accounts import AccountError, Accounts
 from regulars.directory.database import replicas_for, store_for, upgrade
 from regulars.directory.scopes import ADMIN
@@ -26,8 +26,8 @@ from regulars.http import log
 from regulars.http.metrics import MULTIPROCESS
 from regulars.http.protocol import Protocol
 from regulars.settings import Settings
-from regulars.store import Address, Store, parse_url
-from regulars.store.migrate import require_usable, version
+from regulars.store import DatabaseUrl, Store, parse_url
+from regulars.store.schema_version import require_usable, stored_version
 
 FIRST_ACCOUNT = "default"
 BACKLOG = 2_048
@@ -39,7 +39,7 @@ _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } 
 
 
 @dataclass(frozen=True, slots=True)
-class First:
+class InitialCredentials:
     """What a new database was given: its token, and the code of a link to sign in with. Where the
     token came from outside, neither: it was given so that nothing of it is printed."""
 
@@ -48,17 +48,17 @@ class First:
 
 
 def serve(settings: Settings) -> None:
-    """Serves until it is told to stop. Raises StoreError, Usage or CannotListen."""
+    """Serves until it is told to stop. Raises StoreError, UsageError or CannotListenError."""
     address = parse_url(settings.database_url)
     if settings.workers > 1 and address.dialect == "sqlite":
-        raise Usage(
+        raise UsageError(
             "--workers (REGULARS_WORKERS): SQLite is served by one process. "
             "Use PostgreSQL for more."
         )
     replicas_for(
         store_for(settings.database_url), settings.replica_urls, 1, 1
     )  # or it says why not
-    if version(address) is None:
+    if stored_version(address) is None:
         upgrade(address)
     require_usable(address)
     first = with_store(settings, lambda store: bootstrap(store, settings))
@@ -121,7 +121,7 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-async def bootstrap(store: Store, settings: Settings) -> First | None:
+async def bootstrap(store: Store, settings: Settings) -> InitialCredentials | None:
     """Gives a database without accounts its first account and token."""
     accounts = Accounts(store)
     if await accounts.any():
@@ -134,8 +134,10 @@ async def bootstrap(store: Store, settings: Settings) -> First | None:
     text = given.get_secret_value() if given else None
     token, made = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
     if given:
-        return First()
-    return First(token, await Sessions(store, accounts, settings.session_hours).link(made.token_id))
+        return InitialCredentials()
+    return InitialCredentials(
+        token, await Sessions(store, accounts, settings.session_hours).link(made.token_id)
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -148,7 +150,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        raise CannotListen(
+        raise CannotListenError(
             f"Cannot listen on {host} port {port}: {error.strerror or error}. "
             "Choose another with --host or --port."
         ) from error
@@ -173,12 +175,14 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _banner(settings: Settings, address: Address, port: int, first: First | None) -> str:
+def _banner(
+    settings: Settings, address: DatabaseUrl, port: int, first: InitialCredentials | None
+) -> str:
     pages = reachable_at(settings.host, port)
     url = f"{pages}/api/v2"
     lines = [
         f"Regulars {__version__} listens on {url_of(settings.host, port)}, GraphQL at {url}",
-        f"Database: {address.shown}",
+        f"Database: {address.redacted}",
     ]
     if first is None:
         shown = "$REGULARS_TOKEN"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from regulars.cli import options
-from regulars.cli.errors import Usage
+from regulars.cli.errors import UsageError
 from regulars.cli.output import print_json
 
 app = typer.Typer()
@@ -232,11 +232,13 @@ def pull(
     from regulars.transfer.shape import MATCH
 
     if match not in MATCH:
-        raise Usage(f"--match is {' or '.join(MATCH)}, not {match!r}.")
+        raise UsageError(f"--match is {' or '.join(MATCH)}, not {match!r}.")
     if match == "email" and delete:
-        raise Usage("--delete needs a mirror: leave out --match email.")
+        raise UsageError("--delete needs a mirror: leave out --match email.")
     if resume and (dry_run or since):
-        raise Usage("--resume goes on with a pull of the whole list: leave out the other option.")
+        raise UsageError(
+            "--resume goes on with a pull of the whole list: leave out the other option."
+        )
     chosen = Options(moment_of(since), resume, delete, match == "_id", dry_run, silent)
     settings = options.settings(database_url=database_url)
     run(settings, account, Other(url, token, insecure), chosen, as_json)

@@ -10,12 +10,12 @@ import typer
 
 from regulars.cli import options
 from regulars.cli.database import with_store
-from regulars.cli.errors import Usage
+from regulars.cli.errors import UsageError
 from regulars.cli.output import print_json
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.settings import Settings
 from regulars.store import Store, parse_url
-from regulars.store.migrate import require_usable
+from regulars.store.schema_version import require_usable
 
 app = typer.Typer()
 secret_app = typer.Typer(
@@ -77,7 +77,7 @@ def worker(**given: Any) -> None:
     settings = options.settings(**given)
     address = parse_url(settings.database_url)
     if address.dialect == "sqlite":
-        raise Usage("SQLite is served by one process, which delivers webhooks itself.")
+        raise UsageError("SQLite is served by one process, which delivers webhooks itself.")
     require_usable(address)
     with_store(settings, lambda store: _work(store, settings))
 

@@ -92,7 +92,7 @@ class Grant(NamedTuple):
     scopes: frozenset[str]
 
 
-class Trusted:
+class TokenCache:
     """What secrets opened a moment ago, of a process: for a second the database is not asked again.
 
     Python compares the keys of a dict only where their hashes are equal, and those depend on a
@@ -173,7 +173,7 @@ class Accounts:
     def __init__(self, store: Store, clock: Callable[[], int] = now_ms) -> None:
         self._store = store
         self._clock = clock
-        self._trusted = Trusted()
+        self._trusted = TokenCache()
         self.uses = Uses(store, clock)
 
     async def all(self) -> list[Account]:
@@ -291,7 +291,7 @@ class Accounts:
             )
             raise AccountError(message)
 
-    def trusted(self, token: str) -> Grant | None:
+    def cached_grant(self, token: str) -> Grant | None:
         """What a token opens, if it did within the last second."""
         return self._trusted.get(token)
 

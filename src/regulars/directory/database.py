@@ -7,25 +7,26 @@ from typing import Any
 
 from regulars.directory import found_by
 from regulars.directory.decide import decide
+from regulars.directory.field_rules import EMPTY, folded_columns
 from regulars.store import (
     STATEMENT_SECONDS,
-    Address,
     BadDatabaseURL,
+    DatabaseUrl,
     PostgreSQLStore,
     Store,
+    create_store,
+    migrate,
     parse_url,
-    store_at,
 )
-from regulars.store import migrate as tables
 from regulars.store.postgresql.replicas import Replicas
 
 
 def store_for(
-    database_url: str, statement_seconds: float = STATEMENT_SECONDS, large: bool = False
+    database_url: str, statement_seconds: float = STATEMENT_SECONDS, is_bulk: bool = False
 ) -> Store:
     """The store at a database URL, not yet open; `large` for whoever writes many rows. Raises
     BadDatabaseURL."""
-    return store_at(parse_url(database_url), decide, statement_seconds, large)
+    return create_store(parse_url(database_url), decide, statement_seconds, is_bulk)
 
 
 def replicas_for(
@@ -45,13 +46,15 @@ def replicas_for(
     return Replicas(primary, dsns, decide, statement_seconds, most_behind)
 
 
-def upgrade(address: Address, to: str = "head", before: bool = False) -> str:
-    """Brings a database's tables, and what is derived in them, up to a version; answers the
-    version. `before` leaves what older programs need. Raises Unreachable, and NotMigrated when the
+def upgrade(address: DatabaseUrl, to: str = "head", expand_only: bool = False) -> str:
+    """Migrate a database's tables, and what is derived in them, to a version; return the version.
+    `expand_only` keeps what older programs need. Raises Unreachable, and NotMigrated if the
     database is newer than this program."""
-    return tables.upgrade(address, _derive, to, before)
+    return migrate.upgrade(address, _derive, to, expand_only)
 
 
 def _derive(row: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
-    columns = found_by.derived(row)
-    return columns, found_by.terms_of({**row, **columns})
+    # Tables of an earlier version have no columns of newer fields: nobody has a value there.
+    customer = {**EMPTY, **row}
+    columns = {**folded_columns(customer), **found_by.derived(customer)}
+    return columns, found_by.terms_of({**customer, **columns})

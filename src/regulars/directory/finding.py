@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from regulars.directory.errors import InvalidQuery, Refused
 from regulars.directory.search import Order
-from regulars.store import Fetches, TooSlow, searches
+from regulars.store import QueryExecutor, StatementTimeout, searches
 from regulars.store.conditions import (
     And,
     Condition,
@@ -80,7 +80,9 @@ class Finder:
     """The customers of an account who meet a condition at a moment. Its methods raise Refused for
     a search that takes too long."""
 
-    def __init__(self, store: Fetches, account_id: int, condition: Condition, now: int) -> None:
+    def __init__(
+        self, store: QueryExecutor, account_id: int, condition: Condition, now: int
+    ) -> None:
         self._store = store
         self._account_id = account_id
         self._now = now
@@ -102,7 +104,7 @@ class Finder:
         few = min(FEW, isqrt(task.limit * given))
         named = [u for u, size in zip(self._unions, sizes, strict=True) if size <= few]
         if named:
-            return await self._index_scan(task, named, long=True)
+            return await self._index_scan(task, named, is_long=True)
         found = await self._along(task, FAR)
         return found if len(found) == task.limit else await self._further(task, len(found))
 
@@ -119,7 +121,9 @@ class Finder:
             if smallest > MANY and not all(exact):
                 named = []  # most customers are read anyway
         parameters, shapes, condition = self._shapes(named)
-        found = await self._fetch(searches.count(shapes, condition), parameters.values, long=True)
+        found = await self._fetch(
+            searches.count(shapes, condition), parameters.values, is_long=True
+        )
         return int(found[0][0])
 
     def _task(self, slice_: Slice, columns: tuple[str, ...]) -> _Task:
@@ -161,14 +165,14 @@ class Finder:
             scanned = await self._along(task, FAR << doublings)
             if len(scanned) == task.limit:
                 return scanned
-        return await self._index_scan(task, named, long=True)
+        return await self._index_scan(task, named, is_long=True)
 
     async def _sizes(self, most: int) -> tuple[int, list[int]]:
         """How many customers the account has had, and how many each union names, counted to one
         more than `most`."""
         parameters = Parameters(self._now)
         shapes = tuple(parameters.union(union) for union in self._unions)
-        (row,) = await self._fetch(searches.sizes(shapes, most), parameters.values, long=True)
+        (row,) = await self._fetch(searches.sizes(shapes, most), parameters.values, is_long=True)
         given, *sizes = row
         return given, sizes
 
@@ -186,22 +190,24 @@ class Finder:
         """The first of a slice, read along the order among `far` customers."""
         ordered = self._in_order_of_ids() if task.reading.order == "id" else []
         if ordered:
-            return await self._index_scan(task, ordered, far, long=True)
-        return await self._order_scan(task, far, long=True)
+            return await self._index_scan(task, ordered, far, is_long=True)
+        return await self._order_scan(task, far, is_long=True)
 
-    async def _order_scan(self, task: _Task, most: int | None, long: bool = False) -> Sequence[Any]:
+    async def _order_scan(
+        self, task: _Task, most: int | None, is_long: bool = False
+    ) -> Sequence[Any]:
         parameters = Parameters(self._now)
         bounds = tuple(parameters.within(each) for each in task.inside)
         condition = parameters.condition(And(tuple(task.others))) if task.others else None
         query = searches.order_scan(task.reading, bounds, condition, most)
-        return await self._fetch(query, {**parameters.values, **task.parameters}, long)
+        return await self._fetch(query, {**parameters.values, **task.parameters}, is_long)
 
     async def _index_scan(
-        self, task: _Task, named: Sequence[Union], most: int | None = None, long: bool = False
+        self, task: _Task, named: Sequence[Union], most: int | None = None, is_long: bool = False
     ) -> Sequence[Any]:
         parameters, shapes, condition = self._shapes(named)
         query = searches.index_scan(task.reading, shapes, condition, most)
-        return await self._fetch(query, {**parameters.values, **task.parameters}, long)
+        return await self._fetch(query, {**parameters.values, **task.parameters}, is_long)
 
     def _shapes(
         self, named: Sequence[Union]
@@ -213,13 +219,13 @@ class Finder:
         return parameters, shapes, parameters.condition(And(rest)) if rest else None
 
     async def _fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool
+        self, query: Query, parameters: Mapping[str, Any], is_long: bool
     ) -> Sequence[Any]:
         try:
             return await self._store.fetch(
-                query, {"account_id": self._account_id, **parameters}, long
+                query, {"account_id": self._account_id, **parameters}, is_long
             )
-        except TooSlow as error:
+        except StatementTimeout as error:
             message = (
                 "This search takes too long and was given up: too many customers are read for it. "
                 "Add a term that few of them meet, or leave out the order."

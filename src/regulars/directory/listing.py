@@ -12,7 +12,7 @@ from regulars.directory.finding import Finder, Slice
 from regulars.directory.orders import amounts
 from regulars.directory.paging import Page, Position, Window
 from regulars.directory.search import Order
-from regulars.store import Fetches, queries
+from regulars.store import QueryExecutor, queries
 from regulars.store.conditions import And
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.tables import MONEY_SCALE
@@ -23,7 +23,7 @@ _AMOUNTS = names_of(FIELDS, fields.Money)
 class Listing:
     """Reads the list from a database, or from a snapshot of one."""
 
-    def __init__(self, store: Fetches) -> None:
+    def __init__(self, store: QueryExecutor) -> None:
         self._store = store
 
     async def pages(

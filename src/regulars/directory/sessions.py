@@ -8,7 +8,7 @@ from collections.abc import Callable
 from regulars.directory.accounts import (
     Accounts,
     Grant,
-    Trusted,
+    TokenCache,
     grant_of,
     hashed,
     now_ms,
@@ -45,7 +45,7 @@ class Sessions:
         self._accounts = accounts
         self._lasts = round(hours * 3_600_000)
         self._clock = clock
-        self._trusted = Trusted()
+        self._trusted = TokenCache()
 
     async def begin(self, token: str) -> tuple[str, Grant] | None:
         """A new session with a token: its secret, and what it opens. None for a token that is
@@ -66,7 +66,7 @@ class Sessions:
         """The code of a new link for a token, good for an hour and for one session."""
         return await self._keep(LINK, token_id, LINK_MS)
 
-    def trusted(self, secret: str) -> Grant | None:
+    def cached_grant(self, secret: str) -> Grant | None:
         """What a session opens, if it did within the last second."""
         return self._trusted.get(secret)
 

@@ -8,15 +8,16 @@ from weakref import WeakKeyDictionary
 from regulars.directory.directory import Directory
 from regulars.directory.limits import Limits
 from regulars.store import Store, StoreError
-from regulars.store.postgresql.replicas import Replica, Replicas
-from regulars.store.replication_position import Positions
+from regulars.store.postgresql.replica import Replica
+from regulars.store.postgresql.replicas import Replicas
+from regulars.store.replication_position import PositionReader
 
 
 class Source(NamedTuple):
     """A database to read, and where its accounts are."""
 
     directory: Directory
-    positions: Positions
+    positions: PositionReader
 
     def last_known(self, account_id: int) -> int | None:
         """The number of the last change of the account that this process made, if it is known."""
@@ -31,7 +32,7 @@ class Source(NamedTuple):
     async def last_change(self, account_id: int) -> int | None:
         """The number of the account's last change there, now; None where it cannot be asked."""
         try:
-            return (await self.positions.of(account_id)).change
+            return (await self.positions.read(account_id)).change
         except StoreError:
             return None
 
@@ -42,7 +43,7 @@ class Sources:
     def __init__(self, primary: Store, replicas: Replicas | None, limits: Limits) -> None:
         self._limits = limits
         self._replicas = replicas
-        self.primary = Source(Directory(primary, limits), Positions(primary))
+        self.primary = Source(Directory(primary, limits), PositionReader(primary))
         self._made: WeakKeyDictionary[Replica, Source] = WeakKeyDictionary()
 
     async def for_reading(self, account_id: int, change: int | None) -> Source:
@@ -50,7 +51,7 @@ class Sources:
         it is asked for. Raises StoreError."""
         if self._replicas is None:
             return self.primary
-        replica = await self._replicas.for_reading(account_id, change)
+        replica = await self._replicas.find(account_id, change)
         if replica is None:
             return self.primary
         source = self._made.get(replica)

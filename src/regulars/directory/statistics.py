@@ -54,7 +54,7 @@ class Statistics:
 
     async def consent(self) -> tuple[int, int]:
         """How many customers there are, and how many accept marketing."""
-        rows = await self._store.fetch(statements.consent(), self._account, long=True)
+        rows = await self._store.fetch(statements.consent(), self._account, is_long=True)
         found = {bool(said): count for said, count in rows}
         return sum(found.values()), found.get(True, 0)
 
@@ -71,7 +71,7 @@ class Statistics:
         monday = self._now - (self._now - _MONDAY_MS) % WEEK_MS
         since = monday - (WEEKS - 1) * WEEK_MS
         given = {**self._account, "since": since}
-        rows = await self._store.fetch(statements.new_by_week(), given, long=True)
+        rows = await self._store.fetch(statements.new_by_week(), given, is_long=True)
         found = dict(rows)
         return [Week(since + n * WEEK_MS, found.get(n, 0)) for n in range(WEEKS)]
 
@@ -79,7 +79,7 @@ class Statistics:
         """The countries of addresses, those of most customers first. Who has two in different
         countries counts in both."""
         given = {**self._account, "low": _COUNTRY, "high": f"{_COUNTRY[:-1]};"}
-        rows = await self._store.fetch(statements.beginning_with(), given, long=True)
+        rows = await self._store.fetch(statements.beginning_with(), given, is_long=True)
         return [Country(term.removeprefix(_COUNTRY).upper(), count) for term, count in rows]
 
     async def spend_by_month(self) -> list[Month]:
@@ -88,7 +88,7 @@ class Statistics:
         months = _last_months(self._now)
         first = datetime.strptime(months[0], "%Y-%m").replace(tzinfo=UTC)
         given = {**self._account, "since": round(first.timestamp() * 1000)}
-        rows = await self._store.fetch(statements.spend_by_day(), given, long=True)
+        rows = await self._store.fetch(statements.spend_by_day(), given, is_long=True)
         sums: dict[tuple[str, str], tuple[int, int]] = {}
         for day, currency, amount, orders in rows:
             place = (_month(day), currency)
@@ -98,7 +98,7 @@ class Statistics:
         return [Month(m, c, *sums.get((m, c), (0, 0))) for m in months for c in currencies]
 
     async def _number(self, query: Query) -> int:
-        ((number,),) = await self._store.fetch(query, self._account, long=True)
+        ((number,),) = await self._store.fetch(query, self._account, is_long=True)
         return int(number)
 
 

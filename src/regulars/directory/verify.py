@@ -22,9 +22,10 @@ from regulars.directory.field_rules import folded_columns
 from regulars.directory.orders import counts, net_payment
 from regulars.directory.stored_values import wrong_values
 from regulars.directory.webhooks import PENDING
-from regulars.store import Address
+from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
-from regulars.store.migrate import in_snapshot, require_usable
+from regulars.store.migrate import run_in_snapshot
+from regulars.store.schema_version import require_usable
 from regulars.store.sqlite.file import connect, damage
 from regulars.store.tables import (
     accounts,
@@ -82,13 +83,13 @@ class Report:
                 self.problems.append(problem)
 
 
-def verify(address: Address) -> Report:
+def verify(address: DatabaseUrl) -> Report:
     """Reads everything in a database. Raises StoreError when it cannot be read."""
     require_usable(address)
     report = Report()
     if address.path is not None:
         report.add(damage(connect(address.path)))
-    in_snapshot(address, lambda connection: _Verifier(connection, report).run())
+    run_in_snapshot(address, lambda connection: _Verifier(connection, report).run())
     return report
 
 

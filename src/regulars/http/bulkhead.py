@@ -23,16 +23,16 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.directory.accounts import Grant
+from regulars.http.fair_queue import FairQueue
 from regulars.http.messages import GraphQLRequest, Reply, RequestHeaders
-from regulars.http.observe import Call
-from regulars.http.turns import Turns
+from regulars.http.request_observer import RequestRecord
 from regulars.store.recently_seen import RecentlySeen
 
-PROGRAM = "regulars.compartment"
+PROGRAM = "regulars.bulkhead_worker"
 # An account that has more requests under way than this takes more than its part.
-MODEST = 8
+FAIR_SHARE = 8
 # What costs so many points would keep others waiting.
-DEAR = 1_000
+EXPENSIVE_COST = 1_000
 _LATELY_SECONDS = 1.0
 # How many requests that read, and that write, an account has there at once: while it waits for the
 # next, the server and the database are there for others. The next begins after a rest of so many
@@ -57,11 +57,11 @@ _HEADERS = frozenset((b"accept", b"regulars-cost", b"regulars-change", b"idempot
 _log = logging.getLogger("regulars.bulkhead")
 
 
-class Broken(Exception):
+class WorkerExited(Exception):
     """The process ended before it answered."""
 
 
-class Passed(NamedTuple):
+class ForwardedRequest(NamedTuple):
     """A request as the process is given it: its number, the grant of whoever asks, how many points
     are left of its rate, and the headers and the body of the request."""
 
@@ -72,7 +72,7 @@ class Passed(NamedTuple):
     body: bytes
 
 
-class Neighbours:
+class NoisyNeighborDetector:
     """Who asks beside whom. Of the accounts that ask for little, the last two are known: one of
     them is another than whoever asks for much."""
 
@@ -80,19 +80,19 @@ class Neighbours:
         self._greedy = RecentlySeen(_LATELY_SECONDS)
         self._last = self._before = (0, 0.0)
 
-    def disturbs(self, account_id: int, cost: int, under_way: int) -> bool:
+    def is_noisy(self, account_id: int, cost: int, under_way: int) -> bool:
         """Whether a request of that cost, of an account that has so many under way, would keep
         another account waiting that asks for little."""
         now = monotonic()
-        if under_way <= MODEST and account_id not in self._greedy:
+        if under_way <= FAIR_SHARE and account_id not in self._greedy:
             if self._last[0] != account_id:
                 self._before = self._last
             self._last = (account_id, now + _LATELY_SECONDS)
-            return cost >= DEAR and self.of(account_id)
+            return cost >= EXPENSIVE_COST and self.of(account_id)
         if not self.of(account_id):
             return False
-        if under_way > MODEST:
-            self._greedy.note(account_id)
+        if under_way > FAIR_SHARE:
+            self._greedy.add(account_id)
         return True
 
     def of(self, account_id: int) -> bool:
@@ -108,8 +108,8 @@ class Bulkhead:
     def __init__(self, environment: Mapping[str, str], passed: Callable[[], None]) -> None:
         self._environment = {**os.environ, **environment}
         self._passed = passed
-        self._neighbours = Neighbours()
-        self._turns = {False: Turns(READS, None), True: Turns(WRITES, None)}
+        self._detector = NoisyNeighborDetector()
+        self._turns = {False: FairQueue(READS, None), True: FairQueue(WRITES, None)}
         self._numbers = itertools.count(1)
         # Whether what waits only reads, and its answer.
         self._waiting: dict[int, tuple[bool, asyncio.Future[tuple[list[Any], bytes]]]] = {}
@@ -130,11 +130,11 @@ class Bulkhead:
         """Whether a request is passed on. While the process begins, only an account that floods
         waits for it."""
         alive = self._alive()  # whoever asks finds out
-        if not self._neighbours.disturbs(account_id, cost, under_way):
+        if not self._detector.is_noisy(account_id, cost, under_way):
             return False
         if self._pipe is None:
             self._begin()
-            return self._ready is not None and under_way > MODEST
+            return self._ready is not None and under_way > FAIR_SHARE
         return alive
 
     def _alive(self) -> bool:
@@ -147,7 +147,7 @@ class Bulkhead:
         self._silent = True
         for reads, waiting in self._waiting.values():
             if reads and not waiting.done():
-                waiting.set_exception(Broken())
+                waiting.set_exception(WorkerExited())
         return False
 
     def _hear(self) -> None:
@@ -156,18 +156,18 @@ class Bulkhead:
 
     async def answer(
         self,
-        call: Call,
+        record: RequestRecord,
         grant: Grant,
         request: GraphQLRequest,
         headers: RequestHeaders,
         left: int | None,
     ) -> Reply | None:
         """The answer to a request that it takes; None where there is no process after all, and
-        nothing was done. Raises Broken."""
+        nothing was done. Raises WorkerExited."""
         given = {
             name.decode(): headers[name].decode("latin-1") for name in _HEADERS & headers.keys()
         }
-        given["x-request-id"] = call.identity.decode()
+        given["x-request-id"] = record.request_id.decode()
         number = next(self._numbers)
         head = [number, [*grant[:3], list(grant.scopes)], left, given]
         query, variables, name = request
@@ -178,37 +178,37 @@ class Bulkhead:
             return None
         if self._ready is not None:
             await asyncio.shield(self._ready)
-        turns, account_id = self._turns[call.kind == "mutation"], grant.account_id
-        turn = turns.enter(account_id, call.cost)
+        turns, account_id = self._turns[record.kind == "mutation"], grant.account_id
+        turn = turns.enter(account_id, record.cost)
         if turn is not None:
             await turn
         began, made = monotonic(), None
         try:
-            made = await self._pass(call, number, message)
+            made = await self._pass(record, number, message)
         finally:
             rest = min(_RESTS * (monotonic() - began), _MOST_REST_SECONDS)
-            if made is None or not self._neighbours.of(account_id):
+            if made is None or not self._detector.of(account_id):
                 rest = 0.0
-            leave = partial(turns.leave, account_id, call.cost, began)
+            leave = partial(turns.leave, account_id, record.cost, began)
             asyncio.get_running_loop().call_later(rest, leave)
         return made
 
-    async def _pass(self, call: Call, number: int, message: bytes) -> Reply | None:
+    async def _pass(self, record: RequestRecord, number: int, message: bytes) -> Reply | None:
         if self._pipe is None or self._silent:
             return None
         self._passed()
         answered = asyncio.get_running_loop().create_future()
         if not self._waiting:
             self._heard = monotonic()
-        self._waiting[number] = call.kind != "mutation", answered
+        self._waiting[number] = record.kind != "mutation", answered
         self._pipe.write(message)
         try:
             (status, keys, more), content = await answered
         finally:
             self._waiting.pop(number, None)
-        call.keys = keys
+        record.error_keys = keys
         sent = [(name.encode(), value.encode("latin-1")) for name, value in more]
-        return Reply(status, content, call.media, call.identity, sent)
+        return Reply(status, content, record.media_type, record.request_id, sent)
 
     async def close(self) -> None:
         """Ends the process, once it has answered what it was given."""
@@ -257,7 +257,7 @@ class Bulkhead:
             writer.close()
             for _, waiting in self._waiting.values():
                 if not waiting.done():
-                    waiting.set_exception(Broken())
+                    waiting.set_exception(WorkerExited())
             try:
                 await asyncio.wait_for(process.wait(), _END_SECONDS)
             except TimeoutError:
@@ -293,11 +293,11 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[list[Any], bytes]:
 SIGN = frame([0], b"")
 
 
-def passed(head: list[Any], body: bytes) -> Passed:
+def passed(head: list[Any], body: bytes) -> ForwardedRequest:
     """The request in a message."""
     number, (account_id, token_id, name, scopes), left, headers = head
     grant = Grant(account_id, token_id, name, frozenset(scopes))
-    return Passed(
+    return ForwardedRequest(
         number,
         grant,
         left,
@@ -306,7 +306,7 @@ def passed(head: list[Any], body: bytes) -> Passed:
     )
 
 
-def answered(number: int, call: Call, answer: Reply) -> bytes:
+def answered(number: int, record: RequestRecord, answer: Reply) -> bytes:
     """The message that answers it."""
     more = [(name.decode(), value.decode("latin-1")) for name, value in answer.more]
-    return frame([number, answer.status, list(call.keys), more], answer.content)
+    return frame([number, answer.status, list(record.error_keys), more], answer.content)

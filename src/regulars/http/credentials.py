@@ -14,13 +14,13 @@ from starlette.requests import cookie_parser
 from regulars.directory.accounts import Accounts, Grant
 from regulars.directory.sessions import Sessions
 from regulars.http.errors import cross_site
-from regulars.http.messages import RequestHeaders, bearer
+from regulars.http.messages import RequestHeaders, bearer_token
 
 
-class Finds(Protocol):
+class Authenticator(Protocol):
     """Finds whose a request is."""
 
-    def trusted(self, headers: RequestHeaders, method: str) -> Grant | None: ...
+    def cached_grant(self, headers: RequestHeaders, method: str) -> Grant | None: ...
 
     def account_of(self, headers: RequestHeaders) -> int | None: ...
 
@@ -34,31 +34,31 @@ class Credentials:
         self._accounts = accounts
         self._sessions = sessions
 
-    def trusted(self, headers: RequestHeaders, method: str) -> Grant | None:
+    def cached_grant(self, headers: RequestHeaders, method: str) -> Grant | None:
         """What a request's token or session opens, if it did within the last second. Raises
         HTTPError (403) for a session that another site would use."""
-        token = bearer(headers)
+        token = bearer_token(headers)
         if token:
-            return self._accounts.trusted(token)
+            return self._accounts.cached_grant(token)
         secret = session_of(headers)
         if not secret:
             return None
         require_same_site(headers, method)
-        return self._sessions.trusted(secret)
+        return self._sessions.cached_grant(secret)
 
     def account_of(self, headers: RequestHeaders) -> int | None:
         """Whose a request's token was when it was last asked for, if that is known: to count whose
         requests there are, not to let anybody in."""
-        token = bearer(headers)
+        token = bearer_token(headers)
         if token:
             return self._accounts.account_of(token)
-        grant = self._sessions.trusted(session_of(headers))
+        grant = self._sessions.cached_grant(session_of(headers))
         return grant.account_id if grant else None
 
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
         """What a request's token, or else its session, opens; None for one that opens nothing.
         Raises HTTPError (403) for a session that another site would use."""
-        token = bearer(headers)
+        token = bearer_token(headers)
         secret = "" if token else session_of(headers)
         if not secret:
             return await self._accounts.authenticate(token)

@@ -24,7 +24,7 @@ class Draining:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._kept: dict[int, Any] = {}
-        self.going_on = False
+        self.is_draining = False
 
     def begin(self) -> None:
         """From now on, in the event loop of the main thread, it takes the place of those who stop
@@ -35,10 +35,10 @@ class Draining:
 
         def told(number: int, frame: FrameType | None) -> None:
             stop: Callable[..., Any] = self._kept[number]
-            if self.going_on:
+            if self.is_draining:
                 stop(number, frame)
                 return
-            self.going_on = True
+            self.is_draining = True
             loop.call_soon_threadsafe(loop.call_later, self._seconds, stop, number, None)
 
         for one in _SIGNALS:

@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from regulars.api.context import Again, Context
+from regulars.api.context import Context, IdempotencyContext
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
 from regulars.directory.accounts import Grant, now_ms
 from regulars.directory.commands import Origin
 from regulars.directory.scopes import READ
 from regulars.directory.sources import Sources
 from regulars.graphql import Answer, Engine, Fault, InvalidDocument, Prepared, error_entry
-from regulars.http.address import refused
-from regulars.http.bulkhead import MODEST, Broken, Bulkhead
+from regulars.http.bulkhead import FAIR_SHARE, Bulkhead, WorkerExited
 from regulars.http.cors import CORS
-from regulars.http.credentials import Finds
+from regulars.http.credentials import Authenticator
 from regulars.http.errors import (
     RETRY,
     HTTPError,
@@ -28,7 +27,9 @@ from regulars.http.errors import (
     method_not_allowed,
     unauthenticated,
 )
-from regulars.http.in_flight import InFlight, Late
+from regulars.http.fair_queue import READS, WRITES, ContentionDetector, FairQueue
+from regulars.http.idempotency import IdempotentExecutor
+from regulars.http.in_flight import InFlight, RequestTimedOut
 from regulars.http.messages import (
     CHANGE,
     GRAPHQL_RESPONSE,
@@ -38,22 +39,21 @@ from regulars.http.messages import (
     RequestHeaders,
     Scope,
     Send,
-    answer_type,
-    changed,
+    change_header,
     check_content_type,
-    first_of_each,
-    from_body,
-    from_query_string,
+    headers_by_name,
+    json_reply,
+    parse_body,
+    parse_query_string,
     read_body,
-    reply,
-    request_id,
+    request_id_of,
+    response_media_type,
     send_reply,
 )
-from regulars.http.observe import NAME_LENGTH, Call, Tells
-from regulars.http.once import Once
 from regulars.http.rates import Rates, charge
+from regulars.http.request_observer import NAME_LENGTH, RequestObserver, RequestRecord
+from regulars.http.route_handler import refused
 from regulars.http.slices import TimeSlice
-from regulars.http.turns import READS, WRITES, Company, Turns
 from regulars.store.large_work import is_large
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
@@ -83,11 +83,11 @@ class GraphQLEndpoint:
     def __init__(
         self,
         engine: Engine,
-        credentials: Finds,
+        credentials: Authenticator,
         sources: Sources,
         limits: Limits,
         in_flight: InFlight,
-        observer: Tells,
+        observer: RequestObserver,
         rates: Rates | None = None,
         cors: CORS | None = None,
         bulkhead: Bulkhead | None = None,
@@ -103,10 +103,10 @@ class GraphQLEndpoint:
         self._cors = cors
         self._bulkhead = bulkhead
         self._clock = clock
-        self._once = Once(engine, sources.primary.directory)
-        company = Company()
-        self._reads, self._writes = Turns(READS, company), Turns(WRITES, company)
-        self._strangers = Turns(READS, None)
+        self._once = IdempotentExecutor(engine, sources.primary.directory)
+        contention = ContentionDetector()
+        self._reads, self._writes = FairQueue(READS, contention), FairQueue(WRITES, contention)
+        self._strangers = FairQueue(READS, None)
         self._slice = TimeSlice()
 
     @property
@@ -120,7 +120,7 @@ class GraphQLEndpoint:
         return self._credentials.account_of(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = first_of_each(scope["headers"])
+        headers = headers_by_name(scope["headers"])
         answer = await self.answer(scope["method"], headers, receive, scope["query_string"])
         await send_reply(send, answer)
 
@@ -133,29 +133,29 @@ class GraphQLEndpoint:
     ) -> Reply:
         """The answer to a request. Its body is there, or is received once its sender is known."""
         began = time.perf_counter()
-        call = Call(method, request_id(headers), answer_type(headers))
+        record = RequestRecord(method, request_id_of(headers), response_media_type(headers))
         try:
-            answer = await self._answer(call, method, headers, body, query_string)
+            answer = await self._answer(record, method, headers, body, query_string)
         except InvalidDocument as invalid:
             never_ran = Answer(None, invalid.errors, executed=False)
-            answer = self._reply(call, never_ran, headers)
+            answer = self._reply(record, never_ran, headers)
         except HTTPError as error:
-            answer = refused(call, error.status, [error.fault], error.headers)
-        except Late:
-            late = Answer(None, [error_entry(too_slow(call.identity.decode()))])
-            answer = self._reply(call, late, headers)
+            answer = refused(record, error.status, [error.fault], error.headers)
+        except RequestTimedOut:
+            late = Answer(None, [error_entry(too_slow(record.request_id.decode()))])
+            answer = self._reply(record, late, headers)
         except Exception as error:
-            faults = describe(error, call.identity.decode())
+            faults = describe(error, record.request_id.decode())
             away = faults[0].key == UNAVAILABLE
-            answer = refused(call, 503 if away else 500, faults, [RETRY] if away else [])
+            answer = refused(record, 503 if away else 500, faults, [RETRY] if away else [])
         if self._cors is not None:
             answer = answer._replace(more=[*answer.more, *self._cors.headers(headers)])
-        self._observer.answered(call, answer.status, time.perf_counter() - began)
+        self._observer.answered(record, answer.status, time.perf_counter() - began)
         return answer
 
     async def _answer(
         self,
-        call: Call,
+        record: RequestRecord,
         method: str,
         headers: RequestHeaders,
         body: bytes | Receive,
@@ -164,13 +164,13 @@ class GraphQLEndpoint:
         if method not in ("GET", "POST"):
             asked = self._cors.preflight(headers) if self._cors and method == "OPTIONS" else None
             if asked is not None:
-                return Reply(200, b"", call.media, call.identity, asked)
+                return Reply(200, b"", record.media_type, record.request_id, asked)
             raise method_not_allowed(method, "GET, POST")
         if self._slice.is_used_up():
             await self._slice.begin()
         task = self._in_flight.enter()
         try:
-            grant = self._credentials.trusted(headers, method)
+            grant = self._credentials.cached_grant(headers, method)
             if grant is None:
                 account_id = self._credentials.account_of(headers)
                 if account_id is not None:
@@ -178,16 +178,16 @@ class GraphQLEndpoint:
                 grant = await self._authenticated(headers, method)
             if grant is None:
                 raise unauthenticated()
-            call.grant = grant
+            record.grant = grant
             self._in_flight.of_account(task, grant.account_id)
             if method == "GET":
-                request = from_query_string(query_string, headers)
-                return await self._run(call, grant, request, headers, queries_only=True)
+                request = parse_query_string(query_string, headers)
+                return await self._run(record, grant, request, headers, queries_only=True)
             check_content_type(headers)
             if isinstance(body, bytes):
                 if len(body) > self.limits.body_bytes:
                     raise body_limit(self.limits.body_bytes)
-                return await self._run(call, grant, from_body(body), headers)
+                return await self._run(record, grant, parse_body(body), headers)
         finally:
             self._in_flight.leave(task)
         # Whoever sends slowly takes nobody's place.
@@ -195,7 +195,7 @@ class GraphQLEndpoint:
         task = self._in_flight.enter()
         try:
             self._in_flight.of_account(task, grant.account_id)
-            return await self._run(call, grant, from_body(body), headers)
+            return await self._run(record, grant, parse_body(body), headers)
         finally:
             self._in_flight.leave(task)
 
@@ -213,14 +213,14 @@ class GraphQLEndpoint:
 
     async def _run(
         self,
-        call: Call,
+        record: RequestRecord,
         grant: Grant,
         request: GraphQLRequest,
         headers: RequestHeaders,
         queries_only: bool = False,
     ) -> Reply:
         try:
-            prepared = await self._prepared(call, grant, request, queries_only)
+            prepared = await self._prepared(record, grant, request, queries_only)
         except InvalidDocument:
             if self._rates is not None:
                 cost = 1 + len(request.query) // _CHARACTERS_A_POINT
@@ -228,7 +228,7 @@ class GraphQLEndpoint:
             raise
         if self._rates is not None:
             await charge(self._rates, grant, prepared.cost)
-        turns = self._writes if call.kind == "mutation" else self._reads
+        turns = self._writes if record.kind == "mutation" else self._reads
         bulkhead = self._bulkhead
         while True:
             turn = turns.enter(grant.account_id, prepared.cost)
@@ -238,23 +238,23 @@ class GraphQLEndpoint:
             # Asked now, for while it waited its account may have begun to keep others waiting.
             under_way = self._in_flight.count(grant.account_id)
             if self._sources.primary.directory.store.has_slow_search(grant.account_id):
-                under_way += MODEST  # its searches weigh as much as a flood of small requests
+                under_way += FAIR_SHARE  # its searches weigh as much as a flood of small requests
             if bulkhead is None or not bulkhead.takes(grant.account_id, prepared.cost, under_way):
                 break
             turns.leave(grant.account_id, prepared.cost, began)
-            made = await self._passed_on(bulkhead, call, grant, request, headers)
+            made = await self._passed_on(bulkhead, record, grant, request, headers)
             if made is not None:
                 return made
             bulkhead = None
         try:
-            return await self._work(call, grant, request, headers, prepared)
+            return await self._work(record, grant, request, headers, prepared)
         finally:
             turns.leave(grant.account_id, prepared.cost, began)
 
     async def _passed_on(
         self,
         bulkhead: Bulkhead,
-        call: Call,
+        record: RequestRecord,
         grant: Grant,
         request: GraphQLRequest,
         headers: RequestHeaders,
@@ -263,22 +263,22 @@ class GraphQLEndpoint:
         (503) where something may have been."""
         left = self._rates.left(grant) if self._rates else None
         try:
-            return await bulkhead.answer(call, grant, request, headers, left)
-        except Broken:
-            if call.kind == "mutation":
+            return await bulkhead.answer(record, grant, request, headers, left)
+        except WorkerExited:
+            if record.kind == "mutation":
                 raise interrupted() from None
             return None
 
     async def _work(
         self,
-        call: Call,
+        record: RequestRecord,
         grant: Grant,
         request: GraphQLRequest,
         headers: RequestHeaders,
         prepared: Prepared,
     ) -> Reply:
         """Executes it, and answers it. Raises HTTPError."""
-        identity = call.identity.decode()
+        request_id = record.request_id.decode()
         source = self._sources.primary
         change = headers.get(CHANGE)
         if change is not None and not _NUMBER.fullmatch(change):
@@ -289,15 +289,15 @@ class GraphQLEndpoint:
         context = Context(
             grant.account_id,
             source.directory,
-            identity,
+            request_id,
             self._clock(),
             grant.scopes,
             token_id=grant.token_id,
-            origin=Origin("token", grant.name, identity),
+            origin=Origin("token", grant.name, request_id),
         )
         key = headers.get(b"idempotency-key")
         known = source.last_known(grant.account_id)
-        if key is None or call.kind != "mutation":
+        if key is None or record.kind != "mutation":
             answer = await self._engine.execute(prepared, context)
             if answer.errors and source is not self._sources.primary:
                 # It may lack what the primary has: a cursor of a change it has not come to.
@@ -311,10 +311,10 @@ class GraphQLEndpoint:
             last = None  # whether a write changed anything tells what was there
         elif last is None:
             last = await source.last_change_since(grant.account_id, known)
-        return self._reply(call, answer, headers, context.again, last)
+        return self._reply(record, answer, headers, context.idempotency, last)
 
     async def _prepared(
-        self, call: Call, grant: Grant, request: GraphQLRequest, queries_only: bool
+        self, record: RequestRecord, grant: Grant, request: GraphQLRequest, queries_only: bool
     ) -> Prepared:
         """The operation, ready to be executed. Raises InvalidDocument and HTTPError (405)."""
         engine = self._engine
@@ -325,7 +325,7 @@ class GraphQLEndpoint:
             operation = engine.operation(text, name)
         else:
             operation = await engine.operation_of_long(text, name, grant.account_id)
-        call.operation, call.kind = operation.name[:NAME_LENGTH], operation.kind
+        record.operation, record.kind = operation.name[:NAME_LENGTH], operation.kind
         if queries_only and operation.kind != "query":
             message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
             raise method_not_allowed("GET", "POST", message)
@@ -336,34 +336,34 @@ class GraphQLEndpoint:
             if large
             else engine.prepare(operation, given)
         )
-        call.cost = prepared.cost
+        record.cost = prepared.cost
         if prepared.cost > self.limits.cost:
             raise cost_limit(prepared.cost, self.limits.cost)
         return prepared
 
     def _reply(
         self,
-        call: Call,
+        record: RequestRecord,
         answer: Answer,
         headers: RequestHeaders,
-        again: Again | None = None,
+        idempotency: IdempotencyContext | None = None,
         change: int | None = None,
     ) -> Reply:
         response = answer.response()
-        status, more = 200, [_REPLAYED] if again and again.replayed else []
-        more += changed(change)
+        status, more = 200, [_REPLAYED] if idempotency and idempotency.is_replayed else []
+        more += change_header(change)
         if answer.errors:
-            call.keys = [error["key"] for error in answer.errors]
-            if UNAVAILABLE in call.keys:
+            record.error_keys = [error["key"] for error in answer.errors]
+            if UNAVAILABLE in record.error_keys:
                 status, more = 503, [*more, RETRY]
         # With application/json a client cannot tell our errors from a proxy's by the status:
         # GraphQL over HTTP (section 6.4.1) answers 200 whatever became of a well-formed request.
-        if not answer.executed and call.media == GRAPHQL_RESPONSE:
+        if not answer.executed and record.media_type == GRAPHQL_RESPONSE:
             status = 400
         if b"regulars-cost" in headers:
-            response["extensions"] = {"cost": self._told_cost(call)}
-        return reply(status, response, call.media, call.identity, more)
+            response["extensions"] = {"cost": self._told_cost(record)}
+        return json_reply(status, response, record.media_type, record.request_id, more)
 
-    def _told_cost(self, call: Call) -> dict[str, Any]:
-        left = self._rates.left(call.grant) if self._rates and call.grant else None
-        return {"requested": call.cost, "limit": self.limits.cost, "remaining": left}
+    def _told_cost(self, record: RequestRecord) -> dict[str, Any]:
+        left = self._rates.left(record.grant) if self._rates and record.grant else None
+        return {"requested": record.cost, "limit": self.limits.cost, "remaining": left}

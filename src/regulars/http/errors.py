@@ -106,7 +106,7 @@ def method_not_allowed(method: str, allowed: str, message: str = "") -> HTTPErro
     return HTTPError(405, METHOD, text, [(b"allow", allowed.encode())])
 
 
-def media_type(given: str) -> HTTPError:
+def unsupported_media_type(given: str) -> HTTPError:
     """A body that is not JSON by its own account."""
     what = f"{given[:100]!r} is not understood" if given else "The content type is missing"
     return HTTPError(415, MEDIA_TYPE, f"{what}. Send the request as application/json.")

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from regulars.directory import ids
 from regulars.directory.accounts import now_ms
 from regulars.directory.scopes import READ
-from regulars.http.address import Address, Door, Sending
 from regulars.http.errors import bad_request, method_not_allowed, too_many_exports
-from regulars.http.messages import Reply, check_content_type, first_of_each, read_body
-from regulars.http.observe import Call, Observer
+from regulars.http.messages import Reply, check_content_type, headers_by_name, read_body
 from regulars.http.options import options_of
+from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
+from regulars.http.route_handler import Authorizer, ResponseSender, RouteHandler
 from regulars.http.streaming import stream
 from regulars.store import Store
 from regulars.transfer.errors import BadOption
@@ -34,41 +34,49 @@ _IDS = 5_000
 _OPTIONS = ("query", "columns", "format")
 
 
-class Exports(Address):
+class ExportHandler(RouteHandler):
     """Sends an account's customers."""
 
-    def __init__(self, store: Store, door: Door, observer: Observer, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        authorizer: Authorizer,
+        observer: LogAndMetricsObserver,
+        max_body_bytes: int,
+    ) -> None:
         super().__init__(observer)
         self._store = store
-        self._door = door
+        self._authorizer = authorizer
         self._max_body_bytes = max_body_bytes
         self._under_way: Counter[int] = Counter()  # by account
 
-    async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
-        call.kind = "export"
-        if call.method not in ("GET", "POST"):
+    async def answer(
+        self, record: RequestRecord, request: Request, send: ResponseSender
+    ) -> Reply | None:
+        record.kind = "export"
+        if record.method not in ("GET", "POST"):
             message = "An export is read by GET; by POST, that of the customers whose ids are sent."
-            raise method_not_allowed(call.method, "GET, POST", message)
-        grant = await self._door.admit(call, request, READ)
+            raise method_not_allowed(record.method, "GET, POST", message)
+        grant = await self._authorizer.admit(record, request, READ)
         given = options_of(request, _OPTIONS)
         form, columns = given.get("format", "csv"), given.get("columns", "")
         chosen = [name.strip() for name in columns.split(",") if name.strip()]
         query = given.get("query", "")
-        chosen_ids = await self._ids(request, query) if call.method == "POST" else None
+        chosen_ids = await self._ids(request, query) if record.method == "POST" else None
         try:
             export = Export(grant.account_id, form, query, chosen, now_ms(), _PAGE, chosen_ids)
         except BadOption as error:
             raise bad_request(str(error)) from error
         self._require_slot(grant.account_id)
-        await self._door.charge(call, grant)
+        await self._authorizer.charge(record, grant)
         self._require_slot(grant.account_id)  # another may have begun meanwhile
         self._under_way[grant.account_id] += 1
         try:
             # What is read after this has at least so much.
-            changed = await self._door.changed(grant)
+            change_header = await self._authorizer.change_header(grant)
             name = f"customers.{form}"
             async with contextlib.aclosing(_texts(export, self._store)) as texts:
-                await stream(call, request, send, texts, export.media_type, name, changed)
+                await stream(record, request, send, texts, export.media_type, name, change_header)
         finally:
             self._under_way[grant.account_id] -= 1
             self._under_way += Counter()  # forgets accounts without exports
@@ -83,7 +91,7 @@ class Exports(Address):
 
     async def _ids(self, request: Request, query: str) -> list[int]:
         """The `_id`s of those whose ids were sent. Raises HTTPError (400, 413, 415)."""
-        check_content_type(first_of_each(request.scope["headers"]))
+        check_content_type(headers_by_name(request.scope["headers"]))
         try:
             told = orjson.loads(await read_body(request.receive, self._max_body_bytes))
         except orjson.JSONDecodeError:

@@ -16,10 +16,10 @@ from regulars.directory.scopes import METRICS
 from regulars.http.draining import Draining
 from regulars.http.endpoint import error_answer
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
-from regulars.http.messages import SECURITY, first_of_each, request_id
+from regulars.http.messages import SECURITY, headers_by_name, request_id_of
 from regulars.store import Store, StoreError
-from regulars.store.migrate import is_usable, newest
 from regulars.store.queries import table_version
+from regulars.store.schema_version import is_usable, newest_version
 
 log = logging.getLogger("regulars.server")
 
@@ -51,7 +51,7 @@ class Health:
     async def ready(self, request: Request) -> Response:
         """Requests may come: the database can be reached and has tables that this program works
         with, and the server was not told to stop."""
-        found: dict[str, Any] = {"database": "ok", "tables": newest()}
+        found: dict[str, Any] = {"database": "ok", "tables": newest_version()}
         try:
             ((version, oldest),) = await self._store.fetch(table_version(), {})
         except StoreError:
@@ -61,9 +61,9 @@ class Health:
                 found["database"] = f"has tables of version {version}"
             else:
                 found["database"] = await self._writable()
-        ready = found["database"] == "ok" and not self._draining.going_on
+        ready = found["database"] == "ok" and not self._draining.is_draining
         status = {"status": "ok" if ready else "not ready"}
-        if self._draining.going_on:
+        if self._draining.is_draining:
             status["status"] = "stopping"
         return _json(request, 200 if ready else 503, {**status, **found})
 
@@ -117,6 +117,6 @@ def _json(request: Request, status: int, body: Any) -> Response:
 def _secured(request: Request, answer: Response) -> Response:
     for name, value in SECURITY:
         answer.headers[name.decode()] = value.decode()
-    identity = request_id(first_of_each(request.headers.raw))
-    answer.headers["x-request-id"] = identity.decode()
+    request_id = request_id_of(headers_by_name(request.headers.raw))
+    answer.headers["x-request-id"] = request_id.decode()
     return answer

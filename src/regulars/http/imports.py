@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from regulars.directory.accounts import Grant, now_ms
 from regulars.directory.scopes import READ, WRITE
-from regulars.http.address import Address, Door, Sending
 from regulars.http.errors import (
     MEDIA_TYPE,
     Headers,
@@ -24,9 +23,10 @@ from regulars.http.errors import (
     too_many_imports,
     upload_limit,
 )
-from regulars.http.messages import JSON, Reply, read_body, reply
-from regulars.http.observe import Call, Observer
+from regulars.http.messages import JSON, Reply, json_reply, read_body
 from regulars.http.options import flag, options_of
+from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
+from regulars.http.route_handler import Authorizer, ResponseSender, RouteHandler
 from regulars.http.streaming import stream
 from regulars.store import Row, Store
 from regulars.store.imports import FILE, PENDING, RUNNING
@@ -61,61 +61,63 @@ class Previews:
             yield
 
 
-class Imports(Address):
+class ImportHandler(RouteHandler):
     """Takes files, tells how far each has come, and ends it."""
 
     def __init__(
         self,
         store: Store,
-        door: Door,
-        observer: Observer,
+        authorizer: Authorizer,
+        observer: LogAndMetricsObserver,
         jobs: Jobs,
         max_import_bytes: int,
     ) -> None:
         super().__init__(observer)
         self._store = store
-        self._door = door
+        self._authorizer = authorizer
         self._jobs = jobs
         self._most = max_import_bytes
         self._previews = Previews()
 
-    async def answer(self, call: Call, request: Request, send: Sending) -> Reply | None:
-        call.kind = "import"
-        grant = await self._door.admit(call, request, WRITE)
+    async def answer(
+        self, record: RequestRecord, request: Request, send: ResponseSender
+    ) -> Reply | None:
+        record.kind = "import"
+        grant = await self._authorizer.admit(record, request, WRITE)
         if request.url.path == PREVIEW_PATH:
-            return await self._preview(call, grant, request)
+            return await self._preview(record, grant, request)
         import_id, what = (request.path_params.get(name, "") for name in ("import", "what"))
         if not import_id:
-            return await self._all(call, grant, request)
+            return await self._all(record, grant, request)
         runs = ImportRepository(self._store, grant.account_id)
         found = await runs.find(import_id)
         if found is None or found["kind"] != FILE or what not in ("", "rejected"):
             raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
         if what:
-            return await self._rejected(call, grant, request, send, found)
-        if call.method == "DELETE":
-            return await self._end(call, grant, runs, found)
-        if call.method != "GET":
+            return await self._rejected(record, grant, request, send, found)
+        if record.method == "DELETE":
+            return await self._end(record, grant, runs, found)
+        if record.method != "GET":
             message = "GET tells how far an import has come, DELETE ends it."
-            raise method_not_allowed(call.method, "DELETE, GET", message)
-        return await self._told(call, grant, 200, _shown(grant, found))
+            raise method_not_allowed(record.method, "DELETE, GET", message)
+        return await self._told(record, grant, 200, _shown(grant, found))
 
-    async def _all(self, call: Call, grant: Grant, request: Request) -> Reply:
-        if call.method == "POST":
-            return await self._take(call, grant, request)
-        if call.method != "GET":
+    async def _all(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
+        if record.method == "POST":
+            return await self._take(record, grant, request)
+        if record.method != "GET":
             message = "Send a file by POST; GET tells of the latest imports."
-            raise method_not_allowed(call.method, "GET, POST", message)
+            raise method_not_allowed(record.method, "GET, POST", message)
         newest = await ImportRepository(self._store, grant.account_id).newest(_SHOWN)
-        return await self._told(call, grant, 200, [_shown(grant, row) for row in newest])
+        return await self._told(record, grant, 200, [_shown(grant, row) for row in newest])
 
-    async def _preview(self, call: Call, grant: Grant, request: Request) -> Reply:
+    async def _preview(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
         """What a file of this beginning looks like. Nothing of it is kept."""
-        if call.method != "POST":
+        if record.method != "POST":
             message = "Send the beginning of a file by POST."
-            raise method_not_allowed(call.method, "POST", message)
+            raise method_not_allowed(record.method, "POST", message)
         asked = _options(request)
-        await self._door.charge(call, grant)
+        await self._authorizer.charge(record, grant)
         content = await read_body(request.receive, PART)
         if not content:
             raise bad_request("The body is empty. It is the beginning of a file of customers.")
@@ -126,9 +128,9 @@ class Imports(Address):
                 )
         except (BadFile, BadOption) as error:
             raise bad_request(str(error)) from error
-        return await self._told(call, grant, 200, seen)
+        return await self._told(record, grant, 200, seen)
 
-    async def _take(self, call: Call, grant: Grant, request: Request) -> Reply:
+    async def _take(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
         asked = _options(request)
         if asked.dry_run and READ not in grant.scopes:
             # It would compare values with the stored ones and change nothing.
@@ -137,7 +139,7 @@ class Imports(Address):
         if length.isdigit() and int(length) > self._most:
             raise upload_limit(self._most)
         await self._require_room(grant)
-        await self._door.charge(call, grant)
+        await self._authorizer.charge(record, grant)
         upload = await Upload.begin(
             self._store,
             grant.account_id,
@@ -146,7 +148,7 @@ class Imports(Address):
             asked.dry_run,
             asked.silent,
             grant.name,
-            call.identity.decode(),
+            record.request_id.decode(),
             now_ms(),
         )
         try:
@@ -157,7 +159,7 @@ class Imports(Address):
         self._jobs.nudge()
         place = f"{PATH}/{row['import_id']}"
         return await self._told(
-            call, grant, 202, _shown(grant, row), [(b"location", place.encode())]
+            record, grant, 202, _shown(grant, row), [(b"location", place.encode())]
         )
 
     async def _require_room(self, grant: Grant) -> None:
@@ -178,7 +180,9 @@ class Imports(Address):
         except (BadFile, BadOption, Interrupted) as error:
             raise bad_request(str(error)) from error
 
-    async def _end(self, call: Call, grant: Grant, runs: ImportRepository, found: Row) -> Reply:
+    async def _end(
+        self, record: RequestRecord, grant: Grant, runs: ImportRepository, found: Row
+    ) -> Reply:
         """Cancels an import that goes on, and forgets one that had ended, or whose file has not
         come."""
         import_id = found["import_id"]
@@ -188,19 +192,24 @@ class Imports(Address):
             found = await runs.find(import_id) or found  # it may have ended meanwhile
         else:
             await runs.forget(import_id)
-        return await self._told(call, grant, 200, _shown(grant, found))
+        return await self._told(record, grant, 200, _shown(grant, found))
 
     async def _told(
-        self, call: Call, grant: Grant, status: int, data: Any, headers: Headers = ()
+        self, record: RequestRecord, grant: Grant, status: int, data: Any, headers: Headers = ()
     ) -> Reply:
-        more = [*headers, *await self._door.changed(grant)]
-        return reply(status, {"data": data}, JSON, call.identity, more)
+        more = [*headers, *await self._authorizer.change_header(grant)]
+        return json_reply(status, {"data": data}, JSON, record.request_id, more)
 
     async def _rejected(
-        self, call: Call, grant: Grant, request: Request, send: Sending, found: Row
+        self,
+        record: RequestRecord,
+        grant: Grant,
+        request: Request,
+        send: ResponseSender,
+        found: Row,
     ) -> Reply | None:
-        if call.method != "GET":
-            raise method_not_allowed(call.method, "GET", "The rejected rows are read by GET.")
+        if record.method != "GET":
+            raise method_not_allowed(record.method, "GET", "The rejected rows are read by GET.")
         kept = Parts(self._store, found["account_id"], found["import_id"], REJECTED_ROWS)
         if not await kept.any():
             raise not_found(
@@ -209,13 +218,13 @@ class Imports(Address):
             )
         form = told(found)["recognised"]["format"]
         await stream(
-            call,
+            record,
             request,
             send,
             kept.all(),
             MEDIA_TYPES[form],
             f"rejected.{form}",
-            await self._door.changed(grant),
+            await self._authorizer.change_header(grant),
         )
         return None
 
@@ -273,8 +282,8 @@ def _check_media(request: Request) -> None:
             "as curl -X POST -T FILE does."
         )
         raise HTTPError(415, MEDIA_TYPE, message)
-    encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding not in ("identity", "gzip", ""):
+    encoding = request.headers.get("content-encoding", "request_id").lower()
+    if encoding not in ("request_id", "gzip", ""):
         raise HTTPError(
             415,
             MEDIA_TYPE,

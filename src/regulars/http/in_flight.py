@@ -18,7 +18,7 @@ _GRACE_SECONDS = 0.5
 _LOOK_EVERY = 0.25
 
 
-class Late(Exception):
+class RequestTimedOut(Exception):
     """A request took longer than it may."""
 
 
@@ -67,7 +67,7 @@ class InFlight:
         self._accounts[task] = account_id
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """Ends it. Raises Late where it was ended because it took too long."""
+        """Ends it. Raises RequestTimedOut where it was ended because it took too long."""
         del self._began[task]
         account_id = self._accounts.pop(task, None)
         if account_id is not None:
@@ -77,7 +77,7 @@ class InFlight:
         if self._late and task in self._late:
             self._late.remove(task)
             task.uncancel()
-            raise Late
+            raise RequestTimedOut
 
     def _look(self) -> None:
         before = monotonic() - self._seconds

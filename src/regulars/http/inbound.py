@@ -9,17 +9,17 @@ from starlette.requests import Request
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.shop_events import TYPES
 from regulars.directory.sources import Source
-from regulars.http.address import Address, Sending
 from regulars.http.errors import bad_signature, earlier_event_missing, method_not_allowed
 from regulars.http.in_flight import InFlight
-from regulars.http.messages import JSON, Reply, changed, read_body, reply
-from regulars.http.observe import Call, Observer
+from regulars.http.messages import JSON, Reply, change_header, json_reply, read_body
+from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
+from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.store import Store
 from regulars.webhooks.inbox import EarlierEventMissing, Inbox, delivery_of, is_genuine
 from regulars.webhooks.signatures import accepted_secrets
 
 
-class Inbound(Address):
+class ShopEventHandler(RouteHandler):
     """Takes events."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Inbound(Address):
         store: Store,
         accounts: Accounts,
         in_flight: InFlight,
-        observer: Observer,
+        observer: LogAndMetricsObserver,
         max_body_bytes: int,
         source: Source,
     ) -> None:
@@ -39,19 +39,19 @@ class Inbound(Address):
         self._in_flight = in_flight
         self._most = max_body_bytes
 
-    async def answer(self, call: Call, request: Request, send: Sending) -> Reply:  # noqa: ARG002  # sends nothing itself
-        if call.method != "POST":
-            raise method_not_allowed(call.method, "POST", "A shop's events come by POST.")
+    async def answer(self, record: RequestRecord, request: Request, send: ResponseSender) -> Reply:  # noqa: ARG002  # sends nothing itself
+        if record.method != "POST":
+            raise method_not_allowed(record.method, "POST", "A shop's events come by POST.")
         body = await read_body(request.receive, self._most)
         task = self._in_flight.enter()
         try:
-            return await self._take(call, request, body)
+            return await self._take(record, request, body)
         finally:
             self._in_flight.leave(task)
 
-    async def _take(self, call: Call, request: Request, body: bytes) -> Reply:
+    async def _take(self, record: RequestRecord, request: Request, body: bytes) -> Reply:
         name, type_ = request.path_params["account"], request.path_params["type"]
-        call.kind, call.operation = "event", type_.replace("/", "_") if type_ in TYPES else ""
+        record.kind, record.operation = "event", type_.replace("/", "_") if type_ in TYPES else ""
         proof = request.headers.get("lightfunnels-hmac", "")
         account = await self._accounts.find(name)
         now = now_ms()
@@ -61,13 +61,13 @@ class Inbound(Address):
         if not await is_genuine(known, proof, body):
             raise bad_signature()
         sent = delivery_of(request.headers)
-        identity = call.identity.decode()
+        request_id = record.request_id.decode()
         try:
-            found = await self._inbox.take(account_id, type_, body, now, identity, sent)
+            found = await self._inbox.take(account_id, type_, body, now, request_id, sent)
         except EarlierEventMissing as error:
             raise earlier_event_missing() from error
         told: dict[str, Any] = {"understood": found.inbox_id is None}
         if found.inbox_id is not None:
             told |= {"inbox_id": found.inbox_id, "problem": found.problem}
-        last = changed(await self._source.last_change(account_id))
-        return reply(200, {"data": told}, JSON, call.identity, last)
+        last = change_header(await self._source.last_change(account_id))
+        return json_reply(200, {"data": told}, JSON, record.request_id, last)

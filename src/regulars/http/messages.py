@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from regulars.http.errors import bad_request, body_limit, media_type, persisted_query
+from regulars.http.errors import bad_request, body_limit, persisted_query, unsupported_media_type
 
 RequestHeaders = Mapping[bytes, bytes]
 Scope = MutableMapping[str, Any]
@@ -48,17 +48,17 @@ class Reply(NamedTuple):
 
     status: int
     content: bytes
-    media: bytes
-    identity: bytes
+    media_type: bytes
+    request_id: bytes
     more: Sequence[tuple[bytes, bytes]] = ()
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The headers, in lower case."""
         return [
-            (b"content-type", self.media),
+            (b"content-type", self.media_type),
             (b"content-length", b"%d" % len(self.content)),
-            (b"x-request-id", self.identity),
+            (b"x-request-id", self.request_id),
             *SECURITY,
             *self.more,
         ]
@@ -67,9 +67,9 @@ class Reply(NamedTuple):
         """The headers as they go over the wire: formatted at once, because this is asked of every
         answer."""
         lines = (b"content-type: %s\r\ncontent-length: %d\r\nx-request-id: %s\r\n%s") % (
-            self.media,
+            self.media_type,
             len(self.content),
-            self.identity,
+            self.request_id,
             _SECURITY_LINES,
         )
         return lines + header_lines(self.more) if self.more else lines
@@ -92,18 +92,18 @@ SECURITY = (
 _SECURITY_LINES = header_lines(SECURITY)
 
 
-def first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def headers_by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The headers of a request by name; of one that is there several times, the first."""
     return dict(reversed(headers))
 
 
-def bearer(headers: RequestHeaders) -> str:
+def bearer_token(headers: RequestHeaders) -> str:
     """The token in the Authorization header; empty where there is none."""
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def request_id(headers: RequestHeaders) -> bytes:
+def request_id_of(headers: RequestHeaders) -> bytes:
     """The id that the client gave the request, if it is a decent one, or a new one."""
     given = headers.get(b"x-request-id")
     if given is not None and _REQUEST_ID.fullmatch(given):
@@ -111,7 +111,7 @@ def request_id(headers: RequestHeaders) -> bytes:
     return b"%s%08x" % (_PROCESS, next(_COUNT))
 
 
-def answer_type(headers: RequestHeaders) -> bytes:
+def response_media_type(headers: RequestHeaders) -> bytes:
     """The media type of the answer: JSON, unless the client prefers GraphQL's own."""
     accepted = headers.get(b"accept", b"").lower()
     if GRAPHQL_RESPONSE not in accepted:
@@ -156,8 +156,8 @@ async def read_body(receive: Receive, most: int) -> bytes:
 def check_content_type(headers: RequestHeaders) -> None:
     """Raises HTTPError (415) unless the body is JSON in UTF-8 by its own account."""
     encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-    if encoding.lower() not in ("", "identity"):
-        raise media_type(f"content-encoding: {encoding}")
+    if encoding.lower() not in ("", "request_id"):
+        raise unsupported_media_type(f"content-encoding: {encoding}")
     if headers.get(b"content-type") == JSON:
         return
     given = headers.get(b"content-type", b"").decode("latin-1")
@@ -166,10 +166,10 @@ def check_content_type(headers: RequestHeaders) -> None:
     if name.strip().lower() != "application/json" or (
         charset and charset[1].lower() not in ("utf-8", "utf8")
     ):
-        raise media_type(given)
+        raise unsupported_media_type(given)
 
 
-def from_body(body: bytes) -> GraphQLRequest:
+def parse_body(body: bytes) -> GraphQLRequest:
     """The request in a JSON body. Raises HTTPError (400)."""
     try:
         decoded = orjson.loads(body)
@@ -182,7 +182,7 @@ def from_body(body: bytes) -> GraphQLRequest:
     return _request(decoded)
 
 
-def from_query_string(query_string: bytes, headers: RequestHeaders) -> GraphQLRequest:
+def parse_query_string(query_string: bytes, headers: RequestHeaders) -> GraphQLRequest:
     """The request in a query string. Raises HTTPError (400)."""
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
@@ -227,18 +227,18 @@ def _is_persisted(extensions: Any) -> bool:
     return isinstance(extensions, dict) and isinstance(extensions.get("persistedQuery"), dict)
 
 
-def reply(
+def json_reply(
     status: int,
     body: Any,
-    media: bytes,
-    identity: bytes,
+    media_type: bytes,
+    request_id: bytes,
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> Reply:
     """An answer of JSON."""
-    return Reply(status, orjson.dumps(body), media, identity, headers)
+    return Reply(status, orjson.dumps(body), media_type, request_id, headers)
 
 
-def changed(number: int | None) -> list[tuple[bytes, bytes]]:
+def change_header(number: int | None) -> list[tuple[bytes, bytes]]:
     """The header that says the number of an account's last change, where it is known."""
     return [] if number is None else [(CHANGE, b"%d" % number)]
 

@@ -35,7 +35,7 @@ class Answered(Protocol):
     kind: str
     status: int
     seconds: float
-    keys: Sequence[str]
+    error_keys: Sequence[str]
 
 
 class Metrics:
@@ -100,16 +100,16 @@ class Metrics:
         gauge = Gauge(name, what, registry=self._registry, multiprocess_mode="livesum")
         self._gauges.append((gauge, value))
 
-    def requests(self, calls: Iterable[Answered]) -> None:
+    def requests(self, records: Iterable[Answered]) -> None:
         """Counts requests, and the errors that they were answered."""
-        for call in calls:
-            place = (self._name(call.operation), call.kind, call.status)
+        for record in records:
+            place = (self._name(record.operation), record.kind, record.status)
             self._counts[place] = self._counts.get(place, 0) + 1
-            timed = self._timed.get(call.kind)
+            timed = self._timed.get(record.kind)
             if timed is None:
-                timed = self._timed[call.kind] = self._seconds.labels(call.kind)
-            timed.observe(call.seconds)
-            for key in call.keys:
+                timed = self._timed[record.kind] = self._seconds.labels(record.kind)
+            timed.observe(record.seconds)
+            for key in record.error_keys:
                 self._errors.labels(key).inc()
 
     def document(self, hit: bool) -> None:

@@ -8,7 +8,6 @@ import orjson
 from starlette.requests import Request
 
 from regulars.directory.sessions import Sessions
-from regulars.http.address import Address, Sending
 from regulars.http.credentials import cookie_name, over_tls, require_same_site, session_of
 from regulars.http.errors import Headers, bad_request, method_not_allowed, signed_out
 from regulars.http.messages import (
@@ -16,45 +15,48 @@ from regulars.http.messages import (
     Reply,
     RequestHeaders,
     check_content_type,
-    first_of_each,
+    headers_by_name,
+    json_reply,
     read_body,
-    reply,
 )
-from regulars.http.observe import Call, Observer
+from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
+from regulars.http.route_handler import ResponseSender, RouteHandler
 
 PATH = "/session"
 _MOST_BYTES = 8_192
 _WHAT = 'The body is {"token": "…"} or {"link": "…"}.'
 
 
-class SessionAddress(Address):
+class SessionHandler(RouteHandler):
     """Begins a session with a token, or with the code of a link, and ends it."""
 
-    def __init__(self, sessions: Sessions, hours: float, observer: Observer) -> None:
+    def __init__(self, sessions: Sessions, hours: float, observer: LogAndMetricsObserver) -> None:
         super().__init__(observer)
         self._sessions = sessions
         self._seconds = round(hours * 3600)
 
-    async def answer(self, call: Call, request: Request, _send: Sending) -> Reply | None:
-        call.kind = "session"
-        headers = first_of_each(request.scope["headers"])
-        if call.method not in ("POST", "DELETE"):
+    async def answer(
+        self, record: RequestRecord, request: Request, _send: ResponseSender
+    ) -> Reply | None:
+        record.kind = "session"
+        headers = headers_by_name(request.scope["headers"])
+        if record.method not in ("POST", "DELETE"):
             message = "POST signs in, DELETE signs out."
-            raise method_not_allowed(call.method, "DELETE, POST", message)
-        require_same_site(headers, call.method)
-        if call.method == "DELETE":
+            raise method_not_allowed(record.method, "DELETE, POST", message)
+        require_same_site(headers, record.method)
+        if record.method == "DELETE":
             secret = session_of(headers)
             if secret:
                 await self._sessions.end(secret)
-            return _reply(call, {"signed_in": False}, _cookie(headers, "", 0))
+            return _reply(record, {"signed_in": False}, _cookie(headers, "", 0))
         check_content_type(headers)
         name, given = _given(await read_body(request.receive, _MOST_BYTES))
         begin = self._sessions.begin_by_link if name == "link" else self._sessions.begin
         begun = await begin(given)
         if begun is None:
             raise signed_out()
-        secret, call.grant = begun
-        return _reply(call, {"signed_in": True}, _cookie(headers, secret, self._seconds))
+        secret, record.grant = begun
+        return _reply(record, {"signed_in": True}, _cookie(headers, secret, self._seconds))
 
 
 def _given(body: bytes) -> tuple[str, str]:
@@ -71,8 +73,8 @@ def _given(body: bytes) -> tuple[str, str]:
     return name, text.strip()
 
 
-def _reply(call: Call, data: dict[str, Any], headers: Headers) -> Reply:
-    return reply(200, {"data": data}, JSON, call.identity, headers)
+def _reply(record: RequestRecord, data: dict[str, Any], headers: Headers) -> Reply:
+    return json_reply(200, {"data": data}, JSON, record.request_id, headers)
 
 
 def _cookie(headers: RequestHeaders, secret: str, seconds: int) -> Headers:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 
-from regulars.http.address import Sending
 from regulars.http.errors import Headers
 from regulars.http.messages import SECURITY
-from regulars.http.observe import Call
+from regulars.http.request_observer import RequestRecord
+from regulars.http.route_handler import ResponseSender
 
 # A fast level: what is waited for is the network, and others wait for this process.
 _GZIP_LEVEL = 1
@@ -20,9 +20,9 @@ HEAD_ONLY = "regulars.head_only"
 
 
 async def stream(
-    call: Call,
+    record: RequestRecord,
     request: Request,
-    send: Sending,
+    send: ResponseSender,
     pieces: AsyncIterator[bytes],
     media_type: str,
     name: str,
@@ -36,7 +36,7 @@ async def stream(
     headers = [
         (b"content-type", media_type.encode()),
         (b"content-disposition", f'attachment; filename="{name}"'.encode()),
-        (b"x-request-id", call.identity),
+        (b"x-request-id", record.request_id),
         (b"vary", b"accept-encoding"),
         *SECURITY,
         *more,
@@ -44,7 +44,7 @@ async def stream(
     if "gzip" in request.headers.get("accept-encoding", ""):
         packing = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
         headers.append((b"content-encoding", b"gzip"))
-    call.status = 200
+    record.status = 200
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def body(piece: bytes, more: bool) -> None:

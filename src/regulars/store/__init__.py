@@ -1,52 +1,52 @@
-"""Two databases behind one interface."""
+"""SQLite and PostgreSQL behind one interface."""
 
-from regulars.store.base import STATEMENT_SECONDS, Fetches, Store
+from regulars.store.base import STATEMENT_SECONDS, QueryExecutor, Store
 from regulars.store.errors import (
     BadDatabaseURL,
     Conflict,
-    NoRoom,
+    DiskFull,
     NotMigrated,
+    StatementTimeout,
     StoreError,
-    TooSlow,
     Unreachable,
 )
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.sqlite.store import SQLiteStore
-from regulars.store.url import Address, parse_url
+from regulars.store.url import DatabaseUrl, parse_url
 from regulars.store.writer import Changes, Command, Decide, Names, Row, State, Terms
 
 
-def store_at(
-    address: Address, decide: Decide, statement_seconds: float, large: bool = False
+def create_store(
+    url: DatabaseUrl, decide: Decide, statement_seconds: float, is_bulk: bool = False
 ) -> Store:
-    """The store at an address, not yet open. `decide` decides what its writer does; no statement
-    takes longer than `statement_seconds`. `large` is for whoever writes many rows: it takes more
-    memory."""
-    if address.path is not None:
-        return SQLiteStore(address.path, decide, statement_seconds, large)
-    return PostgreSQLStore(str(address.dsn), decide, statement_seconds, large=large)
+    """Return the store of a database URL, not yet open. `decide` decides its writes. No statement
+    takes longer than `statement_seconds`. A store with `is_bulk` writes many rows: it uses more
+    memory, and gives other writers a chance."""
+    if url.path is not None:
+        return SQLiteStore(url.path, decide, statement_seconds, is_bulk)
+    return PostgreSQLStore(str(url.dsn), decide, statement_seconds, is_bulk=is_bulk)
 
 
 __all__ = [
     "STATEMENT_SECONDS",
-    "Address",
     "BadDatabaseURL",
     "Changes",
     "Command",
     "Conflict",
+    "DatabaseUrl",
     "Decide",
-    "Fetches",
+    "DiskFull",
     "Names",
-    "NoRoom",
     "NotMigrated",
     "PostgreSQLStore",
+    "QueryExecutor",
     "Row",
     "State",
+    "StatementTimeout",
     "Store",
     "StoreError",
     "Terms",
-    "TooSlow",
     "Unreachable",
+    "create_store",
     "parse_url",
-    "store_at",
 ]

@@ -17,10 +17,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import apsw
 
 from regulars.store.errors import StoreError, Unreachable
-from regulars.store.migrate import look
 from regulars.store.postgresql.connect import connect as connect_postgresql
+from regulars.store.schema_version import read_schema_state
 from regulars.store.sqlite.file import connect, connect_to_copy, damage
-from regulars.store.url import Address
+from regulars.store.url import DatabaseUrl
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _POSTGRESQL_MAGIC = b"PGDMP"
@@ -34,14 +34,14 @@ class BackupError(StoreError):
     """A copy cannot be made, or cannot be put back."""
 
 
-def backup(address: Address, file: Path, tools: Path | None = None) -> int:
+def backup(address: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
     """Copies a database to a new file, for its owner alone, and answers the file's size in bytes.
     The file is there when it is whole. Raises BackupError, and Unreachable."""
     if file.exists():
         raise BackupError(f"There is already a file {file}. Choose another name, or move it.")
-    if look(address) is None:
+    if read_schema_state(address) is None:
         raise BackupError(
-            f"{address.shown} has no tables of Regulars, so there is nothing to copy. Check "
+            f"{address.redacted} has no tables of Regulars, so there is nothing to copy. Check "
             "--database-url (REGULARS_DATABASE_URL)."
         )
     part = file.with_name(file.name + ".part")
@@ -65,7 +65,7 @@ def backup(address: Address, file: Path, tools: Path | None = None) -> int:
     return file.stat().st_size
 
 
-def restore(address: Address, file: Path, tools: Path | None = None) -> None:
+def restore(address: DatabaseUrl, file: Path, tools: Path | None = None) -> None:
     """Puts a copy back, into a database that does not exist yet (SQLite) or is empty. Raises
     BackupError, and Unreachable."""
     try:
@@ -80,7 +80,7 @@ def restore(address: Address, file: Path, tools: Path | None = None) -> None:
     if kind != address.dialect:
         names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
         raise BackupError(
-            f"{file} is a backup of a {names[kind]} database, and {address.shown} is not one. "
+            f"{file} is a backup of a {names[kind]} database, and {address.redacted} is not one. "
             "Say with --database-url where it belongs."
         )
     if address.path is None:
@@ -156,7 +156,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-async def _require_empty(address: Address) -> None:
+async def _require_empty(address: DatabaseUrl) -> None:
     connection = await connect_postgresql(str(address.dsn))
     try:
         count = await connection.fetchval(
@@ -168,7 +168,7 @@ async def _require_empty(address: Address) -> None:
         await connection.close()
     if count:
         raise BackupError(
-            f"{address.shown} is not empty. Create a new database, and restore into that."
+            f"{address.redacted} is not empty. Create a new database, and restore into that."
         )
 
 

@@ -1,4 +1,4 @@
-"""What the rest of Regulars sees of a database."""
+"""The interface of a database."""
 
 from __future__ import annotations
 
@@ -8,90 +8,84 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from regulars.store.query import Query
+from regulars.store.query import Query, Statement
 from regulars.store.writer import Command
 
-# How long a statement may take unless the store is told otherwise.
+# The default statement timeout.
 STATEMENT_SECONDS = 10.0
 
 
-class Fetches(Protocol):
-    """What queries can be asked of."""
+class QueryExecutor(Protocol):
+    """Runs queries."""
 
     async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+        self, query: Query, parameters: Mapping[str, Any], is_long: bool = False
     ) -> Sequence[Any]: ...
 
 
 class Store(Protocol):
-    """A database that holds the tables of `tables.py`. Whatever is asked of it raises Unreachable
-    while it cannot be used, and NoRoom when a write finds no room."""
+    """A database with the tables of `tables.py`. Every method raises Unreachable while the database
+    cannot be used, and DiskFull if a write finds no room."""
 
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
 
     @property
-    def waiting(self) -> int:
-        """How many writes wait, or are being made."""
+    def pending_writes(self) -> int:
+        """How many writes wait, or are in progress."""
 
     @property
-    def connections(self) -> tuple[int, int]:
-        """How many connections are in use, and how many are free."""
+    def connection_counts(self) -> tuple[int, int]:
+        """How many connections are in use, and how many are idle."""
 
     async def open(self) -> None:
-        """Connects. Raises Unreachable."""
+        """Connect. Raises Unreachable."""
 
     async def close(self) -> None:
-        """Answers what waits, then disconnects."""
+        """Save the pending writes, then disconnect."""
 
     async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+        self, query: Query, parameters: Mapping[str, Any], is_long: bool = False
     ) -> Sequence[Any]:
-        """The rows of a query: tuples, or what is as good as one (asyncpg's records). Lists are
-        given as Python lists. One that may take milliseconds is `long`: others need not wait for
-        it. Raises TooSlow."""
+        """Return the rows of a query: tuples, or records that behave like tuples (asyncpg). An
+        array parameter is a Python list. Pass `is_long` for a query that may take milliseconds:
+        it does not delay other queries. Raises StatementTimeout."""
 
-    def snapshot(self) -> AbstractAsyncContextManager[Fetches]:
-        """The database as it is at one moment, however long it is read."""
+    def snapshot(self) -> AbstractAsyncContextManager[QueryExecutor]:
+        """One state of the database, for as long as the block runs."""
 
-    async def others_work(self) -> bool:
-        """Whether others have worked with the database within the last seconds: on SQLite, whoever
-        writes; on PostgreSQL, whoever is met there and is not in the background, too. Asked of a
-        store for many rows, between its writes."""
+    async def has_concurrent_activity(self) -> bool:
+        """Return whether others have used the database within the last seconds: on SQLite, other
+        writers; on PostgreSQL, other sessions, but for those of bulk stores. A bulk store asks
+        between its writes."""
 
     async def require_writable(self) -> None:
-        """Raises Unreachable unless writes can be made at present."""
+        """Raise Unreachable unless the database takes writes."""
 
-    async def reachable(self) -> list[int] | None:
-        """The accounts that can be asked for, while others cannot, because their node is away;
-        None if all can."""
+    async def reachable_accounts(self) -> list[int] | None:
+        """Return the accounts that can be used while the nodes of others do not answer; None if
+        all can."""
 
     def last_written_sequence(self, account_id: int) -> int | None:
-        """The number of the last change of an account that this process has made, if it is
-        known."""
+        """Return the number of the last change that this process has written to an account, if it
+        is known."""
 
     def has_slow_search(self, account_id: int) -> bool:
-        """Whether the account has a search under way that slows down the searches of others."""
+        """Return whether the account has a search in progress that slows down other searches."""
 
     async def write(self, account_id: int, command: Command) -> Any:
-        """Hands a command to the writer and waits until it is durable.
+        """Hand a command to the writer; return its result when it is durable, or raise its
+        refusal."""
 
-        Answers the command's result, or raises what it was refused with.
-        """
+    async def run(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
+        """Run statements in one transaction, outside the writer; return the rows of each. Raises
+        Conflict."""
 
-    async def run(
-        self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
-    ) -> list[Sequence[Any]]:
-        """Runs statements in one transaction, outside the writer, and answers the rows that each
-        returns. Raises Conflict."""
+    async def insert_rows(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert whole rows in one transaction, outside the writer, as a copy of another database
+        does. Raises Conflict."""
 
-    async def add(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        """Adds whole rows to a table in one transaction, outside the writer: a copy of another
-        database. Raises Conflict."""
-
-    async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
-        """Runs statements in one transaction, outside the writer: accounts and tokens.
-
-        Answers the number of rows that the last one changed. Raises Conflict.
-        """
+    async def execute(self, statements: Sequence[Statement]) -> int:
+        """Run statements in one transaction, outside the writer; return how many rows the last one
+        changed. Raises Conflict."""

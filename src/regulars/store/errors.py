@@ -1,43 +1,43 @@
-"""What can go wrong with a database.
+"""The errors of a database.
 
 StoreError
-├── BadDatabaseURL     the address makes no sense
-├── Unreachable        nobody answers there, or not to us
-│   ├── NoRoom         its disk is full
-│   └── SilentNode     the node that has the account does not answer
-├── NotMigrated        the tables are missing, or older or newer than this program
-├── TooSlow            a read took longer than it may
-└── Conflict           a unique key exists already
+├── BadDatabaseURL         the database URL is invalid
+├── Unreachable            the server or the file cannot be used
+│   ├── DiskFull           its disk is full
+│   └── NodeUnreachable    the account's node of Citus does not answer
+├── NotMigrated            the tables are missing, or of another version than this program
+├── StatementTimeout       a statement took too long
+└── Conflict               a unique key exists already
 """
 
 
 class StoreError(Exception):
-    """A database cannot do what it is asked; the message is for the operator."""
+    """An error of a database; the message is for the operator."""
 
 
 class BadDatabaseURL(StoreError):
-    """The database's address is not one that Regulars can use."""
+    """The database URL is invalid."""
 
 
 class Unreachable(StoreError):
     """The database does not answer."""
 
 
-class NoRoom(Unreachable):
-    """The database's disk is full: it can be read, and not written."""
+class DiskFull(Unreachable):
+    """The database's disk is full: it can be read, but not written."""
 
 
-class SilentNode(Unreachable):
-    """The node of the database that has the account does not answer, and was not asked."""
+class NodeUnreachable(Unreachable):
+    """The account's node of Citus does not answer, so the statement was not sent."""
 
 
 class NotMigrated(StoreError):
     """The database's tables are not those of this program."""
 
 
-class TooSlow(StoreError):
-    """A read was given up, because it took longer than reads may."""
+class StatementTimeout(StoreError):
+    """A statement was cancelled because it took too long."""
 
 
 class Conflict(StoreError):
-    """A row with this key exists already."""
+    """A row with this unique key exists already."""

@@ -1,6 +1,6 @@
-"""Queries: a statement of SQLAlchemy Core, compiled once to each database's own text.
+"""Queries: statements of SQLAlchemy Core, compiled once to the SQL of each database.
 
-The text is run on the driver itself: SQLAlchemy's execution layer costs more than the queries.
+The SQL runs on the driver itself: SQLAlchemy's execution layer costs more than the queries.
 """
 
 from __future__ import annotations
@@ -27,28 +27,29 @@ _DIALECTS: dict[str, sa.engine.Dialect] = {
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A statement's text for one database, and its parameters in the order of the text."""
+    """The SQL of a statement for one database, and its parameters in the order of the SQL."""
 
     text: str
     names: tuple[str, ...]
     constants: Mapping[str, Any]
 
     def of_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
-        """The values of each row in the order of the text."""
+        """Return the values of each row, in the order of the SQL."""
         if self.constants or len(self.names) < 2:
             return [self.arguments(row) for row in rows]
         return map(itemgetter(*self.names), rows)
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
-        """The values in the order of the text."""
+        """Return the values, in the order of the SQL."""
         if self.constants:
             parameters = {**self.constants, **parameters}
         return [parameters[name] for name in self.names]
 
 
 class Query:
-    """A statement with named parameters; or what makes one, where it is too large to be kept: the
-    objects of a search of fifty terms take two hundred times what its text takes."""
+    """A statement with named parameters, or a function that builds it. The function is for
+    statements that are too large to keep: the objects of a search of fifty terms take two hundred
+    times the memory of its SQL."""
 
     __slots__ = ("_compiled", "_statement")
 
@@ -57,21 +58,25 @@ class Query:
         self._compiled: dict[str, Compiled] = {}
 
     def compiled(self, dialect: str) -> Compiled:
-        """The statement for `sqlite` or `postgresql`, compiled the first time it is asked for."""
-        found = self._compiled.get(dialect)
-        if found is None:
-            given = self._statement
-            statement = given if isinstance(given, sa.ClauseElement) else given()
+        """Return the SQL for `sqlite` or `postgresql`; the first call compiles it."""
+        result = self._compiled.get(dialect)
+        if result is None:
+            source = self._statement
+            statement = source if isinstance(source, sa.ClauseElement) else source()
             compiled = statement.compile(dialect=_DIALECTS[dialect])
             constants = {k: v for k, v in (compiled.params or {}).items() if v is not None}
             names = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]  # SQLCompiler's
-            found = Compiled(compiled.string, names, constants)
-            self._compiled[dialect] = found
-        return found
+            result = Compiled(compiled.string, names, constants)
+            self._compiled[dialect] = result
+        return result
 
 
-class any_of(ColumnElement[bool]):  # noqa: N801  # a function in use, as SQLAlchemy's own `any_`
-    """`column` is one of the values of the array parameter `name`."""
+# A query with the values of its parameters.
+Statement = tuple[Query, Mapping[str, Any]]
+
+
+class any_of(ColumnElement[bool]):  # noqa: N801  # used like a function, as SQLAlchemy's `any_`
+    """Whether `column` is one of the values of the array parameter `name`."""
 
     inherit_cache = False
     _is_implicitly_boolean = True  # or SQLite's compiler would write `… = 1`
@@ -93,12 +98,13 @@ def _any_of_array(element: any_of, compiler: SQLCompiler, **options: Any) -> str
 def _any_of_json(element: any_of, compiler: SQLCompiler, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     values = compiler.process(element.json, **options)
-    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # SQL of the compiler's own
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # SQL from the compiler
 
 
 class among(ColumnElement[bool]):  # noqa: N801  # as `any_of`
-    """`column` is one of the values that a statement selects, which is run first: PostgreSQL is
-    given its values as an array, for it would else join them as it estimates, wrongly, best."""
+    """Whether `column` is one of the values that a statement selects. PostgreSQL gets the values as
+    an array, so that the statement runs first: its planner would choose a join by a wrong
+    estimate."""
 
     inherit_cache = False
     _is_implicitly_boolean = True
@@ -126,8 +132,8 @@ def _select(element: among, compiler: SQLCompiler, options: dict[str, Any]) -> s
 
 
 class unindexed(ColumnElement[Any]):  # noqa: N801  # as `any_of`
-    """A column, in a place for which SQLite shall not use its index: there it has a plus before it
-    (SQLite, "The Query Optimizer Overview", section 2)."""
+    """A column whose index SQLite must not use here: it gets a unary plus (SQLite, "The Query
+    Optimizer Overview", section 2)."""
 
     inherit_cache = False
 
@@ -137,7 +143,7 @@ class unindexed(ColumnElement[Any]):  # noqa: N801  # as `any_of`
 
 
 @compiles(unindexed, "postgresql")
-def _as_it_is(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:
+def _without_plus(element: unindexed, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(element.column, **options)
 
 
@@ -146,20 +152,20 @@ def _with_a_plus(element: unindexed, compiler: SQLCompiler, **options: Any) -> s
     return f"+{compiler.process(element.column, **options)}"
 
 
-class place_in(sa.sql.functions.GenericFunction[int]):  # noqa: N801  # as `any_of`
-    """Where a text is in a column's, from 1; 0 where it is not. No character of it has a meaning
-    of its own, as in LIKE."""
+class position_in(sa.sql.functions.GenericFunction[int]):  # noqa: N801  # as `any_of`
+    """The index of a text in a column's text, from 1; 0 if it is absent. Unlike LIKE, no character
+    is special."""
 
     type = sa.Integer()
     inherit_cache = True
     name = "instr"
 
 
-@compiles(place_in, "postgresql")
-def _strpos(element: place_in, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(position_in, "postgresql")
+def _strpos(element: position_in, compiler: SQLCompiler, **options: Any) -> str:
     return f"strpos{compiler.process(element.clause_expr, **options)}"
 
 
 def number(name: str) -> sa.BindParameter[int]:
-    """A parameter that is a number."""
+    """Return an integer parameter."""
     return sa.bindparam(name, type_=Number)

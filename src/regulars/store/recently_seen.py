@@ -1,31 +1,31 @@
-"""What happened to an account within the last moments."""
+"""The accounts for which an event happened recently."""
 
 from __future__ import annotations
 
 from time import monotonic
 
-_MOST = 10_000
+_MAX_ACCOUNTS = 10_000
 
 
 class RecentlySeen:
-    """The accounts of which something was noted within the last `seconds`. Too many are forgotten
-    all at once."""
+    """The accounts that were added within the last `seconds`. The set is cleared when it is
+    full."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._until: dict[int, float] = {}
+        self._expires_at: dict[int, float] = {}
 
-    def note(self, account_id: int) -> None:
-        """It happened to an account, now."""
-        if len(self._until) >= _MOST:
-            self._until.clear()
-        self._until[account_id] = monotonic() + self._seconds
+    def add(self, account_id: int) -> None:
+        """Add an account, or extend its time."""
+        if len(self._expires_at) >= _MAX_ACCOUNTS:
+            self._expires_at.clear()
+        self._expires_at[account_id] = monotonic() + self._seconds
 
     def __contains__(self, account_id: int) -> bool:
-        until = self._until.get(account_id)
-        if until is None:
+        expires_at = self._expires_at.get(account_id)
+        if expires_at is None:
             return False
-        if monotonic() >= until:
-            del self._until[account_id]
+        if monotonic() >= expires_at:
+            del self._expires_at[account_id]
             return False
         return True

@@ -1,5 +1,4 @@
-"""How far an account has come in a database: what it takes to tell whether one that follows another
-has caught up."""
+"""The position of an account in a database, to tell whether a replica has caught up."""
 
 from __future__ import annotations
 
@@ -10,46 +9,51 @@ from regulars.store.base import Store
 from regulars.store.queries import position
 
 
-class Position(NamedTuple):
+class ReplicationPosition(NamedTuple):
     """The number of the last change in an account's history, and how many batches have changed the
-    account; both only grow."""
+    account. Both only grow."""
 
     change: int
     revision: int
 
+    def reaches(self, other: ReplicationPosition) -> bool:
+        """Return whether this position is at or after another one."""
+        return self.change >= other.change and self.revision >= other.revision
 
-class Positions:
-    """Where the accounts of a database are. Whoever asks about an account while others do is
-    answered with them, by one statement that began after all of them had asked."""
+
+class PositionReader:
+    """Reads the positions of accounts. Concurrent reads of an account share one statement, which
+    begins after all of them were requested."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._at_once = store.dialect == "sqlite"  # nobody waits there
-        self._next: dict[int, asyncio.Future[Position]] = {}
-        self._asking: dict[int, asyncio.Task[None]] = {}
+        self._is_sqlite = store.dialect == "sqlite"  # reads there do not overlap
+        self._next: dict[int, asyncio.Future[ReplicationPosition]] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    async def of(self, account_id: int) -> Position:
-        """Where an account is now. Raises StoreError."""
-        if self._at_once:
-            rows = await self._store.fetch(position(), {"account_id": account_id})
-            return Position(*rows[0]) if rows else Position(0, 0)
-        answer = self._next.get(account_id)
-        if answer is None:
-            answer = asyncio.get_running_loop().create_future()
-            self._next[account_id] = answer
-            if account_id not in self._asking:
-                self._asking[account_id] = asyncio.create_task(self._ask(account_id))
-        return await asyncio.shield(answer)
+    async def read(self, account_id: int) -> ReplicationPosition:
+        """Return the position of an account. Raises StoreError."""
+        if self._is_sqlite:
+            return await self._fetch(account_id)
+        result = self._next.get(account_id)
+        if result is None:
+            result = asyncio.get_running_loop().create_future()
+            self._next[account_id] = result
+            if account_id not in self._tasks:
+                self._tasks[account_id] = asyncio.create_task(self._resolve(account_id))
+        return await asyncio.shield(result)
 
-    async def _ask(self, account_id: int) -> None:
+    async def _resolve(self, account_id: int) -> None:
         try:
-            while (answer := self._next.pop(account_id, None)) is not None:
+            while (result := self._next.pop(account_id, None)) is not None:
                 try:
-                    rows = await self._store.fetch(position(), {"account_id": account_id})
+                    result.set_result(await self._fetch(account_id))
                 except Exception as error:
-                    answer.set_exception(error)
-                    answer.exception()  # those who asked may be gone
-                else:
-                    answer.set_result(Position(*rows[0]) if rows else Position(0, 0))
+                    result.set_exception(error)
+                    result.exception()  # the callers may be cancelled
         finally:
-            del self._asking[account_id]
+            del self._tasks[account_id]
+
+    async def _fetch(self, account_id: int) -> ReplicationPosition:
+        rows = await self._store.fetch(position(), {"account_id": account_id})
+        return ReplicationPosition(*rows[0]) if rows else ReplicationPosition(0, 0)

@@ -33,7 +33,7 @@ from regulars.store.queries import (
     of_account,
     sorted_by,
 )
-from regulars.store.query import Query, among, number, place_in, unindexed
+from regulars.store.query import Query, among, number, position_in, unindexed
 from regulars.store.tables import ORDER_COLUMNS, counters, customers, terms
 
 
@@ -216,7 +216,7 @@ def _meets(
         case Predicate(condition=Contains() as contains):
             text = sa.bindparam(contains.text, type_=sa.Text())
             nowhere = _literal(0)
-            found = [place_in(table.c[name], text) > nowhere for name in contains.columns]
+            found = [position_in(table.c[name], text) > nowhere for name in contains.columns]
             return sa.or_(*found)
         case And():
             return sa.and_(sa.true(), *(_meets(part, table, plain) for part in condition.parts))

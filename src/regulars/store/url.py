@@ -1,4 +1,4 @@
-"""Where a database is: the addresses that `REGULARS_DATABASE_URL` takes."""
+"""The database URLs that `REGULARS_DATABASE_URL` accepts."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ _FORMS = "Use sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """A database's address: `path` of the SQLite file, or the `dsn` of a PostgreSQL server.
+class DatabaseUrl:
+    """A parsed database URL: the `path` of a SQLite file, or the `dsn` of a PostgreSQL server.
 
-    `shown` is safe to print: it holds no password.
+    `redacted` is the URL without the password.
     """
 
     dialect: str
-    shown: str
+    redacted: str
     path: Path | None = None
     dsn: str | None = None
 
 
-def parse_url(url: str) -> Address:
-    """Reads a database URL.
+def parse_url(url: str) -> DatabaseUrl:
+    """Parse a database URL.
 
     `sqlite:///regulars.db` is a file relative to the working directory, `sqlite:////srv/r.db` an
-    absolute one. `postgresql://` (also `postgres://`) is libpq's connection URI, with several
-    hosts and options where they are wanted. Raises BadDatabaseURL.
+    absolute path. `postgresql://` (also `postgres://`) is libpq's connection URI, with several
+    hosts and options if needed. Raises BadDatabaseURL.
     """
-    scheme, found, rest = url.partition("://")
-    if not found:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         raise BadDatabaseURL(f"The database URL has no scheme. {_FORMS}.")
     if scheme == "sqlite":
-        return _sqlite(rest)
+        return _parse_sqlite(rest)
     if scheme in ("postgresql", "postgres", "postgresql+asyncpg"):
         dsn = f"postgresql://{rest}"
-        return Address("postgresql", _without_password(dsn), dsn=dsn)
+        return DatabaseUrl("postgresql", _without_password(dsn), dsn=dsn)
     raise BadDatabaseURL(f"Regulars does not know databases of the kind {scheme!r}. {_FORMS}.")
 
 
-def _sqlite(rest: str) -> Address:
+def _parse_sqlite(rest: str) -> DatabaseUrl:
     name = unquote(rest.partition("?")[0])
     if not name.startswith("/") or name in ("/", "/:memory:"):
         raise BadDatabaseURL(
@@ -50,7 +50,7 @@ def _sqlite(rest: str) -> Address:
             "sqlite:////srv/regulars.db from the root."
         )
     path = Path(name[1:])
-    return Address("sqlite", f"sqlite:///{path}", path=path)
+    return DatabaseUrl("sqlite", f"sqlite:///{path}", path=path)
 
 
 def _without_password(dsn: str) -> str:

@@ -31,7 +31,7 @@ class Beside:
         began = monotonic()
         result = await self._directory.write(account_id, command)
         took = monotonic() - began
-        self.others = await self._store.others_work()
+        self.others = await self._store.has_concurrent_activity()
         if self.others:
             await asyncio.sleep(min(_RESTS * took, _MOST_SECONDS))
         return result

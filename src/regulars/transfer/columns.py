@@ -10,6 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regulars.core import fields
+from regulars.core.fields import in_order, names_of
+from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.directory.addresses import PARTS
 from regulars.directory.text import did_you_mean
 from regulars.transfer.errors import BadOption
@@ -18,31 +21,22 @@ SHIPPING, BILLING = "shipping_address", "billing_address"
 PROBLEM = "regulars_problem"
 DROP = "-"
 
+ADDRESS_FIELDS = names_of(FIELDS, fields.Address)
+_TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
+_INPUT = tuple(name for name in names_of(WRITABLE) if name not in ADDRESS_FIELDS)
 # What a column may be, but for addresses' parts and custom fields. `name` is a whole name.
-PLAIN = (
-    *("_id", "id", "email", "first_name", "last_name", "name", "phone", "accepts_marketing"),
-    *("tags", "notes", "custom", "created_at", "updated_at"),
+PLAIN = in_order(
+    "_id id email first_name last_name name phone accepts_marketing tags notes custom",
+    ("_id", "id", "name", *_INPUT, *_TIMESTAMPS),
 )
-ADDRESSES = tuple(f"{kind}.{part}" for kind in (SHIPPING, BILLING) for part in (*PARTS, "name"))
-FIELDS = (*PLAIN, *ADDRESSES)
+ADDRESSES = tuple(f"{kind}.{part}" for kind in ADDRESS_FIELDS for part in (*PARTS, "name"))
+COLUMNS = (*PLAIN, *ADDRESSES)
 # What follows from other fields, and so is not read.
 DERIVED = frozenset(
-    ("full_name", "location", "avatar", "expenses", "orders_count", "version", "visits", PROBLEM)
+    (PROBLEM, *(name for name in names_of(FIELDS) if name not in (*PLAIN, *ADDRESS_FIELDS)))
 )
 
-_SYNONYMS = {
-    "email": "email email_address e_mail e_mail_address customer_email mail user_email",
-    "first_name": "first_name firstname given_name fname first",
-    "last_name": "last_name lastname surname family_name lname last",
-    "name": "name customer_name",
-    "phone": "phone phone_number telephone mobile tel",
-    "accepts_marketing": "accepts_marketing accepts_email_marketing marketing_opt_in subscribed",
-    "tags": "tags tag",
-    "notes": "notes note description customer_note",
-    "created_at": "created_at created created_utc sign_up date_registered user_registered "
-    "registered optin_time date_created",
-    "updated_at": "updated_at last_changed",
-}
+_NAME_HEADINGS = "name customer_name"
 _ADDRESS_BEFORE = {
     SHIPPING: "shipping_address shipping default_address ship_to",
     BILLING: "billing_address billing bill_to card_address",
@@ -79,8 +73,9 @@ def _known() -> dict[str, str]:
         for before in names.split():
             for part, parts in _PARTS.items():
                 found |= {f"{before}_{one}": f"{kind}.{part}" for one in parts.split()}
-    for field, names in _SYNONYMS.items():
-        found |= dict.fromkeys(names.split(), field)
+    found |= dict.fromkeys(_NAME_HEADINGS.split(), "name")
+    for field in FIELDS:
+        found |= dict.fromkeys(field.headings.split(), field.name)
     return found
 
 
@@ -104,7 +99,7 @@ class Column:
 def recognised(heading: str) -> str | None:
     """The field that a heading means, if it is known; DROP for what is derived."""
     given = heading.strip()
-    if given in FIELDS or given.startswith("custom."):
+    if given in COLUMNS or given.startswith("custom."):
         return given
     if given in DERIVED:
         return DROP
@@ -123,8 +118,8 @@ def mapping(given: Sequence[str]) -> dict[str, str]:
             raise BadOption(
                 f"--map takes a heading and a field, as in --map 'E-mail=email', not {text!r}."
             )
-        if field not in FIELDS and field != DROP and not field.startswith("custom."):
-            hint = did_you_mean(field, FIELDS)
+        if field not in COLUMNS and field != DROP and not field.startswith("custom."):
+            hint = did_you_mean(field, COLUMNS)
             raise BadOption(
                 f"There is no field {field!r}.{hint} A column may be {', '.join(PLAIN)}, "
                 f"{SHIPPING}.… and {BILLING}.… ({', '.join(PARTS)}), custom.… or {DROP}, which "

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from regulars.store import Fetches, Store
+from regulars.store import QueryExecutor, Store
 from regulars.store.rows import (
     TABLES,
     Key,
@@ -67,7 +67,7 @@ class _Part(NamedTuple):
         """By what a row is told from the others of the part."""
         return tuple(row[place] for place in key_places(self.table))
 
-    async def page(self, database: Fetches, after: Key | None) -> Rows:
+    async def page(self, database: QueryExecutor, after: Key | None) -> Rows:
         """The next rows of it."""
         given: dict[str, Any] = {"limit": page_size(self.table)}
         if self.account_id is not None:
@@ -107,7 +107,7 @@ class Copy:
     async def _is_begun(self) -> bool:
         return bool(await _Part(TABLES[0], None).page(self._target, None))
 
-    async def _clear(self, source: Fetches, table: sa.Table) -> None:
+    async def _clear(self, source: QueryExecutor, table: sa.Table) -> None:
         """Removes from the target what is not so in the source."""
         query = remove(table)
         names = [str(column.name) for column in table.primary_key.columns]
@@ -123,7 +123,7 @@ class Copy:
                     await self._target.execute([(query, key) for key in few])
                 self.result.tables[table.name].removed += len(keys)
 
-    async def _fill(self, source: Fetches, table: sa.Table) -> None:
+    async def _fill(self, source: QueryExecutor, table: sa.Table) -> None:
         """Adds to the target what it lacks. What is read next is read while that is written."""
         there = set(await _parts(self._target, table))
         adding: asyncio.Task[None] | None = None
@@ -147,11 +147,11 @@ class Copy:
         if rows:
             for place in flags(table):
                 rows = [(*r[:place], bool(r[place]), *r[place + 1 :]) for r in rows]
-            await self._target.add(table, rows)
+            await self._target.insert_rows(table, rows)
             self.result.tables[table.name].added += len(rows)
         self._told(table.name, seen)
 
-    async def _compare(self, source: Fetches, target: Fetches, table: sa.Table) -> None:
+    async def _compare(self, source: QueryExecutor, target: QueryExecutor, table: sa.Table) -> None:
         counts = self.result.tables[table.name]
         parts = dict.fromkeys([*await _parts(source, table), *await _parts(target, table)])
         for part in parts:
@@ -161,7 +161,7 @@ class Copy:
                 self._told(table.name, seen)
 
 
-async def _parts(database: Fetches, table: sa.Table) -> list[_Part]:
+async def _parts(database: QueryExecutor, table: sa.Table) -> list[_Part]:
     """What a table consists of there."""
     if not of_accounts(table):
         return [_Part(table, None)]
@@ -169,7 +169,7 @@ async def _parts(database: Fetches, table: sa.Table) -> list[_Part]:
     return [_Part(table, row[0]) for row in rows]
 
 
-async def _all_of(source: Fetches, part: _Part) -> AsyncIterator[tuple[Rows, Rows, int]]:
+async def _all_of(source: QueryExecutor, part: _Part) -> AsyncIterator[tuple[Rows, Rows, int]]:
     """All rows of a part, as the differences from one that has none."""
     after: Key | None = None
     while rows := await part.page(source, after):
@@ -180,7 +180,7 @@ async def _all_of(source: Fetches, part: _Part) -> AsyncIterator[tuple[Rows, Row
 
 
 async def _differences(
-    source: Fetches, target: Fetches, part: _Part
+    source: QueryExecutor, target: QueryExecutor, part: _Part
 ) -> AsyncIterator[tuple[Rows, Rows, int]]:
     """Page by page: the rows that the source alone has so, those that the target alone has so, and
     how many rows of the source were looked at."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.core import fields
+from regulars.core.fields import Field, names_of
+from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.directory import ids
 from regulars.directory.addresses import PARTS
 from regulars.directory.bulk import SetRow
@@ -21,23 +25,79 @@ from regulars.transfer.shape import foreign_id
 
 Node = Mapping[str, Any]
 
-_ADDRESSES = ("shipping_address", "billing_address")
-_VALUES = ("email", "phone", "first_name", "last_name", "accepts_marketing", "notes", "tags")
-# Moments are told as text: as an age, unless a format is asked for.
-FIELDS = " ".join(
-    [
-        *("id", "_id", *_VALUES, "custom"),
-        *(f"{name} {{ {' '.join(PARTS)} }}" for name in _ADDRESSES),
-        'created_at(format: "ISO")',
-        'updated_at(format: "ISO")',
-    ]
+_ADDRESSES = names_of(FIELDS, fields.Address)
+
+
+class _Mirrored(NamedTuple):
+    """How a field is mirrored: what is selected of it, how its value at the other server is read,
+    and how the stored one is written to it."""
+
+    selection: str
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _load(stored: str | None) -> Any:
+    return orjson.loads(stored) if stored else None
+
+
+def _plain(read: Callable[[Any], Any], write: Callable[[Any], Any] = _same) -> Any:
+    return lambda field: _Mirrored(field.name, read, write)
+
+
+def _tags_of(value: Any) -> list[str]:
+    return [tag for tag in value or [] if isinstance(tag, str)]
+
+
+def _object_of(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _parts_of(value: Any) -> dict[str, Any] | None:
+    return {part: value.get(part) for part in PARTS} if isinstance(value, dict) else None
+
+
+_TEXT = _plain(lambda value: value or "")
+_OF_KIND: Mapping[type[Field], Callable[[Any], _Mirrored]] = {
+    fields.Email: _TEXT,
+    fields.Text: _TEXT,
+    fields.Phone: _TEXT,
+    fields.Flag: _plain(bool, bool),
+    fields.LongText: _plain(lambda value: value or None),
+    fields.Tags: _plain(_tags_of, orjson.loads),
+    fields.Json: _plain(_object_of, _load),
+    fields.Address: lambda field: _Mirrored(
+        f"{field.name} {{ {' '.join(PARTS)} }}", _parts_of, _load
+    ),
+}
+_BY_NAME = {field.name: _OF_KIND[type(field)](field) for field in WRITABLE}
+# The fields that every server of this API has; others are asked for where a server has them.
+_EVERYWHERE = (
+    *("email", "phone", "first_name", "last_name", "accepts_marketing", "notes", "tags", "custom"),
+    *("shipping_address", "billing_address"),
 )
-_LIST = f"""query ($query: String!, $first: Int, $after: String) {{
-  customers(query: $query, first: $first, after: $after) {{
-    edges {{ node {{ {FIELDS} }} cursor }} pageInfo {{ endCursor hasNextPage }} }} }}"""
-_FEED = f"""query ($first: Int, $after: String) {{ customerChanges(first: $first, after: $after) {{
-    edges {{ node {{ customer_id customer {{ {FIELDS} }} }} cursor }}
-    pageInfo {{ endCursor hasNextPage }} }} }}"""
+_OTHERS = tuple(name for name in _BY_NAME if name not in _EVERYWHERE)
+_MIRRORED = {name: _BY_NAME[name] for name in (*_EVERYWHERE, *_OTHERS)}
+_TYPE = '{ __type(name: "Customer") { fields { name } } }'
+
+
+def _selection(others: Sequence[str]) -> str:
+    """What is selected of a customer. Moments are told as an age, unless a format is asked for."""
+    fields_ = [_MIRRORED[name].selection for name in (*_EVERYWHERE, *others)]
+    return " ".join(["id", "_id", *fields_, *(f'{name}(format: "ISO")' for name in _TIMESTAMPS)])
+
+
+_TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
+_LIST = """query ($query: String!, $first: Int, $after: String) {
+  customers(query: $query, first: $first, after: $after) {
+    edges { node { FIELDS } cursor } pageInfo { endCursor hasNextPage } } }"""
+_FEED = """query ($first: Int, $after: String) { customerChanges(first: $first, after: $after) {
+    edges { node { customer_id customer { FIELDS } } cursor }
+    pageInfo { endCursor hasNextPage } } }"""
 _HEAD = """query ($query: String!) { customers(query: $query, first: 25) {
     edges { node { changes(first: 1) { edges { node { sequence } cursor } } } } } }"""
 _MOST = 250
@@ -59,10 +119,27 @@ class Customers:
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
         self._size = _MOST
+        self._others: tuple[str, ...] | None = None
+
+    async def names(self) -> tuple[str, ...]:
+        """The fields that the server has, of those that are mirrored."""
+        if self._others is None:
+            known: set[str] = set()
+            if _OTHERS:
+                with suppress(RemoteFault, TooMuch):  # a server without introspection
+                    data = await self._remote.ask(_TYPE, {}, _has_type)
+                    known = {field["name"] for field in data["__type"]["fields"]}
+            self._others = tuple(name for name in _OTHERS if name in known)
+        return (*_EVERYWHERE, *self._others)
+
+    async def _document(self, template: str) -> str:
+        await self.names()
+        return template.replace("FIELDS", _selection(self._others or ()))
 
     async def page(self, order: str, after: str | None) -> Page:
         """A page of the list in an order of the search language."""
-        data = await self._sized(_LIST, {"query": order, "after": after}, _is_page("customers"))
+        document = await self._document(_LIST)
+        data = await self._sized(document, {"query": order, "after": after}, _is_page("customers"))
         found = data["customers"]
         nodes = [edge["node"] for edge in found["edges"]]
         info = found["pageInfo"]
@@ -70,7 +147,8 @@ class Customers:
 
     async def changes(self, after: str | None) -> Page:
         """What happened after a cursor of the feed: the customers as they are now, each once."""
-        data = await self._sized(_FEED, {"after": after}, _is_page("customerChanges"))
+        document = await self._document(_FEED)
+        data = await self._sized(document, {"after": after}, _is_page("customerChanges"))
         found = data["customerChanges"]
         named = {edge["node"]["customer_id"]: edge["node"]["customer"] for edge in found["edges"]}
         gone = [
@@ -100,7 +178,8 @@ class Customers:
     async def newest(self) -> int | None:
         """When a customer was last changed, in milliseconds since 1970; None without customers."""
         variables = {"query": "order_by:updated_at order_dir:desc", "first": 1, "after": None}
-        data = await self._remote.ask(_LIST, variables, _is_page("customers"))
+        document = await self._document(_LIST)
+        data = await self._remote.ask(document, variables, _is_page("customers"))
         edges = data["customers"]["edges"]
         return moment_of(edges[0]["node"]["updated_at"]) if edges else None
 
@@ -108,12 +187,12 @@ class Customers:
         """The customers of `_id`s, None for one that there is not."""
         found: dict[int, Node | None] = {}
         global_ids = ids.encoder("Customer")(numbers)
+        fragment = await self._document("... on Customer { FIELDS }")
         for start in range(0, len(numbers), _CHECKED_AT_ONCE):
             some = numbers[start : start + _CHECKED_AT_ONCE]
             asked = dict(zip((f"n{n}" for n in some), global_ids[start:], strict=False))
             parameters = ", ".join(f"${name}: ID!" for name in asked)
-            fields = f"... on Customer {{ {FIELDS} }}"
-            selections = " ".join(f"{name}: node(id: ${name}) {{ {fields} }}" for name in asked)
+            selections = " ".join(f"{name}: node(id: ${name}) {{ {fragment} }}" for name in asked)
             names = set(asked)
             data = await self._remote.ask(
                 f"query ({parameters}) {{ {selections} }}",
@@ -152,6 +231,10 @@ def _is_page(name: str) -> Any:
         )
 
     return whole
+
+
+def _has_type(data: Any) -> bool:
+    return all(isinstance(field["name"], str) for field in data["__type"]["fields"])
 
 
 def _has_head(data: Any) -> bool:
@@ -211,31 +294,14 @@ def values_of(node: Node) -> dict[str, Any]:
 
 
 def _input(node: Node) -> dict[str, Any]:
-    """What a customer is, as the fields of an input."""
-    texts = {name: node.get(name) or "" for name in ("phone", "first_name", "last_name")}
+    """What a customer is, as the fields of an input; without those that the server has not."""
     return {
-        "email": node.get("email") or "",
-        **texts,
-        "accepts_marketing": bool(node.get("accepts_marketing")),
-        "notes": node.get("notes") or None,
-        "tags": [tag for tag in node.get("tags") or [] if isinstance(tag, str)],
-        "custom": node["custom"] if isinstance(node.get("custom"), dict) else None,
-        **{
-            name: {part: node[name].get(part) for part in PARTS}
-            if isinstance(node.get(name), dict)
-            else None
-            for name in _ADDRESSES
-        },
+        name: mirrored.read(node.get(name))
+        for name, mirrored in _MIRRORED.items()
+        if name in node or name in _EVERYWHERE
     }
 
 
 def input_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """A customer's row as the input that makes the same one on another server."""
-    addresses = {name: orjson.loads(row[name]) if row[name] else None for name in _ADDRESSES}
-    return {
-        **{name: row[name] for name in ("email", "phone", "first_name", "last_name", "notes")},
-        "accepts_marketing": bool(row["accepts_marketing"]),
-        "tags": orjson.loads(row["tags"]),
-        "custom": orjson.loads(row["custom"]) if row["custom"] else None,
-        **addresses,
-    }
+    return {name: mirrored.write(row[name]) for name, mirrored in _MIRRORED.items()}

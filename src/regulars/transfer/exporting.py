@@ -9,11 +9,22 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.core import fields as kinds
+from regulars.core.fields import in_order, names_of
+from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.directory import addresses
 from regulars.directory.avatars import avatars
 from regulars.directory.dates import iso
@@ -24,10 +35,9 @@ from regulars.directory.paging import Window
 from regulars.directory.search import Order, parse
 from regulars.directory.text import did_you_mean, full_name
 from regulars.store import Store
-from regulars.store.base import Fetches
+from regulars.store.base import QueryExecutor
 from regulars.store.queries import ORDER_VALUE, customers_by_id
 from regulars.transfer.cells import neutral, of_tags
-from regulars.transfer.columns import BILLING, SHIPPING
 from regulars.transfer.errors import BadOption
 from regulars.transfer.shape import FORMATS, MEDIA_TYPES
 
@@ -36,7 +46,7 @@ MAX_COLUMNS = 200
 # Characters of the columns that may be long, of the rows that are rendered at once: others wait
 # for this process meanwhile.
 _SLICE_CHARACTERS = 262_144
-_LONG = frozenset(("custom", "notes", "tags", SHIPPING, BILLING))
+_LONG = frozenset(names_of(FIELDS, kinds.Json, kinds.LongText, kinds.Tags, kinds.Address))
 
 Values = Sequence[Any]
 
@@ -74,10 +84,6 @@ def _locations(shipping: Values, billing: Values) -> Values:
 
 def _full_names(first: Values, last: Values) -> Values:
     return list(map(full_name, first, last))
-
-
-def _as_is(name: str, *, typed: bool = True) -> _Field:
-    return _Field((name,), _same, _same, typed)
 
 
 def _part(kind: str, part: str) -> _Field:
@@ -128,43 +134,74 @@ class _Loaded:
 
 _loaded = _Loaded()
 
-_MOMENT = {
-    name: _Field((name,), _moments, _moments, typed=False) for name in ("created_at", "updated_at")
+
+def _addresses(field: kinds.Address) -> dict[str, _Field]:
+    return {f"{field.name}.{part}": _part(field.name, part) for part in addresses.PARTS}
+
+
+def _column(
+    cells: Callable[..., Values], values: Callable[..., Values], *, typed: bool = True
+) -> Callable[[Any], dict[str, _Field]]:
+    """A kind whose fields are one column, made of one of the table's."""
+    return lambda field: {field.name: _Field((field.name,), cells, values, typed)}
+
+
+def _computed(
+    make: Callable[..., Values], *, typed: bool = True
+) -> Callable[[Any], dict[str, _Field]]:
+    return lambda field: {field.name: _Field(field.sources, make, make, typed)}
+
+
+def _or_empty(column: Values) -> Values:
+    return [one or "" for one in column]
+
+
+def _tag_cells(column: Values) -> Values:
+    return [of_tags(orjson.loads(one)) for one in column]
+
+
+_TEXT = _column(_same, _same)
+# The columns of each kind of field.
+_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, _Field]]] = {
+    kinds.Text: _TEXT,
+    kinds.Email: _TEXT,
+    kinds.Phone: _TEXT,
+    kinds.LongText: _column(_or_empty, _same),
+    kinds.Flag: _column(_flags, lambda column: list(map(bool, column)), typed=False),
+    kinds.Tags: _column(_tag_cells, _fragments),
+    kinds.Json: _column(_or_empty, _fragments),
+    kinds.Address: _addresses,
+    kinds.Timestamp: _column(_moments, _moments, typed=False),
+    kinds.Money: _column(amounts, amounts, typed=False),
+    kinds.Count: _column(_same, _same, typed=False),
+    kinds.FullName: _computed(_full_names),
+    kinds.Location: _computed(_locations),
+    kinds.Avatar: _computed(avatars, typed=False),
 }
-_PARTS = {
-    f"{kind}.{part}": _part(kind, part) for kind in (SHIPPING, BILLING) for part in addresses.PARTS
-}
-_JSON_ONLY = {name: _Field((name,), _same, _fragments) for name in (SHIPPING, BILLING)}
-_TAGS = _Field(("tags",), lambda column: [of_tags(orjson.loads(one)) for one in column], _fragments)
-_OWN = {
-    "_id": _as_is("customer_id", typed=False),
-    "email": _as_is("email"),
-    "first_name": _as_is("first_name"),
-    "last_name": _as_is("last_name"),
-    "phone": _as_is("phone"),
-    "accepts_marketing": _Field(
-        ("accepts_marketing",), _flags, lambda column: list(map(bool, column)), typed=False
-    ),
-    "tags": _TAGS,
-    "notes": _Field(("notes",), lambda column: [one or "" for one in column], _same),
-}
-_CUSTOM = _Field(("custom",), lambda column: [one or "" for one in column], _fragments)
+_BY_NAME = {field.name: _OF_KIND[type(field)](field) for field in FIELDS}
+# In the order of the first release; other fields follow.
+_IMPORTED = in_order(
+    "email first_name last_name phone accepts_marketing tags notes shipping_address "
+    "billing_address custom created_at updated_at",
+    names_of(FIELDS, *{type(field) for field in WRITABLE}, kinds.Timestamp),
+)
+_ID = {"_id": _Field(("customer_id",), _same, _same, typed=False)}
+_OWN = {**_ID, **{name: field for f in _IMPORTED for name, field in _BY_NAME[f].items()}}
+_GLOBAL_ID = encoder("Customer")
 _DERIVED = {
-    "id": _Field(("customer_id",), encoder("Customer"), encoder("Customer"), typed=False),
-    "full_name": _Field(("first_name", "last_name"), _full_names, _full_names),
-    "location": _Field((SHIPPING, BILLING), _locations, _locations),
-    "avatar": _Field(("email",), avatars, avatars, typed=False),
-    "expenses": _Field(("expenses",), amounts, amounts, typed=False),
-    "orders_count": _as_is("orders_count", typed=False),
-    "visits": _as_is("visits", typed=False),
-    "version": _as_is("version", typed=False),
+    "id": _Field(("customer_id",), _GLOBAL_ID, _GLOBAL_ID, typed=False),
+    **{
+        name: field
+        for f in names_of(FIELDS)
+        if f not in _IMPORTED
+        for name, field in _BY_NAME[f].items()
+    },
 }
+# An address is one value of JSON, and a column for each part of CSV.
+_JSON_ONLY = {name: _Field((name,), _same, _fragments) for name in names_of(FIELDS, kinds.Address)}
 # The columns of an export, unless others are chosen: everything that can be imported.
-DEFAULT = {
-    "csv": (*_OWN, *_PARTS, "custom", *_MOMENT),
-    "jsonl": (*_OWN, SHIPPING, BILLING, "custom", *_MOMENT),
-}
-_FIELDS = {**_OWN, **_PARTS, "custom": _CUSTOM, **_MOMENT, **_DERIVED}
+DEFAULT = {"csv": tuple(_OWN), "jsonl": ("_id", *_IMPORTED)}
+_FIELDS = {**_OWN, **_DERIVED}
 _FIELDS_OF = {"csv": _FIELDS, "jsonl": {**_FIELDS, **_JSON_ONLY}}
 
 
@@ -249,7 +286,7 @@ class Export:
             yield rows[start:]
 
     async def _named(
-        self, snapshot: Fetches, ids: Sequence[int]
+        self, snapshot: QueryExecutor, ids: Sequence[int]
     ) -> AsyncGenerator[Sequence[Any], None]:
         """The rows of those ids, a page at a time; of an id that there is not, none."""
         # Of a list by id, the order's value is the id.

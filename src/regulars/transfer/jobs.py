@@ -17,7 +17,7 @@ from regulars.directory.accounts import now_ms
 from regulars.store import Store, StoreError, imports
 from regulars.transfer.runs import FAILED, ImportRepository
 
-PROGRAM = "regulars.job"
+PROGRAM = "regulars.import_worker"
 _POLL_SECONDS = 2.0
 # A server that starts answers first.
 _FIRST_SECONDS = 1.0
@@ -81,7 +81,7 @@ class Jobs:
     async def _due(self) -> Sequence[Any]:
         """The account and the id of each account's oldest import that waits."""
         try:
-            ids = await self._store.reachable()
+            ids = await self._store.reachable_accounts()
             due = imports.due(ids is not None)
             return await self._store.fetch(due, {"now": now_ms(), "ids": ids})
         except StoreError:  # the database is away: the next time, then

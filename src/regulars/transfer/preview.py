@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from regulars.transfer.columns import FIELDS, columns_as_they_are, mapping
+from regulars.transfer.columns import COLUMNS, columns_as_they_are, mapping
 from regulars.transfer.errors import BadFile, BadOption
 from regulars.transfer.opening import BEGINNING, opened
 from regulars.transfer.reading import Lines, Record, csv_records
@@ -87,7 +87,7 @@ def _shown(
         **{name: told[name] for name in ("format", "encoding", "gzip", "delimiter")},
         "columns": [{"heading": heading, "field": field} for heading, field in columns],
         "rows": cells,
-        "fields": list(FIELDS),
+        "fields": list(COLUMNS),
         "problem": problem,
     }
 

@@ -98,7 +98,8 @@ class Push:
             after = page.after
 
     async def _send(self, row: Mapping[str, Any], known: _Known) -> None:
-        here = input_of(row)
+        has = await self._there.names()
+        here = {name: value for name, value in input_of(row).items() if name in has}
         found = known.find(row["email_key"])
         try:
             outcome = await (

@@ -10,10 +10,14 @@ from typing import Any
 
 import orjson
 
+from regulars.core import fields
+from regulars.core.fields import names_of
+from regulars.customers.fields import FIELDS
 from regulars.directory.custom import MAX_DEPTH
 from regulars.directory.text import COMBINING_MARKS, CONTROL_CHARACTERS, sanitize
 
 CUSTOM = "custom"
+_LONG_TEXTS = names_of(FIELDS, fields.LongText)
 # With what the kind of a warning begins, in the problems of an import.
 WARNING = "warning_"
 WARNED_ROWS = f"{WARNING}rows"
@@ -34,7 +38,7 @@ def sanitized(field: str, value: Any) -> tuple[Any, Changes]:
         kept = without_nul(value)
         return kept, () if kept is value else (CONTROL_CHARACTERS,)
     if isinstance(value, str):
-        return sanitize(value, lines=field == "notes")
+        return sanitize(value, lines=field in _LONG_TEXTS)
     if isinstance(value, list):
         pairs = [sanitize(item) if isinstance(item, str) else (item, ()) for item in value]
         changes = {change: None for _, changes in pairs for change in changes}
@@ -90,6 +94,6 @@ def warning_message(change: str, field: str) -> str:
         return "More than 30 combining marks in a row. The first 30 were imported."
     if field.partition(".")[0] == CUSTOM:
         return "NUL characters were removed."
-    if field == "notes":
+    if field in _LONG_TEXTS:
         return "Control characters were removed."
     return "Control characters were removed. Tabs and line breaks were replaced with spaces."

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+from regulars.core import fields
+from regulars.core.fields import names_of
+from regulars.customers.fields import FIELDS
 from regulars.directory import ids
 from regulars.directory.addresses import PARTS
 from regulars.directory.bulk import SetRow
@@ -17,11 +20,10 @@ from regulars.directory.errors import InvalidInput, Problem
 from regulars.directory.text import CONTROL_CHARACTERS, sanitize
 from regulars.transfer import cells
 from regulars.transfer.columns import (
-    BILLING,
+    ADDRESS_FIELDS,
+    COLUMNS,
     DERIVED,
     DROP,
-    FIELDS,
-    SHIPPING,
     Column,
     recognised,
 )
@@ -82,13 +84,13 @@ def options_of(told: Mapping[str, Any]) -> Options:
     return Options(**{**told, "mapped": tuple(told["mapped"])})
 
 
+# What an empty cell makes of a field that can be cleared.
 _EMPTY: Mapping[str, Any] = {
-    "phone": "",
-    "first_name": "",
-    "last_name": "",
-    "notes": None,
-    "tags": [],
+    **dict.fromkeys(names_of(FIELDS, fields.Text, fields.Phone), ""),
+    **dict.fromkeys(names_of(FIELDS, fields.LongText)),
+    **{name: [] for name in names_of(FIELDS, fields.Tags)},
 }
+_KEYS = ("_id", "id", *names_of(FIELDS, fields.Timestamp))
 
 
 class _Target:
@@ -106,7 +108,7 @@ class _Target:
             self.name = name = without_nul(name)
         if field == CUSTOM:
             self.group, self.name = CUSTOM, ""
-        address = group in (SHIPPING, BILLING) and (name in PARTS or name == "name")
+        address = group in ADDRESS_FIELDS and (name in PARTS or name == "name")
         self.known = not dot or address or (group == CUSTOM and bool(name))
         self.read: Read | None = READ.get(field)
         if self.read is None and group != CUSTOM:
@@ -204,9 +206,9 @@ class Shape:
             field = self._mapped.get(name)
             if field == DROP or (field is None and name in DERIVED):
                 continue
-            if field is None and name in (SHIPPING, BILLING) and isinstance(value, dict):
+            if field is None and name in ADDRESS_FIELDS and isinstance(value, dict):
                 given |= {f"{name}.{part}": inner for part, inner in value.items()}
-            elif field is not None or recognised(name) in FIELDS:
+            elif field is not None or recognised(name) in COLUMNS:
                 given[field or str(recognised(name))] = value
             elif name.startswith("custom."):
                 given[name] = value
@@ -242,7 +244,7 @@ class Shape:
             problems.append(InvalidInput(str(wrong), tuple(target.field.split("."))))
 
     def _set(self, node: dict[str, Any], problems: list[Problem]) -> SetRow:
-        keys = {name: node.pop(name, None) for name in ("_id", "id", "created_at", "updated_at")}
+        keys = {name: node.pop(name, None) for name in _KEYS}
         _divide_names(node)
         values, found = clean_values(node, ())
         problems += found
@@ -300,7 +302,7 @@ def _clear(node: dict[str, Any], target: _Target) -> None:
 
 def _divide_names(node: dict[str, Any]) -> None:
     """A whole name becomes a first and a last name, at its last space, where there is neither."""
-    for place in (node, node.get(SHIPPING), node.get(BILLING)):
+    for place in (node, *(node.get(name) for name in ADDRESS_FIELDS)):
         if not place:
             continue
         whole = place.pop("name", None)

@@ -10,10 +10,12 @@ from typing import Any
 import iso3166
 import orjson
 
+from regulars.core import fields as kinds
+from regulars.core.fields import Field
+from regulars.customers.fields import FIELDS
 from regulars.directory.dates import moment
 from regulars.directory.draft import MAX_ID
 from regulars.transfer import cells
-from regulars.transfer.columns import BILLING, SHIPPING
 
 # The first moment that a list ordered by moments can show: 1970-01-26.
 _FIRST_MOMENT = 2**31
@@ -157,14 +159,29 @@ def _country(value: Any) -> str:
     return found.alpha2 if found else _COUNTRIES.get(key, text)
 
 
-# How the fields that are no texts are read.
+def _whole(field: Field, read: Read) -> dict[str, Read]:
+    return {field.name: read}
+
+
+# How each kind of field is read; of an address, how its parts are.
+_OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
+    kinds.Text: lambda field: _whole(field, as_text),
+    kinds.LongText: lambda field: _whole(field, as_text),
+    kinds.Email: lambda field: _whole(field, as_text),
+    kinds.Phone: lambda field: _whole(field, as_text),
+    kinds.Flag: lambda field: _whole(field, _flag),
+    kinds.Tags: lambda field: _whole(field, _tags),
+    kinds.Json: lambda field: _whole(field, _custom),
+    kinds.Address: lambda field: {f"{field.name}.country": _country},
+    kinds.Timestamp: lambda field: _whole(field, _moment),
+}
+# Other fields are texts.
 READ: Mapping[str, Read] = {
     "_id": _number,
-    "accepts_marketing": _flag,
-    "tags": _tags,
-    "custom": _custom,
-    "created_at": _moment,
-    "updated_at": _moment,
-    f"{SHIPPING}.country": _country,
-    f"{BILLING}.country": _country,
+    **{
+        name: read
+        for field in FIELDS
+        if field.is_writable or isinstance(field, kinds.Timestamp)
+        for name, read in _OF_KIND[type(field)](field).items()
+    },
 }

@@ -71,7 +71,7 @@ class Deliveries:
             "kinds": list(TYPES[webhook["type"]]),
             "limit": MOST_MISSED,
         }
-        ((changes, waiting),) = await self._store.fetch(outbox.missed(), given, long=True)
+        ((changes, waiting),) = await self._store.fetch(outbox.missed(), given, is_long=True)
         return min(MOST_MISSED, int(changes) + int(waiting))
 
     async def attempts(self, account_id: int, keys: Sequence[Position]) -> list[list[Row]]:

@@ -7,14 +7,18 @@ is deleted meanwhile it keeps the ids and none of the values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from regulars.core import fields as kinds
+from regulars.core.fields import Field, in_order
+from regulars.customers.fields import FIELDS
 from regulars.directory import addresses, history
 from regulars.directory.avatars import avatars
 from regulars.directory.dates import iso
+from regulars.directory.field_rules import EMPTY
 from regulars.directory.ids import encoder
 from regulars.directory.orders import amounts
 from regulars.directory.text import full_name
@@ -31,18 +35,6 @@ _ADDRESS = (
     *("zip", "area", "city", "email", "line1", "line2", "phone", "state", "country"),
     *("last_name", "first_name"),
 )
-_BLANK: Mapping[str, Any] = {
-    "email": "",
-    "tags": "[]",
-    "notes": None,
-    "phone": "",
-    "custom": None,
-    "last_name": "",
-    "first_name": "",
-    "accepts_marketing": False,
-    "shipping_address": None,
-    "billing_address": None,
-}
 _LEAD_COLUMNS = ("lead_id", "subject", "message", "custom", "created_at")
 
 Body = dict[str, Any]
@@ -101,7 +93,7 @@ async def _one(store: Store, query: Any, account_id: int, number: int) -> Row | 
 def _contact(customer_id: int, row: Row | None, leads: Sequence[Any], later: Sequence[Row]) -> Body:
     """A customer as it was before the `later` changes, newest first; blank when it is gone."""
     if row is None:
-        return contact(customer_id, _BLANK, [])
+        return contact(customer_id, EMPTY, [])
     for change in later:
         row = history.undone(row, change["fields"])
     newer = sum(change["kind"] == history.LEAD_CREATED for change in later)
@@ -112,32 +104,78 @@ def _contact(customer_id: int, row: Row | None, leads: Sequence[Any], later: Seq
 
 def contact(customer_id: int, row: Row, leads: Sequence[Any]) -> Body:
     """A customer as the API's webhooks tell it."""
-    shipping, billing = (addresses.load(row[n]) for n in ("shipping_address", "billing_address"))
-    (email,) = avatars([row["email"]]) if row["email"] else ("",)
-    return {
+    values = {
         "id": _CUSTOMER_ID([customer_id])[0],
         "_id": customer_id,
-        "tags": orjson.loads(row["tags"]),
-        "email": row["email"],
         "leads": [_lead(lead) for lead in reversed(leads)],
-        "notes": row["notes"],
-        "phone": row["phone"],
-        "avatar": email,
-        "custom": _load(row["custom"]) or {},
-        "location": addresses.location(shipping, billing),
-        "full_name": full_name(row["first_name"], row["last_name"]),
-        "last_name": row["last_name"],
-        "first_name": row["first_name"],
-        "accepts_marketing": bool(row["accepts_marketing"]),
-        "billing_address": address(billing),
-        "shipping_address": address(shipping),
         "__typename": "Customer",
+        **{name: value(row) for name, value in _VALUES.items()},
     }
+    return {name: values[name] for name in _KEYS}
 
 
 def address(parts: Mapping[str, Any] | None) -> Body:
     """An address: one that is absent is all empty strings, its country null."""
     return {name: (parts or {}).get(name, None if name == "country" else "") for name in _ADDRESS}
+
+
+# What of a customer's row the value of a field is in a body.
+_OfRow = Callable[[Row], Any]
+
+
+def _column(read: Callable[[Any], Any]) -> Callable[[Field], _OfRow]:
+    return lambda field: lambda row: read(row[field.name])
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _location(field: kinds.Location) -> _OfRow:
+    first, second = field.sources
+    return lambda row: addresses.location(addresses.load(row[first]), addresses.load(row[second]))
+
+
+def _full_name(field: kinds.FullName) -> _OfRow:
+    first, last = field.sources
+    return lambda row: full_name(row[first], row[last])
+
+
+def _avatar(field: kinds.Avatar) -> _OfRow:
+    (email,) = field.sources
+    return lambda row: avatars([row[email]])[0] if row[email] else ""
+
+
+def _load(stored: str | None) -> Any:
+    return None if stored is None else orjson.loads(stored)
+
+
+# The kinds of fields that are in a body.
+_OF_KIND: Mapping[type[Field], Callable[[Any], _OfRow]] = {
+    kinds.Text: _column(_same),
+    kinds.LongText: _column(_same),
+    kinds.Email: _column(_same),
+    kinds.Phone: _column(_same),
+    kinds.Flag: _column(bool),
+    kinds.Tags: _column(orjson.loads),
+    kinds.Json: _column(lambda stored: _load(stored) or {}),
+    kinds.Address: _column(lambda stored: address(addresses.load(stored))),
+    kinds.Location: _location,
+    kinds.FullName: _full_name,
+    kinds.Avatar: _avatar,
+}
+# The program's own counts and timestamps are in none.
+_LEFT_OUT = (kinds.Timestamp, kinds.Money, kinds.Count)
+_VALUES = {f.name: _OF_KIND[type(f)](f) for f in FIELDS if not isinstance(f, _LEFT_OUT)}
+# In the order of the first release, which a signature covers; other fields follow.
+_KEYS = (
+    *in_order(
+        "id _id tags email leads notes phone avatar custom location full_name last_name first_name "
+        "accepts_marketing billing_address shipping_address",
+        ("id", "_id", "leads", *_VALUES),
+    ),
+    "__typename",
+)
 
 
 def _lead(row: Any) -> Body:
@@ -172,10 +210,6 @@ async def _form(
 def _message(lead: Any, customer: Row) -> Body:
     person = ("email", "phone", "first_name", "last_name")
     return {**_lead(lead), **{name: customer[name] for name in person}}
-
-
-def _load(stored: str | None) -> Any:
-    return None if stored is None else orjson.loads(stored)
 
 
 async def _order(
@@ -243,7 +277,7 @@ def _in_seconds(at: int | None) -> str | None:
 
 
 _EXAMPLE_CUSTOMER = {
-    **_BLANK,
+    **EMPTY,
     "customer_id": 1,
     "email": "test@example.com",
     "first_name": "Test",

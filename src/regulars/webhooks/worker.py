@@ -135,9 +135,9 @@ class Worker:
         if room <= 0:
             return
         now = self._clock()
-        ids = await self._store.reachable()
+        ids = await self._store.reachable_accounts()
         work, given = outbox.with_work(ids is not None), {"now": now, "limit": room, "ids": ids}
-        found = await self._store.fetch(work, given, long=True)
+        found = await self._store.fetch(work, given, is_long=True)
         until = now + CLAIM_MS
         # In one order, so that workers wait for each other and never in a circle.
         keys = sorted(

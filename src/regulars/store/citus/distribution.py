@@ -1,7 +1,7 @@
-"""Citus: PostgreSQL's tables spread over nodes by account, where a database has the extension.
+"""Distribution of the tables over the nodes of Citus, if a database has the extension.
 
-What is asked before an account is known is on every node (a reference table); every other table is
-distributed by its `account_id`, so that an account's rows are together on one node.
+Tables that are read before the account is known are reference tables: every node has a copy. All
+other tables are distributed by `account_id`, so that an account's rows are on one node.
 """
 
 from __future__ import annotations
@@ -14,55 +14,66 @@ import sqlalchemy as sa
 from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
 from regulars.store.tables import counters, metadata
 
-# Alembic's own table is asked for by every server.
-_EVERYWHERE = ("alembic_version", *(t.name for t in (accounts, tokens, sessions, compatibility)))
-_BY = "account_id"
+# Every server reads Alembic's own table.
+_REFERENCE_TABLES = (
+    "alembic_version",
+    *(table.name for table in (accounts, tokens, sessions, compatibility)),
+)
+_DISTRIBUTION_COLUMN = "account_id"
 
-_INSTALLED = "SELECT count(*) > 0 FROM pg_extension WHERE extname = 'citus'"
-_IS_SPREAD = "SELECT count(*) > 0 FROM pg_dist_partition WHERE logicalrelid = to_regclass($1)"
+_HAS_CITUS = "SELECT count(*) > 0 FROM pg_extension WHERE extname = 'citus'"
+_IS_DISTRIBUTED = "SELECT count(*) > 0 FROM pg_dist_partition WHERE logicalrelid = to_regclass($1)"
 
 
 async def is_distributed(connection: Any) -> bool:
-    """Whether a database's tables are spread over nodes; asked of a connection of asyncpg's."""
-    if not await connection.fetchval(_INSTALLED):
+    """Return whether the tables of an asyncpg connection's database are distributed."""
+    if not await connection.fetchval(_HAS_CITUS):
         return False
-    return bool(await connection.fetchval(_IS_SPREAD, counters.name))
+    return bool(await connection.fetchval(_IS_DISTRIBUTED, counters.name))
 
 
-def begin(connection: sa.Connection) -> None:
-    """Prepares a transaction that changes tables: what it does to a table's parts is done one
-    after another, so that it sees what it did before."""
-    if connection.exec_driver_sql(_INSTALLED).scalar():
+def use_sequential_mode(connection: sa.Connection) -> None:
+    """Have Citus change the shards of a table one after another in this transaction: each change
+    must see the ones before it."""
+    if connection.exec_driver_sql(_HAS_CITUS).scalar():
         connection.exec_driver_sql("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
 
 
-def distribute(connection: sa.Connection) -> list[str]:
-    """Spreads the tables that are not spread yet, with what they hold; answers their names. Without
-    the extension there is nothing to do."""
-    if not connection.exec_driver_sql(_INSTALLED).scalar():
+def distribute_tables(connection: sa.Connection) -> list[str]:
+    """Distribute the tables that are not distributed yet, with their rows; return their names.
+    Does nothing without the extension."""
+    if not connection.exec_driver_sql(_HAS_CITUS).scalar():
         return []
-    spread = "SELECT relname FROM pg_dist_partition JOIN pg_class ON oid = logicalrelid"
-    known = set(connection.exec_driver_sql(spread).scalars())
+    distributed = set(
+        connection.exec_driver_sql(
+            "SELECT relname FROM pg_dist_partition JOIN pg_class ON oid = logicalrelid"
+        ).scalars()
+    )
     ordered = ["alembic_version", *(table.name for table in metadata.sorted_tables)]
-    # The table that all others are kept together with comes first.
+    # The others are colocated with `counters`, so it comes first.
     ordered.sort(key=lambda name: name != counters.name)
-    local = [name for name in ordered if name not in known]
+    local = [name for name in ordered if name not in distributed]
     if not local:
         return []
-    # A table that is not distributed cannot refer to one that is: keys go, and come back.
+    # A local table cannot reference a distributed one: foreign keys are dropped and added again.
     keys = _foreign_keys(connection, local)
     for table, name, _ in keys:
         connection.exec_driver_sql(f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"')
     for name in local:
-        if name in _EVERYWHERE:
+        if name in _REFERENCE_TABLES:
             connection.execute(sa.select(sa.func.create_reference_table(name)))
         else:
-            beside = "none" if name == counters.name else counters.name
-            text = "SELECT create_distributed_table(:name, :by, colocate_with => :beside)"
-            given = {"name": name, "by": _BY, "beside": beside}
-            connection.execute(sa.text(text), given)
-            emptied = sa.func.truncate_local_data_after_distributing_table(name)
-            connection.execute(sa.select(emptied))
+            parameters = {
+                "name": name,
+                "column": _DISTRIBUTION_COLUMN,
+                "colocate": "none" if name == counters.name else counters.name,
+            }
+            text = (
+                "SELECT create_distributed_table(:name, :column, colocate_with => :colocate_with)"
+            )
+            connection.execute(sa.text(text), parameters)
+            truncate = sa.func.truncate_local_data_after_distributing_table(name)
+            connection.execute(sa.select(truncate))
     for table, name, definition in keys:
         connection.exec_driver_sql(f'ALTER TABLE "{table}" ADD CONSTRAINT "{name}" {definition}')
     return local

@@ -1,5 +1,4 @@
-"""The nodes of Citus: which accounts each has, how much of its disk they take, and how an account
-is moved to another, or given one of its own, while it is served."""
+"""The nodes of Citus: their accounts and sizes, and moving an account to another node."""
 
 from __future__ import annotations
 
@@ -11,120 +10,123 @@ from typing import Any
 
 import asyncpg
 
-from regulars.store.citus import distribution
-from regulars.store.citus.node_circuit_breaker import silent
+from regulars.store.citus.distribution import is_distributed
+from regulars.store.citus.node_circuit_breaker import unreachable_nodes
 from regulars.store.errors import StoreError, Unreachable
-from regulars.store.postgresql.connect import NOT_CONNECTED, connect, unreachable
+from regulars.store.postgresql.connect import CONNECT_ERRORS, connect_or_raise, describe_error
 from regulars.store.tables import counters
 
-_PLACES = """SELECT n.nodename || ':' || n.nodeport AS node, p.shardid AS shard,
+_SHARDS = """SELECT n.nodename || ':' || n.nodeport AS node, p.shardid AS shard,
     s.shardminvalue = s.shardmaxvalue AS single
     FROM pg_dist_placement p JOIN pg_dist_node n USING (groupid)
     JOIN pg_dist_shard s USING (shardid) WHERE s.logicalrelid = $1::regclass"""
-_SHARDS = """SELECT account_id, name, get_shard_id_for_distribution_column($1::regclass, account_id)
-    AS shard FROM accounts ORDER BY account_id"""
-_BYTES = """SELECT nodename || ':' || nodeport AS node, sum(shard_size)::int8 AS bytes
+_SHARDS_OF_ACCOUNTS = """SELECT account_id, name,
+    get_shard_id_for_distribution_column($1::regclass, account_id) AS shard
+    FROM accounts ORDER BY account_id"""
+_SIZES = """SELECT nodename || ':' || nodeport AS node, sum(shard_size)::int8 AS bytes
     FROM citus_shards WHERE citus_table_type = 'distributed' GROUP BY 1"""
-_NODES = """SELECT nodename || ':' || nodeport AS node, shouldhaveshards AS taking
+_NODES = """SELECT nodename || ':' || nodeport AS node, shouldhaveshards
     FROM pg_dist_node WHERE noderole = 'primary' AND isactive ORDER BY groupid"""
 
-
-# Who writes to a part: Citus holds parts by such a lock (its resource_lock.h), which another number
-# stands for once one of them has been split.
-_WRITING = """SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 8
+# The transactions that write to a shard: Citus holds an advisory lock on the shard (its
+# resource_lock.h), or on the colocation group once a shard was split.
+_WRITERS = """SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 8
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND objid::int8 = (SELECT colocationid FROM pg_dist_partition
         WHERE logicalrelid = $1::regclass)"""
-_LET_GO_SECONDS = 60.0
-# How many more background workers each node could begin (PostgreSQL, section 27.2.3, tells the
-# other processes by name). One that has none left for logical replication would be waited for
-# without end.
-_WORKERS_LEFT = """SELECT n.nodename || ':' || n.nodeport AS node, r.result::int AS left
+_MAX_WAIT_SECONDS = 60.0
+_PAUSE_SECONDS = 0.05
+# How many more background workers each node can start (PostgreSQL, section 27.2.3, lists the other
+# backend types). Without a free one, logical replication waits without end.
+_FREE_WORKERS = """SELECT n.nodename || ':' || n.nodeport AS node, r.result::int AS left
     FROM run_command_on_all_nodes($$SELECT current_setting('max_worker_processes')::int - count(*)
         FROM pg_stat_activity WHERE backend_type NOT IN ('archiver', 'autovacuum launcher',
         'autovacuum worker', 'background writer', 'checkpointer', 'client backend', 'io worker',
         'slotsync worker', 'startup', 'walreceiver', 'walsender', 'walsummarizer', 'walwriter')$$)
     AS r JOIN pg_dist_node n USING (nodeid) WHERE r.success ORDER BY 1"""
-_WORKERS_NEEDED = 2
-_PAUSE_SECONDS = 0.05
-# How Citus has those wait who write to what is split or moved.
-_BLOCKING = "block_writes"
+_NEEDED_WORKERS = 2
+# The transfer mode of Citus in which writers wait.
+_BLOCK_WRITES = "block_writes"
 
 
 class MoveError(StoreError):
-    """An account cannot be moved; the message says why."""
+    """An account cannot be moved; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """An account on a node; `alone` says that its part of the tables takes no other."""
+    """An account on a node; `has_own_shard` if its shard has no other account."""
 
     account_id: int
     name: str
     shard: int
-    alone: bool
+    has_own_shard: bool
 
 
 @dataclass(slots=True)
 class Node:
-    """A node: the size of its parts of the accounts' tables in bytes, whether it is given more of
-    them, and whether it answers."""
+    """A node: whether it is given more shards, whether it answers, its shards, and their size."""
 
     name: str
-    taking: bool
-    answers: bool = True
+    takes_shards: bool
+    is_reachable: bool = True
     shards: set[int] = field(default_factory=set)
-    bytes: int = 0
+    size_bytes: int = 0
     residents: list[Resident] = field(default_factory=list)
 
 
-async def nodes(dsn: str) -> list[Node]:
-    """The nodes of a database; none where its tables are not distributed. While one of them does
-    not answer, their sizes are not known. Raises Unreachable."""
-    connection = await _connected(dsn)
+async def list_nodes(dsn: str) -> list[Node]:
+    """Return the nodes of a database; none if its tables are not distributed. While a node does
+    not answer, the sizes are 0. Raises Unreachable."""
+    connection = await connect_or_raise(dsn)
     try:
-        if not await distribution.is_distributed(connection):
+        if not await is_distributed(connection):
             return []
-        away = await silent(dsn)
-        found = await _nodes(connection, sized=not away)
-        for node in found:
-            node.answers = node.name not in away
-        return found
-    except NOT_CONNECTED as error:
-        raise Unreachable(unreachable(error)) from error
+        unreachable = await unreachable_nodes(dsn)
+        nodes = await _list_nodes(connection, with_sizes=not unreachable)
+        for node in nodes:
+            node.is_reachable = node.name not in unreachable
+        return nodes
+    except CONNECT_ERRORS as error:
+        raise Unreachable(describe_error(error)) from error
     finally:
         await connection.close()
 
 
-async def _nodes(connection: Any, sized: bool = False) -> list[Node]:
-    found = {node: Node(node, taking) for node, taking in await connection.fetch(_NODES)}
-    where: dict[int, tuple[Node, bool]] = {}
-    for name, shard, single in await connection.fetch(_PLACES, counters.name):
-        node = found.setdefault(name, Node(name, False))
+async def _list_nodes(connection: Any, with_sizes: bool = False) -> list[Node]:
+    nodes = {name: Node(name, takes) for name, takes in await connection.fetch(_NODES)}
+    node_of_shard: dict[int, tuple[Node, bool]] = {}
+    for name, shard, is_single in await connection.fetch(_SHARDS, counters.name):
+        node = nodes.setdefault(name, Node(name, False))
         node.shards.add(shard)
-        where[shard] = node, single
-    for account_id, name, shard in await connection.fetch(_SHARDS, counters.name):
-        node, single = where[shard]
-        node.residents.append(Resident(account_id, name, shard, single))
-    for name, size in await connection.fetch(_BYTES) if sized else ():
-        if name in found:
-            found[name].bytes = size
-    return list(found.values())
+        node_of_shard[shard] = node, is_single
+    for account_id, name, shard in await connection.fetch(_SHARDS_OF_ACCOUNTS, counters.name):
+        node, is_single = node_of_shard[shard]
+        node.residents.append(Resident(account_id, name, shard, is_single))
+    for name, size_bytes in await connection.fetch(_SIZES) if with_sizes else ():
+        if name in nodes:
+            nodes[name].size_bytes = size_bytes
+    return list(nodes.values())
 
 
-async def move(dsn: str, account: str, to: str, alone: bool, block: bool) -> list[str]:
-    """Moves an account to the node `to` (HOST:PORT), where it is then the only one if it is to be
-    `alone`. Reads and writes go on, but for writers of the part of the tables that it shares with
-    others, who wait while that is split; `block` has those wait that write meanwhile, too, which
-    needs no logical replication. Answers what was done. Raises MoveError and Unreachable."""
-    connection = await _connected(dsn)
+async def move_account(
+    dsn: str, account: str, target: str, is_exclusive: bool, blocks_writes: bool
+) -> list[str]:
+    """Move an account to the node `target` (HOST:PORT); return what was done. With `is_exclusive`
+    the node's other accounts are moved away.
+
+    Reads and writes continue. Only writers of the account's former shard wait while it is split.
+    With `blocks_writes` the account's writers wait for the whole move, which needs no logical
+    replication. Raises MoveError and Unreachable.
+    """
+    connection = await connect_or_raise(dsn)
     try:
-        if not await distribution.is_distributed(connection):
+        if not await is_distributed(connection):
             raise MoveError("The database has no nodes: accounts are moved between those of Citus.")
-        mode = _BLOCKING if block else "force_logical"
-        if not block:
+        mode = _BLOCK_WRITES if blocks_writes else "force_logical"
+        if not blocks_writes:
             await _require_replication(connection)
-        return await _move(connection, account, to, alone, mode)
+        return await _move_account(connection, account, target, is_exclusive, mode)
     except asyncpg.PostgresError as error:
         raise MoveError(f"Citus refused it: {error}.") from error
     finally:
@@ -132,106 +134,101 @@ async def move(dsn: str, account: str, to: str, alone: bool, block: bool) -> lis
 
 
 async def _require_replication(connection: Any) -> None:
-    """Raises MoveError where nodes cannot have logical replication now."""
-    or_else = "Or add --block-writes: whoever writes then waits meanwhile."
+    """Raise MoveError if a node cannot use logical replication now."""
+    alternative = "Or add --block-writes: whoever writes then waits meanwhile."
     if await connection.fetchval("SHOW wal_level") != "logical":
         raise MoveError(
             "Citus moves an account by logical replication: set wal_level = logical on every node "
-            f"and restart it. {or_else}"
+            f"and restart it. {alternative}"
         )
-    for node, left in await connection.fetch(_WORKERS_LEFT):
-        if left < _WORKERS_NEEDED:
+    for node, free in await connection.fetch(_FREE_WORKERS):
+        if free < _NEEDED_WORKERS:
             raise MoveError(
                 f"The node {node} has too few background workers left for logical replication "
-                f"({max(left, 0)} of {_WORKERS_NEEDED}): raise max_worker_processes there and "
-                f"restart it. {or_else}"
+                f"({max(free, 0)} of {_NEEDED_WORKERS}): raise max_worker_processes there and "
+                f"restart it. {alternative}"
             )
 
 
-async def _move(connection: Any, account: str, to: str, alone: bool, mode: str) -> list[str]:
+async def _move_account(
+    connection: Any, account: str, target: str, is_exclusive: bool, mode: str
+) -> list[str]:
     done: list[str] = []
-    here = {node.name: node for node in await _nodes(connection)}
-    if to not in here:
-        raise MoveError(f"There is no node {to}. The nodes are {', '.join(here)}.")
-    others = [node for node in here.values() if node.taking and node.name != to]
-    if alone and not others:
+    nodes = {node.name: node for node in await _list_nodes(connection)}
+    if target not in nodes:
+        raise MoveError(f"There is no node {target}. The nodes are {', '.join(nodes)}.")
+    others = [node for node in nodes.values() if node.takes_shards and node.name != target]
+    if is_exclusive and not others:
         raise MoveError("There is no other node for those who are there: add one first.")
-    _, resident = _found(here.values(), account)
-    if not resident.alone:
-        # Not by logical replication: with others writing, that may wait without end (Citus's issue
+    _, resident = _find_account(nodes.values(), account)
+    if not resident.has_own_shard:
+        # Not by logical replication, which may wait without end while others write (Citus issue
         # 6790).
         await connection.execute(
             "SELECT isolate_tenant_to_new_shard($1::regclass, $2::int8, 'CASCADE', $3)",
-            *(counters.name, resident.account_id, _BLOCKING),
+            *(counters.name, resident.account_id, _BLOCK_WRITES),
         )
-        await _let_go(connection)
+        await _wait_for_writers(connection)
         done.append(f"Gave {account} a part of the tables of its own.")
-        here = {node.name: node for node in await _nodes(connection)}
-    home, resident = _found(here.values(), account)
-    if home.name != to:
-        await _let_take(connection, to, True)
-        await _move_shard(connection, resident.shard, home.name, to, mode)
-        done.append(f"Moved {account} from {home.name} to {to}.")
-    if alone:
-        await _let_take(connection, to, False)
-        others = [here[node.name] for node in others]
-        for shard in sorted(here[to].shards - {resident.shard}):
+        nodes = {node.name: node for node in await _list_nodes(connection)}
+    source, resident = _find_account(nodes.values(), account)
+    if source.name != target:
+        await _set_takes_shards(connection, target, True)
+        await _move_shard(connection, resident.shard, source.name, target, mode)
+        done.append(f"Moved {account} from {source.name} to {target}.")
+    if is_exclusive:
+        await _set_takes_shards(connection, target, False)
+        others = [nodes[node.name] for node in others]
+        for shard in sorted(nodes[target].shards - {resident.shard}):
             emptiest = min(others, key=lambda node: len(node.shards))
-            await _move_shard(connection, shard, to, emptiest.name, mode)
+            await _move_shard(connection, shard, target, emptiest.name, mode)
             emptiest.shards.add(shard)
-        done.append(f"{to} is for {account} alone now, and is given nobody else.")
-    return done or [f"{account} is on {to} already."]
+        done.append(f"{target} is for {account} alone now, and is given nobody else.")
+    return done or [f"{account} is on {target} already."]
 
 
-def _found(here: Iterable[Node], account: str) -> tuple[Node, Resident]:
-    for node in here:
+def _find_account(nodes: Iterable[Node], account: str) -> tuple[Node, Resident]:
+    for node in nodes:
         for resident in node.residents:
             if resident.name == account:
                 return node, resident
     raise MoveError(f"There is no account named {account!r}. See: regulars account list")
 
 
-async def _let_go(connection: Any) -> None:
-    """Waits until every transaction has ended that writes now. Citus lets one that has waited for a
-    split go on in the new part, but does not hold that for it: moved away at once, the part would
-    take along only what the transaction has written until then."""
+async def _wait_for_writers(connection: Any) -> None:
+    """Wait until every transaction that writes now has ended. After a split Citus lets a waiting
+    transaction go on in the new shard without a lock on it. A move that starts at once would copy
+    only the rows written until then."""
 
-    async def writing() -> set[str]:
-        return {each[0] for each in await connection.fetch(_WRITING, counters.name)}
+    async def writers() -> set[str]:
+        return {row[0] for row in await connection.fetch(_WRITERS, counters.name)}
 
-    end = time.monotonic() + _LET_GO_SECONDS
-    left = await writing()
+    end = time.monotonic() + _MAX_WAIT_SECONDS
+    left = await writers()
     while left and time.monotonic() < end:
         await asyncio.sleep(_PAUSE_SECONDS)
-        left &= await writing()
+        left &= await writers()
     if left:
         raise MoveError(
             "The account has a part of the tables of its own now, but is not moved: a transaction "
-            f"that was writing then has not ended in {_LET_GO_SECONDS:g} s. Try again."
+            f"that was writing then has not ended in {_MAX_WAIT_SECONDS:g} s. Try again."
         )
 
 
-async def _let_take(connection: Any, node: str, taking: bool) -> None:
-    """Says whether a node is given parts of the tables."""
+async def _set_takes_shards(connection: Any, node: str, takes_shards: bool) -> None:
+    """Set whether Citus places new shards on a node."""
     text = "SELECT citus_set_node_property($1, $2, 'shouldhaveshards', $3)"
-    await connection.execute(text, *_split(node), taking)
+    await connection.execute(text, *_host_and_port(node), takes_shards)
 
 
-async def _move_shard(connection: Any, shard: int, source: str, to: str, mode: str) -> None:
-    """Moves a part of all tables."""
+async def _move_shard(connection: Any, shard: int, source: str, target: str, mode: str) -> None:
+    """Move a shard, with those of all other tables that are colocated with it."""
     await connection.execute(
         "SELECT citus_move_shard_placement($1, $2, $3, $4, $5, $6)",
-        *(shard, *_split(source), *_split(to), mode),
+        *(shard, *_host_and_port(source), *_host_and_port(target), mode),
     )
 
 
-def _split(node: str) -> tuple[str, int]:
+def _host_and_port(node: str) -> tuple[str, int]:
     host, _, port = node.rpartition(":")
     return host, int(port)
-
-
-async def _connected(dsn: str) -> Any:
-    try:
-        return await connect(dsn)
-    except NOT_CONNECTED as error:
-        raise Unreachable(unreachable(error)) from error

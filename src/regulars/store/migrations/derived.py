@@ -16,31 +16,33 @@ Derive = Callable[[Mapping[str, Any]], tuple[Mapping[str, str], Iterable[str]]]
 
 # Version 0003 added the columns, and the facets of its first programs followed other rules.
 SINCE, LAST_OF_OTHER_RULES = "0003", "0003"
-COLUMNS = ("words", "notes_words", "facets")
 # Customers taken together. Their terms are sorted, because a tree is filled faster in its order.
 BATCH = 20_000
 
 
 def fill(connection: sa.Connection, derive: Derive) -> None:
-    """Derive what is searched from all stored customers, some at a time."""
+    """Derive what customers are searched and sorted by from all of them, some at a time. Columns
+    that the tables do not have yet are left out. Others can read meanwhile, and not write."""
     metadata = sa.MetaData()
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("LOCK TABLE customers IN EXCLUSIVE MODE"))
     connection.execute(sa.text("DELETE FROM terms"))
     customers = sa.Table("customers", metadata, autoload_with=connection)
     terms = sa.Table("terms", metadata, autoload_with=connection)
     keys = (customers.c.account_id, customers.c.customer_id)
     update = customers.update().where(*(key == sa.bindparam(f"of_{key.name}") for key in keys))
-    update = update.values({name: sa.bindparam(f"new_{name}") for name in COLUMNS})
     for rows in _batches(connection, customers):
         derived = [(row["account_id"], row["customer_id"], *derive(row)) for row in rows]
+        columns = [name for name in derived[0][2] if name in customers.c]
         connection.execute(
-            update,
+            update.values({name: sa.bindparam(f"new_{name}") for name in columns}),
             [
                 {
                     "of_account_id": account,
                     "of_customer_id": customer,
-                    **{f"new_{name}": columns[name] for name in COLUMNS},
+                    **{f"new_{name}": values[name] for name in columns},
                 }
-                for account, customer, columns, _ in derived
+                for account, customer, values, _ in derived
             ],
         )
         found = sorted((a, term, c) for a, c, _, of_row in derived for term in of_row)

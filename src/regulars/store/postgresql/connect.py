@@ -1,4 +1,4 @@
-"""Connecting to PostgreSQL: to one host, or to that of several which is the primary."""
+"""Opening a connection to PostgreSQL: to a single host, or to the primary among several hosts."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from regulars.store.errors import Unreachable
 from regulars.store.postgresql.connection import Connection
 from regulars.store.postgresql.timeline_fence import REPLACED, TimelineFence
 
-# To each host: one that does not answer must not keep anybody long from another.
+# For each host.
 CONNECT_SECONDS = 5.0
-# For how long the others of several hosts are waited for when one says that it takes writes, and
-# how late one may say so.
-_OTHERS_SECONDS = 0.25
+# After the first primary has answered, the other hosts have this time to show a newer timeline.
+_OTHER_HOSTS_SECONDS = 0.25
+# A primary that answers later may have been paused; the other hosts are asked again.
 _LATE_SECONDS = 1.0
-# Why there is no connection: nobody is there, it is refused, or none of the hosts takes writes.
-NOT_CONNECTED = (
+# No host answers, the server refuses the connection, or no host takes writes.
+CONNECT_ERRORS = (
     OSError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -28,17 +29,18 @@ NOT_CONNECTED = (
 )
 
 
-async def connected(
+async def open_connection(
     dsn: str,
     statement_seconds: float,
     name: str | None = None,
-    timelines: TimelineFence | None = None,
+    timeline_fence: TimelineFence | None = None,
 ) -> asyncpg.Connection:
-    """A connection on which the server ends a statement that takes too long: a client that gives
-    up leaves it running. The client's own patience is for a server that does not answer."""
-    connection = await connect(dsn, timelines, command_timeout=1.5 * statement_seconds)
+    """Open a connection whose statements the server cancels after `statement_seconds`. The client
+    waits longer, and gives up only on a server that does not answer. `name` is the
+    application_name."""
+    connection = await connect(dsn, timeline_fence, command_timeout=1.5 * statement_seconds)
     try:
-        # Not with the connection's first message: some poolers let only a few settings through.
+        # Not in the startup message: some poolers accept only a few settings there.
         await connection.execute(f"SET statement_timeout = {statement_seconds * 1_000:.0f}")
         if name is not None:
             await connection.execute(f"SET application_name = '{name}'")
@@ -49,68 +51,74 @@ async def connected(
 
 
 async def connect(
-    dsn: str, timelines: TimelineFence | None = None, **options: Any
+    dsn: str, timeline_fence: TimelineFence | None = None, **options: Any
 ) -> asyncpg.Connection:
-    """A connection. Of a server that has several hosts, it is to the primary, unless the DSN says
-    otherwise: to the one that takes writes, and of those to the one of the newest timeline. All are
-    asked at once, because one that is gone may not answer."""
-    each = hosts(dsn)
-    if len(each) == 1:
+    """Connect. If the DSN has several hosts and no `target_session_attrs`, connect to the primary:
+    the host that takes writes and has the newest timeline. All hosts are tried at once."""
+    dsns = split_hosts(dsn)
+    if len(dsns) == 1:
         return await _connect(dsn, **options)
     if "target_session_attrs" not in dsn:
         options["target_session_attrs"] = "read-write"
-    timelines = timelines or TimelineFence()
-    began = monotonic()
-    found = await _first(each, timelines, options)
-    if monotonic() - began > _LATE_SECONDS:
-        # It may have stood still, and the others have answered before they took its place.
-        found.terminate()
-        found = await _first(each, timelines, options)
-    return found
+    timeline_fence = timeline_fence or TimelineFence()
+    started = monotonic()
+    connection = await _connect_to_primary(dsns, timeline_fence, options)
+    if monotonic() - started > _LATE_SECONDS:
+        # The host may have been paused, and the others may have answered before the failover.
+        connection.terminate()
+        connection = await _connect_to_primary(dsns, timeline_fence, options)
+    return connection
 
 
-async def _first(
-    each: Sequence[str], timelines: TimelineFence, options: Mapping[str, Any]
+async def connect_or_raise(dsn: str) -> asyncpg.Connection:
+    """Connect. Raises Unreachable."""
+    try:
+        return await connect(dsn)
+    except CONNECT_ERRORS as error:
+        raise Unreachable(describe_error(error)) from error
+
+
+async def _connect_to_primary(
+    dsns: Sequence[str], timeline_fence: TimelineFence, options: Mapping[str, Any]
 ) -> asyncpg.Connection:
-    """A connection to the one of several hosts that is wanted."""
-    trying = {asyncio.create_task(_noted(one, timelines, options)) for one in each}
-    met: list[asyncpg.Connection] = []
-    chosen: asyncpg.Connection | None = None
+    pending = {asyncio.create_task(_connect_fenced(dsn, timeline_fence, options)) for dsn in dsns}
+    connections: list[asyncpg.Connection] = []
+    primary: asyncpg.Connection | None = None
     failure: BaseException = asyncpg.TargetServerAttributeNotMatched(REPLACED)
     try:
-        while trying:
-            done, trying = await asyncio.wait(
-                trying,
-                timeout=_OTHERS_SECONDS if met else None,
+        while pending:
+            done, pending = await asyncio.wait(
+                pending,
+                timeout=_OTHER_HOSTS_SECONDS if connections else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            for one in done:
-                failure = one.exception() or failure
-                if one.exception() is None:
-                    met.append(one.result())
+            for task in done:
+                failure = task.exception() or failure
+                if task.exception() is None:
+                    connections.append(task.result())
             if not done:
                 break
-        chosen = next((one for one in met if not timelines.is_old(one)), None)
+        primary = next((each for each in connections if not timeline_fence.is_old(each)), None)
     finally:
-        for one in trying:
-            one.cancel()
-        late = await asyncio.gather(*trying, return_exceptions=True)
-        for other in (*met, *late):
-            if isinstance(other, asyncpg.Connection) and other is not chosen:
+        for task in pending:
+            task.cancel()
+        late = await asyncio.gather(*pending, return_exceptions=True)
+        for other in (*connections, *late):
+            if isinstance(other, asyncpg.Connection) and other is not primary:
                 other.terminate()
-    if chosen is None:
+    if primary is None:
         raise failure
-    return chosen
+    return primary
 
 
-async def _noted(
-    dsn: str, timelines: TimelineFence, options: Mapping[str, Any]
+async def _connect_fenced(
+    dsn: str, timeline_fence: TimelineFence, options: Mapping[str, Any]
 ) -> asyncpg.Connection:
-    """A connection to a host, which is not one whose place another has."""
+    """Connect to a host. Raises TargetServerAttributeNotMatched for a former primary."""
     connection = await _connect(dsn, **options)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            await timelines.note(connection)
+            await timeline_fence.check(connection)
     except BaseException:
         connection.terminate()
         raise
@@ -123,14 +131,14 @@ async def _connect(dsn: str, **options: Any) -> asyncpg.Connection:
     )
 
 
-def hosts(dsn: str) -> list[str]:
-    """The DSN of each host that a DSN names."""
+def split_hosts(dsn: str) -> list[str]:
+    """Return a DSN for each host of a DSN."""
     parts = urlsplit(dsn)
     user, at, hosts = parts.netloc.rpartition("@")
     return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
 
 
-def unreachable(error: BaseException) -> str:
-    """A sentence for the operator; the password is in none of the errors it quotes."""
+def describe_error(error: BaseException) -> str:
+    """Return a sentence for the operator. No error of the driver quotes the password."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return f"PostgreSQL cannot be reached: {reason.rstrip('.')}."

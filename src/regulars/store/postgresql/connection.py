@@ -1,9 +1,8 @@
-"""A connection to PostgreSQL that knows the arrays Regulars sends and is answered.
+"""A PostgreSQL connection that knows the array types Regulars uses.
 
-asyncpg asks the server for the type of every array but text's, on each connection anew (its issue
-1272): that is 12 ms of the first write on each to one PostgreSQL, and 1.3 s to Citus, whose catalog
-has the types of all shards' tables. PostgreSQL's own types have the same numbers everywhere
-(pg_type.dat).
+asyncpg queries the server for every array type but text's, on each connection (its issue 1272).
+This takes 12 ms of the first write on a connection, and 1.3 s on Citus, whose catalog has the types
+of all shards' tables. PostgreSQL's own types have the same OIDs everywhere (pg_type.dat).
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from typing import Any
 
 import asyncpg
 
-# The types of the tables' columns: the array's number, its element's, and the element's name.
+# The array types of the tables' columns: the array's OID, the element's OID, the element's name.
 _ARRAYS = ((1000, 16, "bool"), (1001, 17, "bytea"), (1016, 20, "int8"))
-# What the driver reads of a type.
-_KNOWN: dict[int, dict[str, Any]] = {
+# The columns that the driver reads of a type.
+_TYPES: dict[int, dict[str, Any]] = {
     array: {
         "oid": array,
         "ns": "pg_catalog",
@@ -35,22 +34,23 @@ _KNOWN: dict[int, dict[str, Any]] = {
     }
     for array, element, name in _ARRAYS
 }
-# Stands for the statement that would have asked: one with a name has left the one to be run alone.
-_NOT_ASKED = SimpleNamespace(name="not asked")
+# Stands for the driver's introspection statement. It needs a name: an unnamed one would replace the
+# statement that is about to run.
+_NO_STATEMENT = SimpleNamespace(name="not asked")
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver is not typed
-    """A connection that asks for no type it knows. If a later driver calls this by another name, it
-    asks again, and nothing else changes."""
+    """A connection that does not query known types. If a later driver renames the method, the
+    connection queries again, and nothing else changes."""
 
-    # Of the server's log, if it takes writes and it was asked (`timelines.py`).
+    # The timeline of the server's WAL; None for a replica, and before `TimelineFence.check`.
     timeline: int | None = None
 
     async def _introspect_types(
         self,
         typeoids: Collection[int],
-        timeout: float,  # noqa: ASYNC109  # as the driver has it
+        timeout: float,  # noqa: ASYNC109  # the driver's signature
     ) -> Any:
-        if _KNOWN.keys() >= set(typeoids):
-            return [_KNOWN[number] for number in typeoids], _NOT_ASKED
+        if _TYPES.keys() >= set(typeoids):
+            return [_TYPES[oid] for oid in typeoids], _NO_STATEMENT
         return await super()._introspect_types(typeoids, timeout)

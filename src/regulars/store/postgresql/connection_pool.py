@@ -1,9 +1,8 @@
-"""Connections to PostgreSQL: kept open, and lent to one caller at a time.
+"""A pool of PostgreSQL connections.
 
-asyncpg's own pool makes an object and a task each time a connection is lent: measured, 45 µs of a
-query's 100. Here lending is taking one from a list. A connection is not reset when it comes back:
-nothing here changes a session. One on which anything but PostgreSQL's own refusal went wrong is
-not used again.
+asyncpg's own pool makes an object and a task for each acquisition: measured, 45 µs of a query's
+100. This one takes a connection from a list. A released connection is not reset: nothing in
+Regulars changes a session. After any error but PostgreSQL's own refusal it is closed.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from typing import Any, NoReturn
 import asyncpg
 
 from regulars.store.base import STATEMENT_SECONDS
-from regulars.store.errors import NoRoom, SilentNode, Unreachable
-from regulars.store.postgresql.connect import NOT_CONNECTED, connected, unreachable
+from regulars.store.errors import DiskFull, NodeUnreachable, Unreachable
+from regulars.store.postgresql.connect import CONNECT_ERRORS, describe_error, open_connection
 from regulars.store.postgresql.timeline_fence import REPLACED, TimelineFence
 
-# What PostgreSQL calls the connections of whoever writes many rows beside others.
+# The application_name of bulk stores.
 BACKGROUND = "regulars in the background"
-# Whoever has had a connection for so long waits for something.
-_LONG_SECONDS = 0.5
+# A connection in use for longer is probably waiting for a node.
+_STALLED_SECONDS = 0.5
 
 
 class ConnectionPool:
-    """At most `size` connections, made when they are needed. No statement takes longer than
-    `statement_seconds`. `name` is what PostgreSQL calls them, if not what the DSN says.
+    """At most `size` connections, opened on demand. The server cancels a statement after
+    `statement_seconds`. `name` is the application_name, if not the DSN's.
 
-    Whatever the server refuses is asyncpg's PostgresError; a server that cannot be reached, that
-    goes away, or whose place another has, whether it still takes writes or not, is Unreachable.
+    Errors of the server are asyncpg's PostgresError. A server that cannot be reached, goes away or
+    was replaced as the primary is Unreachable.
     """
 
     def __init__(
@@ -46,188 +45,187 @@ class ConnectionPool:
     ) -> None:
         self._dsn = dsn
         self._name = name
-        self.timelines = TimelineFence(self.renew)
+        self.timeline_fence = TimelineFence(self.close_all)
         self._size = size
         self._statement_seconds = statement_seconds
-        self._made = 0
-        self._free: list[asyncpg.Connection] = []
-        # Which are lent, and since when (never, to who may keep one).
-        self._lent: dict[asyncpg.Connection, float] = {}
+        self._open_count = 0
+        self._idle: list[asyncpg.Connection] = []
+        # The connections in use, and since when (infinity: never stalled).
+        self._in_use: dict[asyncpg.Connection, float] = {}
         self._connecting: set[asyncio.Task[asyncpg.Connection]] = set()
-        self._waiting: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
-        self._closed = False
+        self._waiters: deque[asyncio.Future[asyncpg.Connection | None]] = deque()
+        self._is_closed = False
 
     @property
-    def used_and_free(self) -> tuple[int, int]:
-        """How many connections are lent, and how many are free."""
-        return self._made - len(self._free), len(self._free)
+    def counts(self) -> tuple[int, int]:
+        """How many connections are in use, and how many are idle."""
+        return self._open_count - len(self._idle), len(self._idle)
 
     async def close(self) -> None:
-        """Closes the connections that nobody holds, and every other when it comes back."""
-        self._closed = True
-        while self._free:
-            await self._free.pop().close()
+        """Close the idle connections, and every other one when it is released."""
+        self._is_closed = True
+        while self._idle:
+            await self._idle.pop().close()
 
-    def abandon(self) -> None:
-        """Ends all connections at once, and makes no new ones: whoever has one, or waits for one,
-        is told that the server cannot be reached."""
-        self._closed = True
-        self.renew()
+    def shut_down(self) -> None:
+        """Close all connections at once and open no new ones. Their users, and those that wait for
+        a connection, get Unreachable."""
+        self._is_closed = True
+        self.close_all()
         for task in self._connecting:
             task.cancel()
-        for waiter in self._waiting:
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(Unreachable("The connection was given up."))
 
-    def renew(self) -> None:
-        """Ends all connections at once: whoever has one is told that the server cannot be reached,
-        and the next ones are new."""
-        for connection in (*self._free, *self._lent):
+    def close_all(self) -> None:
+        """Close all connections at once. Their users get Unreachable; the next connections are
+        new."""
+        for connection in (*self._idle, *self._in_use):
             connection.terminate()
-        self._made -= len(self._free)
-        self._free.clear()
+        self._open_count -= len(self._idle)
+        self._idle.clear()
 
-    def give_up(self) -> None:
-        """Ends the connections of whoever has had one for long, and may not keep it, as `renew`
-        does."""
-        before = monotonic() - _LONG_SECONDS
-        for connection, since in self._lent.items():
-            if since < before:
+    def close_stalled(self) -> None:
+        """Close the connections that have been in use for long, but for those of snapshots. Their
+        users get Unreachable."""
+        limit = monotonic() - _STALLED_SECONDS
+        for connection, since in self._in_use.items():
+            if since < limit:
                 connection.terminate()
 
     async def fetch(self, text: str, arguments: Sequence[Any]) -> list[Any]:
-        """The rows of a statement."""
-        connection = self._ready() or await self._take()
+        """Return the rows of a statement."""
+        connection = self._take_idle() or await self._acquire()
         try:
             rows: list[Any] = await connection.fetch(text, *arguments)
         except BaseException as error:
-            self._give(connection, error)
+            self._release(connection, error)
             _raise(error)
-        self._give(connection)
+        self._release(connection)
         return rows
 
     @asynccontextmanager
-    async def one(self, kept: bool = False) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for several statements; to be `kept` for as long as they take."""
-        connection = await self._take()
-        if kept:
-            self._lent[connection] = math.inf
+    async def acquire(self, is_snapshot: bool = False) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for several statements. That of a snapshot may be in use for long."""
+        connection = await self._acquire()
+        if is_snapshot:
+            self._in_use[connection] = math.inf
         try:
             yield connection
         except BaseException as error:
-            self._give(connection, error)
+            self._release(connection, error)
             _raise(error)
-        self._give(connection)
+        self._release(connection)
 
-    def _ready(self) -> asyncpg.Connection | None:
-        """A connection that is open and free, if there is one."""
-        while self._free:
-            connection = self._free.pop()
+    def _take_idle(self) -> asyncpg.Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
             if not connection.is_closed():
-                self._lent[connection] = monotonic()
+                self._in_use[connection] = monotonic()
                 return connection
-            self._made -= 1
+            self._open_count -= 1
         return None
 
-    async def _take(self) -> asyncpg.Connection:
+    async def _acquire(self) -> asyncpg.Connection:
         while True:
-            connection = self._ready()
+            connection = self._take_idle()
             if connection is not None:
                 return connection
-            if self._made < self._size:
+            if self._open_count < self._size:
                 return await self._connect()
             waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
+            self._waiters.append(waiter)
             try:
-                handed = await waiter
+                handed_over = await waiter
             except asyncio.CancelledError:
-                # What was handed over in the meantime goes on to the next.
+                # A connection that was handed over at the same time goes to the next waiter.
                 if not waiter.cancelled():
-                    handed = waiter.result()
-                    if handed is None:
+                    handed_over = waiter.result()
+                    if handed_over is None:
                         self._wake()
                     else:
-                        self._give(handed)
+                        self._release(handed_over)
                 raise
-            if handed is not None:
-                return handed
+            if handed_over is not None:
+                return handed_over
 
     async def _connect(self) -> asyncpg.Connection:
-        self._made += 1
+        self._open_count += 1
         try:
-            connection = await self._connecting_to(self._dsn)
+            connection = await self._open_cancellable(self._dsn)
         except BaseException as error:
-            self._made -= 1
+            self._open_count -= 1
             self._wake()
-            if isinstance(error, NOT_CONNECTED):
-                raise Unreachable(unreachable(error)) from error
+            if isinstance(error, CONNECT_ERRORS):
+                raise Unreachable(describe_error(error)) from error
             raise
-        self._lent[connection] = monotonic()
-        if self.timelines.is_old(connection):
+        self._in_use[connection] = monotonic()
+        if self.timeline_fence.is_old(connection):
             replaced = Unreachable(f"PostgreSQL cannot be reached: {REPLACED}.")
-            self._give(connection, replaced)
+            self._release(connection, replaced)
             raise replaced
         return connection
 
-    async def _connecting_to(self, dsn: str) -> asyncpg.Connection:
+    async def _open_cancellable(self, dsn: str) -> asyncpg.Connection:
         task = asyncio.ensure_future(
-            connected(dsn, self._statement_seconds, self._name, self.timelines)
+            open_connection(dsn, self._statement_seconds, self._name, self.timeline_fence)
         )
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
         try:
             return await task
         except asyncio.CancelledError:
-            task.add_done_callback(_let_go)
+            task.add_done_callback(_terminate_result)
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
             raise Unreachable("The connection was given up.") from None
 
-    def _give(self, connection: asyncpg.Connection, error: BaseException | None = None) -> None:
-        """Takes a connection back, and hands it to who has waited longest."""
-        self._lent.pop(connection, None)
-        if _breaks(error) or self._closed:
+    def _release(self, connection: asyncpg.Connection, error: BaseException | None = None) -> None:
+        """Take a connection back, and hand it to the first waiter."""
+        self._in_use.pop(connection, None)
+        if _is_fatal(error) or self._is_closed:
             connection.terminate()
         if connection.is_closed():
-            self._made -= 1
+            self._open_count -= 1
             self._wake()
         elif not self._wake(connection):
-            self._free.append(connection)
+            self._idle.append(connection)
 
     def _wake(self, connection: asyncpg.Connection | None = None) -> bool:
-        """Hands a connection, or the room for one, to who has waited longest, if anybody has."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
+        """Hand a connection, or the right to open one, to the first waiter; return whether there
+        is one."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
             if not waiter.done():
                 if connection is not None:
-                    self._lent[connection] = monotonic()
+                    self._in_use[connection] = monotonic()
                 waiter.set_result(connection)
                 return True
         return False
 
 
-def _let_go(task: asyncio.Task[asyncpg.Connection]) -> None:
-    """Ends a connection that nobody waits for any more, if it was made all the same."""
+def _terminate_result(task: asyncio.Task[asyncpg.Connection]) -> None:
+    """Close the connection of a task that completed after its caller was cancelled."""
     if not task.cancelled() and task.exception() is None:
         task.result().terminate()
 
 
-def _breaks(error: BaseException | None) -> bool:
-    """Whether a connection is of no use after an error. One that PostgreSQL has refused something
-    on is as good as before; but not one to a server that takes no writes: it is not the primary
-    any more."""
-    if isinstance(error, SilentNode):
+def _is_fatal(error: BaseException | None) -> bool:
+    """Whether a connection cannot be used again after an error. It can after an error of the
+    server, unless the server is read-only: then it is not the primary any more."""
+    if isinstance(error, NodeUnreachable):
         return False
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
         return True
     return error is not None and not isinstance(error, asyncpg.PostgresError)
 
 
-_AWAY = (
+_UNREACHABLE_ERRORS = (
     OSError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that ended between two of its messages
+    asyncpg.InternalClientError,  # the connection ended between two of its messages
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -239,9 +237,9 @@ _AWAY = (
 
 
 def _raise(error: BaseException) -> NoReturn:
-    """Raises what an error of a statement is to the rest of Regulars."""
+    """Raise the StoreError of a driver's error, if there is one, or the error itself."""
     if isinstance(error, asyncpg.DiskFullError):
-        raise NoRoom("PostgreSQL has no room to write.") from error
-    if isinstance(error, _AWAY):
-        raise Unreachable(unreachable(error)) from error
+        raise DiskFull("PostgreSQL has no room to write.") from error
+    if isinstance(error, _UNREACHABLE_ERRORS):
+        raise Unreachable(describe_error(error)) from error
     raise error

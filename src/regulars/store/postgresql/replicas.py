@@ -1,9 +1,8 @@
-"""Replicas of a PostgreSQL database: what is read there, and when.
+"""The replicas of a PostgreSQL database: which of them a request may read.
 
-A replica is read only where it has come as far as the reader needs, which is asked of the account's
-own row there: its changes are replayed in order, so whatever is read after that is as new. One that
-does not answer, is too far behind or takes writes is left out until it is well again, and what was
-being read there is read from the primary.
+A replica is read only if it has replayed the account's row as far as the request needs. WAL is
+replayed in order, so every later read is at least as new. A replica that does not answer, lags too
+far behind or takes writes is ejected until it recovers.
 """
 
 from __future__ import annotations
@@ -11,157 +10,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import logging
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
-import asyncpg
-import sqlalchemy as sa
-
-from regulars.store.base import Fetches, Store
-from regulars.store.errors import StoreError, TooSlow
+from regulars.store.background_task import BackgroundTask
+from regulars.store.postgresql.replica import Replica
 from regulars.store.postgresql.store import PostgreSQLStore
-from regulars.store.query import Query
-from regulars.store.replication_position import Position, Positions
-from regulars.store.writer import Command, Decide
+from regulars.store.replication_position import PositionReader, ReplicationPosition
+from regulars.store.writer import Decide
 
-WATCH_SECONDS = 0.5
-# A replica that does not say how it is within this is left out.
-PATIENCE_SECONDS = 1.0
-_MAX_KNOWN = 100_000
+INTERVAL_SECONDS = 0.5
+# A replica that does not answer the check within this time is ejected.
+TIMEOUT_SECONDS = 1.0
 
-_PRIMARY_AT = "SELECT (pg_current_wal_lsn() - '0/0')::int8"
-_REPLICA_AT = "SELECT pg_is_in_recovery(), (pg_last_wal_replay_lsn() - '0/0')::int8"
-
-# A replica ends what is in the way of what it replays.
-_IN_THE_WAY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-
-_log = logging.getLogger("regulars.replicas")
+_WAL_POSITION = "SELECT (pg_current_wal_lsn() - '0/0')::int8"
 
 
-class Replica:
-    """One of them, as a store: what it cannot read the primary reads, and all that is written goes
-    there. Once it has failed (`gone`), everything goes there: what comes back in its place may have
-    less, and is another."""
-
-    dialect = "postgresql"
-
-    def __init__(self, dsn: str, primary: Store, decide: Decide, statement_seconds: float) -> None:
-        self.dsn = dsn
-        self._primary = primary
-        self._store = PostgreSQLStore(dsn, decide, statement_seconds)
-        self._there = Positions(self._store)
-        self._known: dict[int, Position] = {}
-        self.positions = Positions(self)
-        self.usable = self.gone = False
-
-    async def open(self) -> None:
-        """It is connected to by whoever asks first."""
-
-    async def close(self) -> None:
-        await self._store.close()
-
-    @property
-    def waiting(self) -> int:
-        return 0
-
-    @property
-    def connections(self) -> tuple[int, int]:
-        return self._store.connections
-
-    async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
-    ) -> Sequence[Any]:
-        if self.usable:
-            try:
-                return await self._store.fetch(query, parameters, long)
-            except TooSlow:
-                raise
-            except StoreError as error:
-                self.eject(str(error))
-            except _IN_THE_WAY:
-                pass
-        return await self._primary.fetch(query, parameters, long)
-
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Fetches]:
-        async with self._primary.snapshot() as snapshot:
-            yield snapshot
-
-    async def others_work(self) -> bool:
-        return await self._primary.others_work()
-
-    async def require_writable(self) -> None:
-        await self._primary.require_writable()
-
-    async def reachable(self) -> list[int] | None:
-        return await self._primary.reachable()
-
-    def last_written_sequence(self, account_id: int) -> int | None:
-        return self._primary.last_written_sequence(account_id)
-
-    def has_slow_search(self, account_id: int) -> bool:
-        return self._primary.has_slow_search(account_id)
-
-    async def write(self, account_id: int, command: Command) -> Any:
-        return await self._primary.write(account_id, command)
-
-    async def add(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-        await self._primary.add(table, rows)
-
-    async def run(
-        self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
-    ) -> list[Sequence[Any]]:
-        return await self._primary.run(statements)
-
-    async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
-        return await self._primary.execute(statements)
-
-    async def has(self, account_id: int, needed: Position) -> bool:
-        """Whether it has come as far with an account as is needed."""
-        known = self._known.get(account_id)
-        if known is None or not _reaches(known, needed):
-            try:
-                known = await self._there.of(account_id)
-            except StoreError as error:
-                self.eject(str(error))
-                return False
-            except _IN_THE_WAY:
-                return False
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            self._known[account_id] = known
-        return _reaches(known, needed)
-
-    def eject(self, reason: str) -> None:
-        """Nothing is read from it any more."""
-        if self.usable:
-            _log.warning("A replica is left out.", extra={"fields": {"reason": reason}})
-        self.usable, self.gone = False, True
-        self._store.abandon()
-
-    def readmit(self) -> None:
-        """It is read from."""
-        if not self.usable:
-            self.usable = True
-            _log.info("A replica is read from.")
-
-    async def at(self) -> int | None:
-        """How far it has replayed, in bytes of the log; None for a server that is no replica.
-        Raises StoreError."""
-        (row,) = await self._store.ask(_REPLICA_AT)
-        return row[1] if row[0] else None
-
-
-def _reaches(there: Position, needed: Position) -> bool:
-    return there.change >= needed.change and there.revision >= needed.revision
-
-
-class Replicas:
-    """The replicas of a primary, of which those are read that are at most `most_behind` seconds
-    behind."""
+class Replicas(BackgroundTask):
+    """Checks the replicas of a primary. Those that lag at most `max_lag_seconds` behind are
+    usable."""
 
     def __init__(
         self,
@@ -169,92 +37,92 @@ class Replicas:
         dsns: Sequence[str],
         decide: Decide,
         statement_seconds: float,
-        most_behind: float,
+        max_lag_seconds: float,
     ) -> None:
         self._primary = primary
-        self._positions = Positions(primary)
+        self._positions = PositionReader(primary)
         self._decide = decide
-        self._seconds = statement_seconds
-        self._most_behind = most_behind
-        self._all = [self._made(dsn) for dsn in dsns]
-        self._turn = itertools.count()
-        # Where the primary's log was at which moment, newest last.
-        self._passed: deque[tuple[float, int]] = deque()
+        self._statement_seconds = statement_seconds
+        self._max_lag_seconds = max_lag_seconds
+        self._replicas = [self._create(dsn) for dsn in dsns]
+        self._round_robin = itertools.count()
+        # The primary's WAL positions with their times, newest last.
+        self._wal_positions: deque[tuple[float, int]] = deque()
 
-    def _made(self, dsn: str) -> Replica:
-        return Replica(dsn, self._primary, self._decide, self._seconds)
+    def _create(self, dsn: str) -> Replica:
+        return Replica(dsn, self._primary, self._decide, self._statement_seconds)
 
     @property
-    def usable(self) -> int:
-        """How many are read from."""
-        return sum(replica.usable for replica in self._all)
+    def usable_count(self) -> int:
+        """How many replicas are read from."""
+        return sum(replica.is_usable for replica in self._replicas)
 
-    async def for_reading(self, account_id: int, change: int | None) -> Replica | None:
-        """A replica that has all of an account up to a change; without one, all that was answered
-        before it is asked for. None where there is none."""
-        usable = [replica for replica in self._all if replica.usable]
+    async def find(self, account_id: int, change: int | None) -> Replica | None:
+        """Return a replica that has an account's changes up to the number `change`; without it, all
+        changes committed before this call. None if there is none."""
+        usable = [replica for replica in self._replicas if replica.is_usable]
         if not usable:
             return None
         if change is None:
-            needed = await self._positions.of(account_id)
+            needed = await self._positions.read(account_id)
         else:
-            needed = Position(change, 0)
-        first = next(self._turn)
-        for place in range(len(usable)):
-            replica = usable[(first + place) % len(usable)]
-            if await replica.has(account_id, needed):
+            needed = ReplicationPosition(change, 0)
+        first = next(self._round_robin)
+        for offset in range(len(usable)):
+            replica = usable[(first + offset) % len(usable)]
+            if await replica.has_reached(account_id, needed):
                 return replica
         return None
 
-    async def watch(self) -> None:
-        """Looks after them until it is cancelled."""
-        while True:
-            self._all = [self._made(one.dsn) if one.gone else one for one in self._all]
-            await asyncio.gather(self._look_at_primary(), *map(self._look_at, self._all))
-            await asyncio.sleep(WATCH_SECONDS)
-
     async def close(self) -> None:
-        """Closes their connections."""
-        for replica in self._all:
+        """Close the connections."""
+        for replica in self._replicas:
             await replica.close()
 
-    async def _look_at_primary(self) -> None:
-        with contextlib.suppress(Exception):  # it is away, and so is what is written: the next time
-            began = asyncio.get_running_loop().time()
-            (row,) = await asyncio.wait_for(self._primary.ask(_PRIMARY_AT), PATIENCE_SECONDS)
-            self._passed.append((began, row[0]))
-            while len(self._passed) > 1 and self._passed[1][0] < began - 2 * self._most_behind:
-                self._passed.popleft()
+    async def _run(self) -> None:
+        while True:
+            self._replicas = [self._create(r.dsn) if r.is_failed else r for r in self._replicas]
+            await asyncio.gather(self._check_primary(), *map(self._check, self._replicas))
+            await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def _look_at(self, replica: Replica) -> None:
+    async def _check_primary(self) -> None:
+        with contextlib.suppress(Exception):  # without a primary there is nothing to lag behind
+            now = asyncio.get_running_loop().time()
+            ((position,),) = await asyncio.wait_for(
+                self._primary.fetch_text(_WAL_POSITION), TIMEOUT_SECONDS
+            )
+            self._wal_positions.append((now, position))
+            oldest = now - 2 * self._max_lag_seconds
+            while len(self._wal_positions) > 1 and self._wal_positions[1][0] < oldest:
+                self._wal_positions.popleft()
+
+    async def _check(self, replica: Replica) -> None:
         try:
-            at = await asyncio.wait_for(replica.at(), PATIENCE_SECONDS)
+            position = await asyncio.wait_for(replica.replay_position(), TIMEOUT_SECONDS)
         except Exception as error:
             return replica.eject(str(error) or "It does not answer.")
-        if at is None:
+        if position is None:
             return replica.eject("It is no replica: it takes writes.")
-        behind = self._behind(at)
-        if behind > self._most_behind:
-            return replica.eject(f"It is {behind:.1f} s behind.")
+        lag_seconds = self._lag_seconds(position)
+        if lag_seconds > self._max_lag_seconds:
+            return replica.eject(f"It is {lag_seconds:.1f} s behind.")
         return replica.readmit()
 
-    def _behind(self, at: int) -> float:
-        """For how many seconds the primary has been further than a replica is now; 0 for one that
-        has caught up with what is known."""
-        further = [moment for moment, passed in self._passed if passed > at]
-        return asyncio.get_running_loop().time() - further[0] if further else 0.0
+    def _lag_seconds(self, position: int) -> float:
+        """How long the primary's WAL has been beyond a position; 0 if it is not."""
+        later = [at for at, wal_position in self._wal_positions if wal_position > position]
+        return asyncio.get_running_loop().time() - later[0] if later else 0.0
 
 
 @asynccontextmanager
-async def watched(replicas: Replicas | None) -> AsyncIterator[None]:
-    """Looks after replicas meanwhile, if there are any, and closes them."""
+async def running_replicas(replicas: Replicas | None) -> AsyncIterator[None]:
+    """Check replicas, if there are any, until the end of the block; then close them."""
     if replicas is None:
         yield
         return
-    watching = asyncio.create_task(replicas.watch())
+    replicas.start()
     try:
         yield
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        await replicas.stop()
         await replicas.close()

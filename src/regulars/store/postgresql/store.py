@@ -1,96 +1,61 @@
-"""PostgreSQL: reads on connections that are kept, and for each account a queue of writes."""
+"""The store on a PostgreSQL server."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
 
-from regulars.store import queries, saving
 from regulars.store.base import STATEMENT_SECONDS
-from regulars.store.citus import distribution
-from regulars.store.citus.node_circuit_breaker import NodeCircuitBreaker
-from regulars.store.errors import Conflict, TooSlow, Unreachable
-from regulars.store.large_work import LARGE_CHARACTERS, run_large
-from regulars.store.postgresql.connection_pool import BACKGROUND, ConnectionPool
-from regulars.store.postgresql.primary_monitor import PrimaryMonitor
+from regulars.store.errors import Conflict, StatementTimeout, Unreachable
+from regulars.store.postgresql.batch_writer import BatchWriter
+from regulars.store.postgresql.cluster import Cluster
+from regulars.store.postgresql.connection_pool import BACKGROUND
 from regulars.store.postgresql.search_gate import SearchGate
-from regulars.store.query import Query
-from regulars.store.recently_seen import RecentlySeen
-from regulars.store.writer import (
-    MAX_BATCH,
-    Command,
-    Decide,
-    LastWrittenSequence,
-    Names,
-    Outcomes,
-    State,
-    Write,
-    all_names,
-    also_named,
-    parameters_of,
-    state_of,
-)
+from regulars.store.postgresql.transactions import execute, fetch_rows, retry_rolled_back
+from regulars.store.query import Query, Statement
+from regulars.store.writer import Command, Decide
 
 POOL_SIZE = 10
-# A batch that names more customers takes milliseconds to decide.
-_LARGE_BATCH = 50
-_NONE_INSERTED = "INSERT 0 0"
 
-
-class _NotHeld(Exception):
-    """An account is not as it was held: it moved to another node meanwhile. Nothing is kept."""
-
-
-# What was rolled back though nothing is wrong with it, and how often it is made again, after how
-# long.
-_ROLLED_BACK = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, _NotHeld)
-_TRIES = 5
-_PAUSE_SECONDS = 0.05
-# For how long it is expected that another process goes on to write to an account.
-_CONTENDED_SECONDS = 1.0
-
-# Who is met at work, other than in the background; and for how long whoever was met is expected to
-# go on. (PostgreSQL, section 27.2.3.)
-# On for a standby, and where an administrator or a full disk's alarm has set it so.
-_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool"
-_OTHERS = """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-    AND backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()
-    AND application_name <> $1)"""
-_OTHERS_SECONDS = 2.0
-
-T = TypeVar("T")
+# On for a standby, and where an administrator or a full disk's alarm has set it.
+_IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool"
+# Whether another session, but for those of bulk stores, runs a statement (PostgreSQL, section
+# 27.2.3).
+_HAS_ACTIVE_SESSION = """SELECT EXISTS (SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND state <> 'idle'
+    AND pid <> pg_backend_pid() AND application_name <> $1)"""
+# How long activity is expected to go on.
+_ACTIVITY_SECONDS = 2.0
 
 
 class Snapshot:
-    """The database as it was at a moment, in one transaction."""
+    """One state of the database, in a read transaction."""
 
-    def __init__(self, connection: Any, seconds: float) -> None:
+    def __init__(self, connection: Any, statement_seconds: float) -> None:
         self._connection = connection
-        self._seconds = seconds
+        self._statement_seconds = statement_seconds
 
     async def fetch(
         self,
         query: Query,
         parameters: Mapping[str, Any],
-        long: bool = False,  # noqa: ARG002  # nobody waits for it
+        is_long: bool = False,  # noqa: ARG002  # the connection has no other user
     ) -> Sequence[Any]:
-        """The rows of a query. Raises TooSlow."""
+        """Return the rows of a query. Raises StatementTimeout."""
         try:
-            return await _rows(self._connection, query, parameters)
+            return await fetch_rows(self._connection, query, parameters)
         except asyncpg.QueryCanceledError as error:
-            raise TooSlow(f"A statement took longer than {self._seconds:g} s.") from error
+            raise _timeout(self._statement_seconds) from error
 
 
 class PostgreSQLStore:
-    """A database on a server; `decide` decides what its writer does."""
+    """A store on a PostgreSQL server; `decide` decides the writes. A store with `is_bulk` does not
+    count as activity for others."""
 
     dialect = "postgresql"
 
@@ -100,303 +65,126 @@ class PostgreSQLStore:
         decide: Decide,
         statement_seconds: float = STATEMENT_SECONDS,
         pool_size: int = POOL_SIZE,
-        large: bool = False,
+        is_bulk: bool = False,
     ) -> None:
-        self._decide = decide
         self._statement_seconds = statement_seconds
-        name = BACKGROUND if large else None
-        self._connections = ConnectionPool(dsn, pool_size, statement_seconds, name)
-        self._primary_monitor = PrimaryMonitor(
-            dsn, self._connections.timelines, self._connections.renew
-        )
-        self._circuit_breaker = NodeCircuitBreaker(dsn, self._connections.give_up)
-        self._waiting: dict[int, deque[Write]] = {}
-        self._working: set[asyncio.Task[None]] = set()
-        self._under_way = 0
-        self._last_written = LastWrittenSequence()
-        self._searches = SearchGate()
-        self._contended = RecentlySeen(_CONTENDED_SECONDS)
-        self._distributed: bool | None = None  # until it is asked
-        self._others_until = 0.0
+        name = BACKGROUND if is_bulk else None
+        self._cluster = Cluster(dsn, pool_size, statement_seconds, name)
+        self._writer = BatchWriter(self._cluster, decide)
+        self._search_gate = SearchGate()
+        self._active_until = 0.0
 
     @property
-    def waiting(self) -> int:
-        return self._under_way + sum(len(writes) for writes in self._waiting.values())
+    def pending_writes(self) -> int:
+        return self._writer.pending_writes
 
     @property
-    def connections(self) -> tuple[int, int]:
-        return self._connections.used_and_free
+    def connection_counts(self) -> tuple[int, int]:
+        return self._cluster.pool.counts
 
     async def open(self) -> None:
-        async with self._connections.one() as connection:
-            self._distributed = await distribution.is_distributed(connection)
-        self._primary_monitor.start()
-        if self._distributed:
-            self._circuit_breaker.start()
+        await self._cluster.open()
 
     async def close(self) -> None:
-        if self._working:
-            await asyncio.wait(self._working)
-        await self._primary_monitor.stop()
-        await self._circuit_breaker.stop()
-        await self._connections.close()
+        await self._writer.close()
+        await self._cluster.close()
 
     async def fetch(
-        self,
-        query: Query,
-        parameters: Mapping[str, Any],
-        long: bool = False,
+        self, query: Query, parameters: Mapping[str, Any], is_long: bool = False
     ) -> Sequence[Any]:
-        if not long:
+        if not is_long:
             return await self._fetch(query, parameters)
         account_id = parameters.get("account_id", 0)
-        began = await self._searches.enter(account_id)
+        started = await self._search_gate.enter(account_id)
         try:
             return await self._fetch(query, parameters)
         finally:
-            self._searches.leave(account_id, began)
+            self._search_gate.leave(account_id, started)
 
     async def _fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        compiled = query.compiled("postgresql")
         try:
-            if self._distributed:
-                async with self._lent([parameters]) as connection:
-                    return await _rows(connection, query, parameters)
-            return await self._connections.fetch(compiled.text, compiled.arguments(parameters))
+            return await self._cluster.fetch(query, parameters)
         except asyncpg.QueryCanceledError as error:
-            raise TooSlow(f"A statement took longer than {self._statement_seconds:g} s.") from error
+            raise _timeout(self._statement_seconds) from error
 
-    @asynccontextmanager
-    async def _lent(self, given: Iterable[Mapping[str, Any]]) -> AsyncIterator[Any]:
-        """A connection for statements with such parameters. Raises SilentNode."""
-        async with self._connections.one() as connection:
-            for parameters in given:
-                await self._circuit_breaker.refuse(parameters.get("account_id"), connection)
-            yield connection
+    async def fetch_text(self, text: str) -> list[Any]:
+        """Return the rows of a statement about the server itself."""
+        return await self._cluster.pool.fetch(text, ())
 
-    async def ask(self, text: str) -> list[Any]:
-        """The rows of a statement about the server itself."""
-        return await self._connections.fetch(text, ())
-
-    def abandon(self) -> None:
-        """Ends every connection at once, with whatever is going on there."""
-        self._connections.abandon()
+    def shut_down(self) -> None:
+        """Close every connection at once, and open no new ones."""
+        self._cluster.pool.shut_down()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        async with self._connections.one(kept=True) as connection:
+        async with self._cluster.pool.acquire(is_snapshot=True) as connection:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield Snapshot(connection, self._statement_seconds)
 
-    async def execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
-        return await self._in_turn(lambda: self._execute(statements))
+    async def execute(self, statements: Sequence[Statement]) -> int:
+        return await retry_rolled_back(lambda: self._execute(statements))
 
-    async def _execute(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> int:
+    async def _execute(self, statements: Sequence[Statement]) -> int:
         status = ""
         try:
-            async with self._lent(p for _, p in statements) as connection, connection.transaction():
-                for query, parameters in statements:
-                    compiled = query.compiled("postgresql")
-                    arguments = compiled.arguments(parameters)
-                    status = str(await connection.execute(compiled.text, *arguments))
+            async with self._transaction(statements) as connection:
+                for statement in statements:
+                    status = await execute(connection, *statement)
         except asyncpg.UniqueViolationError as error:
             raise Conflict(str(error)) from error
         return int(status.rsplit(" ", 1)[-1])
 
-    async def add(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+    async def insert_rows(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
         try:
-            async with self._connections.one() as connection:
+            async with self._cluster.pool.acquire() as connection:
                 names = [str(column.name) for column in table.c]
                 await connection.copy_records_to_table(table.name, records=rows, columns=names)
         except asyncpg.IntegrityConstraintViolationError as error:
             raise Conflict(str(error)) from error
 
-    async def run(
-        self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
-    ) -> list[Sequence[Any]]:
-        return await self._in_turn(lambda: self._run(statements))
+    async def run(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
+        return await retry_rolled_back(lambda: self._run(statements))
 
-    async def _run(
-        self, statements: Sequence[tuple[Query, Mapping[str, Any]]]
-    ) -> list[Sequence[Any]]:
+    async def _run(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
         try:
-            async with self._lent(p for _, p in statements) as connection, connection.transaction():
-                return [await _rows(connection, *statement) for statement in statements]
+            async with self._transaction(statements) as connection:
+                return [await fetch_rows(connection, *statement) for statement in statements]
         except asyncpg.IntegrityConstraintViolationError as error:
             raise Conflict(str(error)) from error
 
-    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What a transaction answers. Of those that wait for each other in a circle PostgreSQL ends
-        one, as if it had never been: it is made again. On Citus, what every node has is written on
-        each of them, in an order that may not be another's; and an account may move meanwhile."""
-        for _ in range(_TRIES):
-            try:
-                return await work()
-            except _ROLLED_BACK:
-                await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  # no secret
-        return await work()
+    @asynccontextmanager
+    async def _transaction(self, statements: Sequence[Statement]) -> AsyncIterator[Any]:
+        """A connection in a transaction, for these statements."""
+        async with (
+            self._cluster.acquire(parameters for _, parameters in statements) as connection,
+            connection.transaction(),
+        ):
+            yield connection
 
-    async def others_work(self) -> bool:
+    async def has_concurrent_activity(self) -> bool:
         now = time.monotonic()
-        if (await self._connections.fetch(_OTHERS, (BACKGROUND,)))[0][0]:
-            self._others_until = now + _OTHERS_SECONDS
-        return now < self._others_until
+        if (await self._cluster.pool.fetch(_HAS_ACTIVE_SESSION, (BACKGROUND,)))[0][0]:
+            self._active_until = now + _ACTIVITY_SECONDS
+        return now < self._active_until
 
     async def require_writable(self) -> None:
-        if (await self._connections.fetch(_READ_ONLY, ()))[0][0]:
+        if (await self._cluster.pool.fetch(_IS_READ_ONLY, ()))[0][0]:
             raise Unreachable(
                 "PostgreSQL is read-only: a standby, or default_transaction_read_only."
             )
 
-    async def reachable(self) -> list[int] | None:
-        return await self._circuit_breaker.others(self._connections.fetch)
+    async def reachable_accounts(self) -> list[int] | None:
+        return await self._cluster.reachable_accounts()
 
     def last_written_sequence(self, account_id: int) -> int | None:
-        return self._last_written.of(account_id)
+        return self._writer.last_written.of(account_id)
 
     def has_slow_search(self, account_id: int) -> bool:
-        return self._searches.has_slow(account_id)
+        return self._search_gate.has_slow(account_id)
 
     async def write(self, account_id: int, command: Command) -> Any:
-        write = Write(account_id, command, asyncio.get_running_loop().create_future())
-        waiting = self._waiting.get(account_id)
-        if waiting is None:
-            self._waiting[account_id] = deque([write])
-            task = asyncio.create_task(self._work(account_id))
-            self._working.add(task)
-            task.add_done_callback(self._working.discard)
-        else:
-            waiting.append(write)
-        return await write.answered
-
-    async def _work(self, account_id: int) -> None:
-        """Takes what waits for the account, batch by batch, until nothing does."""
-        waiting = self._waiting[account_id]
-        while waiting:
-            batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
-            self._under_way += len(batch)
-            done = await self._transact(account_id, batch)
-            self._under_way -= len(batch)
-            for write in batch[:done]:
-                write.answer()
-            waiting.extendleft(reversed(batch[done:]))
-        del self._waiting[account_id]
-
-    async def _transact(self, account_id: int, batch: Sequence[Write]) -> int:
-        """Decides and commits a batch; returns how many of its writes, the first, have an outcome:
-        the others are left for the next one. A batch that the database refuses as a whole is tried
-        again write by write, so that only the write that caused it fails; but not when the database
-        went away and may have saved it."""
-        try:
-            outcomes = await self._in_turn(lambda: self._decided(account_id, batch))
-            for write, outcome in zip(batch, outcomes, strict=False):
-                write.outcome = outcome
-            return len(outcomes)
-        except Exception as error:
-            if len(batch) > 1 and not isinstance(error, Unreachable | asyncpg.QueryCanceledError):
-                for write in batch:
-                    await self._transact(account_id, [write])
-                return len(batch)
-            late = isinstance(error, asyncpg.QueryCanceledError)
-            told = TooSlow("A write took longer than it may.") if late else error
-            for write in batch:
-                write.outcome = told
-            return len(batch)
-
-    async def _decided(self, account_id: int, batch: Sequence[Write]) -> Outcomes:
-        async with self._lent([{"account_id": account_id}]) as connection:
-            if account_id not in self._contended:
-                # Two round trips, and no lock while the batch is decided: it is saved only if the
-                # account is still as it was loaded.
-                outcomes = await self._attempt(connection, account_id, batch)
-                if outcomes is not None:
-                    return outcomes
-                self._contended.note(account_id)
-            # Another process was faster, and will be again. The account's lock makes them take
-            # turns.
-            async with connection.transaction():
-                await _rows(connection, queries.lock_account(), {"account_id": account_id})
-                outcomes = await self._attempt(connection, account_id, batch)
-        if outcomes is None:
-            raise _NotHeld
-        return outcomes
-
-    async def _attempt(
-        self, connection: Any, account_id: int, batch: Sequence[Write]
-    ) -> Outcomes | None:
-        """Loads, decides and saves; None, and nothing done, if another was faster."""
-        names = all_names(batch)
-        state = await _load(connection, account_id, names)
-        commands = [write.command for write in batch]
-        # A thread leaves other requests their turn.
-        large = len(names.customer_ids) + len(names.email_keys) > _LARGE_BATCH
-        try:
-            if large or _is_large_batch(commands, state):
-                outcomes, changes = await run_large(
-                    lambda: self._decide(account_id, commands, state)
-                )
-            else:
-                outcomes, changes = self._decide(account_id, commands, state)
-        except Exception:
-            # What was read by several statements need not go together, unless the account is
-            # locked: an order may be there whose customer was not yet.
-            if connection.is_in_transaction():
-                raise
-            return None
-        if not changes:
-            return outcomes
-        shape = saving.shape_of(changes)
-        if large:
-            parameters = await asyncio.to_thread(saving.save_parameters, account_id, state, changes)
-        else:
-            parameters = saving.save_parameters(account_id, state, changes)
-        if self._distributed is None:
-            self._distributed = await distribution.is_distributed(connection)
-        # A single statement would not skip the deliveries that a worker commits meanwhile.
-        if self._distributed or shape.skips:
-            saved = await _save_in_steps(connection, shape, parameters)
-        else:
-            ((saved,),) = await _rows(connection, saving.save(shape), parameters)
-        if not saved:
-            return None
-        self._last_written.note(account_id, changes)
-        return outcomes
+        return await self._writer.write(account_id, command)
 
 
-def _is_large_batch(commands: Sequence[Command], state: State) -> bool:
-    """Whether the words of a batch's customers take long to index: new ones, or those that are
-    stored, which are compared with them."""
-    stored = sum([len(row["words"]) + len(row["notes_words"]) for row in state.customers])
-    return stored > LARGE_CHARACTERS or any(command.is_large for command in commands)
-
-
-async def _save_in_steps(
-    connection: Any, shape: saving.Shape, parameters: Mapping[str, Any]
-) -> bool:
-    """Saves a batch statement by statement; whether the account was still as it was loaded."""
-    held, steps = saving.save_in_steps(shape)
-    async with connection.transaction():
-        if not await _rows(connection, held, parameters):
-            return False
-        for step, must_insert in steps:
-            compiled = step.compiled("postgresql")
-            status = await connection.execute(compiled.text, *compiled.arguments(parameters))
-            if must_insert and status == _NONE_INSERTED:
-                raise _NotHeld
-    return True
-
-
-async def _rows(connection: Any, query: Query, parameters: Mapping[str, Any]) -> list[Any]:
-    compiled = query.compiled("postgresql")
-    return list(await connection.fetch(compiled.text, *compiled.arguments(parameters)))
-
-
-async def _load(connection: Any, account_id: int, names: Names) -> State:
-    # The revision is read first: whatever changes after it is seen when the batch is saved.
-    query = queries.state(bool(names.order_names or names.shop_ids))
-    rows = await _rows(connection, query, parameters_of(account_id, names))
-    also = [
-        await _rows(connection, query, parameters) if parameters else []
-        for query, parameters in also_named(account_id, names)
-    ]
-    return state_of(rows, also)
+def _timeout(seconds: float) -> StatementTimeout:
+    return StatementTimeout(f"A statement took longer than {seconds:g} s.")

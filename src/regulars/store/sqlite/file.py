@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from regulars.store.errors import NoRoom, Unreachable
+from regulars.store.errors import DiskFull, Unreachable
 
 BUSY_SECONDS = 10.0
 _BUSY_PAUSE = 0.0005
@@ -127,7 +127,7 @@ def translate_error(error: Exception) -> Exception:
     """What an error of SQLite is to the rest of Regulars. A batch that met one of these was rolled
     back."""
     if isinstance(error, apsw.FullError):
-        return NoRoom("The disk of the SQLite database is full.")
+        return DiskFull("The disk of the SQLite database is full.")
     if isinstance(error, _AWAY):
         return Unreachable(f"The SQLite database cannot be used: {error}.")
     return error

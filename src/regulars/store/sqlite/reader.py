@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import orjson
 
-from regulars.store.errors import TooSlow
+from regulars.store.errors import StatementTimeout
 from regulars.store.query import Query
 from regulars.store.sqlite.file import connect, translate_error
 
@@ -36,12 +36,12 @@ class Reader:
         return time.monotonic() > self._deadline
 
     def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """The rows of a query. Raises TooSlow and Unreachable."""
+        """The rows of a query. Raises StatementTimeout and Unreachable."""
         self._deadline = time.monotonic() + self._seconds
         try:
             return run_query(self._cursor, query, parameters).fetchall()
         except apsw.InterruptError as error:
-            raise TooSlow("A query took longer than it may.") from error
+            raise StatementTimeout("A query took longer than it may.") from error
         except apsw.Error as error:
             raise translate_error(error) from error
 
@@ -71,9 +71,9 @@ class Snapshot:
         self,
         query: Query,
         parameters: Mapping[str, Any],
-        long: bool = False,  # noqa: ARG002  # nobody waits for it
+        is_long: bool = False,  # noqa: ARG002  # nobody waits for it
     ) -> Sequence[Any]:
-        """The rows of a query. Raises TooSlow and Unreachable."""
+        """The rows of a query. Raises StatementTimeout and Unreachable."""
         return await asyncio.to_thread(self._reader.fetch, query, parameters)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from regulars.store.errors import TooSlow
+from regulars.store.errors import StatementTimeout
 from regulars.store.query import Query
 from regulars.store.sqlite.reader import Reader
 
@@ -35,10 +35,10 @@ class Lanes:
     async def fetch(
         self, account_id: int, query: Query, parameters: Mapping[str, Any]
     ) -> Sequence[Any]:
-        """Returns the rows of a query. Raises TooSlow and Unreachable."""
+        """Returns the rows of a query. Raises StatementTimeout and Unreachable."""
         try:
             return await self._quick.fetch(account_id, query, parameters)
-        except TooSlow:
+        except StatementTimeout:
             return await self._slow.fetch(account_id, query, parameters)
 
     async def close(self) -> None:
@@ -60,7 +60,7 @@ class _Lane:
     async def fetch(
         self, account_id: int, query: Query, parameters: Mapping[str, Any]
     ) -> Sequence[Any]:
-        """Returns the rows of a query, when it is the account's turn. Raises TooSlow and
+        """Returns the rows of a query, when it is the account's turn. Raises StatementTimeout and
         Unreachable."""
         if self._busy:
             await self._turn(account_id)

@@ -65,12 +65,12 @@ class SQLiteStore:
         path: Path,
         decide: Decide,
         statement_seconds: float = STATEMENT_SECONDS,
-        large: bool = False,
+        is_bulk: bool = False,
     ) -> None:
         self._path = path
         self._decide = decide
         self._seconds = statement_seconds
-        self._large = large
+        self._is_bulk = is_bulk
         self._under_way = 0
         # Of a store for many rows: what it knew of the database's last change, and until when it is
         # expected that others make the next.
@@ -84,17 +84,17 @@ class SQLiteStore:
         self._thread: threading.Thread | None = None
 
     @property
-    def waiting(self) -> int:
+    def pending_writes(self) -> int:
         return self._under_way + self._queue.qsize()
 
     @property
-    def connections(self) -> tuple[int, int]:
+    def connection_counts(self) -> tuple[int, int]:
         return 0, 0
 
     async def open(self) -> None:
         self._reader = Reader(self._path, self._seconds)
         self._searches = Lanes(self._path, self._seconds)
-        writer = connect(self._path, LARGE_CACHE_KIB) if self._large else connect(self._path)
+        writer = connect(self._path, LARGE_CACHE_KIB) if self._is_bulk else connect(self._path)
         self._files = OpenFiles(self._path)
         self._thread = threading.Thread(
             target=self._run, args=(writer,), name="regulars-writer", daemon=True
@@ -111,12 +111,12 @@ class SQLiteStore:
             self._reader.close()
 
     async def fetch(
-        self, query: Query, parameters: Mapping[str, Any], long: bool = False
+        self, query: Query, parameters: Mapping[str, Any], is_long: bool = False
     ) -> Sequence[Any]:
         if self._reader is None or self._searches is None or self._files is None:
             raise Unreachable("The database is not open.")
         self._files.look_now_and_then()
-        if long:
+        if is_long:
             account_id = parameters.get("account_id", 0)
             return await self._searches.fetch(account_id, query, parameters)
         return self._reader.fetch(query, parameters)
@@ -129,7 +129,7 @@ class SQLiteStore:
         finally:
             await asyncio.to_thread(snapshot.close)
 
-    async def others_work(self) -> bool:
+    async def has_concurrent_activity(self) -> bool:
         return time.monotonic() < self._others_until
 
     async def require_writable(self) -> None:
@@ -137,7 +137,7 @@ class SQLiteStore:
             raise Unreachable("The database is not open.")
         self._files.require_present()
 
-    async def reachable(self) -> None:
+    async def reachable_accounts(self) -> None:
         return None
 
     def last_written_sequence(self, account_id: int) -> int | None:
@@ -171,7 +171,7 @@ class SQLiteStore:
 
         return await self._in_writer(run)
 
-    async def add(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+    async def insert_rows(self, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
         text = writes.insert_one(table).compiled("sqlite").text
 
         def run(connection: apsw.Connection) -> None:
@@ -217,7 +217,7 @@ class SQLiteStore:
                 self._under_way = len(postponed)
                 late = set(map(id, postponed))
                 _answer([write for write in part if id(write) not in late])
-                if self._large:
+                if self._is_bulk:
                     time.sleep(_GAP_SECONDS)
         connection.close()
 
@@ -227,7 +227,7 @@ class SQLiteStore:
         that caused it fails."""
         postponed: list[Write] = []
         made: list[tuple[int, Changes]] = []
-        if self._large:
+        if self._is_bulk:
             self._look_for_others(connection)
         try:
             self._require_files()

@@ -48,7 +48,7 @@ def upgrade() -> None:
     _add_keys(keys)
 
 
-def finish() -> None:
+def contract() -> None:
     """Adds the keys of events that older programs have kept since."""
     _add_keys(sa.table("inbox_keys", *map(sa.column, ("account_id", "key", "inbox_id"))))
 

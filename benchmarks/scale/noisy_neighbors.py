@@ -1,6 +1,6 @@
 """Heavy searches of one account, and the median latency of another account's small requests:
-`python -m benchmarks.scale.neighbours` (--customers N, --connections A,B, --rounds N, --seconds S,
---database sqlite|postgresql|both).
+`python -m benchmarks.scale.noisy_neighbors` (--customers N, --connections A,B, --rounds N,
+--seconds S, --database sqlite|postgresql|both).
 
 Each round measures the small requests alone and beside the searches, in turn. The ratio of the
 medians is the figure; at most 2 is required.

@@ -27,89 +27,89 @@ _LINE = (
 )
 
 
-class Call:
+class RequestRecord:
     """What becomes known of a request on its way, and of its answer: the HTTP status, how long it
     took, and when that was (seconds since 1970)."""
 
     __slots__ = (
-        "at",
         "cost",
+        "error_keys",
         "grant",
-        "identity",
-        "keys",
         "kind",
-        "media",
+        "media_type",
         "method",
         "operation",
+        "request_id",
         "seconds",
         "status",
+        "timestamp",
     )
 
-    def __init__(self, method: str, identity: bytes, media: bytes) -> None:
+    def __init__(self, method: str, request_id: bytes, media_type: bytes) -> None:
         self.method = method
-        self.identity = identity
-        self.media = media
+        self.request_id = request_id
+        self.media_type = media_type
         self.grant: Grant | None = None
         self.operation = ""
         self.kind = "none"
         self.cost = 0
-        self.keys: Sequence[str] = ()
+        self.error_keys: Sequence[str] = ()
         self.status = 0
         self.seconds = 0.0
-        self.at = 0.0
+        self.timestamp = 0.0
 
 
-class Tells(Protocol):
+class RequestObserver(Protocol):
     """Tells of requests."""
 
     def document(self, hit: bool) -> None: ...
 
-    def answered(self, call: Call, status: int, seconds: float) -> None: ...
+    def answered(self, record: RequestRecord, status: int, seconds: float) -> None: ...
 
 
-class Observer:
+class LogAndMetricsObserver:
     """Tells of requests."""
 
     def __init__(self, metrics: Metrics, log_requests: bool) -> None:
         self._metrics = metrics
         self._log_requests = log_requests
-        self._calls: list[Call] = []
+        self._records: list[RequestRecord] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def document(self, hit: bool) -> None:
         """A document was kept from before, or was not."""
         self._metrics.document(hit)
 
-    def answered(self, call: Call, status: int, seconds: float) -> None:
+    def answered(self, record: RequestRecord, status: int, seconds: float) -> None:
         """A request was answered."""
-        call.status = status
-        call.seconds = seconds
-        call.at = time.time()
-        self._calls.append(call)
+        record.status = status
+        record.seconds = seconds
+        record.timestamp = time.time()
+        self._records.append(record)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_EVERY_SECONDS, self.tell)
 
     def tell(self) -> None:
         """Tells what has not been told yet."""
         self._timer = None
-        calls, self._calls = self._calls, []
-        self._metrics.requests(calls)
-        if self._log_requests and calls:
-            log.write(b"".join([_line(call) for call in calls]))
+        records, self._records = self._records, []
+        self._metrics.requests(records)
+        if self._log_requests and records:
+            log.write(b"".join([_line(record) for record in records]))
 
 
-def _line(call: Call) -> bytes:
-    grant = call.grant
+def _line(record: RequestRecord) -> bytes:
+    grant = record.grant
     return _LINE % (
-        log.moment(call.at),
-        call.identity,
-        _METHODS.get(call.method, b"other"),
-        call.status,
-        1000 * call.seconds,
-        call.operation.encode(),
-        call.kind.encode(),
-        call.cost,
+        log.moment(record.timestamp),
+        record.request_id,
+        _METHODS.get(record.method, b"other"),
+        record.status,
+        1000 * record.seconds,
+        record.operation.encode(),
+        record.kind.encode(),
+        record.cost,
         b"%d" % grant.account_id if grant else b"null",
         b'"%s"' % grant.token_id.encode() if grant else b"null",
-        b'"%s"' % '","'.join(call.keys).encode() if call.keys else b"",
+        b'"%s"' % '","'.join(record.error_keys).encode() if record.error_keys else b"",
     )

@@ -11,8 +11,8 @@ import typer
 from regulars.cli import options
 from regulars.cli.errors import REFUSED
 from regulars.cli.output import print_json, print_rows
-from regulars.store.migrate import distribute, newest
-from regulars.store.migrate import version as table_version
+from regulars.store.migrate import distribute
+from regulars.store.schema_version import newest_version, stored_version
 
 app = typer.Typer()
 
@@ -81,12 +81,12 @@ def backup(
     from regulars.store.backup import backup as run
 
     address = options.address(database_url)
-    version_of = table_version(address)
+    version_of = stored_version(address)
     size = run(address, file, tools)
     if as_json:
         print_json({"file": str(file), "bytes": size, "tables": version_of})
     else:
-        print(f"Copied {address.shown} (tables {version_of}) to {file}, {size:,} bytes.")
+        print(f"Copied {address.redacted} (tables {version_of}) to {file}, {size:,} bytes.")
 
 
 @app.command()
@@ -147,10 +147,10 @@ def restore(
     address = options.address(database_url)
     run(address, file, tools)
     distribute(address)
-    version_of = table_version(address)
+    version_of = stored_version(address)
     if as_json:
-        print_json({"database": address.shown, "tables": version_of})
+        print_json({"database": address.redacted, "tables": version_of})
         return
-    print(f"Restored {file} to {address.shown} (tables {version_of}).")
-    if version_of != newest():
-        print(f"This program needs tables {newest()}. Run: regulars migrate")
+    print(f"Restored {file} to {address.redacted} (tables {version_of}).")
+    if version_of != newest_version():
+        print(f"This program needs tables {newest_version()}. Run: regulars migrate")

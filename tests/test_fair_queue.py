@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from regulars.http.turns import Company, Turns
+from regulars.http.fair_queue import ContentionDetector, FairQueue
 from tests.postgres import ACCOUNTS, held
 from tests.support import (
     BOOTSTRAP_TOKEN,
@@ -21,7 +21,7 @@ from tests.support import (
 )
 
 
-async def work(turns: Turns, account: int, log: list[int], cost: int = 0) -> None:
+async def work(turns: FairQueue, account: int, log: list[int], cost: int = 0) -> None:
     """A request that takes one look at the database."""
     turn: Awaitable[None] | None = turns.enter(account, cost)
     if turn is not None:
@@ -36,7 +36,7 @@ def in_order(places: int, *asked: tuple[int, int]) -> list[int]:
     """The accounts in the order in which their requests, which came at once, were begun."""
 
     async def run() -> list[int]:
-        turns, log = Turns(places, Company()), list[int]()
+        turns, log = FairQueue(places, ContentionDetector()), list[int]()
         await asyncio.gather(*(work(turns, account, log, cost) for account, cost in asked))
         assert turns.waiting == 0
         return log
@@ -59,7 +59,7 @@ def test_who_has_taken_less_comes_next() -> None:
 
 def test_a_dear_request_takes_more_places() -> None:
     async def run() -> int:
-        turns, most, log = Turns(8, Company()), 0, list[int]()
+        turns, most, log = FairQueue(8, ContentionDetector()), 0, list[int]()
         tasks = [asyncio.create_task(work(turns, 2, log))]
         tasks += [asyncio.create_task(work(turns, 1, log, 7_000)) for _ in range(10)]
         while not all(task.done() for task in tasks):
@@ -72,7 +72,7 @@ def test_a_dear_request_takes_more_places() -> None:
 
 def test_one_account_alone_never_waits() -> None:
     async def run() -> None:
-        turns = Turns(2, Company())
+        turns = FairQueue(2, ContentionDetector())
         turns.enter(1, 0)
         await asyncio.sleep(1.1)  # until it is known that nobody else asks
         assert [turns.enter(1, 0) for _ in range(20)] == [None] * 20
@@ -82,7 +82,7 @@ def test_one_account_alone_never_waits() -> None:
 
 def test_who_gives_up_leaves_no_gap() -> None:
     async def run() -> None:
-        turns, log = Turns(1, Company()), list[int]()
+        turns, log = FairQueue(1, ContentionDetector()), list[int]()
         first = asyncio.create_task(work(turns, 1, log))
         second = [asyncio.create_task(work(turns, account, log)) for account in (1, 1, 2, 2, 3)]
         await asyncio.sleep(0)
@@ -144,8 +144,8 @@ def test_who_reads_makes_way_for_who_writes() -> None:
     """Reads and writes are begun by turns of their own, but it is the same accounts that ask."""
 
     async def ask() -> None:
-        company = Company()
-        reads, writes = Turns(8, company), Turns(8, company)
+        contention = ContentionDetector()
+        reads, writes = FairQueue(8, contention), FairQueue(8, contention)
         assert writes.enter(1, 1) is None
         assert reads.enter(2, 1) is None
         waiting = reads.enter(2, 1)

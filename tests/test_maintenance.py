@@ -18,7 +18,8 @@ import pytest
 import sqlalchemy as sa
 
 from regulars.store import parse_url
-from regulars.store.migrate import in_transaction, newest
+from regulars.store.migrate import run_in_transaction
+from regulars.store.schema_version import newest_version
 from tests.conftest import DATABASES
 from tests.postgres import BIN, PostgreSQL, own_server
 from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
@@ -73,7 +74,7 @@ def run(url: str, *arguments: str) -> Done:
 
 def change(url: str, statement: str) -> None:
     """Changes a database behind Regulars' back."""
-    in_transaction(parse_url(url), lambda c: c.execute(sa.text(statement)))
+    run_in_transaction(parse_url(url), lambda c: c.execute(sa.text(statement)))
 
 
 def test_a_sound_database_is_consistent(filled: str) -> None:
@@ -164,7 +165,7 @@ def dumped(url: str) -> dict[str, list[Any]]:
             for table in metadata.sorted_tables
         }
 
-    return in_transaction(parse_url(url), read)
+    return run_in_transaction(parse_url(url), read)
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_a_backup_is_restored(filled: str, another_database: str, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert dumped(another_database) == dumped(filled)
     assert run(another_database, "verify").returncode == 0
-    assert newest() in done.stdout
+    assert newest_version() in done.stdout
     again = run(another_database, "restore", str(file), "--tools", str(TOOLS))
     assert again.returncode == 1
     assert "already" in again.stderr or "not empty" in again.stderr

@@ -1,6 +1,6 @@
-"""`python -m regulars.job ACCOUNT IMPORT`: the process in which the server has an import run.
+"""`python -m regulars.import_worker ACCOUNT IMPORT`: the process that runs one import.
 
-It stops when its standard input ends: with the server, however that ends.
+It stops when its standard input is closed, which happens when the server exits for any reason.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 
-from regulars.background import step_back
+from regulars.background import lower_priority
 from regulars.directory.database import store_for
 from regulars.http import log
 from regulars.settings import Settings
@@ -26,7 +26,7 @@ _log = logging.getLogger("regulars.imports")
 
 async def _work(account_id: int, import_id: str) -> None:
     settings = Settings()
-    store = store_for(settings.database_url, large=True)
+    store = store_for(settings.database_url, is_bulk=True)
     await store.open()
     try:
         bounds = Bounds(settings.max_import_unpacked_bytes)
@@ -52,7 +52,7 @@ def _watch(loop: asyncio.AbstractEventLoop, job: Job) -> None:
 def main() -> None:
     """Runs one import, to its end or until the server's."""
     log.configure()
-    step_back()
+    lower_priority()
     _, account_id, import_id = sys.argv
     collect_less()
     try:

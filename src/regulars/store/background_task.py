@@ -1,4 +1,4 @@
-"""What is looked after in a task of its own."""
+"""An object that runs a task in the background."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from abc import ABC, abstractmethod
 
 
 class BackgroundTask(ABC):
-    """Looks after something from `begin` to `end`."""
+    """Runs `_run` as a task from `start` to `stop`."""
 
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Looks from now on."""
+        """Start the task."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Looks no more, if it did."""
+        """Cancel the task, if it was started, and wait for its end."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     @abstractmethod
     async def _run(self) -> None:
-        """Looks until it is cancelled."""
+        """Run until it is cancelled."""

@@ -8,7 +8,7 @@ import re
 
 import orjson
 
-from regulars.api.context import Again, Context
+from regulars.api.context import Context, IdempotencyContext
 from regulars.directory.directory import Directory
 from regulars.graphql import Answer, Engine, Prepared
 from regulars.http.errors import IDEMPOTENCY_KEY, bad_key, bad_request, other_request, still_running
@@ -17,7 +17,7 @@ from regulars.http.messages import GraphQLRequest
 _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 
 
-class Once:
+class IdempotentExecutor:
     """Executes what is sent with a key. What this process is executing is not begun again."""
 
     def __init__(self, engine: Engine, directory: Directory) -> None:
@@ -40,11 +40,11 @@ class Once:
         self._running.add(place)
         try:
             sent = await self._directory.request_of(
-                context.account_id, context.token_id, text, context.asked
+                context.account_id, context.token_id, text, context.received_at
             )
             if sent is not None and sent != fingerprint:
                 raise other_request()
-            context.again = Again(context.token_id, text, fingerprint)
+            context.idempotency = IdempotencyContext(context.token_id, text, fingerprint)
             answer = await self._engine.execute(prepared, context)
             # Another process may have been given the key meanwhile, with another request.
             if answer.data is None and any(e["key"] == IDEMPOTENCY_KEY for e in answer.errors):

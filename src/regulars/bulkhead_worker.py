@@ -1,8 +1,7 @@
-"""`python -m regulars.compartment`: the process in which a server works on what would keep other
-accounts waiting (`http/bulkhead.py`).
+"""`python -m regulars.bulkhead_worker`: the bulkhead worker process (`http/bulkhead.py`).
 
-Its standard input is a socket, from which it is given requests, and to which it answers them. It
-stops when that ends: with the server, however that ends.
+Its standard input is a socket: it reads requests from it and writes responses to it. It stops when
+the socket is closed, which happens when the server exits for any reason.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import sys
 import uvloop
 
 from regulars.app import directory_limits_of, engine_of, limits_of
-from regulars.background import stand_aside
+from regulars.background import run_when_idle
 from regulars.directory.accounts import Grant
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
@@ -26,7 +25,7 @@ from regulars.http.bulkhead import (
     BUFFER,
     SIGN,
     SIGN_SECONDS,
-    Passed,
+    ForwardedRequest,
     answered,
     passed,
     read_frame,
@@ -34,9 +33,9 @@ from regulars.http.bulkhead import (
 from regulars.http.endpoint import GraphQLEndpoint
 from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, RequestHeaders
-from regulars.http.observe import Call
+from regulars.http.request_observer import RequestRecord
 from regulars.settings import Settings
-from regulars.store.postgresql.replicas import watched
+from regulars.store.postgresql.replicas import running_replicas
 
 
 class _Server:
@@ -44,26 +43,26 @@ class _Server:
     is the server, too, that tells of them."""
 
     def __init__(self) -> None:
-        self._given: dict[asyncio.Task[None], Passed] = {}
-        self._calls: dict[asyncio.Task[None], Call] = {}
+        self._given: dict[asyncio.Task[None], ForwardedRequest] = {}
+        self._records: dict[asyncio.Task[None], RequestRecord] = {}
 
-    def begin(self, given: Passed) -> None:
+    def begin(self, given: ForwardedRequest) -> None:
         """The current task is about a request."""
         self._given[_task()] = given
 
-    def end(self) -> Call:
+    def end(self) -> RequestRecord:
         """The current task has its answer."""
         del self._given[_task()]
-        return self._calls.pop(_task())
+        return self._records.pop(_task())
 
-    def trusted(self, headers: RequestHeaders, method: str) -> Grant:  # noqa: ARG002  # the task tells
+    def cached_grant(self, headers: RequestHeaders, method: str) -> Grant:  # noqa: ARG002  # the task tells
         return self._given[_task()].grant
 
     def account_of(self, headers: RequestHeaders) -> int:  # noqa: ARG002  # the task tells
         return self._given[_task()].grant.account_id
 
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant:
-        return self.trusted(headers, method)
+        return self.cached_grant(headers, method)
 
     def admit(self, grant: Grant, cost: int) -> None:
         """The server has taken the cost already."""
@@ -74,8 +73,8 @@ class _Server:
     def document(self, hit: bool) -> None:
         """The server tells of it."""
 
-    def answered(self, call: Call, status: int, seconds: float) -> None:  # noqa: ARG002  # the server tells
-        self._calls[_task()] = call
+    def answered(self, record: RequestRecord, status: int, seconds: float) -> None:  # noqa: ARG002  # the server tells
+        self._records[_task()] = record
 
 
 def _task() -> asyncio.Task[None]:
@@ -86,7 +85,7 @@ def _task() -> asyncio.Task[None]:
 
 async def _work() -> None:
     settings = Settings()
-    store = store_for(settings.database_url, settings.request_seconds, large=True)
+    store = store_for(settings.database_url, settings.request_seconds, is_bulk=True)
     replicas = replicas_for(
         store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
     )
@@ -103,7 +102,7 @@ async def _work() -> None:
     )
     await store.open()
     try:
-        async with watched(replicas):
+        async with running_replicas(replicas):
             await _serve(endpoint, server)
     finally:
         await store.close()
@@ -114,7 +113,7 @@ async def _serve(endpoint: GraphQLEndpoint, server: _Server) -> None:
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0), limit=BUFFER)
     tasks: set[asyncio.Task[None]] = set()
 
-    async def answer(given: Passed) -> None:
+    async def answer(given: ForwardedRequest) -> None:
         server.begin(given)
         headers = {**given.headers, b"content-type": JSON}
         made = await endpoint.answer("POST", headers, given.body)
@@ -146,7 +145,7 @@ def main() -> None:
     # A terminal and a service manager tell the server's processes all at once.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    stand_aside()
+    run_when_idle()
     uvloop.run(_work())
 
 

@@ -26,14 +26,14 @@ _TOGETHER_SECONDS = 1.0
 _COMPARED = 64
 
 
-class Company:
+class ContentionDetector:
     """Whether several accounts ask."""
 
     def __init__(self) -> None:
         self._latest = 0
         self._several_until = 0.0
 
-    def alone(self, account_id: int) -> bool:
+    def is_alone(self, account_id: int) -> bool:
         """Whether an account that asks now is the only one that has done so lately."""
         if account_id == self._latest:
             return monotonic() > self._several_until
@@ -42,15 +42,15 @@ class Company:
         return False
 
 
-class Turns:
+class FairQueue:
     """At most `places` taken at once, but always one request of each account. Where only one
     account asks, there is nothing to share, and nobody waits. In whose `company` accounts ask may
     be that of other turns, too: who reads delays who writes. Where it is None, there always are
     others, who are answered elsewhere."""
 
-    def __init__(self, places: int, company: Company | None) -> None:
+    def __init__(self, places: int, contention: ContentionDetector | None) -> None:
         self._places = places
-        self._company = company
+        self._contention = contention
         self._running: dict[int, int] = {}
         self._waiting: dict[int, deque[tuple[asyncio.Future[None], int]]] = {}
         # How much time the requests of an account have taken that has something to do; one that
@@ -68,8 +68,8 @@ class Turns:
     def enter(self, account_id: int, cost: int) -> Awaitable[None] | None:
         """Begins a request: at once, or when it is awaited. Whoever enters is to `leave`."""
         size = 1 + cost // _POINTS_A_PLACE
-        alone = self._company is not None and self._company.alone(account_id)
-        if alone and not self._waiting:
+        is_alone = self._contention is not None and self._contention.is_alone(account_id)
+        if is_alone and not self._waiting:
             self._begin(account_id, size)
             return None
         if self._waiting or self._begun or not self._may(account_id, size):

@@ -1,0 +1,203 @@
+"""The writer on PostgreSQL: each account has a queue, and its writes are saved in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from regulars.store import queries, saving
+from regulars.store.errors import StatementTimeout, Unreachable
+from regulars.store.large_work import LARGE_CHARACTERS, run_large
+from regulars.store.postgresql.cluster import Cluster
+from regulars.store.postgresql.transactions import (
+    AccountMoved,
+    execute,
+    fetch_rows,
+    retry_rolled_back,
+)
+from regulars.store.recently_seen import RecentlySeen
+from regulars.store.writer import (
+    MAX_BATCH,
+    Command,
+    Decide,
+    LastWrittenSequence,
+    Names,
+    Outcomes,
+    State,
+    Write,
+    all_names,
+    also_named,
+    parameters_of,
+    state_of,
+)
+
+# A batch that names more customers takes milliseconds to decide.
+_LARGE_BATCH = 50
+_NONE_INSERTED = "INSERT 0 0"
+# How long another process is expected to go on writing to an account.
+_CONTENDED_SECONDS = 1.0
+
+
+class BatchWriter:
+    """Decides and saves the writes of this process, one batch per account at a time."""
+
+    def __init__(self, cluster: Cluster, decide: Decide) -> None:
+        self._cluster = cluster
+        self._decide = decide
+        self._queues: dict[int, deque[Write]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_progress = 0
+        self._contended = RecentlySeen(_CONTENDED_SECONDS)
+        self.last_written = LastWrittenSequence()
+
+    @property
+    def pending_writes(self) -> int:
+        """How many writes wait, or are in progress."""
+        return self._in_progress + sum(len(writes) for writes in self._queues.values())
+
+    async def close(self) -> None:
+        """Wait until all writes are saved."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def write(self, account_id: int, command: Command) -> Any:
+        """Return the result of a command when it is durable, or raise its refusal."""
+        write = Write(account_id, command, asyncio.get_running_loop().create_future())
+        pending = self._queues.get(account_id)
+        if pending is None:
+            self._queues[account_id] = deque([write])
+            task = asyncio.create_task(self._drain(account_id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            pending.append(write)
+        return await write.answered
+
+    async def _drain(self, account_id: int) -> None:
+        """Save the writes of an account, batch by batch, until its queue is empty."""
+        pending = self._queues[account_id]
+        while pending:
+            batch = [pending.popleft() for _ in range(min(len(pending), MAX_BATCH))]
+            self._in_progress += len(batch)
+            done = await self._transact(account_id, batch)
+            self._in_progress -= len(batch)
+            for write in batch[:done]:
+                write.answer()
+            pending.extendleft(reversed(batch[done:]))
+        del self._queues[account_id]
+
+    async def _transact(self, account_id: int, batch: Sequence[Write]) -> int:
+        """Decide and commit a batch; return how many of its writes, the first, have an outcome.
+
+        If the database refuses the batch, each write is tried alone, so that only the faulty one
+        fails. A batch whose connection ended or timed out is not repeated: it may be saved.
+        """
+        try:
+            outcomes = await retry_rolled_back(lambda: self._decide_and_save(account_id, batch))
+            for write, outcome in zip(batch, outcomes, strict=False):
+                write.outcome = outcome
+            return len(outcomes)
+        except Exception as error:
+            if len(batch) > 1 and not isinstance(error, Unreachable | asyncpg.QueryCanceledError):
+                for write in batch:
+                    await self._transact(account_id, [write])
+                return len(batch)
+            is_timeout = isinstance(error, asyncpg.QueryCanceledError)
+            outcome = StatementTimeout("A write took longer than it may.") if is_timeout else error
+            for write in batch:
+                write.outcome = outcome
+            return len(batch)
+
+    async def _decide_and_save(self, account_id: int, batch: Sequence[Write]) -> Outcomes:
+        async with self._cluster.acquire([{"account_id": account_id}]) as connection:
+            if account_id not in self._contended:
+                # Two round trips, and no lock while the batch is decided: it is saved only if the
+                # account's revision is still the loaded one.
+                outcomes = await self._attempt(connection, account_id, batch)
+                if outcomes is not None:
+                    return outcomes
+                self._contended.add(account_id)
+            # Another process was faster. With the account's lock the processes take turns.
+            async with connection.transaction():
+                await fetch_rows(connection, queries.lock_account(), {"account_id": account_id})
+                outcomes = await self._attempt(connection, account_id, batch)
+        if outcomes is None:
+            raise AccountMoved
+        return outcomes
+
+    async def _attempt(
+        self, connection: Any, account_id: int, batch: Sequence[Write]
+    ) -> Outcomes | None:
+        """Load, decide and save; return None, with nothing saved, if another process was faster."""
+        names = all_names(batch)
+        state = await _load(connection, account_id, names)
+        commands = [write.command for write in batch]
+        # In a thread, other requests go on.
+        large = len(names.customer_ids) + len(names.email_keys) > _LARGE_BATCH
+        try:
+            if large or _has_much_text(commands, state):
+                outcomes, changes = await run_large(
+                    lambda: self._decide(account_id, commands, state)
+                )
+            else:
+                outcomes, changes = self._decide(account_id, commands, state)
+        except Exception:
+            # Without the lock, rows that several statements read may be inconsistent: an order
+            # without its customer.
+            if connection.is_in_transaction():
+                raise
+            return None
+        if not changes:
+            return outcomes
+        shape = saving.shape_of(changes)
+        if large:
+            parameters = await asyncio.to_thread(saving.save_parameters, account_id, state, changes)
+        else:
+            parameters = saving.save_parameters(account_id, state, changes)
+        # A single statement would not skip deliveries that a worker commits at the same time.
+        if await self._cluster.is_distributed(connection) or shape.skips:
+            saved = await _save_in_steps(connection, shape, parameters)
+        else:
+            ((saved,),) = await fetch_rows(connection, saving.save(shape), parameters)
+        if not saved:
+            return None
+        self.last_written.note(account_id, changes)
+        return outcomes
+
+
+def _has_much_text(commands: Sequence[Command], state: State) -> bool:
+    """Whether indexing a batch takes long: the text of new customers, and the stored text that is
+    compared with it."""
+    stored = sum([len(row["words"]) + len(row["notes_words"]) for row in state.customers])
+    return stored > LARGE_CHARACTERS or any(command.is_large for command in commands)
+
+
+async def _save_in_steps(
+    connection: Any, shape: saving.Shape, parameters: Mapping[str, Any]
+) -> bool:
+    """Save a batch statement by statement; return whether the revision was still the loaded
+    one."""
+    held, steps = saving.save_in_steps(shape)
+    async with connection.transaction():
+        if not await fetch_rows(connection, held, parameters):
+            return False
+        for step, must_insert in steps:
+            status = await execute(connection, step, parameters)
+            if must_insert and status == _NONE_INSERTED:
+                raise AccountMoved
+    return True
+
+
+async def _load(connection: Any, account_id: int, names: Names) -> State:
+    # The revision is read first: a change after it is noticed when the batch is saved.
+    query = queries.state(bool(names.order_names or names.shop_ids))
+    rows = await fetch_rows(connection, query, parameters_of(account_id, names))
+    also = [
+        await fetch_rows(connection, query, parameters) if parameters else []
+        for query, parameters in also_named(account_id, names)
+    ]
+    return state_of(rows, also)

@@ -1,0 +1,110 @@
+"""Writes the types of a customer in api/schema.graphql from its fields, or checks them.
+
+Use: tools/schema.py [--check]
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from regulars.core import fields as kinds
+from regulars.core.fields import in_order, names_of
+from regulars.customers.fields import FIELDS, WRITABLE
+
+SCHEMA = Path(__file__).parents[1] / "src" / "regulars" / "api" / "schema.graphql"
+
+
+class Types(NamedTuple):
+    """How a kind of field is read, and given to a new customer and to an update."""
+
+    output: str
+    create: str = ""
+    update: str = ""
+
+
+OF_KIND: Mapping[type[kinds.Field], Types] = {
+    kinds.Text: Types(": String!", 'String! = ""', "String"),
+    kinds.LongText: Types(": String", "String", "String"),
+    kinds.Email: Types(": Email!", "String!", "String"),
+    kinds.Phone: Types(": String!", 'String! = ""', "String"),
+    kinds.Flag: Types(": Boolean!", "Boolean! = false", "Boolean"),
+    kinds.Tags: Types(": [String!]!", "[String!]! = []", "[String!]"),
+    kinds.Json: Types(": CustomFields", "CustomFields", "CustomFields"),
+    kinds.Address: Types(": Address", "InputAddress", "InputAddress"),
+    kinds.Timestamp: Types('(format: String = "fromNow", suffix: Boolean = true): TimeStamp!'),
+    kinds.Money: Types(": Float!"),
+    kinds.Count: Types(": Int!"),
+    kinds.FullName: Types(": String!"),
+    kinds.Location: Types(": String"),
+    kinds.Avatar: Types(": String!"),
+}
+
+# What a customer has beside its fields: before the field of this name.
+OBJECTS = {"custom": "  summary: CustomerSummary!\n", "tags": "  leads: [Lead!]!\n"}
+# The order of the first release; other fields follow.
+CREATE_ORDER = (
+    "email phone first_name last_name accepts_marketing shipping_address billing_address tags "
+    "notes custom"
+)
+
+
+def output_lines() -> Iterable[str]:
+    for field in FIELDS:
+        if field.in_api:
+            description = f'  "{field.description}"\n' if field.description else ""
+            types = OF_KIND[type(field)]
+            yield f"{OBJECTS.get(field.name, '')}{description}  {field.name}{types.output}\n"
+
+
+def update_lines() -> Iterable[str]:
+    return (f"  {field.name}: {OF_KIND[type(field)].update}\n" for field in WRITABLE)
+
+
+def create_lines() -> Iterable[str]:
+    by_name = {field.name: field for field in WRITABLE}
+    for name in in_order(CREATE_ORDER, names_of(WRITABLE)):
+        yield f"  {name}: {OF_KIND[type(by_name[name])].create}\n"
+
+
+def blocks() -> dict[str, str]:
+    """The types by their first lines."""
+    return {
+        "type Customer implements Node {\n": (
+            '  "Base64 of `Customer:<_id>`."\n  id: ID!\n  _id: Int!\n'
+            + "".join(output_lines())
+            + '  "What happened to the customer, newest first: 25 changes unless `first` says '
+            'otherwise."\n  changes(first: Int, after: String): CustomerChangeConnection!\n'
+        ),
+        "input InputCustomer {\n": "".join(create_lines()),
+        "input InputUpdateCustomer {\n": "".join(update_lines()),
+        "input InputSetCustomer {\n": "  id: ID\n  _id: Int\n" + "".join(update_lines()),
+    }
+
+
+def generated(schema: str) -> str:
+    """Return the schema with those types as the fields say."""
+    for head, lines in blocks().items():
+        start = schema.index(head) + len(head)
+        end = re.compile("^}", re.MULTILINE).search(schema, start)
+        assert end
+        schema = schema[:start] + lines + schema[end.start() :]
+    return schema
+
+
+def run(check: bool) -> int:
+    now = SCHEMA.read_text(encoding="utf-8")
+    if generated(now) == now:
+        return 0
+    if check:
+        print("api/schema.graphql is not what customers/fields.py says. Run: make docs")
+        return 1
+    SCHEMA.write_text(generated(now), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run("--check" in sys.argv))
