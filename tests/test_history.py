@@ -18,6 +18,7 @@ from regulars.directory.database import store_for
 from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
 from regulars.directory.entities import ENTITIES
+from regulars.directory.paging import KeysetPage
 from regulars.store import saving
 from regulars.store.query import Query
 from tests.support import Client, new_token, regulars, running, scratch_database
@@ -319,8 +320,9 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         return await connection.fetch(compiled.text, *compiled.arguments(parameters))
 
     async def read(directory: Directory, account: int, after: int) -> Any:
-        rows, more = await directory.changes(account, after, 10, ("sequence", "customer_id"))
-        return [(tuple(row), more) for row in rows]
+        selected = KeysetPage(10, after=(after,))
+        page = await directory.changes(account, selected, ("sequence", "customer_id"))
+        return [(tuple(row), page.has_next) for row in page.rows]
 
     with scratch_database(postgresql) as dsn:
         assert regulars("migrate", "--database-url", dsn).returncode == 0

@@ -157,54 +157,12 @@ def _one(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
 
 
 @lru_cache(maxsize=2_000)
-def orders_of(columns: tuple[str, ...]) -> Query:
-    """The orders of the customers `ids`, newest first: the customer's id, then the columns."""
-    return _of_customers(orders, "order_id", columns)
-
-
-@lru_cache(maxsize=2_000)
-def leads_of(columns: tuple[str, ...]) -> Query:
-    """The leads of the customers `ids`, newest first: the customer's id, then the columns."""
-    return _of_customers(leads, "lead_id", columns)
-
-
-def _of_customers(table: sa.Table, key: str, columns: tuple[str, ...]) -> Query:
-    statement = sa.select(table.c.customer_id.label("key_of_row"), *columns_named(table, columns))
-    statement = statement.where(of_account(table), any_of(table.c.customer_id, "ids"))
-    newest_first = [table.c.customer_id, table.c.created_at.desc(), table.c[key].desc()]
-    return Query(statement.order_by(*newest_first))
-
-
-@lru_cache(maxsize=2_000)
 def changes_after(columns: tuple[str, ...]) -> Query:
     """At most `limit` changes of the account that come after the change number `after`, in their
     order."""
     statement = sa.select(*columns_named(history, columns)).where(of_account(history))
     statement = statement.where(history.c.sequence > number("after"))
     return Query(statement.order_by(history.c.sequence).limit(number("limit")))
-
-
-@lru_cache(maxsize=2_000)
-def changes_of(columns: tuple[str, ...]) -> Query:
-    """For each of the customers `ids` at most `limit` changes that come before the change number
-    `before`, newest first: the customer's id, then the columns."""
-    there = history.alias("there")
-    newest = (
-        sa.select(there.c.sequence)
-        .where(of_account(there), there.c.customer_id == customers.c.customer_id)
-        .where(there.c.sequence < number("before"))
-        .order_by(there.c.sequence.desc())
-        .limit(number("limit"))
-        .correlate(customers)
-    )
-    shown = columns_named(history, columns)
-    statement = (
-        sa.select(customers.c.customer_id.label("key_of_row"), *shown)
-        .select_from(customers.join(history, among(history.c.sequence, newest)))
-        .where(of_account(customers), of_account(history))
-        .where(any_of(customers.c.customer_id, "ids"))
-    )
-    return Query(statement.order_by(customers.c.customer_id, history.c.sequence.desc()))
 
 
 @cache
