@@ -10,6 +10,7 @@ from regulars.directory import history
 from regulars.directory.commands import (
     COMMAND_LINE,
     SHOP_ID_LENGTH,
+    Command,
     CreateCustomer,
     DeleteCustomers,
     Origin,
@@ -19,7 +20,6 @@ from regulars.directory.commands import (
     UpdateCustomer,
 )
 from regulars.directory.customers import clean_values
-from regulars.directory.decide import AnyCommand
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.limits import DEFAULTS, Limits
 from regulars.directory.listing import CustomerPage, Listing
@@ -203,7 +203,7 @@ class Directory:
         """Where everything is kept."""
         return self._store
 
-    async def write(self, account_id: int, command: AnyCommand) -> Any:
+    async def write(self, account_id: int, command: Command) -> Any:
         """Does what a command asks and answers its result. Raises Refused."""
         return await self._store.write(account_id, command)
 
