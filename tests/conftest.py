@@ -107,6 +107,31 @@ def person(browser: Browser, server: Server) -> Iterator[Person]:
         yield signed_in
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-matrix",
+        action="store_true",
+        help="run tests marked any_database on PostgreSQL, too",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects tests of layers above the databases on all but the first of these."""
+    if config.getoption("--full-matrix"):
+        return
+    deselected = [
+        item
+        for item in items
+        if item.get_closest_marker("any_database")
+        and isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and "postgresql" in item.callspec.params.values()
+    ]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in set(deselected)]
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where nothing may be skipped, a skipped test fails the run."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import io
 import itertools
 import os
@@ -33,6 +35,7 @@ from regulars.directory.database import store_for
 from regulars.settings import Settings
 from regulars.store import Store, Unreachable
 from regulars.store.query import Query
+from tests.fork_server import ForkedProcess, ForkServer
 
 START_SECONDS = 30
 BOOTSTRAP_TOKEN = "bootstrap-token-of-the-tests"
@@ -137,9 +140,12 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without its settings of Regulars, and with others."""
+    """This process's environment without its settings of Regulars, and with others. Only
+    REGULARS_FAST_PATH stays: `make test-asgi` switches it off for all servers."""
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("REGULARS_")
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("REGULARS_") or name == "REGULARS_FAST_PATH"
     }
     # Without bytecode, each process takes 0.4 s longer to start.
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -158,35 +164,50 @@ def running(
     been ended. What it writes to standard error goes to `log`, or else is shown with a test that
     fails."""
     errors = log or cast("IO[str]", tempfile.TemporaryFile("w+"))  # noqa: SIM115  # closed below
-    process = subprocess.Popen(
-        [sys.executable, "-m", "regulars", "serve", "--port", "0", *arguments],
-        env=environment(
-            {
-                "REGULARS_DATABASE_URL": database_url,
-                "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
-                **(env or {}),
-            }
-        ),
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        text=True,
-    )
-    assert process.stdout
-    store = OpenStore(database_url)
+    variables = {
+        "REGULARS_DATABASE_URL": database_url,
+        "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
+        **(env or {}),
+    }
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as out:
+        process = _start(("serve", "--port", "0", *arguments), variables, out, errors)
+    store, output = OpenStore(database_url), os.fdopen(reading)
     try:
-        found = re.search(r"GraphQL at (http://\S+)/api/v2", process.stdout.readline())
-        assert found, "the server did not say where it listens"
-        yield Server(found[1], database_url, process.pid, store)
+        listening = re.search(r"GraphQL at (http://\S+)/api/v2", output.readline())
+        assert listening, "the server did not say where it listens"
+        yield Server(listening[1], database_url, process.pid, store)
     finally:
         store.close()
         process.send_signal(signal.SIGTERM)
         ended = process.wait(START_SECONDS)
-        process.stdout.close()
+        output.close()
         if log is None:
             errors.seek(0)
             print(*(line for line in errors if '"level":"info"' not in line), sep="")
             errors.close()
     assert ended == status, f"the server ended with {ended}"
+
+
+def _start(
+    command: Sequence[str], variables: Mapping[str, str], out: IO[str], errors: IO[str]
+) -> ForkedProcess | subprocess.Popen[bytes]:
+    """Starts a command of `regulars`. One that begins processes of its own starts them as it was
+    started, and the other variables are for Python itself: both in a new Python."""
+    new_python = {"--workers", "REGULARS_WORKERS"} & {*command, *variables} or any(
+        not name.startswith("REGULARS_") for name in variables
+    )
+    if new_python:
+        program = [sys.executable, "-m", "regulars", *command]
+        return subprocess.Popen(program, env=environment(variables), stdout=out, stderr=errors)
+    return _fork_server().start(command, environment(variables), out.fileno(), errors.fileno())
+
+
+@functools.cache
+def _fork_server() -> ForkServer:
+    server = ForkServer(environment())
+    atexit.register(server.close)
+    return server
 
 
 def processes(pid: int, word: str) -> list[psutil.Process]:

@@ -21,6 +21,8 @@ from regulars.cli.webhooks import secret_app
 from regulars.settings import Settings
 from tests.support import BOOTSTRAP_TOKEN, Client, running
 
+pytestmark = pytest.mark.any_database
+
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -18,6 +18,8 @@ from tests.test_webhooks import client as client
 from tests.test_webhooks import open_server as open_server
 from tests.test_webhooks import receiver as receiver
 
+pytestmark = pytest.mark.any_database
+
 DOCUMENTED = (
     *("order/created", "order/confirmed", "order/fulfilled", "order/cancelled"),
     *("order/uncancelled", "order/refunded", "order-item/created", "order/updated"),

@@ -23,6 +23,8 @@ from regulars.store import Store
 from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
 from tests.support import Client, Server, account_of, new_token, regulars, running, with_store
 
+pytestmark = pytest.mark.any_database
+
 ENDED = ("done", "failed", "cancelled")
 
 

@@ -17,6 +17,8 @@ from regulars.webhooks.payloads import contact
 from tests.support import Client, Server, eventually, new_token, regulars, with_store
 from tests.test_inbound import ADDRESS, Shop, order
 
+pytestmark = pytest.mark.any_database
+
 FIELDS = """email phone first_name last_name accepts_marketing notes tags custom
   shipping_address { line1 city country } billing_address { city }"""
 WHOLE: dict[str, Any] = {

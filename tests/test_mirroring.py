@@ -14,6 +14,8 @@ from regulars.transfer.remote import address_of
 from tests.flaky import Flaky, flaky
 from tests.support import Client, Done, account_of, new_token, regulars
 
+pytestmark = pytest.mark.any_database
+
 FIELDS = """_id email phone first_name last_name accepts_marketing notes tags custom
   shipping_address { line1 city country } billing_address { city }
   created_at(format: "ISO") updated_at(format: "ISO")"""

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser import Person, person_at
 from tests.support import Client, Server, account_of, get, new_token, running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
 ORDER = "mutation($node: InputRecordOrder!) { recordOrder(node: $node) { id } }"
 LEAD = "mutation($node: InputRecordLead!) { recordLead(node: $node) { id } }"
@@ -42,6 +42,7 @@ def field(person: Person, name: str) -> Any:
     return person.client.node("Q3VzdG9tZXI6MQ==", f"... on Customer {{ {name} }}")[name]
 
 
+@pytest.mark.smoke
 def test_fields_are_edited_in_place(ana: Person) -> None:
     page = ana.page
     for label, name, value in (
@@ -101,6 +102,7 @@ def test_what_the_api_refuses_is_told_at_its_field(ana: Person) -> None:
     assert field(ana, "version") == 1
 
 
+@pytest.mark.smoke
 def test_addresses_are_edited_and_removed(ana: Person) -> None:
     page = ana.page
     form = editing(page, "Shipping address")
@@ -123,6 +125,7 @@ def test_addresses_are_edited_and_removed(ana: Person) -> None:
     assert field(ana, "location") == ""
 
 
+@pytest.mark.smoke
 def test_tags_are_added_and_removed(ana: Person) -> None:
     page = ana.page
     box = page.get_by_role("textbox", name="Add a tag")
@@ -310,6 +313,7 @@ def test_what_is_not_saved_is_not_left_behind_in_silence(ana: Person) -> None:
     expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
 
 
+@pytest.mark.smoke
 def test_nothing_that_is_typed_becomes_markup(person: Person) -> None:
     person.client.create(
         "evil@example.com",

@@ -13,7 +13,7 @@ from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, person_at
 from tests.receiver import receiving
 from tests.support import Server, account_of, regulars, running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MOST_BYTES = 60_000

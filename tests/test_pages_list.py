@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser import Person
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
 NAMES = ("Ana Núñez", "Bo Li", "Cy Young", "Dee Dee", "Eve Moss")
 
@@ -48,6 +48,7 @@ def shows(page: Page, *expected: str) -> None:
     expect(page.locator(".row-link")).to_have_text(list(expected))
 
 
+@pytest.mark.smoke
 def test_a_customer_is_shown_with_everything(several: Person) -> None:
     page = several.page
     shows(page, *reversed(NAMES))
@@ -67,6 +68,7 @@ def test_a_customer_is_shown_with_everything(several: Person) -> None:
     assert page.title() == "Customers · Regulars"
 
 
+@pytest.mark.smoke
 def test_columns_sort_and_the_address_says_so(several: Person) -> None:
     page = several.page
     page.get_by_role("button", name="Customer", exact=True).click()
@@ -85,6 +87,7 @@ def test_columns_sort_and_the_address_says_so(several: Person) -> None:
     shows(page, *reversed(NAMES))
 
 
+@pytest.mark.smoke
 def test_a_search_finds_as_it_is_typed(several: Person) -> None:
     page = several.page
     box = page.get_by_role("combobox", name="Search customers")
@@ -322,6 +325,7 @@ def test_a_deletion_can_be_undone_for_ten_seconds(several: Person) -> None:
     assert "bo@example.com" not in several.client.emails()
 
 
+@pytest.mark.smoke
 def test_a_deletion_is_made_when_the_page_is_left(several: Person) -> None:
     page = several.page
     page.get_by_label("Select Bo Li").check()
@@ -361,6 +365,7 @@ def test_the_keyboard_alone_is_enough(several: Person) -> None:
     shows(page, *reversed(NAMES))
 
 
+@pytest.mark.smoke
 def test_an_empty_account_says_what_to_do(person: Person) -> None:
     page = person.goes("/customers")
     expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()

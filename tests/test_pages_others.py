@@ -15,12 +15,13 @@ from tests.browser import Person, person_at
 from tests.receiver import receiving
 from tests.support import Client, running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
 FIELDS = """email first_name phone accepts_marketing tags notes custom shipping_address {
     city country } billing_address { city }"""
 
 
+@pytest.mark.smoke
 def test_a_customer_is_created(person: Person) -> None:
     page = person.goes("/customers/new")
     expect(page.get_by_label("Email").first).to_be_focused()
@@ -214,6 +215,7 @@ def test_a_webhook_is_paused_and_resumed(browser: Browser, empty_database: str) 
         assert [one.json["node"]["email"] for one in receiver.requests] == ["3@example.com"]
 
 
+@pytest.mark.smoke
 def test_a_token_is_made_shown_once_and_revoked(person: Person) -> None:
     page = person.goes("/tokens")
     page.get_by_role("button", name="New token").click()

@@ -10,9 +10,10 @@ from playwright.sync_api import Browser, Request, expect
 from tests.browser import Person, person_at
 from tests.support import Client, Server, account_of, get, new_token, regulars, running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
 
+@pytest.mark.smoke
 def test_a_person_signs_in_and_out(person: Person) -> None:
     person.context.clear_cookies()
     person.signs_in()
@@ -63,6 +64,7 @@ def test_nothing_of_one_account_is_there_in_another(person: Person, other: Clien
     expect(page.get_by_role("link", name="theirs@example.com")).to_have_count(0)
 
 
+@pytest.mark.smoke
 def test_a_wrong_token_is_told_at_its_field(browser: Browser, server: Server) -> None:
     with Client(server, new_token(server)) as client:
         person = Person(browser, server, client)

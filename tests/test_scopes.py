@@ -29,6 +29,8 @@ from regulars.directory.scopes import SCOPES, granted
 from regulars.store import Store
 from tests.support import Client, Server, new_token, regulars, running, with_store
 
+pytestmark = pytest.mark.any_database
+
 SCHEMA = schema()
 ROOTS = [
     (type_.name, name, field)

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support import Client
 
+pytestmark = pytest.mark.any_database
+
 QUERY = "{ __typename }"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 MUTATION = 'mutation { createCustomer(node: {email: "a@example.com"}) { id } }'
