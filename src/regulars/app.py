@@ -64,12 +64,14 @@ from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
-from regulars.store import Unreachable, inbox
+from regulars.store import Unreachable
 from regulars.store.postgresql.replicas import running_replicas
 from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids, forget_receipts
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import forget_old as forget_old_imports
-from regulars.webhooks.worker import Worker, forget_old
+from regulars.webhooks import inbox_queries
+from regulars.webhooks.worker import Worker
+from regulars.webhooks.worker import delete_old as delete_old_deliveries
 
 # The API's, and two older ones that clients use.
 GRAPHQL_PATHS = ("/api/v2", "/graphql", "/api2")
@@ -200,7 +202,7 @@ class Application:
         private, seconds = settings.webhook_private_targets, settings.webhook_retry_seconds
         worker = Worker(self._store, private, seconds, alone, self._metrics.count_attempt)
         what = "Webhooks that events are being sent to."
-        self._metrics.add_gauge("regulars_webhooks_busy", what, lambda: worker.busy)
+        self._metrics.add_gauge("regulars_webhooks_busy", what, lambda: worker.busy_count)
         return worker
 
     def _measure(self, in_flight: InFlight, graphql: GraphQLEndpoint, engine: Engine) -> None:
@@ -292,14 +294,17 @@ class Application:
             before = {"receipts_before": now_ms() - KEPT_MS}
             with contextlib.suppress(Exception):  # the database is away: the next time, then
                 await self._store.execute([(forget_receipts(), before)])
-                await forget_old(self._store, now_ms())
+                await delete_old_deliveries(self._store, now_ms())
                 unread = {"before": now_ms() - self._inbox_ms}
                 await self._store.execute(
-                    [(inbox.forget_old_events(), unread), (forget_deleted_shop_ids(), unread)]
+                    [
+                        (inbox_queries.delete_old_events(), unread),
+                        (forget_deleted_shop_ids(), unread),
+                    ]
                 )
                 await forget_old_imports(self._store, now_ms())
                 await forget_old_sessions(self._store, now_ms())
-                await self._store.execute([(inbox.forget_old_keys(), {})])
+                await self._store.execute([(inbox_queries.delete_orphaned_keys(), {})])
                 lately = {"since": now_ms() - _LATE_MS}
                 await self._store.execute([(blank_late_attempts(), lately)])
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
