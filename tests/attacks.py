@@ -293,7 +293,7 @@ def packed(what: bytes, mebibytes: int) -> bytes:
     return gzip.compress(what * (mebibytes * 2**20 // len(what)))
 
 
-IMPORT = ("/import", "/import/{import}", "/import/{import}/{what}")
+IMPORT = ("/import", "/import/{import}", "/import/{import}/{part}")
 FILES: dict[str, tuple[Callable[[int], bytes], dict[str, str]]] = {
     "a gzip of line breaks": (lambda _: packed(b"\n", 40), GZIP),
     "a gzip of line breaks, larger": (lambda _: packed(b"\n", 600), GZIP),
