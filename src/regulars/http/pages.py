@@ -44,7 +44,10 @@ _GRAVATAR = "https://www.gravatar.com"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATED = "no-cache"
 # The page that loads an asset has the other security headers.
-_ASSET_HEADERS = {"x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"}
+_ASSET_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+}
 
 
 @dataclass(slots=True)
