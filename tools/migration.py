@@ -3,8 +3,8 @@
 Use: tools/migration.py NAME
 
 Alembic compares the tables of a migrated database with `metadata`. What the code has and the
-database has not is added in the expand part; what only the database has is taken away in the part
-after. Read the file before you commit it, and say in its first line what it is for.
+database has not is added in the expand part; what only the database has is removed in the contract
+part. Read the file before you commit it, and say in its first line what it is for.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def migration(name: str, found: list[Any]) -> str:
     ]
     if added & SOURCES:
         parts.append(
-            "# Until the contract part, an older program that writes a customer forgets to index these.\n"
+            "# Until the part after, an older program that writes a customer forgets to index these.\n"
             "rebuilds_search = True"
         )
     used = [n for n in TYPES if re.search(rf"\b{n}\b,", body)]

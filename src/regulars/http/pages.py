@@ -22,7 +22,7 @@ from starlette.responses import Response
 from regulars.customers.fields import described
 from regulars.http.errors import HTTPError, method_not_allowed, not_found
 from regulars.http.messages import SECURITY, headers_by_name, request_id_of
-from regulars.http.route_handler import refusal
+from regulars.http.route_handler import starlette_error
 
 ASSETS = "/assets"
 _PAGE = "index.html"
@@ -122,7 +122,7 @@ class Pages:
             if request.method not in ("GET", "HEAD"):
                 raise method_not_allowed(request.method, "GET, HEAD", "Pages are read by GET.")
         except HTTPError as error:
-            return refusal(error, identity)
+            return starlette_error(error, identity)
         response_headers = {
             **(self._security if file is self._page else _ASSET_HEADERS),
             "cache-control": file.cache_control,
