@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-slow test-full test-citus test-ha check bench bench-scale format docs clean
+.PHONY: help install serve demo test test-asgi test-slow test-full test-citus test-ha check bench bench-scale format docs migration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ demo: install ## Serve 1,000 sample customers from demo.db
 
 test: install ## Run the suite, on SQLite and PostgreSQL (DSN=… for a server of yours)
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m '(not slow or smoke) and not citus and not ha'
+
+test-asgi: install ## Run the suite on SQLite with the fast HTTP path switched off
+	REGULARS_FAST_PATH=false $(BIN)/pytest -m 'not slow and not citus and not ha' -k 'not postgresql'
 
 test-slow: install ## Run what takes longer
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'slow and not citus and not ha and not alone'
@@ -76,6 +79,11 @@ format: install ## Format the code
 docs: install ## Write the generated types of the schema, and the generated pages of the reference
 	$(BIN)/python tools/schema.py
 	$(BIN)/python tools/reference.py
+
+migration: install ## Write the migration to the tables of the code: make migration NAME=add_company
+	@test -n '$(NAME)' || { echo 'Name it: make migration NAME=add_company'; exit 1; }
+	$(BIN)/python tools/migration.py '$(NAME)'
+	@$(BIN)/ruff format --quiet src/regulars/store/migrations/versions
 
 clean: ## Remove what the targets made, but no database
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -141,9 +141,12 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without its settings of Regulars, and with others."""
+    """This process's environment without its settings of Regulars, and with others. Only
+    REGULARS_FAST_PATH stays: `make test-asgi` switches it off for all servers."""
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("REGULARS_")
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("REGULARS_") or name == "REGULARS_FAST_PATH"
     }
     # Without bytecode, each process takes 0.4 s longer to start.
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)

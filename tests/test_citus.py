@@ -24,9 +24,10 @@ from starlette.routing import Router
 from regulars.app import Application
 from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
-from regulars.store import Store, imports, outbox
+from regulars.store import Store, imports
 from regulars.store.tables import metadata
 from regulars.store.writes import forget_receipts
+from regulars.webhooks import delivery_queries
 from regulars.webhooks.signatures import secrets_of
 from tests.load import audit, writing
 from tests.postgres import PostgreSQL, folders
@@ -52,8 +53,13 @@ pytestmark = pytest.mark.citus
 _OF_ALL = {
     query.compiled("postgresql").text
     for query in (
-        *(imports.due(), imports.forget_old(), outbox.with_work(), outbox.forget_attempts()),
-        *(outbox.forget_deliveries(), forget_receipts()),
+        *(
+            imports.due_imports(),
+            imports.delete_old(),
+            delivery_queries.webhooks_with_work(),
+            delivery_queries.delete_old_attempts(),
+        ),
+        *(delivery_queries.delete_old_deliveries(), forget_receipts()),
     )
 }
 

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 
 from regulars.directory.accounts import now_ms
 from regulars.directory.inbox_keys import EVERYBODY, MAX_KEYS, keys_of
-from regulars.store import Store, inbox, parse_url
+from regulars.store import Store, parse_url
 from regulars.store.migrate import run_in_snapshot
 from regulars.store.query import Query
 from regulars.store.tables import metadata
 from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids
 from regulars.transfer.uploads import KEPT_MS, forget_old
+from regulars.webhooks import inbox_queries
 from tests.receiver import Receiver
 from tests.support import Client, account_of, eventually, new_token, regulars, with_store
 from tests.test_inbound import Shop, order
@@ -158,7 +159,12 @@ def test_nothing_of_a_deleted_customer_remains(
         later = now_ms() + KEPT_MS + 1
         await forget_old(store, later)
         before = {"before": later}
-        await store.execute([(inbox.forget_old_events(), before), (inbox.forget_old_keys(), {})])
+        await store.execute(
+            [
+                (inbox_queries.delete_old_events(), before),
+                (inbox_queries.delete_orphaned_keys(), {}),
+            ]
+        )
         await store.execute([(forget_deleted_shop_ids(), before)])
 
     with_store(shop.client.server.database_url, a_month_later)

@@ -65,7 +65,7 @@ class _filled:  # noqa: N801  # a context manager, named as a function
 
         async def secret(store: Store) -> str:
             account = await Accounts(store).named(None)
-            return (await secrets_of(store, account.account_id, 0)).present
+            return (await secrets_of(store, account.account_id, 0)).current
 
         target.secret = with_store(target.database_url, secret)
         return target

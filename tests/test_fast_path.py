@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from regulars.app import Application
+from regulars.settings import Settings
 from tests.support import BOOTSTRAP_TOKEN, Client, running
 from tests.wire import ANSWER, QUERY, Wire
 
@@ -203,3 +205,14 @@ def test_a_server_that_is_told_to_stop_answers_what_it_has(tmp_path: Path) -> No
     assert wire.is_closed()
     wire.socket.close()
     assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_setting_switches_the_fast_path_off(tmp_path: Path, is_on: bool) -> None:
+    url = f"sqlite:///{tmp_path / 'fast.db'}"
+    with running(url, env={"REGULARS_FAST_PATH": str(is_on)}) as server:
+        made = Wire(Client(server, BOOTSTRAP_TOKEN))
+        made.send(made.request())
+        assert made.answer()[2] == ANSWER
+        made.socket.close()
+    assert (Application(Settings(database_url=url, fast_path=is_on)).fast_path is not None) is is_on

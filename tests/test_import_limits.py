@@ -287,13 +287,13 @@ def test_uploads_that_a_crash_cut_off_soon_block_nothing(empty_database: str) ->
 
     async def later(store: Store) -> None:
         """A minute passes."""
-        rows = await store.fetch(imports.due(), {"now": now_ms(), "ids": None})
+        rows = await store.fetch(imports.due_imports(), {"now": now_ms(), "ids": None})
         assert not rows
         for account_id in range(1, 10):
             for row in await ImportRepository(store, account_id).newest(20):
                 held = {"account_id": account_id, "import_id": row["import_id"]}
                 past = {**held, "now": row["updated_at"] - LEASE_MS}
-                await store.execute([(imports.hold_upload(), past)])
+                await store.execute([(imports.touch_upload(), past)])
 
     with running(empty_database) as server, Client(server, token) as client:
         states = [one["state"] for one in client.http.get("/import").json()["data"]]

@@ -88,7 +88,7 @@ class Shop:
         accounts = Accounts(store)
         account = await accounts.create(self.name)
         token, _ = await accounts.create_token(account, "test")
-        return token, (await secrets_of(store, account.account_id, now_ms())).present
+        return token, (await secrets_of(store, account.account_id, now_ms())).current
 
     def close(self) -> None:
         self.client.http.close()

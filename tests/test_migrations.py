@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import io
+import sys
 from functools import partial
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
@@ -15,10 +21,11 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.database import upgrade
 from regulars.directory.directory import Directory
 from regulars.store import Store, parse_url
-from regulars.store.migrate import run_in_transaction
+from regulars.store.migrate import module, run_in_transaction
 from regulars.store.schema_version import newest_version, require_usable, versions
 from regulars.store.tables import inbox, inbox_keys, metadata
 from tests.support import regulars, with_store
+from tests.test_upgrades import UNRELEASED
 
 
 def differences(connection: sa.Connection) -> list[object]:
@@ -39,6 +46,53 @@ def test_a_database_is_brought_up_from_every_earlier_version(empty_database: str
         assert upgrade(address, version) == version
     assert versions()[-1] == newest_version()
     assert upgrade(address) == newest_version()
+
+
+# The SQL of each released migration, as hashes of what Alembic writes for SQLite and PostgreSQL.
+# They never change: a database may have been migrated by any of them.
+RELEASED = {
+    "0001": ("26eead721ea3bfe4", "f838b42fc17927d2"),
+    "0002": ("c4abb164c5ef4380", "9b73cae961e18789"),
+    "0003": ("01fbf76afb5ab099", "fb5db7fa0db60d5f"),
+    "0004": ("703acfb05f484e61", "0d78a04396d55e3f"),
+    "0005": ("2f9023ecf134f26a", "d6195926edfe3b0b"),
+    "0006": ("bc08612a5632eb77", "662f60ddc2fe53b9"),
+    "0007": ("c2a3e4f0b5b66a93", "eab0479c9b1a32e8"),
+    "0008": ("bf19d644ad75458e", "7ece44886c6f0033"),
+}
+
+
+def written_sql(version: str, dialect: str) -> str:
+    """The SQL that a migration writes, with single spaces."""
+    output = io.StringIO()
+    context = MigrationContext.configure(
+        dialect_name=dialect, opts={"as_sql": True, "output_buffer": output}
+    )
+    with Operations.context(context):
+        module(version).upgrade()
+    return " ".join(output.getvalue().split())
+
+
+@pytest.mark.parametrize("version", [v for v in versions() if v < UNRELEASED])
+def test_a_released_migration_never_changes(version: str) -> None:
+    hashes = [
+        hashlib.sha256(written_sql(version, dialect).encode()).hexdigest()[:16]
+        for dialect in ("sqlite", "postgresql")
+    ]
+    assert tuple(hashes) == RELEASED[version]
+
+
+def test_a_migration_imports_nothing_of_the_product() -> None:
+    paths = sorted(Path(str(module(versions()[0]).__file__)).parent.glob("v*.py"))
+    assert len(paths) == len(versions())
+    allowed = {*sys.stdlib_module_names, "sqlalchemy", "alembic"}
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                assert not node.level, path
+                names = [str(node.module)]
+            assert {name.partition(".")[0] for name in names} <= allowed, path
 
 
 def test_the_versions_are_those_that_alembic_knows() -> None:

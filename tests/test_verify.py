@@ -82,7 +82,7 @@ def use(url: str, receiver: Receiver) -> None:
 async def _secret(store: Store, name: str) -> str:
     account = await Accounts(store).find(name)
     assert account
-    return (await secrets_of(store, account.account_id, now_ms())).present
+    return (await secrets_of(store, account.account_id, now_ms())).current
 
 
 @pytest.fixture(scope="module")

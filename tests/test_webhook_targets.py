@@ -95,13 +95,13 @@ def test_the_address_that_is_connected_to_is_the_one_that_was_looked_at(
             raise httpcore.ConnectError("not in a test")
 
     monkeypatch.setattr(httpcore, "AnyIOBackend", Connecting)
-    asyncio.run(targets.check("https://rebinding.example.com/", private=False))
-    network = sending.Network(private=False)
+    asyncio.run(targets.require_allowed("https://rebinding.example.com/", allows_private=False))
+    network = sending.Network(allows_private=False)
     with pytest.raises(targets.ForbiddenTarget):
         asyncio.run(network.connect_tcp("rebinding.example.com", 443))
     assert connected == []
     with pytest.raises(httpcore.ConnectError):
-        asyncio.run(sending.Network(private=True).connect_tcp("rebinding.example.com", 443))
+        asyncio.run(sending.Network(allows_private=True).connect_tcp("rebinding.example.com", 443))
     assert connected == ["127.0.0.1"]
 
 

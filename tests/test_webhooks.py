@@ -20,9 +20,10 @@ import asyncpg
 import pytest
 
 from regulars.directory.accounts import now_ms
-from regulars.store import Store, outbox, tables
+from regulars.store import Store, tables
 from regulars.store.writes import insert_one
-from regulars.webhooks.worker import KEPT_MS, forget_old
+from regulars.webhooks import delivery_queries
+from regulars.webhooks.worker import RETENTION_MS, delete_old
 from tests.conftest import DATABASES
 from tests.receiver import Received, Receiver, receiving
 from tests.support import (
@@ -560,10 +561,10 @@ def test_what_was_sent_is_kept_for_thirty_days(
     settled(client, 1)
 
     async def forget(store: Store) -> None:
-        await forget_old(store, now_ms() + KEPT_MS - 60_000)
+        await delete_old(store, now_ms() + RETENTION_MS - 60_000)
 
     async def forget_more(store: Store) -> None:
-        await forget_old(store, now_ms() + KEPT_MS + 60_000)
+        await delete_old(store, now_ms() + RETENTION_MS + 60_000)
 
     with_store(open_server.database_url, forget)
     assert len(deliveries(client)[0]["attempts"]) == 1
@@ -610,8 +611,8 @@ def test_a_retry_that_meets_a_release_is_not_forgotten(postgresql: str) -> None:
         await retrying.start()
         await other.execute("UPDATE deliveries SET state = 'pending', due_at = 5 WHERE number = 7")
         await other.execute("UPDATE webhooks SET next_at = 5 WHERE webhook_id = 1")
-        given = {"account_id": 1, "webhook_id": 1, "me": "me", "now": 6}
-        releasing = asyncio.create_task(store.run(outbox.released(given)))
+        given = {"account_id": 1, "webhook_id": 1, "worker_id": "me", "now": 6}
+        releasing = asyncio.create_task(store.run(delivery_queries.release_statements(given)))
         await asyncio.sleep(0.3)
         await retrying.commit()
         await releasing

@@ -192,6 +192,11 @@ class Settings(BaseSettings):
         "/readyz, before it stops: as long as a proxy takes to send them elsewhere.",
     )
 
+    fast_path: bool = Field(
+        default=True,
+        description="Whether small GraphQL requests are answered without ASGI, which is faster. "
+        "Responses are the same. Switch it off to look for the cause of a problem.",
+    )
     bulkhead: bool = Field(
         default=True,
         description="Whether a server begins a second process, when one account asks for so much "

@@ -287,16 +287,19 @@ def roots(page_size: int) -> Mapping[str, Root]:
     """The fields, where a page holds at most so many customers."""
     return {
         # What the history numbers may be read from a replica that has come far enough.
-        "node": Root(node, anywhere=True),
+        "node": Root(node, is_replica_safe=True),
         "account": Root(account),
         "customers": Root(
-            customers, needs(READ), partial(_price_of_page, page_size), anywhere=True
+            customers, needs(READ), partial(_price_of_page, page_size), is_replica_safe=True
         ),
         "customerChanges": Root(
-            customer_changes, needs(READ), partial(_price_of_changes, page_size), anywhere=True
+            customer_changes,
+            needs(READ),
+            partial(_price_of_changes, page_size),
+            is_replica_safe=True,
         ),
-        "statistics": Root(statistics, needs(READ), price_of_statistics, anywhere=True),
-        "searchLanguage": Root(search_language, anywhere=True),
+        "statistics": Root(statistics, needs(READ), price_of_statistics, is_replica_safe=True),
+        "searchLanguage": Root(search_language, is_replica_safe=True),
         "viewer": Root(viewer),
         "tokens": Root(tokens, needs(ADMIN)),
         "tokenScopes": Root(token_scopes),

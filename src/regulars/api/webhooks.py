@@ -33,7 +33,7 @@ from regulars.graphql import (
 )
 from regulars.store import Row
 from regulars.webhooks.log import Deliveries, cursor, position, shown
-from regulars.webhooks.targets import ForbiddenTarget, check
+from regulars.webhooks.targets import ForbiddenTarget, require_allowed
 
 # In points: counting what a webhook missed may read 250,000 changes.
 _MISSED_COST = 20
@@ -166,7 +166,7 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
         problems.append(NotPermitted(values["type"], READ))
     if values.get("url") and not any(p.input_path == ("node", "url") for p in problems):
         try:
-            await check(values["url"], env.directory.limits.private_targets)
+            await require_allowed(values["url"], env.directory.limits.private_targets)
         except ForbiddenTarget as forbidden:
             problems.append(InvalidInput(str(forbidden), ("node", "url")))
     return values, problems

@@ -12,7 +12,8 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.output import format_timestamp, print_json, print_rows
 from regulars.directory.accounts import Accounts, now_ms
-from regulars.store import Store, outbox
+from regulars.store import Store
+from regulars.webhooks import secret_queries
 from regulars.webhooks.inbox import Inbox
 from regulars.webhooks.signatures import secrets_of
 
@@ -33,7 +34,7 @@ def inbox_list(
 
     async def read(store: Store) -> list[dict[str, Any]]:
         found = await Accounts(store).named(account)
-        return await Inbox(store).kept(found.account_id)
+        return await Inbox(store).events(found.account_id)
 
     rows = [
         {
@@ -89,7 +90,7 @@ def inbox_forget(
     async def forget(store: Store) -> int:
         inbox, chosen = await _chosen(store, account, ids)
         for event in chosen:
-            await inbox.forget(event)
+            await inbox.delete(event)
         return len(chosen)
 
     count = with_store(options.settings(database_url=database_url), forget)
@@ -102,7 +103,7 @@ async def _chosen(
     """The kept events of those ids; all without any. Raises UsageError."""
     found = await Accounts(store).named(account)
     inbox = Inbox(store)
-    kept = await inbox.kept(found.account_id)
+    kept = await inbox.events(found.account_id)
     missing = set(ids or ()) - {event["inbox_id"] for event in kept}
     if missing:
         raise UsageError(f"The inbox holds no event {', '.join(sorted(missing))}.")
@@ -130,7 +131,7 @@ def inbox_secret(
         found = await Accounts(store).named(account)
         await secrets_of(store, found.account_id, now_ms())
         row = {"account_id": found.account_id, "inbound": given}
-        await store.execute([(outbox.set_inbound(), row)])
+        await store.execute([(secret_queries.set_inbound_secret(), row)])
         return found.name
 
     name = with_store(options.settings(database_url=database_url), note)

@@ -61,9 +61,9 @@ def _print_secret(
     settings = options.settings(database_url=database_url)
     found, kept = with_store(settings, read)
     if as_json:
-        print_json({"account": found.name, "secret": kept.present, "previous": kept.previous})
+        print_json({"account": found.name, "secret": kept.current, "previous": kept.previous})
     else:
-        print(kept.present)
+        print(kept.current)
 
 
 @app.command()
@@ -88,7 +88,7 @@ async def _work(store: Store, settings: Settings) -> None:
 
     log.configure()
     worker = Worker(
-        store, settings.webhook_private_targets, settings.webhook_retry_seconds, alone=False
+        store, settings.webhook_private_targets, settings.webhook_retry_seconds, is_only=False
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -18,12 +18,12 @@ from regulars.store.auth_tables import accounts, tokens
 from regulars.store.tables import counters
 from regulars.store.tokens import (
     TOKEN_COLUMNS,
-    account_named,
+    account_by_id,
+    account_by_name,
     all_accounts,
     all_tokens,
-    few_accounts,
+    first_accounts,
     last_account,
-    one_account,
     revoke_token,
     token_by_hash,
     tokens_of,
@@ -183,16 +183,16 @@ class Accounts:
 
     async def one(self, account_id: int) -> Account:
         """The account of that id, which there is."""
-        ((*row,),) = await self._store.fetch(one_account(), {"account_id": account_id})
+        ((*row,),) = await self._store.fetch(account_by_id(), {"account_id": account_id})
         return Account(*row)
 
     async def any(self) -> bool:
         """Whether there is one."""
-        return bool(await self._store.fetch(few_accounts(), {"limit": 1}))
+        return bool(await self._store.fetch(first_accounts(), {"limit": 1}))
 
     async def find(self, name: str) -> Account | None:
         """The account of that name, if there is one."""
-        rows = await self._store.fetch(account_named(), {"name": name})
+        rows = await self._store.fetch(account_by_name(), {"name": name})
         return Account(*rows[0]) if rows else None
 
     async def named(self, name: str | None) -> Account:
@@ -204,7 +204,7 @@ class Accounts:
                     f"There is no account named {name!r}. See: regulars account list"
                 )
             return account
-        rows = await self._store.fetch(few_accounts(), {"limit": _SHOWN})
+        rows = await self._store.fetch(first_accounts(), {"limit": _SHOWN})
         found = [Account(*row) for row in rows]
         if len(found) == 1:
             return found[0]

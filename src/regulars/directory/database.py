@@ -7,6 +7,7 @@ from typing import Any
 
 from regulars.directory import found_by
 from regulars.directory.decide import decide
+from regulars.directory.field_rules import EMPTY, folded_columns
 from regulars.store import (
     STATEMENT_SECONDS,
     BadDatabaseURL,
@@ -53,5 +54,7 @@ def upgrade(address: DatabaseUrl, to: str = "head", expand_only: bool = False) -
 
 
 def _derive(row: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
-    columns = found_by.derived(row)
-    return columns, found_by.terms_of({**row, **columns})
+    # Tables of an earlier version have no columns of newer fields: nobody has a value there.
+    customer = {**EMPTY, **row}
+    columns = {**folded_columns(customer), **found_by.derived(customer)}
+    return columns, found_by.terms_of({**customer, **columns})

@@ -17,9 +17,9 @@ from regulars.store import Store
 from regulars.store.auth_tables import sessions
 from regulars.store.tokens import (
     TOKEN_COLUMNS,
+    delete_expired_sessions,
     end_session,
     extend_session,
-    forget_sessions,
     session_by_hash,
 )
 from regulars.store.writes import insert_one
@@ -122,4 +122,4 @@ def _by(secret: str) -> dict[str, bytes]:
 
 async def forget_old(store: Store, now: int) -> None:
     """Forgets the sessions and links that have ended."""
-    await store.execute([(forget_sessions(), {"now": now})])
+    await store.execute([(delete_expired_sessions(), {"now": now})])

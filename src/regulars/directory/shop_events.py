@@ -70,7 +70,7 @@ _NOTES_LENGTH = 65_535
 Node = Mapping[str, Any]
 
 
-class Misunderstood(Exception):
+class UnparseableEvent(Exception):
     """An event that cannot be read; the message says why, and names no values."""
 
 
@@ -83,14 +83,14 @@ def command_of(
     delivery: Delivery | None = None,
 ) -> Command | None:
     """What an event asks for, which came at a moment, sent by another Regulars if there is a
-    `delivery`; None for one that tells nothing. Raises Misunderstood."""
+    `delivery`; None for one that tells nothing. Raises UnparseableEvent."""
     try:
         told = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Misunderstood("The body is not JSON.") from error
+        raise UnparseableEvent("The body is not JSON.") from error
     node = told.get("node") if isinstance(told, dict) else None
     if not isinstance(node, dict):
-        raise Misunderstood('The body is not of the form {"node": {…}}.')
+        raise UnparseableEvent('The body is not of the form {"node": {…}}.')
     if type_ in TYPES and _is_of_deleted(type_, node):
         return None
     if type_ in ORDERS:
@@ -103,13 +103,13 @@ def command_of(
         return _form(node, at, receipt, origin)
     if type_ == CHECKOUT:
         return _contact(_buyer(node), at, True, receipt, origin)
-    raise Misunderstood(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
+    raise UnparseableEvent(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
 
 
 def _deletion(node: Node, at: int, receipt: Receipt | None, origin: Origin) -> DeleteContact:
     shop_id, number = _id(node), _number_id(node)
     if shop_id is None and number is None:
-        raise Misunderstood(
+        raise UnparseableEvent(
             "The event names no customer: its `id` is not a text of 1 to "
             f"{SHOP_ID_LENGTH} characters."
         )
@@ -133,7 +133,7 @@ def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Ori
     buyer = {name: value for name, value in _buyer(node).items() if name != "id"}
     told: dict[str, Any] = {name: _text(node, name) for name in _ORDER_TEXTS if node.get(name)}
     if not told.get("name"):
-        raise Misunderstood("The order has no name.")
+        raise UnparseableEvent("The order has no name.")
     told["total"] = _number(node, "total")
     told["refunded_amount"] = _number(node, "refunded_amount")
     told["paid"] = _paid(type_, node, told)
@@ -213,7 +213,7 @@ def _details(node: Node) -> dict[str, Any]:
         if not isinstance(value, kind):
             continue
         if custom.check(value, ()):
-            raise Misunderstood(
+            raise UnparseableEvent(
                 f"`{name}` is nested deeper than {custom.MAX_DEPTH} levels, or has a NUL character."
             )
         if len(orjson.dumps(value)) <= custom.MAX_BYTES:
@@ -359,10 +359,10 @@ def _are_tags(value: Any) -> bool:
 
 
 def _of_kind(told: Node, name: str, kind: str, fits: Callable[[Any], bool]) -> Any:
-    """A value, None where there is none. Raises Misunderstood for one of another kind."""
+    """A value, None where there is none. Raises UnparseableEvent for one of another kind."""
     value = told.get(name)
     if value is not None and not fits(value):
-        raise Misunderstood(f"{name} is not {kind}.")
+        raise UnparseableEvent(f"{name} is not {kind}.")
     return value
 
 
@@ -375,5 +375,5 @@ def _moment(told: Node, name: str, at: int) -> str | None:
     if found is None:
         found = from_now(given, at)
     if found is None:
-        raise Misunderstood(f"{name} is neither a moment nor an age.")
+        raise UnparseableEvent(f"{name} is neither a moment nor an age.")
     return iso(found)

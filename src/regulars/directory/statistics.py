@@ -54,24 +54,24 @@ class Statistics:
 
     async def consent(self) -> tuple[int, int]:
         """How many customers there are, and how many accept marketing."""
-        rows = await self._store.fetch(statements.consent(), self._account, is_long=True)
+        rows = await self._store.fetch(statements.count_by_consent(), self._account, is_long=True)
         found = {bool(said): count for said, count in rows}
         return sum(found.values()), found.get(True, 0)
 
     async def ordered(self) -> int:
         """How many customers have ordered."""
-        return await self._number(statements.ordered())
+        return await self._number(statements.count_with_orders())
 
     async def expenses(self) -> int:
         """What all have paid, less refunds, in the money's scale."""
-        return await self._number(statements.expenses())
+        return await self._number(statements.sum_expenses())
 
     async def new_by_week(self) -> list[Week]:
         """The last weeks, oldest first; the last is the present one."""
         monday = self._now - (self._now - _MONDAY_MS) % WEEK_MS
         since = monday - (WEEKS - 1) * WEEK_MS
         given = {**self._account, "since": since}
-        rows = await self._store.fetch(statements.new_by_week(), given, is_long=True)
+        rows = await self._store.fetch(statements.count_new_by_week(), given, is_long=True)
         found = dict(rows)
         return [Week(since + n * WEEK_MS, found.get(n, 0)) for n in range(WEEKS)]
 
@@ -79,7 +79,7 @@ class Statistics:
         """The countries of addresses, those of most customers first. Who has two in different
         countries counts in both."""
         given = {**self._account, "low": _COUNTRY, "high": f"{_COUNTRY[:-1]};"}
-        rows = await self._store.fetch(statements.beginning_with(), given, is_long=True)
+        rows = await self._store.fetch(statements.count_terms(), given, is_long=True)
         return [Country(term.removeprefix(_COUNTRY).upper(), count) for term, count in rows]
 
     async def spend_by_month(self) -> list[Month]:

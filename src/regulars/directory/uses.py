@@ -11,7 +11,7 @@ from typing import Any
 
 from regulars.store import Store
 from regulars.store.query import Query
-from regulars.store.tokens import use_tokens
+from regulars.store.tokens import touch_tokens
 
 # How often it is noted that a token is used.
 USED_MS = 60_000
@@ -49,7 +49,7 @@ class Uses:
                 now = self._clock()
                 some = list(islice(self._used, _NOTED_TOGETHER))
                 used = {"used_ids": some, "used_before": now - USED_MS, "used_at": now}
-                await self._store.execute([(use_tokens(), used)])
+                await self._store.execute([(touch_tokens(), used)])
                 if len(self._noted) > _MOST_NOTED:
                     self._noted.clear()
                 for token_id in some:

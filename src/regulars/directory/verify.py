@@ -26,7 +26,7 @@ from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
 from regulars.store.migrate import run_in_snapshot
 from regulars.store.schema_version import require_usable
-from regulars.store.sqlite.file import connect, damage
+from regulars.store.sqlite.file import connect, find_damage
 from regulars.store.tables import (
     accounts,
     attempts,
@@ -88,7 +88,7 @@ def verify(address: DatabaseUrl) -> Report:
     require_usable(address)
     report = Report()
     if address.path is not None:
-        report.add(damage(connect(address.path)))
+        report.add(find_damage(connect(address.path)))
     run_in_snapshot(address, lambda connection: _Verifier(connection, report).run())
     return report
 

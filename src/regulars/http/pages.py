@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from regulars.http.errors import HTTPError, method_not_allowed, not_found
 from regulars.http.messages import SECURITY, headers_by_name, request_id_of
-from regulars.http.route_handler import refusal
+from regulars.http.route_handler import starlette_error
 
 ASSETS = "/assets"
 # Where there is a page. All of them are the same file, which shows what its address says.
@@ -119,7 +119,7 @@ class Pages:
             if request.method not in ("GET", "HEAD"):
                 raise method_not_allowed(request.method, "GET, HEAD", "Pages are read by GET.")
         except HTTPError as error:
-            return refusal(error, request_id)
+            return starlette_error(error, request_id)
         told = {
             **(self._security if file is self._page else _OF_ASSETS),
             "cache-control": file.kept,

@@ -19,7 +19,7 @@ import apsw
 from regulars.store.errors import StoreError, Unreachable
 from regulars.store.postgresql.connect import connect as connect_postgresql
 from regulars.store.schema_version import read_schema_state
-from regulars.store.sqlite.file import connect, connect_to_copy, damage
+from regulars.store.sqlite.file import connect, connect_to_copy, find_damage
 from regulars.store.url import DatabaseUrl
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -133,7 +133,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _require_sound(file: Path) -> None:
     try:
-        found = next(damage(connect_to_copy(file)), None)
+        found = next(find_damage(connect_to_copy(file)), None)
     except Unreachable as error:
         found = str(error)
     if found is not None:

@@ -30,48 +30,48 @@ def _word(word: str) -> sa.ColumnElement[str]:
     return sa.literal_column(f"'{word}'")
 
 
-def _this(table: sa.Table) -> sa.ColumnElement[bool]:
+def _of_import(table: sa.Table) -> sa.ColumnElement[bool]:
     return sa.and_(of_account(table), table.c.import_id == _text("import_id"))
 
 
-def _unfinished() -> sa.ColumnElement[bool]:
+def _is_unfinished() -> sa.ColumnElement[bool]:
     return imports.c.state.in_(list(map(_word, UNFINISHED)))
 
 
-def _of_files() -> sa.ColumnElement[bool]:
+def _is_file() -> sa.ColumnElement[bool]:
     return imports.c.kind == _word(FILE)
 
 
 @cache
-def one() -> Query:
+def import_by_id() -> Query:
     """An import, whole."""
-    return Query(sa.select(*imports.columns).where(_this(imports)))
+    return Query(sa.select(*imports.columns).where(_of_import(imports)))
 
 
 @cache
-def named() -> Query:
+def imports_by_id() -> Query:
     """The account's imports among `import_ids`, whole."""
     statement = sa.select(*imports.columns).where(of_account(imports))
     return Query(statement.where(any_of(imports.c.import_id, "import_ids")))
 
 
 @cache
-def newest() -> Query:
+def newest_imports() -> Query:
     """The account's imports of files, newest first: at most `limit`, whole."""
-    statement = sa.select(*imports.columns).where(of_account(imports), _of_files())
+    statement = sa.select(*imports.columns).where(of_account(imports), _is_file())
     ordered = statement.order_by(imports.c.created_at.desc(), imports.c.import_id.desc())
     return Query(ordered.limit(number("limit")))
 
 
 @cache
-def pulls() -> Query:
+def pulls_of_account() -> Query:
     """The account's pulls: the address of the server, and the cursor."""
     statement = sa.select(imports.c.name, imports.c.cursor).where(of_account(imports))
     return Query(statement.where(imports.c.kind == _word(PULL)))
 
 
 @cache
-def unfinished() -> Query:
+def unfinished_import() -> Query:
     """The account's newest import that is not finished, of a file of that name and fingerprint."""
     statement = sa.select(*imports.columns).where(
         of_account(imports),
@@ -84,9 +84,9 @@ def unfinished() -> Query:
 
 
 @cache
-def end() -> Query:
+def end_import() -> Query:
     """Ends an import that goes on, in a state, with a message."""
-    statement = imports.update().where(_this(imports), _unfinished())
+    statement = imports.update().where(_of_import(imports), _is_unfinished())
     return Query(
         statement.values(
             state=_text("new_state"),
@@ -101,11 +101,11 @@ def end() -> Query:
 
 
 @cache
-def due(some: bool = False) -> Query:
+def due_imports(some: bool = False) -> Query:
     """Imports of any account, or of `some` (`ids`), that came over HTTP, go on, and that nobody
     holds at `now`: the oldest of each account. Account, id."""
     statement = sa.select(imports.c.account_id, imports.c.import_id).where(
-        _unfinished(), imports.c.claimed_until < number("now")
+        _is_unfinished(), imports.c.claimed_until < number("now")
     )
     if some:
         statement = statement.where(any_of(imports.c.account_id, "ids"))
@@ -122,10 +122,10 @@ def due(some: bool = False) -> Query:
 
 
 @cache
-def claim() -> Query:
+def claim_import() -> Query:
     """Takes an import that nobody holds at `now`, until `until`; answers it, whole."""
     statement = imports.update().where(
-        _this(imports), _unfinished(), imports.c.claimed_until < number("now")
+        _of_import(imports), _is_unfinished(), imports.c.claimed_until < number("now")
     )
     values: dict[str, Any] = {
         "state": _word(RUNNING),
@@ -136,20 +136,20 @@ def claim() -> Query:
 
 
 @cache
-def keep() -> Query:
+def extend_claim() -> Query:
     """Holds a claimed import until `until`; answers its state, or no row when it is another's."""
     statement = imports.update().where(
-        _this(imports), _unfinished(), imports.c.claimed_by == _text("claimed_by")
+        _of_import(imports), _is_unfinished(), imports.c.claimed_by == _text("claimed_by")
     )
     held = statement.values(claimed_until=number("until"))
     return Query(held.returning(imports.c.state))
 
 
 @cache
-def parts() -> Query:
+def parts_from() -> Query:
     """The parts of a kind from `part` on: their numbers and bytes, at most `limit`."""
     statement = sa.select(import_parts.c.part, import_parts.c.bytes).where(
-        _this(import_parts),
+        _of_import(import_parts),
         import_parts.c.kind == _text("kind"),
         import_parts.c.part >= number("part"),
     )
@@ -157,18 +157,18 @@ def parts() -> Query:
 
 
 @cache
-def drop_parts() -> Query:
+def delete_parts() -> Query:
     """Forgets the parts of a kind from `part` on."""
-    statement = import_parts.delete().where(_this(import_parts))
+    statement = import_parts.delete().where(_of_import(import_parts))
     return Query(
         statement.where(import_parts.c.kind == _text("kind"), import_parts.c.part >= number("part"))
     )
 
 
 @cache
-def received() -> Query:
+def mark_received() -> Query:
     """An import whose file has come waits for its turn."""
-    statement = imports.update().where(_this(imports), imports.c.state == _word(RECEIVING))
+    statement = imports.update().where(_of_import(imports), imports.c.state == _word(RECEIVING))
     return Query(
         statement.values(
             state=_word(PENDING),
@@ -181,36 +181,36 @@ def received() -> Query:
 
 
 @cache
-def hold_upload() -> Query:
+def touch_upload() -> Query:
     """Says that the file of an import is still received."""
-    statement = imports.update().where(_this(imports), imports.c.state == _word(RECEIVING))
+    statement = imports.update().where(_of_import(imports), imports.c.state == _word(RECEIVING))
     return Query(statement.values(updated_at=number("now")))
 
 
 @cache
-def tell() -> Query:
+def update_progress() -> Query:
     """Says how far a dry run has come: a claimed import that saves nothing else."""
     statement = imports.update().where(
-        _this(imports), _unfinished(), imports.c.claimed_by == _text("claimed_by")
+        _of_import(imports), _is_unfinished(), imports.c.claimed_by == _text("claimed_by")
     )
     told = {name: number(f"new_{name}") for name in _TOLD}
     return Query(statement.values(**told, problems=_text("new_problems"), updated_at=number("now")))
 
 
 @cache
-def forget() -> Query:
+def delete_finished() -> Query:
     """Forgets an import that has ended, with its parts."""
-    return Query(imports.delete().where(_this(imports), sa.not_(_unfinished())))
+    return Query(imports.delete().where(_of_import(imports), sa.not_(_is_unfinished())))
 
 
 @cache
-def forget_any() -> Query:
+def delete_any() -> Query:
     """Forgets an import, whatever its state: another takes its place."""
-    return Query(imports.delete().where(_this(imports)))
+    return Query(imports.delete().where(_of_import(imports)))
 
 
 @cache
-def forget_old() -> Query:
+def delete_old() -> Query:
     """Forgets, of every account, the imports of files that were last brought on at `before` or
     earlier, and those whose files had not come at `broken_before`."""
     broken = sa.and_(
@@ -218,14 +218,12 @@ def forget_old() -> Query:
         imports.c.updated_at <= number("broken_before"),
     )
     return Query(
-        imports.delete().where(
-            _of_files(), sa.or_(imports.c.updated_at <= number("before"), broken)
-        )
+        imports.delete().where(_is_file(), sa.or_(imports.c.updated_at <= number("before"), broken))
     )
 
 
 @cache
-def forget_old_problems() -> Query:
+def clear_old_problems() -> Query:
     """Forgets, of every account, why rows were rejected by pulls that last went on at `before` or
     earlier: the messages may quote customers. The pulls stay: the next one goes on from them."""
     old = imports.c.updated_at <= number("before")

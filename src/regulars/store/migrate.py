@@ -5,6 +5,9 @@ A migration has two parts, so that two versions of the program can serve one dat
 the version `works_with` on, still work with the tables (without `works_with`, none does).
 `contract` is the second part: it removes what only older programs need.
 
+A migration with `rebuilds_search` changes how customers are found: after its contract part, the
+search index of all customers is rebuilt.
+
 Alembic and SQLAlchemy's asyncio are imported late: every command reads the version, few migrate. A
 SQLite database is migrated through Python's sqlite3, never while APSW has it open.
 """
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.resources import files
 from types import ModuleType
@@ -78,12 +81,14 @@ def upgrade(
         config.attributes["connection"] = connection
         command.upgrade(config, to)
         after = str(context.get_current_revision())
-        if (before or "") <= derived.LAST_OF_OTHER_RULES and after >= derived.SINCE:
-            derived.fill(connection, derive)
+        applied = [version for version in versions() if (before or "") < version <= after]
+        needs_rebuild = any(version in derived.REBUILT_BY for version in applied)
         if after >= _FIRST_OF_TWO_PARTS:
-            _record_expansion(connection, before, after)
+            _record_expansion(connection, applied)
             if not expand_only:
-                _contract(connection, context, after)
+                needs_rebuild |= _contract(connection, context, after)
+        if needs_rebuild:
+            derived.rebuild(connection, derive)
         if to == "head" and url.dialect == "postgresql":
             distribution.distribute_tables(connection)
         return after
@@ -100,33 +105,39 @@ def upgrade(
     )
 
 
-def _record_expansion(connection: sa.Connection, before: str | None, after: str) -> None:
-    """Record which programs can work with the tables after the expand parts."""
+def _record_expansion(connection: sa.Connection, applied: Sequence[str]) -> None:
+    """Record which programs can work with the tables after the expand parts of migrations."""
     stored = connection.execute(sa.select(compatibility.c.oldest)).scalar_one()
-    applied = [v for v in versions() if (before or "") < v <= after and v >= _FIRST_OF_TWO_PARTS]
-    oldest = max([stored, *(getattr(_module(v), "works_with", v) for v in applied)])
+    in_two_parts = [version for version in applied if version >= _FIRST_OF_TWO_PARTS]
+    oldest = max([stored, *(getattr(module(v), "works_with", v) for v in in_two_parts)])
     connection.execute(compatibility.update().values(oldest=oldest))
 
 
-def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> None:
-    """Run the contract parts of the migrations up to a version."""
+def _contract(connection: sa.Connection, context: MigrationContext, after: str) -> bool:
+    """Run the contract parts of the migrations up to a version; return whether one of them needs
+    the search index to be rebuilt."""
     from alembic.operations import Operations
 
     oldest, finished = connection.execute(
         sa.select(compatibility.c.oldest, compatibility.c.finished)
     ).one()
+    needs_rebuild = False
     for version in versions():
         if finished < version <= after:
-            contract = getattr(_module(version), "contract", None)
+            contract = getattr(module(version), "contract", None)
             if contract is not None:
                 with Operations.context(context):
                     contract()
+            rebuilds_search = getattr(module(version), "rebuilds_search", False)
+            needs_rebuild |= rebuilds_search
+            if rebuilds_search or contract is not None:
                 oldest = max(oldest, version)
     connection.execute(compatibility.update().values(oldest=oldest, finished=after))
+    return needs_rebuild
 
 
-def _module(version: str) -> ModuleType:
-    """The module of the migration to a version."""
+def module(version: str) -> ModuleType:
+    """Return the module of the migration to a version."""
     folder = files("regulars.store.migrations.versions")
     (name,) = (f.name for f in folder.iterdir() if f.name.startswith(f"v{version}_"))
     return import_module(f"regulars.store.migrations.versions.{name.removesuffix('.py')}")

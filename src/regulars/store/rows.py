@@ -24,7 +24,7 @@ _PAGE = 5_000
 _PARTS = 20  # each is a piece of a file
 
 
-def of_accounts(table: sa.Table) -> bool:
+def has_account_key(table: sa.Table) -> bool:
     """Whether the table's key begins with the account."""
     return "account_id" in table.primary_key.columns and table is not accounts
 
@@ -38,18 +38,18 @@ def page_size(table: sa.Table) -> int:
 def key_columns(table: sa.Table) -> tuple[str, ...]:
     """The columns by which the rows are told apart: of an account, or of the database."""
     names = [str(column.name) for column in table.primary_key.columns]
-    return tuple(names[1:] if of_accounts(table) else names)
+    return tuple(names[1:] if has_account_key(table) else names)
 
 
 @cache
-def key_places(table: sa.Table) -> tuple[int, ...]:
+def key_indexes(table: sa.Table) -> tuple[int, ...]:
     """Where those columns are in a row."""
     names = [str(column.name) for column in table.c]
     return tuple(names.index(name) for name in key_columns(table))
 
 
 @cache
-def flags(table: sa.Table) -> tuple[int, ...]:
+def flag_indexes(table: sa.Table) -> tuple[int, ...]:
     """The places of the columns that are true or false."""
     return tuple(place for place, column in enumerate(table.c) if column.type is Flag)
 
@@ -65,7 +65,7 @@ def rows_of(table: sa.Table, after: bool) -> Query:
     """At most `limit` rows of the account `account_id`, or of a table that is of none, in the order
     of their keys: those after the key of the parameters `after_…`, if it is given. Whole."""
     statement = sa.select(*table.c)
-    if of_accounts(table):
+    if has_account_key(table):
         statement = statement.where(table.c.account_id == number("account_id"))
     keys = [table.c[name] for name in key_columns(table)]
     if after and keys:
@@ -76,7 +76,7 @@ def rows_of(table: sa.Table, after: bool) -> Query:
 
 
 @cache
-def remove(table: sa.Table) -> Query:
+def delete_row(table: sa.Table) -> Query:
     """One row: a parameter for each column of its key."""
     keys = [c == sa.bindparam(f"key_{c.name}", type_=c.type) for c in table.primary_key.columns]
     return Query(table.delete().where(*keys))

@@ -16,28 +16,28 @@ DAY_MS = 86_400_000
 
 
 @cache
-def consent() -> Query:
+def count_by_consent() -> Query:
     """Whether customers accept marketing: yes or no, how many."""
     said = customers.c.accepts_marketing
     return Query(sa.select(said, sa.func.count()).where(of_account(customers)).group_by(said))
 
 
 @cache
-def ordered() -> Query:
+def count_with_orders() -> Query:
     """How many customers have ordered."""
     some = customers.c.orders_count > 0
     return Query(sa.select(sa.func.count()).where(of_account(customers), some))
 
 
 @cache
-def expenses() -> Query:
+def sum_expenses() -> Query:
     """The sum of what customers have paid, in the money's scale."""
     total = sa.cast(sa.func.coalesce(sa.func.sum(customers.c.expenses), 0), sa.BigInteger)
     return Query(sa.select(total).where(of_account(customers)))
 
 
 @cache
-def new_by_week() -> Query:
+def count_new_by_week() -> Query:
     """How many customers were created in each week from the moment `since` on: its number, from 0,
     how many."""
     since = number("since")
@@ -48,7 +48,7 @@ def new_by_week() -> Query:
 
 
 @cache
-def beginning_with() -> Query:
+def count_terms() -> Query:
     """The terms from `low` until before `high`, and how many customers each has, most first."""
     count = sa.func.count()
     between = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))

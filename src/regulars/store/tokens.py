@@ -61,13 +61,13 @@ def all_accounts() -> Query:
 
 
 @cache
-def few_accounts() -> Query:
+def first_accounts() -> Query:
     """The oldest accounts, at most `limit`: id, name, moment of creation."""
     return Query(_accounts().order_by(accounts.c.account_id).limit(number("limit")))
 
 
 @cache
-def account_named() -> Query:
+def account_by_name() -> Query:
     """The account of a name: id, name, moment of creation."""
     name = sa.bindparam("name", type_=accounts.c.name.type)
     return Query(_accounts().where(accounts.c.name == name))
@@ -80,7 +80,7 @@ def last_account() -> Query:
 
 
 @cache
-def one_account() -> Query:
+def account_by_id() -> Query:
     """An account: id, name, moment of creation."""
     return Query(_accounts().where(accounts.c.account_id == number("account_id")))
 
@@ -115,13 +115,13 @@ def end_session() -> Query:
 
 
 @cache
-def forget_sessions() -> Query:
+def delete_expired_sessions() -> Query:
     """Forgets the sessions that had ended at `now`."""
     return Query(sessions.delete().where(sessions.c.expires_at <= number("now")))
 
 
 @cache
-def use_tokens() -> Query:
+def touch_tokens() -> Query:
     """Notes that the tokens `used_ids` are used, but for those of which that was noted after
     `used_before`."""
     used = tokens.c.last_used_at

@@ -208,7 +208,7 @@ _NOTHING: Asked = [
     (queries.receipts_of(), None),
     (queries.named_webhooks(), None),
     (queries.named_shop_ids(), None),
-    (imports.named(), None),
+    (imports.imports_by_id(), None),
     (queries.given_ids(), None),
 ]
 

@@ -20,12 +20,12 @@ from regulars.store.rows import (
     TABLES,
     Key,
     accounts_with,
-    flags,
+    delete_row,
+    flag_indexes,
+    has_account_key,
     key_columns,
-    key_places,
-    of_accounts,
+    key_indexes,
     page_size,
-    remove,
     rows_of,
 )
 
@@ -65,7 +65,7 @@ class _Part(NamedTuple):
 
     def key(self, row: Sequence[Any]) -> Key:
         """By what a row is told from the others of the part."""
-        return tuple(row[place] for place in key_places(self.table))
+        return tuple(row[place] for place in key_indexes(self.table))
 
     async def page(self, database: QueryExecutor, after: Key | None) -> Rows:
         """The next rows of it."""
@@ -109,7 +109,7 @@ class Copy:
 
     async def _clear(self, source: QueryExecutor, table: sa.Table) -> None:
         """Removes from the target what is not so in the source."""
-        query = remove(table)
+        query = delete_row(table)
         names = [str(column.name) for column in table.primary_key.columns]
         places = [table.c.keys().index(name) for name in names]
         for part in await _parts(self._target, table):
@@ -145,7 +145,7 @@ class Copy:
 
     async def _add(self, table: sa.Table, rows: Rows, seen: int) -> None:
         if rows:
-            for place in flags(table):
+            for place in flag_indexes(table):
                 rows = [(*r[:place], bool(r[place]), *r[place + 1 :]) for r in rows]
             await self._target.insert_rows(table, rows)
             self.result.tables[table.name].added += len(rows)
@@ -163,7 +163,7 @@ class Copy:
 
 async def _parts(database: QueryExecutor, table: sa.Table) -> list[_Part]:
     """What a table consists of there."""
-    if not of_accounts(table):
+    if not has_account_key(table):
         return [_Part(table, None)]
     rows = await database.fetch(accounts_with(table), {})
     return [_Part(table, row[0]) for row in rows]

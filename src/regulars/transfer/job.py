@@ -51,7 +51,7 @@ class Job:
     async def run(self) -> None:
         """Does it, unless somebody else holds the import. Raises StoreError."""
         given = {**self._held(HELD_MS), "now": now_ms()}
-        ((rows,)) = await self._store.run([(imports.claim(), given)])
+        ((rows,)) = await self._store.run([(imports.claim_import(), given)])
         if not rows:
             return
         row = dict(zip(imports.COLUMNS, rows[0], strict=True))
@@ -65,7 +65,7 @@ class Job:
         finally:
             holding.cancel()
             await asyncio.gather(holding, return_exceptions=True)
-            await self._store.run([(imports.keep(), self._held(-1))])
+            await self._store.run([(imports.extend_claim(), self._held(-1))])
 
     async def _bring(self, run: Row) -> None:
         source_told = orjson.loads(run["source"])
@@ -99,7 +99,7 @@ class Job:
         """Holds the import, and tells how far a dry run has come, until it is cancelled."""
         while True:
             await asyncio.sleep(_HOLD_EVERY)
-            (kept,) = await self._store.run([(imports.keep(), self._held(HELD_MS))])
+            (kept,) = await self._store.run([(imports.extend_claim(), self._held(HELD_MS))])
             if not kept:
                 self.stop()
                 return
@@ -115,7 +115,7 @@ class Job:
             "new_problems": orjson.dumps(tally.problems).decode(),
             "now": now_ms(),
         }
-        await self._store.execute([(imports.tell(), {**self._held(0), **told})])
+        await self._store.execute([(imports.update_progress(), {**self._held(0), **told})])
 
     def _held(self, milliseconds: int) -> dict[str, object]:
         return {

@@ -82,7 +82,7 @@ class Jobs:
         """The account and the id of each account's oldest import that waits."""
         try:
             ids = await self._store.reachable_accounts()
-            due = imports.due(ids is not None)
+            due = imports.due_imports(ids is not None)
             return await self._store.fetch(due, {"now": now_ms(), "ids": ids})
         except StoreError:  # the database is away: the next time, then
             return ()

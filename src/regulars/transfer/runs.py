@@ -65,21 +65,23 @@ class ImportRepository:
             "claimed_by": None,
             "claimed_until": claimed_until,
         }
-        await self._store.execute([(imports.forget_any(), row), (insert_one(table), row)])
+        await self._store.execute([(imports.delete_any(), row), (insert_one(table), row)])
         return row
 
     async def find(self, import_id: str) -> Row | None:
         """An import's row."""
-        return await self._first(imports.one(), {"import_id": import_id})
+        return await self._first(imports.import_by_id(), {"import_id": import_id})
 
     async def stopped(self, name: str, fingerprint: str) -> Row | None:
         """The newest import of a file that was begun from the command line and not ended."""
-        return await self._first(imports.unfinished(), {"name": name, "fingerprint": fingerprint})
+        return await self._first(
+            imports.unfinished_import(), {"name": name, "fingerprint": fingerprint}
+        )
 
     async def newest(self, limit: int) -> list[Row]:
         """The account's imports, newest first."""
         given = {"account_id": self._account_id, "limit": limit}
-        rows = await self._store.fetch(imports.newest(), given)
+        rows = await self._store.fetch(imports.newest_imports(), given)
         return [_row(row) for row in rows]
 
     async def waiting(self, received_since: int, limit: int) -> int:
@@ -110,13 +112,13 @@ class ImportRepository:
             "new_problems": problems,
             "now": now,
         }
-        dropping = (imports.drop_parts(), given)
-        return bool(await self._store.execute([dropping, (imports.end(), given)]))
+        dropping = (imports.delete_parts(), given)
+        return bool(await self._store.execute([dropping, (imports.end_import(), given)]))
 
     async def forget(self, import_id: str) -> None:
         """Forgets an import that does not go on, with its parts."""
         given = {"account_id": self._account_id, "import_id": import_id}
-        await self._store.execute([(imports.forget(), given)])
+        await self._store.execute([(imports.delete_finished(), given)])
 
     async def _first(self, query: Any, given: Mapping[str, Any]) -> Row | None:
         rows = await self._store.fetch(query, {"account_id": self._account_id, **given})

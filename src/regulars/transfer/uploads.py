@@ -45,7 +45,7 @@ class Parts:
 
     async def cut(self, place: int) -> None:
         """Forgets the parts from `place` on."""
-        await self._store.execute([(imports.drop_parts(), {**self._keys, "part": place})])
+        await self._store.execute([(imports.delete_parts(), {**self._keys, "part": place})])
         self.place = place
 
     async def add(self, text: bytes) -> None:
@@ -61,14 +61,14 @@ class Parts:
     async def any(self) -> bool:
         """Whether there are any."""
         given = {**self._keys, "part": 0, "limit": 1}
-        return bool(await self._store.fetch(imports.parts(), given))
+        return bool(await self._store.fetch(imports.parts_from(), given))
 
     async def all(self) -> AsyncIterator[bytes]:
         """The parts, in their order."""
         part = 0
         while True:
             given = {**self._keys, "part": part, "limit": 1}
-            found = await self._store.fetch(imports.parts(), given)
+            found = await self._store.fetch(imports.parts_from(), given)
             if not found:
                 return
             ((part, content),) = found
@@ -139,7 +139,7 @@ class Upload:
             "updated_at": now,
         }
         given = {"account_id": self._account_id, "now": now, **self._run, **changed}
-        if not await self._store.execute([(imports.received(), given)]):
+        if not await self._store.execute([(imports.mark_received(), given)]):
             raise Interrupted("The import was cancelled.")
         return {**self._run, **changed}
 
@@ -154,7 +154,7 @@ class Upload:
         self._beat = now
         import_id = self._run["import_id"]
         held = {"account_id": self._account_id, "import_id": import_id, "now": now}
-        if not await self._store.execute([(imports.hold_upload(), held)]):
+        if not await self._store.execute([(imports.touch_upload(), held)]):
             raise Interrupted("The import was cancelled.")
 
     async def _keep(self, part: bytes) -> None:
@@ -231,4 +231,4 @@ async def forget_old(store: Store, now: int) -> None:
     """Forgets imports of which nothing has been heard for a month, files that broke off, and what
     pulls of a month ago rejected."""
     given = {"before": now - KEPT_MS, "broken_before": now - RECEIVING_MS}
-    await store.execute([(imports.forget_old(), given), (imports.forget_old_problems(), given)])
+    await store.execute([(imports.delete_old(), given), (imports.clear_old_problems(), given)])

@@ -10,8 +10,9 @@ import orjson
 from regulars.directory.errors import InvalidCursor, InvalidInput, Refused
 from regulars.directory.opaque import from_base64
 from regulars.directory.webhooks import TYPES, DeliveryId, WebhookNotFound, is_disabled
-from regulars.store import Conflict, Row, Store, outbox, queries
-from regulars.webhooks.worker import event_id, example_delivery
+from regulars.store import Conflict, Row, Store, queries
+from regulars.webhooks import delivery_queries, log_queries
+from regulars.webhooks.deliveries import event_id, example_delivery
 
 Position = tuple[int, int]
 
@@ -27,19 +28,21 @@ class Deliveries:
 
     async def webhooks(self, account_id: int) -> list[Row]:
         """The account's webhooks, oldest first."""
-        rows = await self._store.fetch(outbox.webhooks_of(), {"account_id": account_id})
+        rows = await self._store.fetch(log_queries.webhooks_of(), {"account_id": account_id})
         return [_webhook(row) for row in rows]
 
     async def webhook(self, account_id: int, webhook_id: int) -> Row | None:
         """A webhook of the account, or None."""
         of_one = {"account_id": account_id, "webhook_id": webhook_id}
-        rows = await self._store.fetch(outbox.one_webhook(), of_one)
+        rows = await self._store.fetch(log_queries.webhook_by_id(), of_one)
         return _webhook(rows[0]) if rows else None
 
     async def delivery(self, account_id: int, named: DeliveryId) -> Row | None:
         """A delivery of the account, or None."""
         of_one = {"account_id": account_id, "webhook_id": named.webhook_id}
-        rows = await self._store.fetch(outbox.one_delivery(), {**of_one, "number": named.number})
+        rows = await self._store.fetch(
+            log_queries.delivery_by_number(), {**of_one, "number": named.number}
+        )
         return _delivery(account_id, rows[0]) if rows else None
 
     async def of(
@@ -52,7 +55,7 @@ class Deliveries:
         if after is not None:
             given["created_at"], given["number"] = after
         found: dict[int, list[Row]] = {}
-        for row in await self._store.fetch(outbox.deliveries_of(after is not None), given):
+        for row in await self._store.fetch(log_queries.deliveries_of(after is not None), given):
             delivery = _delivery(account_id, row)
             found.setdefault(delivery["webhook_id"], []).append(delivery)
         each = [found.get(number, []) for number in webhook_ids]
@@ -71,7 +74,9 @@ class Deliveries:
             "kinds": list(TYPES[webhook["type"]]),
             "limit": MOST_MISSED,
         }
-        ((changes, waiting),) = await self._store.fetch(outbox.missed(), given, is_long=True)
+        ((changes, waiting),) = await self._store.fetch(
+            log_queries.count_missed(), given, is_long=True
+        )
         return min(MOST_MISSED, int(changes) + int(waiting))
 
     async def attempts(self, account_id: int, keys: Sequence[Position]) -> list[list[Row]]:
@@ -82,8 +87,8 @@ class Deliveries:
             "numbers": list({number for _, number in keys}),
         }
         found: dict[Position, list[Row]] = {key: [] for key in keys}
-        for row in await self._store.fetch(outbox.attempts_of(), given):
-            attempt = dict(zip(outbox.ATTEMPT_COLUMNS, row, strict=True))
+        for row in await self._store.fetch(log_queries.attempts_of(), given):
+            attempt = dict(zip(log_queries.ATTEMPT_COLUMNS, row, strict=True))
             key = (attempt["webhook_id"], attempt["number"])
             if key in found:
                 found[key].append(attempt)
@@ -98,7 +103,7 @@ class Deliveries:
         await self._enabled(of_one, WebhookNotFound(given, "delivery"))
         again = {**of_one, "number": named.number, "now": now}
         rows, _ = await self._store.run(
-            [(outbox.ask_again(), again), (outbox.call(), {**of_one, "now": now})]
+            [(log_queries.retry_delivery(), again), (log_queries.wake(), {**of_one, "now": now})]
         )
         if not rows:
             raise Refused(WebhookNotFound(given, "delivery"))
@@ -115,20 +120,22 @@ class Deliveries:
         while True:
             row = example_delivery(webhook_id, account_id, moment)
             rows = await self._store.fetch(
-                outbox.one_delivery(), {**of_one, "number": row["number"]}
+                log_queries.delivery_by_number(), {**of_one, "number": row["number"]}
             )
             if not rows:
                 break
             moment += 1  # another of this millisecond
         call = {**of_one, "now": now}
         try:
-            await self._store.execute([(outbox.add_delivery(), row), (outbox.call(), call)])
+            await self._store.execute(
+                [(delivery_queries.insert_delivery(), row), (log_queries.wake(), call)]
+            )
         except Conflict as error:  # it was deleted just now
             raise Refused(missing) from error
         return await self._one(of_one, row["number"])
 
     async def _enabled(self, of_one: dict[str, int], missing: WebhookNotFound) -> None:
-        rows = await self._store.fetch(outbox.one_webhook(), of_one)
+        rows = await self._store.fetch(log_queries.webhook_by_id(), of_one)
         if not rows:
             raise Refused(missing)
         webhook = _webhook(rows[0])
@@ -140,7 +147,9 @@ class Deliveries:
             raise Refused(InvalidInput(message, ("id",)))
 
     async def _one(self, of_one: dict[str, int], number: int) -> Row:
-        (row,) = await self._store.fetch(outbox.one_delivery(), {**of_one, "number": number})
+        (row,) = await self._store.fetch(
+            log_queries.delivery_by_number(), {**of_one, "number": number}
+        )
         return _delivery(of_one["account_id"], row)
 
 
@@ -162,7 +171,7 @@ def shown(webhook: Row) -> Row:
 
 
 def _delivery(account_id: int, row: Any) -> Row:
-    delivery = dict(zip(outbox.DELIVERY_COLUMNS, row, strict=True))
+    delivery = dict(zip(delivery_queries.DELIVERY_COLUMNS, row, strict=True))
     number = delivery["number"]
     return {
         **delivery,

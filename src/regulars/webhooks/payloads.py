@@ -22,7 +22,8 @@ from regulars.directory.field_rules import EMPTY
 from regulars.directory.ids import encoder
 from regulars.directory.orders import amounts
 from regulars.directory.text import full_name
-from regulars.store import Row, Store, outbox, queries
+from regulars.store import Row, Store, queries
+from regulars.webhooks import delivery_queries
 
 _CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID = map(
     encoder, ("Customer", "Order", "Lead", "Account")
@@ -51,10 +52,10 @@ async def event(
     """The body of the event of a change; `changes` asks for the values before, too, and `form` for
     the message that the change is about, instead of its customer."""
     given = {"account_id": account_id, "customer_id": customer_id, "after": sequence}
-    rows = await store.fetch(outbox.later_changes(), given)
+    rows = await store.fetch(delivery_queries.later_changes(), given)
     for _ in range(_TRIES):
         body = await _body(store, account_id, customer_id, rows, changes, form)
-        again = await store.fetch(outbox.later_changes(), given)
+        again = await store.fetch(delivery_queries.later_changes(), given)
         if len(again) == len(rows):
             break
         rows = again  # the customer changed in between: what was read need not go together
@@ -64,7 +65,7 @@ async def event(
 async def _body(
     store: Store, account_id: int, customer_id: int, rows: Sequence[Any], changes: bool, form: bool
 ) -> Body:
-    later = [dict(zip(outbox.CHANGE_COLUMNS, row, strict=True)) for row in rows]
+    later = [dict(zip(delivery_queries.CHANGE_COLUMNS, row, strict=True)) for row in rows]
     this = later.pop()
     customer = await _one(
         store, queries.one_customer(queries.CUSTOMER_COLUMNS), account_id, customer_id

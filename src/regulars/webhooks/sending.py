@@ -1,4 +1,4 @@
-"""One request to a receiver, and what it answered."""
+"""Sending a request to a receiver."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import httpcore
 
 from regulars.webhooks.targets import TIMEOUT_SECONDS, ForbiddenTarget, require_public, resolve
 
-# What is read of an answer at most, so that the connection can be used again.
-_READ_BYTES = 64 * 1024
+# The rest of a longer response is not read; its connection is closed.
+_MAX_RESPONSE_BYTES = 64 * 1024
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """Connects to the very addresses that were looked at."""
+    """Connects to the addresses that were checked, without a second DNS lookup."""
 
-    def __init__(self, private: bool) -> None:
-        self._private = private
+    def __init__(self, allows_private: bool) -> None:
+        self._allows_private = allows_private
         self._network = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  # the signature is httpcore's
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's signature
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -36,17 +36,17 @@ class Network(httpcore.AsyncNetworkBackend):
             addresses = await resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"The name {host} cannot be resolved.") from error
-        if not self._private:
+        if not self._allows_private:
             require_public(host, addresses)
-        failed: Exception | None = None
+        failure: Exception | None = None
         for address in addresses:
             try:
                 return await self._network.connect_tcp(
                     address, port, timeout, local_address, socket_options
                 )
             except httpcore.ConnectError as error:
-                failed = error
-        raise failed or httpcore.ConnectError(f"The name {host} has no address.")
+                failure = error
+        raise failure or httpcore.ConnectError(f"The name {host} has no address.")
 
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)
@@ -54,14 +54,14 @@ class Network(httpcore.AsyncNetworkBackend):
 
 @cache
 def tls() -> ssl.SSLContext:
-    """What a receiver's certificate is verified with: the system's authorities. To read them takes
-    longer than the first request."""
+    """Return a TLS context with the system's certificate authorities. It is shared: to load them
+    takes longer than a request."""
     return ssl.create_default_context()
 
 
 class Outcome(NamedTuple):
-    """What became of a request: the answer's status and the beginning of its body, or why there
-    was none; and how long it took."""
+    """The outcome of a request: the response's status and the beginning of its body, or an error
+    message; and the time it took."""
 
     status: int | None
     error: str | None
@@ -70,17 +70,17 @@ class Outcome(NamedTuple):
     milliseconds: int
 
     @property
-    def success(self) -> bool:
-        """Only 2xx is success: a redirect is not followed."""
+    def is_success(self) -> bool:
+        """Whether the status is 2xx. A redirect is not followed."""
         return self.status is not None and 200 <= self.status < 300
 
 
 class Sender:
-    """Sends to one receiver: one request at a time, on one connection as long as that lasts."""
+    """Sends to one receiver: one request at a time, on one kept-alive connection."""
 
-    def __init__(self, tls: ssl.SSLContext, private: bool) -> None:
+    def __init__(self, tls: ssl.SSLContext, allows_private: bool) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls, max_connections=1, network_backend=Network(private)
+            ssl_context=tls, max_connections=1, network_backend=Network(allows_private)
         )
 
     async def __aenter__(self) -> Self:
@@ -90,20 +90,22 @@ class Sender:
         await self._pool.aclose()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Posts a body. Whatever goes wrong is an outcome."""
-        began = time.monotonic()
-        status, error, answered, content = None, None, {}, b""
-        given = [(name.encode(), value.encode()) for name, value in headers.items()]
+        """Post a body; return the outcome. A failure raises nothing."""
+        started = time.monotonic()
+        status, error, response_headers, content = None, None, {}, b""
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                async with self._pool.stream("POST", url, headers=given, content=body) as response:
-                    answered = {
+                async with self._pool.stream(
+                    "POST", url, headers=encoded, content=body
+                ) as response:
+                    response_headers = {
                         name.decode("latin-1").lower(): value.decode("latin-1")
                         for name, value in response.headers
                     }
                     async for chunk in response.aiter_stream():
                         content += chunk
-                        if len(content) > _READ_BYTES:
+                        if len(content) > _MAX_RESPONSE_BYTES:
                             break
                     status = response.status
         except TimeoutError:
@@ -111,14 +113,14 @@ class Sender:
         except ForbiddenTarget as forbidden:
             error = str(forbidden)
         except (httpcore.ConnectError, ssl.SSLError) as failed:
-            error = f"No connection: {_shown(failed)}"
+            error = f"No connection: {_describe(failed)}"
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as failed:
-            error = f"The connection broke: {_shown(failed)}"
+            error = f"The connection broke: {_describe(failed)}"
         except httpcore.UnsupportedProtocol as failed:
-            error = _shown(failed)
-        took = round((time.monotonic() - began) * 1000)
-        return Outcome(status, error, answered, content, took)
+            error = _describe(failed)
+        milliseconds = round((time.monotonic() - started) * 1000)
+        return Outcome(status, error, response_headers, content, milliseconds)
 
 
-def _shown(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return (str(error) or type(error).__name__)[:500]

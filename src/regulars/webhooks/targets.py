@@ -1,8 +1,8 @@
-"""Which addresses events may be sent to: none of this machine's, nor of the networks around it.
+"""The addresses that events may be sent to: only those of the public internet.
 
-Whoever may create a webhook could otherwise have the server ask what only the server can reach
-(OWASP, "Server-Side Request Forgery Prevention"). What counts is the address that is connected to,
-whatever name or notation led there.
+Otherwise a webhook could make the server send requests into its own network (OWASP, "Server-Side
+Request Forgery Prevention"). The check applies to the IP address of the connection, whatever name
+or notation leads to it.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from urllib.parse import urlsplit
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# RFC 6052: an IPv4 address within one of IPv6, for a translator.
+# RFC 6052: an IPv4 address embedded in an IPv6 address, for a translator.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
-# How long a request to a receiver may take, with its name and its connection.
+# For a request to a receiver, with the DNS lookup and the connection.
 TIMEOUT_SECONDS = 5.0
 
-# Names are resolved in threads of their own: a slow name server keeps nobody else waiting.
+# DNS lookups have their own threads: a slow name server does not delay other work.
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="regulars-names")
 
 
 class ForbiddenTarget(Exception):
-    """An address that events are not sent to; the message says which and why."""
+    """An address that events are not sent to; the message gives the address and the reason."""
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether an address is anybody's on the internet: not loopback, private, link-local, reserved
-    or multicast (IANA's special-purpose registries), nor one of IPv6 that stands for such a one."""
+    """Return whether an address is public: not loopback, private, link-local, reserved or multicast
+    (IANA's special-purpose registries), nor an IPv6 address that embeds such an IPv4 address."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
         if address in _NAT64:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        inner = (address.sixtofour, *(address.teredo or ()))
-        if any(one is not None and not is_public(one) for one in inner):
+        embedded = (address.sixtofour, *(address.teredo or ()))
+        if any(each is not None and not is_public(each) for each in embedded):
             return False
         if address.is_site_local:
             return False
@@ -47,16 +47,16 @@ def is_public(address: IPAddress) -> bool:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host's name, in the system's order. Raises OSError."""
+    """Return the addresses of a host name, in the system's order. Raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(
+    results = await loop.run_in_executor(
         _RESOLVERS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     )
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    return list(dict.fromkeys(str(address[0]) for *_, address in results))
 
 
 def require_public(host: str, addresses: Iterable[str]) -> None:
-    """Raises ForbiddenTarget for a host that has an address which is not public."""
+    """Raise ForbiddenTarget if an address of the host is not public."""
     for text in addresses:
         address = ipaddress.ip_address(text.partition("%")[0])
         if not is_public(address):
@@ -66,10 +66,10 @@ def require_public(host: str, addresses: Iterable[str]) -> None:
             )
 
 
-async def check(url: str, private: bool) -> None:
-    """Looks at an address before it is kept. A name that cannot be resolved now may be later.
-    Raises ForbiddenTarget."""
-    if private:
+async def require_allowed(url: str, allows_private: bool) -> None:
+    """Check the URL of a new webhook. A name that cannot be resolved now may be later, and is
+    accepted. Raises ForbiddenTarget."""
+    if allows_private:
         return
     parts = urlsplit(url)
     host = parts.hostname or ""

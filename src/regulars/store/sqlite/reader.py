@@ -1,4 +1,4 @@
-"""SQLite: connections that read."""
+"""Read connections to a SQLite database."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from regulars.store.errors import StatementTimeout
 from regulars.store.query import Query
 from regulars.store.sqlite.file import connect, translate_error
 
-# How often the progress handler looks at the clock, in instructions of SQLite's machine.
-_CLOCK_EVERY = 10_000
+# How often the progress handler checks the time, in instructions of SQLite's virtual machine.
+_INSTRUCTIONS_PER_CHECK = 10_000
 
 
 class Reader:
-    """A connection that reads, for one thread at a time. A query that takes longer than `seconds`
-    is ended; without `seconds`, a query ends when it is interrupted."""
+    """A read connection, for one thread at a time. A query is interrupted after `seconds`, or, if
+    that is None, only by `interrupt`."""
 
     def __init__(self, path: Path, seconds: float | None) -> None:
         self._connection = connect(path)
         self._seconds = seconds or 0.0
         self._connection.pragma("query_only", True)
         if seconds is not None:
-            self._connection.set_progress_handler(self._too_late, _CLOCK_EVERY)
+            self._connection.set_progress_handler(self._is_late, _INSTRUCTIONS_PER_CHECK)
         self._cursor = self._connection.cursor()
         self._deadline = 0.0
 
-    def _too_late(self) -> bool:
+    def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
 
     def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """The rows of a query. Raises StatementTimeout and Unreachable."""
+        """Return the rows of a query. Raises StatementTimeout and Unreachable."""
         self._deadline = time.monotonic() + self._seconds
         try:
             return run_query(self._cursor, query, parameters).fetchall()
@@ -46,22 +46,23 @@ class Reader:
             raise translate_error(error) from error
 
     def interrupt(self) -> None:
-        """Ends the query under way. Other threads may call it."""
+        """Interrupt the current query. Safe to call from other threads."""
         self._connection.interrupt()
 
     def begin(self) -> None:
-        """Reads from now on what is there at this moment."""
+        """Begin a read transaction, which sees the present state from now on."""
         self._deadline = time.monotonic() + self._seconds
+        # The SELECT takes the snapshot; BEGIN alone does not.
         self._connection.execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self._connection.close()
 
 
 class Snapshot:
-    """The database as it was at a moment, in one transaction on a connection of its own. Its pages
-    cannot be overwritten while it is held: the file beside the database grows."""
+    """One state of the database, in a read transaction on its own connection. While it is open,
+    SQLite cannot reuse pages of the WAL, which grows."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._reader = Reader(path, seconds)
@@ -71,20 +72,20 @@ class Snapshot:
         self,
         query: Query,
         parameters: Mapping[str, Any],
-        is_long: bool = False,  # noqa: ARG002  # nobody waits for it
+        is_long: bool = False,  # noqa: ARG002  # the connection has no other user
     ) -> Sequence[Any]:
-        """The rows of a query. Raises StatementTimeout and Unreachable."""
+        """Return the rows of a query. Raises StatementTimeout and Unreachable."""
         return await asyncio.to_thread(self._reader.fetch, query, parameters)
 
     def close(self) -> None:
-        """Lets go of it."""
+        """End the transaction."""
         self._reader.close()
 
 
 def run_query(
     connection: apsw.Connection | apsw.Cursor, query: Query, parameters: Mapping[str, Any]
 ) -> apsw.Cursor:
-    """The cursor of a query that is run."""
+    """Run a query; return its cursor."""
     compiled = query.compiled("sqlite")
     values = [
         orjson.dumps(value).decode() if type(value) is list else value

@@ -1,0 +1,41 @@
+"""A response as it goes over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from regulars.http.messages import Reply, header_lines
+
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+
+
+class _DefaultLines:
+    """The lines of uvicorn's default headers, which are a new list each second, for the date."""
+
+    def __init__(self) -> None:
+        self._headers: Sequence[tuple[bytes, bytes]] = ()
+        self._lines = b""
+
+    def of(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        if headers is not self._headers:
+            self._headers, self._lines = headers, header_lines(headers)
+        return self._lines
+
+
+_default_lines = _DefaultLines()
+
+
+def response_bytes(
+    reply: Reply, default_headers: Sequence[tuple[bytes, bytes]], keep_alive: bool
+) -> bytes:
+    """Returns the head and the body of a response, with uvicorn's default headers."""
+    return b"%s%s%s%s%s" % (
+        _STATUS_LINES[reply.status],
+        _default_lines.of(default_headers),
+        reply.head(),
+        b"\r\n" if keep_alive else b"connection: close\r\n\r\n",
+        reply.content,
+    )

@@ -1,0 +1,213 @@
+"""The writer thread of a SQLite database: every write of the process goes through it, in
+batches."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from regulars.store.errors import Unreachable
+from regulars.store.sqlite.file import BULK_CACHE_KIB, FileGuard, connect, translate_error
+from regulars.store.sqlite_writing import load, save
+from regulars.store.writer import (
+    MAX_BATCH,
+    Changes,
+    Decide,
+    LastWrittenSequence,
+    Write,
+    by_account,
+)
+
+T = TypeVar("T")
+
+# SQLite has one writer at a time. A bulk store pauses after each batch, so that the busy handlers
+# of other processes find the database free.
+_GAP_SECONDS = 0.002
+# How long another writer's activity is expected to go on.
+_ACTIVITY_SECONDS = 2.0
+
+
+class _Call:
+    """A function for the writer thread, and the future of its result."""
+
+    def __init__(self, function: Callable[[apsw.Connection], Any]) -> None:
+        self.function = function
+        self.future: Future[Any] = Future()
+
+
+class WriterThread:
+    """Decides and saves writes in a thread, a batch at a time."""
+
+    def __init__(self, path: Path, decide: Decide, is_bulk: bool) -> None:
+        self._path = path
+        self._decide = decide
+        self._is_bulk = is_bulk
+        self._in_progress = 0
+        # For a bulk store: SQLite's data_version, and until when others are expected to write.
+        self._data_version = 0
+        self.active_until = 0.0
+        self.last_written = LastWrittenSequence()
+        self._queue: queue.SimpleQueue[Write | _Call | None] = queue.SimpleQueue()
+        self._file_guard: FileGuard | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def pending_writes(self) -> int:
+        """How many writes wait, or are in progress."""
+        return self._in_progress + self._queue.qsize()
+
+    def start(self) -> FileGuard:
+        """Connect and start the thread. Raises Unreachable."""
+        connection = connect(self._path, BULK_CACHE_KIB) if self._is_bulk else connect(self._path)
+        self._file_guard = FileGuard(self._path)
+        self._thread = threading.Thread(
+            target=self._run, args=(connection,), name="regulars-writer", daemon=True
+        )
+        self._thread.start()
+        return self._file_guard
+
+    async def close(self) -> None:
+        """Save what is queued, and end the thread."""
+        if self._thread:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def submit(self, write: Write) -> None:
+        """Queue a write; `write.answered` gets the outcome."""
+        self._queue.put(write)
+
+    def call(self, function: Callable[[apsw.Connection], T]) -> Future[T]:
+        """Queue a function that uses the connection; return the future of its result."""
+        call = _Call(function)
+        self._queue.put(call)
+        return call.future
+
+    def _run(self, connection: apsw.Connection) -> None:
+        is_stopping = False
+        postponed: list[Write] = []
+        while postponed or not is_stopping:
+            items = [] if postponed else [self._queue.get()]
+            while len(items) < MAX_BATCH and not self._queue.empty():
+                items.append(self._queue.get())
+            is_stopping |= None in items
+            for item in items:
+                if isinstance(item, _Call):
+                    self._execute(item, connection)
+            batch = [write for write in items if isinstance(write, Write)]
+            large = postponed
+            if postponed or len(batch) > 1:
+                # Writes with little text do not wait for those with much.
+                large = postponed + [write for write in batch if write.command.is_large]
+                batch = [write for write in batch if not write.command.is_large]
+            postponed = []
+            for part in filter(None, (batch, large)):
+                self._in_progress = len(batch) + len(large)
+                postponed += self._transact(connection, part)
+                self._in_progress = len(postponed)
+                postponed_ids = set(map(id, postponed))
+                _answer([write for write in part if id(write) not in postponed_ids])
+                if self._is_bulk:
+                    time.sleep(_GAP_SECONDS)
+        connection.close()
+
+    def _transact(self, connection: apsw.Connection, batch: Sequence[Write]) -> list[Write]:
+        """Decide and commit a batch; return the writes that are left for the next one. If the
+        database refuses the batch, each write is tried alone, so that only the faulty one fails."""
+        postponed: list[Write] = []
+        saved: list[tuple[int, Changes]] = []
+        if self._is_bulk:
+            self._detect_other_writers(connection)
+        try:
+            self._require_files()
+            with Transaction(connection):
+                for account_id, group in by_account(batch).items():
+                    if postponed:
+                        postponed += group
+                        continue
+                    state = load(connection, account_id, group)
+                    commands = [write.command for write in group]
+                    outcomes, changes = self._decide(account_id, commands, state)
+                    if changes:
+                        save(connection, account_id, state, changes)
+                    for write, outcome in zip(group, outcomes, strict=False):
+                        write.outcome = outcome
+                    postponed = group[len(outcomes) :]
+                    saved.append((account_id, changes))
+            self._require_files()
+            for account_id, changes in saved:
+                self.last_written.note(account_id, changes)
+        except Exception as error:
+            translated = translate_error(error)
+            if len(batch) == 1 or isinstance(translated, Unreachable):
+                for write in batch:
+                    write.outcome = translated
+                return []
+            for write in batch:
+                self._transact(connection, [write])
+            return []
+        return postponed
+
+    def _require_files(self) -> None:
+        """Raise Unreachable if the files are gone, so that what is written would be lost."""
+        assert self._file_guard is not None
+        self._file_guard.require_present()
+
+    def _execute(self, call: _Call, connection: apsw.Connection) -> None:
+        try:
+            self._require_files()
+            result = call.function(connection)
+            self._require_files()
+            call.future.set_result(result)
+        except Exception as error:
+            call.future.set_exception(error)
+
+    def _detect_other_writers(self, connection: apsw.Connection) -> None:
+        """Note whether another connection has changed the database since the last call."""
+        version = int(connection.pragma("data_version"))
+        if version != self._data_version and self._data_version:
+            self.active_until = time.monotonic() + _ACTIVITY_SECONDS
+        self._data_version = version
+
+
+class Transaction:
+    """A write transaction: committed at the end, rolled back by any exception."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._connection.execute("ROLLBACK" if kind else "COMMIT")
+        except apsw.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if kind is None:
+                raise
+
+
+def _answer(batch: Sequence[Write]) -> None:
+    """Wake the callers, with one call for each event loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[Write]] = {}
+    for write in batch:
+        loops.setdefault(write.answered.get_loop(), []).append(write)
+    for loop, group in loops.items():
+        try:
+            loop.call_soon_threadsafe(_answer_all, group)
+        except RuntimeError:  # the loop is closed, with its callers
+            continue
+
+
+def _answer_all(writes: Sequence[Write]) -> None:
+    for write in writes:
+        write.answer()

@@ -1,0 +1,257 @@
+"""Delivering the events of a claimed webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from regulars import __version__
+from regulars.directory.webhooks import (
+    DELIVERED,
+    FAILED,
+    PENDING,
+    TYPES,
+    DeliveryId,
+    wants_changes,
+)
+from regulars.store import Conflict, Row, Store, queries
+from regulars.store.query import Statement
+from regulars.webhooks import delivery_queries, payloads
+from regulars.webhooks.deliveries import WebhookKey, event_id, new_delivery
+from regulars.webhooks.javascript import stringify
+from regulars.webhooks.ledger import Ledger
+from regulars.webhooks.signatures import secrets_of, signature_headers
+
+if TYPE_CHECKING:
+    from regulars.webhooks.sending import Outcome, Sender
+
+CLAIM_MS = 15_000
+# A receiver that takes longer is slow: it does not count against the limit of quick ones.
+SLOW_SECONDS = 0.5
+# Deliveries that are created or sent at a time.
+BATCH = 100
+# Changes that are read at a time; all of them may be silent.
+MAX_CHANGES = 2_000
+STORED_BODY_BYTES = 4_096
+
+# The pauses between the attempts, as shares of the whole retry time: short at first, then longer.
+_PAUSE_SHARES = (30, 120, 600, 3_600, 10_800, 25_200, 46_050)
+MAX_ATTEMPTS = len(_PAUSE_SHARES) + 1
+_JITTER = 0.1
+
+_log = logging.getLogger("regulars.webhooks")
+
+
+class Deliverer:
+    """Delivers the events of the webhooks that the worker `worker_id` has claimed.
+
+    `allows_private` permits receivers outside the public internet. An event is tried for
+    `retry_seconds`. `on_attempt` is called with the success of each attempt. No new attempt begins
+    once `is_stopping` returns True.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        worker_id: str,
+        allows_private: bool,
+        retry_seconds: float,
+        on_attempt: Callable[[bool], None],
+        clock: Callable[[], int],
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._worker_id = worker_id
+        self._allows_private = allows_private
+        self._pauses_seconds = [
+            share * retry_seconds / sum(_PAUSE_SHARES) for share in _PAUSE_SHARES
+        ]
+        self._on_attempt = on_attempt
+        self._clock = clock
+        self._is_stopping = is_stopping
+        self.slow_count = 0
+
+    async def serve(self, key: WebhookKey, webhook: Row) -> None:
+        """Send the pending events of a claimed webhook, and release it."""
+        # Imported late: it would take a tenth of the server's start.
+        from regulars.webhooks.sending import Sender, tls
+
+        try:
+            async with Sender(tls(), self._allows_private) as sender:
+                current: Row | None = webhook
+                while current is not None and not self._is_stopping():
+                    has_more = await self._create_deliveries(key, current)
+                    has_more |= await self._send_due(key, sender)
+                    current = await self._extend_claim(key) if has_more else None
+            released = {**self._claim(key), "now": self._clock()}
+            await self._ledger.write(delivery_queries.release_statements(released))
+        except Conflict:
+            return  # the webhook is deleted, or claimed by another worker
+        except Exception as error:
+            # The claim expires.
+            fields = {"fields": {"error": type(error).__name__, "webhook": key[1]}}
+            _log.warning("A webhook could not be served.", extra=fields, exc_info=error)
+            await asyncio.sleep(1)
+
+    def _claim(self, key: WebhookKey) -> dict[str, Any]:
+        return {**_of(key), "worker_id": self._worker_id}
+
+    async def _create_deliveries(self, key: WebhookKey, webhook: Row) -> bool:
+        """Create a delivery for each new change of the webhook's type; return whether there are
+        more changes."""
+        of_account = {"account_id": key[0]}
+        ((last,),) = await self._store.fetch(queries.last_change(), of_account)
+        if last <= webhook["position"]:
+            return False
+        upto = min(last, webhook["position"] + MAX_CHANGES)
+        kinds = list(TYPES[webhook["type"]])
+        changes = {**of_account, "after": webhook["position"], "last": upto, "kinds": kinds}
+        rows = await self._store.fetch(delivery_queries.new_changes(), {**changes, "limit": BATCH})
+        position = rows[-1][0] if len(rows) == BATCH else upto
+        now = self._clock()
+        unchanged = {"type": webhook["type"], "after": webhook["position"]}
+        claim = {**self._claim(key), **unchanged, "now": now}
+        deliveries = [new_delivery(key, number, customer_id, now) for number, customer_id in rows]
+        insert = delivery_queries.insert_delivery(if_unchanged=True)
+        moved = await self._ledger.write(
+            [
+                (delivery_queries.lock_claimed(), claim),
+                *((insert, {**delivery, **claim}) for delivery in deliveries),
+                (delivery_queries.move_position(), {**claim, "position": position}),
+            ]
+        )
+        return bool(moved) and position < last
+
+    async def _send_due(self, key: WebhookKey, sender: Sender) -> bool:
+        """Send the deliveries that are due; return whether there may be more."""
+        due = {**_of(key), "now": self._clock(), "limit": BATCH}
+        rows = await self._store.fetch(delivery_queries.due_deliveries(), due)
+        for row in rows:
+            delivery = dict(zip(delivery_queries.DELIVERY_COLUMNS, row, strict=True))
+            if self._is_stopping():
+                return False
+            webhook = await self._extend_claim(key, delivery)
+            if webhook is None:
+                return False
+            await self._attempt(key, webhook, delivery, sender)
+        return len(rows) == BATCH
+
+    async def _extend_claim(self, key: WebhookKey, delivery: Row | None = None) -> Row | None:
+        """Extend the claim for an attempt; return the webhook's present row. None if the webhook
+        was paused or disabled, or the delivery was skipped."""
+        claim = {**self._claim(key), "until": self._clock() + CLAIM_MS}
+        if delivery is not None:
+            claim["number"] = delivery["number"]
+        extend = delivery_queries.extend_claim(delivery is not None)
+        # The lock first: a statement that waits for it would not see what was skipped meanwhile.
+        rows = await self._ledger.write([(delivery_queries.lock_claimed(), claim), (extend, claim)])
+        return dict(zip(queries.WHOLE_WEBHOOK, rows[0], strict=True)) if rows else None
+
+    async def _attempt(self, key: WebhookKey, webhook: Row, delivery: Row, sender: Sender) -> None:
+        body = stringify(await self._body(key[0], webhook, delivery))
+        at = self._clock()
+        headers = {
+            "content-type": "application/json",
+            "user-agent": f"Regulars/{__version__}",
+            "lightfunnels-topic": webhook["type"],
+            "regulars-event-id": event_id(key[0], webhook, delivery),
+            "regulars-delivery-id": DeliveryId(key[1], delivery["number"]).encode(),
+            "regulars-attempt": str(delivery["attempts"] + 1),
+            **signature_headers(await secrets_of(self._store, key[0], at), body, at),
+        }
+        with self._count_slow():
+            outcome = await sender.send(webhook["url"], headers, body)
+        self._on_attempt(outcome.is_success)
+        await self._record(key, delivery, at, outcome, headers, body)
+
+    @contextlib.contextmanager
+    def _count_slow(self) -> Iterator[None]:
+        """Count the block in `slow_count` while it takes longer than SLOW_SECONDS."""
+        is_slow = False
+
+        def mark() -> None:
+            nonlocal is_slow
+            is_slow = True
+            self.slow_count += 1
+
+        timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, mark)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self.slow_count -= is_slow
+
+    async def _body(self, account_id: int, webhook: Row, delivery: Row) -> payloads.Body:
+        if delivery["number"] < 0:
+            return payloads.example(webhook["type"])
+        number, customer_id = delivery["number"], delivery["customer_id"]
+        changes = wants_changes(webhook)
+        form = webhook["type"] == payloads.FORM
+        return await payloads.event(self._store, account_id, number, customer_id, changes, form)
+
+    async def _record(
+        self,
+        key: WebhookKey,
+        delivery: Row,
+        at: int,
+        outcome: Outcome,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> None:
+        """Record an attempt, and when the next one is due; after the last one, disable the
+        webhook."""
+        now, attempts, tries = self._clock(), delivery["attempts"] + 1, delivery["tries"] + 1
+        is_last = tries >= MAX_ATTEMPTS
+        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # no secret
+        pause_seconds = 0 if is_last else self._pauses_seconds[tries - 1] * jitter
+        state = DELIVERED if outcome.is_success else FAILED if is_last else PENDING
+        due_at = now + round(pause_seconds * 1000) if state == PENDING else None
+        of_delivery = {**_of(key), "number": delivery["number"]}
+        columns = {"state": state, "attempts": attempts, "tries": tries, "due_at": due_at}
+        attempt = {
+            **of_delivery,
+            "attempt": attempts,
+            "customer_id": delivery["customer_id"],
+            "at": at,
+            "milliseconds": outcome.milliseconds,
+            "status": outcome.status,
+            "error": outcome.error,
+            "exchange": _exchange(headers, body, outcome),
+        }
+        ended_at = None if due_at else now
+        statements: list[Statement] = [
+            (delivery_queries.insert_attempt(), attempt),
+            (delivery_queries.update_delivery(), {**of_delivery, **columns, "ended_at": ended_at}),
+        ]
+        if state == FAILED:
+            reason = (
+                f"An event could not be delivered in {MAX_ATTEMPTS} attempts; the last: "
+                f"{outcome.error or f'status {outcome.status}'}"
+            )
+            disabled = {**self._claim(key), "now": now, "reason": reason}
+            statements.append((delivery_queries.disable_webhook(), disabled))
+        await self._ledger.write(statements)
+
+
+def _of(key: WebhookKey) -> dict[str, Any]:
+    return {"account_id": key[0], "webhook_id": key[1]}
+
+
+def _exchange(headers: Mapping[str, str], body: bytes, outcome: Outcome) -> str:
+    """What was sent and answered, as JSON."""
+    response = outcome.body[:STORED_BODY_BYTES].decode(errors="replace")
+    exchange = {
+        "request_headers": dict(headers),
+        "request": body[:STORED_BODY_BYTES].decode(errors="replace"),
+        "response_headers": dict(outcome.headers),
+        "response": response.replace("\0", "\ufffd"),
+    }
+    return orjson.dumps(exchange).decode()

@@ -1,0 +1,100 @@
+"""The queries that list webhooks, deliveries and attempts, and that request a delivery."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from regulars.store.queries import of_account
+from regulars.store.query import Query, among, any_of, number
+from regulars.store.tables import attempts, deliveries, webhooks
+from regulars.webhooks.delivery_queries import changes_to_deliver, of_delivery, of_webhook
+
+ATTEMPT_COLUMNS = tuple(str(column.name) for column in attempts.columns)
+
+
+@cache
+def webhooks_of() -> Query:
+    """The account's webhooks, whole, oldest first."""
+    statement = sa.select(*webhooks.columns).where(of_account(webhooks))
+    return Query(statement.order_by(webhooks.c.webhook_id))
+
+
+@cache
+def webhook_by_id() -> Query:
+    """A webhook, whole."""
+    return Query(sa.select(*webhooks.columns).where(of_webhook(webhooks)))
+
+
+@cache
+def delivery_by_number() -> Query:
+    """A delivery, whole."""
+    return Query(sa.select(*deliveries.columns).where(of_delivery()))
+
+
+@cache
+def deliveries_of(after: bool) -> Query:
+    """For each of the webhooks `ids` at most `limit` deliveries, newest first, whole. With `after`,
+    those after the position (`created_at`, `number`)."""
+    inner = deliveries.alias("there")
+    order = (inner.c.created_at, inner.c.number)
+    newest = sa.select(inner.c.number).where(
+        of_account(inner), inner.c.webhook_id == webhooks.c.webhook_id
+    )
+    if after:
+        newest = newest.where(sa.tuple_(*order) < sa.tuple_(number("created_at"), number("number")))
+    newest = newest.order_by(*(c.desc() for c in order)).limit(number("limit")).correlate(webhooks)
+    is_newest = sa.and_(
+        deliveries.c.webhook_id == webhooks.c.webhook_id, among(deliveries.c.number, newest)
+    )
+    statement = (
+        sa.select(*deliveries.columns)
+        .select_from(webhooks.join(deliveries, is_newest))
+        .where(of_account(webhooks), of_account(deliveries))
+        .where(any_of(webhooks.c.webhook_id, "ids"))
+    )
+    newest_first = (deliveries.c.created_at.desc(), deliveries.c.number.desc())
+    return Query(statement.order_by(webhooks.c.webhook_id, *newest_first))
+
+
+@cache
+def attempts_of() -> Query:
+    """The attempts of the deliveries `numbers` of the webhooks `ids`, oldest first, whole."""
+    statement = sa.select(*attempts.columns).where(
+        of_account(attempts),
+        any_of(attempts.c.webhook_id, "ids"),
+        any_of(attempts.c.number, "numbers"),
+    )
+    return Query(statement.order_by(attempts.c.webhook_id, attempts.c.number, attempts.c.attempt))
+
+
+@cache
+def count_missed() -> Query:
+    """The number of changes to deliver, and of pending deliveries; each at most `limit`."""
+    one: sa.ColumnElement[Any] = sa.literal_column("1").label("one")
+    pending: sa.Select[Any] = sa.select(one).where(
+        of_webhook(deliveries), deliveries.c.due_at.is_not(None)
+    )
+    counts = [
+        sa.select(sa.func.count())
+        .select_from(rows.limit(number("limit")).subquery())
+        .scalar_subquery()
+        for rows in (changes_to_deliver(one), pending)
+    ]
+    return Query(sa.select(*counts))
+
+
+@cache
+def retry_delivery() -> Query:
+    """Make a delivery due at the time `now`: a row, if the delivery exists."""
+    statement = deliveries.update().where(of_delivery())
+    again = {"state": "pending", "tries": 0, "due_at": number("now"), "ended_at": sa.null()}
+    return Query(statement.values(again).returning(deliveries.c.number))
+
+
+@cache
+def wake() -> Query:
+    """Have a worker look at a webhook at the time `now`."""
+    return Query(webhooks.update().where(of_webhook(webhooks)).values(next_at=number("now")))
