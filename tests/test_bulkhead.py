@@ -1,4 +1,4 @@
-"""What would keep other accounts waiting is worked on in a process of its own."""
+"""The bulkhead: requests that would delay other accounts run in a worker process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from regulars.http.bulkhead import EXPENSIVE_COST, FAIR_SHARE, PROGRAM, NoisyNeighborDetector
+from regulars.http.bulkhead import PROGRAM
+from regulars.http.noisy_neighbor import EXPENSIVE_COST, FAIR_SHARE, NoisyNeighborDetector
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -34,68 +35,68 @@ JSON = {"Content-Type": "application/json"}
 SECONDS = 30
 
 
-def test_whoever_asks_alone_disturbs_nobody() -> None:
-    asked = NoisyNeighborDetector()
-    assert not any(asked.is_noisy(1, EXPENSIVE_COST, 100) for _ in range(10))
+def test_an_account_alone_is_not_noisy() -> None:
+    detector = NoisyNeighborDetector()
+    assert not any(detector.is_noisy(1, EXPENSIVE_COST, 100) for _ in range(10))
 
 
-def test_what_is_dear_disturbs_another_account() -> None:
-    asked = NoisyNeighborDetector()
-    assert not asked.is_noisy(1, 1, 1)
-    assert not asked.is_noisy(2, EXPENSIVE_COST - 1, 1)
-    assert asked.is_noisy(2, EXPENSIVE_COST, 1)
+def test_an_expensive_request_is_noisy_beside_another_account() -> None:
+    detector = NoisyNeighborDetector()
+    assert not detector.is_noisy(1, 1, 1)
+    assert not detector.is_noisy(2, EXPENSIVE_COST - 1, 1)
+    assert detector.is_noisy(2, EXPENSIVE_COST, 1)
 
 
-def test_a_flood_disturbs_who_asks_for_little_and_is_known_for_a_while() -> None:
-    asked = NoisyNeighborDetector()
-    assert not asked.is_noisy(1, 1, 1)
-    assert not asked.is_noisy(2, 1, FAIR_SHARE)
-    assert asked.is_noisy(2, 1, FAIR_SHARE + 1)
-    assert asked.is_noisy(2, 1, 1)
-    assert not asked.is_noisy(1, 1, FAIR_SHARE)
+def test_a_flood_stays_noisy_for_a_while() -> None:
+    detector = NoisyNeighborDetector()
+    assert not detector.is_noisy(1, 1, 1)
+    assert not detector.is_noisy(2, 1, FAIR_SHARE)
+    assert detector.is_noisy(2, 1, FAIR_SHARE + 1)
+    assert detector.is_noisy(2, 1, 1)
+    assert not detector.is_noisy(1, 1, FAIR_SHARE)
 
 
-def test_floods_do_not_disturb_each_other() -> None:
-    asked = NoisyNeighborDetector()
-    assert not any(asked.is_noisy(n % 2, 1, FAIR_SHARE + 1) for n in range(10))
+def test_floods_are_not_noisy_to_each_other() -> None:
+    detector = NoisyNeighborDetector()
+    assert not any(detector.is_noisy(n % 2, 1, FAIR_SHARE + 1) for n in range(10))
 
 
-def compartments(server: Server) -> list[psutil.Process]:
-    """The processes that the server has begun for the bulkhead."""
+def workers(server: Server) -> list[psutil.Process]:
+    """The worker processes of a server's bulkhead."""
     return processes(server.pid, PROGRAM)
 
 
-def passed(server: Server) -> float:
-    """How many requests have been passed on."""
+def forwarded(server: Server) -> float:
+    """How many requests the server has forwarded."""
     return figures(server.url).get("regulars_requests_passed_on_total", 0.0)
 
 
-def read_little(client: Client) -> None:
-    """What somebody asks who asks for little."""
+def read_slowly(client: Client) -> None:
+    """Reads a page, with pauses."""
     client.data(PAGE)
     time.sleep(0.02)
 
 
 @contextmanager
-def disturbed(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
-    """A server, where one account asks for little, and another floods it with its list and is
-    passed on: a client of the latter."""
+def flooded(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
+    """A server on which one account reads slowly, and another floods and is forwarded; and a client of
+    the flooding account."""
     with running(url, *options) as server:
         token = new_token(server)
         with (
-            busy(server, read_little, BOOTSTRAP_TOKEN, 1),
+            busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
             busy(server, lambda client: client.post(PAGE), token, FAIR_SHARE + 4),
             Client(server, token) as client,
         ):
-            eventually(lambda: passed(server))
+            eventually(lambda: forwarded(server))
             yield server, client
 
 
 @pytest.mark.slow
-def test_what_is_passed_on_is_answered_as_ever(empty_database: str) -> None:
-    """Reads, writes, refusals, headers: as they are answered otherwise."""
+def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> None:
+    """Reads, writes, errors and headers."""
     most = 10_000
-    with disturbed(empty_database, "--max-body-bytes", str(most)) as (server, client):
+    with flooded(empty_database, "--max-body-bytes", str(most)) as (server, client):
         made = client.create("ada@example.com", "id email", tags=["vip"])
         assert client.emails("tag:vip") == ["ada@example.com"]
         assert client.node(made["id"], "... on Customer { email }") == {"email": "ada@example.com"}
@@ -130,15 +131,15 @@ def test_what_is_passed_on_is_answered_as_ever(empty_database: str) -> None:
         filled %= b" " * (most - len(filled) + 2)
         assert client.http.post("/api/v2", content=filled, headers=JSON).status_code == 200
         assert client.http.post("/api/v2", content=filled + b" ", headers=JSON).status_code == 413
-        assert len(compartments(server)) == 1
+        assert len(workers(server)) == 1
 
 
 @pytest.mark.slow
-def test_the_rate_is_that_of_all(empty_database: str) -> None:
-    """What is passed on is taken from the token's rate, and told what is left of it."""
+def test_forwarded_requests_count_in_the_rate(empty_database: str) -> None:
+    """The cost is taken from the token's rate, and the response says what is left."""
     options = ("--rate-limit", "500", "--rate-burst", "20000")
-    with disturbed(empty_database, *options) as (_, client):
-        # So dear that the rate is soon spent, however slowly a flood is worked on.
+    with flooded(empty_database, *options) as (_, client):
+        # Expensive enough to use up the rate soon, even if the flood is served slowly.
         answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
         while answer.status_code == 200:
             cost = answer.json()["extensions"]["cost"]
@@ -149,36 +150,36 @@ def test_the_rate_is_that_of_all(empty_database: str) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_dear_is_passed_on(empty_database: str) -> None:
+def test_expensive_requests_are_forwarded(empty_database: str) -> None:
     with running(empty_database) as server:
         with (
-            busy(server, read_little, BOOTSTRAP_TOKEN, 1),
+            busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
             Client(server, new_token(server)) as client,
         ):
             client.create("ada@example.com")
 
             def ask() -> float:
                 assert len(client.data(WHOLE)["customers"]["edges"]) == 1
-                return passed(server)
+                return forwarded(server)
 
             eventually(ask)
 
 
 @pytest.mark.slow
-def test_there_is_none_where_it_is_not_wanted(empty_database: str) -> None:
+def test_the_bulkhead_can_be_switched_off(empty_database: str) -> None:
     with running(empty_database, "--no-bulkhead") as server:
         token = new_token(server)
-        with busy(server, read_little, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
             for _ in range(20):
                 client.data(WHOLE)
-        assert passed(server) == 0
-        assert compartments(server) == []
+        assert forwarded(server) == 0
+        assert workers(server) == []
 
 
 @pytest.mark.slow
-def test_its_end_loses_no_read_and_tells_of_writes(empty_database: str) -> None:
-    """It is killed: what it was reading is read by the server, and a write that it may have made is
-    answered 503. Another is begun."""
+def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -> None:
+    """The server repeats its reads, and answers 503 to a write that may have been made. Then another
+    worker starts."""
     statuses: set[tuple[str, int]] = set()
 
     def ask(client: Client) -> None:
@@ -195,45 +196,45 @@ def test_its_end_loses_no_read_and_tells_of_writes(empty_database: str) -> None:
             assert error["key"] == "errors_unavailable"
             assert "Idempotency-Key" in error["message"]
 
-    with disturbed(empty_database) as (server, client):
+    with flooded(empty_database) as (server, client):
         with busy(server, ask, client.token, 4), busy(server, change, client.token, 4):
-            (first,) = compartments(server)
+            (first,) = workers(server)
             time.sleep(0.5)
             os.kill(first.pid, signal.SIGKILL)
-            eventually(lambda: {one.pid for one in compartments(server)} - {first.pid})
-            before = passed(server)
-            eventually(lambda: passed(server) > before)
+            eventually(lambda: {one.pid for one in workers(server)} - {first.pid})
+            before = forwarded(server)
+            eventually(lambda: forwarded(server) > before)
     assert {status for kind, status in statuses if kind == "read"} == {200}
     assert {status for kind, status in statuses if kind == "write"} <= {200, 503}
 
 
 @pytest.mark.slow
-def test_what_a_paused_one_was_reading_is_read_by_the_server(empty_database: str) -> None:
-    """And it is passed on again once the process goes on."""
-    with disturbed(empty_database) as (server, client):
-        (process,) = compartments(server)
+def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) -> None:
+    """And forwards again once the worker continues."""
+    with flooded(empty_database) as (server, client):
+        (process,) = workers(server)
         process.suspend()
         try:
             eventually(lambda: client.post(PAGE).status_code == 200)
-            began, before = time.monotonic(), passed(server)
+            began, before = time.monotonic(), forwarded(server)
             for _ in range(20):
                 assert client.post(PAGE).status_code == 200
             assert time.monotonic() - began < 5
-            assert passed(server) == before
+            assert forwarded(server) == before
         finally:
             process.resume()
-        eventually(lambda: passed(server) > before)
+        eventually(lambda: forwarded(server) > before)
         assert client.post(PAGE).status_code == 200
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_it_ends_with_the_server(empty_database: str, number: signal.Signals) -> None:
+def test_the_worker_stops_with_the_server(empty_database: str, number: signal.Signals) -> None:
     status = -number if number == signal.SIGKILL else 0
     with running(empty_database, status=status) as server:
         token = new_token(server)
-        with busy(server, read_little, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
-            eventually(lambda: client.data(WHOLE) and passed(server))
-        (process,) = compartments(server)
+        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+            eventually(lambda: client.data(WHOLE) and forwarded(server))
+        (process,) = workers(server)
         os.kill(server.pid, number)
         process.wait(SECONDS)

@@ -259,13 +259,13 @@ def test_what_is_counted_is_what_memory_is_taken(measured: None, name: str) -> N
     made = engine()
     with_plans(made, padded(DOCUMENTS[name], 0), 0, 2)  # what is made once for all
     gc.collect()
-    before, counted = tracemalloc.get_traced_memory()[0], made.kept_bytes
+    before, counted = tracemalloc.get_traced_memory()[0], made.cached_bytes
     for number in range(1, 5):
         for _ in range(2):  # seen, then kept; then rendered by its source
             with_plans(made, padded(DOCUMENTS[name], number), number, 4)
     gc.collect()
     taken = tracemalloc.get_traced_memory()[0] - before
-    counted = made.kept_bytes - counted
+    counted = made.cached_bytes - counted
     assert taken < 1.1 * counted
     assert counted < 6 * taken
 
@@ -279,16 +279,16 @@ def test_an_account_has_a_quarter_of_the_documents_and_pushes_out_none_of_anothe
     for number in range(12):  # the third pushes out the first
         for _ in range(2):
             with_plans(made, padded(BOOLEANS, number), 666, 40)
-        assert made.kept_bytes <= 8 * 1024 * 1024 // 4 + 100_000
-    assert made.keeps(common)
-    assert not made.keeps(padded(BOOLEANS, 0))
-    assert made.keeps(padded(BOOLEANS, 11))
+        assert made.cached_bytes <= 8 * 1024 * 1024 // 4 + 100_000
+    assert made.is_cached(common)
+    assert not made.is_cached(padded(BOOLEANS, 0))
+    assert made.is_cached(padded(BOOLEANS, 11))
     for owner in range(7):  # the cache is full with the fourth
         for number in range(8):
             for _ in range(2):
                 with_plans(made, padded(BOOLEANS, 100 * owner + 1_000 + number), owner, 4)
-        assert made.kept_bytes <= 8 * 1024 * 1024
-    assert made.keeps(common)  # the largest accounts make room
+        assert made.cached_bytes <= 8 * 1024 * 1024
+    assert made.is_cached(common)  # the largest accounts make room
 
 
 def test_a_byte_cache_forgets_what_was_used_least_recently() -> None:
@@ -308,10 +308,10 @@ def test_a_value_that_shapes_a_plan_is_not_kept_when_it_is_long() -> None:
     document = "query($f: String) { customers { edges { node { created_at(format: $f) } } } }"
     for _ in range(3):
         made.operation(document)
-    before = made.kept_bytes
+    before = made.cached_bytes
     with pytest.raises(InvalidDocument):
         made.prepare(made.operation(document), {"f": "x" * 1_000_000})
-    assert made.kept_bytes == before
+    assert made.cached_bytes == before
 
 
 def test_an_empty_cursor_is_as_good_as_none(client: Client) -> None:

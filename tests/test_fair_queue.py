@@ -1,122 +1,139 @@
-"""Whose turn it is: an account's flood is its own."""
+"""The fair queue: an account's flood delays only that account."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
 import threading
 from collections.abc import Awaitable
+from pathlib import Path
 
 import pytest
 
 from regulars.http.fair_queue import ContentionDetector, FairQueue
 from tests.postgres import ACCOUNTS, held
-from tests.support import (
-    BOOTSTRAP_TOKEN,
-    Client,
-    Server,
-    busy,
-    new_token,
-    running,
-    scratch_database,
-)
+from tests.support import BOOTSTRAP_TOKEN, Client, new_token, running, scratch_database
+from tests.wire import Wire
 
 
-async def work(turns: FairQueue, account: int, log: list[int], cost: int = 0) -> None:
-    """A request that takes one look at the database."""
-    turn: Awaitable[None] | None = turns.enter(account, cost)
+async def work(queue: FairQueue, account_id: int, log: list[int], cost: int = 0) -> None:
+    """A request that waits for the database once."""
+    turn: Awaitable[None] | None = queue.enter(account_id, cost)
     if turn is not None:
         await turn
-    log.append(account)
+    log.append(account_id)
     began = asyncio.get_running_loop().time()
     await asyncio.sleep(0.001)
-    turns.leave(account, cost, began)
+    queue.leave(account_id, cost, began)
 
 
-def in_order(places: int, *asked: tuple[int, int]) -> list[int]:
-    """The accounts in the order in which their requests, which came at once, were begun."""
+def in_order(slots: int, *requests: tuple[int, int]) -> list[int]:
+    """Returns the accounts in the order in which their simultaneous requests began."""
 
     async def run() -> list[int]:
-        turns, log = FairQueue(places, ContentionDetector()), list[int]()
-        await asyncio.gather(*(work(turns, account, log, cost) for account, cost in asked))
-        assert turns.waiting == 0
+        queue, log = FairQueue(slots, ContentionDetector()), list[int]()
+        await asyncio.gather(*(work(queue, account, log, cost) for account, cost in requests))
+        assert queue.waiting_count == 0
         return log
 
     return asyncio.run(run())
 
 
-def test_whoever_comes_late_does_not_wait_for_a_flood() -> None:
+def test_late_requests_of_others_do_not_wait_for_a_flood() -> None:
     order = in_order(4, *[(1, 0)] * 40, (2, 0), (3, 0))
     assert sorted(order) == [1] * 40 + [2, 3]
     assert order.index(2) < 10
     assert order.index(3) < 10
 
 
-def test_who_has_taken_less_comes_next() -> None:
+def test_the_account_with_the_least_time_is_next() -> None:
     order = in_order(2, *[(1, 0)] * 20, *[(2, 0)] * 20)
     for end in range(4, 36):
         assert abs(order[:end].count(1) - order[:end].count(2)) <= 4
 
 
-def test_a_dear_request_takes_more_places() -> None:
+def test_an_expensive_request_takes_more_slots() -> None:
     async def run() -> int:
-        turns, most, log = FairQueue(8, ContentionDetector()), 0, list[int]()
-        tasks = [asyncio.create_task(work(turns, 2, log))]
-        tasks += [asyncio.create_task(work(turns, 1, log, 7_000)) for _ in range(10)]
+        queue, most, log = FairQueue(8, ContentionDetector()), 0, list[int]()
+        tasks = [asyncio.create_task(work(queue, 2, log))]
+        tasks += [asyncio.create_task(work(queue, 1, log, 7_000)) for _ in range(10)]
         while not all(task.done() for task in tasks):
-            most = max(most, turns._running.get(1, 0))
+            most = max(most, queue._used_by_account.get(1, 0))
             await asyncio.sleep(0)
         return most
 
-    assert asyncio.run(run()) == 8  # the places of one: its account has never two under way
+    assert asyncio.run(run()) == 8  # the slots of one request: the account never has two
 
 
-def test_one_account_alone_never_waits() -> None:
+def test_an_account_alone_never_waits() -> None:
     async def run() -> None:
-        turns = FairQueue(2, ContentionDetector())
-        turns.enter(1, 0)
-        await asyncio.sleep(1.1)  # until it is known that nobody else asks
-        assert [turns.enter(1, 0) for _ in range(20)] == [None] * 20
+        queue = FairQueue(2, ContentionDetector())
+        queue.enter(1, 0)
+        await asyncio.sleep(1.1)  # until other accounts count as gone
+        assert [queue.enter(1, 0) for _ in range(20)] == [None] * 20
 
     asyncio.run(run())
 
 
-def test_who_gives_up_leaves_no_gap() -> None:
+def test_cancelled_requests_free_their_slots() -> None:
     async def run() -> None:
-        turns, log = FairQueue(1, ContentionDetector()), list[int]()
-        first = asyncio.create_task(work(turns, 1, log))
-        second = [asyncio.create_task(work(turns, account, log)) for account in (1, 1, 2, 2, 3)]
+        queue, log = FairQueue(1, ContentionDetector()), list[int]()
+        first = asyncio.create_task(work(queue, 1, log))
+        second = [asyncio.create_task(work(queue, account, log)) for account in (1, 1, 2, 2, 3)]
         await asyncio.sleep(0)
         for task in second[::2]:
             task.cancel()
         await asyncio.gather(first, *second, return_exceptions=True)
-        await asyncio.wait_for(work(turns, 9, log), 1)
-        assert turns.waiting == 0
-        assert not turns._running
+        await asyncio.wait_for(work(queue, 9, log), 1)
+        assert queue.waiting_count == 0
+        assert not queue._used_by_account
 
     asyncio.run(run())
 
 
-def ask(client: Client) -> None:
-    """A page of a flood."""
-    client.post("{ customers(first: 100) { edges { node { id full_name } } } }")
+FLOOD = 64
+LATE_READS = 3
+PAGE = b'{"query":"{ customers(first: 100) { edges { node { id full_name } } } }"}'
+
+
+def test_a_server_answers_others_before_the_rest_of_a_flood(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """The server is paused while the requests arrive, so that their order is certain: one of another
+    account, then the flood, then more of the other account. In the order of arrival, those are the
+    last to be answered."""
+    path = tmp_path / "log"
+    with path.open("w") as log, running(empty_database, "--no-bulkhead", log=log) as server:
+        tokens = [new_token(server), new_token(server)]
+        clients = [Client(server, token) for token in tokens]
+        for number in range(100):
+            clients[0].create(f"{number}@example.com")
+        flood = [Wire(clients[0]) for _ in range(FLOOD)]
+        early, *late = (Wire(clients[1]) for _ in range(1 + LATE_READS))
+        for client in clients:
+            client.emails()  # its token is cached
+        os.kill(server.pid, signal.SIGSTOP)
+        for wire in (early, *flood, *late):
+            wire.send(wire.request(PAGE))
+        os.kill(server.pid, signal.SIGCONT)
+        for wire in (early, *flood, *late):
+            assert wire.answer()[0] == 200
+            wire.socket.close()
+        for client in clients:
+            client.http.close()
+    accounts = [json.loads(line).get("account") for line in path.read_text().splitlines()]
+    order = accounts[-(1 + FLOOD + LATE_READS) :]
+    other = order[[order.count(account) for account in order].index(1 + LATE_READS)]
+    last_index = max(index for index, account in enumerate(order) if account == other)
+    assert order.count(other) == 1 + LATE_READS
+    assert last_index < FLOOD // 2
 
 
 @pytest.mark.slow
-def test_all_are_answered_beside_a_flood(server: Server) -> None:
-    """Reads and writes of another account, through a real server."""
-    greedy, other = new_token(server), new_token(server)
-    with Client(server, greedy) as client:
-        for number in range(30):
-            client.create(f"{number}@example.com")
-    with busy(server, ask, greedy, 8), Client(server, other) as client:
-        for number in range(30):
-            client.create(f"{number}@example.com")
-            assert len(client.emails(first=50)) == number + 1
-
-
-@pytest.mark.slow
-def test_one_account_does_not_take_all_places(postgresql: str) -> None:
-    """A flood is refused before there is no place left: whoever else comes is answered."""
+def test_one_account_does_not_take_all_requests(postgresql: str) -> None:
+    """A flood is refused before it takes all requests of a process, so that others are answered."""
     with scratch_database(postgresql) as url, running(url, "--max-requests", "8") as server:
         other = new_token(server)
         statuses: list[int] = []
@@ -140,16 +157,16 @@ def test_one_account_does_not_take_all_places(postgresql: str) -> None:
         assert sorted(statuses) == [200] * 4 + [503] * 6
 
 
-def test_who_reads_makes_way_for_who_writes() -> None:
-    """Reads and writes are begun by turns of their own, but it is the same accounts that ask."""
+def test_reads_and_writes_share_the_detector() -> None:
+    """Reads and writes have queues of their own, but a read waits because another account writes."""
 
-    async def ask() -> None:
+    async def run() -> None:
         contention = ContentionDetector()
         reads, writes = FairQueue(8, contention), FairQueue(8, contention)
         assert writes.enter(1, 1) is None
         assert reads.enter(2, 1) is None
-        waiting = reads.enter(2, 1)
-        assert waiting is not None
-        await waiting
+        turn = reads.enter(2, 1)
+        assert turn is not None
+        await turn
 
-    asyncio.run(ask())
+    asyncio.run(run())

@@ -31,10 +31,11 @@ from regulars.directory.sources import Sources
 from regulars.graphql import Engine
 from regulars.graphql import Limits as DocumentLimits
 from regulars.http import log
+from regulars.http.authorizer import Authorizer
 from regulars.http.buffers import BufferBudget
 from regulars.http.bulkhead import Bulkhead
 from regulars.http.cors import CORS
-from regulars.http.credentials import Credentials
+from regulars.http.credentials import CredentialsAuthenticator
 from regulars.http.draining import Draining
 from regulars.http.endpoint import GraphQLEndpoint, Limits
 from regulars.http.errors import RETRY, HTTPError, method_not_allowed, not_found, nul_in_address
@@ -55,10 +56,9 @@ from regulars.http.messages import (
 )
 from regulars.http.metrics import Metrics
 from regulars.http.pages import ASSETS, Pages
-from regulars.http.pages import PATHS as PAGES
-from regulars.http.rates import LocalRates, Rates, SharedRates
+from regulars.http.rates import LocalRateLimiter, RateLimiter, SharedRateLimiter
 from regulars.http.request_observer import LogAndMetricsObserver
-from regulars.http.route_handler import Authorizer, refusal
+from regulars.http.route_handler import starlette_error
 from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
@@ -105,7 +105,7 @@ class Application:
         )
         self._accounts = Accounts(self._store)
         self._sessions = Sessions(self._store, self._accounts, settings.session_hours)
-        credentials = Credentials(self._accounts, self._sessions)
+        credentials = CredentialsAuthenticator(self._accounts, self._sessions)
         self._metrics = Metrics()
         engine = engine_of(settings)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
@@ -179,36 +179,36 @@ class Application:
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             # PostgreSQL stores no NUL, and no parameter of any address can mean one.
             request_id = request_id_of(headers_by_name(scope["headers"]))
-            await refusal(nul_in_address(), request_id)(scope, receive, send)
+            await starlette_error(nul_in_address(), request_id)(scope, receive, send)
         else:
             await self.graphql_at.get(scope["path"], self._rest)(scope, receive, send)
 
-    def _rates(self, settings: Settings) -> Rates | None:
+    def _rates(self, settings: Settings) -> RateLimiter | None:
         rate, burst = settings.points_a_second, settings.rate_burst
         if not rate:
             return None
         if self._store.dialect == "sqlite":
-            return LocalRates(rate, burst)
-        return SharedRates(rate, burst, self._store)
+            return LocalRateLimiter(rate, burst)
+        return SharedRateLimiter(rate, burst, self._store)
 
     def _made_bulkhead(self, settings: Settings) -> Bulkhead | None:
         if not settings.bulkhead or os.name != "posix":
             return None
-        return Bulkhead(settings.environment(), self._metrics.passed)
+        return Bulkhead(settings.environment(), self._metrics.count_forwarded)
 
     def _made_worker(self, settings: Settings) -> Worker:
         alone = self._store.dialect == "sqlite"
         private, seconds = settings.webhook_private_targets, settings.webhook_retry_seconds
-        worker = Worker(self._store, private, seconds, alone, self._metrics.webhook)
+        worker = Worker(self._store, private, seconds, alone, self._metrics.count_attempt)
         what = "Webhooks that events are being sent to."
-        self._metrics.gauge("regulars_webhooks_busy", what, lambda: worker.busy_count)
+        self._metrics.add_gauge("regulars_webhooks_busy", what, lambda: worker.busy_count)
         return worker
 
     def _measure(self, in_flight: InFlight, graphql: GraphQLEndpoint, engine: Engine) -> None:
-        gauge, store = self._metrics.gauge, self._store
+        gauge, store = self._metrics.add_gauge, self._store
         gauge("regulars_requests_in_flight", "Requests being worked on.", lambda: len(in_flight))
         waiting = "Requests that wait for their account's turn."
-        gauge("regulars_requests_waiting", waiting, lambda: graphql.waiting)
+        gauge("regulars_requests_waiting", waiting, lambda: graphql.waiting_count)
         gauge(
             "regulars_writes_waiting",
             "Writes that wait or are being made.",
@@ -219,9 +219,9 @@ class Application:
         what = "Connections cut off because too many bytes were held for slow ones."
         gauge("regulars_connections_cut_off", what, lambda: self.buffers.cut_off_count)
         kept = "Documents kept with their plans."
-        gauge("regulars_documents_kept", kept, lambda: engine.kept_documents)
+        gauge("regulars_documents_kept", kept, lambda: engine.cached_document_count)
         kept = "Memory that documents and their plans take, in bytes."
-        gauge("regulars_documents_kept_bytes", kept, lambda: engine.kept_bytes)
+        gauge("regulars_documents_kept_bytes", kept, lambda: engine.cached_bytes)
         used = "Connections to PostgreSQL that are in use."
         gauge("regulars_connections_used", used, lambda: store.connection_counts[0])
         free = "Connections to PostgreSQL that are free."
@@ -235,7 +235,7 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         there = await self._opened()
-        self.draining.begin()
+        self.draining.install()
         tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
         if not there:
             _log.warning("The database cannot be reached yet.")
@@ -262,7 +262,7 @@ class Application:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.uses.settled()
             await self._store.close()
-            self._observer.tell()
+            self._observer.flush()
 
     async def _opened(self) -> bool:
         """Opens the store; whether its database is there. While it is not, requests are answered
@@ -283,7 +283,7 @@ class Application:
             there = await self._opened()
 
     def _figures(self) -> bytes:
-        self._observer.tell()
+        self._observer.flush()
         return self._metrics.text()
 
     async def _keep_house(self) -> None:
@@ -367,27 +367,29 @@ async def _method_not_allowed(request: Request, error: Exception) -> Response:
     headers: Mapping[str, str] = getattr(error, "headers", None) or {}
     message = f"{request.method[:20]} is not a method of this path. Use GET."
     refused = method_not_allowed(request.method, headers.get("Allow", "GET"), message)
-    return refusal(refused, request_id_of(headers_by_name(request.scope["headers"])))
+    return starlette_error(refused, request_id_of(headers_by_name(request.scope["headers"])))
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
     request_id = request_id_of(headers_by_name(request.scope["headers"]))
     (fault, *_) = describe(error, request_id.decode())
     if fault.key == UNAVAILABLE:
-        return refusal(HTTPError(503, fault.key, fault.message, [RETRY]), request_id)
+        return starlette_error(HTTPError(503, fault.key, fault.message, [RETRY]), request_id)
     failed = HTTPError(500, fault.key, fault.message)
     failed.fault = fault
-    return refusal(failed, request_id)
+    return starlette_error(failed, request_id)
 
 
 def _page_routes(pages: Pages) -> list[Route]:
-    routes = [Route(path, pages.page, methods=list(_ANY)) for path in PAGES]
+    routes = [Route(path, pages.page, methods=list(_ANY)) for path in pages.paths]
     return [*routes, Route(f"{ASSETS}/{{version}}/{{name}}", pages.asset, methods=list(_ANY))]
 
 
 async def _nothing_here(pages: Pages, scope: Scope, receive: Receive, send: Send) -> None:
     answer = pages.missing(Request(scope))
-    answer = answer or refusal(not_found(), request_id_of(headers_by_name(scope["headers"])))
+    answer = answer or starlette_error(
+        not_found(), request_id_of(headers_by_name(scope["headers"]))
+    )
     await answer(scope, receive, send)
 
 

@@ -1,4 +1,4 @@
-"""Work that others go before, where the processor is scarce."""
+"""Priorities of background processes, where the processor is scarce."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ _NICENESS = 10
 
 
 def lower_priority() -> None:
-    """Has this process go behind others: it gets a tenth of what they do, and takes the processor
-    from nobody who has it (sched(7), SCHED_BATCH). Alone it has all. Where the system does not
-    allow it, or has no such thing, nothing changes."""
+    """Gives this process a tenth of the processor time of others, if those need it, and no
+    preemption (sched(7), SCHED_BATCH). Does nothing if the system does not allow or have that."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(_NICENESS)
     with contextlib.suppress(OSError, AttributeError):
@@ -19,9 +18,9 @@ def lower_priority() -> None:
 
 
 def run_when_idle() -> None:
-    """Has this process run where nobody else would (sched(7), SCHED_IDLE): whoever has something to
-    do takes the processor from it at once. While others have something to do on every processor it
-    hardly moves, so it must not keep what they wait for; with one processor it only steps back."""
+    """Runs this process only when a processor is idle (sched(7), SCHED_IDLE). While all processors
+    are busy it hardly runs, so it must not hold what others wait for. With a single processor, only
+    lowers the priority."""
     lower_priority()
     with contextlib.suppress(OSError, AttributeError):
         if len(os.sched_getaffinity(0)) > 1:

@@ -21,14 +21,13 @@ from regulars.directory.accounts import Grant
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
 from regulars.http import log
-from regulars.http.bulkhead import (
-    BUFFER,
-    SIGN,
-    SIGN_SECONDS,
+from regulars.http.bulkhead_protocol import (
+    BUFFER_BYTES,
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
     ForwardedRequest,
-    answered,
-    passed,
     read_frame,
+    reply_frame,
 )
 from regulars.http.endpoint import GraphQLEndpoint
 from regulars.http.in_flight import InFlight
@@ -38,46 +37,47 @@ from regulars.settings import Settings
 from regulars.store.postgresql.replicas import running_replicas
 
 
-class _Server:
-    """What the server has found out of each request: whose it is, and what is left of its rate. It
-    is the server, too, that tells of them."""
+class _ServerDecisions:
+    """What the server has decided for each request: its account and what is left of its rate. It
+    takes the place of the authenticator, the rate limit and the observer, which stay with the
+    server."""
 
     def __init__(self) -> None:
-        self._given: dict[asyncio.Task[None], ForwardedRequest] = {}
+        self._requests: dict[asyncio.Task[None], ForwardedRequest] = {}
         self._records: dict[asyncio.Task[None], RequestRecord] = {}
 
-    def begin(self, given: ForwardedRequest) -> None:
-        """The current task is about a request."""
-        self._given[_task()] = given
+    def begin(self, request: ForwardedRequest) -> None:
+        """Assigns a request to the current task."""
+        self._requests[_current_task()] = request
 
     def end(self) -> RequestRecord:
-        """The current task has its answer."""
-        del self._given[_task()]
-        return self._records.pop(_task())
+        """Ends the current task's request, and returns its record."""
+        del self._requests[_current_task()]
+        return self._records.pop(_current_task())
 
-    def cached_grant(self, headers: RequestHeaders, method: str) -> Grant:  # noqa: ARG002  # the task tells
-        return self._given[_task()].grant
+    def cached_grant(self, headers: RequestHeaders, method: str) -> Grant:  # noqa: ARG002  # the task has it
+        return self._requests[_current_task()].grant
 
-    def account_of(self, headers: RequestHeaders) -> int:  # noqa: ARG002  # the task tells
-        return self._given[_task()].grant.account_id
+    def account_of(self, headers: RequestHeaders) -> int:  # noqa: ARG002  # the task has it
+        return self._requests[_current_task()].grant.account_id
 
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant:
         return self.cached_grant(headers, method)
 
-    def admit(self, grant: Grant, cost: int) -> None:
-        """The server has taken the cost already."""
+    def charge(self, grant: Grant, cost: int) -> None:
+        """Does nothing: the server has taken the cost already."""
 
-    def left(self, grant: Grant) -> int | None:  # noqa: ARG002  # the task tells
-        return self._given[_task()].left
+    def remaining_points(self, grant: Grant) -> int | None:  # noqa: ARG002  # the task has it
+        return self._requests[_current_task()].remaining_points
 
-    def document(self, hit: bool) -> None:
-        """The server tells of it."""
+    def record_document(self, is_hit: bool) -> None:
+        """Does nothing: the server has recorded it."""
 
-    def answered(self, record: RequestRecord, status: int, seconds: float) -> None:  # noqa: ARG002  # the server tells
-        self._records[_task()] = record
+    def record_response(self, record: RequestRecord, status: int, seconds: float) -> None:  # noqa: ARG002  # the server records them
+        self._records[_current_task()] = record
 
 
-def _task() -> asyncio.Task[None]:
+def _current_task() -> asyncio.Task[None]:
     task = asyncio.current_task()
     assert task
     return task
@@ -89,60 +89,61 @@ async def _work() -> None:
     replicas = replicas_for(
         store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
     )
-    server = _Server()
+    decisions = _ServerDecisions()
     endpoint = GraphQLEndpoint(
         engine_of(settings),
-        server,
+        decisions,
         Sources(store, replicas, directory_limits_of(settings)),
-        # The server has looked at how long the body was, and has written it anew.
+        # The server has checked the length of the body, and has serialized it again.
         limits_of(settings)._replace(body_bytes=sys.maxsize),
         InFlight(settings.max_requests, settings.request_seconds),
-        server,
-        server,
+        decisions,
+        decisions,
     )
     await store.open()
     try:
         async with running_replicas(replicas):
-            await _serve(endpoint, server)
+            await _serve(endpoint, decisions)
     finally:
         await store.close()
 
 
-async def _serve(endpoint: GraphQLEndpoint, server: _Server) -> None:
-    """Answers until the server has nothing more to ask."""
-    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0), limit=BUFFER)
+async def _serve(endpoint: GraphQLEndpoint, decisions: _ServerDecisions) -> None:
+    """Answers requests until the server closes the socket."""
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0), limit=BUFFER_BYTES)
     tasks: set[asyncio.Task[None]] = set()
 
-    async def answer(given: ForwardedRequest) -> None:
-        server.begin(given)
-        headers = {**given.headers, b"content-type": JSON}
-        made = await endpoint.answer("POST", headers, given.body)
-        writer.write(answered(given.number, server.end(), made))
+    async def respond(request: ForwardedRequest) -> None:
+        decisions.begin(request)
+        headers = {**request.headers, b"content-type": JSON}
+        reply = await endpoint.respond("POST", headers, request.body)
+        writer.write(reply_frame(request.number, decisions.end(), reply))
 
-    async def tell_of_life() -> None:
+    async def send_heartbeats() -> None:
         while True:
-            await asyncio.sleep(SIGN_SECONDS)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
             if tasks:
-                writer.write(SIGN)
+                writer.write(HEARTBEAT)
 
     gc.collect()
     gc.freeze()
-    writer.write(SIGN)
-    alive = asyncio.create_task(tell_of_life())
+    writer.write(HEARTBEAT)
+    heartbeats = asyncio.create_task(send_heartbeats())
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
-            task = asyncio.create_task(answer(passed(*await read_frame(reader))))
+            request = ForwardedRequest.from_frame(*await read_frame(reader))
+            task = asyncio.create_task(respond(request))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-    alive.cancel()
-    await asyncio.gather(alive, *tasks, return_exceptions=True)
+    heartbeats.cancel()
+    await asyncio.gather(heartbeats, *tasks, return_exceptions=True)
     writer.close()
 
 
 def main() -> None:
-    """Works until the server ends."""
+    """Runs the worker until the server exits."""
     log.configure()
-    # A terminal and a service manager tell the server's processes all at once.
+    # A terminal and a service manager signal all processes of the server at once.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     run_when_idle()

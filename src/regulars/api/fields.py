@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from regulars.api import changes, moments
+from regulars.api.connections import PAGE_INFO, connection_types
 from regulars.api.context import Context
 from regulars.core import fields as kinds
 from regulars.core.fields import Field
@@ -17,11 +18,12 @@ from regulars.directory import addresses, custom, history
 from regulars.directory.avatars import avatars
 from regulars.directory.ids import encoder
 from regulars.directory.orders import amounts
-from regulars.directory.paging import cursors
+from regulars.directory.paging import CHANGE_CURSORS, encode, requested_size
 from regulars.directory.text import full_name
 from regulars.graphql import Each, Layout, Part, Related, Same, TypeBinding, Value
 from regulars.graphql.bindings import OfColumns
 from regulars.store.queries import ORDER_VALUE
+from regulars.store.relations import CHANGES, LEADS, ORDERS
 
 # What it costs to count customers, in points.
 COUNT_COST = 10
@@ -57,11 +59,11 @@ def _address(kind: str) -> Part:
 
 
 async def _orders_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
-    return await env.directory.orders_of(env.account_id, ids, layout.columns)
+    return await env.directory.rows_of_each(ORDERS, env.account_id, ids, layout.columns)
 
 
 async def _leads_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
-    return await env.directory.leads_of(env.account_id, ids, layout.columns)
+    return await env.directory.rows_of_each(LEADS, env.account_id, ids, layout.columns)
 
 
 async def customers_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
@@ -111,7 +113,7 @@ CUSTOMER = TypeBinding(
         **{field.name: _OF_KIND[type(field)](field) for field in FIELDS if field.in_api},
         "summary": Same(),
         "leads": Related("customer_id", _leads_of),
-        "changes": Related("customer_id", prepare=changes.changes_of, size=changes.size_of),
+        "changes": Related("customer_id", prepare=changes.changes_of, size=requested_size),
     }
 )
 
@@ -170,28 +172,9 @@ LEAD = TypeBinding(
     }
 )
 
-# A connection's row is a mapping that `roots.customers` makes; an edge's is its customer's.
-CONNECTION = TypeBinding(
-    {
-        "edges": Part(("edges",), paged=True),
-        "pageInfo": Part(("pageInfo",)),
-        "totalCount": Value(("totalCount",), cost=COUNT_COST),
-    },
-    keyed=True,
-)
-EDGE = TypeBinding({"node": Same(), "cursor": Value((ORDER_VALUE, "customer_id"), cursors)})
-PAGE_INFO = TypeBinding(
-    {
-        name: Value((name,))
-        for name in ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
-    },
-    keyed=True,
-)
+CUSTOMER_KEYSET = (ORDER_VALUE, "customer_id")
+COUNT = Value(("totalCount",), cost=COUNT_COST)
 
-PLAIN_CONNECTION = TypeBinding(
-    {"edges": Part(("edges",), paged=True), "pageInfo": Part(("pageInfo",))}, keyed=True
-)
-CHANGE_EDGE = TypeBinding({"node": Same(), "cursor": Value(("sequence",), changes.cursors)})
 CHANGE = TypeBinding(
     {
         "sequence": Value(("sequence",)),
@@ -220,11 +203,9 @@ TYPES: Mapping[str, TypeBinding] = {
     "OrderSummary": ORDER_SUMMARY,
     "Order": ORDER,
     "Lead": LEAD,
-    "CustomerConnection": CONNECTION,
-    "CustomerEdge": EDGE,
+    **connection_types("Customer", CUSTOMER_KEYSET, encode, {"totalCount": COUNT}),
     "PageInfo": PAGE_INFO,
-    "CustomerChangeConnection": PLAIN_CONNECTION,
-    "CustomerChangeEdge": CHANGE_EDGE,
+    **connection_types("CustomerChange", CHANGES.keyset, CHANGE_CURSORS.encode),
     "CustomerChange": CHANGE,
     "Actor": ACTOR,
     "FieldChange": FIELD_CHANGE,

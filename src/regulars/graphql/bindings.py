@@ -130,7 +130,7 @@ class Root:
     prepare: Callable[[Layouts], Resolve]
     guard: Callable[[Layouts], Guard] | None = None
     price: Callable[[Arguments, int, int], int] | None = None
-    anywhere: bool = False
+    is_replica_safe: bool = False
 
 
 def _only_column(reads: tuple[str, ...], function: Callable[..., Any] | None) -> None:

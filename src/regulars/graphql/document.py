@@ -143,11 +143,11 @@ class Documents:
         return len(self._kept)
 
     @property
-    def kept_bytes(self) -> int:
+    def cached_bytes(self) -> int:
         """How many bytes the kept documents take, with their plans."""
         return self._kept.size
 
-    def keeps(self, text: str) -> bool:
+    def is_cached(self, text: str) -> bool:
         """Whether a document is kept."""
         return len(text) <= self._limits.characters and text in self._kept
 

@@ -165,11 +165,13 @@ class Prepared(NamedTuple):
     cost: int
 
     @property
-    def anywhere(self) -> bool:
+    def is_replica_safe(self) -> bool:
         """Whether it may be executed on a copy of the data: a query, every field of which may."""
         if self.operation.kind != "query":
             return False
-        return all(field.binding is None or field.binding.anywhere for field, _ in self.fields)
+        return all(
+            field.binding is None or field.binding.is_replica_safe for field, _ in self.fields
+        )
 
 
 class Engine:
@@ -195,9 +197,9 @@ class Engine:
         self._documents = Documents(schema, limits, cache_bytes)
         self._response_bytes = limits.response_bytes
 
-    def keeps(self, text: str) -> bool:
+    def is_cached(self, text: str) -> bool:
         """Whether a document is kept from before."""
-        return self._documents.keeps(text)
+        return self._documents.is_cached(text)
 
     def operation(self, text: str, name: str | None = None, owner: Hashable = None) -> Operation:
         """The operation to run. What is kept of it counts as the owner's. Raises
@@ -211,12 +213,12 @@ class Engine:
         return await self._documents.operation_of_long(text, name, owner)
 
     @property
-    def kept_bytes(self) -> int:
+    def cached_bytes(self) -> int:
         """How many bytes the kept documents take, with their plans."""
-        return self._documents.kept_bytes
+        return self._documents.cached_bytes
 
     @property
-    def kept_documents(self) -> int:
+    def cached_document_count(self) -> int:
         """How many documents are kept with their plans."""
         return self._documents.kept
 

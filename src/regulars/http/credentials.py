@@ -1,7 +1,7 @@
-"""Whose a request is: the holder's of a token, or a person's whose browser has a session.
+"""Authenticates requests, by a token or by a session.
 
-A token comes in a header that no other site can have a browser send. A cookie is sent by the
-browser itself, so that a session counts only for requests of this server's own pages.
+A token is in a header that no other site can make a browser send. The browser itself sends a
+cookie, so a session is accepted only for requests of this server's own pages.
 """
 
 from __future__ import annotations
@@ -18,25 +18,29 @@ from regulars.http.messages import RequestHeaders, bearer_token
 
 
 class Authenticator(Protocol):
-    """Finds whose a request is."""
+    """Authenticates requests."""
 
-    def cached_grant(self, headers: RequestHeaders, method: str) -> Grant | None: ...
+    def cached_grant(self, headers: RequestHeaders, method: str) -> Grant | None:
+        """Returns the grant of a request, if it is cached. Raises HTTPError (403) for a session
+        that another site uses."""
 
-    def account_of(self, headers: RequestHeaders) -> int | None: ...
+    def account_of(self, headers: RequestHeaders) -> int | None:
+        """Returns the account that a request's token belonged to when it was last checked, if that
+        is known. Use it to count requests, not to authenticate."""
 
-    async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None: ...
+    async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
+        """Returns the grant of a request, or None. Raises HTTPError (403) for a session that
+        another site uses."""
 
 
-class Credentials:
-    """Finds whose a request is."""
+class CredentialsAuthenticator:
+    """Authenticates by the Authorization header, or else by the session cookie."""
 
     def __init__(self, accounts: Accounts, sessions: Sessions) -> None:
         self._accounts = accounts
         self._sessions = sessions
 
     def cached_grant(self, headers: RequestHeaders, method: str) -> Grant | None:
-        """What a request's token or session opens, if it did within the last second. Raises
-        HTTPError (403) for a session that another site would use."""
         token = bearer_token(headers)
         if token:
             return self._accounts.cached_grant(token)
@@ -47,8 +51,6 @@ class Credentials:
         return self._sessions.cached_grant(secret)
 
     def account_of(self, headers: RequestHeaders) -> int | None:
-        """Whose a request's token was when it was last asked for, if that is known: to count whose
-        requests there are, not to let anybody in."""
         token = bearer_token(headers)
         if token:
             return self._accounts.account_of(token)
@@ -56,8 +58,6 @@ class Credentials:
         return grant.account_id if grant else None
 
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
-        """What a request's token, or else its session, opens; None for one that opens nothing.
-        Raises HTTPError (403) for a session that another site would use."""
         token = bearer_token(headers)
         secret = "" if token else session_of(headers)
         if not secret:
@@ -67,36 +67,36 @@ class Credentials:
 
 
 def cookie_name(headers: RequestHeaders) -> str:
-    """The name of the session's cookie: with the port, because browsers give the cookies of a host
-    to all of its ports, and a laptop may have several servers."""
+    """Returns the name of the session's cookie. It has the port, because browsers send the cookies
+    of a host to all of its ports, and a laptop may have several servers."""
     port = urlsplit(f"//{headers.get(b'host', b'').decode('latin-1')}").netloc.rpartition(":")[2]
     return f"regulars_{port}" if port.isdigit() else "regulars"
 
 
 def session_of(headers: RequestHeaders) -> str:
-    """The secret of the session; empty where there is none."""
-    given = headers.get(b"cookie", b"").decode("latin-1")
-    return cookie_parser(given).get(cookie_name(headers), "") if given else ""
+    """Returns the secret of the session, or an empty string."""
+    cookie = headers.get(b"cookie", b"").decode("latin-1")
+    return cookie_parser(cookie).get(cookie_name(headers), "") if cookie else ""
 
 
 def require_same_site(headers: RequestHeaders, method: str) -> None:
-    """Raises HTTPError (403) for what a page of another origin had a browser send, or may have
+    """Raises HTTPError (403) for a request that a page of another origin made, or may have made
     (OWASP's Cross-Site Request Forgery Prevention Cheat Sheet, "Fetch Metadata" and "Verifying
-    Origin"). What only reads may also be asked for by hand."""
-    reads = method in ("GET", "HEAD")
+    Origin"). A request that only reads may also come from the address bar."""
+    is_read = method in ("GET", "HEAD")
     site = headers.get(b"sec-fetch-site")
     if site is not None:
-        if site != b"same-origin" and not (reads and site == b"none"):
+        if site != b"same-origin" and not (is_read and site == b"none"):
             raise cross_site()
         return
-    # Over plain HTTP, and but for this machine, browsers do not say it.
+    # Over plain HTTP, browsers send this header only to this machine.
     origin = headers.get(b"origin", b"")
-    here = urlsplit(origin).netloc == headers.get(b"host")
-    if not here and (origin or not reads):
+    is_same_host = urlsplit(origin).netloc == headers.get(b"host")
+    if not is_same_host and (origin or not is_read):
         raise cross_site()
 
 
-def over_tls(headers: RequestHeaders) -> bool:
-    """Whether the browser came over TLS: by what its page's origin is, or what a proxy says."""
+def is_over_tls(headers: RequestHeaders) -> bool:
+    """Returns whether the browser uses TLS, by the origin of its page or the header of a proxy."""
     origin = headers.get(b"origin", b"")
     return origin.startswith(b"https:") or headers.get(b"x-forwarded-proto") == b"https"

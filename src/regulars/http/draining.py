@@ -1,9 +1,8 @@
-"""The end of a server, without the loss of a request.
+"""Shuts a server down without the loss of a request.
 
-A server that is told to stop closes what it listens on, and every connection on which nothing is
-going on; what is sent there at that moment is lost. Where it drains, it is first no longer ready
-(a proxy sends no more to it), takes what comes all the same, and ends each connection with its
-next answer.
+A server that is stopped closes its listening socket and every idle connection; a request that is
+sent there at that moment is lost. A server that drains first reports that it is not ready (a proxy
+stops sending to it), still serves requests, and closes each connection after its next response.
 """
 
 from __future__ import annotations
@@ -18,31 +17,30 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Draining:
-    """Whether the server drains; for `seconds`, from when it is told to stop. Who tells it twice
-    has it stop at once."""
+    """Delays a stop by `seconds`, for which `is_draining` is true. A second signal stops the server
+    at once."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._kept: dict[int, Any] = {}
+        self._stop_handlers: dict[int, Any] = {}
         self.is_draining = False
 
-    def begin(self) -> None:
-        """From now on, in the event loop of the main thread, it takes the place of those who stop
-        the server."""
+    def install(self) -> None:
+        """Replaces the signal handlers. Call it in the event loop of the main thread."""
         if not self._seconds:
             return
         loop = asyncio.get_running_loop()
 
-        def told(number: int, frame: FrameType | None) -> None:
-            stop: Callable[..., Any] = self._kept[number]
+        def drain(number: int, frame: FrameType | None) -> None:
+            stop: Callable[..., Any] = self._stop_handlers[number]
             if self.is_draining:
                 stop(number, frame)
                 return
             self.is_draining = True
             loop.call_soon_threadsafe(loop.call_later, self._seconds, stop, number, None)
 
-        for one in _SIGNALS:
-            before = signal.getsignal(one)
-            if callable(before):
-                self._kept[one] = before
-                signal.signal(one, told)
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._stop_handlers[number] = handler
+                signal.signal(number, drain)

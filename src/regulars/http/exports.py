@@ -13,11 +13,12 @@ from starlette.requests import Request
 from regulars.directory import ids
 from regulars.directory.accounts import now_ms
 from regulars.directory.scopes import READ
+from regulars.http.authorizer import Authorizer
 from regulars.http.errors import bad_request, method_not_allowed, too_many_exports
 from regulars.http.messages import Reply, check_content_type, headers_by_name, read_body
 from regulars.http.options import options_of
-from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
-from regulars.http.route_handler import Authorizer, ResponseSender, RouteHandler
+from regulars.http.request_observer import RequestObserver, RequestRecord
+from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
 from regulars.store import Store
 from regulars.transfer.errors import BadOption
@@ -41,7 +42,7 @@ class ExportHandler(RouteHandler):
         self,
         store: Store,
         authorizer: Authorizer,
-        observer: LogAndMetricsObserver,
+        observer: RequestObserver,
         max_body_bytes: int,
     ) -> None:
         super().__init__(observer)
@@ -50,14 +51,14 @@ class ExportHandler(RouteHandler):
         self._max_body_bytes = max_body_bytes
         self._under_way: Counter[int] = Counter()  # by account
 
-    async def answer(
+    async def handle(
         self, record: RequestRecord, request: Request, send: ResponseSender
     ) -> Reply | None:
         record.kind = "export"
         if record.method not in ("GET", "POST"):
             message = "An export is read by GET; by POST, that of the customers whose ids are sent."
             raise method_not_allowed(record.method, "GET, POST", message)
-        grant = await self._authorizer.admit(record, request, READ)
+        grant = await self._authorizer.authorize(record, request, READ)
         given = options_of(request, _OPTIONS)
         form, columns = given.get("format", "csv"), given.get("columns", "")
         chosen = [name.strip() for name in columns.split(",") if name.strip()]

@@ -1,10 +1,10 @@
-"""Whose turn it is: while several accounts ask, what reads is worked on by account and not by
-arrival, so that one account's flood is its own.
+"""A fair queue: while several accounts send requests, they are served by account and not in the
+order of arrival, so that one account's flood delays only that account.
 
-Requests that wait are begun one at a time, and it is looked in between whether others have come.
-The next is of the account whose requests have taken the least time so far (start-time fair
-queueing: Goyal, Vin and Cheng, 1996). None has more than its part under way, and one that has
-nothing under way can always begin.
+Waiting requests begin one at a time, and the event loop reads new requests in between. The next
+request is of the account whose requests have taken the least time so far (start-time fair
+queueing: Goyal, Vin and Cheng, 1996). No account has more than its share in progress, and an
+account that has nothing in progress can always begin.
 """
 
 from __future__ import annotations
@@ -15,138 +15,139 @@ from collections.abc import Awaitable
 from itertools import islice
 from time import monotonic
 
-# How many requests that read, and that write, are worked on at once. Those that read take fewer
-# connections than there are to a database; those that write are saved together.
-READS = 8
-WRITES = 16
-# A request that costs so many points takes one place more.
-_POINTS_A_PLACE = 1_000
-# For how long two accounts that asked are several, and how many of those that wait are compared.
-_TOGETHER_SECONDS = 1.0
-_COMPARED = 64
+# How many requests that read, and that write, are in progress at once. Reads take fewer connections
+# than there are to a database; writes are saved together.
+READ_SLOTS = 8
+WRITE_SLOTS = 16
+# A request takes one more slot for so many points of its cost.
+_POINTS_PER_SLOT = 1_000
+# Two accounts that sent requests within this time contend.
+_CONTENTION_SECONDS = 1.0
+# How many waiting accounts are compared.
+_MAX_COMPARED = 64
 
 
 class ContentionDetector:
-    """Whether several accounts ask."""
+    """Detects whether several accounts send requests."""
 
     def __init__(self) -> None:
-        self._latest = 0
-        self._several_until = 0.0
+        self._latest_account_id = 0
+        self._contended_until = 0.0
 
     def is_alone(self, account_id: int) -> bool:
-        """Whether an account that asks now is the only one that has done so lately."""
-        if account_id == self._latest:
-            return monotonic() > self._several_until
-        self._latest = account_id
-        self._several_until = monotonic() + _TOGETHER_SECONDS
+        """Notes a request of an account, and returns whether no other account sent one lately."""
+        if account_id == self._latest_account_id:
+            return monotonic() > self._contended_until
+        self._latest_account_id = account_id
+        self._contended_until = monotonic() + _CONTENTION_SECONDS
         return False
 
 
 class FairQueue:
-    """At most `places` taken at once, but always one request of each account. Where only one
-    account asks, there is nothing to share, and nobody waits. In whose `company` accounts ask may
-    be that of other turns, too: who reads delays who writes. Where it is None, there always are
-    others, who are answered elsewhere."""
+    """Lets requests begin: at most `slots` are in use at once, but each account can always have one
+    request in progress. Without contention, requests begin at once. Several queues can share a
+    detector, because reads delay writes. `contention` is None for a queue that always has it."""
 
-    def __init__(self, places: int, contention: ContentionDetector | None) -> None:
-        self._places = places
+    def __init__(self, slots: int, contention: ContentionDetector | None) -> None:
+        self._slots = slots
         self._contention = contention
-        self._running: dict[int, int] = {}
+        self._used_slots = 0
+        self._used_by_account: dict[int, int] = {}
         self._waiting: dict[int, deque[tuple[asyncio.Future[None], int]]] = {}
-        # How much time the requests of an account have taken that has something to do; one that
-        # comes anew begins where those are who have had the least.
-        self._taken: dict[int, float] = {}
-        self._level = 0.0
-        self._count = 0
-        self._begun = False  # since it was last looked whether others have come
+        # The time that the requests of each active account have taken. A new account starts at the
+        # level of the active account with the least.
+        self._taken_seconds: dict[int, float] = {}
+        self._level_seconds = 0.0
+        self._is_scheduled = False  # `_begin_next` runs in the next iteration of the event loop
 
     @property
-    def waiting(self) -> int:
-        """How many requests wait."""
+    def waiting_count(self) -> int:
+        """The number of waiting requests."""
         return sum(map(len, self._waiting.values()))
 
     def enter(self, account_id: int, cost: int) -> Awaitable[None] | None:
-        """Begins a request: at once, or when it is awaited. Whoever enters is to `leave`."""
-        size = 1 + cost // _POINTS_A_PLACE
+        """Begins a request of that cost in points: at once (None), or when the awaitable is done.
+        Call `leave` when the request ends."""
+        slots = 1 + cost // _POINTS_PER_SLOT
         is_alone = self._contention is not None and self._contention.is_alone(account_id)
         if is_alone and not self._waiting:
-            self._begin(account_id, size)
+            self._begin(account_id, slots)
             return None
-        if self._waiting or self._begun or not self._may(account_id, size):
-            return self._wait(account_id, size)
-        self._begin(account_id, size)
-        self._look_later()
+        if self._waiting or self._is_scheduled or not self._can_begin(account_id, slots):
+            return self._wait(account_id, slots)
+        self._begin(account_id, slots)
+        self._schedule()
         return None
 
     def leave(self, account_id: int, cost: int, began: float) -> None:
-        """Ends a request of that cost, which began at that moment of the monotonic clock."""
-        size = 1 + cost // _POINTS_A_PLACE
-        self._count -= size
-        self._taken[account_id] += monotonic() - began
-        running = self._running[account_id] - size
-        if running:
-            self._running[account_id] = running
+        """Ends a request of that cost, which began at that time of the monotonic clock."""
+        slots = 1 + cost // _POINTS_PER_SLOT
+        self._used_slots -= slots
+        self._taken_seconds[account_id] += monotonic() - began
+        used = self._used_by_account[account_id] - slots
+        if used:
+            self._used_by_account[account_id] = used
         else:
-            del self._running[account_id]
-            self._forget(account_id)
-        if self._waiting and not self._begun:
-            self._look_later()
+            del self._used_by_account[account_id]
+            self._forget_if_idle(account_id)
+        if self._waiting and not self._is_scheduled:
+            self._schedule()
 
-    def _may(self, account_id: int, size: int) -> bool:
-        """Whether one more of the account's may begin."""
-        running = self._running.get(account_id, 0)
-        if not running:
+    def _can_begin(self, account_id: int, slots: int) -> bool:
+        """Returns whether a request of the account fits into the free slots and its share."""
+        used = self._used_by_account.get(account_id, 0)
+        if not used:
             return True
-        if self._count + size > self._places:
+        if self._used_slots + slots > self._slots:
             return False
-        return running + size <= self._places // len(self._taken)
+        return used + slots <= self._slots // len(self._taken_seconds)
 
-    def _begin(self, account_id: int, size: int) -> None:
-        self._count += size
-        self._running[account_id] = self._running.get(account_id, 0) + size
-        self._taken.setdefault(account_id, self._level)
+    def _begin(self, account_id: int, slots: int) -> None:
+        self._used_slots += slots
+        self._used_by_account[account_id] = self._used_by_account.get(account_id, 0) + slots
+        self._taken_seconds.setdefault(account_id, self._level_seconds)
 
-    def _look_later(self) -> None:
-        self._begun = True
-        asyncio.get_running_loop().call_soon(self._look)
+    def _schedule(self) -> None:
+        self._is_scheduled = True
+        asyncio.get_running_loop().call_soon(self._begin_next)
 
-    def _look(self) -> None:
-        """Has the next one begin; whoever has come meanwhile is among those who wait."""
-        self._begun = False
-        for account_id in sorted(islice(self._waiting, _COMPARED), key=self._taken.__getitem__):
-            size = self._waiting[account_id][0][1]
-            if self._may(account_id, size) and self._begin_one(account_id):
-                self._look_later()
+    def _begin_next(self) -> None:
+        """Begins the next request. Requests that arrived in the meantime are considered."""
+        self._is_scheduled = False
+        candidates = islice(self._waiting, _MAX_COMPARED)
+        for account_id in sorted(candidates, key=self._taken_seconds.__getitem__):
+            slots = self._waiting[account_id][0][1]
+            if self._can_begin(account_id, slots) and self._begin_first_of(account_id):
+                self._schedule()
                 return
 
-    def _begin_one(self, account_id: int) -> bool:
-        """Has an account's next one begin, if it still waits."""
-        # Behind the others, where many accounts wait.
+    def _begin_first_of(self, account_id: int) -> bool:
+        """Begins the account's first request that still waits. Returns whether there is one."""
+        # The account moves behind the others, in case more wait than are compared.
         queue = self._waiting.pop(account_id)
         while queue:
-            turn, size = queue.popleft()
+            turn, slots = queue.popleft()
             if not turn.done():
                 if queue:
                     self._waiting[account_id] = queue
-                self._level = max(self._level, self._taken[account_id])
-                self._begin(account_id, size)
+                self._level_seconds = max(self._level_seconds, self._taken_seconds[account_id])
+                self._begin(account_id, slots)
                 turn.set_result(None)
                 return True
-        self._forget(account_id)
+        self._forget_if_idle(account_id)
         return False
 
-    async def _wait(self, account_id: int, size: int) -> None:
+    async def _wait(self, account_id: int, slots: int) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(account_id, deque()).append((turn, size))
-        self._taken.setdefault(account_id, self._level)
+        self._waiting.setdefault(account_id, deque()).append((turn, slots))
+        self._taken_seconds.setdefault(account_id, self._level_seconds)
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # its turn came at this very moment
-                self.leave(account_id, (size - 1) * _POINTS_A_PLACE, monotonic())
+            if turn.done() and not turn.cancelled():  # it began at this very moment
+                self.leave(account_id, (slots - 1) * _POINTS_PER_SLOT, monotonic())
             raise
 
-    def _forget(self, account_id: int) -> None:
-        """Forgets an account that has nothing to do."""
-        if account_id not in self._running and account_id not in self._waiting:
-            self._taken.pop(account_id, None)
+    def _forget_if_idle(self, account_id: int) -> None:
+        if account_id not in self._used_by_account and account_id not in self._waiting:
+            self._taken_seconds.pop(account_id, None)

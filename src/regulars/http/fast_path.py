@@ -89,7 +89,7 @@ class FastPathRequest:
 
     async def _respond(self, connection: Connection) -> None:
         try:
-            reply = await self._endpoint.answer("POST", self._headers, self._body)
+            reply = await self._endpoint.respond("POST", self._headers, self._body)
             self.response_complete = True
             connection.send_reply(reply, self.keep_alive)
         finally:

@@ -14,7 +14,7 @@ from regulars import __version__
 from regulars.directory.accounts import Accounts
 from regulars.directory.scopes import METRICS
 from regulars.http.draining import Draining
-from regulars.http.endpoint import error_answer
+from regulars.http.endpoint import error_response
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
 from regulars.http.messages import SECURITY, headers_by_name, request_id_of
 from regulars.store import Store, StoreError
@@ -82,7 +82,7 @@ class Health:
         try:
             await self._allow(request)
         except HTTPError as error:
-            answer = _json(request, error.status, error_answer(error.fault))
+            answer = _json(request, error.status, error_response(error.fault))
             for name, value in error.headers:
                 answer.headers[name.decode()] = value.decode()
             return answer

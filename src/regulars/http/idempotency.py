@@ -1,5 +1,4 @@
-"""Mutations that are sent with a key (`Idempotency-Key`): each is made once, however often it is
-sent."""
+"""Mutations with an `Idempotency-Key`: each is made once, however often it is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 
 
 class IdempotentExecutor:
-    """Executes what is sent with a key. What this process is executing is not begun again."""
+    """Executes mutations with a key. A request that this process executes is not started again."""
 
     def __init__(self, engine: Engine, directory: Directory) -> None:
         self._engine = engine
@@ -28,34 +27,34 @@ class IdempotentExecutor:
     async def execute(
         self, prepared: Prepared, context: Context, key: bytes, request: GraphQLRequest
     ) -> Answer:
-        """Executes a mutation, unless it was before: then its writes are answered again. Raises
-        HTTPError."""
+        """Executes a mutation. Writes of it that were made before are not made again, and their
+        stored outcomes are rendered. Raises HTTPError."""
         if not _KEY.fullmatch(key):
             raise bad_key()
-        place = (context.token_id, key)
-        if place in self._running:
+        running_key = (context.token_id, key)
+        if running_key in self._running:
             raise still_running()
         text = key.decode()
         fingerprint = _fingerprint(request)
-        self._running.add(place)
+        self._running.add(running_key)
         try:
-            sent = await self._directory.request_of(
+            stored = await self._directory.request_of(
                 context.account_id, context.token_id, text, context.received_at
             )
-            if sent is not None and sent != fingerprint:
+            if stored is not None and stored != fingerprint:
                 raise other_request()
             context.idempotency = IdempotencyContext(context.token_id, text, fingerprint)
             answer = await self._engine.execute(prepared, context)
-            # Another process may have been given the key meanwhile, with another request.
+            # Another process may have received the key in the meantime, with another request.
             if answer.data is None and any(e["key"] == IDEMPOTENCY_KEY for e in answer.errors):
                 raise other_request()
             return answer
         finally:
-            self._running.discard(place)
+            self._running.discard(running_key)
 
 
 def _fingerprint(request: GraphQLRequest) -> bytes:
-    """A hash of a request, by which it is known when it is sent again. Raises HTTPError (400)."""
+    """Returns a hash that identifies a request. Raises HTTPError (400)."""
     parts = [request.query, request.operation_name, request.variables]
     try:
         text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)

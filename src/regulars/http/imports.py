@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from regulars.directory.accounts import Grant, now_ms
 from regulars.directory.scopes import READ, WRITE
+from regulars.http.authorizer import Authorizer
 from regulars.http.errors import (
     MEDIA_TYPE,
     Headers,
@@ -25,8 +26,8 @@ from regulars.http.errors import (
 )
 from regulars.http.messages import JSON, Reply, json_reply, read_body
 from regulars.http.options import flag, options_of
-from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
-from regulars.http.route_handler import Authorizer, ResponseSender, RouteHandler
+from regulars.http.request_observer import RequestObserver, RequestRecord
+from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
 from regulars.store import Row, Store
 from regulars.store.imports import FILE, PENDING, RUNNING
@@ -68,7 +69,7 @@ class ImportHandler(RouteHandler):
         self,
         store: Store,
         authorizer: Authorizer,
-        observer: LogAndMetricsObserver,
+        observer: RequestObserver,
         jobs: Jobs,
         max_import_bytes: int,
     ) -> None:
@@ -79,11 +80,11 @@ class ImportHandler(RouteHandler):
         self._most = max_import_bytes
         self._previews = Previews()
 
-    async def answer(
+    async def handle(
         self, record: RequestRecord, request: Request, send: ResponseSender
     ) -> Reply | None:
         record.kind = "import"
-        grant = await self._authorizer.admit(record, request, WRITE)
+        grant = await self._authorizer.authorize(record, request, WRITE)
         if request.url.path == PREVIEW_PATH:
             return await self._preview(record, grant, request)
         import_id, what = (request.path_params.get(name, "") for name in ("import", "what"))

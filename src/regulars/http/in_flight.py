@@ -1,7 +1,6 @@
-"""The requests that are being worked on: how many there may be, and how long each may take.
+"""Limits how many requests are in progress, and how long each may take.
 
-A timer for each request would cost as much as all of its parsing: there is one for all of them,
-which looks every now and then.
+A timer for each request would cost as much as all of its parsing: one timer checks all of them.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Any
 
 from regulars.http.errors import overloaded, too_many_of_account
 
-# A statement has all of a request's time; whoever waits for it learns of its end a little later.
+# A statement has all of a request's time; the task that waits for it learns of its end later.
 _GRACE_SECONDS = 0.5
-_LOOK_EVERY = 0.25
+_CHECK_SECONDS = 0.25
 
 
 class RequestTimedOut(Exception):
@@ -23,68 +22,68 @@ class RequestTimedOut(Exception):
 
 
 class InFlight:
-    """At most `most` requests at once, each for `seconds`. No account has more than half of
-    them."""
+    """At most `max_requests` at once, at most half of them of one account, and each for at most
+    `seconds`."""
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self._most = most
+    def __init__(self, max_requests: int, seconds: float) -> None:
+        self._max_requests = max_requests
+        self._max_of_account = max(1, max_requests // 2)
         self._seconds = seconds + _GRACE_SECONDS
-        self._most_of_one = max(1, most // 2)
         self._began: dict[asyncio.Task[Any], float] = {}
         self._accounts: dict[asyncio.Task[Any], int] = {}
         self._counts: dict[int, int] = {}
-        self._late: set[asyncio.Task[Any]] = set()
+        self._timed_out: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._began)
 
     def count(self, account_id: int) -> int:
-        """How many of them are an account's."""
+        """Returns how many of the requests are of an account."""
         return self._counts.get(account_id, 0)
 
     def enter(self) -> asyncio.Task[Any]:
-        """Begins a request in the current task, which is to `leave`. Raises HTTPError (503) where
-        there are too many."""
-        if len(self._began) >= self._most:
-            raise overloaded(self._most)
+        """Begins a request in the current task, and returns the task for `leave`. Raises HTTPError
+        (503) if there are too many."""
+        if len(self._began) >= self._max_requests:
+            raise overloaded(self._max_requests)
         task = current_task()
         assert task
         self._began[task] = monotonic()
         if self._timer is None:
-            self._timer = task.get_loop().call_later(_LOOK_EVERY, self._look)
+            self._timer = task.get_loop().call_later(_CHECK_SECONDS, self._check)
         return task
 
-    def of_account(self, task: asyncio.Task[Any], account_id: int) -> None:
-        """Says whose a request is, unless that is known. Raises HTTPError (503) where the account
+    def set_account(self, task: asyncio.Task[Any], account_id: int) -> None:
+        """Sets the account of a request, unless it has one. Raises HTTPError (503) if the account
         has too many."""
         if task in self._accounts:
             return
         count = self.count(account_id)
-        if count >= self._most_of_one:
-            raise too_many_of_account(self._most_of_one)
+        if count >= self._max_of_account:
+            raise too_many_of_account(self._max_of_account)
         self._counts[account_id] = count + 1
         self._accounts[task] = account_id
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """Ends it. Raises RequestTimedOut where it was ended because it took too long."""
+        """Ends a request. Raises RequestTimedOut if it was cancelled because it took too long."""
         del self._began[task]
         account_id = self._accounts.pop(task, None)
         if account_id is not None:
             count = self._counts.pop(account_id) - 1
             if count:
                 self._counts[account_id] = count
-        if self._late and task in self._late:
-            self._late.remove(task)
+        if self._timed_out and task in self._timed_out:
+            self._timed_out.remove(task)
             task.uncancel()
             raise RequestTimedOut
 
-    def _look(self) -> None:
-        before = monotonic() - self._seconds
+    def _check(self) -> None:
+        oldest = monotonic() - self._seconds
         for task, began in self._began.items():
-            if began < before and task not in self._late:
-                self._late.add(task)
+            if began < oldest and task not in self._timed_out:
+                self._timed_out.add(task)
                 task.cancel()
         self._timer = None
         if self._began:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look)
+            self._timer = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check)

@@ -12,7 +12,7 @@ from regulars.directory.sources import Source
 from regulars.http.errors import bad_signature, earlier_event_missing, method_not_allowed
 from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, Reply, change_header, json_reply, read_body
-from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
+from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.store import Store
 from regulars.webhooks.inbox import EarlierEventMissing, Inbox, delivery_of, is_genuine
@@ -27,7 +27,7 @@ class ShopEventHandler(RouteHandler):
         store: Store,
         accounts: Accounts,
         in_flight: InFlight,
-        observer: LogAndMetricsObserver,
+        observer: RequestObserver,
         max_body_bytes: int,
         source: Source,
     ) -> None:
@@ -39,7 +39,7 @@ class ShopEventHandler(RouteHandler):
         self._in_flight = in_flight
         self._most = max_body_bytes
 
-    async def answer(self, record: RequestRecord, request: Request, send: ResponseSender) -> Reply:  # noqa: ARG002  # sends nothing itself
+    async def handle(self, record: RequestRecord, request: Request, send: ResponseSender) -> Reply:  # noqa: ARG002  # sends nothing itself
         if record.method != "POST":
             raise method_not_allowed(record.method, "POST", "A shop's events come by POST.")
         body = await read_body(request.receive, self._most)

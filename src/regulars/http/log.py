@@ -1,8 +1,8 @@
 """The log: JSON, a line for each event, on standard error.
 
-A request's line holds no personal data and nothing that a client wrote, but for two things that are
-held to a plain alphabet: the request's id and the operation's name. JSON escapes line breaks, so
-that nobody can write a line of their own.
+A request's line has no personal data, and only two values that a client chose: the request's id and
+the operation's name, both of a plain alphabet. JSON escapes line breaks, so that nobody can add
+lines.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ import orjson
 
 
 def line(level: str, event: str, **fields: Any) -> bytes:
-    """A line of the log."""
-    told = {"time": moment(time.time()).decode(), "level": level, "event": event, **fields}
-    return orjson.dumps(told, default=str) + b"\n"
+    """Returns a line of the log."""
+    timestamp = format_timestamp(time.time()).decode()
+    entry = {"time": timestamp, "level": level, "event": event, **fields}
+    return orjson.dumps(entry, default=str) + b"\n"
 
 
-def moment(at: float) -> bytes:
-    """A moment, in seconds since 1970, as ISO 8601 has it: to the millisecond in UTC."""
-    second = int(at)
-    return b"%s.%03dZ" % (_second(second), int((at - second) * 1000))
+def format_timestamp(seconds: float) -> bytes:
+    """Returns a time, in seconds since 1970, in ISO 8601: to the millisecond, in UTC."""
+    whole_seconds = int(seconds)
+    milliseconds = int((seconds - whole_seconds) * 1000)
+    return b"%s.%03dZ" % (_format_seconds(whole_seconds), milliseconds)
 
 
 @lru_cache(maxsize=2)
-def _second(at: int) -> bytes:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)).encode()
+def _format_seconds(seconds: int) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode()
 
 
 class JSONFormatter(logging.Formatter):
-    """What Python's own logging says, as a line of the log. Of an exception it shows the type and
-    the places, not the text: a database's may quote a customer."""
+    """Formats records of Python's logging as lines of the log. Of an exception, a line has the type
+    and the stack, but no message: a database's message may quote a customer."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {"logger": record.name, **getattr(record, "fields", {})}
@@ -50,14 +52,14 @@ class JSONFormatter(logging.Formatter):
 
 
 def configure() -> None:
-    """Sends what this process logs to standard error, warnings and worse."""
+    """Sends warnings and errors of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
-def write(text: bytes) -> None:
-    """Writes lines. Whoever does not read the log keeps nobody from an answer."""
+def write(lines: bytes) -> None:
+    """Writes lines. A log that nobody reads does not fail a request."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.buffer.write(text)
+        sys.stderr.buffer.write(lines)
         sys.stderr.buffer.flush()

@@ -50,7 +50,7 @@ class Reply(NamedTuple):
     content: bytes
     media_type: bytes
     request_id: bytes
-    more: Sequence[tuple[bytes, bytes]] = ()
+    extra_headers: Sequence[tuple[bytes, bytes]] = ()
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -60,7 +60,7 @@ class Reply(NamedTuple):
             (b"content-length", b"%d" % len(self.content)),
             (b"x-request-id", self.request_id),
             *SECURITY,
-            *self.more,
+            *self.extra_headers,
         ]
 
     def head(self) -> bytes:
@@ -72,7 +72,7 @@ class Reply(NamedTuple):
             self.request_id,
             _SECURITY_LINES,
         )
-        return lines + header_lines(self.more) if self.more else lines
+        return lines + header_lines(self.extra_headers) if self.extra_headers else lines
 
 
 def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:

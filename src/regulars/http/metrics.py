@@ -1,6 +1,6 @@
-"""What Prometheus reads: requests, their duration, errors, and what waits.
+"""The metrics for Prometheus: requests, their duration, errors, and queues.
 
-The names of operations come from clients: the first hundred are told apart, the rest are `other`.
+The names of operations come from clients: the first hundred have a label, the rest are `other`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-class Answered(Protocol):
-    """A request and its answer."""
+class RequestOutcome(Protocol):
+    """The facts about a request that are measured."""
 
     operation: str
     kind: str
@@ -39,7 +39,7 @@ class Answered(Protocol):
 
 
 class Metrics:
-    """The figures of this process."""
+    """The metrics of this process."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own
@@ -66,7 +66,7 @@ class Metrics:
             ("result",),
             registry=registry,
         )
-        self._passed = Counter(
+        self._forwarded = Counter(
             "regulars_requests_passed_on",
             "GraphQL requests that the bulkhead's process was given.",
             registry=registry,
@@ -78,10 +78,10 @@ class Metrics:
             registry=registry,
         )
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
-        # Counted here, and told to the library every now and then: it takes a lock each time.
+        # Counted here, and passed to the library in `sample`, which takes a lock for each count.
         self._counts: dict[tuple[str, str, int], int] = {}
         self._hits = self._misses = 0
-        self._timed: dict[str, Histogram] = {}
+        self._histograms: dict[str, Histogram] = {}
         self._names: set[str] = set()
         build = Gauge(
             "regulars_build",
@@ -95,37 +95,37 @@ class Metrics:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
 
-    def gauge(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """A figure that is looked up when it is asked for."""
-        gauge = Gauge(name, what, registry=self._registry, multiprocess_mode="livesum")
+    def add_gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
+        """Adds a metric whose value is read when the metrics are requested."""
+        gauge = Gauge(name, description, registry=self._registry, multiprocess_mode="livesum")
         self._gauges.append((gauge, value))
 
-    def requests(self, records: Iterable[Answered]) -> None:
-        """Counts requests, and the errors that they were answered."""
+    def count_requests(self, records: Iterable[RequestOutcome]) -> None:
+        """Counts requests and the errors in their responses."""
         for record in records:
-            place = (self._name(record.operation), record.kind, record.status)
-            self._counts[place] = self._counts.get(place, 0) + 1
-            timed = self._timed.get(record.kind)
-            if timed is None:
-                timed = self._timed[record.kind] = self._seconds.labels(record.kind)
-            timed.observe(record.seconds)
+            labels = (self._name(record.operation), record.kind, record.status)
+            self._counts[labels] = self._counts.get(labels, 0) + 1
+            histogram = self._histograms.get(record.kind)
+            if histogram is None:
+                histogram = self._histograms[record.kind] = self._seconds.labels(record.kind)
+            histogram.observe(record.seconds)
             for key in record.error_keys:
                 self._errors.labels(key).inc()
 
-    def document(self, hit: bool) -> None:
-        """Counts a document."""
-        if hit:
+    def count_document(self, is_hit: bool) -> None:
+        """Counts a document, by whether it was in the cache."""
+        if is_hit:
             self._hits += 1
         else:
             self._misses += 1
 
-    def passed(self) -> None:
-        """Counts a request that another process works on."""
-        self._passed.inc()
+    def count_forwarded(self) -> None:
+        """Counts a request that the bulkhead forwards."""
+        self._forwarded.inc()
 
-    def webhook(self, delivered: bool) -> None:
-        """Counts an event that was sent."""
-        self._attempts.labels("delivered" if delivered else "failed").inc()
+    def count_attempt(self, is_delivered: bool) -> None:
+        """Counts an attempt to deliver an event."""
+        self._attempts.labels("delivered" if is_delivered else "failed").inc()
 
     def _name(self, operation: str) -> str:
         if operation in self._names:
@@ -136,7 +136,7 @@ class Metrics:
         return operation
 
     def sample(self) -> None:
-        """Tells the library what was counted, and looks the gauges up."""
+        """Passes the counts to the library, and reads the gauges."""
         for (operation, kind, status), count in self._counts.items():
             self._requests.labels(operation, kind, str(status)).inc(count)
         self._counts.clear()
@@ -147,7 +147,7 @@ class Metrics:
             gauge.set(value())
 
     def text(self) -> bytes:
-        """Everything, in Prometheus's text format; of all the processes of this server."""
+        """Returns all metrics of all processes of this server, in Prometheus's text format."""
         self.sample()
         if MULTIPROCESS not in os.environ:
             return generate_latest(self._registry)

@@ -12,7 +12,7 @@ from typing import Any
 from regulars.http.asgi_cycle import ASGICycle, BodyFlowControl, scope_of
 from regulars.http.buffers import BufferBudget
 from regulars.http.draining import Draining
-from regulars.http.endpoint import GraphQLEndpoint, error_answer
+from regulars.http.endpoint import GraphQLEndpoint, error_response
 from regulars.http.errors import HTTPError, out_of_buffers, receive_timeout
 from regulars.http.messages import (
     JSON,
@@ -176,7 +176,9 @@ class Protocol(RequestReader):
             cycle.disconnected = True
             cycle.message_event.set()
         request_id = request_id_of(headers_by_name(self.headers or ()))
-        reply = json_reply(error.status, error_answer(error.fault), JSON, request_id, error.headers)
+        reply = json_reply(
+            error.status, error_response(error.fault), JSON, request_id, error.headers
+        )
         self.write(response_bytes(reply, self.server_state.default_headers, keep_alive=False))
         if self._stage == BETWEEN:
             self._stage = HEAD  # what is refused may go on

@@ -1,7 +1,7 @@
-"""What is told of each request: a line of the log, and the figures.
+"""Records each request: a line of the log, and the metrics.
 
-It is told a moment later, of all the requests of that moment together: measured, that takes a third
-of what it takes amid the work for each.
+Requests are recorded a moment later, all of that moment together: measured, that takes a third of
+the time that recording each request at its end takes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from regulars.directory.accounts import Grant
 from regulars.http import log
 from regulars.http.metrics import Metrics
 
-_EVERY_SECONDS = 0.02
-# Of an operation's name, which its client chose, so much is told.
+_FLUSH_SECONDS = 0.02
+# Clients choose the names of operations: so many characters of one are recorded.
 NAME_LENGTH = 100
 _METHODS = {"GET": b"GET", "POST": b"POST", "OPTIONS": b"OPTIONS", "DELETE": b"DELETE"}
-# A request's line of the log, formatted at once, because every request has one. What stands in it
-# needs no escape: a request's id, names of GraphQL and our own words are of plain alphabets.
+# A request's line of the log, formatted at once, because every request has one. Its values need no
+# escapes: a request's id, names of GraphQL and fixed words are of plain alphabets.
 _LINE = (
     b'{"time":"%s","level":"info","event":"request","request_id":"%s","method":"%s","status":%d,'
     b'"ms":%.3f,"operation":"%s","kind":"%s","cost":%d,"account":%s,"token":%s,"errors":[%s]}\n'
@@ -28,8 +28,8 @@ _LINE = (
 
 
 class RequestRecord:
-    """What becomes known of a request on its way, and of its answer: the HTTP status, how long it
-    took, and when that was (seconds since 1970)."""
+    """The facts about a request that are logged and measured. `timestamp` is the time of its
+    response, in seconds since 1970."""
 
     __slots__ = (
         "cost",
@@ -60,15 +60,17 @@ class RequestRecord:
 
 
 class RequestObserver(Protocol):
-    """Tells of requests."""
+    """Records requests."""
 
-    def document(self, hit: bool) -> None: ...
+    def record_document(self, is_hit: bool) -> None:
+        """Records whether a document was in the cache."""
 
-    def answered(self, record: RequestRecord, status: int, seconds: float) -> None: ...
+    def record_response(self, record: RequestRecord, status: int, seconds: float) -> None:
+        """Records the end of a request."""
 
 
 class LogAndMetricsObserver:
-    """Tells of requests."""
+    """A RequestObserver that writes the log and updates the metrics."""
 
     def __init__(self, metrics: Metrics, log_requests: bool) -> None:
         self._metrics = metrics
@@ -76,24 +78,22 @@ class LogAndMetricsObserver:
         self._records: list[RequestRecord] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def document(self, hit: bool) -> None:
-        """A document was kept from before, or was not."""
-        self._metrics.document(hit)
+    def record_document(self, is_hit: bool) -> None:
+        self._metrics.count_document(is_hit)
 
-    def answered(self, record: RequestRecord, status: int, seconds: float) -> None:
-        """A request was answered."""
+    def record_response(self, record: RequestRecord, status: int, seconds: float) -> None:
         record.status = status
         record.seconds = seconds
         record.timestamp = time.time()
         self._records.append(record)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_EVERY_SECONDS, self.tell)
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
 
-    def tell(self) -> None:
-        """Tells what has not been told yet."""
+    def flush(self) -> None:
+        """Writes the records that wait."""
         self._timer = None
         records, self._records = self._records, []
-        self._metrics.requests(records)
+        self._metrics.count_requests(records)
         if self._log_requests and records:
             log.write(b"".join([_line(record) for record in records]))
 
@@ -101,7 +101,7 @@ class LogAndMetricsObserver:
 def _line(record: RequestRecord) -> bytes:
     grant = record.grant
     return _LINE % (
-        log.moment(record.timestamp),
+        log.format_timestamp(record.timestamp),
         record.request_id,
         _METHODS.get(record.method, b"other"),
         record.status,

@@ -1,4 +1,4 @@
-"""Addresses beside GraphQL's: who may use them, and how they refuse."""
+"""Routes other than GraphQL. Their errors have the form of a GraphQL response, too."""
 
 from __future__ import annotations
 
@@ -12,137 +12,92 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from regulars.api.errors import TIMEOUT, UNAVAILABLE, describe, too_slow
-from regulars.directory.accounts import Grant
 from regulars.directory.errors import Refused
-from regulars.directory.scopes import READ
-from regulars.directory.sources import Source
 from regulars.graphql import Fault, error_entry
-from regulars.http.credentials import Credentials
-from regulars.http.errors import RETRY, Headers, HTTPError, forbidden, unauthenticated
+from regulars.http.errors import RETRY, Headers, HTTPError
 from regulars.http.in_flight import RequestTimedOut
 from regulars.http.messages import (
     JSON,
     Reply,
-    change_header,
     headers_by_name,
     json_reply,
     request_id_of,
     send_reply,
 )
-from regulars.http.rates import Rates, charge
-from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
+from regulars.http.request_observer import RequestObserver, RequestRecord
 
 
 class RouteHandler(ABC):
-    """An address as an ASGI application. What is wrong is told as elsewhere: as errors of a GraphQL
-    response."""
+    """A route as an ASGI application. Errors become the errors of a GraphQL response."""
 
-    def __init__(self, observer: LogAndMetricsObserver) -> None:
+    def __init__(self, observer: RequestObserver) -> None:
         self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        record = RequestRecord(
-            scope["method"], request_id_of(headers_by_name(scope["headers"])), JSON
-        )
-        sending = ResponseSender(send)
+        request_id = request_id_of(headers_by_name(scope["headers"]))
+        record = RequestRecord(scope["method"], request_id, JSON)
+        sender = ResponseSender(send)
         try:
             try:
-                answer = await self.answer(record, Request(scope, receive), sending)
+                reply = await self.handle(record, Request(scope, receive), sender)
             except Exception as error:
-                if sending.started:
-                    raise  # what was sent breaks off: its receiver sees that it is not whole
-                answer = _refusal(record, error)
-            if answer is not None:
-                record.status = answer.status
-                await send_reply(sending, answer)
+                if sender.has_started:
+                    raise  # the response breaks off, and the client sees that it is incomplete
+                reply = _reply_to_exception(record, error)
+            if reply is not None:
+                record.status = reply.status
+                await send_reply(sender, reply)
         finally:
-            self._observer.answered(record, record.status, time.perf_counter() - began)
+            self._observer.record_response(record, record.status, time.perf_counter() - began)
 
     @abstractmethod
-    async def answer(
+    async def handle(
         self, record: RequestRecord, request: Request, send: ResponseSender
     ) -> Reply | None:
-        """The answer, or None where it was sent. Raises HTTPError, and whatever `describe` can
-        tell."""
+        """Returns the response, or None if it was sent. Raises HTTPError, and every exception that
+        `describe` knows."""
 
 
 class ResponseSender:
-    """Sends, and remembers whether an answer has begun."""
+    """Sends ASGI messages, and knows whether the response has started."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.started = False
+        self.has_started = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        self.started = True
+        self.has_started = True
         await self._send(message)
 
 
-class Authorizer:
-    """Who may use an address, and what it takes of a token's rate, in points."""
-
-    def __init__(
-        self, credentials: Credentials, rates: Rates | None, cost: int, source: Source
-    ) -> None:
-        self._credentials = credentials
-        self._rates = rates
-        self._cost = cost
-        self._source = source
-
-    async def admit(self, record: RequestRecord, request: Request, scope: str) -> Grant:
-        """What the request's token or session opens. Raises HTTPError (401), and (403) without the
-        scope, or for another site."""
-        headers = headers_by_name(request.scope["headers"])
-        grant = await self._credentials.authenticate(headers, request.method)
-        if grant is None:
-            raise unauthenticated()
-        record.grant = grant
-        if scope not in grant.scopes:
-            raise forbidden(scope)
-        return grant
-
-    async def charge(self, record: RequestRecord, grant: Grant) -> None:
-        """Takes the cost. Raises HTTPError (429)."""
-        record.cost = self._cost
-        await charge(self._rates, grant, self._cost)
-
-    async def change_header(self, grant: Grant) -> Headers:
-        """The header that says the number of the account's last change, where it can be asked, and
-        the token may read it: that number tells whether a write changed something."""
-        if READ not in grant.scopes:
-            return []
-        return change_header(await self._source.last_change(grant.account_id))
-
-
-def _refusal(record: RequestRecord, error: Exception) -> Reply:
+def _reply_to_exception(record: RequestRecord, error: Exception) -> Reply:
     if isinstance(error, HTTPError):
-        return refused(record, error.status, [error.fault], error.headers)
+        return error_reply(record, error.status, [error.fault], error.headers)
     request_id = record.request_id.decode()
     if isinstance(error, RequestTimedOut):
-        return refused(record, 503, [too_slow(request_id)], [RETRY])
+        return error_reply(record, 503, [too_slow(request_id)], [RETRY])
     faults = describe(error, request_id)
     if isinstance(error, Refused):
-        return refused(record, 400, faults)
+        return error_reply(record, 400, faults)
     if faults[0].key in (UNAVAILABLE, TIMEOUT):
-        return refused(record, 503, faults, [RETRY])
-    return refused(record, 500, faults)
+        return error_reply(record, 503, faults, [RETRY])
+    return error_reply(record, 500, faults)
 
 
-def refusal(error: HTTPError, request_id: bytes) -> Response:
-    """A refusal as Starlette has it, where no call is observed."""
-    told = json_reply(
-        error.status, {"errors": [error_entry(error.fault)]}, JSON, request_id, error.headers
-    )
-    answer = Response(told.content, told.status)
-    answer.raw_headers = told.headers
-    return answer
-
-
-def refused(
+def error_reply(
     record: RequestRecord, status: int, faults: Sequence[Fault], headers: Headers = ()
 ) -> Reply:
-    """An answer of nothing but errors."""
+    """Returns a response with errors alone, and notes their keys in the record."""
     record.error_keys = [fault.key for fault in faults]
     errors = [error_entry(fault) for fault in faults]
     return json_reply(status, {"errors": errors}, record.media_type, record.request_id, headers)
+
+
+def starlette_error(error: HTTPError, request_id: bytes) -> Response:
+    """Returns an error as a Starlette response, for a request that is not recorded."""
+    body = {"errors": [error_entry(error.fault)]}
+    reply = json_reply(error.status, body, JSON, request_id, error.headers)
+    response = Response(reply.content, reply.status)
+    response.raw_headers = reply.headers
+    return response

@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 
 from regulars.directory.sessions import Sessions
-from regulars.http.credentials import cookie_name, over_tls, require_same_site, session_of
+from regulars.http.credentials import cookie_name, is_over_tls, require_same_site, session_of
 from regulars.http.errors import Headers, bad_request, method_not_allowed, signed_out
 from regulars.http.messages import (
     JSON,
@@ -19,7 +19,7 @@ from regulars.http.messages import (
     json_reply,
     read_body,
 )
-from regulars.http.request_observer import LogAndMetricsObserver, RequestRecord
+from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
 
 PATH = "/session"
@@ -30,12 +30,12 @@ _WHAT = 'The body is {"token": "…"} or {"link": "…"}.'
 class SessionHandler(RouteHandler):
     """Begins a session with a token, or with the code of a link, and ends it."""
 
-    def __init__(self, sessions: Sessions, hours: float, observer: LogAndMetricsObserver) -> None:
+    def __init__(self, sessions: Sessions, hours: float, observer: RequestObserver) -> None:
         super().__init__(observer)
         self._sessions = sessions
         self._seconds = round(hours * 3600)
 
-    async def answer(
+    async def handle(
         self, record: RequestRecord, request: Request, _send: ResponseSender
     ) -> Reply | None:
         record.kind = "session"
@@ -86,6 +86,6 @@ def _cookie(headers: RequestHeaders, secret: str, seconds: int) -> Headers:
         f"Max-Age={seconds}",
         "HttpOnly",
         "SameSite=Strict",
-        *(["Secure"] if over_tls(headers) else []),
+        *(["Secure"] if is_over_tls(headers) else []),
     ]
     return [(b"set-cookie", "; ".join(parts).encode())]

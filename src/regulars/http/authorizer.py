@@ -1,0 +1,54 @@
+"""Authorization of the routes other than GraphQL: imports and exports."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from regulars.directory.accounts import Grant
+from regulars.directory.scopes import READ
+from regulars.directory.sources import Source
+from regulars.http.credentials import Authenticator
+from regulars.http.errors import Headers, forbidden, unauthenticated
+from regulars.http.messages import change_header, headers_by_name
+from regulars.http.rates import RateLimiter, charge
+from regulars.http.request_observer import RequestRecord
+
+
+class Authorizer:
+    """Authorizes requests of a route, which cost `cost` points of the token's rate."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        rate_limiter: RateLimiter | None,
+        cost: int,
+        source: Source,
+    ) -> None:
+        self._authenticator = authenticator
+        self._rate_limiter = rate_limiter
+        self._cost = cost
+        self._source = source
+
+    async def authorize(self, record: RequestRecord, request: Request, scope: str) -> Grant:
+        """Returns the grant of a request. Raises HTTPError (401), and (403) for a grant without the
+        scope, or for another site."""
+        headers = headers_by_name(request.scope["headers"])
+        grant = await self._authenticator.authenticate(headers, request.method)
+        if grant is None:
+            raise unauthenticated()
+        record.grant = grant
+        if scope not in grant.scopes:
+            raise forbidden(scope)
+        return grant
+
+    async def charge(self, record: RequestRecord, grant: Grant) -> None:
+        """Takes the cost from the token's rate. Raises HTTPError (429)."""
+        record.cost = self._cost
+        await charge(self._rate_limiter, grant, self._cost)
+
+    async def change_header(self, grant: Grant) -> Headers:
+        """Returns the header with the number of the account's last change, if the number is known
+        and the token may read: the number shows whether a write changed something."""
+        if READ not in grant.scopes:
+            return []
+        return change_header(await self._source.last_change(grant.account_id))

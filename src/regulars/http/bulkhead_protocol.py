@@ -1,0 +1,74 @@
+"""The messages between a server and its bulkhead worker: a JSON head and a body, each with its
+length."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from regulars.directory.accounts import Grant
+from regulars.http.messages import Reply
+from regulars.http.request_observer import RequestRecord
+
+BUFFER_BYTES = 4 * 1024 * 1024
+# A worker that has requests sends a heartbeat this often.
+HEARTBEAT_SECONDS = 0.25
+_LENGTHS = struct.Struct(">II")
+
+
+class ForwardedRequest(NamedTuple):
+    """A request for the worker: its number, its grant, the points that are left of its rate, and
+    its headers and body."""
+
+    number: int
+    grant: Grant
+    remaining_points: int | None
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+    def to_frame(self) -> bytes:
+        """Returns the message."""
+        headers = {name.decode(): value.decode("latin-1") for name, value in self.headers.items()}
+        grant = [*self.grant[:3], list(self.grant.scopes)]
+        return _frame([self.number, grant, self.remaining_points, headers], self.body)
+
+    @classmethod
+    def from_frame(cls, head: list[Any], body: bytes) -> ForwardedRequest:
+        """Returns the request in a message."""
+        number, (account_id, token_id, name, scopes), remaining_points, headers = head
+        grant = Grant(account_id, token_id, name, frozenset(scopes))
+        by_name = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+        return cls(number, grant, remaining_points, by_name, body)
+
+
+def reply_frame(number: int, record: RequestRecord, reply: Reply) -> bytes:
+    """Returns the message that answers a request."""
+    headers = [(name.decode(), value.decode("latin-1")) for name, value in reply.extra_headers]
+    return _frame([number, reply.status, list(record.error_keys), headers], reply.content)
+
+
+def read_reply(head: list[Any], content: bytes, record: RequestRecord) -> Reply:
+    """Returns the response in a message, and notes the keys of its errors in the record."""
+    status, record.error_keys, headers = head
+    extra_headers = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    return Reply(status, content, record.media_type, record.request_id, extra_headers)
+
+
+async def read_frame(reader: asyncio.StreamReader) -> tuple[list[Any], bytes]:
+    """Returns the head and the body of the next message. Raises IncompleteReadError at the end."""
+    head_bytes, body_bytes = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
+    head = orjson.loads(await reader.readexactly(head_bytes))
+    return head, await reader.readexactly(body_bytes)
+
+
+def _frame(head: object, body: bytes) -> bytes:
+    text = orjson.dumps(head)
+    return b"".join((_LENGTHS.pack(len(text), len(body)), text, body))
+
+
+# The answer to no request.
+HEARTBEAT = _frame([0], b"")

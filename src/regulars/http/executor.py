@@ -1,0 +1,243 @@
+"""Executes GraphQL requests: their cost, their turn among accounts, and their response."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from regulars.api.context import Context, IdempotencyContext
+from regulars.api.errors import UNAVAILABLE
+from regulars.directory.accounts import Grant
+from regulars.directory.commands import Origin
+from regulars.directory.scopes import READ
+from regulars.directory.sources import Sources
+from regulars.graphql import Answer, Engine, InvalidDocument, Prepared
+from regulars.http.bulkhead import Bulkhead, WorkerExited
+from regulars.http.errors import (
+    RETRY,
+    bad_change,
+    cost_limit,
+    interrupted,
+    method_not_allowed,
+)
+from regulars.http.fair_queue import READ_SLOTS, WRITE_SLOTS, ContentionDetector, FairQueue
+from regulars.http.idempotency import IdempotentExecutor
+from regulars.http.in_flight import InFlight
+from regulars.http.messages import (
+    CHANGE,
+    GRAPHQL_RESPONSE,
+    GraphQLRequest,
+    Reply,
+    RequestHeaders,
+    change_header,
+    json_reply,
+)
+from regulars.http.noisy_neighbor import FAIR_SHARE
+from regulars.http.rates import RateLimiter, charge
+from regulars.http.request_observer import NAME_LENGTH, RequestObserver, RequestRecord
+from regulars.store.large_work import is_large
+
+_NUMBER = re.compile(rb"[0-9]{1,18}")
+_REPLAYED = (b"idempotent-replayed", b"true")
+# An invalid document costs a point, and one for so many characters of it.
+_CHARACTERS_PER_POINT = 1_000
+
+
+class Executor:
+    """Executes the requests of authenticated clients. A request may cost at most `max_cost`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sources: Sources,
+        max_cost: int,
+        in_flight: InFlight,
+        observer: RequestObserver,
+        rate_limiter: RateLimiter | None,
+        bulkhead: Bulkhead | None,
+        clock: Callable[[], int],
+    ) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._max_cost = max_cost
+        self._in_flight = in_flight
+        self._observer = observer
+        self._rate_limiter = rate_limiter
+        self._bulkhead = bulkhead
+        self._clock = clock
+        self._idempotent = IdempotentExecutor(engine, sources.primary.directory)
+        contention = ContentionDetector()
+        self._reads = FairQueue(READ_SLOTS, contention)
+        self._writes = FairQueue(WRITE_SLOTS, contention)
+
+    @property
+    def waiting_count(self) -> int:
+        """The number of requests that wait for other accounts."""
+        forwarding = self._bulkhead.waiting_count if self._bulkhead is not None else 0
+        return self._reads.waiting_count + self._writes.waiting_count + forwarding
+
+    async def run(
+        self,
+        record: RequestRecord,
+        grant: Grant,
+        request: GraphQLRequest,
+        headers: RequestHeaders,
+        queries_only: bool = False,
+    ) -> Reply:
+        """Executes a request here, or in the bulkhead's worker. Raises HTTPError and
+        InvalidDocument."""
+        try:
+            prepared = await self._prepare(record, grant, request, queries_only)
+        except InvalidDocument:
+            if self._rate_limiter is not None:
+                cost = 1 + len(request.query) // _CHARACTERS_PER_POINT
+                await charge(self._rate_limiter, grant, cost)
+            raise
+        if self._rate_limiter is not None:
+            await charge(self._rate_limiter, grant, prepared.cost)
+        account_id, cost = grant.account_id, prepared.cost
+        queue = self._writes if record.kind == "mutation" else self._reads
+        bulkhead = self._bulkhead
+        while True:
+            turn = queue.enter(account_id, cost)
+            if turn is not None:
+                await turn
+            began = time.monotonic()
+            # Decided now, because a flood may have begun while the request waited.
+            if bulkhead is None or not bulkhead.should_forward(
+                account_id, cost, self._in_progress_count(account_id)
+            ):
+                break
+            queue.leave(account_id, cost, began)
+            reply = await self._forward(bulkhead, record, grant, request, headers)
+            if reply is not None:
+                return reply
+            bulkhead = None
+        try:
+            return await self._execute(record, grant, request, headers, prepared)
+        finally:
+            queue.leave(account_id, cost, began)
+
+    def _in_progress_count(self, account_id: int) -> int:
+        """Returns the requests of an account in progress. A slow search counts as a flood."""
+        count = self._in_flight.count(account_id)
+        has_slow_search = self._sources.primary.directory.store.has_slow_search(account_id)
+        return count + FAIR_SHARE if has_slow_search else count
+
+    async def _forward(
+        self,
+        bulkhead: Bulkhead,
+        record: RequestRecord,
+        grant: Grant,
+        request: GraphQLRequest,
+        headers: RequestHeaders,
+    ) -> Reply | None:
+        """Returns the worker's response, or None if nothing was done. Raises HTTPError (503) if a
+        write may have been made."""
+        remaining = self._rate_limiter.remaining_points(grant) if self._rate_limiter else None
+        try:
+            return await bulkhead.forward(record, grant, request, headers, remaining)
+        except WorkerExited:
+            if record.kind == "mutation":
+                raise interrupted() from None
+            return None
+
+    async def _prepare(
+        self, record: RequestRecord, grant: Grant, request: GraphQLRequest, queries_only: bool
+    ) -> Prepared:
+        """Returns the operation, ready to be executed. Raises InvalidDocument and HTTPError
+        (405)."""
+        engine = self._engine
+        text, name, variables = request.query, request.operation_name, request.variables
+        is_cached = engine.is_cached(text)
+        self._observer.record_document(is_cached)
+        if is_cached:
+            operation = engine.operation(text, name)
+        else:
+            operation = await engine.operation_of_long(text, name, grant.account_id)
+        record.operation, record.kind = operation.name[:NAME_LENGTH], operation.kind
+        if queries_only and operation.kind != "query":
+            message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
+            raise method_not_allowed("GET", "POST", message)
+        if variables and is_large(variables):
+            prepared = await engine.prepare_large(operation, variables)
+        else:
+            prepared = engine.prepare(operation, variables)
+        record.cost = prepared.cost
+        if prepared.cost > self._max_cost:
+            raise cost_limit(prepared.cost, self._max_cost)
+        return prepared
+
+    async def _execute(
+        self,
+        record: RequestRecord,
+        grant: Grant,
+        request: GraphQLRequest,
+        headers: RequestHeaders,
+        prepared: Prepared,
+    ) -> Reply:
+        request_id = record.request_id.decode()
+        source = self._sources.primary
+        change = headers.get(CHANGE)
+        if change is not None and not _NUMBER.fullmatch(change):
+            raise bad_change(change.decode("latin-1"))
+        if prepared.is_replica_safe:
+            min_change = None if change is None else int(change)
+            source = await self._sources.for_reading(grant.account_id, min_change)
+        context = Context(
+            grant.account_id,
+            source.directory,
+            request_id,
+            self._clock(),
+            grant.scopes,
+            token_id=grant.token_id,
+            origin=Origin("token", grant.name, request_id),
+        )
+        key = headers.get(b"idempotency-key")
+        known_change = source.last_known(grant.account_id)
+        if key is None or record.kind != "mutation":
+            answer = await self._engine.execute(prepared, context)
+            if answer.errors and source is not self._sources.primary:
+                # The replica may lack what the primary has, such as the change of a cursor.
+                source = self._sources.primary
+                context.directory = source.directory
+                answer = await self._engine.execute(prepared, context)
+        else:
+            answer = await self._idempotent.execute(prepared, context, key.strip(), request)
+        last_change = context.change
+        if READ not in grant.scopes:
+            last_change = None  # it would show whether a write changed anything
+        elif last_change is None:
+            last_change = await source.last_change_since(grant.account_id, known_change)
+        return self.reply(record, answer, headers, context.idempotency, last_change)
+
+    def reply(
+        self,
+        record: RequestRecord,
+        answer: Answer,
+        headers: RequestHeaders,
+        idempotency: IdempotencyContext | None = None,
+        last_change: int | None = None,
+    ) -> Reply:
+        """Returns the HTTP response for a GraphQL response."""
+        body = answer.response()
+        status, more = 200, [_REPLAYED] if idempotency and idempotency.is_replayed else []
+        more += change_header(last_change)
+        if answer.errors:
+            record.error_keys = [error["key"] for error in answer.errors]
+            if UNAVAILABLE in record.error_keys:
+                status, more = 503, [*more, RETRY]
+        # With application/json a client cannot tell the server's errors from a proxy's by status:
+        # GraphQL over HTTP (section 6.4.1) answers 200 to every well-formed request.
+        if not answer.executed and record.media_type == GRAPHQL_RESPONSE:
+            status = 400
+        if b"regulars-cost" in headers:
+            body["extensions"] = {"cost": self._cost_extension(record)}
+        return json_reply(status, body, record.media_type, record.request_id, more)
+
+    def _cost_extension(self, record: RequestRecord) -> dict[str, Any]:
+        limiter, grant = self._rate_limiter, record.grant
+        remaining = limiter.remaining_points(grant) if limiter and grant else None
+        return {"requested": record.cost, "limit": self._max_cost, "remaining": remaining}

@@ -1,0 +1,328 @@
+"""A field that the product does not have: one declaration and a generated migration, and it is
+everywhere.
+
+The tests declare it in a copy of the program, as docs/architecture.md says ("Add a field"), and use
+that copy over HTTP and by its commands.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import hmac
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.receiver import receiving
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    environment,
+    new_token,
+    running,
+)
+
+ROOT = Path(__file__).parents[1]
+DECLARATION = 'Text("company", sort=True, search=True, max_length=40, headings="company firm"),'
+BEFORE = '    LongText("notes"'
+SOHNE = "Acme Söhne & Co."
+
+
+@dataclass(frozen=True)
+class Program:
+    """A copy of the program that has the field."""
+
+    folder: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which Python finds the copy."""
+        return {"PYTHONPATH": str(self.folder / "src")}
+
+    def python(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+        """Runs Python with the copy; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env=environment({**self.env, **(env or {})}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def regulars(self, url: str, *arguments: str, **env: str) -> str:
+        """Runs a command with a database."""
+        given = {"REGULARS_DATABASE_URL": url, **env}
+        return self.python("-m", "regulars", *arguments, env=given)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    folder = tmp_path_factory.mktemp("program")
+    for name in ("src/regulars", "tools"):
+        shutil.copytree(ROOT / name, folder / name)  # with the bytecode
+    fields = folder / "src/regulars/customers/fields.py"
+    text = fields.read_text()
+    assert text.count(BEFORE) == 1
+    fields.write_text(text.replace(BEFORE, f"    {DECLARATION}\n{BEFORE}"))
+    made = Program(folder)
+    made.python(str(folder / "tools/schema.py"))
+    made.python(str(folder / "tools/migration.py"), "add_company")
+    return made
+
+
+ACCOUNTS = """
+import asyncio, json, sys
+from regulars.directory.accounts import Accounts
+from regulars.directory.database import store_for
+
+async def main():
+    store = store_for(sys.argv[1])
+    await store.open()
+    accounts = Accounts(store)
+    scopes = ("customers", "webhooks")
+    made = [await accounts.create(f"shop {n}") for n in range(12)]
+    tokens = [(await accounts.create_token(one, "test", scopes=scopes))[0] for one in made]
+    print(json.dumps([[one.name, token] for one, token in zip(made, tokens)]))
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the copy."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('copy') / 'copy.db'}"
+    with running(url, "--webhook-private-targets", env=program.env) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shops(program: Program, copy: Server) -> Iterator[tuple[str, str]]:
+    """Accounts of the server, each with a token."""
+    return iter(json.loads(program.python("-c", ACCOUNTS, copy.database_url)))
+
+
+@dataclass(frozen=True)
+class Shop:
+    """An account of the copy's server, and a client of it."""
+
+    name: str
+    client: Client
+
+
+@pytest.fixture
+def shop(copy: Server, shops: Iterator[tuple[str, str]]) -> Iterator[Shop]:
+    name, token = next(shops)
+    with Client(copy, token) as client:
+        yield Shop(name, client)
+
+
+@pytest.fixture
+def client(shop: Shop) -> Client:
+    return shop.client
+
+
+def companies(client: Client, query: str = "order_by:id order_dir:asc") -> list[str]:
+    return [edge["node"]["company"] for edge in client.page("company", query=query)["edges"]]
+
+
+def test_it_is_cleaned(client: Client) -> None:
+    number = client.create("a@x.test", company=f"  {SOHNE}\u0308 ")["id"]
+    assert companies(client) == [f"{SOHNE}\u0308"]
+    mutation = (
+        "mutation($id: ID!, $n: InputUpdateCustomer!) { updateCustomer(id: $id, node: $n) { id } }"
+    )
+    for value, message in (
+        ("x" * 41, "The company has 41 characters; at most 40 are allowed."),
+        ("a\nb", "The company has a control character (U+000A). Remove it."),
+        (None, "company cannot be null. Leave it out to keep what it is."),
+    ):
+        (error,) = client.errors(mutation, id=number, n={"company": value})
+        assert error["key"] == "errors_invalid_input"
+        assert error["message"] == message
+        assert error["extensions"]["input_path"] == ["node", "company"]
+
+
+def test_it_is_searched_and_sorted(client: Client) -> None:
+    for n, company in enumerate(["Zeta", SOHNE, "", "beta works"]):
+        client.create(email=f"c{n}@x.test", company=company)
+    for query, found in (
+        ("sohne", [SOHNE]),
+        ("works", ["beta works"]),
+        ("zet", ["Zeta"]),
+        ('company:"acme sohne & co."', [SOHNE]),
+        ("company:acme*", [SOHNE]),
+        ("company:acme", []),
+        ("-has:company", [""]),
+        ("has:company order_by:company order_dir:asc", [SOHNE, "beta works", "Zeta"]),
+        ("order_by:company order_dir:desc", ["Zeta", "beta works", SOHNE, ""]),
+    ):
+        assert companies(client, query) == found, query
+    seen: list[str] = []
+    after = None
+    for _ in range(4):
+        page = client.page("company", query="order_by:company order_dir:asc", first=1, after=after)
+        seen += [edge["node"]["company"] for edge in page["edges"]]
+        after = page["pageInfo"]["endCursor"]
+    assert seen == ["", SOHNE, "beta works", "Zeta"]
+    keys = client.data("{ searchLanguage { keys { name takes } } }")["searchLanguage"]["keys"]
+    assert {"name": "company", "takes": "text"} in keys
+
+
+def test_the_history_has_it(client: Client) -> None:
+    number = client.create("a@x.test", company="Acme")["id"]
+    client.update(number, company="Beta")
+    changes = client.data("{ customerChanges { edges { node { fields { name before after } } } } }")
+    last = changes["customerChanges"]["edges"][-1]["node"]["fields"]
+    assert last == [{"name": "company", "before": "Acme", "after": "Beta"}]
+
+
+def test_events_tell_of_it(client: Client) -> None:
+    with receiving() as receiver:
+        hook = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
+        settings = {"changes": True}
+        client.data(hook, n={"type": "contact/updated", "url": receiver.url, "settings": settings})
+        number = client.create("a@x.test", company="Acme")["id"]
+        client.update(number, company="Beta")
+        client.update(number, company="Gamma")
+        first, second = [one.json for one in receiver.wait(2)]
+    assert [first["node"]["company"], second["node"]["company"]] == ["Beta", "Gamma"]
+    assert [first["changes"], second["changes"]] == [{"company": "Acme"}, {"company": "Beta"}]
+    assert list(first["node"])[-2:] == ["company", "__typename"]
+
+
+def test_files_have_it(shop: Shop, program: Program, tmp_path: Path) -> None:
+    client = shop.client
+    url, given = client.server.database_url, ("--account", shop.name)
+    (tmp_path / "in.csv").write_text(
+        f"E-mail,Firm\na@x.test,{SOHNE}\nb@x.test,\nc@x.test,{'x' * 41}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "regulars", "import", str(tmp_path / "in.csv"), "--json", *given],
+        env=environment({**program.env, "REGULARS_DATABASE_URL": url}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (result,) = json.loads(done.stdout)
+    assert (result["created"], result["rejected"]) == (2, 1)
+    assert companies(client) == [SOHNE, ""]
+    rows = csv.DictReader(io.StringIO(client.http.get("/export").text, newline=""))
+    assert [row["company"] for row in rows] == [SOHNE, ""]
+    lines = client.http.get("/export?format=jsonl").text.splitlines()
+    assert [json.loads(line)["company"] for line in lines] == [SOHNE, ""]
+
+    (tmp_path / "clear.csv").write_text("email,company\na@x.test,\n")
+    program.regulars(url, "import", str(tmp_path / "clear.csv"), "--empty", "clear", *given)
+    assert companies(client) == ["", ""]
+
+
+def test_a_mirror_has_it(
+    shop: Shop, copy: Server, shops: Iterator[tuple[str, str]], program: Program
+) -> None:
+    client, url = shop.client, copy.database_url
+    number = client.create("a@x.test", company="Acme")["id"]
+    name, token = next(shops)
+    with Client(copy, token) as mirror:
+        pull = ("pull", copy.url, "--account", name)
+        program.regulars(url, *pull, REGULARS_REMOTE_TOKEN=client.token)
+        assert companies(mirror) == ["Acme"]
+        client.update(number, company="Beta")
+        push = ("push", copy.url, "--account", shop.name)
+        program.regulars(url, *push, REGULARS_REMOTE_TOKEN=token)
+        assert companies(mirror) == ["Beta"]
+
+
+def test_a_mirror_of_a_server_without_it_keeps_it(
+    shop: Shop, program: Program, sqlite_server: Server
+) -> None:
+    client, server = shop.client, sqlite_server
+    number = client.create("a@x.test", company="Acme", phone="1")["id"]
+    url, given = client.server.database_url, ("--account", shop.name)
+    with Client(server, new_token(server)) as there:
+        env = {"REGULARS_REMOTE_TOKEN": there.token}
+        program.regulars(url, "push", server.url, *given, **env)
+        (edge,) = there.page("id email phone")["edges"]
+        assert edge["node"]["phone"] == "1"
+        there.update(edge["node"]["id"], phone="2")
+        program.regulars(url, "pull", server.url, "--match", "email", *given, **env)
+    found = client.page("id phone company")["edges"][0]["node"]
+    assert found == {"id": number, "phone": "2", "company": "Acme"}
+
+
+def test_an_event_of_a_shop_sets_it(shop: Shop, program: Program) -> None:
+    client, name = shop.client, shop.name
+    url = client.server.database_url
+    secret = program.regulars(url, "webhook-secret", "show", "--account", name, "--json")
+    key = json.loads(secret)["secret"].encode()
+
+    def tell(type_: str, **node: Any) -> None:
+        body = json.dumps({"node": {"id": "c1", "email": "a@x.test", **node}}).encode()
+        proof = base64.b64encode(hmac.digest(key, body, hashlib.sha256)).decode()
+        path = f"/in/{quote(name)}/{type_}"
+        answer = client.http.post(path, content=body, headers={"lightfunnels-hmac": proof})
+        assert answer.status_code == 200, answer.text
+
+    tell("contact/signup", first_name="Ana")
+    tell("contact/signup", company="Acme")
+    assert companies(client) == ["Acme"]  # it was missing
+    tell("contact/signup", company="Beta")
+    assert companies(client) == ["Acme"]
+    tell("contact/updated", company="Gamma")
+    assert companies(client) == ["Gamma"]
+    tell("contact/updated", company=None)
+    assert companies(client) == [""]
+
+
+def test_the_schema_and_the_pages_have_it(client: Client, program: Program) -> None:
+    document = """{ customer: __type(name: "Customer") { fields { name type { ofType { name } } } }
+      create: __type(name: "InputCustomer") { inputFields { name defaultValue } }
+      update: __type(name: "InputUpdateCustomer") { inputFields { name } }
+      set: __type(name: "InputSetCustomer") { inputFields { name } } }"""
+    types = client.data(document)
+    assert {"name": "company", "type": {"ofType": {"name": "String"}}} in types["customer"][
+        "fields"
+    ]
+    assert {"name": "company", "defaultValue": '""'} in types["create"]["inputFields"]
+    for name in ("update", "set"):
+        assert {"name": "company"} in types[name]["inputFields"]
+    script = "import json; from regulars.customers.fields import described; print(json.dumps(described()))"
+    described = {field["name"]: field for field in json.loads(program.python("-c", script))}
+    company = described["company"]
+    assert (company["kind"], company["max_length"], company["is_writable"]) == ("Text", 40, True)
+    assert company["sort"] is company["search"] is True
+
+
+@pytest.mark.slow
+def test_an_older_database_is_upgraded_beside_an_older_program(
+    program: Program, empty_database: str
+) -> None:
+    """Between the two parts an older program writes, and forgets to index the field."""
+    with running(empty_database) as old, Client(old, BOOTSTRAP_TOKEN) as client:
+        first = client.create("a@x.test", first_name="Ana", tags=["vip"])["id"]
+        program.regulars(empty_database, "migrate", "--expand")
+        with running(empty_database, env=program.env) as new, Client(new, client.token) as other:
+            other.update(first, company=SOHNE)
+            assert companies(other, "sohne") == [SOHNE]
+            client.update(first, tags=["new"])
+            assert companies(other, "order_by:id") == [SOHNE]
+            assert companies(other, "sohne") == []
+    program.regulars(empty_database, "migrate")
+    program.regulars(empty_database, "verify")
+    with running(empty_database, env=program.env) as new, Client(new, BOOTSTRAP_TOKEN) as client:
+        assert companies(client, "sohne") == companies(client, "tag:new") == [SOHNE]
