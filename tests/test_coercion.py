@@ -22,7 +22,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regulars.graphql import DEFAULTS
-from regulars.graphql.coercion import Arguments, Coercers
+from regulars.graphql.argument_values import Arguments
+from regulars.graphql.coercion import Coercers
 from tests.support import examples
 
 SCHEMA = build_schema(

@@ -12,7 +12,7 @@ import pytest
 from regulars.directory.accounts import Accounts
 from regulars.directory.field_rules import EMPTY
 from regulars.store import Store
-from regulars.store.queries import orders_of
+from regulars.store.relations import ORDERS, all_of_each
 from regulars.webhooks.payloads import contact
 from tests.support import Client, Server, eventually, new_token, regulars, with_store
 from tests.test_inbound import ADDRESS, Shop, order
@@ -253,7 +253,7 @@ def details(shop: Shop) -> Any:
         account = await Accounts(store).find(shop.name)
         assert account
         given = {"account_id": account.account_id, "ids": [1]}
-        (row,) = await store.fetch(orders_of(("details",)), given)
+        (row,) = await store.fetch(all_of_each(ORDERS, ("details",)), given)
         return json.loads(row[1] or "{}")
 
     return with_store(shop.client.server.database_url, read)

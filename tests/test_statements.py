@@ -14,9 +14,10 @@ from regulars.api.schema import engine
 from regulars.directory.accounts import Accounts
 from regulars.directory.commands import Reference, Replay
 from regulars.directory.database import store_for
-from regulars.directory.decide import decide
+from regulars.directory.decide import DOMAIN
 from regulars.directory.directory import Directory
-from regulars.store import parse_url, queries
+from regulars.directory.entities import ENTITIES
+from regulars.store import LookupKeys, parse_url, queries
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
@@ -37,14 +38,16 @@ def sampled(empty_database: str) -> str:
     return empty_database
 
 
-def asked(database_url: str, document: str) -> tuple[list[str], Any]:
+def asked(
+    database_url: str, document: str, account_name: str | None = None
+) -> tuple[list[str], Any]:
     """The statements that a document takes, and its answer."""
 
     async def run() -> tuple[list[str], Any]:
         store = store_for(database_url)
         await store.open()
         listening = Listening(store)
-        account = await Accounts(store).named(None)
+        account = await Accounts(store).named(account_name)
         context = Context(account.account_id, Directory(listening), "test", 0)
         api = engine()
         answer = await api.run(api.operation(document), {}, context)
@@ -84,7 +87,7 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
     asked: list[str] = []
 
     async def write(dsn: str) -> None:
-        store = PostgreSQLStore(dsn, decide)
+        store = PostgreSQLStore(dsn, DOMAIN)
         await store.open()
         accounts = Accounts(store)
         account = await accounts.create("one")
@@ -132,7 +135,7 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
         assert "SEARCH customers USING INDEX" in plan, (shape, plan)
         assert "TEMP B-TREE" not in plan, (shape, plan)
-    for query in (queries.state(), queries.customers_by_id(("email",))):
+    for query in (ENTITIES.state(LookupKeys()), queries.customers_by_id(("email",))):
         compiled = query.compiled("sqlite")
         values = ["[]"] * len(compiled.names)
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())

@@ -26,9 +26,10 @@ from regulars.api.bulk import (
     set_customers,
     shows_outcomes,
 )
-from regulars.api.changes import customer_changes, size_of
+from regulars.api.changes import customer_changes
+from regulars.api.connections import Connection
 from regulars.api.context import Context, require
-from regulars.api.fields import BILLING, SHIPPING, address_row
+from regulars.api.fields import BILLING, CUSTOMER_KEYSET, SHIPPING, address_row
 from regulars.api.language import search_language
 from regulars.api.recording import record_lead, record_order, record_visit
 from regulars.api.statistics import price as price_of_statistics
@@ -49,58 +50,32 @@ from regulars.api.writing import filled, write
 from regulars.directory import ids
 from regulars.directory.commands import Receipt
 from regulars.directory.directory import Directory
-from regulars.directory.paging import DEFAULT_SIZE, cursors, window
+from regulars.directory.listing import customer_page
+from regulars.directory.paging import encode, requested_size
 from regulars.directory.scopes import ADMIN, ORDERS, READ, WEBHOOKS, WRITE
 from regulars.directory.search import parse
 from regulars.directory.webhooks import DeliveryId
 from regulars.graphql import Arguments, Guard, Layout, Layouts, Resolve, Root
-from regulars.store.queries import ORDER_VALUE
-
-# What a page's rows must hold beside what is selected, for the page's own cursors.
-_CURSOR = (ORDER_VALUE, "customer_id")
-_BEYOND = {"hasNextPage": "next", "hasPreviousPage": "previous"}
 
 
 def customers(layouts: Layouts) -> Resolve:
     """A page of customers."""
     paged, counted = layouts.only.selects("edges", "pageInfo"), layouts.only.selects("totalCount")
-    edges = layouts.only.part("edges")
-    columns = tuple(dict.fromkeys((*edges.columns, *_CURSOR)))
-    value, number = (columns.index(name) for name in _CURSOR)
-    info = layouts.only.part("pageInfo", keyed=True).columns
-    bounded = "startCursor" in info or "endCursor" in info
-    beyond = frozenset(_BEYOND[name] for name in info if name in _BEYOND)
+    connection = Connection(layouts.only, CUSTOMER_KEYSET, encode)
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         limits = env.directory.limits
-        wanted = window(
-            parse(arguments.get("query") or "", limits.search_characters),
-            env.now,
-            first=arguments.get("first"),
-            after=arguments.get("after"),
-            last=arguments.get("last"),
-            before=arguments.get("before"),
-            most=limits.page_size,
-        )
-        total = await env.directory.count(env.account_id, wanted) if counted else None
+        search = parse(arguments.get("query") or "", limits.search_characters)
+        selected = customer_page(arguments, search, env.now, limits.page_size)
+        total = await env.directory.count(env.account_id, selected) if counted else None
         if not paged:
             return {"totalCount": total}
-        page = await env.directory.page(env.account_id, wanted, columns, beyond)
+        page = await env.directory.page(
+            env.account_id, selected, connection.columns, connection.beyond
+        )
         env.change = page.change
-        start, end = None, None
-        if page.rows and bounded:
-            first, last = page.rows[0], page.rows[-1]
-            start, end = cursors((first[value], last[value]), (first[number], last[number]))
-        return {
-            "totalCount": total,
-            "edges": await edges.fill(page.rows, env),
-            "pageInfo": {
-                "hasNextPage": page.has_next,
-                "hasPreviousPage": page.has_previous,
-                "startCursor": start,
-                "endCursor": end,
-            },
-        }
+        edges = await connection.edges.fill(page.rows, env)
+        return {"totalCount": total, **connection.row(page, edges)}
 
     return resolve
 
@@ -265,14 +240,8 @@ _SEARCH_COST = 10
 
 def _price_of_page(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:
     """A page costs what it can return, and its search by its length."""
-    sizes = [arguments.get(name) for name in ("first", "last")]
-    size = max((size for size in sizes if size is not None), default=DEFAULT_SIZE)
     search = len(arguments.get("query") or "") // _SEARCH_COST
-    return fixed + search + max(0, min(size, page_size)) * per_row
-
-
-def _price_of_changes(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:
-    return fixed + min(size_of(arguments), page_size) * per_row
+    return fixed + search + requested_size(arguments, page_size) * per_row
 
 
 def _price_of_write(_arguments: Arguments, fixed: int, _per_row: int) -> int:
@@ -293,10 +262,7 @@ def roots(page_size: int) -> Mapping[str, Root]:
             customers, needs(READ), partial(_price_of_page, page_size), is_replica_safe=True
         ),
         "customerChanges": Root(
-            customer_changes,
-            needs(READ),
-            partial(_price_of_changes, page_size),
-            is_replica_safe=True,
+            customer_changes, needs(READ), partial(_price_of_page, page_size), is_replica_safe=True
         ),
         "statistics": Root(statistics, needs(READ), price_of_statistics, is_replica_safe=True),
         "searchLanguage": Root(search_language, is_replica_safe=True),

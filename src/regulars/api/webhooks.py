@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from regulars.api.changes import connection, size_of
+from regulars.api.connections import Connection, connection_types
 from regulars.api.context import Context
-from regulars.api.fields import PLAIN_CONNECTION, moment_of
+from regulars.api.fields import moment_of
 from regulars.api.writing import write
 from regulars.directory import ids
 from regulars.directory.commands import CreateWebhook, DeleteWebhook, Receipt, UpdateWebhook
 from regulars.directory.errors import InvalidInput, MissingScope, Problem, Refused
-from regulars.directory.paging import wrong_size
+from regulars.directory.paging import DELIVERY_CURSORS, page_of, requested_size
 from regulars.directory.scopes import READ
 from regulars.directory.webhooks import TYPES as EVENT_TYPES
 from regulars.directory.webhooks import DeliveryId, NotPermitted, clean_webhook
@@ -27,12 +26,12 @@ from regulars.graphql import (
     Load,
     Related,
     Resolve,
-    Same,
     TypeBinding,
     Value,
 )
 from regulars.store import Row
-from regulars.webhooks.log import Deliveries, cursor, position, shown
+from regulars.store.relations import DELIVERIES
+from regulars.webhooks.log import Deliveries, shown
 from regulars.webhooks.targets import ForbiddenTarget, require_allowed
 
 # In points: counting what a webhook missed may read 250,000 changes.
@@ -200,34 +199,13 @@ def _deliveries(arguments: Arguments) -> Load:
     """The deliveries of webhooks, newest first, for each a page."""
 
     async def load(env: Context, webhook_ids: list[int], layout: Layout) -> Sequence[Any]:
-        most = env.directory.limits.page_size
-        wrong = wrong_size("first", arguments.get("first"), most, "deliveries")
-        if wrong:
-            raise Refused(*wrong)
-        given = arguments.get("after")
-        after = position(given) if given else None
-        size = min(size_of(arguments), most)
+        page = page_of(arguments, DELIVERY_CURSORS, "deliveries", env.directory.limits.page_size)
+        connection = Connection(layout, DELIVERIES.keyset, DELIVERY_CURSORS.encode)
         log = Deliveries(env.directory.store)
-        edges = layout.part("edges")
-        answer = []
-        pages = await log.of(env.account_id, webhook_ids, size, after)
-        tuples = [[tuple(row[name] for name in edges.columns) for row in rows] for rows, _ in pages]
-        for filled, (rows, more) in zip(await edges.fill_nested(tuples, env), pages, strict=True):
-            ends = _cursors([rows[0], rows[-1]]) if rows else [None, None]
-            answer.append(connection(filled, more, after is not None, *ends))
-        return answer
+        pages = await log.of(env.account_id, webhook_ids, page, connection.columns)
+        return await connection.rows_of(pages, env)
 
     return load
-
-
-def _cursors(rows: Sequence[Row]) -> list[str]:
-    return [binascii.b2a_base64(cursor(row), newline=False).decode() for row in rows]
-
-
-def _edge_cursors(created_at: Sequence[int], numbers: Sequence[int]) -> list[str]:
-    return _cursors(
-        [{"created_at": c, "number": n} for c, n in zip(created_at, numbers, strict=True)]
-    )
 
 
 async def _attempts(env: Context, keys: list[Any], layout: Layout) -> Sequence[Any]:
@@ -263,11 +241,8 @@ WEBHOOK = TypeBinding(
         "disabled_reason": Value(("disabled_why",)),
         "paused": Value(("is_paused",)),
         "missed_count": Value(("missed_count",), cost=_MISSED_COST),
-        "deliveries": Related("webhook_id", prepare=_deliveries, size=size_of),
+        "deliveries": Related("webhook_id", prepare=_deliveries, size=requested_size),
     }
-)
-DELIVERY_EDGE = TypeBinding(
-    {"node": Same(), "cursor": Value(("created_at", "number"), _edge_cursors)}
 )
 DELIVERY = TypeBinding(
     {
@@ -298,8 +273,7 @@ ATTEMPT = TypeBinding(
 
 TYPES: Mapping[str, TypeBinding] = {
     "Webhook": WEBHOOK,
-    "WebhookDeliveryConnection": PLAIN_CONNECTION,
-    "WebhookDeliveryEdge": DELIVERY_EDGE,
+    **connection_types("WebhookDelivery", DELIVERIES.keyset, DELIVERY_CURSORS.encode),
     "WebhookDelivery": DELIVERY,
     "WebhookAttempt": ATTEMPT,
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from regulars.directory import history
 from regulars.directory.commands import (
     COMMAND_LINE,
     SHOP_ID_LENGTH,
+    Command,
     CreateCustomer,
     DeleteCustomers,
     Origin,
@@ -20,15 +20,16 @@ from regulars.directory.commands import (
     UpdateCustomer,
 )
 from regulars.directory.customers import clean_values
-from regulars.directory.decide import AnyCommand
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.limits import DEFAULTS, Limits
-from regulars.directory.listing import Listing
-from regulars.directory.paging import Page, Window
+from regulars.directory.listing import CustomerPage, Listing
+from regulars.directory.paging import Cursor, KeysetPage, Page
 from regulars.directory.receipts import KEPT_MS
+from regulars.directory.relations import page_of_each, rows_of_each
 from regulars.store import Row, Store, queries
 from regulars.store.large_work import is_large, run_large
 from regulars.store.query import Query
+from regulars.store.relations import Relation, one_cursor
 
 
 class Directory:
@@ -42,16 +43,16 @@ class Directory:
     def page(
         self,
         account_id: int,
-        window: Window,
+        selected: CustomerPage,
         columns: tuple[str, ...],
         beyond: frozenset[str] = frozenset(),
     ) -> Awaitable[Page]:
-        """The rows of a page, as `Listing.page` answers them."""
-        return self._listing.page(account_id, window, columns, beyond, told=True)
+        """A page of customers, as `Listing.page` returns it."""
+        return self._listing.page(account_id, selected, columns, beyond, with_change=True)
 
-    def count(self, account_id: int, window: Window) -> Awaitable[int]:
-        """How many customers meet the window's condition, wherever they stand."""
-        return self._listing.count(account_id, window)
+    def count(self, account_id: int, selected: CustomerPage) -> Awaitable[int]:
+        """How many customers meet the condition, on all pages together."""
+        return self._listing.count(account_id, selected)
 
     async def customers(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
@@ -81,73 +82,58 @@ class Directory:
         """A lead's columns, or None."""
         return self._one(queries.one_lead(columns), account_id, number)
 
-    async def orders_of(
-        self, account_id: int, customer_ids: Sequence[int], columns: tuple[str, ...]
-    ) -> list[list[Any]]:
-        """For each customer its orders' columns, newest first."""
-        return await self._of(queries.orders_of(columns), account_id, customer_ids)
+    def rows_of_each(
+        self,
+        relation: Relation,
+        account_id: int,
+        ids: Sequence[int],
+        columns: tuple[str, ...],
+        size: int | None = None,
+        after: Cursor | None = None,
+    ) -> Awaitable[list[list[Any]]]:
+        """For each id the columns of the rows that belong to it, newest first: at most `size`, if
+        that is set, past a cursor."""
+        return rows_of_each(self._store, relation, account_id, ids, columns, size, after)
 
-    async def leads_of(
-        self, account_id: int, customer_ids: Sequence[int], columns: tuple[str, ...]
-    ) -> list[list[Any]]:
-        """For each customer its leads' columns, newest first."""
-        return await self._of(queries.leads_of(columns), account_id, customer_ids)
+    async def cursor_of(
+        self, relation: Relation, account_id: int, number: int | None
+    ) -> Cursor | None:
+        """The cursor of a row by its `_id`, or None if there is no such row."""
+        if number is None:
+            return None
+        row = await self._one(one_cursor(relation), account_id, number)
+        return None if row is None else tuple(row)
 
-    async def changes(
-        self, account_id: int, after: int, size: int, columns: tuple[str, ...]
-    ) -> tuple[Sequence[Any], bool]:
-        """At most `size` changes of the account's history that come after the change number
-        `after`, in their order, and whether there are more. Raises Refused with InvalidCursor for
-        a number that the history has not come to."""
-        parameters = {"account_id": account_id, "after": after, "limit": size + 1}
+    def page_of_each(
+        self,
+        relation: Relation,
+        account_id: int,
+        ids: Sequence[int],
+        page: KeysetPage,
+        columns: tuple[str, ...],
+    ) -> Awaitable[list[Page]]:
+        """For each id a page of the rows that belong to it, newest first."""
+        return page_of_each(self._store, relation, account_id, ids, page, columns)
+
+    async def changes(self, account_id: int, page: KeysetPage, columns: tuple[str, ...]) -> Page:
+        """A page of the account's history, in its order. Raises Refused with InvalidCursor for the
+        number of a change that has not happened."""
+        (after,) = page.after or (0,)
+        parameters = {"account_id": account_id, "after": after, "limit": page.limit}
         rows = await self._store.fetch(queries.changes_after(columns), parameters)
         if not rows and after:
             last = await self._store.fetch(queries.last_change(), {"account_id": account_id})
             if last and last[0][0] < after:
                 raise Refused(history.beyond(last[0][0]))
-        return rows[:size], len(rows) > size
+        return page.cut(rows, is_behind=after > 0)
 
-    async def changes_of(
-        self,
-        account_id: int,
-        customer_ids: Sequence[int],
-        before: int,
-        size: int,
-        columns: tuple[str, ...],
-    ) -> list[tuple[Sequence[Any], bool]]:
-        """For each customer at most `size` changes that come before the change number `before`,
-        newest first, and whether there are more."""
-        query = queries.changes_of(columns)
-        found = await self._of(
-            query, account_id, customer_ids, {"before": before, "limit": size + 1}
-        )
-        return [(rows[:size], len(rows) > size) for rows in found]
-
-    async def _keyed(
-        self,
-        query: Query,
-        account_id: int,
-        ids: Sequence[int],
-        more: Mapping[str, int] = MappingProxyType({}),
-    ) -> Sequence[Any]:
-        parameters = {"account_id": account_id, "ids": list(dict.fromkeys(ids)), **more}
+    async def _keyed(self, query: Query, account_id: int, ids: Sequence[int]) -> Sequence[Any]:
+        parameters = {"account_id": account_id, "ids": list(dict.fromkeys(ids))}
         return await self._store.fetch(query, parameters)
 
     async def _one(self, query: Query, account_id: int, number: int) -> Any:
         rows = await self._store.fetch(query, {"account_id": account_id, "number": number})
         return rows[0] if rows else None
-
-    async def _of(
-        self,
-        query: Query,
-        account_id: int,
-        ids: Sequence[int],
-        more: Mapping[str, int] = MappingProxyType({}),
-    ) -> list[list[Any]]:
-        grouped: dict[int, list[Any]] = {number: [] for number in ids}
-        for row in await self._keyed(query, account_id, ids, more):
-            grouped[row[0]].append(row[1:])
-        return [grouped[number] for number in ids]
 
     async def create(
         self,
@@ -218,7 +204,7 @@ class Directory:
         """The type and `_id` of what the account's shop calls so."""
         if not 0 < len(shop_id) <= SHOP_ID_LENGTH or "\0" in shop_id:
             return None
-        given = {"account_id": account_id, "shop_ids": [shop_id], "holder_keys": []}
+        given = {"account_id": account_id, "shop_ids": [shop_id], "email_keys": []}
         rows = await self._store.fetch(queries.named_shop_ids(), given)
         found = [dict(zip(queries.SHOP_ID_COLUMNS, row, strict=True)) for row in rows]
         known = [(r["type"], r["number"]) for r in found if r["type"] != queries.DELETED_ID]
@@ -229,7 +215,7 @@ class Directory:
         """Where everything is kept."""
         return self._store
 
-    async def write(self, account_id: int, command: AnyCommand) -> Any:
+    async def write(self, account_id: int, command: Command) -> Any:
         """Does what a command asks and answers its result. Raises Refused."""
         return await self._store.write(account_id, command)
 
@@ -237,7 +223,7 @@ class Directory:
         """The fingerprint of the request that a token sent with a key in the last day, if a write
         of it was made or refused."""
         query = queries.receipts_of()
-        rows = await self._store.fetch(query, {"account_id": account_id, "keys": [key]})
+        rows = await self._store.fetch(query, {"account_id": account_id, "idempotency_keys": [key]})
         for row in rows:
             receipt = dict(zip(queries.RECEIPT_COLUMNS, row, strict=True))
             if receipt["token_id"] == token_id and receipt["created_at"] > now - KEPT_MS:

@@ -18,7 +18,6 @@ from regulars.core.fields import Field
 from regulars.customers.fields import STORED
 from regulars.directory.dates import iso, moment
 from regulars.directory.errors import InvalidCursor
-from regulars.directory.opaque import from_base64
 from regulars.directory.orders import amounts, units
 from regulars.store import Row
 
@@ -145,11 +144,6 @@ def fields(stored: str | None) -> list[dict[str, Any]]:
     return [{"name": name, "before": b, "after": a} for name, (b, a) in pairs.items()]
 
 
-def cursor(sequence: int) -> bytes:
-    """What stands in the cursor of a change: the JSON array `["change", sequence]`."""
-    return b'["change",%d]' % sequence
-
-
 def beyond(last: int) -> InvalidCursor:
     """What is wrong with a cursor of a change that has never happened: the database has been
     restored from a backup since the cursor was given, and what was read after that is void."""
@@ -158,24 +152,3 @@ def beyond(last: int) -> InvalidCursor:
         f"The history of this account ends with change {last:,}, before the one that this cursor "
         "names. The database was restored from a backup: read all of it again, from the start.",
     )
-
-
-def no_cursor() -> InvalidCursor:
-    """What is wrong with a cursor that is none of a change."""
-    return InvalidCursor(
-        "after",
-        "This is not a cursor of a change. Use an edge's cursor, or pageInfo's endCursor, of "
-        "customerChanges or of a customer's changes.",
-    )
-
-
-def position(text: str) -> int | None:
-    """The number of the change that a cursor names; None for a text that is none."""
-    try:
-        decoded = orjson.loads(from_base64(text.strip()) or b"")
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(decoded, list) or len(decoded) != 2 or decoded[0] != "change":
-        return None
-    sequence = decoded[1]
-    return sequence if type(sequence) is int and 0 <= sequence <= _LARGEST else None

@@ -7,9 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 
 from regulars.directory.commands import Reference
-from regulars.directory.draft import MAX_ID
 from regulars.directory.opaque import from_base64
 
+# The greatest `_id`.
+MAX_ID = 2**30 - 1
+# The greatest `_id` that a new customer may bring along, from a file or another server: above it
+# are 73 million for those that are created afterwards.
+MAX_BROUGHT_ID = 1_000_000_000
 _NAMED = re.compile(rb"([A-Z][A-Za-z]*):([1-9][0-9]{0,9})")
 _BARE = re.compile(r"[1-9][0-9]{0,9}")
 
@@ -46,10 +50,12 @@ MAX_ADDRESS_ID = 2 * MAX_ID + 1
 def webhook(text: str) -> int | None:
     """The `_id` of the webhook that an id names where a webhook is meant: a global id, or a bare
     `_id`."""
-    return _named(text, "Webhook")
+    return number_of(text, "Webhook")
 
 
-def _named(text: str, type_name: str) -> int | None:
+def number_of(text: str, type_name: str) -> int | None:
+    """Return the `_id` in an id where an object of this type is meant: a global id, or a bare
+    `_id`."""
     if _BARE.fullmatch(text.strip()):
         number = int(text)
         return number if number <= MAX_ID else None
@@ -59,4 +65,4 @@ def _named(text: str, type_name: str) -> int | None:
 
 def customer(text: str) -> Reference:
     """The customer that an id names where a customer is meant: a global id, or a bare `_id`."""
-    return Reference(text, _named(text, "Customer"))
+    return Reference(text, number_of(text, "Customer"))

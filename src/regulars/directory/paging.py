@@ -1,164 +1,168 @@
-"""Pages of the list: cursors, and which rows stand between them."""
+"""Pages of a list: which rows a page has, and the cursors of its rows."""
 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from regulars.core import fields
-from regulars.customers.fields import FIELDS
-from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
-from regulars.directory.limits import DEFAULTS
 from regulars.directory.opaque import from_base64
-from regulars.directory.search import Order, Search
-from regulars.store.conditions import Condition
-from regulars.store.tables import MONEY_SCALE
 
 DEFAULT_SIZE = 25
 
-_OTHER_ORDER = (
-    "This is not a cursor of a list ordered by %s. Use an edge's cursor, or pageInfo's endCursor "
-    "or startCursor, of a page in the same order."
-)
+MAX_INTEGER = 2**63 - 1
 
-# A moment of 1970-01-26 or later; a count of orders is smaller. So a cursor of the one kind of
-# order is seen under the other.
-_FIRST_MOMENT = 2**31
-_MAX_INTEGER = 2**63 - 1
-
-
-class Position(NamedTuple):
-    """A place in a list: a row's order value, as it is stored, and its `_id`."""
-
-    value: Any
-    customer_id: int
-
-
-class Window(NamedTuple):
-    """Which rows a page holds: `size` of them, counted from the start of what lies between the
-    positions, or from its end when `backward`; of all customers, or of those who meet a condition
-    at the moment `now`, in milliseconds since 1970."""
-
-    order: Order
-    size: int = DEFAULT_SIZE
-    backward: bool = False
-    after: Position | None = None
-    before: Position | None = None
-    condition: Condition | None = None
-    now: int = 0
-
-
-def window(
-    search: Search,
-    now: int,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
-    most: int = DEFAULTS.page_size,
-) -> Window:
-    """Reads the arguments of a connection, as Relay's specification has them (section 4), at a
-    moment in milliseconds since 1970; `most` is the longest page there is.
-
-    Raises Refused with InvalidPageSize or InvalidCursor, or both.
-    """
-    order = search.order
-    problems: list[Problem] = []
-    if first is not None and last is not None:
-        message = "A page is counted from one end: give first or last, not both."
-        problems.append(InvalidPageSize(message, ("last",)))
-    for name, size in (("first", first), ("last", last)):
-        problems += wrong_size(name, size, most, "customers")
-    positions: dict[str, Position | None] = {}
-    for name, cursor in (("after", after), ("before", before)):
-        positions[name] = decode(cursor, order.by) if cursor else None
-        if cursor and positions[name] is None:
-            problems.append(InvalidCursor(name, _OTHER_ORDER % order.by))
-    if problems:
-        raise Refused(*problems)
-    size = last if last is not None else first if first is not None else min(DEFAULT_SIZE, most)
-    bounds = (positions["after"], positions["before"])
-    return Window(order, size, last is not None, *bounds, search.condition, now)
-
-
-def wrong_size(name: str, size: int | None, most: int, what: str) -> list[InvalidPageSize]:
-    """What is wrong with the size of a page that an argument asks for, if something is."""
-    if size is None or 0 <= size <= most:
-        return []
-    message = f"{name} is {size:,}; a page holds 0 to {most:,} {what}."
-    return [InvalidPageSize(message, (name,))]
-
-
-def cursors(values: Sequence[str | float], customer_ids: Sequence[int]) -> list[str]:
-    """The cursors of rows: base64 of the JSON array `[order value, _id]`."""
-    base64_of, dumps = binascii.b2a_base64, orjson.dumps
-    pairs = zip(values, customer_ids, strict=True)
-    return [base64_of(dumps(pair), newline=False).decode() for pair in pairs]
-
-
-def decode(cursor: str, order_by: str) -> Position | None:
-    """The position that a cursor names in an order; None for one that is no cursor, or that was
-    visibly made under another order."""
-    raw = from_base64(cursor)
-    try:
-        decoded = orjson.loads(raw or b"")
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(decoded, list) or len(decoded) != 2:
-        return None
-    value, customer_id = decoded
-    if type(customer_id) is not int or not 0 < customer_id <= MAX_ID:
-        return None
-    if order_by == "id":
-        return Position(value, customer_id) if value == customer_id and type(value) is int else None
-    stored = _READ[order_by](value)
-    return None if stored is None else Position(stored, customer_id)
-
-
-def _moment(value: object) -> int | None:
-    return value if type(value) is int and _FIRST_MOMENT <= value <= _MAX_INTEGER else None
-
-
-def _count(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value < _FIRST_MOMENT else None
-
-
-def _money(value: object) -> int | None:
-    if type(value) is not int and type(value) is not float:
-        return None
-    scaled = round(value * MONEY_SCALE)
-    return scaled if abs(scaled) <= _MAX_INTEGER else None
-
-
-def _email(value: object) -> str | None:
-    return value if isinstance(value, str) and "@" in value and "\0" not in value else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and "\0" not in value else None
-
-
-# How the order value of a cursor is read, by the kind of the field; texts as they are.
-_OF_KIND: dict[type[fields.Field], Callable[[object], Any]] = {
-    fields.Timestamp: _moment,
-    fields.Count: _count,
-    fields.Money: _money,
-    fields.Email: _email,
-    fields.Text: _text,
-    fields.FullName: _text,
-}
-_READ = {field.name: _OF_KIND[type(field)] for field in FIELDS if field.sort}
+# A place in a list: the values of the columns that order it, as they are stored.
+Cursor = tuple[Any, ...]
 
 
 class Page(NamedTuple):
-    """A page's rows, in the list's order, and whether there are rows beyond its last and first; and
-    the number of the account's last change when they were read, where that came with them."""
+    """The rows of a page, in the order of the list, and whether rows exist after the last and
+    before the first; and the number of the account's last change, if the same statement read it."""
 
     rows: Sequence[Any]
     has_next: bool
     has_previous: bool
     change: int | None = None
+
+
+class KeysetPage(NamedTuple):
+    """Which rows of a list a page has: `size` rows of those between two cursors, counted from the
+    first of them, or from the last if `backward`."""
+
+    size: int = DEFAULT_SIZE
+    backward: bool = False
+    after: Cursor | None = None
+    before: Cursor | None = None
+
+    @property
+    def limit(self) -> int:
+        """How many rows to read: one more than the page has shows whether others follow."""
+        return self.size + 1
+
+    @property
+    def bounds(self) -> tuple[Cursor | None, Cursor | None]:
+        """The cursors where reading starts and where it ends."""
+        return (self.before, self.after) if self.backward else (self.after, self.before)
+
+    def cut(
+        self,
+        rows: Sequence[Any],
+        is_behind: bool = False,
+        is_ahead: bool = False,
+        change: int | None = None,
+    ) -> Page:
+        """Return the page of at most `limit` rows in the direction of reading. `is_behind` and
+        `is_ahead` say whether rows exist outside the bounds."""
+        is_ahead |= len(rows) > self.size
+        rows = rows[: self.size]
+        if self.backward:
+            return Page(rows[::-1], is_behind, is_ahead, change)
+        return Page(rows, is_ahead, is_behind, change)
+
+
+class Cursors(Protocol):
+    """The cursors of a list, as texts: base64 of a JSON array."""
+
+    def decode(self, text: str) -> Cursor | None:
+        """Return the cursor in a text, or None if the text is not a cursor of this list."""
+
+    @property
+    def mismatch(self) -> str:
+        """The message for a text that is not a cursor of this list."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedCursors:
+    """The cursors of a list that has one order: `[tag, integer, …]`, with at least `minimum` in
+    each of the `length` columns."""
+
+    tag: str
+    length: int
+    mismatch: str
+    minimum: int = -MAX_INTEGER
+
+    def decode(self, text: str) -> Cursor | None:
+        decoded = load(text.strip())
+        if not isinstance(decoded, list) or len(decoded) != 1 + self.length:
+            return None
+        tag, *values = decoded
+        is_valid = all(type(v) is int and self.minimum <= v <= MAX_INTEGER for v in values)
+        return tuple(values) if tag == self.tag and is_valid else None
+
+    def encode(self, *columns: Sequence[int]) -> list[str]:
+        """Return the cursors of rows."""
+        return encode([self.tag] * len(columns[0]), *columns)
+
+
+CHANGE_CURSORS = TaggedCursors(
+    "change",
+    1,
+    "This is not a cursor of a change. Use an edge's cursor, or pageInfo's endCursor, of "
+    "customerChanges or of a customer's changes.",
+    minimum=0,
+)
+DELIVERY_CURSORS = TaggedCursors(
+    "delivery",
+    2,
+    "This is not a cursor of a delivery. Use an edge's cursor, or pageInfo's endCursor, of a "
+    "webhook's deliveries.",
+)
+
+
+def page_of(arguments: Mapping[str, Any], cursors: Cursors, noun: str, max_size: int) -> KeysetPage:
+    """Read the arguments of a connection, as Relay's specification defines them (section 4). A
+    list without backward pages has no `last` and `before`. `noun` is what its rows are, in the
+    plural.
+
+    Raises Refused with InvalidPageSize or InvalidCursor, or both.
+    """
+    first, last = arguments.get("first"), arguments.get("last")
+    problems: list[Problem] = []
+    if first is not None and last is not None:
+        message = "`first` and `last` cannot be combined. Pass one of them."
+        problems.append(InvalidPageSize(message, ("last",)))
+    for name in ("first", "last"):
+        problems += check_size(name, arguments.get(name), max_size, noun)
+    bounds: list[Cursor | None] = []
+    for name in ("after", "before"):
+        text = arguments.get(name)
+        bounds.append(cursors.decode(text) if text else None)
+        if text and bounds[-1] is None:
+            problems.append(InvalidCursor(name, cursors.mismatch))
+    if problems:
+        raise Refused(*problems)
+    return KeysetPage(requested_size(arguments, max_size), last is not None, *bounds)
+
+
+def check_size(name: str, size: int | None, max_size: int, noun: str) -> list[InvalidPageSize]:
+    """Return the problem of a page size that an argument requests, if it has one."""
+    if size is None or 0 <= size <= max_size:
+        return []
+    message = f"`{name}` is {size:,}. A page has 0 to {max_size:,} {noun}."
+    return [InvalidPageSize(message, (name,))]
+
+
+def requested_size(arguments: Mapping[str, Any], max_size: int = MAX_INTEGER) -> int:
+    """Return how many rows a page of these arguments can have, which need not be valid."""
+    sizes = [size for name in ("first", "last") if (size := arguments.get(name)) is not None]
+    return max(0, min(max(sizes, default=DEFAULT_SIZE), max_size))
+
+
+def encode(*columns: Sequence[Any]) -> list[str]:
+    """Return the cursors of rows: base64 of the JSON array of each row's values."""
+    base64_of, dumps = binascii.b2a_base64, orjson.dumps
+    rows = zip(*columns, strict=True)
+    return [base64_of(dumps(row), newline=False).decode() for row in rows]
+
+
+def load(text: str) -> Any:
+    """Return the JSON value that a text encodes in base64, or None."""
+    try:
+        return orjson.loads(from_base64(text) or b"")
+    except orjson.JSONDecodeError:
+        return None

@@ -29,9 +29,9 @@ from regulars.directory import addresses
 from regulars.directory.avatars import avatars
 from regulars.directory.dates import iso
 from regulars.directory.ids import encoder
-from regulars.directory.listing import Listing
+from regulars.directory.listing import CustomerPage, Listing
 from regulars.directory.orders import amounts
-from regulars.directory.paging import Window
+from regulars.directory.paging import KeysetPage
 from regulars.directory.search import Order, parse
 from regulars.directory.text import did_you_mean, full_name
 from regulars.store import Store
@@ -229,7 +229,7 @@ class Export:
         self._form = form
         search = parse(query)
         order = search.order if search.ordered else Order("id", ascending=True)
-        self._window = Window(order, page, condition=search.condition, now=now)
+        self._selected = CustomerPage(order, KeysetPage(page), search.condition, now)
         self._ids = ids
         self._names = tuple(dict.fromkeys(chosen)) or DEFAULT[form]
         if len(self._names) > MAX_COLUMNS:
@@ -257,7 +257,7 @@ class Export:
 
     async def count(self, store: Store) -> int:
         """How many customers there are to export."""
-        return await Listing(store).count(self._account_id, self._window)
+        return await Listing(store).count(self._account_id, self._selected)
 
     async def pages(self, store: Store) -> AsyncGenerator[tuple[int, bytes], None]:
         """The export in pieces, each with the number of its customers; the first are the headings
@@ -268,7 +268,7 @@ class Export:
             if self._ids is not None:
                 pages: AsyncIterator[Sequence[Any]] = self._named(snapshot, self._ids)
             else:
-                pages = Listing(snapshot).pages(self._account_id, self._window, self._columns)
+                pages = Listing(snapshot).pages(self._account_id, self._selected, self._columns)
             async for page in pages:
                 for rows in self._slices(page):
                     yield len(rows), self._text(rows)
@@ -292,8 +292,8 @@ class Export:
         # Of a list by id, the order's value is the id.
         stored = ["customer_id" if name == ORDER_VALUE else name for name in self._columns]
         query = customers_by_id(tuple(stored))
-        for start in range(0, len(ids), self._window.size):
-            few = ids[start : start + self._window.size]
+        for start in range(0, len(ids), self._selected.page.size):
+            few = ids[start : start + self._selected.page.size]
             rows = await snapshot.fetch(query, {"account_id": self._account_id, "ids": few})
             found = {row[0]: row[1:] for row in rows}
             if found:

@@ -14,8 +14,8 @@ from regulars.directory.bulk import REJECTED, SetCustomers, Step
 from regulars.directory.commands import DeleteCustomers, Origin, Reference
 from regulars.directory.directory import Directory
 from regulars.directory.errors import Refused, is_too_much
-from regulars.directory.listing import Listing
-from regulars.directory.paging import Position, Window
+from regulars.directory.listing import CustomerPage, Listing
+from regulars.directory.paging import KeysetPage
 from regulars.directory.search import Order
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
@@ -301,9 +301,10 @@ class Pull:
         return [number for number, node in asked.items() if node is None]
 
     async def _local(self, after: int) -> list[int]:
-        position = Position(after, after) if after else None
-        window = Window(Order("id", ascending=True), _LOOKED_AT, after=position)
-        page = await Listing(self._store).page(self._account_id, window, ("customer_id",))
+        cursor = (after, after) if after else None
+        following = KeysetPage(_LOOKED_AT, after=cursor)
+        selected = CustomerPage(Order("id", ascending=True), following)
+        page = await Listing(self._store).page(self._account_id, selected, ("customer_id",))
         return [row[0] for row in page.rows]
 
     async def _forget(self, numbers: Sequence[int]) -> None:

@@ -12,8 +12,8 @@ import orjson
 from regulars.directory.customers import new_row, replacing
 from regulars.directory.emails import clean_email
 from regulars.directory.field_rules import MERGED
-from regulars.directory.listing import Listing
-from regulars.directory.paging import Window
+from regulars.directory.listing import CustomerPage, Listing
+from regulars.directory.paging import KeysetPage
 from regulars.directory.search import Order, parse
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
@@ -51,7 +51,7 @@ class Push:
         self._remote = remote
         self._there = customers
         order, condition = Order("id", ascending=True), parse(query).condition
-        self._window = Window(order, _PAGE, condition=condition, now=now)
+        self._selected = CustomerPage(order, KeysetPage(_PAGE), condition, now)
         self._dry_run = dry_run
         self._run = secrets.token_hex(8)
         self._stop = False
@@ -68,7 +68,7 @@ class Push:
         try:
             await self._read_there(known)
             # Not from a snapshot: it would be held for as long as the other server takes.
-            pages = Listing(self._store).pages(self._account_id, self._window, _COLUMNS)
+            pages = Listing(self._store).pages(self._account_id, self._selected, _COLUMNS)
             async for page in pages:
                 rows = [dict(zip(_COLUMNS, row, strict=True)) for row in page]
                 for start in range(0, len(rows), _AT_ONCE):

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from regulars.directory.errors import InvalidCursor, InvalidInput, Refused
-from regulars.directory.opaque import from_base64
+from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.paging import KeysetPage, Page
+from regulars.directory.relations import page_of_each
 from regulars.directory.webhooks import TYPES, DeliveryId, WebhookNotFound, is_disabled
 from regulars.store import Conflict, Row, Store, queries
+from regulars.store.relations import DELIVERIES
 from regulars.webhooks import delivery_queries, log_queries
 from regulars.webhooks.deliveries import event_id, example_delivery
-
-Position = tuple[int, int]
 
 MOST_MISSED = 10_000
 MISSED_AMONG = 250_000
@@ -46,20 +44,25 @@ class Deliveries:
         return _delivery(account_id, rows[0]) if rows else None
 
     async def of(
-        self, account_id: int, webhook_ids: Sequence[int], size: int, after: Position | None
-    ) -> list[tuple[list[Row], bool]]:
-        """For each webhook at most `size` deliveries, newest first, after a position, and whether
-        there are more."""
-        given: dict[str, Any] = {"account_id": account_id, "limit": size + 1}
-        given["ids"] = list(dict.fromkeys(webhook_ids))
-        if after is not None:
-            given["created_at"], given["number"] = after
-        found: dict[int, list[Row]] = {}
-        for row in await self._store.fetch(log_queries.deliveries_of(after is not None), given):
-            delivery = _delivery(account_id, row)
-            found.setdefault(delivery["webhook_id"], []).append(delivery)
-        each = [found.get(number, []) for number in webhook_ids]
-        return [(rows[:size], len(rows) > size) for rows in each]
+        self,
+        account_id: int,
+        webhook_ids: Sequence[int],
+        page: KeysetPage,
+        columns: tuple[str, ...],
+    ) -> list[Page]:
+        """Return for each webhook a page of its deliveries, newest first, with these columns."""
+        pages = await page_of_each(
+            self._store,
+            DELIVERIES,
+            account_id,
+            webhook_ids,
+            page,
+            delivery_queries.DELIVERY_COLUMNS,
+        )
+        return [
+            one._replace(rows=[_columns(_delivery(account_id, row), columns) for row in one.rows])
+            for one in pages
+        ]
 
     async def missed(self, webhook: Row) -> int:
         """How many events wait while a webhook is paused or disabled: at most `MOST_MISSED`, of the
@@ -79,14 +82,14 @@ class Deliveries:
         )
         return min(MOST_MISSED, int(changes) + int(waiting))
 
-    async def attempts(self, account_id: int, keys: Sequence[Position]) -> list[list[Row]]:
+    async def attempts(self, account_id: int, keys: Sequence[tuple[int, int]]) -> list[list[Row]]:
         """For each delivery, by its webhook and number, its attempts, oldest first."""
         given = {
             "account_id": account_id,
             "ids": list({webhook_id for webhook_id, _ in keys}),
             "numbers": list({number for _, number in keys}),
         }
-        found: dict[Position, list[Row]] = {key: [] for key in keys}
+        found: dict[tuple[int, int], list[Row]] = {key: [] for key in keys}
         for row in await self._store.fetch(log_queries.attempts_of(), given):
             attempt = dict(zip(log_queries.ATTEMPT_COLUMNS, row, strict=True))
             key = (attempt["webhook_id"], attempt["number"])
@@ -182,22 +185,5 @@ def _delivery(account_id: int, row: Any) -> Row:
     }
 
 
-def cursor(delivery: Row) -> bytes:
-    """What stands in the cursor of a delivery."""
-    return orjson.dumps(["delivery", delivery["created_at"], delivery["number"]])
-
-
-def position(text: str) -> Position:
-    """The position that a cursor names. Raises Refused with InvalidCursor."""
-    try:
-        decoded = orjson.loads(from_base64(text.strip()) or b"")
-    except orjson.JSONDecodeError:
-        decoded = None
-    match decoded:
-        case ["delivery", int(created_at), int(number)]:
-            return created_at, number
-    message = (
-        "This is not a cursor of a delivery. Use an edge's cursor, or pageInfo's endCursor, of a "
-        "webhook's deliveries."
-    )
-    raise Refused(InvalidCursor("after", message))
+def _columns(row: Row, columns: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple([row[name] for name in columns])

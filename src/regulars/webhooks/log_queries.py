@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from regulars.store.queries import of_account
-from regulars.store.query import Query, among, any_of, number
+from regulars.store.query import Query, any_of, number
 from regulars.store.tables import attempts, deliveries, webhooks
 from regulars.webhooks.delivery_queries import changes_to_deliver, of_delivery, of_webhook
 
@@ -32,31 +32,6 @@ def webhook_by_id() -> Query:
 def delivery_by_number() -> Query:
     """A delivery, whole."""
     return Query(sa.select(*deliveries.columns).where(of_delivery()))
-
-
-@cache
-def deliveries_of(after: bool) -> Query:
-    """For each of the webhooks `ids` at most `limit` deliveries, newest first, whole. With `after`,
-    those after the position (`created_at`, `number`)."""
-    inner = deliveries.alias("there")
-    order = (inner.c.created_at, inner.c.number)
-    newest = sa.select(inner.c.number).where(
-        of_account(inner), inner.c.webhook_id == webhooks.c.webhook_id
-    )
-    if after:
-        newest = newest.where(sa.tuple_(*order) < sa.tuple_(number("created_at"), number("number")))
-    newest = newest.order_by(*(c.desc() for c in order)).limit(number("limit")).correlate(webhooks)
-    is_newest = sa.and_(
-        deliveries.c.webhook_id == webhooks.c.webhook_id, among(deliveries.c.number, newest)
-    )
-    statement = (
-        sa.select(*deliveries.columns)
-        .select_from(webhooks.join(deliveries, is_newest))
-        .where(of_account(webhooks), of_account(deliveries))
-        .where(any_of(webhooks.c.webhook_id, "ids"))
-    )
-    newest_first = (deliveries.c.created_at.desc(), deliveries.c.number.desc())
-    return Query(statement.order_by(webhooks.c.webhook_id, *newest_first))
 
 
 @cache

@@ -23,6 +23,7 @@ from regulars.directory.ids import encoder
 from regulars.directory.orders import amounts
 from regulars.directory.text import full_name
 from regulars.store import Row, Store, queries
+from regulars.store.relations import LEADS, all_of_each
 from regulars.webhooks import delivery_queries
 
 _CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID = map(
@@ -76,7 +77,7 @@ async def _body(
         node = await _form(store, account_id, customer_id, later, customer)
     else:
         leads = await store.fetch(
-            queries.leads_of(_LEAD_COLUMNS), {"account_id": account_id, "ids": [customer_id]}
+            all_of_each(LEADS, _LEAD_COLUMNS), {"account_id": account_id, "ids": [customer_id]}
         )
         node = _contact(customer_id, customer, [row[1:] for row in leads], later)
     body: Body = {"node": node}
@@ -199,7 +200,8 @@ async def _form(
     if row is None:
         return _NO_MESSAGE
     given = {"account_id": account_id, "ids": [customer_id]}
-    leads = sorted(found[1:] for found in await store.fetch(queries.leads_of(_LEAD_COLUMNS), given))
+    rows = await store.fetch(all_of_each(LEADS, _LEAD_COLUMNS), given)
+    leads = sorted(row[1:] for row in rows)
     newer = sum(change["kind"] == history.LEAD_CREATED for change in later)
     if newer >= len(leads):  # the customer is being deleted
         return _NO_MESSAGE
