@@ -466,7 +466,7 @@ def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
         f"{limits.characters:,} characters, {MAX_LINES:,} line breaks, {limits.tokens:,} tokens and "
         f"{limits.depth} levels",
         f"`cache_bytes` ({document.CACHE_BYTES // 1024**2} MiB)",
-        f"more than {document._LONG:,} characters",
+        f"more than {document._LONG_CHARACTERS:,} characters",
         f"{CASES // 4} cases in `make test`, {CASES} in `make test-full`, {MANY_CASES:,} more in",
     ):
         assert sentence in page
