@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-asgi test-slow test-full test-citus test-ha check bench bench-scale format docs migration clean
+.PHONY: help install serve demo test test-asgi test-slow test-full test-citus test-ha coverage check bench bench-scale format docs migration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,12 @@ test-ha: install ## Kill, cut off, pause and switch over the primary of a Patron
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ha]'
 	$(BIN)/pytest -n 0 -s -m ha
 
+coverage: install ## Run the suite and show which lines of src no test runs (not a gate)
+	rm -f .coverage .coverage.*
+	REGULARS_TEST_COVERAGE=1 $(BIN)/coverage run -m pytest -m '(not slow or smoke) and not citus and not ha'
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
+
 check: install ## Formatting, lint, types, import contracts, and whether the generated docs are current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -86,4 +92,4 @@ migration: install ## Write the migration to the tables of the code: make migrat
 	@$(BIN)/ruff format --quiet src/regulars/store/migrations/versions
 
 clean: ## Remove what the targets made, but no database
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache

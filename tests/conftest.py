@@ -19,6 +19,17 @@ from tests.support import Client, Server, new_token, running, scratch_database
 
 DATABASES = ("sqlite", "postgresql")
 
+# The modules that take longest, with the slow tests and without.
+LONGEST = {
+    f"test_{name}": index
+    for index, name in enumerate(
+        "crashes copying search_model import_http import_limits import rolling webhook_failures "
+        "pausing failover pages_customer pages_list pages_others pages_for_all pages_sign_in "
+        "mirroring webhooks documents processes replicas bulkhead erasure clients hostile_text "
+        "inbound maintenance sessions health limits index_changes event_types upgrades scopes".split()
+    )
+}
+
 # `--hypothesis-profile thorough` is what .ci/run runs (make test-full).
 settings.register_profile("quick", max_examples=25)
 settings.register_profile("thorough", max_examples=100)
@@ -121,8 +132,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects tests of layers above the databases on all but the first of these."""
+    """Deselects tests of layers above the databases on PostgreSQL, and begins with the modules that
+    take longest: the processes of pytest-xdist end at about the same time then."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: LONGEST.get(item.path.stem, len(LONGEST)))
     if config.getoption("--full-matrix"):
         return
     deselected = [

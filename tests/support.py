@@ -194,9 +194,12 @@ def _start(
     command: Sequence[str], variables: Mapping[str, str], out: IO[str], errors: IO[str]
 ) -> ForkedProcess | subprocess.Popen[bytes]:
     """Starts a command of `regulars`. One that begins processes of its own starts them as it was
-    started, and the other variables are for Python itself: both in a new Python."""
-    new_python = {"--workers", "REGULARS_WORKERS"} & {*command, *variables} or any(
-        not name.startswith("REGULARS_") for name in variables
+    started, the other variables are for Python itself, and coverage is measured from the start: all
+    in a new Python."""
+    new_python = (
+        "REGULARS_TEST_COVERAGE" in os.environ
+        or {"--workers", "REGULARS_WORKERS"} & {*command, *variables}
+        or any(not name.startswith("REGULARS_") for name in variables)
     )
     if new_python:
         program = [sys.executable, "-m", "regulars", *command]
@@ -220,6 +223,26 @@ def processes(pid: int, word: str) -> list[psutil.Process]:
             if any(word in one for one in process.cmdline()):
                 found.append(process)
     return found
+
+
+class Stopwatch:
+    """Measures how long a server works, and leaves out how long it waits for a processor: on a busy
+    machine the clock on the wall says little about the server."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._began, self._used = time.monotonic(), self._processor_seconds()
+
+    @property
+    def seconds(self) -> float:
+        """The time since the start, or the processor time of the server in it, whichever is
+        less."""
+        passed = time.monotonic() - self._began
+        return min(passed, self._processor_seconds() - self._used)
+
+    def _processor_seconds(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
 
 
 def workers(pid: int) -> list[int]:

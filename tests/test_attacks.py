@@ -16,7 +16,7 @@ import httpx
 import pytest
 from graphql import get_introspection_query
 
-from tests.support import BOOTSTRAP_TOKEN, Client, get, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Stopwatch, get, running
 
 LONG = 2.0
 
@@ -98,11 +98,10 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_defused(target: Client, name: str) -> None:
     client = target
-    began = time.monotonic()
+    stopwatch = Stopwatch(client.server.pid)
     answer = client.post(BOMBS[name])
-    took = time.monotonic() - began
+    assert stopwatch.seconds < LONG
     assert answer.status_code == 200, answer.text[:300]
-    assert took < LONG
     keys = {error["key"] for error in answer.json().get("errors", ())}
     assert keys <= {
         "errors_document_limit",
@@ -147,12 +146,11 @@ BODIES: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_is_answered(target: Client, name: str) -> None:
-    began = time.monotonic()
-    answer = target.http.post(
-        "/api/v2", content=BODIES[name](), headers={"Content-Type": "application/json"}
-    )
+    content, headers = BODIES[name](), {"Content-Type": "application/json"}
+    stopwatch = Stopwatch(target.server.pid)
+    answer = target.http.post("/api/v2", content=content, headers=headers)
+    assert stopwatch.seconds < LONG
     assert answer.status_code in (200, 400)
-    assert time.monotonic() - began < LONG
     assert "data" in answer.json() or answer.json()["errors"][0]["message"]
 
 

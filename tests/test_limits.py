@@ -14,7 +14,16 @@ import asyncpg
 import pytest
 
 from tests.postgres import ACCOUNTS, CUSTOMERS, held
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, new_token, running, scratch_database
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    Stopwatch,
+    get,
+    new_token,
+    running,
+    scratch_database,
+)
 from tests.wire import QUERY, Wire
 
 SMALL = (
@@ -108,9 +117,9 @@ def test_fields_that_must_be_compared_are_counted(client: Client) -> None:
     """Each pair of fields with one name is compared, and so is what is below them."""
     within, beyond = ("{ " + "customers { edges { node { id } } } " * n + "}" for n in (25, 50))
     assert client.data(within)
-    began = time.monotonic()
+    stopwatch = Stopwatch(client.server.pid)
     error = client.refused("errors_document_limit", beyond)
-    assert time.monotonic() - began < 2
+    assert stopwatch.seconds < 2
     assert "3,000 pairs" in error["message"]
 
 
