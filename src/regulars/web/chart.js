@@ -1,4 +1,4 @@
-// Pictures of numbers, drawn as SVG; each is a table, too.
+// Charts as SVG; each has its values in a table, too.
 
 import { h, svg, uniqueId } from "./dom.js";
 import { t } from "./texts.js";
@@ -42,7 +42,7 @@ export function barChart(caption, rows, { headings, tick, title = (row) => row.t
     asTable(caption, headings, rows.map((row) => [row.full ?? row.label, row.shown])));
 }
 
-/** A table that is opened when somebody wants it. */
+/** A table that is closed at first. */
 function asTable(caption, headings, rows) {
   return h("details", null,
     h("summary", null, t.chart.table),

@@ -1,4 +1,4 @@
-// Elements, made of plain calls. Text is text: nothing here, or anywhere, parses markup.
+// Elements made by plain calls. Nothing here, or anywhere, parses markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -26,13 +26,13 @@ function fill(element, properties, children) {
   return element;
 }
 
-/** Sets an attribute; takes it away for null and false. */
+/** Sets an attribute; null and false remove it. */
 export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) element.removeAttribute(name);
   else element.setAttribute(name, value === true ? "" : String(value));
 }
 
-/** Gives an element other children. */
+/** Replaces the children of an element. */
 export function replace(element, ...children) {
   element.replaceChildren(...flat(children));
   return element;
@@ -42,25 +42,25 @@ function flat(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }
 
-/** What somebody typed somewhere: in its own direction, whatever stands around it. */
+/** Text that a person entered, in its own direction. */
 export function userText(text, properties) {
   return h("bdi", properties, text);
 }
 
-let counted = 0;
+let idCount = 0;
 
-/** An id that no other element has. */
+/** An id that no other element has: the name and a number. */
 export function uniqueId(name) {
-  counted += 1;
-  return `${name}-${counted}`;
+  idCount += 1;
+  return `${name}-${idCount}`;
 }
 
-/** Calls a function once nothing has asked for it for so many milliseconds. */
+/** Calls a function this many milliseconds after the last request for it. */
 export function debounce(milliseconds, call) {
   let timer = 0;
-  const wait = (...given) => {
+  const wait = (...args) => {
     clearTimeout(timer);
-    timer = setTimeout(call, milliseconds, ...given);
+    timer = setTimeout(call, milliseconds, ...args);
   };
   wait.cancel = () => clearTimeout(timer);
   return wait;

@@ -1,4 +1,4 @@
-// Operations of the reference, ready to be run.
+// Example operations for the explorer.
 
 export const EXAMPLES = [
   ["list", `query Customers($query: String!, $first: Int) {

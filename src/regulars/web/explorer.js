@@ -1,4 +1,4 @@
-// The explorer: operations, written and run against the live API.
+// The explorer: a person writes operations and runs them.
 
 import { ApiError, request } from "./api.js";
 import { announce } from "./progress.js";
@@ -146,7 +146,7 @@ function editor({ label, value, colour, rows, run, complete = null }) {
     try {
       found = await complete(text, input.value);
     } catch {
-      return;  // a help, and no more
+      return;  // the editor works without suggestions
     }
     if (document.activeElement !== input || text !== input.value.slice(0, input.selectionStart)) return;
     if (!found.found.length || (!found.word && !forced)) {
@@ -262,7 +262,7 @@ function history(put) {
     : h("p", { class: "empty" }, t.explorer.noHistory)), { wide: true });
 }
 
-/** The schema, to be looked through. */
+/** The browser of the schema. */
 function browser(schema) {
   const body = h("div", { class: "types" });
   const filter = h("input", { type: "text", "aria-label": t.explorer.find, placeholder: t.explorer.find, spellcheck: "false" });

@@ -1,17 +1,17 @@
-// Values as a person reads them.
+// Values as text.
 
 import { h, userText } from "./dom.js";
 import { t } from "./texts.js";
 
 const LANGUAGE = document.documentElement.lang;
-// Each is made when it is first asked for: they are slow to make.
-const made = new Map();
-function by(name, make) {
-  if (!made.has(name)) made.set(name, make());
-  return made.get(name);
+// A formatter is created at its first use: that is slow.
+const formatters = new Map();
+function cached(name, create) {
+  if (!formatters.has(name)) formatters.set(name, create());
+  return formatters.get(name);
 }
-const numbers = (name, options) => by(name, () => new Intl.NumberFormat(LANGUAGE, options));
-const dates = (name, options) => by(name, () => new Intl.DateTimeFormat(LANGUAGE, options));
+const numbers = (name, options) => cached(name, () => new Intl.NumberFormat(LANGUAGE, options));
+const dates = (name, options) => cached(name, () => new Intl.DateTimeFormat(LANGUAGE, options));
 const TONES = 8;
 
 export const formatNumber = (value) => numbers("number").format(value);
@@ -30,14 +30,14 @@ export function formatMoney(value, currency) {
   }
 }
 
-/** A moment: how long ago, and exactly in a tooltip. */
+/** A time: how long ago, with the exact time in a tooltip. */
 export function relativeTime(relative, iso) {
   return h("time", { datetime: iso, title: formatDateTime(iso) }, relative);
 }
 
 export function countryName(code) {
   try {
-    return by("regions", () => new Intl.DisplayNames([LANGUAGE], { type: "region", fallback: "code" })).of(code);
+    return cached("regions", () => new Intl.DisplayNames([LANGUAGE], { type: "region", fallback: "code" })).of(code);
   } catch {
     return code;
   }
@@ -56,16 +56,16 @@ export function countries() {
   return known;
 }
 
-// What browsers have a name for and ISO 3166-1 has not.
+// Codes with a name in browsers that are not in ISO 3166-1.
 const NO_COUNTRIES = new Set(["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"]);
 
 function isCountry(code) {
   if (NO_COUNTRIES.has(code) || countryName(code) === code) return false;
-  // A code that is in use no longer is another country's here.
+  // A withdrawn code is replaced by that of another country.
   return new Intl.Locale(`und-${code}`).region === code;
 }
 
-/** What to call a customer. */
+/** The name of a customer, or the email. */
 export const displayName = (customer) => customer.full_name || customer.email;
 
 /** The initials of a name, or of an email. */
@@ -94,7 +94,7 @@ export function avatar(customer, large = false) {
   return made;
 }
 
-/** What a field's value is, in a line. */
+/** A value in one line. */
 export function formatValue(value) {
   if (value === null || value === undefined || value === "") return h("span", { class: "empty" }, t.nothing);
   if (value === true) return t.yes;

@@ -1,4 +1,4 @@
-// What of GraphQL the explorer knows: the words of a document, and what may stand at a place in it.
+// GraphQL for the explorer: the tokens of a document, and completions.
 
 const TOKEN = /"""(?:[^"\\]|\\.|"(?!""))*(?:"""|$)|"(?:[^"\\\n]|\\.)*(?:"|$)|#[^\n]*|\.\.\.|\$?[A-Za-z_]\w*|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|@[A-Za-z_]?\w*|[{}()[\]:=!|&]/g;
 
@@ -33,7 +33,7 @@ export function typeText(type) {
 /** The name of a type, whatever stands around it. */
 export const namedType = (type) => (type.ofType ? namedType(type.ofType) : type.name);
 
-/** The words of a document, each with its place and its kind. */
+/** The tokens of a document, each with its position and its kind. */
 export function tokenize(text) {
   return Array.from(text.matchAll(TOKEN), (found) => {
     const kind = kindOf(found[0]);
@@ -80,7 +80,7 @@ export function completions(text, schema, whole) {
   return { word: begun, found };
 }
 
-/** Goes through the words, and answers where one is after them. */
+/** The context after the tokens. */
 function walk(all, schema) {
   const stack = [{ kind: "document", root: "query" }];
   all.forEach((word, place) => {

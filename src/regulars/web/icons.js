@@ -30,7 +30,7 @@ const PATHS = {
   webhook: "M9 12a3 3 0 106 0 3 3 0 00-6 0zM12 9V4M14.6 13.5l4.4 2.5M9.4 13.5L5 16",
 };
 
-/** An icon. It says nothing to who cannot see it: the text beside it does. */
+/** An icon. Screen readers skip it: there is a text beside it. */
 export function icon(name) {
   return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": true, focusable: "false" },
     svg("path", { d: PATHS[name] }));

@@ -1,4 +1,4 @@
-// Importing: a file is dropped, looked at, tried, and taken in.
+// Imports: a file is chosen, previewed, tried and imported.
 
 import { request, uploadFile, getViewer } from "./api.js";
 import { announce } from "./progress.js";
@@ -9,8 +9,8 @@ import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
 import { button, checkbox, showError, withBusy, emptyState, errorState, formField, errorMessage, pageHeader } from "./ui.js";
 
-const BEGINNING = 256 * 1024;
-const LOOK_MS = 500;
+const PREVIEW_BYTES = 256 * 1024;
+const POLL_MS = 500;
 const GOES_ON = ["receiving", "pending", "running"];
 const LEAVE_OUT = "-";
 
@@ -74,7 +74,7 @@ class ImportPage {
         h("td", null, relativeTime(formatDateTime(one.created_at), one.created_at)))))));
   }
 
-  /** Shows what a file is recognised as. */
+  /** Shows the preview of a file. */
   async look(file) {
     this.file = file;
     this.mapped = new Map();
@@ -100,8 +100,8 @@ class ImportPage {
 
   async preview() {
     const given = this.options();
-    given.set("whole", String(this.file.size <= BEGINNING));
-    const { data } = await request(`/import/preview?${given}`, { method: "POST", body: this.file.slice(0, BEGINNING), headers: { "Content-Type": "application/octet-stream" }, signal: this.signal });
+    given.set("whole", String(this.file.size <= PREVIEW_BYTES));
+    const { data } = await request(`/import/preview?${given}`, { method: "POST", body: this.file.slice(0, PREVIEW_BYTES), headers: { "Content-Type": "application/octet-stream" }, signal: this.signal });
     return data;
   }
 
@@ -153,7 +153,7 @@ class ImportPage {
         button(t.imports.other, () => this.start(), { class: "plain" })));
   }
 
-  /** Sends the file, and then shows what becomes of it. */
+  /** Sends the file, and then shows the import. */
   async send(options, control) {
     const bar = h("progress", { max: this.file.size || 1, value: 0, "aria-label": t.imports.sending });
     const text = h("p", { class: "hint", role: "status" }, t.imports.sending);
@@ -182,7 +182,7 @@ class ImportPage {
     });
   }
 
-  /** Shows how far an import has come, until it has ended. */
+  /** Shows the progress of an import until it has ended. */
   async watch(id, first = false) {
     let run;
     try {
@@ -190,12 +190,12 @@ class ImportPage {
     } catch (failure) {
       if (failure.name === "AbortError") return;
       if (first) replace(this.body, errorState(failure, () => this.watch(id, true)));
-      else this.timer = setTimeout(() => this.watch(id), LOOK_MS * 4);
+      else this.timer = setTimeout(() => this.watch(id), POLL_MS * 4);
       return;
     }
     const goesOn = GOES_ON.includes(run.state);
     this.showRun(run, goesOn, first);
-    if (goesOn) this.timer = setTimeout(() => this.watch(id), LOOK_MS);
+    if (goesOn) this.timer = setTimeout(() => this.watch(id), POLL_MS);
     else if (!first) announce(t.imports.ended(t.imports.states[run.state]));
   }
 
@@ -236,7 +236,7 @@ class ImportPage {
   }
 }
 
-/** What a column may be. */
+/** The options of a column. */
 function choices(heading, chosen, fields) {
   const custom = `custom.${heading}`;
   const own = chosen?.startsWith("custom.") && chosen !== custom ? [chosen] : [];

@@ -1,4 +1,4 @@
-// The account at a glance: how many customers, where they are, and what they spend.
+// The overview of the account: customers, countries and spend.
 
 import { runQuery } from "./api.js";
 import { barChart, shareTable } from "./chart.js";

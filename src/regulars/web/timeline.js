@@ -1,4 +1,4 @@
-// What happened to a customer, newest first, with the values before and after.
+// The history of a customer, newest first, with the values before and after.
 
 import { runQuery } from "./api.js";
 import { h, replace, userText } from "./dom.js";
@@ -14,7 +14,7 @@ const QUERY = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { .
 
 const ICONS = { created: "add", updated: "edit", lead_created: "send", visited: "forward" };
 
-/** The timeline of a customer: `element`, and `read()`, which reads what is new. */
+/** The history of a customer: the `element`, and `read()`, which reads it again. */
 export function timeline(id) {
   const list = h("ol", { class: "timeline" });
   const foot = h("div");
@@ -60,7 +60,7 @@ function entry(change) {
       change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(parts).map(difference)) : null));
 }
 
-/** What of a field changed: of an object, each key by itself. */
+/** The changed parts of a field: of an object, each key separately. */
 function parts({ name, before, after }) {
   const whole = [before, after].some((one) => Array.isArray(one) || (typeof one !== "object" && one !== null)) || (before ?? after) === null;
   if (whole) return [{ name, before, after }];

@@ -1,4 +1,4 @@
-// Tokens: who may come in, as what; made, shown once, and revoked.
+// The tokens of the account: created, shown once, and revoked.
 
 import { runQuery, runMutation, getViewer } from "./api.js";
 import { h, replace, userText } from "./dom.js";

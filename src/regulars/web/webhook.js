@@ -1,4 +1,4 @@
-// A webhook: its settings, and what became of each event.
+// A webhook: its settings and its deliveries.
 
 import { runQuery, runMutation } from "./api.js";
 import { announce } from "./progress.js";
@@ -10,7 +10,7 @@ import { t } from "./texts.js";
 import { button, showError, askConfirmation, withBusy, emptyState, toast } from "./ui.js";
 import { edit } from "./webhooks.js";
 
-const LOOK_MS = 3000;
+const POLL_MS = 3000;
 const FEW = 25;
 const MOST_MISSED = 10_000;
 const SWITCH = "mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { id } }";
@@ -44,7 +44,7 @@ export async function show({ main, signal, params, setTitle }) {
       missing();
       return;
     }
-    // What has not changed is left alone: somebody may be reading it.
+    // An unchanged page is not rendered again: the person may be reading it.
     const now = JSON.stringify(webhook);
     if (now === shown) return;
     shown = now;
@@ -121,7 +121,7 @@ export async function show({ main, signal, params, setTitle }) {
     return h("li", null, details);
   }
 
-  const timer = setInterval(() => document.hidden || render(false, true).catch(() => {}), LOOK_MS);
+  const timer = setInterval(() => document.hidden || render(false, true).catch(() => {}), POLL_MS);
   signal.addEventListener("abort", () => clearInterval(timer));
   replace(main, head, h("h2", null, t.webhooks.deliveries), deliveries);
   await render(true);

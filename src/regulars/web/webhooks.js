@@ -1,4 +1,4 @@
-// Webhooks: who is told of what happens.
+// The list of webhooks, and the dialog for a new one.
 
 import { runQuery, runMutation } from "./api.js";
 import { h, replace, userText } from "./dom.js";
@@ -33,7 +33,7 @@ function card(webhook) {
       : last ? [h("span", { class: `state ${last.state}` }, t.webhooks.states[last.state]), " ", relativeTime(last.created_at, last.created)] : h("span", { class: "hint" }, t.webhooks.quiet)));
 }
 
-/** Asks for a new webhook, or for other values of one. Resolves what was saved, or null. */
+/** Opens a dialog for a new webhook, or to edit one. Resolves with what was saved, or null. */
 export function edit(webhook, types) {
   const type = formField(t.webhooks.type, h("select", { autofocus: true }, types.map((one) => h("option", { value: one, selected: one === webhook?.type }, one))));
   const url = formField(t.webhooks.url, h("input", { type: "text", inputmode: "url", value: webhook?.url ?? "", autocomplete: "off", spellcheck: "false", placeholder: "https://example.com/hook" }));
