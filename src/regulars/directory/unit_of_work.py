@@ -22,8 +22,7 @@ class CustomerUnitOfWork(UnitOfWork):
     def __init__(self, account_id: int, state: State, entities: Entities) -> None:
         super().__init__(account_id, state, entities)
         self.shop_ids = ShopIdMap(self)
-        used = state.rows.get(USED_IDS, ())
-        self._used_ids = frozenset(row["customer_id"] for row in used)
+        self._used_ids = frozenset([row["customer_id"] for row in state.rows.get(USED_IDS, ())])
         self._known_terms: dict[tuple[Any, ...], tuple[set[str], set[str]]] = {}
 
     def find(self, reference: Reference) -> Row | None:
