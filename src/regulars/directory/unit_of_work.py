@@ -21,10 +21,14 @@ class CustomerUnitOfWork(UnitOfWork):
 
     def __init__(self, account_id: int, state: State, entities: Entities) -> None:
         super().__init__(account_id, state, entities)
-        self.shop_ids = ShopIdMap(self)
-        used = state.rows.get(USED_IDS, ())
-        self._used_ids = frozenset(row["customer_id"] for row in used)
+        self._used_ids = frozenset([row["customer_id"] for row in state.rows.get(USED_IDS, ())])
         self._known_terms: dict[tuple[Any, ...], tuple[set[str], set[str]]] = {}
+
+    @property
+    def shop_ids(self) -> ShopIdMap:
+        """The shop ids that the batch names."""
+        # Not kept: a cycle would leave every unit of work to the garbage collector, 5 us each.
+        return ShopIdMap(self)
 
     def find(self, reference: Reference) -> Row | None:
         """The customer of a reference."""

@@ -99,13 +99,12 @@ class Rows:
         self._rows: dict[Any, Row | None] = dict(self._loaded)
         self._assigned: dict[Any, set[str]] = {}
         # The keys of rows by the value in unique columns.
-        self._by_columns: dict[tuple[str, ...], dict[Any, Any]] = {
-            columns: {value_of(row): key_of(row) for row in loaded} if loaded else {}
-            for columns, value_of in entity.indexes
-        }
-        self._indexes = [
-            (value_of, self._by_columns[columns]) for columns, value_of in entity.indexes
-        ]
+        self._by_columns: dict[tuple[str, ...], dict[Any, Any]] = {}
+        self._indexes: list[tuple[Callable[[Row], Any], dict[Any, Any]]] = []
+        for columns, value_of in entity.indexes:
+            index = {value_of(row): key_of(row) for row in loaded} if loaded else {}
+            self._by_columns[columns] = index
+            self._indexes.append((value_of, index))
 
     def get(self, key: Any) -> Row | None:
         """The row of a key; None if there is none."""
@@ -298,9 +297,9 @@ class UnitOfWork:
     def changes(self) -> Changes:
         """The difference between what was loaded and what is here now."""
         tables = {}
-        for table, entity in self.entities.by_table.items():
-            if table in self.rows and (found := self.rows[table].changes()):
-                tables[entity.name] = found
+        for table in sorted(self.rows, key=self.entities.order_of):
+            if found := self.rows[table].changes():
+                tables[table.name] = found
         return Changes(
             counters=self.counters if self.counters != self.state.counters else {},
             tables=tables,
@@ -318,6 +317,7 @@ class Entities:
         self._entities = tuple(entities)
         self.root = self._entities[0]
         self.by_table = {entity.table: entity for entity in self._entities}
+        self.order_of = {each.table: place for place, each in enumerate(entities)}.__getitem__
         self.by_name = {entity.name: entity for entity in self._entities}
         self.of_customers = [each for each in entities if each.on_customer_delete is not None]
         self.counters = tuple(each.counter for each in entities if each.counter)
