@@ -328,6 +328,7 @@ def engine_of(settings: Settings) -> Engine:
         directives=settings.max_directives,
         list_items=settings.max_list_items,
         response_bytes=settings.max_response_bytes,
+        cost=settings.max_cost,
     )
     return schema.engine(limits, settings.max_page_size, settings.document_cache_bytes)
 
@@ -349,6 +350,7 @@ def directory_limits_of(settings: Settings) -> directory_limits.Limits:
         settings.max_deletes,
         settings.max_search_characters,
         settings.webhook_private_targets,
+        list_rows=settings.max_cost,
     )
 
 

@@ -7,9 +7,10 @@ arguments alone (how many rows a page has) is the binding's to say.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from regulars.graphql.plan import Below, Leaf, ObjectPlan, RootPlan, View
+from regulars.graphql.plan import Below, Leaf, ObjectPlan, Places, RootPlan, View
 
 LIST_SIZE = 10
 # What a number, a flag or a null takes.
@@ -60,6 +61,48 @@ def _length(what: Below) -> int:
     if not what.is_list:
         return 1
     return LIST_SIZE if what.size is None else max(0, what.size)
+
+
+class OpenList(NamedTuple):
+    """A field with objects below, of which some are in lists of estimated length: how to find them
+    in a row. `points` is what each object costs if the field itself is such a list, else 0."""
+
+    places: Places
+    pick: Callable[..., Any] | None
+    is_list: bool
+    points: int
+    below: Sequence[OpenList]
+
+
+def open_lists(plan: ObjectPlan) -> Sequence[OpenList]:
+    """Return the fields of an object that are lists of estimated length, or have some below."""
+    found: list[OpenList] = []
+    for field in plan.fields:
+        what = field.what
+        if isinstance(what, View):
+            found += open_lists(what.object)
+        elif isinstance(what, Below):
+            below = open_lists(what.object)
+            is_open = what.is_related and what.is_list and what.size is None
+            points = 1 + _object(what.object).fixed if is_open else 0
+            if points or below:
+                found.append(OpenList(what.places, what.pick, what.is_list, points, below))
+    return found
+
+
+def surplus(lists: Sequence[OpenList], rows: Sequence[Any]) -> int:
+    """Return the points of the objects that rows have in lists beyond the estimate."""
+    points = 0
+    for one in lists:
+        columns = [[row[place] for row in rows] for place in one.places]
+        cells = columns[0] if one.pick is None else one.pick(*columns)
+        present = [cell for cell in cells if cell is not None]
+        if one.points:
+            points += one.points * max(0, sum(map(len, present)) - LIST_SIZE * len(rows))
+        if one.below:
+            objects = [row for cell in present for row in cell] if one.is_list else present
+            points += surplus(one.below, [row for row in objects if row is not None])
+    return points
 
 
 def values(plan: RootPlan) -> int:

@@ -19,9 +19,16 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from regulars.graphql.bindings import Bindings, Root
 from regulars.graphql.coercion import Arguments, TooManyValuesError
-from regulars.graphql.cost import copies, text_bytes, values, weight
+from regulars.graphql.cost import copies, open_lists, surplus, text_bytes, values, weight
 from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument, Operation
-from regulars.graphql.errors import DOCUMENT_LIMIT, INVALID_INPUT, Fault, Refused, error_entry
+from regulars.graphql.errors import (
+    DOCUMENT_LIMIT,
+    INVALID_INPUT,
+    CostLimitError,
+    Fault,
+    Refused,
+    error_entry,
+)
 from regulars.graphql.introspection import Introspected, Introspector
 from regulars.graphql.limits import DEFAULTS, Limits
 from regulars.graphql.plan import Compiler, RootPlan, fields_in
@@ -52,11 +59,13 @@ Describe = Callable[[Exception, Any], Sequence[Fault]]
 
 class Answer(NamedTuple):
     """What a request comes to. `executed` is false when it was refused before any field ran;
-    then there is no `data` entry, as the GraphQL specification (section 7.1) says."""
+    then there is no `data` entry, as the GraphQL specification (section 7.1) says. `surplus` is how
+    many points the response costs beyond the estimate, because its lists are long."""
 
     data: dict[str, Any] | None
     errors: Sequence[dict[str, Any]]
     executed: bool = True
+    surplus: int = 0
 
     def response(self) -> dict[str, Any]:
         """The response map, errors first, as the specification recommends."""
@@ -78,6 +87,7 @@ class _Field:
     __slots__ = (
         "_asked",
         "_copies",
+        "_open_lists",
         "_render",
         "_values",
         "_weight",
@@ -110,6 +120,7 @@ class _Field:
         self._weight = weight(plan)
         self._values = values(plan)
         self._copies = copies(plan)
+        self._open_lists = {name: open_lists(one) for name, one in plan.objects.items()}
         self._asked = False
         self._render: Render | None = None
 
@@ -126,10 +137,22 @@ class _Field:
         price = self.binding.price if self.binding else None
         return price(arguments, *self._weight) if price else self._weight.fixed
 
-    def is_large(self, arguments: Mapping[str, Any]) -> bool:
+    def surplus(self, value: Any) -> int:
+        """Returns the points that the value costs beyond the estimate, because its lists are
+        long."""
+        if value is None or not any(self._open_lists.values()):
+            return 0
+        if self.plan.abstract:
+            type_name, row = value
+            return surplus(self._open_lists[type_name], [row])
+        (lists,) = self._open_lists.values()
+        rows = [row for row in value if row is not None] if self.plan.is_list else [value]
+        return surplus(lists, rows)
+
+    def is_large(self, arguments: Mapping[str, Any], surplus: int) -> bool:
         """Whether it takes milliseconds to render the answer. Its values are estimated, as the
         cost is: those of one object, for each object."""
-        return self.cost(arguments) * self._values > _LARGE_VALUES
+        return (self.cost(arguments) + surplus) * self._values > _LARGE_VALUES
 
     def response_bytes(self, value: Any, is_large: bool, most: int) -> int:
         """About how many bytes the answer takes, of what the binding resolved to; 0 where it
@@ -196,6 +219,7 @@ class Engine:
         self._describe = describe
         self._documents = Documents(schema, limits, cache_bytes)
         self._response_bytes = limits.response_bytes
+        self._max_cost = limits.cost
 
     def is_cached(self, text: str) -> bool:
         """Whether a document is kept from before."""
@@ -292,6 +316,7 @@ class Engine:
         errors: list[FieldError] = []
         until = monotonic() + _TURN_SECONDS
         left = self._response_bytes
+        points, max_points = 0, max(0, self._max_cost - prepared.cost)
         for field, arguments in prepared.fields:
             if monotonic() > until:
                 await asyncio.sleep(0)
@@ -306,7 +331,11 @@ class Engine:
                 if isinstance(arguments, Exception):
                     raise arguments
                 value = await field.resolve(env, arguments)
-                is_large = field.is_large(arguments)
+                extra = field.surplus(value)
+                points += extra
+                if points > max_points:
+                    raise CostLimitError(prepared.cost + points, self._max_cost)
+                is_large = field.is_large(arguments, extra)
                 left -= field.response_bytes(value, is_large, left)
                 if is_large:
                     # Other requests go on: threads take turns every 5 ms.
@@ -315,12 +344,15 @@ class Engine:
                     data[plan.key] = field.render(value, run)
             except Exception as cause:
                 errors.append(located(cause, (None, plan.key), plan.nodes))
+                if isinstance(cause, CostLimitError):
+                    points = max_points
                 if not plan.nullable:
-                    return Answer(None, self._all_entries(run.errors + errors, env))
+                    entries = self._all_entries(run.errors + errors, env)
+                    return Answer(None, entries, surplus=points)
                 data[plan.key] = None
         if not errors and not run.errors:
-            return Answer(data, ())
-        return Answer(data, self._all_entries(run.errors + errors, env))
+            return Answer(data, (), surplus=points)
+        return Answer(data, self._all_entries(run.errors + errors, env), surplus=points)
 
     def _variables(self, operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the variables. Raises Refused."""

@@ -74,6 +74,7 @@ class Below:
     paged: bool = False
     size: int | None = None
     is_long: bool = False
+    is_related: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,8 @@ class Compiler:
             is_long = binding.is_long
         below = self._object(target, nodes, rows)
         is_list, item_nullable = _list_of(definition.type)
-        what = Below(places, pick, is_list, item_nullable, below, paged, size, is_long)
+        is_related = isinstance(binding, Related)
+        what = Below(places, pick, is_list, item_nullable, below, paged, size, is_long, is_related)
         return FieldPlan(key, nodes, nullable, what)
 
 
