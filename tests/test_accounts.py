@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from regulars.directory.accounts import Accounts, now_ms
-from regulars.store import Store, queries, tokens
+from regulars.directory.entities import ENTITIES
+from regulars.store import LookupKeys, Store, queries, tokens
 from regulars.store.relations import LEADS, ORDERS, all_of_each
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, with_store
 
@@ -75,7 +76,9 @@ def test_every_statement_names_the_account() -> None:
     read += [queries.one_customer(columns), queries.one_order(("name",))]
     read += [queries.one_lead(("subject",))]
     read += [all_of_each(ORDERS, ("name",)), all_of_each(LEADS, ("subject",))]
-    read += [queries.lock_account(), queries.state(), queries.named_orders()]
+    keys = (LookupKeys(), LookupKeys(order_names=["1"]))
+    read += [queries.lock_account(), *(ENTITIES.state(each) for each in keys)]
+    read += [load.query() for entity in ENTITIES for load in entity.loads]
     for query in read:
         for dialect in ("sqlite", "postgresql"):
             text = query.compiled(dialect).text

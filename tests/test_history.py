@@ -17,10 +17,10 @@ from regulars.directory.customers import clean_values
 from regulars.directory.database import store_for
 from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
+from regulars.directory.entities import ENTITIES
 from regulars.directory.paging import KeysetPage
-from regulars.store import queries, saving
+from regulars.store import saving
 from regulars.store.query import Query
-from regulars.store.writer import parameters_of, state_of
 from tests.support import Client, new_token, regulars, running, scratch_database
 from tests.test_statements import asked
 
@@ -291,11 +291,13 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         connection = await asyncpg.connect(dsn)
         transaction = connection.transaction()
         await transaction.start()
-        rows = await fetch(connection, queries.state(), parameters_of(account, command.names()))
-        state = state_of(rows, [[]] * 6)
+        keys = command.lookup_keys()
+        rows = await fetch(connection, ENTITIES.state(keys), ENTITIES.parameters(account, keys))
+        state = ENTITIES.loaded(rows, [])
         _, changes = decide(account, [command], state)
-        query = saving.save(saving.shape_of(changes))
-        saved = await fetch(connection, query, saving.save_parameters(account, state, changes))
+        query = saving.save(saving.shape_of(ENTITIES, changes))
+        parameters = saving.save_parameters(ENTITIES, account, state, changes)
+        saved = await fetch(connection, query, parameters)
         assert saved[0][0] == 1
         quick = asyncio.create_task(directory.create(account, {"email": "quick@b.co"}, 3))
         await asyncio.sleep(0.3)

@@ -13,7 +13,8 @@ from regulars.directory.commands import CreateCustomer, Receipt, Replay
 from regulars.directory.customers import clean_values
 from regulars.directory.decide import decide
 from regulars.directory.receipts import KEPT_MS
-from regulars.store import Changes, Names, Row, State, Store, queries
+from regulars.store import Changes, LookupKeys, Row, State, Store, queries
+from regulars.store.writes import REPLACE_RECEIPTS
 from tests.postgres import ACCOUNTS, held
 from tests.support import Client, Server, new_token, running, scratch_database, with_store
 
@@ -104,7 +105,7 @@ def test_what_identifies_a_deleted_customer_is_forgotten(client: Client) -> None
 
     async def stored(store: Store) -> str:
         account = max(a.account_id for a in await Accounts(store).all())
-        parameters = {"account_id": account, "keys": ["k"]}
+        parameters = {"account_id": account, "idempotency_keys": ["k"]}
         return str([tuple(row) for row in await store.fetch(queries.receipts_of(), parameters)])
 
     assert "secret@example.com" not in with_store(client.server.database_url, stored)
@@ -162,24 +163,27 @@ def command(at: int, fingerprint: bytes = b"1") -> CreateCustomer:
 
 def decided(asked: CreateCustomer, receipts: list[Row]) -> tuple[object, Changes]:
     counters = {"customers": 0, "orders": 0, "leads": 0, "changes": 0}
-    outcomes, changes = decide(1, [asked], State(counters, [], receipts=receipts))
+    outcomes, changes = decide(1, [asked], State(counters, {"receipts": receipts}))
     return outcomes[0], changes
 
 
 def test_a_key_is_kept_for_a_day() -> None:
-    assert command(5).names() == Names(
-        email_keys=frozenset(["a@example.com"]), receipt_keys=frozenset("k")
+    assert command(5).lookup_keys() == LookupKeys(
+        email_keys=frozenset(["a@example.com"]), idempotency_keys=frozenset("k")
     )
     _, first = decided(command(5), [])
-    (receipt,) = first.inserted_receipts
+    (receipt,) = first.of("receipts").inserted
     replayed, changes = decided(command(5 + KEPT_MS - 1), [receipt])
     assert isinstance(replayed, Replay)
     assert replayed.at == 5
     assert not changes
     fresh, changes = decided(command(5 + KEPT_MS, b"2"), [receipt])
     assert not isinstance(fresh, Replay)
-    assert changes.receipts_before == 5
-    assert len(changes.inserted_receipts) == 1
+    assert changes.statements[REPLACE_RECEIPTS] == {
+        "replaced_keys": ["k"],
+        "replaced_before": 5,
+    }
+    assert len(changes.of("receipts").inserted) == 1
 
 
 def test_a_key_that_is_older_than_a_day_is_replaced(client: Client) -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from regulars.directory.commands import RecordOrder
 from regulars.directory.decide import decide
+from regulars.directory.entities import ENTITIES
 from regulars.directory.shop_input import clean_order, order_details
 from regulars.directory.webhooks import TYPES
 from regulars.store import State
-from regulars.store.queries import COUNTERS
 from tests.receiver import Receiver
 from tests.support import Client
 from tests.test_history import feed
@@ -23,7 +23,7 @@ from tests.test_webhooks import hook
 from tests.test_webhooks import open_server as open_server
 from tests.test_webhooks import receiver as receiver
 
-NONE = dict.fromkeys(COUNTERS, 0)
+NONE = dict.fromkeys(ENTITIES.counters, 0)
 ORDER = {"name": "#1", "email": "ana@example.com", "total": 10}
 STATUS: dict[str, list[Any]] = {
     "financial_status": ["pending", "paid", "refunded", "partially_refunded"],
@@ -85,8 +85,8 @@ def test_the_kinds_follow_from_the_two_states_alone(steps: list[Node]) -> None:
         values, person, problems = clean_order({**ORDER, **step}, ())
         assert not problems
         commands.append(RecordOrder(values, person, at, details=order_details(step)))
-    _, changes = decide(1, commands, State(NONE, []))
-    entries = [e for e in changes.inserted_changes if e["kind"].startswith("order_")]
+    _, changes = decide(1, commands, State(NONE))
+    entries = [e for e in changes.of("history").inserted if e["kind"].startswith("order_")]
     before: Node | None = None
     for at, after in enumerate(states(steps), 1):
         of_step = [entry for entry in entries if entry["at"] == at]

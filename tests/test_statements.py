@@ -14,9 +14,10 @@ from regulars.api.schema import engine
 from regulars.directory.accounts import Accounts
 from regulars.directory.commands import Reference, Replay
 from regulars.directory.database import store_for
-from regulars.directory.decide import decide
+from regulars.directory.decide import DOMAIN
 from regulars.directory.directory import Directory
-from regulars.store import parse_url, queries
+from regulars.directory.entities import ENTITIES
+from regulars.store import LookupKeys, parse_url, queries
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
@@ -86,7 +87,7 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
     asked: list[str] = []
 
     async def write(dsn: str) -> None:
-        store = PostgreSQLStore(dsn, decide)
+        store = PostgreSQLStore(dsn, DOMAIN)
         await store.open()
         accounts = Accounts(store)
         account = await accounts.create("one")
@@ -134,7 +135,7 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
         assert "SEARCH customers USING INDEX" in plan, (shape, plan)
         assert "TEMP B-TREE" not in plan, (shape, plan)
-    for query in (queries.state(), queries.customers_by_id(("email",))):
+    for query in (ENTITIES.state(LookupKeys()), queries.customers_by_id(("email",))):
         compiled = query.compiled("sqlite")
         values = ["[]"] * len(compiled.names)
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())

@@ -24,12 +24,13 @@ from regulars.directory.commands import (
 )
 from regulars.directory.customers import clean_values
 from regulars.directory.database import store_for
-from regulars.directory.decide import decide
+from regulars.directory.decide import DOMAIN, decide
 from regulars.directory.directory import Directory
-from regulars.directory.draft import MAX_ID
+from regulars.directory.entities import ENTITIES
 from regulars.directory.errors import Refused
+from regulars.directory.ids import MAX_ID
 from regulars.directory.orders import NewOrder, amounts, units
-from regulars.store import Changes, State, Store, Unreachable, queries
+from regulars.store import Changes, Domain, State, Store, Unreachable, queries
 from regulars.store.postgresql.store import PostgreSQLStore
 from tests.postgres import ACCOUNTS
 from tests.support import (
@@ -64,7 +65,7 @@ def keys(outcome: Any) -> list[str]:
 
 
 def decided(*commands: Command, state: State | None = None) -> tuple[Sequence[Any], Changes]:
-    return decide(1, commands, state or State(NONE, []))
+    return decide(1, commands, state or State(NONE))
 
 
 def test_a_command_sees_what_earlier_ones_of_its_batch_did() -> None:
@@ -81,9 +82,9 @@ def test_a_command_sees_what_earlier_ones_of_its_batch_did() -> None:
     assert keys(outcomes[6]) == ["errors_customer_not_found"]
     assert [outcomes[n]["customer_id"] for n in (0, 3, 5)] == [1, 2, 3]
     assert changes.counters == {**NONE, "customers": 3, "changes": 5}
-    assert [row["email"] for row in changes.inserted_customers] == ["a@b.co", "c@b.co"]
-    assert not changes.updated_customers
-    assert not changes.deleted_customers
+    assert [row["email"] for row in changes.of("customers").inserted] == ["a@b.co", "c@b.co"]
+    assert not changes.of("customers").updated
+    assert not changes.of("customers").deleted
 
 
 def test_a_refused_command_leaves_nothing_behind() -> None:
@@ -94,12 +95,12 @@ def test_a_refused_command_leaves_nothing_behind() -> None:
     assert keys(outcomes[0]) == ["errors_invalid_input"]
     assert outcomes[1]["customer_id"] == 1
     assert changes.counters == {**NONE, "customers": 1, "changes": 1}
-    assert not changes.inserted_orders
+    assert not changes.of("orders").inserted
 
 
 def test_only_the_columns_that_change_are_written() -> None:
     _, changes = decided(create("a@b.co", first_name="Ana"), create("b@b.co"))
-    state = State(changes.counters, changes.inserted_customers)
+    state = State(changes.counters, {"customers": changes.of("customers").inserted})
     outcomes, changes = decided(
         update(1, accepts_marketing=True),
         update(2, notes="x"),
@@ -107,7 +108,7 @@ def test_only_the_columns_that_change_are_written() -> None:
         state=state,
     )
     assert [outcome["updated_at"] for outcome in outcomes] == [2, 2, 2]
-    assert sorted(changes.updated_customers) == [
+    assert sorted(changes.of("customers").updated) == [
         ("updated_at", "accepts_marketing", "version"),
         ("updated_at", "notes", "version", "notes_words", "facets"),
     ]
@@ -120,7 +121,7 @@ def test_a_batch_adds_and_removes_the_terms_that_differ() -> None:
         *("tag:old", "w:b", "w:co", "w:lorem", "w:ipsum", "notes:", "notes:lorem", "notes:ipsum"),
     }
     assert changes.removed_terms == {}
-    state = State(changes.counters, changes.inserted_customers)
+    state = State(changes.counters, {"customers": changes.of("customers").inserted})
     _, changes = decided(
         update(1, tags=["new"], notes="Lorem"),
         update(2, accepts_marketing=True),
@@ -138,7 +139,10 @@ def test_a_batch_adds_and_removes_the_terms_that_differ() -> None:
 
 def test_the_clock_going_back_does_not_take_a_moment_back() -> None:
     _, changes = decided(create("a@b.co", at=10))
-    outcomes, _ = decided(update(1, at=5, phone="1"), state=State(NONE, changes.inserted_customers))
+    outcomes, _ = decided(
+        update(1, at=5, phone="1"),
+        state=State(NONE, {"customers": changes.of("customers").inserted}),
+    )
     assert outcomes[0]["updated_at"] == 10
 
 
@@ -156,11 +160,11 @@ def test_spend_is_exact_and_counts_what_counts() -> None:
     row = outcomes[0]
     assert amounts([row["expenses"]]) == [0.3]
     assert (row["orders_count"], row["visits"], row["updated_at"]) == (4, 4, 9)
-    assert [o["order_id"] for o in changes.inserted_orders] == [1, 2, 3, 4, 5, 6]
-    assert [lead["customer_id"] for lead in changes.inserted_leads] == [1]
+    assert [o["order_id"] for o in changes.of("orders").inserted] == [1, 2, 3, 4, 5, 6]
+    assert [lead["customer_id"] for lead in changes.of("leads").inserted] == [1]
     again, _ = decided(
         create("b@b.co", activity=Activity(orders[:1])),
-        state=State(NONE, [row], changes.inserted_orders),
+        state=State(NONE, {"customers": [row], "orders": changes.of("orders").inserted}),
     )
     assert keys(again[0]) == ["errors_invalid_input"]
 
@@ -175,7 +179,7 @@ def test_an_amount_is_shown_as_it_is(text: str, shown: str) -> None:
 
 
 def test_an_account_that_has_given_all_its_ids_says_so() -> None:
-    full = State({**NONE, "customers": MAX_ID}, [])
+    full = State({**NONE, "customers": MAX_ID})
     outcomes, changes = decided(create("a@b.co"), state=full)
     assert keys(outcomes[0]) == ["errors_invalid_input"]
     assert changes.counters == {}
@@ -312,7 +316,7 @@ def test_a_batch_that_may_have_been_saved_is_not_tried_again(postgresql: str) ->
     """The connection ends while it is being saved: nobody is told of a duplicate of his own."""
 
     async def write(dsn: str) -> list[BaseException]:
-        store = PostgreSQLStore(dsn, decide)
+        store = PostgreSQLStore(dsn, DOMAIN)
         await store.open()
         number = (await Accounts(store).create("one")).account_id
         other = await asyncpg.connect(dsn)
@@ -400,7 +404,7 @@ def test_what_does_not_go_together_is_read_again_under_the_lock(postgresql: str)
         return decide(account_id, commands, state)
 
     async def write(dsn: str) -> None:
-        store = PostgreSQLStore(dsn, deciding)
+        store = PostgreSQLStore(dsn, Domain(ENTITIES, deciding))
         await store.open()
         number = (await Accounts(store).create("one")).account_id
         assert (await store.write(number, create("a@b.co")))["customer_id"] == 1

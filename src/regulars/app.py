@@ -56,7 +56,6 @@ from regulars.http.messages import (
 )
 from regulars.http.metrics import Metrics
 from regulars.http.pages import ASSETS, Pages
-from regulars.http.pages import PATHS as PAGES
 from regulars.http.rates import LocalRateLimiter, RateLimiter, SharedRateLimiter
 from regulars.http.request_observer import LogAndMetricsObserver
 from regulars.http.route_handler import starlette_error
@@ -384,7 +383,7 @@ async def _internal_error(request: Request, error: Exception) -> Response:
 
 
 def _page_routes(pages: Pages) -> list[Route]:
-    routes = [Route(path, pages.page, methods=list(_ANY)) for path in PAGES]
+    routes = [Route(path, pages.page, methods=list(_ANY)) for path in pages.paths]
     return [*routes, Route(f"{ASSETS}/{{version}}/{{name}}", pages.asset, methods=list(_ANY))]
 
 

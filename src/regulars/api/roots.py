@@ -262,10 +262,7 @@ def roots(page_size: int) -> Mapping[str, Root]:
             customers, needs(READ), partial(_price_of_page, page_size), is_replica_safe=True
         ),
         "customerChanges": Root(
-            customer_changes,
-            needs(READ),
-            partial(_price_of_page, page_size),
-            is_replica_safe=True,
+            customer_changes, needs(READ), partial(_price_of_page, page_size), is_replica_safe=True
         ),
         "statistics": Root(statistics, needs(READ), price_of_statistics, is_replica_safe=True),
         "searchLanguage": Root(search_language, is_replica_safe=True),

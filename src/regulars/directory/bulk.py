@@ -17,7 +17,7 @@ from regulars.directory.commands import (
 )
 from regulars.directory.errors import InputPath, Problem
 from regulars.directory.field_rules import Values
-from regulars.store import Names, Row
+from regulars.store import LookupKeys, Row
 from regulars.store.large_work import LARGE_CHARACTERS, is_large
 
 CREATED = "CREATED"
@@ -82,15 +82,15 @@ class SetCustomers(SmallCommand):
     def is_large(self) -> bool:
         return is_large([row.values for row in self.rows])
 
-    def names(self) -> Names:
+    def lookup_keys(self) -> LookupKeys:
         rows = self.rows
-        return Names(
+        return LookupKeys(
             customer_ids=frozenset(_ids(rows)),
             email_keys=frozenset(key for row in rows if (key := row.values.get("email_key"))),
             taken_ids=frozenset(row.take for row in rows if row.take is not None),
             shop_ids=frozenset(row.shop_id for row in rows if row.shop_id),
             import_ids=frozenset([self.step.import_id] if self.step else []),
-            receipt_keys=receipt_keys(self.receipt),
+            idempotency_keys=receipt_keys(self.receipt),
         )
 
 
@@ -147,9 +147,9 @@ class ChangeTags(SmallCommand):
         tags = sum(map(len, self.add)) + sum(map(len, self.remove))
         return tags * len(self.customers) > LARGE_CHARACTERS
 
-    def names(self) -> Names:
+    def lookup_keys(self) -> LookupKeys:
         ids = frozenset(r.customer_id for r in self.customers if r.customer_id is not None)
-        return Names(ids, receipt_keys=receipt_keys(self.receipt))
+        return LookupKeys(customer_ids=ids, idempotency_keys=receipt_keys(self.receipt))
 
 
 def counted(outcomes: Iterable[str]) -> Mapping[str, int]:

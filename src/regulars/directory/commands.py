@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from regulars.directory.customers import new_row, with_values
 from regulars.directory.errors import Problem
 from regulars.directory.orders import NewOrder
-from regulars.store import Names, Row
+from regulars.store import LookupKeys, Row
 from regulars.store.large_work import is_large
 
 
@@ -66,14 +66,23 @@ class Replay:
 Values = Mapping[str, Any]
 
 
-class Made(Protocol):
-    """What makes a change: at which moment (milliseconds since 1970), and where it comes from."""
+class Command(Protocol):
+    """A change that somebody asks for: when (milliseconds since 1970), from where, and the record
+    that makes it recognisable when it is sent again."""
 
     @property
     def at(self) -> int: ...
 
     @property
     def origin(self) -> Origin: ...
+
+    @property
+    def receipt(self) -> Receipt | None: ...
+
+    @property
+    def is_large(self) -> bool: ...
+
+    def lookup_keys(self) -> LookupKeys: ...
 
 
 class SmallCommand:
@@ -140,12 +149,12 @@ class CreateCustomer(SmallCommand):
     def is_large(self) -> bool:
         return is_large(self.values)
 
-    def names(self) -> Names:
+    def lookup_keys(self) -> LookupKeys:
         order_names = frozenset(order.name for order in self.activity.orders)
-        return Names(
+        return LookupKeys(
             email_keys=_email_keys(self.values),
             order_names=order_names,
-            receipt_keys=receipt_keys(self.receipt),
+            idempotency_keys=receipt_keys(self.receipt),
         )
 
 
@@ -165,9 +174,11 @@ class UpdateCustomer(SmallCommand):
     def is_large(self) -> bool:
         return is_large(self.values)
 
-    def names(self) -> Names:
+    def lookup_keys(self) -> LookupKeys:
         emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
-        return Names(_ids(self.customer), emails, receipt_keys=receipts)
+        return LookupKeys(
+            customer_ids=_ids(self.customer), email_keys=emails, idempotency_keys=receipts
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +191,10 @@ class DeleteCustomers(SmallCommand):
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
 
-    def names(self) -> Names:
-        return Names(_ids(*self.customers), receipt_keys=receipt_keys(self.receipt))
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            customer_ids=_ids(*self.customers), idempotency_keys=receipt_keys(self.receipt)
+        )
 
 
 SHOP_ID_LENGTH = 255
@@ -226,13 +239,13 @@ class RecordOrder(SmallCommand):
     shop_ids: ShopIds = NO_SHOP_IDS
     details: Values = field(default_factory=dict)
 
-    def names(self) -> Names:
+    def lookup_keys(self) -> LookupKeys:
         name = self.values.get("name")
-        return Names(
+        return LookupKeys(
             email_keys=_email_keys(self.person),
             order_names=frozenset([name]) if name else frozenset(),
             shop_ids=self.shop_ids.named,
-            receipt_keys=receipt_keys(self.receipt),
+            idempotency_keys=receipt_keys(self.receipt),
         )
 
 
@@ -260,10 +273,15 @@ class RecordContact(SmallCommand):
     def is_large(self) -> bool:
         return is_large(self.values)
 
-    def names(self) -> Names:
+    def lookup_keys(self) -> LookupKeys:
         emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
         ids = _number(self.mirrored)
-        return Names(ids, emails, shop_ids=self.shop_ids.named, receipt_keys=receipts)
+        return LookupKeys(
+            customer_ids=ids,
+            email_keys=emails,
+            shop_ids=self.shop_ids.named,
+            idempotency_keys=receipts,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +296,12 @@ class DeleteContact(SmallCommand):
     told_id: int | None = None
     mirrored: int | None = None
 
-    def names(self) -> Names:
+    def lookup_keys(self) -> LookupKeys:
         shop_ids = frozenset([self.shop_id] if self.shop_id else [])
         ids = _number(self.mirrored)
-        return Names(ids, shop_ids=shop_ids, receipt_keys=receipt_keys(self.receipt))
+        return LookupKeys(
+            customer_ids=ids, shop_ids=shop_ids, idempotency_keys=receipt_keys(self.receipt)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +315,10 @@ class RecordLead(SmallCommand):
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
 
-    def names(self) -> Names:
-        return Names(email_keys=_email_keys(self.person), receipt_keys=receipt_keys(self.receipt))
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            email_keys=_email_keys(self.person), idempotency_keys=receipt_keys(self.receipt)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,8 +330,10 @@ class RecordVisit(SmallCommand):
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
 
-    def names(self) -> Names:
-        return Names(_ids(self.customer), receipt_keys=receipt_keys(self.receipt))
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            customer_ids=_ids(self.customer), idempotency_keys=receipt_keys(self.receipt)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,8 +346,10 @@ class CreateWebhook(SmallCommand):
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
 
-    def names(self) -> Names:
-        return Names(webhook_urls=_urls(self.values), receipt_keys=receipt_keys(self.receipt))
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            webhook_urls=_urls(self.values), idempotency_keys=receipt_keys(self.receipt)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +367,11 @@ class UpdateWebhook(SmallCommand):
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
 
-    def names(self) -> Names:
-        return Names(
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
             webhook_ids=_number(self.webhook_id),
             webhook_urls=_urls(self.values),
-            receipt_keys=receipt_keys(self.receipt),
+            idempotency_keys=receipt_keys(self.receipt),
         )
 
 
@@ -359,9 +385,9 @@ class DeleteWebhook(SmallCommand):
     receipt: Receipt | None = None
     origin: Origin = COMMAND_LINE
 
-    def names(self) -> Names:
+    def lookup_keys(self) -> LookupKeys:
         keys = receipt_keys(self.receipt)
-        return Names(webhook_ids=_number(self.webhook_id), receipt_keys=keys)
+        return LookupKeys(webhook_ids=_number(self.webhook_id), idempotency_keys=keys)
 
 
 def _number(number: int | None) -> frozenset[int]:
@@ -370,18 +396,3 @@ def _number(number: int | None) -> frozenset[int]:
 
 def _urls(values: Values) -> frozenset[str]:
     return frozenset([values["url"]]) if values.get("url") else frozenset()
-
-
-Command = (
-    CreateCustomer
-    | UpdateCustomer
-    | DeleteCustomers
-    | DeleteContact
-    | RecordOrder
-    | RecordContact
-    | RecordLead
-    | RecordVisit
-    | CreateWebhook
-    | UpdateWebhook
-    | DeleteWebhook
-)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regulars.directory import found_by
-from regulars.directory.decide import decide
+from regulars.directory.decide import DOMAIN
 from regulars.directory.field_rules import EMPTY, folded_columns
 from regulars.store import (
     STATEMENT_SECONDS,
     BadDatabaseURL,
     DatabaseUrl,
+    Domain,
     PostgreSQLStore,
     Store,
     create_store,
@@ -22,11 +23,14 @@ from regulars.store.postgresql.replicas import Replicas
 
 
 def store_for(
-    database_url: str, statement_seconds: float = STATEMENT_SECONDS, is_bulk: bool = False
+    database_url: str,
+    statement_seconds: float = STATEMENT_SECONDS,
+    is_bulk: bool = False,
+    domain: Domain = DOMAIN,
 ) -> Store:
-    """The store at a database URL, not yet open; `large` for whoever writes many rows. Raises
-    BadDatabaseURL."""
-    return create_store(parse_url(database_url), decide, statement_seconds, is_bulk)
+    """The store at a database URL, not yet open; `is_bulk` for a store that writes many rows.
+    Raises BadDatabaseURL."""
+    return create_store(parse_url(database_url), domain, statement_seconds, is_bulk)
 
 
 def replicas_for(
@@ -43,7 +47,7 @@ def replicas_for(
             "postgresql://USER:PASSWORD@HOST:PORT/DATABASE for them and for REGULARS_DATABASE_URL."
         )
     dsns = [str(address.dsn) for address in addresses]
-    return Replicas(primary, dsns, decide, statement_seconds, most_behind)
+    return Replicas(primary, dsns, DOMAIN, statement_seconds, most_behind)
 
 
 def upgrade(address: DatabaseUrl, to: str = "head", expand_only: bool = False) -> str:

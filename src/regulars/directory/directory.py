@@ -10,6 +10,7 @@ from regulars.directory import history
 from regulars.directory.commands import (
     COMMAND_LINE,
     SHOP_ID_LENGTH,
+    Command,
     CreateCustomer,
     DeleteCustomers,
     Origin,
@@ -19,7 +20,6 @@ from regulars.directory.commands import (
     UpdateCustomer,
 )
 from regulars.directory.customers import clean_values
-from regulars.directory.decide import AnyCommand
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.limits import DEFAULTS, Limits
 from regulars.directory.listing import CustomerPage, Listing
@@ -206,7 +206,7 @@ class Directory:
         """The type and `_id` of what the account's shop calls so."""
         if not 0 < len(shop_id) <= SHOP_ID_LENGTH or "\0" in shop_id:
             return None
-        given = {"account_id": account_id, "shop_ids": [shop_id], "holder_keys": []}
+        given = {"account_id": account_id, "shop_ids": [shop_id], "email_keys": []}
         rows = await self._store.fetch(queries.named_shop_ids(), given)
         found = [dict(zip(queries.SHOP_ID_COLUMNS, row, strict=True)) for row in rows]
         known = [(r["type"], r["number"]) for r in found if r["type"] != queries.DELETED_ID]
@@ -217,7 +217,7 @@ class Directory:
         """Where everything is kept."""
         return self._store
 
-    async def write(self, account_id: int, command: AnyCommand) -> Any:
+    async def write(self, account_id: int, command: Command) -> Any:
         """Does what a command asks and answers its result. Raises Refused."""
         return await self._store.write(account_id, command)
 
@@ -225,7 +225,7 @@ class Directory:
         """The fingerprint of the request that a token sent with a key in the last day, if a write
         of it was made or refused."""
         query = queries.receipts_of()
-        rows = await self._store.fetch(query, {"account_id": account_id, "keys": [key]})
+        rows = await self._store.fetch(query, {"account_id": account_id, "idempotency_keys": [key]})
         for row in rows:
             receipt = dict(zip(queries.RECEIPT_COLUMNS, row, strict=True))
             if receipt["token_id"] == token_id and receipt["created_at"] > now - KEPT_MS:

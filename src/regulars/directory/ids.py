@@ -7,9 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 
 from regulars.directory.commands import Reference
-from regulars.directory.draft import MAX_ID
 from regulars.directory.opaque import from_base64
 
+# The greatest `_id`.
+MAX_ID = 2**30 - 1
+# The greatest `_id` that a new customer may bring along, from a file or another server: above it
+# are 73 million for those that are created afterwards.
+MAX_BROUGHT_ID = 1_000_000_000
 _NAMED = re.compile(rb"([A-Z][A-Za-z]*):([1-9][0-9]{0,9})")
 _BARE = re.compile(r"[1-9][0-9]{0,9}")
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from regulars.core import fields
 from regulars.core.fields import names_of
 from regulars.customers.fields import FIELDS
-from regulars.directory.draft import MAX_ID
 from regulars.directory.finding import Finder, Slice
+from regulars.directory.ids import MAX_ID
 from regulars.directory.limits import DEFAULTS
 from regulars.directory.orders import amounts
 from regulars.directory.paging import MAX_INTEGER, Cursor, KeysetPage, Page, load, page_of

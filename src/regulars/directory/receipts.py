@@ -6,7 +6,7 @@ one without the other. A receipt holds what the directory answered: a row, ids, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -14,35 +14,29 @@ import orjson
 from regulars.directory.bulk import SetResult
 from regulars.directory.commands import Receipt, Replay
 from regulars.directory.errors import CustomerNotFound, OtherRequest, Refused, Repeated
-from regulars.store import Row
+from regulars.store import Row, UnitOfWork
+from regulars.store.tables import receipts
+from regulars.store.writes import REPLACE_RECEIPTS
 
 KEPT_MS = 24 * 3_600_000
 
 
-class Receipts:
-    """The receipts that a batch names, and those that it makes (`new`), which take the place of
-    any of their keys that were made at the moment `before` or earlier."""
+def find(unit: UnitOfWork, receipt: Receipt) -> Row | None:
+    """What is stored of the write, if its request came before and not too long ago."""
+    row = unit.rows[receipts].get((receipt.token_id, receipt.key, receipt.part))
+    return row if row and row["created_at"] > receipt.at - KEPT_MS else None
 
-    def __init__(self, account_id: int, stored: Sequence[Row]) -> None:
-        self._account_id = account_id
-        self._known = {_place(row): row for row in stored}
-        self._made: dict[tuple[str, str, int], dict[str, Any]] = {}
-        self.before = 0
 
-    @property
-    def new(self) -> list[Row]:
-        return list(self._made.values())
-
-    def find(self, receipt: Receipt) -> Row | None:
-        """What is kept of the write, if its request came before and not too long ago."""
-        place = (receipt.token_id, receipt.key, receipt.part)
-        row = self._made.get(place) or self._known.get(place)
-        return row if row and row["created_at"] > receipt.at - KEPT_MS else None
-
-    def note(self, receipt: Receipt, outcome: Any) -> None:
-        """Keeps what a write came to: a customer's row, the ids of customers, or a refusal."""
-        row = {
-            "account_id": self._account_id,
+def record(unit: UnitOfWork, receipt: Receipt, outcome: Any) -> None:
+    """Stores what a write came to: a customer's row, the ids of customers, or a refusal. It
+    replaces what is stored of the key for longer than a day."""
+    before = receipt.at - KEPT_MS
+    unit.run(REPLACE_RECEIPTS, replaced_keys=[receipt.key], replaced_before=before)
+    rows = unit.rows[receipts]
+    rows.assume_deleted((receipt.token_id, receipt.key, receipt.part))
+    rows.put(
+        {
+            "account_id": unit.account_id,
             "token_id": receipt.token_id,
             "key": receipt.key,
             "part": receipt.part,
@@ -51,18 +45,7 @@ class Receipts:
             "customer_id": outcome.get("customer_id") if isinstance(outcome, Mapping) else None,
             "outcome": orjson.dumps(_told(outcome)).decode(),
         }
-        self._made[_place(row)] = row
-        self.before = max(self.before, receipt.at - KEPT_MS)
-
-    def forget(self, customer_id: int) -> None:
-        """Blanks what was noted of a customer who is deleted."""
-        for row in self._made.values():
-            if row["customer_id"] == customer_id:
-                row["outcome"] = None
-
-
-def _place(row: Row) -> tuple[str, str, int]:
-    return row["token_id"], row["key"], row["part"]
+    )
 
 
 def _told(outcome: Any) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from regulars.directory.commands import (
     Values,
 )
 from regulars.directory.customers import new_row, replacing, with_values
-from regulars.directory.draft import Draft
 from regulars.directory.errors import (
     CustomerNotFound,
     DuplicateEmail,
@@ -40,7 +39,9 @@ from regulars.directory.orders import (
     with_details,
     with_order,
 )
+from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
+from regulars.store.tables import leads, orders
 
 _NO_EMAIL = "There is no customer whom the shop calls so, and a new one needs an email."
 
@@ -65,18 +66,18 @@ _NEW_ORDER = {
 }
 
 
-def order(draft: Draft, command: RecordOrder) -> Row:
+def order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     """The order as it is kept now. Raises Refused."""
-    known = draft.order(command.values.get("name", ""))
+    known = unit.order(command.values.get("name", ""))
     if command.event:
-        if known is None and _is_of_deleted(draft, command):
+        if known is None and _is_of_deleted(unit, command):
             return {}
         values = told_late(known, command.values, command.event)
     else:
         values = dict(command.values)
     if known is None or command.event != "order/created":
         values = with_details(known, values, command.details)
-    number = draft.known_to_shop(command.shop_ids.customer, "Customer")
+    number = unit.shop_ids.find(command.shop_ids.customer, "Customer")
     problems = [*command.problems, *_amiss(known, values, number)]
     if problems:
         raise Refused(*problems)
@@ -85,68 +86,68 @@ def order(draft: Draft, command: RecordOrder) -> Row:
             **_NEW_ORDER,
             "created_at": command.at,
             **values,
-            "account_id": draft.account_id,
-            "order_id": draft.next_id("orders"),
+            "account_id": unit.account_id,
+            "order_id": unit.next_id("orders"),
         }
-        customer = _customer(draft, command)
+        customer = _customer(unit, command)
         row |= {"customer_id": customer["customer_id"]}
         row["email"] = values.get("email") or customer["email"]
     else:
         row = {**known, **with_cleared_cancellation(known, values)}
-        found = draft.row(known["customer_id"])
+        found = unit.customer(known["customer_id"])
         assert found is not None  # an order goes with its customer
-        is_theirs = _is_of(draft, command, found)
-        customer = _filled(draft, found, command) if is_theirs else found
+        is_theirs = _is_of(unit, command, found)
+        customer = _filled(unit, found, command) if is_theirs else found
     number = customer["customer_id"]
     if known is None or is_theirs:
-        draft.keep_shop_id(command.shop_ids.customer, "Customer", number, number)
-    draft.keep_shop_id(command.shop_ids.order, "Order", row["order_id"], number)
+        unit.shop_ids.add(command.shop_ids.customer, "Customer", number, number)
+    unit.shop_ids.add(command.shop_ids.order, "Order", row["order_id"], number)
     row["net_payment"] = net_payment(row)
     if known is not None and row == known:
         return known
     row["updated_at"] = max(command.at, row["created_at"], known["updated_at"] if known else 0)
-    draft.put_order(row)
+    unit.rows[orders].put(row)
     counted = with_order(customer, row, known)
     if counted != customer:
-        counted = draft.touch(counted, command)
+        counted = unit.touch(counted, command)
     fields = history.difference(customer, counted) | history.order_difference(known, row)
     for kind in _kinds(known, row):
-        draft.note(kind, number, command, history.dump(fields), row["order_id"])
+        unit.record(kind, number, command, history.dump(fields), row["order_id"])
         fields = {}
     return row
 
 
-def _is_of(draft: Draft, command: RecordOrder, owner: Row) -> bool:
+def _is_of(unit: CustomerUnitOfWork, command: RecordOrder, owner: Row) -> bool:
     """Whether what is told of an order's customer is about its owner. An order stays with its
     customer when a shop gives it, or its name, to another one."""
-    number = draft.known_to_shop(command.shop_ids.customer, "Customer")
+    number = unit.shop_ids.find(command.shop_ids.customer, "Customer")
     if number is not None:
         return bool(number == owner["customer_id"])
     return bool(command.person.get("email_key", owner["email_key"]) == owner["email_key"])
 
 
-def _is_of_deleted(draft: Draft, command: RecordOrder) -> bool:
+def _is_of_deleted(unit: CustomerUnitOfWork, command: RecordOrder) -> bool:
     """Whether an order that is unknown is one that was deleted with its customer, or was made
     before its customer was deleted: an event of it comes late."""
-    if draft.deleted_at(command.shop_ids.order) is not None:
+    if unit.shop_ids.deleted_at(command.shop_ids.order) is not None:
         return True
-    deleted_at = draft.deleted_at(command.shop_ids.customer)
+    deleted_at = unit.shop_ids.deleted_at(command.shop_ids.customer)
     created_at = command.values.get("created_at")
     return deleted_at is not None and created_at is not None and created_at <= deleted_at
 
 
-def contact(draft: Draft, command: RecordContact) -> Row:
+def contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
     """The customer as it is kept now; nothing of an event that comes too late. Raises Refused."""
     shop_id, values = command.shop_ids.customer, command.values
-    if draft.deleted_at(shop_id) is not None or _is_late(draft, command):
+    if unit.shop_ids.deleted_at(shop_id) is not None or _is_late(unit, command):
         return {}
-    number = draft.known_to_shop(shop_id, "Customer")
-    if number is None and command.mirrored is not None and draft.row(command.mirrored):
+    number = unit.shop_ids.find(shop_id, "Customer")
+    if number is None and command.mirrored is not None and unit.customer(command.mirrored):
         number = command.mirrored
-    holder = draft.holder(values.get("email_key", ""))
+    holder = unit.holder(values.get("email_key", ""))
     problems = list(command.problems)
     if holder not in (None, number):
-        if _is_patient(command) and (number is not None or draft.has_shop_id(holder or 0)):
+        if _is_patient(command) and (number is not None or unit.shop_ids.has_customer(holder or 0)):
             raise Refused(HeldEmail(("node", "email")))
         if number is not None:
             problems.append(DuplicateEmail(("node", "email")))
@@ -154,30 +155,30 @@ def contact(draft: Draft, command: RecordContact) -> Row:
         problems.append(InvalidInput(_NO_EMAIL, ("node", "email")))
     if problems:
         raise Refused(*problems)
-    known = draft.row(number if number is not None else holder or 0)
+    known = unit.customer(number if number is not None else holder or 0)
     if known is None:
-        row = _created(draft, values, command)
+        row = _created(unit, values, command)
     elif command.fill:
-        row = _filled_with(draft, known, values, command)
+        row = _filled_with(unit, known, values, command)
     else:
         changed, problems = with_values(known, _whole_custom(known, values), ("node",))
         if problems:
             raise Refused(*problems)
-        row = draft.save(known, changed, command)
+        row = unit.save(known, changed, command)
     number = row["customer_id"]
-    draft.keep_shop_id(shop_id, "Customer", number, number)
+    unit.shop_ids.add(shop_id, "Customer", number, number)
     if command.delivery:
-        draft.note_event(shop_id, command.delivery.event)
+        unit.shop_ids.record_event(shop_id, command.delivery.event)
     return row
 
 
-def _is_late(draft: Draft, command: RecordContact) -> bool:
+def _is_late(unit: CustomerUnitOfWork, command: RecordContact) -> bool:
     """Whether another Regulars has told of the customer since. It sends the events of a type in
     their order; an attempt after the first, and an event of another type, may change places."""
     delivery = command.delivery
     if delivery is None or not (command.fill or delivery.attempt > 1):
         return False
-    return delivery.event < draft.last_event(command.shop_ids.customer)
+    return delivery.event < unit.shop_ids.last_event(command.shop_ids.customer)
 
 
 def _is_patient(command: RecordContact) -> bool:
@@ -192,17 +193,17 @@ def _whole_custom(known: Row, values: Values) -> dict[str, Any]:
     return {**values, "custom": replacing(orjson.loads(known["custom"]), values["custom"])}
 
 
-def delete_contact(draft: Draft, command: DeleteContact) -> None:
+def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
     """Deletes the customer whom the shop calls so. One that is unknown is deleted already, and its
     id is noted: events of it may come later."""
-    number = draft.known_to_shop(command.shop_id, "Customer")
+    number = unit.shop_ids.find(command.shop_id, "Customer")
     if number is None:
         number = command.mirrored
-    if number is not None and draft.row(number) is not None:
-        draft.drop(number, command.at)
-        draft.note(history.DELETED, number, command)
+    if number is not None and unit.customer(number) is not None:
+        unit.delete_customer(number, command.at)
+        unit.record(history.DELETED, number, command)
     if command.shop_id:
-        draft.note_deleted(command.shop_id, command.at)
+        unit.shop_ids.record_deleted(command.shop_id, command.at)
 
 
 def _amiss(known: Row | None, values: Any, customer_id: int | None) -> list[Problem]:
@@ -235,73 +236,73 @@ def _kinds(before: Row | None, now: Row) -> list[str]:
     return kinds or [history.ORDER_UPDATED]
 
 
-def lead(draft: Draft, command: RecordLead) -> Row:
+def lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
     """The message as it is kept. Raises Refused."""
     if command.problems:
         raise Refused(*command.problems)
     row = {
-        "account_id": draft.account_id,
-        "lead_id": draft.next_id("leads"),
+        "account_id": unit.account_id,
+        "lead_id": unit.next_id("leads"),
         "subject": "",
         "message": "",
         "custom": None,
         "created_at": command.at,
         **command.values,
     }
-    customer = _customer(draft, command)
+    customer = _customer(unit, command)
     row["customer_id"] = customer["customer_id"]
-    draft.leads.append(row)
-    draft.touch(customer, command)
-    draft.note(history.LEAD_CREATED, customer["customer_id"], command)
+    unit.rows[leads].put(row)
+    unit.touch(customer, command)
+    unit.record(history.LEAD_CREATED, customer["customer_id"], command)
     return row
 
 
-def visit(draft: Draft, command: RecordVisit) -> Row:
+def visit(unit: CustomerUnitOfWork, command: RecordVisit) -> Row:
     """The customer, with one more visit. Raises Refused."""
-    row = draft.find(command.customer)
+    row = unit.find(command.customer)
     if row is None:
         raise Refused(CustomerNotFound([command.customer.given], ("id",)))
-    saved = draft.touch({**row, "visits": row["visits"] + 1}, command)
+    saved = unit.touch({**row, "visits": row["visits"] + 1}, command)
     fields = history.dump(history.difference(row, saved))
-    draft.note(history.VISITED, row["customer_id"], command, fields)
+    unit.record(history.VISITED, row["customer_id"], command, fields)
     return saved
 
 
-def _customer(draft: Draft, command: RecordOrder | RecordLead) -> Row:
+def _customer(unit: CustomerUnitOfWork, command: RecordOrder | RecordLead) -> Row:
     """The customer whom the shop calls so, or with the email of the person, or a new one."""
     number = None
     if isinstance(command, RecordOrder):
-        number = draft.known_to_shop(command.shop_ids.customer, "Customer")
+        number = unit.shop_ids.find(command.shop_ids.customer, "Customer")
     if number is None:
-        number = draft.holder(command.person["email_key"])
+        number = unit.holder(command.person["email_key"])
     if number is None:
-        return _created(draft, command.person, command)
-    found = draft.row(number)
+        return _created(unit, command.person, command)
+    found = unit.customer(number)
     assert found is not None  # who has an email, or an id of the shop, is there
-    return _filled(draft, found, command)
+    return _filled(unit, found, command)
 
 
-def _created(draft: Draft, values: Values, command: Command) -> Row:
-    keys = {"account_id": draft.account_id, "customer_id": draft.next_id("customers")}
+def _created(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
+    keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
     row, problems = with_values(new_row(command.at), dict(values), ("node",))
     if problems:
         raise Refused(*problems)
     created = {**row, **keys}
-    draft.put(created)
-    draft.note(history.CREATED, created["customer_id"], command)
+    unit.put_customer(created)
+    unit.record(history.CREATED, created["customer_id"], command)
     return created
 
 
-def _filled(draft: Draft, row: Row, command: RecordOrder | RecordLead) -> Row:
+def _filled(unit: CustomerUnitOfWork, row: Row, command: RecordOrder | RecordLead) -> Row:
     """A customer with what it lacked."""
-    return _filled_with(draft, row, command.person, command)
+    return _filled_with(unit, row, command.person, command)
 
 
-def _filled_with(draft: Draft, row: Row, values: Values, command: Command) -> Row:
+def _filled_with(unit: CustomerUnitOfWork, row: Row, values: Values, command: Command) -> Row:
     lacking = {
         name: values[name] for name in FILLABLE if values.get(name) and row[name] == EMPTY[name]
     }
     if not lacking:
         return row
     changed, problems = with_values(row, lacking, ("node",))
-    return row if problems else draft.save(row, changed, command)
+    return row if problems else unit.save(row, changed, command)

@@ -23,7 +23,6 @@ from regulars.directory.bulk import (
     counted,
 )
 from regulars.directory.customers import MAX_TAGS, instead, new_row, with_values
-from regulars.directory.draft import MAX_BROUGHT_ID, Draft
 from regulars.directory.errors import (
     CustomerNotFound,
     DuplicateEmail,
@@ -36,8 +35,11 @@ from regulars.directory.errors import (
     TooMuchWork,
     failed,
 )
+from regulars.directory.ids import MAX_BROUGHT_ID
+from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.store import Row
 from regulars.store.imports import RUNNING
+from regulars.store.tables import imports
 
 
 @dataclass(slots=True)
@@ -59,40 +61,40 @@ class _Seen:
         return before
 
 
-def customers(draft: Draft, command: SetCustomers) -> SetResult:
+def customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
     """What becomes of each row. Raises Refused with Stopped if the rows are a step of an import
     that has ended, or is at another place."""
     if command.step:
-        _require_current(draft, command.step)
-    mark = draft.mark()
+        _require_current(unit, command.step)
+    savepoint = unit.savepoint()
     seen = _Seen() if command.distinct else None
     outcomes = []
     for n, row in enumerate(command.rows):
-        outcomes.append(_set_or_reject(draft, command, n, row, seen))
-        if draft.work - mark.work > found_by.MOST_WORK and n:
-            draft.restore(mark)
+        outcomes.append(_set_or_reject(unit, command, n, row, seen))
+        if unit.work - savepoint.work > found_by.MOST_WORK and n:
+            unit.roll_back(savepoint)
             raise Refused(TooMuchWork())
     rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
     whole = command.whole and bool(rejected)
     if whole or command.dry_run:
-        draft.restore(mark)
+        unit.roll_back(savepoint)
     if whole:
         outcomes = [
-            _not_alone(draft, row, outcome, rejected[0])
+            _not_alone(unit, row, outcome, rejected[0])
             for row, outcome in zip(command.rows, outcomes, strict=True)
         ]
     if command.step:
-        draft.put_import(_after(draft, command.step, outcomes, command.at))
+        unit.rows[imports].put(_after(unit, command.step, outcomes, command.at))
     return SetResult(not whole and not command.dry_run, tuple(outcomes))
 
 
 def _set_or_reject(
-    draft: Draft, command: SetCustomers, index: int, row: SetRow, seen: _Seen | None
+    unit: CustomerUnitOfWork, command: SetCustomers, index: int, row: SetRow, seen: _Seen | None
 ) -> RowOutcome:
     """What becomes of a row. An exception rejects the row alone: `_set` computes everything before
-    it changes the draft, so that the other rows are not affected."""
+    it changes the unit of work, so that the other rows are not affected."""
     try:
-        return _set(draft, command, index, row, seen)
+        return _set(unit, command, index, row, seen)
     except Refused as refused:  # the account has no more ids
         return RowOutcome(REJECTED, None, refused.problems)
     except Exception as error:
@@ -100,11 +102,11 @@ def _set_or_reject(
 
 
 def _set(
-    draft: Draft, command: SetCustomers, index: int, row: SetRow, seen: _Seen | None
+    unit: CustomerUnitOfWork, command: SetCustomers, index: int, row: SetRow, seen: _Seen | None
 ) -> RowOutcome:
     if row.problems and not row.values:  # nothing of it could be read
         return RowOutcome(REJECTED, None, row.problems)
-    found = _found(draft, row)
+    found = _found(unit, row)
     problems = list(row.problems)
     if seen:
         number = found["customer_id"] if found else None
@@ -112,11 +114,11 @@ def _set(
         if before is not None:
             problems.insert(0, DuplicateRow(before, row.path))
     if found is None:
-        problems += _wrong_with_new(draft, row)
+        problems += _wrong_with_new(unit, row)
         changed, more = with_values(_new(row, command.at), row.values, row.path)
     else:
         key = row.values.get("email_key")
-        holder = draft.holder(key) if key else None
+        holder = unit.holder(key) if key else None
         if holder is not None and holder != found["customer_id"]:
             problems.append(DuplicateEmail((*row.path, "email")))
         values = instead(found, row.values) if row.mirrored else row.values
@@ -125,44 +127,44 @@ def _set(
     if problems:
         return RowOutcome(REJECTED, found, tuple(problems))
     if changed is not found:
-        draft.changed_terms(found, changed)
+        unit.changed_terms(found, changed)
     if found is None:
-        saved = _create(draft, row, changed, command)
+        saved = _create(unit, row, changed, command)
         outcome = CREATED
     else:
         at = row.moments[1] if row.mirrored and row.moments else None
-        saved = draft.save(found, changed, command, at)
+        saved = unit.save(found, changed, command, at)
         outcome = UNCHANGED if saved is found else UPDATED
-    draft.keep_shop_id(row.shop_id, "Customer", saved["customer_id"], saved["customer_id"])
+    unit.shop_ids.add(row.shop_id, "Customer", saved["customer_id"], saved["customer_id"])
     return RowOutcome(outcome, saved)
 
 
-def _found(draft: Draft, row: SetRow) -> Row | None:
+def _found(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
     if row.customer is not None:
-        return draft.find(row.customer)
-    holder = draft.holder(row.values.get("email_key", ""))
-    return None if holder is None else draft.row(holder)
+        return unit.find(row.customer)
+    holder = unit.holder(row.values.get("email_key", ""))
+    return None if holder is None else unit.customer(holder)
 
 
-def _wrong_with_new(draft: Draft, row: SetRow) -> list[Problem]:
+def _wrong_with_new(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
     """What is wrong with a row for a customer that there is not."""
     named = row.customer is not None
-    if row.take is not None and row.take > MAX_BROUGHT_ID and draft.is_free(row.take):
+    if row.take is not None and row.take > MAX_BROUGHT_ID and unit.is_free(row.take):
         message = (
             f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, and few "
             "ids would be left for others. Remove it: the customer gets the next free one."
         )
         return [InvalidInput(message, (*row.path, "_id"))]
-    if named and row.mirrored and row.take is not None and not draft.is_free(row.take):
+    if named and row.mirrored and row.take is not None and not unit.is_free(row.take):
         message = (
             f"The _id {row.take} was given to a customer who is deleted here, and an _id is given "
             "once. Delete the customer there, too, or make another account for the mirror."
         )
         return [InvalidInput(message, (*row.path, "_id"))]
-    if row.customer is not None and (row.take is None or not draft.is_free(row.take)):
+    if row.customer is not None and (row.take is None or not unit.is_free(row.take)):
         return [CustomerNotFound([row.customer.given], (*row.path, "id"))]
     key = row.values.get("email_key")
-    if key and draft.holder(key) is not None:
+    if key and unit.holder(key) is not None:
         return [DuplicateEmail((*row.path, "email"))]
     if "email" not in row.values and not any(p.input_path[-1:] == ("email",) for p in row.problems):
         message = "A new customer needs an email; one that is there is named by id, _id or email."
@@ -177,34 +179,35 @@ def _new(row: SetRow, at: int) -> Row:
     return {**new_row(created), "updated_at": max(created, updated)}
 
 
-def _create(draft: Draft, row: SetRow, values: Row, command: SetCustomers) -> Row:
-    number = draft.take_id(row.take) if row.take is not None and draft.is_free(row.take) else None
+def _create(unit: CustomerUnitOfWork, row: SetRow, values: Row, command: SetCustomers) -> Row:
+    number = unit.take_id(row.take) if row.take is not None and unit.is_free(row.take) else None
     keys = {
-        "account_id": draft.account_id,
-        "customer_id": draft.next_id("customers") if number is None else number,
+        "account_id": unit.account_id,
+        "customer_id": unit.next_id("customers") if number is None else number,
     }
     created = {**values, **keys}
-    draft.put(created)
-    draft.note(history.CREATED, created["customer_id"], command)
+    unit.put_customer(created)
+    unit.record(history.CREATED, created["customer_id"], command)
     return created
 
 
-def _not_alone(draft: Draft, row: SetRow, outcome: RowOutcome, bad: int) -> RowOutcome:
+def _not_alone(unit: CustomerUnitOfWork, row: SetRow, outcome: RowOutcome, bad: int) -> RowOutcome:
     """What became of a row where nothing is saved because of another."""
     if outcome.outcome == REJECTED:
         return outcome
-    return RowOutcome(REJECTED, _found(draft, row), (OtherRows(bad, row.path),))
+    return RowOutcome(REJECTED, _found(unit, row), (OtherRows(bad, row.path),))
 
 
-def _require_current(draft: Draft, step: Step) -> None:
-    row = draft.imports.get(step.import_id)
+def _require_current(unit: CustomerUnitOfWork, step: Step) -> None:
+    row = unit.rows[imports].get(step.import_id)
     if row is None or row["state"] != RUNNING or row["position"] != step.position:
         raise Refused(Stopped(step.import_id))
 
 
-def _after(draft: Draft, step: Step, outcomes: Sequence[RowOutcome], at: int) -> Row:
+def _after(unit: CustomerUnitOfWork, step: Step, outcomes: Sequence[RowOutcome], at: int) -> Row:
     """An import's row after a step."""
-    before = draft.imports[step.import_id]
+    before = unit.rows[imports].get(step.import_id)
+    assert before is not None  # `_require_current`
     counts = counted(outcome.outcome for outcome in outcomes)
     rejected = [
         [step.position + n, [problem.told() for problem in outcome.problems]]
@@ -224,9 +227,9 @@ def _after(draft: Draft, step: Step, outcomes: Sequence[RowOutcome], at: int) ->
     }
 
 
-def tags(draft: Draft, command: ChangeTags) -> list[int]:
+def tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
     """The `_id`s of the customers, in the order given. Raises Refused."""
-    missing = [r.given for r in command.customers if draft.find(r) is None]
+    missing = [r.given for r in command.customers if unit.find(r) is None]
     if missing:
         raise Refused(CustomerNotFound(missing, ("items",)), *command.problems)
     if command.problems:
@@ -235,7 +238,7 @@ def tags(draft: Draft, command: ChangeTags) -> list[int]:
     saved: list[tuple[Row, Row]] = []
     work = 0
     for reference in dict.fromkeys(command.customers):
-        row = draft.find(reference)
+        row = unit.find(reference)
         assert row is not None
         kept: list[Any] = orjson.loads(row["tags"])
         kept = [tag for tag in dict.fromkeys([*kept, *command.add]) if tag not in command.remove]
@@ -253,5 +256,5 @@ def tags(draft: Draft, command: ChangeTags) -> list[int]:
     if problems:
         raise Refused(*problems)
     for row, changed in saved:
-        draft.save(row, changed, command)
+        unit.save(row, changed, command)
     return [r.customer_id for r in command.customers if r.customer_id is not None]

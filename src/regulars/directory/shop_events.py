@@ -29,9 +29,9 @@ from regulars.directory.commands import (
 )
 from regulars.directory.customers import clean_values
 from regulars.directory.dates import from_now, iso, moment
-from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput, Problem
 from regulars.directory.field_rules import EMPTY, FILLABLE, NULLABLE
+from regulars.directory.ids import MAX_ID
 from regulars.directory.orders import financial_status
 from regulars.directory.shop_input import (
     address,

@@ -16,7 +16,7 @@ from regulars.core import fields as kinds
 from regulars.core.fields import Field
 from regulars.customers.fields import STORED
 from regulars.directory import history, webhooks
-from regulars.directory.draft import MAX_ID
+from regulars.directory.ids import MAX_ID
 from regulars.directory.scopes import SCOPES
 from regulars.directory.sessions import LINK, SESSION
 from regulars.store import Row

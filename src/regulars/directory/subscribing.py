@@ -5,29 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from regulars.directory.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
-from regulars.directory.draft import Draft
 from regulars.directory.errors import Problem, Refused
+from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.directory.webhooks import DuplicateWebhook, WebhookNotFound, is_disabled
 from regulars.store import Row
+from regulars.store.tables import webhooks
+from regulars.store.writes import SKIP_DELIVERIES
 
 
-def create(draft: Draft, command: CreateWebhook) -> Row:
+def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
     """The webhook's row. Raises Refused."""
     values, problems = command.values, list(command.problems)
-    if not problems and draft.webhooks.at(values["type"], values["url"]) is not None:
+    if not problems and _at(unit, values) is not None:
         problems.append(DuplicateWebhook(values["type"]))
     if problems:
         raise Refused(*problems)
     row = {
-        "account_id": draft.account_id,
-        "webhook_id": draft.next_id("webhooks"),
+        "account_id": unit.account_id,
+        "webhook_id": unit.next_id("webhooks"),
         "settings": "{}",
         **values,
         "created_at": command.at,
         "updated_at": command.at,
         "enabled_at": command.at,
-        # It is told of what comes after it.
-        "position": draft.counters["changes"],
+        # It gets the changes that come after it.
+        "position": unit.counters["changes"],
         "next_at": None,
         "claimed_by": None,
         "claimed_until": 0,
@@ -35,31 +37,32 @@ def create(draft: Draft, command: CreateWebhook) -> Row:
         "disabled_reason": None,
         "paused": False,
     }
-    draft.webhooks.put(row)
+    unit.rows[webhooks].put(row)
     return row
 
 
-def update(draft: Draft, command: UpdateWebhook) -> Row:
+def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
     """The webhook's row. Raises Refused."""
-    row = draft.webhooks.find(command.webhook_id)
+    row = unit.rows[webhooks].get(command.webhook_id)
     if row is None:
         raise Refused(WebhookNotFound(command.given), *command.problems)
     values = {**command.values, **_switched(row, command)}
     changed = {**row, **values}
     problems: list[Problem] = list(command.problems)
-    other = draft.webhooks.at(changed["type"], changed["url"])
+    other = _at(unit, changed)
     if other is not None and other != row["webhook_id"]:
         problems.append(DuplicateWebhook(changed["type"]))
     if problems:
         raise Refused(*problems)
     if command.skip_missed:
-        values["position"] = draft.counters["changes"]
+        values["position"] = unit.counters["changes"]
     if command.skip_missed or changed["type"] != row["type"]:
-        draft.webhooks.skip(row["webhook_id"], command.at)
+        skipped = [row["webhook_id"]]
+        unit.run(SKIP_DELIVERIES, skipped_webhooks=skipped, skipped_at=command.at)
     if command.skip_missed or any(row[name] != value for name, value in values.items()):
         values["updated_at"] = max(command.at, row["updated_at"])
         changed = {**row, **values}
-        draft.webhooks.put(changed, values)
+        unit.rows[webhooks].put(changed, values)
     return changed
 
 
@@ -80,11 +83,17 @@ def _switched(row: Row, command: UpdateWebhook) -> dict[str, Any]:
     }
 
 
-def delete(draft: Draft, command: DeleteWebhook) -> int:
+def delete(unit: CustomerUnitOfWork, command: DeleteWebhook) -> int:
     """The `_id` of the webhook that there is no longer. Raises Refused."""
-    row = draft.webhooks.find(command.webhook_id)
+    row = unit.rows[webhooks].get(command.webhook_id)
     if row is None:
         raise Refused(WebhookNotFound(command.given))
-    draft.webhooks.drop(row["webhook_id"])
+    unit.rows[webhooks].delete(row["webhook_id"])
     number: int = row["webhook_id"]
     return number
+
+
+def _at(unit: CustomerUnitOfWork, webhook: Row) -> int | None:
+    """The webhook of the same type and URL."""
+    found: int | None = unit.rows[webhooks].find(("type", "url"), (webhook["type"], webhook["url"]))
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -193,59 +193,3 @@ class DeliveryId(NamedTuple):
         """The delivery that an id names; None for what is none."""
         found = _DELIVERY.fullmatch(from_base64(text.strip()) or b"")
         return cls(int(found[1]), int(found[2])) if found else None
-
-
-class Webhooks:
-    """The webhooks that a batch names, as it leaves them so far."""
-
-    def __init__(self, stored: Sequence[Row]) -> None:
-        self._before = {row["webhook_id"]: row for row in stored}
-        self._now: dict[int, Row | None] = dict(self._before)
-        self._columns: dict[int, set[str]] = {}
-        self._skipped: set[int] = set()
-        self.skipped_at = 0
-
-    def find(self, webhook_id: int | None) -> Row | None:
-        return None if webhook_id is None else self._now.get(webhook_id)
-
-    def at(self, type_: str, url: str) -> int | None:
-        """The webhook of that type to that address."""
-        for number, row in self._now.items():
-            if row is not None and (row["type"], row["url"]) == (type_, url):
-                return number
-        return None
-
-    def put(self, row: Row, columns: Iterable[str] = ()) -> None:
-        """Takes a webhook's new row. `columns` are those to write of one that is stored."""
-        self._now[row["webhook_id"]] = row
-        self._columns.setdefault(row["webhook_id"], set()).update(columns)
-
-    def skip(self, webhook_id: int, at: int) -> None:
-        """Ends the pending deliveries of a webhook, at a moment (milliseconds since 1970)."""
-        self._skipped.add(webhook_id)
-        self.skipped_at = max(self.skipped_at, at)
-
-    def drop(self, webhook_id: int) -> None:
-        self._now[webhook_id] = None
-
-    @property
-    def inserted(self) -> list[Row]:
-        return [row for n, row in self._now.items() if row and n not in self._before]
-
-    @property
-    def updated(self) -> dict[tuple[str, ...], list[Row]]:
-        """The stored webhooks that commands changed, by the columns to write."""
-        updated: dict[tuple[str, ...], list[Row]] = {}
-        for number, columns in self._columns.items():
-            row = self._now[number]
-            if row is not None and number in self._before:
-                updated.setdefault(tuple(sorted(columns)), []).append(row)
-        return updated
-
-    @property
-    def skipped(self) -> list[int]:
-        return [n for n in self._skipped if self._now[n] is not None and n in self._before]
-
-    @property
-    def deleted(self) -> list[int]:
-        return [n for n, row in self._now.items() if row is None and n in self._before]

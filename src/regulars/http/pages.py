@@ -1,7 +1,7 @@
-"""The pages a person sees: files of HTML, CSS and JavaScript, sent as they are but for comments.
+"""Serves the web pages: files of HTML, CSS and JavaScript, without their comments.
 
-All of them are read and named by their content once, when the server starts. The names change with
-the content, so that a browser keeps them for good, and asks only for the page itself.
+The files are read once, when the server starts. Their URLs have a hash of the content, so that a
+browser caches them for good, and revalidates only the page itself.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,136 +19,155 @@ import brotli
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regulars.customers.fields import described
 from regulars.http.errors import HTTPError, method_not_allowed, not_found
 from regulars.http.messages import SECURITY, headers_by_name, request_id_of
 from regulars.http.route_handler import starlette_error
 
 ASSETS = "/assets"
-# Where there is a page. All of them are the same file, which shows what its address says.
-PATHS = (
-    "/",
-    "/sign-in",
-    "/customers",
-    "/customers/{rest:path}",
-    "/imports",
-    "/webhooks",
-    "/webhooks/{rest:path}",
-    "/tokens",
-    "/explorer",
-    "/overview",
-)
 _PAGE = "index.html"
+# The one list of the pages: each route has `path: "/webhooks/:number"`.
+_ROUTES = "routes.js"
+_ROUTE_PATH = re.compile(r'\bpath: "(/[^"]*)"')
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-# Whole lines: they are a twelfth of what would be sent, and for who reads the files here.
+# Comments on lines of their own and indentation: an eighth of the bytes.
 _COMMENT = re.compile(rb"^[ ]*(?:/\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_INDENTATION = re.compile(rb"\n[ \n]+")
+# What the pages use of a declaration.
+_FIELD_KEYS = ("name", "kind", "is_writable", "sort", "in_history", "sources")
 _GRAVATAR = "https://www.gravatar.com"
-_FOR_GOOD = "public, max-age=31536000, immutable"
-_ASKED_EACH_TIME = "no-cache"
-# What a browser makes of a file follows from the page that loads it.
-_OF_ASSETS = {"x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"}
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_REVALIDATED = "no-cache"
+# The page that loads an asset has the other security headers.
+_ASSET_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+}
 
 
 @dataclass(slots=True)
 class _File:
-    """A file as it is sent: its type, how long it is kept, what it is known by, and its content,
-    plain and compressed."""
+    """A file as it is sent: its media type, caching, entity tag, and content, plain and encoded."""
 
-    media: str
-    kept: str
-    tag: str
+    media_type: str
+    cache_control: str
+    etag: str
     plain: bytes
-    packed: Mapping[str, bytes] = field(default_factory=dict)
+    encoded: Mapping[str, bytes] = field(default_factory=dict)
 
     def compress(self) -> None:
-        """Compresses the content: 10 ms for a file of usual size."""
-        # Browsers take the smaller one over TLS, and from this machine.
-        self.packed = {
+        """Compress the content: 10 ms for a file of usual size."""
+        # In order of preference. Browsers accept Brotli only over TLS and on localhost.
+        self.encoded = {
             "br": brotli.compress(self.plain),
             "gzip": gzip.compress(self.plain, 9, mtime=0),
         }
 
 
 class Pages:
-    """Sends the pages and what they are made of. With `gravatar`, they may show its pictures."""
+    """Serves the page and its assets. With `gravatar`, the page may load pictures from there."""
 
     def __init__(self, gravatar: bool) -> None:
         folder = files("regulars").joinpath("web")
-        found = {one.name: _COMMENT.sub(b"", one.read_bytes()) for one in folder.iterdir()}
+        contents = {file.name: _minify(file.read_bytes()) for file in folder.iterdir()}
+        contents["fields.js"] = contents["fields.js"].replace(b"{{fields}}", _customer_fields())
         digest = hashlib.sha256()
-        for name in sorted(found):
-            digest.update(b"%s\0%d\0%s" % (name.encode(), len(found[name]), found[name]))
+        for name in sorted(contents):
+            digest.update(b"%s\0%d\0%s" % (name.encode(), len(contents[name]), contents[name]))
         self._version = digest.hexdigest()[:16]
-        page = found.pop(_PAGE).decode()
+        routes = _ROUTE_PATH.findall(contents[_ROUTES].decode())
+        # The paths of the pages, as Starlette writes them: `/webhooks/{number}`.
+        self.paths = ["/", *(re.sub(r":(\w+)", r"{\1}", path) for path in routes)]
+        page = contents.pop(_PAGE).decode()
         page = page.replace("{{assets}}", f"{ASSETS}/{self._version}")
         page = page.replace("{{gravatar}}", _GRAVATAR if gravatar else "")
-        self._page = _file(_PAGE, page.encode(), _ASKED_EACH_TIME)
+        self._page = _file(_PAGE, page.encode(), _REVALIDATED)
         self._page.compress()
-        self._assets = {name: _file(name, content, _FOR_GOOD) for name, content in found.items()}
+        self._assets = {
+            name: _file(name, content, _IMMUTABLE) for name, content in contents.items()
+        }
         self._security = _security(gravatar)
 
     async def page(self, request: Request) -> Response:
-        """The page."""
-        return self._answer(request, self._page)
+        """Return the page. It shows what its URL names."""
+        return self._respond(request, self._page)
 
     def missing(self, request: Request) -> Response | None:
-        """The page, for a browser that asks for an address where there is none; None for others."""
+        """Return the page with status 404 for a browser at an unknown URL; None for others."""
         if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
             return None
-        answer = self._answer(request, self._page)
-        answer.status_code = 404
-        return answer
+        response = self._respond(request, self._page)
+        response.status_code = 404
+        return response
 
     async def asset(self, request: Request) -> Response:
-        """What the page is made of."""
+        """Return a file that the page loads."""
         version, name = (request.path_params[part] for part in ("version", "name"))
-        known = self._assets.get(name) if version == self._version else None
-        if known and not known.packed:  # all of them together would delay each start by 0.3 s
-            await asyncio.to_thread(known.compress)
-        return self._answer(request, known)
+        file = self._assets.get(name) if version == self._version else None
+        if file and not file.encoded:  # to compress all of them would delay each start by 0.3 s
+            await asyncio.to_thread(file.compress)
+        return self._respond(request, file)
 
-    def _answer(self, request: Request, file: _File | None) -> Response:
+    def _respond(self, request: Request, file: _File | None) -> Response:
         headers = headers_by_name(request.scope["headers"])
-        request_id = request_id_of(headers)
+        identity = request_id_of(headers)
         try:
             if file is None:
                 raise not_found("This is of another version of the pages. Load the page again.")
             if request.method not in ("GET", "HEAD"):
                 raise method_not_allowed(request.method, "GET, HEAD", "Pages are read by GET.")
         except HTTPError as error:
-            return starlette_error(error, request_id)
-        told = {
-            **(self._security if file is self._page else _OF_ASSETS),
-            "cache-control": file.kept,
-            "etag": file.tag,
+            return starlette_error(error, identity)
+        response_headers = {
+            **(self._security if file is self._page else _ASSET_HEADERS),
+            "cache-control": file.cache_control,
+            "etag": file.etag,
             "vary": "accept-encoding",
-            "x-request-id": request_id.decode(),
+            "x-request-id": identity.decode(),
         }
-        if headers.get(b"if-none-match") == file.tag.encode():
-            return Response(status_code=304, headers=told)
+        if headers.get(b"if-none-match") == file.etag.encode():
+            return Response(status_code=304, headers=response_headers)
         content = file.plain
         accepted = headers.get(b"accept-encoding", b"").decode("latin-1")
-        for encoding, packed in file.packed.items():
+        for encoding, encoded in file.encoded.items():
             if encoding in accepted:
-                content = packed
-                told["content-encoding"] = encoding
+                content = encoded
+                response_headers["content-encoding"] = encoding
                 break
-        return Response(content, headers=told, media_type=file.media)
+        return Response(content, headers=response_headers, media_type=file.media_type)
 
 
-def _file(name: str, content: bytes, kept: str) -> _File:
-    media = _TYPES[name.rpartition(".")[2]]
-    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    return _File(media, kept, tag, content)
+def _minify(content: bytes) -> bytes:
+    """Return a file without comments and indentation, except in template literals."""
+    parts = _COMMENT.sub(b"", content).split(b"`")
+    parts[::2] = [_INDENTATION.sub(b"\n", part) for part in parts[::2]]
+    return b"`".join(parts)
+
+
+def _customer_fields() -> bytes:
+    """Return the declarations of the customer's fields that the pages use, as JSON."""
+    fields = [
+        {key: declared[key] for key in _FIELD_KEYS if declared.get(key)}
+        for declared in described()
+        if declared["in_api"]
+    ]
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _file(name: str, content: bytes, cache_control: str) -> _File:
+    media_type = _TYPES[name.rpartition(".")[2]]
+    etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    return _File(media_type, cache_control, etag, content)
 
 
 def _security(gravatar: bool) -> dict[str, str]:
-    """What a browser lets the pages do: nothing but load their own files, ask their own server and,
-    where it is allowed, show pictures of gravatar.com. No text becomes markup or a script (Content
+    """Return the security headers of the page: it loads its own files, requests its own server and,
+    if `gravatar` is set, shows pictures from there. No text becomes markup or a script (Content
     Security Policy Level 3; Trusted Types)."""
     policy = {
         "default-src": "'none'",
@@ -161,9 +181,8 @@ def _security(gravatar: bool) -> dict[str, str]:
         "require-trusted-types-for": "'script'",
         "trusted-types": "'none'",
     }
-    told = {name.decode(): value.decode() for name, value in SECURITY}
     return {
-        **told,
+        **{name.decode(): value.decode() for name, value in SECURITY},
         "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "cross-origin-opener-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",

@@ -1,6 +1,7 @@
 """SQLite and PostgreSQL behind one interface."""
 
 from regulars.store.base import STATEMENT_SECONDS, QueryExecutor, Store
+from regulars.store.entity import LoadedRows, Row
 from regulars.store.errors import (
     BadDatabaseURL,
     Conflict,
@@ -12,19 +13,28 @@ from regulars.store.errors import (
 )
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.sqlite.store import SQLiteStore
+from regulars.store.unit_of_work import (
+    Changes,
+    Domain,
+    Entities,
+    LookupKeys,
+    State,
+    Terms,
+    UnitOfWork,
+)
 from regulars.store.url import DatabaseUrl, parse_url
-from regulars.store.writer import Changes, Command, Decide, Names, Row, State, Terms
+from regulars.store.writer import Command
 
 
 def create_store(
-    url: DatabaseUrl, decide: Decide, statement_seconds: float, is_bulk: bool = False
+    url: DatabaseUrl, domain: Domain, statement_seconds: float, is_bulk: bool = False
 ) -> Store:
-    """Return the store of a database URL, not yet open. `decide` decides its writes. No statement
-    takes longer than `statement_seconds`. A store with `is_bulk` writes many rows: it uses more
-    memory, and gives other writers a chance."""
+    """Return the store of a database URL, not yet open. No statement takes longer than
+    `statement_seconds`. A store with `is_bulk` writes many rows: it uses more memory, and gives
+    other writers a chance."""
     if url.path is not None:
-        return SQLiteStore(url.path, decide, statement_seconds, is_bulk)
-    return PostgreSQLStore(str(url.dsn), decide, statement_seconds, is_bulk=is_bulk)
+        return SQLiteStore(url.path, domain, statement_seconds, is_bulk)
+    return PostgreSQLStore(str(url.dsn), domain, statement_seconds, is_bulk=is_bulk)
 
 
 __all__ = [
@@ -34,9 +44,11 @@ __all__ = [
     "Command",
     "Conflict",
     "DatabaseUrl",
-    "Decide",
     "DiskFull",
-    "Names",
+    "Domain",
+    "Entities",
+    "LoadedRows",
+    "LookupKeys",
     "NotMigrated",
     "PostgreSQLStore",
     "QueryExecutor",
@@ -46,6 +58,7 @@ __all__ = [
     "Store",
     "StoreError",
     "Terms",
+    "UnitOfWork",
     "Unreachable",
     "create_store",
     "parse_url",

@@ -49,13 +49,6 @@ def import_by_id() -> Query:
 
 
 @cache
-def imports_by_id() -> Query:
-    """The account's imports among `import_ids`, whole."""
-    statement = sa.select(*imports.columns).where(of_account(imports))
-    return Query(statement.where(any_of(imports.c.import_id, "import_ids")))
-
-
-@cache
 def newest_imports() -> Query:
     """The account's imports of files, newest first: at most `limit`, whole."""
     statement = sa.select(*imports.columns).where(of_account(imports), _is_file())

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from regulars.store.columns import Number
 from regulars.store.query import Query, among, any_of, number, unindexed
 from regulars.store.tables import (
     ORDER_COLUMNS,
@@ -188,43 +189,43 @@ def lock_account() -> Query:
     return Query(statement.where(of_account(counters)).with_for_update())
 
 
-COUNTERS = ("customers", "orders", "leads", "changes", "webhooks")
-
-
 @cache
-def state(by_shop: bool = False) -> Query:
-    """The account's revision and counters, then a customer that a batch names: whole rows by
-    `ids` or by `email_keys`, and `by_shop` those who have the orders `order_names` or the ids
-    `shop_ids`; one that is named in several ways as often. Without any there is one row, with
-    nulls. An OR would make SQLite read the whole account."""
-    rows = sa.select(*customers.columns).where(of_account(customers))
-    each = [
-        rows.where(any_of(customers.c.customer_id, "ids")),
-        rows.where(any_of(customers.c.email_key, "email_keys")),
-    ]
-    if by_shop:
-        owners = sa.select(orders.c.customer_id).where(of_account(orders))
-        owners = owners.where(any_of(orders.c.name, "order_names"))
-        known = sa.select(shop_ids.c.number).where(of_account(shop_ids))
-        known = known.where(any_of(shop_ids.c.shop_id, "shop_ids"))
-        known = known.where(shop_ids.c.type == sa.literal_column("'Customer'"))
-        each += [rows.where(among(customers.c.customer_id, found)) for found in (owners, known)]
-    named = sa.union_all(*each).subquery("named")
-    account = [counters.c[name] for name in ("revision", *COUNTERS)]
-    joined = counters.outerjoin(named, sa.true())
-    return Query(
-        sa.select(*account, *named.columns).select_from(joined).where(of_account(counters))
-    )
+def counters_table(names: tuple[str, ...]) -> sa.TableClause:
+    """The table of the counters `names`."""
+    columns = [sa.column(name, Number) for name in ("account_id", "revision", *names)]
+    return sa.table(counters.name, *columns)
+
+
+def state(names: tuple[str, ...], customers_named: sa.SelectBase) -> Query:
+    """The account's revision and counters, joined with each of the customers. Without any there is
+    one row, with nulls."""
+    table, named = counters_table(names), customers_named.subquery("named")
+    joined = table.outerjoin(named, sa.true())
+    account = [table.c[name] for name in ("revision", *names)]
+    return Query(sa.select(*account, *named.columns).select_from(joined).where(of_account(table)))
+
+
+def customers_of_orders() -> sa.Select[Any]:
+    """The customers who have the orders `order_names`."""
+    owners = sa.select(orders.c.customer_id).where(of_account(orders))
+    return owners.where(any_of(orders.c.name, "order_names"))
+
+
+def customers_of_shop_ids() -> sa.Select[Any]:
+    """The customers whom the shop knows by the ids `shop_ids`."""
+    known = sa.select(shop_ids.c.number).where(of_account(shop_ids))
+    known = known.where(any_of(shop_ids.c.shop_id, "shop_ids"))
+    return known.where(shop_ids.c.type == sa.literal_column("'Customer'"))
+
+
+def urls_of_webhooks() -> sa.Select[Any]:
+    """The URLs of the webhooks `webhook_ids`."""
+    named = webhooks.alias("named")
+    urls = sa.select(named.c.url).where(of_account(named))
+    return urls.where(any_of(named.c.webhook_id, "webhook_ids"))
 
 
 WHOLE_ORDER = tuple(str(column.name) for column in orders.columns)
-
-
-@cache
-def named_orders() -> Query:
-    """The account's orders with a name among `order_names`, whole."""
-    statement = sa.select(*orders.columns).where(of_account(orders))
-    return Query(statement.where(any_of(orders.c.name, "order_names")))
 
 
 SHOP_ID_COLUMNS = tuple(str(column.name) for column in shop_ids.columns)
@@ -237,11 +238,11 @@ DELETED_ID = "Deleted"
 @cache
 def named_shop_ids() -> Query:
     """What the ids `shop_ids` of the account's shop stand for, whole; those of the customers with
-    the emails `holder_keys`; and, of the type `DELETED_ID`, which of the ids a deleted customer
+    the emails `email_keys`; and, of the type `DELETED_ID`, which of the ids a deleted customer
     had, with the moment of that as the number. One that is found in two ways comes twice."""
     known = sa.select(*shop_ids.columns).where(of_account(shop_ids))
     holders = sa.select(customers.c.customer_id).where(of_account(customers))
-    holders = holders.where(any_of(customers.c.email_key, "holder_keys"))
+    holders = holders.where(any_of(customers.c.email_key, "email_keys"))
     gone = deleted_shop_ids.c
     type_: sa.ColumnElement[Any] = sa.literal_column(f"'{DELETED_ID}'")
     nobody: sa.ColumnElement[Any] = sa.literal_column("0")
@@ -260,21 +261,8 @@ WHOLE_WEBHOOK = tuple(str(column.name) for column in webhooks.columns)
 
 
 @cache
-def named_webhooks() -> Query:
-    """The account's webhooks with a URL among `webhook_urls`, or that of one of the `webhook_ids`,
-    whole; one that is named in both ways twice."""
-    rows = sa.select(*webhooks.columns).where(of_account(webhooks))
-    by_url = rows.where(any_of(webhooks.c.url, "webhook_urls"))
-    named = webhooks.alias("named")
-    urls = sa.select(named.c.url).where(
-        of_account(named), any_of(named.c.webhook_id, "webhook_ids")
-    )
-    return Query(sa.union_all(rows.where(among(webhooks.c.url, urls)), by_url))
-
-
-@cache
-def given_ids() -> Query:
-    """Which of the `_id`s `taken_ids` the account's history tells of: those that were given."""
+def used_customer_ids() -> Query:
+    """The `_id`s among `taken_ids` that the account's history has: those that were used."""
     statement = sa.select(history.c.customer_id).where(of_account(history)).distinct()
     return Query(statement.where(any_of(history.c.customer_id, "taken_ids")))
 
@@ -295,10 +283,10 @@ RECEIPT_COLUMNS = tuple(str(column.name) for column in receipts.columns)
 
 @cache
 def receipts_of() -> Query:
-    """What became of the writes that were sent with the keys `keys`, whoever sent them."""
-    return Query(
-        sa.select(*receipts.columns).where(of_account(receipts), any_of(receipts.c.key, "keys"))
-    )
+    """What became of the writes that were sent with the keys `idempotency_keys`, whoever sent
+    them."""
+    named = any_of(receipts.c.key, "idempotency_keys")
+    return Query(sa.select(*receipts.columns).where(of_account(receipts), named))
 
 
 @cache

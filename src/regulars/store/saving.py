@@ -1,60 +1,85 @@
-"""A batch as one statement (PostgreSQL), or as several of one transaction (Citus): a set of rows
-travels as one array for each column."""
+"""Saving a batch: what both databases run, in which order. On PostgreSQL a batch is one statement,
+or several of one transaction (Citus); a set of rows travels as one array for each column."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from regulars.store import queries
+from regulars.store.entity import (
+    ACCOUNT,
+    DELETED_AT,
+    BatchStatement,
+    Change,
+    Entity,
+    Row,
+    Updates,
+    Where,
+    batch_account,
+    deleted,
+)
 from regulars.store.query import Query, any_of, number
-from regulars.store.tables import (
-    counters,
-    customers,
-    deleted_shop_ids,
-    metadata,
-    receipts,
-    shop_ids,
-    terms,
-    webhooks,
-)
-from regulars.store.writer import Changes, Row, State
-from regulars.store.writes import (
-    BLANKED,
-    INBOX,
-    blanked,
-    counters_after,
-    deleted_ids,
-    deleted_inbox,
-    hold,
-    replaced,
-    replaced_receipts,
-    skipped,
-    updated,
-)
+from regulars.store.tables import counters, terms
+from regulars.store.unit_of_work import Changes, Entities, State
 
+# An entity has at most this many updates in a batch, each with columns of its own.
 MAX_UPDATES = 3
-# The part that notes the ids that deleted customers had in the shop: there may be none.
-_NOTED = "noted_shop_ids"
 
 
 class Shape(NamedTuple):
-    """What kinds of changes a batch makes: whether customers are deleted, and webhooks; which
-    columns of customers are updated together, and of which other tables; whether deliveries are
-    skipped; into which tables rows are inserted; and whether customers lose terms, and get new
-    ones."""
+    """The kinds of changes that a batch makes: the entities with deleted rows, those with updated
+    rows and the columns that are updated together, the further statements, the entities with new
+    rows, and whether customers lose or get search terms."""
 
-    deletes: bool
-    fewer_webhooks: bool
-    updates: tuple[tuple[str, ...], ...]
-    others: tuple[tuple[str, tuple[str, ...]], ...]
-    skips: bool
-    inserts: tuple[str, ...]
-    removes: bool
-    adds: bool
+    entities: Entities
+    deletes: tuple[Entity, ...]
+    updates: tuple[tuple[Entity, tuple[str, ...]], ...]
+    statements: tuple[BatchStatement, ...]
+    inserts: tuple[Entity, ...]
+    removes_terms: bool
+    adds_terms: bool
+
+    @property
+    def needs_snapshots(self) -> bool:
+        """Whether a statement of the batch must not be combined with others."""
+        return any(statement.needs_snapshot for statement in self.statements)
+
+
+def deletions(entities: Entities, deletes: Sequence[Entity]) -> Iterator[BatchStatement]:
+    """The statements that delete rows, in their order."""
+    for entity in deletes:
+        erased = entities.of_customers if entity is entities.root else ()
+        each = [one.on_customer_delete for one in erased if one.on_customer_delete]
+        yield from (statement for one in each for statement in one.before)
+        yield _deletion(entity.table)
+        yield from (statement for one in each for statement in one.after)
+
+
+@cache
+def _deletion(table: sa.Table) -> BatchStatement:
+    """Deletes rows by their keys."""
+
+    def build(where: Where) -> Change:
+        account, key = table.primary_key.columns
+        return table.delete().where(where(account == batch_account(), any_of(key, deleted(table))))
+
+    return BatchStatement(f"deleted_{table.name}", build)
+
+
+def hold(names: Sequence[str]) -> sa.Update:
+    """Sets the counters of an account and increments its revision, if the revision is still that of
+    the parameter."""
+    table = queries.counters_table(tuple(names))
+    statement = table.update().where(
+        table.c.account_id == batch_account(), table.c.revision == number("batch_revision")
+    )
+    after = {name: number(f"last_{name}") for name in names}
+    return statement.values(revision=table.c.revision + 1, **after)
 
 
 @lru_cache(maxsize=1_000)
@@ -62,23 +87,22 @@ def save(shape: Shape) -> Query:
     """All the changes of a batch in one statement (PostgreSQL): 1 if they were made, 0 if the
     account has another revision than the batch was decided on, and nothing was changed.
 
-    Each part's parameters have its name before theirs. Parts have no order of their own
-    (PostgreSQL, section 7.8.4), and an email that a delete frees may be given away by an insert: so
-    each part waits for the one before it.
+    Parts have no order of their own (PostgreSQL, section 7.8.4), and an email that a delete frees
+    may be used by an insert: so each part waits for the one before it.
     """
-    held = hold().returning(sa.literal_column("1").label("done")).cte("held")
+    held = hold(shape.entities.counters).returning(sa.literal_column("1").label("done")).cte("held")
     parts = [held]
 
-    def after(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    def where(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
         done = sa.select(sa.func.count()).select_from(parts[-1]).scalar_subquery()
         return sa.and_(
             sa.exists(sa.select(held.c.done)), done >= sa.literal_column("0"), *conditions
         )
 
     def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-        return sa.select(number("only_account"), *columns).where(after())
+        return sa.select(batch_account(), *columns).where(where())
 
-    for name, statement in _changes(shape, after, rows):
+    for name, statement, _ in _changes(shape, where, rows):
         parts.append(statement.returning(sa.literal_column("1").label("done")).cte(name))
     counted = sa.select(sa.func.count()).select_from(held)
     return Query(counted.add_cte(*parts))
@@ -88,146 +112,128 @@ def save(shape: Shape) -> Query:
 def save_in_steps(shape: Shape) -> tuple[Query, tuple[tuple[Query, bool], ...]]:
     """All the changes of a batch as statements of one transaction, each of which Citus sends to the
     account's node as it is: it takes no INSERT within another statement, and rows for the one node
-    only where they are selected together with a row of the account's. The first answers a row,
+    only where they are selected together with a row of the account's. The first returns a row,
     unless the account has another revision than the batch was decided on; then the others must not
-    be made. The parameters are those of `save`.
+    be run. The parameters are those of `save`.
 
-    With each of the others comes whether it must insert rows, if it is an INSERT. Where it inserts
-    none, the first was made on a part of the tables that the account has
-    left since: Citus lets a statement that has waited for a split go on without holding the new
-    part, which may then be moved. Nothing of the batch may be kept.
+    With each of the others comes whether it must insert rows. If it inserts none, the first
+    statement ran on a shard that the account has left since: Citus lets a statement that has waited
+    for a split go on without holding the new shard, which may then be moved. Nothing of the batch
+    may be kept.
     """
 
     def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-        mine = counters.c.account_id == number("only_account")
-        held_here = counters.c.revision == number("only_revision") + 1
+        mine = counters.c.account_id == batch_account()
+        held_here = counters.c.revision == number("batch_revision") + 1
         return sa.select(counters.c.account_id, *columns).where(mine, held_here)
 
-    held = Query(hold().returning(sa.literal_column("1").label("done")))
+    held = Query(hold(shape.entities.counters).returning(sa.literal_column("1").label("done")))
     steps = _changes(shape, sa.and_, rows)
-    return held, tuple((Query(statement), name != _NOTED) for name, statement in steps)
+    return held, tuple((Query(statement), must_insert) for _, statement, must_insert in steps)
 
 
 def _changes(
     shape: Shape,
-    after: Callable[..., sa.ColumnElement[bool]],
+    where: Where,
     rows_of: Callable[[Sequence[sa.ColumnElement[Any]]], sa.Select[Any]],
-) -> Iterator[tuple[str, sa.Delete | sa.Update | sa.Insert]]:
-    """What a batch changes, in its order: a name, and the statement. `after` is the condition on
-    which it is made, in addition to those given; `rows_of` selects the account and the columns of
-    rows to insert."""
-    deletes, fewer_webhooks, updates, others, skips, inserts, removes, adds = shape
-    mine = customers.c.account_id == number("only_account")
-    if deletes:
-        account_id = number("only_account")
-        for events in INBOX:
-            forgotten = deleted_inbox(events, account_id, "deleted_ids", after)
-            yield f"deleted_from_{events.name}", forgotten
-        named = any_of(customers.c.customer_id, "deleted_ids")
-        yield "deleted", customers.delete().where(after(mine, named))
-        for name in BLANKED:
-            yield f"blanked_{name}", blanked(name, account_id, "deleted_ids", after)
-        noted = deleted_ids(account_id, shop_ids.c.account_id, "deleted_ids", after)
-        into = [str(column.name) for column in deleted_shop_ids.c]
-        yield _NOTED, deleted_shop_ids.insert().from_select(into, noted)
-        theirs = any_of(shop_ids.c.customer_id, "deleted_ids")
-        of_account = shop_ids.c.account_id == account_id
-        yield "gone_shop_ids", shop_ids.delete().where(after(of_account, theirs))
-    if fewer_webhooks:
-        named = any_of(webhooks.c.webhook_id, "deleted_webhooks")
-        of_account = webhooks.c.account_id == number("only_account")
-        yield "deleted_webhooks", webhooks.delete().where(after(of_account, named))
-    for place, columns in enumerate(updates):
-        rows = _arrays([customers.c[name] for name in ("customer_id", *columns)], f"u{place}_")
-        same = customers.c.customer_id == rows.c.customer_id
-        update = customers.update().where(after(mine, same))
-        yield f"updated_{place}", update.values({name: rows.c[name] for name in columns})
-    for place, (name, columns) in enumerate(others):
-        table = metadata.tables[name]
-        key, (account, own) = f"other_{place}", table.primary_key.columns
-        rows = _arrays([table.c[column] for column in (own.name, *columns)], f"{key}_")
-        same = sa.and_(account == number("only_account"), own == rows.c[own.name])
-        values = {column: rows.c[column] for column in columns}
-        yield key, table.update().where(after(same)).values(values)
-    if skips:
-        yield "skipped", skipped(number("only_account"), "skipped_webhooks", after)
-    if removes:
+) -> Iterator[tuple[str, Change, bool]]:
+    """The statements of a batch in their order, each with its name and whether it must insert rows.
+    `where` adds the conditions on which the batch is saved; `rows_of` selects the account and the
+    columns of rows to insert."""
+    for each in (*deletions(shape.entities, shape.deletes),):
+        yield each.name, each.build(where), False
+    for place, (entity, columns) in enumerate(shape.updates):
+        account, key = entity.table.primary_key.columns
+        rows = _arrays([entity.table.c[n] for n in (key.name, *columns)], _updated(place))
+        same = where(account == batch_account(), key == rows.c[key.name])
+        values = {name: rows.c[name] for name in columns}
+        yield f"updated_{place}", entity.table.update().where(same).values(values), False
+    if shape.removes_terms:
         lost = _terms("removed_").subquery("lost")
         same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
-        of_account = terms.c.account_id == number("only_account")
-        yield "removed", terms.delete().where(after(of_account, same))
-    if receipts.name in inserts:
-        yield "replaced", receipts.delete().where(after(replaced(number("only_account"))))
-    for name in inserts:
-        table = metadata.tables[name]
-        own_columns = [column for column in table.c if column.name != "account_id"]
-        chosen = rows_of(list(_arrays(own_columns, f"{name}_").columns))
+        of_account = terms.c.account_id == batch_account()
+        yield "removed", terms.delete().where(where(of_account, same)), False
+    for each in shape.statements:
+        yield each.name, each.build(where), False
+    for entity in shape.inserts:
+        own_columns = [column for column in entity.table.c if column.name != "account_id"]
+        chosen = rows_of(list(_arrays(own_columns, f"{entity.name}_").columns))
         names = ["account_id", *(str(column.name) for column in own_columns)]
-        yield f"inserted_{name}", table.insert().from_select(names, chosen)
-    if adds:
+        yield f"inserted_{entity.name}", entity.table.insert().from_select(names, chosen), True
+    if shape.adds_terms:
         new = _terms("added_").subquery("new")
         chosen = rows_of([new.c.term, new.c.customer_id])
-        yield "added", terms.insert().from_select([c.name for c in terms.c], chosen)
+        yield "added", terms.insert().from_select([c.name for c in terms.c], chosen), True
 
 
-def shape_of(changes: Changes) -> Shape:
+def shape_of(entities: Entities, changes: Changes) -> Shape:
     """The shape of the statement that saves the changes."""
+    each = [(entities.by_name[name], found) for name, found in changes.tables.items()]
     return Shape(
-        bool(changes.deleted_customers),
-        bool(changes.deleted_webhooks),
-        tuple(columns for columns, _ in _updated(changes)),
-        tuple((name, columns) for name, columns, _ in updated(changes)),
-        bool(changes.skipped_webhooks),
-        tuple(name for name, rows in _inserted(changes) if rows),
+        entities,
+        tuple(entity for entity, found in each if found.deleted),
+        tuple((entity, columns) for entity, columns, _ in updates(entities, changes)),
+        tuple(changes.statements),
+        tuple(entity for entity, found in each if found.inserted),
         bool(changes.removed_terms),
         bool(changes.added_terms),
     )
 
 
-def save_parameters(account_id: int, state: State, changes: Changes) -> dict[str, Any]:
+def parameters(
+    entities: Entities, account_id: int, state: State, changes: Changes
+) -> dict[str, Any]:
+    """The parameters that both databases need: all but those of updated and inserted rows, and of
+    search terms."""
+    after = {**state.counters, **changes.counters}
+    found: dict[str, Any] = {f"last_{name}": after[name] for name in entities.counters}
+    found |= {ACCOUNT: account_id, "batch_revision": state.revision}
+    found[DELETED_AT] = changes.deleted_at
+    for name, table in changes.tables.items():
+        if table.deleted:
+            found[deleted(entities.by_name[name].table)] = list(table.deleted)
+    for values in changes.statements.values():
+        found |= values
+    return found
+
+
+def save_parameters(
+    entities: Entities, account_id: int, state: State, changes: Changes
+) -> dict[str, Any]:
     """The parameters of `save`."""
-    parameters: dict[str, Any] = counters_after(account_id, state, changes)
-    parameters["deleted_ids"] = list(changes.deleted_customers)
-    parameters["deleted_at"] = changes.deleted_at
-    parameters["deleted_webhooks"] = list(changes.deleted_webhooks)
-    parameters |= replaced_receipts(account_id, changes)
-    for place, (columns, rows) in enumerate(_updated(changes)):
-        for name in ("customer_id", *columns):
-            parameters[f"u{place}_{name}"] = [row[name] for row in rows]
-    parameters["skipped_webhooks"] = list(changes.skipped_webhooks)
-    parameters["skipped_at"] = changes.skipped_at
-    others = [(f"other_{n}", rows) for n, (_, _, rows) in enumerate(updated(changes))]
-    for table, rows in [*_inserted(changes), *others]:
-        for name in rows[0] if rows else ():
-            parameters[f"{table}_{name}"] = [row[name] for row in rows]
-    for prefix, found in (("added", changes.added_terms), ("removed", changes.removed_terms)):
-        parameters[f"{prefix}_ids"] = list(found)
-        parameters[f"{prefix}_terms"] = ["\n".join(each) for each in found.values()]
-    return parameters
+    found = parameters(entities, account_id, state, changes)
+    for place, (entity, columns, rows) in enumerate(updates(entities, changes)):
+        for name in (*entity.key, *columns):
+            found[_updated(place) + name] = [row[name] for row in rows]
+    for table, each in changes.tables.items():
+        for name in each.inserted[0] if each.inserted else ():
+            found[f"{table}_{name}"] = [row[name] for row in each.inserted]
+    for prefix, texts in (("added", changes.added_terms), ("removed", changes.removed_terms)):
+        found[f"{prefix}_ids"] = list(texts)
+        found[f"{prefix}_terms"] = ["\n".join(each) for each in texts.values()]
+    return found
 
 
-def _updated(changes: Changes) -> list[tuple[tuple[str, ...], Sequence[Row]]]:
-    """The rows to update, by the columns that change; all in one part when those are of many
-    kinds, because each combination of them is a statement to prepare."""
-    customers_updated = changes.updated_customers
-    if len(customers_updated) <= MAX_UPDATES:
-        return sorted(customers_updated.items())
-    columns = tuple(sorted({name for names in customers_updated for name in names}))
-    return [(columns, [row for rows in customers_updated.values() for row in rows])]
+def updates(
+    entities: Entities, changes: Changes
+) -> list[tuple[Entity, tuple[str, ...], Sequence[Row]]]:
+    """The rows to update: the entity, the columns to write, the rows. Rows with many combinations
+    of changed columns are updated together, because each combination is a statement to prepare."""
+    found: list[tuple[Entity, tuple[str, ...], Sequence[Row]]] = []
+    for name, table in changes.tables.items():
+        entity = entities.by_name[name]
+        updated = table.updated
+        if len(updated) > MAX_UPDATES and entity.updates is Updates.CHANGED:
+            columns = tuple(sorted({name for names in updated for name in names}))
+            found.append((entity, columns, [row for rows in updated.values() for row in rows]))
+        else:
+            found += [(entity, columns, rows) for columns, rows in sorted(updated.items())]
+    return found
 
 
-def _inserted(changes: Changes) -> list[tuple[str, Sequence[Row]]]:
-    """The rows to insert, by their table, in the order in which they refer to each other."""
-    return [
-        ("customers", changes.inserted_customers),
-        ("orders", changes.inserted_orders),
-        ("leads", changes.inserted_leads),
-        ("receipts", changes.inserted_receipts),
-        ("history", changes.inserted_changes),
-        ("webhooks", changes.inserted_webhooks),
-        ("shop_ids", changes.inserted_shop_ids),
-        ("deleted_shop_ids", changes.inserted_deleted_shop_ids),
-    ]
+def _updated(place: int) -> str:
+    """The prefix of the parameters of an update."""
+    return f"updated_{place}_"
 
 
 def _arrays(of: Iterable[sa.Column[Any]], prefix: str) -> sa.TableValuedAlias:

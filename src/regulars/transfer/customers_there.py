@@ -17,8 +17,8 @@ from regulars.directory.bulk import SetRow
 from regulars.directory.commands import Reference
 from regulars.directory.customers import clean_values
 from regulars.directory.dates import moment
-from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput
+from regulars.directory.ids import MAX_ID
 from regulars.transfer.remote import Remote, RemoteFault, TooMuch
 from regulars.transfer.sanitizing import sanitized
 from regulars.transfer.shape import foreign_id

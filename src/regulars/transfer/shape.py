@@ -15,8 +15,8 @@ from regulars.directory.addresses import PARTS
 from regulars.directory.bulk import SetRow
 from regulars.directory.commands import Reference
 from regulars.directory.customers import clean_values
-from regulars.directory.draft import MAX_ID
 from regulars.directory.errors import InvalidInput, Problem
+from regulars.directory.ids import MAX_ID
 from regulars.directory.text import CONTROL_CHARACTERS, sanitize
 from regulars.transfer import cells
 from regulars.transfer.columns import (

@@ -14,7 +14,7 @@ from regulars.core import fields as kinds
 from regulars.core.fields import Field
 from regulars.customers.fields import FIELDS
 from regulars.directory.dates import moment
-from regulars.directory.draft import MAX_ID
+from regulars.directory.ids import MAX_ID
 from regulars.transfer import cells
 
 # The first moment that a list ordered by moments can show: 1970-01-26.

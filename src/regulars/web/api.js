@@ -1,15 +1,16 @@
-// The API, as the pages speak to it: the same GraphQL as everybody's, with a session for a token.
+// The API client of the pages: the public GraphQL API, with a session cookie instead of a token.
 
-import { firstViewer, VIEWER } from "./asked.js";
-import { busy } from "./busy.js";
+import { takeFirstViewer, VIEWER } from "./list-query.js";
+import { startProgress } from "./progress.js";
 import { t } from "./texts.js";
 
-const PATIENCE = [400, 1200, 2500];
-/** What an error has for a key when the server did not answer at all. */
+const RETRY_DELAYS_MS = [400, 1200, 2500];
+/** The key of the error for a server that does not respond. */
 export const OFFLINE = "offline";
+const RETRYABLE_KEYS = ["errors_unavailable", "errors_idempotency_running", OFFLINE];
 
-/** What went wrong: the API's own errors, each with `message`, `key` and `extensions`. */
-export class Failure extends Error {
+/** The errors of a response, each with `message`, `key` and `extensions`. */
+export class ApiError extends Error {
   constructor(errors) {
     super(errors.map((error) => error.message).join(" "));
     this.errors = errors;
@@ -17,53 +18,54 @@ export class Failure extends Error {
 
   /** Whether one of the errors has this key. */
   has(key) {
-    return this.errors.some((error) => error.key === key);
+    return this.find(key) !== undefined;
   }
 
-  /** The first error of this key. */
-  of(key) {
+  /** The first error with this key. */
+  find(key) {
     return this.errors.find((error) => error.key === key);
   }
 }
 
-const offline = () => new Failure([{ key: OFFLINE, message: t.errors.offline, extensions: {} }]);
-let signIn = null;
+/** The error for a server that does not respond. */
+export const offlineError = () => new ApiError([{ key: OFFLINE, message: t.errors.offline, extensions: {} }]);
+let renewSession = null;
 
-/** Says what is to be done when the session has ended: `again()` resolves once there is a new one. */
-export function onSignedOut(again) {
-  signIn = again;
+/** Sets what is called when the session has ended: it resolves once there is a new one. */
+export function onSignedOut(handler) {
+  renewSession = handler;
 }
 
-/** The data that a query answers; `quiet` for what nobody waits for. Raises Failure. */
-export async function ask(query, variables = {}, { signal, quiet } = {}) {
-  return data(await post(query, variables, {}, { signal, quiet }));
+/** Returns the data of a query. A `quiet` one shows no progress bar. Throws ApiError. */
+export async function runQuery(query, variables = {}, { signal, quiet } = {}) {
+  return dataOf(await post(query, variables, {}, { signal, quiet }));
 }
 
 /**
- * The data that a mutation answers. It is sent with a key, and so is made once, although it is sent
- * again when there is no answer. Raises Failure.
+ * Returns the data of a mutation. It has an idempotency key, and is repeated while the server does
+ * not respond. Throws ApiError.
  */
-export async function change(query, variables = {}, { keepalive = false } = {}) {
-  const headers = { "Idempotency-Key": key() };
-  for (const pause of [...PATIENCE, null]) {
+export async function runMutation(query, variables = {}, { keepalive = false } = {}) {
+  const headers = { "Idempotency-Key": randomKey() };
+  for (const delay of [...RETRY_DELAYS_MS, null]) {
     try {
-      return data(await post(query, variables, headers, { keepalive }));
-    } catch (failure) {
-      const again = failure instanceof Failure && ["errors_unavailable", "errors_idempotency_running", OFFLINE].some((one) => failure.has(one));
-      if (!again || pause === null || keepalive) throw failure;
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      return dataOf(await post(query, variables, headers, { keepalive }));
+    } catch (error) {
+      const canRetry = error instanceof ApiError && RETRYABLE_KEYS.some((key) => error.has(key));
+      if (!canRetry || delay === null || keepalive) throw error;
+      await new Promise((resolve) => setTimeout(resolve, delay));
     }
   }
   return null;
 }
 
-// Without TLS, and but for this machine, browsers have no crypto.randomUUID.
-function key() {
+// Browsers offer crypto.randomUUID only over TLS and on localhost.
+function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-async function post(query, variables, headers, options) {
-  return send("/api/v2", {
+function post(query, variables, headers, options) {
+  return request("/api/v2", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers },
     body: JSON.stringify({ query, variables }),
@@ -71,98 +73,97 @@ async function post(query, variables, headers, options) {
   });
 }
 
-function data(answer) {
-  if (answer.errors) throw new Failure(answer.errors);
-  return answer.data;
+function dataOf({ data, errors }) {
+  if (errors) throw new ApiError(errors);
+  return data;
 }
 
 /**
- * What an address answers, as JSON unless `as` says otherwise; `quiet` for what nobody waits for.
- * Who has been signed out signs in again, and goes on; a token that has used up its rate is waited for.
- * Raises Failure where it refuses, or does not answer.
+ * Returns the body of a response, as JSON unless `as` names another format. A `quiet` request shows
+ * no progress bar. It is repeated after the person has signed in again, and after the delay that a
+ * rate limit asks for. Throws ApiError.
  */
-export async function send(address, { as = "json", quiet = false, ...options } = {}) {
-  const stop = quiet ? () => {} : busy();
-  let answer;
-  let told;
+export async function request(url, { as = "json", quiet = false, ...options } = {}) {
+  const stopProgress = quiet ? () => {} : startProgress();
+  let response;
+  let body;
   try {
-    answer = await fetch(address, { credentials: "same-origin", ...options });
-    told = await answer[answer.ok ? as : "json"]();
+    response = await fetch(url, { credentials: "same-origin", ...options });
+    body = await response[response.ok ? as : "json"]();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw offline();
+    throw offlineError();
   } finally {
-    stop();
+    stopProgress();
   }
-  if (mayGoOn(answer.status, address)) {
-    await signIn();
-    return send(address, { as, quiet, ...options });
+  if (needsSession(response.status, url)) {
+    await renewSession();
+    return request(url, { as, quiet, ...options });
   }
-  if (answer.status === 429) {
-    // Nothing was done; it is said when it may be.
-    await waited(Number(answer.headers.get("Retry-After")), options.signal);
-    return send(address, { as, quiet, ...options });
+  if (response.status === 429) {
+    await sleep(Number(response.headers.get("Retry-After")), options.signal);
+    return request(url, { as, quiet, ...options });
   }
-  if (!answer.ok) throw refusal(answer.status, told);
-  return told;
+  if (!response.ok) throw errorOf(response.status, body);
+  return body;
 }
 
-/** Waits so many seconds, and shows that it does. Raises the signal's error when it is aborted. */
-async function waited(seconds, signal) {
-  const stop = busy();
+/** Waits, with the progress bar. Throws the signal's error if it is aborted. */
+async function sleep(seconds, signal) {
+  const stopProgress = startProgress();
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-  stop();
+  stopProgress();
   signal?.throwIfAborted();
 }
 
-const mayGoOn = (status, address) => status === 401 && signIn && address !== "/session";
-const refusal = (status, told) => new Failure(told?.errors ?? [{ key: String(status), message: t.errors.status(status), extensions: {} }]);
+const needsSession = (status, url) => status === 401 && renewSession && url !== "/session";
+const errorOf = (status, body) => new ApiError(body?.errors ?? [{ key: String(status), message: t.errors.status(status), extensions: {} }]);
 
-/** Sends a file, and tells how far it is. Raises Failure. */
-export function upload(address, file, { progress, signal }) {
+/** Uploads a file; `onProgress(sent, total)` is called with bytes. Throws ApiError. */
+export function uploadFile(url, file, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", address);
-    request.responseType = "json";
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.addEventListener("progress", (event) => progress(event.loaded, event.total));
-    request.addEventListener("load", () => {
-      const told = request.response;
-      if (request.status < 300 && told) resolve(told.data);
-      else if (mayGoOn(request.status, address)) signIn().then(() => upload(address, file, { progress, signal })).then(resolve, reject);
-      else reject(refusal(request.status, told));
+    const upload = new XMLHttpRequest();
+    upload.open("POST", url);
+    upload.responseType = "json";
+    upload.setRequestHeader("Content-Type", "application/octet-stream");
+    upload.upload.addEventListener("progress", (event) => onProgress(event.loaded, event.total));
+    upload.addEventListener("load", () => {
+      const { status, response } = upload;
+      if (status < 300 && response) resolve(response.data);
+      else if (needsSession(status, url)) renewSession().then(() => uploadFile(url, file, { onProgress, signal })).then(resolve, reject);
+      else reject(errorOf(status, response));
     });
-    request.addEventListener("error", () => reject(offline()));
-    signal?.addEventListener("abort", () => request.abort());
-    request.send(file);
+    upload.addEventListener("error", () => reject(offlineError()));
+    signal?.addEventListener("abort", () => upload.abort());
+    upload.send(file);
   });
 }
 
-/** Signs in, with `{ token }` or `{ link }`. Raises Failure. */
-export async function begin(given) {
-  await send("/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given) });
+/** Signs in with `{ token }` or `{ link }`. Throws ApiError. */
+export async function signIn(credentials) {
+  await request("/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(credentials) });
 }
 
-/** Signs out. Raises Failure. */
-export async function end() {
-  await send("/session", { method: "DELETE" });
+/** Signs out. Throws ApiError. */
+export async function signOut() {
+  await request("/session", { method: "DELETE" });
 }
 
-let known = null;
-let fresh = false; // whether somebody else may have signed in since the pages were loaded
+let viewer = null;
+let isFirstViewer = true; // whether the viewer of the first request still counts
 
-/** Who is signed in: the account's name, the token's, and its scopes. Asked once. */
-export function viewer() {
-  const anew = async () => (await ask(`{ ${VIEWER} }`)).viewer;
-  known ??= fresh ? anew() : firstViewer(anew);
-  known.catch(forget);
-  return known;
+/** Returns the account's name, the token and its scopes. They are read once. */
+export function getViewer() {
+  const read = async () => (await runQuery(`{ ${VIEWER} }`)).viewer;
+  viewer ??= isFirstViewer ? takeFirstViewer(read) : read();
+  viewer.catch(forgetViewer);
+  return viewer;
 }
 
-/** Forgets who is signed in. */
-export function forget() {
-  known = null;
-  fresh = true;
+/** Has the viewer read again: somebody else may have signed in. */
+export function forgetViewer() {
+  viewer = null;
+  isFirstViewer = false;
 }
 
 /** The global id of an object. */

@@ -1,6 +1,6 @@
 // Pictures of numbers, drawn as SVG; each is a table, too.
 
-import { h, svg, unique } from "./dom.js";
+import { h, svg, uniqueId } from "./dom.js";
 import { t } from "./texts.js";
 
 const HEIGHT = 180;
@@ -12,14 +12,14 @@ const HEAD = 10;
  * Bars, one for each row of a label, a value and its `title`: a figure with its caption, and the
  * same as a table, to be opened. `tick` formats the values of the lines behind the bars.
  */
-export function bars(caption, rows, { headings, tick, title = (row) => row.title }) {
+export function barChart(caption, rows, { headings, tick, title = (row) => row.title }) {
   // Its texts are as large as others: on a narrow screen it is a narrower picture, not a smaller one.
   const width = window.innerWidth < 700 ? 330 : 640;
   const top = scale(Math.max(...rows.map((row) => row.value), 0));
   const step = (width - LEFT) / Math.max(rows.length, 1);
   const high = (value) => ((HEIGHT - FOOT - HEAD) * Math.max(value, 0)) / top;
   const every = Math.ceil((rows.length * 85) / width);
-  const label = unique("caption");
+  const label = uniqueId("caption");
   const lines = [0, 0.5, 1].map((part) => {
     const y = HEIGHT - FOOT - high(part * top);
     return [
@@ -53,7 +53,7 @@ function asTable(caption, headings, rows) {
 }
 
 /** A table whose rows have a bar each: of a label, a value and its text; a `rest` is no measure. */
-export function shares(caption, rows, headings) {
+export function shareTable(caption, rows, headings) {
   const top = Math.max(...rows.filter((row) => !row.rest).map((row) => row.value), 1);
   return h("table", { class: "shares", "aria-label": caption },
     h("thead", { class: "unseen" }, h("tr", null, headings.map((one) => h("th", { scope: "col" }, one)), h("td"))),

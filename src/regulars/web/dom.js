@@ -20,14 +20,14 @@ function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties ?? {})) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "value") element.value = value;
-    else set(element, name, value);
+    else setAttribute(element, name, value);
   }
   element.append(...flat(children));
   return element;
 }
 
 /** Sets an attribute; takes it away for null and false. */
-export function set(element, name, value) {
+export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) element.removeAttribute(name);
   else element.setAttribute(name, value === true ? "" : String(value));
 }
@@ -43,20 +43,20 @@ function flat(children) {
 }
 
 /** What somebody typed somewhere: in its own direction, whatever stands around it. */
-export function said(text, properties) {
+export function userText(text, properties) {
   return h("bdi", properties, text);
 }
 
 let counted = 0;
 
 /** An id that no other element has. */
-export function unique(name) {
+export function uniqueId(name) {
   counted += 1;
   return `${name}-${counted}`;
 }
 
 /** Calls a function once nothing has asked for it for so many milliseconds. */
-export function later(milliseconds, call) {
+export function debounce(milliseconds, call) {
   let timer = 0;
   const wait = (...given) => {
     clearTimeout(timer);

@@ -1,25 +1,25 @@
 // The explorer: operations, written and run against the live API.
 
-import { Failure, send } from "./api.js";
-import { announce } from "./busy.js";
-import { later, h, replace, set, unique } from "./dom.js";
+import { ApiError, request } from "./api.js";
+import { announce } from "./progress.js";
+import { debounce, h, replace, setAttribute, uniqueId } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
-import { number, when } from "./format.js";
-import { completions, INTROSPECTION, named, operations, Schema, words, written } from "./graphql.js";
+import { formatNumber, formatDateTime } from "./format.js";
+import { completions, INTROSPECTION, namedType, operations, Schema, tokenize, typeText } from "./graphql.js";
 import { icon } from "./icons.js";
-import { HISTORY } from "./shell.js";
+import { EXPLORER_STORAGE_KEY } from "./navigation-bar.js";
 import { t } from "./texts.js";
-import { button, complain, copy, dialog, during, pageHead } from "./ui.js";
+import { button, showError, copyToClipboard, openDialog, withBusy, pageHeader } from "./ui.js";
 
 const KEPT = 30;
 const MOST_COLOURED = 200_000;
 const OPTIONS = 10;
 
-export async function show({ main, url, signal, title }) {
-  title(t.nav.explorer);
+export async function show({ main, url, signal, setTitle }) {
+  setTitle(t.nav.explorer);
   const kept = stored();
   const [, first, values] = EXAMPLES[0];
-  const schema = send("/api/v2", { ...request(INTROSPECTION, {}), signal }).then((answer) => new Schema(answer.data));
+  const schema = request("/api/v2", { ...postOptions(INTROSPECTION, {}), signal }).then((answer) => new Schema(answer.data));
   const query = editor({ label: t.explorer.query, value: url.searchParams.get("query") ?? kept.query ?? first, colour: graphqlColours, rows: 18, run: () => run(), complete: async (text, whole) => completions(text, await schema, whole) });
   const variables = editor({ label: t.explorer.variables, value: url.searchParams.get("variables") ?? kept.variables ?? JSON.stringify(values, null, 2), colour: jsonColours, rows: 6, run: () => run() });
   const operation = h("select", { "aria-label": t.explorer.operation, hidden: true });
@@ -32,9 +32,9 @@ export async function show({ main, url, signal, title }) {
     const found = operations(query.input.value).filter((name) => name !== null);
     const chosen = operation.value;
     replace(operation, found.map((name) => h("option", { value: name, selected: name === chosen }, name)));
-    set(operation, "hidden", found.length < 2);
+    setAttribute(operation, "hidden", found.length < 2);
   };
-  const keep = later(400, () => { store({ ...stored(), query: query.input.value, variables: variables.input.value }); });
+  const keep = debounce(400, () => { store({ ...stored(), query: query.input.value, variables: variables.input.value }); });
   for (const one of [query, variables]) one.input.addEventListener("input", () => { keep(); offerOperations(); });
   offerOperations();
 
@@ -59,9 +59,9 @@ export async function show({ main, url, signal, title }) {
     const began = performance.now();
     let told;
     try {
-      told = await during(runButton, () => send("/api/v2", { method: "POST", headers: { "Content-Type": "application/json", "Regulars-Cost": "1" }, body: JSON.stringify(body) }));
+      told = await withBusy(runButton, () => request("/api/v2", { method: "POST", headers: { "Content-Type": "application/json", "Regulars-Cost": "1" }, body: JSON.stringify(body) }));
     } catch (failure) {
-      if (!(failure instanceof Failure)) throw failure;
+      if (!(failure instanceof ApiError)) throw failure;
       told = { errors: failure.errors };
     }
     const took = performance.now() - began;
@@ -70,7 +70,7 @@ export async function show({ main, url, signal, title }) {
     if (told.extensions && !Object.keys(told.extensions).length) delete told.extensions;
     const text = JSON.stringify(told, null, 2);
     replace(answer, text.length > MOST_COLOURED ? text : coloured(text, jsonColours(text)));
-    facts.textContent = t.explorer.facts(number(Math.round(took)), cost === undefined ? null : number(cost));
+    facts.textContent = t.explorer.facts(formatNumber(Math.round(took)), cost === undefined ? null : formatNumber(cost));
     announce(told.errors ? t.explorer.errors(told.errors.length) : t.explorer.answered, Boolean(told.errors));
     const now = { query: body.query, variables: variables.input.value, at: new Date().toISOString() };
     const before = (stored().history ?? []).filter((one) => one.query !== now.query || one.variables !== now.variables);
@@ -86,7 +86,7 @@ export async function show({ main, url, signal, title }) {
   };
   const copyAs = (made) => () => {
     const body = typed();
-    if (body) copy(made(body));
+    if (body) copyToClipboard(made(body));
   };
   const menu = (label, name, items) => {
     const made = h("details", { class: "menu-button" }, h("summary", { class: "button" }, icon(name), label, icon("down")),
@@ -97,7 +97,7 @@ export async function show({ main, url, signal, title }) {
   };
 
   replace(main,
-    pageHead(t.nav.explorer,
+    pageHeader(t.nav.explorer,
       menu(t.explorer.examples, "code", EXAMPLES.map(([name, text, given]) => [t.explorer.names[name], () => put(text, Object.keys(given).length ? JSON.stringify(given, null, 2) : "")])),
       button([icon("history"), t.explorer.history], () => history(put)),
       menu(t.explorer.copyAs, "copy", [["curl", copyAs(asCurl)], ["Python", copyAs(asPython)], ["JavaScript", copyAs(asJavaScript)]])),
@@ -105,29 +105,29 @@ export async function show({ main, url, signal, title }) {
       h("div", { class: "pane" }, query, variables, problem, h("div", { class: "row" }, runButton, operation)),
       h("div", { class: "pane" }, h("div", { class: "label" }, t.explorer.answer), answer, facts),
       browser(schema)));
-  schema.catch((failure) => complain(failure));
+  schema.catch((failure) => showError(failure));
 }
 
-const request = (query, variables) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ query, variables }) });
+const postOptions = (query, variables) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ query, variables }) });
 
 function stored() {
   try {
-    return JSON.parse(localStorage.getItem(HISTORY)) ?? {};
+    return JSON.parse(localStorage.getItem(EXPLORER_STORAGE_KEY)) ?? {};
   } catch {
     return {};
   }
 }
 
 function store(value) {
-  localStorage.setItem(HISTORY, JSON.stringify(value));
+  localStorage.setItem(EXPLORER_STORAGE_KEY, JSON.stringify(value));
 }
 
 /** An editor of a text with colours: a plain textarea over the same text, coloured. */
 function editor({ label, value, colour, rows, run, complete = null }) {
   const behind = h("pre", { "aria-hidden": "true" });
-  const list = h("ul", { class: "options", role: "listbox", id: unique("options"), "aria-label": t.search.options, hidden: true });
+  const list = h("ul", { class: "options", role: "listbox", id: uniqueId("options"), "aria-label": t.search.options, hidden: true });
   const input = h("textarea", { rows, spellcheck: "false", autocapitalize: "off", autocomplete: "off", "aria-label": label, value, wrap: "off" });
-  if (complete) for (const [name, given] of [["aria-autocomplete", "list"], ["aria-controls", list.id]]) set(input, name, given);
+  if (complete) for (const [name, given] of [["aria-autocomplete", "list"], ["aria-controls", list.id]]) setAttribute(input, name, given);
   const made = h("div", { class: "editor" }, h("div", { class: "label" }, label), h("div", { class: "code" }, behind, input, list));
   const paint = () => replace(behind, coloured(input.value, colour(input.value)), "\n");
   let offered = null;
@@ -135,8 +135,8 @@ function editor({ label, value, colour, rows, run, complete = null }) {
 
   function hide() {
     offered = null;
-    set(list, "hidden", true);
-    set(input, "aria-activedescendant", null);
+    setAttribute(list, "hidden", true);
+    setAttribute(input, "aria-activedescendant", null);
   }
 
   async function offer(forced = false) {
@@ -159,8 +159,8 @@ function editor({ label, value, colour, rows, run, complete = null }) {
       role: "option", id: `${list.id}-${place}`, "aria-selected": String(place === 0),
       onpointerdown: (event) => { event.preventDefault(); chosen = place; take(); },
     }, h("code", null, one.text), h("span", { class: "hint" }, one.hint), one.description ? h("span", { class: "description" }, one.description) : null)));
-    set(list, "hidden", false);
-    set(input, "aria-activedescendant", `${list.id}-0`);
+    setAttribute(list, "hidden", false);
+    setAttribute(input, "aria-activedescendant", `${list.id}-0`);
     const lines = text.split("\n");
     list.style.top = `calc(${lines.length} * var(--line) + 0.75rem - ${input.scrollTop}px)`;
     list.style.left = `min(calc(${lines.at(-1).length}ch + 1rem - ${input.scrollLeft}px), calc(100% - 18rem))`;
@@ -171,7 +171,7 @@ function editor({ label, value, colour, rows, run, complete = null }) {
     chosen = (chosen + step + offered.found.length) % offered.found.length;
     list.children[chosen].setAttribute("aria-selected", "true");
     list.children[chosen].scrollIntoView({ block: "nearest" });
-    set(input, "aria-activedescendant", list.children[chosen].id);
+    setAttribute(input, "aria-activedescendant", list.children[chosen].id);
   }
 
   function take() {
@@ -242,7 +242,7 @@ function coloured(text, spans) {
   return made;
 }
 
-const graphqlColours = (text) => words(text);
+const graphqlColours = (text) => tokenize(text);
 
 const JSON_TOKEN = /"(?:[^"\\\n]|\\.)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\b(?:true|false|null)\b/g;
 
@@ -255,9 +255,9 @@ function jsonColours(text) {
 
 function history(put) {
   const all = stored().history ?? [];
-  return dialog(t.explorer.history, (close) => (all.length
+  return openDialog(t.explorer.history, (close) => (all.length
     ? h("div", null,
-      h("ul", { class: "history" }, all.map((one) => h("li", null, button([h("code", null, one.query.replace(/\s+/g, " ").slice(0, 120)), h("span", { class: "hint" }, when(one.at))], () => { close(); put(one.query, one.variables); })))),
+      h("ul", { class: "history" }, all.map((one) => h("li", null, button([h("code", null, one.query.replace(/\s+/g, " ").slice(0, 120)), h("span", { class: "hint" }, formatDateTime(one.at))], () => { close(); put(one.query, one.variables); })))),
       h("div", { class: "row end" }, button(t.explorer.forget, () => { store({ ...stored(), history: [] }); close(); })))
     : h("p", { class: "empty" }, t.explorer.noHistory)), { wide: true });
 }
@@ -276,7 +276,7 @@ function browser(schema) {
       const sorted = hit.toSorted((one, two) => rank(one) - rank(two) || one.name.localeCompare(two.name));
       replace(body, sorted.map((type) => typeView(type, wanted)));
     };
-    filter.addEventListener("input", later(120, list));
+    filter.addEventListener("input", debounce(120, list));
     body.addEventListener("click", (event) => {
       const name = event.target.closest("button.type")?.dataset.type;
       if (!name) return;
@@ -294,7 +294,7 @@ function browser(schema) {
 
 function typeView(type, wanted) {
   const rows = type.fields ?? type.inputFields ?? [];
-  const reference = (one) => h("button", { type: "button", class: "type", "data-type": named(one) }, written(one));
+  const reference = (one) => h("button", { type: "button", class: "type", "data-type": namedType(one) }, typeText(one));
   const view = (one) => h("li", { class: wanted && one.name.toLowerCase().includes(wanted) ? "hit" : null },
     h("code", null, one.name,
       one.args?.length ? ["(", one.args.map((argument, place) => [place ? ", " : "", argument.name, ": ", reference(argument.type), argument.defaultValue === null ? null : ` = ${argument.defaultValue}`]), ")"] : null,

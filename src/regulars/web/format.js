@@ -1,6 +1,6 @@
 // Values as a person reads them.
 
-import { h, said } from "./dom.js";
+import { h, userText } from "./dom.js";
 import { t } from "./texts.js";
 
 const LANGUAGE = document.documentElement.lang;
@@ -14,28 +14,28 @@ const numbers = (name, options) => by(name, () => new Intl.NumberFormat(LANGUAGE
 const dates = (name, options) => by(name, () => new Intl.DateTimeFormat(LANGUAGE, options));
 const TONES = 8;
 
-export const number = (value) => numbers("number").format(value);
-export const amount = (value) => numbers("amount", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
-export const compact = (value) => numbers("compact", { notation: "compact", maximumFractionDigits: 1 }).format(value);
-export const day = (iso) => dates("day", { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));
-export const month = (text) => dates("month", { month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(`${text}-01T00:00:00Z`));
-export const when = (iso) => dates("when", { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
+export const formatNumber = (value) => numbers("number").format(value);
+export const formatAmount = (value) => numbers("amount", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
+export const formatCompact = (value) => numbers("compact", { notation: "compact", maximumFractionDigits: 1 }).format(value);
+export const formatDay = (iso) => dates("day", { dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));
+export const formatMonth = (text) => dates("month", { month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(`${text}-01T00:00:00Z`));
+export const formatDateTime = (iso) => dates("when", { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 
 /** An amount with its currency, as in €12.50; one that browsers do not know goes behind. */
-export function money(value, currency) {
+export function formatMoney(value, currency) {
   try {
     return numbers(currency, { style: "currency", currency }).format(value);
   } catch {
-    return `${amount(value)} ${currency}`;
+    return `${formatAmount(value)} ${currency}`;
   }
 }
 
 /** A moment: how long ago, and exactly in a tooltip. */
-export function ago(relative, iso) {
-  return h("time", { datetime: iso, title: when(iso) }, relative);
+export function relativeTime(relative, iso) {
+  return h("time", { datetime: iso, title: formatDateTime(iso) }, relative);
 }
 
-export function country(code) {
+export function countryName(code) {
   try {
     return by("regions", () => new Intl.DisplayNames([LANGUAGE], { type: "region", fallback: "code" })).of(code);
   } catch {
@@ -50,7 +50,7 @@ export function countries() {
   if (!known) {
     const letters = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
     const codes = letters.flatMap((one) => letters.map((two) => one + two));
-    const found = codes.filter(isCountry).map((code) => [code, country(code)]);
+    const found = codes.filter(isCountry).map((code) => [code, countryName(code)]);
     known = found.sort((one, two) => one[1].localeCompare(two[1], LANGUAGE));
   }
   return known;
@@ -60,13 +60,13 @@ export function countries() {
 const NO_COUNTRIES = new Set(["AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK", "ZZ"]);
 
 function isCountry(code) {
-  if (NO_COUNTRIES.has(code) || country(code) === code) return false;
+  if (NO_COUNTRIES.has(code) || countryName(code) === code) return false;
   // A code that is in use no longer is another country's here.
   return new Intl.Locale(`und-${code}`).region === code;
 }
 
 /** What to call a customer. */
-export const nameOf = (customer) => customer.full_name || customer.email;
+export const displayName = (customer) => customer.full_name || customer.email;
 
 /** The initials of a name, or of an email. */
 function initials(customer) {
@@ -95,18 +95,18 @@ export function avatar(customer, large = false) {
 }
 
 /** What a field's value is, in a line. */
-export function shown(value) {
+export function formatValue(value) {
   if (value === null || value === undefined || value === "") return h("span", { class: "empty" }, t.nothing);
   if (value === true) return t.yes;
   if (value === false) return t.no;
   if (Array.isArray(value) && value.every((one) => typeof one === "string")) {
-    return value.length ? said(value.join(", ")) : h("span", { class: "empty" }, t.nothing);
+    return value.length ? userText(value.join(", ")) : h("span", { class: "empty" }, t.nothing);
   }
-  if (typeof value === "object") return said(JSON.stringify(value));
-  return said(String(value));
+  if (typeof value === "object") return userText(JSON.stringify(value));
+  return userText(String(value));
 }
 
-export function bytes(count) {
+export function formatBytes(count) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
   const options = { style: "unit", unit: units[step], unitDisplay: step ? "short" : "long", maximumFractionDigits: 1 };

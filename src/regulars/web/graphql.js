@@ -24,17 +24,17 @@ export class Schema {
 }
 
 /** A type as it is written: `[Customer!]!`. */
-export function written(type) {
-  if (type.kind === "NON_NULL") return `${written(type.ofType)}!`;
-  if (type.kind === "LIST") return `[${written(type.ofType)}]`;
+export function typeText(type) {
+  if (type.kind === "NON_NULL") return `${typeText(type.ofType)}!`;
+  if (type.kind === "LIST") return `[${typeText(type.ofType)}]`;
   return type.name;
 }
 
 /** The name of a type, whatever stands around it. */
-export const named = (type) => (type.ofType ? named(type.ofType) : type.name);
+export const namedType = (type) => (type.ofType ? namedType(type.ofType) : type.name);
 
 /** The words of a document, each with its place and its kind. */
-export function words(text) {
+export function tokenize(text) {
   return Array.from(text.matchAll(TOKEN), (found) => {
     const kind = kindOf(found[0]);
     const argument = kind === "keyword" && /^\s*:/.test(text.slice(found.index + found[0].length, found.index + found[0].length + 9));
@@ -54,7 +54,7 @@ function kindOf(text) {
 
 /** The names of a document's operations; null for one without. */
 export function operations(text) {
-  const all = words(text).filter(({ kind }) => kind !== "comment");
+  const all = tokenize(text).filter(({ kind }) => kind !== "comment");
   const found = [];
   let depth = 0;
   all.forEach((word, place) => {
@@ -70,8 +70,8 @@ export function operations(text) {
  * beginning of it that is there already.
  */
 export function completions(text, schema, whole) {
-  const all = words(text).filter(({ kind }) => kind !== "comment");
-  const inComment = /#[^\n]*$/.test(text.split("\n").at(-1)) && words(text).at(-1)?.kind === "comment";
+  const all = tokenize(text).filter(({ kind }) => kind !== "comment");
+  const inComment = /#[^\n]*$/.test(text.split("\n").at(-1)) && tokenize(text).at(-1)?.kind === "comment";
   const last = all.at(-1);
   if (inComment || (last?.kind === "string" && !/^".*"$/s.test(last.text))) return { word: "", found: [] };
   const begun = last && last.start + last.text.length === text.length && /^[$@]?\w/.test(last.text) ? last.text : "";
@@ -116,7 +116,7 @@ const STEPS = {
       if (next === ":" || before === "...") return;
       here.field = here.type?.fields?.find(({ name }) => name === word.text) ?? null;
       here.args = here.field?.args ?? [];
-      here.into = here.field ? schema.type(named(here.field.type)) : null;
+      here.into = here.field ? schema.type(namedType(here.field.type)) : null;
     } else if (word.text === "(") stack.push({ kind: "arguments", inputs: here.args ?? [], input: null });
     else if (word.text === "{") stack.push({ kind: "selection", type: here.into ?? null, field: null });
     else if (word.text === "}") pop(stack);
@@ -124,7 +124,7 @@ const STEPS = {
   arguments({ word, next, here, stack, schema }) {
     if (word.text === ")" || word.text === "}") pop(stack);
     else if (word.text === "{") {
-      const type = here.input ? schema.type(named(here.input.type)) : null;
+      const type = here.input ? schema.type(namedType(here.input.type)) : null;
       stack.push({ kind: "arguments", inputs: type?.inputFields ?? [], input: null });
     } else if (next === ":") here.input = here.inputs.find(({ name }) => name === word.text) ?? null;
   },
@@ -142,11 +142,11 @@ function offers(place, schema, whole) {
     if (before === "...") return [{ text: "on", hint: "" }, ...fragments(whole)];
     if (before === "@" ) return [];
     const fields = place.type?.fields ?? [];
-    return [...fields.map((field) => ({ text: field.name, hint: written(field.type), description: field.description })), { text: "__typename", hint: "String!" },
+    return [...fields.map((field) => ({ text: field.name, hint: typeText(field.type), description: field.description })), { text: "__typename", hint: "String!" },
       ...schema.directives.filter(({ name }) => ["skip", "include"].includes(name)).map(({ name, description }) => ({ text: `@${name}`, hint: "", description }))];
   }
   if (before === ":" || before === "[") return values(place.input, schema, whole);
-  return place.inputs.map((input) => ({ text: input.name, put: `${input.name}: `, hint: written(input.type), description: input.description }));
+  return place.inputs.map((input) => ({ text: input.name, put: `${input.name}: `, hint: typeText(input.type), description: input.description }));
 }
 
 function possible(type, name) {
@@ -163,7 +163,7 @@ function fragments(text) {
 
 function values(input, schema, whole) {
   if (!input) return [];
-  const type = schema.type(named(input.type));
+  const type = schema.type(namedType(input.type));
   const variables = Array.from(whole.matchAll(/(\$\w+)\s*:/g), (found) => ({ text: found[1], hint: "" }));
   if (type?.kind === "ENUM") return [...type.enumValues.map(({ name, description }) => ({ text: name, hint: type.name, description })), ...variables];
   if (type?.name === "Boolean") return [{ text: "true", hint: "" }, { text: "false", hint: "" }, ...variables];

@@ -1,36 +1,36 @@
 // Importing: a file is dropped, looked at, tried, and taken in.
 
-import { send, upload, viewer } from "./api.js";
-import { announce } from "./busy.js";
-import { h, replace, said, set, unique } from "./dom.js";
-import { ago, bytes, number, when } from "./format.js";
+import { request, uploadFile, getViewer } from "./api.js";
+import { announce } from "./progress.js";
+import { h, replace, userText, setAttribute, uniqueId } from "./dom.js";
+import { relativeTime, formatBytes, formatNumber, formatDateTime } from "./format.js";
 import { icon } from "./icons.js";
-import { go } from "./shell.js";
+import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
-import { button, check, complain, during, emptyState, failed, field, messageOf, pageHead } from "./ui.js";
+import { button, checkbox, showError, withBusy, emptyState, errorState, formField, errorMessage, pageHeader } from "./ui.js";
 
 const BEGINNING = 256 * 1024;
 const LOOK_MS = 500;
 const GOES_ON = ["receiving", "pending", "running"];
 const LEAVE_OUT = "-";
 
-export async function show({ main, url, signal, title }) {
-  title(t.imports.title);
-  const { scopes } = await viewer();
+export async function show({ main, url, signal, setTitle }) {
+  setTitle(t.imports.title);
+  const { scopes } = await getViewer();
   if (!scopes.includes("customers:write")) {
-    replace(main, pageHead(t.imports.title), emptyState("upload", t.imports.mayNot, t.imports.mayNotText));
+    replace(main, pageHeader(t.imports.title), emptyState("upload", t.imports.mayNot, t.imports.mayNotText));
     return {};
   }
   const page = new ImportPage(main, signal);
   await page.at(url);
-  return { update: (changed) => page.at(changed), unsaved: () => page.sending };
+  return { update: (changed) => page.at(changed), hasUnsavedInput: () => page.sending };
 }
 
 class ImportPage {
   constructor(main, signal) {
     Object.assign(this, { signal, sending: false, timer: 0 });
     this.body = h("div");
-    replace(main, pageHead(t.imports.title), this.body);
+    replace(main, pageHeader(t.imports.title), this.body);
     signal.addEventListener("abort", () => clearTimeout(this.timer));
   }
 
@@ -42,7 +42,7 @@ class ImportPage {
   }
 
   async start() {
-    const input = h("input", { type: "file", class: "unseen", id: unique("file"), accept: ".csv,.tsv,.txt,.jsonl,.ndjson,.gz", onchange: () => input.files[0] && this.look(input.files[0]) });
+    const input = h("input", { type: "file", class: "unseen", id: uniqueId("file"), accept: ".csv,.tsv,.txt,.jsonl,.ndjson,.gz", onchange: () => input.files[0] && this.look(input.files[0]) });
     const zone = h("div", {
       class: "drop",
       ondragover: (event) => { event.preventDefault(); zone.classList.add("over"); },
@@ -57,10 +57,10 @@ class ImportPage {
     const recent = h("section", { "aria-labelledby": "recent" });
     replace(this.body, zone, this.problem, recent);
     try {
-      const { data } = await send("/import", { signal: this.signal });
+      const { data } = await request("/import", { signal: this.signal });
       if (data.length) replace(recent, h("h2", { id: "recent" }, t.imports.recent), this.recent(data));
     } catch (failure) {
-      complain(failure);
+      showError(failure);
     }
   }
 
@@ -68,10 +68,10 @@ class ImportPage {
     return h("div", { class: "card table-wrap", tabindex: "0", role: "group", "aria-labelledby": "recent" }, h("table", { class: "plain-table stack" },
       h("thead", null, h("tr", null, t.imports.columns.map((one) => h("th", { scope: "col" }, one)))),
       h("tbody", null, all.map((one) => h("tr", null,
-        h("th", { scope: "row" }, h("a", { href: `/imports?id=${encodeURIComponent(one.id)}` }, said(one.name)), one.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null),
+        h("th", { scope: "row" }, h("a", { href: `/imports?id=${encodeURIComponent(one.id)}` }, userText(one.name)), one.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null),
         h("td", null, h("span", { class: `state ${one.state}` }, t.imports.states[one.state] ?? one.state)),
-        h("td", null, one.created === null ? null : t.imports.counts(number(one.created), number(one.updated), number(one.rejected))),
-        h("td", null, ago(when(one.created_at), one.created_at)))))));
+        h("td", null, one.created === null ? null : t.imports.counts(formatNumber(one.created), formatNumber(one.updated), formatNumber(one.rejected))),
+        h("td", null, relativeTime(formatDateTime(one.created_at), one.created_at)))))));
   }
 
   /** Shows what a file is recognised as. */
@@ -80,12 +80,12 @@ class ImportPage {
     this.mapped = new Map();
     this.chosen = { match: "email", empty: "keep", silent: false };
     this.headings = true;
-    set(this.problem, "hidden", true);
+    setAttribute(this.problem, "hidden", true);
     try {
       this.seen = await this.preview();
     } catch (failure) {
-      set(this.problem, "hidden", null);
-      replace(this.problem, icon("warning"), messageOf(failure));
+      setAttribute(this.problem, "hidden", null);
+      replace(this.problem, icon("warning"), errorMessage(failure));
       return;
     }
     this.showPreview();
@@ -101,7 +101,7 @@ class ImportPage {
   async preview() {
     const given = this.options();
     given.set("whole", String(this.file.size <= BEGINNING));
-    const { data } = await send(`/import/preview?${given}`, { method: "POST", body: this.file.slice(0, BEGINNING), headers: { "Content-Type": "application/octet-stream" }, signal: this.signal });
+    const { data } = await request(`/import/preview?${given}`, { method: "POST", body: this.file.slice(0, BEGINNING), headers: { "Content-Type": "application/octet-stream" }, signal: this.signal });
     return data;
   }
 
@@ -114,13 +114,13 @@ class ImportPage {
         this.showPreview();
         if (place !== undefined) this.body.querySelector(`[data-heading="${CSS.escape(place)}"]`)?.focus();
       } catch (failure) {
-        complain(failure);
+        showError(failure);
       }
     };
-    const headings = check(t.imports.headings, { checked: this.headings, onchange: (event) => { this.headings = event.target.checked; this.mapped.clear(); again(); } });
-    const match = field(t.imports.match, h("select", { onchange: (event) => { this.chosen.match = event.target.value; } }, [["email", t.imports.byEmail], ["_id", t.imports.byId]].map(([value, label]) => h("option", { value, selected: value === this.chosen.match }, label))));
-    const empty = field(t.imports.empty, h("select", { onchange: (event) => { this.chosen.empty = event.target.value; } }, [["keep", t.imports.keep], ["clear", t.imports.clear]].map(([value, label]) => h("option", { value, selected: value === this.chosen.empty }, label))));
-    const silent = check(t.imports.silent, { checked: this.chosen.silent, onchange: (event) => { this.chosen.silent = event.target.checked; } });
+    const headings = checkbox(t.imports.headings, { checked: this.headings, onchange: (event) => { this.headings = event.target.checked; this.mapped.clear(); again(); } });
+    const match = formField(t.imports.match, h("select", { onchange: (event) => { this.chosen.match = event.target.value; } }, [["email", t.imports.byEmail], ["_id", t.imports.byId]].map(([value, label]) => h("option", { value, selected: value === this.chosen.match }, label))));
+    const empty = formField(t.imports.empty, h("select", { onchange: (event) => { this.chosen.empty = event.target.value; } }, [["keep", t.imports.keep], ["clear", t.imports.clear]].map(([value, label]) => h("option", { value, selected: value === this.chosen.empty }, label))));
+    const silent = checkbox(t.imports.silent, { checked: this.chosen.silent, onchange: (event) => { this.chosen.silent = event.target.checked; } });
     const start = (dry) => async (event) => {
       const given = this.options();
       given.set("dry_run", String(dry));
@@ -137,14 +137,14 @@ class ImportPage {
     }, choices(heading, chosen, fields));
     replace(this.body,
       h("section", { class: "card", "aria-labelledby": "preview" },
-        h("h2", { id: "preview", tabindex: "-1" }, said(this.file.name)),
-        h("p", { class: "hint" }, t.imports.recognised(format, encoding, delimiter, bytes(this.file.size))),
+        h("h2", { id: "preview", tabindex: "-1" }, userText(this.file.name)),
+        h("p", { class: "hint" }, t.imports.recognised(format, encoding, delimiter, formatBytes(this.file.size))),
         problem ? h("p", { class: "notice wrong", role: "alert" }, icon("warning"), problem.replace(/ Say which it is, as in .*$/, ` ${t.imports.sayWhich}`)) : null,
         h("div", { class: "table-wrap", tabindex: "0", role: "group", "aria-label": t.imports.firstRows }, h("table", { class: "plain-table preview" },
           h("thead", null,
-            h("tr", null, columns.map((one) => h("th", { scope: "col" }, said(one.heading)))),
+            h("tr", null, columns.map((one) => h("th", { scope: "col" }, userText(one.heading)))),
             format === "csv" ? h("tr", null, columns.map((one) => h("td", null, pick(one)))) : null),
-          h("tbody", null, rows.map((row) => h("tr", null, row.map((cell) => h("td", null, said(cell)))))))),
+          h("tbody", null, rows.map((row) => h("tr", null, row.map((cell) => h("td", null, userText(cell)))))))),
         format === "csv" ? headings : null,
         h("div", { class: "fields" }, match, empty), silent),
       h("div", { class: "row" },
@@ -154,28 +154,28 @@ class ImportPage {
   }
 
   /** Sends the file, and then shows what becomes of it. */
-  async send(options, control) {
+  async request(options, control) {
     const bar = h("progress", { max: this.file.size || 1, value: 0, "aria-label": t.imports.sending });
     const text = h("p", { class: "hint", role: "status" }, t.imports.sending);
     const abort = new AbortController();
     const kept = [...this.body.childNodes];
-    await during(control, async () => {
+    await withBusy(control, async () => {
       this.sending = true;
-      const show = h("section", { class: "card" }, h("h2", { tabindex: "-1" }, said(this.file.name)), bar, text,
+      const show = h("section", { class: "card" }, h("h2", { tabindex: "-1" }, userText(this.file.name)), bar, text,
         button(t.cancel, () => { abort.abort(); replace(this.body, kept); }));
       replace(this.body, show);
       show.querySelector("h2").focus();
-      const progress = (sent, all) => {
+      const onProgress = (sent, all) => {
         bar.value = sent;
-        text.textContent = t.imports.sent(bytes(sent), bytes(all));
+        text.textContent = t.imports.sent(formatBytes(sent), formatBytes(all));
       };
       try {
-        const made = await upload(`/import?${options}`, this.file, { progress, signal: abort.signal });
+        const made = await uploadFile(`/import?${options}`, this.file, { onProgress, signal: abort.signal });
         this.sending = false;
-        go(`/imports?id=${encodeURIComponent(made.id)}`);
+        navigate(`/imports?id=${encodeURIComponent(made.id)}`);
       } catch (failure) {
         replace(this.body, kept);
-        complain(failure);
+        showError(failure);
       } finally {
         this.sending = false;
       }
@@ -186,10 +186,10 @@ class ImportPage {
   async watch(id, first = false) {
     let run;
     try {
-      run = (await send(`/import/${encodeURIComponent(id)}`, { signal: this.signal, quiet: !first })).data;
+      run = (await request(`/import/${encodeURIComponent(id)}`, { signal: this.signal, quiet: !first })).data;
     } catch (failure) {
       if (failure.name === "AbortError") return;
-      if (first) replace(this.body, failed(failure, () => this.watch(id, true)));
+      if (first) replace(this.body, errorState(failure, () => this.watch(id, true)));
       else this.timer = setTimeout(() => this.watch(id), LOOK_MS * 4);
       return;
     }
@@ -200,25 +200,25 @@ class ImportPage {
   }
 
   showRun(run, goesOn, first) {
-    const figure = (name) => h("div", null, h("dt", null, t.imports.outcomes[name]), h("dd", null, run[name] === null ? "–" : number(run[name])));
+    const figure = (name) => h("div", null, h("dt", null, t.imports.outcomes[name]), h("dd", null, run[name] === null ? "–" : formatNumber(run[name])));
     const focused = document.activeElement;
     const again = run.dry_run && run.state === "done" && this.file?.name === run.name;
     const cancel = button(t.cancel, async () => {
       try {
-        await during(cancel, () => send(`/import/${encodeURIComponent(run.id)}`, { method: "DELETE" }));
+        await withBusy(cancel, () => request(`/import/${encodeURIComponent(run.id)}`, { method: "DELETE" }));
       } catch (failure) {
-        complain(failure);
+        showError(failure);
       }
     });
     replace(this.body,
       h("section", { class: "card", "aria-labelledby": "run" },
-        h("h2", { id: "run", tabindex: "-1" }, said(run.name), run.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null, run.silent ? h("span", { class: "chip" }, t.imports.isSilent) : null),
+        h("h2", { id: "run", tabindex: "-1" }, userText(run.name), run.dry_run ? h("span", { class: "chip" }, t.imports.dry) : null, run.silent ? h("span", { class: "chip" }, t.imports.isSilent) : null),
         h("p", null, h("span", { class: `state ${run.state}` }, t.imports.states[run.state] ?? run.state), run.message && run.state === "failed" ? [" ", run.message] : null),
         goesOn ? h("progress", { max: run.bytes || 1, value: run.state === "running" ? run.bytes_read : 0, "aria-label": t.imports.progress }) : null,
         h("dl", { class: "tiles small" }, ["created", "updated", "unchanged", "rejected"].map(figure)),
         run.dry_run && !goesOn ? h("p", { class: "notice" }, t.imports.nothingSaved) : null,
         run.problems.length ? this.problems(t.imports.problems, run.problems) : null,
-        run.warnings.length ? this.problems(t.imports.warnings(number(run.rows_with_warnings)), run.warnings) : null),
+        run.warnings.length ? this.problems(t.imports.warnings(formatNumber(run.rows_with_warnings)), run.warnings) : null),
       h("div", { class: "row" },
         goesOn ? cancel : null,
         again ? button(t.imports.now, () => this.showPreview(), { class: "primary" }) : null,
@@ -231,8 +231,8 @@ class ImportPage {
   problems(title, kinds) {
     return h("div", null, h("h3", null, title),
       h("ul", { class: "problems" }, kinds.map((one) => h("li", null,
-        h("strong", null, t.imports.rows(number(one.count), one.count)), " ", h("code", null, one.kind),
-        h("ul", null, one.examples.map((example) => h("li", null, h("span", { class: "hint" }, t.imports.line(number(example.line))), " ", example.message)))))));
+        h("strong", null, t.imports.rows(formatNumber(one.count), one.count)), " ", h("code", null, one.kind),
+        h("ul", null, one.examples.map((example) => h("li", null, h("span", { class: "hint" }, t.imports.line(formatNumber(example.line))), " ", example.message)))))));
   }
 }
 

@@ -1,139 +1,141 @@
-// Which customers are chosen, across pages, and what is done with them.
+// The selected customers, across pages, and the actions on them.
 
-import { ask, change, send } from "./api.js";
-import { announce } from "./busy.js";
-import { h, replace, unique } from "./dom.js";
-import { number } from "./format.js";
+import { runQuery, runMutation, request } from "./api.js";
+import { announce } from "./progress.js";
+import { h, replace, uniqueId } from "./dom.js";
+import { COLUMNS } from "./fields.js";
+import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
+import { splitTags } from "./kinds.js";
 import { t } from "./texts.js";
-import { complain, confirmed, field, formDialog, toast } from "./ui.js";
+import { showError, askConfirmation, formField, openFormDialog, toast } from "./ui.js";
 
-// What one mutation takes, and one page holds.
-const FEW = 250;
+// The most ids of one mutation, and the most rows of one page.
+const BATCH_SIZE = 250;
 const UNDO_SECONDS = 10;
-const COLUMNS = "_id,full_name,email,location,tags,orders_count,expenses,updated_at";
+const EXPORT_COLUMNS = [...new Set(["_id", "full_name", "email", ...COLUMNS.map(({ name }) => name)])].join(",");
 
-/** The chosen customers: those of the ids, or all that a query finds, with exceptions. */
+/** The selected customers: those with the ids, or all that match a query, with exceptions. */
 export class Selection {
   constructor() {
     this.ids = new Set();
-    this.except = new Set();
+    this.excludedIds = new Set();
     this.query = null;
-    this.found = 0;
+    this.matchCount = 0;
   }
 
   get size() {
-    return this.query === null ? this.ids.size : this.found - this.except.size;
+    return this.query === null ? this.ids.size : this.matchCount - this.excludedIds.size;
   }
 
   has(id) {
-    return this.query === null ? this.ids.has(id) : !this.except.has(id);
+    return this.query === null ? this.ids.has(id) : !this.excludedIds.has(id);
   }
 
-  set(id, chosen) {
-    if (this.query === null) this.ids[chosen ? "add" : "delete"](id);
-    else this.except[chosen ? "delete" : "add"](id);
+  set(id, isSelected) {
+    if (this.query === null) this.ids[isSelected ? "add" : "delete"](id);
+    else this.excludedIds[isSelected ? "delete" : "add"](id);
   }
 
-  /** Chooses all that a query finds: so many. */
-  all(query, found) {
+  /** Selects all that match a query, and their count. */
+  selectAll(query, matchCount) {
     this.clear();
     this.query = query;
-    this.found = found;
+    this.matchCount = matchCount;
   }
 
   clear() {
     this.ids.clear();
-    this.except.clear();
+    this.excludedIds.clear();
     this.query = null;
   }
 
-  /** The ids of all who are chosen. Raises Failure. */
-  async named() {
+  /** Returns the ids of the selected customers. Throws ApiError. */
+  async loadIds() {
     if (this.query === null) return [...this.ids];
-    const found = [];
+    const ids = [];
     let after = null;
     do {
-      const { customers } = await ask(`query($query: String, $after: String) {
-        customers(query: $query, first: ${FEW}, after: $after) { edges { node { id } } pageInfo { hasNextPage endCursor } } }`,
+      const { customers } = await runQuery(`query($query: String, $after: String) {
+        customers(query: $query, first: ${BATCH_SIZE}, after: $after) { edges { node { id } } pageInfo { hasNextPage endCursor } } }`,
       { query: this.query, after });
-      found.push(...customers.edges.map((edge) => edge.node.id));
+      ids.push(...customers.edges.map((edge) => edge.node.id));
       after = customers.pageInfo.hasNextPage ? customers.pageInfo.endCursor : null;
-      announce(t.selection.reading(number(found.length)));
+      announce(t.selection.reading(formatNumber(ids.length)));
     } while (after);
-    return found.filter((id) => this.has(id));
+    return ids.filter((id) => this.has(id));
   }
 }
 
 /**
- * Does something with customers, a few at a time, and calls `told` with how many are done. Who has
- * been deleted meanwhile is left out. Raises Failure.
+ * Calls `act` with batches of ids, and `onProgress` with the number of those done. Customers that
+ * were deleted meanwhile are skipped. Throws ApiError.
  */
-async function forAll(ids, act, told = () => {}) {
-  for (let start = 0; start < ids.length; start += FEW) {
-    let few = ids.slice(start, start + FEW);
-    while (few.length) {
+async function forEachBatch(ids, act, onProgress) {
+  for (let start = 0; start < ids.length; start += BATCH_SIZE) {
+    let batch = ids.slice(start, start + BATCH_SIZE);
+    while (batch.length) {
       try {
-        await act(few);
+        await act(batch);
         break;
-      } catch (failure) {
-        const gone = failure.of?.("errors_customer_not_found")?.extensions.ids;
-        if (!gone) throw failure;
-        few = few.filter((id) => !gone.includes(id));
+      } catch (error) {
+        const missingIds = error.find?.("errors_customer_not_found")?.extensions.ids;
+        if (!missingIds) throw error;
+        batch = batch.filter((id) => !missingIds.includes(id));
       }
     }
-    told(Math.min(start + FEW, ids.length));
+    onProgress(Math.min(start + BATCH_SIZE, ids.length));
   }
 }
 
-/** Adds a tag to who is chosen, or removes one. Resolves true once it is done. */
-export function tagThem(selection, tags, add) {
-  const list = h("datalist", { id: unique("tags") }, tags.map((tag) => h("option", { value: tag })));
+/** Asks for tags to add to the selected customers, or to remove. Resolves with true once that is done. */
+export function openTagDialog(selection, knownTags, isAdding) {
+  const list = h("datalist", { id: uniqueId("tags") }, knownTags.map((tag) => h("option", { value: tag })));
   const input = h("input", { type: "text", list: list.id, autocomplete: "off", autofocus: true, dir: "auto" });
-  const labelled = field(t.selection.tag, input, { hint: t.selection.tagHint });
+  const field = formField(t.selection.tag, input, { hint: t.selection.tagHint });
   const progress = h("p", { class: "hint", role: "status" });
-  const title = (add ? t.selection.addTitle : t.selection.removeTitle)(number(selection.size));
-  const mutation = add ? "addTags" : "removeTags";
-  return formDialog(title, add ? t.selection.add : t.selection.remove, [labelled, list, progress], { tags: labelled }, async () => {
-    const given = input.value.split(",").map((one) => one.trim()).filter(Boolean);
-    labelled.showProblem(given.length ? "" : t.selection.noTag);
-    if (!given.length) return undefined;
-    const ids = await selection.named();
+  const title = (isAdding ? t.selection.addTitle : t.selection.removeTitle)(formatNumber(selection.size));
+  const mutation = isAdding ? "addTags" : "removeTags";
+  return openFormDialog(title, isAdding ? t.selection.add : t.selection.remove, [field, list, progress], { tags: field }, async () => {
+    const tags = splitTags(input.value);
+    field.setError(tags.length ? "" : t.selection.noTag);
+    if (!tags.length) return undefined;
+    const ids = await selection.loadIds();
     const document = `mutation($items: [ID!]!, $tags: [String!]!) { ${mutation}(items: $items, tags: $tags) { id } }`;
-    await forAll(ids, (items) => change(document, { items, tags: given }), (done) => replace(progress, t.selection.done(number(done))));
-    toast(t.selection.tagged(number(ids.length)));
+    await forEachBatch(ids, (items) => runMutation(document, { items, tags }), (done) => replace(progress, t.selection.done(formatNumber(done))));
+    toast(t.selection.tagged(formatNumber(ids.length)));
     return true;
   });
 }
 
-/** Offers what can be taken out, and how. */
-export function exportThem(selection, query, found) {
-  const one = (name, value, label, checked) => h("label", { class: "check" }, h("input", { type: "radio", name, value, checked }), h("span", null, label));
-  const all = query ? t.exporting.found : t.exporting.all;
-  return formDialog(t.exporting.title, [icon("download"), t.exporting.submit], [
+/** Asks which customers to export, and in which format; then downloads the file. */
+export function openExportDialog(selection, query, matchCount) {
+  const choice = (name, value, label, checked) => h("label", { class: "check" }, h("input", { type: "radio", name, value, checked }), h("span", null, label));
+  const allLabel = query ? t.exporting.found : t.exporting.all;
+  return openFormDialog(t.exporting.title, [icon("download"), t.exporting.submit], [
     h("fieldset", null, h("legend", null, t.exporting.who),
-      selection.size ? one("who", "chosen", t.exporting.chosen(number(selection.size)), true) : null,
-      one("who", "found", all(number(found)), !selection.size)),
+      selection.size ? choice("rows", "selected", t.exporting.chosen(formatNumber(selection.size)), true) : null,
+      choice("rows", "all", allLabel(formatNumber(matchCount)), !selection.size)),
     h("fieldset", null, h("legend", null, t.exporting.form),
-      one("format", "csv", t.exporting.csv, true), one("format", "jsonl", t.exporting.jsonl, false)),
+      choice("format", "csv", t.exporting.csv, true), choice("format", "jsonl", t.exporting.jsonl, false)),
     h("fieldset", null, h("legend", null, t.exporting.columns),
-      one("columns", "", t.exporting.everything, true), one("columns", COLUMNS, t.exporting.shown, false)),
+      choice("columns", "", t.exporting.everything, true), choice("columns", EXPORT_COLUMNS, t.exporting.shown, false)),
   ], {}, async (form) => {
-    const given = new FormData(form);
-    const chosen = given.get("who") === "chosen";
-    const ids = chosen && (selection.query === null || selection.except.size) ? await selection.named() : null;
-    const options = new URLSearchParams({ format: given.get("format") });
-    if (given.get("columns")) options.set("columns", given.get("columns"));
-    if (!ids) options.set("query", chosen ? selection.query : query);
-    await download(`/export?${options}`, `customers.${given.get("format")}`, ids);
+    const input = new FormData(form);
+    const isSelected = input.get("rows") === "selected";
+    const ids = isSelected && (selection.query === null || selection.excludedIds.size) ? await selection.loadIds() : null;
+    const params = new URLSearchParams({ format: input.get("format") });
+    if (input.get("columns")) params.set("columns", input.get("columns"));
+    if (!ids) params.set("query", isSelected ? selection.query : query);
+    await download(`/export?${params}`, `customers.${input.get("format")}`, ids);
     return true;
   });
 }
 
-/** Has the browser save what an address answers; to those ids, if they are given. Raises Failure. */
-async function download(address, name, ids) {
+/** Has the browser save the response of a URL; that for these ids, if there are any. Throws ApiError. */
+async function download(url, name, ids) {
   const headers = { "Content-Type": "application/json" };
-  const target = ids ? URL.createObjectURL(await send(address, { method: "POST", headers, body: JSON.stringify({ ids }), as: "blob" })) : address;
+  const target = ids ? URL.createObjectURL(await request(url, { method: "POST", headers, body: JSON.stringify({ ids }), as: "blob" })) : url;
   const link = h("a", { href: target, download: name });
   document.body.append(link);
   link.click();
@@ -142,78 +144,77 @@ async function download(address, name, ids) {
   toast(t.exporting.begun);
 }
 
-// What is to be deleted is deleted when the time for a change of mind is over, or the page is left.
-const waiting = new Set();
-const hidden = new Set();
-let deleting = 0;
-export const isGone = (id) => hidden.has(id);
-/** The event that tells lists to read themselves anew. */
-export const DELETED = "regulars-deleted";
-const tellLists = () => document.dispatchEvent(new CustomEvent(DELETED));
+// A deletion is sent after the time to undo it, or when the page is left.
+const pendingDeletions = new Set();
+const deletedIds = new Set();
+let runningDeletions = 0;
+export const isDeleted = (id) => deletedIds.has(id);
+/** The event after which lists are read again. */
+export const DELETED_EVENT = "regulars-deleted";
+const notifyLists = () => document.dispatchEvent(new CustomEvent(DELETED_EVENT));
 
-/**
- * Deletes customers in ten seconds, unless that is undone. `version`, of one customer, is the one
- * that was seen.
- */
-export function deleteSoon(ids, text, version = null) {
-  for (const id of ids) hidden.add(id);
-  const one = { ids, version, now: act };
-  waiting.add(one);
-  const timer = setTimeout(act, UNDO_SECONDS * 1000);
-  const over = () => { clearTimeout(timer); waiting.delete(one); };
-  const back = () => { for (const id of ids) hidden.delete(id); tellLists(); };
-  async function act() {
-    over();
+/** Deletes customers in ten seconds unless that is undone; one of a `version` only if it is current. */
+export function scheduleDeletion(ids, text, version = null) {
+  for (const id of ids) deletedIds.add(id);
+  const deletion = { ids, version, run };
+  pendingDeletions.add(deletion);
+  const timer = setTimeout(run, UNDO_SECONDS * 1000);
+  const finish = () => { clearTimeout(timer); pendingDeletions.delete(deletion); };
+  const restore = () => { for (const id of ids) deletedIds.delete(id); notifyLists(); };
+  async function run() {
+    finish();
     try {
       await deleteNow(ids, version);
-    } catch (failure) {
-      back();
-      complain(failure);
+    } catch (error) {
+      restore();
+      showError(error);
       return;
     }
-    // They stay hidden: an answer that is on its way may still have them.
-    tellLists();
+    // The ids stay hidden: a response that is on its way may still contain them.
+    notifyLists();
   }
-  toast(text, { actions: [[t.undo, () => { if (waiting.has(one)) { over(); back(); announce(t.undone); } }]], seconds: UNDO_SECONDS });
-  tellLists();
+  const undo = () => { if (pendingDeletions.has(deletion)) { finish(); restore(); announce(t.undone); } };
+  toast(text, { actions: [[t.undo, undo]], seconds: UNDO_SECONDS });
+  notifyLists();
 }
 
-/** Deletes at once who waits to be deleted. */
-export const deleteWaiting = () => Promise.all([...waiting].map((one) => one.now()));
+/** Sends all pending deletions now. */
+export const flushDeletions = () => Promise.all([...pendingDeletions].map((deletion) => deletion.run()));
 
 async function deleteNow(ids, version) {
-  deleting += 1;
-  const progress = ids.length > FEW ? toast(t.selection.deleting("0", number(ids.length)), { lasting: true }) : null;
+  runningDeletions += 1;
+  const label = (done) => t.selection.deleting(formatNumber(done), formatNumber(ids.length));
+  const progress = ids.length > BATCH_SIZE ? toast(label(0), { isLasting: true }) : null;
   try {
-    await forAll(ids, (items) => change(DELETE, { items, version }), (done) => progress?.say(t.selection.deleting(number(done), number(ids.length))));
+    await forEachBatch(ids, (items) => runMutation(DELETE, { items, version }), (done) => progress?.setText(label(done)));
   } finally {
-    deleting -= 1;
-    progress?.gone();
+    runningDeletions -= 1;
+    progress?.close();
   }
 }
 
 const DELETE = "mutation($items: [ID!]!, $version: Int) { deleteCustomers(items: $items, ifVersion: $version) }";
 
-// So many cannot be sent while the page is being left.
+// While the page is left, one batch can be sent.
 window.addEventListener("beforeunload", (event) => {
-  if (deleting || [...waiting].some(({ ids }) => ids.length > FEW)) event.preventDefault();
+  if (runningDeletions || [...pendingDeletions].some(({ ids }) => ids.length > BATCH_SIZE)) event.preventDefault();
 });
 window.addEventListener("pagehide", () => {
-  for (const { ids, version } of waiting) {
-    change(DELETE, { items: ids.slice(0, FEW), version }, { keepalive: true }).catch(() => {});
+  for (const { ids, version } of pendingDeletions) {
+    runMutation(DELETE, { items: ids.slice(0, BATCH_SIZE), version }, { keepalive: true }).catch(() => {});
   }
-  waiting.clear();
+  pendingDeletions.clear();
 });
 
-/** Asks, and deletes who is chosen. Resolves true if it is to be done. */
-export async function deleteThem(selection) {
-  const size = number(selection.size);
-  if (!(await confirmed(t.selection.deleteTitle(size), t.selection.deleteText, t.selection.deleteLabel(size)))) return false;
+/** Deletes the selected customers after a confirmation. Resolves with whether it was given. */
+export async function confirmDeletion(selection) {
+  const size = formatNumber(selection.size);
+  if (!(await askConfirmation(t.selection.deleteTitle(size), t.selection.deleteText, t.selection.deleteLabel(size)))) return false;
   try {
-    const ids = await selection.named();
-    deleteSoon(ids, t.selection.deleted(number(ids.length)));
-  } catch (failure) {
-    complain(failure);
+    const ids = await selection.loadIds();
+    scheduleDeletion(ids, t.selection.deleted(formatNumber(ids.length)));
+  } catch (error) {
+    showError(error);
     return false;
   }
   return true;

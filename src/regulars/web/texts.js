@@ -1,8 +1,18 @@
-// Every text of the pages, in English. A translation is another file of the same shape.
+// All texts of the pages, in English. A translation is another file of the same shape.
 
-const few = (count, one, other) => (count === 1 ? one : other);
+const plural = (count, one, other) => (count === 1 ? one : other);
 
 const fields = {
+  _id: "Number (_id)",
+  id: "Id",
+  name: "Whole name",
+  full_name: "Name",
+  location: "Location",
+  created_at: "Created",
+  updated_at: "Last change",
+  expenses: "Spend",
+  orders_count: "Orders",
+  visits: "Visits",
   first_name: "First name",
   last_name: "Last name",
   email: "Email",
@@ -29,19 +39,22 @@ const address = {
   name: "Whole name",
   remove: "Remove this address",
 };
-const ORDER = {
+const order = {
   total: "Total", refunded_amount: "Refunded", paid: "Paid", net_payment: "Net payment", currency: "Currency", name: "Number",
   financial_status: "Payment", fulfillment_status: "Fulfilment", cancelled_at: "Cancelled", created_at: "Created", tags: "Tags", test: "Test", email: "Email",
 };
 
-/** What a field is called: of a customer, of an address, of an order, or custom. */
-function fieldName(name) {
-  const [first, ...rest] = name.split(".");
+/** The label of a name without a text: `company_name` is "Company name". */
+const humanize = (name) => `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll("_", " ");
+
+/** The label of a field: of the customer, an address (`billing_address.city`), an order, or custom. */
+function fieldName(path) {
+  const [name, ...rest] = path.split(".");
   const part = rest.join(".");
-  if (!part) return fields[first] ?? { _id: "Number (_id)", id: "Id", name: "Whole name", created_at: "Created", updated_at: "Last change", expenses: "Spend", orders_count: "Orders", visits: "Visits" }[first] ?? name;
-  if (first === "order") return `Order: ${ORDER[part] ?? part}`;
-  if (first === "custom") return `Custom: ${part}`;
-  return `${fields[first] ?? first}: ${address[part] ?? part}`;
+  if (!part) return fields[name] ?? humanize(name);
+  if (name === "order") return `Order: ${order[part] ?? part}`;
+  if (name === "custom") return `Custom: ${part}`;
+  return `${fields[name] ?? name}: ${address[part] ?? part}`;
 }
 
 export const t = {
@@ -67,7 +80,6 @@ export const t = {
   tryAgain: "Try again",
   signOut: "Sign out",
   fieldName,
-  fields,
   address,
   nav: {
     customers: "Customers",
@@ -115,20 +127,17 @@ export const t = {
     goingText: "You can undo it as long as the message below is there.",
     unread: "The search cannot be read",
     unreadText: "What is wrong is marked above. Mend it there, or clear the search.",
-    count: (shown, count) => few(count, `${shown} customer`, `${shown} customers`),
-    found: (shown, count) => few(count, `${shown} customer found`, `${shown} customers found`),
+    count: (shown, count) => plural(count, `${shown} customer`, `${shown} customers`),
+    found: (shown, count) => plural(count, `${shown} customer found`, `${shown} customers found`),
     announced: (total, shown) => `${total} found, ${shown} on this page.`,
-    columns: { name: "Customer", location: "Location", tags: "Tags", orders: "Orders", spend: "Spend", changed: "Last change" },
-    orders: {
-      id: "Newest", full_name: "Name", first_name: "First name", last_name: "Last name", email: "Email",
-      created_at: "Created", updated_at: "Last change", expenses: "Spend", orders_count: "Orders",
-    },
+    columns: { full_name: "Customer" },
+    orders: { id: "Newest" },
     sortBy: "Sort by",
     ascending: "Ascending: turn it round",
     descending: "Descending: turn it round",
     choose: (name) => `Select ${name}`,
     choosePage: "Select all on this page",
-    ordersUnit: (count) => few(count, "order", "orders"),
+    units: { orders_count: (count) => plural(count, "order", "orders") },
     moreTags: (count) => `+${count}`,
     previous: "Previous",
     next: "Next",
@@ -235,7 +244,7 @@ export const t = {
     kinds: { text: "Text", number: "Number", yes: "Yes or no", json: "JSON" },
     wrong: (name, kind) => `“${name}” is not of the kind ${kind}. Change its value, or choose another kind.`,
   },
-  figures: { spend: "Spend", orders: "Orders", average: "Per order", visits: "Visits" },
+  figures: { average: "Per order", visits: "Visits" },
   orders: {
     title: "Orders",
     none: "No orders yet. A shop tells of them by recordOrder, or by its own events.",
@@ -283,15 +292,15 @@ export const t = {
     average: (amount) => `${amount} each`,
     newTitle: "New customers",
     newCaption: "New customers by week, the last 26 weeks",
-    week: (day, shown, count) => `Week of ${day}: ${shown} ${few(count, "customer", "customers")}`,
+    week: (day, shown, count) => `Week of ${day}: ${shown} ${plural(count, "customer", "customers")}`,
     spendTitle: "Spend",
     spendCaption: (currency) => `Spend by month in ${currency}, less refunds, the last 12 months`,
-    month: (name, amount, orders) => `${name}: ${amount}, ${orders} ${few(orders, "order", "orders")}`,
+    month: (name, amount, orders) => `${name}: ${amount}, ${orders} ${plural(orders, "order", "orders")}`,
     noOrders: "No orders in the last 12 months. A shop tells of them by recordOrder, or by its own events.",
     currency: "Currency",
     countries: "Countries",
     noCountries: "No customer has an address with a country yet.",
-    others: (count) => few(count, "one other country", `${count} other countries`),
+    others: (count) => plural(count, "one other country", `${count} other countries`),
     consentTitle: "Marketing consent",
     yes: "Accept marketing",
     no: "Do not",
@@ -338,7 +347,7 @@ export const t = {
     nothingSaved: "This was a trial: nothing is saved.",
     problems: "Rejected rows",
     warnings: (rows) => `Rows imported with warnings: ${rows}`,
-    rows: (shown, count) => few(count, `${shown} row`, `${shown} rows`),
+    rows: (shown, count) => plural(count, `${shown} row`, `${shown} rows`),
     line: (line) => `Line ${line}:`,
     rejected: "Download the rejected rows",
     toList: "To the customers",
@@ -364,9 +373,9 @@ export const t = {
     pause: "Pause",
     pausedNow: "Paused. Events wait until you resume the webhook.",
     resume: "Resume",
-    send: (shown, count) => few(count, `Send ${shown} event`, `Send ${shown} events`),
-    skip: (shown, count) => few(count, `Skip ${shown} event`, `Skip ${shown} events`),
-    missed: (shown, count) => few(count, `${shown} event waits.`, `${shown} events wait.`),
+    send: (shown, count) => plural(count, `Send ${shown} event`, `Send ${shown} events`),
+    skip: (shown, count) => plural(count, `Skip ${shown} event`, `Skip ${shown} events`),
+    missed: (shown, count) => plural(count, `${shown} event waits.`, `${shown} events wait.`),
     most: (shown) => `${shown} or more`,
     resumed: "Resumed. Waiting events are sent.",
     skipped: "Resumed. Waiting events were skipped.",
@@ -425,7 +434,7 @@ export const t = {
     answer: "Answer",
     nothing: "Run an operation to see what the API answers.",
     answered: "Answered.",
-    errors: (count) => few(count, "Answered with an error.", `Answered with ${count} errors.`),
+    errors: (count) => plural(count, "Answered with an error.", `Answered with ${count} errors.`),
     facts: (milliseconds, cost) => (cost === null ? `${milliseconds} ms` : `${milliseconds} ms · a cost of ${cost} points`),
     noJSON: (message) => `The variables are not JSON: ${message}`,
     examples: "Examples",

@@ -1,11 +1,11 @@
 // What happened to a customer, newest first, with the values before and after.
 
-import { ask } from "./api.js";
-import { h, replace, said } from "./dom.js";
-import { ago, shown } from "./format.js";
+import { runQuery } from "./api.js";
+import { h, replace, userText } from "./dom.js";
+import { relativeTime, formatValue } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { button, complain, during } from "./ui.js";
+import { button, showError, withBusy } from "./ui.js";
 
 const FEW = 15;
 const QUERY = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
@@ -22,7 +22,7 @@ export function timeline(id) {
     h("h2", { id: "timeline" }, t.timeline.title), list, foot);
 
   async function page(after, first) {
-    const { node } = await ask(QUERY, { id, first, after });
+    const { node } = await runQuery(QUERY, { id, first, after });
     return node?.changes ?? null;
   }
 
@@ -39,12 +39,12 @@ export function timeline(id) {
 
   async function more(control, after) {
     try {
-      const found = await during(control, () => page(after, FEW));
+      const found = await withBusy(control, () => page(after, FEW));
       const place = list.children.length;
       if (found) fill(found, [...list.children]);
       list.children[place]?.querySelector("p")?.focus();
     } catch (failure) {
-      complain(failure);
+      showError(failure);
     }
   }
 
@@ -56,7 +56,7 @@ function entry(change) {
   return h("li", { class: change.kind },
     h("span", { class: "dot" }, icon(ICONS[change.kind] ?? "history")),
     h("div", null,
-      h("p", { tabindex: "-1" }, h("strong", null, what), " ", h("span", { class: "hint" }, t.timeline.by, " ", said(change.actor.name), ` (${t.timeline.actors[change.actor.kind]}), `, ago(change.at, change.iso), change.silent ? [", ", t.timeline.silent] : null)),
+      h("p", { tabindex: "-1" }, h("strong", null, what), " ", h("span", { class: "hint" }, t.timeline.by, " ", userText(change.actor.name), ` (${t.timeline.actors[change.actor.kind]}), `, relativeTime(change.at, change.iso), change.silent ? [", ", t.timeline.silent] : null)),
       change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(parts).map(difference)) : null));
 }
 
@@ -73,7 +73,7 @@ function difference({ name, before, after }) {
   return h("div", null,
     h("dt", null, t.fieldName(name)),
     h("dd", null,
-      h("span", { class: "unseen" }, t.timeline.before), h("del", null, shown(before)),
+      h("span", { class: "unseen" }, t.timeline.before), h("del", null, formatValue(before)),
       h("span", { "aria-hidden": "true" }, " → "),
-      h("span", { class: "unseen" }, t.timeline.after), h("ins", null, shown(after))));
+      h("span", { class: "unseen" }, t.timeline.after), h("ins", null, formatValue(after))));
 }

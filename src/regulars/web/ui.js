@@ -1,86 +1,91 @@
-// What pages share: messages, dialogs, forms and their errors, and what is shown while one waits.
+// Shared elements: messages, buttons, dialogs, forms with their errors, and states of a page.
 
-import { Failure, OFFLINE } from "./api.js";
-import { announce } from "./busy.js";
-import { h, replace, set, unique } from "./dom.js";
+import { ApiError, OFFLINE } from "./api.js";
+import { announce } from "./progress.js";
+import { h, replace, setAttribute, uniqueId } from "./dom.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
 
-const SHOWN_MS = 6000;
+const TOAST_SECONDS = 6;
+const ERROR_SECONDS = 12;
 const toasts = document.querySelector("#toasts");
 
 /**
- * Shows a message for a while: `actions` are pairs of a label and what it does; `lasting` messages
- * stay until they are closed. Answers `gone()`, which takes it away, and `say(text)`, which changes it.
+ * Shows a message. `actions` are pairs of a label and a function; an `isLasting` message stays until
+ * it is closed. Returns `close()`, and `setText(text)`.
  */
-export function toast(text, { actions = [], wrong = false, seconds = SHOWN_MS / 1000, lasting = false } = {}) {
-  const buttons = actions.map(([label, act]) => button(label, () => { gone(); act(); }, { class: "plain" }));
-  const close = iconButton("close", t.close, () => gone());
-  const words = h("p", null, text);
-  const made = h("div", { class: wrong ? "toast wrong" : "toast" }, words, h("div", { class: "row" }, buttons, close));
-  toasts.append(made);
-  announce(text, wrong);
+export function toast(text, { actions = [], isError = false, seconds = TOAST_SECONDS, isLasting = false } = {}) {
   let timer = 0;
-  const gone = () => { clearTimeout(timer); made.remove(); };
-  const start = () => { timer = lasting ? 0 : setTimeout(gone, seconds * 1000); };
-  // Who reads it, or is about to use it, is not hurried.
-  for (const event of ["pointerenter", "focusin"]) made.addEventListener(event, () => actions.length || clearTimeout(timer));
-  for (const event of ["pointerleave", "focusout"]) made.addEventListener(event, () => actions.length || (clearTimeout(timer), start()));
+  const close = () => { clearTimeout(timer); element.remove(); };
+  const start = () => {
+    clearTimeout(timer);
+    if (!isLasting) timer = setTimeout(close, seconds * 1000);
+  };
+  const content = h("p", null, text);
+  const element = h("div", { class: isError ? "toast wrong" : "toast" }, content, h("div", { class: "row" },
+    actions.map(([label, act]) => button(label, () => { close(); act(); }, { class: "plain" })), iconButton("close", t.close, close)));
+  toasts.append(element);
+  announce(text, isError);
+  // A message without actions stays while the person points at it: WCAG 2.2, criterion 2.2.1.
+  if (!actions.length) {
+    for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => clearTimeout(timer));
+    for (const event of ["pointerleave", "focusout"]) element.addEventListener(event, start);
+  }
   start();
-  return { gone, say: (other) => replace(words, other) };
+  return { close, setText: (other) => replace(content, other) };
 }
 
-/** Shows what went wrong, and what to do about it. */
-export function complain(failure, again = null) {
-  if (failure?.name === "AbortError") return;
-  if (!(failure instanceof Failure)) console.error(failure);
-  toast(messageOf(failure), { wrong: true, seconds: 12, actions: again ? [[t.tryAgain, again]] : [] });
+/** Shows the message of an error, unless the request was aborted. */
+export function showError(error) {
+  if (error?.name === "AbortError") return;
+  if (!(error instanceof ApiError)) console.error(error);
+  toast(errorMessage(error), { isError: true, seconds: ERROR_SECONDS });
 }
 
-/** What went wrong, in words. */
-export const messageOf = (failure) => (failure instanceof Failure ? failure.message : t.errors.ours);
+/** The message of an error. */
+export const errorMessage = (error) => (error instanceof ApiError ? error.message : t.errors.ours);
 
 /** A button. */
 export function button(label, act, properties = {}) {
   return h("button", { type: "button", onclick: act, ...properties }, label);
 }
 
-/** A button that shows an icon alone; its label is for who cannot see it, and in a tooltip. */
+/** A button with an icon; its label is the tooltip, and what a screen reader says. */
 export function iconButton(name, label, act, properties = {}) {
   return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick: act, ...properties }, icon(name));
 }
 
-/** Does something that takes a while: its button waits, and does nothing when it is pressed again. */
-export async function during(control, work) {
+/** Runs `work`; until it has ended, its control is busy and ignores another press. */
+export async function withBusy(control, work) {
   if (control.getAttribute("aria-disabled")) return new Promise(() => {});
-  set(control, "aria-disabled", "true");
+  setAttribute(control, "aria-disabled", "true");
   control.classList.add("waiting");
   try {
     return await work();
   } finally {
-    set(control, "aria-disabled", null);
+    setAttribute(control, "aria-disabled", null);
     control.classList.remove("waiting");
   }
 }
 
-/** A dialog, which is open until it is closed; `close(result)` resolves what this answers. */
-export function dialog(title, build, { wide = false } = {}) {
+/** Opens a dialog with the element that `build(close)` returns. Resolves with the result that `close` is called with. */
+export function openDialog(title, build, { isWide = false } = {}) {
   return new Promise((resolve) => {
-    const label = unique("dialog");
-    const close = (result = null) => { made.close(); made.remove(); resolve(result); };
-    const made = h("dialog", { "aria-labelledby": label, class: wide ? "wide" : null },
+    const label = uniqueId("dialog");
+    const close = (result = null) => { element.close(); element.remove(); resolve(result); };
+    const element = h("dialog", { "aria-labelledby": label, class: isWide ? "wide" : null },
       h("div", { class: "dialog-head" }, h("h2", { id: label }, title), iconButton("close", t.close, () => close())));
-    made.append(build(close));
-    made.addEventListener("cancel", (event) => { event.preventDefault(); close(); });
-    document.body.append(made);
-    made.showModal();
-    (made.querySelector("[autofocus]") ?? made.querySelector("input, textarea, select") ?? made).focus();
+    element.append(build(close));
+    element.addEventListener("cancel", (event) => { event.preventDefault(); close(); });
+    document.body.append(element);
+    element.showModal();
+    (element.querySelector("[autofocus]") ?? element.querySelector("input, textarea, select") ?? element).focus();
   });
 }
 
-/** Asks before something is done: resolves true, if it is to be. */
-export function confirmed(title, text, label) {
-  return dialog(title, (close) => h("div", null,
+/** Asks for confirmation. Resolves with true if it is given. */
+export function askConfirmation(title, text, label) {
+  return openDialog(title, (close) => h("div", null,
     h("p", null, text),
     h("div", { class: "row end" },
       button(t.cancel, () => close(false), { autofocus: true }),
@@ -88,98 +93,96 @@ export function confirmed(title, text, label) {
 }
 
 /**
- * A labelled input: `input` is the element; `hint` stands below it, and so does what is wrong with
- * it, by `showProblem`.
+ * A labelled input with a `hint` below it. The element has the `input`, and `setError(text)`, which
+ * shows an error there.
  */
-export function field(label, input, { hint = null } = {}) {
-  input.id ||= unique("field");
-  const below = unique("below");
-  const problem = h("p", { class: "problem", id: below });
-  const explained = hint ? h("p", { class: "hint", id: unique("hint") }, hint) : null;
-  set(input, "aria-describedby", explained ? `${explained.id} ${below}` : below);
-  const made = h("div", { class: "field" }, h("label", { for: input.id }, label), input, explained, problem);
-  made.input = input;
-  made.showProblem = (text) => {
-    set(input, "aria-invalid", text ? "true" : null);
+export function formField(label, input, { hint = null } = {}) {
+  input.id ||= uniqueId("field");
+  const problem = h("p", { class: "problem", id: uniqueId("problem") });
+  const explanation = hint ? h("p", { class: "hint", id: uniqueId("hint") }, hint) : null;
+  setAttribute(input, "aria-describedby", explanation ? `${explanation.id} ${problem.id}` : problem.id);
+  const element = h("div", { class: "field" }, h("label", { for: input.id }, label), input, explanation, problem);
+  element.input = input;
+  element.setError = (text) => {
+    setAttribute(input, "aria-invalid", text ? "true" : null);
     replace(problem, text ? [icon("warning"), text] : []);
   };
-  return made;
+  return element;
 }
 
-/** A checkbox with its label. */
-export function check(label, properties = {}) {
+/** A checkbox with its label; the element has the `input`. */
+export function checkbox(label, properties = {}) {
   const input = h("input", { type: "checkbox", ...properties });
-  const made = h("label", { class: "check" }, input, h("span", null, label));
-  made.input = input;
-  return made;
+  const element = h("label", { class: "check" }, input, h("span", null, label));
+  element.input = input;
+  return element;
 }
 
 /**
- * Shows the API's errors at the fields that they are about, by the last part of each `input_path`
- * that `fields` knows; `rest` is called with what the others say, if there are any.
+ * Shows each error at its field: the entry of `fields` whose name is a part of the error's
+ * `input_path`. `showRest(message)` is called with the message of the others, if there are any.
  */
-export function showProblems(failure, fields, rest) {
-  for (const one of Object.values(fields)) one.showProblem("");
-  const others = [];
+export function showFieldErrors(error, fields, showRest) {
+  for (const field of Object.values(fields)) field.setError("");
+  const rest = [];
   let first = null;
-  for (const error of failure.errors ?? []) {
-    const path = error.extensions?.input_path ?? [];
-    const place = path.map((_, start) => path.slice(start).join(".")).find((name) => name in fields)
-      ?? path.toReversed().find((name) => name in fields);
-    if (place === undefined) {
-      others.push(error);
+  for (const entry of error.errors ?? []) {
+    const path = entry.extensions?.input_path ?? [];
+    const name = path.map((_, start) => path.slice(start).join(".")).find((part) => part in fields)
+      ?? path.toReversed().find((part) => part in fields);
+    if (name === undefined) {
+      rest.push(entry);
       continue;
     }
-    fields[place].showProblem(error.message);
-    first ??= fields[place];
+    fields[name].setError(entry.message);
+    first ??= fields[name];
   }
   first?.input.focus();
-  if (first) announce(failure.message, true);
-  if (others.length || !first) rest(messageOf(others.length ? new Failure(others) : failure));
+  if (first) announce(error.message, true);
+  if (rest.length || !first) showRest(errorMessage(rest.length ? new ApiError(rest) : error));
 }
 
 /**
- * A form in a dialog. `act(form)` does what it is for and resolves with what the dialog answers, or
- * undefined as long as it is to stay; what it raises is shown at the `fields`, the rest at the first.
+ * Opens a dialog with a form. `submit(form, close)` resolves with the result of the dialog, or with
+ * undefined if it stays open; its errors are shown at the `fields`, others at the first of them.
  */
-export function formDialog(title, label, content, fields, act) {
-  return dialog(title, (close) => {
-    const submit = h("button", { type: "submit", class: "primary" }, label);
-    const form = h("form", {
+export function openFormDialog(title, label, content, fields, submit) {
+  return openDialog(title, (close) => {
+    const control = h("button", { type: "submit", class: "primary" }, label);
+    return h("form", {
       novalidate: true,
       onsubmit: async (event) => {
         event.preventDefault();
         try {
-          const result = await during(submit, () => act(form, close));
+          const result = await withBusy(control, () => submit(event.target, close));
           if (result !== undefined) close(result);
-        } catch (failure) {
-          showProblems(failure, fields, Object.values(fields)[0]?.showProblem ?? (() => complain(failure)));
+        } catch (error) {
+          showFieldErrors(error, fields, Object.values(fields)[0]?.setError ?? (() => showError(error)));
         }
       },
-    }, content, h("div", { class: "row end" }, button(t.cancel, () => close()), submit));
-    return form;
+    }, content, h("div", { class: "row end" }, button(t.cancel, () => close()), control));
   });
 }
 
-/** A page, or a part of one, that has nothing to show yet: what it will be, and what to do next. */
+/** The state of a page, or a part of it, without content: an icon, a title, a text and buttons. */
 export function emptyState(name, title, text, ...actions) {
   return h("div", { class: "empty-state" }, icon(name), h("h2", null, title), h("p", null, text), h("div", { class: "row" }, actions));
 }
 
-/** What is shown in the place of what could not be had. */
-export function failed(failure, again) {
-  if (!(failure instanceof Failure)) console.error(failure);
-  const title = failure instanceof Failure && failure.has(OFFLINE) ? t.errors.offlineTitle : t.errors.title;
-  return emptyState("warning", title, messageOf(failure), button(t.tryAgain, again, { class: "primary" }));
+/** The state of a page that could not be loaded, with a button that calls `retry`. */
+export function errorState(error, retry) {
+  if (!(error instanceof ApiError)) console.error(error);
+  const title = error instanceof ApiError && error.has(OFFLINE) ? t.errors.offlineTitle : t.errors.title;
+  return emptyState("warning", title, errorMessage(error), button(t.tryAgain, retry, { class: "primary" }));
 }
 
-/** The head of a page: its title, and what can be done there. */
-export function pageHead(title, ...actions) {
+/** The header of a page: its title and its actions. */
+export function pageHeader(title, ...actions) {
   return h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, title), h("div", { class: "row" }, actions));
 }
 
-/** Puts a text on the clipboard, also where browsers have no way to (without TLS). */
-export async function copy(text) {
+/** Copies a text; without TLS, where browsers have no clipboard API, by a command. */
+export async function copyToClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {

@@ -20,20 +20,8 @@ from regulars.store.postgresql.transactions import (
     retry_rolled_back,
 )
 from regulars.store.recently_seen import RecentlySeen
-from regulars.store.writer import (
-    MAX_BATCH,
-    Command,
-    Decide,
-    LastWrittenSequence,
-    Names,
-    Outcomes,
-    State,
-    Write,
-    all_names,
-    also_named,
-    parameters_of,
-    state_of,
-)
+from regulars.store.unit_of_work import Domain, Entities, LookupKeys, Outcomes, State
+from regulars.store.writer import MAX_BATCH, Command, LastWrittenSequence, Write
 
 # A batch that names more customers takes milliseconds to decide.
 _LARGE_BATCH = 50
@@ -45,9 +33,9 @@ _CONTENDED_SECONDS = 1.0
 class BatchWriter:
     """Decides and saves the writes of this process, one batch per account at a time."""
 
-    def __init__(self, cluster: Cluster, decide: Decide) -> None:
+    def __init__(self, cluster: Cluster, domain: Domain) -> None:
         self._cluster = cluster
-        self._decide = decide
+        self._entities, self._decide = domain
         self._queues: dict[int, deque[Write]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_progress = 0
@@ -133,13 +121,14 @@ class BatchWriter:
         self, connection: Any, account_id: int, batch: Sequence[Write]
     ) -> Outcomes | None:
         """Load, decide and save; return None, with nothing saved, if another process was faster."""
-        names = all_names(batch)
-        state = await _load(connection, account_id, names)
+        entities = self._entities
+        keys = entities.merge(write.command.lookup_keys() for write in batch)
+        state = await _load(connection, entities, account_id, keys)
         commands = [write.command for write in batch]
         # In a thread, other requests go on.
-        large = len(names.customer_ids) + len(names.email_keys) > _LARGE_BATCH
+        large = entities.customers_named(keys) > _LARGE_BATCH
         try:
-            if large or _has_much_text(commands, state):
+            if large or _has_much_text(commands, entities, state):
                 outcomes, changes = await run_large(
                     lambda: self._decide(account_id, commands, state)
                 )
@@ -153,13 +142,14 @@ class BatchWriter:
             return None
         if not changes:
             return outcomes
-        shape = saving.shape_of(changes)
+        shape = saving.shape_of(entities, changes)
+        to_save = (entities, account_id, state, changes)
         if large:
-            parameters = await asyncio.to_thread(saving.save_parameters, account_id, state, changes)
+            parameters = await asyncio.to_thread(saving.save_parameters, *to_save)
         else:
-            parameters = saving.save_parameters(account_id, state, changes)
+            parameters = saving.save_parameters(*to_save)
         # A single statement would not skip deliveries that a worker commits at the same time.
-        if await self._cluster.is_distributed(connection) or shape.skips:
+        if await self._cluster.is_distributed(connection) or shape.needs_snapshots:
             saved = await _save_in_steps(connection, shape, parameters)
         else:
             ((saved,),) = await fetch_rows(connection, saving.save(shape), parameters)
@@ -169,10 +159,11 @@ class BatchWriter:
         return outcomes
 
 
-def _has_much_text(commands: Sequence[Command], state: State) -> bool:
+def _has_much_text(commands: Sequence[Command], entities: Entities, state: State) -> bool:
     """Whether indexing a batch takes long: the text of new customers, and the stored text that is
     compared with it."""
-    stored = sum([len(row["words"]) + len(row["notes_words"]) for row in state.customers])
+    texts = entities.root.long_texts
+    stored = sum([len(row[n]) for row in state.rows[entities.root.name] for n in texts])
     return stored > LARGE_CHARACTERS or any(command.is_large for command in commands)
 
 
@@ -192,12 +183,12 @@ async def _save_in_steps(
     return True
 
 
-async def _load(connection: Any, account_id: int, names: Names) -> State:
+async def _load(connection: Any, entities: Entities, account_id: int, keys: LookupKeys) -> State:
     # The revision is read first: a change after it is noticed when the batch is saved.
-    query = queries.state(bool(names.order_names or names.shop_ids))
-    rows = await fetch_rows(connection, query, parameters_of(account_id, names))
-    also = [
-        await fetch_rows(connection, query, parameters) if parameters else []
-        for query, parameters in also_named(account_id, names)
+    parameters = entities.parameters(account_id, keys)
+    rows = await fetch_rows(connection, entities.state(keys), parameters)
+    others = [
+        (load, await fetch_rows(connection, load.query(), parameters))
+        for load, parameters in entities.loads(account_id, keys)
     ]
-    return state_of(rows, also)
+    return entities.loaded(rows, others)

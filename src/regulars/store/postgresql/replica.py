@@ -15,7 +15,8 @@ from regulars.store.errors import StatementTimeout, StoreError
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.query import Query, Statement
 from regulars.store.replication_position import PositionReader, ReplicationPosition
-from regulars.store.writer import Command, Decide
+from regulars.store.unit_of_work import Domain
+from regulars.store.writer import Command
 
 _MAX_ACCOUNTS = 100_000
 
@@ -36,10 +37,10 @@ class Replica:
 
     dialect = "postgresql"
 
-    def __init__(self, dsn: str, primary: Store, decide: Decide, statement_seconds: float) -> None:
+    def __init__(self, dsn: str, primary: Store, domain: Domain, statement_seconds: float) -> None:
         self.dsn = dsn
         self._primary = primary
-        self._store = PostgreSQLStore(dsn, decide, statement_seconds)
+        self._store = PostgreSQLStore(dsn, domain, statement_seconds)
         self._own_positions = PositionReader(self._store)
         self._positions_by_account: dict[int, ReplicationPosition] = {}
         self.positions = PositionReader(self)

@@ -18,7 +18,7 @@ from regulars.store.background_task import BackgroundTask
 from regulars.store.postgresql.replica import Replica
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.replication_position import PositionReader, ReplicationPosition
-from regulars.store.writer import Decide
+from regulars.store.unit_of_work import Domain
 
 INTERVAL_SECONDS = 0.5
 # A replica that does not answer the check within this time is ejected.
@@ -35,13 +35,13 @@ class Replicas(BackgroundTask):
         self,
         primary: PostgreSQLStore,
         dsns: Sequence[str],
-        decide: Decide,
+        domain: Domain,
         statement_seconds: float,
         max_lag_seconds: float,
     ) -> None:
         self._primary = primary
         self._positions = PositionReader(primary)
-        self._decide = decide
+        self._domain = domain
         self._statement_seconds = statement_seconds
         self._max_lag_seconds = max_lag_seconds
         self._replicas = [self._create(dsn) for dsn in dsns]
@@ -50,7 +50,7 @@ class Replicas(BackgroundTask):
         self._wal_positions: deque[tuple[float, int]] = deque()
 
     def _create(self, dsn: str) -> Replica:
-        return Replica(dsn, self._primary, self._decide, self._statement_seconds)
+        return Replica(dsn, self._primary, self._domain, self._statement_seconds)
 
     @property
     def usable_count(self) -> int:

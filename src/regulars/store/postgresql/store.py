@@ -18,7 +18,8 @@ from regulars.store.postgresql.connection_pool import BACKGROUND
 from regulars.store.postgresql.search_gate import SearchGate
 from regulars.store.postgresql.transactions import execute, fetch_rows, retry_rolled_back
 from regulars.store.query import Query, Statement
-from regulars.store.writer import Command, Decide
+from regulars.store.unit_of_work import Domain
+from regulars.store.writer import Command
 
 POOL_SIZE = 10
 
@@ -54,7 +55,7 @@ class Snapshot:
 
 
 class PostgreSQLStore:
-    """A store on a PostgreSQL server; `decide` decides the writes. A store with `is_bulk` does not
+    """A store on a PostgreSQL server. A store with `is_bulk` does not
     count as activity for others."""
 
     dialect = "postgresql"
@@ -62,7 +63,7 @@ class PostgreSQLStore:
     def __init__(
         self,
         dsn: str,
-        decide: Decide,
+        domain: Domain,
         statement_seconds: float = STATEMENT_SECONDS,
         pool_size: int = POOL_SIZE,
         is_bulk: bool = False,
@@ -70,7 +71,7 @@ class PostgreSQLStore:
         self._statement_seconds = statement_seconds
         name = BACKGROUND if is_bulk else None
         self._cluster = Cluster(dsn, pool_size, statement_seconds, name)
-        self._writer = BatchWriter(self._cluster, decide)
+        self._writer = BatchWriter(self._cluster, domain)
         self._search_gate = SearchGate()
         self._active_until = 0.0
 

@@ -24,27 +24,28 @@ from regulars.store.sqlite.file import FileGuard, translate_error
 from regulars.store.sqlite.reader import Reader, Snapshot, run_query
 from regulars.store.sqlite.search_lanes import SearchLanes
 from regulars.store.sqlite.writer_thread import Transaction, WriterThread
-from regulars.store.writer import Command, Decide, Write
+from regulars.store.unit_of_work import Domain
+from regulars.store.writer import Command, Write
 
 T = TypeVar("T")
 
 
 class SQLiteStore:
-    """A store in a file; `decide` decides the writes. A store with `is_bulk` writes many rows: it
-    has a larger cache, and leaves gaps for other writers."""
+    """A store in a file; `domain` describes its entities and decides the writes. A store with
+    `is_bulk` writes many rows: it has a larger cache, and leaves gaps for other writers."""
 
     dialect = "sqlite"
 
     def __init__(
         self,
         path: Path,
-        decide: Decide,
+        domain: Domain,
         statement_seconds: float = STATEMENT_SECONDS,
         is_bulk: bool = False,
     ) -> None:
         self._path = path
         self._statement_seconds = statement_seconds
-        self._writer = WriterThread(path, decide, is_bulk)
+        self._writer = WriterThread(path, domain, is_bulk)
         self._file_guard: FileGuard | None = None
         self._reader: Reader | None = None
         self._search_lanes: SearchLanes | None = None

@@ -17,10 +17,9 @@ import apsw
 from regulars.store.errors import Unreachable
 from regulars.store.sqlite.file import BULK_CACHE_KIB, FileGuard, connect, translate_error
 from regulars.store.sqlite_writing import load, save
+from regulars.store.unit_of_work import Changes, Domain
 from regulars.store.writer import (
     MAX_BATCH,
-    Changes,
-    Decide,
     LastWrittenSequence,
     Write,
     by_account,
@@ -46,9 +45,9 @@ class _Call:
 class WriterThread:
     """Decides and saves writes in a thread, a batch at a time."""
 
-    def __init__(self, path: Path, decide: Decide, is_bulk: bool) -> None:
+    def __init__(self, path: Path, domain: Domain, is_bulk: bool) -> None:
         self._path = path
-        self._decide = decide
+        self._entities, self._decide = domain
         self._is_bulk = is_bulk
         self._in_progress = 0
         # For a bulk store: SQLite's data_version, and until when others are expected to write.
@@ -132,11 +131,11 @@ class WriterThread:
                     if postponed:
                         postponed += group
                         continue
-                    state = load(connection, account_id, group)
+                    state = load(connection, self._entities, account_id, group)
                     commands = [write.command for write in group]
                     outcomes, changes = self._decide(account_id, commands, state)
                     if changes:
-                        save(connection, account_id, state, changes)
+                        save(connection, self._entities, account_id, state, changes)
                     for write, outcome in zip(group, outcomes, strict=False):
                         write.outcome = outcome
                     postponed = group[len(outcomes) :]

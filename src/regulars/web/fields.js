@@ -1,0 +1,38 @@
+// The customer's fields, as the server declares them. It replaces the placeholder when it starts.
+
+/** Each field has a `name`, a `kind`, and what its declaration says. */
+export const FIELDS = {{fields}};
+
+// The order of the kinds in the customer page and the sort menu.
+const KIND_ORDER = ["FullName", "Text", "Email", "Phone", "Flag", "Tags", "Address", "LongText", "Json", "Timestamp", "Money", "Count"];
+// The kinds with a column in the list, in the order of the columns.
+const COLUMN_ORDER = ["FullName", "Location", "Text", "Phone", "Flag", "Tags", "Count", "Money", "Timestamp"];
+// Fields that only the customer page shows. Every other field of a kind with a column has one.
+const NO_COLUMN = ["created_at", "phone", "accepts_marketing", "version"];
+/** The parts of an address. */
+export const ADDRESS_PARTS = ["first_name", "last_name", "line1", "line2", "zip", "city", "area", "state", "country", "phone", "email"];
+const SELECTIONS = {
+  Timestamp: (name) => `${name} ${name}_iso: ${name}(format: "ISO")`,
+  Address: (name) => `${name} { ${ADDRESS_PARTS.join(" ")} }`,
+};
+
+const byKind = (fields, order) => order.flatMap((kind) => fields.filter((field) => field.kind === kind));
+const sources = FIELDS.flatMap((field) => field.sources ?? []);
+
+/** The fields that a person edits. */
+export const EDITABLE_FIELDS = byKind(FIELDS.filter((field) => field.is_writable), KIND_ORDER);
+/** The fields by which the list can be sorted. */
+export const SORT_FIELDS = byKind(FIELDS.filter((field) => field.sort), KIND_ORDER);
+/** Whether the list is sorted by a text, which starts with A. */
+export const isTextField = (key) => SORT_FIELDS.some(({ kind, name }) => name === key && ["FullName", "Text", "Email"].includes(kind));
+/** The columns of the list. A part of a computed field, as a first name, has none of its own. */
+export const COLUMNS = byKind(FIELDS.filter(({ name }) => !NO_COLUMN.includes(name) && !sources.includes(name)), COLUMN_ORDER);
+/** The numbers that the server counts for each customer. */
+export const FIGURES = byKind(FIELDS.filter((field) => field.in_history), ["Money", "Count"]);
+/** The times of a customer. */
+export const TIMESTAMPS = byKind(FIELDS, ["Timestamp"]);
+
+/** The selection of fields in a query. */
+export const selectFields = (fields) => fields.map(({ kind, name }) => SELECTIONS[kind]?.(name) ?? name).join(" ");
+/** The selection of all fields. */
+export const ALL_FIELDS = selectFields(FIELDS);

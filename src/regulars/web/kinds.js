@@ -1,0 +1,207 @@
+// What each kind of field has: a control, a view of its value, and a cell in the list.
+//
+// `control(field, value)` returns the `content` of a form, its labelled `fields` by the names that
+// the API has in `input_path`, and `change()`: the value to save, or undefined if it is unchanged.
+// `view(value)` is what the customer page shows, `cell(customer, field)` what the list shows.
+
+import { ApiError } from "./api.js";
+import { h, userText } from "./dom.js";
+import { ADDRESS_PARTS } from "./fields.js";
+import { avatar, countries, countryName, displayName, formatAmount, formatNumber, formatValue, relativeTime } from "./format.js";
+import { icon } from "./icons.js";
+import { t } from "./texts.js";
+import { button, checkbox, formField, iconButton } from "./ui.js";
+
+const SHOWN_TAGS = 2;
+
+/** The URL of a customer's page. */
+export const customerUrl = (customer) => `/customers/${customer._id}`;
+
+/** A control of one input: `read` makes the value to save of its text, `write` the text of a value. */
+function inputControl(input, { read = (text) => text, write = (value) => value ?? "", hint = null } = {}) {
+  return ({ name }, value) => {
+    const element = input();
+    const initial = write(value);
+    element.value = initial;
+    const labelled = formField(t.fieldName(name), element, { hint });
+    return { content: labelled, fields: { [name]: labelled }, change: () => (element.value === initial ? undefined : read(element.value)) };
+  };
+}
+
+const lineControl = (inputmode, properties = {}) => inputControl(() => h("input", { type: "text", inputmode, autocomplete: "off", dir: "auto", spellcheck: "false", ...properties }));
+const plainCell = (customer, { name }) => userText(customer[name] ?? "");
+/** The tags of a text in which commas separate them. */
+export const splitTags = (text) => text.split(",").map((tag) => tag.trim()).filter(Boolean);
+
+function flagControl({ name }, value) {
+  const content = checkbox(t.fieldName(name), { checked: value });
+  return { content, fields: {}, change: () => (content.input.checked === Boolean(value) ? undefined : content.input.checked) };
+}
+
+function tagsCell(customer, { name }) {
+  const tags = customer[name];
+  const rest = tags.slice(SHOWN_TAGS);
+  return h("div", { class: "tags" },
+    tags.slice(0, SHOWN_TAGS).map((tag) => userText(tag, { class: "chip", title: tag })),
+    rest.length ? h("span", { class: "hint", title: rest.join(", ") }, t.list.moreTags(rest.length)) : null);
+}
+
+function personCell(customer) {
+  const name = displayName(customer);
+  return h("div", { class: "person" }, avatar(customer),
+    h("div", null,
+      h("a", { href: customerUrl(customer), class: "row-link", title: name }, userText(name)),
+      customer.full_name ? userText(customer.email, { class: "email" }) : null));
+}
+
+function countCell(customer, { name }) {
+  const count = customer[name];
+  return [formatNumber(count), h("span", { class: "narrow-only" }, ` ${t.list.units[name]?.(count) ?? t.fieldName(name)}`)];
+}
+
+/** What differs between two objects, key by key; undefined for nothing. */
+const nonEmpty = (changes) => (Object.keys(changes).length ? changes : undefined);
+
+function addressControl({ name }, address) {
+  const fields = Object.fromEntries(ADDRESS_PARTS.map((part) => {
+    const value = address?.[part] ?? "";
+    const input = part === "country" ? countrySelect(value) : h("input", { type: "text", value, dir: "auto", autocomplete: "off" });
+    return [`${name}.${part}`, formField(t.address[part], input)];
+  }));
+  const removal = address ? checkbox(t.address.remove) : null;
+  const change = () => {
+    if (removal?.input.checked) return null;
+    const changes = {};
+    for (const part of ADDRESS_PARTS) {
+      const { value } = fields[`${name}.${part}`].input;
+      if (value !== (address?.[part] ?? "")) changes[part] = part === "country" && !value ? null : value;
+    }
+    return nonEmpty(changes);
+  };
+  return { content: h("div", null, h("div", { class: "fields" }, Object.values(fields)), removal), fields, change };
+}
+
+function countrySelect(value) {
+  const known = countries();
+  const unknown = value && !known.some(([code]) => code === value) ? [[value, countryName(value)]] : [];
+  return h("select", null, [["", t.nothing], ...unknown, ...known].map(([code, name]) => h("option", { value: code, selected: code === value }, name)));
+}
+
+function addressView(address) {
+  if (!address) return formatValue(null);
+  const joined = (...parts) => parts.filter(Boolean).join(" ");
+  const { first_name: first, last_name: last, line1, line2, zip, city, area, state, country, phone, email } = address;
+  const lines = [joined(first, last), line1, line2, joined(zip, city), area, state, country && countryName(country), phone, email];
+  return h("span", { class: "address" }, lines.filter(Boolean).map((line) => h("span", null, userText(line))));
+}
+
+// The types of a custom field, and how each is read and written as text.
+const isYes = (text) => [t.yes.toLowerCase(), "true"].includes(text.trim().toLowerCase());
+const isNo = (text) => [t.no.toLowerCase(), "false"].includes(text.trim().toLowerCase());
+const CUSTOM_TYPES = {
+  text: { has: (value) => typeof value === "string", read: (text) => text, write: (value) => value },
+  number: {
+    has: (value) => typeof value === "number",
+    read: (text) => { if (!text.trim() || !Number.isFinite(Number(text))) throw new SyntaxError(); return Number(text); },
+    write: String,
+  },
+  yes: {
+    has: (value) => typeof value === "boolean",
+    read: (text) => { if (!isYes(text) && !isNo(text)) throw new SyntaxError(); return isYes(text); },
+    write: (value) => (value ? t.yes : t.no),
+  },
+  json: { has: () => true, read: JSON.parse, write: JSON.stringify },
+};
+
+function customControl({ name: fieldName }, custom) {
+  const rows = [];
+  const body = h("div", { class: "custom-rows" });
+  const problem = formField(t.custom.label, h("input", { type: "hidden" }));
+  const addRow = (key, value) => {
+    const type = Object.keys(CUSTOM_TYPES).find((one) => CUSTOM_TYPES[one].has(value));
+    const name = h("input", { type: "text", value: key, "aria-label": t.custom.name, placeholder: t.custom.name, dir: "auto", readonly: key !== "" });
+    const types = h("select", { "aria-label": t.custom.kind }, Object.keys(CUSTOM_TYPES).map((one) => h("option", { value: one, selected: one === type }, t.custom.kinds[one])));
+    const text = h("input", { type: "text", value: CUSTOM_TYPES[type].write(value), "aria-label": t.custom.value(key), placeholder: t.custom.value(""), dir: "auto" });
+    const row = { key, name, types, text, isRemoved: false };
+    const element = h("div", { class: "custom-row" }, name, types, text,
+      iconButton("trash", t.custom.remove(key), () => { row.isRemoved = true; element.remove(); body.parentElement.querySelector("button.add").focus(); }));
+    rows.push(row);
+    body.append(element);
+    return name;
+  };
+  for (const [key, value] of Object.entries(custom ?? {})) addRow(key, value);
+  const add = button([icon("add"), t.custom.add], () => addRow("", "").focus(), { class: "plain add" });
+  if (!rows.length) addRow("", "");
+
+  const change = () => {
+    const changes = {};
+    for (const { key, name, types, text, isRemoved } of rows) {
+      const newKey = name.value.trim();
+      if (isRemoved || !newKey) {
+        if (isRemoved && key) changes[key] = null;
+        continue;
+      }
+      const value = readCustom(types.value, text.value, newKey);
+      if (!key || JSON.stringify(custom[key]) !== JSON.stringify(value)) changes[newKey] = value;
+    }
+    return nonEmpty(changes);
+  };
+  return { content: h("div", null, body, add, problem), fields: { [fieldName]: problem }, change };
+}
+
+/** The text of a custom field that is no value of its type. It is never sent: see checkValues. */
+class InvalidValue {
+  constructor(type, key) {
+    this.message = t.custom.wrong(key, t.custom.kinds[type]);
+  }
+}
+
+function readCustom(type, text, key) {
+  try {
+    return CUSTOM_TYPES[type].read(text);
+  } catch {
+    return new InvalidValue(type, key);
+  }
+}
+
+/** Throws ApiError if a value that is about to be saved is invalid. */
+export function checkValues(node) {
+  const errors = Object.entries(node).flatMap(([name, value]) => Object.values(value ?? {})
+    .filter((part) => part instanceof InvalidValue)
+    .map(({ message }) => ({ message, key: "errors_invalid_input", extensions: { input_path: [name] } })));
+  if (errors.length) throw new ApiError(errors);
+}
+
+function customView(custom) {
+  const entries = Object.entries(custom ?? {});
+  if (!entries.length) return formatValue(null);
+  return h("span", { class: "pairs" }, entries.map(([key, value]) => h("span", null, userText(key, { class: "hint" }), " ", formatValue(value))));
+}
+
+/**
+ * The kinds. `section` is the part of the customer page where the field is edited. `isLine` is true
+ * for one line of text, `hasParts` for an object that an update merges part by part. `column` is the
+ * class of the list's column.
+ */
+export const KINDS = {
+  Text: { section: "profile", isLine: true, control: lineControl("text"), view: formatValue, cell: plainCell, column: "text-cell" },
+  Email: { section: "profile", isLine: true, control: lineControl("email", { required: true }), view: formatValue },
+  Phone: { section: "profile", isLine: true, control: lineControl("tel"), view: formatValue, cell: plainCell, column: "text-cell" },
+  Flag: { section: "profile", control: flagControl, view: formatValue, cell: (customer, { name }) => formatValue(customer[name]), column: "text-cell" },
+  Tags: {
+    section: "profile", column: "tags-cell", view: formatValue, cell: tagsCell,
+    control: inputControl(() => h("input", { type: "text", autocomplete: "off", dir: "auto" }), { read: splitTags, write: (tags) => tags?.join(", ") ?? "", hint: t.create.tagsHint }),
+  },
+  Address: { section: "addresses", hasParts: true, control: addressControl, view: addressView },
+  LongText: {
+    section: "more",
+    control: inputControl(() => h("textarea", { rows: 5, dir: "auto" })),
+    view: (value) => (value ? h("span", { class: "lines" }, userText(value)) : formatValue(value)),
+  },
+  Json: { section: "more", hasParts: true, control: customControl, view: customView },
+  FullName: { cell: personCell, column: "name" },
+  Location: { cell: plainCell, column: "location" },
+  Money: { view: formatAmount, cell: (customer, { name }) => formatAmount(customer[name]), column: "money-cell" },
+  Count: { view: formatNumber, cell: countCell, column: "count-cell" },
+  Timestamp: { cell: (customer, { name }) => relativeTime(customer[name], customer[`${name}_iso`]), column: "time-cell" },
+};

@@ -1,0 +1,113 @@
+// The query of the list of customers. It is loaded first, with fields.js alone: the first page is
+// requested while the other modules are on their way, which saves some 40 ms of 260.
+
+import { COLUMNS, selectFields, SORT_FIELDS } from "./fields.js";
+
+export const PAGE_SIZES = [25, 50, 100, 250];
+export const SORT_KEYS = ["id", ...SORT_FIELDS.map(({ name }) => name)];
+export const VIEWER = "viewer { account { name } token { id name } scopes }";
+// What a column shows of other fields: the name and the picture.
+const ROW_FIELDS = ["id", "_id", "full_name", "email", "avatar"];
+const QUERY = `query($query: String, $first: Int, $after: String, $last: Int, $before: String) {
+  customers(query: $query, first: $first, after: $after, last: $last, before: $before) {
+    totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { node {
+      ${ROW_FIELDS.join(" ")} ${selectFields(COLUMNS.filter(({ name }) => !ROW_FIELDS.includes(name)))} } } } }`;
+const ORDER_TERM = /(^|\s)order_(?:by|dir):\S+/g;
+
+/** The search, the order and the page of a URL of the list. */
+export class ListQuery {
+  constructor({ searchParams: params }) {
+    this.text = params.get("q") ?? "";
+    this.sortKey = SORT_KEYS.includes(params.get("sort")) ? params.get("sort") : "id";
+    this.isAscending = params.get("dir") === "asc";
+    this.after = params.get("after");
+    this.before = params.get("before");
+  }
+
+  /** The URL with these changes. Without a cursor it is that of the first page. */
+  toUrl(changes = {}) {
+    const { text, sortKey, isAscending, after, before } = { text: this.text, sortKey: this.sortKey, isAscending: this.isAscending, ...changes };
+    const params = new URLSearchParams();
+    if (text) params.set("q", text);
+    if (sortKey !== "id" || isAscending) {
+      params.set("sort", sortKey);
+      params.set("dir", isAscending ? "asc" : "desc");
+    }
+    if (after) params.set("after", after);
+    if (before) params.set("before", before);
+    const search = params.toString();
+    return search ? `/customers?${search}` : "/customers";
+  }
+
+  /** Whether the text of the search sets the order. */
+  get hasOwnOrder() {
+    return this.text.search(ORDER_TERM) >= 0;
+  }
+
+  /** The order of the list: `sortKey`, and whether it `isAscending`. */
+  get order() {
+    if (!this.hasOwnOrder) return { sortKey: this.sortKey, isAscending: this.isAscending };
+    const valueOf = (key, fallback) => this.text.match(new RegExp(`(?:^|\\s)${key}:(\\w+)`))?.[1] ?? fallback;
+    return { sortKey: valueOf("order_by", "id"), isAscending: valueOf("order_dir", "desc") === "asc" };
+  }
+
+  /** The search with its order, as the API takes it. */
+  get query() {
+    if (this.hasOwnOrder || (this.sortKey === "id" && !this.isAscending)) return this.text;
+    return `${this.text} order_by:${this.sortKey} order_dir:${this.isAscending ? "asc" : "desc"}`.trim();
+  }
+
+  /** The search without its order. */
+  get condition() {
+    return this.text.replace(ORDER_TERM, "").trim();
+  }
+
+  /** The GraphQL query and its variables. */
+  toRequest() {
+    const size = pageSize();
+    const page = this.before ? { last: size, before: this.before } : { first: size, after: this.after };
+    return [QUERY, { query: this.query, ...page }];
+  }
+}
+
+/** The number of customers on a page. */
+export function pageSize() {
+  const size = Number(localStorage.getItem("page-size"));
+  return PAGE_SIZES.includes(size) ? size : PAGE_SIZES[0];
+}
+
+// The first page of the list and the viewer; null on other pages.
+const firstRequest = ["/", "/customers"].includes(location.pathname) ? requestFirstPage() : null;
+let isFirstPageTaken = firstRequest === null;
+firstRequest?.catch(() => {});  // handled where the result is awaited
+
+async function requestFirstPage() {
+  const { href, search } = location;
+  const [query, variables] = new ListQuery(new URL(href)).toRequest();
+  const body = JSON.stringify({ query: query.replace(/\}$/, `${VIEWER} }`), variables });
+  const response = await fetch("/api/v2", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  return { search, data: (await response.json()).data };
+}
+
+/** A part of the first response, or what `fallback` requests. */
+async function takeOr(pick, fallback) {
+  try {
+    const part = firstRequest && pick(await firstRequest);
+    if (part) return part;
+  } catch {
+    // The fallback shows the error.
+  }
+  return fallback();
+}
+
+/** The first page, once; later it is requested again. */
+export function takeFirstPage(url, fallback) {
+  const canTake = !isFirstPageTaken;
+  isFirstPageTaken = true;
+  return takeOr(({ search, data }) => (canTake && search === url.search ? data : null), fallback);
+}
+
+/** The person who is signed in. */
+export function takeFirstViewer(fallback) {
+  return takeOr(({ data }) => data?.viewer, fallback);
+}

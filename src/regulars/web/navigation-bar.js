@@ -1,0 +1,78 @@
+// The navigation bar: links to the pages, the account, and signing out.
+
+import { getViewer, signOut } from "./api.js";
+import { h, replace, userText } from "./dom.js";
+import { icon } from "./icons.js";
+import { loadDocument } from "./navigation.js";
+import { flushDeletions } from "./selection.js";
+import { t } from "./texts.js";
+import { button, showError, withBusy } from "./ui.js";
+
+/** Where the explorer keeps its history, until the person signs out. */
+export const EXPLORER_STORAGE_KEY = "explorer";
+
+const bar = document.querySelector("#nav");
+let links = [];
+let markedPath = null;
+let accountName = null;
+
+/** Sets the routes whose links the bar shows. */
+export function setRoutes(routes) {
+  links = routes.filter((route) => route.icon);
+}
+
+/** The image of the product. */
+export const logo = (size) => h("img", { src: new URL("icon.svg", import.meta.url).pathname, alt: "", width: size, height: size });
+
+/** Shows the bar for the person who is signed in. */
+export async function showNavigationBar() {
+  const { account, token, scopes } = await getViewer();
+  accountName = account.name;
+  const allowed = links.filter(({ scope }) => scope === null || scopes.includes(scope));
+  const toggle = h("button", {
+    type: "button", class: "icon-button menu", "aria-label": t.menu, "aria-expanded": "false", "aria-controls": "pages",
+    onclick: () => toggle.setAttribute("aria-expanded", String(bar.classList.toggle("open"))),
+  }, icon("menu"));
+  replace(bar,
+    h("a", { class: "brand", href: "/customers" }, logo(28), t.name),
+    toggle,
+    h("div", { class: "menu-body", id: "pages" },
+      h("nav", { "aria-label": t.pages }, allowed.map(({ path, icon: name }) => h("a", { href: path }, icon(name), t.nav[path.slice(1)]))),
+      h("div", { class: "who" },
+        h("div", null, userText(account.name, { class: "account" }), h("span", { class: "token" }, userText(token.name))),
+        button([icon("sign_out"), t.signOut], (event) => leave(event.currentTarget), { class: "plain" }))));
+  markLink(markedPath);
+}
+
+/** Removes the bar: nobody is signed in. */
+export function hideNavigationBar() {
+  replace(bar);
+}
+
+/** The account whose bar is shown, or null. */
+export const shownAccount = () => (bar.hasChildNodes() ? accountName : null);
+
+/** Marks the link of the page that is shown, and closes the menu. */
+export function markLink(path) {
+  markedPath = path;
+  for (const link of bar.querySelectorAll("nav a")) {
+    if (link.getAttribute("href") === path) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  bar.classList.remove("open");
+  bar.querySelector(".menu")?.setAttribute("aria-expanded", "false");
+}
+
+async function leave(control) {
+  try {
+    await withBusy(control, async () => {
+      await flushDeletions();
+      await signOut();
+    });
+  } catch (error) {
+    showError(error);
+    return;
+  }
+  localStorage.removeItem(EXPLORER_STORAGE_KEY);
+  loadDocument("/sign-in");
+}

@@ -1,0 +1,60 @@
+// The form for a new customer.
+
+import { runMutation } from "./api.js";
+import { h, replace, setAttribute } from "./dom.js";
+import { EDITABLE_FIELDS, FIELDS } from "./fields.js";
+import { icon } from "./icons.js";
+import { checkValues, customerUrl, KINDS } from "./kinds.js";
+import { navigate } from "./navigation.js";
+import { t } from "./texts.js";
+import { pageHeader, showFieldErrors, toast, withBusy } from "./ui.js";
+
+const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email } }";
+
+export function show({ main, setTitle }) {
+  setTitle(t.create.title);
+  const controls = new Map(EDITABLE_FIELDS.map((field) => [field.name, KINDS[field.kind].control(field, null)]));
+  const content = (fields) => fields.map(({ name }) => controls.get(name).content);
+  // Inputs of one line stand side by side, in the order of the declaration.
+  const lines = FIELDS.filter(({ name, kind }) => controls.has(name) && KINDS[kind].isLine);
+  const blocks = EDITABLE_FIELDS.filter(({ kind }) => !KINDS[kind].isLine && !KINDS[kind].hasParts);
+  const folded = EDITABLE_FIELDS.filter(({ kind }) => KINDS[kind].hasParts);
+  const notice = h("p", { class: "notice wrong", role: "alert", hidden: true });
+  const submit = h("button", { type: "submit", class: "primary" }, t.create.submit);
+  let isSaved = false;
+
+  const input = () => Object.fromEntries([...controls].map(([name, control]) => [name, control.change()]).filter(([, value]) => value !== undefined));
+
+  async function create(event) {
+    event.preventDefault();
+    setAttribute(notice, "hidden", true);
+    const node = input();
+    let customer;
+    try {
+      checkValues(node);
+      ({ createCustomer: customer } = await withBusy(submit, () => runMutation(CREATE, { node: { email: "", ...node } })));
+    } catch (error) {
+      showFieldErrors(error, Object.assign({}, ...[...controls.values()].map(({ fields }) => fields)), (text) => {
+        setAttribute(notice, "hidden", null);
+        replace(notice, icon("warning"), text);
+      });
+      // An error may be in a closed section.
+      for (const section of main.querySelectorAll("details:has([aria-invalid])")) section.open = true;
+      main.querySelector("[aria-invalid]")?.focus();
+      return;
+    }
+    isSaved = true;
+    toast(t.create.done(customer.full_name || customer.email));
+    navigate(customerUrl(customer));
+  }
+
+  replace(main,
+    pageHeader(t.create.title),
+    h("form", { class: "narrow", novalidate: true, onsubmit: create },
+      h("section", { class: "card" }, h("div", { class: "fields" }, content(lines)), content(blocks)),
+      folded.map((field) => h("details", { class: "card" }, h("summary", null, t.fieldName(field.name)), content([field]))),
+      notice,
+      h("div", { class: "row" }, submit, h("a", { class: "button", href: "/customers" }, t.cancel))));
+  controls.get("email").fields.email.input.focus();
+  return { hasUnsavedInput: () => !isSaved && Object.keys(input()).length > 0 };
+}

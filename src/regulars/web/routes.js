@@ -1,0 +1,28 @@
+// The pages and their URLs. Nothing else lists them: the server reads the paths here.
+
+/**
+ * Each route has a `path` and the module that shows it. `parent` is the link that the navigation
+ * bar marks; a route with an `icon` has a link there, for tokens with the `scope`.
+ */
+export const ROUTES = [
+  { path: "/sign-in", load: () => import("./sign-in.js") },
+  { path: "/customers", load: () => import("./customers.js"), icon: "customers", scope: "customers:read" },
+  { path: "/customers/new", load: () => import("./new-customer.js"), parent: "/customers" },
+  { path: "/customers/:number", load: () => import("./customer.js"), parent: "/customers" },
+  { path: "/overview", load: () => import("./overview.js"), icon: "overview", scope: "customers:read" },
+  { path: "/imports", load: () => import("./imports.js"), icon: "upload", scope: "customers:write" },
+  { path: "/webhooks", load: () => import("./webhooks.js"), icon: "webhook", scope: "webhooks" },
+  { path: "/webhooks/:number", load: () => import("./webhook.js"), parent: "/webhooks" },
+  { path: "/tokens", load: () => import("./tokens.js"), icon: "key", scope: "admin" },
+  { path: "/explorer", load: () => import("./explorer.js"), icon: "code", scope: null },
+];
+const NOT_FOUND = { path: null, load: () => import("./not-found.js") };
+
+/** Returns the route of a path and the parameters in it. */
+export function findRoute(path) {
+  for (const route of ROUTES) {
+    const match = path.match(`^${route.path.replace(/:(\w+)/g, "(?<$1>\\d+)")}$`);
+    if (match) return { route, params: match.groups ?? {} };
+  }
+  return { route: NOT_FOUND, params: {} };
+}

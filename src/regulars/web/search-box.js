@@ -1,0 +1,155 @@
+// The search box: it completes the keys and values of the search language, and marks syntax errors.
+
+import { runQuery } from "./api.js";
+import { h, debounce, replace, setAttribute, uniqueId } from "./dom.js";
+import { icon } from "./icons.js";
+import { t } from "./texts.js";
+import { iconButton } from "./ui.js";
+
+const DEBOUNCE_MS = 180;
+const MAX_SUGGESTIONS = 8;
+let language = null;
+
+function loadLanguage() {
+  language ??= runQuery("{ searchLanguage { words keys { name takes compared values } } }").then((data) => data.searchLanguage);
+  language.catch(() => { language = null; });
+  return language;
+}
+
+/**
+ * A search box. `onSearch(text, isComplete)` is called while the person types, and with `isComplete`
+ * after Enter; `getTags()` returns the tags to suggest.
+ */
+export function searchBox({ text, onSearch, getTags }) {
+  const list = h("ul", { class: "options", role: "listbox", id: uniqueId("options"), "aria-label": t.search.options, hidden: true });
+  const problem = h("p", { class: "problem", id: uniqueId("problem") });
+  const input = h("input", {
+    type: "text", role: "combobox", name: "q", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
+    enterkeyhint: "search", placeholder: t.search.placeholder, "aria-label": t.search.label, "aria-expanded": "false",
+    "aria-controls": list.id, "aria-autocomplete": "list", "aria-describedby": problem.id, value: text,
+  });
+  const clear = iconButton("close", t.search.clear, () => { input.value = ""; finish(); input.focus(); }, { hidden: !text });
+  const element = h("div", { class: "search", role: "search" },
+    h("div", { class: "search-line" }, icon("search"), input, clear, list), problem);
+  let activeIndex = -1;
+  let suggestions = [];
+
+  const searchLater = debounce(DEBOUNCE_MS, () => onSearch(input.value, false));
+  const finish = () => { searchLater.cancel(); hideSuggestions(); setAttribute(clear, "hidden", !input.value); onSearch(input.value, true); };
+
+  function hideSuggestions() {
+    suggestions = [];
+    activeIndex = -1;
+    setAttribute(list, "hidden", true);
+    setAttribute(input, "aria-expanded", "false");
+    setAttribute(input, "aria-activedescendant", null);
+  }
+
+  async function suggest() {
+    let matches;
+    try {
+      matches = findSuggestions(await loadLanguage(), wordAtCursor(input), getTags());
+    } catch {
+      return;  // the search works without suggestions
+    }
+    if (document.activeElement !== input) return;
+    suggestions = matches.slice(0, MAX_SUGGESTIONS);
+    activeIndex = -1;
+    replace(list, suggestions.map(({ label, hint }, index) => h("li", {
+      role: "option", id: `${list.id}-${index}`, "aria-selected": "false",
+      onpointerdown: (event) => { event.preventDefault(); accept(index); },
+    }, h("code", null, label), h("span", { class: "hint" }, hint))));
+    setAttribute(list, "hidden", !suggestions.length);
+    setAttribute(input, "aria-expanded", String(suggestions.length > 0));
+    setAttribute(input, "aria-activedescendant", null);
+  }
+
+  function move(step) {
+    const rows = list.children;
+    rows[activeIndex]?.setAttribute("aria-selected", "false");
+    activeIndex = (activeIndex + step + (step < 0 && activeIndex < 0 ? 1 : 0) + rows.length) % rows.length;
+    const row = rows[activeIndex];
+    row.setAttribute("aria-selected", "true");
+    row.scrollIntoView({ block: "nearest" });
+    setAttribute(input, "aria-activedescendant", row.id);
+  }
+
+  function accept(index) {
+    const { start, text: completion } = suggestions[index];
+    input.setRangeText(completion, start, input.selectionStart, "end");
+    hideSuggestions();
+    setAttribute(clear, "hidden", !input.value);
+    searchLater();
+    if (/[:.]$/.test(completion)) suggest();
+  }
+
+  input.addEventListener("input", () => { setAttribute(clear, "hidden", !input.value); searchLater(); suggest(); });
+  input.addEventListener("focus", suggest);
+  input.addEventListener("click", suggest);
+  input.addEventListener("blur", hideSuggestions);
+  input.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    const isOpen = suggestions.length > 0;
+    if (event.key === "ArrowDown" && isOpen) move(1);
+    else if (event.key === "ArrowUp" && isOpen) move(-1);
+    else if ((event.key === "Tab" || event.key === "Enter") && isOpen && activeIndex >= 0) accept(activeIndex);
+    else if (event.key === "Enter") finish();
+    else if (event.key === "Escape" && isOpen) hideSuggestions();
+    else if (event.key === "Escape" && input.value) { input.value = ""; finish(); }
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  element.input = input;
+  element.setError = (error) => showSyntaxError(input, problem, error, (corrected) => { input.value = corrected; finish(); });
+  return element;
+}
+
+/** The word before the cursor, and where it begins. */
+function wordAtCursor(input) {
+  const text = input.value.slice(0, input.selectionStart);
+  const word = text.match(/(?:[^\s()"']|"[^"]*"?|'[^']*'?)*$/)[0];
+  return { word: word.replace(/^-/, ""), start: text.length - word.replace(/^-/, "").length };
+}
+
+/** The suggestions for a word. */
+function findSuggestions({ keys, words }, { word, start }, tags) {
+  const [name, value] = word.includes(":") ? [word.slice(0, word.indexOf(":")), word.slice(word.indexOf(":") + 1)] : [word, null];
+  if (value === null) {
+    const matches = keys.filter((key) => key.name.startsWith(name)).map((key) => {
+      const text = key.name.endsWith(".") ? key.name : `${key.name}:`;
+      return { text, label: text, hint: t.search.takes(key.takes, key.compared), start };
+    });
+    const times = words.filter((text) => name && text.startsWith(name) && text !== name);
+    return [...times.map((text) => ({ text, label: text, hint: t.search.created, start })), ...matches];
+  }
+  const key = keys.find((other) => other.name === name);
+  const values = name === "tag" ? tags.map((tag) => (/[\s()"':*\\]/.test(tag) ? `"${tag.replace(/["\\]/g, "\\$&")}"` : tag)) : key?.values ?? [];
+  const typed = value.toLowerCase().replace(/^"/, "");
+  return values
+    .filter((text) => text.toLowerCase().replace(/^"/, "").startsWith(typed) && text !== value)
+    .map((text) => ({ text, label: `${name}:${text}`, hint: key?.compared ? t.search.example : "", start: start + name.length + 1 }));
+}
+
+/** Marks a syntax error in the text, and offers a correction. */
+function showSyntaxError(input, problem, error, correct) {
+  setAttribute(input, "aria-invalid", error ? "true" : null);
+  if (!error) {
+    replace(problem);
+    return;
+  }
+  const { position, suggestion } = error.extensions;
+  const text = input.value;
+  if (position === undefined || position > text.length) {
+    replace(problem, icon("warning"), error.message);
+    return;
+  }
+  const wrong = text.slice(position).match(/^("[^"]*"?|'[^']*'?|[^\s()]+|.)?/)[0];
+  const end = position + wrong.length;
+  const corrected = suggestion && wrong ? text.slice(0, position) + wrong.replace(/^[^:\s]+/, suggestion) + text.slice(end) : null;
+  replace(problem, icon("warning"),
+    h("code", { class: "where" }, text.slice(0, position), h("mark", null, wrong || "\u00a0"), text.slice(end)),
+    h("span", null, error.message),
+    corrected ? h("button", { type: "button", class: "plain", onclick: () => correct(corrected) }, t.search.mend(corrected)) : null);
+}
