@@ -35,15 +35,18 @@ def cursor_parameter(column: str) -> str:
 
 
 @lru_cache(maxsize=2_000)
-def all_of_each(relation: Relation, columns: tuple[str, ...], after: bool = False) -> Query:
+def all_of_each(
+    relation: Relation, columns: tuple[str, ...], after: bool = False, limited: bool = False
+) -> Query:
     """The rows that belong to the rows `ids` of the parent: the parent's key, then the columns.
-    With `after` those past the cursor."""
+    With `after` those past the cursor; if `limited`, at most `limit` altogether."""
     table, parent_key = relation.table, relation.table.c[relation.parent_key]
     statement = sa.select(parent_key.label("key_of_row"), *columns_named(table, columns))
     statement = statement.where(of_account(table), any_of(parent_key, "ids"))
     if after:
         statement = statement.where(_past(relation, table))
-    return Query(statement.order_by(parent_key, *_newest_first(relation, table)))
+    statement = statement.order_by(parent_key, *_newest_first(relation, table))
+    return Query(statement.limit(number("limit")) if limited else statement)
 
 
 @lru_cache(maxsize=2_000)
