@@ -968,7 +968,7 @@ document(
 
 COST = "cost"
 HEAVY = 'customers(first: 250, query: "order_by:email order_dir:asc")'
-ON_A_PAGE = "customers, changes or deliveries on a page"
+ON_A_PAGE = "customers, changes, deliveries, orders or leads on a page"
 document(
     "page: the largest",
     ON_A_PAGE,

@@ -156,7 +156,7 @@ class Settings(BaseSettings):
         most=1024**3,
     )
     max_page_size: int = _limit(
-        250, "The most customers, changes or deliveries on a page.", most=10_000
+        250, "The most customers, changes, deliveries, orders or leads on a page.", most=10_000
     )
     max_deletes: int = _limit(250, "The most ids that deleteCustomers takes.", most=10_000)
     max_search_characters: int = _limit(2_000, "The most characters of a search.", most=100_000)

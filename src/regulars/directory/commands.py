@@ -66,14 +66,23 @@ class Replay:
 Values = Mapping[str, Any]
 
 
-class Made(Protocol):
-    """What makes a change: at which moment (milliseconds since 1970), and where it comes from."""
+class Command(Protocol):
+    """A change that somebody asks for: when (milliseconds since 1970), from where, and the record
+    that makes it recognisable when it is sent again."""
 
     @property
     def at(self) -> int: ...
 
     @property
     def origin(self) -> Origin: ...
+
+    @property
+    def receipt(self) -> Receipt | None: ...
+
+    @property
+    def is_large(self) -> bool: ...
+
+    def lookup_keys(self) -> LookupKeys: ...
 
 
 class SmallCommand:
@@ -387,18 +396,3 @@ def _number(number: int | None) -> frozenset[int]:
 
 def _urls(values: Values) -> frozenset[str]:
     return frozenset([values["url"]]) if values.get("url") else frozenset()
-
-
-Command = (
-    CreateCustomer
-    | UpdateCustomer
-    | DeleteCustomers
-    | DeleteContact
-    | RecordOrder
-    | RecordContact
-    | RecordLead
-    | RecordVisit
-    | CreateWebhook
-    | UpdateWebhook
-    | DeleteWebhook
-)

@@ -11,18 +11,15 @@ from functools import partial
 from typing import Any
 
 from regulars.directory import found_by, receipts
-from regulars.directory.bulk import ChangeTags, SetCustomers
 from regulars.directory.commands import Command
 from regulars.directory.entities import ENTITIES
 from regulars.directory.errors import Refused
 from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.store import Changes, Domain, Entities, State
 
-AnyCommand = Command | SetCustomers | ChangeTags
-
 
 def decide(
-    account_id: int, commands: Sequence[Any], state: State, entities: Entities = ENTITIES
+    account_id: int, commands: Sequence[Command], state: State, entities: Entities = ENTITIES
 ) -> tuple[list[Any], Changes]:
     """The outcome of each command (its result, or the Refused that it ends with) and the
     changes of them all. Where they change much of the index, only the first of them are decided,
@@ -39,7 +36,7 @@ def decide(
     return outcomes, unit.changes()
 
 
-def _apply_once(unit: CustomerUnitOfWork, command: Any) -> Any:
+def _apply_once(unit: CustomerUnitOfWork, command: Command) -> Any:
     """The outcome of a command; of one whose request was sent before, what it was then."""
     receipt = command.receipt
     if receipt is None:
@@ -57,7 +54,7 @@ def _apply_once(unit: CustomerUnitOfWork, command: Any) -> Any:
     return result
 
 
-def _apply(unit: CustomerUnitOfWork, command: Any) -> Any:
+def _apply(unit: CustomerUnitOfWork, command: Command) -> Any:
     return unit.entities.rule(type(command))(unit, command)
 
 

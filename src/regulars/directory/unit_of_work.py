@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from regulars.directory import found_by, history
-from regulars.directory.commands import Made, Reference
+from regulars.directory.commands import Command, Reference
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.ids import MAX_ID
 from regulars.directory.shop_ids import ShopIdMap
@@ -56,7 +56,7 @@ class CustomerUnitOfWork(UnitOfWork):
         self.shop_ids.delete_customer(customer_id, at)
         super().delete_customer(customer_id, at)
 
-    def save(self, row: Row, changed: Row, command: Made, at: int | None = None) -> Row:
+    def save(self, row: Row, changed: Row, command: Command, at: int | None = None) -> Row:
         """Replaces a customer's row and records the change; without a difference, the time of the
         last change stays. `at` is the time of a change that was made elsewhere."""
         if changed == row:
@@ -69,7 +69,7 @@ class CustomerUnitOfWork(UnitOfWork):
         self.record(history.UPDATED, row["customer_id"], command, fields)
         return saved
 
-    def touch(self, row: Row, command: Made) -> Row:
+    def touch(self, row: Row, command: Command) -> Row:
         """Replaces a customer's row, with the time of a command as that of the last change."""
         saved = _touched(row, command)
         self.put_customer(saved)
@@ -79,7 +79,7 @@ class CustomerUnitOfWork(UnitOfWork):
         self,
         kind: str,
         customer_id: int,
-        command: Made,
+        command: Command,
         fields: str | None = None,
         order_id: int | None = None,
     ) -> None:
@@ -148,7 +148,7 @@ class CustomerUnitOfWork(UnitOfWork):
         return self._known_terms[key]
 
 
-def _touched(row: Row, command: Made) -> dict[str, Any]:
+def _touched(row: Row, command: Command) -> dict[str, Any]:
     """A row as changed by a command."""
     updated_at = max(command.at, row["updated_at"])
     return {**row, "updated_at": updated_at, "version": row["version"] + 1}

@@ -1,7 +1,7 @@
 """What a root field costs before it is run: a point for each object that it can answer.
 
-A list whose length nobody has said counts as `LIST_SIZE` objects. What depends on the arguments
-alone (how many rows a page has) is the binding's to say.
+A list counts as many objects as its arguments request, or else `LIST_SIZE`. What depends on the
+arguments alone (how many rows a page has) is the binding's to say.
 """
 
 from __future__ import annotations
@@ -44,15 +44,22 @@ def _object(plan: ObjectPlan) -> Weight:
             fixed, per_row = fixed + inner.fixed, per_row + inner.per_row
         elif isinstance(value_plan, Nested):
             inner = _object(value_plan.object)
-            if value_plan.size is not None:
-                fixed += 1 + inner.fixed + value_plan.size * inner.per_row
-            elif value_plan.paged:
+            if value_plan.paged:
                 per_row += 1 + inner.fixed + inner.per_row
+            elif value_plan.size is not None and not value_plan.is_list:
+                fixed += 1 + inner.fixed + value_plan.size * inner.per_row
             else:
-                times = LIST_SIZE if value_plan.is_list else 1
+                times = _length(value_plan)
                 fixed += times * (1 + inner.fixed)
                 per_row += times * inner.per_row
     return Weight(fixed, per_row)
+
+
+def _length(plan: Nested) -> int:
+    """How many objects a list is estimated to have; 1 where there is no list."""
+    if not plan.is_list:
+        return 1
+    return LIST_SIZE if plan.size is None else max(0, plan.size)
 
 
 def values(plan: RootPlan) -> int:

@@ -62,7 +62,8 @@ class SameRow:
 class Nested:
     """Objects in rows of their own, or lists of them: what `pick` makes of the columns at
     `places`; without it, the only column. `paged` when they are the rows of a page: of the root's,
-    or of the nearest object above that has a `size`, the number of rows on its page. `is_long` when
+    or of the nearest object above that has a `size`, the number of rows on its page. Of a list,
+    `size` is how many objects it has at most, if its arguments say so. `is_long` when
     a column may have kilobytes."""
 
     column_refs: ColumnRefs

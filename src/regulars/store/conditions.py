@@ -1,8 +1,8 @@
-"""Conditions on customers: what a search asks, as the store understands it.
+"""Conditions of a search on customers.
 
-A condition is a tree of `And`, `Or` and `Not` over `Predicate`s. It is written down twice: with its
-values, and as a shape, in which each value is the name of a parameter (`Parameters`), so that a
-statement is built once for each shape.
+A condition is a tree of `And`, `Or` and `Not` over `Predicate`s. It has two forms: with its values,
+and as a shape, in which each value is the name of a parameter (`Parameters`). A statement is built
+once for each shape.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
-TERM = "term"  # the column of the terms; all other columns are the customers'
+TERM = "term"  # a column of `terms`; all other columns belong to `customers`
 
 
 class RelativeValue(ABC):
-    """A value that depends on the present."""
+    """A value that depends on the present time."""
 
     __slots__ = ()
 
     @abstractmethod
     def at(self, now: int) -> Any:
-        """The value at a moment, in milliseconds since 1970."""
+        """Return the value at the time `now`, in milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """A column's value lies between two bounds, either of which may be missing; the lower is
-    included unless `above`, the higher if `through`. Each is served by an index."""
+    """A column's value lies between two bounds, each of which may be None. `low` is included unless
+    `above` is set, `high` only if `through` is set. Every such column has an index."""
 
     column: str
     low: Any = None
@@ -37,68 +37,70 @@ class Within:
 
     @property
     def one_value(self) -> bool:
-        """Whether all that lies within has the same value, and so is in the order of ids."""
+        """Whether the range is a single value, so that its index entries are in the order of
+        ids."""
         return self.low is not None and self.low == self.high
 
 
 def equal(column: str, value: Any) -> Within:
-    """The column has this value."""
+    """Return the condition that a column has this value."""
     return Within(column, value, value, through=True)
 
 
 def beginning(column: str, prefix: str) -> Within:
-    """The column's text begins with a prefix; with anything if that is empty."""
-    return Within(column, prefix, _after(prefix))
+    """Return the condition that a column's text begins with a prefix. An empty prefix matches any
+    text."""
+    return Within(column, prefix, _first_after(prefix))
 
 
-def _after(prefix: str) -> str | None:
-    """The least text, by code point, that is greater than all that begin with the prefix."""
-    for place in range(len(prefix) - 1, -1, -1):
-        following = ord(prefix[place]) + 1
-        if following <= 0x10FFFF:
-            # The surrogates are no characters.
-            following = 0xE000 if 0xD800 <= following <= 0xDFFF else following
-            return prefix[:place] + chr(following)
+def _first_after(prefix: str) -> str | None:
+    """The smallest text, by code point, that is greater than all texts with the prefix."""
+    for index in range(len(prefix) - 1, -1, -1):
+        code_point = ord(prefix[index]) + 1
+        if code_point <= 0x10FFFF:
+            # Surrogates are not characters.
+            code_point = 0xE000 if 0xD800 <= code_point <= 0xDFFF else code_point
+            return prefix[:index] + chr(code_point)
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """One of the columns' texts has this text in it."""
+    """One of the columns contains a text."""
 
     columns: tuple[str, ...]
     text: str
 
 
-# Ranges that hold the customers whom any of them holds.
+# The customers in any of several ranges.
 Union = tuple[Within, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A condition on a row, and the unions of ranges each of which holds every customer who meets
-    it; and no other, if it is `exact`."""
+    """A condition on a row. Each of the unions contains every customer that meets the condition;
+    if `is_exact`, it contains no other."""
 
     condition: Within | Contains
     unions: tuple[Union, ...]
-    exact: bool = True
+    is_exact: bool = True
 
     @classmethod
     def of_column(cls, within: Within) -> Predicate:
-        """A range of one of the customers' columns that have an index."""
+        """Return the predicate of a range of a column of `customers`."""
         return cls(within, ((within,),))
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Every part is met; always, if there is none."""
+    """All parts are met. Without parts it is always met."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one part is met; never, if there is none."""
+    """At least one part is met. Without parts it is never met."""
 
     parts: tuple[Condition, ...]
 
@@ -114,41 +116,43 @@ Condition = Predicate | And | Or | Not
 
 
 def conjuncts(condition: Condition) -> tuple[Condition, ...]:
-    """The parts that all have to be met."""
+    """Return the parts of a condition that must all be met."""
     if isinstance(condition, And):
-        return tuple(part for each in condition.parts for part in conjuncts(each))
+        return tuple(inner for part in condition.parts for inner in conjuncts(part))
     return (condition,)
 
 
 def unions(condition: Condition) -> list[Union]:
-    """The unions of ranges each of which holds every customer that meets the condition; none for
-    one that no index serves."""
+    """Return the unions of ranges each of which contains every customer that meets a condition;
+    none if no index can be used."""
     match condition:
         case Predicate():
             return list(condition.unions)
         case And():
             return [union for part in condition.parts for union in unions(part)]
         case Or() if condition.parts:
-            each = [unions(part) for part in condition.parts]
-            if all(each):
-                return [tuple(dict.fromkeys(w for found in each for w in found[0]))]
+            of_parts = [unions(part) for part in condition.parts]
+            if all(of_parts):
+                return [tuple(dict.fromkeys(within for first, *_ in of_parts for within in first))]
     return []
 
 
 def exact_union(condition: Condition) -> Union | None:
-    """The union of ranges that holds those customers who meet the condition, and no other."""
+    """Return the union of ranges that contains exactly the customers that meet a condition; None if
+    there is none."""
     match condition:
-        case Predicate() if condition.exact:
+        case Predicate() if condition.is_exact:
             return condition.unions[0]
         case Or() if condition.parts:
-            each = [exact_union(part) for part in condition.parts]
-            if all(each):
-                return tuple(dict.fromkeys(within for union in each if union for within in union))
+            of_parts = [exact_union(part) for part in condition.parts]
+            if all(of_parts):
+                ranges = (within for union in of_parts if union for within in union)
+                return tuple(dict.fromkeys(ranges))
     return None
 
 
 def columns_of(condition: Condition) -> set[str]:
-    """The customers' columns that a condition reads."""
+    """Return the columns of `customers` that a condition reads."""
     match condition:
         case Predicate(condition=Within(column=column)):
             return {column}
@@ -162,7 +166,7 @@ def columns_of(condition: Condition) -> set[str]:
 
 
 class Parameters:
-    """The values of shapes at a moment, by the names that stand for them there."""
+    """The values of shapes at the time `now`, by the names of their parameters."""
 
     def __init__(self, now: int) -> None:
         self._now = now
@@ -174,7 +178,7 @@ class Parameters:
         return name
 
     def within(self, within: Within) -> Within:
-        """A range's shape. Two bounds that are one value stay one."""
+        """Return the shape of a range. A range of a single value stays one."""
         low = None if within.low is None else self._name(within.low)
         if within.one_value:
             return replace(within, low=low, high=low)
@@ -182,11 +186,11 @@ class Parameters:
         return replace(within, low=low, high=high)
 
     def union(self, union: Union) -> Union:
-        """A union's shape."""
+        """Return the shape of a union."""
         return tuple(self.within(within) for within in union)
 
     def condition(self, condition: Condition) -> Condition:
-        """A condition's shape, without the unions."""
+        """Return the shape of a condition, without its unions."""
         match condition:
             case Predicate(condition=Within() as within):
                 return Predicate(self.within(within), ())

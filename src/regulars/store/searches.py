@@ -38,115 +38,131 @@ from regulars.store.tables import ORDER_COLUMNS, counters, customers, terms
 
 
 class Reading(NamedTuple):
-    """What is read, in which order: `limit` customers past the position `after_…` and short of
-    `before_…`, where those are given; `including` says that `after_…` itself belongs to it."""
+    """What a query reads, in which order: at most `limit` customers, after the position `after_…`
+    and before the position `before_…` if these are set. With `is_inclusive` the customer at
+    `after_…` belongs to it."""
 
     columns: tuple[str, ...]
     order: str
     ascending: bool
     after: bool = False
     before: bool = False
-    including: bool = False
+    is_inclusive: bool = False
 
 
 @lru_cache(maxsize=500)
 def order_scan(
-    reading: Reading, inside: tuple[Within, ...], condition: Condition | None, most: int | None
+    reading: Reading,
+    ranges: tuple[Within, ...],
+    condition: Condition | None,
+    max_rows: int | None,
 ) -> Query:
-    """Along the index of the order, between the bounds `inside` of its column, all customers; or,
-    among the first `most`, those who meet a condition."""
-    return Query(lambda: _order_scan(reading, inside, condition, most))
+    """Read along the index of the order, within `ranges` of its column. With a condition: the
+    customers that meet it among the first `max_rows`."""
+    return Query(lambda: _order_scan(reading, ranges, condition, max_rows))
 
 
 def _order_scan(
-    reading: Reading, inside: tuple[Within, ...], condition: Condition | None, most: int | None
+    reading: Reading,
+    ranges: tuple[Within, ...],
+    condition: Condition | None,
+    max_rows: int | None,
 ) -> sa.SelectBase:
-    order = reading.order
-    needed = _stored(reading) if condition is None else _needed(reading, condition)
-    here = sa.select(*columns_named(customers, needed)).where(
-        of_account(customers), *_bounds(reading), *(_within(each, customers) for each in inside)
+    columns = _stored(reading) if condition is None else _needed(reading, condition)
+    scan = sa.select(*columns_named(customers, columns)).where(
+        of_account(customers),
+        *_bounds(reading),
+        *(_within(within, customers) for within in ranges),
     )
-    here = here.order_by(*sorted_by(order, reading.ascending))
-    if condition is None or most is None:
-        return here.limit(number("limit"))
-    # Its rows come in its order, and are taken as they come: to order them again would have
-    # SQLite read all of them, where the first few are enough.
-    fence = here.limit(_literal(most)).subquery("scanned")
-    found = sa.select(*columns_named(fence, _stored(reading))).where(_meets(condition, fence))
-    return found.limit(number("limit"))
+    scan = scan.order_by(*sorted_by(reading.order, reading.ascending))
+    if condition is None or max_rows is None:
+        return scan.limit(number("limit"))
+    # The fence returns its rows in order. With another ORDER BY, SQLite would read all of them
+    # where the first few are enough.
+    fence = scan.limit(_literal(max_rows)).subquery("scanned")
+    matches = sa.select(*columns_named(fence, _stored(reading))).where(_meets(condition, fence))
+    return matches.limit(number("limit"))
 
 
 @lru_cache(maxsize=500)
 def index_scan(
-    reading: Reading, named: tuple[Union, ...], condition: Condition | None, most: int | None = None
+    reading: Reading,
+    unions: tuple[Union, ...],
+    condition: Condition | None,
+    max_ids: int | None = None,
 ) -> Query:
-    """Of the customers whom all the unions hold, those who meet a condition. In the order of ids
-    the first are chosen before any row is read: all that are needed if there is no condition, or
-    the first `most`."""
-    return Query(lambda: _index_scan(reading, named, condition, most))
+    """Read the customers that all unions contain and that meet the condition. In the order of ids,
+    ids are chosen before any row is read: `limit` of them without a condition, or the first
+    `max_ids`."""
+    return Query(lambda: _index_scan(reading, unions, condition, max_ids))
 
 
 def _index_scan(
-    reading: Reading, named: tuple[Union, ...], condition: Condition | None, most: int | None
+    reading: Reading,
+    unions: tuple[Union, ...],
+    condition: Condition | None,
+    max_ids: int | None,
 ) -> sa.SelectBase:
-    ids = _in_all(named)
-    limit = number("limit") if most is None else _literal(most)
-    if reading.order == "id" and (condition is None or most is not None):
+    ids = _in_all(unions)
+    if reading.order == "id" and (condition is None or max_ids is not None):
         inner = ids.subquery("named")
         key = inner.c.customer_id
+        limit = number("limit") if max_ids is None else _literal(max_ids)
         ids = sa.select(key).where(*_bounds(reading, inner))
         ids = ids.order_by(key.asc() if reading.ascending else key.desc()).limit(limit)
-    found = sa.select(*columns_named(customers, _stored(reading))).where(
-        of_account(customers), among(customers.c.customer_id, ids), *_bounds(reading, plain=True)
+    matches = sa.select(*columns_named(customers, _stored(reading))).where(
+        of_account(customers),
+        among(customers.c.customer_id, ids),
+        *_bounds(reading, without_index=True),
     )
     if condition is not None:
-        found = found.where(_meets(condition, customers, plain=True))
-    order = [unindexed(each) for each in sorted_by(reading.order, reading.ascending)]
-    return found.order_by(*order).limit(number("limit"))
+        matches = matches.where(_meets(condition, customers, without_index=True))
+    order = [unindexed(column) for column in sorted_by(reading.order, reading.ascending)]
+    return matches.order_by(*order).limit(number("limit"))
 
 
 @lru_cache(maxsize=500)
-def sizes(named: tuple[Union, ...], most: int) -> Query:
-    """How many `_id`s the account has given to customers; then how many entries each union has: a
-    column for each, at most one more than `most`."""
-    return Query(lambda: _sizes(named, most))
+def sizes(unions: tuple[Union, ...], max_entries: int) -> Query:
+    """Count the customers that the account has ever created; then the index entries of each union,
+    up to one more than `max_entries`: a column for each."""
+    return Query(lambda: _sizes(unions, max_entries))
 
 
-def _sizes(named: tuple[Union, ...], most: int) -> sa.SelectBase:
-    limit = _literal(most + 1)
-    given = sa.select(counters.c.customers).where(of_account(counters)).scalar_subquery()
-    counts = [given.label("given")]
-    for place, union in enumerate(named):
-        entries = [_select(within, sa.literal_column("1").label("one")) for within in union]
-        few = (entries[0] if len(entries) == 1 else sa.union_all(*entries)).limit(limit)
-        counted = sa.select(sa.func.count()).select_from(few.subquery(f"entries_{place}"))
-        counts.append(counted.scalar_subquery().label(f"size_{place}"))
+def _sizes(unions: tuple[Union, ...], max_entries: int) -> sa.SelectBase:
+    limit = _literal(max_entries + 1)
+    created = sa.select(counters.c.customers).where(of_account(counters)).scalar_subquery()
+    counts = [created.label("created")]
+    for index, union in enumerate(unions):
+        parts = [_select(within, sa.literal_column("1").label("one")) for within in union]
+        entries = (parts[0] if len(parts) == 1 else sa.union_all(*parts)).limit(limit)
+        counted = sa.select(sa.func.count()).select_from(entries.subquery(f"entries_{index}"))
+        counts.append(counted.scalar_subquery().label(f"size_{index}"))
     return sa.select(*counts)
 
 
 @lru_cache(maxsize=500)
-def count(named: tuple[Union, ...], condition: Condition | None) -> Query:
-    """How many customers all the unions hold (all of the account, where there is none) and meet
-    a condition."""
-    return Query(lambda: _count(named, condition))
+def count(unions: tuple[Union, ...], condition: Condition | None) -> Query:
+    """Count the customers that all unions contain (without any, all of the account) and that meet
+    the condition."""
+    return Query(lambda: _count(unions, condition))
 
 
-def _count(named: tuple[Union, ...], condition: Condition | None) -> sa.SelectBase:
+def _count(unions: tuple[Union, ...], condition: Condition | None) -> sa.SelectBase:
     total = sa.func.count().label("total")
-    if named and condition is None:
-        return sa.select(total).select_from(_in_all(named).subquery("named"))
-    found = sa.select(total).select_from(customers).where(of_account(customers))
-    if named:
-        found = found.where(among(customers.c.customer_id, _in_all(named)))
+    if unions and condition is None:
+        return sa.select(total).select_from(_in_all(unions).subquery("named"))
+    matches = sa.select(total).select_from(customers).where(of_account(customers))
+    if unions:
+        matches = matches.where(among(customers.c.customer_id, _in_all(unions)))
     if condition is not None:
-        found = found.where(_meets(condition, customers, plain=bool(named)))
-    return found
+        matches = matches.where(_meets(condition, customers, without_index=bool(unions)))
+    return matches
 
 
 def _stored(reading: Reading) -> tuple[str, ...]:
-    """The columns of a reading, the value of its order by the name that it has in the table."""
-    by = ORDER_COLUMNS[reading.order]
-    return tuple(by if name == ORDER_VALUE else name for name in reading.columns)
+    """The columns of a reading, with the table's name of the order's column."""
+    order_column = ORDER_COLUMNS[reading.order]
+    return tuple(order_column if name == ORDER_VALUE else name for name in reading.columns)
 
 
 def _needed(reading: Reading, condition: Condition) -> tuple[str, ...]:
@@ -154,79 +170,85 @@ def _needed(reading: Reading, condition: Condition) -> tuple[str, ...]:
 
 
 def _bounds(
-    reading: Reading, table: sa.FromClause = customers, plain: bool = False
+    reading: Reading, table: sa.FromClause = customers, without_index: bool = False
 ) -> list[sa.ColumnElement[bool]]:
-    """The positions that a reading lies between. `plain` keeps SQLite from reading along them."""
+    """The positions that a reading lies between. `without_index` keeps SQLite from using the index
+    of the order."""
     order, forward = reading.order, reading.ascending
-    found = []
+    bounds = []
     if reading.after:
-        found.append(beyond(order, forward, "after", reading.including, table, plain))
+        is_inclusive = reading.is_inclusive
+        bounds.append(beyond(order, forward, "after", is_inclusive, table, without_index))
     if reading.before:
-        found.append(beyond(order, not forward, "before", False, table, plain))
-    return found
+        bounds.append(beyond(order, not forward, "before", False, table, without_index))
+    return bounds
 
 
-def _in_all(named: Sequence[Union]) -> sa.SelectBase:
-    """The ids of the customers whom every union holds, each once."""
-    each = [_in_one(union) for union in named]
-    return each[0] if len(each) == 1 else sa.intersect(*each)
+def _in_all(unions: Sequence[Union]) -> sa.SelectBase:
+    """The distinct ids of the customers that all unions contain."""
+    selects = [_in_union(union) for union in unions]
+    return selects[0] if len(selects) == 1 else sa.intersect(*selects)
 
 
-def _in_one(union: Union) -> sa.Select[Any]:
-    """The ids of the customers of a union of ranges, each once."""
-    each = [
+def _in_union(union: Union) -> sa.Select[Any]:
+    """The distinct ids of the customers of a union of ranges."""
+    selects = [
         _select(within, (terms if within.column == TERM else customers).c.customer_id)
         for within in union
     ]
-    if len(each) > 1:
-        return sa.select(sa.union(*each).subquery().c.customer_id)
+    if len(selects) > 1:
+        return sa.select(sa.union(*selects).subquery().c.customer_id)
     within = union[0]
-    # Within more than one term a customer may stand more than once.
-    return each[0].distinct() if within.column == TERM and not within.one_value else each[0]
+    # A range of several terms may contain a customer more than once.
+    has_duplicates = within.column == TERM and not within.one_value
+    return selects[0].distinct() if has_duplicates else selects[0]
 
 
-def _select(within: Within, what: sa.ColumnElement[Any]) -> sa.Select[Any]:
+def _select(within: Within, column: sa.ColumnElement[Any]) -> sa.Select[Any]:
     table = terms if within.column == TERM else customers
-    statement: sa.Select[Any] = sa.select(what).select_from(table)
+    statement: sa.Select[Any] = sa.select(column).select_from(table)
     return statement.where(of_account(table), _within(within, table))
 
 
-def _within(within: Within, table: sa.FromClause, plain: bool = False) -> sa.ColumnElement[bool]:
+def _within(
+    within: Within, table: sa.FromClause, without_index: bool = False
+) -> sa.ColumnElement[bool]:
     stored_column = table.c[within.column]
-    column = unindexed(stored_column) if plain else stored_column
+    column = unindexed(stored_column) if without_index else stored_column
     if within.one_value:
         return column == sa.bindparam(within.low, type_=stored_column.type)
-    found: list[sa.ColumnElement[bool]] = []
+    bounds: list[sa.ColumnElement[bool]] = []
     if within.low is not None:
         low = sa.bindparam(within.low, type_=stored_column.type)
-        found.append(column > low if within.above else column >= low)
+        bounds.append(column > low if within.above else column >= low)
     if within.high is not None:
         high = sa.bindparam(within.high, type_=stored_column.type)
-        found.append(column <= high if within.through else column < high)
-    return sa.and_(sa.true(), *found)
+        bounds.append(column <= high if within.through else column < high)
+    return sa.and_(sa.true(), *bounds)
 
 
 def _meets(
-    condition: Condition, table: sa.FromClause, plain: bool = False
+    condition: Condition, table: sa.FromClause, without_index: bool = False
 ) -> sa.ColumnElement[bool]:
-    """The condition on a row. `plain` keeps SQLite from reading along an index of it."""
+    """A condition on a row. `without_index` keeps SQLite from using an index for it."""
     match condition:
         case Predicate(condition=Within() as within):
-            return _within(within, table, plain)
+            return _within(within, table, without_index)
         case Predicate(condition=Contains() as contains):
             text = sa.bindparam(contains.text, type_=sa.Text())
-            nowhere = _literal(0)
-            found = [position_in(table.c[name], text) > nowhere for name in contains.columns]
-            return sa.or_(*found)
+            absent = _literal(0)
+            return sa.or_(*(position_in(table.c[name], text) > absent for name in contains.columns))
         case And():
-            return sa.and_(sa.true(), *(_meets(part, table, plain) for part in condition.parts))
+            parts = (_meets(part, table, without_index) for part in condition.parts)
+            return sa.and_(sa.true(), *parts)
         case Or():
-            return sa.or_(sa.false(), *(_meets(part, table, plain) for part in condition.parts))
+            parts = (_meets(part, table, without_index) for part in condition.parts)
+            return sa.or_(sa.false(), *parts)
         case Not():
-            return sa.not_(_meets(condition.part, table, plain))
+            return sa.not_(_meets(condition.part, table, without_index))
     raise TypeError(condition)
 
 
 def _literal(value: int) -> sa.ColumnElement[int]:
-    """A number that is part of the statement, so that a planner knows it."""
+    """A number in the SQL itself, which the planner knows."""
     return sa.literal_column(str(value), Number)

@@ -51,6 +51,13 @@ counters = table(
     sa.Column("webhooks", Number, nullable=False, server_default="0"),
 )
 
+
+def add_counter(name: str) -> str:
+    """Add the counter of an entity, whose table is defined elsewhere; return its name."""
+    counters.append_column(sa.Column(name, Number, nullable=False, server_default="0"))
+    return name
+
+
 # The columns of each kind of field. A sorted text has its folded form in a column of its own.
 _COLUMNS: dict[type[Field], Callable[[Any], list[sa.Column[Any]]]] = {
     fields.Timestamp: lambda field: [number(field.name)],

@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 from typing import Any
 
-from regulars.directory.decide import AnyCommand
+from regulars.directory.commands import Command
 from regulars.directory.directory import Directory
 from regulars.store import Store
 
@@ -26,7 +26,7 @@ class Beside:
         self._directory = Directory(store)
         self.others = False
 
-    async def write(self, account_id: int, command: AnyCommand) -> Any:
+    async def write(self, account_id: int, command: Command) -> Any:
         """What a command answers, or is refused with. Then it looks for `others`, and rests."""
         began = monotonic()
         result = await self._directory.write(account_id, command)

@@ -66,7 +66,7 @@ def distribute_tables(connection: sa.Connection) -> list[str]:
             parameters = {
                 "name": name,
                 "column": _DISTRIBUTION_COLUMN,
-                "colocate": "none" if name == counters.name else counters.name,
+                "colocate_with": "none" if name == counters.name else counters.name,
             }
             text = (
                 "SELECT create_distributed_table(:name, :column, colocate_with => :colocate_with)"

@@ -1,0 +1,270 @@
+"""An entity is one description: an invented one is written, found, changed and erased."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from regulars.directory.accounts import Accounts
+from regulars.directory.commands import (
+    COMMAND_LINE,
+    CreateCustomer,
+    DeleteCustomers,
+    Origin,
+    Receipt,
+    Reference,
+    SmallCommand,
+)
+from regulars.directory.customers import clean_values
+from regulars.directory.database import store_for
+from regulars.directory.decide import domain_of
+from regulars.directory.entities import ENTITIES
+from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.unit_of_work import CustomerUnitOfWork
+from regulars.store import Entities, LookupKeys, Row, State, Store
+from regulars.store.columns import key, number, text
+from regulars.store.entity import Entity, Lookup, delete_rows
+from regulars.store.queries import of_account
+from regulars.store.query import Query
+from tests.support import regulars
+
+# Tables of its own, so that no other test sees the invented one.
+METADATA = sa.MetaData()
+notices = sa.Table(
+    "notices",
+    METADATA,
+    key("account_id"),
+    key("notice_id"),
+    number("customer_id"),
+    text("title"),
+    number("created_at"),
+)
+
+
+@dataclass(frozen=True)
+class NoticeCommand(SmallCommand):
+    title: str
+    customer_id: int = 0
+    notice_id: int = 0
+    at: int = 1
+    receipt: Receipt | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            customer_ids=[self.customer_id] if self.customer_id else [],
+            notice_ids=[self.notice_id] if self.notice_id else [],
+            notice_titles=[self.title] if self.title else [],
+        )
+
+
+class CreateNotice(NoticeCommand):
+    """A notice of a customer, of a title that no other notice has."""
+
+
+class UpdateNotice(NoticeCommand):
+    """Another title of a notice."""
+
+
+class DeleteNotice(NoticeCommand):
+    """Deletes a notice."""
+
+
+class TryNotice(NoticeCommand):
+    """Creates a notice, changes and deletes others, and takes it all back."""
+
+
+def create(unit: CustomerUnitOfWork, command: CreateNotice) -> Row:
+    rows = unit.rows[notices]
+    if rows.find(("title",), command.title) is not None:
+        raise Refused(InvalidInput("This title is used.", ("title",)))
+    row = {
+        "account_id": unit.account_id,
+        "notice_id": unit.next_id("notices"),
+        "customer_id": command.customer_id,
+        "title": command.title,
+        "created_at": command.at,
+    }
+    rows.put(row)
+    return row
+
+
+def update(unit: CustomerUnitOfWork, command: UpdateNotice) -> Row:
+    row = unit.rows[notices].get(command.notice_id)
+    if row is None:
+        raise Refused(InvalidInput("There is no such notice.", ("id",)))
+    changed = {**row, "title": command.title}
+    unit.rows[notices].put(changed)
+    return changed
+
+
+def delete(unit: CustomerUnitOfWork, command: DeleteNotice) -> int:
+    unit.rows[notices].delete(command.notice_id)
+    return command.notice_id
+
+
+def attempt(unit: CustomerUnitOfWork, command: TryNotice) -> list[str]:
+    savepoint = unit.savepoint()
+    create(unit, CreateNotice(command.title, command.customer_id))
+    update(unit, UpdateNotice("tried", notice_id=command.notice_id))
+    delete(unit, DeleteNotice("", notice_id=command.notice_id))
+    tried = [row["title"] for row in unit.rows[notices].all()]
+    unit.roll_back(savepoint)
+    return tried
+
+
+NOTICES = Entity(
+    notices,
+    counter="notices",
+    lookups=(
+        Lookup("notice_ids", notices.c.notice_id),
+        Lookup("notice_titles", notices.c.title),
+    ),
+    unique=(("title",),),
+    editable=("title",),
+    on_customer_delete=delete_rows(notices),
+    rules={CreateNotice: create, UpdateNotice: update, DeleteNotice: delete, TryNotice: attempt},
+)
+DIALECTS: dict[str, tuple[sa.Dialect, str]] = {
+    "sqlite": (sqlite.dialect(), "INTEGER"),
+    "postgresql": (postgresql.dialect(), "BIGINT"),  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+}
+WITH_NOTICES = Entities((*ENTITIES, NOTICES))
+
+
+async def prepare(url: str) -> Store:
+    """A store of a database that has the invented table, too: what a migration would add."""
+    plain = store_for(url)
+    await plain.open()
+    dialect, number_type = DIALECTS[plain.dialect]
+    create_table = str(sa.schema.CreateTable(notices).compile(dialect=dialect))
+    add = f"ALTER TABLE counters ADD COLUMN notices {number_type} NOT NULL DEFAULT 0"
+    await plain.run([(Query(sa.text(each)), {}) for each in (create_table, add)])
+    await plain.close()
+    store = store_for(url, domain=domain_of(WITH_NOTICES))
+    await store.open()
+    return store
+
+
+def customer(email: str) -> CreateCustomer:
+    values, problems = clean_values({"email": email}, ())
+    return CreateCustomer(values, 1, problems)
+
+
+def test_an_invented_entity_is_one_description(empty_database: str) -> None:
+    for command in ("migrate", "account create one", "account create two"):
+        assert regulars(*command.split(), "--database-url", empty_database).returncode == 0
+
+    columns = (notices.c.notice_id, notices.c.customer_id, notices.c.title)
+    query = Query(sa.select(*columns).where(of_account(notices)).order_by(notices.c.notice_id))
+
+    async def stored(store: Store, account_id: int) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await store.fetch(query, {"account_id": account_id})]
+
+    async def run() -> None:
+        store = await prepare(empty_database)
+        one, two = [account.account_id for account in await Accounts(store).all()][:2]
+        for account in (one, two):
+            await store.write(account, customer("a@b.co"))
+            await store.write(account, customer("b@b.co"))
+
+        # Created, one by one and in a batch with others; numbered by the account's counter.
+        assert (await store.write(one, CreateNotice("First", 1)))["notice_id"] == 1
+        assert (await store.write(two, CreateNotice("First", 1)))["notice_id"] == 1
+        batch = [CreateNotice("Second", 1), CreateNotice("Third", 2), CreateNotice("Second", 2)]
+        outcomes = await asyncio.gather(
+            *[store.write(one, each) for each in batch], return_exceptions=True
+        )
+        assert [each["notice_id"] for each in outcomes[:2]] == [2, 3]  # type: ignore[index]
+        assert isinstance(outcomes[2], Refused)
+
+        # Looked up: by the title, which is taken, and by id.
+        with pytest.raises(Refused):
+            await store.write(one, CreateNotice("First", 1))
+        with pytest.raises(Refused):
+            await store.write(one, UpdateNotice("Nowhere", notice_id=9))
+
+        # A savepoint that is rolled back leaves nothing behind, not even a number.
+        assert await store.write(one, TryNotice("New", 1, notice_id=2)) == ["New"]
+        assert await stored(store, one) == [(1, 1, "First"), (2, 1, "Second"), (3, 2, "Third")]
+
+        # Updated, and created again after that: the old title is free.
+        assert (await store.write(one, UpdateNotice("Other", notice_id=2)))["title"] == "Other"
+        assert (await store.write(one, CreateNotice("Second", 2)))["notice_id"] == 4
+        await store.write(one, DeleteNotice("", notice_id=3))
+        assert await stored(store, one) == [(1, 1, "First"), (2, 1, "Other"), (4, 2, "Second")]
+
+        # Erased with its customer, though nothing else names it; the other account keeps its own.
+        await store.write(one, DeleteCustomers((Reference("1", 1),), 5))
+        assert await stored(store, one) == [(4, 2, "Second")]
+        assert await stored(store, two) == [(1, 1, "First")]
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_name_of_no_lookup_is_an_error() -> None:
+    with pytest.raises(LookupError, match="notice_ids"):
+        ENTITIES.merge([LookupKeys(notice_ids=[1])])
+    assert WITH_NOTICES.merge([LookupKeys(notice_ids=[1])]) == {"notice_ids": {1}}
+
+
+def test_a_command_without_a_rule_is_an_error() -> None:
+    with pytest.raises(LookupError, match="CreateNotice"):
+        ENTITIES.rule(CreateNotice)
+
+
+def test_entities_come_after_those_that_they_refer_to() -> None:
+    order = [entity.table for entity in ENTITIES]
+    for place, table in enumerate(order):
+        for other in table.foreign_keys:
+            assert other.column.table in order[:place], f"{table.name} refers to {other}"
+
+
+def test_every_table_with_customers_says_what_their_deletion_does() -> None:
+    """A table that names customers is erased with them."""
+    described = {entity.name for entity in ENTITIES.of_customers}
+    tables = ENTITIES.root.table.metadata.tables.values()
+    named = {table.name for table in tables if "customer_id" in table.c}
+    # Terms are the search index of their customer, and deliveries name no value of one.
+    assert named - {"customers", "terms", "deliveries"} <= described
+
+
+def test_a_savepoint_covers_every_kind_of_change() -> None:
+    notice = {
+        "account_id": 1,
+        "notice_id": 1,
+        "customer_id": 1,
+        "title": "First",
+        "created_at": 1,
+    }
+    counters = dict.fromkeys(WITH_NOTICES.counters, 1)
+    state = State(counters, {"notices": [notice]})
+    unit = CustomerUnitOfWork(1, state, WITH_NOTICES)
+    attempt(unit, TryNotice("New", 1, notice_id=1))
+    assert not unit.changes()
+    assert unit.rows[notices].find(("title",), "First") == 1
+    assert unit.rows[notices].find(("title",), "New") is None
+    savepoint = unit.savepoint()
+    for title in ("Other", "Another"):  # a savepoint may be returned to several times
+        update(unit, UpdateNotice(title, notice_id=1))
+        assert unit.changes().of("notices").updated == {("title",): [{**notice, "title": title}]}
+        unit.roll_back(savepoint)
+        assert not unit.changes()
+
+
+def test_only_differences_are_written() -> None:
+    notice = {"account_id": 1, "notice_id": 1, "customer_id": 1, "title": "First", "created_at": 1}
+    state = State(dict.fromkeys(WITH_NOTICES.counters, 1), {"notices": [notice]})
+    unit = CustomerUnitOfWork(1, state, WITH_NOTICES)
+    unit.rows[notices].put(dict(notice))
+    assert not unit.changes()
+    create(unit, CreateNotice("Second", 1))
+    delete(unit, DeleteNotice("", notice_id=2))
+    assert not unit.changes().of("notices").inserted
+    assert unit.changes().counters == {**state.counters, "notices": 2}
