@@ -293,7 +293,7 @@ def packed(what: bytes, mebibytes: int) -> bytes:
     return gzip.compress(what * (mebibytes * 2**20 // len(what)))
 
 
-IMPORT = ("/import", "/import/{import}", "/import/{import}/{what}")
+IMPORT = ("/import", "/import/{import}", "/import/{import}/{part}")
 FILES: dict[str, tuple[Callable[[int], bytes], dict[str, str]]] = {
     "a gzip of line breaks": (lambda _: packed(b"\n", 40), GZIP),
     "a gzip of line breaks, larger": (lambda _: packed(b"\n", 600), GZIP),
@@ -968,7 +968,7 @@ document(
 
 COST = "cost"
 HEAVY = 'customers(first: 250, query: "order_by:email order_dir:asc")'
-ON_A_PAGE = "customers, changes or deliveries on a page"
+ON_A_PAGE = "customers, changes, deliveries, orders or leads on a page"
 document(
     "page: the largest",
     ON_A_PAGE,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fasteners import InterProcessLock
+from hypothesis import settings
 from playwright.sync_api import Browser
 
 from tests.browser import Person, person_at, started
@@ -17,6 +18,11 @@ from tests.postgres import shared_server
 from tests.support import Client, Server, new_token, running, scratch_database
 
 DATABASES = ("sqlite", "postgresql")
+
+# `--hypothesis-profile thorough` is what .ci/run runs (make test-full).
+settings.register_profile("quick", max_examples=25)
+settings.register_profile("thorough", max_examples=100)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

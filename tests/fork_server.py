@@ -102,18 +102,34 @@ def _serve(commands: socket.socket) -> None:
 
 
 def _monitor(message: Mapping[str, Any], stdout: int, stderr: int, status: int) -> None:
-    """Forks for a command and reports its process id and how it ends. Returns in that process."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    """Forks for a command, reports its process id and how it ends, and ends it when nobody reads
+    that any more. Returns in the process of the command."""
+    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
     pid = os.fork()
     if pid:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.close(stdout)
         os.close(stderr)
         os.write(status, b"%d\n" % pid)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _, ended = os.waitpid(pid, 0)
+        poll = select.poll()
+        poll.register(woken, select.POLLIN)
+        poll.register(status, 0)  # reports an error when the reader has gone
+        while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0):
+            for file, _ in poll.poll():
+                if file == woken:
+                    os.read(woken, 64)
+                else:
+                    poll.unregister(status)
+                    os.kill(pid, signal.SIGTERM)
         with suppress(BrokenPipeError):
-            os.write(status, b"%d\n" % os.waitstatus_to_exitcode(ended))
+            os.write(status, b"%d\n" % os.waitstatus_to_exitcode(ended[1]))
         os._exit(0)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.close(woken)
+    os.close(wake)
     os.close(status)
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 import psutil
+from hypothesis import settings
 
 from regulars.cli import main
 from regulars.cli.database import with_store as open_and_work
@@ -236,6 +237,14 @@ def figures(url: str) -> dict[str, float]:
 def used(server: Server) -> float:
     """How many replicas a server reads."""
     return figures(server.url)["regulars_replicas_used"]
+
+
+def examples(thorough: int) -> int:
+    """How many examples a property is tested with, of those that are `thorough`: a quarter, unless
+    the Hypothesis profile is the thorough one (see conftest.py)."""
+    profile = settings.default
+    assert profile
+    return thorough * profile.max_examples // 100
 
 
 def eventually(holds: Callable[[], Any], seconds: float = 30) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -31,7 +32,10 @@ from regulars.graphql import (
     Same,
     TypeBinding,
     Value,
+    document,
 )
+from regulars.graphql.limits import MAX_LINES, Limits
+from tests.support import examples
 
 SCHEMA = build_schema(
     """
@@ -436,19 +440,36 @@ VARIABLES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+CASES, MANY_CASES = 100, 3_000
+
+
+@settings(max_examples=examples(CASES), deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), worlds(), VARIABLES)
 def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
     agree(text, rows, variables)
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=MANY_CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), worlds(), VARIABLES)
 def test_many_random_documents_and_data(
     text: str, rows: list[Row], variables: dict[str, Any]
 ) -> None:
     agree(text, rows, variables)
+
+
+def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "compiler.md").read_text(encoding="utf-8")
+    page = " ".join(page.split())
+    limits = Limits()
+    for sentence in (
+        f"{limits.characters:,} characters, {MAX_LINES:,} line breaks, {limits.tokens:,} tokens and "
+        f"{limits.depth} levels",
+        f"`cache_bytes` ({document.CACHE_BYTES // 1024**2} MiB)",
+        f"more than {document._LONG_CHARACTERS:,} characters",
+        f"{CASES // 4} cases in `make test`, {CASES} in `make test-full`, {MANY_CASES:,} more in",
+    ):
+        assert sentence in page
 
 
 def test_a_document_is_kept_when_it_comes_back() -> None:

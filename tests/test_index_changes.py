@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from regulars.directory import found_by
 from regulars.directory.customers import new_row, with_values
-from tests.support import Client, Server, account_of, new_token, regulars, running
+from tests.support import Client, Server, account_of, examples, new_token, regulars, running
 
 TEXT = st.lists(
     st.sampled_from(
@@ -40,7 +40,7 @@ TAG = "mutation($ids: [ID!]!, $tags: [String!]!) { addTags(items: $ids, tags: $t
 LONG_NOTES = " ".join(f"{n:x}" for n in range(0x1000, 0x1000 + 13_000))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(VALUES, VALUES, st.sampled_from([4_096, 0]))
 def test_what_changes_of_the_index_is_what_differs(
     before: dict[str, Any], change: dict[str, Any], long: int

@@ -385,13 +385,13 @@ def test_a_refused_document_costs_something(tmp_path: Path) -> None:
 def test_there_is_no_rate_on_loopback_unless_it_is_wanted(server: Server) -> None:
     from regulars.settings import DEFAULT_RATE_LIMIT, Settings
 
-    assert Settings().points_a_second == 0
+    assert Settings().points_per_second == 0
     for host in ("localhost", "::1", "127.0.0.2"):
-        assert Settings(host=host).points_a_second == 0
+        assert Settings(host=host).points_per_second == 0
     for host in ("0.0.0.0", "192.0.2.1", "::", "shop.example.com"):
-        assert Settings(host=host).points_a_second == DEFAULT_RATE_LIMIT
-    assert Settings(host="0.0.0.0", rate_limit=0).points_a_second == 0
-    assert Settings(rate_limit=7).points_a_second == 7
+        assert Settings(host=host).points_per_second == DEFAULT_RATE_LIMIT
+    assert Settings(host="0.0.0.0", rate_limit=0).points_per_second == 0
+    assert Settings(rate_limit=7).points_per_second == 7
 
 
 def test_the_cost_of_a_request_is_told_when_it_is_asked_for(client: Client) -> None:

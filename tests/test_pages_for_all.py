@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MOST_BYTES = 60_000
+# All pages together, most of which a person never opens at once.
+MOST_BYTES_OF_ALL = 62_000
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +217,7 @@ def test_all_that_the_pages_are_made_of_is_small(server: Server) -> None:
             answer = get(f"{server.url}/assets/{assets}/{one.name}")
             assert answer.status_code == 200
             total += int(answer.headers["content-length"])
-    assert total < MOST_BYTES
+    assert total < MOST_BYTES_OF_ALL
 
 
 def test_what_takes_long_shows_that_it_does(person: Person) -> None:

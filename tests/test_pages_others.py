@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser import Person, person_at
 from tests.receiver import receiving
@@ -61,6 +62,51 @@ def test_a_customer_is_created(person: Person) -> None:
     page.get_by_label("Email").first.fill("ANA@example.com")
     page.keyboard.press("Enter")
     expect(page.locator(".problem").first).to_contain_text("already a customer")
+
+
+def test_a_new_field_appears_on_all_pages(person: Person) -> None:
+    """The declaration of a field `company` is enough. The API has it by another name here."""
+    person.client.create("ana@example.com", first_name="Ana", last_name="Zeta Ltd")
+    person.client.create("bo@example.com", first_name="Bo", last_name="Alpha Ltd")
+    declared = {"name": "company", "kind": "Text", "is_writable": True, "sort": True}
+
+    def declare(route: Route) -> None:
+        response = route.fetch()
+        text = response.text().replace("FIELDS = [", f"FIELDS = [{json.dumps(declared)},")
+        route.fulfill(response=response, body=text)
+
+    def rename(route: Route) -> None:
+        payload = json.loads(route.request.post_data or "{}")
+        payload["query"] = re.sub(r"\bcompany\b", "company: last_name", payload["query"])
+        variables = json.dumps(payload.get("variables", {})).replace("company", "last_name")
+        payload["variables"] = json.loads(variables)
+        route.continue_(post_data=json.dumps(payload))
+
+    page = person.page
+    page.route("**/fields.js", declare)
+    page.route("**/api/v2", rename)
+    person.goes("/customers")
+    # The list has a column for it, by which it can be sorted, and the menu has it.
+    page.get_by_role("button", name="Company", exact=True).click()
+    expect(page.locator(".row-link")).to_have_text(["Bo Alpha Ltd", "Ana Zeta Ltd"])
+    assert page.url.endswith("?sort=company&dir=asc")
+    expect(page.get_by_role("cell", name="Zeta Ltd", exact=True)).to_be_visible()
+    page.get_by_label("Sort by").select_option("Company")
+    expect(page.locator(".row-link")).to_have_text(["Ana Zeta Ltd", "Bo Alpha Ltd"])
+    # The customer page edits it.
+    person.goes("/customers/2")
+    page.get_by_role("button", name="Edit Company:").click()
+    page.get_by_label("Company", exact=True).last.fill("Beta Ltd")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Bo Beta Ltd")).to_be_visible()
+    # The form for a new customer has it.
+    person.goes("/customers/new")
+    page.get_by_label("Email").first.fill("cy@example.com")
+    page.get_by_label("Company").fill("Gamma Ltd")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", name="Gamma Ltd")).to_be_visible()
+    node = person.client.node("Q3VzdG9tZXI6Mw==", "... on Customer { last_name }")
+    assert node == {"last_name": "Gamma Ltd"}
 
 
 def test_a_file_is_dropped_looked_at_tried_and_imported(person: Person, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from regulars.directory.errors import Refused
 from regulars.directory.search import Order, parse
-from tests.support import Client
+from tests.support import Client, examples
 
 TOTAL = "query($q: String) { customers(query: $q) { totalCount } }"
 
@@ -332,7 +332,7 @@ def test_the_limits_are_what_can_just_be_read(client: Client) -> None:
         assert client.data(TOTAL, q=query)["customers"]["totalCount"] == 0, query
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.text(alphabet=st.sampled_from("ab:\"'\\()-*<>=. \u3000ANDORT|%_\n12田é+"), max_size=60))
 def test_any_text_is_read_or_refused(query: str) -> None:
     try:

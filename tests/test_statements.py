@@ -38,14 +38,16 @@ def sampled(empty_database: str) -> str:
     return empty_database
 
 
-def asked(database_url: str, document: str) -> tuple[list[str], Any]:
+def asked(
+    database_url: str, document: str, account_name: str | None = None
+) -> tuple[list[str], Any]:
     """The statements that a document takes, and its answer."""
 
     async def run() -> tuple[list[str], Any]:
         store = store_for(database_url)
         await store.open()
         listening = Listening(store)
-        account = await Accounts(store).named(None)
+        account = await Accounts(store).named(account_name)
         context = Context(account.account_id, Directory(listening), "test", 0)
         api = engine()
         answer = await api.run(api.operation(document), {}, context)

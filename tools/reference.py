@@ -105,8 +105,9 @@ ERRORS = {
     ),
     "errors_invalid_cursor": (
         "200",
-        "`after` or `before` is not a cursor, or was visibly made under another order.",
-        "Use a cursor of a page in the same order.",
+        "`after` or `before` is not a cursor, or was visibly made under another order; `after` of a "
+        "list inside a customer is no id of an order or lead.",
+        "Use a cursor of a page in the same order, or the id of the last row.",
     ),
     "errors_page_size": (
         "200",

@@ -43,8 +43,17 @@ OF_KIND: Mapping[type[kinds.Field], Types] = {
     kinds.Avatar: Types(": String!"),
 }
 
+LEADS = """\
+  "Newest first."
+  leads(
+    "At most so many. Without it, all of them."
+    first: Int
+    "The `id` of a lead: only those that follow it in the list."
+    after: ID
+  ): [Lead!]!
+"""
 # What a customer has beside its fields: before the field of this name.
-OBJECTS = {"custom": "  summary: CustomerSummary!\n", "tags": "  leads: [Lead!]!\n"}
+OBJECTS = {"custom": "  summary: CustomerSummary!\n", "tags": LEADS}
 # The order of the first release; other fields follow.
 CREATE_ORDER = (
     "email phone first_name last_name accepts_marketing shipping_address billing_address tags "

@@ -1,9 +1,8 @@
-"""Puts the parts together into one ASGI application."""
+"""Assembles the ASGI application."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import multiprocessing
@@ -19,17 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from regulars.api import schema
 from regulars.api.errors import UNAVAILABLE, describe
-from regulars.directory import limits as directory_limits
-from regulars.directory.accounts import Accounts, now_ms
+from regulars.configuration import build_engine, directory_limits, request_limits
+from regulars.directory.accounts import Accounts
 from regulars.directory.database import replicas_for, store_for
-from regulars.directory.receipts import KEPT_MS
 from regulars.directory.sessions import Sessions
-from regulars.directory.sessions import forget_old as forget_old_sessions
 from regulars.directory.sources import Sources
 from regulars.graphql import Engine
-from regulars.graphql import Limits as DocumentLimits
+from regulars.housekeeping import Housekeeping
 from regulars.http import log
 from regulars.http.authorizer import Authorizer
 from regulars.http.buffers import BufferBudget
@@ -37,7 +33,7 @@ from regulars.http.bulkhead import Bulkhead
 from regulars.http.cors import CORS
 from regulars.http.credentials import CredentialsAuthenticator
 from regulars.http.draining import Draining
-from regulars.http.endpoint import GraphQLEndpoint, Limits
+from regulars.http.endpoint import GraphQLEndpoint
 from regulars.http.errors import RETRY, HTTPError, method_not_allowed, not_found, nul_in_address
 from regulars.http.exports import PATH as EXPORT_PATH
 from regulars.http.exports import ExportHandler
@@ -65,27 +61,18 @@ from regulars.http.streaming import HEAD_ONLY
 from regulars.settings import Settings
 from regulars.store import Unreachable
 from regulars.store.postgresql.replicas import running_replicas
-from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids, forget_receipts
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.uploads import forget_old as forget_old_imports
-from regulars.webhooks import inbox_queries
 from regulars.webhooks.worker import Worker
-from regulars.webhooks.worker import delete_old as delete_old_deliveries
 
-# The API's, and two older ones that clients use.
+# The path of the API, and two older ones that clients use.
 GRAPHQL_PATHS = ("/api/v2", "/graphql", "/api2")
-# What an import or an export takes of its token's rate, in points.
+# The cost of an import or an export, in points.
 TRANSFER_COST = 1_000
-_HOUSEKEEPING_SECONDS = 600
-# Longer than it takes until house is kept again.
-_LATE_MS = 3_600_000
-# The first requests are not kept waiting by it.
-_SETTLED_SECONDS = 5
 _SAMPLE_SECONDS = 5
 _OPEN_SECONDS = 1
 # The last number is 10 in Python. A full collection looks at every object of a large request, which
 # takes 100 ms and finds nothing: what a request leaves behind is mostly freed by reference counts.
-_COLLECTED = (700, 10, 100)
+_GC_THRESHOLDS = (700, 10, 100)
 # What is no method of a page is refused by it, in our own words.
 _ANY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -93,39 +80,39 @@ _log = logging.getLogger("regulars.server")
 
 
 class Application:
-    """Regulars as an ASGI application. The GraphQL addresses (`graphql_at`) are answered before any
-    routing: it would cost more than the rest of a small request."""
+    """Regulars as an ASGI application. GraphQL paths (`graphql_at`) are matched before Starlette's
+    routing, which would cost more than the rest of a small request."""
 
     def __init__(self, settings: Settings) -> None:
         self._store = store_for(settings.database_url, settings.request_seconds)
         self.draining = Draining(settings.drain_seconds)
-        self._inbox_ms = settings.inbox_days * 86_400_000
+        self._housekeeping = Housekeeping(self._store, settings.inbox_days)
         self._replicas = replicas_for(
             self._store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
         )
         self._accounts = Accounts(self._store)
         self._sessions = Sessions(self._store, self._accounts, settings.session_hours)
-        credentials = CredentialsAuthenticator(self._accounts, self._sessions)
+        authenticator = CredentialsAuthenticator(self._accounts, self._sessions)
         self._metrics = Metrics()
-        engine = engine_of(settings)
+        engine = build_engine(settings)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
         self._observer = LogAndMetricsObserver(self._metrics, settings.log_requests)
-        rates = self._rates(settings)
-        self._bulkhead = self._made_bulkhead(settings)
-        sources = Sources(self._store, self._replicas, directory_limits_of(settings))
+        rate_limiter = self._rate_limiter(settings)
+        self._bulkhead = self._create_bulkhead(settings)
+        sources = Sources(self._store, self._replicas, directory_limits(settings))
         graphql = GraphQLEndpoint(
             engine,
-            credentials,
+            authenticator,
             sources,
-            limits_of(settings),
+            request_limits(settings),
             in_flight,
             self._observer,
-            rates,
+            rate_limiter,
             CORS(settings.cors_origins) if settings.cors_origins else None,
             self._bulkhead,
         )
-        self._measure(in_flight, graphql, engine)
-        self._worker = self._made_worker(settings) if settings.webhook_worker else None
+        self._add_gauges(in_flight, graphql, engine)
+        self._worker = self._create_worker(settings) if settings.webhook_worker else None
         self.buffers = BufferBudget(settings.max_buffered_bytes)
         self.min_read_rate = settings.min_read_rate
         self.upload_at = IMPORT_PATH
@@ -143,7 +130,7 @@ class Application:
         )
         self._jobs = Jobs(self._store, settings.environment())
         authorizer = Authorizer(
-            credentials, rates, min(TRANSFER_COST, settings.max_cost), sources.primary
+            authenticator, rate_limiter, min(TRANSFER_COST, settings.max_cost), sources.primary
         )
         exports = ExportHandler(self._store, authorizer, self._observer, settings.max_body_bytes)
         imports = ImportHandler(
@@ -151,7 +138,7 @@ class Application:
         )
         session = SessionHandler(self._sessions, settings.session_hours, self._observer)
         pages = Pages(settings.gravatar)
-        health = Health(self._store, self._accounts, self._figures, self.draining)
+        health = Health(self._store, self._accounts, self._metrics_text, self.draining)
         self._rest = Starlette(
             routes=[
                 Route("/healthz", health.alive),
@@ -161,7 +148,7 @@ class Application:
                 Route(EXPORT_PATH, exports),
                 Route(IMPORT_PATH, imports),
                 Route(f"{IMPORT_PATH}/{{import}}", imports),
-                Route(f"{IMPORT_PATH}/{{import}}/{{what}}", imports),
+                Route(f"{IMPORT_PATH}/{{import}}/{{part}}", imports),
                 Route(SESSION_PATH, session),
                 *_page_routes(pages),
             ],
@@ -177,55 +164,57 @@ class Application:
             return
         scope = _canonical(scope)
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            # PostgreSQL stores no NUL, and no parameter of any address can mean one.
+            # PostgreSQL stores no NUL, and no parameter can contain one.
             request_id = request_id_of(headers_by_name(scope["headers"]))
             await starlette_error(nul_in_address(), request_id)(scope, receive, send)
         else:
             await self.graphql_at.get(scope["path"], self._rest)(scope, receive, send)
 
-    def _rates(self, settings: Settings) -> RateLimiter | None:
-        rate, burst = settings.points_a_second, settings.rate_burst
+    def _rate_limiter(self, settings: Settings) -> RateLimiter | None:
+        rate, burst = settings.points_per_second, settings.rate_burst
         if not rate:
             return None
         if self._store.dialect == "sqlite":
             return LocalRateLimiter(rate, burst)
         return SharedRateLimiter(rate, burst, self._store)
 
-    def _made_bulkhead(self, settings: Settings) -> Bulkhead | None:
+    def _create_bulkhead(self, settings: Settings) -> Bulkhead | None:
         if not settings.bulkhead or os.name != "posix":
             return None
         return Bulkhead(settings.environment(), self._metrics.count_forwarded)
 
-    def _made_worker(self, settings: Settings) -> Worker:
-        alone = self._store.dialect == "sqlite"
+    def _create_worker(self, settings: Settings) -> Worker:
+        is_only_process = self._store.dialect == "sqlite"
         private, seconds = settings.webhook_private_targets, settings.webhook_retry_seconds
-        worker = Worker(self._store, private, seconds, alone, self._metrics.count_attempt)
-        what = "Webhooks that events are being sent to."
-        self._metrics.add_gauge("regulars_webhooks_busy", what, lambda: worker.busy_count)
+        worker = Worker(self._store, private, seconds, is_only_process, self._metrics.count_attempt)
+        description = "Webhooks that events are being sent to."
+        self._metrics.add_gauge("regulars_webhooks_busy", description, lambda: worker.busy_count)
         return worker
 
-    def _measure(self, in_flight: InFlight, graphql: GraphQLEndpoint, engine: Engine) -> None:
+    def _add_gauges(self, in_flight: InFlight, graphql: GraphQLEndpoint, engine: Engine) -> None:
         gauge, store = self._metrics.add_gauge, self._store
         gauge("regulars_requests_in_flight", "Requests being worked on.", lambda: len(in_flight))
-        waiting = "Requests that wait for their account's turn."
-        gauge("regulars_requests_waiting", waiting, lambda: graphql.waiting_count)
+        description = "Requests that wait for their account's turn."
+        gauge("regulars_requests_waiting", description, lambda: graphql.waiting_count)
         gauge(
             "regulars_writes_waiting",
             "Writes that wait or are being made.",
             lambda: store.pending_writes,
         )
-        what = "Bytes held for slow connections: large bodies, and responses that are not read yet."
-        gauge("regulars_buffered_bytes", what, lambda: self.buffers.total)
-        what = "Connections cut off because too many bytes were held for slow ones."
-        gauge("regulars_connections_cut_off", what, lambda: self.buffers.cut_off_count)
-        kept = "Documents kept with their plans."
-        gauge("regulars_documents_kept", kept, lambda: engine.cached_document_count)
-        kept = "Memory that documents and their plans take, in bytes."
-        gauge("regulars_documents_kept_bytes", kept, lambda: engine.cached_bytes)
-        used = "Connections to PostgreSQL that are in use."
-        gauge("regulars_connections_used", used, lambda: store.connection_counts[0])
-        free = "Connections to PostgreSQL that are free."
-        gauge("regulars_connections_free", free, lambda: store.connection_counts[1])
+        description = (
+            "Bytes held for slow connections: large bodies, and responses that are not read yet."
+        )
+        gauge("regulars_buffered_bytes", description, lambda: self.buffers.total)
+        description = "Connections cut off because too many bytes were held for slow ones."
+        gauge("regulars_connections_cut_off", description, lambda: self.buffers.cut_off_count)
+        description = "Documents kept with their plans."
+        gauge("regulars_documents_kept", description, lambda: engine.cached_document_count)
+        description = "Memory that documents and their plans take, in bytes."
+        gauge("regulars_documents_kept_bytes", description, lambda: engine.cached_bytes)
+        description = "Connections to PostgreSQL that are in use."
+        gauge("regulars_connections_used", description, lambda: store.connection_counts[0])
+        description = "Connections to PostgreSQL that are free."
+        gauge("regulars_connections_free", description, lambda: store.connection_counts[1])
         replicas = self._replicas
         if replicas is not None:
             gauge(
@@ -234,18 +223,18 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        there = await self._opened()
+        is_open = await self._try_open()
         self.draining.install()
-        tasks = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._sample())]
-        if not there:
+        tasks = [asyncio.create_task(self._housekeeping.run()), asyncio.create_task(self._sample())]
+        if not is_open:
             _log.warning("The database cannot be reached yet.")
-            tasks.append(asyncio.create_task(self._open()))
-        importing = asyncio.create_task(self._jobs.run())
-        delivering = asyncio.create_task(self._worker.run()) if self._worker else None
-        # What is there by now stays: the garbage collector need not look at it again.
+            tasks.append(asyncio.create_task(self._keep_opening()))
+        import_task = asyncio.create_task(self._jobs.run())
+        delivery_task = asyncio.create_task(self._worker.run()) if self._worker else None
+        # All objects so far stay: the garbage collector can ignore them.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*_COLLECTED)
+        gc.set_threshold(*_GC_THRESHOLDS)
         try:
             async with running_replicas(self._replicas):
                 yield
@@ -255,19 +244,18 @@ class Application:
             if self._bulkhead is not None:
                 await self._bulkhead.close()
             self._jobs.stop()
-            await asyncio.gather(importing, return_exceptions=True)
-            if self._worker and delivering:
+            await asyncio.gather(import_task, return_exceptions=True)
+            if self._worker and delivery_task:
                 self._worker.stop()
-                await asyncio.gather(delivering, return_exceptions=True)
+                await asyncio.gather(delivery_task, return_exceptions=True)
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._accounts.uses.settled()
             await self._store.close()
             self._observer.flush()
 
-    async def _opened(self) -> bool:
-        """Opens the store; whether its database is there. While it is not, requests are answered
-        so: that is no reason for one of several processes not to start. Raises StoreError where it
-        would not help to wait."""
+    async def _try_open(self) -> bool:
+        """Opens the store, and returns whether the database is reachable. A server starts without
+        its database, too, and answers 503. Raises StoreError for an error that stays."""
         try:
             await self._store.open()
         except Unreachable:
@@ -276,83 +264,25 @@ class Application:
             return False
         return True
 
-    async def _open(self) -> None:
-        there = False
-        while not there:
+    async def _keep_opening(self) -> None:
+        is_open = False
+        while not is_open:
             await asyncio.sleep(_OPEN_SECONDS)
-            there = await self._opened()
+            is_open = await self._try_open()
 
-    def _figures(self) -> bytes:
+    def _metrics_text(self) -> bytes:
         self._observer.flush()
         return self._metrics.text()
 
-    async def _keep_house(self) -> None:
-        """Forgets, every now and then, what is kept for a day."""
-        await asyncio.sleep(_SETTLED_SECONDS)
-        while True:
-            before = {"receipts_before": now_ms() - KEPT_MS}
-            with contextlib.suppress(Exception):  # the database is away: the next time, then
-                await self._store.execute([(forget_receipts(), before)])
-                await delete_old_deliveries(self._store, now_ms())
-                unread = {"before": now_ms() - self._inbox_ms}
-                await self._store.execute(
-                    [
-                        (inbox_queries.delete_old_events(), unread),
-                        (forget_deleted_shop_ids(), unread),
-                    ]
-                )
-                await forget_old_imports(self._store, now_ms())
-                await forget_old_sessions(self._store, now_ms())
-                await self._store.execute([(inbox_queries.delete_orphaned_keys(), {})])
-                lately = {"since": now_ms() - _LATE_MS}
-                await self._store.execute([(blank_late_attempts(), lately)])
-            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
-
     async def _sample(self) -> None:
-        """Looks the gauges up for whichever process is asked for the figures of all."""
+        """Samples the gauges, because any process may be asked for the metrics of all."""
         while True:
             self._metrics.sample()
             await asyncio.sleep(_SAMPLE_SECONDS)
 
 
-def engine_of(settings: Settings) -> Engine:
-    """The engine with the limits of the settings."""
-    limits = DocumentLimits(
-        characters=settings.max_document_characters,
-        tokens=settings.max_document_tokens,
-        depth=settings.max_depth,
-        fields=settings.max_fields,
-        root_fields=settings.max_root_fields,
-        aliases=settings.max_aliases,
-        directives=settings.max_directives,
-        list_items=settings.max_list_items,
-        response_bytes=settings.max_response_bytes,
-    )
-    return schema.engine(limits, settings.max_page_size, settings.document_cache_bytes)
-
-
-def limits_of(settings: Settings) -> Limits:
-    """What the settings allow a request."""
-    return Limits(
-        settings.max_cost,
-        settings.max_body_bytes,
-        settings.max_header_bytes,
-        settings.receive_seconds,
-    )
-
-
-def directory_limits_of(settings: Settings) -> directory_limits.Limits:
-    """What the settings allow of the directory."""
-    return directory_limits.Limits(
-        settings.max_page_size,
-        settings.max_deletes,
-        settings.max_search_characters,
-        settings.webhook_private_targets,
-    )
-
-
 def _canonical(scope: Scope) -> Scope:
-    """Returns the scope of a request as it is answered: a path with a trailing slash as the path
+    """Returns the normalized scope of a request: a path with a trailing slash as the path
     without it, and HEAD as GET. The server drops the body of a response to HEAD by its own scope
     (RFC 9110, 9.3.2)."""
     path = scope["path"]
@@ -394,15 +324,15 @@ async def _nothing_here(pages: Pages, scope: Scope, receive: Receive, send: Send
 
 
 def create() -> Application:
-    """The application with the settings of the environment: what a server process imports."""
+    """Returns the application with the settings of the environment, for a server process."""
     log.configure()
-    _end_with_parent()
+    _exit_with_supervisor()
     return Application(Settings())
 
 
-def _end_with_parent() -> None:
-    """Has one of several processes stop, as if it were told to, once the process that looks after
-    them is gone, however that ended: it would keep the port from its successor."""
+def _exit_with_supervisor() -> None:
+    """Shuts this worker process down when its supervisor exits for any reason: it would keep the
+    port from the next server."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

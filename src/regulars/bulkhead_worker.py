@@ -15,8 +15,8 @@ import sys
 
 import uvloop
 
-from regulars.app import directory_limits_of, engine_of, limits_of
 from regulars.background import run_when_idle
+from regulars.configuration import build_engine, directory_limits, request_limits
 from regulars.directory.accounts import Grant
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
@@ -91,11 +91,11 @@ async def _work() -> None:
     )
     decisions = _ServerDecisions()
     endpoint = GraphQLEndpoint(
-        engine_of(settings),
+        build_engine(settings),
         decisions,
-        Sources(store, replicas, directory_limits_of(settings)),
+        Sources(store, replicas, directory_limits(settings)),
         # The server has checked the length of the body, and has serialized it again.
-        limits_of(settings)._replace(body_bytes=sys.maxsize),
+        request_limits(settings)._replace(body_bytes=sys.maxsize),
         InFlight(settings.max_requests, settings.request_seconds),
         decisions,
         decisions,

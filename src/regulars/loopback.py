@@ -1,4 +1,4 @@
-"""Whether an address is this machine's alone."""
+"""Loopback addresses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, a name or an address, is reached from this machine alone."""
+    """Returns whether only this machine can reach a host, a name or an address."""
     if host == "localhost":
         return True
     try:

@@ -11,16 +11,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from regulars.loopback import is_loopback
 
 DEFAULT_DATABASE_URL = "sqlite:///regulars.db"
-# What a token's bucket loses each second, where it is limited and nothing else is said.
+# Points per second of a token, if rates are limited and no other limit is set.
 DEFAULT_RATE_LIMIT = 1_000
 
 
-def _most(default: int, what: str, least: int = 1, most: int = 2**31 - 1) -> Any:
-    return Field(default=default, ge=least, le=most, description=what)
+def _limit(default: int, description: str, least: int = 1, most: int = 2**31 - 1) -> Any:
+    return Field(default=default, ge=least, le=most, description=description)
 
 
-def _seconds(default: float, what: str) -> Any:
-    return Field(default=default, gt=0, le=3600, description=what)
+def _seconds(default: float, description: str) -> Any:
+    return Field(default=default, gt=0, le=3600, description=description)
 
 
 class Settings(BaseSettings):
@@ -87,41 +87,41 @@ class Settings(BaseSettings):
         description="How many points of cost a token may use each second, in the long run; 0 is "
         f"no limit. Unless it is set: none on loopback, {DEFAULT_RATE_LIMIT:,} elsewhere.",
     )
-    rate_burst: int = _most(
+    rate_burst: int = _limit(
         40_000, "How many points a token may use at once after a pause; at least max_cost."
     )
-    max_cost: int = _most(20_000, "The most that one request may cost, in points.")
-    max_requests: int = _most(
+    max_cost: int = _limit(20_000, "The most that one request may cost, in points.")
+    max_requests: int = _limit(
         2_000,
         "How many requests a process works on at once, at most half of them for one account; what "
         "comes beyond is answered 503.",
     )
-    max_body_bytes: int = _most(
+    max_body_bytes: int = _limit(
         2 * 1024 * 1024,
         "The largest request body that is read, in bytes.",
         least=1024,
         most=1024 * 1024 * 1024,
     )
-    max_import_bytes: int = _most(
+    max_import_bytes: int = _limit(
         1024 * 1024 * 1024,
         "The largest file that POST /import takes, in bytes.",
         least=1024,
         most=2**40,
     )
-    max_import_unpacked_bytes: int = _most(
+    max_import_unpacked_bytes: int = _limit(
         4 * 1024 * 1024 * 1024,
         "The most bytes that a file of POST /import may have unpacked, if it comes with gzip.",
         least=1024,
         most=2**42,
     )
-    max_header_bytes: int = _most(
+    max_header_bytes: int = _limit(
         16 * 1024,
         "The most that the request line and the headers of a request may have, in bytes; and its "
         "trailers; and the framing of a chunked body beyond four times its content.",
         least=1024,
         most=1024 * 1024,
     )
-    max_buffered_bytes: int = _most(
+    max_buffered_bytes: int = _limit(
         256 * 1024 * 1024,
         "How many bytes a process holds for slow connections: large bodies that arrive or are "
         "worked on, and responses that are not read yet. Beyond it, and beyond half of it for one "
@@ -129,38 +129,38 @@ class Settings(BaseSettings):
         least=1024 * 1024,
         most=2**40,
     )
-    min_read_rate: int = _most(
+    min_read_rate: int = _limit(
         4_096,
         "How many bytes per second a client must read of a response, on average over "
         "receive_seconds; slower ones are disconnected.",
     )
-    max_document_characters: int = _most(
+    max_document_characters: int = _limit(
         100_000, "The most characters of a GraphQL document.", least=100, most=10_000_000
     )
-    max_document_tokens: int = _most(10_000, "The most tokens of a GraphQL document.")
-    max_depth: int = _most(20, "The most levels of fields within each other.", most=50)
-    max_fields: int = _most(
+    max_document_tokens: int = _limit(10_000, "The most tokens of a GraphQL document.")
+    max_depth: int = _limit(20, "The most levels of fields within each other.", most=50)
+    max_fields: int = _limit(
         1_000, "The most fields of a document, fragments counted wherever they are spread."
     )
-    max_root_fields: int = _most(50, "The most fields of Query or Mutation in one operation.")
-    max_aliases: int = _most(100, "The most aliases of a document.", least=0)
-    max_directives: int = _most(100, "The most directives of a document.", least=0)
-    max_list_items: int = _most(1_000, "The most values of a list in arguments and variables.")
-    inbox_days: int = _most(
+    max_root_fields: int = _limit(50, "The most fields of Query or Mutation in one operation.")
+    max_aliases: int = _limit(100, "The most aliases of a document.", least=0)
+    max_directives: int = _limit(100, "The most directives of a document.", least=0)
+    max_list_items: int = _limit(1_000, "The most values of a list in arguments and variables.")
+    inbox_days: int = _limit(
         30, "For how many days an event of a shop is kept that could not be understood.", most=3_650
     )
-    max_response_bytes: int = _most(
+    max_response_bytes: int = _limit(
         16 * 1024 * 1024,
         "The most bytes of a GraphQL response, about.",
         least=1024 * 1024,
         most=1024**3,
     )
-    max_page_size: int = _most(
-        250, "The most customers, changes or deliveries on a page.", most=10_000
+    max_page_size: int = _limit(
+        250, "The most customers, changes, deliveries, orders or leads on a page.", most=10_000
     )
-    max_deletes: int = _most(250, "The most ids that deleteCustomers takes.", most=10_000)
-    max_search_characters: int = _most(2_000, "The most characters of a search.", most=100_000)
-    document_cache_bytes: int = _most(
+    max_deletes: int = _limit(250, "The most ids that deleteCustomers takes.", most=10_000)
+    max_search_characters: int = _limit(2_000, "The most characters of a search.", most=100_000)
+    document_cache_bytes: int = _limit(
         64 * 1024 * 1024,
         "The most memory for parsed GraphQL documents and their plans in each process, in bytes. "
         "One account uses at most a quarter of it.",
@@ -221,13 +221,13 @@ class Settings(BaseSettings):
 
     @field_validator("cors_origins", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_burst(self) -> Self:
         if self.rate_burst < self.max_cost:
             raise ValueError(
                 f"REGULARS_RATE_BURST ({self.rate_burst:,}) is less than REGULARS_MAX_COST "
@@ -238,25 +238,25 @@ class Settings(BaseSettings):
 
     @property
     def replica_urls(self) -> tuple[str, ...]:
-        """The URLs of the replicas, each as it was given."""
-        given = (self.read_database_url or "").strip(" ,")
-        return tuple(re.split(r"[\s,]+(?=\w+://)", given)) if given else ()
+        """The URLs of the replicas."""
+        urls = (self.read_database_url or "").strip(" ,")
+        return tuple(re.split(r"[\s,]+(?=\w+://)", urls)) if urls else ()
 
     @property
     def loopback(self) -> bool:
-        """Whether the server can be reached from this machine alone."""
+        """Whether only this machine can reach the server."""
         return is_loopback(self.host)
 
     @property
-    def points_a_second(self) -> int:
-        """The rate limit that holds; 0 is none."""
+    def points_per_second(self) -> int:
+        """The rate limit in effect, in points; 0 is none."""
         if self.rate_limit is not None:
             return self.rate_limit
         return 0 if self.loopback else DEFAULT_RATE_LIMIT
 
     def environment(self) -> dict[str, str]:
-        """The variables that say the same to another process, less the secret of the first
-        start."""
-        said = self.model_dump(exclude={"bootstrap_token"}, exclude_none=True)
-        texts = {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in said.items()}
+        """Returns the environment variables with these settings, for another process. Omits the
+        bootstrap token."""
+        values = self.model_dump(exclude={"bootstrap_token"}, exclude_none=True)
+        texts = {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in values.items()}
         return {f"REGULARS_{name.upper()}": text for name, text in texts.items()}

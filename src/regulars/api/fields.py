@@ -16,14 +16,15 @@ from regulars.core.fields import Field
 from regulars.customers.fields import FIELDS
 from regulars.directory import addresses, custom, history
 from regulars.directory.avatars import avatars
-from regulars.directory.ids import encoder
+from regulars.directory.errors import InvalidCursor, Problem, Refused
+from regulars.directory.ids import encoder, number_of
 from regulars.directory.orders import amounts
-from regulars.directory.paging import CHANGE_CURSORS, encode, requested_size
+from regulars.directory.paging import CHANGE_CURSORS, check_size, encode, requested_size
 from regulars.directory.text import full_name
-from regulars.graphql import Each, Layout, Part, Related, Same, TypeBinding, Value
+from regulars.graphql import Arguments, Each, Layout, Load, Part, Related, Same, TypeBinding, Value
 from regulars.graphql.bindings import OfColumns
 from regulars.store.queries import ORDER_VALUE
-from regulars.store.relations import CHANGES, LEADS, ORDERS
+from regulars.store.relations import CHANGES, LEADS, ORDERS, Relation
 
 # What it costs to count customers, in points.
 COUNT_COST = 10
@@ -58,12 +59,38 @@ def _address(kind: str) -> Part:
     return Part(("customer_id", kind), Each(partial(address_row, kind)), is_long=True)
 
 
-async def _orders_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
-    return await env.directory.rows_of_each(ORDERS, env.account_id, ids, layout.columns)
+def _list_of(relation: Relation, type_name: str, noun: str) -> Related:
+    """A list without cursors of the rows that belong to customers: `after` is the id of a row."""
+
+    def prepare(arguments: Arguments) -> Load:
+        first, after = arguments.get("first"), arguments.get("after")
+
+        async def load(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
+            problems: list[Problem] = [
+                *check_size("first", first, env.directory.limits.page_size, noun)
+            ]
+            cursor = None
+            if after:
+                number = number_of(after, type_name)
+                cursor = await env.directory.cursor_of(relation, env.account_id, number)
+                if cursor is None:
+                    problems.append(_no_cursor(type_name))
+            if problems:
+                raise Refused(*problems)
+            return await env.directory.rows_of_each(
+                relation, env.account_id, ids, layout.columns, first, cursor
+            )
+
+        return load
+
+    return Related("customer_id", prepare=prepare, size=lambda arguments: arguments.get("first"))
 
 
-async def _leads_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
-    return await env.directory.rows_of_each(LEADS, env.account_id, ids, layout.columns)
+def _no_cursor(type_name: str) -> InvalidCursor:
+    noun = type_name.lower()
+    return InvalidCursor(
+        "after", f"No {noun} has this id. Use the `id` of the last {noun} of the previous page."
+    )
 
 
 async def customers_of(env: Context, ids: list[int], layout: Layout) -> Sequence[Any]:
@@ -112,7 +139,7 @@ CUSTOMER = TypeBinding(
         "_id": Value(("customer_id",)),
         **{field.name: _OF_KIND[type(field)](field) for field in FIELDS if field.in_api},
         "summary": Same(),
-        "leads": Related("customer_id", _leads_of),
+        "leads": _list_of(LEADS, "Lead", "leads"),
         "changes": Related("customer_id", prepare=changes.changes_of, size=requested_size),
     }
 )
@@ -134,7 +161,7 @@ CUSTOMER_ORDERS = TypeBinding(
     {
         "expenses": Value(("expenses",), amounts),
         "count": Value(("orders_count",)),
-        "list": Related("customer_id", _orders_of),
+        "list": _list_of(ORDERS, "Order", "orders"),
     }
 )
 

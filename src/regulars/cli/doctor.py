@@ -86,7 +86,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
             f"{settings.port}."
         )
         yield Finding(WARN, "network", message)
-        if not settings.points_a_second:
+        if not settings.points_per_second:
             message = "No rate limit, on an address of the network. Leave REGULARS_RATE_LIMIT out."
             yield Finding(WARN, "rate limit", message)
     if "*" in settings.cors_origins:

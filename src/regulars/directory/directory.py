@@ -23,13 +23,13 @@ from regulars.directory.customers import clean_values
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.limits import DEFAULTS, Limits
 from regulars.directory.listing import CustomerPage, Listing
-from regulars.directory.paging import KeysetPage, Page
+from regulars.directory.paging import Cursor, KeysetPage, Page
 from regulars.directory.receipts import KEPT_MS
 from regulars.directory.relations import page_of_each, rows_of_each
 from regulars.store import Row, Store, queries
 from regulars.store.large_work import is_large, run_large
 from regulars.store.query import Query
-from regulars.store.relations import Relation
+from regulars.store.relations import Relation, one_cursor
 
 
 class Directory:
@@ -88,9 +88,21 @@ class Directory:
         account_id: int,
         ids: Sequence[int],
         columns: tuple[str, ...],
+        size: int | None = None,
+        after: Cursor | None = None,
     ) -> Awaitable[list[list[Any]]]:
-        """For each id the columns of the rows that belong to it, newest first."""
-        return rows_of_each(self._store, relation, account_id, ids, columns)
+        """For each id the columns of the rows that belong to it, newest first: at most `size`, if
+        that is set, past a cursor."""
+        return rows_of_each(self._store, relation, account_id, ids, columns, size, after)
+
+    async def cursor_of(
+        self, relation: Relation, account_id: int, number: int | None
+    ) -> Cursor | None:
+        """The cursor of a row by its `_id`, or None if there is no such row."""
+        if number is None:
+            return None
+        row = await self._one(one_cursor(relation), account_id, number)
+        return None if row is None else tuple(row)
 
     def page_of_each(
         self,

@@ -50,10 +50,12 @@ MAX_ADDRESS_ID = 2 * MAX_ID + 1
 def webhook(text: str) -> int | None:
     """The `_id` of the webhook that an id names where a webhook is meant: a global id, or a bare
     `_id`."""
-    return _named(text, "Webhook")
+    return number_of(text, "Webhook")
 
 
-def _named(text: str, type_name: str) -> int | None:
+def number_of(text: str, type_name: str) -> int | None:
+    """Return the `_id` in an id where an object of this type is meant: a global id, or a bare
+    `_id`."""
     if _BARE.fullmatch(text.strip()):
         number = int(text)
         return number if number <= MAX_ID else None
@@ -63,4 +65,4 @@ def _named(text: str, type_name: str) -> int | None:
 
 def customer(text: str) -> Reference:
     """The customer that an id names where a customer is meant: a global id, or a bare `_id`."""
-    return Reference(text, _named(text, "Customer"))
+    return Reference(text, number_of(text, "Customer"))

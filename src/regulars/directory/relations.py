@@ -31,10 +31,14 @@ async def rows_of_each(
     account_id: int,
     ids: Sequence[int],
     columns: tuple[str, ...],
+    size: int | None = None,
+    after: Cursor | None = None,
 ) -> list[list[Any]]:
-    """Return for each id the rows that belong to it, newest first."""
-    query = all_of_each(relation, columns)
-    return await _rows_of_each(store, query, relation, account_id, ids)
+    """Return for each id the rows that belong to it, newest first: at most `size`, if that is set,
+    past a cursor."""
+    of_each = all_of_each if size is None else first_of_each
+    query = of_each(relation, columns, after is not None)
+    return await _rows_of_each(store, query, relation, account_id, ids, after, size or 0)
 
 
 async def _rows_of_each(
@@ -43,8 +47,8 @@ async def _rows_of_each(
     relation: Relation,
     account_id: int,
     ids: Sequence[int],
-    after: Cursor | None = None,
-    limit: int = 0,
+    after: Cursor | None,
+    limit: int,
 ) -> list[list[Any]]:
     parameters: dict[str, Any] = {"account_id": account_id, "limit": limit}
     if after is not None:

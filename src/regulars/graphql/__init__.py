@@ -18,7 +18,7 @@ from regulars.graphql.bindings import (
     TypeBinding,
     Value,
 )
-from regulars.graphql.document import CACHE_BYTES, InvalidDocument, Operation
+from regulars.graphql.document import CACHE_BYTES, InvalidDocument
 from regulars.graphql.engine import Answer, Engine, Prepared
 from regulars.graphql.errors import (
     DOCUMENT_LIMIT,
@@ -30,6 +30,7 @@ from regulars.graphql.errors import (
 )
 from regulars.graphql.layout import Layout, Layouts
 from regulars.graphql.limits import DEFAULTS, Limits
+from regulars.graphql.operation import Operation
 
 __all__ = [
     "CACHE_BYTES",

@@ -94,13 +94,14 @@ class Related:
     order of `keys` (the values of column `key`), a list of rows for a list field, a row or
     None otherwise; each row holds the layout's columns. A field with arguments gives `prepare`
     instead: `prepare(arguments)` is called once for each plan and answers `load`. `size(arguments)`
-    says how many rows its page holds, where its type has a `paged` part.
+    says how many rows its page has, where its type has a `paged` part; of a list, how many rows
+    that may have at most, or None.
     """
 
     key: str
     load: Load | None = None
     prepare: Callable[[Arguments], Load] | None = None
-    size: Callable[[Arguments], int] | None = None
+    size: Callable[[Arguments], int | None] | None = None
 
     def __post_init__(self) -> None:
         if (self.load is None) == (self.prepare is None):

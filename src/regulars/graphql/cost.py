@@ -1,7 +1,7 @@
 """What a root field costs before it is run: a point for each object that it can answer.
 
-A list whose length nobody has said counts as `LIST_SIZE` objects. What depends on the arguments
-alone (how many rows a page has) is the binding's to say.
+A list counts as many objects as its arguments request, or else `LIST_SIZE`. What depends on the
+arguments alone (how many rows a page has) is the binding's to say.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NamedTuple
 
-from regulars.graphql.plan import Below, Leaf, ObjectPlan, RootPlan, View
+from regulars.graphql.plan import Leaf, Nested, ObjectPlan, RootPlan, SameRow
 
 LIST_SIZE = 10
 # What a number, a flag or a null takes.
@@ -36,23 +36,30 @@ def _object(plan: ObjectPlan) -> Weight:
     """The points of what is in an object; not of itself."""
     fixed = per_row = 0
     for field in plan.fields:
-        what = field.what
-        if isinstance(what, Leaf):
-            fixed += what.cost
-        elif isinstance(what, View):
-            inner = _object(what.object)
+        value_plan = field.value_plan
+        if isinstance(value_plan, Leaf):
+            fixed += value_plan.cost
+        elif isinstance(value_plan, SameRow):
+            inner = _object(value_plan.object)
             fixed, per_row = fixed + inner.fixed, per_row + inner.per_row
-        elif isinstance(what, Below):
-            inner = _object(what.object)
-            if what.size is not None:
-                fixed += 1 + inner.fixed + what.size * inner.per_row
-            elif what.paged:
+        elif isinstance(value_plan, Nested):
+            inner = _object(value_plan.object)
+            if value_plan.paged:
                 per_row += 1 + inner.fixed + inner.per_row
+            elif value_plan.size is not None and not value_plan.is_list:
+                fixed += 1 + inner.fixed + value_plan.size * inner.per_row
             else:
-                times = LIST_SIZE if what.is_list else 1
+                times = _length(value_plan)
                 fixed += times * (1 + inner.fixed)
                 per_row += times * inner.per_row
     return Weight(fixed, per_row)
+
+
+def _length(plan: Nested) -> int:
+    """How many objects a list is estimated to have; 1 where there is no list."""
+    if not plan.is_list:
+        return 1
+    return LIST_SIZE if plan.size is None else max(0, plan.size)
 
 
 def values(plan: RootPlan) -> int:
@@ -64,11 +71,11 @@ def values(plan: RootPlan) -> int:
 def _values(plan: ObjectPlan) -> int:
     count = 0
     for field in plan.fields:
-        what = field.what
-        if isinstance(what, Leaf):
-            count += 1 if what.render is None else _RENDERED
-        elif isinstance(what, View | Below):
-            count += _values(what.object)
+        value_plan = field.value_plan
+        if isinstance(value_plan, Leaf):
+            count += 1 if value_plan.render is None else _RENDERED
+        elif isinstance(value_plan, SameRow | Nested):
+            count += _values(value_plan.object)
     return count
 
 
@@ -84,17 +91,19 @@ def _copies(plan: ObjectPlan) -> int:
 
 
 def _copies_by_column(plan: ObjectPlan) -> Counter[Any]:
-    found: Counter[Any] = Counter()
+    counts: Counter[Any] = Counter()
     for field in plan.fields:
-        what = field.what
-        if isinstance(what, Leaf) and what.is_long:
-            found[what.places] += 1
-        elif isinstance(what, View):
-            found += _copies_by_column(what.object)
-        elif isinstance(what, Below):
-            unbounded = what.is_list and not what.paged and what.size is None
-            found[what.places] += max(_copies(what.object), int(what.is_long or unbounded))
-    return found
+        value_plan = field.value_plan
+        if isinstance(value_plan, Leaf) and value_plan.is_long:
+            counts[value_plan.column_refs] += 1
+        elif isinstance(value_plan, SameRow):
+            counts += _copies_by_column(value_plan.object)
+        elif isinstance(value_plan, Nested):
+            unbounded = value_plan.is_list and not value_plan.paged and value_plan.size is None
+            counts[value_plan.column_refs] += max(
+                _copies(value_plan.object), int(value_plan.is_long or unbounded)
+            )
+    return counts
 
 
 def text_bytes(value: Any, most: int) -> int:

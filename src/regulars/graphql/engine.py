@@ -7,52 +7,39 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-import orjson
 from graphql import (
     GraphQLError,
-    GraphQLObjectType,
     GraphQLSchema,
     OperationType,
     is_object_type,
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
-from regulars.graphql.bindings import Bindings, Root
-from regulars.graphql.coercion import Arguments, TooManyValuesError
-from regulars.graphql.cost import copies, text_bytes, values, weight
-from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument, Operation
-from regulars.graphql.errors import DOCUMENT_LIMIT, INVALID_INPUT, Fault, Refused, error_entry
-from regulars.graphql.introspection import Introspected, Introspector
+from regulars.graphql.bindings import Bindings
+from regulars.graphql.coercion import TooManyValuesError
+from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument
+from regulars.graphql.errors import INVALID_INPUT, Fault, Refused, error_entry
+from regulars.graphql.introspection import Introspector
 from regulars.graphql.limits import DEFAULTS, Limits
-from regulars.graphql.plan import Compiler, RootPlan, fields_in
-from regulars.graphql.render import FieldError, Run, located, render_root
+from regulars.graphql.operation import Operation
+from regulars.graphql.plan import Compiler
+from regulars.graphql.root_field import RootField
+from regulars.graphql.row_renderer import FieldError, RenderContext, located
 from regulars.graphql.selection import Selector
-from regulars.graphql.source import Render, compiled
 from regulars.graphql.variables import refuse_variables, variable_values
 
-# Measured as in document.py: a plan takes up to 1,100 bytes for each field, with its source.
-_FIELD_BYTES, _ROOT_BYTES, _PLAN_BYTES = 1_200, 1_500, 10_000
+# The event loop serves other requests after this time, between two root fields.
+_YIELD_SECONDS = 0.01
+# Measured as in document.py: what a plan takes besides its root fields.
+_PLAN_BYTES = 10_000
 
-# A field of an introspection's response takes up to 60 bytes; some have descriptions.
-_INTROSPECTED_BYTES = 100
-_FIELDS_A_POINT = 10
-
-# A field that may have more values is rendered in a thread. A page of 25 customers has some 1,000.
-_LARGE_VALUES = 2_000
-# After so long other requests get a turn, between two root fields.
-_TURN_SECONDS = 0.01
-
-_TOO_LONG = (
-    "The response would be longer than the limit (REGULARS_MAX_RESPONSE_BYTES). Request fewer "
-    "rows, or fewer long fields: notes, custom, tags, addresses, changes."
-)
 
 Describe = Callable[[Exception, Any], Sequence[Fault]]
 
 
 class Answer(NamedTuple):
-    """What a request comes to. `executed` is false when it was refused before any field ran;
-    then there is no `data` entry, as the GraphQL specification (section 7.1) says."""
+    """The outcome of a request. `executed` is false if it was refused before any field ran; then
+    the response has no `data` entry (GraphQL specification, section 7.1)."""
 
     data: dict[str, Any] | None
     errors: Sequence[dict[str, Any]]
@@ -68,105 +55,18 @@ class Answer(NamedTuple):
         return answer
 
 
-class _Field:
-    """A root field of a plan, ready to run.
-
-    Its value is rendered with care the first time; a plan that is asked again is worth its
-    source.
-    """
-
-    __slots__ = (
-        "_asked",
-        "_copies",
-        "_render",
-        "_values",
-        "_weight",
-        "arguments",
-        "binding",
-        "definition",
-        "guard",
-        "introspected",
-        "plan",
-        "resolve",
-        "root",
-    )
-
-    def __init__(
-        self,
-        plan: RootPlan,
-        root: GraphQLObjectType,
-        binding: Root | None,
-        introspected: Introspected | None = None,
-    ) -> None:
-        self.plan = plan
-        self.root = root
-        self.binding = binding
-        self.introspected = introspected
-        if binding is not None:
-            self.definition = root.fields[plan.name]
-            self.arguments = Arguments(self.definition, plan.nodes[0])
-            self.resolve = binding.prepare(plan.layouts)
-            self.guard = binding.guard(plan.layouts) if binding.guard else None
-        self._weight = weight(plan)
-        self._values = values(plan)
-        self._copies = copies(plan)
-        self._asked = False
-        self._render: Render | None = None
-
-    @property
-    def size(self) -> int:
-        """How many bytes the field takes, rounded up."""
-        size = _ROOT_BYTES + _FIELD_BYTES * sum(map(fields_in, self.plan.objects.values()))
-        return size + (_INTROSPECTED_BYTES * self.introspected.fields if self.introspected else 0)
-
-    def cost(self, arguments: Mapping[str, Any]) -> int:
-        """What the field costs, in points."""
-        if self.introspected is not None:
-            return 1 + self.introspected.fields // _FIELDS_A_POINT
-        price = self.binding.price if self.binding else None
-        return price(arguments, *self._weight) if price else self._weight.fixed
-
-    def is_large(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether it takes milliseconds to render the answer. Its values are estimated, as the
-        cost is: those of one object, for each object."""
-        return self.cost(arguments) * self._values > _LARGE_VALUES
-
-    def response_bytes(self, value: Any, is_large: bool, most: int) -> int:
-        """About how many bytes the answer takes, of what the binding resolved to; 0 where it
-        cannot be many. Raises Refused beyond `most`."""
-        times = self._copies or int(is_large)
-        size = times * text_bytes(value, most // times) if times else 0
-        if size > most:
-            raise Refused(Fault(_TOO_LONG, DOCUMENT_LIMIT))
-        return size
-
-    def render(self, value: Any, run: Run) -> Any:
-        """The answer, of what the binding resolved to."""
-        if value is None or not self.plan.objects:
-            return render_root(self.plan, value, run)
-        if self._render is None:
-            if not self._asked:
-                self._asked = True
-                return render_root(self.plan, value, run)
-            self._render = compiled(self.plan)
-        try:
-            return self._render(value, run.env)
-        except Exception:
-            return render_root(self.plan, value, run)
-
-
 class Prepared(NamedTuple):
-    """An operation that is ready to be executed: its root fields with their arguments, or with
-    what is wrong with those; and what it costs, in points."""
+    """An operation that is ready to be executed: its root fields, each with its arguments or with
+    the error in them, and its cost in points."""
 
     operation: Operation
-    given: Mapping[str, Any]
-    fields: Sequence[tuple[_Field, Any]]
+    raw_variables: Mapping[str, Any]
+    fields: Sequence[tuple[RootField, Any]]
     cost: int
 
     @property
     def is_replica_safe(self) -> bool:
-        """Whether it may be executed on a copy of the data: a query, every field of which may."""
+        """Whether a replica may execute it: a query with no other fields than replica-safe ones."""
         if self.operation.kind != "query":
             return False
         return all(
@@ -177,8 +77,8 @@ class Prepared(NamedTuple):
 class Engine:
     """Runs documents against a schema.
 
-    `describe(exception, env)` says what a client is told of an exception that a binding raised;
-    `limits` is what a document may hold. Raises TypeError when a field of the schema has no
+    `describe(exception, env)` returns the errors that a client gets for an exception of a binding;
+    `limits` are the limits of a document. Raises TypeError when a field of the schema has no
     binding, or a binding no field.
     """
 
@@ -198,85 +98,87 @@ class Engine:
         self._response_bytes = limits.response_bytes
 
     def is_cached(self, text: str) -> bool:
-        """Whether a document is kept from before."""
+        """Returns whether a document is in the cache."""
         return self._documents.is_cached(text)
 
     def operation(self, text: str, name: str | None = None, owner: Hashable = None) -> Operation:
-        """The operation to run. What is kept of it counts as the owner's. Raises
-        InvalidDocument."""
+        """Returns the operation to run. Its place in the cache counts in the share of the owner.
+        Raises InvalidDocument."""
         return self._documents.operation(text, name, owner)
 
     async def operation_of_long(
         self, text: str, name: str | None, owner: Hashable = None
     ) -> Operation:
-        """`operation`, which does not stop the event loop while it reads a long document."""
+        """`operation`, which does not block the event loop while it parses a long document."""
         return await self._documents.operation_of_long(text, name, owner)
 
     @property
     def cached_bytes(self) -> int:
-        """How many bytes the kept documents take, with their plans."""
+        """The memory of the cached documents and their plans, in bytes."""
         return self._documents.cached_bytes
 
     @property
     def cached_document_count(self) -> int:
-        """How many documents are kept with their plans."""
-        return self._documents.kept
+        """The number of cached documents."""
+        return self._documents.cached_count
 
-    async def prepare_large(self, operation: Operation, given: Mapping[str, Any]) -> Prepared:
-        """`prepare`, which reads large variables in a thread, so that the event loop goes on."""
+    async def prepare_large(
+        self, operation: Operation, raw_variables: Mapping[str, Any]
+    ) -> Prepared:
+        """`prepare`, which coerces large variables in a thread, so that the event loop goes on."""
         try:
-            variables = await asyncio.to_thread(self._variables, operation, given)
+            variables = await asyncio.to_thread(self._variables, operation, raw_variables)
         except Refused as refused:
             raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
-        return self.prepare(operation, given, variables)
+        return self.prepare(operation, raw_variables, variables)
 
     def prepare(
         self,
         operation: Operation,
-        given: Mapping[str, Any],
+        raw_variables: Mapping[str, Any],
         variables: Mapping[str, Any] | None = None,
     ) -> Prepared:
-        """An operation with the variable values that were sent with it, or with `variables`, which
-        were read of them before. Raises InvalidDocument."""
+        """Returns an operation with its variables: `raw_variables` as they were sent, or
+        `variables`, which were coerced before. Raises InvalidDocument."""
         try:
             if variables is None:
-                variables = self._variables(operation, given)
-            fields = self._fields(operation, variables, given)
+                variables = self._variables(operation, raw_variables)
+            fields = self._fields(operation, variables, raw_variables)
         except Refused as refused:
             raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
         except FieldError as error:
             raise InvalidDocument(self._entries(error, None)) from error
-        asked: list[tuple[_Field, Any]] = []
+        prepared_fields: list[tuple[RootField, Any]] = []
         cost = 0
         for field in fields:
             arguments: Any = None
             if field.binding is not None:
                 try:
-                    arguments = self._arguments(field, operation, variables, given)
-                except (Refused, GraphQLError) as wrong:
-                    arguments = wrong  # it is told in the field's place
-            asked.append((field, arguments))
+                    arguments = self._arguments(field, operation, variables, raw_variables)
+                except (Refused, GraphQLError) as error:
+                    arguments = error  # raised when the field runs
+            prepared_fields.append((field, arguments))
             cost += field.cost(arguments) if not isinstance(arguments, Exception) else 1
-        return Prepared(operation, given, asked, cost)
+        return Prepared(operation, raw_variables, prepared_fields, cost)
 
     def _arguments(
         self,
-        field: _Field,
+        field: RootField,
         operation: Operation,
         variables: Mapping[str, Any],
-        given: Mapping[str, Any],
+        raw_variables: Mapping[str, Any],
     ) -> dict[str, Any]:
         try:
             return field.arguments.coerce(variables)
         except Exception:
-            # Something is unusual, or wrong: graphql-core's own way.
-            values = variable_values(self._schema, operation, given, variables)
+            # An unusual or invalid value: graphql-core handles it.
+            values = variable_values(self._schema, operation, raw_variables, variables)
             return get_argument_values(field.definition, field.plan.nodes[0], values)
 
-    async def run(self, operation: Operation, given: Mapping[str, Any], env: Any) -> Answer:
+    async def run(self, operation: Operation, raw_variables: Mapping[str, Any], env: Any) -> Answer:
         """Prepares an operation and executes it."""
         try:
-            prepared = self.prepare(operation, given)
+            prepared = self.prepare(operation, raw_variables)
         except InvalidDocument as invalid:
             return Answer(None, invalid.errors, executed=False)
         return await self.execute(prepared, env)
@@ -287,19 +189,19 @@ class Engine:
         Fields of a mutation run one after another, in the document's order; after one that
         fails where no null is allowed, none of the rest is run.
         """
-        run = Run(env)
+        run = RenderContext(env)
         data: dict[str, Any] = {}
         errors: list[FieldError] = []
-        until = monotonic() + _TURN_SECONDS
+        until = monotonic() + _YIELD_SECONDS
         left = self._response_bytes
         for field, arguments in prepared.fields:
             if monotonic() > until:
                 await asyncio.sleep(0)
-                until = monotonic() + _TURN_SECONDS
+                until = monotonic() + _YIELD_SECONDS
             plan = field.plan
             try:
                 if field.binding is None:
-                    data[plan.key] = _introspect(field)
+                    data[plan.key] = field.introspect()
                     continue
                 if field.guard is not None:
                     field.guard(env)
@@ -309,7 +211,7 @@ class Engine:
                 is_large = field.is_large(arguments)
                 left -= field.response_bytes(value, is_large, left)
                 if is_large:
-                    # Other requests go on: threads take turns every 5 ms.
+                    # Other requests go on: Python switches threads every 5 ms.
                     data[plan.key] = await asyncio.to_thread(field.render, value, run)
                 else:
                     data[plan.key] = field.render(value, run)
@@ -322,11 +224,11 @@ class Engine:
             return Answer(data, ())
         return Answer(data, self._all_entries(run.errors + errors, env))
 
-    def _variables(self, operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of the variables. Raises Refused."""
+    def _variables(self, operation: Operation, raw_variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the values of the variables. Raises Refused."""
         most = operation.limits.variable_values
         try:
-            return operation.variables.coerce(given, most)
+            return operation.variables.coerce(raw_variables, most)
         except TooManyValuesError:
             message = (
                 f"The lists in the variables have more than {most:,} values together. "
@@ -334,27 +236,27 @@ class Engine:
             )
             raise Refused(Fault(message, INVALID_INPUT)) from None
         except Exception:
-            # Something is wrong: graphql-core says what.
-            refuse_variables(self._schema, operation, self._documents.coercers, given)
+            # A value is invalid: graphql-core finds the error.
+            refuse_variables(self._schema, operation, self._documents.coercers, raw_variables)
 
     def _fields(
-        self, operation: Operation, variables: Mapping[str, Any], given: Mapping[str, Any]
-    ) -> list[_Field]:
-        """The root fields, kept by the values of the variables that shape their plans."""
+        self, operation: Operation, variables: Mapping[str, Any], raw_variables: Mapping[str, Any]
+    ) -> list[RootField]:
+        """Returns the root fields, cached by the values of the variables that shape their plans."""
         shape = ""
         if operation.structural:
             shape = repr([variables.get(name, ...) for name in operation.structural])
-        kept = operation.plans.get(shape)
-        if kept is not None:
-            fields: list[_Field] = kept[0]
+        cached = operation.plans.get(shape)
+        if cached is not None:
+            fields: list[RootField] = cached[0]
             return fields
-        values = variable_values(self._schema, operation, given, variables)
+        values = variable_values(self._schema, operation, raw_variables, variables)
         fields = self._compile(operation, values)
         size = _PLAN_BYTES + sum(field.size for field in fields)
-        self._documents.keep_plan(operation, shape, fields, size)
+        self._documents.cache_plan(operation, shape, fields, size)
         return fields
 
-    def _compile(self, operation: Operation, variables: VariableValues) -> list[_Field]:
+    def _compile(self, operation: Operation, variables: VariableValues) -> list[RootField]:
         root = self._schema.get_root_type(OperationType(operation.kind))
         if root is None:  # a valid document names no operation type that the schema lacks
             raise TypeError(f"the schema has no {operation.kind} type")
@@ -367,11 +269,11 @@ class Engine:
             try:
                 if name.startswith("__"):
                     plan = compiler.introspection(key, nodes)
-                    found = None if name == "__typename" else introspector.root(nodes)
-                    fields.append(_Field(plan, root, None, found))
+                    introspected = None if name == "__typename" else introspector.root(nodes)
+                    fields.append(RootField(plan, root, None, introspected))
                 else:
                     plan = compiler.root(root, key, nodes)
-                    fields.append(_Field(plan, root, self._bindings.roots[name]))
+                    fields.append(RootField(plan, root, self._bindings.roots[name]))
             except (Refused, GraphQLError) as cause:
                 raise FieldError(cause, (None, key), nodes) from cause
         return fields
@@ -390,17 +292,6 @@ class Engine:
         return [error_entry(fault, error.nodes, error.path) for fault in faults]
 
 
-def _introspect(field: _Field) -> Any:
-    """The answer of an introspection field; written once for each plan that is kept."""
-    if field.introspected is None:
-        return field.root.name
-    value, fields = field.introspected
-    if not isinstance(value, orjson.Fragment):
-        value = orjson.Fragment(orjson.dumps(value))
-        field.introspected = Introspected(value, fields)
-    return value
-
-
 def _check(schema: GraphQLSchema, bindings: Bindings) -> None:
     roots = {
         name: type_.fields
@@ -416,7 +307,9 @@ def _check(schema: GraphQLSchema, bindings: Bindings) -> None:
             _same(f"fields of {name}", set(type_.fields), set(bound))
 
 
-def _same(what: str, in_schema: set[str], bound: set[str]) -> None:
+def _same(description: str, in_schema: set[str], bound: set[str]) -> None:
     if in_schema != bound:
         missing, unknown = sorted(in_schema - bound), sorted(bound - in_schema)
-        raise TypeError(f"{what}: without a binding {missing}, unknown to the schema {unknown}")
+        raise TypeError(
+            f"{description}: without a binding {missing}, unknown to the schema {unknown}"
+        )

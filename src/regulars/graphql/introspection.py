@@ -95,8 +95,8 @@ class Introspector:
     def _object(
         self, type_: GraphQLObjectType, source: Any, sets: tuple[SelectionSetNode, ...]
     ) -> Introspected:
-        place = (_identity(source), *map(id, sets))
-        if place not in self._built:
+        cache_key = (_identity(source), *map(id, sets))
+        if cache_key not in self._built:
             if len(self._built) >= _MAX_OBJECTS:
                 raise Refused(Fault(_TOO_MUCH, DOCUMENT_LIMIT))
             answer: dict[str, Any] = {}
@@ -111,19 +111,19 @@ class Introspector:
                 built = self._complete(one.definition.type, value, one.below)
                 answer[one.key] = built.value
                 fields += built.fields
-            self._built[place] = (source, Introspected(answer, fields))
-        return self._built[place][1]
+            self._built[cache_key] = (source, Introspected(answer, fields))
+        return self._built[cache_key][1]
 
     def _fields_of(
         self, type_: GraphQLObjectType, sets: tuple[SelectionSetNode, ...]
     ) -> list[_Selected]:
-        place = (type_.name, *map(id, sets))
-        if place not in self._selected:
-            self._selected[place] = [
+        cache_key = (type_.name, *map(id, sets))
+        if cache_key not in self._selected:
+            self._selected[cache_key] = [
                 self._field(type_, key, nodes)
                 for key, nodes in self._selector.fields(type_, sets).items()
             ]
-        return self._selected[place]
+        return self._selected[cache_key]
 
     def _field(self, type_: GraphQLObjectType, key: str, nodes: Sequence[FieldNode]) -> _Selected:
         definition = type_.fields.get(nodes[0].name.value)  # none of __typename

@@ -73,13 +73,13 @@ class Layout:
         """`fill` for a sequence in which each place holds a list of rows, a row, or None."""
         if not self._related:
             return loaded
-        places = [place if isinstance(place, list) else [place] for place in loaded]
-        rows = [row for place in places for row in place if row is not None]
+        column_refs = [group if isinstance(group, list) else [group] for group in loaded]
+        rows = [row for group in column_refs for row in group if row is not None]
         filled = iter(await self.fill(rows, env))
-        full = [[None if row is None else next(filled) for row in place] for place in places]
+        full = [[None if row is None else next(filled) for row in group] for group in column_refs]
         return [
-            place if isinstance(given, list) else place[0]
-            for given, place in zip(loaded, full, strict=True)
+            group if isinstance(original, list) else group[0]
+            for original, group in zip(loaded, full, strict=True)
         ]
 
 

@@ -110,9 +110,9 @@ _REPEATS = (
 )
 
 
-def _require(what: str, found: int, most: int) -> None:
-    if found > most:
-        message = f"The document has {found:,} {what}; at most {most:,} are allowed."
+def _require(description: str, size: int, most: int) -> None:
+    if size > most:
+        message = f"The document has {size:,} {description}; at most {most:,} are allowed."
         raise Refused(Fault(message, DOCUMENT_LIMIT))
 
 
@@ -191,19 +191,19 @@ def _comparisons(
 def _fields(
     sets: list[SelectionSetNode],
     fragments: Mapping[str, FragmentDefinitionNode],
-    seen: set[str],
+    seen_fragments: set[str],
 ) -> Iterator[FieldNode]:
     for selection_set in sets:
         for selection in selection_set.selections:
             if isinstance(selection, FieldNode):
                 yield selection
             elif isinstance(selection, InlineFragmentNode):
-                yield from _fields([selection.selection_set], fragments, seen)
+                yield from _fields([selection.selection_set], fragments, seen_fragments)
             elif isinstance(selection, FragmentSpreadNode):
                 name = selection.name.value
-                if name in fragments and name not in seen:
-                    seen.add(name)
-                    yield from _fields([fragments[name].selection_set], fragments, seen)
+                if name in fragments and name not in seen_fragments:
+                    seen_fragments.add(name)
+                    yield from _fields([fragments[name].selection_set], fragments, seen_fragments)
 
 
 def _lists(document: DocumentNode) -> Iterator[tuple[ValueNode, ...]]:

@@ -28,7 +28,7 @@ from regulars.graphql.layout import Layout, Layouts
 from regulars.graphql.selection import Selector
 
 # Where a row holds a column: its position, or its name in a keyed row.
-Places = tuple[int | str, ...]
+ColumnRefs = tuple[int | str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Leaf:
     when `with_env`. Without `render` they are its only column. They cost `cost` points, and each
     may have kilobytes if they are `is_long`."""
 
-    places: Places
+    column_refs: ColumnRefs
     render: Callable[..., Any] | None = None
     with_env: bool = False
     cost: int = 0
@@ -52,20 +52,21 @@ class TypeName:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class SameRow:
     """An object that is another view of the same row."""
 
     object: ObjectPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Below:
+class Nested:
     """Objects in rows of their own, or lists of them: what `pick` makes of the columns at
     `places`; without it, the only column. `paged` when they are the rows of a page: of the root's,
-    or of the nearest object above that has a `size`, the number of rows on its page. `is_long` when
+    or of the nearest object above that has a `size`, the number of rows on its page. Of a list,
+    `size` is how many objects it has at most, if its arguments say so. `is_long` when
     a column may have kilobytes."""
 
-    places: Places
+    column_refs: ColumnRefs
     pick: Callable[..., Any] | None
     is_list: bool
     item_nullable: bool
@@ -83,7 +84,7 @@ class FieldPlan:
     key: str
     nodes: Sequence[FieldNode]
     nullable: bool
-    what: Leaf | TypeName | View | Below
+    value_plan: Leaf | TypeName | SameRow | Nested
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,11 @@ class ObjectPlan:
 
 def fields_in(plan: ObjectPlan) -> int:
     """How many fields an object has, with those below."""
-    inner = [field.what.object for field in plan.fields if isinstance(field.what, View | Below)]
+    inner = [
+        field.value_plan.object
+        for field in plan.fields
+        if isinstance(field.value_plan, SameRow | Nested)
+    ]
     return len(plan.fields) + sum(map(fields_in, inner))
 
 
@@ -182,34 +187,34 @@ class Compiler:
             return get_argument_values(definition, nodes[0], self._variables)
 
         if isinstance(binding, Value):
-            places = tuple(layout.column(column) for column in binding.reads)
+            column_refs = tuple(layout.column(column) for column in binding.reads)
             if binding.prepare is None:
-                leaf = Leaf(places, binding.render, cost=binding.cost, is_long=binding.is_long)
+                leaf = Leaf(column_refs, binding.render, cost=binding.cost, is_long=binding.is_long)
                 return FieldPlan(key, nodes, nullable, leaf)
-            leaf = Leaf(places, binding.prepare(arguments()), with_env=True, cost=binding.cost)
+            leaf = Leaf(column_refs, binding.prepare(arguments()), with_env=True, cost=binding.cost)
             return FieldPlan(key, nodes, nullable, leaf)
         target = cast("GraphQLObjectType", get_named_type(definition.type))
         if isinstance(binding, Same):
-            return FieldPlan(key, nodes, nullable, View(self._object(target, nodes, layout)))
+            return FieldPlan(key, nodes, nullable, SameRow(self._object(target, nodes, layout)))
         keyed = self._bindings.types[target.name].keyed
         size, is_long = None, False
         if isinstance(binding, Related):
-            place, load = name, binding.load
+            relation, load = name, binding.load
             if load is None:
                 assert binding.prepare is not None
-                given = arguments()
-                place, load = f"{name} {given!r}", binding.prepare(given)
-                size = binding.size(given) if binding.size else None
-            position, rows = layout.related(place, binding.key, load, keyed)
-            places, pick, paged = (position,), None, False
+                arguments_used = arguments()
+                relation, load = f"{name} {arguments_used!r}", binding.prepare(arguments_used)
+                size = binding.size(arguments_used) if binding.size else None
+            position, rows = layout.related(relation, binding.key, load, keyed)
+            column_refs, pick, paged = (position,), None, False
         else:
-            places = tuple(layout.column(column) for column in binding.reads)
+            column_refs = tuple(layout.column(column) for column in binding.reads)
             pick, rows, paged = binding.pick, layout.part(name, keyed), binding.paged
             is_long = binding.is_long
         below = self._object(target, nodes, rows)
         is_list, item_nullable = _list_of(definition.type)
-        what = Below(places, pick, is_list, item_nullable, below, paged, size, is_long)
-        return FieldPlan(key, nodes, nullable, what)
+        value_plan = Nested(column_refs, pick, is_list, item_nullable, below, paged, size, is_long)
+        return FieldPlan(key, nodes, nullable, value_plan)
 
 
 def _list_of(type_: GraphQLOutputType) -> tuple[bool, bool]:

@@ -32,15 +32,16 @@ from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.utilities.validate_input_value import validate_input_value
 
 from regulars.graphql.coercion import Coercers
-from regulars.graphql.document import MAX_ERRORS, Operation
+from regulars.graphql.document import MAX_ERRORS
 from regulars.graphql.errors import INVALID_INPUT, MAX_MESSAGE, Fault, Path, Refused, cut
+from regulars.graphql.operation import Operation
 from regulars.graphql.validation import named_field, without_value
 
 
 def variable_values(
     schema: GraphQLSchema,
     operation: Operation,
-    given: Mapping[str, Any],
+    raw_variables: Mapping[str, Any],
     coerced: Mapping[str, Any],
 ) -> VariableValues:
     """The coerced values of an operation's variables as graphql-core takes them."""
@@ -48,13 +49,16 @@ def variable_values(
     for definition in operation.node.variable_definitions or ():
         signature = signature_of(schema, definition)
         if isinstance(signature, GraphQLVariableSignature):
-            value = given.get(signature.name, Undefined)
+            value = raw_variables.get(signature.name, Undefined)
             sources[signature.name] = VariableValueSource(signature, value)
     return VariableValues(sources, dict(coerced))
 
 
 def refuse_variables(
-    schema: GraphQLSchema, operation: Operation, coercers: Coercers, given: Mapping[str, Any]
+    schema: GraphQLSchema,
+    operation: Operation,
+    coercers: Coercers,
+    raw_variables: Mapping[str, Any],
 ) -> NoReturn:
     """Raises Refused with up to 20 faults of the variables' values, which are wrong.
 
@@ -65,8 +69,8 @@ def refuse_variables(
     for definition in operation.node.variable_definitions or ():
         name = definition.variable.name.value
         type_ = type_from_ast(schema, definition.type)
-        if name in given:
-            search.variable(name, type_, given[name])
+        if name in raw_variables:
+            search.variable(name, type_, raw_variables[name])
         elif name in operation.used and is_non_null_type(type_) and not definition.default_value:
             message = f"Variable '${name}' of type '{type_}' is required and has no value."
             search.add(name, message, ())

@@ -1,7 +1,7 @@
 """Cross-origin resource sharing (the Fetch standard, section 3.2): which pages may call the API.
 
-None but those whose origins are configured. Nothing here depends on cookies, so that credentials
-are never asked for.
+Only pages of configured origins may. The API needs no cookies, so that credentials are never
+allowed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from regulars.http.messages import RequestHeaders
 
 _EXPOSED = b"Idempotent-Replayed, Regulars-Change, Retry-After, X-Request-Id"
 _METHODS = b"GET, POST"
-# Ours, those that Apollo's and other GraphQL clients add, and those of tracing (W3C Trace Context).
+# The API's own, those of Apollo's and other GraphQL clients, and of tracing (W3C Trace Context).
 _ALLOWED_HEADERS = (
     b"Accept, Authorization, Content-Type, Idempotency-Key, Regulars-Change, Regulars-Cost, "
     b"X-Request-Id, Apollographql-Client-Name, Apollographql-Client-Version, "
@@ -32,8 +32,8 @@ class CORS:
         self._origins = {origin.encode() for origin in origins}
 
     def headers(self, request: RequestHeaders) -> Headers:
-        """The headers that let the page read the answer; none for a page that may not. Whoever
-        keeps answers must know that they depend on the origin."""
+        """Returns the headers that let an allowed page read the response. `Vary` is always there,
+        because a cache must know that responses depend on the origin."""
         origin = request.get(b"origin")
         vary = (b"vary", b"Origin")
         if origin is None or not self._allows(origin):
@@ -45,8 +45,8 @@ class CORS:
         ]
 
     def preflight(self, request: RequestHeaders) -> Headers | None:
-        """The answer to a browser that asks before it sends; None for what is not such a
-        question, or comes from another origin."""
+        """Returns the headers of a response to a preflight request; None for other requests and
+        other origins."""
         origin = request.get(b"origin")
         if origin is None or b"access-control-request-method" not in request:
             return None

@@ -1,4 +1,4 @@
-"""The address at which customers are taken out: `/export`."""
+"""The route that exports customers: `/export`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from regulars.transfer.exporting import Export
 
 PATH = "/export"
 # Each reads from a snapshot, which on PostgreSQL holds a connection.
-MOST = 4
-MOST_OF_ACCOUNT = MOST // 2
-# Customers read at once: others wait for this process meanwhile.
+MAX_EXPORTS = 4
+MAX_OF_ACCOUNT = MAX_EXPORTS // 2
+# Customers that are read at once, while other requests of this process wait.
 _PAGE = 250
 # Ids that are read at once.
 _IDS = 5_000
@@ -36,7 +36,7 @@ _OPTIONS = ("query", "columns", "format")
 
 
 class ExportHandler(RouteHandler):
-    """Sends an account's customers."""
+    """Sends the customers of an account as a file."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class ExportHandler(RouteHandler):
         self._store = store
         self._authorizer = authorizer
         self._max_body_bytes = max_body_bytes
-        self._under_way: Counter[int] = Counter()  # by account
+        self._in_progress: Counter[int] = Counter()  # by account
 
     async def handle(
         self, record: RequestRecord, request: Request, send: ResponseSender
@@ -59,50 +59,56 @@ class ExportHandler(RouteHandler):
             message = "An export is read by GET; by POST, that of the customers whose ids are sent."
             raise method_not_allowed(record.method, "GET, POST", message)
         grant = await self._authorizer.authorize(record, request, READ)
-        given = options_of(request, _OPTIONS)
-        form, columns = given.get("format", "csv"), given.get("columns", "")
-        chosen = [name.strip() for name in columns.split(",") if name.strip()]
-        query = given.get("query", "")
+        options = options_of(request, _OPTIONS)
+        file_format, columns = options.get("format", "csv"), options.get("columns", "")
+        column_names = [name.strip() for name in columns.split(",") if name.strip()]
+        query = options.get("query", "")
         chosen_ids = await self._ids(request, query) if record.method == "POST" else None
         try:
-            export = Export(grant.account_id, form, query, chosen, now_ms(), _PAGE, chosen_ids)
+            export = Export(
+                grant.account_id, file_format, query, column_names, now_ms(), _PAGE, chosen_ids
+            )
         except BadOption as error:
             raise bad_request(str(error)) from error
         self._require_slot(grant.account_id)
         await self._authorizer.charge(record, grant)
         self._require_slot(grant.account_id)  # another may have begun meanwhile
-        self._under_way[grant.account_id] += 1
+        self._in_progress[grant.account_id] += 1
         try:
-            # What is read after this has at least so much.
+            # The export has at least this change, because it reads later.
             change_header = await self._authorizer.change_header(grant)
-            name = f"customers.{form}"
+            name = f"customers.{file_format}"
             async with contextlib.aclosing(_texts(export, self._store)) as texts:
                 await stream(record, request, send, texts, export.media_type, name, change_header)
         finally:
-            self._under_way[grant.account_id] -= 1
-            self._under_way += Counter()  # forgets accounts without exports
+            self._in_progress[grant.account_id] -= 1
+            self._in_progress += Counter()  # forgets accounts without exports
         return None
 
     def _require_slot(self, account_id: int) -> None:
         """Raises HTTPError (503) if all slots, or all that one account may have, are in use."""
-        if self._under_way.total() >= MOST:
-            raise too_many_exports(MOST, of_account=False)
-        if self._under_way[account_id] >= MOST_OF_ACCOUNT:
-            raise too_many_exports(MOST_OF_ACCOUNT, of_account=True)
+        if self._in_progress.total() >= MAX_EXPORTS:
+            raise too_many_exports(MAX_EXPORTS, of_account=False)
+        if self._in_progress[account_id] >= MAX_OF_ACCOUNT:
+            raise too_many_exports(MAX_OF_ACCOUNT, of_account=True)
 
     async def _ids(self, request: Request, query: str) -> list[int]:
-        """The `_id`s of those whose ids were sent. Raises HTTPError (400, 413, 415)."""
+        """Returns the `_id`s for the ids in the body. Raises HTTPError (400, 413, 415)."""
         check_content_type(headers_by_name(request.scope["headers"]))
         try:
-            told = orjson.loads(await read_body(request.receive, self._max_body_bytes))
+            payload = orjson.loads(await read_body(request.receive, self._max_body_bytes))
         except orjson.JSONDecodeError:
-            told = None
-        given = told.get("ids") if isinstance(told, dict) and len(told) == 1 else None
-        if query or not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+            payload = None
+        global_ids = payload.get("ids") if isinstance(payload, dict) and len(payload) == 1 else None
+        if (
+            query
+            or not isinstance(global_ids, list)
+            or not all(isinstance(one, str) for one in global_ids)
+        ):
             raise bad_request('The body is {"ids": ["…"]}, and there is no query beside it.')
         numbers: dict[int, None] = {}
-        for start in range(0, len(given), _IDS):
-            for one in given[start : start + _IDS]:
+        for start in range(0, len(global_ids), _IDS):
+            for one in global_ids[start : start + _IDS]:
                 number = ids.customer(one).customer_id
                 if number is not None:
                     numbers[number] = None
@@ -111,7 +117,7 @@ class ExportHandler(RouteHandler):
 
 
 async def _texts(export: Export, store: Store) -> AsyncGenerator[bytes, None]:
-    """The export; its first piece has its first customers, too."""
+    """Yields the export in pieces. The first piece has the head and the first customers."""
     head = b""
     async with contextlib.aclosing(export.pages(store)) as pages:
         async for count, text in pages:

@@ -1,4 +1,4 @@
-"""Whether the server is alive and ready, and its figures."""
+"""Health checks and metrics."""
 
 from __future__ import annotations
 
@@ -23,52 +23,52 @@ from regulars.store.schema_version import is_usable, newest_version
 
 log = logging.getLogger("regulars.server")
 
-_HERE = ("127.0.0.1", "::1")
-_HERE_BY_NAME = ("localhost", "127.0.0.1", "[::1]")
-# What a proxy adds: then the caller is not who the connection says.
+_LOCAL_ADDRESSES = ("127.0.0.1", "::1")
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+# Headers of a proxy: the peer of the connection is not the client.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class Health:
-    """The addresses that a machine's keepers ask."""
+    """The routes for operators: liveness, readiness and metrics."""
 
     def __init__(
         self,
         store: Store,
         accounts: Accounts,
-        figures: Callable[[], bytes],
+        metrics_text: Callable[[], bytes],
         draining: Draining,
     ) -> None:
         self._store = store
         self._accounts = accounts
-        self._figures = figures
+        self._metrics_text = metrics_text
         self._draining = draining
 
     async def alive(self, request: Request) -> Response:
-        """The process answers: it needs no restart."""
+        """Answers that the process runs."""
         return _json(request, 200, {"status": "ok", "version": __version__})
 
     async def ready(self, request: Request) -> Response:
-        """Requests may come: the database can be reached and has tables that this program works
-        with, and the server was not told to stop."""
-        found: dict[str, Any] = {"database": "ok", "tables": newest_version()}
+        """Answers whether the server can serve requests: the database is reachable, its tables fit
+        this program, and the server does not drain."""
+        checks: dict[str, Any] = {"database": "ok", "tables": newest_version()}
         try:
             ((version, oldest),) = await self._store.fetch(table_version(), {})
         except StoreError:
-            found["database"] = "unreachable"
+            checks["database"] = "unreachable"
         else:
             if not is_usable(version, oldest):
-                found["database"] = f"has tables of version {version}"
+                checks["database"] = f"has tables of version {version}"
             else:
-                found["database"] = await self._writable()
-        ready = found["database"] == "ok" and not self._draining.is_draining
-        status = {"status": "ok" if ready else "not ready"}
+                checks["database"] = await self._writable()
+        is_ready = checks["database"] == "ok" and not self._draining.is_draining
+        status = {"status": "ok" if is_ready else "not ready"}
         if self._draining.is_draining:
             status["status"] = "stopping"
-        return _json(request, 200 if ready else 503, {**status, **found})
+        return _json(request, 200 if is_ready else 503, {**status, **checks})
 
     async def _writable(self) -> str:
-        """`ok`, or that writes would be lost or refused. The log has why."""
+        """Returns `ok` or `not writable`, and logs the reason."""
         try:
             await self._store.require_writable()
         except StoreError as error:
@@ -77,23 +77,22 @@ class Health:
         return "ok"
 
     async def metrics(self, request: Request) -> Response:
-        """The figures, in Prometheus's text format: for who asks from this machine, or has a token
-        with the scope `metrics`."""
+        """Answers the metrics in Prometheus's text format, to this machine and to tokens with the
+        scope `metrics`."""
         try:
-            await self._allow(request)
+            await self._check_access(request)
         except HTTPError as error:
             answer = _json(request, error.status, error_response(error.fault))
             for name, value in error.headers:
                 answer.headers[name.decode()] = value.decode()
             return answer
-        return _secured(request, Response(self._figures(), media_type=CONTENT_TYPE_LATEST))
+        return _with_security_headers(
+            request, Response(self._metrics_text(), media_type=CONTENT_TYPE_LATEST)
+        )
 
-    async def _allow(self, request: Request) -> None:
-        """Raises HTTPError unless the caller may see the figures.
-
-        A page in a browser on this machine can be made to ask, too, by a name that its author lets
-        point here: so the name asked for is looked at.
-        """
+    async def _check_access(self, request: Request) -> None:
+        """Raises HTTPError unless the client may see the metrics. The Host header must be local,
+        too: another site's page can use a domain name that points to this machine."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             grant = await self._accounts.authenticate(token.strip())
@@ -106,15 +105,15 @@ class Health:
         name = request.headers.get("host", "").lower()
         name = name.rpartition(":")[0] if not name.endswith("]") and ":" in name else name
         forwarded = any(header in request.headers for header in _FORWARDED)
-        if peer not in _HERE or forwarded or name not in _HERE_BY_NAME:
+        if peer not in _LOCAL_ADDRESSES or forwarded or name not in _LOCAL_NAMES:
             raise unauthenticated()
 
 
 def _json(request: Request, status: int, body: Any) -> Response:
-    return _secured(request, JSONResponse(body, status))
+    return _with_security_headers(request, JSONResponse(body, status))
 
 
-def _secured(request: Request, answer: Response) -> Response:
+def _with_security_headers(request: Request, answer: Response) -> Response:
     for name, value in SECURITY:
         answer.headers[name.decode()] = value.decode()
     request_id = request_id_of(headers_by_name(request.headers.raw))

@@ -1,4 +1,4 @@
-"""The addresses by which customers are brought in: `/import`, and each import below it."""
+"""The routes that import customers: `/import`, and one for each import."""
 
 from __future__ import annotations
 
@@ -41,29 +41,29 @@ from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, told
 PATH = "/import"
 PREVIEW_PATH = "/import/preview"
 _OPTIONS = ("name", "format", "encoding", "delimiter", "header", "map", "unknown", "empty", "match")
-_SHOWN = 50
-_MOST_WAITING = 10
+_LIST_LIMIT = 50
+_MAX_WAITING = 10
 _NAME_LENGTH = 200
 
 
-class Previews:
-    """Files that are being looked at: one of an account, and one at all, at a time. They share this
-    process's interpreter with requests."""
+class PreviewQueue:
+    """Limits previews to one at a time, of an account and of all: they share this process's
+    interpreter with requests."""
 
     def __init__(self) -> None:
         self._one = asyncio.Lock()
         self._accounts: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def of(self, account_id: int) -> AsyncIterator[None]:
-        """Waits for the account's turn."""
+    async def turn(self, account_id: int) -> AsyncIterator[None]:
+        """Waits for the preview's turn."""
         account = self._accounts.setdefault(account_id, asyncio.Lock())
         async with account, self._one:
             yield
 
 
 class ImportHandler(RouteHandler):
-    """Takes files, tells how far each has come, and ends it."""
+    """Receives files, shows the progress of imports, and ends them."""
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class ImportHandler(RouteHandler):
         self._store = store
         self._authorizer = authorizer
         self._jobs = jobs
-        self._most = max_import_bytes
-        self._previews = Previews()
+        self._max_file_bytes = max_import_bytes
+        self._previews = PreviewQueue()
 
     async def handle(
         self, record: RequestRecord, request: Request, send: ResponseSender
@@ -87,93 +87,93 @@ class ImportHandler(RouteHandler):
         grant = await self._authorizer.authorize(record, request, WRITE)
         if request.url.path == PREVIEW_PATH:
             return await self._preview(record, grant, request)
-        import_id, what = (request.path_params.get(name, "") for name in ("import", "what"))
+        import_id, part = (request.path_params.get(name, "") for name in ("import", "part"))
         if not import_id:
-            return await self._all(record, grant, request)
+            return await self._list_or_start(record, grant, request)
         runs = ImportRepository(self._store, grant.account_id)
-        found = await runs.find(import_id)
-        if found is None or found["kind"] != FILE or what not in ("", "rejected"):
+        row = await runs.find(import_id)
+        if row is None or row["kind"] != FILE or part not in ("", "rejected"):
             raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
-        if what:
-            return await self._rejected(record, grant, request, send, found)
+        if part:
+            return await self._rejected(record, grant, request, send, row)
         if record.method == "DELETE":
-            return await self._end(record, grant, runs, found)
+            return await self._end(record, grant, runs, row)
         if record.method != "GET":
             message = "GET tells how far an import has come, DELETE ends it."
             raise method_not_allowed(record.method, "DELETE, GET", message)
-        return await self._told(record, grant, 200, _shown(grant, found))
+        return await self._json(record, grant, 200, _visible(grant, row))
 
-    async def _all(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
+    async def _list_or_start(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
         if record.method == "POST":
-            return await self._take(record, grant, request)
+            return await self._start(record, grant, request)
         if record.method != "GET":
             message = "Send a file by POST; GET tells of the latest imports."
             raise method_not_allowed(record.method, "GET, POST", message)
-        newest = await ImportRepository(self._store, grant.account_id).newest(_SHOWN)
-        return await self._told(record, grant, 200, [_shown(grant, row) for row in newest])
+        newest = await ImportRepository(self._store, grant.account_id).newest(_LIST_LIMIT)
+        return await self._json(record, grant, 200, [_visible(grant, row) for row in newest])
 
     async def _preview(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
-        """What a file of this beginning looks like. Nothing of it is kept."""
+        """Previews the beginning of a file. Stores nothing."""
         if record.method != "POST":
             message = "Send the beginning of a file by POST."
             raise method_not_allowed(record.method, "POST", message)
-        asked = _options(request)
+        parameters = _parse_parameters(request)
         await self._authorizer.charge(record, grant)
         content = await read_body(request.receive, PART)
         if not content:
             raise bad_request("The body is empty. It is the beginning of a file of customers.")
         try:
-            async with self._previews.of(grant.account_id):
-                seen = await asyncio.to_thread(
-                    preview, asked.name, content, asked.options, asked.whole
+            async with self._previews.turn(grant.account_id):
+                result = await asyncio.to_thread(
+                    preview, parameters.name, content, parameters.options, parameters.whole
                 )
         except (BadFile, BadOption) as error:
             raise bad_request(str(error)) from error
-        return await self._told(record, grant, 200, seen)
+        return await self._json(record, grant, 200, result)
 
-    async def _take(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
-        asked = _options(request)
-        if asked.dry_run and READ not in grant.scopes:
-            # It would compare values with the stored ones and change nothing.
+    async def _start(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
+        parameters = _parse_parameters(request)
+        if parameters.dry_run and READ not in grant.scopes:
+            # It would reveal stored values without changing them.
             raise forbidden(READ)
         length = request.headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._most:
-            raise upload_limit(self._most)
+        if length.isdigit() and int(length) > self._max_file_bytes:
+            raise upload_limit(self._max_file_bytes)
         await self._require_room(grant)
         await self._authorizer.charge(record, grant)
         upload = await Upload.begin(
             self._store,
             grant.account_id,
-            asked.name,
-            asked.options,
-            asked.dry_run,
-            asked.silent,
+            parameters.name,
+            parameters.options,
+            parameters.dry_run,
+            parameters.silent,
             grant.name,
             record.request_id.decode(),
             now_ms(),
         )
         try:
-            row = await self._received(upload, request)
+            row = await self._receive_file(upload, request)
         except BaseException:
             await upload.give_up()
             raise
         self._jobs.nudge()
-        place = f"{PATH}/{row['import_id']}"
-        return await self._told(
-            record, grant, 202, _shown(grant, row), [(b"location", place.encode())]
+        location = f"{PATH}/{row['import_id']}"
+        return await self._json(
+            record, grant, 202, _visible(grant, row), [(b"location", location.encode())]
         )
 
     async def _require_room(self, grant: Grant) -> None:
-        """Raises HTTPError (503) where many files of the account wait already."""
+        """Raises HTTPError (503) if too many files of the account wait."""
         runs = ImportRepository(self._store, grant.account_id)
-        if await runs.waiting(now_ms() - LEASE_MS, _SHOWN) >= _MOST_WAITING:
-            raise too_many_imports(_MOST_WAITING)
+        if await runs.waiting(now_ms() - LEASE_MS, _LIST_LIMIT) >= _MAX_WAITING:
+            raise too_many_imports(_MAX_WAITING)
 
-    async def _received(self, upload: Upload, request: Request) -> Row:
+    async def _receive_file(self, upload: Upload, request: Request) -> Row:
         try:
             async for chunk in request.stream():
-                if upload.size + len(chunk) > self._most:
-                    raise upload_limit(self._most)
+                if upload.size + len(chunk) > self._max_file_bytes:
+                    raise upload_limit(self._max_file_bytes)
                 await upload.feed(chunk)
             return await upload.finish(now_ms())
         except ClientDisconnect:
@@ -182,20 +182,19 @@ class ImportHandler(RouteHandler):
             raise bad_request(str(error)) from error
 
     async def _end(
-        self, record: RequestRecord, grant: Grant, runs: ImportRepository, found: Row
+        self, record: RequestRecord, grant: Grant, runs: ImportRepository, row: Row
     ) -> Reply:
-        """Cancels an import that goes on, and forgets one that had ended, or whose file has not
-        come."""
-        import_id = found["import_id"]
-        if found["state"] in (PENDING, RUNNING):
+        """Cancels an import in progress. Deletes one that has ended or has an incomplete file."""
+        import_id = row["import_id"]
+        if row["state"] in (PENDING, RUNNING):
             await runs.end(import_id, CANCELLED, now_ms(), "Cancelled.")
             self._jobs.nudge()
-            found = await runs.find(import_id) or found  # it may have ended meanwhile
+            row = await runs.find(import_id) or row  # it may have ended meanwhile
         else:
             await runs.forget(import_id)
-        return await self._told(record, grant, 200, _shown(grant, found))
+        return await self._json(record, grant, 200, _visible(grant, row))
 
-    async def _told(
+    async def _json(
         self, record: RequestRecord, grant: Grant, status: int, data: Any, headers: Headers = ()
     ) -> Reply:
         more = [*headers, *await self._authorizer.change_header(grant)]
@@ -207,22 +206,22 @@ class ImportHandler(RouteHandler):
         grant: Grant,
         request: Request,
         send: ResponseSender,
-        found: Row,
+        row: Row,
     ) -> Reply | None:
         if record.method != "GET":
             raise method_not_allowed(record.method, "GET", "The rejected rows are read by GET.")
-        kept = Parts(self._store, found["account_id"], found["import_id"], REJECTED_ROWS)
-        if not await kept.any():
+        chunks = Parts(self._store, row["account_id"], row["import_id"], REJECTED_ROWS)
+        if not await chunks.any():
             raise not_found(
                 "No row of this import was rejected and kept here. (Those of a file that was "
                 "imported from the command line are in a file beside it.)"
             )
-        form = told(found)["recognised"]["format"]
+        form = told(row)["recognised"]["format"]
         await stream(
             record,
             request,
             send,
-            kept.all(),
+            chunks.all(),
             MEDIA_TYPES[form],
             f"rejected.{form}",
             await self._authorizer.change_header(grant),
@@ -230,18 +229,18 @@ class ImportHandler(RouteHandler):
         return None
 
 
-def _shown(grant: Grant, row: Row) -> dict[str, Any]:
-    """An import as the holder of a token sees it. Which rows changed something tells what is
-    stored, and needs `customers:read`."""
+def _visible(grant: Grant, row: Row) -> dict[str, Any]:
+    """Returns an import as a client may see it. The counts of changed rows reveal stored values,
+    and need `customers:read`."""
     shown = told(row)
     if READ not in grant.scopes:
         shown |= dict.fromkeys(("created", "updated", "unchanged"))
     return shown
 
 
-class _Asked(NamedTuple):
-    """What the query string says: how the file is read, its name, whether nothing is saved, whether
-    the webhooks get no events, and whether a preview has the whole file."""
+class _ImportParameters(NamedTuple):
+    """The parameters of an import: how the file is read, its name, whether it is a dry run, whether
+    webhooks get no events, and whether a preview has the whole file."""
 
     options: Options
     name: str
@@ -250,34 +249,37 @@ class _Asked(NamedTuple):
     whole: bool
 
 
-def _options(request: Request) -> _Asked:
+def _parse_parameters(request: Request) -> _ImportParameters:
     """Raises HTTPError (400, 415)."""
     only = ("whole",) if request.url.path == PREVIEW_PATH else ("dry_run", "silent")
-    given = options_of(request, (*_OPTIONS, *only), several="map")
-    _check_media(request)
+    params = options_of(request, (*_OPTIONS, *only), repeatable="map")
+    _check_media_type(request)
     options = Options(
-        format=given.get("format"),
-        encoding=given.get("encoding"),
-        delimiter=given.get("delimiter"),
-        header=flag(given, "header", True),
-        mapped=tuple(given.getlist("map")),
-        unknown=given.get("unknown", "custom"),
-        empty=given.get("empty", "keep"),
-        match=given.get("match", "email"),
+        format=params.get("format"),
+        encoding=params.get("encoding"),
+        delimiter=params.get("delimiter"),
+        header=flag(params, "header", True),
+        mapped=tuple(params.getlist("map")),
+        unknown=params.get("unknown", "custom"),
+        empty=params.get("empty", "keep"),
+        match=params.get("match", "email"),
     )
     if options.wrong:
         raise bad_request(options.wrong)
-    name = given.get("name", "") or "upload"
+    name = params.get("name", "") or "upload"
     if len(name) > _NAME_LENGTH or not name.isprintable():
         raise bad_request(f"A name has at most {_NAME_LENGTH} characters, all printable.")
-    dry_run, silent = flag(given, "dry_run", False), flag(given, "silent", False)
-    return _Asked(options, name, dry_run, silent, flag(given, "whole", True))
+    dry_run, silent = (
+        flag(params, "dry_run", False),
+        flag(params, "silent", False),
+    )
+    return _ImportParameters(options, name, dry_run, silent, flag(params, "whole", True))
 
 
-def _check_media(request: Request) -> None:
-    """Raises HTTPError (415) for a form: the file is the body itself."""
-    given = request.headers.get("content-type", "")
-    if given.startswith("multipart/"):
+def _check_media_type(request: Request) -> None:
+    """Raises HTTPError (415) for a multipart form: the body must be the file itself."""
+    media_type = request.headers.get("content-type", "")
+    if media_type.startswith("multipart/"):
         message = (
             "A form is not understood. Send the file itself as the body, "
             "as curl -X POST -T FILE does."

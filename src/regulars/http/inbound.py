@@ -1,4 +1,4 @@
-"""The address at which a shop tells what happens: `POST /in/<account>/<type>`."""
+"""The route for the events of shops: `POST /in/<account>/<type>`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from regulars.webhooks.signatures import accepted_secrets
 
 
 class ShopEventHandler(RouteHandler):
-    """Takes events."""
+    """Receives the events of shops."""
 
     def __init__(
         self,
@@ -37,37 +37,37 @@ class ShopEventHandler(RouteHandler):
         self._accounts = accounts
         self._inbox = Inbox(store)
         self._in_flight = in_flight
-        self._most = max_body_bytes
+        self._max_body_bytes = max_body_bytes
 
     async def handle(self, record: RequestRecord, request: Request, send: ResponseSender) -> Reply:  # noqa: ARG002  # sends nothing itself
         if record.method != "POST":
             raise method_not_allowed(record.method, "POST", "A shop's events come by POST.")
-        body = await read_body(request.receive, self._most)
+        body = await read_body(request.receive, self._max_body_bytes)
         task = self._in_flight.enter()
         try:
-            return await self._take(record, request, body)
+            return await self._receive(record, request, body)
         finally:
             self._in_flight.leave(task)
 
-    async def _take(self, record: RequestRecord, request: Request, body: bytes) -> Reply:
+    async def _receive(self, record: RequestRecord, request: Request, body: bytes) -> Reply:
         name, type_ = request.path_params["account"], request.path_params["type"]
         record.kind, record.operation = "event", type_.replace("/", "_") if type_ in TYPES else ""
-        proof = request.headers.get("lightfunnels-hmac", "")
+        signature = request.headers.get("lightfunnels-hmac", "")
         account = await self._accounts.find(name)
         now = now_ms()
         # An account that does not exist takes the same steps, and gets the same answer.
         account_id = account.account_id if account else 0
-        known = await accepted_secrets(self._store, account_id, now)
-        if not await is_genuine(known, proof, body):
+        secrets = await accepted_secrets(self._store, account_id, now)
+        if not await is_genuine(secrets, signature, body):
             raise bad_signature()
-        sent = delivery_of(request.headers)
+        delivery_id = delivery_of(request.headers)
         request_id = record.request_id.decode()
         try:
-            found = await self._inbox.take(account_id, type_, body, now, request_id, sent)
+            result = await self._inbox.take(account_id, type_, body, now, request_id, delivery_id)
         except EarlierEventMissing as error:
             raise earlier_event_missing() from error
-        told: dict[str, Any] = {"understood": found.inbox_id is None}
-        if found.inbox_id is not None:
-            told |= {"inbox_id": found.inbox_id, "problem": found.problem}
-        last = change_header(await self._source.last_change(account_id))
-        return json_reply(200, {"data": told}, JSON, record.request_id, last)
+        data: dict[str, Any] = {"understood": result.inbox_id is None}
+        if result.inbox_id is not None:
+            data |= {"inbox_id": result.inbox_id, "problem": result.problem}
+        headers = change_header(await self._source.last_change(account_id))
+        return json_reply(200, {"data": data}, JSON, record.request_id, headers)

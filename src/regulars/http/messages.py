@@ -1,7 +1,7 @@
-"""Reading requests and writing answers on bare ASGI.
+"""Reads requests and writes responses on bare ASGI.
 
-The endpoint answers thousands of requests a second; an object for each request and each answer
-would cost a fifth of that.
+The endpoint serves thousands of requests a second; Starlette's objects for each request and each
+response would cost a fifth of that.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# The number of the account's last change: what an answer knew of, and what a request needs.
+# The number of the account's last change: that a response has seen, or that a request needs.
 CHANGE = b"regulars-change"
 
 JSON = b"application/json"
 GRAPHQL_RESPONSE = b"application/graphql-response+json"
 
-# The ids of requests that have none: a random number for the process, and a count.
+# Ids of requests without one: a random number for the process, and a counter.
 _PROCESS = secrets.token_hex(4).encode()
 _COUNT = itertools.count(1)
 
@@ -36,7 +36,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class GraphQLRequest(NamedTuple):
-    """A GraphQL request, however it came."""
+    """A GraphQL request from a body or a query string."""
 
     query: str
     variables: dict[str, Any]
@@ -44,7 +44,7 @@ class GraphQLRequest(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer, ready to be sent."""
+    """A response, ready to be sent."""
 
     status: int
     content: bytes
@@ -64,8 +64,8 @@ class Reply(NamedTuple):
         ]
 
     def head(self) -> bytes:
-        """The headers as they go over the wire: formatted at once, because this is asked of every
-        answer."""
+        """Returns the headers as they go over the wire, formatted at once, because every response
+        needs them."""
         lines = (b"content-type: %s\r\ncontent-length: %d\r\nx-request-id: %s\r\n%s") % (
             self.media_type,
             len(self.content),
@@ -76,11 +76,11 @@ class Reply(NamedTuple):
 
 
 def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Headers as they go over the wire."""
+    """Returns headers as they go over the wire."""
     return b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
-# What keeps a browser from making anything of an answer but JSON: OWASP's REST Security Cheat
+# Keeps a browser from using a response as anything but JSON: OWASP's REST Security Cheat
 # Sheet, "Security Headers". TLS, and the header that demands it, are the proxy's.
 SECURITY = (
     (b"cache-control", b"no-store"),
@@ -93,26 +93,26 @@ _SECURITY_LINES = header_lines(SECURITY)
 
 
 def headers_by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The headers of a request by name; of one that is there several times, the first."""
+    """Returns the headers of a request by name: the first of each."""
     return dict(reversed(headers))
 
 
 def bearer_token(headers: RequestHeaders) -> str:
-    """The token in the Authorization header; empty where there is none."""
+    """Returns the token in the Authorization header, or an empty string."""
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def request_id_of(headers: RequestHeaders) -> bytes:
-    """The id that the client gave the request, if it is a decent one, or a new one."""
-    given = headers.get(b"x-request-id")
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given
+    """Returns the request id of the client, if it is valid, or a new one."""
+    params = headers.get(b"x-request-id")
+    if params is not None and _REQUEST_ID.fullmatch(params):
+        return params
     return b"%s%08x" % (_PROCESS, next(_COUNT))
 
 
 def response_media_type(headers: RequestHeaders) -> bytes:
-    """The media type of the answer: JSON, unless the client prefers GraphQL's own."""
+    """Returns the media type of the response: JSON, unless the client prefers GraphQL's own."""
     accepted = headers.get(b"accept", b"").lower()
     if GRAPHQL_RESPONSE not in accepted:
         return JSON
@@ -135,8 +135,8 @@ def _weight(parameters: Sequence[bytes]) -> float:
     return 1.0
 
 
-async def read_body(receive: Receive, most: int) -> bytes:
-    """The request's body. Raises HTTPError (413) for more than `most` bytes."""
+async def read_body(receive: Receive, max_bytes: int) -> bytes:
+    """Returns the request's body. Raises HTTPError (413) for more than `max_bytes` bytes."""
     chunks: list[bytes] = []
     length = 0
     while True:
@@ -145,8 +145,8 @@ async def read_body(receive: Receive, most: int) -> bytes:
             raise bad_request("The connection ended before the body did.")
         chunk = message.get("body", b"")
         length += len(chunk)
-        if length > most:
-            raise body_limit(most)  # the protocol drops the rest
+        if length > max_bytes:
+            raise body_limit(max_bytes)  # the protocol drops the rest
         chunks.append(chunk)
         if not message.get("more_body", False):
             break
@@ -154,23 +154,23 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
 
 def check_content_type(headers: RequestHeaders) -> None:
-    """Raises HTTPError (415) unless the body is JSON in UTF-8 by its own account."""
+    """Raises HTTPError (415) unless the headers say that the body is JSON in UTF-8."""
     encoding = headers.get(b"content-encoding", b"").decode("latin-1")
     if encoding.lower() not in ("", "request_id"):
         raise unsupported_media_type(f"content-encoding: {encoding}")
     if headers.get(b"content-type") == JSON:
         return
-    given = headers.get(b"content-type", b"").decode("latin-1")
-    name, _, parameters = given.partition(";")
+    params = headers.get(b"content-type", b"").decode("latin-1")
+    name, _, parameters = params.partition(";")
     charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE)
     if name.strip().lower() != "application/json" or (
         charset and charset[1].lower() not in ("utf-8", "utf8")
     ):
-        raise unsupported_media_type(given)
+        raise unsupported_media_type(params)
 
 
 def parse_body(body: bytes) -> GraphQLRequest:
-    """The request in a JSON body. Raises HTTPError (400)."""
+    """Returns the request in a JSON body. Raises HTTPError (400)."""
     try:
         decoded = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -183,42 +183,42 @@ def parse_body(body: bytes) -> GraphQLRequest:
 
 
 def parse_query_string(query_string: bytes, headers: RequestHeaders) -> GraphQLRequest:
-    """The request in a query string. Raises HTTPError (400)."""
+    """Returns the request in a query string. Raises HTTPError (400)."""
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
-        given: dict[str, Any] = dict(pairs)
+        params: dict[str, Any] = dict(pairs)
     except ValueError as error:
         raise bad_request("The query string is not UTF-8, percent-encoded.") from error
     for name in ("variables", "extensions"):
-        if given.get(name):
+        if params.get(name):
             try:
-                given[name] = orjson.loads(given[name])
+                params[name] = orjson.loads(params[name])
             except orjson.JSONDecodeError as error:
                 raise bad_request(f"{name} in the query string is not JSON: {error}.") from error
         else:
-            given.pop(name, None)
+            params.pop(name, None)
     has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-    if has_body and "query" not in given and "extensions" not in given:
+    if has_body and "query" not in params and "extensions" not in params:
         raise bad_request(
             "The query of a GET request belongs in the URL, as in `/api/v2?query=…`. Its body is "
             "not read. Send the body by POST, or put `query` in the URL."
         )
-    return _request(given)
+    return _request(params)
 
 
-def _request(given: dict[str, Any]) -> GraphQLRequest:
-    query = given.get("query")
-    if not query and _is_persisted(given.get("extensions")):
+def _request(params: dict[str, Any]) -> GraphQLRequest:
+    query = params.get("query")
+    if not query and _is_persisted(params.get("extensions")):
         raise persisted_query()
     if not isinstance(query, str):
         raise bad_request("The request has no query, or one that is not a string.")
-    variables = given.get("variables")
+    variables = params.get("variables")
     if variables is not None and not isinstance(variables, dict):
         raise bad_request("variables is not a JSON object.")
-    name = given.get("operationName")
+    name = params.get("operationName")
     if name is not None and not isinstance(name, str):
         raise bad_request("operationName is not a string.")
-    if not isinstance(given.get("extensions"), dict | None):
+    if not isinstance(params.get("extensions"), dict | None):
         raise bad_request("extensions is not a JSON object.")
     return GraphQLRequest(query, variables or {}, name or None)
 
@@ -234,21 +234,21 @@ def json_reply(
     request_id: bytes,
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> Reply:
-    """An answer of JSON."""
+    """Returns a response of JSON."""
     return Reply(status, orjson.dumps(body), media_type, request_id, headers)
 
 
 def change_header(number: int | None) -> list[tuple[bytes, bytes]]:
-    """The header that says the number of an account's last change, where it is known."""
+    """Returns the header with the number of an account's last change, if it is known."""
     return [] if number is None else [(CHANGE, b"%d" % number)]
 
 
-async def send_reply(send: Send, answer: Reply) -> None:
-    """Sends an answer through ASGI."""
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Sends a response through ASGI."""
     head = {
         "type": "http.response.start",
-        "status": answer.status,
-        "headers": answer.headers,
+        "status": reply.status,
+        "headers": reply.headers,
     }
     await send(head)
-    await send({"type": "http.response.body", "body": answer.content})
+    await send({"type": "http.response.body", "body": reply.content})

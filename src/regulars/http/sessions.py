@@ -1,4 +1,4 @@
-"""The address at which a person signs in and out: `/session`."""
+"""The route that signs people in and out: `/session`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
 
 PATH = "/session"
-_MOST_BYTES = 8_192
-_WHAT = 'The body is {"token": "…"} or {"link": "…"}.'
+_MAX_BODY_BYTES = 8_192
+_BODY_MESSAGE = 'The body is {"token": "…"} or {"link": "…"}.'
 
 
 class SessionHandler(RouteHandler):
-    """Begins a session with a token, or with the code of a link, and ends it."""
+    """Starts a session with a token or the code of a sign-in link, and ends it."""
 
     def __init__(self, sessions: Sessions, hours: float, observer: RequestObserver) -> None:
         super().__init__(observer)
@@ -50,26 +50,26 @@ class SessionHandler(RouteHandler):
                 await self._sessions.end(secret)
             return _reply(record, {"signed_in": False}, _cookie(headers, "", 0))
         check_content_type(headers)
-        name, given = _given(await read_body(request.receive, _MOST_BYTES))
+        name, secret = _parse_body(await read_body(request.receive, _MAX_BODY_BYTES))
         begin = self._sessions.begin_by_link if name == "link" else self._sessions.begin
-        begun = await begin(given)
-        if begun is None:
+        session = await begin(secret)
+        if session is None:
             raise signed_out()
-        secret, record.grant = begun
+        secret, record.grant = session
         return _reply(record, {"signed_in": True}, _cookie(headers, secret, self._seconds))
 
 
-def _given(body: bytes) -> tuple[str, str]:
-    """What somebody signs in with: which of the two, and its text. Raises HTTPError (400)."""
+def _parse_body(body: bytes) -> tuple[str, str]:
+    """Returns `token` or `link`, and its value. Raises HTTPError (400)."""
     try:
-        told = orjson.loads(body)
+        payload = orjson.loads(body)
     except orjson.JSONDecodeError:
-        told = None
-    if not isinstance(told, dict) or len(told) != 1:
-        raise bad_request(_WHAT)
-    ((name, text),) = told.items()
+        payload = None
+    if not isinstance(payload, dict) or len(payload) != 1:
+        raise bad_request(_BODY_MESSAGE)
+    ((name, text),) = payload.items()
     if name not in ("token", "link") or not isinstance(text, str) or not text.strip():
-        raise bad_request(_WHAT)
+        raise bad_request(_BODY_MESSAGE)
     return name, text.strip()
 
 
@@ -78,8 +78,8 @@ def _reply(record: RequestRecord, data: dict[str, Any], headers: Headers) -> Rep
 
 
 def _cookie(headers: RequestHeaders, secret: str, seconds: int) -> Headers:
-    """The cookie that a browser keeps the session by: no script reads it, no other site has it
-    sent (RFC 6265bis, sections 5.6.6 and 5.6.7)."""
+    """Returns the session's cookie. No script can read it, and no other site can make a browser
+    send it (RFC 6265bis, sections 5.6.6 and 5.6.7)."""
     parts = [
         f"{cookie_name(headers)}={secret}",
         "Path=/",

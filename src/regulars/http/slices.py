@@ -1,4 +1,5 @@
-"""Time slices: how long requests that arrive together are answered before others are looked at."""
+"""Time slices: how long the event loop serves the requests that arrived together, before it reads
+others."""
 
 from __future__ import annotations
 
@@ -9,23 +10,23 @@ _SLICE_SECONDS = 0.01
 
 
 class TimeSlice:
-    """The event loop runs all that is ready before it looks at its connections again. Where
-    thousands of requests are ready at once, that takes a second. A request that finds the time
-    slice used up waits until the event loop has looked."""
+    """The event loop runs everything that is ready before it reads its connections again. If
+    thousands of requests are ready, that takes a second. A request that begins after the end of the
+    time slice waits until the event loop has read its connections."""
 
     def __init__(self) -> None:
         self._until = 0.0
 
     async def begin(self) -> None:
-        """Returns when a request that found the time slice used up may begin."""
+        """Returns when a request can begin that found the time slice used up."""
         used_up = True
         while used_up:
             await asyncio.sleep(0)
             used_up = self.is_used_up()
 
     def is_used_up(self) -> bool:
-        """Whether a request has to wait. The first one after the event loop has looked at its
-        connections opens the time slice."""
+        """Returns whether a request has to wait. The first request after the event loop has read
+        its connections starts the time slice."""
         now = monotonic()
         if self._until:
             return now > self._until

@@ -1,4 +1,4 @@
-"""Answers that are sent as they are made."""
+"""Responses that are sent while they are made."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from regulars.http.messages import SECURITY
 from regulars.http.request_observer import RequestRecord
 from regulars.http.route_handler import ResponseSender
 
-# A fast level: what is waited for is the network, and others wait for this process.
+# A fast level: the network limits the export, and other requests wait for this process.
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 31  # zlib's way to say gzip
-# Set in the scope of a GET that came as HEAD: the body need not be made.
+# Set in the scope of a HEAD request, which is handled as GET: the body is not needed.
 HEAD_ONLY = "regulars.head_only"
 
 
@@ -28,11 +28,11 @@ async def stream(
     name: str,
     more: Headers,
 ) -> None:
-    """Sends the pieces as a file of a name, with more headers; compressed, if that is accepted. The
-    first piece is made before anything is sent, so that what is wrong with all of it can be told.
-    Ends when the client does."""
+    """Sends pieces as a file with a name and more headers, compressed if the client accepts that.
+    The first piece is made before anything is sent, so that an error in it becomes an error
+    response. Ends when the client disconnects."""
     first = await anext(pieces, b"")
-    packing = None
+    compressor = None
     headers = [
         (b"content-type", media_type.encode()),
         (b"content-disposition", f'attachment; filename="{name}"'.encode()),
@@ -42,7 +42,7 @@ async def stream(
         *more,
     ]
     if "gzip" in request.headers.get("accept-encoding", ""):
-        packing = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+        compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
         headers.append((b"content-encoding", b"gzip"))
     record.status = 200
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -54,9 +54,9 @@ async def stream(
     if HEAD_ONLY in request.scope:
         await body(b"", more=False)
         return
-    await body(packing.compress(first) if packing else first, more=True)
+    await body(compressor.compress(first) if compressor else first, more=True)
     async for piece in pieces:
         if await request.is_disconnected():
-            return  # nobody reads it any more
-        await body(packing.compress(piece) if packing else piece, more=True)
-    await body(packing.flush() if packing else b"", more=False)
+            return  # the client has disconnected
+        await body(compressor.compress(piece) if compressor else piece, more=True)
+    await body(compressor.flush() if compressor else b"", more=False)

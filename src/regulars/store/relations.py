@@ -3,7 +3,7 @@ of customers, deliveries of webhooks."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -35,11 +35,14 @@ def cursor_parameter(column: str) -> str:
 
 
 @lru_cache(maxsize=2_000)
-def all_of_each(relation: Relation, columns: tuple[str, ...]) -> Query:
-    """The rows that belong to the rows `ids` of the parent: the parent's key, then the columns."""
+def all_of_each(relation: Relation, columns: tuple[str, ...], after: bool = False) -> Query:
+    """The rows that belong to the rows `ids` of the parent: the parent's key, then the columns.
+    With `after` those past the cursor."""
     table, parent_key = relation.table, relation.table.c[relation.parent_key]
     statement = sa.select(parent_key.label("key_of_row"), *columns_named(table, columns))
     statement = statement.where(of_account(table), any_of(parent_key, "ids"))
+    if after:
+        statement = statement.where(_past(relation, table))
     return Query(statement.order_by(parent_key, *_newest_first(relation, table)))
 
 
@@ -66,6 +69,14 @@ def first_of_each(relation: Relation, columns: tuple[str, ...], after: bool = Fa
         .where(any_of(parent.c[parent_key], "ids"))
     )
     return Query(statement.order_by(parent.c[parent_key], *_newest_first(relation, table)))
+
+
+@cache
+def one_cursor(relation: Relation) -> Query:
+    """The values that the row `number` has in the columns of the order."""
+    table, keyset = relation.table, relation.keyset
+    statement = sa.select(*columns_named(table, keyset)).where(of_account(table))
+    return Query(statement.where(table.c[keyset[-1]] == number("number")))
 
 
 def _newest_first(relation: Relation, table: sa.FromClause) -> list[sa.ColumnElement[Any]]:

@@ -154,7 +154,7 @@ class ImportPage {
   }
 
   /** Sends the file, and then shows what becomes of it. */
-  async request(options, control) {
+  async send(options, control) {
     const bar = h("progress", { max: this.file.size || 1, value: 0, "aria-label": t.imports.sending });
     const text = h("p", { class: "hint", role: "status" }, t.imports.sending);
     const abort = new AbortController();

@@ -4,7 +4,6 @@ const plural = (count, one, other) => (count === 1 ? one : other);
 
 const fields = {
   _id: "Number (_id)",
-  id: "Id",
   name: "Whole name",
   full_name: "Name",
   location: "Location",

@@ -1,0 +1,228 @@
+"""The lists inside a customer: `leads` and `summary.orders.list`, in pages."""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from regulars.directory.accounts import Accounts
+from regulars.directory.commands import Activity, CreateCustomer, NewLead
+from regulars.directory.customers import clean_values
+from regulars.directory.directory import Directory
+from regulars.directory.errors import Refused
+from regulars.directory.orders import NewOrder
+from regulars.store import Store
+from tests.support import Client, Server, new_token, with_store
+from tests.test_statements import asked
+
+COUNTS = (300, 7, 0, 60)  # the orders of each customer, and the leads
+NOW = 1_700_000_000_000
+
+LIST = {
+    "orders": "summary { orders { list%s { referrer order { id _id name } } } }",
+    "leads": "leads%s { id _id message }",
+}
+PAGE = "{ customers { edges { node { %s } } } }"
+FIRST = '{ customers(query: "0@example.com") { edges { node { %s } } } }'
+PAGED = "query($first: Int, $after: ID) { customers { edges { node { %s } } } }"
+
+
+def fill(server: Server, account: str) -> None:
+    """Customers with orders and leads, many of them with the same timestamp."""
+    draw = random.Random(5)
+
+    def command(number: int, count: int) -> CreateCustomer:
+        values, problems = clean_values({"email": f"{number}@example.com"}, ())
+        orders = tuple(
+            NewOrder(f"{number}-{n}", Decimal(n), NOW + draw.randrange(40)) for n in range(count)
+        )
+        leads = tuple(NewLead("", f"{number}-{n}", NOW + draw.randrange(40)) for n in range(count))
+        return CreateCustomer(values, NOW, problems, Activity(orders, leads))
+
+    async def add(store: Store) -> None:
+        created = await Accounts(store).create(account)
+        commands = [command(number, count) for number, count in enumerate(COUNTS)]
+        for outcome in await Directory(store).create_many(created.account_id, commands):
+            assert not isinstance(outcome, Refused)
+
+    with_store(server.database_url, add)
+
+
+@pytest.fixture(scope="module")
+def shop(server: Server) -> Iterator[Client]:
+    """A client of an account whose customers have the orders and leads of `COUNTS`."""
+    fill(server, "shop of related lists")
+    with Client(server, new_token(server, "shop of related lists")) as client:
+        yield client
+
+
+def arguments(**values: Any) -> str:
+    given = ", ".join(f"{name}: {value}" for name, value in values.items())
+    return f"({given})" if given else ""
+
+
+def rows(node: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The orders, or the leads, of a customer in a response."""
+    if name == "leads":
+        found: list[dict[str, Any]] = node["leads"]
+        return found
+    return [summary["order"] for summary in node["summary"]["orders"]["list"]]
+
+
+def read(client: Client, name: str, number: int = 1, **values: Any) -> list[dict[str, Any]]:
+    """The orders, or the leads, of the customer of a number."""
+    customer_id = base64.b64encode(f"Customer:{number}".encode()).decode()
+    selection = LIST[name] % arguments(**values)
+    return rows(client.node(customer_id, f"... on Customer {{ {selection} }}"), name)
+
+
+def quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_the_pages_of_one_customer_make_up_the_whole_list(shop: Client, name: str) -> None:
+    whole = read(shop, name)
+    assert len(whole) == 300
+    for size in (1, 100, 7, 250):
+        pages: list[dict[str, Any]] = []
+        values: dict[str, Any] = {"first": size}
+        while len(pages) < 300 if size > 1 else len(pages) < 30:
+            page = read(shop, name, **values)
+            pages += page
+            assert len(page) == min(size, 300 - len(pages) + len(page))
+            values["after"] = quoted(page[-1]["id"])
+        assert pages == whole[: len(pages)]
+    assert read(shop, name, first=5, after=quoted(whole[-1]["id"])) == []
+    assert read(shop, name, first=0) == []
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_a_list_is_newest_first_and_ties_break_by_id(shop: Client, name: str) -> None:
+    timestamps = 'created_at(format: "x")'
+    selection = LIST[name].replace("_id", f"_id {timestamps}") % ""
+    query = FIRST % selection
+    (edge,) = shop.data(query)["customers"]["edges"]
+    keys = [(int(row["created_at"]), row["_id"]) for row in rows(edge["node"], name)]
+    assert keys == sorted(keys, reverse=True)
+    assert len({created_at for created_at, _ in keys}) < 50
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_after_alone_returns_all_that_follow(shop: Client, name: str) -> None:
+    whole = read(shop, name)
+    for after in (whole[9]["id"], whole[9]["id"].rstrip("="), str(whole[9]["_id"])):
+        assert read(shop, name, after=quoted(after)) == whole[10:]
+    assert read(shop, name, after=whole[9]["_id"]) == whole[10:]
+    assert read(shop, name, after='""', first="null") == whole
+    assert read(shop, name, after="null") == whole
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_the_lists_of_several_customers_come_together(shop: Client, name: str) -> None:
+    query = """{ customers(query: "order_by:id order_dir:asc") { edges { node {
+        %s } } } }"""
+    whole = [rows(edge["node"], name) for edge in nodes(shop, query % (LIST[name] % ""))]
+    assert [len(each) for each in whole] == list(COUNTS)
+    first = nodes(shop, query % (LIST[name] % "(first: 50)"))
+    assert [rows(edge["node"], name) for edge in first] == [each[:50] for each in whole]
+    # A row of one customer is a place in the list of every customer.
+    after = whole[0][99]
+    position = order_of(shop, name)[after["_id"]]
+    rest = nodes(shop, query % (LIST[name] % arguments(first=250, after=quoted(after["id"]))))
+    for each, edge in zip(whole, rest, strict=True):
+        following = [row for row in each if order_of(shop, name)[row["_id"]] < position]
+        assert rows(edge["node"], name) == following[:250]
+
+
+def nodes(client: Client, query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.data(query)["customers"]["edges"]
+    return found
+
+
+def order_of(client: Client, name: str) -> dict[int, tuple[int, int]]:
+    """What the rows of all customers are ordered by."""
+    selection = LIST[name].replace("_id", '_id created_at(format: "x")') % ""
+    edges = nodes(client, PAGE % selection)
+    found = [row for edge in edges for row in rows(edge["node"], name)]
+    return {row["_id"]: (int(row["created_at"]), row["_id"]) for row in found}
+
+
+def test_lists_under_two_names_are_two_lists(shop: Client) -> None:
+    query = """{ customers(query: "1@example.com") { edges { node {
+        a: leads(first: 2) { message } b: leads { message } summary { orders {
+          a: list(first: 3) { order { name } } b: list(first: 4) { order { name } } } } } } } }"""
+    (edge,) = nodes(shop, query)
+    node = edge["node"]
+    assert node["a"] == node["b"][:2]
+    assert [len(node["summary"]["orders"][name]) for name in "ab"] == [3, 4]
+
+
+def document(name: str) -> str:
+    """A page of customers with a page of a list of each."""
+    return PAGED % (LIST[name] % "(first: $first, after: $after)")
+
+
+@pytest.mark.parametrize("name", LIST)
+@pytest.mark.parametrize("size", [-1, 251, 2**31 - 1])
+def test_a_size_that_no_page_has_is_refused(client: Client, name: str, size: int) -> None:
+    client.create("a@example.com")
+    key = "errors_document_limit" if size > 251 else "errors_page_size"
+    error = client.refused(key, document(name), first=size)
+    if size <= 251:
+        assert error["extensions"]["input_path"] == ["first"]
+        assert error["path"] == ["customers"]
+        assert f"0 to 250 {name}" in error["message"]
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_an_id_that_is_not_in_a_list_is_refused(shop: Client, other: Client, name: str) -> None:
+    type_name, wrong_type = ("Lead", "Order") if name == "leads" else ("Order", "Lead")
+    ids = [f"{type_name}:999999", f"{wrong_type}:1", "Customer:1", f"{type_name}:0", "x"]
+    encoded = [base64.b64encode(text.encode()).decode() for text in ids]
+    for after in (*encoded, "x", "-1", "999999", "4000000000", " "):
+        error = shop.refused("errors_invalid_cursor", document(name), after=after)
+        assert error["extensions"]["input_path"] == ["after"]
+        assert f"`id` of the last {type_name.lower()}" in error["message"]
+    # Another account's rows are no different from none.
+    other.create("a@example.com")
+    other.refused("errors_invalid_cursor", document(name), after="1")
+    both = shop.errors(document(name), first=-1, after="x")
+    assert [error["key"] for error in both] == ["errors_page_size", "errors_invalid_cursor"]
+
+
+def cost(client: Client, query: str) -> int:
+    answer = client.post(query, headers={"Regulars-Cost": "1"}).json()
+    found: int = answer["extensions"]["cost"]["requested"]
+    return found
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_a_list_costs_what_it_can_return(shop: Client, name: str) -> None:
+    query = "{ customers(first: 4) { edges { node { %s } } } }"
+    for size in (0, 1, 30, 250):
+        assert cost(shop, query % (LIST[name] % f"(first: {size})")) == 1 + 4 * (1 + size)
+    assert cost(shop, query % (LIST[name] % "")) == 1 + 4 * (1 + 10)
+    # A customer of each of the orders is an object of its own.
+    nested = "summary { orders { list(first: 3) { order { customer { id } } } } }"
+    assert cost(shop, query % nested) == 1 + 4 * (1 + 3 * 2)
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_the_lists_of_a_page_take_one_statement(shop: Client, name: str) -> None:
+    whole = read(shop, name)
+    for given, extra in (
+        ("", 0),
+        ("(first: 5)", 0),
+        (f'(first: 5, after: "{whole[4]["id"]}")', 1),  # the place of that row
+    ):
+        selection = LIST[name] % given
+        query = PAGE % selection
+        statements, answer = asked(shop.server.database_url, query, "shop of related lists")
+        assert "errors" not in answer
+        assert len(statements) == 2 + extra, statements
