@@ -570,10 +570,11 @@ PAGES = (
     "/",
     "/sign-in",
     "/customers",
-    "/customers/{rest:path}",
+    "/customers/new",
+    "/customers/{number}",
     "/imports",
     "/webhooks",
-    "/webhooks/{rest:path}",
+    "/webhooks/{number}",
     "/tokens",
     "/explorer",
     "/overview",
@@ -585,7 +586,7 @@ PAGES = (
 def _(target: Target, number: int, token: str | None) -> None:
     long = "x" * 10_000
     for path in PAGES:
-        path = path.replace("{rest:path}", long).replace("{version}", "v").replace("{name}", long)
+        path = path.replace("{number}", long).replace("{version}", "v").replace("{name}", long)
         for method in ("GET", "POST", "HEAD"):
             target.ask(method, path, token=token)
     for path in ("/healthz", "/readyz", "/metrics", "/../" * 2_000, "/%2e%2e%2f" * 1_000):

@@ -17,11 +17,12 @@ import { button, checkbox, copyToClipboard, emptyState, formField, iconButton, s
 
 const POLL_MS = 4000;
 const SHOWN_ORDERS = 10;
+const MAX_ORDERS = 250; // as FIELDS requests them
 const CHART_MONTHS = 12;
 const SECTIONS = ["profile", "addresses", "more"];
 const SELECTION = `id _id ${ALL_FIELDS}
-  leads { id subject message custom created_at created_at_iso: created_at(format: "ISO") }
-  summary { visits orders { list { referrer order { id name total refunded_amount net_payment currency
+  leads(first: 250) { id subject message custom created_at created_at_iso: created_at(format: "ISO") }
+  summary { visits orders { list(first: 250) { referrer order { id name total refunded_amount net_payment currency
     financial_status fulfillment_status test tags cancelled_at created_at created_at_iso: created_at(format: "ISO") } } } }`;
 const READ = `query($id: ID!) { node(id: $id) { ... on Customer { ${SELECTION} } } }`;
 const POLL = "query($id: ID!) { node(id: $id) { ... on Customer { version changes(first: 1) { edges { node { actor { name } } } } } } }";
@@ -207,7 +208,7 @@ class CustomerPage {
   renderOrders() {
     const orders = this.customer.summary.orders.list;
     const body = h("tbody", null, orders.slice(0, SHOWN_ORDERS).map(orderRow));
-    const more = orders.length > SHOWN_ORDERS ? button(t.orders.all(formatNumber(orders.length)), () => {
+    const more = orders.length > SHOWN_ORDERS ? button((orders.length < MAX_ORDERS ? t.orders.all : t.orders.newest)(formatNumber(orders.length)), () => {
       replace(body, orders.map(orderRow));
       more.remove();
     }, { class: "plain" }) : null;

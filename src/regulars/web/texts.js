@@ -249,6 +249,7 @@ export const t = {
     none: "No orders yet. A shop tells of them by recordOrder, or by its own events.",
     columns: ["Order", "When", "State", "Total"],
     all: (count) => `Show all ${count}`,
+    newest: (count) => `Show the newest ${count}`,
     byMonth: (currency) => `Spend by month, in ${currency}`,
     refunded: (amount) => `${amount} refunded`,
     cancelled: "cancelled",
