@@ -1145,7 +1145,7 @@ document(
 )
 
 
-@case("objects below one: orders and leads", COST, ROOTS, stranger=False)
+@case("objects below one: orders and leads", COST, ON_A_PAGE, ROOTS, stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
     """A customer has thousands of orders, and all of them are read, again and again."""
     (customer,) = target.ids["orders"]
@@ -1155,6 +1155,13 @@ def _(target: Target, number: int, token: str | None) -> None:
         one = f'node(id: "{customer}") {{ ... on Customer {{ {fields} }} }}'
         roots = " ".join(f"a{i}: {one}" for i in range(49))
         target.graphql(f"{{ b{number}: __typename {roots} }}", None, token)
+        page = fields.replace("leads", "leads(first: 250)").replace("list", "list(first: 250)")
+        pages = roots.replace(fields, page)
+        target.graphql(f"{{ b{number}: __typename {pages} }}", None, token)
+    # The same customer for each of the orders, with all of the orders.
+    nested = orders.replace("{ id name", f"{{ id customer {{ {orders} }} name")
+    one = f'node(id: "{customer}") {{ ... on Customer {{ {nested} }} }}'
+    target.graphql(f"{{ b{number}: __typename {one} }}", None, token)
 
 
 def _ids(number: int) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from regulars.cli.errors import sentence
+from regulars.cli.errors import error_message
 from regulars.directory.bulk import SetCustomers, Step
 from regulars.directory.errors import Refused
 from regulars.store import Store
@@ -342,7 +342,7 @@ def test_an_import_that_has_ended_is_not_gone_on_with(shop: Shop) -> None:
 
     refused = with_store(shop.url, late)
     assert [problem.key for problem in refused.problems] == ["errors_import_stopped"]
-    assert "imp_none" in sentence(refused)
+    assert "imp_none" in error_message(refused)
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux has classes of processes")

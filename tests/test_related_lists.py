@@ -17,7 +17,7 @@ from regulars.directory.directory import Directory
 from regulars.directory.errors import Refused
 from regulars.directory.orders import NewOrder
 from regulars.store import Store
-from tests.support import Client, Server, new_token, with_store
+from tests.support import Client, Server, new_token, running, with_store
 from tests.test_statements import asked
 
 COUNTS = (300, 7, 0, 60)  # the orders of each customer, and the leads
@@ -28,6 +28,9 @@ LIST = {
     "leads": "leads%s { id _id message }",
 }
 PAGE = "{ customers { edges { node { %s } } } }"
+NODE = 'node(id: "Q3VzdG9tZXI6MQ==") { ... on Customer { %s } } '
+IN_BRACES, TWO = "{ %s }", "{ a: %s b: %s }"
+CUSTOMERS = "summary { orders { list { order { customer { %s } } } } }"
 FIRST = '{ customers(query: "0@example.com") { edges { node { %s } } } }'
 PAGED = "query($first: Int, $after: ID) { customers { edges { node { %s } } } }"
 
@@ -196,10 +199,15 @@ def test_an_id_that_is_not_in_a_list_is_refused(shop: Client, other: Client, nam
     assert [error["key"] for error in both] == ["errors_page_size", "errors_invalid_cursor"]
 
 
-def cost(client: Client, query: str) -> int:
+def costs(client: Client, query: str) -> tuple[int, int]:
+    """The cost of a request before it is executed, and afterwards."""
     answer = client.post(query, headers={"Regulars-Cost": "1"}).json()
-    found: int = answer["extensions"]["cost"]["requested"]
-    return found
+    found = answer["extensions"]["cost"]
+    return found["requested"], found["actual"]
+
+
+def cost(client: Client, query: str) -> int:
+    return costs(client, query)[0]
 
 
 @pytest.mark.parametrize("name", LIST)
@@ -226,3 +234,72 @@ def test_the_lists_of_a_page_take_one_statement(shop: Client, name: str) -> None
         statements, answer = asked(shop.server.database_url, query, "shop of related lists")
         assert "errors" not in answer
         assert len(statements) == 2 + extra, statements
+
+
+@pytest.mark.parametrize("name", LIST)
+def test_a_list_without_first_costs_what_it_returns(shop: Client, name: str) -> None:
+    query = "{ customers(first: 4) { edges { node { %s } } } }"
+    more = sum(COUNTS) - 4 * 10
+    assert costs(shop, query % (LIST[name] % "")) == (45, 45 + more)
+    after = f'(after: "{read(shop, name)[-1]["id"]}")'
+    assert costs(shop, query % (LIST[name] % after)) == (45, 45)
+    # A page never costs more than it can return.
+    assert costs(shop, query % (LIST[name] % "(first: 250)")) == (1005, 1005)
+    both = query % (LIST["orders"] % "" + LIST["leads"] % "")
+    assert costs(shop, both) == (85, 85 + 2 * more)
+    one = NODE % (LIST[name] % "")
+    assert costs(shop, IN_BRACES % (one + "b: __typename")) == (12, 12 + 290)
+
+
+def test_an_object_of_each_row_is_an_object(shop: Client) -> None:
+    query = """{ customers(first: 4) { edges { node {
+        summary { orders { list { order { customer { id } } } } } } } } }"""
+    assert costs(shop, query) == (1 + 4 * 21, 1 + 4 * 21 + 2 * (sum(COUNTS) - 40))
+
+
+ONE = NODE % (LIST["orders"] % "")
+
+
+@pytest.fixture
+def strict(empty_database: str) -> Iterator[Client]:
+    """A client of a server that allows a request 400 points, and 10 points per second."""
+    options = ("--max-cost", "400", "--rate-limit", "10", "--rate-burst", "2000")
+    with running(empty_database, *options) as server:
+        fill(server, "strict")
+        with Client(server, new_token(server, "strict")) as client:
+            yield client
+
+
+def test_a_response_costs_no_more_than_a_request_may(strict: Client) -> None:
+    assert len(rows(strict.data(IN_BRACES % ONE)["node"], "orders")) == 300
+    response = strict.run(TWO % (ONE, ONE))
+    assert len(rows(response["data"]["a"], "orders")) == 300
+    assert response["data"]["b"] is None
+    (error,) = response["errors"]
+    assert (error["key"], error["path"]) == ("errors_document_limit", ["b"])
+    assert error["extensions"]["limit"] == 400
+    assert error["extensions"]["cost"] == 602
+    assert "`first`" in error["message"]
+    # The same customer for each of the orders: 300 times 300 orders.
+    nested = CUSTOMERS % (LIST["orders"] % "")
+    response = strict.run(IN_BRACES % (NODE % nested))
+    assert [error["key"] for error in response["errors"]] == ["errors_document_limit"]
+    paged = TWO % ((NODE % (LIST["orders"] % "(first: 100)"),) * 2)
+    assert "errors" not in strict.run(paged)
+
+
+def test_the_rate_is_charged_for_what_a_response_has(strict: Client) -> None:
+    def remaining() -> Any:
+        answer = strict.post("{ __typename }", headers={"Regulars-Cost": "1"}).json()
+        return answer["extensions"]["cost"]["remaining"]
+
+    before = remaining()
+    strict.data(IN_BRACES % ONE)
+    assert 200 < before - remaining() <= 302
+    for _ in range(20):
+        answer = strict.post(IN_BRACES % ONE)
+        if answer.status_code == 429:
+            break
+    assert answer.status_code == 429
+    assert answer.json()["errors"][0]["key"] == "rate_limit_reached"
+    assert int(answer.headers["retry-after"]) >= 1

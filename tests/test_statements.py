@@ -19,6 +19,7 @@ from regulars.directory.directory import Directory
 from regulars.directory.entities import ENTITIES
 from regulars.store import LookupKeys, parse_url, queries
 from regulars.store.postgresql.store import PostgreSQLStore
+from regulars.store.relations import LEADS, ORDERS, first_of_each
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from tests.support import Listening, regulars, scratch_database
@@ -140,6 +141,13 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
         values = ["[]"] * len(compiled.names)
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
         assert "SCAN customers" not in plan, plan
+    for relation, columns in ((ORDERS, ("order_id",)), (ORDERS, ("name",)), (LEADS, ("message",))):
+        for after in (False, True):
+            compiled = first_of_each(relation, columns, after).compiled("sqlite")
+            values = ["[]" if name == "ids" else 1 for name in compiled.names]
+            plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
+            key = f"(account_id=? AND customer_id=? AND created_at=? AND {relation.keyset[-1]}=?)"
+            assert f"{relation.table.name}_of_customer {key}" in plan, plan
     connection.close()
 
 

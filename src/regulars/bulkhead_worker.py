@@ -67,6 +67,13 @@ class _ServerDecisions:
     def charge(self, grant: Grant, cost: int) -> None:
         """Does nothing: the server has taken the cost already."""
 
+    def debit(self, grant: Grant, cost: int) -> None:  # noqa: ARG002  # the task has it
+        """Changes the figure that the response shows: the server takes the cost itself."""
+        request = self._requests[_current_task()]
+        if request.remaining_points is not None:
+            remaining = request.remaining_points - cost
+            self._requests[_current_task()] = request._replace(remaining_points=remaining)
+
     def remaining_points(self, grant: Grant) -> int | None:  # noqa: ARG002  # the task has it
         return self._requests[_current_task()].remaining_points
 

@@ -22,6 +22,7 @@ def build_engine(settings: Settings) -> Engine:
         directives=settings.max_directives,
         list_items=settings.max_list_items,
         response_bytes=settings.max_response_bytes,
+        cost=settings.max_cost,
     )
     return schema.engine(limits, settings.max_page_size, settings.document_cache_bytes)
 
@@ -43,4 +44,5 @@ def directory_limits(settings: Settings) -> DirectoryLimits:
         settings.max_deletes,
         settings.max_search_characters,
         settings.webhook_private_targets,
+        list_rows=settings.max_cost,
     )

@@ -21,7 +21,18 @@ from regulars.directory.ids import encoder, number_of
 from regulars.directory.orders import amounts
 from regulars.directory.paging import CHANGE_CURSORS, check_size, encode, requested_size
 from regulars.directory.text import full_name
-from regulars.graphql import Arguments, Each, Layout, Load, Part, Related, Same, TypeBinding, Value
+from regulars.graphql import (
+    Arguments,
+    CostLimitError,
+    Each,
+    Layout,
+    Load,
+    Part,
+    Related,
+    Same,
+    TypeBinding,
+    Value,
+)
 from regulars.graphql.bindings import OfColumns
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.relations import CHANGES, LEADS, ORDERS, Relation
@@ -77,9 +88,14 @@ def _list_of(relation: Relation, type_name: str, noun: str) -> Related:
                     problems.append(_no_cursor(type_name))
             if problems:
                 raise Refused(*problems)
-            return await env.directory.rows_of_each(
+            rows = await env.directory.rows_of_each(
                 relation, env.account_id, ids, layout.columns, first, cursor
             )
+            # A customer can be there several times, as the customer of several orders.
+            count, max_count = sum(map(len, rows)), env.directory.limits.list_rows
+            if count > max_count:
+                raise CostLimitError(count, max_count)
+            return rows
 
         return load
 

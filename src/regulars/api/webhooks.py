@@ -31,7 +31,7 @@ from regulars.graphql import (
 )
 from regulars.store import Row
 from regulars.store.relations import DELIVERIES
-from regulars.webhooks.log import Deliveries, shown
+from regulars.webhooks.log import DeliveryLog, with_status
 from regulars.webhooks.targets import ForbiddenTarget, require_allowed
 
 # In points: counting what a webhook missed may read 250,000 changes.
@@ -42,7 +42,7 @@ def webhooks(layouts: Layouts) -> Resolve:
     """The account's webhooks, oldest first."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
-        rows = await Deliveries(env.directory.store).webhooks(env.account_id)
+        rows = await DeliveryLog(env.directory.store).webhooks(env.account_id)
         return await _webhooks_filled(env, rows, layouts.only)
 
     return resolve
@@ -100,7 +100,7 @@ def _delete(env: Context, arguments: Any, receipt: Receipt | None) -> DeleteWebh
 
 
 async def _webhook(env: Context, row: Row, layouts: Layouts) -> Any:
-    return (await _webhooks_filled(env, [shown(row)], layouts.only))[0]
+    return (await _webhooks_filled(env, [with_status(row)], layouts.only))[0]
 
 
 async def _deleted(_env: Context, webhook_id: int, _layouts: Layouts) -> str:
@@ -116,7 +116,7 @@ def retry_delivery(layouts: Layouts) -> Resolve:
     """Has a delivery attempted again."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        log = Deliveries(env.directory.store)
+        log = DeliveryLog(env.directory.store)
         row = await log.retry(env.account_id, arguments["id"], env.now)
         return (await _filled(env, [row], layouts.only))[0]
 
@@ -128,8 +128,8 @@ def test_webhook(layouts: Layouts) -> Resolve:
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         given = arguments["id"]
-        log = Deliveries(env.directory.store)
-        row = await log.test(env.account_id, given, ids.webhook(given), env.now)
+        log = DeliveryLog(env.directory.store)
+        row = await log.send_example(env.account_id, given, ids.webhook(given), env.now)
         return (await _filled(env, [row], layouts.only))[0]
 
     return resolve
@@ -155,20 +155,20 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
 
 async def one_webhook(env: Context, webhook_id: int, layout: Layout) -> Any:
     """A webhook's row in a layout, or None."""
-    row = await Deliveries(env.directory.store).webhook(env.account_id, webhook_id)
+    row = await DeliveryLog(env.directory.store).webhook(env.account_id, webhook_id)
     return None if row is None else (await _webhooks_filled(env, [row], layout))[0]
 
 
 async def one_delivery(env: Context, named: DeliveryId, layout: Layout) -> Any:
     """A delivery's row in a layout, or None."""
-    row = await Deliveries(env.directory.store).delivery(env.account_id, named)
+    row = await DeliveryLog(env.directory.store).delivery(env.account_id, named)
     return None if row is None else (await _filled(env, [row], layout))[0]
 
 
 async def _webhooks_filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
     if "missed_count" in layout.columns:
-        log = Deliveries(env.directory.store)
-        rows = [{**row, "missed_count": await log.missed(row)} for row in rows]
+        log = DeliveryLog(env.directory.store)
+        rows = [{**row, "missed_count": await log.count_missed(row)} for row in rows]
     return await _filled(env, rows, layout)
 
 
@@ -183,8 +183,8 @@ def _deliveries(arguments: Arguments) -> Load:
     async def load(env: Context, webhook_ids: list[int], layout: Layout) -> Sequence[Any]:
         page = page_of(arguments, DELIVERY_CURSORS, "deliveries", env.directory.limits.page_size)
         connection = Connection(layout, DELIVERIES.keyset, DELIVERY_CURSORS.encode)
-        log = Deliveries(env.directory.store)
-        pages = await log.of(env.account_id, webhook_ids, page, connection.columns)
+        log = DeliveryLog(env.directory.store)
+        pages = await log.list_deliveries(env.account_id, webhook_ids, page, connection.columns)
         return await connection.rows_of(pages, env)
 
     return load
@@ -193,7 +193,7 @@ def _deliveries(arguments: Arguments) -> Load:
 async def _attempts(env: Context, keys: list[Any], layout: Layout) -> Sequence[Any]:
     if "exchange" in layout.columns and READ not in env.scopes:
         raise Refused(MissingScope(READ))
-    found = await Deliveries(env.directory.store).attempts(env.account_id, keys)
+    found = await DeliveryLog(env.directory.store).attempts(env.account_id, keys)
     return [[tuple(row[name] for name in layout.columns) for row in rows] for rows in found]
 
 

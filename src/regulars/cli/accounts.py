@@ -23,7 +23,7 @@ from regulars.store import queries
 account_app = typer.Typer(help="Accounts: every customer belongs to one.", no_args_is_help=True)
 token_app = typer.Typer(help="Tokens: each opens one account.", no_args_is_help=True)
 
-_SCOPES = "; ".join(f"{name}: {what}" for name, what in SCOPES.items()) + "."
+_SCOPES = "; ".join(f"{name}: {description}" for name, description in SCOPES.items()) + "."
 
 
 @account_app.command("create")
@@ -148,8 +148,8 @@ def token_create(
 
     async def create(store: Any) -> tuple[str, Any]:
         accounts = Accounts(store)
-        found = await accounts.named(account)
-        text, token = await accounts.create_token(found, name, ends, scopes=scope)
+        owner = await accounts.named(account)
+        text, token = await accounts.create_token(owner, name, ends, scopes=scope)
         if link:
             code = await Sessions(store, accounts, settings.session_hours).link(token.token_id)
             text = sign_in_url(url or reachable_at(settings.host, settings.port), code)
@@ -168,8 +168,8 @@ def token_create(
             }
         )
     elif sys.stdout.isatty():
-        what = "A link to sign in with, once within an hour" if link else "Shown this once"
-        print(f"Token {token.token_id} for the account {token.account}. {what}:\n{text}")
+        description = "A link to sign in with, once within an hour" if link else "Shown this once"
+        print(f"Token {token.token_id} for the account {token.account}. {description}:\n{text}")
     else:
         print(text)
 

@@ -33,9 +33,9 @@ def run(source_url: str, target_url: str, go_on: bool) -> dict[str, Any]:
         upgrade(target)
     _require_same(target)
     collect_less()
-    began = time.monotonic()
+    start = time.monotonic()
     result = asyncio.run(_copy(source_url, target_url, go_on, target.redacted))
-    return {"from": source.redacted, "to": target.redacted, **result, "seconds": _since(began)}
+    return {"from": source.redacted, "to": target.redacted, **result, "seconds": _since(start)}
 
 
 def _require_same(address: DatabaseUrl) -> None:
@@ -48,26 +48,30 @@ def _require_same(address: DatabaseUrl) -> None:
         )
 
 
-async def _copy(source_url: str, target_url: str, go_on: bool, shown: str) -> dict[str, Any]:
+async def _copy(source_url: str, target_url: str, go_on: bool, name: str) -> dict[str, Any]:
     async with _opened(source_url) as source, _opened(target_url) as target:
         if not go_on and await Accounts(target).any():
             raise UsageError(
-                f"{shown} has accounts already. Copy into an empty database; or, to go on with a "
+                f"{name} has accounts already. Copy into an empty database; or, to go on with a "
                 "copy or bring it up to date, add --continue: what is only there is then deleted."
             )
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
         console = Console(stderr=True)
         with Progress(
             *columns, console=console, transient=True, disable=not console.is_terminal
         ) as bar:
-            task, rows = bar.add_task("Copying", total=None, said=""), 0
+            task, rows = bar.add_task("Copying", total=None, text=""), 0
 
-            def told(table: str, more: int) -> None:
+            def report(table: str, more: int) -> None:
                 nonlocal rows
                 rows += more
-                bar.update(task, description=table, said=f"{rows:,} rows read")
+                bar.update(task, description=table, text=f"{rows:,} rows read")
 
-            done = await Copy(source, target, told).run()
+            result = await Copy(source, target, report).run()
     tables = {
         name: {
             "added": counts.added,
@@ -75,9 +79,9 @@ async def _copy(source_url: str, target_url: str, go_on: bool, shown: str) -> di
             "compared": counts.compared,
             "different": counts.different,
         }
-        for name, counts in done.tables.items()
+        for name, counts in result.tables.items()
     }
-    return {"different": done.different, "tables": tables}
+    return {"different": result.different, "tables": tables}
 
 
 @contextlib.asynccontextmanager
@@ -90,5 +94,5 @@ async def _opened(url: str) -> AsyncIterator[Store]:
         await store.close()
 
 
-def _since(began: float) -> float:
-    return round(time.monotonic() - began, 3)
+def _since(start: float) -> float:
+    return round(time.monotonic() - start, 3)

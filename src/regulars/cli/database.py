@@ -1,4 +1,4 @@
-"""Doing something with a database from the command line."""
+"""Database access of the commands."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def with_store(
     is_bulk: bool = False,
     seconds: float = STATEMENT_SECONDS,
 ) -> T:
-    """Opens a migrated database, works with it, and closes it; `large` for many rows. No statement
-    takes longer than so many seconds. Raises StoreError."""
+    """Opens a migrated database, calls `work`, and closes it. `is_bulk` is for many rows. A
+    statement may take `seconds`. Raises StoreError."""
     require_usable(parse_url(settings.database_url))
 
     async def run() -> T:

@@ -1,4 +1,4 @@
-"""`regulars doctor`: looks at a deployment, and says what to mend."""
+"""`regulars doctor`: checks a deployment, and reports what to fix."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from regulars.store.schema_version import SchemaState, newest_version, require_u
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
-_LEAST_ROOM = 1024**3
-_LEAST_FILES = 4_096
+_MIN_FREE_BYTES = 1024**3
+_MIN_FILES = 4_096
 _SKEW_SECONDS = 5
 _COUNT_SECONDS = 60.0
 _LARGEST = 5
-_MUCH = 1_000_000
+_MANY_CUSTOMERS = 1_000_000
 _UNUSED_MS = 90 * 24 * 3_600_000
 _NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, and what to do."""
+    """The result of a check: its state, its subject, and a message with the fix."""
 
     state: str
-    what: str
+    subject: str
     message: str
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Everything that can be seen from here, worst first within what belongs together."""
+    """Returns the findings of all checks."""
     address = parse_url(settings.database_url)
     findings = list(_settings(settings))
     try:
-        found = require_usable(address)
+        schema = require_usable(address)
     except StoreError as error:
         return [*findings, Finding(FAIL, "database", str(error))]
-    findings.append(_tables(address, found))
+    findings.append(_tables(address, schema))
     if address.path is not None:
         findings += _sqlite(address.path)
     else:
@@ -64,11 +64,11 @@ def examine(settings: Settings) -> list[Finding]:
     return [*findings, *_tokens(tokens, now_ms())]
 
 
-def _tables(address: DatabaseUrl, found: SchemaState) -> Finding:
-    if found.version != newest_version():
+def _tables(address: DatabaseUrl, schema: SchemaState) -> Finding:
+    if schema.version != newest_version():
         message = f"{address.redacted} has tables of a newer Regulars, which this one works with."
         return Finding(OK, "database", message)
-    if found.finished != newest_version():
+    if schema.finished != newest_version():
         message = (
             f"{address.redacted} still has what older versions need. Once none serves any more, "
             "run: regulars migrate"
@@ -97,9 +97,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     except ImportError:
         return
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if most != resource.RLIM_INFINITY and most < _LEAST_FILES:
+    if most != resource.RLIM_INFINITY and most < _MIN_FILES:
         message = f"A process may open {most:,} files, and each connection is one. Raise the limit "
-        yield Finding(WARN, "open files", message + f"to {_LEAST_FILES:,} or more (LimitNOFILE).")
+        yield Finding(WARN, "open files", message + f"to {_MIN_FILES:,} or more (LimitNOFILE).")
     else:
         yield Finding(OK, "open files", "A process may open as many files as it needs.")
 
@@ -113,7 +113,7 @@ def _sqlite(path: Path) -> Iterator[Finding]:
         yield Finding(OK, "permissions", "The database is for its owner alone.")
     free = shutil.disk_usage(path.resolve().parent).free
     room = f"{free / 1024**3:.1f} GiB are free where the database is."
-    yield Finding(OK if free >= _LEAST_ROOM else WARN, "room", room)
+    yield Finding(OK if free >= _MIN_FREE_BYTES else WARN, "room", room)
     kind = _file_system(path.resolve())
     if kind in _NETWORK_FILE_SYSTEMS:
         message = (
@@ -124,17 +124,17 @@ def _sqlite(path: Path) -> Iterator[Finding]:
 
 
 def _file_system(path: Path) -> str:
-    """The kind of the file system that a path is on; empty where nobody says."""
+    """Returns the type of the file system of a path, or an empty string."""
     try:
         mounts = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
-    found, longest = "", -1
+    file_system, longest = "", -1
     for line in mounts:
         _, where, kind, *_ = line.split()
         if path.is_relative_to(where) and len(where) > longest:
-            found, longest = kind, len(where)
-    return found
+            file_system, longest = kind, len(where)
+    return file_system
 
 
 async def _postgresql(address: DatabaseUrl, settings: Settings) -> list[Finding]:
@@ -150,31 +150,34 @@ async def _postgresql(address: DatabaseUrl, settings: Settings) -> list[Finding]
             "max_connections",
             "synchronous_standby_names",
         )
-        shown = {name: await connection.fetchval(f"SHOW {name}") for name in names}
+        values = {name: await connection.fetchval(f"SHOW {name}") for name in names}
         at = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())"))
         skew = abs(at - time.time())
     finally:
         await connection.close()
-    return [*_server(shown, skew), *_reached(address, settings, int(shown["max_connections"]))]
+    return [
+        *_server(values, skew),
+        *_connections(address, settings, int(values["max_connections"])),
+    ]
 
 
-def _server(shown: dict[str, str], skew: float) -> Iterator[Finding]:
-    if int(shown["server_version_num"]) < 150_000:
-        message = f"PostgreSQL {shown['server_version']} is too old. Use 15 or newer."
+def _server(values: dict[str, str], skew: float) -> Iterator[Finding]:
+    if int(values["server_version_num"]) < 150_000:
+        message = f"PostgreSQL {values['server_version']} is too old. Use 15 or newer."
         yield Finding(FAIL, "version", message)
     else:
-        yield Finding(OK, "version", f"PostgreSQL {shown['server_version']}.")
-    unsafe = [name for name in ("fsync", "full_page_writes") if shown[name] != "on"]
-    if shown["synchronous_commit"] == "off":
+        yield Finding(OK, "version", f"PostgreSQL {values['server_version']}.")
+    unsafe = [name for name in ("fsync", "full_page_writes") if values[name] != "on"]
+    if values["synchronous_commit"] == "off":
         unsafe.append("synchronous_commit")
     for name in unsafe:
         message = f"{name} is off: a crash loses writes that were answered. Turn it on."
         yield Finding(FAIL, "durability", message)
     if not unsafe:
-        standby = shown["synchronous_standby_names"]
+        standby = values["synchronous_standby_names"]
         where = "on this server and its standby" if standby else "on this server"
         yield Finding(OK, "durability", f"A write is on disk {where} when it is answered.")
-    if shown["data_checksums"] != "on":
+    if values["data_checksums"] != "on":
         message = "Data checksums are off: damage of the disk goes unseen. See pg_checksums."
         yield Finding(WARN, "checksums", message)
     if skew > _SKEW_SECONDS:
@@ -182,7 +185,7 @@ def _server(shown: dict[str, str], skew: float) -> Iterator[Finding]:
         yield Finding(WARN, "clock", message)
 
 
-def _reached(address: DatabaseUrl, settings: Settings, most: int) -> Iterator[Finding]:
+def _connections(address: DatabaseUrl, settings: Settings, most: int) -> Iterator[Finding]:
     parts = urlsplit(str(address.dsn))
     hosts = parts.netloc.rpartition("@")[2].split(",")
     asking = 1 if len(hosts) > 1 else 0  # each host whether it takes writes
@@ -234,7 +237,7 @@ def _accounts(address: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
 
     placed = asyncio.run(list_nodes(str(address.dsn))) if address.dsn else []
     if not all(node.is_reachable for node in placed):
-        yield from map(_beside_silent, placed)
+        yield from map(_silent_node, placed)
         return
     try:
         sizes = with_store(settings, count, seconds=_COUNT_SECONDS)
@@ -250,7 +253,7 @@ def _accounts(address: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
         yield _node(node, sizes)
 
 
-def _beside_silent(node: Node) -> Finding:
+def _silent_node(node: Node) -> Finding:
     """What is said of a node while one does not answer."""
     names = [one.name for one in node.residents]
     if node.is_reachable:
@@ -273,14 +276,14 @@ def _node(node: Node, sizes: Mapping[int, int]) -> Finding:
     if largest:
         names = (f"{r.name} ({counts[r.name]:,}{', alone' * r.has_own_shard})" for r in largest)
         message += f"; the largest: {', '.join(names)}"
-    what = f"node {node.name}"
+    subject = f"node {node.name}"
     if node.takes_shards and not node.shards:
-        return Finding(WARN, what, "Nothing is here. Run in SQL: SELECT citus_rebalance_start()")
-    if total > _MUCH and counts[largest[0].name] > total / 2 and len(counts) > 1:
+        return Finding(WARN, subject, "Nothing is here. Run in SQL: SELECT citus_rebalance_start()")
+    if total > _MANY_CUSTOMERS and counts[largest[0].name] > total / 2 and len(counts) > 1:
         mine = largest[0].name
         message += f". {mine} is more than half: regulars account move {mine} NODE --alone"
-        return Finding(WARN, what, message + ".")
-    return Finding(OK, what, message + ".")
+        return Finding(WARN, subject, message + ".")
+    return Finding(OK, subject, message + ".")
 
 
 def _tokens(tokens: Sequence[Token], now: int) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and a sentence instead of a traceback."""
+"""The exit codes of commands, and messages instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ EXIT_CODES = {
 
 
 class UsageError(Exception):
-    """An option or a setting with a value that it cannot have."""
+    """An option or a setting has an invalid value."""
 
 
 class CannotListenError(Exception):
-    """The address or port cannot be listened on."""
+    """The server cannot listen on the address or port."""
 
 
 def exit_code(error: BaseException) -> int | None:
-    """The exit code of an error that has a sentence; None for one that has not."""
+    """Returns the exit code of an expected error, or None."""
     if isinstance(error, UsageError | BadDatabaseURL):
         return USAGE
     if isinstance(error, NotMigrated):
@@ -62,15 +62,15 @@ def exit_code(error: BaseException) -> int | None:
     return REFUSED if isinstance(error, known) else None
 
 
-def sentence(error: BaseException) -> str:
-    """What to print of an error that has an exit code."""
+def error_message(error: BaseException) -> str:
+    """Returns the message for an error that has an exit code."""
     if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
         error = error.orig
     if isinstance(error, Refused):
         return " ".join(problem.message for problem in error.problems)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    # A driver's error is about the database, and says so in a few words of its own.
-    ours = isinstance(
+    # A driver's message does not say that it is about the database.
+    is_own_error = isinstance(
         error, AccountError | StoreError | UsageError | CannotListenError | TransferError
     )
-    return first if ours else f"The database refuses: {first.rstrip('.').split('>: ')[-1]}."
+    return first if is_own_error else f"The database refuses: {first.rstrip('.').split('>: ')[-1]}."

@@ -38,8 +38,8 @@ def run(
     chosen = form or ("jsonl" if plain.endswith((".jsonl", ".ndjson")) else "csv")
 
     async def work(store: Store) -> dict[str, Any]:
-        found = await Accounts(store).named(account)
-        export = Export(found.account_id, chosen, query, columns, now_ms())
+        owner = await Accounts(store).named(account)
+        export = Export(owner.account_id, chosen, query, columns, now_ms())
         began, count = time.monotonic(), 0
         with _written(target) as file, counting() as progress:
             total = await export.count(store) if not progress.disable else None
@@ -49,7 +49,7 @@ def run(
                 count += rows
                 progress.advance(task, rows)
         seconds = round(time.monotonic() - began, 3)
-        return {"file": target, "account": found.name, "customers": count, "seconds": seconds}
+        return {"file": target, "account": owner.name, "customers": count, "seconds": seconds}
 
     collect_less()
     return with_store(settings, work)

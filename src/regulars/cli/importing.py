@@ -13,7 +13,7 @@ from typing import Any
 from regulars.background import lower_priority
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, UsageError
-from regulars.cli.output import counts_table, print_json, print_problems, print_warnings
+from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.commands import Origin
@@ -80,30 +80,30 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
     with opened(name, job.options.encoding, form=job.options.format) as file:
         source = Source(file, job.options)
         _show(name, source)
-        kept = InFile(_rejected_path(name, source, job))
+        output = InFile(_rejected_path(name, source, job))
         known = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk
         before = None if job.dry_run else await runs.stopped(known, source.fingerprint)
         current = None
         if not job.dry_run:
-            current = await _current(runs, job, before, known, source, file.size, kept)
-        shown = Path(name).name if name != STDIN else "standard input"
+            current = await _current(runs, job, before, known, source, file.size, output)
+        display_name = Path(name).name if name != STDIN else "standard input"
         silent = is_silent(current, job.silent, "import") if current else job.silent
         importer = Importer(
             store,
             account.account_id,
             source,
-            Nowhere() if job.dry_run else kept,
-            Origin("import", shown, silent=silent),
+            Nowhere() if job.dry_run else output,
+            Origin("import", display_name, silent=silent),
             current,
         )
-        began = time.monotonic()
-        with transfer_progress(shown, file.size) as progress, stopping(importer.stop):
+        start = time.monotonic()
+        with transfer_progress(display_name, file.size) as progress, stopping(importer.stop):
             try:
                 await importer.go(progress)
             except Interrupted as error:
                 again = "" if job.dry_run else " The same command with --resume goes on."
                 raise Interrupted(f"{error}{again}") from None
-    return _result(name, account.name, importer.tally, kept, job, time.monotonic() - began)
+    return _result(name, account.name, importer.tally, output, job, time.monotonic() - start)
 
 
 async def _current(
@@ -113,7 +113,7 @@ async def _current(
     known: str,
     source: Source,
     size: int | None,
-    kept: InFile,
+    output: InFile,
 ) -> Row:
     """The import to go on with, or a new one. Raises BadOption."""
     if job.resume:
@@ -123,18 +123,18 @@ async def _current(
                 "that has changed since is another one.)"
             )
         return before
-    if kept.path.exists():
+    if output.path.exists():
         raise BadOption(
-            f"There is already a file {kept.path}, with rows that were rejected before. Mend and "
+            f"There is already a file {output.path}, with rows that were rejected before. Mend and "
             "import those, move it away, or name another with --rejected."
         )
     if before is not None:
         message = f"An import of this file stopped after {before['position']:,} rows"
         print(f"{message}; --resume would have gone on. Starting anew.", file=sys.stderr)
         await runs.end(before["import_id"], CANCELLED, now_ms(), "Begun anew.")
-    told = {"options": job.options.told, "silent": job.silent, **source.told()}
+    import_details = {"options": job.options.told, "silent": job.silent, **source.told()}
     return await runs.begin(
-        RUNNING, known, source.fingerprint, told, size, now_ms(), claimed_until=FOREVER
+        RUNNING, known, source.fingerprint, import_details, size, now_ms(), claimed_until=FOREVER
     )
 
 
@@ -160,7 +160,7 @@ def _show(name: str, source: Source) -> None:
 
 
 def _result(
-    name: str, account: str, tally: Tally, kept: InFile, job: Job, seconds: float
+    name: str, account: str, tally: Tally, output: InFile, job: Job, seconds: float
 ) -> dict[str, Any]:
     return {
         "file": name,
@@ -169,7 +169,7 @@ def _result(
         "rows": tally.rows,
         **{count: tally.counts[count] for count in COUNTS},
         "seconds": round(seconds, 3),
-        "rejected_file": str(kept.path) if tally.counts["rejected"] and not job.dry_run else None,
+        "rejected_file": str(output.path) if tally.counts["rejected"] and not job.dry_run else None,
         **problems_told(tally.problems),
     }
 
@@ -181,7 +181,7 @@ def _print(result: dict[str, Any]) -> None:
         f"{result['file']} → account {result['account']}{dry}: "
         f"{result['seconds']:.1f} s, {rate:,.0f} rows a second"
     )
-    counts_table(result)
+    print_counts(result)
     print_problems(result["problems"], "line")
     print_warnings(result, "line")
     if result["rejected_file"]:

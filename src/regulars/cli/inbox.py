@@ -33,8 +33,8 @@ def inbox_list(
     """List the events that are kept, and why. As JSON with their bodies."""
 
     async def read(store: Store) -> list[dict[str, Any]]:
-        found = await Accounts(store).named(account)
-        return await Inbox(store).events(found.account_id)
+        owner = await Accounts(store).named(account)
+        return await Inbox(store).events(owner.account_id)
 
     rows = [
         {
@@ -63,10 +63,10 @@ def inbox_retry(
     """Read kept events again: after what they needed is there, or with a newer Regulars."""
 
     async def retry(store: Store) -> list[dict[str, Any]]:
-        inbox, chosen = await _chosen(store, account, ids)
+        inbox, selected = await _select_events(store, account, ids)
         return [
             {"id": event["inbox_id"], "problem": await inbox.retry(event, now_ms())}
-            for event in chosen
+            for event in selected
         ]
 
     rows = with_store(options.settings(database_url=database_url), retry)
@@ -88,26 +88,26 @@ def inbox_forget(
     """Give kept events up, with what they tell of customers."""
 
     async def forget(store: Store) -> int:
-        inbox, chosen = await _chosen(store, account, ids)
-        for event in chosen:
+        inbox, selected = await _select_events(store, account, ids)
+        for event in selected:
             await inbox.delete(event)
-        return len(chosen)
+        return len(selected)
 
     count = with_store(options.settings(database_url=database_url), forget)
     print(f"Forgot {count}.")
 
 
-async def _chosen(
+async def _select_events(
     store: Store, account: str | None, ids: list[str] | None
 ) -> tuple[Inbox, list[dict[str, Any]]]:
     """The kept events of those ids; all without any. Raises UsageError."""
-    found = await Accounts(store).named(account)
+    owner = await Accounts(store).named(account)
     inbox = Inbox(store)
-    kept = await inbox.events(found.account_id)
-    missing = set(ids or ()) - {event["inbox_id"] for event in kept}
+    events = await inbox.events(owner.account_id)
+    missing = set(ids or ()) - {event["inbox_id"] for event in events}
     if missing:
         raise UsageError(f"The inbox holds no event {', '.join(sorted(missing))}.")
-    return inbox, [event for event in kept if not ids or event["inbox_id"] in ids]
+    return inbox, [event for event in events if not ids or event["inbox_id"] in ids]
 
 
 @inbox_app.command("secret")
@@ -121,18 +121,18 @@ def inbox_secret(
     """
     if sys.stdin.isatty():
         print("The shop's secret: ", end="", flush=True)
-    given = sys.stdin.readline().strip()
-    if len(given) < _MIN_SECRET or not given.isprintable():
+    secret = sys.stdin.readline().strip()
+    if len(secret) < _MIN_SECRET or not secret.isprintable():
         raise UsageError(
             f"A secret is a line of at least {_MIN_SECRET} characters on standard input."
         )
 
-    async def note(store: Store) -> str:
-        found = await Accounts(store).named(account)
-        await secrets_of(store, found.account_id, now_ms())
-        row = {"account_id": found.account_id, "inbound": given}
+    async def save(store: Store) -> str:
+        owner = await Accounts(store).named(account)
+        await secrets_of(store, owner.account_id, now_ms())
+        row = {"account_id": owner.account_id, "inbound": secret}
         await store.execute([(secret_queries.set_inbound_secret(), row)])
-        return found.name
+        return owner.name
 
-    name = with_store(options.settings(database_url=database_url), note)
+    name = with_store(options.settings(database_url=database_url), save)
     print(f"Events signed with this secret are taken for the account {name}.")

@@ -11,7 +11,7 @@ from regulars import __version__
 from regulars.cli import options
 from regulars.cli.accounts import account_app, token_app
 from regulars.cli.database import with_store
-from regulars.cli.errors import exit_code, sentence
+from regulars.cli.errors import error_message, exit_code
 from regulars.cli.inbox import app as inbox_app
 from regulars.cli.maintenance import app as maintenance_app
 from regulars.cli.output import print_json
@@ -38,20 +38,20 @@ app.add_typer(transfer_app)
 
 
 def main() -> None:
-    """Runs a command; an error is a sentence on standard error, and an exit code."""
+    """Runs a command. An expected error becomes a message on standard error and an exit code."""
     try:
         app()
     except Exception as error:
         code = exit_code(error)
         if code is None:
             raise
-        print(f"regulars: {sentence(error)}", file=sys.stderr)
+        print(f"regulars: {error_message(error)}", file=sys.stderr)
         sys.exit(code)
 
 
 @app.command()
 @options.every_setting
-def serve(**given: Any) -> None:
+def serve(**values: Any) -> None:
     """Serve the API.
 
     A new database gets its tables, an account named "default" and a first token, which is shown
@@ -59,7 +59,7 @@ def serve(**given: Any) -> None:
     """
     from regulars.cli.serve import serve as run
 
-    run(options.settings(**given))
+    run(options.settings(**values))
 
 
 @app.command()
@@ -83,29 +83,29 @@ def migrate(
     first. On a database with Citus, the tables are distributed by account.
     """
     address = options.address(database_url)
-    found = read_schema_state(address)
-    was = found.version if found else None
-    newer = found is not None and found.is_usable and found.version != newest_version()
-    if found and (newer or (was == newest_version() and (expand or found.finished == was))):
-        now: str | None = was
-        spread = [] if newer else distribute(address)
+    state = read_schema_state(address)
+    old = state.version if state else None
+    is_newer = state is not None and state.is_usable and state.version != newest_version()
+    if state and (is_newer or (old == newest_version() and (expand or state.finished == old))):
+        new: str | None = old
+        spread = [] if is_newer else distribute(address)
     else:
-        now, spread = upgrade(address, expand_only=expand), []
+        new, spread = upgrade(address, expand_only=expand), []
     if as_json:
-        print_json({"database": address.redacted, "before": was, "after": now})
+        print_json({"database": address.redacted, "before": old, "after": new})
         return
     if spread:
         print(f"Distributed {len(spread)} tables of {address.redacted} by account.")
-    if newer:
+    if is_newer:
         print(
-            f"{address.redacted} is at version {now}, of a newer Regulars. This one works with it."
+            f"{address.redacted} is at version {new}, of a newer Regulars. This one works with it."
         )
-    elif was != now:
-        print(f"{address.redacted} is at version {now} now; it was {was or 'empty'}.")
-    elif found and found.finished != now and not expand:
-        print(f"{address.redacted} is at version {now}, and no older Regulars works with it now.")
+    elif old != new:
+        print(f"{address.redacted} is at version {new} now; it was {old or 'empty'}.")
+    elif state and state.finished != new and not expand:
+        print(f"{address.redacted} is at version {new}, and no older Regulars works with it now.")
     else:
-        print(f"{address.redacted} is at version {now} already.")
+        print(f"{address.redacted} is at version {new} already.")
 
 
 @app.command()

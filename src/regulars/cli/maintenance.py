@@ -1,4 +1,4 @@
-"""The commands that keep a deployment well: doctor, verify, backup, restore."""
+"""The commands for maintenance: doctor, verify, backup, copy, restore."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def doctor(
     """
     from regulars.cli.doctor import FAIL, examine
 
-    given = options.settings(
+    settings = options.settings(
         database_url=database_url,
         read_database_url=read_database_url,
         host=host,
         workers=workers,
     )
-    findings = examine(given)
-    rows = [{"state": f.state, "what": f.what, "message": f.message} for f in findings]
+    findings = examine(settings)
+    rows = [{"state": f.state, "what": f.subject, "message": f.message} for f in findings]
     print_rows(rows, ("state", "what", "message"), as_json)
     if any(finding.state == FAIL for finding in findings):
         sys.exit(REFUSED)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from regulars.background import lower_priority
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, UsageError
-from regulars.cli.output import counts_table, print_json, print_problems, print_warnings
+from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.dates import moment
@@ -42,16 +42,16 @@ class Other:
     insecure: bool
 
 
-def since(given: str | None) -> int | str | None:
+def since(text: str | None) -> int | str | None:
     """What `--since` means: `last`, or a moment. Raises UsageError."""
-    if given is None or given == LAST:
-        return given
-    found = moment(given)
-    if found is None:
+    if text is None or text == LAST:
+        return text
+    timestamp = moment(text)
+    if timestamp is None:
         raise UsageError(
-            f"--since is {LAST}, or a moment such as 2026-11-25T08:00:00Z, not {given!r}."
+            f"--since is {LAST}, or a moment such as 2026-11-25T08:00:00Z, not {text!r}."
         )
-    return found
+    return timestamp
 
 
 def pull(
@@ -61,14 +61,14 @@ def pull(
     address = address_of(other.url, other.insecure)
 
     async def work(store: Store) -> dict[str, Any]:
-        found = await Accounts(store).named(account)
+        owner = await Accounts(store).named(account)
         async with Remote(address, other.token, _paused) as remote:
             there = Customers(remote)
-            transfer = Pull(store, found.account_id, there, address, options, _say)
+            transfer = Pull(store, owner.account_id, there, address, options, _say)
             began = time.monotonic()
             await _go(transfer, address, " The same command with --resume goes on.")
         return {
-            **_result(address, found.name, options.dry_run, transfer.tally, began),
+            **_result(address, owner.name, options.dry_run, transfer.tally, began),
             "how": transfer.by,
             "gone": transfer.gone,
             "deleted": transfer.deleted,
@@ -87,13 +87,13 @@ def push(
     address = address_of(other.url, other.insecure)
 
     async def work(store: Store) -> dict[str, Any]:
-        found = await Accounts(store).named(account)
+        owner = await Accounts(store).named(account)
         async with Remote(address, other.token, _paused) as remote:
             there = Customers(remote)
-            transfer = Push(store, found.account_id, remote, there, query, dry_run, now_ms())
+            transfer = Push(store, owner.account_id, remote, there, query, dry_run, now_ms())
             began = time.monotonic()
             await _go(transfer, address, "")
-        result = _result(address, found.name, dry_run, transfer.tally, began)
+        result = _result(address, owner.name, dry_run, transfer.tally, began)
         return {**result, "only_there": transfer.only_there}
 
     result = with_store(settings, work)
@@ -143,7 +143,7 @@ def _tell(result: dict[str, Any], as_json: bool, extra: str, more: Callable[[], 
     else:
         dry = " (dry run: nothing was saved)" if result["dry_run"] else ""
         print(f"{result['url']}, account {result['account']}{dry}: {result['seconds']:.1f} s")
-        counts_table(result, extra)
+        print_counts(result, extra)
         more()
         print_problems(result["problems"], "customer")
         print_warnings(result, "customer")

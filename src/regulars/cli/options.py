@@ -99,13 +99,13 @@ def address(database_url: str | None) -> DatabaseUrl:
     return parse_url(settings(database_url=database_url).database_url)
 
 
-def settings(**given: Any) -> Settings:
+def settings(**values: Any) -> Settings:
     """The settings: the options given, then the environment, then the defaults.
 
     Raises UsageError with a sentence for each value that is refused.
     """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         lines = []
         for one in error.errors(include_url=False, include_context=False, include_input=False):

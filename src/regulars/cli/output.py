@@ -20,7 +20,7 @@ def print_json(value: Any) -> None:
 
 
 def format_timestamp(at: int | None) -> str | None:
-    """A moment (milliseconds since 1970) in UTC, to the second."""
+    """Returns a time (milliseconds since 1970) in UTC, to the second."""
     if at is None:
         return None
     return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -40,8 +40,8 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], as_json: 
     Console(width=width, markup=False, highlight=False).print(table)
 
 
-def counts_table(result: Mapping[str, Any], *more: str) -> None:
-    """Prints how many rows there were, and how many came to each outcome."""
+def print_counts(result: Mapping[str, Any], *more: str) -> None:
+    """Prints the number of rows, and of each outcome."""
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     columns = ("rows", *COUNTS, *more)
     for column in columns:
@@ -51,16 +51,16 @@ def counts_table(result: Mapping[str, Any], *more: str) -> None:
     console.print(table)
 
 
-def print_problems(problems: Sequence[Mapping[str, Any]], place: str) -> None:
-    """Prints each kind of problem with its examples; `place` is what their numbers count."""
+def print_problems(problems: Sequence[Mapping[str, Any]], unit: str) -> None:
+    """Prints each kind of problem with its examples; `unit` is what their numbers count."""
     for problem in problems:
         print(f"{problem['count']:,} × {problem['kind']}")
         for example in problem["examples"]:
-            print(f"  {place} {example['line']:,}: {example['message']}")
+            print(f"  {unit} {example['line']:,}: {example['message']}")
 
 
-def print_warnings(result: Mapping[str, Any], place: str) -> None:
+def print_warnings(result: Mapping[str, Any], unit: str) -> None:
     """Prints how many rows were imported with warnings, and each kind of warning."""
     if result["rows_with_warnings"]:
         print(f"Imported with warnings: {result['rows_with_warnings']:,}")
-        print_problems(result["warnings"], place)
+        print_problems(result["warnings"], unit)

@@ -1,4 +1,4 @@
-"""How far a command has come, and how it is stopped."""
+"""Progress bars, and stopping a command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from regulars.transfer.importing import Tally
 
 
 def counting() -> Progress:
-    """A bar that counts, on a terminal; nothing elsewhere."""
+    """Returns a progress bar that counts, on a terminal only."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -37,13 +37,13 @@ def counting() -> Progress:
 
 @contextlib.contextmanager
 def stopping(stop_transfer: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C, and the signal by which a process is told to end, stop after the present batch."""
+    """Stops after the current batch on SIGINT (Ctrl-C) and SIGTERM."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
 
     def stop() -> None:
         stop_transfer()
-        for one in signals:  # a second one ends it at once
+        for one in signals:  # a second signal stops the command at once
             loop.remove_signal_handler(one)
 
     for one in signals:
@@ -56,7 +56,7 @@ def stopping(stop_transfer: Callable[[], None]) -> Iterator[None]:
 
 
 class _Bar:
-    """How far an import has come, on a terminal."""
+    """Shows the progress of an import."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -70,22 +70,22 @@ class _Bar:
         seconds = max(time.monotonic() - self._began, 0.001)
         rate = (tally.rows - self._first) / seconds
         bad = tally.counts["rejected"]
-        said = f"{tally.rows:,} rows, {rate:,.0f} a second" + (f", {bad:,} rejected" if bad else "")
-        self._progress.update(self._task, completed=tally.read, said=said)
+        text = f"{tally.rows:,} rows, {rate:,.0f} a second" + (f", {bad:,} rejected" if bad else "")
+        self._progress.update(self._task, completed=tally.read, text=text)
 
 
 @contextlib.contextmanager
 def transfer_progress(name: str, size: int | None) -> Iterator[_Bar]:
-    """A bar on a terminal, and nothing elsewhere."""
+    """Shows a progress bar, on a terminal only."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[text]}"),
         TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
     with bar:
-        yield _Bar(bar, bar.add_task(name, total=size, said=""))
+        yield _Bar(bar, bar.add_task(name, total=size, text=""))

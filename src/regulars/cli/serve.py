@@ -32,23 +32,23 @@ from regulars.store.schema_version import require_usable, stored_version
 FIRST_ACCOUNT = "default"
 BACKLOG = 2_048
 _FILES = 65_536
-# For how long a process that is to take another's place may take to begin.
-_BEGIN_SECONDS = 60
+# The time that a replacement process may take to start.
+_START_SECONDS = 60
 
 _QUERY = '{"query":"{ customers(first: 5) { edges { node { id full_name email } } } }"}'
 
 
 @dataclass(frozen=True, slots=True)
 class InitialCredentials:
-    """What a new database was given: its token, and the code of a link to sign in with. Where the
-    token came from outside, neither: it was given so that nothing of it is printed."""
+    """The credentials of a new database: its token, and the code of a sign-in link. Both are empty
+    if the token came from REGULARS_BOOTSTRAP_TOKEN, which is not printed."""
 
     token: str | None = None
     link: str = ""
 
 
 def serve(settings: Settings) -> None:
-    """Serves until it is told to stop. Raises StoreError, UsageError or CannotListenError."""
+    """Serves until it is stopped. Raises StoreError, UsageError or CannotListenError."""
     address = parse_url(settings.database_url)
     if settings.workers > 1 and address.dialect == "sqlite":
         raise UsageError(
@@ -57,7 +57,7 @@ def serve(settings: Settings) -> None:
         )
     replicas_for(
         store_for(settings.database_url), settings.replica_urls, 1, 1
-    )  # or it says why not
+    )  # raises for invalid replicas
     if stored_version(address) is None:
         upgrade(address)
     require_usable(address)
@@ -66,7 +66,7 @@ def serve(settings: Settings) -> None:
     port = listening.getsockname()[1]
     banner = _banner(settings, address, port, first)
     _export(settings)
-    # Asked to stop, uvicorn finishes what is in flight and then raises the signal again.
+    # When stopped, uvicorn finishes the requests in flight and raises the signal again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _raise_file_limit()
     log.configure()
@@ -86,57 +86,56 @@ def serve(settings: Settings) -> None:
     with listening, contextlib.suppress(KeyboardInterrupt):
         if settings.workers > 1:
             print(banner, flush=True)
-            # Where the processes put their figures together.
+            # The directory in which the processes combine their metrics.
             with tempfile.TemporaryDirectory(prefix="regulars-metrics-") as folder:
                 os.environ[MULTIPROCESS] = folder
-                _Processes(config, sockets=[listening]).run()
+                _WorkerProcesses(config, sockets=[listening]).run()
         else:
             _Server(config, lambda: print(banner, flush=True)).run(sockets=[listening])
 
 
-class _Processes(Multiprocess):
-    """Processes that are replaced one after another when they are told to (SIGHUP): one that begins
-    slowly, because the machine is busy, is waited for. In uvicorn, it has no longer than one that
-    serves may give no sign of life, and none is replaced after it."""
+class _WorkerProcesses(Multiprocess):
+    """Worker processes that SIGHUP replaces one after another. A replacement may take a minute to
+    start on a busy machine; uvicorn allows only the health check timeout, and stops replacing."""
 
     def handle_hup(self) -> None:
-        usual = self.config.timeout_worker_healthcheck
-        self.config.timeout_worker_healthcheck = _BEGIN_SECONDS
+        health_check_seconds = self.config.timeout_worker_healthcheck
+        self.config.timeout_worker_healthcheck = _START_SECONDS
         try:
             super().handle_hup()
         finally:
-            self.config.timeout_worker_healthcheck = usual
+            self.config.timeout_worker_healthcheck = health_check_seconds
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is ready."""
+    """A server that calls `on_ready` when it is ready."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._ready()
+            self._on_ready()
 
 
 async def bootstrap(store: Store, settings: Settings) -> InitialCredentials | None:
-    """Gives a database without accounts its first account and token."""
+    """Creates the first account and token of a database without accounts."""
     accounts = Accounts(store)
     if await accounts.any():
         return None
     try:
         account = await accounts.create(FIRST_ACCOUNT)
-    except AccountError:  # another process that starts on the same database was faster
+    except AccountError:  # another process has created it
         return None
-    given = settings.bootstrap_token
-    text = given.get_secret_value() if given else None
-    token, made = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
-    if given:
+    bootstrap_token = settings.bootstrap_token
+    text = bootstrap_token.get_secret_value() if bootstrap_token else None
+    token, created = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
+    if bootstrap_token:
         return InitialCredentials()
     return InitialCredentials(
-        token, await Sessions(store, accounts, settings.session_hours).link(made.token_id)
+        token, await Sessions(store, accounts, settings.session_hours).link(created.token_id)
     )
 
 
@@ -146,7 +145,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        # From here on a connection waits until a process is there to take it.
+        # From now on, connections wait until a process accepts them.
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
@@ -159,12 +158,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _export(settings: Settings) -> None:
-    """Tells the processes that serve what the options said."""
+    """Passes the settings to the worker processes."""
     os.environ.update(settings.environment())
 
 
 def _raise_file_limit() -> None:
-    """Takes as many open files as the system gives: every connection is one."""
+    """Raises the limit of open files as far as possible: every connection is one."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -54,27 +54,27 @@ def _print_secret(
     from regulars.webhooks.signatures import rotate, secrets_of
 
     async def read(store: Store) -> Any:
-        found = await Accounts(store).named(account)
+        owner = await Accounts(store).named(account)
         make = rotate if rotating else secrets_of
-        return found, await make(store, found.account_id, now_ms())
+        return owner, await make(store, owner.account_id, now_ms())
 
     settings = options.settings(database_url=database_url)
-    found, kept = with_store(settings, read)
+    owner, secrets = with_store(settings, read)
     if as_json:
-        print_json({"account": found.name, "secret": kept.current, "previous": kept.previous})
+        print_json({"account": owner.name, "secret": secrets.current, "previous": secrets.previous})
     else:
-        print(kept.current)
+        print(secrets.current)
 
 
 @app.command()
 @options.these_settings("database_url", "webhook_private_targets", "webhook_retry_seconds")
-def worker(**given: Any) -> None:
+def worker(**values: Any) -> None:
     """Deliver webhooks, in a process of its own, until it is told to stop.
 
     Several share a PostgreSQL database; the server delivers as well, unless it is told
     --no-webhook-worker. On SQLite the server alone delivers.
     """
-    settings = options.settings(**given)
+    settings = options.settings(**values)
     address = parse_url(settings.database_url)
     if address.dialect == "sqlite":
         raise UsageError("SQLite is served by one process, which delivers webhooks itself.")

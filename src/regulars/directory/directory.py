@@ -91,9 +91,11 @@ class Directory:
         size: int | None = None,
         after: Cursor | None = None,
     ) -> Awaitable[list[list[Any]]]:
-        """For each id the columns of the rows that belong to it, newest first: at most `size`, if
-        that is set, past a cursor."""
-        return rows_of_each(self._store, relation, account_id, ids, columns, size, after)
+        """For each id the columns of the rows that belong to it, newest first: at most `size` past
+        a cursor. Without a size all of them, but no more than one beyond `limits.list_rows` are
+        read."""
+        max_rows = self.limits.list_rows + 1
+        return rows_of_each(self._store, relation, account_id, ids, columns, size, after, max_rows)
 
     async def cursor_of(
         self, relation: Relation, account_id: int, number: int | None

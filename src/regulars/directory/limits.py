@@ -14,6 +14,8 @@ class Limits(NamedTuple):
     search_characters: int = 2_000
     private_targets: bool = False
     bulk_rows: int = 250
+    # Rows in the lists of all customers of a page together, where a list has no `first`.
+    list_rows: int = 20_000
 
 
 DEFAULTS = Limits()

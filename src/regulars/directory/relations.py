@@ -31,14 +31,18 @@ async def rows_of_each(
     account_id: int,
     ids: Sequence[int],
     columns: tuple[str, ...],
-    size: int | None = None,
-    after: Cursor | None = None,
+    size: int | None,
+    after: Cursor | None,
+    max_rows: int,
 ) -> list[list[Any]]:
-    """Return for each id the rows that belong to it, newest first: at most `size`, if that is set,
-    past a cursor."""
-    of_each = all_of_each if size is None else first_of_each
-    query = of_each(relation, columns, after is not None)
-    return await _rows_of_each(store, query, relation, account_id, ids, after, size or 0)
+    """Return for each id the rows that belong to it, newest first: at most `size` past a cursor.
+    Without a size all of them, but no more than `max_rows` are read."""
+    if size is None:
+        query = all_of_each(relation, columns, after is not None, limited=True)
+    else:
+        query = first_of_each(relation, columns, after is not None)
+    limit = max_rows if size is None else size
+    return await _rows_of_each(store, query, relation, account_id, ids, after, limit)
 
 
 async def _rows_of_each(

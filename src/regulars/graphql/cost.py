@@ -7,9 +7,10 @@ arguments alone (how many rows a page has) is the binding's to say.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from regulars.graphql.plan import Leaf, Nested, ObjectPlan, RootPlan, SameRow
+from regulars.graphql.plan import ColumnRefs, Leaf, Nested, ObjectPlan, RootPlan, SameRow
 
 LIST_SIZE = 10
 # What a number, a flag or a null takes.
@@ -60,6 +61,50 @@ def _length(plan: Nested) -> int:
     if not plan.is_list:
         return 1
     return LIST_SIZE if plan.size is None else max(0, plan.size)
+
+
+class OpenList(NamedTuple):
+    """A field with objects below, of which some are in lists of estimated length: how to find them
+    in a row. `points` is what each object costs if the field itself is such a list, else 0."""
+
+    column_refs: ColumnRefs
+    pick: Callable[..., Any] | None
+    is_list: bool
+    points: int
+    below: Sequence[OpenList]
+
+
+def open_lists(plan: ObjectPlan) -> Sequence[OpenList]:
+    """Return the fields of an object that are lists of estimated length, or have some below."""
+    lists: list[OpenList] = []
+    for field in plan.fields:
+        nested = field.value_plan
+        if isinstance(nested, SameRow):
+            lists += open_lists(nested.object)
+        elif isinstance(nested, Nested):
+            below = open_lists(nested.object)
+            is_open = nested.is_related and nested.is_list and nested.size is None
+            points = 1 + _object(nested.object).fixed if is_open else 0
+            if points or below:
+                lists.append(
+                    OpenList(nested.column_refs, nested.pick, nested.is_list, points, below)
+                )
+    return lists
+
+
+def surplus(lists: Sequence[OpenList], rows: Sequence[Any]) -> int:
+    """Return the points of the objects that rows have in lists beyond the estimate."""
+    points = 0
+    for open_list in lists:
+        columns = [[row[index] for row in rows] for index in open_list.column_refs]
+        cells = columns[0] if open_list.pick is None else open_list.pick(*columns)
+        present = [cell for cell in cells if cell is not None]
+        if open_list.points:
+            points += open_list.points * max(0, sum(map(len, present)) - LIST_SIZE * len(rows))
+        if open_list.below:
+            objects = [row for cell in present for row in cell] if open_list.is_list else present
+            points += surplus(open_list.below, [row for row in objects if row is not None])
+    return points
 
 
 def values(plan: RootPlan) -> int:

@@ -18,7 +18,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from regulars.graphql.bindings import Bindings
 from regulars.graphql.coercion import TooManyValuesError
 from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument
-from regulars.graphql.errors import INVALID_INPUT, Fault, Refused, error_entry
+from regulars.graphql.errors import INVALID_INPUT, CostLimitError, Fault, Refused, error_entry
 from regulars.graphql.introspection import Introspector
 from regulars.graphql.limits import DEFAULTS, Limits
 from regulars.graphql.operation import Operation
@@ -39,11 +39,13 @@ Describe = Callable[[Exception, Any], Sequence[Fault]]
 
 class Answer(NamedTuple):
     """The outcome of a request. `executed` is false if it was refused before any field ran; then
-    the response has no `data` entry (GraphQL specification, section 7.1)."""
+    the response has no `data` entry (GraphQL specification, section 7.1). `surplus` is how many
+    points the response costs beyond the estimate, because its lists are long."""
 
     data: dict[str, Any] | None
     errors: Sequence[dict[str, Any]]
     executed: bool = True
+    surplus: int = 0
 
     def response(self) -> dict[str, Any]:
         """The response map, errors first, as the specification recommends."""
@@ -96,6 +98,7 @@ class Engine:
         self._describe = describe
         self._documents = Documents(schema, limits, cache_bytes)
         self._response_bytes = limits.response_bytes
+        self._max_cost = limits.cost
 
     def is_cached(self, text: str) -> bool:
         """Returns whether a document is in the cache."""
@@ -194,6 +197,7 @@ class Engine:
         errors: list[FieldError] = []
         until = monotonic() + _YIELD_SECONDS
         left = self._response_bytes
+        points, max_points = 0, max(0, self._max_cost - prepared.cost)
         for field, arguments in prepared.fields:
             if monotonic() > until:
                 await asyncio.sleep(0)
@@ -208,7 +212,11 @@ class Engine:
                 if isinstance(arguments, Exception):
                     raise arguments
                 value = await field.resolve(env, arguments)
-                is_large = field.is_large(arguments)
+                extra = field.surplus(value)
+                points += extra
+                if points > max_points:
+                    raise CostLimitError(prepared.cost + points, self._max_cost)
+                is_large = field.is_large(arguments, extra)
                 left -= field.response_bytes(value, is_large, left)
                 if is_large:
                     # Other requests go on: Python switches threads every 5 ms.
@@ -217,12 +225,15 @@ class Engine:
                     data[plan.key] = field.render(value, run)
             except Exception as cause:
                 errors.append(located(cause, (None, plan.key), plan.nodes))
+                if isinstance(cause, CostLimitError):
+                    points = max_points
                 if not plan.nullable:
-                    return Answer(None, self._all_entries(run.errors + errors, env))
+                    entries = self._all_entries(run.errors + errors, env)
+                    return Answer(None, entries, surplus=points)
                 data[plan.key] = None
         if not errors and not run.errors:
-            return Answer(data, ())
-        return Answer(data, self._all_entries(run.errors + errors, env))
+            return Answer(data, (), surplus=points)
+        return Answer(data, self._all_entries(run.errors + errors, env), surplus=points)
 
     def _variables(self, operation: Operation, raw_variables: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the values of the variables. Raises Refused."""

@@ -67,6 +67,19 @@ class Refused(Exception):
         self.faults = faults
 
 
+class CostLimitError(Refused):
+    """A response whose lists have more objects than a request may cost."""
+
+    def __init__(self, cost: int, max_cost: int) -> None:
+        message = (
+            f"The response has more objects than a request may cost: {cost:,} points; at most "
+            f"{max_cost:,} are allowed (REGULARS_MAX_COST). Pass `first` to its lists, or request "
+            "fewer rows."
+        )
+        extensions = {"cost": cost, "limit": max_cost}
+        super().__init__(Fault(message, DOCUMENT_LIMIT, extensions=extensions))
+
+
 def error_entry(fault: Fault, nodes: Sequence[Node] = (), path: Path = ()) -> dict[str, Any]:
     """One entry of the response's `errors`, as the GraphQL specification (section 7.1) has it,
     with `name` and `key` beside the message; `extensions` has the key again, and its code."""

@@ -39,6 +39,7 @@ class Limits(NamedTuple):
     directives: int = 100
     list_items: int = 1_000
     response_bytes: int = 16 * 1024 * 1024
+    cost: int = 20_000
 
     @property
     def variable_values(self) -> int:

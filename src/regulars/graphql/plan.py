@@ -74,6 +74,7 @@ class Nested:
     paged: bool = False
     size: int | None = None
     is_long: bool = False
+    is_related: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,10 @@ class Compiler:
             is_long = binding.is_long
         below = self._object(target, nodes, rows)
         is_list, item_nullable = _list_of(definition.type)
-        value_plan = Nested(column_refs, pick, is_list, item_nullable, below, paged, size, is_long)
+        is_related = isinstance(binding, Related)
+        value_plan = Nested(
+            column_refs, pick, is_list, item_nullable, below, paged, size, is_long, is_related
+        )
         return FieldPlan(key, nodes, nullable, value_plan)
 
 

@@ -13,7 +13,7 @@ from graphql import (
 from regulars.graphql.argument_values import Arguments
 from regulars.graphql.bindings import Root
 from regulars.graphql.compiled_renderer import Render, compiled
-from regulars.graphql.cost import copies, text_bytes, values, weight
+from regulars.graphql.cost import copies, open_lists, surplus, text_bytes, values, weight
 from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, Refused
 from regulars.graphql.introspection import Introspected
 from regulars.graphql.plan import RootPlan, fields_in
@@ -45,6 +45,7 @@ class RootField:
     __slots__ = (
         "_copies",
         "_is_rendered",
+        "_open_lists",
         "_render",
         "_values",
         "_weight",
@@ -77,6 +78,7 @@ class RootField:
         self._weight = weight(plan)
         self._values = values(plan)
         self._copies = copies(plan)
+        self._open_lists = {name: open_lists(one) for name, one in plan.objects.items()}
         self._is_rendered = False
         self._render: Render | None = None
 
@@ -93,10 +95,22 @@ class RootField:
         price = self.binding.price if self.binding else None
         return price(arguments, *self._weight) if price else self._weight.fixed
 
-    def is_large(self, arguments: Mapping[str, Any]) -> bool:
+    def surplus(self, value: Any) -> int:
+        """Returns the points that the value costs beyond the estimate, because its lists are
+        long."""
+        if value is None or not any(self._open_lists.values()):
+            return 0
+        if self.plan.abstract:
+            type_name, row = value
+            return surplus(self._open_lists[type_name], [row])
+        (lists,) = self._open_lists.values()
+        rows = [row for row in value if row is not None] if self.plan.is_list else [value]
+        return surplus(lists, rows)
+
+    def is_large(self, arguments: Mapping[str, Any], surplus: int) -> bool:
         """Returns whether it takes milliseconds to render the response. The number of values is
         estimated, like the cost: the values of one object for each object."""
-        return self.cost(arguments) * self._values > _LARGE_VALUES
+        return (self.cost(arguments) + surplus) * self._values > _LARGE_VALUES
 
     def response_bytes(self, value: Any, is_large: bool, max_bytes: int) -> int:
         """Returns about how many bytes the response takes for the resolved value; 0 if it cannot

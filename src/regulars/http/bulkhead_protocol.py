@@ -48,12 +48,14 @@ class ForwardedRequest(NamedTuple):
 def reply_frame(number: int, record: RequestRecord, reply: Reply) -> bytes:
     """Returns the message that answers a request."""
     headers = [(name.decode(), value.decode("latin-1")) for name, value in reply.extra_headers]
-    return _frame([number, reply.status, list(record.error_keys), headers], reply.content)
+    head = [number, reply.status, list(record.error_keys), record.surplus, headers]
+    return _frame(head, reply.content)
 
 
 def read_reply(head: list[Any], content: bytes, record: RequestRecord) -> Reply:
-    """Returns the response in a message, and notes the keys of its errors in the record."""
-    status, record.error_keys, headers = head
+    """Returns the response in a message, and notes in the record the keys of its errors and what
+    it costs beyond the estimate."""
+    status, record.error_keys, record.surplus, headers = head
     extra_headers = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     return Reply(status, content, record.media_type, record.request_id, extra_headers)
 

@@ -35,7 +35,7 @@ from regulars.http.messages import (
     json_reply,
 )
 from regulars.http.noisy_neighbor import FAIR_SHARE
-from regulars.http.rates import RateLimiter, charge
+from regulars.http.rates import RateLimiter, charge, debit
 from regulars.http.request_observer import NAME_LENGTH, RequestObserver, RequestRecord
 from regulars.store.large_work import is_large
 
@@ -113,6 +113,7 @@ class Executor:
             queue.leave(account_id, cost, began)
             reply = await self._forward(bulkhead, record, grant, request, headers)
             if reply is not None:
+                await debit(self._rate_limiter, grant, record.surplus)
                 return reply
             bulkhead = None
         try:
@@ -206,6 +207,8 @@ class Executor:
                 answer = await self._engine.execute(prepared, context)
         else:
             answer = await self._idempotent.execute(prepared, context, key.strip(), request)
+        record.surplus = answer.surplus
+        await debit(self._rate_limiter, grant, answer.surplus)
         last_change = context.change
         if READ not in grant.scopes:
             last_change = None  # it would show whether a write changed anything
@@ -240,4 +243,9 @@ class Executor:
     def _cost_extension(self, record: RequestRecord) -> dict[str, Any]:
         limiter, grant = self._rate_limiter, record.grant
         remaining = limiter.remaining_points(grant) if limiter and grant else None
-        return {"requested": record.cost, "limit": self._max_cost, "remaining": remaining}
+        return {
+            "requested": record.cost,
+            "actual": record.cost + record.surplus,
+            "limit": self._max_cost,
+            "remaining": remaining if remaining is None else max(0, remaining),
+        }

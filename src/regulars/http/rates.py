@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from regulars.directory.accounts import Grant
 from regulars.http.errors import rate_limited
-from regulars.store import Store
+from regulars.store import Store, StoreError
 from regulars.store.rates import take, wanting
 
 MAX_BUCKETS = 10_000
 # A process takes the points of this time ahead.
 _AHEAD_SECONDS = 0.1
 _MILLI = 1_000
+# No bucket overflows at this level.
+_NO_BURST = 2**62
 
 
 class RateLimiter(Protocol):
@@ -28,6 +31,10 @@ class RateLimiter(Protocol):
     def charge(self, grant: Grant, cost: int) -> Awaitable[None] | None:
         """Takes the cost from the token's rate: at once (None), or when it is awaited. Raises
         HTTPError (429) if the bucket would overflow."""
+
+    def debit(self, grant: Grant, cost: int) -> Awaitable[None] | None:
+        """Takes a cost that is known only afterwards: at once (None), or when it is awaited. The
+        bucket may overflow; the token waits for longer then."""
 
     def remaining_points(self, grant: Grant) -> int | None:
         """Returns how many points the token has left, as far as this process knows."""
@@ -38,6 +45,15 @@ async def charge(limiter: RateLimiter | None, grant: Grant, cost: int) -> None:
     pending = limiter.charge(grant, cost) if limiter is not None else None
     if pending is not None:
         await pending
+
+
+async def debit(limiter: RateLimiter | None, grant: Grant, cost: int) -> None:
+    """Takes a cost that is known only afterwards, if rates are limited. While the database is
+    unavailable it is not taken: the response is there, and a write is made."""
+    pending = limiter.debit(grant, cost) if limiter is not None and cost else None
+    if pending is not None:
+        with suppress(StoreError):
+            await pending
 
 
 class _Bucket(NamedTuple):
@@ -59,9 +75,12 @@ class LocalRateLimiter:
         excess = level + cost - self._burst
         if excess > 0:
             raise rate_limited(self._rate, self._burst, excess / self._rate)
+        self.debit(grant, cost)
+
+    def debit(self, grant: Grant, cost: int) -> None:
         if len(self._buckets) >= MAX_BUCKETS:
             self._forget_empty()
-        self._buckets[grant.token_id] = _Bucket(level + cost, self._clock())
+        self._buckets[grant.token_id] = _Bucket(self._level(grant) + cost, self._clock())
 
     def remaining_points(self, grant: Grant) -> int | None:
         return int(self._burst - self._level(grant))
@@ -101,6 +120,11 @@ class SharedRateLimiter:
 
     def remaining_points(self, grant: Grant) -> int | None:
         return self._remaining.get(grant.token_id)
+
+    async def debit(self, grant: Grant, cost: int) -> None:
+        parameters = {**self._parameters(grant, cost), "burst": _NO_BURST}
+        rows = await self._store.fetch(take(), parameters)
+        self._remaining[grant.token_id] = self._burst - rows[0][0] // _MILLI
 
     async def _charge_in_database(self, grant: Grant, cost: int) -> None:
         for points in (max(cost, self._ahead_points), cost):

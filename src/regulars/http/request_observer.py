@@ -29,7 +29,7 @@ _LINE = (
 
 class RequestRecord:
     """The facts about a request that are logged and measured. `timestamp` is the time of its
-    response, in seconds since 1970."""
+    response, in seconds since 1970. `surplus` is what the response costs beyond `cost`."""
 
     __slots__ = (
         "cost",
@@ -42,6 +42,7 @@ class RequestRecord:
         "request_id",
         "seconds",
         "status",
+        "surplus",
         "timestamp",
     )
 
@@ -53,6 +54,7 @@ class RequestRecord:
         self.operation = ""
         self.kind = "none"
         self.cost = 0
+        self.surplus = 0
         self.error_keys: Sequence[str] = ()
         self.status = 0
         self.seconds = 0.0
@@ -108,7 +110,7 @@ def _line(record: RequestRecord) -> bytes:
         1000 * record.seconds,
         record.operation.encode(),
         record.kind.encode(),
-        record.cost,
+        record.cost + record.surplus,
         b"%d" % grant.account_id if grant else b"null",
         b'"%s"' % grant.token_id.encode() if grant else b"null",
         b'"%s"' % '","'.join(record.error_keys).encode() if record.error_keys else b"",

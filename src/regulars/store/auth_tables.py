@@ -1,5 +1,5 @@
-"""The tables of what is looked up before an account is known: the only ones whose keys do not begin
-with the account. On Citus, each node has all of them."""
+"""The tables that are read before the account is known. Only their keys do not begin with the
+account. On Citus they are reference tables: each node has a copy."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ tokens = table(
     sa.UniqueConstraint("hash", name="tokens_hash"),
 )
 
-# Which programs can work with the tables, in its only row: the version of the tables of the oldest
-# that can, and up to which version what only older ones needed is gone.
+# Which programs can work with the tables, in a single row: the version of the oldest program, and
+# the last version whose contract part is finished.
 compatibility = table(
     "compatibility",
     key("one"),
@@ -39,8 +39,8 @@ compatibility = table(
     text("finished"),
 )
 
-# A person's way in with a token, by a secret that a browser keeps: of the kind `session`, or
-# `link`, which begins one session and is gone.
+# Sign-ins by a token: the kind `session`, whose secret a browser stores, or `link`, a sign-in link
+# that starts one session and is then deleted.
 sessions = table(
     "sessions",
     sa.Column("hash", sa.LargeBinary, primary_key=True),

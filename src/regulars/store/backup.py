@@ -1,7 +1,7 @@
-"""Copies of a whole database: made while it is in use, checked, and put back into an empty one.
+"""Backups of a database: taken while it is in use, checked, and restored into an empty one.
 
-SQLite's are made by its online backup and are databases themselves; PostgreSQL's are made by
-pg_dump, in its custom format, and put back by pg_restore.
+A backup of SQLite is a database file, made by SQLite's online backup. A backup of PostgreSQL is a
+dump in pg_dump's custom format, which pg_restore restores.
 """
 
 from __future__ import annotations
@@ -24,35 +24,36 @@ from regulars.store.url import DatabaseUrl
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _POSTGRESQL_MAGIC = b"PGDMP"
-# Pages copied at a time: others write in between.
+# Pages per step; other processes can write between steps.
 _PAGES = 1_000
-# How pg_restore lists the table that names the version.
+# How pg_restore lists Alembic's table.
 _TABLE_OF_REGULARS = " TABLE public alembic_version "
 
 
 class BackupError(StoreError):
-    """A copy cannot be made, or cannot be put back."""
+    """A backup or a restore failed."""
 
 
-def backup(address: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
-    """Copies a database to a new file, for its owner alone, and answers the file's size in bytes.
-    The file is there when it is whole. Raises BackupError, and Unreachable."""
+def backup(url: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
+    """Back up a database to a new file that only its owner can read; return its size in bytes. The
+    file appears when it is complete. `tools` is the folder of PostgreSQL's tools. Raises
+    BackupError, and Unreachable."""
     if file.exists():
         raise BackupError(f"There is already a file {file}. Choose another name, or move it.")
-    if read_schema_state(address) is None:
+    if read_schema_state(url) is None:
         raise BackupError(
-            f"{address.redacted} has no tables of Regulars, so there is nothing to copy. Check "
+            f"{url.redacted} has no tables of Regulars, so there is nothing to copy. Check "
             "--database-url (REGULARS_DATABASE_URL)."
         )
     part = file.with_name(file.name + ".part")
     try:
         part.unlink(missing_ok=True)
         part.touch(mode=0o600)
-        if address.path is not None:
-            _copy(address.path, part)
+        if url.path is not None:
+            _copy(url.path, part)
             _require_sound(part)
         else:
-            _dump(str(address.dsn), part, tools)
+            _dump(str(url.dsn), part, tools)
         _sync(part)
         part.rename(file)
         _sync(file.parent)
@@ -65,8 +66,8 @@ def backup(address: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
     return file.stat().st_size
 
 
-def restore(address: DatabaseUrl, file: Path, tools: Path | None = None) -> None:
-    """Puts a copy back, into a database that does not exist yet (SQLite) or is empty. Raises
+def restore(url: DatabaseUrl, file: Path, tools: Path | None = None) -> None:
+    """Restore a backup into a database that does not exist (SQLite) or is empty. Raises
     BackupError, and Unreachable."""
     try:
         with file.open("rb") as opened:
@@ -77,49 +78,47 @@ def restore(address: DatabaseUrl, file: Path, tools: Path | None = None) -> None
     kind = "postgresql" if magic.startswith(_POSTGRESQL_MAGIC) else kind
     if not kind:
         raise BackupError(f"{file} is not a backup that Regulars made.")
-    if kind != address.dialect:
+    if kind != url.dialect:
         names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
         raise BackupError(
-            f"{file} is a backup of a {names[kind]} database, and {address.redacted} is not one. "
+            f"{file} is a backup of a {names[kind]} database, and {url.redacted} is not one. "
             "Say with --database-url where it belongs."
         )
-    if address.path is None:
-        asyncio.run(_require_empty(address))
+    if url.path is None:
+        asyncio.run(_require_empty(url))
         if _TABLE_OF_REGULARS not in _run("pg_restore", None, tools, "--list", str(file)):
             raise BackupError(f"{file} has no tables of Regulars. Nothing was restored.")
-        _load(str(address.dsn), file, tools)
+        _load(str(url.dsn), file, tools)
         return
-    if address.path.exists():
+    if url.path.exists():
         raise BackupError(
-            f"There is already a database {address.path}. Stop the server and move it away, with "
+            f"There is already a database {url.path}. Stop the server and move it away, with "
             "its -wal and -shm files, or restore to another file."
         )
     _require_sound(file)
     if not _has_tables(file):
         raise BackupError(f"{file} has no tables of Regulars. Nothing was restored.")
-    part = address.path.with_name(address.path.name + ".part")
+    part = url.path.with_name(url.path.name + ".part")
     try:
         part.unlink(missing_ok=True)
         _copy(file, part)
         _sync(part)
-        part.rename(address.path)
-        _sync(address.path.parent)
+        part.rename(url.path)
+        _sync(url.path.parent)
     except OSError as error:
-        raise BackupError(
-            f"{address.path} cannot be written: {error.strerror or error}."
-        ) from error
+        raise BackupError(f"{url.path} cannot be written: {error.strerror or error}.") from error
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies one SQLite database to another, page by page, while others write to the first."""
+    """Copy a SQLite database page by page, while other processes write to it."""
     reading, writing = connect(source), connect(target)
     try:
-        # One moment of it: a copy begins anew when others write, and would never come to an end.
+        # In a read transaction: otherwise the backup restarts after every write of others.
         reading.execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
         with writing.backup("main", reading, "main") as copying:
             while not copying.done:
                 copying.step(_PAGES)
-        # One file, without another beside it.
+        # A single file, without a -wal file.
         writing.pragma("wal_checkpoint", "truncate")
         writing.pragma("journal_mode", "delete")
     except apsw.FullError as error:
@@ -133,11 +132,11 @@ def _copy(source: Path, target: Path) -> None:
 
 def _require_sound(file: Path) -> None:
     try:
-        found = next(find_damage(connect_to_copy(file)), None)
+        damage = next(find_damage(connect_to_copy(file)), None)
     except Unreachable as error:
-        found = str(error)
-    if found is not None:
-        raise BackupError(f"{file} is damaged: {found.rstrip('.')}.")
+        damage = str(error)
+    if damage is not None:
+        raise BackupError(f"{file} is damaged: {damage.rstrip('.')}.")
 
 
 def _has_tables(file: Path) -> bool:
@@ -156,11 +155,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-async def _require_empty(address: DatabaseUrl) -> None:
-    connection = await connect_postgresql(str(address.dsn))
+async def _require_empty(url: DatabaseUrl) -> None:
+    connection = await connect_postgresql(str(url.dsn))
     try:
         count = await connection.fetchval(
-            # But for what extensions brought.
+            # Without the tables of extensions.
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND NOT "
             "EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')"
         )
@@ -168,7 +167,7 @@ async def _require_empty(address: DatabaseUrl) -> None:
         await connection.close()
     if count:
         raise BackupError(
-            f"{address.redacted} is not empty. Create a new database, and restore into that."
+            f"{url.redacted} is not empty. Create a new database, and restore into that."
         )
 
 
@@ -176,7 +175,7 @@ def _dump(dsn: str, file: Path, tools: Path | None) -> None:
     _run(
         "pg_dump", dsn, tools, "--format=custom", "--no-owner", "--no-privileges", f"--file={file}"
     )
-    # A dump that can be listed was written to its end.
+    # A truncated dump cannot be listed.
     _run("pg_restore", None, tools, "--list", str(file))
 
 
@@ -186,32 +185,32 @@ def _load(dsn: str, file: Path, tools: Path | None) -> None:
 
 
 def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> str:
-    """Runs one of PostgreSQL's tools, and answers what it printed. The password is in its
-    environment, where other users of the machine do not see it, and not in its arguments."""
-    found = shutil.which(tool, path=tools)
-    if found is None:
+    """Run one of PostgreSQL's tools; return its output. The password is passed in the environment,
+    because other users of the machine can read the arguments."""
+    executable = shutil.which(tool, path=tools)
+    if executable is None:
         raise BackupError(
             f"{tool} is not installed here, or not on the PATH. It comes with PostgreSQL's client; "
             "--tools says in which folder it is."
         )
     environment = dict(os.environ)
-    command = [found, *arguments]
+    command = [executable, *arguments]
     if dsn is not None:
-        address, password = _without_password(dsn)
-        command.append(f"--dbname={address}")
+        dbname, password = _split_password(dsn)
+        command.append(f"--dbname={dbname}")
         if password:
             environment["PGPASSWORD"] = password
-    done = subprocess.run(  # noqa: S603  # a tool that was looked up, and arguments of ours
+    done = subprocess.run(  # noqa: S603  # an executable from PATH, without a shell
         command, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        told = next((line for line in said if "error:" in line), said[0])
-        raise BackupError(f"{tool} failed: {told.removeprefix(f'{tool}: ')}.")
+        lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+        message = next((line for line in lines if "error:" in line), lines[0])
+        raise BackupError(f"{tool} failed: {message.removeprefix(f'{tool}: ')}.")
     return done.stdout
 
 
-def _without_password(dsn: str) -> tuple[str, str | None]:
+def _split_password(dsn: str) -> tuple[str, str | None]:
     parts = urlsplit(dsn)
     user, _, hosts = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")

@@ -1,4 +1,4 @@
-"""What tables are made of, on both databases."""
+"""The column types of the tables, on both databases."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-# SQLite's STRICT tables know INTEGER, TEXT and BLOB; a PostgreSQL column that is compared by
-# code point, as SQLite compares, needs the collation "C".
+# SQLite's STRICT tables have INTEGER, TEXT and BLOB. A PostgreSQL column needs the collation "C" to
+# compare by code point, as SQLite does.
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 Flag = sa.Boolean().with_variant(sa.Integer(), "sqlite")
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

@@ -1,4 +1,4 @@
-"""The statements of imports: what is on its way in, who brings it on, and its parts."""
+"""The queries of imports: their rows, the claims of workers, and the parts of files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECEIVING, PENDING, RUNNING = "receiving", "pending", "running"
 UNFINISHED = (PENDING, RUNNING)
 # Where an import's customers come from: a file, or another server.
 FILE, PULL = "file", "pull"
-_TOLD = ("position", "bytes_read", "created", "updated", "unchanged", "rejected")
+_PROGRESS = ("position", "bytes_read", "created", "updated", "unchanged", "rejected")
 
 
 def _text(name: str) -> sa.BindParameter[str]:
@@ -26,7 +26,7 @@ def _text(name: str) -> sa.BindParameter[str]:
 
 
 def _word(word: str) -> sa.ColumnElement[str]:
-    """One of the words above, as it stands in a statement."""
+    """One of the constants above, as a SQL literal."""
     return sa.literal_column(f"'{word}'")
 
 
@@ -58,14 +58,14 @@ def newest_imports() -> Query:
 
 @cache
 def pulls_of_account() -> Query:
-    """The account's pulls: the address of the server, and the cursor."""
+    """The account's pulls: the URL of the server, and the cursor."""
     statement = sa.select(imports.c.name, imports.c.cursor).where(of_account(imports))
     return Query(statement.where(imports.c.kind == _word(PULL)))
 
 
 @cache
 def unfinished_import() -> Query:
-    """The account's newest import that is not finished, of a file of that name and fingerprint."""
+    """The account's newest running import of a file with a name and a fingerprint."""
     statement = sa.select(*imports.columns).where(
         of_account(imports),
         imports.c.state == _word(RUNNING),
@@ -78,7 +78,7 @@ def unfinished_import() -> Query:
 
 @cache
 def end_import() -> Query:
-    """Ends an import that goes on, in a state, with a message."""
+    """End an unfinished import, with a state and a message."""
     statement = imports.update().where(_of_import(imports), _is_unfinished())
     return Query(
         statement.values(
@@ -94,13 +94,13 @@ def end_import() -> Query:
 
 
 @cache
-def due_imports(some: bool = False) -> Query:
-    """Imports of any account, or of `some` (`ids`), that came over HTTP, go on, and that nobody
-    holds at `now`: the oldest of each account. Account, id."""
+def due_imports(of_accounts: bool = False) -> Query:
+    """The oldest unfinished import of each account that came over HTTP and that no worker has
+    claimed at the time `now`: account, id. With `of_accounts`, only of the accounts `ids`."""
     statement = sa.select(imports.c.account_id, imports.c.import_id).where(
         _is_unfinished(), imports.c.claimed_until < number("now")
     )
-    if some:
+    if of_accounts:
         statement = statement.where(any_of(imports.c.account_id, "ids"))
     older = imports.alias("older")
     none_before = ~sa.exists().where(
@@ -116,7 +116,8 @@ def due_imports(some: bool = False) -> Query:
 
 @cache
 def claim_import() -> Query:
-    """Takes an import that nobody holds at `now`, until `until`; answers it, whole."""
+    """Claim an import until `until`, unless it is claimed at the time `now`: the whole row, or
+    none."""
     statement = imports.update().where(
         _of_import(imports), _is_unfinished(), imports.c.claimed_until < number("now")
     )
@@ -130,7 +131,7 @@ def claim_import() -> Query:
 
 @cache
 def extend_claim() -> Query:
-    """Holds a claimed import until `until`; answers its state, or no row when it is another's."""
+    """Extend a claim until `until`: the state of the import, or no row if the claim is lost."""
     statement = imports.update().where(
         _of_import(imports), _is_unfinished(), imports.c.claimed_by == _text("claimed_by")
     )
@@ -140,7 +141,7 @@ def extend_claim() -> Query:
 
 @cache
 def parts_from() -> Query:
-    """The parts of a kind from `part` on: their numbers and bytes, at most `limit`."""
+    """At most `limit` parts of a kind from the number `part` on: number, bytes."""
     statement = sa.select(import_parts.c.part, import_parts.c.bytes).where(
         _of_import(import_parts),
         import_parts.c.kind == _text("kind"),
@@ -151,7 +152,7 @@ def parts_from() -> Query:
 
 @cache
 def delete_parts() -> Query:
-    """Forgets the parts of a kind from `part` on."""
+    """Delete the parts of a kind from the number `part` on."""
     statement = import_parts.delete().where(_of_import(import_parts))
     return Query(
         statement.where(import_parts.c.kind == _text("kind"), import_parts.c.part >= number("part"))
@@ -160,7 +161,7 @@ def delete_parts() -> Query:
 
 @cache
 def mark_received() -> Query:
-    """An import whose file has come waits for its turn."""
+    """Set an import whose file is complete to pending."""
     statement = imports.update().where(_of_import(imports), imports.c.state == _word(RECEIVING))
     return Query(
         statement.values(
@@ -175,37 +176,39 @@ def mark_received() -> Query:
 
 @cache
 def touch_upload() -> Query:
-    """Says that the file of an import is still received."""
+    """Record that the file of an import is still being received."""
     statement = imports.update().where(_of_import(imports), imports.c.state == _word(RECEIVING))
     return Query(statement.values(updated_at=number("now")))
 
 
 @cache
 def update_progress() -> Query:
-    """Says how far a dry run has come: a claimed import that saves nothing else."""
+    """Record the progress of a dry run, which saves nothing else."""
     statement = imports.update().where(
         _of_import(imports), _is_unfinished(), imports.c.claimed_by == _text("claimed_by")
     )
-    told = {name: number(f"new_{name}") for name in _TOLD}
-    return Query(statement.values(**told, problems=_text("new_problems"), updated_at=number("now")))
+    progress = {name: number(f"new_{name}") for name in _PROGRESS}
+    return Query(
+        statement.values(**progress, problems=_text("new_problems"), updated_at=number("now"))
+    )
 
 
 @cache
 def delete_finished() -> Query:
-    """Forgets an import that has ended, with its parts."""
+    """Delete a finished import, with its parts."""
     return Query(imports.delete().where(_of_import(imports), sa.not_(_is_unfinished())))
 
 
 @cache
 def delete_any() -> Query:
-    """Forgets an import, whatever its state: another takes its place."""
+    """Delete an import in any state, to replace it."""
     return Query(imports.delete().where(_of_import(imports)))
 
 
 @cache
 def delete_old() -> Query:
-    """Forgets, of every account, the imports of files that were last brought on at `before` or
-    earlier, and those whose files had not come at `broken_before`."""
+    """Delete, for all accounts, the imports of files that were last updated at the time `before` or
+    earlier, and those whose files were still incomplete at the time `broken_before`."""
     broken = sa.and_(
         imports.c.state == _word(RECEIVING),
         imports.c.updated_at <= number("broken_before"),
@@ -217,8 +220,9 @@ def delete_old() -> Query:
 
 @cache
 def clear_old_problems() -> Query:
-    """Forgets, of every account, why rows were rejected by pulls that last went on at `before` or
-    earlier: the messages may quote customers. The pulls stay: the next one goes on from them."""
+    """Delete, for all accounts, the messages about rejected rows of pulls that were last updated at
+    the time `before` or earlier: the messages may quote customers. The next pull continues from the
+    stored cursor."""
     old = imports.c.updated_at <= number("before")
     rest = imports.c.problems != sa.literal_column("'{}'")
     named = imports.c.last_rejected != sa.literal_column("'[]'")

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 # Cleaning and indexing this much text takes some milliseconds; 2 MiB of it take seconds.
 LARGE_CHARACTERS = 8_192
-# What a value that is no text counts.
+# What any other value counts.
 _OTHER_VALUE = 4
 
 T = TypeVar("T")
 
-# One thread: several would take Python's lock from the event loop in turns.
+# One thread: several would compete with the event loop for Python's lock.
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="large-work")
 
 
@@ -23,21 +23,21 @@ def is_large(value: Any) -> bool:
     return text_size(value, LARGE_CHARACTERS) > LARGE_CHARACTERS
 
 
-def text_size(value: Any, most: int) -> int:
+def text_size(value: Any, max_characters: int) -> int:
     """Return how many characters JSON holds, and four for each value. Looks no further than
-    `most`."""
-    waiting, characters = [value], 0
-    while waiting:
-        here = waiting.pop()
-        if isinstance(here, str):
-            characters += len(here)
-        elif isinstance(here, dict):
-            characters += _OTHER_VALUE * len(here)
-            waiting += here.values()
-        elif isinstance(here, list | tuple):
-            characters += _OTHER_VALUE * len(here)
-            waiting += here
-        if characters > most:
+    `max_characters`."""
+    pending, characters = [value], 0
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            characters += len(item)
+        elif isinstance(item, dict):
+            characters += _OTHER_VALUE * len(item)
+            pending += item.values()
+        elif isinstance(item, list | tuple):
+            characters += _OTHER_VALUE * len(item)
+            pending += item
+        if characters > max_characters:
             break
     return characters
 

@@ -239,7 +239,7 @@ DELETED_ID = "Deleted"
 def named_shop_ids() -> Query:
     """What the ids `shop_ids` of the account's shop stand for, whole; those of the customers with
     the emails `email_keys`; and, of the type `DELETED_ID`, which of the ids a deleted customer
-    had, with the moment of that as the number. One that is found in two ways comes twice."""
+    had, with the time of the deletion as the number. An id found in two ways comes twice."""
     known = sa.select(*shop_ids.columns).where(of_account(shop_ids))
     holders = sa.select(customers.c.customer_id).where(of_account(customers))
     holders = holders.where(any_of(customers.c.email_key, "email_keys"))

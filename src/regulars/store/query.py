@@ -5,7 +5,7 @@ The SQL runs on the driver itself: SQLAlchemy's execution layer costs more than 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -129,6 +129,34 @@ def _among_rows(element: among, compiler: SQLCompiler, **options: Any) -> str:
 
 def _select(element: among, compiler: SQLCompiler, options: dict[str, Any]) -> str:
     return compiler.process(element.selected, **{**options, "asfrom": False})
+
+
+class among_rows(ColumnElement[bool]):  # noqa: N801  # as `any_of`
+    """The columns are those of one of the rows that a statement selects. PostgreSQL compares the
+    last of them alone, with an array, as in `among`. SQLite compares all of them, and finds the row
+    by the index that has them; by the last alone, it can choose to read the whole index."""
+
+    inherit_cache = False
+    _is_implicitly_boolean = True
+
+    def __init__(self, columns: Sequence[sa.Column[Any]], selected: sa.Select[Any]) -> None:
+        self.columns_compared = columns
+        self.selected = selected
+        self.type = sa.Boolean()
+
+
+@compiles(among_rows, "postgresql")
+def _last_in_array(element: among_rows, compiler: SQLCompiler, **options: Any) -> str:
+    last = list(element.selected.selected_columns)[-1]
+    selected = element.selected.with_only_columns(last, maintain_column_froms=True)
+    return compiler.process(among(element.columns_compared[-1], selected), **options)
+
+
+@compiles(among_rows, "sqlite")
+def _among_row_values(element: among_rows, compiler: SQLCompiler, **options: Any) -> str:
+    columns = [compiler.process(column, **options) for column in element.columns_compared]
+    selected = compiler.process(element.selected, **{**options, "asfrom": False})
+    return f"({', '.join(columns)}) IN ({selected})"
 
 
 class unindexed(ColumnElement[Any]):  # noqa: N801  # as `any_of`

@@ -1,6 +1,8 @@
-"""How much of its rate a token has used: the statements for a bucket that processes share
-(PostgreSQL). Levels are thousandths of a point: what a rate of points a second makes of
-milliseconds. The clock is the database's, because there is one of it."""
+"""The queries of rate limits: a token bucket that several processes share (PostgreSQL).
+
+A level is in thousandths of a point: points per second times milliseconds. The time is the
+database's, so that all processes use one clock.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,16 @@ def _now() -> sa.ColumnElement[int]:
 
 
 def _level(now: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
-    """What is left in the bucket at a moment."""
+    """The level of the bucket at a time."""
     passed = sa.func.greatest(sa.literal_column("0"), now - buckets.c.at)
     return sa.func.greatest(sa.literal_column("0"), buckets.c.level - passed * number("rate"))
 
 
 @cache
 def take() -> Query:
-    """Fills `wanted` into the bucket of a token, unless it would hold more than `burst`: one row,
-    with what it holds then, or none."""
-    # The moment is taken once: Citus does not take one in what an insert does instead.
+    """Add `wanted` to the bucket of a token, unless its level would exceed `burst`: a row with the
+    new level, or none."""
+    # The time is read once: Citus accepts no function call in an ON CONFLICT clause.
     new = {
         "account_id": number("account_id"),
         "token_id": sa.bindparam("token_id", type_=sa.Text()),
@@ -50,7 +52,7 @@ def take() -> Query:
 
 @cache
 def wanting() -> Query:
-    """By how much the bucket of a token would overflow."""
+    """By how much `wanted` would exceed `burst`."""
     statement = sa.select(_level(_now()) + number("wanted") - number("burst")).where(
         buckets.c.account_id == number("account_id"),
         buckets.c.token_id == sa.bindparam("token_id", type_=sa.Text()),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from regulars.store.queries import columns_named, of_account
-from regulars.store.query import Query, among, any_of, number
+from regulars.store.query import Query, among_rows, any_of, number
 from regulars.store.tables import customers, deliveries, history, leads, orders, webhooks
 
 
@@ -35,15 +35,18 @@ def cursor_parameter(column: str) -> str:
 
 
 @lru_cache(maxsize=2_000)
-def all_of_each(relation: Relation, columns: tuple[str, ...], after: bool = False) -> Query:
+def all_of_each(
+    relation: Relation, columns: tuple[str, ...], after: bool = False, limited: bool = False
+) -> Query:
     """The rows that belong to the rows `ids` of the parent: the parent's key, then the columns.
-    With `after` those past the cursor."""
+    With `after` those past the cursor; if `limited`, at most `limit` altogether."""
     table, parent_key = relation.table, relation.table.c[relation.parent_key]
     statement = sa.select(parent_key.label("key_of_row"), *columns_named(table, columns))
     statement = statement.where(of_account(table), any_of(parent_key, "ids"))
     if after:
         statement = statement.where(_past(relation, table))
-    return Query(statement.order_by(parent_key, *_newest_first(relation, table)))
+    statement = statement.order_by(parent_key, *_newest_first(relation, table))
+    return Query(statement.limit(number("limit")) if limited else statement)
 
 
 @lru_cache(maxsize=2_000)
@@ -51,15 +54,16 @@ def first_of_each(relation: Relation, columns: tuple[str, ...], after: bool = Fa
     """At most `limit` rows that belong to each of the rows `ids` of the parent: the parent's key,
     then the columns. With `after` the first ones past the cursor."""
     table, parent, parent_key, keyset = relation
-    last = keyset[-1]
+    key = (parent_key, *keyset)
     nested = table.alias("nested")
-    newest = sa.select(nested.c[last]).where(
+    newest = sa.select(*[nested.c[name] for name in key]).where(
         of_account(nested), nested.c[parent_key] == parent.c[parent_key]
     )
     if after:
         newest = newest.where(_past(relation, nested))
     newest = newest.order_by(*_newest_first(relation, nested)).limit(number("limit"))
-    same: sa.ColumnElement[Any] = among(table.c[last], newest.correlate(parent))
+    columns_compared = [table.c[name] for name in key]
+    same: sa.ColumnElement[Any] = among_rows(columns_compared, newest.correlate(parent))
     if parent_key in table.primary_key.columns:  # the last column identifies a row in its parent
         same = sa.and_(table.c[parent_key] == parent.c[parent_key], same)
     statement = (

@@ -1,4 +1,4 @@
-"""Rows as they are, of whichever table: the statements by which a database is copied to another."""
+"""The queries that copy a database: whole rows of any table."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from regulars.store.columns import Flag, metadata
 from regulars.store.query import Query, number
 from regulars.store.tables import counters, import_parts
 
-# What rows refer to comes before them. On Citus rows are put beside the account's counters.
+# Referenced tables come first. On Citus an account's rows need its counters.
 _FIRST = (accounts, tokens, sessions, counters)
-# What tables there are, a database says of itself.
+# `compatibility` describes a database itself and is not copied.
 _OWN = (*_FIRST, compatibility)
 TABLES = (*_FIRST, *(table for table in metadata.sorted_tables if table not in _OWN))
 
@@ -25,33 +25,33 @@ _PARTS = 20  # each is a piece of a file
 
 
 def has_account_key(table: sa.Table) -> bool:
-    """Whether the table's key begins with the account."""
+    """Return whether the table's key begins with the account."""
     return "account_id" in table.primary_key.columns and table is not accounts
 
 
 def page_size(table: sa.Table) -> int:
-    """How many rows are read at once."""
+    """Return how many rows are read at once."""
     return _PARTS if table is import_parts else _PAGE
 
 
 @cache
 def key_columns(table: sa.Table) -> tuple[str, ...]:
-    """The columns by which the rows are told apart: of an account, or of the database."""
+    """Return the columns of the key, without the account."""
     names = [str(column.name) for column in table.primary_key.columns]
     return tuple(names[1:] if has_account_key(table) else names)
 
 
 @cache
 def key_indexes(table: sa.Table) -> tuple[int, ...]:
-    """Where those columns are in a row."""
+    """Return the indexes of the key columns in a row."""
     names = [str(column.name) for column in table.c]
     return tuple(names.index(name) for name in key_columns(table))
 
 
 @cache
 def flag_indexes(table: sa.Table) -> tuple[int, ...]:
-    """The places of the columns that are true or false."""
-    return tuple(place for place, column in enumerate(table.c) if column.type is Flag)
+    """Return the indexes of the Boolean columns in a row."""
+    return tuple(index for index, column in enumerate(table.c) if column.type is Flag)
 
 
 @cache
@@ -62,21 +62,21 @@ def accounts_with(table: sa.Table) -> Query:
 
 @cache
 def rows_of(table: sa.Table, after: bool) -> Query:
-    """At most `limit` rows of the account `account_id`, or of a table that is of none, in the order
-    of their keys: those after the key of the parameters `after_…`, if it is given. Whole."""
+    """At most `limit` whole rows of the account `account_id`, or of a table without accounts, in
+    the order of their keys. With `after`, those after the key in the parameters `after_…`."""
     statement = sa.select(*table.c)
     if has_account_key(table):
         statement = statement.where(table.c.account_id == number("account_id"))
     keys = [table.c[name] for name in key_columns(table)]
     if after and keys:
-        given = [sa.bindparam(f"after_{key.name}", type_=key.type) for key in keys]
-        beyond: sa.ColumnElement[bool] = sa.tuple_(*keys) > sa.tuple_(*given)
-        statement = statement.where(keys[0] > given[0] if len(keys) == 1 else beyond)
+        last = [sa.bindparam(f"after_{key.name}", type_=key.type) for key in keys]
+        is_later: sa.ColumnElement[bool] = sa.tuple_(*keys) > sa.tuple_(*last)
+        statement = statement.where(keys[0] > last[0] if len(keys) == 1 else is_later)
     return Query(statement.order_by(*keys).limit(number("limit")))
 
 
 @cache
 def delete_row(table: sa.Table) -> Query:
-    """One row: a parameter for each column of its key."""
+    """Delete a row: a parameter `key_…` for each column of its key."""
     keys = [c == sa.bindparam(f"key_{c.name}", type_=c.type) for c in table.primary_key.columns]
     return Query(table.delete().where(*keys))

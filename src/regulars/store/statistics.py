@@ -1,5 +1,5 @@
-"""The statements that count an account's customers and orders: each reads an index alone, where
-there is one."""
+"""The queries that count an account's customers and orders. Each reads only an index, if there is
+one."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ DAY_MS = 86_400_000
 
 @cache
 def count_by_consent() -> Query:
-    """Whether customers accept marketing: yes or no, how many."""
-    said = customers.c.accepts_marketing
-    return Query(sa.select(said, sa.func.count()).where(of_account(customers)).group_by(said))
+    """The number of customers by whether they accept marketing."""
+    accepts = customers.c.accepts_marketing
+    counts = sa.select(accepts, sa.func.count()).where(of_account(customers))
+    return Query(counts.group_by(accepts))
 
 
 @cache
 def count_with_orders() -> Query:
-    """How many customers have ordered."""
-    some = customers.c.orders_count > 0
-    return Query(sa.select(sa.func.count()).where(of_account(customers), some))
+    """The number of customers with orders."""
+    has_orders = customers.c.orders_count > 0
+    return Query(sa.select(sa.func.count()).where(of_account(customers), has_orders))
 
 
 @cache
 def sum_expenses() -> Query:
-    """The sum of what customers have paid, in the money's scale."""
+    """The sum of `expenses`, in 1/10,000 of the currency's unit."""
     total = sa.cast(sa.func.coalesce(sa.func.sum(customers.c.expenses), 0), sa.BigInteger)
     return Query(sa.select(total).where(of_account(customers)))
 
 
 @cache
 def count_new_by_week() -> Query:
-    """How many customers were created in each week from the moment `since` on: its number, from 0,
-    how many."""
+    """The number of customers created in each week from the time `since` on: the week, from 0, and
+    the number."""
     since = number("since")
     week = ((customers.c.created_at - since) // WEEK_MS).label("week")
     recent = customers.c.created_at >= since
@@ -49,17 +50,18 @@ def count_new_by_week() -> Query:
 
 @cache
 def count_terms() -> Query:
-    """The terms from `low` until before `high`, and how many customers each has, most first."""
+    """The terms from `low` to before `high` and their numbers of customers, most frequent first."""
     count = sa.func.count()
     between = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
-    found = sa.select(terms.c.term, count).where(of_account(terms), *between)
-    return Query(found.group_by(terms.c.term).order_by(count.desc(), terms.c.term))
+    counts = sa.select(terms.c.term, count).where(of_account(terms), *between)
+    return Query(counts.group_by(terms.c.term).order_by(count.desc(), terms.c.term))
 
 
 @cache
 def spend_by_day() -> Query:
-    """What orders that count brought since the moment `since`: the day, counted from 1970, the
-    currency, the sum in the money's scale, how many orders."""
+    """The revenue of each day and currency from the time `since` on, without test and cancelled
+    orders: the day since 1970, the currency, the sum in 1/10,000 of its unit, the number of
+    orders."""
     day = (orders.c.created_at // DAY_MS).label("day")
     since = orders.c.created_at >= number("since")
     counts = (orders.c.test == sa.false(), orders.c.cancelled_at.is_(None))

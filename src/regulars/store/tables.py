@@ -162,7 +162,7 @@ receipts = table(
     sa.Index("receipts_customer", "account_id", "customer_id"),
 )
 
-# How full a token's bucket was at a moment, in thousandths of a point, where several processes
+# The level of a token's bucket at a time, in thousandths of a point, where several processes
 # share the database.
 buckets = table(
     "buckets",

@@ -1,5 +1,4 @@
-"""The statements of accounts, tokens and sessions: what is asked before an account is known, and so
-of all of them."""
+"""The queries of accounts, tokens and sessions, which run before the account is known."""
 
 from __future__ import annotations
 
@@ -56,39 +55,39 @@ def _accounts() -> sa.Select[Any]:
 
 @cache
 def all_accounts() -> Query:
-    """Every account, oldest first: id, name, moment of creation."""
+    """Every account, oldest first: id, name, creation time."""
     return Query(_accounts().order_by(accounts.c.account_id))
 
 
 @cache
 def first_accounts() -> Query:
-    """The oldest accounts, at most `limit`: id, name, moment of creation."""
+    """The oldest accounts, at most `limit`: id, name, creation time."""
     return Query(_accounts().order_by(accounts.c.account_id).limit(number("limit")))
 
 
 @cache
 def account_by_name() -> Query:
-    """The account of a name: id, name, moment of creation."""
+    """The account with a name: id, name, creation time."""
     name = sa.bindparam("name", type_=accounts.c.name.type)
     return Query(_accounts().where(accounts.c.name == name))
 
 
 @cache
 def last_account() -> Query:
-    """The greatest id of an account; null where there is none."""
+    """The greatest account id; null without accounts."""
     return Query(sa.select(sa.func.max(accounts.c.account_id)))
 
 
 @cache
 def account_by_id() -> Query:
-    """An account: id, name, moment of creation."""
+    """An account: id, name, creation time."""
     return Query(_accounts().where(accounts.c.account_id == number("account_id")))
 
 
 @cache
 def session_by_hash() -> Query:
-    """The session of a kind with a hash, unless it had ended at `now`: when it ends, and the
-    columns of its token, as in `TOKEN_COLUMNS`."""
+    """The session of a kind with a hash, unless it has expired at the time `now`: its expiry time,
+    and the columns of its token, as in `TOKEN_COLUMNS`."""
     columns = [tokens.c[name] for name in TOKEN_COLUMNS]
     joined = sessions.join(tokens, tokens.c.token_id == sessions.c.token_id)
     statement = sa.select(sessions.c.expires_at.label("until"), *columns).select_from(joined)
@@ -103,27 +102,26 @@ def session_by_hash() -> Query:
 
 @cache
 def extend_session() -> Query:
-    """Has a session end later."""
+    """Extend a session."""
     statement = sessions.update().where(sessions.c.hash == sa.bindparam("extended"))
     return Query(statement.values(expires_at=number("until")))
 
 
 @cache
 def end_session() -> Query:
-    """Ends a session, or a link."""
+    """Delete a session, or a sign-in link."""
     return Query(sessions.delete().where(sessions.c.hash == sa.bindparam("hash")))
 
 
 @cache
 def delete_expired_sessions() -> Query:
-    """Forgets the sessions that had ended at `now`."""
+    """Delete the sessions that have expired at the time `now`."""
     return Query(sessions.delete().where(sessions.c.expires_at <= number("now")))
 
 
 @cache
 def touch_tokens() -> Query:
-    """Notes that the tokens `used_ids` are used, but for those of which that was noted after
-    `used_before`."""
+    """Record the use of the tokens `used_ids`, unless a use after `used_before` is recorded."""
     used = tokens.c.last_used_at
     statement = tokens.update().where(
         any_of(tokens.c.token_id, "used_ids"),
@@ -134,7 +132,7 @@ def touch_tokens() -> Query:
 
 @cache
 def revoke_token() -> Query:
-    """Marks a token as revoked, unless it was already."""
+    """Revoke a token, unless it is revoked."""
     statement = tokens.update().where(tokens.c.token_id == sa.bindparam("revoked_id"))
     unrevoked = statement.where(tokens.c.revoked_at.is_(None))
     return Query(unrevoked.values(revoked_at=number("revoked_at")))

@@ -17,7 +17,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.directory.commands import DeleteContact, Delivery, Origin, Receipt, RecordContact
+from regulars.directory.commands import (
+    DeleteContact,
+    Delivery,
+    Origin,
+    Receipt,
+    RecordContact,
+)
 from regulars.directory.errors import HeldEmail, Refused
 from regulars.directory.inbox_keys import keys_of
 from regulars.directory.shop_events import UnparseableEvent, command_of

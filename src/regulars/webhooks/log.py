@@ -1,4 +1,4 @@
-"""What an account sees of its webhooks: which there are, what was delivered, and how that went."""
+"""The webhooks of an account, with their deliveries and attempts."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from regulars.store.relations import DELIVERIES
 from regulars.webhooks import delivery_queries, log_queries
 from regulars.webhooks.deliveries import event_id, example_delivery
 
-MOST_MISSED = 10_000
-MISSED_AMONG = 250_000
+MAX_MISSED = 10_000
+MAX_MISSED_CHANGES = 250_000
 
 
-class Deliveries:
-    """The webhooks of the accounts of a store, and what was delivered to them."""
+class DeliveryLog:
+    """Reads the webhooks and deliveries of a store, and requests deliveries."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def webhooks(self, account_id: int) -> list[Row]:
-        """The account's webhooks, oldest first."""
+        """Return the account's webhooks, oldest first."""
         rows = await self._store.fetch(log_queries.webhooks_of(), {"account_id": account_id})
         return [_webhook(row) for row in rows]
 
     async def webhook(self, account_id: int, webhook_id: int) -> Row | None:
-        """A webhook of the account, or None."""
-        of_one = {"account_id": account_id, "webhook_id": webhook_id}
-        rows = await self._store.fetch(log_queries.webhook_by_id(), of_one)
+        """Return a webhook of the account, or None."""
+        key = {"account_id": account_id, "webhook_id": webhook_id}
+        rows = await self._store.fetch(log_queries.webhook_by_id(), key)
         return _webhook(rows[0]) if rows else None
 
-    async def delivery(self, account_id: int, named: DeliveryId) -> Row | None:
-        """A delivery of the account, or None."""
-        of_one = {"account_id": account_id, "webhook_id": named.webhook_id}
+    async def delivery(self, account_id: int, delivery_id: DeliveryId) -> Row | None:
+        """Return a delivery of the account, or None."""
+        key = {"account_id": account_id, "webhook_id": delivery_id.webhook_id}
         rows = await self._store.fetch(
-            log_queries.delivery_by_number(), {**of_one, "number": named.number}
+            log_queries.delivery_by_number(), {**key, "number": delivery_id.number}
         )
         return _delivery(account_id, rows[0]) if rows else None
 
-    async def of(
+    async def list_deliveries(
         self,
         account_id: int,
         webhook_ids: Sequence[int],
@@ -64,81 +64,85 @@ class Deliveries:
             for one in pages
         ]
 
-    async def missed(self, webhook: Row) -> int:
-        """How many events wait while a webhook is paused or disabled: at most `MOST_MISSED`, of the
-        next `MISSED_AMONG` changes of the account. 0 while it is enabled."""
+    async def count_missed(self, webhook: Row) -> int:
+        """Return how many events wait while a webhook is paused or disabled: at most `MAX_MISSED`,
+        among the next `MAX_MISSED_CHANGES` changes of the account. 0 while it is enabled."""
         if webhook["disabled_since"] is None:
             return 0
-        given = {
+        parameters = {
             "account_id": webhook["account_id"],
             "webhook_id": webhook["webhook_id"],
             "after": webhook["position"],
-            "last": webhook["position"] + MISSED_AMONG,
+            "last": webhook["position"] + MAX_MISSED_CHANGES,
             "kinds": list(TYPES[webhook["type"]]),
-            "limit": MOST_MISSED,
+            "limit": MAX_MISSED,
         }
-        ((changes, waiting),) = await self._store.fetch(
-            log_queries.count_missed(), given, is_long=True
-        )
-        return min(MOST_MISSED, int(changes) + int(waiting))
+        query = log_queries.count_missed()
+        ((changes, pending),) = await self._store.fetch(query, parameters, is_long=True)
+        return min(MAX_MISSED, int(changes) + int(pending))
 
     async def attempts(self, account_id: int, keys: Sequence[tuple[int, int]]) -> list[list[Row]]:
-        """For each delivery, by its webhook and number, its attempts, oldest first."""
-        given = {
+        """Return the attempts of each delivery (webhook, number), oldest first."""
+        parameters = {
             "account_id": account_id,
             "ids": list({webhook_id for webhook_id, _ in keys}),
             "numbers": list({number for _, number in keys}),
         }
-        found: dict[tuple[int, int], list[Row]] = {key: [] for key in keys}
-        for row in await self._store.fetch(log_queries.attempts_of(), given):
+        attempts: dict[tuple[int, int], list[Row]] = {key: [] for key in keys}
+        for row in await self._store.fetch(log_queries.attempts_of(), parameters):
             attempt = dict(zip(log_queries.ATTEMPT_COLUMNS, row, strict=True))
             key = (attempt["webhook_id"], attempt["number"])
-            if key in found:
-                found[key].append(attempt)
-        return [found[key] for key in keys]
+            if key in attempts:
+                attempts[key].append(attempt)
+        return [attempts[key] for key in keys]
 
-    async def retry(self, account_id: int, given: str, now: int) -> Row:
-        """Has a delivery attempted again, whatever became of it. Raises Refused."""
-        named = DeliveryId.decode(given)
-        if named is None:
-            raise Refused(WebhookNotFound(given, "delivery"))
-        of_one = {"account_id": account_id, "webhook_id": named.webhook_id}
-        await self._enabled(of_one, WebhookNotFound(given, "delivery"))
-        again = {**of_one, "number": named.number, "now": now}
+    async def retry(self, account_id: int, id_: str, now: int) -> Row:
+        """Request another attempt of a delivery in any state. Raises Refused."""
+        missing = WebhookNotFound(id_, "delivery")
+        delivery_id = DeliveryId.decode(id_)
+        if delivery_id is None:
+            raise Refused(missing)
+        key = {"account_id": account_id, "webhook_id": delivery_id.webhook_id}
+        await self._require_enabled(key, missing)
+        again = {**key, "number": delivery_id.number, "now": now}
         rows, _ = await self._store.run(
-            [(log_queries.retry_delivery(), again), (log_queries.wake(), {**of_one, "now": now})]
+            [(log_queries.retry_delivery(), again), (log_queries.wake(), {**key, "now": now})]
         )
         if not rows:
-            raise Refused(WebhookNotFound(given, "delivery"))
-        return await self._one(of_one, named.number)
+            raise Refused(missing)
+        return await self._one(key, delivery_id.number)
 
-    async def test(self, account_id: int, given: str, webhook_id: int | None, now: int) -> Row:
-        """Has an example sent to a webhook. Raises Refused."""
-        missing = WebhookNotFound(given)
+    async def send_example(
+        self, account_id: int, id_: str, webhook_id: int | None, now: int
+    ) -> Row:
+        """Request the delivery of an example event to a webhook. Raises Refused."""
+        missing = WebhookNotFound(id_)
         if webhook_id is None:
             raise Refused(missing)
-        of_one = {"account_id": account_id, "webhook_id": webhook_id}
-        await self._enabled(of_one, missing)
-        moment = now
+        key = {"account_id": account_id, "webhook_id": webhook_id}
+        await self._require_enabled(key, missing)
+        timestamp = now
         while True:
-            row = example_delivery(webhook_id, account_id, moment)
+            row = example_delivery(webhook_id, account_id, timestamp)
             rows = await self._store.fetch(
-                log_queries.delivery_by_number(), {**of_one, "number": row["number"]}
+                log_queries.delivery_by_number(), {**key, "number": row["number"]}
             )
             if not rows:
                 break
-            moment += 1  # another of this millisecond
-        call = {**of_one, "now": now}
+            timestamp += 1  # there is an example of this millisecond
         try:
             await self._store.execute(
-                [(delivery_queries.insert_delivery(), row), (log_queries.wake(), call)]
+                [
+                    (delivery_queries.insert_delivery(), row),
+                    (log_queries.wake(), {**key, "now": now}),
+                ]
             )
-        except Conflict as error:  # it was deleted just now
+        except Conflict as error:  # the webhook was deleted meanwhile
             raise Refused(missing) from error
-        return await self._one(of_one, row["number"])
+        return await self._one(key, row["number"])
 
-    async def _enabled(self, of_one: dict[str, int], missing: WebhookNotFound) -> None:
-        rows = await self._store.fetch(log_queries.webhook_by_id(), of_one)
+    async def _require_enabled(self, key: dict[str, int], missing: WebhookNotFound) -> None:
+        rows = await self._store.fetch(log_queries.webhook_by_id(), key)
         if not rows:
             raise Refused(missing)
         webhook = _webhook(rows[0])
@@ -149,26 +153,26 @@ class Deliveries:
             )
             raise Refused(InvalidInput(message, ("id",)))
 
-    async def _one(self, of_one: dict[str, int], number: int) -> Row:
+    async def _one(self, key: dict[str, int], number: int) -> Row:
         (row,) = await self._store.fetch(
-            log_queries.delivery_by_number(), {**of_one, "number": number}
+            log_queries.delivery_by_number(), {**key, "number": number}
         )
-        return _delivery(of_one["account_id"], row)
+        return _delivery(key["account_id"], row)
 
 
 def _webhook(row: Any) -> Row:
     webhook = dict(zip(queries.WHOLE_WEBHOOK, row, strict=True))
-    return shown(webhook)
+    return with_status(webhook)
 
 
-def shown(webhook: Row) -> Row:
-    """A webhook's row with since when it is disabled, and why."""
+def with_status(webhook: Row) -> Row:
+    """Return a webhook's row with the time and the reason of its disabling."""
     disabled = is_disabled(webhook["disabled_at"], webhook["enabled_at"])
     return {
         **webhook,
         "disabled_since": webhook["disabled_at"] if disabled else None,
         "disabled_why": webhook["disabled_reason"] if disabled else None,
-        # The answer to an earlier request may come from a version that knew no pause.
+        # A stored outcome may come from a version without pauses.
         "is_paused": disabled and bool(webhook.get("paused")),
     }
 
