@@ -7,22 +7,26 @@ from typing import Any
 from regulars.api.context import Context
 from regulars.api.writing import mutation
 from regulars.directory import ids
-from regulars.directory.commands import Receipt, RecordLead, RecordOrder, RecordVisit
+from regulars.directory.commands import IdempotencyRecord, RecordLead, RecordOrder, RecordVisit
 from regulars.directory.shop_input import clean_lead, clean_order, order_details
 
 
-def _order(env: Context, arguments: dict[str, Any], receipt: Receipt | None) -> RecordOrder:
+def _order(
+    env: Context, arguments: dict[str, Any], receipt: IdempotencyRecord | None
+) -> RecordOrder:
     values, person, problems = clean_order(arguments["node"], ("node",))
     details = order_details(arguments["node"])
     return RecordOrder(values, person, env.now, problems, receipt, env.origin, details=details)
 
 
-def _lead(env: Context, arguments: dict[str, Any], receipt: Receipt | None) -> RecordLead:
+def _lead(env: Context, arguments: dict[str, Any], receipt: IdempotencyRecord | None) -> RecordLead:
     values, person, problems = clean_lead(arguments["node"], ("node",))
     return RecordLead(values, person, env.now, problems, receipt, env.origin)
 
 
-def _visit(env: Context, arguments: dict[str, Any], receipt: Receipt | None) -> RecordVisit:
+def _visit(
+    env: Context, arguments: dict[str, Any], receipt: IdempotencyRecord | None
+) -> RecordVisit:
     return RecordVisit(ids.customer(arguments["id"]), env.now, receipt, env.origin)
 
 

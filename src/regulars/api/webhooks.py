@@ -12,7 +12,12 @@ from regulars.api.context import Context
 from regulars.api.fields import moment_of
 from regulars.api.writing import mutation
 from regulars.directory import ids
-from regulars.directory.commands import CreateWebhook, DeleteWebhook, Receipt, UpdateWebhook
+from regulars.directory.commands import (
+    CreateWebhook,
+    DeleteWebhook,
+    IdempotencyRecord,
+    UpdateWebhook,
+)
 from regulars.directory.errors import InvalidInput, MissingScope, Problem, Refused
 from regulars.directory.paging import DELIVERY_CURSORS, page_of, requested_size
 from regulars.directory.scopes import READ
@@ -71,7 +76,7 @@ async def _prepare_create(env: Context, arguments: dict[str, Any]) -> Any:
     return await _clean(env, {"settings": {}, **arguments["node"]})
 
 
-def _create(env: Context, cleaned: Any, receipt: Receipt | None) -> CreateWebhook:
+def _create(env: Context, cleaned: Any, receipt: IdempotencyRecord | None) -> CreateWebhook:
     values, problems = cleaned
     return CreateWebhook(values, env.now, problems, receipt, env.origin)
 
@@ -86,7 +91,7 @@ async def _prepare_update(env: Context, arguments: dict[str, Any]) -> Any:
     return given, values, problems, disable, skip
 
 
-def _update(env: Context, prepared: Any, receipt: Receipt | None) -> UpdateWebhook:
+def _update(env: Context, prepared: Any, receipt: IdempotencyRecord | None) -> UpdateWebhook:
     given, values, problems, disable, skip = prepared
     number = ids.webhook(given)
     return UpdateWebhook(
@@ -94,7 +99,7 @@ def _update(env: Context, prepared: Any, receipt: Receipt | None) -> UpdateWebho
     )
 
 
-def _delete(env: Context, arguments: Any, receipt: Receipt | None) -> DeleteWebhook:
+def _delete(env: Context, arguments: Any, receipt: IdempotencyRecord | None) -> DeleteWebhook:
     given = arguments["id"]
     return DeleteWebhook(given, ids.webhook(given), env.now, receipt, env.origin)
 

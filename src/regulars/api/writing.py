@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from regulars.api.context import Context
-from regulars.directory.commands import Command, Receipt, Replay
+from regulars.directory.commands import Command, IdempotencyRecord, Replay
 from regulars.directory.errors import Refused
 from regulars.graphql import Layout, Layouts, Resolve
 from regulars.store import Row
@@ -14,10 +14,10 @@ from regulars.store.large_work import is_large, run_large
 
 Arguments = dict[str, Any]
 # Returns the command of a mutation, of what `prepare` returned.
-Make = Callable[[Context, Any, Receipt | None], Command]
+Make = Callable[[Context, Any, IdempotencyRecord | None], Command]
 
 
-async def write(env: Context, make: Callable[[Receipt | None], Awaitable[Any]]) -> Any:
+async def write(env: Context, make: Callable[[IdempotencyRecord | None], Awaitable[Any]]) -> Any:
     """What a write comes to; of one whose request was sent before, what it came to then, in the
     present of that answer."""
     env.now = env.received_at
@@ -61,7 +61,7 @@ def mutation(
         async def resolve(env: Context, arguments: Arguments) -> Any:
             prepared = await prepare(env, arguments)
 
-            async def execute(receipt: Receipt | None) -> Any:
+            async def execute(receipt: IdempotencyRecord | None) -> Any:
                 def command() -> Command:
                     return make(env, prepared, receipt)
 
