@@ -15,8 +15,8 @@ from regulars.directory.commands import (
     COMMAND_LINE,
     CreateCustomer,
     DeleteCustomers,
+    IdempotencyRecord,
     Origin,
-    Receipt,
     Reference,
     SmallCommand,
 )
@@ -52,7 +52,7 @@ class NoticeCommand(SmallCommand):
     customer_id: int = 0
     notice_id: int = 0
     at: int = 1
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:

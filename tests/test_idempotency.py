@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from regulars.directory.accounts import Accounts
-from regulars.directory.commands import CreateCustomer, Receipt, Replay
+from regulars.directory.commands import CreateCustomer, IdempotencyRecord, Replay
 from regulars.directory.customers import clean_values
 from regulars.directory.decide import decide
 from regulars.directory.receipts import KEPT_MS
@@ -158,7 +158,9 @@ def test_of_several_processes_one_writes(postgresql: str) -> None:
 
 def command(at: int, fingerprint: bytes = b"1") -> CreateCustomer:
     values, problems = clean_values({"email": "a@example.com"}, ())
-    return CreateCustomer(values, at, problems, receipt=Receipt("t", "k", 0, fingerprint, at))
+    return CreateCustomer(
+        values, at, problems, receipt=IdempotencyRecord("t", "k", 0, fingerprint, at)
+    )
 
 
 def decided(asked: CreateCustomer, receipts: list[Row]) -> tuple[object, Changes]:
@@ -192,7 +194,7 @@ def test_a_key_that_is_older_than_a_day_is_replaced(client: Client) -> None:
     async def write(store: Store, at: int, fingerprint: bytes) -> object:
         account = max(a.account_id for a in await Accounts(store).all())
         values, problems = clean_values({"email": f"{at}@example.com"}, ())
-        receipt = Receipt("t", "k", 0, fingerprint, at)
+        receipt = IdempotencyRecord("t", "k", 0, fingerprint, at)
         return await store.write(account, CreateCustomer(values, at, problems, receipt=receipt))
 
     url = client.server.database_url

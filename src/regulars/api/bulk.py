@@ -16,7 +16,7 @@ from regulars.directory.bulk import (
     SetRow,
     counted,
 )
-from regulars.directory.commands import Receipt, Reference
+from regulars.directory.commands import IdempotencyRecord, Reference
 from regulars.directory.customers import clean_tags, clean_values
 from regulars.directory.errors import InvalidInput, Problem, Refused, failed
 from regulars.directory.scopes import READ
@@ -60,7 +60,7 @@ def set_customers(layouts: Layouts) -> Resolve:
         if dry:  # it compares values with the stored ones, and changes nothing
             require(env, READ)
 
-        def make(receipt: Receipt | None) -> Awaitable[Any]:
+        def make(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
             origin = env.origin._replace(silent=bool(arguments.get("silent")))
             command = SetCustomers(rows, env.now, whole, True, dry, receipt, origin)
             return env.directory.write(env.account_id, command)
@@ -149,7 +149,7 @@ def _change_tags(add: bool) -> Callable[[Layouts], Resolve]:
             tags, problems = await run_large(clean) if is_large(given) else clean()
             added, removed = (tuple(tags), ()) if add else ((), tuple(tags))
 
-            def make(receipt: Receipt | None) -> Awaitable[Any]:
+            def make(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
                 command = ChangeTags(named, env.now, added, removed, problems, receipt, env.origin)
                 return env.directory.write(env.account_id, command)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regulars.directory.commands import COMMAND_LINE, Origin, Receipt
+from regulars.directory.commands import COMMAND_LINE, IdempotencyRecord, Origin
 from regulars.directory.directory import Directory
 from regulars.directory.errors import MissingScope, Refused
 from regulars.directory.scopes import ADMIN, granted
@@ -23,11 +23,11 @@ class IdempotencyContext:
         self._fingerprint = fingerprint
         self._part = 0
 
-    def receipt(self, at: int) -> Receipt:
+    def receipt(self, at: int) -> IdempotencyRecord:
         """The receipt of the request's next write."""
         part = self._part
         self._part += 1
-        return Receipt(self._token_id, self.key, part, self._fingerprint, at)
+        return IdempotencyRecord(self._token_id, self.key, part, self._fingerprint, at)
 
 
 class Context:

@@ -48,7 +48,7 @@ from regulars.api.webhooks import (
 )
 from regulars.api.writing import filled, write
 from regulars.directory import ids
-from regulars.directory.commands import Receipt
+from regulars.directory.commands import IdempotencyRecord
 from regulars.directory.directory import Directory
 from regulars.directory.listing import customer_page
 from regulars.directory.paging import encode, requested_size
@@ -146,7 +146,7 @@ def create_customer(layouts: Layouts) -> Resolve:
     """Adds a customer."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        def create(receipt: Receipt | None) -> Awaitable[Any]:
+        def create(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
             return env.directory.create(
                 env.account_id, arguments["node"], env.now, receipt, env.origin
             )
@@ -162,7 +162,7 @@ def update_customer(layouts: Layouts) -> Resolve:
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         customer, version = ids.customer(arguments["id"]), _version(env, arguments)
 
-        def update(receipt: Receipt | None) -> Awaitable[Any]:
+        def update(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
             return env.directory.update(
                 env.account_id, customer, arguments["node"], env.now, version, receipt, env.origin
             )
@@ -180,7 +180,7 @@ def delete_customers(_layouts: Layouts) -> Resolve:
         named = [ids.customer(text) for text in arguments["items"]]
         version = _version(env, arguments)
 
-        def delete(receipt: Receipt | None) -> Awaitable[Any]:
+        def delete(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
             return env.directory.delete(
                 env.account_id, named, env.now, version, receipt, env.origin
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -10,9 +10,14 @@ import orjson
 from regulars.api.connections import Connection, connection_types
 from regulars.api.context import Context
 from regulars.api.fields import moment_of
-from regulars.api.writing import write
+from regulars.api.writing import mutation
 from regulars.directory import ids
-from regulars.directory.commands import CreateWebhook, DeleteWebhook, Receipt, UpdateWebhook
+from regulars.directory.commands import (
+    CreateWebhook,
+    DeleteWebhook,
+    IdempotencyRecord,
+    UpdateWebhook,
+)
 from regulars.directory.errors import InvalidInput, MissingScope, Problem, Refused
 from regulars.directory.paging import DELIVERY_CURSORS, page_of, requested_size
 from regulars.directory.scopes import READ
@@ -67,67 +72,49 @@ def webhook_types(_layouts: Layouts) -> Resolve:
     return resolve
 
 
-def create_webhook(layouts: Layouts) -> Resolve:
-    """Adds a webhook."""
-
-    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        values, problems = await _clean(env, {"settings": {}, **arguments["node"]})
-
-        def create(receipt: Receipt | None) -> Awaitable[Any]:
-            command = CreateWebhook(values, env.now, problems, receipt, env.origin)
-            return env.directory.write(env.account_id, command)
-
-        (row,) = await _webhooks_filled(env, [with_status(await write(env, create))], layouts.only)
-        return row
-
-    return resolve
+async def _prepare_create(env: Context, arguments: dict[str, Any]) -> Any:
+    return await _clean(env, {"settings": {}, **arguments["node"]})
 
 
-def update_webhook(layouts: Layouts) -> Resolve:
-    """Merges fields into a webhook."""
-
-    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        given, node = arguments["id"], arguments["node"]
-        values, problems = await _clean(env, node)
-        disable, skip = node.get("disabled"), bool(node.get("skip_missed"))
-        if skip and disable is not False:
-            message = "`skip_missed` needs `disabled: false`."
-            problems.append(InvalidInput(message, ("node", "skip_missed")))
-
-        def update(receipt: Receipt | None) -> Awaitable[Any]:
-            command = UpdateWebhook(
-                given,
-                ids.webhook(given),
-                values,
-                env.now,
-                problems,
-                disable,
-                skip,
-                receipt,
-                env.origin,
-            )
-            return env.directory.write(env.account_id, command)
-
-        (row,) = await _webhooks_filled(env, [with_status(await write(env, update))], layouts.only)
-        return row
-
-    return resolve
+def _create(env: Context, cleaned: Any, receipt: IdempotencyRecord | None) -> CreateWebhook:
+    values, problems = cleaned
+    return CreateWebhook(values, env.now, problems, receipt, env.origin)
 
 
-def delete_webhook(_layouts: Layouts) -> Resolve:
-    """Deletes a webhook, and what is kept of its deliveries."""
-    global_ids = ids.encoder("Webhook")
+async def _prepare_update(env: Context, arguments: dict[str, Any]) -> Any:
+    given, node = arguments["id"], arguments["node"]
+    values, problems = await _clean(env, node)
+    disable, skip = node.get("disabled"), bool(node.get("skip_missed"))
+    if skip and disable is not False:
+        message = "`skip_missed` needs `disabled: false`."
+        problems.append(InvalidInput(message, ("node", "skip_missed")))
+    return given, values, problems, disable, skip
 
-    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        given = arguments["id"]
 
-        def delete(receipt: Receipt | None) -> Awaitable[Any]:
-            command = DeleteWebhook(given, ids.webhook(given), env.now, receipt, env.origin)
-            return env.directory.write(env.account_id, command)
+def _update(env: Context, prepared: Any, receipt: IdempotencyRecord | None) -> UpdateWebhook:
+    given, values, problems, disable, skip = prepared
+    number = ids.webhook(given)
+    return UpdateWebhook(
+        given, number, values, env.now, problems, disable, skip, receipt, env.origin
+    )
 
-        return global_ids([await write(env, delete)])[0]
 
-    return resolve
+def _delete(env: Context, arguments: Any, receipt: IdempotencyRecord | None) -> DeleteWebhook:
+    given = arguments["id"]
+    return DeleteWebhook(given, ids.webhook(given), env.now, receipt, env.origin)
+
+
+async def _webhook(env: Context, row: Row, layouts: Layouts) -> Any:
+    return (await _webhooks_filled(env, [with_status(row)], layouts.only))[0]
+
+
+async def _deleted(_env: Context, webhook_id: int, _layouts: Layouts) -> str:
+    return ids.encoder("Webhook")([webhook_id])[0]
+
+
+create_webhook = mutation(_create, _prepare_create, _webhook)
+update_webhook = mutation(_update, _prepare_update, _webhook)
+delete_webhook = mutation(_delete, render=_deleted)
 
 
 def retry_delivery(layouts: Layouts) -> Resolve:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from regulars.directory.commands import (
     COMMAND_LINE,
+    IdempotencyRecord,
     Origin,
-    Receipt,
     Reference,
     SmallCommand,
     receipt_keys,
@@ -74,7 +74,7 @@ class SetCustomers(SmallCommand):
     whole: bool = False
     distinct: bool = False
     dry_run: bool = False
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     step: Step | None = None
 
@@ -139,7 +139,7 @@ class ChangeTags(SmallCommand):
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     @property

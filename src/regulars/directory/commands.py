@@ -37,7 +37,7 @@ COMMAND_LINE = Origin("command_line", "regulars")
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class IdempotencyRecord:
     """What makes a write recognisable when its request is sent again: whose it is (`token_id`),
     the request's key, the number of the write in the request, a hash of the request, and the
     moment it came (milliseconds since 1970); and whether it is to be refused again, if it was."""
@@ -50,7 +50,7 @@ class Receipt:
     of_refusals: bool = True
 
 
-def receipt_keys(receipt: Receipt | None) -> frozenset[str]:
+def receipt_keys(receipt: IdempotencyRecord | None) -> frozenset[str]:
     """The key of a receipt, if there is one."""
     return frozenset([receipt.key]) if receipt else frozenset()
 
@@ -77,7 +77,7 @@ class Command(Protocol):
     def origin(self) -> Origin: ...
 
     @property
-    def receipt(self) -> Receipt | None: ...
+    def receipt(self) -> IdempotencyRecord | None: ...
 
     @property
     def is_large(self) -> bool: ...
@@ -136,7 +136,7 @@ class CreateCustomer(SmallCommand):
     at: int
     problems: list[Problem] = field(default_factory=list)
     activity: Activity = Activity()
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     row: Row = field(init=False)
 
@@ -167,7 +167,7 @@ class UpdateCustomer(SmallCommand):
     at: int
     problems: list[Problem] = field(default_factory=list)
     version: int | None = None
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     @property
@@ -188,7 +188,7 @@ class DeleteCustomers(SmallCommand):
     customers: tuple[Reference, ...]
     at: int
     version: int | None = None
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
@@ -233,7 +233,7 @@ class RecordOrder(SmallCommand):
     person: Values
     at: int
     problems: list[Problem] = field(default_factory=list)
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     event: str | None = None
     shop_ids: ShopIds = NO_SHOP_IDS
@@ -262,7 +262,7 @@ class RecordContact(SmallCommand):
     at: int
     fill: bool
     problems: list[Problem] = field(default_factory=list)
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     shop_ids: ShopIds = NO_SHOP_IDS
     delivery: Delivery | None = None
@@ -291,7 +291,7 @@ class DeleteContact(SmallCommand):
 
     at: int
     shop_id: str | None
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     told_id: int | None = None
     mirrored: int | None = None
@@ -312,7 +312,7 @@ class RecordLead(SmallCommand):
     person: Values
     at: int
     problems: list[Problem] = field(default_factory=list)
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
@@ -327,7 +327,7 @@ class RecordVisit(SmallCommand):
 
     customer: Reference
     at: int
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
@@ -343,7 +343,7 @@ class CreateWebhook(SmallCommand):
     values: Values
     at: int
     problems: list[Problem] = field(default_factory=list)
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
@@ -364,7 +364,7 @@ class UpdateWebhook(SmallCommand):
     problems: list[Problem] = field(default_factory=list)
     disable: bool | None = None
     skip_missed: bool = False
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
@@ -382,7 +382,7 @@ class DeleteWebhook(SmallCommand):
     given: str
     webhook_id: int | None
     at: int
-    receipt: Receipt | None = None
+    receipt: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:

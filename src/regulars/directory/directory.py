@@ -13,8 +13,8 @@ from regulars.directory.commands import (
     Command,
     CreateCustomer,
     DeleteCustomers,
+    IdempotencyRecord,
     Origin,
-    Receipt,
     Reference,
     Replay,
     UpdateCustomer,
@@ -142,7 +142,7 @@ class Directory:
         account_id: int,
         node: Mapping[str, Any],
         at: int,
-        receipt: Receipt | None = None,
+        receipt: IdempotencyRecord | None = None,
         origin: Origin = COMMAND_LINE,
     ) -> Row | Replay:
         """Adds a customer and answers its row. Raises Refused with everything that is wrong.
@@ -165,7 +165,7 @@ class Directory:
         node: Mapping[str, Any],
         at: int,
         version: int | None = None,
-        receipt: Receipt | None = None,
+        receipt: IdempotencyRecord | None = None,
         origin: Origin = COMMAND_LINE,
     ) -> Row | Replay:
         """Merges fields into a customer, if it is of the version given, and answers its row.
@@ -185,7 +185,7 @@ class Directory:
         customers: Sequence[Reference],
         at: int,
         version: int | None = None,
-        receipt: Receipt | None = None,
+        receipt: IdempotencyRecord | None = None,
         origin: Origin = COMMAND_LINE,
     ) -> list[int] | Replay:
         """Deletes all the customers named, or none, if each is of the version given, and answers

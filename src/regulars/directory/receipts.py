@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from regulars.directory.bulk import SetResult
-from regulars.directory.commands import Receipt, Replay
+from regulars.directory.commands import IdempotencyRecord, Replay
 from regulars.directory.errors import CustomerNotFound, OtherRequest, Refused, Repeated
 from regulars.store import Row, UnitOfWork
 from regulars.store.tables import receipts
@@ -21,13 +21,13 @@ from regulars.store.writes import REPLACE_RECEIPTS
 KEPT_MS = 24 * 3_600_000
 
 
-def find(unit: UnitOfWork, receipt: Receipt) -> Row | None:
+def find(unit: UnitOfWork, receipt: IdempotencyRecord) -> Row | None:
     """What is stored of the write, if its request came before and not too long ago."""
     row = unit.rows[receipts].get((receipt.token_id, receipt.key, receipt.part))
     return row if row and row["created_at"] > receipt.at - KEPT_MS else None
 
 
-def record(unit: UnitOfWork, receipt: Receipt, outcome: Any) -> None:
+def record(unit: UnitOfWork, receipt: IdempotencyRecord, outcome: Any) -> None:
     """Stores what a write came to: a customer's row, the ids of customers, or a refusal. It
     replaces what is stored of the key for longer than a day."""
     before = receipt.at - KEPT_MS
@@ -56,7 +56,7 @@ def _told(outcome: Any) -> dict[str, Any]:
     return {"result": outcome}
 
 
-def replayed(row: Row, receipt: Receipt) -> Replay:
+def replayed(row: Row, receipt: IdempotencyRecord) -> Replay:
     """The answer to a write that was made before.
 
     Raises Refused: as the write was refused then; with OtherRequest if the key was another's; or

@@ -20,8 +20,8 @@ from regulars.directory.commands import (
     Command,
     DeleteContact,
     Delivery,
+    IdempotencyRecord,
     Origin,
-    Receipt,
     RecordContact,
     RecordLead,
     RecordOrder,
@@ -78,7 +78,7 @@ def command_of(
     type_: str,
     body: bytes,
     at: int,
-    receipt: Receipt | None,
+    receipt: IdempotencyRecord | None,
     origin: Origin,
     delivery: Delivery | None = None,
 ) -> Command | None:
@@ -106,7 +106,9 @@ def command_of(
     raise UnparseableEvent(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
 
 
-def _deletion(node: Node, at: int, receipt: Receipt | None, origin: Origin) -> DeleteContact:
+def _deletion(
+    node: Node, at: int, receipt: IdempotencyRecord | None, origin: Origin
+) -> DeleteContact:
     shop_id, number = _id(node), _number_id(node)
     if shop_id is None and number is None:
         raise UnparseableEvent(
@@ -129,7 +131,9 @@ def _says(value: Any) -> bool:
     return any(map(_says, value.values())) if isinstance(value, dict) else bool(value)
 
 
-def _order(type_: str, node: Node, at: int, receipt: Receipt | None, origin: Origin) -> RecordOrder:
+def _order(
+    type_: str, node: Node, at: int, receipt: IdempotencyRecord | None, origin: Origin
+) -> RecordOrder:
     buyer = {name: value for name, value in _buyer(node).items() if name != "id"}
     told: dict[str, Any] = {name: _text(node, name) for name in _ORDER_TEXTS if node.get(name)}
     if not told.get("name"):
@@ -249,7 +253,7 @@ def _contact(
     node: Node,
     at: int,
     fill: bool,
-    receipt: Receipt | None,
+    receipt: IdempotencyRecord | None,
     origin: Origin,
     delivery: Delivery | None = None,
 ) -> RecordContact:
@@ -291,7 +295,7 @@ def _cleared(node: Node) -> dict[str, Any]:
     }
 
 
-def _form(node: Node, at: int, receipt: Receipt | None, origin: Origin) -> RecordLead:
+def _form(node: Node, at: int, receipt: IdempotencyRecord | None, origin: Origin) -> RecordLead:
     told: dict[str, Any] = {
         name: _text(node, name) for name in ("email", "phone", "subject", "message")
     }

@@ -17,7 +17,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.directory.commands import DeleteContact, Delivery, Origin, Receipt, RecordContact
+from regulars.directory.commands import (
+    DeleteContact,
+    Delivery,
+    IdempotencyRecord,
+    Origin,
+    RecordContact,
+)
 from regulars.directory.errors import HeldEmail, Refused
 from regulars.directory.inbox_keys import keys_of
 from regulars.directory.shop_events import UnparseableEvent, command_of
@@ -156,7 +162,7 @@ class Inbox:
         type_: str,
         body: bytes,
         at: int,
-        receipt: Receipt | None,
+        receipt: IdempotencyRecord | None,
         request_id: str | None,
         delivery: Delivery | None = None,
     ) -> str | None:
@@ -197,15 +203,17 @@ class Inbox:
         return number if any(("import", name) in creators for name in servers) else None
 
 
-def _receipt(type_: str, digest: bytes, at: int, delivery: Delivery | None) -> Receipt | None:
+def _receipt(
+    type_: str, digest: bytes, at: int, delivery: Delivery | None
+) -> IdempotencyRecord | None:
     """The receipt that identifies an event that is sent again. A change that is reverted and made
     again has the same body: without an event id, such an event is applied each time."""
     if delivery is None:
         if type_ in _REPEATABLE:
             return None
-        return Receipt("inbox", digest.hex(), 0, digest, at, of_refusals=False)
+        return IdempotencyRecord("inbox", digest.hex(), 0, digest, at, of_refusals=False)
     key = f"{digest.hex()} {delivery.event}"
-    return Receipt("inbox", key, 0, digest, at, of_refusals=False)
+    return IdempotencyRecord("inbox", key, 0, digest, at, of_refusals=False)
 
 
 def _message(problem: Any) -> str:
