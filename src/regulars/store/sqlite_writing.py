@@ -50,8 +50,9 @@ def save(
         entities, [entity for entity, each in tables if each.deleted]
     ):
         run_query(connection, _query(statement), parameters)
-    for entity, columns, rows in saving.updates(entities, changes):
-        _run_for_each(connection, writes.update_row(entity.table, columns), rows)
+    for entity, each in tables:
+        for columns, rows in each.updated.items():
+            _run_for_each(connection, writes.update_row(entity.table, columns), rows)
     for statement in changes.statements:
         run_query(connection, _query(statement), parameters)
     for entity, each in tables:
