@@ -291,8 +291,8 @@ def fails_for(function: Any, argument: int) -> Any:
 @pytest.mark.parametrize(
     "target",
     [
-        ("regulars.directory.setting.with_values", 1),
-        ("regulars.directory.found_by.terms_of", 0),
+        ("regulars.directory.upsert.with_values", 1),
+        ("regulars.directory.search_document.terms_of", 0),
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])

@@ -12,7 +12,7 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.commands import CreateCustomer, IdempotencyRecord, Replay
 from regulars.directory.customers import clean_values
 from regulars.directory.decide import decide
-from regulars.directory.receipts import KEPT_MS
+from regulars.directory.idempotency_records import KEPT_MS
 from regulars.store import Changes, LookupKeys, Row, State, Store, queries
 from regulars.store.writes import REPLACE_RECEIPTS
 from tests.postgres import ACCOUNTS, held

@@ -27,8 +27,8 @@ import pytest
 from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import Store, imports
 from regulars.transfer.charsets import CHARSETS
+from regulars.transfer.import_repository import ImportRepository
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.runs import ImportRepository
 from regulars.transfer.shape import Options
 from regulars.transfer.uploads import LEASE_MS, Upload
 from tests.support import TLS, Client, Server, Stopwatch, new_token, running, with_store

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from regulars.directory.bulk import SetRow
 from regulars.directory.errors import InvalidInput
-from regulars.transfer.customers_there import row_of
 from regulars.transfer.importing import Tally
 from regulars.transfer.opening import opened
+from regulars.transfer.remote_customers import row_of
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told

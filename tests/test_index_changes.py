@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.directory import found_by
+from regulars.directory import search_document
 from regulars.directory.customers import new_row, with_values
 from tests.support import Client, Server, account_of, examples, new_token, regulars, running
 
@@ -46,18 +46,20 @@ def test_what_changes_of_the_index_is_what_differs(
     before: dict[str, Any], change: dict[str, Any], long: int
 ) -> None:
     """Long texts, which are not indexed again, give the same terms as short ones."""
-    kept = found_by._LONG
+    kept = search_document._LONG
     try:
-        found_by._LONG = 10**9
+        search_document._LONG = 10**9
         old, _ = with_values(new_row(1), {"email": "q@example.com", **before}, ())
         new, _ = with_values(old, change, ())
-        now, then = found_by.terms_of(new), found_by.terms_of(old)
-        found_by._LONG = long
-        assert found_by.derived(new) == {name: new[name] for name in found_by._SOURCES}
-        assert found_by.terms_of(new) == now
-        assert found_by.changed_terms(old, new) == (now - then, then - now)
+        now, then = search_document.terms_of(new), search_document.terms_of(old)
+        search_document._LONG = long
+        assert search_document.derived(new) == {
+            name: new[name] for name in search_document._SOURCES
+        }
+        assert search_document.terms_of(new) == now
+        assert search_document.changed_terms(old, new) == (now - then, then - now)
     finally:
-        found_by._LONG = kept
+        search_document._LONG = kept
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from alembic.runtime.migration import MigrationContext
 
 import regulars.store.migrations.versions
 from regulars.directory.database import upgrade
-from regulars.directory.found_by import SOURCES
+from regulars.directory.search_document import SOURCES
 from regulars.store import parse_url
 from regulars.store.columns import Flag, Number, Text
 from regulars.store.migrate import module, run_in_transaction

@@ -25,8 +25,8 @@ from graphql import (
 )
 
 from regulars.api import errors as _errors  # noqa: F401  # adds its keys to CODES
-from regulars.api.moments import FROM_NOW, ISO, MAX_FORMAT, TOKENS, prepare
 from regulars.api.schema import schema
+from regulars.api.timestamps import FROM_NOW, ISO, MAX_FORMAT, TOKENS, prepare
 from regulars.cli import main
 from regulars.cli.errors import EXIT_CODES
 from regulars.cli.options import shown_default

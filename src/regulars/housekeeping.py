@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from regulars.directory.accounts import now_ms
-from regulars.directory.receipts import KEPT_MS
+from regulars.directory.idempotency_records import KEPT_MS
 from regulars.directory.sessions import forget_old as forget_old_sessions
 from regulars.store import Store
 from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids, forget_receipts

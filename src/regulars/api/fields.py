@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from regulars.api import changes, moments
+from regulars.api import changes, timestamps
 from regulars.api.connections import PAGE_INFO, connection_types
 from regulars.api.context import Context
 from regulars.core import fields as kinds
@@ -50,7 +50,7 @@ def _global_id(type_name: str, column: str) -> Value:
 
 def moment_of(column: str) -> Value:
     """A moment in the format that its arguments ask for."""
-    return Value((column,), prepare=moments.prepare)
+    return Value((column,), prepare=timestamps.prepare)
 
 
 def _location(shipping: str | None, billing: str | None) -> str:

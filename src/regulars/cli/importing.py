@@ -22,10 +22,16 @@ from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
 from regulars.transfer.collecting import collect_less
 from regulars.transfer.errors import BadOption, Interrupted
+from regulars.transfer.import_repository import (
+    CANCELLED,
+    COUNTS,
+    FOREVER,
+    ImportRepository,
+    is_silent,
+)
 from regulars.transfer.importing import Importer, Tally
 from regulars.transfer.opening import STDIN, opened
 from regulars.transfer.rejected import InFile, Nowhere
-from regulars.transfer.runs import CANCELLED, COUNTS, FOREVER, ImportRepository, is_silent
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told

@@ -17,13 +17,13 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.dates import moment
 from regulars.settings import Settings
 from regulars.store import Store
-from regulars.transfer.customers_there import Customers
 from regulars.transfer.errors import Interrupted
+from regulars.transfer.import_repository import COUNTS
 from regulars.transfer.importing import Tally
 from regulars.transfer.pulling import LAST, Options, Pull
 from regulars.transfer.pushing import Push
 from regulars.transfer.remote import Remote, address_of
-from regulars.transfer.runs import COUNTS
+from regulars.transfer.remote_customers import Customers
 from regulars.transfer.uploads import problems_told
 
 _HOW = {

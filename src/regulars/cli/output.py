@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from regulars.transfer.runs import COUNTS
+from regulars.transfer.import_repository import COUNTS
 
 
 def print_json(value: Any) -> None:

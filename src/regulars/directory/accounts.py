@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from regulars.directory.scopes import BOTH, SCOPES, granted
 from regulars.directory.text import clean, did_you_mean
-from regulars.directory.uses import USED_MS, Uses
+from regulars.directory.token_usage import USED_MS, TokenUsage
 from regulars.store import Conflict, Store
 from regulars.store.auth_tables import accounts, tokens
 from regulars.store.tables import counters
@@ -174,7 +174,7 @@ class Accounts:
         self._store = store
         self._clock = clock
         self._trusted = TokenCache()
-        self.uses = Uses(store, clock)
+        self.uses = TokenUsage(store, clock)
 
     async def all(self) -> list[Account]:
         """Every account, oldest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regulars.directory import found_by, history
+from regulars.directory import history, search_document
 from regulars.directory.commands import (
     Activity,
     CreateCustomer,
@@ -97,8 +97,10 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     if conflicts:
         raise Refused(*conflicts)
     ids = [r.customer_id for r in command.customers if r.customer_id is not None]
-    work = sum(found_by.work_of(unit.customer(customer_id), None) for customer_id in set(ids))
-    if work > found_by.MOST_WORK and len(set(ids)) > 1:
+    work = sum(
+        search_document.work_of(unit.customer(customer_id), None) for customer_id in set(ids)
+    )
+    if work > search_document.MOST_WORK and len(set(ids)) > 1:
         raise Refused(TooMuchWork())
     for customer_id in dict.fromkeys(ids):
         unit.delete_customer(customer_id, command.at)

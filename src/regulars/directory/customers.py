@@ -9,7 +9,7 @@ import orjson
 
 from regulars.core import fields
 from regulars.customers.fields import FIELDS
-from regulars.directory import field_rules, found_by
+from regulars.directory import field_rules, search_document
 from regulars.directory.errors import InputPath, InvalidInput, Problem
 from regulars.directory.field_rules import (
     APPLY,
@@ -91,6 +91,6 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
     if changed == row:
         return row, problems
     changed |= folded_columns(changed, values.keys())
-    if not problems and not values.keys().isdisjoint(found_by.SOURCES):
-        changed |= found_by.derived(changed, values.keys())
+    if not problems and not values.keys().isdisjoint(search_document.SOURCES):
+        changed |= search_document.derived(changed, values.keys())
     return changed, problems

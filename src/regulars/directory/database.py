@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from regulars.directory import found_by
+from regulars.directory import search_document
 from regulars.directory.decide import DOMAIN
 from regulars.directory.field_rules import EMPTY, folded_columns
 from regulars.store import (
@@ -60,5 +60,5 @@ def upgrade(address: DatabaseUrl, to: str = "head", expand_only: bool = False) -
 def _derive(row: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
     # Tables of an earlier version have no columns of newer fields: nobody has a value there.
     customer = {**EMPTY, **row}
-    columns = {**folded_columns(customer), **found_by.derived(customer)}
-    return columns, found_by.terms_of({**customer, **columns})
+    columns = {**folded_columns(customer), **search_document.derived(customer)}
+    return columns, search_document.terms_of({**customer, **columns})

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from regulars.directory import found_by, receipts
+from regulars.directory import idempotency_records, search_document
 from regulars.directory.commands import Command
 from regulars.directory.entities import ENTITIES
 from regulars.directory.errors import Refused
@@ -31,7 +31,7 @@ def decide(
             outcomes.append(_apply_once(unit, command))
         except Refused as refused:
             outcomes.append(refused)
-        if unit.work >= found_by.MOST_BATCH_WORK:
+        if unit.work >= search_document.MOST_BATCH_WORK:
             break
     return outcomes, unit.changes()
 
@@ -41,16 +41,16 @@ def _apply_once(unit: CustomerUnitOfWork, command: Command) -> Any:
     receipt = command.receipt
     if receipt is None:
         return _apply(unit, command)
-    known = receipts.find(unit, receipt)
+    known = idempotency_records.find(unit, receipt)
     if known is not None:
-        return receipts.replayed(known, receipt)
+        return idempotency_records.replayed(known, receipt)
     try:
         result = _apply(unit, command)
     except Refused as refused:
         if receipt.of_refusals:
-            receipts.record(unit, receipt, refused)
+            idempotency_records.record(unit, receipt, refused)
         raise
-    receipts.record(unit, receipt, result)
+    idempotency_records.record(unit, receipt, result)
     return result
 
 

@@ -21,10 +21,10 @@ from regulars.directory.commands import (
 )
 from regulars.directory.customers import clean_values
 from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.idempotency_records import KEPT_MS
 from regulars.directory.limits import DEFAULTS, Limits
 from regulars.directory.listing import CustomerPage, Listing
 from regulars.directory.paging import Cursor, KeysetPage, Page
-from regulars.directory.receipts import KEPT_MS
 from regulars.directory.relations import page_of_each, rows_of_each
 from regulars.store import Row, Store, queries
 from regulars.store.large_work import is_large, run_large

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory import customer_rules, recording, setting, shop_ids, subscribing
+from regulars.directory import customer_rules, recording, shop_ids, subscribing, upsert
 from regulars.directory.bulk import ChangeTags, SetCustomers
 from regulars.directory.commands import (
     CreateCustomer,
@@ -49,8 +49,8 @@ CUSTOMERS = Entity(
         CreateCustomer: customer_rules.create,
         UpdateCustomer: customer_rules.update,
         DeleteCustomers: customer_rules.delete,
-        SetCustomers: setting.customers,
-        ChangeTags: setting.tags,
+        SetCustomers: upsert.customers,
+        ChangeTags: upsert.tags,
         RecordContact: recording.contact,
         DeleteContact: recording.delete_contact,
         RecordVisit: recording.visit,

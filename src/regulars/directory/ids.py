@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from regulars.directory.commands import Reference
-from regulars.directory.opaque import from_base64
+from regulars.directory.lenient_base64 import from_base64
 
 # The greatest `_id`.
 MAX_ID = 2**30 - 1

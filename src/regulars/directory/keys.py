@@ -16,10 +16,10 @@ from regulars.core.fields import in_order, names_of
 from regulars.customers.fields import FIELDS
 from regulars.directory import dates, phones
 from regulars.directory.emails import clean_email
-from regulars.directory.found_by import ADDRESS_KEYS, NOTES, custom_key, facet
 from regulars.directory.ids import customer as named_customer
 from regulars.directory.lexer import KeyValue, refused
 from regulars.directory.matching import in_notes, line
+from regulars.directory.search_document import ADDRESS_KEYS, NOTES, custom_key, facet
 from regulars.directory.text import fold, nearest
 from regulars.store.conditions import (
     And,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from regulars.directory import phones
-from regulars.directory.found_by import BEGINNINGS, NOTES, PHONE_KEYS, TAG_KEYS, WORD
 from regulars.directory.lexer import Value, refused
+from regulars.directory.search_document import BEGINNINGS, NOTES, PHONE_KEYS, TAG_KEYS, WORD
 from regulars.directory.words import alone, as_folded, words
 from regulars.store.conditions import (
     TERM,
@@ -83,7 +83,7 @@ def _pieces(found: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]]:
 
 def _beginnings(piece: str, goes_on: bool) -> Union:
     """Where customers who have a word are found: by the terms, and by the indexes of what the word
-    may be the beginning of (`found_by.terms_of`)."""
+    may be the beginning of (`search_document.terms_of`)."""
     term = WORD + piece
     by_terms = [beginning(TERM, term) if goes_on else equal(TERM, term)]
     if not as_folded(piece):

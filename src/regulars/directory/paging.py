@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
-from regulars.directory.opaque import from_base64
+from regulars.directory.lenient_base64 import from_base64
 
 DEFAULT_SIZE = 25
 

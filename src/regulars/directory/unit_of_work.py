@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from regulars.directory import found_by, history
+from regulars.directory import history, search_document
 from regulars.directory.commands import Command, Reference
 from regulars.directory.errors import InvalidInput, Refused
 from regulars.directory.ids import MAX_ID
@@ -52,11 +52,11 @@ class CustomerUnitOfWork(UnitOfWork):
     def put_customer(self, row: Row) -> None:
         """Adds a customer or replaces its row."""
         customers = self.rows[tables.customers]
-        self.work += found_by.work_of(customers.get(row["customer_id"]), row)
+        self.work += search_document.work_of(customers.get(row["customer_id"]), row)
         customers.put(row)
 
     def delete_customer(self, customer_id: int, at: int) -> None:
-        self.work += found_by.work_of(self.customer(customer_id), None)
+        self.work += search_document.work_of(self.customer(customer_id), None)
         self.shop_ids.delete_customer(customer_id, at)
         super().delete_customer(customer_id, at)
 
@@ -130,7 +130,7 @@ class CustomerUnitOfWork(UnitOfWork):
         added: dict[int, set[str]] = {}
         removed: dict[int, set[str]] = {}
         for customer_id, old, row in self.rows[tables.customers].differences():
-            if row and old and all(row[name] == old[name] for name in found_by.TERMS_OF):
+            if row and old and all(row[name] == old[name] for name in search_document.TERMS_OF):
                 continue
             new, gone = self.changed_terms(old, row)
             if new:
@@ -144,11 +144,11 @@ class CustomerUnitOfWork(UnitOfWork):
         """The terms that a row with its derived columns gets and loses. They are computed once for
         a batch."""
         key = tuple(
-            tuple([row[name] for name in found_by.TERMS_OF]) if row else ()
+            tuple([row[name] for name in search_document.TERMS_OF]) if row else ()
             for row in (before, after)
         )
         if key not in self._known_terms:
-            self._known_terms[key] = found_by.changed_terms(before, after)
+            self._known_terms[key] = search_document.changed_terms(before, after)
         return self._known_terms[key]
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from regulars.core import fields
 from regulars.core.fields import names_of
 from regulars.customers.fields import FIELDS
-from regulars.directory import addresses, found_by
+from regulars.directory import addresses, search_document
 from regulars.directory import history as changes
 from regulars.directory.emails import clean_email
 from regulars.directory.field_rules import folded_columns
@@ -247,7 +247,7 @@ class _Verifier:
             if (row["orders_count"], row["expenses"]) != (count, spent_in_all):
                 yield f"{place}: orders_count or expenses are not those of its orders"
             found = stored_terms.pop(number, (0, 0))
-            if not wrong and found != _checksum(found_by.terms_of(row)):
+            if not wrong and found != _checksum(search_document.terms_of(row)):
                 yield f"{place}: the index of the search is not that of its values"
         for number in sorted(owners):
             yield f"{here}: orders or leads of the customer {number}, who is missing"
@@ -370,7 +370,7 @@ def _customer(row: Row) -> Iterator[str]:
             yield f"{name} is not as it would be kept"
     if row["version"] < 1 or row["updated_at"] < row["created_at"]:
         yield "its version or its moments cannot be"
-    expected = {**folded_columns(row), **found_by.derived(row)}
+    expected = {**folded_columns(row), **search_document.derived(row)}
     different = [name for name, value in expected.items() if row[name] != value]
     if different:
         yield f"derived from other values than it has: {', '.join(different)}"

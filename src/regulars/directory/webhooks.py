@@ -16,7 +16,7 @@ import orjson
 
 from regulars.directory import history
 from regulars.directory.errors import InputPath, InvalidInput, Problem
-from regulars.directory.opaque import from_base64
+from regulars.directory.lenient_base64 import from_base64
 from regulars.directory.text import clean, did_you_mean
 from regulars.store import Row
 

@@ -32,9 +32,9 @@ from regulars.http.streaming import stream
 from regulars.store import Row, Store
 from regulars.store.imports import FILE, PENDING, RUNNING
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
+from regulars.transfer.import_repository import CANCELLED, REJECTED_ROWS, ImportRepository
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.preview import preview
-from regulars.transfer.runs import CANCELLED, REJECTED_ROWS, ImportRepository
 from regulars.transfer.shape import MEDIA_TYPES, Options
 from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, told
 

@@ -26,13 +26,13 @@ from regulars.directory.bulk import (
 from regulars.directory.commands import Origin
 from regulars.directory.errors import Refused, failed, is_too_much
 from regulars.store import Row, Store
-from regulars.transfer.beside import Beside
+from regulars.transfer.background_throttle import BackgroundThrottle
 from regulars.transfer.errors import BadFile, Interrupted
+from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
 from regulars.transfer.reading import Record
 from regulars.transfer.rejected import Kept, as_text
-from regulars.transfer.runs import COUNTS, DONE, ImportRepository
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING, warning_message
-from regulars.transfer.seen import Seen
+from regulars.transfer.seen_keys import SeenKeys
 from regulars.transfer.source import Source
 
 BATCH = 2_500
@@ -112,14 +112,14 @@ class Importer:
         origin: Origin,
         run: Row | None = None,
     ) -> None:
-        self._beside = Beside(store)
+        self._throttle = BackgroundThrottle(store)
         self._runs = ImportRepository(store, account_id)
         self._account_id = account_id
         self._source = source
         self._kept = kept
         self._origin = origin
         self._run = run
-        self._seen = Seen() if run is None else None
+        self._seen = SeenKeys() if run is None else None
         self._stop = False
         self.tally = Tally()
 
@@ -170,7 +170,7 @@ class Importer:
             return SetRow({}, (failed(error, self._origin.request_id, ()),))
 
     def _most(self) -> int:
-        return _SHORT_BATCH if self._beside.others else BATCH
+        return _SHORT_BATCH if self._throttle.others else BATCH
 
     async def _go_on(self, run: Row, records: Iterator[Record]) -> None:
         """Passes over what was done, and writes again what the last batch rejected: nobody knows
@@ -206,7 +206,7 @@ class Importer:
             tuple(rows), now_ms(), dry_run=step is None, origin=self._origin, step=step
         )
         try:
-            result: SetResult = await self._beside.write(self._account_id, command)
+            result: SetResult = await self._throttle.write(self._account_id, command)
         except Refused as refused:
             if not is_too_much(refused):
                 raise

@@ -13,10 +13,16 @@ from regulars.directory.commands import Origin
 from regulars.directory.errors import Refused
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import Interrupted, TransferError
+from regulars.transfer.import_repository import (
+    COUNTS,
+    DONE,
+    FAILED,
+    REJECTED_ROWS,
+    ImportRepository,
+)
 from regulars.transfer.importing import Importer
 from regulars.transfer.opening import WHOLE, Bounds, opened
 from regulars.transfer.rejected import Nowhere
-from regulars.transfer.runs import COUNTS, DONE, FAILED, REJECTED_ROWS, ImportRepository
 from regulars.transfer.shape import options_of
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import Parts, copied

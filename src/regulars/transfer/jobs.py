@@ -15,7 +15,7 @@ from typing import Any
 
 from regulars.directory.accounts import now_ms
 from regulars.store import Store, StoreError, imports
-from regulars.transfer.runs import FAILED, ImportRepository
+from regulars.transfer.import_repository import FAILED, ImportRepository
 
 PROGRAM = "regulars.import_worker"
 _POLL_SECONDS = 2.0

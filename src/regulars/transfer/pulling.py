@@ -19,13 +19,20 @@ from regulars.directory.paging import KeysetPage
 from regulars.directory.search import Order
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
-from regulars.transfer.beside import Beside
-from regulars.transfer.customers_there import Customers, Node, Page, moment_of, row_of
+from regulars.transfer.background_throttle import BackgroundThrottle
 from regulars.transfer.errors import BadOption, Interrupted
+from regulars.transfer.import_repository import DONE, FOREVER, ImportRepository, is_silent
 from regulars.transfer.importing import Tally
-from regulars.transfer.place import FEED, LIST, UPDATED_SINCE, Place, leaves_no_gap, since_last
+from regulars.transfer.pull_checkpoint import (
+    FEED,
+    LIST,
+    UPDATED_SINCE,
+    PullCheckpoint,
+    leaves_no_gap,
+    since_last,
+)
 from regulars.transfer.remote import RemoteError, RemoteFault
-from regulars.transfer.runs import DONE, FOREVER, ImportRepository, is_silent
+from regulars.transfer.remote_customers import Customers, Node, Page, moment_of, row_of
 
 LAST = "last"
 _BY_ID = "order_by:id order_dir:asc"
@@ -66,7 +73,7 @@ class Pull:
         self._store = store
         self._account_id = account_id
         self._directory = Directory(store)
-        self._beside = Beside(store)
+        self._throttle = BackgroundThrottle(store)
         self._runs = ImportRepository(store, account_id)
         self._there = customers
         self._address = address
@@ -88,46 +95,52 @@ class Pull:
     async def go(self, progress: Callable[[Tally], None]) -> None:
         """Mirrors. Raises BadOption, RemoteError, Interrupted, and Refused with Stopped when
         another pull of the same server has begun."""
-        place = await self._begin()
-        self.by = place.by
-        if place.by == FEED:
+        checkpoint = await self._begin()
+        self.by = checkpoint.by
+        if checkpoint.by == FEED:
             try:
-                await self._read(place, progress)
+                await self._read(checkpoint, progress)
             except RemoteFault as error:
                 if error.key != "errors_invalid_cursor":
                     raise
                 self._said("The feed there does not go back to the last run: reading the list.")
-                place.by = self.by = LIST
-                place.after, place.last = None, 0
-                await self._mark(place)
-                await self._read(place, progress)
+                checkpoint.by = self.by = LIST
+                checkpoint.after, checkpoint.last = None, 0
+                await self._mark(checkpoint)
+                await self._read(checkpoint, progress)
         else:
-            await self._read(place, progress)
+            await self._read(checkpoint, progress)
         await self._once_more()
         if not self._options.dry_run:
-            if leaves_no_gap(place):
-                place.feed, place.updated = place.next_feed, place.next_updated
-            await self._note(place)
+            if leaves_no_gap(checkpoint):
+                checkpoint.feed, checkpoint.updated = checkpoint.next_feed, checkpoint.next_updated
+            await self._note(checkpoint)
             problems = orjson.dumps(self.tally.problems).decode()
             await self._runs.end(self._id, DONE, now_ms(), problems=problems)
 
-    async def _begin(self) -> Place:
+    async def _begin(self) -> PullCheckpoint:
         before = await self._runs.find(self._id)
-        known = Place(**orjson.loads(before["cursor"])) if before and before["cursor"] else None
+        known = (
+            PullCheckpoint(**orjson.loads(before["cursor"]))
+            if before and before["cursor"]
+            else None
+        )
         if self._options.resume:
             return await self._go_on(before, known)
         if known is None and self._options.keep_ids:
             await self._require_empty()
         self._require_same(known)
         if self._options.since == LAST:
-            place = since_last(known)
+            checkpoint = since_last(known)
         else:
             assert not isinstance(self._options.since, str)
             since = self._options.since
-            place = Place(LIST if since is None else UPDATED_SINCE, self._options.keep_ids, since)
+            checkpoint = PullCheckpoint(
+                LIST if since is None else UPDATED_SINCE, self._options.keep_ids, since
+            )
             if known:
-                place.feed, place.updated = known.feed, known.updated
-        await self._mark(place)
+                checkpoint.feed, checkpoint.updated = known.feed, known.updated
+        await self._mark(checkpoint)
         if not self._options.dry_run:
             await self._runs.begin(
                 RUNNING,
@@ -138,11 +151,11 @@ class Pull:
                 now_ms(),
                 claimed_until=FOREVER,
                 pull_id=self._id,
-                cursor=place.dump(),
+                cursor=checkpoint.dump(),
             )
-        return place
+        return checkpoint
 
-    async def _go_on(self, before: Row | None, known: Place | None) -> Place:
+    async def _go_on(self, before: Row | None, known: PullCheckpoint | None) -> PullCheckpoint:
         if before is None or known is None or before["state"] != RUNNING:
             raise BadOption("No pull from this server was stopped: leave out --resume.")
         if known.by == UPDATED_SINCE:
@@ -155,7 +168,7 @@ class Pull:
         self.tally.problems = orjson.loads(before["problems"])
         return known
 
-    def _require_same(self, known: Place | None) -> None:
+    def _require_same(self, known: PullCheckpoint | None) -> None:
         """An account that was merged is no mirror: its `_id`s are others' there."""
         if known and known.keep_ids != self._options.keep_ids:
             how = "without" if known.keep_ids else "with"
@@ -173,28 +186,28 @@ class Pull:
                 "has the same email is the same customer, and _ids are kept where they are free."
             )
 
-    async def _mark(self, place: Place) -> None:
+    async def _mark(self, checkpoint: PullCheckpoint) -> None:
         """Notes what the mirror will be up to date with at the end of the run."""
-        if place.by == FEED:
-            place.next_updated = place.updated
+        if checkpoint.by == FEED:
+            checkpoint.next_updated = checkpoint.updated
             return
         # Before anything is read: what changes meanwhile is read again the next time.
-        place.next_feed = await self._there.feed_cursor()
-        place.next_updated = await self._there.newest()
+        checkpoint.next_feed = await self._there.feed_cursor()
+        checkpoint.next_updated = await self._there.newest()
 
-    async def _read(self, place: Place, progress: Callable[[Tally], None]) -> None:
-        upcoming = asyncio.ensure_future(self._fetch(place, place.after))
+    async def _read(self, checkpoint: PullCheckpoint, progress: Callable[[Tally], None]) -> None:
+        upcoming = asyncio.ensure_future(self._fetch(checkpoint, checkpoint.after))
         try:
             while True:
                 page = await upcoming
                 more = page.more
-                if place.by == UPDATED_SINCE:
-                    page, more = _recent(page, place.since or 0)
+                if checkpoint.by == UPDATED_SINCE:
+                    page, more = _recent(page, checkpoint.since or 0)
                 if more:
-                    if page.after == place.after:
+                    if page.after == checkpoint.after:
                         raise RemoteError(f"{self._address} answers the same page again and again.")
-                    upcoming = asyncio.ensure_future(self._fetch(place, page.after))
-                await self._take(place, page, more)
+                    upcoming = asyncio.ensure_future(self._fetch(checkpoint, page.after))
+                await self._take(checkpoint, page, more)
                 progress(self.tally)
                 if not more:
                     return
@@ -203,23 +216,23 @@ class Pull:
         finally:
             upcoming.cancel()
 
-    def _fetch(self, place: Place, after: str | None) -> Awaitable[Page]:
-        if place.by == FEED:
+    def _fetch(self, checkpoint: PullCheckpoint, after: str | None) -> Awaitable[Page]:
+        if checkpoint.by == FEED:
             return self._there.changes(after)
-        return self._there.page(_BY_ID if place.by == LIST else _BY_UPDATE, after)
+        return self._there.page(_BY_ID if checkpoint.by == LIST else _BY_UPDATE, after)
 
-    async def _take(self, place: Place, page: Page, more: bool) -> None:
+    async def _take(self, checkpoint: PullCheckpoint, page: Page, more: bool) -> None:
         gone = page.gone if self._options.keep_ids else []
-        before = place.dump()
-        if place.by == LIST:
-            gone = await self._gone_between(place, page, more)
-            place.last = max([place.last, *(node["_id"] for node in page.nodes)])
+        before = checkpoint.dump()
+        if checkpoint.by == LIST:
+            gone = await self._gone_between(checkpoint, page, more)
+            checkpoint.last = max([checkpoint.last, *(node["_id"] for node in page.nodes)])
         # Who is gone has an email that may be another's now.
         await self._forget(gone)
-        place.after = page.after
-        if place.by == FEED:
-            place.feed = place.next_feed = page.after
-        await self._write(page.nodes, place.dump(), before)
+        checkpoint.after = page.after
+        if checkpoint.by == FEED:
+            checkpoint.feed = checkpoint.next_feed = page.after
+        await self._write(page.nodes, checkpoint.dump(), before)
 
     async def _write(
         self, nodes: Sequence[Node], cursor: str | None, before: str | None = None
@@ -235,7 +248,7 @@ class Pull:
             step = Step(self._id, position, to, 0, 0, problems, cursor)
         command = SetCustomers(rows, now_ms(), dry_run=dry, origin=self._origin, step=step)
         try:
-            result = await self._beside.write(self._account_id, command)
+            result = await self._throttle.write(self._account_id, command)
         except Refused as refused:
             if not is_too_much(refused):
                 raise
@@ -266,23 +279,23 @@ class Pull:
         for start in range(0, len(nodes), _DELETED_AT_ONCE):
             await self._write(nodes[start : start + _DELETED_AT_ONCE], None)
 
-    async def _note(self, place: Place) -> None:
-        """Keeps the place."""
-        await self._write([], place.dump())
+    async def _note(self, checkpoint: PullCheckpoint) -> None:
+        """Keeps the checkpoint."""
+        await self._write([], checkpoint.dump())
 
-    async def _gone_between(self, place: Place, page: Page, more: bool) -> list[int]:
+    async def _gone_between(self, checkpoint: PullCheckpoint, page: Page, more: bool) -> list[int]:
         """Who is here and not there, of those whose `_id`s lie in a page of the list."""
         numbers = [node["_id"] for node in page.nodes]
         self._in_order &= (
-            numbers == sorted(set(numbers)) and min(numbers, default=2**31) > place.last
+            numbers == sorted(set(numbers)) and min(numbers, default=2**31) > checkpoint.last
         )
         if not self._options.keep_ids or not self._in_order:
             return []
-        if not numbers and not place.last:
+        if not numbers and not checkpoint.last:
             self._said("There are no customers there: nobody here is taken to be gone.")
             return []
         last = numbers[-1] if more else None
-        there, low = set(numbers), place.last
+        there, low = set(numbers), checkpoint.last
         missing: list[int] = []
         while here := await self._local(low):
             missing += [n for n in here if n not in there and (last is None or n <= last)]
@@ -293,7 +306,7 @@ class Pull:
             return []
         # A list that leaves somebody out does not make them gone; nor does a server that knows
         # nobody by such an id.
-        known = numbers[0] if numbers else place.last
+        known = numbers[0] if numbers else checkpoint.last
         asked = await self._there.among([known, *missing])
         if asked.pop(known) is None:
             self._said("The server finds nobody by an id made of the _id: nobody is taken as gone.")
@@ -322,7 +335,7 @@ class Pull:
         references = tuple(Reference(str(number), number) for number in numbers)
         command = DeleteCustomers(references, now_ms(), origin=self._origin)
         try:
-            await self._beside.write(self._account_id, command)
+            await self._throttle.write(self._account_id, command)
         except Refused as refused:
             if not is_too_much(refused):
                 raise

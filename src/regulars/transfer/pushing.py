@@ -17,10 +17,10 @@ from regulars.directory.paging import KeysetPage
 from regulars.directory.search import Order, parse
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
-from regulars.transfer.customers_there import Customers, Node, input_of, values_of
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.importing import Tally
 from regulars.transfer.remote import Remote, RemoteFault
+from regulars.transfer.remote_customers import Customers, Node, input_of, values_of
 from regulars.transfer.temporary import temporary
 
 _CREATE = "mutation ($node: InputCustomer!) { createCustomer(node: $node) { id } }"

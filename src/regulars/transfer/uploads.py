@@ -18,8 +18,8 @@ from regulars.store.imports import FILE, PENDING, RECEIVING
 from regulars.store.tables import import_parts
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import Interrupted
+from regulars.transfer.import_repository import COUNTS, ImportRepository
 from regulars.transfer.opening import BEGINNING, opened
-from regulars.transfer.runs import COUNTS, ImportRepository
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source

@@ -12,7 +12,7 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
-from regulars.transfer.beside import Beside
+from regulars.transfer.background_throttle import BackgroundThrottle
 from tests.support import regulars, scratch_database
 
 Work = Callable[[Store, Store], Awaitable[Any]]
@@ -46,7 +46,7 @@ def nothing() -> SetCustomers:
 def test_alone_it_takes_all_its_time(empty_database: str) -> None:
     async def work(mine: Store, _theirs: Store) -> bool:
         account_id = (await Accounts(mine).create("one")).account_id
-        beside = Beside(mine)
+        beside = BackgroundThrottle(mine)
         for _ in range(3):
             await beside.write(account_id, nothing())
         return beside.others
@@ -57,7 +57,7 @@ def test_alone_it_takes_all_its_time(empty_database: str) -> None:
 def test_it_rests_while_others_work(empty_database: str) -> None:
     async def work(mine: Store, theirs: Store) -> bool:
         account_id = (await Accounts(mine).create("one")).account_id
-        beside = Beside(mine)
+        beside = BackgroundThrottle(mine)
         await beside.write(account_id, nothing())
         assert not beside.others
         # On SQLite it is seen what they wrote; on PostgreSQL, that they have something under way.
@@ -72,7 +72,7 @@ def test_it_rests_while_others_work(empty_database: str) -> None:
 def test_those_in_the_background_do_not_wait_for_each_other(postgresql: str) -> None:
     async def work(mine: Store, theirs: Store) -> bool:
         account_id = (await Accounts(mine).create("one")).account_id
-        beside = Beside(mine)
+        beside = BackgroundThrottle(mine)
         async with theirs.snapshot():
             await beside.write(account_id, nothing())
         return beside.others
@@ -91,7 +91,7 @@ def test_the_rest_is_longer_than_the_work() -> None:
 
     async def work(store: Any) -> float:
         began = time.monotonic()
-        await Beside(store).write(1, nothing())
+        await BackgroundThrottle(store).write(1, nothing())
         return time.monotonic() - began
 
     assert asyncio.run(work(Slow())) > 0.15

@@ -21,7 +21,7 @@ _NOTED_TOGETHER = 100
 _MOST_NOTED = 100_000
 
 
-class Uses:
+class TokenUsage:
     """The uses of a database's tokens, as one process sees them."""
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:

@@ -17,7 +17,7 @@ _RESTS = 9
 _MOST_SECONDS = 1.0
 
 
-class Beside:
+class BackgroundThrottle:
     """Hands commands to the writer of a store for many rows. Alone it takes all its time; while
     others work with the database it takes a tenth."""
 

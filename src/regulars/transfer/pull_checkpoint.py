@@ -13,7 +13,7 @@ LIST, UPDATED_SINCE, FEED = "list", "updated", "feed"
 
 
 @dataclass(slots=True)
-class Place:
+class PullCheckpoint:
     """How far a mirror has come: in this run, which reads what changed `since`, and what it was up
     to date with before (`feed`, a cursor of the other server's feed; `updated`, the last change of
     a customer there), or will be at the end of the run (`next_…`). Moments are milliseconds since
@@ -30,26 +30,26 @@ class Place:
     next_updated: int | None = None
 
     def dump(self) -> str:
-        """The place as it is kept."""
+        """The checkpoint as it is kept."""
         return orjson.dumps(asdict(self)).decode()
 
 
-def since_last(known: Place | None) -> Place:
+def since_last(known: PullCheckpoint | None) -> PullCheckpoint:
     """A run from the last one on. Raises BadOption where there was none."""
     if known is None or (known.feed is None and known.updated is None):
         raise BadOption(
             "No pull from this server has come to its end yet: leave out --since, or give a moment."
         )
-    place = Place(FEED, known.keep_ids, feed=known.feed, updated=known.updated)
+    checkpoint = PullCheckpoint(FEED, known.keep_ids, feed=known.feed, updated=known.updated)
     if known.feed is not None:
-        place.after = known.feed
+        checkpoint.after = known.feed
     else:
-        place.by, place.since = UPDATED_SINCE, known.updated
-    return place
+        checkpoint.by, checkpoint.since = UPDATED_SINCE, known.updated
+    return checkpoint
 
 
-def leaves_no_gap(place: Place) -> bool:
+def leaves_no_gap(checkpoint: PullCheckpoint) -> bool:
     """Whether a run read all that changed after the one before it."""
-    if place.by != UPDATED_SINCE:
+    if checkpoint.by != UPDATED_SINCE:
         return True
-    return place.updated is not None and (place.since or 0) <= place.updated
+    return checkpoint.updated is not None and (checkpoint.since or 0) <= checkpoint.updated

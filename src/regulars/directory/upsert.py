@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from regulars.directory import found_by, history
+from regulars.directory import history, search_document
 from regulars.directory.bulk import (
     CREATED,
     REJECTED,
@@ -71,7 +71,7 @@ def customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
     outcomes = []
     for n, row in enumerate(command.rows):
         outcomes.append(_set_or_reject(unit, command, n, row, seen))
-        if unit.work - savepoint.work > found_by.MOST_WORK and n:
+        if unit.work - savepoint.work > search_document.MOST_WORK and n:
             unit.roll_back(savepoint)
             raise Refused(TooMuchWork())
     rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
@@ -249,8 +249,8 @@ def tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
             )
             problems.append(InvalidInput(message, ("tags",)))
         changed, _ = with_values(row, {"tags": kept}, ())
-        work += found_by.work_of(row, changed)
-        if work > found_by.MOST_WORK and saved:
+        work += search_document.work_of(row, changed)
+        if work > search_document.MOST_WORK and saved:
             raise Refused(TooMuchWork())
         saved.append((row, changed))
     if problems:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from regulars.api.moments import TOKENS, from_now, prepare
+from regulars.api.timestamps import TOKENS, from_now, prepare
 from tests.support import Client
 
 AT = int(datetime(2024, 3, 8, 14, 5, 7, 9_000, tzinfo=UTC).timestamp() * 1000)

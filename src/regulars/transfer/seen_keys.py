@@ -8,7 +8,7 @@ from regulars.directory.bulk import SetRow
 from regulars.transfer.temporary import temporary
 
 
-class Seen:
+class SeenKeys:
     """The customers that rows named, in a temporary file that is gone with it: memory does not
     grow."""
 

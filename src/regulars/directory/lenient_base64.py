@@ -1,4 +1,5 @@
-"""Texts that clients hand back as they were given: base64, read leniently."""
+"""Base64 with or without padding, in the standard or the URL-safe alphabet (RFC 4648): some clients
+rewrite ids and cursors."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import binascii
 
 
 def from_base64(text: str) -> bytes | None:
-    """What the text encodes; None when it is not base64. Unpadded and URL-safe forms are fine."""
+    """Return the bytes that a text encodes; None if it is not base64."""
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
