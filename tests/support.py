@@ -235,10 +235,10 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """The time since the start, or the processor time of the server in it, whichever is
-        less."""
-        passed = time.monotonic() - self._began
-        return min(passed, self._processor_seconds() - self._used)
+        """The processor time of the server since the start, but at least a tenth of the elapsed
+        time, so that a server which only waits is noticed, too; at most the elapsed time."""
+        elapsed = time.monotonic() - self._began
+        return min(elapsed, max(self._processor_seconds() - self._used, elapsed / 10))
 
     def _processor_seconds(self) -> float:
         times = self._process.cpu_times()

@@ -136,3 +136,16 @@ def test_no_page_is_left_out_of_the_index() -> None:
     for path in DOCS:
         name = path.relative_to(ROOT / "docs").as_posix()
         assert name == "README.md" or f"({name})" in index
+
+
+def test_the_modules_that_the_docs_name_exist() -> None:
+    """The pages about the code name modules of the program. `notices` is an invented entity."""
+    program = ROOT / "src" / "regulars"
+    roots = [ROOT, program, program / "store"]
+    missing = []
+    for page in ("architecture.md", "compiler.md", "glossary.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        for path in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|js|graphql)|[\w/-]+/)`", text):
+            if "notices" not in path and not any((root / path).exists() for root in roots):
+                missing.append(f"{page}: {path}")
+    assert not missing
