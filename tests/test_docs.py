@@ -145,7 +145,10 @@ def test_the_modules_that_the_docs_name_exist() -> None:
     missing = []
     for page in ("architecture.md", "compiler.md", "glossary.md"):
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-        for path in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|js|graphql)|[\w/-]+/)`", text):
-            if "notices" not in path and not any((root / path).exists() for root in roots):
-                missing.append(f"{page}: {path}")
+        paths = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|js|graphql)|[\w/-]+/)`", text)
+        missing += [
+            f"{page}: {path}"
+            for path in paths
+            if "notices" not in path and not any((root / path).exists() for root in roots)
+        ]
     assert not missing
