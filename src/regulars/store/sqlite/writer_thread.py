@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import apsw
 
 from regulars.store.errors import Unreachable
+from regulars.store.sqlite.batch_writer import load, save
 from regulars.store.sqlite.file import BULK_CACHE_KIB, FileGuard, connect, translate_error
-from regulars.store.sqlite_writing import load, save
 from regulars.store.unit_of_work import Changes, Domain
 from regulars.store.writer import (
     MAX_BATCH,

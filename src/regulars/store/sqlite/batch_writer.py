@@ -1,5 +1,4 @@
-"""What the writer loads of a SQLite database and saves there: a statement for each kind of change,
-run for each row."""
+"""Loads and saves a batch on SQLite: a statement for each kind of change, run for each row."""
 
 from __future__ import annotations
 
