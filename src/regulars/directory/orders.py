@@ -134,7 +134,9 @@ def with_details(
     return {**values, "details": merged.decode()}
 
 
-def told_late(known: Row | None, values: Mapping[str, Any], event: str) -> dict[str, Any]:
+def reconcile_out_of_order(
+    known: Row | None, values: Mapping[str, Any], event: str
+) -> dict[str, Any]:
     """What an event of a shop tells of an order that is known: events may come late, in another
     order than they happened, and none takes back what a later one told. What was paid, and what was
     given back, only grows; a cancellation stays; and what an order was when it was created says

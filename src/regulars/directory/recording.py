@@ -34,7 +34,7 @@ from regulars.directory.errors import (
 from regulars.directory.field_rules import EMPTY, FILLABLE
 from regulars.directory.orders import (
     net_payment,
-    told_late,
+    reconcile_out_of_order,
     with_cleared_cancellation,
     with_details,
     with_order,
@@ -72,7 +72,7 @@ def order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     if command.event:
         if known is None and _is_of_deleted(unit, command):
             return {}
-        values = told_late(known, command.values, command.event)
+        values = reconcile_out_of_order(known, command.values, command.event)
     else:
         values = dict(command.values)
     if known is None or command.event != "order/created":
