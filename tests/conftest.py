@@ -14,7 +14,7 @@ from hypothesis import settings
 from playwright.sync_api import Browser
 
 from tests.browser import Person, person_at, started
-from tests.postgres import shared_server
+from tests.postgres import PostgreSQL, own_server, shared_server
 from tests.support import Client, Server, new_token, running, scratch_database
 
 DATABASES = ("sqlite", "postgresql")
@@ -99,6 +99,23 @@ def empty_postgresql(postgresql: str) -> Iterator[str]:
     """The URL of a database of PostgreSQL without tables."""
     with scratch_database(postgresql) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def durable_postgresql() -> Iterator[PostgreSQL]:
+    """A server with PostgreSQL's own settings: the one of the test run is not durable."""
+    with own_server() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def durable_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables, which `regulars doctor` finds nothing wrong with."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'durable.db'}"
+    else:
+        with scratch_database(request.getfixturevalue("durable_postgresql").dsn) as url:
+            yield url
 
 
 @pytest.fixture(params=DATABASES)

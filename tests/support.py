@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, Self, TypeVar, cast
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
@@ -102,6 +102,13 @@ class Server:
     database_url: str
     pid: int
     store: OpenStore
+    signals: list[int] = field(default_factory=list)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Sends the server a signal that ends it. `running` does not send another: it would kill a
+        server that is about to exit."""
+        self.signals.append(number)
+        os.kill(self.pid, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +181,16 @@ def running(
     with os.fdopen(writing, "w") as out:
         process = _start(("serve", "--port", "0", *arguments), variables, out, errors)
     store, output = OpenStore(database_url), os.fdopen(reading)
+    server = None
     try:
         listening = re.search(r"GraphQL at (http://\S+)/api/v2", output.readline())
         assert listening, "the server did not say where it listens"
-        yield Server(listening[1], database_url, process.pid, store)
+        server = Server(listening[1], database_url, process.pid, store)
+        yield server
     finally:
         store.close()
-        process.send_signal(signal.SIGTERM)
+        if server is None or not server.signals:
+            process.send_signal(signal.SIGTERM)
         ended = process.wait(START_SECONDS)
         output.close()
         if log is None:

@@ -236,5 +236,5 @@ def test_the_worker_stops_with_the_server(empty_database: str, number: signal.Si
         with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
             eventually(lambda: client.data(WHOLE) and forwarded(server))
         (process,) = workers(server)
-        os.kill(server.pid, number)
+        server.end(number)
         process.wait(SECONDS)

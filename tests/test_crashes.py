@@ -253,7 +253,7 @@ def test_told_to_stop_a_server_finishes_what_is_in_flight(postgresql: str) -> No
                 with held(url, ACCOUNTS):
                     waiting = pool.submit(client.post, CREATE % "a")
                     time.sleep(0.3)
-                    os.kill(server.pid, signal.SIGTERM)
+                    server.end()
                     time.sleep(0.3)
                     assert idle.is_closed()
                     parts = urlsplit(server.url)
@@ -275,7 +275,7 @@ def test_a_server_does_not_wait_for_ever_when_it_is_told_to_stop(postgresql: str
                 waiting = pool.submit(client.post, CREATE % "a")
                 time.sleep(0.3)
                 began = time.monotonic()
-                os.kill(server.pid, signal.SIGTERM)
+                server.end()
                 with contextlib.suppress(httpx.TransportError):
                     waiting.result()
         assert time.monotonic() - began < 8

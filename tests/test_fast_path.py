@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -197,7 +195,7 @@ def test_a_server_that_is_told_to_stop_answers_what_it_has(tmp_path: Path) -> No
             another.execute("BEGIN IMMEDIATE")  # the write waits for it
             wire.send(wire.request(mutation))
             time.sleep(0.3)
-            os.kill(client.server.pid, signal.SIGTERM)
+            client.server.end()
             time.sleep(0.3)
             another.execute("ROLLBACK")
         status, _, body = wire.answer()

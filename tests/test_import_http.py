@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -179,7 +178,7 @@ def test_an_import_survives_a_restart(empty_database: str, how: signal.Signals) 
         with Client(server, token) as client:
             sent = send(client, many(6_000) + "bad,,,\n")
             wait(client, sent.headers["location"], "running", rows=1)
-        os.kill(server.pid, how)
+        server.end(how)
     with running(empty_database) as server, Client(server, token) as client:
         found = wait(client, sent.headers["location"], *ENDED)
         assert (found["state"], found["created"], found["rejected"]) == ("done", 6_000, 1)

@@ -21,7 +21,7 @@ from regulars.store import parse_url
 from regulars.store.migrate import run_in_transaction
 from regulars.store.schema_version import newest_version
 from tests.conftest import DATABASES
-from tests.postgres import BIN, PostgreSQL, own_server
+from tests.postgres import BIN, PostgreSQL
 from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
 
 # A newer pg_restore than the server is of sets what that does not know.
@@ -308,13 +308,6 @@ def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
 def examined(url: str, *options: str, env: dict[str, str] | None = None) -> dict[str, str]:
     done = regulars("doctor", "--json", *options, "--database-url", url, env=env)
     return {row["what"]: row["state"] for row in json.loads(done.stdout)}
-
-
-@pytest.fixture(scope="module")
-def durable_postgresql() -> Iterator[PostgreSQL]:
-    """A server with PostgreSQL's own settings: the one of the test run is not durable."""
-    with own_server() as server:
-        yield server
 
 
 @pytest.mark.parametrize("database", DATABASES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -381,7 +379,7 @@ def test_a_server_that_is_stopped_in_the_middle_loses_nothing(
 
 def _stop(server: Server) -> None:
     """Has a server end, and waits until nothing listens there any more."""
-    os.kill(server.pid, signal.SIGTERM)
+    server.end()
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         try:

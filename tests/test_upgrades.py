@@ -68,17 +68,17 @@ def all_customers(client: Client) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [path.stem for path in sorted(FOLDER.iterdir())])
-def test_a_database_of_a_released_version_is_upgraded(empty_database: str, version: str) -> None:
+def test_a_database_of_a_released_version_is_upgraded(durable_database: str, version: str) -> None:
     made = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
     assert made["version"] == version
-    address = parse_url(empty_database)
+    address = parse_url(durable_database)
     assert upgrade(address, version) == version
     run_in_transaction(address, lambda connection: insert(connection, in_order(made["tables"])))
 
-    assert regulars("migrate", "--database-url", empty_database).returncode == 0
-    done = regulars("verify", "--database-url", empty_database)
+    assert regulars("migrate", "--database-url", durable_database).returncode == 0
+    done = regulars("verify", "--database-url", durable_database)
     assert done.returncode == 0, done.stdout
-    with running(empty_database) as server:
+    with running(durable_database) as server:
         account = made["tables"]["accounts"][0]["name"]
         with Client(server, new_token(server, account)) as client:
             expected = [edge["node"] for edge in made["customers"]]
@@ -86,8 +86,8 @@ def test_a_database_of_a_released_version_is_upgraded(empty_database: str, versi
             client.create("afterwards@example.com")
             words = client.data('{ customers(query: "Søren") { totalCount } }')
             assert words["customers"]["totalCount"] > 0
-    assert regulars("doctor", "--database-url", empty_database).returncode == 0
-    assert regulars("verify", "--database-url", empty_database).returncode == 0
+    assert regulars("doctor", "--database-url", durable_database).returncode == 0
+    assert regulars("verify", "--database-url", durable_database).returncode == 0
 
 
 def in_order(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
