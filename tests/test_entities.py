@@ -180,7 +180,7 @@ def test_an_invented_entity_is_one_description(empty_database: str) -> None:
         outcomes = await asyncio.gather(
             *[store.write(one, each) for each in batch], return_exceptions=True
         )
-        assert [each["notice_id"] for each in outcomes[:2]] == [2, 3]  # type: ignore[index]
+        assert [each["notice_id"] for each in outcomes[:2]] == [2, 3]  # type: ignore[index]  # rows here
         assert isinstance(outcomes[2], Refused)
 
         # Looked up: by the title, which is taken, and by id.

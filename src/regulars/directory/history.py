@@ -63,7 +63,7 @@ _MOMENT = Form(
     lambda told: None if told is None else moment(told),
 )
 
-# How the values of each kind of field are told.
+# The form of each kind of field's values in the history.
 _FORMS: Mapping[type[Field], Form] = {
     kinds.Text: _PLAIN,
     kinds.LongText: _PLAIN,

@@ -86,7 +86,7 @@ _TYPE = '{ __type(name: "Customer") { fields { name } } }'
 
 
 def _selection(others: Sequence[str]) -> str:
-    """What is selected of a customer. Moments are told as an age, unless a format is asked for."""
+    """Return the selection of a customer. Timestamps are relative unless a format is requested."""
     fields_ = [_MIRRORED[name].selection for name in (*_EVERYWHERE, *others)]
     return " ".join(["id", "_id", *fields_, *(f'{name}(format: "ISO")' for name in _TIMESTAMPS)])
 

@@ -151,5 +151,5 @@ function showSyntaxError(input, problem, error, correct) {
   replace(problem, icon("warning"),
     h("code", { class: "where" }, text.slice(0, position), h("mark", null, wrong || "\u00a0"), text.slice(end)),
     h("span", null, error.message),
-    corrected ? h("button", { type: "button", class: "plain", onclick: () => correct(corrected) }, t.search.mend(corrected)) : null);
+    corrected ? h("button", { type: "button", class: "plain", onclick: () => correct(corrected) }, t.search.correct(corrected)) : null);
 }

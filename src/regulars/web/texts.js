@@ -151,7 +151,7 @@ export const t = {
     takes: (what, compared) => (compared ? `${what}; also < <= > >=` : what),
     created: "when they were created",
     example: "for example",
-    mend: (text) => `Use ${text}`,
+    correct: (text) => `Use ${text}`,
   },
   keys: {
     title: "Keyboard shortcuts",
