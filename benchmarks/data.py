@@ -229,9 +229,10 @@ async def _fill_peers(source: Path, own: str, peers: str) -> None:
     await connection.close()
     connection = await asyncpg.connect(peers)
     await connection.execute(PEER_POSTGRESQL)
-    moment = "to_timestamp(({0}->>'{1}')::double precision / 1000)"
+    timestamp = "to_timestamp(({0}->>'{1}')::double precision / 1000)"
     fields = ", ".join(
-        moment.format("r", name) if name.endswith("_at") else f"p.{name}" for name in PEER_COLUMNS
+        timestamp.format("r", name) if name.endswith("_at") else f"p.{name}"
+        for name in PEER_COLUMNS
     )
     batch: list[str] = []
 

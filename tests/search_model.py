@@ -200,8 +200,8 @@ def matches(person: Person, query: Query) -> bool:
         case ("key", "expenses" | "total_spent", sign, text, False):
             return compared(person.expenses, sign, Decimal(text), Decimal(text))
         case ("key", "created_at" | "updated_at" as key, sign, text, False):
-            moment = person.created_at if key == "created_at" else person.updated_at
-            return compared(moment, sign, *span(text))
+            timestamp = person.created_at if key == "created_at" else person.updated_at
+            return compared(timestamp, sign, *span(text))
         case ("key", key, "=", text, prefix):
             wanted = fold(text) if key.endswith("_name") else spaced(text)
             looked_at = values(person, key)

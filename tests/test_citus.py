@@ -26,7 +26,7 @@ from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store, imports
 from regulars.store.tables import metadata
-from regulars.store.writes import forget_receipts
+from regulars.store.writes import forget_idempotency_records
 from regulars.webhooks import delivery_queries
 from regulars.webhooks.signatures import secrets_of
 from tests.load import audit, writing
@@ -59,7 +59,7 @@ _OF_ALL = {
             delivery_queries.webhooks_with_work(),
             delivery_queries.delete_old_attempts(),
         ),
-        *(delivery_queries.delete_old_deliveries(), forget_receipts()),
+        *(delivery_queries.delete_old_deliveries(), forget_idempotency_records()),
     )
 }
 

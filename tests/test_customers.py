@@ -196,12 +196,12 @@ def test_an_address_without_parts_is_none(client: Client) -> None:
 
 
 def test_a_write_that_changes_nothing_leaves_the_moment_alone(client: Client) -> None:
-    moment = 'updated_at(format: "x")'
-    created = client.create("a@example.com", moment, **EVERYTHING)
+    timestamp = 'updated_at(format: "x")'
+    created = client.create("a@example.com", timestamp, **EVERYTHING)
     same = {**EVERYTHING, "email": "a@example.com", "custom": {"loyalty": "gold"}}
-    assert client.update("1", moment, **same) == created
-    assert client.update("1", moment) == created
-    changed = client.update("1", moment, phone="1")
+    assert client.update("1", timestamp, **same) == created
+    assert client.update("1", timestamp) == created
+    changed = client.update("1", timestamp, phone="1")
     assert int(changed["updated_at"]) > int(created["updated_at"])
 
 

@@ -52,7 +52,7 @@ class NoticeCommand(SmallCommand):
     customer_id: int = 0
     notice_id: int = 0
     at: int = 1
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:

@@ -67,9 +67,9 @@ def test_each_write_appends_a_change(client: Client) -> None:
         "startCursor": cursor(1),
         "endCursor": cursor(3),
     }
-    moments = [int(edge["node"]["at"]) for edge in page["edges"]]
-    assert moments == sorted(moments)
-    assert abs(moments[0] - time.time() * 1000) < 60_000
+    timestamps = [int(edge["node"]["at"]) for edge in page["edges"]]
+    assert timestamps == sorted(timestamps)
+    assert abs(timestamps[0] - time.time() * 1000) < 60_000
 
 
 def test_what_changes_nothing_appends_nothing(client: Client) -> None:

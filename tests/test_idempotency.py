@@ -14,7 +14,7 @@ from regulars.directory.customers import clean_values
 from regulars.directory.decide import decide
 from regulars.directory.idempotency_records import KEPT_MS
 from regulars.store import Changes, LookupKeys, Row, State, Store, queries
-from regulars.store.writes import REPLACE_RECEIPTS
+from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
 from tests.postgres import ACCOUNTS, held
 from tests.support import Client, Server, new_token, running, scratch_database, with_store
 
@@ -106,7 +106,9 @@ def test_what_identifies_a_deleted_customer_is_forgotten(client: Client) -> None
     async def stored(store: Store) -> str:
         account = max(a.account_id for a in await Accounts(store).all())
         parameters = {"account_id": account, "idempotency_keys": ["k"]}
-        return str([tuple(row) for row in await store.fetch(queries.receipts_of(), parameters)])
+        return str(
+            [tuple(row) for row in await store.fetch(queries.idempotency_records_of(), parameters)]
+        )
 
     assert "secret@example.com" not in with_store(client.server.database_url, stored)
     answer = sent(client, "k", CREATE, e="secret@example.com")
@@ -159,13 +161,13 @@ def test_of_several_processes_one_writes(postgresql: str) -> None:
 def command(at: int, fingerprint: bytes = b"1") -> CreateCustomer:
     values, problems = clean_values({"email": "a@example.com"}, ())
     return CreateCustomer(
-        values, at, problems, receipt=IdempotencyRecord("t", "k", 0, fingerprint, at)
+        values, at, problems, idempotency_record=IdempotencyRecord("t", "k", 0, fingerprint, at)
     )
 
 
-def decided(asked: CreateCustomer, receipts: list[Row]) -> tuple[object, Changes]:
+def decided(asked: CreateCustomer, idempotency_records: list[Row]) -> tuple[object, Changes]:
     counters = {"customers": 0, "orders": 0, "leads": 0, "changes": 0}
-    outcomes, changes = decide(1, [asked], State(counters, {"receipts": receipts}))
+    outcomes, changes = decide(1, [asked], State(counters, {"receipts": idempotency_records}))
     return outcomes[0], changes
 
 
@@ -174,14 +176,14 @@ def test_a_key_is_kept_for_a_day() -> None:
         email_keys=frozenset(["a@example.com"]), idempotency_keys=frozenset("k")
     )
     _, first = decided(command(5), [])
-    (receipt,) = first.of("receipts").inserted
-    replayed, changes = decided(command(5 + KEPT_MS - 1), [receipt])
+    (idempotency_record,) = first.of("receipts").inserted
+    replayed, changes = decided(command(5 + KEPT_MS - 1), [idempotency_record])
     assert isinstance(replayed, Replay)
     assert replayed.at == 5
     assert not changes
-    fresh, changes = decided(command(5 + KEPT_MS, b"2"), [receipt])
+    fresh, changes = decided(command(5 + KEPT_MS, b"2"), [idempotency_record])
     assert not isinstance(fresh, Replay)
-    assert changes.statements[REPLACE_RECEIPTS] == {
+    assert changes.statements[REPLACE_IDEMPOTENCY_RECORDS] == {
         "replaced_keys": ["k"],
         "replaced_before": 5,
     }
@@ -194,8 +196,10 @@ def test_a_key_that_is_older_than_a_day_is_replaced(client: Client) -> None:
     async def write(store: Store, at: int, fingerprint: bytes) -> object:
         account = max(a.account_id for a in await Accounts(store).all())
         values, problems = clean_values({"email": f"{at}@example.com"}, ())
-        receipt = IdempotencyRecord("t", "k", 0, fingerprint, at)
-        return await store.write(account, CreateCustomer(values, at, problems, receipt=receipt))
+        idempotency_record = IdempotencyRecord("t", "k", 0, fingerprint, at)
+        return await store.write(
+            account, CreateCustomer(values, at, problems, idempotency_record=idempotency_record)
+        )
 
     url = client.server.database_url
     assert with_store(url, lambda store: write(store, 5, b"1"))

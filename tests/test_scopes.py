@@ -448,8 +448,8 @@ def test_the_last_use_is_recorded_once_a_minute(tmp_path: Path) -> None:
         now = 1_000_000
         accounts = Accounts(store, lambda: now)
         text, _ = await accounts.create_token(await accounts.create("one"), "test")
-        for moment in (1_000_000, 1_050_000, 1_060_000, 1_070_000, 1_130_000):
-            now = moment
+        for timestamp in (1_000_000, 1_050_000, 1_060_000, 1_070_000, 1_130_000):
+            now = timestamp
             assert await accounts.authenticate(text)
             await accounts.uses.settled()
             found.append((await accounts.tokens())[0].last_used_at)

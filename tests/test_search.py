@@ -369,10 +369,10 @@ def test_escapes_make_plain_characters(client: Client) -> None:
         assert found(client, query) == ["Plain"], query
 
 
-def test_dates_are_whole_days_months_and_moments(client: Client) -> None:
+def test_dates_are_whole_days_months_and_timestamps(client: Client) -> None:
     created = client.create("a@example.com", first_name="Now")
-    moment = client.node(created["id"], '... on Customer { created_at(format: "ISO") }')
-    iso: str = moment["created_at"]
+    timestamp = client.node(created["id"], '... on Customer { created_at(format: "ISO") }')
+    iso: str = timestamp["created_at"]
     day, month = iso[:10], iso[:7]
     for query in (
         f"created_at:{day}",

@@ -128,14 +128,14 @@ def people(seed: int = 7) -> list[tuple[Person, CreateCustomer]]:
         }
         at = SINCE + draw.randrange(60) * DAY // 2 + draw.choice((0, 1, DAY // 2 - 1))
         totals = [Decimal(draw.choice(("35", "12.5", "0.01"))) for _ in range(draw.randrange(4))]
-        moments = [at + draw.randrange(10) * DAY for _ in totals]
+        timestamps = [at + draw.randrange(10) * DAY for _ in totals]
         orders = tuple(
-            NewOrder(f"{number}-{n}", total, moment)
-            for n, (total, moment) in enumerate(zip(totals, moments, strict=True))
+            NewOrder(f"{number}-{n}", total, timestamp)
+            for n, (total, timestamp) in enumerate(zip(totals, timestamps, strict=True))
         )
         values, problems = clean_values(node, ())
         assert not problems, (node, [problem.message for problem in problems])
-        changed = max([at, *moments])
+        changed = max([at, *timestamps])
         spent = sum(totals, Decimal(0))
         person = Person(number, node, known_by, at, changed, spent, len(totals))
         found.append((person, CreateCustomer(values, at, problems, Activity(orders))))

@@ -186,8 +186,8 @@ def test_dead_receivers_delay_no_other(empty_database: str) -> None:
 
 def spread(requests: list[Received]) -> float:
     """How many seconds lie between the first and the last."""
-    moments = [one.at for one in requests]
-    return max(moments) - min(moments)
+    timestamps = [one.at for one in requests]
+    return max(timestamps) - min(timestamps)
 
 
 @pytest.mark.slow

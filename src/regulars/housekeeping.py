@@ -9,7 +9,11 @@ from regulars.directory.accounts import now_ms
 from regulars.directory.idempotency_records import KEPT_MS
 from regulars.directory.sessions import forget_old as forget_old_sessions
 from regulars.store import Store
-from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids, forget_receipts
+from regulars.store.writes import (
+    blank_late_attempts,
+    forget_deleted_shop_ids,
+    forget_idempotency_records,
+)
 from regulars.transfer.uploads import forget_old as forget_old_imports
 from regulars.webhooks import inbox_queries
 from regulars.webhooks.worker import delete_old as delete_old_deliveries
@@ -34,11 +38,11 @@ class Housekeeping:
         """Runs until it is cancelled."""
         await asyncio.sleep(_START_SECONDS)
         while True:
-            receipts = {"receipts_before": now_ms() - KEPT_MS}
+            idempotency_records = {"idempotency_records_before": now_ms() - KEPT_MS}
             with contextlib.suppress(
                 Exception
             ):  # the database is unreachable; it is tried again the next time
-                await self._store.execute([(forget_receipts(), receipts)])
+                await self._store.execute([(forget_idempotency_records(), idempotency_records)])
                 await delete_old_deliveries(self._store, now_ms())
                 events = {"before": now_ms() - self._inbox_ms}
                 await self._store.execute(

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from regulars.api.context import Context
-from regulars.api.fields import moment_of
+from regulars.api.fields import timestamp_of
 from regulars.directory import ids
 from regulars.directory.accounts import AccountError, Accounts, Token
-from regulars.directory.dates import moment
+from regulars.directory.dates import parse_timestamp
 from regulars.directory.errors import InvalidInput, Problem, Refused
 from regulars.directory.scopes import SCOPES
 from regulars.graphql import Layouts, Part, Resolve, TypeBinding, Value
@@ -142,7 +142,7 @@ def _expiry(given: str | None, now: int) -> int | None:
     """The moment that a token ends. Raises Refused."""
     if given is None:
         return None
-    ends = moment(given)
+    ends = parse_timestamp(given)
     if ends is None or ends <= now:
         what = "is past" if ends else "is not a moment"
         message = f"The expires_at {what}: write one to come, as in 2030-12-31T00:00:00Z."
@@ -161,7 +161,7 @@ TYPES: Mapping[str, TypeBinding] = {
                 name: Value((name,))
                 for name in ("id", "_id", "name", "account_name", "email", "timezone")
             },
-            "created_at": moment_of("created_at"),
+            "created_at": timestamp_of("created_at"),
             "stores": Part(("stores",)),
         },
         keyed=True,
@@ -175,7 +175,7 @@ TYPES: Mapping[str, TypeBinding] = {
             "id": Value(("token_id",)),
             **{name: Value((name,)) for name in ("name", "scopes", "state")},
             **{
-                name: moment_of(name)
+                name: timestamp_of(name)
                 for name in ("created_at", "expires_at", "revoked_at", "last_used_at")
             },
         },

@@ -60,9 +60,9 @@ def set_customers(layouts: Layouts) -> Resolve:
         if dry:  # it compares values with the stored ones, and changes nothing
             require(env, READ)
 
-        def make(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
+        def make(idempotency_record: IdempotencyRecord | None) -> Awaitable[Any]:
             origin = env.origin._replace(silent=bool(arguments.get("silent")))
-            command = SetCustomers(rows, env.now, whole, True, dry, receipt, origin)
+            command = SetCustomers(rows, env.now, whole, True, dry, idempotency_record, origin)
             return env.directory.write(env.account_id, command)
 
         result = await write(env, make)
@@ -149,8 +149,10 @@ def _change_tags(add: bool) -> Callable[[Layouts], Resolve]:
             tags, problems = await run_large(clean) if is_large(given) else clean()
             added, removed = (tuple(tags), ()) if add else ((), tuple(tags))
 
-            def make(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
-                command = ChangeTags(named, env.now, added, removed, problems, receipt, env.origin)
+            def make(idempotency_record: IdempotencyRecord | None) -> Awaitable[Any]:
+                command = ChangeTags(
+                    named, env.now, added, removed, problems, idempotency_record, env.origin
+                )
                 return env.directory.write(env.account_id, command)
 
             numbers = await write(env, make)

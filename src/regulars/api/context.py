@@ -23,8 +23,8 @@ class IdempotencyContext:
         self._fingerprint = fingerprint
         self._part = 0
 
-    def receipt(self, at: int) -> IdempotencyRecord:
-        """The receipt of the request's next write."""
+    def idempotency_record(self, at: int) -> IdempotencyRecord:
+        """The idempotency record of the next write of the request."""
         part = self._part
         self._part += 1
         return IdempotencyRecord(self._token_id, self.key, part, self._fingerprint, at)

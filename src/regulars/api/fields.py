@@ -48,7 +48,7 @@ def _global_id(type_name: str, column: str) -> Value:
     return Value((column,), encoder(type_name))
 
 
-def moment_of(column: str) -> Value:
+def timestamp_of(column: str) -> Value:
     """A moment in the format that its arguments ask for."""
     return Value((column,), prepare=timestamps.prepare)
 
@@ -141,7 +141,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], Value | Part]] = {
     kinds.Tags: _column(Each(orjson.loads), is_long=True),
     kinds.Json: _column(Each(custom.load), is_long=True),
     kinds.Address: lambda field: _address(field.name),
-    kinds.Timestamp: lambda field: moment_of(field.name),
+    kinds.Timestamp: lambda field: timestamp_of(field.name),
     kinds.Money: _column(amounts),
     kinds.Count: _column(),
     kinds.FullName: lambda field: Value(field.sources, Each(full_name)),
@@ -198,9 +198,9 @@ ORDER = TypeBinding(
         "customer": Related("customer_id", customers_of),
         "tags": Value(("tags",), Each(orjson.loads), is_long=True),
         "test": Value(("test",), Each(bool)),
-        "cancelled_at": moment_of("cancelled_at"),
-        "created_at": moment_of("created_at"),
-        "updated_at": moment_of("updated_at"),
+        "cancelled_at": timestamp_of("cancelled_at"),
+        "created_at": timestamp_of("created_at"),
+        "updated_at": timestamp_of("updated_at"),
     }
 )
 
@@ -211,7 +211,7 @@ LEAD = TypeBinding(
         "subject": Value(("subject",), is_long=True),
         "message": Value(("message",), is_long=True),
         "custom": Value(("custom",), Each(custom.load), is_long=True),
-        "created_at": moment_of("created_at"),
+        "created_at": timestamp_of("created_at"),
     }
 )
 
@@ -222,7 +222,7 @@ CHANGE = TypeBinding(
     {
         "sequence": Value(("sequence",)),
         "kind": Value(("kind",)),
-        "at": moment_of("at"),
+        "at": timestamp_of("at"),
         "actor": Same(),
         "request_id": Value(("request_id",)),
         "customer_id": _global_id("Customer", "customer_id"),

@@ -146,9 +146,9 @@ def create_customer(layouts: Layouts) -> Resolve:
     """Adds a customer."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        def create(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
+        def create(idempotency_record: IdempotencyRecord | None) -> Awaitable[Any]:
             return env.directory.create(
-                env.account_id, arguments["node"], env.now, receipt, env.origin
+                env.account_id, arguments["node"], env.now, idempotency_record, env.origin
             )
 
         return await filled(env, await write(env, create), layouts.only)
@@ -162,9 +162,15 @@ def update_customer(layouts: Layouts) -> Resolve:
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         customer, version = ids.customer(arguments["id"]), _version(env, arguments)
 
-        def update(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
+        def update(idempotency_record: IdempotencyRecord | None) -> Awaitable[Any]:
             return env.directory.update(
-                env.account_id, customer, arguments["node"], env.now, version, receipt, env.origin
+                env.account_id,
+                customer,
+                arguments["node"],
+                env.now,
+                version,
+                idempotency_record,
+                env.origin,
             )
 
         return await filled(env, await write(env, update), layouts.only)
@@ -180,9 +186,9 @@ def delete_customers(_layouts: Layouts) -> Resolve:
         named = [ids.customer(text) for text in arguments["items"]]
         version = _version(env, arguments)
 
-        def delete(receipt: IdempotencyRecord | None) -> Awaitable[Any]:
+        def delete(idempotency_record: IdempotencyRecord | None) -> Awaitable[Any]:
             return env.directory.delete(
-                env.account_id, named, env.now, version, receipt, env.origin
+                env.account_id, named, env.now, version, idempotency_record, env.origin
             )
 
         return global_ids(await write(env, delete))

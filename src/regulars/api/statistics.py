@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from regulars.api.context import Context
-from regulars.api.fields import moment_of
+from regulars.api.fields import timestamp_of
 from regulars.directory.orders import amounts
 from regulars.directory.statistics import Statistics
 from regulars.graphql import Arguments, Layouts, Part, Resolve, TypeBinding, Value
@@ -53,7 +53,7 @@ TYPES: Mapping[str, TypeBinding] = {
         keyed=True,
     ),
     "WeekCount": TypeBinding(
-        {"start": moment_of("start"), "customers": Value(("customers",))}, keyed=True
+        {"start": timestamp_of("start"), "customers": Value(("customers",))}, keyed=True
     ),
     "CountryCount": TypeBinding(
         {name: Value((name,)) for name in ("country", "customers")}, keyed=True

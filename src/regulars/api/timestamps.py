@@ -117,10 +117,10 @@ def prepare(arguments: Mapping[str, Any]) -> Render:
     def render(at: int | None) -> str | None:
         if at is None:
             return None
-        moment = _EPOCH + timedelta(milliseconds=at)
-        return "".join([p if isinstance(p, str) else p(moment, at) for p in pieces])
+        timestamp = _EPOCH + timedelta(milliseconds=at)
+        return "".join([p if isinstance(p, str) else p(timestamp, at) for p in pieces])
 
-    return lambda _clock, moments: [render(at) for at in moments]
+    return lambda _clock, timestamps: [render(at) for at in timestamps]
 
 
 @lru_cache(maxsize=256)
@@ -142,13 +142,13 @@ def _from_now(suffix: bool) -> Render:
     # An age by where it stands among _AGES: empty where it alone does not decide.
     by_place = ("", *[f"{words} ago" if words and suffix else words for words in _WORDS])
 
-    def render(clock: Clock, moments: Sequence[int | None]) -> list[str | None]:
+    def render(clock: Clock, timestamps: Sequence[int | None]) -> list[str | None]:
         now, ages = clock.now, _AGES
         return [
             None
             if at is None
             else by_place[bisect_right(ages, now - at)] or from_now(at, now, suffix)
-            for at in moments
+            for at in timestamps
         ]
 
     return render

@@ -9,7 +9,7 @@ import orjson
 
 from regulars.api.connections import Connection, connection_types
 from regulars.api.context import Context
-from regulars.api.fields import moment_of
+from regulars.api.fields import timestamp_of
 from regulars.api.writing import mutation
 from regulars.directory import ids
 from regulars.directory.commands import (
@@ -76,9 +76,11 @@ async def _prepare_create(env: Context, arguments: dict[str, Any]) -> Any:
     return await _clean(env, {"settings": {}, **arguments["node"]})
 
 
-def _create(env: Context, cleaned: Any, receipt: IdempotencyRecord | None) -> CreateWebhook:
+def _create(
+    env: Context, cleaned: Any, idempotency_record: IdempotencyRecord | None
+) -> CreateWebhook:
     values, problems = cleaned
-    return CreateWebhook(values, env.now, problems, receipt, env.origin)
+    return CreateWebhook(values, env.now, problems, idempotency_record, env.origin)
 
 
 async def _prepare_update(env: Context, arguments: dict[str, Any]) -> Any:
@@ -91,17 +93,21 @@ async def _prepare_update(env: Context, arguments: dict[str, Any]) -> Any:
     return given, values, problems, disable, skip
 
 
-def _update(env: Context, prepared: Any, receipt: IdempotencyRecord | None) -> UpdateWebhook:
+def _update(
+    env: Context, prepared: Any, idempotency_record: IdempotencyRecord | None
+) -> UpdateWebhook:
     given, values, problems, disable, skip = prepared
     number = ids.webhook(given)
     return UpdateWebhook(
-        given, number, values, env.now, problems, disable, skip, receipt, env.origin
+        given, number, values, env.now, problems, disable, skip, idempotency_record, env.origin
     )
 
 
-def _delete(env: Context, arguments: Any, receipt: IdempotencyRecord | None) -> DeleteWebhook:
+def _delete(
+    env: Context, arguments: Any, idempotency_record: IdempotencyRecord | None
+) -> DeleteWebhook:
     given = arguments["id"]
-    return DeleteWebhook(given, ids.webhook(given), env.now, receipt, env.origin)
+    return DeleteWebhook(given, ids.webhook(given), env.now, idempotency_record, env.origin)
 
 
 async def _webhook(env: Context, row: Row, layouts: Layouts) -> Any:
@@ -222,9 +228,9 @@ WEBHOOK = TypeBinding(
         "url": Value(("url",)),
         "version": Value(("webhook_id",), lambda numbers: ["v2"] * len(numbers)),
         "settings": Value(("settings",), Each(orjson.loads), is_long=True),
-        "created_at": moment_of("created_at"),
-        "updated_at": moment_of("updated_at"),
-        "disabled_at": moment_of("disabled_since"),
+        "created_at": timestamp_of("created_at"),
+        "updated_at": timestamp_of("updated_at"),
+        "disabled_at": timestamp_of("disabled_since"),
         "disabled_reason": Value(("disabled_why",)),
         "paused": Value(("is_paused",)),
         "missed_count": Value(("missed_count",), cost=_MISSED_COST),
@@ -238,16 +244,16 @@ DELIVERY = TypeBinding(
         "sequence": Value(("sequence",)),
         "customer_id": Value(("customer_id",), _customer_ids),
         "state": Value(("state",)),
-        "created_at": moment_of("created_at"),
-        "next_attempt_at": moment_of("due_at"),
-        "ended_at": moment_of("ended_at"),
+        "created_at": timestamp_of("created_at"),
+        "next_attempt_at": timestamp_of("due_at"),
+        "ended_at": timestamp_of("ended_at"),
         "attempts": Related("key", _attempts),
     }
 )
 ATTEMPT = TypeBinding(
     {
         "attempt": Value(("attempt",)),
-        "at": moment_of("at"),
+        "at": timestamp_of("at"),
         "milliseconds": Value(("milliseconds",)),
         "status": Value(("status",)),
         "error": Value(("error",)),

@@ -24,7 +24,7 @@ async def write(env: Context, make: Callable[[IdempotencyRecord | None], Awaitab
     if env.idempotency is None:
         return await make(None)
     try:
-        result = await make(env.idempotency.receipt(env.received_at))
+        result = await make(env.idempotency.idempotency_record(env.received_at))
     except Refused as refused:
         env.idempotency.is_replayed |= refused.replayed
         raise
@@ -61,9 +61,9 @@ def mutation(
         async def resolve(env: Context, arguments: Arguments) -> Any:
             prepared = await prepare(env, arguments)
 
-            async def execute(receipt: IdempotencyRecord | None) -> Any:
+            async def execute(idempotency_record: IdempotencyRecord | None) -> Any:
                 def command() -> Command:
-                    return make(env, prepared, receipt)
+                    return make(env, prepared, idempotency_record)
 
                 made = await run_large(command) if is_large(arguments) else command()
                 return await env.directory.write(env.account_id, made)

@@ -14,7 +14,7 @@ from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
 from regulars.directory.accounts import Accounts, now_ms
-from regulars.directory.dates import moment
+from regulars.directory.dates import parse_timestamp
 from regulars.settings import Settings
 from regulars.store import Store
 from regulars.transfer.errors import Interrupted
@@ -46,7 +46,7 @@ def since(text: str | None) -> int | str | None:
     """What `--since` means: `last`, or a moment. Raises UsageError."""
     if text is None or text == LAST:
         return text
-    timestamp = moment(text)
+    timestamp = parse_timestamp(text)
     if timestamp is None:
         raise UsageError(
             f"--since is {LAST}, or a moment such as 2026-11-25T08:00:00Z, not {text!r}."

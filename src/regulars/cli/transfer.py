@@ -227,7 +227,7 @@ def pull(
     """
     from regulars.cli.mirroring import Other
     from regulars.cli.mirroring import pull as run
-    from regulars.cli.mirroring import since as moment_of
+    from regulars.cli.mirroring import since as timestamp_of
     from regulars.transfer.pulling import Options
     from regulars.transfer.shape import MATCH
 
@@ -239,7 +239,7 @@ def pull(
         raise UsageError(
             "--resume goes on with a pull of the whole list: leave out the other option."
         )
-    chosen = Options(moment_of(since), resume, delete, match == "_id", dry_run, silent)
+    chosen = Options(timestamp_of(since), resume, delete, match == "_id", dry_run, silent)
     settings = options.settings(database_url=database_url)
     run(settings, account, Other(url, token, insecure), chosen, as_json)
 

@@ -13,7 +13,7 @@ from regulars.directory.commands import (
     Origin,
     Reference,
     SmallCommand,
-    receipt_keys,
+    record_keys,
 )
 from regulars.directory.errors import InputPath, Problem
 from regulars.directory.field_rules import Values
@@ -41,7 +41,7 @@ class SetRow(NamedTuple):
     problems: tuple[Problem, ...] = ()
     customer: Reference | None = None
     take: int | None = None
-    moments: tuple[int, int] | None = None
+    timestamps: tuple[int, int] | None = None
     shop_id: str | None = None
     mirrored: bool = False
     path: InputPath = ()
@@ -74,7 +74,7 @@ class SetCustomers(SmallCommand):
     whole: bool = False
     distinct: bool = False
     dry_run: bool = False
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     step: Step | None = None
 
@@ -90,7 +90,7 @@ class SetCustomers(SmallCommand):
             taken_ids=frozenset(row.take for row in rows if row.take is not None),
             shop_ids=frozenset(row.shop_id for row in rows if row.shop_id),
             import_ids=frozenset([self.step.import_id] if self.step else []),
-            idempotency_keys=receipt_keys(self.receipt),
+            idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
@@ -118,7 +118,7 @@ class SetResult(NamedTuple):
     rows: tuple[RowOutcome, ...]
 
     def told(self) -> dict[str, Any]:
-        """What a receipt keeps: no customer's values."""
+        """What an idempotency record stores: no values of a customer."""
         rows = [
             {
                 "outcome": outcome,
@@ -139,7 +139,7 @@ class ChangeTags(SmallCommand):
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     @property
@@ -149,7 +149,7 @@ class ChangeTags(SmallCommand):
 
     def lookup_keys(self) -> LookupKeys:
         ids = frozenset(r.customer_id for r in self.customers if r.customer_id is not None)
-        return LookupKeys(customer_ids=ids, idempotency_keys=receipt_keys(self.receipt))
+        return LookupKeys(customer_ids=ids, idempotency_keys=record_keys(self.idempotency_record))
 
 
 def counted(outcomes: Iterable[str]) -> Mapping[str, int]:

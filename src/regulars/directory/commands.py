@@ -50,9 +50,9 @@ class IdempotencyRecord:
     of_refusals: bool = True
 
 
-def receipt_keys(receipt: IdempotencyRecord | None) -> frozenset[str]:
-    """The key of a receipt, if there is one."""
-    return frozenset([receipt.key]) if receipt else frozenset()
+def record_keys(idempotency_record: IdempotencyRecord | None) -> frozenset[str]:
+    """The key of an idempotency record, if there is one."""
+    return frozenset([idempotency_record.key]) if idempotency_record else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Command(Protocol):
     def origin(self) -> Origin: ...
 
     @property
-    def receipt(self) -> IdempotencyRecord | None: ...
+    def idempotency_record(self) -> IdempotencyRecord | None: ...
 
     @property
     def is_large(self) -> bool: ...
@@ -136,7 +136,7 @@ class CreateCustomer(SmallCommand):
     at: int
     problems: list[Problem] = field(default_factory=list)
     activity: Activity = Activity()
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     row: Row = field(init=False)
 
@@ -154,7 +154,7 @@ class CreateCustomer(SmallCommand):
         return LookupKeys(
             email_keys=_email_keys(self.values),
             order_names=order_names,
-            idempotency_keys=receipt_keys(self.receipt),
+            idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
@@ -167,7 +167,7 @@ class UpdateCustomer(SmallCommand):
     at: int
     problems: list[Problem] = field(default_factory=list)
     version: int | None = None
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     @property
@@ -175,9 +175,11 @@ class UpdateCustomer(SmallCommand):
         return is_large(self.values)
 
     def lookup_keys(self) -> LookupKeys:
-        emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
+        emails, idempotency_records = _email_keys(self.values), record_keys(self.idempotency_record)
         return LookupKeys(
-            customer_ids=_ids(self.customer), email_keys=emails, idempotency_keys=receipts
+            customer_ids=_ids(self.customer),
+            email_keys=emails,
+            idempotency_keys=idempotency_records,
         )
 
 
@@ -188,12 +190,13 @@ class DeleteCustomers(SmallCommand):
     customers: tuple[Reference, ...]
     at: int
     version: int | None = None
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
-            customer_ids=_ids(*self.customers), idempotency_keys=receipt_keys(self.receipt)
+            customer_ids=_ids(*self.customers),
+            idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
@@ -233,7 +236,7 @@ class RecordOrder(SmallCommand):
     person: Values
     at: int
     problems: list[Problem] = field(default_factory=list)
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     event: str | None = None
     shop_ids: ShopIds = NO_SHOP_IDS
@@ -245,7 +248,7 @@ class RecordOrder(SmallCommand):
             email_keys=_email_keys(self.person),
             order_names=frozenset([name]) if name else frozenset(),
             shop_ids=self.shop_ids.named,
-            idempotency_keys=receipt_keys(self.receipt),
+            idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
@@ -262,7 +265,7 @@ class RecordContact(SmallCommand):
     at: int
     fill: bool
     problems: list[Problem] = field(default_factory=list)
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     shop_ids: ShopIds = NO_SHOP_IDS
     delivery: Delivery | None = None
@@ -274,13 +277,13 @@ class RecordContact(SmallCommand):
         return is_large(self.values)
 
     def lookup_keys(self) -> LookupKeys:
-        emails, receipts = _email_keys(self.values), receipt_keys(self.receipt)
+        emails, idempotency_records = _email_keys(self.values), record_keys(self.idempotency_record)
         ids = _number(self.mirrored)
         return LookupKeys(
             customer_ids=ids,
             email_keys=emails,
             shop_ids=self.shop_ids.named,
-            idempotency_keys=receipts,
+            idempotency_keys=idempotency_records,
         )
 
 
@@ -291,7 +294,7 @@ class DeleteContact(SmallCommand):
 
     at: int
     shop_id: str | None
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     told_id: int | None = None
     mirrored: int | None = None
@@ -300,7 +303,9 @@ class DeleteContact(SmallCommand):
         shop_ids = frozenset([self.shop_id] if self.shop_id else [])
         ids = _number(self.mirrored)
         return LookupKeys(
-            customer_ids=ids, shop_ids=shop_ids, idempotency_keys=receipt_keys(self.receipt)
+            customer_ids=ids,
+            shop_ids=shop_ids,
+            idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
@@ -312,12 +317,13 @@ class RecordLead(SmallCommand):
     person: Values
     at: int
     problems: list[Problem] = field(default_factory=list)
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
-            email_keys=_email_keys(self.person), idempotency_keys=receipt_keys(self.receipt)
+            email_keys=_email_keys(self.person),
+            idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
@@ -327,12 +333,12 @@ class RecordVisit(SmallCommand):
 
     customer: Reference
     at: int
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
-            customer_ids=_ids(self.customer), idempotency_keys=receipt_keys(self.receipt)
+            customer_ids=_ids(self.customer), idempotency_keys=record_keys(self.idempotency_record)
         )
 
 
@@ -343,12 +349,12 @@ class CreateWebhook(SmallCommand):
     values: Values
     at: int
     problems: list[Problem] = field(default_factory=list)
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
-            webhook_urls=_urls(self.values), idempotency_keys=receipt_keys(self.receipt)
+            webhook_urls=_urls(self.values), idempotency_keys=record_keys(self.idempotency_record)
         )
 
 
@@ -364,14 +370,14 @@ class UpdateWebhook(SmallCommand):
     problems: list[Problem] = field(default_factory=list)
     disable: bool | None = None
     skip_missed: bool = False
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
         return LookupKeys(
             webhook_ids=_number(self.webhook_id),
             webhook_urls=_urls(self.values),
-            idempotency_keys=receipt_keys(self.receipt),
+            idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
@@ -382,11 +388,11 @@ class DeleteWebhook(SmallCommand):
     given: str
     webhook_id: int | None
     at: int
-    receipt: IdempotencyRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
 
     def lookup_keys(self) -> LookupKeys:
-        keys = receipt_keys(self.receipt)
+        keys = record_keys(self.idempotency_record)
         return LookupKeys(webhook_ids=_number(self.webhook_id), idempotency_keys=keys)
 
 

@@ -54,8 +54,8 @@ def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) 
         unit.rows[orders].put(row)
         customer = with_order(customer, row)
         if counts(row):
-            moment = max(customer["updated_at"], row["updated_at"])
-            customer = {**customer, "updated_at": moment}
+            timestamp = max(customer["updated_at"], row["updated_at"])
+            customer = {**customer, "updated_at": timestamp}
     for lead in activity.leads:
         unit.rows[leads].put(
             {

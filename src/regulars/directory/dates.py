@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from regulars.store.conditions import RelativeValue
 
-_MOMENT = re.compile(
+_TIMESTAMP = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
     r"(?:[Tt ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
     r"(?P<zone>[Zz]|[+-]\d\d:?\d\d)?)?)?)?",
@@ -59,7 +59,7 @@ def ago(text: str) -> RelativeTime | None:
 def span(text: str) -> tuple[int, int] | None:
     """The first moment of what a date names, and the first after it: of a year, a month, a day, a
     minute, a second or a millisecond. None for what is no date."""
-    found = _MOMENT.fullmatch(text)
+    found = _TIMESTAMP.fullmatch(text)
     if not found:
         return None
     parts = found.groupdict()
@@ -90,8 +90,8 @@ def span(text: str) -> tuple[int, int] | None:
     return begins, begins + days * _LENGTHS["d"]
 
 
-def moment(text: str) -> int | None:
-    """The moment that a text names; of a day, its first. None for what is none."""
+def parse_timestamp(text: str) -> int | None:
+    """Returns the timestamp that a text names; for a day, its first. None if it names none."""
     found = span(text.strip())
     return found[0] if found else None
 
@@ -137,8 +137,8 @@ def _day(days: int) -> str:
     return (_EPOCH + timedelta(days=days)).date().isoformat()
 
 
-def _of(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MILLISECOND
+def _of(timestamp: datetime) -> int:
+    return (timestamp - _EPOCH) // _MILLISECOND
 
 
 def _offset(zone: str | None) -> int:

@@ -38,19 +38,19 @@ def decide(
 
 def _apply_once(unit: CustomerUnitOfWork, command: Command) -> Any:
     """The outcome of a command; of one whose request was sent before, what it was then."""
-    receipt = command.receipt
-    if receipt is None:
+    idempotency_record = command.idempotency_record
+    if idempotency_record is None:
         return _apply(unit, command)
-    known = idempotency_records.find(unit, receipt)
+    known = idempotency_records.find(unit, idempotency_record)
     if known is not None:
-        return idempotency_records.replayed(known, receipt)
+        return idempotency_records.replayed(known, idempotency_record)
     try:
         result = _apply(unit, command)
     except Refused as refused:
-        if receipt.of_refusals:
-            idempotency_records.record(unit, receipt, refused)
+        if idempotency_record.of_refusals:
+            idempotency_records.record(unit, idempotency_record, refused)
         raise
-    idempotency_records.record(unit, receipt, result)
+    idempotency_records.record(unit, idempotency_record, result)
     return result
 
 

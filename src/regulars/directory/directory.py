@@ -142,17 +142,19 @@ class Directory:
         account_id: int,
         node: Mapping[str, Any],
         at: int,
-        receipt: IdempotencyRecord | None = None,
+        idempotency_record: IdempotencyRecord | None = None,
         origin: Origin = COMMAND_LINE,
     ) -> Row | Replay:
         """Adds a customer and answers its row. Raises Refused with everything that is wrong.
 
-        A write with a receipt is made once: when it is sent again, it answers a Replay.
+        A write with an idempotency record is made once. A repetition answers a Replay.
         """
 
         def command_of() -> CreateCustomer:
             values, problems = clean_values(node, ("node",))
-            return CreateCustomer(values, at, problems, receipt=receipt, origin=origin)
+            return CreateCustomer(
+                values, at, problems, idempotency_record=idempotency_record, origin=origin
+            )
 
         command = await run_large(command_of) if is_large(node) else command_of()
         row: Row | Replay = await self._store.write(account_id, command)
@@ -165,7 +167,7 @@ class Directory:
         node: Mapping[str, Any],
         at: int,
         version: int | None = None,
-        receipt: IdempotencyRecord | None = None,
+        idempotency_record: IdempotencyRecord | None = None,
         origin: Origin = COMMAND_LINE,
     ) -> Row | Replay:
         """Merges fields into a customer, if it is of the version given, and answers its row.
@@ -173,7 +175,9 @@ class Directory:
 
         def command_of() -> UpdateCustomer:
             values, problems = clean_values(node, ("node",))
-            return UpdateCustomer(customer, values, at, problems, version, receipt, origin)
+            return UpdateCustomer(
+                customer, values, at, problems, version, idempotency_record, origin
+            )
 
         command = await run_large(command_of) if is_large(node) else command_of()
         row: Row | Replay = await self._store.write(account_id, command)
@@ -185,7 +189,7 @@ class Directory:
         customers: Sequence[Reference],
         at: int,
         version: int | None = None,
-        receipt: IdempotencyRecord | None = None,
+        idempotency_record: IdempotencyRecord | None = None,
         origin: Origin = COMMAND_LINE,
     ) -> list[int] | Replay:
         """Deletes all the customers named, or none, if each is of the version given, and answers
@@ -198,7 +202,7 @@ class Directory:
             raise Refused(InvalidInput(message, ("items",)))
         if not customers:
             return []
-        command = DeleteCustomers(tuple(customers), at, version, receipt, origin)
+        command = DeleteCustomers(tuple(customers), at, version, idempotency_record, origin)
         ids: list[int] | Replay = await self._store.write(account_id, command)
         return ids
 
@@ -224,12 +228,15 @@ class Directory:
     async def request_of(self, account_id: int, token_id: str, key: str, now: int) -> bytes | None:
         """The fingerprint of the request that a token sent with a key in the last day, if a write
         of it was made or refused."""
-        query = queries.receipts_of()
+        query = queries.idempotency_records_of()
         rows = await self._store.fetch(query, {"account_id": account_id, "idempotency_keys": [key]})
         for row in rows:
-            receipt = dict(zip(queries.RECEIPT_COLUMNS, row, strict=True))
-            if receipt["token_id"] == token_id and receipt["created_at"] > now - KEPT_MS:
-                return bytes(receipt["fingerprint"])
+            idempotency_record = dict(zip(queries.IDEMPOTENCY_RECORD_COLUMNS, row, strict=True))
+            if (
+                idempotency_record["token_id"] == token_id
+                and idempotency_record["created_at"] > now - KEPT_MS
+            ):
+                return bytes(idempotency_record["fingerprint"])
         return None
 
     async def create_many(

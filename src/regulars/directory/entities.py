@@ -75,10 +75,10 @@ LEADS = Entity(
     rules={RecordLead: recording.lead},
 )
 
-RECEIPTS = Entity(
-    tables.receipts,
-    lookups=(Lookup("idempotency_keys", tables.receipts.c.key),),
-    on_customer_delete=blank(tables.receipts, "outcome"),
+IDEMPOTENCY_RECORDS = Entity(
+    tables.idempotency_records,
+    lookups=(Lookup("idempotency_keys", tables.idempotency_records.c.key),),
+    on_customer_delete=blank(tables.idempotency_records, "outcome"),
 )
 
 
@@ -144,7 +144,7 @@ ENTITIES = Entities(
         CUSTOMERS,
         ORDERS,
         LEADS,
-        RECEIPTS,
+        IDEMPOTENCY_RECORDS,
         HISTORY,
         WEBHOOKS,
         ATTEMPTS,

@@ -16,7 +16,7 @@ import orjson
 from regulars.core import fields as kinds
 from regulars.core.fields import Field
 from regulars.customers.fields import STORED
-from regulars.directory.dates import iso, moment
+from regulars.directory.dates import iso, parse_timestamp
 from regulars.directory.errors import InvalidCursor
 from regulars.directory.orders import amounts, units
 from regulars.store import Row
@@ -58,9 +58,9 @@ _JSON = Form(
     lambda value: None if value is None else orjson.Fragment(value),
     lambda told: None if told is None else orjson.dumps(told).decode(),
 )
-_MOMENT = Form(
+_TIMESTAMP = Form(
     lambda value: None if value is None else iso(value),
-    lambda told: None if told is None else moment(told),
+    lambda told: None if told is None else parse_timestamp(told),
 )
 
 # The form of each kind of field's values in the history.
@@ -73,7 +73,7 @@ _FORMS: Mapping[type[Field], Form] = {
     kinds.Tags: _JSON,
     kinds.Json: _JSON,
     kinds.Address: _JSON,
-    kinds.Timestamp: _MOMENT,
+    kinds.Timestamp: _TIMESTAMP,
     kinds.Money: _AMOUNT,
     kinds.Count: _PLAIN,
 }
@@ -91,8 +91,8 @@ _ORDER = {
     "tags": _JSON,
     "test": _FLAG,
     "referrer": _PLAIN,
-    "cancelled_at": _MOMENT,
-    "created_at": _MOMENT,
+    "cancelled_at": _TIMESTAMP,
+    "created_at": _TIMESTAMP,
     "details": _JSON,
 }
 # Before the name of a field of the order that a change is about.

@@ -1,7 +1,7 @@
 """Requests that are sent again: what became of their writes, and what to answer.
 
-A write that comes with a key leaves a receipt in its own transaction, so that there is never the
-one without the other. A receipt holds what the directory answered: a row, ids, or problems.
+A write with a key stores an idempotency record in its own transaction, so that neither exists
+without the other. A record holds what the directory answered: a row, ids, or problems.
 """
 
 from __future__ import annotations
@@ -15,33 +15,39 @@ from regulars.directory.bulk import SetResult
 from regulars.directory.commands import IdempotencyRecord, Replay
 from regulars.directory.errors import CustomerNotFound, OtherRequest, Refused, Repeated
 from regulars.store import Row, UnitOfWork
-from regulars.store.tables import receipts
-from regulars.store.writes import REPLACE_RECEIPTS
+from regulars.store.tables import idempotency_records
+from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
 
 KEPT_MS = 24 * 3_600_000
 
 
-def find(unit: UnitOfWork, receipt: IdempotencyRecord) -> Row | None:
+def find(unit: UnitOfWork, idempotency_record: IdempotencyRecord) -> Row | None:
     """What is stored of the write, if its request came before and not too long ago."""
-    row = unit.rows[receipts].get((receipt.token_id, receipt.key, receipt.part))
-    return row if row and row["created_at"] > receipt.at - KEPT_MS else None
+    row = unit.rows[idempotency_records].get(
+        (idempotency_record.token_id, idempotency_record.key, idempotency_record.part)
+    )
+    return row if row and row["created_at"] > idempotency_record.at - KEPT_MS else None
 
 
-def record(unit: UnitOfWork, receipt: IdempotencyRecord, outcome: Any) -> None:
+def record(unit: UnitOfWork, idempotency_record: IdempotencyRecord, outcome: Any) -> None:
     """Stores what a write came to: a customer's row, the ids of customers, or a refusal. It
     replaces what is stored of the key for longer than a day."""
-    before = receipt.at - KEPT_MS
-    unit.run(REPLACE_RECEIPTS, replaced_keys=[receipt.key], replaced_before=before)
-    rows = unit.rows[receipts]
-    rows.assume_deleted((receipt.token_id, receipt.key, receipt.part))
+    before = idempotency_record.at - KEPT_MS
+    unit.run(
+        REPLACE_IDEMPOTENCY_RECORDS, replaced_keys=[idempotency_record.key], replaced_before=before
+    )
+    rows = unit.rows[idempotency_records]
+    rows.assume_deleted(
+        (idempotency_record.token_id, idempotency_record.key, idempotency_record.part)
+    )
     rows.put(
         {
             "account_id": unit.account_id,
-            "token_id": receipt.token_id,
-            "key": receipt.key,
-            "part": receipt.part,
-            "fingerprint": receipt.fingerprint,
-            "created_at": receipt.at,
+            "token_id": idempotency_record.token_id,
+            "key": idempotency_record.key,
+            "part": idempotency_record.part,
+            "fingerprint": idempotency_record.fingerprint,
+            "created_at": idempotency_record.at,
             "customer_id": outcome.get("customer_id") if isinstance(outcome, Mapping) else None,
             "outcome": orjson.dumps(_told(outcome)).decode(),
         }
@@ -56,13 +62,13 @@ def _told(outcome: Any) -> dict[str, Any]:
     return {"result": outcome}
 
 
-def replayed(row: Row, receipt: IdempotencyRecord) -> Replay:
+def replayed(row: Row, idempotency_record: IdempotencyRecord) -> Replay:
     """The answer to a write that was made before.
 
     Raises Refused: as the write was refused then; with OtherRequest if the key was another's; or
     with CustomerNotFound if the customer has been deleted since.
     """
-    if row["fingerprint"] != receipt.fingerprint:
+    if row["fingerprint"] != idempotency_record.fingerprint:
         raise Refused(OtherRequest())
     if row["outcome"] is None:
         raise Refused(CustomerNotFound([str(row["customer_id"])], ()), replayed=True)

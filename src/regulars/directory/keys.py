@@ -169,7 +169,7 @@ def _money(column: str, term: KeyValue) -> Condition:
     return Predicate.of_column(_compared(column, term.operator, amount, amount))
 
 
-def _moment(term: KeyValue) -> Condition:
+def _timestamp(term: KeyValue) -> Condition:
     text = term.value.text
     ago = dates.ago(text)
     if ago:
@@ -216,7 +216,7 @@ class Key:
 
 _TEXT = Key(_text_facet, "text", prefix=True)
 _NAME = Key(_name, "text", prefix=True)
-_MOMENT = Key(_moment, "a date", compared=True, values=("-7d", "-1mo", "-1y", "2024-03-18"))
+_TIMESTAMP = Key(_timestamp, "a date", compared=True, values=("-7d", "-1mo", "-1y", "2024-03-18"))
 
 
 class _Searched(NamedTuple):
@@ -267,7 +267,7 @@ _OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
     fields.Address: lambda _: {
         key: _Searched(_PLACE.get(key, _TEXT), _has_facet(key)) for key in ADDRESS_KEYS
     },
-    fields.Timestamp: lambda field: {field.name: _Searched(_MOMENT, ALWAYS)},
+    fields.Timestamp: lambda field: {field.name: _Searched(_TIMESTAMP, ALWAYS)},
     fields.Money: _amount,
     fields.Count: lambda field: {
         field.name: _Searched(

@@ -28,7 +28,7 @@ from regulars.directory.commands import (
     ShopIds,
 )
 from regulars.directory.customers import clean_values
-from regulars.directory.dates import from_now, iso, moment
+from regulars.directory.dates import from_now, iso, parse_timestamp
 from regulars.directory.errors import InvalidInput, Problem
 from regulars.directory.field_rules import EMPTY, FILLABLE, NULLABLE
 from regulars.directory.ids import MAX_ID
@@ -78,7 +78,7 @@ def command_of(
     type_: str,
     body: bytes,
     at: int,
-    receipt: IdempotencyRecord | None,
+    idempotency_record: IdempotencyRecord | None,
     origin: Origin,
     delivery: Delivery | None = None,
 ) -> Command | None:
@@ -94,20 +94,20 @@ def command_of(
     if type_ in TYPES and _is_of_deleted(type_, node):
         return None
     if type_ in ORDERS:
-        return _order(type_, node, at, receipt, origin)
+        return _order(type_, node, at, idempotency_record, origin)
     if type_ in CONTACTS:
-        return _contact(node, at, type_ == "contact/signup", receipt, origin, delivery)
+        return _contact(node, at, type_ == "contact/signup", idempotency_record, origin, delivery)
     if type_ == DELETED:
-        return _deletion(node, at, receipt, origin)
+        return _deletion(node, at, idempotency_record, origin)
     if type_ == FORM:
-        return _form(node, at, receipt, origin)
+        return _form(node, at, idempotency_record, origin)
     if type_ == CHECKOUT:
-        return _contact(_buyer(node), at, True, receipt, origin)
+        return _contact(_buyer(node), at, True, idempotency_record, origin)
     raise UnparseableEvent(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
 
 
 def _deletion(
-    node: Node, at: int, receipt: IdempotencyRecord | None, origin: Origin
+    node: Node, at: int, idempotency_record: IdempotencyRecord | None, origin: Origin
 ) -> DeleteContact:
     shop_id, number = _id(node), _number_id(node)
     if shop_id is None and number is None:
@@ -115,7 +115,7 @@ def _deletion(
             "The event names no customer: its `id` is not a text of 1 to "
             f"{SHOP_ID_LENGTH} characters."
         )
-    return DeleteContact(at, shop_id, receipt, origin, number)
+    return DeleteContact(at, shop_id, idempotency_record, origin, number)
 
 
 def _is_of_deleted(type_: str, node: Node) -> bool:
@@ -132,7 +132,7 @@ def _says(value: Any) -> bool:
 
 
 def _order(
-    type_: str, node: Node, at: int, receipt: IdempotencyRecord | None, origin: Origin
+    type_: str, node: Node, at: int, idempotency_record: IdempotencyRecord | None, origin: Origin
 ) -> RecordOrder:
     buyer = {name: value for name, value in _buyer(node).items() if name != "id"}
     told: dict[str, Any] = {name: _text(node, name) for name in _ORDER_TEXTS if node.get(name)}
@@ -143,8 +143,8 @@ def _order(
     told["paid"] = _paid(type_, node, told)
     told["tags"] = _tags(node)
     told["test"] = _flag(node, "test")
-    told["created_at"] = _moment(node, "created_at", at)
-    told["cancelled_at"] = _moment(node, "cancelled_at", at)
+    told["created_at"] = _timestamp(node, "created_at", at)
+    told["cancelled_at"] = _timestamp(node, "cancelled_at", at)
     if type_ == "order/cancelled" and told["cancelled_at"] is None:
         told["cancelled_at"] = iso(at)
     if type_ == "order/uncancelled":
@@ -163,7 +163,9 @@ def _order(
         _id(customer) if isinstance(customer, dict) else None,
         _id(node),
     )
-    return RecordOrder(values, person, at, problems, receipt, origin, type_, of_shop, details)
+    return RecordOrder(
+        values, person, at, problems, idempotency_record, origin, type_, of_shop, details
+    )
 
 
 def _said(node: Node, buyer: Node) -> dict[str, Any]:
@@ -253,7 +255,7 @@ def _contact(
     node: Node,
     at: int,
     fill: bool,
-    receipt: IdempotencyRecord | None,
+    idempotency_record: IdempotencyRecord | None,
     origin: Origin,
     delivery: Delivery | None = None,
 ) -> RecordContact:
@@ -283,7 +285,9 @@ def _contact(
         told.pop("email", None)
     values, problems = clean_values(told, ("node",))
     ids = (ShopIds(_id(node)), delivery, _number_id(node))
-    return RecordContact(values, at, fill, [*problems, *unreadable], receipt, origin, *ids)
+    return RecordContact(
+        values, at, fill, [*problems, *unreadable], idempotency_record, origin, *ids
+    )
 
 
 def _cleared(node: Node) -> dict[str, Any]:
@@ -295,19 +299,21 @@ def _cleared(node: Node) -> dict[str, Any]:
     }
 
 
-def _form(node: Node, at: int, receipt: IdempotencyRecord | None, origin: Origin) -> RecordLead:
+def _form(
+    node: Node, at: int, idempotency_record: IdempotencyRecord | None, origin: Origin
+) -> RecordLead:
     told: dict[str, Any] = {
         name: _text(node, name) for name in ("email", "phone", "subject", "message")
     }
     told |= _names(node) or _names({"full_name": node.get("name")})
-    told["created_at"] = _moment(node, "created_at", at)
+    told["created_at"] = _timestamp(node, "created_at", at)
     if isinstance(node.get("custom"), dict):
         told["custom"] = node["custom"]
     told = {name: value for name, value in told.items() if value}
     values, person, problems = clean_lead(told, ("node",))
     if "email_key" not in person:
         problems = [*problems, *([] if problems else [_no_email()])]
-    return RecordLead(values, person, at, problems, receipt, origin)
+    return RecordLead(values, person, at, problems, idempotency_record, origin)
 
 
 def _no_email() -> Problem:
@@ -370,12 +376,12 @@ def _of_kind(told: Node, name: str, kind: str, fits: Callable[[Any], bool]) -> A
     return value
 
 
-def _moment(told: Node, name: str, at: int) -> str | None:
+def _timestamp(told: Node, name: str, at: int) -> str | None:
     """A moment that is told, as `2024-03-18T14:20:37.000Z`."""
     given = _text(told, name)
     if not given:
         return None
-    found = moment(given)
+    found = parse_timestamp(given)
     if found is None:
         found = from_now(given, at)
     if found is None:

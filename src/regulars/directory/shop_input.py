@@ -11,7 +11,7 @@ import orjson
 
 from regulars.directory import addresses, custom
 from regulars.directory.customers import clean_tags, clean_values
-from regulars.directory.dates import moment
+from regulars.directory.dates import parse_timestamp
 from regulars.directory.errors import InputPath, InvalidInput, Problem
 from regulars.directory.field_rules import Values
 from regulars.directory.orders import units
@@ -50,7 +50,7 @@ def clean_order(node: Mapping[str, Any], path: InputPath) -> tuple[Values, Value
             if wrong:
                 problems.append(InvalidInput(f"The {name} {wrong}", here))
         elif name in MOMENTS:
-            values[name] = moment(given)
+            values[name] = parse_timestamp(given)
             if values[name] is None:
                 problems.append(InvalidInput(_NO_MOMENT % name, here))
         elif name == "tags":
@@ -87,7 +87,7 @@ def clean_lead(node: Mapping[str, Any], path: InputPath) -> tuple[Values, Values
             if wrong:
                 problems.append(InvalidInput(f"The {name} {wrong}", (*path, name)))
     if node.get("created_at") is not None:
-        values["created_at"] = moment(node["created_at"])
+        values["created_at"] = parse_timestamp(node["created_at"])
         if values["created_at"] is None:
             problems.append(InvalidInput(_NO_MOMENT % "created_at", (*path, "created_at")))
     if node.get("custom") is not None:

@@ -132,7 +132,7 @@ def _set(
         saved = _create(unit, row, changed, command)
         outcome = CREATED
     else:
-        at = row.moments[1] if row.mirrored and row.moments else None
+        at = row.timestamps[1] if row.mirrored and row.timestamps else None
         saved = unit.save(found, changed, command, at)
         outcome = UNCHANGED if saved is found else UPDATED
     unit.shop_ids.add(row.shop_id, "Customer", saved["customer_id"], saved["customer_id"])
@@ -173,9 +173,9 @@ def _wrong_with_new(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
 
 
 def _new(row: SetRow, at: int) -> Row:
-    if row.moments is None:
+    if row.timestamps is None:
         return new_row(at)
-    created, updated = row.moments
+    created, updated = row.timestamps
     return {**new_row(created), "updated_at": max(created, updated)}
 
 

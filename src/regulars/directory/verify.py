@@ -37,6 +37,7 @@ from regulars.store.tables import (
     deleted_shop_ids,
     deliveries,
     history,
+    idempotency_records,
     import_parts,
     imports,
     inbox,
@@ -44,7 +45,6 @@ from regulars.store.tables import (
     leads,
     metadata,
     orders,
-    receipts,
     sessions,
     shop_ids,
     terms,
@@ -254,7 +254,7 @@ class _Verifier:
         yield from told.of_missing()
         for number in sorted(stored_terms):
             yield f"{here}: the index of the search has the customer {number}, who is missing"
-        for _ in self._all(receipts, account_id):
+        for _ in self._all(idempotency_records, account_id):
             pass  # each value is looked at
 
     def _terms(self, account_id: int) -> dict[int, tuple[int, int]]:

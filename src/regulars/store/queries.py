@@ -16,9 +16,9 @@ from regulars.store.tables import (
     customers,
     deleted_shop_ids,
     history,
+    idempotency_records,
     leads,
     orders,
-    receipts,
     shop_ids,
     webhooks,
 )
@@ -278,15 +278,17 @@ def creator() -> Query:
     return Query(statement.order_by(history.c.sequence).limit(sa.literal_column("1")))
 
 
-RECEIPT_COLUMNS = tuple(str(column.name) for column in receipts.columns)
+IDEMPOTENCY_RECORD_COLUMNS = tuple(str(column.name) for column in idempotency_records.columns)
 
 
 @cache
-def receipts_of() -> Query:
+def idempotency_records_of() -> Query:
     """What became of the writes that were sent with the keys `idempotency_keys`, whoever sent
     them."""
-    named = any_of(receipts.c.key, "idempotency_keys")
-    return Query(sa.select(*receipts.columns).where(of_account(receipts), named))
+    named = any_of(idempotency_records.c.key, "idempotency_keys")
+    return Query(
+        sa.select(*idempotency_records.columns).where(of_account(idempotency_records), named)
+    )
 
 
 @cache

@@ -148,7 +148,7 @@ history = sa.Table(
 
 # What became of a write that was sent with a key, so that the same request can be answered again:
 # the outcome as JSON; null once its customer is deleted.
-receipts = table(
+idempotency_records = table(
     "receipts",
     key("account_id"),
     sa.Column("token_id", Text, primary_key=True),

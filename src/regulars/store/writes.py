@@ -21,8 +21,8 @@ from regulars.store.tables import (
     customers,
     deleted_shop_ids,
     deliveries,
+    idempotency_records,
     inbox_keys,
-    receipts,
     shop_ids,
     terms,
 )
@@ -116,25 +116,29 @@ def delete_from_inbox(table: sa.Table) -> BatchStatement:
     return BatchStatement(f"deleted_from_{table.name}", build)
 
 
-def _replace_receipts(where: Where) -> Change:
-    return receipts.delete().where(
+def _replace_idempotency_records(where: Where) -> Change:
+    return idempotency_records.delete().where(
         where(
-            receipts.c.account_id == batch_account(),
-            any_of(receipts.c.key, "replaced_keys"),
-            receipts.c.created_at <= number("replaced_before"),
+            idempotency_records.c.account_id == batch_account(),
+            any_of(idempotency_records.c.key, "replaced_keys"),
+            idempotency_records.c.created_at <= number("replaced_before"),
         )
     )
 
 
-# Deletes what new receipts replace: those of the keys `replaced_keys` that were made at the time
+# Deletes the records that new ones replace: those of the keys `replaced_keys` that were created at
 # `replaced_before` or earlier.
-REPLACE_RECEIPTS = BatchStatement("replaced", _replace_receipts)
+REPLACE_IDEMPOTENCY_RECORDS = BatchStatement("replaced", _replace_idempotency_records)
 
 
 @cache
-def forget_receipts() -> Query:
-    """The receipts of every account that were made at `receipts_before` or earlier."""
-    return Query(receipts.delete().where(receipts.c.created_at <= number("receipts_before")))
+def forget_idempotency_records() -> Query:
+    """The records of all accounts that were created at `idempotency_records_before` or earlier."""
+    return Query(
+        idempotency_records.delete().where(
+            idempotency_records.c.created_at <= number("idempotency_records_before")
+        )
+    )
 
 
 @cache

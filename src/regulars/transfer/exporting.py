@@ -73,7 +73,7 @@ def _fragments(column: Values) -> Values:
     return [None if one is None else orjson.Fragment(one) for one in column]
 
 
-def _moments(column: Values) -> Values:
+def _timestamps(column: Values) -> Values:
     return [iso(one) for one in column]
 
 
@@ -171,7 +171,7 @@ _OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, _Field]]] = {
     kinds.Tags: _column(_tag_cells, _fragments),
     kinds.Json: _column(_or_empty, _fragments),
     kinds.Address: _addresses,
-    kinds.Timestamp: _column(_moments, _moments, typed=False),
+    kinds.Timestamp: _column(_timestamps, _timestamps, typed=False),
     kinds.Money: _column(amounts, amounts, typed=False),
     kinds.Count: _column(_same, _same, typed=False),
     kinds.FullName: _computed(_full_names),

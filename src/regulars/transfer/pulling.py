@@ -32,7 +32,7 @@ from regulars.transfer.pull_checkpoint import (
     since_last,
 )
 from regulars.transfer.remote import RemoteError, RemoteFault
-from regulars.transfer.remote_customers import Customers, Node, Page, moment_of, row_of
+from regulars.transfer.remote_customers import Customers, Node, Page, row_of, timestamp_of
 
 LAST = "last"
 _BY_ID = "order_by:id order_dir:asc"
@@ -349,12 +349,12 @@ class Pull:
 def _recent(page: Page, since: int) -> tuple[Page, bool]:
     """What was changed at a moment or later, of a page whose latest changes come first, and whether
     more may follow. Raises RemoteError where no moments are told."""
-    moments = [moment_of(node.get("updated_at")) for node in page.nodes]
-    if any(at is None for at in moments):
+    timestamps = [timestamp_of(node.get("updated_at")) for node in page.nodes]
+    if any(at is None for at in timestamps):
         raise RemoteError(
             "The server tells how long ago a change was, not when: --since cannot be used there."
         )
     recent = [
-        n for n, at in zip(page.nodes, moments, strict=True) if at is not None and at >= since
+        n for n, at in zip(page.nodes, timestamps, strict=True) if at is not None and at >= since
     ]
     return page._replace(nodes=recent), page.more and len(recent) == len(page.nodes)

@@ -16,7 +16,7 @@ from regulars.directory.addresses import PARTS
 from regulars.directory.bulk import SetRow
 from regulars.directory.commands import Reference
 from regulars.directory.customers import clean_values
-from regulars.directory.dates import moment
+from regulars.directory.dates import parse_timestamp
 from regulars.directory.errors import InvalidInput
 from regulars.directory.ids import MAX_ID
 from regulars.transfer.remote import Remote, RemoteFault, TooMuch
@@ -181,7 +181,7 @@ class Customers:
         document = await self._document(_LIST)
         data = await self._remote.ask(document, variables, _is_page("customers"))
         edges = data["customers"]["edges"]
-        return moment_of(edges[0]["node"]["updated_at"]) if edges else None
+        return timestamp_of(edges[0]["node"]["updated_at"]) if edges else None
 
     async def among(self, numbers: list[int]) -> dict[int, Node | None]:
         """The customers of `_id`s, None for one that there is not."""
@@ -241,9 +241,9 @@ def _has_head(data: Any) -> bool:
     return all(isinstance(e["node"]["changes"]["edges"], list) for e in data["customers"]["edges"])
 
 
-def moment_of(text: Any) -> int | None:
+def timestamp_of(text: Any) -> int | None:
     """A moment as it was asked for; None where the server told an age instead."""
-    return moment(text) if isinstance(text, str) and text[:4].isdigit() else None
+    return parse_timestamp(text) if isinstance(text, str) and text[:4].isdigit() else None
 
 
 def row_of(node: Node, keep_ids: bool) -> SetRow:
@@ -252,8 +252,8 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
     number = node["_id"]
     input_, warnings = _sanitized(_input(node))
     values, problems = clean_values(input_, ())
-    moments = (moment_of(node.get("created_at")), moment_of(node.get("updated_at")))
-    known = None if None in moments else (moments[0] or 0, moments[1] or 0)
+    timestamps = (timestamp_of(node.get("created_at")), timestamp_of(node.get("updated_at")))
+    known = None if None in timestamps else (timestamps[0] or 0, timestamps[1] or 0)
     if not 0 < number <= MAX_ID:
         problems = [*problems, InvalidInput(f"An _id is from 1 to {MAX_ID:,}.", ("_id",))]
     return SetRow(

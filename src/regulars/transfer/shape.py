@@ -249,11 +249,11 @@ class Shape:
         values, found = clean_values(node, ())
         problems += found
         reference, take = self._reference(keys, values, problems)
-        moments = None
+        timestamps = None
         if keys["created_at"] is not None:
-            moments = (keys["created_at"], keys["updated_at"] or keys["created_at"])
+            timestamps = (keys["created_at"], keys["updated_at"] or keys["created_at"])
         shop_id = foreign_id(keys["id"])
-        return SetRow(values, tuple(problems), reference, take, moments, shop_id)
+        return SetRow(values, tuple(problems), reference, take, timestamps, shop_id)
 
     def _reference(
         self, keys: Mapping[str, Any], values: Mapping[str, Any], problems: list[Problem]

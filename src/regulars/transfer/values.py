@@ -13,7 +13,7 @@ import orjson
 from regulars.core import fields as kinds
 from regulars.core.fields import Field
 from regulars.customers.fields import FIELDS
-from regulars.directory.dates import moment
+from regulars.directory.dates import parse_timestamp
 from regulars.directory.ids import MAX_ID
 from regulars.transfer import cells
 
@@ -72,17 +72,17 @@ _FORMATS = ("%d/%m/%Y %H:%M", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%Y/%m/%d", 
 _LAST_SECOND = 100_000_000_000
 
 
-def _moment(value: Any) -> int:
+def _timestamp(value: Any) -> int:
     """A moment as a file tells it: ISO 8601, as an export of a shop writes it, or seconds or
     milliseconds since 1970. In UTC unless it says otherwise."""
     if type(value) is int:
         found: int | None = value if value > _LAST_SECOND else value * 1_000
     else:
         text = as_text(value).strip().removesuffix(" UTC")
-        found = moment(text)
+        found = parse_timestamp(text)
         if found is not None and len(text) < len("2024-03-18"):
             found = None
-        found = found if found is not None else _other_moment(text)
+        found = found if found is not None else _other_timestamp(text)
     if found is None or not _FIRST_MOMENT <= found <= _LAST_MOMENT:
         raise Wrong(
             "This is not a moment, such as 2024-03-18T14:20:37Z, from 1970-01-26 to the year 9999."
@@ -90,11 +90,11 @@ def _moment(value: Any) -> int:
     return found
 
 
-def _other_moment(text: str) -> int | None:
+def _other_timestamp(text: str) -> int | None:
     if len(text) > _LONGEST_MOMENT:
         return None
     if text.isdecimal() and 9 <= len(text) <= 13:
-        return _moment(int(text))
+        return _timestamp(int(text))
     for form in _FORMATS:
         try:
             found = datetime.strptime(f"{text} +0000", f"{form} %z")
@@ -173,7 +173,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Tags: lambda field: _whole(field, _tags),
     kinds.Json: lambda field: _whole(field, _custom),
     kinds.Address: lambda field: {f"{field.name}.country": _country},
-    kinds.Timestamp: lambda field: _whole(field, _moment),
+    kinds.Timestamp: lambda field: _whole(field, _timestamp),
 }
 # Other fields are texts.
 READ: Mapping[str, Read] = {

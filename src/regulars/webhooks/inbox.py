@@ -1,8 +1,8 @@
 """Incoming events: verified, parsed and applied, or stored in the inbox for an operator.
 
 An event is answered when its changes are committed. The same bytes within a day are the same write
-(`receipts`). Later, the event changes nothing: an order is found by its name, a customer by the
-shop's id or by email.
+(an idempotency record). Later, the event changes nothing: an order is found by its name, a customer
+by the shop's id or by email.
 """
 
 from __future__ import annotations
@@ -103,8 +103,10 @@ class Inbox:
     ) -> EventOutcome:
         """Apply a verified event, or store it; durable on return. Raises EarlierEventMissing."""
         digest = hashlib.sha256(type_.encode() + b"\n" + body).digest()
-        receipt = _receipt(type_, digest, at, delivery)
-        problem = await self._write(account_id, type_, body, at, receipt, request_id, delivery)
+        idempotency_record = _idempotency_record(type_, digest, at, delivery)
+        problem = await self._write(
+            account_id, type_, body, at, idempotency_record, request_id, delivery
+        )
         if problem is None:
             return EventOutcome()
         inbox_id = digest.hex()[:_ID_LENGTH]
@@ -162,14 +164,14 @@ class Inbox:
         type_: str,
         body: bytes,
         at: int,
-        receipt: IdempotencyRecord | None,
+        idempotency_record: IdempotencyRecord | None,
         request_id: str | None,
         delivery: Delivery | None = None,
     ) -> str | None:
         """Apply an event; return the problem if that fails."""
         origin = Origin("inbound", type_, request_id)
         try:
-            command = command_of(type_, body, at, receipt, origin, delivery)
+            command = command_of(type_, body, at, idempotency_record, origin, delivery)
             if isinstance(command, RecordContact | DeleteContact) and command.told_id is not None:
                 mirrored = await self._mirrored(account_id, command.told_id)
                 command = replace(command, mirrored=mirrored)
@@ -203,11 +205,11 @@ class Inbox:
         return number if any(("import", name) in creators for name in servers) else None
 
 
-def _receipt(
+def _idempotency_record(
     type_: str, digest: bytes, at: int, delivery: Delivery | None
 ) -> IdempotencyRecord | None:
-    """The receipt that identifies an event that is sent again. A change that is reverted and made
-    again has the same body: without an event id, such an event is applied each time."""
+    """The record by which a repeated event is recognised. A change that is reverted and made again
+    has the same body: without an event id, such an event is applied each time."""
     if delivery is None:
         if type_ in _REPEATABLE:
             return None
