@@ -26,8 +26,8 @@ from regulars.graphql import (
     Load,
     Operation,
     Part,
-    Refused,
     Related,
+    RequestError,
     Root,
     Same,
     TypeBinding,
@@ -524,7 +524,7 @@ def test_a_binding_of_several_columns_needs_a_function() -> None:
 
 def test_refused_arguments_keep_everything_from_running() -> None:
     def refuse(_arguments: Any) -> Any:
-        raise Refused(Fault("no", "no", ("unit",)))
+        raise RequestError(Fault("no", "no", ("unit",)))
 
     fields = {**THING.fields, "size": Value(("name",), prepare=refuse)}
     engine = Engine(

@@ -24,7 +24,7 @@ from regulars.directory.customers import clean_values
 from regulars.directory.database import store_for
 from regulars.directory.decide import domain_of
 from regulars.directory.entities import ENTITIES
-from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.errors import InvalidInput, Rejected
 from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.store import Entities, LookupKeys, Row, State, Store
 from regulars.store.columns import key, number, text
@@ -82,7 +82,7 @@ class TryNotice(NoticeCommand):
 def create(unit: CustomerUnitOfWork, command: CreateNotice) -> Row:
     rows = unit.rows[notices]
     if rows.find(("title",), command.title) is not None:
-        raise Refused(InvalidInput("This title is used.", ("title",)))
+        raise Rejected(InvalidInput("This title is used.", ("title",)))
     row = {
         "account_id": unit.account_id,
         "notice_id": unit.next_id("notices"),
@@ -97,7 +97,7 @@ def create(unit: CustomerUnitOfWork, command: CreateNotice) -> Row:
 def update(unit: CustomerUnitOfWork, command: UpdateNotice) -> Row:
     row = unit.rows[notices].get(command.notice_id)
     if row is None:
-        raise Refused(InvalidInput("There is no such notice.", ("id",)))
+        raise Rejected(InvalidInput("There is no such notice.", ("id",)))
     changed = {**row, "title": command.title}
     unit.rows[notices].put(changed)
     return changed
@@ -181,12 +181,12 @@ def test_an_invented_entity_is_one_description(empty_database: str) -> None:
             *[store.write(one, each) for each in batch], return_exceptions=True
         )
         assert [each["notice_id"] for each in outcomes[:2]] == [2, 3]  # type: ignore[index]  # rows here
-        assert isinstance(outcomes[2], Refused)
+        assert isinstance(outcomes[2], Rejected)
 
         # Looked up: by the title, which is taken, and by id.
-        with pytest.raises(Refused):
+        with pytest.raises(Rejected):
             await store.write(one, CreateNotice("First", 1))
-        with pytest.raises(Refused):
+        with pytest.raises(Rejected):
             await store.write(one, UpdateNotice("Nowhere", notice_id=9))
 
         # A savepoint that is rolled back leaves nothing behind, not even a number.

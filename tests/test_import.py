@@ -18,7 +18,7 @@ import pytest
 
 from regulars.cli.errors import error_message
 from regulars.directory.bulk import SetCustomers, Step
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.store import Store
 from tests.support import Done, environment, eventually, regulars, with_store
 
@@ -334,9 +334,9 @@ def test_an_import_that_was_stopped_goes_on(shop: Shop) -> None:
 def test_an_import_that_has_ended_is_not_gone_on_with(shop: Shop) -> None:
     shop.bring("email\na@x.test\n")
 
-    async def late(store: Store) -> Refused:
+    async def late(store: Store) -> Rejected:
         step = Step("imp_none", 0, 1, 0, 0, "{}")
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Rejected) as refused:
             await store.write(1, SetCustomers((), 0, step=step))
         return refused.value
 

@@ -18,7 +18,7 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.commands import Activity, CreateCustomer
 from regulars.directory.customers import clean_values
 from regulars.directory.directory import Directory
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.directory.orders import NewOrder
 from regulars.store import Store
 from tests.support import Client, Server, new_token, with_store
@@ -65,7 +65,7 @@ def add_many(server: Server, account: str, count: int, seed: int = 1) -> None:
         found = await Accounts(store).named(account)
         commands = [command(index) for index in range(count)]
         for outcome in await Directory(store).create_many(found.account_id, commands):
-            assert not isinstance(outcome, Refused)
+            assert not isinstance(outcome, Rejected)
 
     with_store(server.database_url, add)
 

@@ -14,7 +14,7 @@ from regulars.directory.accounts import Accounts
 from regulars.directory.commands import Activity, CreateCustomer, NewLead
 from regulars.directory.customers import clean_values
 from regulars.directory.directory import Directory
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.directory.orders import NewOrder
 from regulars.store import Store
 from tests.support import Client, Server, new_token, running, with_store
@@ -51,7 +51,7 @@ def fill(server: Server, account: str) -> None:
         created = await Accounts(store).create(account)
         commands = [command(number, count) for number, count in enumerate(COUNTS)]
         for outcome in await Directory(store).create_many(created.account_id, commands):
-            assert not isinstance(outcome, Refused)
+            assert not isinstance(outcome, Rejected)
 
     with_store(server.database_url, add)
 

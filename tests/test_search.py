@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.directory.search import Order, parse
 from tests.support import Client, examples
 
@@ -337,7 +337,7 @@ def test_the_limits_are_what_can_just_be_read(client: Client) -> None:
 def test_any_text_is_read_or_refused(query: str) -> None:
     try:
         search = parse(query)
-    except Refused as refused:
+    except Rejected as refused:
         (problem,) = refused.problems
         assert 0 <= problem.extensions["position"] <= len(query)
         assert problem.extensions["expected"]

@@ -27,7 +27,7 @@ from regulars.directory.database import store_for
 from regulars.directory.decide import DOMAIN, decide
 from regulars.directory.directory import Directory
 from regulars.directory.entities import ENTITIES
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.directory.ids import MAX_ID
 from regulars.directory.orders import NewOrder, amounts, units
 from regulars.store import Changes, Domain, State, Store, Unreachable, queries
@@ -60,7 +60,7 @@ def delete(*ids: int) -> Command:
 
 
 def keys(outcome: Any) -> list[str]:
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Rejected)
     return [problem.key for problem in outcome.problems]
 
 
@@ -240,7 +240,7 @@ def test_two_processes_write_to_one_account(server: Server) -> None:
 
         theirs = [pool.submit(attempt, number) for number in range(100)]
         ours = with_store(server.database_url, add)
-        ids = [o["customer_id"] for o in ours if not isinstance(o, Refused)]
+        ids = [o["customer_id"] for o in ours if not isinstance(o, Rejected)]
         ids += [f.result()["createCustomer"]["_id"] for f in theirs if f.result()]
         assert sorted(ids) == list(range(1, 101))
         edges = client.page(first=250)["edges"]

@@ -11,7 +11,7 @@ from regulars.api.fields import timestamp_of
 from regulars.directory import ids
 from regulars.directory.accounts import AccountError, Accounts, Token
 from regulars.directory.dates import parse_timestamp
-from regulars.directory.errors import InvalidInput, Problem, Refused
+from regulars.directory.errors import InvalidInput, Problem, Rejected
 from regulars.directory.scopes import SCOPES
 from regulars.graphql import Layouts, Part, Resolve, TypeBinding, Value
 
@@ -100,7 +100,7 @@ def create_token(_layouts: Layouts) -> Resolve:
             )
         except AccountError as error:
             path = ("node", error.about) if error.about else ("node",)
-            raise Refused(InvalidInput(str(error), path)) from error
+            raise Rejected(InvalidInput(str(error), path)) from error
         return {"secret": secret, "token": _row(token, env.now)}
 
     return resolve
@@ -112,11 +112,11 @@ def revoke_token(_layouts: Layouts) -> Resolve:
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         given = arguments["id"]
         if not await _tokens(env, given):
-            raise Refused(TokenNotFound(given))
+            raise Rejected(TokenNotFound(given))
         try:
             await _accounts(env).revoke(given)
         except AccountError as error:
-            raise Refused(TokenNotFound(given)) from error
+            raise Rejected(TokenNotFound(given)) from error
         (token,) = await _tokens(env, given)
         return token
 
@@ -139,14 +139,14 @@ def _row(token: Token, now: int) -> Mapping[str, Any]:
 
 
 def _expiry(given: str | None, now: int) -> int | None:
-    """The moment that a token ends. Raises Refused."""
+    """The moment that a token ends. Raises Rejected."""
     if given is None:
         return None
     ends = parse_timestamp(given)
     if ends is None or ends <= now:
         what = "is past" if ends else "is not a moment"
         message = f"The expires_at {what}: write one to come, as in 2030-12-31T00:00:00Z."
-        raise Refused(InvalidInput(message, ("node", "expires_at")))
+        raise Rejected(InvalidInput(message, ("node", "expires_at")))
     return ends
 
 

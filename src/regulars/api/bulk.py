@@ -18,7 +18,7 @@ from regulars.directory.bulk import (
 )
 from regulars.directory.commands import IdempotencyRecord, Reference
 from regulars.directory.customers import clean_tags, clean_values
-from regulars.directory.errors import InvalidInput, Problem, Refused, failed
+from regulars.directory.errors import InvalidInput, Problem, Rejected, failed
 from regulars.directory.scopes import READ
 from regulars.graphql import Arguments, Layout, Layouts, Part, Resolve, TypeBinding, Value
 from regulars.store.large_work import is_large, run_large, text_size
@@ -49,7 +49,7 @@ def set_customers(layouts: Layouts) -> Resolve:
         nodes = arguments["nodes"]
         _require_few(len(nodes), env.directory.limits.bulk_rows, "nodes")
         if text_size(nodes, MOST_TEXT) > MOST_TEXT:
-            raise Refused(InvalidInput(_TOO_MUCH_TEXT, ("nodes",)))
+            raise Rejected(InvalidInput(_TOO_MUCH_TEXT, ("nodes",)))
         whole = (arguments.get("errorPolicy") or REJECT_ALL) == REJECT_ALL
 
         def clean() -> tuple[SetRow, ...]:
@@ -141,7 +141,7 @@ def _change_tags(add: bool) -> Callable[[Layouts], Resolve]:
             named = tuple(ids.customer(text) for text in arguments["items"])
             given = arguments["tags"]
             if text_size(given, MOST_TEXT) * len(named) > MOST_TEXT:
-                raise Refused(InvalidInput(_TOO_MUCH_TAGS, ("tags",)))
+                raise Rejected(InvalidInput(_TOO_MUCH_TAGS, ("tags",)))
 
             def clean() -> tuple[list[str], list[Problem]]:
                 return clean_tags(given, ("tags",))
@@ -170,7 +170,7 @@ add_tags, remove_tags = _change_tags(True), _change_tags(False)
 def _require_few(count: int, most: int, argument: str) -> None:
     if count > most:
         message = f"There are {count:,} {argument}; at most {most:,} are written at once."
-        raise Refused(InvalidInput(message, (argument,)))
+        raise Rejected(InvalidInput(message, (argument,)))
 
 
 def price_of_nodes(write_cost: int, arguments: Arguments, fixed: int, per_row: int) -> int:

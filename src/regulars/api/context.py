@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regulars.directory.commands import COMMAND_LINE, IdempotencyRecord, Origin
 from regulars.directory.directory import Directory
-from regulars.directory.errors import MissingScope, Refused
+from regulars.directory.errors import MissingScope, Rejected
 from regulars.directory.scopes import ADMIN, granted
 
 EVERYTHING = granted([ADMIN])
@@ -74,6 +74,6 @@ class Context:
 
 
 def require(env: Context, scope: str) -> None:
-    """Raises Refused with MissingScope for a token without the scope."""
+    """Raises Rejected with MissingScope for a token without the scope."""
     if scope not in env.scopes:
-        raise Refused(MissingScope(scope))
+        raise Rejected(MissingScope(scope))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.graphql import INTERNAL, INTERNAL_KEY, Fault
 from regulars.graphql.errors import BAD_USER_INPUT, CODES
 from regulars.store import DiskFull, StatementTimeout, Unreachable
@@ -49,7 +49,7 @@ CODES.update(
 def describe(error: Exception, request_id: str) -> Sequence[Fault]:
     """The faults of an exception: what the directory refused, what the database cannot do now, or
     else that the fault is ours."""
-    if isinstance(error, Refused):
+    if isinstance(error, Rejected):
         return [
             Fault(problem.message, problem.key, problem.input_path, extensions=problem.extensions)
             for problem in error.problems

@@ -16,7 +16,7 @@ from regulars.core.fields import Field
 from regulars.customers.fields import FIELDS
 from regulars.directory import addresses, custom, history
 from regulars.directory.avatars import avatars
-from regulars.directory.errors import InvalidCursor, Problem, Refused
+from regulars.directory.errors import InvalidCursor, Problem, Rejected
 from regulars.directory.ids import encoder, number_of
 from regulars.directory.orders import amounts
 from regulars.directory.paging import CHANGE_CURSORS, check_size, encode, requested_size
@@ -87,7 +87,7 @@ def _list_of(relation: Relation, type_name: str, noun: str) -> Related:
                 if cursor is None:
                     problems.append(_no_cursor(type_name))
             if problems:
-                raise Refused(*problems)
+                raise Rejected(*problems)
             rows = await env.directory.rows_of_each(
                 relation, env.account_id, ids, layout.columns, first, cursor
             )

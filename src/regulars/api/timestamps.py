@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, Protocol
 
-from regulars.graphql import Fault, Refused
+from regulars.graphql import Fault, RequestError
 
 MAX_FORMAT = 255
 FROM_NOW = "fromNow"
@@ -100,14 +100,14 @@ TOKENS: Mapping[str, Token] = {
 def prepare(arguments: Mapping[str, Any]) -> Render:
     """The renderer for a timestamp's arguments: of moments in milliseconds since 1970.
 
-    `format` is `fromNow`, `ISO`, or a text of tokens; null is as good as absent. Raises Refused
-    for a format of more than 255 characters.
+    `format` is `fromNow`, `ISO`, or a text of tokens; null is as good as absent. Raises
+    RequestError for a format of more than 255 characters.
     """
     form = arguments.get("format")
     form = FROM_NOW if form is None else form
     if len(form) > MAX_FORMAT:
         message = f"The format has {len(form):,} characters; at most {MAX_FORMAT} are allowed."
-        raise Refused(Fault(message, "errors_invalid_input", ("format",)))
+        raise RequestError(Fault(message, "errors_invalid_input", ("format",)))
     suffix = arguments.get("suffix") is not False
 
     if form == FROM_NOW:

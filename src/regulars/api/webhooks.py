@@ -18,7 +18,7 @@ from regulars.directory.commands import (
     IdempotencyRecord,
     UpdateWebhook,
 )
-from regulars.directory.errors import InvalidInput, MissingScope, Problem, Refused
+from regulars.directory.errors import InvalidInput, MissingScope, Problem, Rejected
 from regulars.directory.paging import DELIVERY_CURSORS, page_of, requested_size
 from regulars.directory.scopes import READ
 from regulars.directory.webhooks import TYPES as EVENT_TYPES
@@ -203,7 +203,7 @@ def _deliveries(arguments: Arguments) -> Load:
 
 async def _attempts(env: Context, keys: list[Any], layout: Layout) -> Sequence[Any]:
     if "exchange" in layout.columns and READ not in env.scopes:
-        raise Refused(MissingScope(READ))
+        raise Rejected(MissingScope(READ))
     found = await DeliveryLog(env.directory.store).attempts(env.account_id, keys)
     return [[tuple(row[name] for name in layout.columns) for row in rows] for rows in found]
 

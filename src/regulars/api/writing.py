@@ -7,7 +7,7 @@ from typing import Any
 
 from regulars.api.context import Context
 from regulars.directory.commands import Command, IdempotencyRecord, Replay
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.graphql import Layout, Layouts, Resolve
 from regulars.store import Row
 from regulars.store.large_work import is_large, run_large
@@ -25,7 +25,7 @@ async def write(env: Context, make: Callable[[IdempotencyRecord | None], Awaitab
         return await make(None)
     try:
         result = await make(env.idempotency.idempotency_record(env.received_at))
-    except Refused as refused:
+    except Rejected as refused:
         env.idempotency.is_replayed |= refused.replayed
         raise
     if isinstance(result, Replay):

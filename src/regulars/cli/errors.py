@@ -6,8 +6,9 @@ import apsw
 import asyncpg
 import sqlalchemy as sa
 
+from regulars.core.errors import RegularsError
 from regulars.directory.accounts import AccountError
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.store import BadDatabaseURL, NotMigrated, StoreError, Unreachable
 from regulars.transfer.errors import BadOption, Interrupted, TransferError
 
@@ -30,11 +31,11 @@ EXIT_CODES = {
 }
 
 
-class UsageError(Exception):
+class UsageError(RegularsError):
     """An option or a setting has an invalid value."""
 
 
-class CannotListenError(Exception):
+class CannotListenError(RegularsError):
     """The server cannot listen on the address or port."""
 
 
@@ -54,7 +55,7 @@ def exit_code(error: BaseException) -> int | None:
         AccountError
         | StoreError
         | TransferError
-        | Refused
+        | Rejected
         | apsw.Error
         | asyncpg.PostgresError
         | sa.exc.DBAPIError
@@ -66,7 +67,7 @@ def error_message(error: BaseException) -> str:
     """Returns the message for an error that has an exit code."""
     if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
         error = error.orig
-    if isinstance(error, Refused):
+    if isinstance(error, Rejected):
         return " ".join(problem.message for problem in error.problems)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     # A driver's message does not say that it is about the database.

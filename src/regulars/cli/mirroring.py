@@ -83,7 +83,7 @@ def push(
     settings: Settings, account: str | None, other: Other, query: str, dry_run: bool, as_json: bool
 ) -> None:
     """Sends an account's customers to a server. Ends with 5 when some were refused. Raises
-    TransferError, and Refused with InvalidQuery."""
+    TransferError, and Rejected with InvalidQuery."""
     address = address_of(other.url, other.insecure)
 
     async def work(store: Store) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from regulars.directory.accounts import Accounts, now_ms
 from regulars.directory.commands import CreateCustomer, Origin
 from regulars.directory.customers import clean_values
 from regulars.directory.directory import Directory
-from regulars.directory.errors import DuplicateEmail, Refused
+from regulars.directory.errors import DuplicateEmail, Rejected
 from regulars.sample import UNTIL, SampleCustomer, moved, sample_customers
 from regulars.store import Store
 from regulars.store.writer import MAX_BATCH
@@ -52,11 +52,11 @@ async def _add(directory: Directory, account_id: int, chunk: list[SampleCustomer
     """Adds customers, but for those whose email is there already. Answers how many it added."""
     outcomes = await directory.create_many(account_id, [_command(customer) for customer in chunk])
     for outcome in outcomes:
-        if isinstance(outcome, Refused) and not any(
+        if isinstance(outcome, Rejected) and not any(
             isinstance(problem, DuplicateEmail) for problem in outcome.problems
         ):
             raise outcome
-    return sum(not isinstance(outcome, Refused) for outcome in outcomes)
+    return sum(not isinstance(outcome, Rejected) for outcome in outcomes)
 
 
 def _command(customer: SampleCustomer) -> CreateCustomer:

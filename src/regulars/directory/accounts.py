@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from regulars.core.errors import RegularsError
 from regulars.directory.scopes import BOTH, SCOPES, granted
 from regulars.directory.text import clean, did_you_mean
 from regulars.directory.token_usage import USED_MS, TokenUsage
@@ -44,7 +45,7 @@ _TRIES = 5
 _SHOWN = 20
 
 
-class AccountError(Exception):
+class AccountError(RegularsError):
     """What was asked of accounts or tokens cannot be done; the message says why, and `about` names
     the value that is wrong, if it is one."""
 

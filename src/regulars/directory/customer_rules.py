@@ -17,7 +17,7 @@ from regulars.directory.errors import (
     CustomerNotFound,
     DuplicateEmail,
     InvalidInput,
-    Refused,
+    Rejected,
     TooMuchWork,
     VersionConflict,
 )
@@ -28,7 +28,7 @@ from regulars.store.tables import leads, orders
 
 
 def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
-    """The new customer's row. Raises Refused."""
+    """The new customer's row. Raises Rejected."""
     row, problems = command.row, list(command.problems)
     key = command.values.get("email_key")
     if key and unit.holder(key) is not None:
@@ -38,7 +38,7 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
         message = f"There is already an order named {', '.join(taken)}."
         problems.append(InvalidInput(message, ("orders",)))
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
     created = _with_activity(unit, {**row, **keys}, command.activity)
     unit.put_customer(created)
@@ -72,11 +72,11 @@ def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) 
 
 
 def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
-    """The customer's row. Raises Refused."""
+    """The customer's row. Raises Rejected."""
     row = unit.find(command.customer)
     if row is None:
         missing = CustomerNotFound([command.customer.given], ("id",))
-        raise Refused(missing, *command.problems)
+        raise Rejected(missing, *command.problems)
     problems = [*_conflicts(unit, [command.customer], command.version), *command.problems]
     holder = unit.holder(command.values.get("email_key", ""))
     if holder is not None and holder != row["customer_id"]:
@@ -84,24 +84,24 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
     changed, found = with_values(row, command.values, ("node",))
     problems += found
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     return unit.save(row, changed, command)
 
 
 def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
-    """The `_id`s of the customers, in the order of the command. Raises Refused."""
+    """The `_id`s of the customers, in the order of the command. Raises Rejected."""
     missing = [r.given for r in command.customers if unit.find(r) is None]
     if missing:
-        raise Refused(CustomerNotFound(missing, ("items",)))
+        raise Rejected(CustomerNotFound(missing, ("items",)))
     conflicts = _conflicts(unit, command.customers, command.version)
     if conflicts:
-        raise Refused(*conflicts)
+        raise Rejected(*conflicts)
     ids = [r.customer_id for r in command.customers if r.customer_id is not None]
     work = sum(
         search_document.work_of(unit.customer(customer_id), None) for customer_id in set(ids)
     )
     if work > search_document.MOST_WORK and len(set(ids)) > 1:
-        raise Refused(TooMuchWork())
+        raise Rejected(TooMuchWork())
     for customer_id in dict.fromkeys(ids):
         unit.delete_customer(customer_id, command.at)
         unit.record(history.DELETED, customer_id, command)

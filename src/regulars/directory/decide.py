@@ -13,7 +13,7 @@ from typing import Any
 from regulars.directory import idempotency_records, search_document
 from regulars.directory.commands import Command
 from regulars.directory.entities import ENTITIES
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.store import Changes, Domain, Entities, State
 
@@ -21,7 +21,7 @@ from regulars.store import Changes, Domain, Entities, State
 def decide(
     account_id: int, commands: Sequence[Command], state: State, entities: Entities = ENTITIES
 ) -> tuple[list[Any], Changes]:
-    """The outcome of each command (its result, or the Refused that it ends with) and the
+    """The outcome of each command (its result, or the Rejected that it ends with) and the
     changes of them all. Where they change much of the index, only the first of them are decided,
     and the outcomes are fewer: the others belong in a later batch."""
     unit = CustomerUnitOfWork(account_id, state, entities)
@@ -29,7 +29,7 @@ def decide(
     for command in commands:
         try:
             outcomes.append(_apply_once(unit, command))
-        except Refused as refused:
+        except Rejected as refused:
             outcomes.append(refused)
         if unit.work >= search_document.MOST_BATCH_WORK:
             break
@@ -46,7 +46,7 @@ def _apply_once(unit: CustomerUnitOfWork, command: Command) -> Any:
         return idempotency_records.replayed(known, idempotency_record)
     try:
         result = _apply(unit, command)
-    except Refused as refused:
+    except Rejected as refused:
         if idempotency_record.of_refusals:
             idempotency_records.record(unit, idempotency_record, refused)
         raise

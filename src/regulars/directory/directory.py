@@ -20,7 +20,7 @@ from regulars.directory.commands import (
     UpdateCustomer,
 )
 from regulars.directory.customers import clean_values
-from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.errors import InvalidInput, Rejected
 from regulars.directory.idempotency_records import KEPT_MS
 from regulars.directory.limits import DEFAULTS, Limits
 from regulars.directory.listing import CustomerPage, Listing
@@ -118,7 +118,7 @@ class Directory:
         return page_of_each(self._store, relation, account_id, ids, page, columns)
 
     async def changes(self, account_id: int, page: KeysetPage, columns: tuple[str, ...]) -> Page:
-        """A page of the account's history, in its order. Raises Refused with InvalidCursor for the
+        """A page of the account's history, in its order. Raises Rejected with InvalidCursor for the
         number of a change that has not happened."""
         (after,) = page.after or (0,)
         parameters = {"account_id": account_id, "after": after, "limit": page.limit}
@@ -126,7 +126,7 @@ class Directory:
         if not rows and after:
             last = await self._store.fetch(queries.last_change(), {"account_id": account_id})
             if last and last[0][0] < after:
-                raise Refused(history.beyond(last[0][0]))
+                raise Rejected(history.beyond(last[0][0]))
         return page.cut(rows, is_behind=after > 0)
 
     async def _keyed(self, query: Query, account_id: int, ids: Sequence[int]) -> Sequence[Any]:
@@ -145,7 +145,7 @@ class Directory:
         idempotency_record: IdempotencyRecord | None = None,
         origin: Origin = COMMAND_LINE,
     ) -> Row | Replay:
-        """Adds a customer and answers its row. Raises Refused with everything that is wrong.
+        """Adds a customer and answers its row. Raises Rejected with everything that is wrong.
 
         A write with an idempotency record is made once. A repetition answers a Replay.
         """
@@ -171,7 +171,7 @@ class Directory:
         origin: Origin = COMMAND_LINE,
     ) -> Row | Replay:
         """Merges fields into a customer, if it is of the version given, and answers its row.
-        Raises Refused."""
+        Raises Rejected."""
 
         def command_of() -> UpdateCustomer:
             values, problems = clean_values(node, ("node",))
@@ -193,13 +193,13 @@ class Directory:
         origin: Origin = COMMAND_LINE,
     ) -> list[int] | Replay:
         """Deletes all the customers named, or none, if each is of the version given, and answers
-        their `_id`s in the order given. Raises Refused."""
+        their `_id`s in the order given. Raises Rejected."""
         most = self.limits.deletes
         if len(customers) > most:
             message = (
                 f"There are {len(customers):,} ids; at most {most:,} customers are deleted at once."
             )
-            raise Refused(InvalidInput(message, ("items",)))
+            raise Rejected(InvalidInput(message, ("items",)))
         if not customers:
             return []
         command = DeleteCustomers(tuple(customers), at, version, idempotency_record, origin)
@@ -222,7 +222,7 @@ class Directory:
         return self._store
 
     async def write(self, account_id: int, command: Command) -> Any:
-        """Does what a command asks and answers its result. Raises Refused."""
+        """Does what a command asks and answers its result. Raises Rejected."""
         return await self._store.write(account_id, command)
 
     async def request_of(self, account_id: int, token_id: str, key: str, now: int) -> bytes | None:
@@ -241,12 +241,12 @@ class Directory:
 
     async def create_many(
         self, account_id: int, commands: Sequence[CreateCustomer]
-    ) -> list[Row | Refused]:
+    ) -> list[Row | Rejected]:
         """Adds customers together and answers, for each, its row or why it is refused."""
         writes = [self._store.write(account_id, command) for command in commands]
-        outcomes: list[Row | Refused] = []
+        outcomes: list[Row | Rejected] = []
         for outcome in await asyncio.gather(*writes, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, Refused):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Rejected):
                 raise outcome
             outcomes.append(outcome)
         return outcomes

@@ -1,6 +1,6 @@
-"""What the directory refuses, and why.
+"""The errors of the directory.
 
-Refused                      carries one Problem or more
+Rejected(RegularsError)      has one Problem or more
 Problem
 ├── InvalidInput             errors_invalid_input
 ├── DuplicateEmail           errors_dup_email
@@ -24,6 +24,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from regulars.core.errors import RegularsError
 
 log = logging.getLogger("regulars")
 
@@ -55,9 +57,9 @@ class Problem:
         }
 
 
-class Refused(Exception):
-    """The directory does not do what it was asked, and nothing has changed. `replayed` when that
-    was so already when the request was first sent."""
+class Rejected(RegularsError):
+    """A command or a query is rejected because of one problem or more. `replayed` tells that the
+    first attempt of the same request was rejected."""
 
     def __init__(self, *problems: Problem, replayed: bool = False) -> None:
         super().__init__("; ".join(problem.key for problem in problems))
@@ -81,7 +83,7 @@ class TooMuchWork(InvalidInput):
         )
 
 
-def is_too_much(refused: Refused) -> bool:
+def is_too_much(refused: Rejected) -> bool:
     """Whether a write was refused because it changes too many customers at once."""
     return any(isinstance(problem, TooMuchWork) for problem in refused.problems)
 

@@ -23,7 +23,7 @@ from itertools import islice
 from math import isqrt
 from typing import Any, NamedTuple
 
-from regulars.directory.errors import InvalidQuery, Refused
+from regulars.directory.errors import InvalidQuery, Rejected
 from regulars.directory.search import Order
 from regulars.store import QueryExecutor, StatementTimeout, searches
 from regulars.store.conditions import (
@@ -77,7 +77,7 @@ class _Task(NamedTuple):
 
 
 class Finder:
-    """The customers of an account who meet a condition at a moment. Its methods raise Refused for
+    """The customers of an account who meet a condition at a moment. Its methods raise Rejected for
     a search that takes too long."""
 
     def __init__(
@@ -230,7 +230,7 @@ class Finder:
                 "This search takes too long and was given up: too many customers are read for it. "
                 "Add a term that few of them meet, or leave out the order."
             )
-            raise Refused(InvalidQuery(message, 0, "a term that few customers meet")) from error
+            raise Rejected(InvalidQuery(message, 0, "a term that few customers meet")) from error
 
 
 def _implied(part: Condition, order: str) -> Within | None:

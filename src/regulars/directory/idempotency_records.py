@@ -13,7 +13,7 @@ import orjson
 
 from regulars.directory.bulk import SetResult
 from regulars.directory.commands import IdempotencyRecord, Replay
-from regulars.directory.errors import CustomerNotFound, OtherRequest, Refused, Repeated
+from regulars.directory.errors import CustomerNotFound, OtherRequest, Rejected, Repeated
 from regulars.store import Row, UnitOfWork
 from regulars.store.tables import idempotency_records
 from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
@@ -55,7 +55,7 @@ def record(unit: UnitOfWork, idempotency_record: IdempotencyRecord, outcome: Any
 
 
 def _told(outcome: Any) -> dict[str, Any]:
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, Rejected):
         return {"problems": [problem.told() for problem in outcome.problems]}
     if isinstance(outcome, SetResult):
         return {"result": outcome.told()}
@@ -65,14 +65,14 @@ def _told(outcome: Any) -> dict[str, Any]:
 def replayed(row: Row, idempotency_record: IdempotencyRecord) -> Replay:
     """The answer to a write that was made before.
 
-    Raises Refused: as the write was refused then; with OtherRequest if the key was another's; or
+    Raises Rejected: as the write was refused then; with OtherRequest if the key was another's; or
     with CustomerNotFound if the customer has been deleted since.
     """
     if row["fingerprint"] != idempotency_record.fingerprint:
-        raise Refused(OtherRequest())
+        raise Rejected(OtherRequest())
     if row["outcome"] is None:
-        raise Refused(CustomerNotFound([str(row["customer_id"])], ()), replayed=True)
+        raise Rejected(CustomerNotFound([str(row["customer_id"])], ()), replayed=True)
     told = orjson.loads(row["outcome"])
     if "problems" in told:
-        raise Refused(*(Repeated(problem) for problem in told["problems"]), replayed=True)
+        raise Rejected(*(Repeated(problem) for problem in told["problems"]), replayed=True)
     return Replay(told["result"], row["created_at"])

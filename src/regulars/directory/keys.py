@@ -320,7 +320,7 @@ WITHIN: Mapping[str, Condition] = {
 
 def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
     """The condition of a key and its value; `others` are keys that are read elsewhere. Raises
-    Refused."""
+    Rejected."""
     key = CUSTOM if term.key.startswith("custom.") else KEYS.get(term.key)
     if key is None:
         message = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regulars.directory.errors import InvalidQuery, Refused
+from regulars.directory.errors import InvalidQuery, Rejected
 
 _QUOTES = "\"'"
 _OPERATORS = (">=", "<=", ">", "<")
@@ -81,7 +81,7 @@ class Text:
         return self._query[place].isspace() or self._query[place] in "()"
 
     def term(self) -> Value | KeyValue:
-        """The term that begins here: a value, or a key with one. Raises Refused."""
+        """The term that begins here: a value, or a key with one. Raises Rejected."""
         start = self.position
         if self._query[start] in _QUOTES:
             return self._quoted()
@@ -161,6 +161,6 @@ class Text:
         return Value("".join(found), start, prefix, bare=False)
 
 
-def refused(message: str, position: int, expected: str, suggestion: str | None = None) -> Refused:
+def refused(message: str, position: int, expected: str, suggestion: str | None = None) -> Rejected:
     """A query that cannot be read: why, where, what would be right, and the nearest such word."""
-    return Refused(InvalidQuery(message, position, expected, suggestion))
+    return Rejected(InvalidQuery(message, position, expected, suggestion))

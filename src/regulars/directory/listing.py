@@ -40,7 +40,7 @@ class CustomerPage(NamedTuple):
 def customer_page(
     arguments: Mapping[str, Any], search: Search, now: int, max_size: int = DEFAULTS.page_size
 ) -> CustomerPage:
-    """Return the page of a search that the arguments of the connection select. Raises Refused."""
+    """Return the page of a search that the arguments of the connection select. Raises Rejected."""
     page = page_of(arguments, OrderCursors(search.order.by), "customers", max_size)
     return CustomerPage(search.order, page, search.condition, now)
 

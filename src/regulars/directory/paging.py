@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Refused
+from regulars.directory.errors import InvalidCursor, InvalidPageSize, Problem, Rejected
 from regulars.directory.lenient_base64 import from_base64
 
 DEFAULT_SIZE = 25
@@ -119,7 +119,7 @@ def page_of(arguments: Mapping[str, Any], cursors: Cursors, noun: str, max_size:
     list without backward pages has no `last` and `before`. `noun` is what its rows are, in the
     plural.
 
-    Raises Refused with InvalidPageSize or InvalidCursor, or both.
+    Raises Rejected with InvalidPageSize or InvalidCursor, or both.
     """
     first, last = arguments.get("first"), arguments.get("last")
     problems: list[Problem] = []
@@ -135,7 +135,7 @@ def page_of(arguments: Mapping[str, Any], cursors: Cursors, noun: str, max_size:
         if text and bounds[-1] is None:
             problems.append(InvalidCursor(name, cursors.mismatch))
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     return KeysetPage(requested_size(arguments, max_size), last is not None, *bounds)
 
 

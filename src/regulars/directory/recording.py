@@ -29,7 +29,7 @@ from regulars.directory.errors import (
     HeldEmail,
     InvalidInput,
     Problem,
-    Refused,
+    Rejected,
 )
 from regulars.directory.field_rules import EMPTY, FILLABLE
 from regulars.directory.orders import (
@@ -67,7 +67,7 @@ _NEW_ORDER = {
 
 
 def order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
-    """The order as it is kept now. Raises Refused."""
+    """The order as it is kept now. Raises Rejected."""
     known = unit.order(command.values.get("name", ""))
     if command.event:
         if known is None and _is_of_deleted(unit, command):
@@ -80,7 +80,7 @@ def order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
     number = unit.shop_ids.find(command.shop_ids.customer, "Customer")
     problems = [*command.problems, *_amiss(known, values, number)]
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     if known is None:
         row = {
             **_NEW_ORDER,
@@ -137,7 +137,7 @@ def _is_of_deleted(unit: CustomerUnitOfWork, command: RecordOrder) -> bool:
 
 
 def contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
-    """The customer as it is kept now; nothing of an event that comes too late. Raises Refused."""
+    """The customer as it is kept now; nothing of an event that comes too late. Raises Rejected."""
     shop_id, values = command.shop_ids.customer, command.values
     if unit.shop_ids.deleted_at(shop_id) is not None or _is_late(unit, command):
         return {}
@@ -148,13 +148,13 @@ def contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
     problems = list(command.problems)
     if holder not in (None, number):
         if _is_patient(command) and (number is not None or unit.shop_ids.has_customer(holder or 0)):
-            raise Refused(HeldEmail(("node", "email")))
+            raise Rejected(HeldEmail(("node", "email")))
         if number is not None:
             problems.append(DuplicateEmail(("node", "email")))
     if number is None and holder is None and "email" not in values:
         problems.append(InvalidInput(_NO_EMAIL, ("node", "email")))
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     known = unit.customer(number if number is not None else holder or 0)
     if known is None:
         row = _created(unit, values, command)
@@ -163,7 +163,7 @@ def contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
     else:
         changed, problems = with_values(known, _whole_custom(known, values), ("node",))
         if problems:
-            raise Refused(*problems)
+            raise Rejected(*problems)
         row = unit.save(known, changed, command)
     number = row["customer_id"]
     unit.shop_ids.add(shop_id, "Customer", number, number)
@@ -237,9 +237,9 @@ def _kinds(before: Row | None, now: Row) -> list[str]:
 
 
 def lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
-    """The message as it is kept. Raises Refused."""
+    """The message as it is kept. Raises Rejected."""
     if command.problems:
-        raise Refused(*command.problems)
+        raise Rejected(*command.problems)
     row = {
         "account_id": unit.account_id,
         "lead_id": unit.next_id("leads"),
@@ -258,10 +258,10 @@ def lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
 
 
 def visit(unit: CustomerUnitOfWork, command: RecordVisit) -> Row:
-    """The customer, with one more visit. Raises Refused."""
+    """The customer, with one more visit. Raises Rejected."""
     row = unit.find(command.customer)
     if row is None:
-        raise Refused(CustomerNotFound([command.customer.given], ("id",)))
+        raise Rejected(CustomerNotFound([command.customer.given], ("id",)))
     saved = unit.touch({**row, "visits": row["visits"] + 1}, command)
     fields = history.dump(history.difference(row, saved))
     unit.record(history.VISITED, row["customer_id"], command, fields)
@@ -286,7 +286,7 @@ def _created(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
     keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
     row, problems = with_values(new_row(command.at), dict(values), ("node",))
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     created = {**row, **keys}
     unit.put_customer(created)
     unit.record(history.CREATED, created["customer_id"], command)

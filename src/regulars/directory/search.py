@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from regulars.directory import keys, matching
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.directory.keys import ALWAYS
 from regulars.directory.lexer import KeyValue, Text, Value, refused
 from regulars.directory.limits import DEFAULTS
@@ -55,7 +55,7 @@ def parse(query: str, most: int = DEFAULTS.search_characters) -> Search:
     """Reads a query of at most `most` characters. Newest first (`order_by:id order_dir:desc`) where
     it does not say.
 
-    Raises Refused with InvalidQuery: the position of the first fault, what was expected there,
+    Raises Rejected with InvalidQuery: the position of the first fault, what was expected there,
     and the nearest word that would be right.
     """
     if len(query) > most:
@@ -149,13 +149,13 @@ class _Parser:
         return taken
 
     def _require_term(self, operator: str) -> None:
-        """Raises Refused unless a term follows an operator."""
+        """Raises Rejected unless a term follows an operator."""
         self._text.skip_spaces()
         ends = self._text.at_end() or self._text.next_is(")")
         if ends or self._next_keyword("AND") or self._next_keyword("OR"):
             raise self._no_term_behind(operator)
 
-    def _no_term_behind(self, operator: str) -> Refused:
+    def _no_term_behind(self, operator: str) -> Rejected:
         message = f"{operator} needs a term behind it. To look for the word, put it in quotes."
         return refused(message, self._text.position, "a term")
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from regulars.core import fields
+from regulars.core.errors import RegularsError
 from regulars.core.fields import in_order, names_of
 from regulars.customers.fields import FIELDS
 from regulars.directory import custom
@@ -70,7 +71,7 @@ _NOTES_LENGTH = 65_535
 Node = Mapping[str, Any]
 
 
-class UnparseableEvent(Exception):
+class UnparseableEvent(RegularsError):
     """An event that cannot be read; the message says why, and names no values."""
 
 

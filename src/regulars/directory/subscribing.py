@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from regulars.directory.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
-from regulars.directory.errors import Problem, Refused
+from regulars.directory.errors import Problem, Rejected
 from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.directory.webhooks import DuplicateWebhook, WebhookNotFound, is_disabled
 from regulars.store import Row
@@ -14,12 +14,12 @@ from regulars.store.writes import SKIP_DELIVERIES
 
 
 def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
-    """The webhook's row. Raises Refused."""
+    """The webhook's row. Raises Rejected."""
     values, problems = command.values, list(command.problems)
     if not problems and _at(unit, values) is not None:
         problems.append(DuplicateWebhook(values["type"]))
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     row = {
         "account_id": unit.account_id,
         "webhook_id": unit.next_id("webhooks"),
@@ -42,10 +42,10 @@ def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
 
 
 def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
-    """The webhook's row. Raises Refused."""
+    """The webhook's row. Raises Rejected."""
     row = unit.rows[webhooks].get(command.webhook_id)
     if row is None:
-        raise Refused(WebhookNotFound(command.given), *command.problems)
+        raise Rejected(WebhookNotFound(command.given), *command.problems)
     values = {**command.values, **_switched(row, command)}
     changed = {**row, **values}
     problems: list[Problem] = list(command.problems)
@@ -53,7 +53,7 @@ def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
     if other is not None and other != row["webhook_id"]:
         problems.append(DuplicateWebhook(changed["type"]))
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     if command.skip_missed:
         values["position"] = unit.counters["changes"]
     if command.skip_missed or changed["type"] != row["type"]:
@@ -84,10 +84,10 @@ def _switched(row: Row, command: UpdateWebhook) -> dict[str, Any]:
 
 
 def delete(unit: CustomerUnitOfWork, command: DeleteWebhook) -> int:
-    """The `_id` of the webhook that there is no longer. Raises Refused."""
+    """The `_id` of the webhook that there is no longer. Raises Rejected."""
     row = unit.rows[webhooks].get(command.webhook_id)
     if row is None:
-        raise Refused(WebhookNotFound(command.given))
+        raise Rejected(WebhookNotFound(command.given))
     unit.rows[webhooks].delete(row["webhook_id"])
     number: int = row["webhook_id"]
     return number

@@ -7,7 +7,7 @@ from typing import Any
 
 from regulars.directory import history, search_document
 from regulars.directory.commands import Command, Reference
-from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.errors import InvalidInput, Rejected
 from regulars.directory.ids import MAX_ID
 from regulars.directory.shop_ids import ShopIdMap
 from regulars.store import Changes, Entities, Row, State, UnitOfWork, tables
@@ -109,7 +109,7 @@ class CustomerUnitOfWork(UnitOfWork):
         """The next `_id` of a counter: used once and never again, not even after a delete."""
         if self.counters[counter] >= MAX_ID:
             message = f"This account has given all of its {MAX_ID:,} ids for {counter}."
-            raise Refused(InvalidInput(message))
+            raise Rejected(InvalidInput(message))
         self.counters[counter] += 1
         return self.counters[counter]
 

@@ -30,7 +30,7 @@ from regulars.directory.errors import (
     InvalidInput,
     OtherRows,
     Problem,
-    Refused,
+    Rejected,
     Stopped,
     TooMuchWork,
     failed,
@@ -62,7 +62,7 @@ class _Seen:
 
 
 def customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
-    """What becomes of each row. Raises Refused with Stopped if the rows are a step of an import
+    """What becomes of each row. Raises Rejected with Stopped if the rows are a step of an import
     that has ended, or is at another place."""
     if command.step:
         _require_current(unit, command.step)
@@ -73,7 +73,7 @@ def customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
         outcomes.append(_set_or_reject(unit, command, n, row, seen))
         if unit.work - savepoint.work > search_document.MOST_WORK and n:
             unit.roll_back(savepoint)
-            raise Refused(TooMuchWork())
+            raise Rejected(TooMuchWork())
     rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
     whole = command.whole and bool(rejected)
     if whole or command.dry_run:
@@ -95,7 +95,7 @@ def _set_or_reject(
     it changes the unit of work, so that the other rows are not affected."""
     try:
         return _set(unit, command, index, row, seen)
-    except Refused as refused:  # the account has no more ids
+    except Rejected as refused:  # the account has no more ids
         return RowOutcome(REJECTED, None, refused.problems)
     except Exception as error:
         return RowOutcome(REJECTED, None, (failed(error, command.origin.request_id, row.path),))
@@ -201,7 +201,7 @@ def _not_alone(unit: CustomerUnitOfWork, row: SetRow, outcome: RowOutcome, bad: 
 def _require_current(unit: CustomerUnitOfWork, step: Step) -> None:
     row = unit.rows[imports].get(step.import_id)
     if row is None or row["state"] != RUNNING or row["position"] != step.position:
-        raise Refused(Stopped(step.import_id))
+        raise Rejected(Stopped(step.import_id))
 
 
 def _after(unit: CustomerUnitOfWork, step: Step, outcomes: Sequence[RowOutcome], at: int) -> Row:
@@ -228,12 +228,12 @@ def _after(unit: CustomerUnitOfWork, step: Step, outcomes: Sequence[RowOutcome],
 
 
 def tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
-    """The `_id`s of the customers, in the order given. Raises Refused."""
+    """The `_id`s of the customers, in the order given. Raises Rejected."""
     missing = [r.given for r in command.customers if unit.find(r) is None]
     if missing:
-        raise Refused(CustomerNotFound(missing, ("items",)), *command.problems)
+        raise Rejected(CustomerNotFound(missing, ("items",)), *command.problems)
     if command.problems:
-        raise Refused(*command.problems)
+        raise Rejected(*command.problems)
     problems: list[Problem] = []
     saved: list[tuple[Row, Row]] = []
     work = 0
@@ -251,10 +251,10 @@ def tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
         changed, _ = with_values(row, {"tags": kept}, ())
         work += search_document.work_of(row, changed)
         if work > search_document.MOST_WORK and saved:
-            raise Refused(TooMuchWork())
+            raise Rejected(TooMuchWork())
         saved.append((row, changed))
     if problems:
-        raise Refused(*problems)
+        raise Rejected(*problems)
     for row, changed in saved:
         unit.save(row, changed, command)
     return [r.customer_id for r in command.customers if r.customer_id is not None]

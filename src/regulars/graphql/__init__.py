@@ -26,7 +26,7 @@ from regulars.graphql.errors import (
     INTERNAL_KEY,
     CostLimitError,
     Fault,
-    Refused,
+    RequestError,
     error_entry,
 )
 from regulars.graphql.layout import Layout, Layouts
@@ -55,8 +55,8 @@ __all__ = [
     "Operation",
     "Part",
     "Prepared",
-    "Refused",
     "Related",
+    "RequestError",
     "Resolve",
     "Root",
     "Same",

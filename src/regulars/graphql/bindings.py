@@ -42,7 +42,7 @@ class Value:
 
     Without `render` it is its only column. A field with arguments gives `prepare`
     instead: `prepare(arguments)` is called once for each plan, may refuse them
-    (`Refused`), and answers `render(env, *columns)`. `cost` is what the field costs beside
+    (`RequestError`), and answers `render(env, *columns)`. `cost` is what the field costs beside
     the objects, in points. `is_long` says that a value may have kilobytes.
     """
 

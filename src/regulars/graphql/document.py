@@ -32,7 +32,7 @@ from regulars.graphql.errors import (
     INVALID_DOCUMENT,
     INVALID_INPUT,
     Fault,
-    Refused,
+    RequestError,
     cut,
     error_entry,
 )
@@ -184,7 +184,7 @@ class Documents:
             return self._operations(document), document.token_count or limits.tokens
         except GraphQLSyntaxError as error:
             raise InvalidDocument([_entry(error, limits)]) from error
-        except Refused as refused:
+        except RequestError as refused:
             raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
         except RecursionError:
             message = (

@@ -18,7 +18,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from regulars.graphql.bindings import Bindings
 from regulars.graphql.coercion import TooManyValuesError
 from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument
-from regulars.graphql.errors import INVALID_INPUT, CostLimitError, Fault, Refused, error_entry
+from regulars.graphql.errors import INVALID_INPUT, CostLimitError, Fault, RequestError, error_entry
 from regulars.graphql.introspection import Introspector
 from regulars.graphql.limits import DEFAULTS, Limits
 from regulars.graphql.operation import Operation
@@ -131,7 +131,7 @@ class Engine:
         """`prepare`, which coerces large variables in a thread, so that the event loop goes on."""
         try:
             variables = await asyncio.to_thread(self._variables, operation, raw_variables)
-        except Refused as refused:
+        except RequestError as refused:
             raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
         return self.prepare(operation, raw_variables, variables)
 
@@ -147,7 +147,7 @@ class Engine:
             if variables is None:
                 variables = self._variables(operation, raw_variables)
             fields = self._fields(operation, variables, raw_variables)
-        except Refused as refused:
+        except RequestError as refused:
             raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
         except FieldError as error:
             raise InvalidDocument(self._entries(error, None)) from error
@@ -158,7 +158,7 @@ class Engine:
             if field.binding is not None:
                 try:
                     arguments = self._arguments(field, operation, variables, raw_variables)
-                except (Refused, GraphQLError) as error:
+                except (RequestError, GraphQLError) as error:
                     arguments = error  # raised when the field runs
             prepared_fields.append((field, arguments))
             cost += field.cost(arguments) if not isinstance(arguments, Exception) else 1
@@ -236,7 +236,7 @@ class Engine:
         return Answer(data, self._all_entries(run.errors + errors, env), surplus=points)
 
     def _variables(self, operation: Operation, raw_variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values of the variables. Raises Refused."""
+        """Returns the values of the variables. Raises RequestError."""
         most = operation.limits.variable_values
         try:
             return operation.variables.coerce(raw_variables, most)
@@ -245,7 +245,7 @@ class Engine:
                 f"The lists in the variables have more than {most:,} values together. "
                 "Send fewer values at once."
             )
-            raise Refused(Fault(message, INVALID_INPUT)) from None
+            raise RequestError(Fault(message, INVALID_INPUT)) from None
         except Exception:
             # A value is invalid: graphql-core finds the error.
             refuse_variables(self._schema, operation, self._documents.coercers, raw_variables)
@@ -285,7 +285,7 @@ class Engine:
                 else:
                     plan = compiler.root(root, key, nodes)
                     fields.append(RootField(plan, root, self._bindings.roots[name]))
-            except (Refused, GraphQLError) as cause:
+            except (RequestError, GraphQLError) as cause:
                 raise FieldError(cause, (None, key), nodes) from cause
         return fields
 
@@ -294,7 +294,7 @@ class Engine:
 
     def _entries(self, error: FieldError, env: Any) -> list[dict[str, Any]]:
         cause = error.cause
-        if isinstance(cause, Refused):
+        if isinstance(cause, RequestError):
             faults: Sequence[Fault] = cause.faults
         elif isinstance(cause, GraphQLError):
             faults = [Fault(cause.message, INVALID_INPUT)]

@@ -1,7 +1,7 @@
 """What can go wrong in a GraphQL request, and how it is written down.
 
 Exception
-├── Refused          the caller can mend it; carries one Fault or more
+├── RequestError          the caller can mend it; carries one Fault or more
 └── (anything else)  a binding failed; the engine asks its `describe` hook what to say
 """
 
@@ -59,7 +59,7 @@ class Fault:
     extensions: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """A request, or a field of it, that the caller can mend."""
 
     def __init__(self, *faults: Fault) -> None:
@@ -67,7 +67,7 @@ class Refused(Exception):
         self.faults = faults
 
 
-class CostLimitError(Refused):
+class CostLimitError(RequestError):
     """A response whose lists have more objects than a request may cost."""
 
     def __init__(self, cost: int, max_cost: int) -> None:

@@ -27,7 +27,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
-from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, Refused
+from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, RequestError
 from regulars.graphql.selection import Selector
 
 # What one document may look at: a type under another selection counts again. The query that
@@ -98,7 +98,7 @@ class Introspector:
         cache_key = (_identity(source), *map(id, sets))
         if cache_key not in self._built:
             if len(self._built) >= _MAX_OBJECTS:
-                raise Refused(Fault(_TOO_MUCH, DOCUMENT_LIMIT))
+                raise RequestError(Fault(_TOO_MUCH, DOCUMENT_LIMIT))
             answer: dict[str, Any] = {}
             fields = 1
             for one in self._fields_of(type_, sets):

@@ -24,7 +24,7 @@ from graphql import (
 )
 from graphql.language.ast import ConstValueNode
 
-from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, Refused
+from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, RequestError
 
 
 class Limits(NamedTuple):
@@ -58,7 +58,7 @@ MAX_COMPARISONS = 3_000
 
 
 def check_text(text: str, limits: Limits) -> None:
-    """Raises Refused with errors_document_limit for a text that is too long to be parsed."""
+    """Raises RequestError with errors_document_limit for a text that is too long to be parsed."""
     if len(text) > limits.characters:
         _require("characters", len(text), limits.characters)
     lines = text.count("\n") + text.count("\r")
@@ -71,8 +71,8 @@ class CyclicError(Exception):
 
 
 def measure(document: DocumentNode, text: str, limits: Limits) -> None:
-    """Raises Refused with errors_document_limit for a document over a limit, and CyclicError; the
-    document is what the text was parsed to."""
+    """Raises RequestError with errors_document_limit for a document over a limit, and CyclicError.
+    The document is the parsed text."""
     fragments = {
         node.name.value: node
         for node in document.definitions
@@ -96,7 +96,7 @@ def measure(document: DocumentNode, text: str, limits: Limits) -> None:
         if size.fields > 1:
             comparisons += _comparisons([node.selection_set], fragments)
         if comparisons > MAX_COMPARISONS:
-            raise Refused(Fault(_REPEATS, DOCUMENT_LIMIT))
+            raise RequestError(Fault(_REPEATS, DOCUMENT_LIMIT))
     _require("aliases", aliases, limits.aliases)
     _require("directives", directives, limits.directives)
     if "[" in text:
@@ -114,7 +114,7 @@ _REPEATS = (
 def _require(description: str, size: int, most: int) -> None:
     if size > most:
         message = f"The document has {size:,} {description}; at most {most:,} are allowed."
-        raise Refused(Fault(message, DOCUMENT_LIMIT))
+        raise RequestError(Fault(message, DOCUMENT_LIMIT))
 
 
 class _Size(NamedTuple):

@@ -140,7 +140,7 @@ class Compiler:
         self._variables = variables
 
     def root(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> RootPlan:
-        """A root field's plan. Raises Refused for arguments below it that are refused."""
+        """A root field's plan. Raises RequestError for arguments below it that are refused."""
         name = nodes[0].name.value
         type_ = parent.fields[name].type
         named = get_named_type(type_)

@@ -14,7 +14,7 @@ from regulars.graphql.argument_values import Arguments
 from regulars.graphql.bindings import Root
 from regulars.graphql.compiled_renderer import Render, compiled
 from regulars.graphql.cost import copies, open_lists, surplus, text_bytes, values, weight
-from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, Refused
+from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, RequestError
 from regulars.graphql.introspection import Introspected
 from regulars.graphql.plan import RootPlan, fields_in
 from regulars.graphql.row_renderer import RenderContext, render_root
@@ -114,11 +114,11 @@ class RootField:
 
     def response_bytes(self, value: Any, is_large: bool, max_bytes: int) -> int:
         """Returns about how many bytes the response takes for the resolved value; 0 if it cannot
-        be many. Raises Refused beyond `max_bytes`."""
+        be many. Raises RequestError beyond `max_bytes`."""
         times = self._copies or int(is_large)
         size = times * text_bytes(value, max_bytes // times) if times else 0
         if size > max_bytes:
-            raise Refused(Fault(_TOO_LONG, DOCUMENT_LIMIT))
+            raise RequestError(Fault(_TOO_LONG, DOCUMENT_LIMIT))
         return size
 
     def render(self, value: Any, context: RenderContext) -> Any:

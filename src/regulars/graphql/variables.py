@@ -33,7 +33,7 @@ from graphql.utilities.validate_input_value import validate_input_value
 
 from regulars.graphql.coercion import Coercers
 from regulars.graphql.document import MAX_ERRORS
-from regulars.graphql.errors import INVALID_INPUT, MAX_MESSAGE, Fault, Path, Refused, cut
+from regulars.graphql.errors import INVALID_INPUT, MAX_MESSAGE, Fault, Path, RequestError, cut
 from regulars.graphql.operation import Operation
 from regulars.graphql.validation import named_field, without_value
 
@@ -60,7 +60,7 @@ def refuse_variables(
     coercers: Coercers,
     raw_variables: Mapping[str, Any],
 ) -> NoReturn:
-    """Raises Refused with up to 20 faults of the variables' values, which are wrong.
+    """Raises RequestError with up to 20 faults of the variables' values, which are wrong.
 
     A variable that the operation does not use needs no value, whatever its type; one that is
     sent is checked all the same.
@@ -78,7 +78,7 @@ def refuse_variables(
             break
     if not search.faults:  # a default value is wrong, which validation reports: it is not reached
         search.faults.append(Fault("A variable has an invalid value.", INVALID_INPUT))
-    raise Refused(*search.faults)
+    raise RequestError(*search.faults)
 
 
 class _EnoughError(Exception):

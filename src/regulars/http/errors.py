@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from regulars.api.errors import UNAVAILABLE
+from regulars.core.errors import RegularsError
 from regulars.directory.errors import DuplicateEmail, MissingScope, OtherRequest
 from regulars.graphql import DOCUMENT_LIMIT, Fault, InvalidDocument, error_entry
 
@@ -27,7 +28,7 @@ IDEMPOTENCY_KEY = "errors_idempotency_key"
 IDEMPOTENCY_RUNNING = "errors_idempotency_running"
 
 
-class HTTPError(Exception):
+class HTTPError(RegularsError):
     """An answer other than GraphQL's own: status, fault and headers."""
 
     def __init__(self, status: int, key: str, message: str, headers: Headers = ()) -> None:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from regulars.api.errors import TIMEOUT, UNAVAILABLE, describe, too_slow
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.graphql import Fault, error_entry
 from regulars.http.errors import RETRY, Headers, HTTPError
 from regulars.http.in_flight import RequestTimedOut
@@ -78,7 +78,7 @@ def _reply_to_exception(record: RequestRecord, error: Exception) -> Reply:
     if isinstance(error, RequestTimedOut):
         return error_reply(record, 503, [too_slow(request_id)], [RETRY])
     faults = describe(error, request_id)
-    if isinstance(error, Refused):
+    if isinstance(error, Rejected):
         return error_reply(record, 400, faults)
     if faults[0].key in (UNAVAILABLE, TIMEOUT):
         return error_reply(record, 503, faults, [RETRY])

@@ -10,8 +10,10 @@ StoreError
 └── Conflict               a unique key exists already
 """
 
+from regulars.core.errors import RegularsError
 
-class StoreError(Exception):
+
+class StoreError(RegularsError):
     """An error of a database; the message is for the operator."""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from regulars.core.errors import RegularsError
 
-class TransferError(Exception):
+
+class TransferError(RegularsError):
     """A file, an option or a server with which nothing can be done."""
 
 

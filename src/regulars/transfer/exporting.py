@@ -210,7 +210,7 @@ class Export:
     in its order, else in that of their ids; or those of the `ids`, in their order. `form` is csv or
     jsonl; `page`, how many customers are read at once.
 
-    Raises BadOption, and Refused with InvalidQuery.
+    Raises BadOption, and Rejected with InvalidQuery.
     """
 
     def __init__(

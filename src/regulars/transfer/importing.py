@@ -24,7 +24,7 @@ from regulars.directory.bulk import (
     Step,
 )
 from regulars.directory.commands import Origin
-from regulars.directory.errors import Refused, failed, is_too_much
+from regulars.directory.errors import Rejected, failed, is_too_much
 from regulars.store import Row, Store
 from regulars.transfer.background_throttle import BackgroundThrottle
 from regulars.transfer.errors import BadFile, Interrupted
@@ -134,7 +134,7 @@ class Importer:
 
     async def go(self, progress: Callable[[Tally], None]) -> None:
         """Imports to the end of the file. Raises Interrupted when it was asked to stop, BadFile,
-        and Refused with Stopped when somebody else has ended the import."""
+        and Rejected with Stopped when somebody else has ended the import."""
         records = iter(self._source.records)
         if self._run is not None and self._run["position"]:
             await self._go_on(self._run, records)
@@ -207,7 +207,7 @@ class Importer:
         )
         try:
             result: SetResult = await self._throttle.write(self._account_id, command)
-        except Refused as refused:
+        except Rejected as refused:
             if not is_too_much(refused):
                 raise
             for record, row in zip(batch, rows, strict=True):

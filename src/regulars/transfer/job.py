@@ -10,7 +10,7 @@ import orjson
 
 from regulars.directory.accounts import now_ms
 from regulars.directory.commands import Origin
-from regulars.directory.errors import Refused
+from regulars.directory.errors import Rejected
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import Interrupted, TransferError
 from regulars.transfer.import_repository import (
@@ -64,7 +64,7 @@ class Job:
         holding = asyncio.create_task(self._hold())
         try:
             await self._bring(row)
-        except (Interrupted, Refused):
+        except (Interrupted, Rejected):
             pass  # it was asked to stop, or the import was cancelled
         except TransferError as error:
             await self._runs.end(self._import_id, FAILED, now_ms(), str(error))

@@ -13,7 +13,7 @@ from regulars.directory.accounts import now_ms
 from regulars.directory.bulk import REJECTED, SetCustomers, Step
 from regulars.directory.commands import DeleteCustomers, Origin, Reference
 from regulars.directory.directory import Directory
-from regulars.directory.errors import Refused, is_too_much
+from regulars.directory.errors import Rejected, is_too_much
 from regulars.directory.listing import CustomerPage, Listing
 from regulars.directory.paging import KeysetPage
 from regulars.directory.search import Order
@@ -93,7 +93,7 @@ class Pull:
         self._stop = True
 
     async def go(self, progress: Callable[[Tally], None]) -> None:
-        """Mirrors. Raises BadOption, RemoteError, Interrupted, and Refused with Stopped when
+        """Mirrors. Raises BadOption, RemoteError, Interrupted, and Rejected with Stopped when
         another pull of the same server has begun."""
         checkpoint = await self._begin()
         self.by = checkpoint.by
@@ -249,7 +249,7 @@ class Pull:
         command = SetCustomers(rows, now_ms(), dry_run=dry, origin=self._origin, step=step)
         try:
             result = await self._throttle.write(self._account_id, command)
-        except Refused as refused:
+        except Rejected as refused:
             if not is_too_much(refused):
                 raise
             half = len(nodes) // 2
@@ -336,7 +336,7 @@ class Pull:
         command = DeleteCustomers(references, now_ms(), origin=self._origin)
         try:
             await self._throttle.write(self._account_id, command)
-        except Refused as refused:
+        except Rejected as refused:
             if not is_too_much(refused):
                 raise
             half = len(numbers) // 2

@@ -24,7 +24,7 @@ from regulars.directory.commands import (
     Origin,
     RecordContact,
 )
-from regulars.directory.errors import HeldEmail, Refused
+from regulars.directory.errors import HeldEmail, Rejected
 from regulars.directory.inbox_keys import keys_of
 from regulars.directory.shop_events import UnparseableEvent, command_of
 from regulars.store import Row, Store, StoreError, imports, queries
@@ -179,7 +179,7 @@ class Inbox:
                 await self._store.write(account_id, command)
         except UnparseableEvent as error:
             return str(error)
-        except Refused as refused:
+        except Rejected as refused:
             if refused.replayed:
                 return None  # it was applied before, and its customer is deleted since
             if any(isinstance(problem, HeldEmail) for problem in refused.problems):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory.errors import InvalidInput, Refused
+from regulars.directory.errors import InvalidInput, Rejected
 from regulars.directory.paging import KeysetPage, Page
 from regulars.directory.relations import page_of_each
 from regulars.directory.webhooks import TYPES, DeliveryId, WebhookNotFound, is_disabled
@@ -97,11 +97,11 @@ class DeliveryLog:
         return [attempts[key] for key in keys]
 
     async def retry(self, account_id: int, id_: str, now: int) -> Row:
-        """Request another attempt of a delivery in any state. Raises Refused."""
+        """Request another attempt of a delivery in any state. Raises Rejected."""
         missing = WebhookNotFound(id_, "delivery")
         delivery_id = DeliveryId.decode(id_)
         if delivery_id is None:
-            raise Refused(missing)
+            raise Rejected(missing)
         key = {"account_id": account_id, "webhook_id": delivery_id.webhook_id}
         await self._require_enabled(key, missing)
         again = {**key, "number": delivery_id.number, "now": now}
@@ -109,16 +109,16 @@ class DeliveryLog:
             [(log_queries.retry_delivery(), again), (log_queries.wake(), {**key, "now": now})]
         )
         if not rows:
-            raise Refused(missing)
+            raise Rejected(missing)
         return await self._one(key, delivery_id.number)
 
     async def send_example(
         self, account_id: int, id_: str, webhook_id: int | None, now: int
     ) -> Row:
-        """Request the delivery of an example event to a webhook. Raises Refused."""
+        """Request the delivery of an example event to a webhook. Raises Rejected."""
         missing = WebhookNotFound(id_)
         if webhook_id is None:
-            raise Refused(missing)
+            raise Rejected(missing)
         key = {"account_id": account_id, "webhook_id": webhook_id}
         await self._require_enabled(key, missing)
         timestamp = now
@@ -138,20 +138,20 @@ class DeliveryLog:
                 ]
             )
         except Conflict as error:  # the webhook was deleted meanwhile
-            raise Refused(missing) from error
+            raise Rejected(missing) from error
         return await self._one(key, row["number"])
 
     async def _require_enabled(self, key: dict[str, int], missing: WebhookNotFound) -> None:
         rows = await self._store.fetch(log_queries.webhook_by_id(), key)
         if not rows:
-            raise Refused(missing)
+            raise Rejected(missing)
         webhook = _webhook(rows[0])
         if webhook["disabled_since"] is not None and not webhook["is_paused"]:
             message = (
                 "This webhook is disabled after a failure, and nothing is sent to it. Enable it "
                 "first: updateWebhook(id: …, node: {disabled: false})."
             )
-            raise Refused(InvalidInput(message, ("id",)))
+            raise Rejected(InvalidInput(message, ("id",)))
 
     async def _one(self, key: dict[str, int], number: int) -> Row:
         (row,) = await self._store.fetch(

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+from regulars.core.errors import RegularsError
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # RFC 6052: an IPv4 address embedded in an IPv6 address, for a translator.
@@ -26,7 +28,7 @@ TIMEOUT_SECONDS = 5.0
 _RESOLVERS = ThreadPoolExecutor(64, thread_name_prefix="regulars-names")
 
 
-class ForbiddenTarget(Exception):
+class ForbiddenTarget(RegularsError):
     """An address that events are not sent to; the message gives the address and the reason."""
 
 
