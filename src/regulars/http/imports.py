@@ -285,8 +285,8 @@ def _check_media_type(request: Request) -> None:
             "as curl -X POST -T FILE does."
         )
         raise HTTPError(415, MEDIA_TYPE, message)
-    encoding = request.headers.get("content-encoding", "request_id").lower()
-    if encoding not in ("request_id", "gzip", ""):
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", "gzip", ""):
         raise HTTPError(
             415,
             MEDIA_TYPE,

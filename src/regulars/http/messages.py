@@ -105,9 +105,9 @@ def bearer_token(headers: RequestHeaders) -> str:
 
 def request_id_of(headers: RequestHeaders) -> bytes:
     """Returns the request id of the client, if it is valid, or a new one."""
-    params = headers.get(b"x-request-id")
-    if params is not None and _REQUEST_ID.fullmatch(params):
-        return params
+    request_id = headers.get(b"x-request-id")
+    if request_id is not None and _REQUEST_ID.fullmatch(request_id):
+        return request_id
     return b"%s%08x" % (_PROCESS, next(_COUNT))
 
 
@@ -156,17 +156,17 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
 def check_content_type(headers: RequestHeaders) -> None:
     """Raises HTTPError (415) unless the headers say that the body is JSON in UTF-8."""
     encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-    if encoding.lower() not in ("", "request_id"):
+    if encoding.lower() not in ("", "identity"):
         raise unsupported_media_type(f"content-encoding: {encoding}")
     if headers.get(b"content-type") == JSON:
         return
-    params = headers.get(b"content-type", b"").decode("latin-1")
-    name, _, parameters = params.partition(";")
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    name, _, parameters = content_type.partition(";")
     charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE)
     if name.strip().lower() != "application/json" or (
         charset and charset[1].lower() not in ("utf-8", "utf8")
     ):
-        raise unsupported_media_type(params)
+        raise unsupported_media_type(content_type)
 
 
 def parse_body(body: bytes) -> GraphQLRequest:
