@@ -15,9 +15,9 @@ from typing import Any
 
 from faker import Faker
 
-from regulars.directory.commands import Activity, NewLead
-from regulars.directory.orders import NewOrder
-from regulars.directory.text import fold
+from regulars.core.text import fold
+from regulars.customers.commands import Activity, NewLead
+from regulars.orders.values import NewOrder
 
 # All sample data is from the three years before this timestamp, in milliseconds. A clock would make
 # it depend on the time.

@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator
 import orjson
 from starlette.requests import Request
 
-from regulars.directory import ids
-from regulars.directory.accounts import now_ms
-from regulars.directory.scopes import READ
+from regulars.accounts.accounts import now_ms
+from regulars.core.scopes import READ
+from regulars.customers.commands import reference_to
 from regulars.http.authorizer import Authorizer
 from regulars.http.errors import bad_request, method_not_allowed, too_many_exports
 from regulars.http.messages import Reply, check_content_type, index_headers, read_body
@@ -111,7 +111,7 @@ class ExportHandler(RouteHandler):
         customer_ids: dict[int, None] = {}  # ordered
         for start in range(0, len(global_ids), _IDS_PER_STEP):
             for global_id in global_ids[start : start + _IDS_PER_STEP]:
-                customer_id = ids.customer(global_id).customer_id
+                customer_id = reference_to(global_id).customer_id
                 if customer_id is not None:
                     customer_ids[customer_id] = None
             await asyncio.sleep(0)
