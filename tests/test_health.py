@@ -1,4 +1,4 @@
-"""Seeing it run: alive, ready, figures, and a line of the log for each request."""
+"""Liveness, readiness, metrics, and the log of requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_server_is_alive_and_ready(server: Server) -> None:
     assert httpx.post(f"{server.url}/healthz").status_code == 405
 
 
-def test_a_server_with_other_tables_is_not_ready(tmp_path: Path) -> None:
+def test_a_server_with_an_incompatible_schema_is_not_ready(tmp_path: Path) -> None:
     import sqlite3
     from contextlib import closing
 
@@ -67,16 +67,16 @@ def assert_refuses_writes(server: Server, client: Client, email: str) -> None:
 
 @pytest.mark.parametrize("file", ["r.db", "r.db-wal"])
 def test_a_server_whose_sqlite_file_is_gone_refuses_writes(tmp_path: Path, file: str) -> None:
-    """A write to a deleted file would be answered, and gone after a restart."""
-    path, elsewhere = tmp_path / file, tmp_path / "elsewhere"
+    """A write to a deleted file would succeed, and be lost after a restart."""
+    path, moved_path = tmp_path / file, tmp_path / "elsewhere"
     with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("before@example.com")
-            path.rename(elsewhere)
+            path.rename(moved_path)
             assert_refuses_writes(server, client, "deleted@example.com")
-            path.write_bytes(elsewhere.read_bytes())  # another file, of the same name
+            path.write_bytes(moved_path.read_bytes())  # another file, of the same name
             assert_refuses_writes(server, client, "replaced@example.com")
-            elsewhere.rename(path)
+            moved_path.rename(path)
             assert get(f"{server.url}/readyz").status_code == 200
             client.create("after@example.com")
             assert client.emails() == ["after@example.com", "before@example.com"]
@@ -121,35 +121,37 @@ def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
             client.errors(
                 f'query Wrong {{ customers(query: "nothing:{SECRET}") {{ totalCount }} }}'
             )
-        found = figures(server.url)
+        metrics = figures(server.url)
         names = '{kind="query",operation="Names",status="200"}'
-        assert found[f"regulars_requests_total{names}"] == 3
-        assert found['regulars_request_seconds_count{kind="query"}'] == 4
-        assert found['regulars_request_seconds_count{kind="mutation"}'] == 1
-        assert found['regulars_errors_total{key="errors_invalid_query"}'] == 1
-        assert found['regulars_documents_total{result="miss"}'] == 4
-        assert found['regulars_documents_total{result="hit"}'] == 1
-        assert found["regulars_documents_kept"] == 1
-        assert found["regulars_writes_waiting"] == 0
-        assert found["regulars_requests_in_flight"] == 0
-        assert found["process_resident_memory_bytes"] > 0
+        assert metrics[f"regulars_requests_total{names}"] == 3
+        assert metrics['regulars_request_seconds_count{kind="query"}'] == 4
+        assert metrics['regulars_request_seconds_count{kind="mutation"}'] == 1
+        assert metrics['regulars_errors_total{key="errors_invalid_query"}'] == 1
+        assert metrics['regulars_documents_total{result="miss"}'] == 4
+        assert metrics['regulars_documents_total{result="hit"}'] == 1
+        assert metrics["regulars_documents_kept"] == 1
+        assert metrics["regulars_writes_waiting"] == 0
+        assert metrics["regulars_requests_in_flight"] == 0
+        assert metrics["process_resident_memory_bytes"] > 0
         assert SECRET not in get(f"{server.url}/metrics").text
 
 
-def test_the_names_of_operations_are_bounded(tmp_path: Path) -> None:
+def test_operation_labels_are_limited(tmp_path: Path) -> None:
     with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.run(f"query {'Long' * 10_000} {{ __typename }}")
             for number in range(150):
                 client.run(f"query Name{number} {{ __typename }}")
-        found = [name for name in figures(server.url) if name.startswith("regulars_requests_total")]
-        assert len(found) == 101
-        assert any('operation="other"' in name for name in found)
-        assert max(len(name) for name in found) < 200
+        series = [
+            name for name in figures(server.url) if name.startswith("regulars_requests_total")
+        ]
+        assert len(series) == 101
+        assert any('operation="other"' in name for name in series)
+        assert max(len(name) for name in series) < 200
 
 
 @pytest.mark.slow
-def test_the_figures_are_those_of_all_processes(postgresql: str) -> None:
+def test_metrics_include_all_processes(postgresql: str) -> None:
     with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
         for _ in range(30):
             with Client(server, BOOTSTRAP_TOKEN) as client:  # a new connection each
@@ -162,11 +164,11 @@ def test_the_figures_are_those_of_all_processes(postgresql: str) -> None:
         assert figures(server.url)["regulars_connections_free"] >= 1
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_each_request_is_a_line_of_the_log(tmp_path: Path) -> None:
+def test_each_request_is_logged(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
@@ -180,7 +182,7 @@ def test_each_request_is_a_line_of_the_log(tmp_path: Path) -> None:
                 f'mutation {{ createCustomer(node: {{email: "{SECRET}"}}) {{ id }} }}',
             )
             client.http.post("/api/v2", headers={"Authorization": "Bearer wrong-token"})
-    added, search, duplicate, stranger = lines_of(path)
+    added, search, duplicate, stranger = read_log(path)
     assert added["event"] == "request"
     assert added["level"] == "info"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", added["time"])
@@ -193,17 +195,17 @@ def test_each_request_is_a_line_of_the_log(tmp_path: Path) -> None:
     assert duplicate["errors"] == ["errors_dup_email"]
     assert (stranger["status"], stranger["errors"]) == (401, ["errors_unauthenticated"])
     assert (stranger["account"], stranger["token"]) == (None, None)
-    written = path.read_text()
+    log_text = path.read_text()
     for secret in (SECRET, "sécret", BOOTSTRAP_TOKEN, "wrong-token"):
-        assert secret not in written
+        assert secret not in log_text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_nothing_that_is_ours_is_left_when_the_log_is_closed(
+def test_a_closed_log_does_not_fail_requests(
     request: pytest.FixtureRequest, tmp_path: Path, database: str
 ) -> None:
-    """A reader of the log that goes away takes no request with it."""
+    """Requests succeed after the reader of the log has closed the pipe."""
     import os
 
     url = f"sqlite:///{tmp_path / 'r.db'}"

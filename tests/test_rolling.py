@@ -1,4 +1,4 @@
-"""Restarts and upgrades while requests come: none of them is lost."""
+"""Restarts and upgrades under load lose no request."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ THREADS = 8
 
 
 class Load:
-    """Clients that write and read all the time, through whichever server takes them: as a proxy
-    does, each goes to another server when one says that it ends the connection, or takes none."""
+    """Clients that write and read continuously. Like a proxy, each changes to another server when a
+    server closes the connection or refuses one."""
 
     def __init__(self, urls: list[str]) -> None:
         self._urls = urls
@@ -88,7 +88,7 @@ class Load:
         client.close()
 
 
-def everything_there(server: Server, load: Load) -> None:
+def expect_nothing_lost(server: Server, load: Load) -> None:
     """What was answered is stored, once."""
     assert load.lost == []
     assert load.answered > 200
@@ -110,11 +110,11 @@ def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None
                 assert time.monotonic() < end, "the processes were not replaced"
                 time.sleep(0.1)
             time.sleep(1)
-        everything_there(server, load)
+        expect_nothing_lost(server, load)
 
 
-def test_a_process_that_begins_slowly_is_waited_for(empty_postgresql: str) -> None:
-    """As on a machine that is busy."""
+def test_a_reload_waits_for_a_slow_process(empty_postgresql: str) -> None:
+    """As on a busy machine."""
     with running(empty_postgresql, "--workers", "2") as server:
         eventually(lambda: len(workers(server.pid)) == 2)
         before = set(workers(server.pid))
@@ -129,7 +129,7 @@ def test_a_process_that_begins_slowly_is_waited_for(empty_postgresql: str) -> No
         assert get(f"{server.url}/readyz").status_code == 200
 
 
-def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
+def test_a_draining_server_reports_that_it_is_stopping(empty_postgresql: str) -> None:
     with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
         assert get(f"{server.url}/readyz").status_code == 200
         with Client(server, BOOTSTRAP_TOKEN) as client:
@@ -146,7 +146,7 @@ def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
             assert client.http.get("/export").headers["connection"] == "close"
 
 
-def test_told_twice_a_server_that_drains_stops_at_once(empty_postgresql: str) -> None:
+def test_a_second_signal_stops_a_draining_server(empty_postgresql: str) -> None:
     with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
         os.kill(server.pid, signal.SIGTERM)
         time.sleep(0.3)
@@ -158,9 +158,9 @@ NEXT = "9001"
 
 
 @pytest.fixture
-def newer(tmp_path: Path) -> Path:
-    """The next version of the program: this one, with a migration in two parts, which a program of
-    these tables can work with until the second."""
+def newer_source(tmp_path: Path) -> Path:
+    """The source of a next version, with a migration in two parts. This version works until the
+    second part."""
     folder = tmp_path / "next" / "regulars"
     shutil.copytree(Path(str(package.__file__)).parent, folder)
     (folder / "store/migrations/versions" / f"v{NEXT}_next.py").write_text(
@@ -184,14 +184,14 @@ def contract() -> None:
     return folder.parent
 
 
-def run_newer(newer: Path, url: str, *command: str) -> None:
-    env = environment({"PYTHONPATH": str(newer), "REGULARS_DATABASE_URL": url})
+def run_newer(newer_source: Path, url: str, *command: str) -> None:
+    env = environment({"PYTHONPATH": str(newer_source), "REGULARS_DATABASE_URL": url})
     subprocess.run([sys.executable, "-m", "regulars", *command], env=env, check=True)
 
 
-def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None:
-    """The old version and the new one serve one database side by side; then the old one is gone,
-    and may not come back."""
+def test_an_upgrade_loses_no_request(empty_postgresql: str, newer_source: Path) -> None:
+    """Both versions serve one database at the same time. Then the old version stops, and cannot
+    start again."""
     with contextlib.ExitStack() as stack:
         old = running(empty_postgresql, env=DRAIN)
         first = old.__enter__()
@@ -199,8 +199,8 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None
         load = stack.enter_context(Load(urls))
         try:
             time.sleep(1)
-            run_newer(newer, empty_postgresql, "migrate", "--expand")
-            env = {**DRAIN, "PYTHONPATH": str(newer)}
+            run_newer(newer_source, empty_postgresql, "migrate", "--expand")
+            env = {**DRAIN, "PYTHONPATH": str(newer_source)}
             second = stack.enter_context(running(empty_postgresql, env=env))
             assert get(f"{second.url}/healthz").json()["version"] == "99.0"
             assert get(f"{first.url}/healthz").json()["version"] == package.__version__
@@ -208,19 +208,19 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None
             time.sleep(2)
             for server in (first, second):
                 assert get(f"{server.url}/readyz").status_code == 200
-            # An older program may still be started, and knows that it need not migrate.
+            # The old version can still start, and does not migrate.
             with running(empty_postgresql) as third:
                 assert get(f"{third.url}/readyz").status_code == 200
-            done = regulars("migrate", "--database-url", empty_postgresql)
-            assert done.returncode == 0
-            assert "newer" in done.stdout
+            result = regulars("migrate", "--database-url", empty_postgresql)
+            assert result.returncode == 0
+            assert "newer" in result.stdout
         finally:
             old.__exit__(None, None, None)
         urls.remove(first.url)
-        run_newer(newer, empty_postgresql, "migrate")
+        run_newer(newer_source, empty_postgresql, "migrate")
         time.sleep(1)
         load.__exit__()
-        everything_there(second, load)
-        refused = regulars("serve", "--database-url", empty_postgresql)
-        assert refused.returncode == 4
-        assert "newer Regulars" in refused.stderr
+        expect_nothing_lost(second, load)
+        result = regulars("serve", "--database-url", empty_postgresql)
+        assert result.returncode == 4
+        assert "newer Regulars" in result.stderr
