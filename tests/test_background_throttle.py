@@ -13,7 +13,7 @@ from regulars.directory.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
 from regulars.transfer.background_throttle import BackgroundThrottle
-from tests.support import regulars, scratch_database
+from tests.support import run_regulars, scratch_database
 
 Work = Callable[[Store, Store], Awaitable[Any]]
 
@@ -30,7 +30,7 @@ async def opened(url: str, is_bulk: bool) -> AsyncIterator[Store]:
 
 def with_two(url: str, is_bulk: bool, work: Work) -> Any:
     """Works with a store for many rows, and another one beside it that is `large` or not."""
-    regulars("migrate", env={"REGULARS_DATABASE_URL": url})
+    run_regulars("migrate", env={"REGULARS_DATABASE_URL": url})
 
     async def run() -> Any:
         async with opened(url, is_bulk=True) as mine, opened(url, is_bulk) as theirs:

@@ -12,7 +12,7 @@ from regulars.directory.bulk import SetCustomers, SetResult, SetRow
 from regulars.directory.commands import Origin
 from regulars.directory.customers import clean_values
 from regulars.store import Store, queries
-from tests.support import Client, Server, new_token, regulars, with_store
+from tests.support import Client, Server, create_token, run_regulars, with_store
 
 SET = """mutation ($nodes: [InputSetCustomer!]!, $policy: ErrorPolicy, $dry: Boolean) {
   setCustomers(nodes: $nodes, errorPolicy: $policy, dryRun: $dry) {
@@ -262,16 +262,16 @@ def test_no_customer_gets_more_tags_than_one_may_have(client: Client) -> None:
 def test_without_customers_read_the_rows_errors_and_ids_are_shown_and_no_more(
     server: Server,
 ) -> None:
-    with Client(server, new_token(server, scopes=("customers:write",))) as writer:
+    with Client(server, create_token(server, scopes=("customers:write",))) as writer:
         call = 'setCustomers(nodes: [{email: "a@shop.test"}]) { saved rows { errors { key } customer { %s } } }'
         made = writer.data(f"mutation {{ {call % '_id'} }}")["setCustomers"]
         assert made == {"saved": True, "rows": [{"errors": [], "customer": {"_id": 1}}]}
-        writer.refused("errors_scope", f"mutation {{ {call % 'phone'} }}")
+        writer.expect_error("errors_scope", f"mutation {{ {call % 'phone'} }}")
         tag = 'addTags(items: [1], tags: ["x"]) { %s }'
         assert writer.data(f"mutation {{ {tag % '_id'} }}")["addTags"] == [{"_id": 1}]
-        writer.refused("errors_scope", f"mutation {{ {tag % 'tags'} }}")
-    with Client(server, new_token(server, scopes=("customers:read",))) as reader:
-        reader.refused("errors_scope", f"mutation {{ {call % '_id'} }}")
+        writer.expect_error("errors_scope", f"mutation {{ {tag % 'tags'} }}")
+    with Client(server, create_token(server, scopes=("customers:read",))) as reader:
+        reader.expect_error("errors_scope", f"mutation {{ {call % '_id'} }}")
 
 
 FAULTY = "faulty@shop.test"
@@ -305,8 +305,8 @@ def test_a_fault_of_ours_rejects_one_row(
 ) -> None:
     """The exception is real, and raised in this process, which writes to the database itself."""
     env = {"REGULARS_DATABASE_URL": empty_database}
-    assert regulars("migrate", env=env).returncode == 0
-    assert regulars("account", "create", "shop", env=env).returncode == 0
+    assert run_regulars("migrate", env=env).returncode == 0
+    assert run_regulars("account", "create", "shop", env=env).returncode == 0
     name, argument = target
     module, _, function = name.rpartition(".")
     real = getattr(import_module(module), function)
@@ -343,12 +343,12 @@ def test_a_fault_of_ours_rejects_one_row(
         else ["errors_internal"]
     )
     assert "row_failed" in caplog.text
-    done = regulars("verify", env=env)
+    done = run_regulars("verify", env=env)
     assert done.returncode == 0, done.stdout
 
 
 def test_the_rows_of_a_call_have_a_limit_of_characters(client: Client) -> None:
     rows = [{"email": f"{n}@example.com", "notes": "n" * 20_000} for n in range(60)]
-    error = client.refused("errors_invalid_input", SET, nodes=rows)
+    error = client.expect_error("errors_invalid_input", SET, nodes=rows)
     assert "1,000,000 characters" in error["message"]
     assert set_customers(client, rows[:40])["created"] == 40

@@ -19,12 +19,12 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    busy,
-    eventually,
-    figures,
-    new_token,
-    processes,
-    running,
+    background_load,
+    create_token,
+    find_processes,
+    read_metrics,
+    run_server,
+    wait_until,
 )
 
 PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
@@ -63,12 +63,12 @@ def test_floods_are_not_noisy_to_each_other() -> None:
 
 def workers(server: Server) -> list[psutil.Process]:
     """The worker processes of a server's bulkhead."""
-    return processes(server.pid, PROGRAM)
+    return find_processes(server.pid, PROGRAM)
 
 
 def forwarded(server: Server) -> float:
     """How many requests the server has forwarded."""
-    return figures(server.url).get("regulars_requests_passed_on_total", 0.0)
+    return read_metrics(server.url).get("regulars_requests_passed_on_total", 0.0)
 
 
 def read_slowly(client: Client) -> None:
@@ -81,14 +81,14 @@ def read_slowly(client: Client) -> None:
 def flooded(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
     """A server on which one account reads slowly, and another floods and is forwarded; and a client of
     the flooding account."""
-    with running(url, *options) as server:
-        token = new_token(server)
+    with run_server(url, *options) as server:
+        token = create_token(server)
         with (
-            busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
-            busy(server, lambda client: client.post(PAGE), token, FAIR_SHARE + 4),
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            background_load(server, lambda client: client.post(PAGE), token, FAIR_SHARE + 4),
             Client(server, token) as client,
         ):
-            eventually(lambda: forwarded(server))
+            wait_until(lambda: forwarded(server))
             yield server, client
 
 
@@ -100,7 +100,7 @@ def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> Non
         made = client.create("ada@example.com", "id email", tags=["vip"])
         assert client.emails("tag:vip") == ["ada@example.com"]
         assert client.node(made["id"], "... on Customer { email }") == {"email": "ada@example.com"}
-        client.refused(
+        client.expect_error(
             "errors_dup_email",
             "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }",
             e="ada@example.com",
@@ -151,10 +151,10 @@ def test_forwarded_requests_count_in_the_rate(empty_database: str) -> None:
 
 @pytest.mark.slow
 def test_expensive_requests_are_forwarded(empty_database: str) -> None:
-    with running(empty_database) as server:
+    with run_server(empty_database) as server:
         with (
-            busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
-            Client(server, new_token(server)) as client,
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, create_token(server)) as client,
         ):
             client.create("ada@example.com")
 
@@ -162,14 +162,17 @@ def test_expensive_requests_are_forwarded(empty_database: str) -> None:
                 assert len(client.data(WHOLE)["customers"]["edges"]) == 1
                 return forwarded(server)
 
-            eventually(ask)
+            wait_until(ask)
 
 
 @pytest.mark.slow
 def test_the_bulkhead_can_be_switched_off(empty_database: str) -> None:
-    with running(empty_database, "--no-bulkhead") as server:
-        token = new_token(server)
-        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+    with run_server(empty_database, "--no-bulkhead") as server:
+        token = create_token(server)
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
             for _ in range(20):
                 client.data(WHOLE)
         assert forwarded(server) == 0
@@ -197,13 +200,16 @@ def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -
             assert "Idempotency-Key" in error["message"]
 
     with flooded(empty_database) as (server, client):
-        with busy(server, ask, client.token, 4), busy(server, change, client.token, 4):
+        with (
+            background_load(server, ask, client.token, 4),
+            background_load(server, change, client.token, 4),
+        ):
             (first,) = workers(server)
             time.sleep(0.5)
             os.kill(first.pid, signal.SIGKILL)
-            eventually(lambda: {one.pid for one in workers(server)} - {first.pid})
+            wait_until(lambda: {one.pid for one in workers(server)} - {first.pid})
             before = forwarded(server)
-            eventually(lambda: forwarded(server) > before)
+            wait_until(lambda: forwarded(server) > before)
     assert {status for kind, status in statuses if kind == "read"} == {200}
     assert {status for kind, status in statuses if kind == "write"} <= {200, 503}
 
@@ -215,7 +221,7 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) ->
         (process,) = workers(server)
         process.suspend()
         try:
-            eventually(lambda: client.post(PAGE).status_code == 200)
+            wait_until(lambda: client.post(PAGE).status_code == 200)
             began, before = time.monotonic(), forwarded(server)
             for _ in range(20):
                 assert client.post(PAGE).status_code == 200
@@ -223,7 +229,7 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) ->
             assert forwarded(server) == before
         finally:
             process.resume()
-        eventually(lambda: forwarded(server) > before)
+        wait_until(lambda: forwarded(server) > before)
         assert client.post(PAGE).status_code == 200
 
 
@@ -231,10 +237,13 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) ->
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_worker_stops_with_the_server(empty_database: str, number: signal.Signals) -> None:
     status = -number if number == signal.SIGKILL else 0
-    with running(empty_database, status=status) as server:
-        token = new_token(server)
-        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
-            eventually(lambda: client.data(WHOLE) and forwarded(server))
+    with run_server(empty_database, status=status) as server:
+        token = create_token(server)
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
+            wait_until(lambda: client.data(WHOLE) and forwarded(server))
         (process,) = workers(server)
         server.end(number)
         process.wait(SECONDS)

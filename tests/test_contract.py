@@ -15,7 +15,7 @@ from graphql import (
 )
 from graphql.utilities.get_default_value_ast import get_default_value_ast
 
-from tests.support import Client, regulars
+from tests.support import Client, run_regulars
 
 ROOT = Path(__file__).parents[1]
 CONTRACT = ROOT / "docs" / "contract" / "schema.graphql"
@@ -76,7 +76,7 @@ def test_the_contract_in_the_docs_equals_the_original_where_that_exists() -> Non
 
 
 def test_the_command_schema_prints_what_is_served() -> None:
-    printed = regulars("schema")
+    printed = run_regulars("schema")
     assert printed.returncode == 0
     assert build_schema(printed.stdout)
     # They have more arguments: ifVersion, first, after.

@@ -184,7 +184,7 @@ def test_null_clears_what_may_be_null(client: Client) -> None:
 def test_null_is_refused_where_it_may_not_be(client: Client, field: str) -> None:
     client.create("a@example.com", **EVERYTHING)
     mutation = "mutation($n: InputUpdateCustomer!) { updateCustomer(id: 1, node: $n) { id } }"
-    error = client.refused("errors_invalid_input", mutation, n={field: None})
+    error = client.expect_error("errors_invalid_input", mutation, n={field: None})
     assert error["extensions"]["input_path"] == ["node", field]
 
 
@@ -214,11 +214,11 @@ def test_an_email_is_unique_without_case(client: Client) -> None:
     client.create("ana@example.com")
     client.create("other@example.com")
     create = "mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }"
-    error = client.refused("errors_dup_email", create, n={"email": "ANA@EXAMPLE.com"})
+    error = client.expect_error("errors_dup_email", create, n={"email": "ANA@EXAMPLE.com"})
     assert error["path"] == ["createCustomer"]
     assert error["extensions"]["input_path"] == ["node", "email"]
     update = "mutation($n: InputUpdateCustomer!) { updateCustomer(id: 2, node: $n) { id } }"
-    client.refused("errors_dup_email", update, n={"email": "Ana@example.com"})
+    client.expect_error("errors_dup_email", update, n={"email": "Ana@example.com"})
     assert client.create("josé@example.com")["_id"] == 3
     assert client.create("jose@example.com")["_id"] == 4
 
@@ -241,7 +241,7 @@ def test_a_delete_is_all_or_nothing(client: Client) -> None:
     client.create("a@example.com")
     mutation = "mutation($i: [ID!]!) { deleteCustomers(items: $i) }"
     missing = ["7", "T3JkZXI6MQ==", "rubbish"]
-    error = client.refused("errors_customer_not_found", mutation, i=["1", *missing])
+    error = client.expect_error("errors_customer_not_found", mutation, i=["1", *missing])
     assert error["extensions"]["ids"] == missing
     assert client.emails() == ["a@example.com"]
 
@@ -250,7 +250,7 @@ def test_an_update_of_nobody_says_so(client: Client) -> None:
     mutation = "mutation($id: ID!) { updateCustomer(id: $id, node: {phone: 1}) { id } }"
     mutation = mutation.replace("phone: 1", 'phone: "1"')
     for wrong in ("1", "Q3VzdG9tZXI6MQ==", "T3JkZXI6MQ==", "", "9" * 40, "\u0000"):
-        error = client.refused("errors_customer_not_found", mutation, id=wrong)
+        error = client.expect_error("errors_customer_not_found", mutation, id=wrong)
         assert error["extensions"]["ids"] == [wrong]
 
 

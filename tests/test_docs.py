@@ -19,7 +19,7 @@ from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
 from regulars.cli.webhooks import secret_app
 from regulars.settings import Settings
-from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 
 pytestmark = pytest.mark.any_database
 
@@ -61,7 +61,7 @@ def test_the_queries_of_the_readme_are_answered_as_it_says(tmp_path: Path) -> No
         if "curl" in command and kind == "json"
     ]
     assert len(shown) == 2
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         for command, answer in shown:
             printed = subprocess.run(
                 ["bash", "-c", command.replace("http://127.0.0.1:8000", server.url)],

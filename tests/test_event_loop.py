@@ -23,7 +23,7 @@ from regulars.webhooks.signatures import secrets_of
 from tests.attacks import CASES, Case, fill
 from tests.conftest import DATABASES
 from tests.event_loop import Measured, Target, calibrated, measure
-from tests.support import regulars, scratch_database, with_store
+from tests.support import run_regulars, scratch_database, with_store
 
 LIMITS = Path(__file__).parent.parent / "docs" / "reference" / "limits.md"
 PAUSE_SECONDS = 0.1
@@ -60,7 +60,7 @@ class _filled:  # noqa: N801  # a context manager, named as a function
         target = self._target.__enter__()
         fill(target)
         # As many again, of the ordinary kind.
-        done = regulars("sample", "--customers", "1000", "--database-url", target.database_url)
+        done = run_regulars("sample", "--customers", "1000", "--database-url", target.database_url)
         assert done.returncode == 0, done.stderr
 
         async def secret(store: Store) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from regulars.app import Application
 from regulars.settings import Settings
-from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 from tests.wire import ANSWER, QUERY, Wire
 
 pytestmark = pytest.mark.any_database
@@ -151,7 +151,7 @@ def test_a_client_that_goes_away_disturbs_nobody(client: Client) -> None:
 @contextmanager
 def started(path: Path, *options: str, log: Path | None = None) -> Iterator[Client]:
     with (log or path.with_suffix(".log")).open("w") as written:
-        with running(f"sqlite:///{path}", *options, log=written) as server:
+        with run_server(f"sqlite:///{path}", *options, log=written) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 yield client
 
@@ -208,7 +208,7 @@ def test_a_server_that_is_told_to_stop_answers_what_it_has(tmp_path: Path) -> No
 @pytest.mark.parametrize("is_on", [True, False])
 def test_a_setting_switches_the_fast_path_off(tmp_path: Path, is_on: bool) -> None:
     url = f"sqlite:///{tmp_path / 'fast.db'}"
-    with running(url, env={"REGULARS_FAST_PATH": str(is_on)}) as server:
+    with run_server(url, env={"REGULARS_FAST_PATH": str(is_on)}) as server:
         made = Wire(Client(server, BOOTSTRAP_TOKEN))
         made.send(made.request())
         assert made.answer()[2] == ANSWER

@@ -21,7 +21,7 @@ from regulars.directory.entities import ENTITIES
 from regulars.directory.paging import KeysetPage
 from regulars.store import saving
 from regulars.store.query import Query
-from tests.support import Client, new_token, regulars, running, scratch_database
+from tests.support import Client, create_token, run_regulars, run_server, scratch_database
 from tests.test_statements import asked
 
 FEED = """query($after: String, $first: Int) { customerChanges(after: $after, first: $first) {
@@ -75,7 +75,7 @@ def test_each_write_appends_a_change(client: Client) -> None:
 def test_what_changes_nothing_appends_nothing(client: Client) -> None:
     customer = client.create("one@example.com", tags=["a"], custom={"n": 1}, phone="1")["id"]
     client.update(customer, tags=["a", " a"], custom={"n": 1}, phone=" 1 ", notes=None)
-    client.refused(
+    client.expect_error(
         "errors_dup_email",
         'mutation { createCustomer(node: {email: "ONE@example.com"}) { id } }',
     )
@@ -180,26 +180,28 @@ def test_an_accounts_history_is_its_own(client: Client, other: Client) -> None:
 )
 def test_what_is_no_cursor_is_refused(client: Client, text: str) -> None:
     client.create("one@example.com")
-    error = client.refused("errors_invalid_cursor", FEED, after=text)
+    error = client.expect_error("errors_invalid_cursor", FEED, after=text)
     assert error["extensions"]["input_path"] == ["after"]
     document = "query($after: String) { customers { edges { node { changes(after: $after) "
-    client.refused("errors_invalid_cursor", document + "{ edges { cursor } } } } } }", after=text)
+    client.expect_error(
+        "errors_invalid_cursor", document + "{ edges { cursor } } } } } }", after=text
+    )
 
 
 def test_a_cursor_beyond_the_history_is_refused(client: Client) -> None:
     """After a restore, a reader that is further than the history must not wait in silence."""
     client.create("one@example.com")
     assert feed(client, cursor(1))["edges"] == []
-    error = client.refused("errors_invalid_cursor", FEED, after=cursor(2))
+    error = client.expect_error("errors_invalid_cursor", FEED, after=cursor(2))
     assert "restored from a backup" in error["message"]
 
 
 @pytest.mark.parametrize("size", [-1, 251])
 def test_a_page_of_changes_has_a_size(client: Client, size: int) -> None:
     client.create("one@example.com")
-    client.refused("errors_page_size", FEED, first=size)
+    client.expect_error("errors_page_size", FEED, first=size)
     document = "query($n: Int) { customers { edges { node { changes(first: $n) "
-    client.refused("errors_page_size", document + "{ edges { cursor } } } } } }", n=size)
+    client.expect_error("errors_page_size", document + "{ edges { cursor } } } } } }", n=size)
 
 
 CHANGES = """query($first: Int, $after: String) { customers(query: "order_by:id order_dir:asc") {
@@ -250,7 +252,7 @@ def test_pages_of_changes_under_two_names_are_two_pages(client: Client) -> None:
 @pytest.mark.slow
 def test_the_changes_of_many_customers_take_one_statement(empty_database: str) -> None:
     for command in ("migrate", "account create one", "sample --customers 60"):
-        assert regulars(*command.split(), "--database-url", empty_database).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", empty_database).returncode == 0
     statements, answer = asked(
         empty_database,
         """{ customers(first: 50) { edges { node { changes(first: 2) {
@@ -325,7 +327,7 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         return [(tuple(row), page.has_next) for row in page.rows]
 
     with scratch_database(postgresql) as dsn:
-        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        assert run_regulars("migrate", "--database-url", dsn).returncode == 0
         asyncio.run(run(dsn))
 
 
@@ -334,8 +336,8 @@ def test_who_follows_sees_everything_once_while_others_write(empty_database: str
     """Many writers, on PostgreSQL in two processes, and a reader that polls meanwhile."""
     processes = () if empty_database.startswith("sqlite") else ("--workers", "2")
     writers, writes_each = 6, 20
-    with running(empty_database, *processes) as server:
-        token = new_token(server, "default")
+    with run_server(empty_database, *processes) as server:
+        token = create_token(server, "default")
 
         def write(number: int) -> list[str]:
             ids = []

@@ -312,7 +312,7 @@ def nested(cycles: int) -> str:
     ids=["tokens", "repetitions", "unclosed", "deep", "deeper", "deepest", "lists", "fragments"],
 )
 def test_a_document_that_is_too_large_or_deep_is_refused(client: Client, document: str) -> None:
-    error = client.refused("errors_document_limit", document)
+    error = client.expect_error("errors_document_limit", document)
     assert re.search(r"\d", error["message"])
 
 

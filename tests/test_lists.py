@@ -21,7 +21,7 @@ from regulars.directory.directory import Directory
 from regulars.directory.errors import Rejected
 from regulars.directory.orders import NewOrder
 from regulars.store import Store
-from tests.support import Client, Server, new_token, with_store
+from tests.support import Client, Server, create_token, with_store
 
 ORDERS = (
     "id",
@@ -80,7 +80,7 @@ def crowd(server: Server) -> Iterator[Client]:
 
     with_store(server.database_url, create)
     add_many(server, name, 1_000)
-    with Client(server, new_token(server, name)) as made:
+    with Client(server, create_token(server, name)) as made:
         yield made
 
 
@@ -207,7 +207,7 @@ def new_token_of_new_account(server: Server, name: str) -> str:
         await Accounts(store).create(name)
 
     with_store(server.database_url, create)
-    return new_token(server, name)
+    return create_token(server, name)
 
 
 def test_a_list_is_newest_first_and_holds_25(crowd: Client) -> None:
@@ -324,7 +324,7 @@ def test_a_cursor_that_is_none_is_refused(client: Client, order: str, cursor: st
     for argument in ("after", "before"):
         query = f"""query($cursor: String) {{
             customers(query: "order_by:{order}", {argument}: $cursor) {{ edges {{ cursor }} }} }}"""
-        error = client.refused("errors_invalid_cursor", query, cursor=cursor)
+        error = client.expect_error("errors_invalid_cursor", query, cursor=cursor)
         assert error["extensions"]["input_path"] == [argument]
 
 
@@ -350,7 +350,7 @@ def test_a_cursor_is_read_unpadded_and_url_safe(client: Client) -> None:
 )
 def test_a_page_of_no_size_is_refused(client: Client, arguments: Any, path: list[str]) -> None:
     query = "query($first: Int, $last: Int) { customers(first: $first, last: $last) { edges { cursor } } }"
-    error = client.refused("errors_page_size", query, **arguments)
+    error = client.expect_error("errors_page_size", query, **arguments)
     assert error["extensions"]["input_path"] == path
 
 
@@ -372,7 +372,7 @@ def test_a_query_that_cannot_be_read_says_where(
     client: Client, query: str, position: int, suggestion: str | None
 ) -> None:
     document = "query($q: String) { customers(query: $q) { edges { cursor } } }"
-    error = client.refused("errors_invalid_query", document, q=query)
+    error = client.expect_error("errors_invalid_query", document, q=query)
     assert error["extensions"]["position"] == position
     assert error["extensions"].get("suggestion") == suggestion
     assert suggestion is None or f"Did you mean {suggestion}?" in error["message"]

@@ -12,7 +12,7 @@ from regulars.transfer import remote
 from regulars.transfer.errors import BadOption
 from regulars.transfer.remote import address_of
 from tests.flaky import Flaky, flaky
-from tests.support import Client, Done, account_of, new_token, regulars
+from tests.support import Client, CommandResult, create_token, find_account_name, run_regulars
 
 pytestmark = pytest.mark.any_database
 
@@ -32,12 +32,12 @@ class Mirror:
             "REGULARS_DATABASE_URL": there.server.database_url,
             "REGULARS_REMOTE_TOKEN": there.token,
         }
-        self.here = Client(there.server, new_token(there.server))
-        self.name = account_of(there.server, self.here.token)
+        self.here = Client(there.server, create_token(there.server))
+        self.name = find_account_name(there.server, self.here.token)
 
-    def run(self, command: str, *options: str) -> Done:
+    def run(self, command: str, *options: str) -> CommandResult:
         account = ("--account", self.name)
-        return regulars(command, self.flaky.url, *account, *options, env=self.env)
+        return run_regulars(command, self.flaky.url, *account, *options, env=self.env)
 
     def pull(self, *options: str) -> dict[str, Any]:
         done = self.run("pull", "--json", *options)
@@ -396,7 +396,7 @@ def test_what_the_other_server_refuses_is_told(mirror: Mirror) -> None:
     done = mirror.run("pull")
     assert done.returncode == 1
     assert "A valid token is needed" in done.stderr
-    done = regulars("pull", mirror.flaky.url, "--match", "name", env={**mirror.env, "X": "y"})
+    done = run_regulars("pull", mirror.flaky.url, "--match", "name", env={**mirror.env, "X": "y"})
     assert done.returncode == 2
     for options in (("--match", "email", "--delete"), ("--resume", "--dry-run"), ("--since", "x")):
         assert mirror.run("pull", *options).returncode == 2
@@ -428,7 +428,7 @@ def test_a_push_makes_the_other_server_the_same(
 
 
 def test_what_a_push_is_refused_is_told(mirror: Mirror) -> None:
-    reader = new_token(mirror.there.server, scopes=("customers:read",))
+    reader = create_token(mirror.there.server, scopes=("customers:read",))
     mirror.env["REGULARS_REMOTE_TOKEN"] = reader
     some(mirror.here, 2)
     done = mirror.run("push")

@@ -16,7 +16,7 @@ from regulars.directory.shop_input import clean_order, order_details
 from regulars.directory.webhooks import TYPES
 from regulars.store import State
 from tests.receiver import Receiver
-from tests.support import Client, examples
+from tests.support import Client, example_count
 from tests.test_history import feed
 from tests.test_webhooks import client as client
 from tests.test_webhooks import hook
@@ -77,7 +77,7 @@ def states(steps: list[Node]) -> list[Node]:
     return found
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=example_count(300), deadline=None)
 @given(STEPS)
 def test_the_kinds_follow_from_the_two_states_alone(steps: list[Node]) -> None:
     commands = []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import Client, Server, new_token, regulars, running
+from tests.support import Client, Server, create_token, run_regulars, run_server
 
 ORDER = """_id name email total refunded_amount net_payment currency financial_status
     fulfillment_status tags test cancelled_at(format: "ISO") created_at(format: "ISO")"""
@@ -26,7 +26,7 @@ def client(server: Server) -> Iterator[Client]:
 
 
 def a_client(server: Server) -> Client:
-    return Client(server, new_token(server, scopes=("customers", "orders:write")))
+    return Client(server, create_token(server, scopes=("customers", "orders:write")))
 
 
 def record(client: Client, name: str, **node: Any) -> Any:
@@ -277,7 +277,7 @@ def test_a_visit_is_counted(client: Client) -> None:
     for number in (1, 2):
         found = client.data(document, id="1")["recordVisit"]
         assert found == {"summary": {"visits": number}}
-    client.refused("errors_customer_not_found", document, id="99")
+    client.expect_error("errors_customer_not_found", document, id="99")
     assert kinds(client) == ["created", "visited", "visited"]
 
 
@@ -301,9 +301,9 @@ def test_an_order_told_a_hundred_times_from_ten_connections_counts_once(
 def test_expenses_are_exact_whatever_is_told(empty_database: str) -> None:
     """Random orders of three customers, told and told again: sums by Decimal are those shown."""
     # A server of its own: the database of all tests takes 10 s to verify.
-    with running(empty_database) as server, a_client(server) as client:
+    with run_server(empty_database) as server, a_client(server) as client:
         record_random_orders(client)
-        verified = regulars("verify", "--database-url", empty_database)
+        verified = run_regulars("verify", "--database-url", empty_database)
         assert verified.returncode == 0, verified.stdout
 
 

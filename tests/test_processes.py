@@ -17,10 +17,10 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    eventually,
+    find_worker_pids,
     get,
-    running,
-    workers,
+    run_server,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -31,26 +31,26 @@ READ = "{ customers(first: 1) { totalCount } }"
 
 def begun(server: Server) -> list[int]:
     """The two processes, once requests are answered."""
-    eventually(lambda: len(workers(server.pid)) == 2)
+    wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
     for _ in range(20):
         assert get(f"{server.url}/readyz").status_code == 200
-    return workers(server.pid)
+    return find_worker_pids(server.pid)
 
 
 def replaced(server: Server, one: int) -> bool:
     """Whether there are two processes beside one that ends."""
-    return len({*workers(server.pid)} - {one}) == 2
+    return len({*find_worker_pids(server.pid)} - {one}) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
 def test_another_takes_the_place_of_each(empty_postgresql: str, number: int) -> None:
-    with running(empty_postgresql, *TWO) as server:
+    with run_server(empty_postgresql, *TWO) as server:
         before = begun(server)
         with writing(server, BOOTSTRAP_TOKEN, 6) as writers:
             time.sleep(1)
             for one in before:
                 os.kill(one, number)
-                eventually(partial(replaced, server, one))
+                wait_until(partial(replaced, server, one))
                 time.sleep(1)
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
@@ -60,7 +60,7 @@ def test_another_takes_the_place_of_each(empty_postgresql: str, number: int) -> 
 
 def test_they_end_with_the_one_that_looks_after_them(empty_postgresql: str) -> None:
     """They would keep the port from the next server."""
-    with running(empty_postgresql, *TWO, status=-signal.SIGKILL) as server:
+    with run_server(empty_postgresql, *TWO, status=-signal.SIGKILL) as server:
         begun(server)
         port = urlsplit(server.url).port
         with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
@@ -71,8 +71,8 @@ def test_they_end_with_the_one_that_looks_after_them(empty_postgresql: str) -> N
                 with socket.socket() as probe:
                     return probe.connect_ex(("127.0.0.1", port)) != 0
 
-            eventually(free)
-    with running(empty_postgresql, *TWO, "--port", str(port)) as server:
+            wait_until(free)
+    with run_server(empty_postgresql, *TWO, "--port", str(port)) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
 
@@ -83,20 +83,20 @@ def test_one_that_begins_without_the_database_stops_nobody() -> None:
     with folders(1) as (primary,):
         primary.initialise()
         primary.start()
-        with running(primary.dsn, *TWO) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(primary.dsn, *TWO) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             first, second = begun(server)
             primary.kill()
             os.kill(first, signal.SIGKILL)
-            eventually(partial(replaced, server, first))
+            wait_until(partial(replaced, server, first))
             end = time.monotonic() + 5
             while time.monotonic() < end:
                 assert get(f"{server.url}/healthz").status_code == 200
                 assert get(f"{server.url}/readyz").status_code == 503
-            third = workers(server.pid)
+            third = find_worker_pids(server.pid)
             assert second in third
             assert client.post(READ).status_code == 503
             primary.start()
             for _ in range(20):
-                eventually(lambda: get(f"{server.url}/readyz").status_code == 200)
+                wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
             assert client.post(READ).is_success
-            assert workers(server.pid) == third
+            assert find_worker_pids(server.pid) == third

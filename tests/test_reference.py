@@ -71,7 +71,7 @@ NODE: dict[str, Any] = {
 
 
 def test_the_list_as_printed_names_its_made_up_cursor(client: Client) -> None:
-    error = client.refused("errors_invalid_cursor", LIST)
+    error = client.expect_error("errors_invalid_cursor", LIST)
     assert error["path"] == ["customers"]
     assert error["extensions"]["input_path"] == ["after"]
 

@@ -22,12 +22,12 @@ from tests.support import (
     TLS,
     Client,
     Server,
-    environment,
-    eventually,
+    build_environment,
+    find_worker_pids,
     get,
-    regulars,
-    running,
-    workers,
+    run_regulars,
+    run_server,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -100,13 +100,13 @@ def everything_there(server: Server, load: Load) -> None:
 
 
 def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None:
-    with running(empty_postgresql, "--workers", "2", env=DRAIN) as server:
+    with run_server(empty_postgresql, "--workers", "2", env=DRAIN) as server:
         with Load([server.url]) as load:
             time.sleep(1)
-            before = workers(server.pid)
+            before = find_worker_pids(server.pid)
             os.kill(server.pid, signal.SIGHUP)
             end = time.monotonic() + 40
-            while set(workers(server.pid)) & set(before):
+            while set(find_worker_pids(server.pid)) & set(before):
                 assert time.monotonic() < end, "the processes were not replaced"
                 time.sleep(0.1)
             time.sleep(1)
@@ -115,22 +115,22 @@ def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None
 
 def test_a_process_that_begins_slowly_is_waited_for(empty_postgresql: str) -> None:
     """As on a machine that is busy."""
-    with running(empty_postgresql, "--workers", "2") as server:
-        eventually(lambda: len(workers(server.pid)) == 2)
-        before = set(workers(server.pid))
+    with run_server(empty_postgresql, "--workers", "2") as server:
+        wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
+        before = set(find_worker_pids(server.pid))
         os.kill(server.pid, signal.SIGHUP)
-        eventually(lambda: set(workers(server.pid)) - before)
-        (slow,) = set(workers(server.pid)) - before
+        wait_until(lambda: set(find_worker_pids(server.pid)) - before)
+        (slow,) = set(find_worker_pids(server.pid)) - before
         os.kill(slow, signal.SIGSTOP)
         time.sleep(7)
         os.kill(slow, signal.SIGCONT)
-        eventually(lambda: not set(workers(server.pid)) & before)
-        assert slow in workers(server.pid)
+        wait_until(lambda: not set(find_worker_pids(server.pid)) & before)
+        assert slow in find_worker_pids(server.pid)
         assert get(f"{server.url}/readyz").status_code == 200
 
 
 def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
-    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
+    with run_server(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
         assert get(f"{server.url}/readyz").status_code == 200
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert "connection" not in client.post(READ).headers
@@ -147,7 +147,7 @@ def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
 
 
 def test_told_twice_a_server_that_drains_stops_at_once(empty_postgresql: str) -> None:
-    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
+    with run_server(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
         os.kill(server.pid, signal.SIGTERM)
         time.sleep(0.3)
         began = time.monotonic()
@@ -185,7 +185,7 @@ def contract() -> None:
 
 
 def run_newer(newer: Path, url: str, *command: str) -> None:
-    env = environment({"PYTHONPATH": str(newer), "REGULARS_DATABASE_URL": url})
+    env = build_environment({"PYTHONPATH": str(newer), "REGULARS_DATABASE_URL": url})
     subprocess.run([sys.executable, "-m", "regulars", *command], env=env, check=True)
 
 
@@ -193,7 +193,7 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None
     """The old version and the new one serve one database side by side; then the old one is gone,
     and may not come back."""
     with contextlib.ExitStack() as stack:
-        old = running(empty_postgresql, env=DRAIN)
+        old = run_server(empty_postgresql, env=DRAIN)
         first = old.__enter__()
         urls = [first.url]
         load = stack.enter_context(Load(urls))
@@ -201,7 +201,7 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None
             time.sleep(1)
             run_newer(newer, empty_postgresql, "migrate", "--expand")
             env = {**DRAIN, "PYTHONPATH": str(newer)}
-            second = stack.enter_context(running(empty_postgresql, env=env))
+            second = stack.enter_context(run_server(empty_postgresql, env=env))
             assert get(f"{second.url}/healthz").json()["version"] == "99.0"
             assert get(f"{first.url}/healthz").json()["version"] == package.__version__
             urls.append(second.url)
@@ -209,9 +209,9 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None
             for server in (first, second):
                 assert get(f"{server.url}/readyz").status_code == 200
             # An older program may still be started, and knows that it need not migrate.
-            with running(empty_postgresql) as third:
+            with run_server(empty_postgresql) as third:
                 assert get(f"{third.url}/readyz").status_code == 200
-            done = regulars("migrate", "--database-url", empty_postgresql)
+            done = run_regulars("migrate", "--database-url", empty_postgresql)
             assert done.returncode == 0
             assert "newer" in done.stdout
         finally:
@@ -221,6 +221,6 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None
         time.sleep(1)
         load.__exit__()
         everything_there(second, load)
-        refused = regulars("serve", "--database-url", empty_postgresql)
+        refused = run_regulars("serve", "--database-url", empty_postgresql)
         assert refused.returncode == 4
         assert "newer Regulars" in refused.stderr

@@ -27,7 +27,7 @@ from regulars.api.schema import schema
 from regulars.directory.accounts import Accounts
 from regulars.directory.scopes import SCOPES, granted
 from regulars.store import Store
-from tests.support import Client, Server, new_token, regulars, running, with_store
+from tests.support import Client, Server, create_token, run_regulars, run_server, with_store
 
 pytestmark = pytest.mark.any_database
 
@@ -146,7 +146,7 @@ def test_anothers_object_is_as_if_it_were_not(
     answers = []
     for customer in (theirs, nobodys):
         for document in documents(kind, name, field, customer):
-            with Client(server, new_token(server)) as fresh:
+            with Client(server, create_token(server)) as fresh:
                 fresh.http.headers["X-Request-Id"] = "the-same"
                 answers.append(without_ids(fresh.run(document)))
                 assert "errors_invalid_document" not in str(answers[-1])
@@ -163,8 +163,10 @@ def test_anothers_object_is_as_if_it_were_not(
 def by_scope(server: Server) -> Iterator[dict[str, Client]]:
     """For each scope a client, all of one account that has a customer."""
     name = f"scopes of {server.pid}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
-    clients = {scope: Client(server, new_token(server, name, scopes=(scope,))) for scope in SCOPES}
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
+    clients = {
+        scope: Client(server, create_token(server, name, scopes=(scope,))) for scope in SCOPES
+    }
     clients["customers"].create("one@example.com")
     yield clients
     for client in clients.values():
@@ -197,9 +199,9 @@ def test_a_field_needs_its_scope_and_tells_nothing_else(
 
 def test_a_scope_is_asked_for_before_arguments_are_looked_at(by_scope: dict[str, Client]) -> None:
     wrong = '{ customers(first: -1, after: "x", query: "nothing:x") { edges { cursor } } }'
-    assert by_scope["customers:write"].refused("errors_scope", wrong)
+    assert by_scope["customers:write"].expect_error("errors_scope", wrong)
     wrong = "mutation { deleteCustomers(items: [999]) }"
-    assert by_scope["customers:read"].refused("errors_scope", wrong)
+    assert by_scope["customers:read"].expect_error("errors_scope", wrong)
 
 
 def test_who_may_only_write_is_shown_what_was_written_and_no_more(
@@ -217,7 +219,7 @@ def test_who_may_only_write_is_shown_what_was_written_and_no_more(
         "shipping_address { id }",
         "summary { visits }",
     ):
-        error = writer.refused("errors_scope", update % fields, id=created["id"])
+        error = writer.expect_error("errors_scope", update % fields, id=created["id"])
         assert "customers:read" in error["message"]
     assert by_scope["customers"].node(created["id"], "... on Customer { version }") == {
         "version": 2
@@ -324,22 +326,22 @@ def test_an_argument_that_lets_data_flow_needs_the_scope_of_that_data(
 def test_webhooks_alone_send_customers_nowhere_else(server: Server) -> None:
     """A token with `webhooks` alone moved a webhook to its own address, and received customers."""
     name = f"moved {server.pid}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
     url = '"https://example.com/hook"'
     create = f'mutation {{ createWebhook(node: {{type: "contact/updated", url: {url}}}) {{ id }} }}'
     with (
-        Client(server, new_token(server, name, scopes=("webhooks", "customers"))) as owner,
-        Client(server, new_token(server, name, scopes=("webhooks",))) as keeper,
+        Client(server, create_token(server, name, scopes=("webhooks", "customers"))) as owner,
+        Client(server, create_token(server, name, scopes=("webhooks",))) as keeper,
     ):
         hook = owner.data(create)["createWebhook"]["id"]
         update = "mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { id } }"
         for node in ({"url": "https://example.org/mine"}, {"settings": {"changes": True}}, {}):
-            error = keeper.refused("errors_scope", update, id=hook, node=node)
+            error = keeper.expect_error("errors_scope", update, id=hook, node=node)
             assert "customers:read" in error["message"]
         for field in ("testWebhook", "retryWebhookDelivery"):
             document = f"mutation($id: ID!) {{ {field}(id: $id) {{ id }} }}"
-            keeper.refused("errors_scope", document, id=hook)
-        keeper.refused("webhooks_errors_permission", create)
+            keeper.expect_error("errors_scope", document, id=hook)
+        keeper.expect_error("webhooks_errors_permission", create)
         assert owner.data("{ webhooks { url } }") == {"webhooks": [{"url": url.strip('"')}]}
         delete = "mutation($id: ID!) { deleteWebhook(id: $id) }"
         assert keeper.data(delete, id=hook) == {"deleteWebhook": hook}
@@ -348,10 +350,10 @@ def test_webhooks_alone_send_customers_nowhere_else(server: Server) -> None:
 def test_without_customers_read_no_write_tells_what_is_stored(server: Server) -> None:
     """No selection, error or header says whether a write changed anything."""
     name = f"blind {server.pid}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
     with (
-        Client(server, new_token(server, name)) as owner,
-        Client(server, new_token(server, name, scopes=("customers:write",))) as writer,
+        Client(server, create_token(server, name)) as owner,
+        Client(server, create_token(server, name, scopes=("customers:write",))) as writer,
     ):
         owner.create("one@example.com", phone="1")
         update = (
@@ -365,14 +367,14 @@ def test_without_customers_read_no_write_tells_what_is_stored(server: Server) ->
         assert answers[0] == answers[1]
         rows = 'setCustomers(nodes: [{_id: 1, phone: "2"}]%s) { %s }'
         for shown in ("created", "updated", "unchanged", "rows { outcome }"):
-            writer.refused("errors_scope", f"mutation {{ {rows % ('', shown)} }}")
+            writer.expect_error("errors_scope", f"mutation {{ {rows % ('', shown)} }}")
         dry = rows % (", dryRun: true", "saved")
-        writer.refused("errors_scope", f"mutation {{ {dry} }}")
+        writer.expect_error("errors_scope", f"mutation {{ {dry} }}")
         for field in (
             'updateCustomer(id: 1, ifVersion: 7, node: {phone: "3"}) { id }',
             "deleteCustomers(items: [1], ifVersion: 7)",
         ):
-            error = writer.refused("errors_scope", f"mutation {{ {field} }}")
+            error = writer.expect_error("errors_scope", f"mutation {{ {field} }}")
             assert "version" not in error["extensions"]
         answer = writer.http.post("/import?dry_run=true", content=b"email,phone\nx@y.zz,2\n")
         assert answer.status_code == 403
@@ -382,20 +384,20 @@ def test_without_customers_read_no_write_tells_what_is_stored(server: Server) ->
 def test_a_token_is_made_with_scopes(server: Server) -> None:
     url = ("--database-url", server.database_url)
     name = f"scoped {server.pid}"
-    assert regulars("account", "create", name, *url).returncode == 0
-    made = regulars(
+    assert run_regulars("account", "create", name, *url).returncode == 0
+    made = run_regulars(
         *("token", "create", "--account", name, "--scope", "metrics"),
         *("--scope", "customers:read", *url, "--json"),
     )
     assert '"customers:read",\n    "metrics"' in made.stdout
     for given, said in (("custmers", "Did you mean customers?"), ("", "needs a scope")):
-        refused = regulars("token", "create", "--account", name, "--scope", given, *url)
+        refused = run_regulars("token", "create", "--account", name, "--scope", given, *url)
         assert refused.returncode == 1
         assert said in refused.stderr
 
 
 def listed(server: Server, token_id: str) -> dict[str, Any]:
-    done = regulars("token", "list", "--json", "--database-url", server.database_url)
+    done = run_regulars("token", "list", "--json", "--database-url", server.database_url)
     (row,) = [row for row in json.loads(done.stdout) if row["id"] == token_id]
     found: dict[str, Any] = row
     return found
@@ -404,8 +406,8 @@ def listed(server: Server, token_id: str) -> dict[str, Any]:
 def made_token(server: Server, *options: str) -> dict[str, Any]:
     name = f"made {server.pid} {time.monotonic_ns()}"
     url = ("--database-url", server.database_url)
-    assert regulars("account", "create", name, *url).returncode == 0
-    done = regulars("token", "create", "--account", name, "--json", *options, *url)
+    assert run_regulars("account", "create", name, *url).returncode == 0
+    done = run_regulars("token", "create", "--account", name, "--json", *options, *url)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -425,7 +427,7 @@ def test_the_last_use_of_a_token_is_recorded(server: Server) -> None:
 def test_a_token_is_revoked_within_a_second_in_every_process(postgresql: str) -> None:
     from tests.support import scratch_database
 
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
         token = made_token(server)
 
         def statuses() -> set[int]:
@@ -437,7 +439,7 @@ def test_a_token_is_revoked_within_a_second_in_every_process(postgresql: str) ->
             return found
 
         assert statuses() == {200}
-        assert regulars("token", "revoke", token["id"], "--database-url", url).returncode == 0
+        assert run_regulars("token", "revoke", token["id"], "--database-url", url).returncode == 0
         time.sleep(1)
         assert statuses() == {401}
 
@@ -456,6 +458,6 @@ def test_the_last_use_is_recorded_once_a_minute(tmp_path: Path) -> None:
         return found
 
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    assert regulars("migrate", "--database-url", url).returncode == 0
+    assert run_regulars("migrate", "--database-url", url).returncode == 0
     noted = with_store(url, used_at)
     assert noted == [1_000_000, 1_000_000, 1_000_000, 1_070_000, 1_070_000]

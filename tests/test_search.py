@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from regulars.directory.errors import Rejected
 from regulars.directory.search import Order, parse
-from tests.support import Client, examples
+from tests.support import Client, example_count
 
 TOTAL = "query($q: String) { customers(query: $q) { totalCount } }"
 
@@ -143,7 +143,7 @@ def shop(client: Client) -> Client:
 )  # fmt: skip
 def test_what_a_query_finds(shop: Client, query: str, names: list[str] | None) -> None:
     if names is None:
-        shop.refused("errors_invalid_query", TOTAL, q=query)
+        shop.expect_error("errors_invalid_query", TOTAL, q=query)
         return
     assert found(shop, query) == names
     assert shop.data(TOTAL, q=query)["customers"]["totalCount"] == len(names)
@@ -158,7 +158,7 @@ def test_a_search_is_ordered_and_paged_like_any_list(shop: Client) -> None:
     page = shop.page("last_name", query=query, first=2, after=after)
     assert [edge["node"]["last_name"] for edge in page["edges"]] == ["田中"]
     assert page["pageInfo"] == {**page["pageInfo"], "hasNextPage": False, "hasPreviousPage": True}
-    error = shop.refused(
+    error = shop.expect_error(
         "errors_invalid_cursor",
         "query($q: String, $a: String) { customers(query: $q, after: $a) { totalCount } }",
         q="example",
@@ -316,7 +316,7 @@ REFUSED: list[tuple[str, int, str, str, str | None]] = [
 def test_what_cannot_be_read_is_refused_where_it_stands(
     client: Client, query: str, position: int, message: str, expected: str, suggestion: str | None
 ) -> None:
-    error = client.refused("errors_invalid_query", TOTAL, q=query)
+    error = client.expect_error("errors_invalid_query", TOTAL, q=query)
     assert message in error["message"]
     told = error["extensions"]
     assert told["input_path"] == ["query"]
@@ -332,7 +332,7 @@ def test_the_limits_are_what_can_just_be_read(client: Client) -> None:
         assert client.data(TOTAL, q=query)["customers"]["totalCount"] == 0, query
 
 
-@settings(max_examples=examples(500))
+@settings(max_examples=example_count(500))
 @given(st.text(alphabet=st.sampled_from("ab:\"'\\()-*<>=. \u3000ANDORT|%_\n12田é+"), max_size=60))
 def test_any_text_is_read_or_refused(query: str) -> None:
     try:

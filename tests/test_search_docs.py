@@ -35,7 +35,7 @@ def test_the_refusals_are_those_it_shows(client: Client) -> None:
     rows = re.findall(r"^\| `(.*)` \| (\d+) \| (.*) \|$", GUIDE, re.MULTILINE)
     assert len(rows) == 6
     for query, position, message in rows:
-        error = client.refused("errors_invalid_query", document, query=query)
+        error = client.expect_error("errors_invalid_query", document, query=query)
         assert error["message"] == message
         assert error["extensions"]["position"] == int(position)
 

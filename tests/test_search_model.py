@@ -26,7 +26,7 @@ from regulars.directory.orders import NewOrder
 from regulars.store import Store
 from tests.conftest import DATABASES
 from tests.search_model import Person, Query, fold, matches, quoted, text_of
-from tests.support import examples, regulars, scratch_database
+from tests.support import example_count, run_regulars, scratch_database
 
 NAMES = (
     ("Yassir", "Ennazk"),
@@ -202,13 +202,13 @@ def asked(
 ) -> Iterator[Asked]:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('model') / 'model.db'}"
-        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
         made = Asked(url)
         yield made
         made.close()
         return
     with scratch_database(request.getfixturevalue("postgresql")) as url:
-        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
         made = Asked(url)
         yield made
         made.close()
@@ -360,7 +360,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-@settings(max_examples=examples(40), **COMMON)
+@settings(max_examples=example_count(40), **COMMON)
 @given(case=CASES)
 def test_a_search_finds_what_a_slow_filter_finds(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, case: Case
@@ -383,7 +383,7 @@ HOSTILE_VALUES = st.builds(
 )
 
 
-@settings(max_examples=examples(80), **COMMON)
+@settings(max_examples=example_count(80), **COMMON)
 @given(query=st.one_of(HOSTILE, HOSTILE_VALUES))
 def test_no_text_breaks_a_database(asked: Asked, query: str) -> None:
     """Whatever is looked for is found, not found, or refused; and nothing of it is run."""

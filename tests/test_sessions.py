@@ -25,10 +25,10 @@ from tests.support import (
     Client,
     OpenStore,
     Server,
-    environment,
-    new_token,
-    regulars,
-    running,
+    build_environment,
+    create_token,
+    run_regulars,
+    run_server,
     scratch_database,
     with_store,
 )
@@ -70,7 +70,7 @@ def key_of(answer: httpx.Response) -> str:
 
 def test_a_person_signs_in_with_a_token_and_out_again(server: Server, browser: Browser) -> None:
     assert key_of(browser.who()) == "errors_unauthenticated"
-    answer = browser.sign_in(token=new_token(server))
+    answer = browser.sign_in(token=create_token(server))
     assert answer.json() == {"data": {"signed_in": True}}
     cookie = answer.headers["set-cookie"]
     assert re.fullmatch(
@@ -86,7 +86,7 @@ def test_a_person_signs_in_with_a_token_and_out_again(server: Server, browser: B
 
 
 def test_the_cookie_is_secure_behind_tls(server: Server, browser: Browser) -> None:
-    token = new_token(server)
+    token = create_token(server)
     for headers in (
         {"Origin": "https://customers.example.com", "Sec-Fetch-Site": "same-origin"},
         {**browser.headers, "X-Forwarded-Proto": "https"},
@@ -99,7 +99,7 @@ def test_the_cookie_is_secure_behind_tls(server: Server, browser: Browser) -> No
 
 
 def test_the_cookie_opens_nothing_to_another_site(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
+    browser.sign_in(token=create_token(server))
     for headers in (
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -126,15 +126,15 @@ def test_the_cookie_opens_nothing_to_another_site(server: Server, browser: Brows
 
 
 def test_a_token_comes_before_a_cookie(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
-    other = new_token(server, scopes=("metrics",))
+    browser.sign_in(token=create_token(server))
+    other = create_token(server, scopes=("metrics",))
     answer = browser.who(Authorization=f"Bearer {other}", Origin="https://evil.example.com")
     assert answer.status_code == 200
     assert browser.who(Authorization="Bearer nothing").status_code == 401
 
 
 def test_a_proxys_password_is_not_in_the_way(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
+    browser.sign_in(token=create_token(server))
     for _ in range(2):  # looked up, and remembered
         answer = browser.who(Authorization="Basic YTpi", **browser.headers)
         assert answer.json()["data"]["viewer"]["token"] == {"name": "test"}
@@ -142,7 +142,7 @@ def test_a_proxys_password_is_not_in_the_way(server: Server, browser: Browser) -
 
 def test_a_link_is_what_an_address_is_for(server: Server) -> None:
     url = ("--database-url", server.database_url)
-    refused = regulars("token", "create", "--url", "https://example.com", *url)
+    refused = run_regulars("token", "create", "--url", "https://example.com", *url)
     assert refused.returncode == 2
     assert "give --link" in refused.stderr
 
@@ -176,8 +176,8 @@ def test_a_wrong_token_signs_nobody_in(browser: Browser) -> None:
 
 def test_a_session_ends_with_its_token(server: Server, browser: Browser) -> None:
     name = f"ends {time.monotonic_ns()}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
-    token = new_token(server, name, scopes=("admin",))
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
+    token = create_token(server, name, scopes=("admin",))
     browser.sign_in(token=token)
     asked = {"query": "{ viewer { token { id } } }"}
     answer = browser.http.post("/api/v2", json=asked, headers=browser.headers)
@@ -192,7 +192,7 @@ def test_a_session_ends_with_its_token(server: Server, browser: Browser) -> None
 
 @pytest.mark.slow
 def test_a_session_that_is_not_used_ends(empty_database: str) -> None:
-    with running(empty_database, "--session-hours", "0.0004") as server:
+    with run_server(empty_database, "--session-hours", "0.0004") as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
         assert browser.who().status_code == 200
@@ -205,8 +205,10 @@ def link_of(server: Server, *options: str) -> str:
     """The code of a link that the command makes for a new account."""
     name = f"linked {time.monotonic_ns()}"
     url = ("--database-url", server.database_url)
-    assert regulars("account", "create", name, *url).returncode == 0
-    made = regulars("token", "create", "--account", name, "--name", "Ana", "--link", *options, *url)
+    assert run_regulars("account", "create", name, *url).returncode == 0
+    made = run_regulars(
+        "token", "create", "--account", name, "--name", "Ana", "--link", *options, *url
+    )
     assert "rgl_" not in made.stdout
     where, _, code = made.stdout.strip().partition("#")
     assert where == "https://customers.example.com/sign-in"
@@ -229,7 +231,7 @@ def test_a_link_signs_in_once(server: Server, browser: Browser) -> None:
 def test_the_first_start_shows_a_link(empty_database: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],
-        env=environment({"REGULARS_DATABASE_URL": empty_database}),
+        env=build_environment({"REGULARS_DATABASE_URL": empty_database}),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -253,7 +255,7 @@ def test_a_token_that_is_given_has_no_link_printed(tmp_path: Path) -> None:
     """It is given so that nothing in a container's log lets anybody in."""
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],
-        env=environment(
+        env=build_environment(
             {
                 "REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}",
                 "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
@@ -275,7 +277,7 @@ def test_a_token_that_is_given_has_no_link_printed(tmp_path: Path) -> None:
 
 def test_neither_a_session_nor_a_link_is_kept_as_it_is(server: Server, browser: Browser) -> None:
     code = link_of(server, "--url", "https://customers.example.com")
-    browser.sign_in(token=new_token(server))
+    browser.sign_in(token=create_token(server))
     secret = next(iter(browser.http.cookies.values()))
 
     async def kept(store: Store) -> str:
@@ -288,7 +290,7 @@ def test_neither_a_session_nor_a_link_is_kept_as_it_is(server: Server, browser: 
 
 @pytest.mark.slow
 def test_who_signs_out_is_out_within_a_second_in_every_process(postgresql: str) -> None:
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
         kept = dict(browser.http.cookies)
@@ -312,7 +314,7 @@ def test_who_signs_out_is_out_within_a_second_in_every_process(postgresql: str) 
 @pytest.mark.slow
 def test_the_log_has_no_secret_of_a_session(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+    with path.open("w") as log, run_server(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
         secret = next(iter(browser.http.cookies.values()))

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from regulars.directory.emails import clean_email
 from regulars.directory.text import clean, fold, folded
 from regulars.directory.words import lines, terms
-from tests.support import examples
+from tests.support import example_count
 
 LOCAL = st.from_regex(r"[A-Za-z0-9._+-]{1,70}", fullmatch=True)
 DOMAIN = st.from_regex(r"[A-Za-z0-9-]{1,12}(\.[A-Za-z0-9-]{1,12}){0,3}", fullmatch=True)
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=example_count(400), deadline=None)
 @given(st.builds("{}@{}".format, LOCAL, DOMAIN) | st.emails())
 def test_an_email_is_what_the_library_says(text: str) -> None:
     shown, key, wrong = clean_email(text)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from regulars.directory.scopes import SCOPES
-from tests.support import Client, Server, new_token
+from tests.support import Client, Server, create_token
 
 CREATE = """mutation($node: InputToken!) { createToken(node: $node) {
     secret token { id name scopes state expires_at(format: "ISO") revoked_at last_used_at } } }"""
@@ -18,7 +18,7 @@ REVOKE = "mutation($id: ID!) { revokeToken(id: $id) { id state revoked_at } }"
 
 @pytest.fixture
 def admin(server: Server) -> Iterator[Client]:
-    with Client(server, new_token(server, scopes=("admin",))) as made:
+    with Client(server, create_token(server, scopes=("admin",))) as made:
         yield made
 
 
@@ -50,15 +50,15 @@ def test_a_token_is_made_used_listed_and_revoked(server: Server, admin: Client) 
         time.sleep(1.05)
         assert app.post("{ __typename }").status_code == 401
     assert [one["state"] for one in listed(admin)] == ["valid", "revoked"]
-    admin.refused("tokens_not_found", REVOKE, id=token["id"])
-    admin.refused("tokens_not_found", REVOKE, id="nothing")
+    admin.expect_error("tokens_not_found", REVOKE, id=token["id"])
+    admin.expect_error("tokens_not_found", REVOKE, id="nothing")
 
 
 def test_another_accounts_token_is_as_if_it_were_not(server: Server, admin: Client) -> None:
-    with Client(server, new_token(server, scopes=("admin",))) as other:
+    with Client(server, create_token(server, scopes=("admin",))) as other:
         theirs = made(other, name="theirs")
         assert "theirs" not in str(listed(admin))
-        admin.refused("tokens_not_found", REVOKE, id=theirs["token"]["id"])
+        admin.expect_error("tokens_not_found", REVOKE, id=theirs["token"]["id"])
         assert [one["state"] for one in listed(other)] == ["valid", "valid"]
 
 
@@ -76,7 +76,7 @@ def test_another_accounts_token_is_as_if_it_were_not(server: Server, admin: Clie
 def test_a_token_that_cannot_be_is_refused(
     admin: Client, node: dict[str, Any], path: list[str]
 ) -> None:
-    error = admin.refused("errors_invalid_input", CREATE, node=node)
+    error = admin.expect_error("errors_invalid_input", CREATE, node=node)
     assert error["extensions"]["input_path"] == path
     assert len(listed(admin)) == 1
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from regulars.webhooks.javascript import stringify
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, regulars, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_regulars, run_server
 from tests.test_docs import ROOT, blocks
 from tests.test_webhooks import hook
 
@@ -43,7 +43,7 @@ CUSTOM = {
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     url = f"sqlite:///{tmp_path_factory.mktemp('docs') / 'r.db'}"
-    with running(url, "--webhook-private-targets", "--webhook-retry-seconds", "60") as server:
+    with run_server(url, "--webhook-private-targets", "--webhook-retry-seconds", "60") as server:
         yield server
 
 
@@ -59,7 +59,7 @@ def program(command: list[str], server: Server) -> Iterator[tuple[subprocess.Pop
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shown = regulars("webhook-secret", "show", "--database-url", server.database_url)
+    shown = run_regulars("webhook-secret", "show", "--database-url", server.database_url)
     env = {**os.environ, "WEBHOOK_SECRET": shown.stdout.strip(), "PORT": str(port)}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
     try:
@@ -215,7 +215,7 @@ def test_a_shops_event_by_hand(client: Client) -> None:
     found = blocks(HOW_TO / "mirror-a-shop.md")
     (command,) = [text for _, text in found if "openssl" in text]
     (answer,) = [text for kind, text in found if kind == "json"]
-    shown = regulars("webhook-secret", "show", "--database-url", client.server.database_url)
+    shown = run_regulars("webhook-secret", "show", "--database-url", client.server.database_url)
     done = subprocess.run(
         ["bash", "-c", command.replace("http://127.0.0.1:8000", client.server.url)],
         env={"SECRET": shown.stdout.strip(), "PATH": os.environ["PATH"]},
