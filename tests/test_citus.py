@@ -29,7 +29,7 @@ from regulars.store.tables import metadata
 from regulars.store.writes import forget_idempotency_records
 from regulars.webhooks import delivery_queries
 from regulars.webhooks.signatures import secrets_of
-from tests.load import audit, writing
+from tests.load import audit, background_writes
 from tests.postgres import PostgreSQL, folders
 from tests.receiver import receiving
 from tests.support import (
@@ -314,7 +314,7 @@ def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> No
             clients = [stack.enter_context(Client(server, token)) for token in tokens]
             loads = [ExitStack() for _ in tokens]
             writers = [
-                load.enter_context(writing(server, token, 3))
+                load.enter_context(background_writes(server, token, 3))
                 for load, token in zip(loads, tokens, strict=True)
             ]
             time.sleep(1)
@@ -370,24 +370,27 @@ def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> No
         assert run_regulars(*move, "--database-url", database).returncode == 0
         one, two = (create_token(server, name) for name in ("one", "two"))
         with Client(server, one) as here, Client(server, two) as there:
-            with writing(server, one, 2) as others, writing(server, two, 2) as theirs:
+            with (
+                background_writes(server, one, 2) as others,
+                background_writes(server, two, 2) as theirs,
+            ):
                 time.sleep(1)
                 node.kill()
                 wait_until(lambda: "503 errors_unavailable" in set(theirs[0].statuses))
                 answer = there.post(COUNT)
                 assert answer.status_code == 503
                 assert answer.json()["errors"][0]["key"] == "errors_unavailable"
-                before = sum(writer.answered for writer in others)
+                before = sum(writer.success_count for writer in others)
                 created = run_regulars(
                     "token", "create", "--account", "one", "--database-url", database
                 )
                 assert "cannot be reached" in created.stderr, created.stderr
                 assert_told(database, node, "two")
                 time.sleep(1)
-                assert sum(writer.answered for writer in others) > before
+                assert sum(writer.success_count for writer in others) > before
                 node.start(*of_a_node(database))
-                before = sum(writer.answered for writer in theirs)
-                wait_until(lambda: sum(writer.answered for writer in theirs) > before)
+                before = sum(writer.success_count for writer in theirs)
+                wait_until(lambda: sum(writer.success_count for writer in theirs) > before)
             assert {status for writer in others for status in writer.statuses} == {"200"}
             possible = {"200", "503 errors_unavailable"}
             assert {status for writer in theirs for status in writer.statuses} <= possible
@@ -417,8 +420,8 @@ def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) ->
             stack.enter_context(
                 background_load(server, lambda client: client.post(COUNT), token, 4)
             )
-        writers = [stack.enter_context(writing(server, token, 2)) for token in tokens]
-        others = stack.enter_context(writing(server, here.token, 2))
+        writers = [stack.enter_context(background_writes(server, token, 2)) for token in tokens]
+        others = stack.enter_context(background_writes(server, here.token, 2))
         time.sleep(1)
         with node.paused():
             assert_told(database, node, "two")
@@ -427,8 +430,8 @@ def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) ->
                 began = time.monotonic()
                 here.data(COUNT)
                 assert time.monotonic() - began < 2
-            before = sum(writer.answered for writer in others)
-            wait_until(lambda: sum(writer.answered for writer in others) > before + 10)
+            before = sum(writer.success_count for writer in others)
+            wait_until(lambda: sum(writer.success_count for writer in others) > before + 10)
             # What happens to others is told of, too, and their files are taken in and sent.
             here.create("told@example.com")
             wait_until(
@@ -437,8 +440,8 @@ def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) ->
             file = "email\n" + "\n".join(f"i{n}@example.com" for n in range(500))
             assert ended(here, send(here, file))["created"] == 500
             assert "i499@example.com" in here.http.get("/export").text
-        before = sum(writer.answered for writer in writers[0])
-        wait_until(lambda: sum(writer.answered for writer in writers[0]) > before)
+        before = sum(writer.success_count for writer in writers[0])
+        wait_until(lambda: sum(writer.success_count for writer in writers[0]) > before)
     assert {status for writer in others for status in writer.statuses} == {"200"}
     possible = {"200", "503 errors_unavailable"}
     assert {status for each in writers for w in each for status in w.statuses} <= possible

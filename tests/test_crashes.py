@@ -21,7 +21,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.load import audit, writing
+from tests.load import audit, background_writes
 from tests.postgres import ACCOUNTS, held, own_server, with_standby
 from tests.support import (
     BOOTSTRAP_TOKEN,
@@ -47,20 +47,20 @@ def kill_again_and_again(url: str, times: int) -> None:
     writers = None
     for _ in range(times):
         with run_server(url, status=-signal.SIGKILL) as server:
-            with writing(server, BOOTSTRAP_TOKEN, 6, writers) as writers:
+            with background_writes(server, BOOTSTRAP_TOKEN, 6, writers) as writers:
                 time.sleep(0.5 + 0.3 * os.urandom(1)[0] / 255)
                 os.kill(server.pid, signal.SIGKILL)
         with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 5
             for writer in writers:  # what nobody knew is known now
-                for email, possible in writer.asked.items():
+                for email, possible in writer.unacknowledged.items():
                     if possible:
                         found = client.data(
                             "query($q: String) { customers(query: $q) { edges { node { phone } } } }",
                             q=f"email:{email}",
                         )["customers"]["edges"]
-                        writer.certain[email] = found[0]["node"]["phone"] if found else None
-                        writer.asked[email] = set()
+                        writer.acknowledged[email] = found[0]["node"]["phone"] if found else None
+                        writer.unacknowledged[email] = set()
     verified(url)
 
 
@@ -85,7 +85,7 @@ def statuses_of(writers: list[Any]) -> set[str]:
 def test_a_restart_of_postgresql_is_survived() -> None:
     with own_server() as database, run_server(database.dsn) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(0.5)
                 database.stop("immediate")
                 time.sleep(0.3)
@@ -102,11 +102,11 @@ def test_a_restart_of_postgresql_is_survived() -> None:
                     assert "127.0.0.1" not in answer.text
                 assert get(f"{server.url}/healthz").status_code == 200
                 assert get(f"{server.url}/readyz").status_code == 503
-                before = sum(writer.answered for writer in writers)
+                before = sum(writer.success_count for writer in writers)
                 database.start()
                 wait_until_answered(server)
                 time.sleep(0.5)
-                assert sum(writer.answered for writer in writers) > before
+                assert sum(writer.success_count for writer in writers) > before
             assert audit(client, writers) > 20
             assert statuses_of(writers) == {"200", "503 errors_unavailable"}
         verified(database.dsn)
@@ -126,7 +126,7 @@ def test_connections_that_are_cut_are_survived(postgresql: str) -> None:
 
     with scratch_database(postgresql) as url, run_server(url) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(0.3)
                 asyncio.run(cut(url))
                 wait_until_answered(server)
@@ -156,16 +156,16 @@ def test_a_failed_primary_is_replaced() -> None:
 
         asyncio.run(synchronous())
         with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(1)
                 primary.kill()
-                before = sum(writer.answered for writer in writers)
+                before = sum(writer.success_count for writer in writers)
                 assert before > 10
                 time.sleep(0.3)
                 killed = time.monotonic()
                 standby.promote()
                 wait_until_answered(server, 15)
-                while sum(writer.answered for writer in writers) < before + 20:
+                while sum(writer.success_count for writer in writers) < before + 20:
                     assert time.monotonic() < killed + 15, statuses_of(writers)
                     time.sleep(0.05)
             assert audit(client, writers) > before

@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.load import Writer, audit, writing
+from tests.load import Writer, audit, background_writes
 from tests.patroni import TTL_SECONDS, Cluster, Node, cluster
 from tests.support import (
     BOOTSTRAP_TOKEN,
@@ -100,7 +100,7 @@ class Visits:
 
 
 def answered(writers: list[list[Writer]]) -> int:
-    return sum(writer.answered for each in writers for writer in each)
+    return sum(writer.success_count for each in writers for writer in each)
 
 
 def survived(
@@ -115,7 +115,7 @@ def survived(
     twice; answers after how many seconds they went on."""
     primary = patroni.wait_until_whole()
     with Visits(servers) as visits, contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(writing(s, BOOTSTRAP_TOKEN, 3)) for s in servers]
+        writers = [stack.enter_context(background_writes(s, BOOTSTRAP_TOKEN, 3)) for s in servers]
         time.sleep(2)
         before = answered(writers)
         assert before > 20

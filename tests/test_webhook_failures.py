@@ -18,7 +18,7 @@ import pytest
 
 from regulars.webhooks.targets import TIMEOUT_SECONDS
 from regulars.webhooks.worker import MAX_QUICK
-from tests.load import writing
+from tests.load import background_writes
 from tests.receiver import Received, receiving
 from tests.support import BOOTSTRAP_TOKEN, Client, build_environment, run_server, scratch_database
 from tests.test_history import feed
@@ -78,7 +78,7 @@ def test_every_committed_change_arrives_whatever_is_killed(empty_database: str) 
                         for kind, type_ in TYPES.items():
                             hook(client, type_, f"{receiver.url}/{kind}")
                 with several(empty_database, workers) as started:
-                    with writing(server, BOOTSTRAP_TOKEN, 4, writers) as writers:
+                    with background_writes(server, BOOTSTRAP_TOKEN, 4, writers) as writers:
                         time.sleep(0.7)
                         for process in started:
                             process.kill()
