@@ -34,7 +34,7 @@ from tests.support import (
     scratch_database,
     with_store,
 )
-from tests.test_history import feed
+from tests.test_history import read_feed
 
 _numbers = itertools.count(1)
 ADDRESS = {"line1": "1 Rue X", "line2": "", "city": "Fès", "country": "MA", "zip": "30000"}
@@ -120,7 +120,7 @@ class Shop:
         return edge["node"]
 
     def kinds(self) -> list[str]:
-        return [edge["node"]["kind"] for edge in feed(self.client, first=100)["edges"]]
+        return [edge["node"]["kind"] for edge in read_feed(self.client, first=100)["edges"]]
 
     def inbox(self) -> list[dict[str, Any]]:
         done = run_regulars("inbox", "list", "--json", "--account", self.name, *self.database)
@@ -168,7 +168,7 @@ def test_an_order_comes_in(shop: Shop) -> None:
             }
         },
     }
-    page = feed(shop.client)["edges"]
+    page = read_feed(shop.client)["edges"]
     assert page[1]["node"]["actor"] == {"kind": "inbound", "name": "order/created"}
 
 

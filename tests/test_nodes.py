@@ -11,7 +11,7 @@ import regulars.api.errors  # noqa: F401  # adds the codes of its keys
 from regulars.graphql.errors import CODES
 from tests.receiver import receiving
 from tests.support import Client, Server, create_token, run_server, wait_until
-from tests.test_docs import keys_in_the_code
+from tests.test_docs import error_keys_in_code
 
 WEBHOOK = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id _id } }"
 NODE = """query($i: ID!) { node(id: $i) { __typename id
@@ -72,7 +72,7 @@ def test_webhooks_deliveries_and_tokens_are_nodes(tmp_path: object) -> None:
 
 
 def test_every_key_has_a_code() -> None:
-    assert keys_in_the_code() <= CODES.keys()
+    assert error_keys_in_code() <= CODES.keys()
     assert set(CODES.values()) == {
         *("UNAUTHENTICATED", "FORBIDDEN", "BAD_USER_INPUT", "NOT_FOUND", "CONFLICT"),
         *("RATE_LIMITED", "INTERNAL_SERVER_ERROR", "PERSISTED_QUERY_NOT_SUPPORTED"),

@@ -17,7 +17,7 @@ from regulars.directory.webhooks import TYPES
 from regulars.store import State
 from tests.receiver import Receiver
 from tests.support import Client, example_count
-from tests.test_history import feed
+from tests.test_history import read_feed
 from tests.test_webhooks import client as client
 from tests.test_webhooks import hook
 from tests.test_webhooks import open_server as open_server
@@ -114,7 +114,7 @@ def test_a_webhook_of_updates_gets_every_entry_but_the_first(
     record = "mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }"
     for step in steps:
         client.data(record, n={**ORDER, **step})
-    page = [edge["node"] for edge in feed(client, first=100)["edges"]]
+    page = [edge["node"] for edge in read_feed(client, first=100)["edges"]]
     entries = [entry for entry in page if entry["kind"].startswith("order_")]
     wanted: list[str] = []
     before = None

@@ -21,7 +21,7 @@ import pytest
 
 from regulars.webhooks.javascript import stringify
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_regulars, run_server
-from tests.test_docs import ROOT, blocks
+from tests.test_docs import ROOT, code_blocks
 from tests.test_webhooks import hook
 
 HOW_TO = ROOT / "docs" / "how-to"
@@ -80,7 +80,7 @@ def program(command: list[str], server: Server) -> Iterator[tuple[subprocess.Pop
 
 
 def code(page: str, kind: str) -> str:
-    (found,) = [text for name, text in blocks(HOW_TO / page) if name == kind]
+    (found,) = [text for name, text in code_blocks(HOW_TO / page) if name == kind]
     return found
 
 
@@ -212,7 +212,7 @@ def test_the_reader_of_the_feed_keeps_up(client: Client, tmp_path: Path) -> None
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not here")
 def test_a_shops_event_by_hand(client: Client) -> None:
-    found = blocks(HOW_TO / "mirror-a-shop.md")
+    found = code_blocks(HOW_TO / "mirror-a-shop.md")
     (command,) = [text for _, text in found if "openssl" in text]
     (answer,) = [text for kind, text in found if kind == "json"]
     shown = run_regulars("webhook-secret", "show", "--database-url", client.server.database_url)

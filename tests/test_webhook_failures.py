@@ -21,7 +21,7 @@ from regulars.webhooks.worker import MAX_QUICK
 from tests.load import background_writes
 from tests.receiver import Received, receiving
 from tests.support import BOOTSTRAP_TOKEN, Client, build_environment, run_server, scratch_database
-from tests.test_history import feed
+from tests.test_history import read_feed
 from tests.test_webhooks import hook
 
 OPEN = ("--webhook-private-targets", "--webhook-retry-seconds", "20")
@@ -53,7 +53,7 @@ def history(client: Client) -> dict[int, str]:
     found: dict[int, str] = {}
     after = None
     while True:
-        page = feed(client, after, 250)
+        page = read_feed(client, after, 250)
         for edge in page["edges"]:
             found[edge["node"]["sequence"]] = edge["node"]["kind"]
         after = page["pageInfo"]["endCursor"] or after
