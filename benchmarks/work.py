@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from benchmarks.load import build_http_request
-from regulars.sample import sample_customers
+from regulars.sample import generate_customers
 
 PAGE = 25
 
@@ -155,7 +155,7 @@ _SAMPLE_SIZE = 300
 
 def _searches(rng: random.Random, _customers: int) -> Iterator[bytes]:
     """Yields searches of staff and applications: by name, email, phone, and for segments."""
-    nodes = [customer.node for customer in sample_customers(_SAMPLE_SIZE, 1)]
+    nodes = [customer.node for customer in generate_customers(_SAMPLE_SIZE, 1)]
     while True:
         node = rng.choice(nodes)
         first, last = node["first_name"], node["last_name"]

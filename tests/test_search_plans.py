@@ -9,13 +9,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
-from regulars.directory import finding
-from regulars.directory.accounts import Accounts
+from regulars.customers.search import finding
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.sample import UNTIL
+from regulars.sample import LAST_TIMESTAMP
 from regulars.store import parse_url
 from regulars.store.query import Query
 from regulars.store.sqlite.file import connect
@@ -108,7 +108,7 @@ def asked(url: str, queries: Sequence[str]) -> dict[str, list[tuple[Query, Mappi
         api, found = engine(), {}
         for query in queries:
             recorder = RecordingStore(store)
-            context = Context(account.account_id, Directory(recorder), "test", UNTIL)
+            context = Context(account.account_id, Directory(recorder), "test", LAST_TIMESTAMP)
             answer = await api.run(api.operation(document), {"q": query}, context)
             assert "errors" not in answer.response(), answer.response()
             found[query] = recorder.queries
