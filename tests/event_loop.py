@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from tests import loop_probe
-from tests.support import BOOTSTRAP_TOKEN, environment
+from tests.support import BOOTSTRAP_TOKEN, build_environment
 
 # Limits of the server under test. The defaults would take too long.
 RECEIVE_SECONDS = 3.0
@@ -98,7 +98,7 @@ class Target:
         log = (self._folder / "log").open("a")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.loop_probe", "serve", "--port", "0"],
-            env=environment(
+            env=build_environment(
                 {
                     **SETTINGS,
                     "REGULARS_DATABASE_URL": self.database_url,

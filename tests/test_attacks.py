@@ -16,7 +16,7 @@ import httpx
 import pytest
 from graphql import get_introspection_query
 
-from tests.support import BOOTSTRAP_TOKEN, Client, Stopwatch, get, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Stopwatch, get, run_server
 
 MAX_SECONDS = 2.0
 
@@ -91,7 +91,7 @@ EXPENSIVE_DOCUMENTS = {
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of one server. These attacks do not depend on the database."""
     url = f"sqlite:///{tmp_path_factory.mktemp('attacks') / 'r.db'}"
-    with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         yield client
 
 

@@ -13,7 +13,7 @@ from regulars.customers.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
 from regulars.transfer.background_throttle import BackgroundThrottle
-from tests.support import regulars, scratch_database
+from tests.support import run_regulars, scratch_database
 
 Work = Callable[[Store, Store], Awaitable[Any]]
 
@@ -30,7 +30,7 @@ async def open_store(url: str, is_bulk: bool) -> AsyncIterator[Store]:
 
 def run_with_two_stores(url: str, is_bulk: bool, work: Work) -> Any:
     """Runs work with a store for bulk writes and another store, which is for bulk writes or not."""
-    regulars("migrate", env={"REGULARS_DATABASE_URL": url})
+    run_regulars("migrate", env={"REGULARS_DATABASE_URL": url})
 
     async def run() -> Any:
         async with open_store(url, is_bulk=True) as store, open_store(url, is_bulk) as other_store:

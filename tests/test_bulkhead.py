@@ -19,12 +19,12 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    busy,
-    eventually,
-    figures,
-    new_token,
-    processes,
-    running,
+    background_load,
+    create_token,
+    find_processes,
+    read_metrics,
+    run_server,
+    wait_until,
 )
 
 PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
@@ -65,12 +65,12 @@ def test_floods_are_not_noisy_to_each_other() -> None:
 
 def find_bulkhead_workers(server: Server) -> list[psutil.Process]:
     """Returns the worker processes of a server's bulkhead."""
-    return processes(server.pid, PROGRAM)
+    return find_processes(server.pid, PROGRAM)
 
 
 def count_forwarded(server: Server) -> float:
     """Returns how many requests the server has forwarded."""
-    return figures(server.url).get("regulars_requests_passed_on_total", 0.0)
+    return read_metrics(server.url).get("regulars_requests_passed_on_total", 0.0)
 
 
 def read_slowly(client: Client) -> None:
@@ -83,14 +83,14 @@ def read_slowly(client: Client) -> None:
 def run_flooded_server(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
     """A server on which one account reads slowly and the requests of a flooding account are forwarded.
     Yields it with a client of the flooding account."""
-    with running(url, *options) as server:
-        token = new_token(server)
+    with run_server(url, *options) as server:
+        token = create_token(server)
         with (
-            busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
-            busy(server, lambda client: client.post(PAGE), token, FAIR_SHARE + 4),
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            background_load(server, lambda client: client.post(PAGE), token, FAIR_SHARE + 4),
             Client(server, token) as client,
         ):
-            eventually(lambda: count_forwarded(server))
+            wait_until(lambda: count_forwarded(server))
             yield server, client
 
 
@@ -107,7 +107,7 @@ def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> Non
         assert client.node(customer["id"], "... on Customer { email }") == {
             "email": "ada@example.com"
         }
-        client.refused(
+        client.expect_error(
             "errors_dup_email",
             "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }",
             e="ada@example.com",
@@ -163,9 +163,12 @@ def test_a_forwarded_request_is_charged_for_its_surplus(empty_database: str) -> 
     """The token pays for objects of long lists beyond the estimate, and the next response shows it."""
     rate = 100
     options = ("--rate-limit", str(rate), "--rate-burst", "1000000")
-    with running(empty_database, *options) as server:
-        token = new_token(server, scopes=("customers", "orders:write"))
-        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+    with run_server(empty_database, *options) as server:
+        token = create_token(server, scopes=("customers", "orders:write"))
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
             for number in range(8):
                 orders = (
                     f'a{index}: recordOrder(node: {{name: "{number}-{index}", total: 1, '
@@ -173,7 +176,7 @@ def test_a_forwarded_request_is_charged_for_its_surplus(empty_database: str) -> 
                     for index in range(50)
                 )
                 client.data(f"mutation {{ {' '.join(orders)} }}")
-            eventually(lambda: client.data(ORDERS) and count_forwarded(server))
+            wait_until(lambda: client.data(ORDERS) and count_forwarded(server))
             forwarded_before, began = count_forwarded(server), time.monotonic()
             first, second = (
                 client.post(ORDERS, headers={"Regulars-Cost": "1"}).json()["extensions"]["cost"]
@@ -190,10 +193,10 @@ def test_a_forwarded_request_is_charged_for_its_surplus(empty_database: str) -> 
 
 @pytest.mark.slow
 def test_expensive_requests_are_forwarded(empty_database: str) -> None:
-    with running(empty_database) as server:
+    with run_server(empty_database) as server:
         with (
-            busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
-            Client(server, new_token(server)) as client,
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, create_token(server)) as client,
         ):
             client.create("ada@example.com")
 
@@ -201,14 +204,17 @@ def test_expensive_requests_are_forwarded(empty_database: str) -> None:
                 assert len(client.data(EXPENSIVE_PAGE)["customers"]["edges"]) == 1
                 return count_forwarded(server)
 
-            eventually(ask)
+            wait_until(ask)
 
 
 @pytest.mark.slow
 def test_the_bulkhead_can_be_switched_off(empty_database: str) -> None:
-    with running(empty_database, "--no-bulkhead") as server:
-        token = new_token(server)
-        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+    with run_server(empty_database, "--no-bulkhead") as server:
+        token = create_token(server)
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
             for _ in range(20):
                 client.data(EXPENSIVE_PAGE)
         assert count_forwarded(server) == 0
@@ -236,15 +242,18 @@ def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -
             assert "Idempotency-Key" in error["message"]
 
     with run_flooded_server(empty_database) as (server, client):
-        with busy(server, ask, client.token, 4), busy(server, change, client.token, 4):
+        with (
+            background_load(server, ask, client.token, 4),
+            background_load(server, change, client.token, 4),
+        ):
             (first,) = find_bulkhead_workers(server)
             time.sleep(0.5)
             os.kill(first.pid, signal.SIGKILL)
-            eventually(
+            wait_until(
                 lambda: {worker.pid for worker in find_bulkhead_workers(server)} - {first.pid}
             )
             before = count_forwarded(server)
-            eventually(lambda: count_forwarded(server) > before)
+            wait_until(lambda: count_forwarded(server) > before)
     assert {status for kind, status in statuses if kind == "read"} == {200}
     assert {status for kind, status in statuses if kind == "write"} <= {200, 503}
 
@@ -256,7 +265,7 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) ->
         (process,) = find_bulkhead_workers(server)
         process.suspend()
         try:
-            eventually(lambda: client.post(PAGE).status_code == 200)
+            wait_until(lambda: client.post(PAGE).status_code == 200)
             began, before = time.monotonic(), count_forwarded(server)
             for _ in range(20):
                 assert client.post(PAGE).status_code == 200
@@ -264,7 +273,7 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) ->
             assert count_forwarded(server) == before
         finally:
             process.resume()
-        eventually(lambda: count_forwarded(server) > before)
+        wait_until(lambda: count_forwarded(server) > before)
         assert client.post(PAGE).status_code == 200
 
 
@@ -272,10 +281,13 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) ->
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_worker_stops_with_the_server(empty_database: str, number: signal.Signals) -> None:
     status = -number if number == signal.SIGKILL else 0
-    with running(empty_database, status=status) as server:
-        token = new_token(server)
-        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
-            eventually(lambda: client.data(EXPENSIVE_PAGE) and count_forwarded(server))
+    with run_server(empty_database, status=status) as server:
+        token = create_token(server)
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
+            wait_until(lambda: client.data(EXPENSIVE_PAGE) and count_forwarded(server))
         (process,) = find_bulkhead_workers(server)
         server.end(number)
         process.wait(EXIT_SECONDS)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from regulars.graphql import DEFAULTS
 from regulars.graphql.argument_values import Arguments
 from regulars.graphql.coercion import Coercers
-from tests.support import examples
+from tests.support import example_count
 
 SCHEMA = build_schema(
     """
@@ -85,13 +85,13 @@ def coerced(type_: GraphQLInputType, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("type_", TYPES, ids=str)
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=example_count(150), deadline=None)
 @given(value=VALUES)
 def test_any_value(type_: GraphQLInputType, value: Any) -> None:
     assert repr(coerced(type_, value)) == repr(coerce_input_value(value, type_))
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=example_count(300), deadline=None)
 @given(value=RIGHT)
 def test_values_that_are_nearly_right(value: Any) -> None:
     deep = TYPES[0]
@@ -124,7 +124,7 @@ GIVEN = st.fixed_dictionaries(
 HEAD = "query($i: Int, $s: String, $f: Float, $b: Boolean, $d: Deep, $l: [String!])"
 
 
-@settings(max_examples=examples(600), deadline=None)
+@settings(max_examples=example_count(600), deadline=None)
 @example(literal="{sure: $s, a: 1}", name="a", variables={"s": "x"})
 @given(literal=LITERALS, name=st.sampled_from("abcd"), variables=GIVEN)
 def test_literals_with_variables_in_them(

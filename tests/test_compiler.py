@@ -35,7 +35,7 @@ from regulars.graphql import (
     document,
 )
 from regulars.graphql.limits import MAX_LINES, Limits
-from tests.support import examples
+from tests.support import example_count
 
 SCHEMA = build_schema(
     """
@@ -443,7 +443,7 @@ VARIABLES = st.fixed_dictionaries(
 CASES, MANY_CASES = 100, 3_000
 
 
-@settings(max_examples=examples(CASES), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=example_count(CASES), deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), worlds(), VARIABLES)
 def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
     agree(text, rows, variables)

@@ -165,7 +165,7 @@ def test_a_document_has_a_limit_of_characters(client: Client) -> None:
     within %= "a" * (100_000 - len(within) + 2)
     assert len(within) == 100_000
     assert client.data(within) == {"node": None}
-    error = client.refused("errors_document_limit", f"{within} ")
+    error = client.expect_error("errors_document_limit", f"{within} ")
     assert "100,001 characters; at most 100,000" in error["message"]
 
 

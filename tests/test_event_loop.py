@@ -23,7 +23,7 @@ from regulars.webhooks.signatures import secrets_of
 from tests.attacks import CASES, Case, fill
 from tests.conftest import DATABASES
 from tests.event_loop import Measured, Target, measure, measure_idle
-from tests.support import regulars, scratch_database, with_store
+from tests.support import run_regulars, scratch_database, with_store
 
 LIMITS = Path(__file__).parent.parent / "docs" / "reference" / "limits.md"
 PAUSE_SECONDS = 0.1
@@ -62,7 +62,9 @@ class FilledTarget:
         target = self._target.__enter__()
         fill(target)
         # And customers of usual size.
-        result = regulars("sample", "--customers", "1000", "--database-url", target.database_url)
+        result = run_regulars(
+            "sample", "--customers", "1000", "--database-url", target.database_url
+        )
         assert result.returncode == 0, result.stderr
 
         async def secret(store: Store) -> str:

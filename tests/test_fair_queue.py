@@ -14,7 +14,7 @@ import pytest
 
 from regulars.http.fair_queue import ContentionDetector, FairQueue
 from tests.postgres import ACCOUNTS, held
-from tests.support import BOOTSTRAP_TOKEN, Client, new_token, running, scratch_database
+from tests.support import BOOTSTRAP_TOKEN, Client, create_token, run_server, scratch_database
 from tests.wire import Wire
 
 
@@ -105,8 +105,8 @@ def test_a_server_answers_others_before_the_rest_of_a_flood(
     account, then the flood, then more of the other account. In the order of arrival, those are the
     last to be answered."""
     path = tmp_path / "log"
-    with path.open("w") as log, running(empty_database, "--no-bulkhead", log=log) as server:
-        tokens = [new_token(server), new_token(server)]
+    with path.open("w") as log, run_server(empty_database, "--no-bulkhead", log=log) as server:
+        tokens = [create_token(server), create_token(server)]
         clients = [Client(server, token) for token in tokens]
         for number in range(100):
             clients[0].create(f"{number}@example.com")
@@ -134,8 +134,8 @@ def test_a_server_answers_others_before_the_rest_of_a_flood(
 @pytest.mark.slow
 def test_one_account_does_not_take_all_requests(postgresql: str) -> None:
     """A flood is refused before it takes all requests of a process, so that others are answered."""
-    with scratch_database(postgresql) as url, running(url, "--max-requests", "8") as server:
-        other = new_token(server)
+    with scratch_database(postgresql) as url, run_server(url, "--max-requests", "8") as server:
+        other = create_token(server)
         statuses: list[int] = []
         create = "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"
 

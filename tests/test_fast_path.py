@@ -13,7 +13,7 @@ import pytest
 
 from regulars.app import Application
 from regulars.settings import Settings
-from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 from tests.wire import ANSWER, QUERY, Wire
 
 pytestmark = pytest.mark.any_database
@@ -151,7 +151,7 @@ def test_a_disconnected_client_does_not_affect_others(client: Client) -> None:
 @contextmanager
 def run_sqlite_server(path: Path, *options: str, log: Path | None = None) -> Iterator[Client]:
     with (log or path.with_suffix(".log")).open("w") as written:
-        with running(f"sqlite:///{path}", *options, log=written) as server:
+        with run_server(f"sqlite:///{path}", *options, log=written) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 yield client
 
@@ -170,16 +170,16 @@ def test_the_body_limit_applies_to_the_fast_path_and_asgi(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(tmp_path: Path) -> None:
     with run_sqlite_server(tmp_path / "r.db", "--keep-alive-seconds", "1") as client:
-        idle, busy = Wire(client), Wire(client)
+        idle, background_load = Wire(client), Wire(client)
         deadline = time.monotonic() + 2
         idle.send(idle.request())
         assert idle.answer()[2] == ANSWER
         while time.monotonic() < deadline:
-            busy.send(busy.request())
-            assert busy.answer()[2] == ANSWER
+            background_load.send(background_load.request())
+            assert background_load.answer()[2] == ANSWER
             time.sleep(0.5)
         assert idle.is_closed()
-        for wire in (idle, busy):
+        for wire in (idle, background_load):
             wire.socket.close()
 
 
@@ -208,7 +208,7 @@ def test_a_server_that_shuts_down_answers_requests_in_progress(tmp_path: Path) -
 @pytest.mark.parametrize("is_on", [True, False])
 def test_a_setting_switches_the_fast_path_off(tmp_path: Path, is_on: bool) -> None:
     url = f"sqlite:///{tmp_path / 'fast.db'}"
-    with running(url, env={"REGULARS_FAST_PATH": str(is_on)}) as server:
+    with run_server(url, env={"REGULARS_FAST_PATH": str(is_on)}) as server:
         connection = Wire(Client(server, BOOTSTRAP_TOKEN))
         connection.send(connection.request())
         assert connection.answer()[2] == ANSWER

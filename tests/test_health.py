@@ -18,11 +18,11 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    eventually,
-    figures,
     get,
-    running,
+    read_metrics,
+    run_server,
     scratch_database,
+    wait_until,
 )
 
 SECRET = "secret.person@example.com"
@@ -41,7 +41,7 @@ def test_a_server_with_an_incompatible_schema_is_not_ready(tmp_path: Path) -> No
     from contextlib import closing
 
     path = tmp_path / "r.db"
-    with running(f"sqlite:///{path}") as server:
+    with run_server(f"sqlite:///{path}") as server:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
             connection.execute("UPDATE compatibility SET oldest = '9999'")
@@ -69,7 +69,7 @@ def assert_refuses_writes(server: Server, client: Client, email: str) -> None:
 def test_a_server_whose_sqlite_file_is_gone_refuses_writes(tmp_path: Path, file: str) -> None:
     """A write to a deleted file would succeed, and be lost after a restart."""
     path, moved_path = tmp_path / file, tmp_path / "elsewhere"
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("before@example.com")
             path.rename(moved_path)
@@ -101,19 +101,19 @@ def test_a_server_whose_postgresql_is_read_only_refuses_writes(empty_postgresql:
         finally:
             await connection.close()
 
-    with running(empty_postgresql) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(empty_postgresql) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         client.create("before@example.com")
         asyncio.run(set_read_only("on"))
-        eventually(lambda: get(f"{server.url}/readyz").status_code == 503)
+        wait_until(lambda: get(f"{server.url}/readyz").status_code == 503)
         assert_refuses_writes(server, client, "read-only@example.com")
         asyncio.run(set_read_only("off"))
-        eventually(lambda: get(f"{server.url}/readyz").status_code == 200)
+        wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
         client.create("after@example.com")
         assert client.emails() == ["after@example.com", "before@example.com"]
 
 
 def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for _ in range(3):
                 client.run("query Names { customers { totalCount } }")
@@ -121,7 +121,7 @@ def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
             client.errors(
                 f'query Wrong {{ customers(query: "nothing:{SECRET}") {{ totalCount }} }}'
             )
-        metrics = figures(server.url)
+        metrics = read_metrics(server.url)
         names = '{kind="query",operation="Names",status="200"}'
         assert metrics[f"regulars_requests_total{names}"] == 3
         assert metrics['regulars_request_seconds_count{kind="query"}'] == 4
@@ -137,13 +137,13 @@ def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
 
 
 def test_operation_labels_are_limited(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.run(f"query {'Long' * 10_000} {{ __typename }}")
             for number in range(150):
                 client.run(f"query Name{number} {{ __typename }}")
         series = [
-            name for name in figures(server.url) if name.startswith("regulars_requests_total")
+            name for name in read_metrics(server.url) if name.startswith("regulars_requests_total")
         ]
         assert len(series) == 101
         assert any('operation="other"' in name for name in series)
@@ -152,16 +152,16 @@ def test_operation_labels_are_limited(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_metrics_include_all_processes(postgresql: str) -> None:
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
         for _ in range(30):
             with Client(server, BOOTSTRAP_TOKEN) as client:  # a new connection each
                 client.run("query Spread { __typename }")
         name = 'regulars_requests_total{kind="query",operation="Spread",status="200"}'
         deadline = time.monotonic() + 15
-        while figures(server.url).get(name) != 30:
-            assert time.monotonic() < deadline, figures(server.url)
+        while read_metrics(server.url).get(name) != 30:
+            assert time.monotonic() < deadline, read_metrics(server.url)
             time.sleep(0.5)
-        assert figures(server.url)["regulars_connections_free"] >= 1
+        assert read_metrics(server.url)["regulars_connections_free"] >= 1
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -170,14 +170,14 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def test_each_request_is_logged(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+    with path.open("w") as log, run_server(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             created = client.post(
                 'mutation Add($e: String!) { createCustomer(node: {email: $e, notes: "sécret"}) { email } }',
                 {"e": SECRET},
             )
             client.errors(f'{{ customers(query: "nothing:{SECRET}") {{ totalCount }} }}')
-            client.refused(
+            client.expect_error(
                 "errors_dup_email",
                 f'mutation {{ createCustomer(node: {{email: "{SECRET}"}}) {{ id }} }}',
             )
@@ -211,8 +211,8 @@ def test_a_closed_log_does_not_fail_requests(
     url = f"sqlite:///{tmp_path / 'r.db'}"
     if database == "postgresql":
         url = request.getfixturevalue("postgresql")
-    reading, writing = os.pipe()
-    with os.fdopen(writing, "w") as log, running(url, log=log) as server:
+    reading, background_writes = os.pipe()
+    with os.fdopen(background_writes, "w") as log, run_server(url, log=log) as server:
         os.close(reading)
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for _ in range(5):

@@ -17,7 +17,7 @@ from regulars.directory.decide import decide
 from regulars.store import Changes, LookupKeys, Row, State, Store, queries
 from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
 from tests.postgres import ACCOUNTS, held
-from tests.support import Client, Server, new_token, running, scratch_database, with_store
+from tests.support import Client, Server, create_token, run_server, scratch_database, with_store
 
 CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { _id created_at version } }"
 TWO_CREATES = """mutation { a: createCustomer(node: {email: "a@example.com"}) { _id }
@@ -117,8 +117,8 @@ def test_idempotency_records_of_a_deleted_customer_contain_no_personal_data(clie
 
 
 def test_a_request_in_progress_is_not_started_again(postgresql: str) -> None:
-    with scratch_database(postgresql) as url, running(url) as server:
-        with Client(server, new_token(server)) as client, ThreadPoolExecutor(1) as pool:
+    with scratch_database(postgresql) as url, run_server(url) as server:
+        with Client(server, create_token(server)) as client, ThreadPoolExecutor(1) as pool:
             with held(url, ACCOUNTS):
                 first = pool.submit(send_with_key, client, "k", CREATE, e="a@example.com")
                 time.sleep(0.5)
@@ -147,8 +147,8 @@ def test_of_concurrent_requests_only_one_writes(client: Client) -> None:
 
 @pytest.mark.slow
 def test_only_one_of_several_processes_writes(postgresql: str) -> None:
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
-        token = new_token(server)
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
+        token = create_token(server)
 
         def send(_: int) -> httpx.Response:
             with Client(server, token) as client:

@@ -19,9 +19,9 @@ from tests.support import (
     Client,
     Server,
     Stopwatch,
+    create_token,
     get,
-    new_token,
-    running,
+    run_server,
     scratch_database,
 )
 from tests.wire import QUERY, Wire
@@ -38,7 +38,7 @@ SMALL = (
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a server with small limits."""
     url = f"sqlite:///{tmp_path_factory.mktemp('limits') / 'r.db'}"
-    with running(url, *SMALL) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(url, *SMALL) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         client.create("a@example.com")
         yield client
 
@@ -107,7 +107,7 @@ def test_a_document_is_answered_up_to_its_limit(small: Client, name: str) -> Non
     if "%s" in within:
         within = within % time.monotonic_ns()
     assert "errors" not in small.run(within), small.run(within)
-    error = small.refused("errors_document_limit", beyond)
+    error = small.expect_error("errors_document_limit", beyond)
     assert said in error["message"]
     preferred = {"Accept": "application/graphql-response+json"}
     assert small.post(beyond, headers=preferred).status_code == 400
@@ -118,7 +118,7 @@ def test_fields_that_must_be_compared_are_counted(client: Client) -> None:
     within, beyond = ("{ " + "customers { edges { node { id } } } " * n + "}" for n in (25, 50))
     assert client.data(within)
     stopwatch = Stopwatch(client.server.pid)
-    error = client.refused("errors_document_limit", beyond)
+    error = client.expect_error("errors_document_limit", beyond)
     assert stopwatch.seconds < 2
     assert "3,000 pairs" in error["message"]
 
@@ -127,7 +127,7 @@ def test_lists_in_variables_are_counted(small: Client) -> None:
     create = "mutation($n: InputCustomer!) { createCustomer(node: $n) { tags } }"
     node = {"email": f"{time.monotonic_ns()}@b.co", "tags": ["1", "2", "3"]}
     assert small.data(create, n=node)["createCustomer"]["tags"] == ["1", "2", "3"]
-    error = small.refused("errors_invalid_input", create, n={**node, "tags": ["1"] * 4})
+    error = small.expect_error("errors_invalid_input", create, n={**node, "tags": ["1"] * 4})
     assert error["extensions"]["input_path"] == ["node", "tags"]
     assert "4 values; at most 3" in error["message"]
     custom = {"email": f"{time.monotonic_ns()}@b.co", "custom": {"a": [1, 2, 3, 4, 5]}}
@@ -137,16 +137,18 @@ def test_lists_in_variables_are_counted(small: Client) -> None:
 def test_a_page_a_search_and_a_delete_have_limits(small: Client) -> None:
     page = "query($n: Int) { customers(first: $n) { edges { cursor } } }"
     assert small.data(page, n=5)
-    assert "0 to 5" in small.refused("errors_page_size", page, n=6)["message"]
+    assert "0 to 5" in small.expect_error("errors_page_size", page, n=6)["message"]
     assert small.data("{ customers { edges { cursor } } }")
     search = "query($q: String) { customers(query: $q, first: 1) { edges { cursor } } }"
     assert small.data(search, q="a" * 20)
-    assert "21 characters" in small.refused("errors_invalid_query", search, q="a" * 21)["message"]
+    assert (
+        "21 characters" in small.expect_error("errors_invalid_query", search, q="a" * 21)["message"]
+    )
     delete = "mutation($i: [ID!]!) { deleteCustomers(items: $i) }"
-    assert small.refused("errors_customer_not_found", delete, i=["98", "99"])
+    assert small.expect_error("errors_customer_not_found", delete, i=["98", "99"])
     assert (
         "at most 2"
-        in small.refused("errors_invalid_input", delete, i=["97", "98", "99"])["message"]
+        in small.expect_error("errors_invalid_input", delete, i=["97", "98", "99"])["message"]
     )
 
 
@@ -248,7 +250,7 @@ def test_a_body_that_drips_in_is_cut_off(small: Client) -> None:
 
 @pytest.mark.slow
 def test_who_does_not_take_an_answer_is_cut_off(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}", "--receive-seconds", "1") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", "--receive-seconds", "1") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("a@example.com", notes="x" * 60_000)
             wire = Wire(client)
@@ -280,7 +282,7 @@ def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
         return found
 
     with scratch_database(postgresql) as url:
-        with running(url, "--request-seconds", "1") as server:
+        with run_server(url, "--request-seconds", "1") as server:
             with Client(server, BOOTSTRAP_TOKEN) as client, held(url, CUSTOMERS):
                 began = time.monotonic()
                 for query in (PAGE % "id", "{ a: " + (PAGE % "id")[1:], CREATE % "a"):
@@ -303,8 +305,8 @@ def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
 @pytest.mark.slow
 def test_more_requests_than_allowed_are_refused_at_once(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url, "--max-requests", "8") as server:
-            token = new_token(server)
+        with run_server(url, "--max-requests", "8") as server:
+            token = create_token(server)
 
             def send(query: str) -> tuple[int, float]:
                 with Client(server, token) as client:
@@ -358,12 +360,12 @@ def until_pages(server: Server, clients: int) -> tuple[float, int, int]:
 
 @pytest.mark.slow
 def test_a_token_has_a_rate(empty_database: str) -> None:
-    with running(empty_database, *RATE) as server:
+    with run_server(empty_database, *RATE) as server:
         seconds, answered, refused = until_pages(server, 1)
         assert PAGES <= answered <= (200 + 100 * seconds) / COST
         assert refused > 0
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            with Client(server, new_token(server, "default")) as other:
+            with Client(server, create_token(server, "default")) as other:
                 assert other.post("{ __typename }").status_code == 200
             time.sleep(0.7)
             answer = client.post("{ __typename }", headers={"Regulars-Cost": "1"}).json()
@@ -375,7 +377,7 @@ def test_a_token_has_a_rate(empty_database: str) -> None:
 @pytest.mark.slow
 def test_a_rate_holds_over_several_processes(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url, *RATE, "--workers", "2") as server:
+        with run_server(url, *RATE, "--workers", "2") as server:
             seconds, answered, refused = until_pages(server, 6)
             # Each process may have taken a tenth of a second's points ahead.
             assert PAGES <= answered <= (200 + 2 * 10 + 100 * seconds) / COST
@@ -384,7 +386,7 @@ def test_a_rate_holds_over_several_processes(postgresql: str) -> None:
 
 @pytest.mark.slow
 def test_a_refused_document_costs_something(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}", "--rate-limit", "1", *RATE[2:]) as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", "--rate-limit", "1", *RATE[2:]) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             statuses = [client.post(f"{{ nothing{n} }}").status_code for n in range(230)]
     assert statuses[:200] == [200] * 200
@@ -427,9 +429,9 @@ def test_the_cost_of_a_request_is_told_when_it_is_asked_for(client: Client) -> N
 
 
 def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    from tests.support import regulars
+    from tests.support import run_regulars
 
-    done = regulars(
+    done = run_regulars(
         "serve", "--max-cost", "50000", env={"REGULARS_DATABASE_URL": f"sqlite:///{tmp_path}/r.db"}
     )
     assert done.returncode == 2
@@ -438,7 +440,7 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_thousand_connections_of_which_a_quarter_are_slow(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}", "--receive-seconds", "5") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", "--receive-seconds", "5") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             idle = [Wire(client) for _ in range(1_500)]
             slow = [Wire(client) for _ in range(500)]

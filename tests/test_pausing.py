@@ -19,12 +19,12 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    environment,
-    eventually,
-    new_token,
-    regulars,
-    running,
+    build_environment,
+    create_token,
+    run_regulars,
+    run_server,
     scratch_database,
+    wait_until,
 )
 from tests.test_import_http import ended, send
 from tests.test_webhook_failures import OPEN, worker
@@ -187,13 +187,13 @@ def test_a_webhook_that_failed_can_be_paused_and_skipped(
     def disabled() -> bool:
         return bool(client.data("{ webhooks { disabled_at } }")["webhooks"][0]["disabled_at"])
 
-    eventually(disabled, 20)
+    wait_until(disabled, 20)
     state = client.data(f"{{ webhooks {{ {STATE} }} }}")["webhooks"][0]
     assert (state["paused"], state["missed_count"]) == (False, 0)
     client.create("2@example.com")
     test = "mutation($i: ID!) { testWebhook(id: $i) { state } }"
-    refused = client.refused("errors_invalid_input", test, i=webhook["id"])
-    assert "disabled: false" in refused["message"]
+    expect_error = client.expect_error("errors_invalid_input", test, i=webhook["id"])
+    assert "disabled: false" in expect_error["message"]
     paused = update_webhook(client, webhook, disabled=True)
     assert paused["paused"] is True
     assert paused["disabled_reason"].startswith("Paused by")
@@ -206,7 +206,7 @@ def test_a_type_that_another_webhook_has_is_refused(client: Client, receiver: Re
     hook(client, "contact/signup", receiver.url)
     other = hook(client, "contact/updated", receiver.url)
     for node in ({"type": "contact/signup"}, {"type": "contact/signup", "disabled": True}):
-        client.refused("webhooks_duplicated", UPDATE, id=other["id"], node=node)
+        client.expect_error("webhooks_duplicated", UPDATE, id=other["id"], node=node)
     states = client.data("{ webhooks { type paused } }")["webhooks"]
     assert states == [
         {"type": "contact/signup", "paused": False},
@@ -216,13 +216,13 @@ def test_a_type_that_another_webhook_has_is_refused(client: Client, receiver: Re
 
 def test_skipping_starts_no_concurrent_attempt(client: Client, receiver: Receiver) -> None:
     """The next event waits until the attempt in progress has ended."""
-    running, together = [0], [0]
+    concurrent, max_concurrent = [0], [0]
 
     def answer(_: Any) -> tuple[int, dict[str, str], bytes]:
-        running[0] += 1
-        together[0] = max(together[0], running[0])
+        concurrent[0] += 1
+        max_concurrent[0] = max(max_concurrent[0], concurrent[0])
         time.sleep(1)
-        running[0] -= 1
+        concurrent[0] -= 1
         return 200, {}, b""
 
     receiver.answer = answer
@@ -232,7 +232,7 @@ def test_skipping_starts_no_concurrent_attempt(client: Client, receiver: Receive
         receiver.wait(number + 1)
         update_webhook(client, webhook, disabled=False, skip_missed=True)
     time.sleep(1.2)
-    assert together == [1]
+    assert max_concurrent == [1]
     assert [delivery["state"] for delivery in settled(client, 3)] == ["delivered"] * 3
 
 
@@ -254,9 +254,11 @@ def test_skips_and_deletes_can_share_a_batch(client: Client, receiver: Receiver)
 def test_skip_missed_needs_a_resume(client: Client, receiver: Receiver) -> None:
     webhook = hook(client, "contact/signup", receiver.url)
     for node in ({"skip_missed": True}, {"skip_missed": True, "disabled": True}):
-        refused = client.refused("errors_invalid_input", UPDATE, id=webhook["id"], node=node)
-        assert refused["message"] == "`skip_missed` needs `disabled: false`."
-        assert refused["extensions"]["input_path"] == ["node", "skip_missed"]
+        expect_error = client.expect_error(
+            "errors_invalid_input", UPDATE, id=webhook["id"], node=node
+        )
+        assert expect_error["message"] == "`skip_missed` needs `disabled: false`."
+        assert expect_error["extensions"]["input_path"] == ["node", "skip_missed"]
     assert update_webhook(client, webhook, skip_missed=False, disabled=None)["paused"] is False
 
 
@@ -342,8 +344,8 @@ def test_a_resumed_import_of_the_command_line_stays_silent(
     open_server: Server, tmp_path: Path
 ) -> None:
     """A resumed import does not need the option again."""
-    token = new_token(open_server, scopes=SCOPES)
-    listed = regulars("account", "list", "--json", "--database-url", open_server.database_url)
+    token = create_token(open_server, scopes=SCOPES)
+    listed = run_regulars("account", "list", "--json", "--database-url", open_server.database_url)
     account = json.loads(listed.stdout)[-1]["name"]
     url = ("--account", account, "--database-url", open_server.database_url)
     with receiving() as receiver, Client(open_server, token) as client:
@@ -352,20 +354,20 @@ def test_a_resumed_import_of_the_command_line_stays_silent(
         file.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(20_000)))
         process = subprocess.Popen(
             [sys.executable, "-m", "regulars", "import", str(file), "--silent", *url],
-            env=environment(),
+            env=build_environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        eventually(lambda: count_customers(client) > 0, 30)
+        wait_until(lambda: count_customers(client) > 0, 30)
         process.send_signal(signal.SIGINT)
         process.wait(30)
         assert 0 < count_customers(client) < 20_000
-        resumed = regulars("import", str(file), "--resume", *url)
+        resumed = run_regulars("import", str(file), "--resume", *url)
         assert resumed.returncode == 0, resumed.stderr
         assert count_customers(client) == 20_000
         loud = tmp_path / "few.csv"
         loud.write_text("email\nloud@example.com\n")
-        assert regulars("import", str(loud), *url).returncode == 0
+        assert run_regulars("import", str(loud), *url).returncode == 0
         (received,) = receiver.wait(1)
         assert received.json["node"]["email"] == "loud@example.com"
         expect_no_more(receiver, 1)
@@ -376,7 +378,7 @@ def test_a_pause_stops_deliveries_and_loses_none(postgresql: str) -> None:
     """A webhook is paused while two workers deliver, and one of them is killed."""
     with scratch_database(postgresql) as url, receiving() as receiver:
         receiver.answer = lambda _: (time.sleep(0.05) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
-        with running(url, "--no-webhook-worker", *OPEN) as server:
+        with run_server(url, "--no-webhook-worker", *OPEN) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 hooks = [hook(client, "contact/signup", f"{receiver.url}/{n}") for n in range(4)]
                 with worker(url, -signal.SIGKILL) as killed, worker(url):
@@ -398,14 +400,14 @@ def test_a_pause_stops_deliveries_and_loses_none(postgresql: str) -> None:
                         received = {(request.path, request.event) for request in receiver.requests}
                         return received == expected
 
-                    eventually(complete, 60)
+                    wait_until(complete, 60)
 
 
 @pytest.mark.slow
 def test_another_worker_sends_the_deliveries_of_a_killed_worker(postgresql: str) -> None:
     """Deliveries are sent by the next worker without further changes in the account."""
     with scratch_database(postgresql) as url, receiving() as receiver:
-        with running(url, "--no-webhook-worker", *OPEN) as server:
+        with run_server(url, "--no-webhook-worker", *OPEN) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 hook(client, "contact/signup", receiver.url)
                 for turn in range(6):
@@ -416,6 +418,6 @@ def test_another_worker_sends_the_deliveries_of_a_killed_worker(postgresql: str)
                         os.kill(process.pid, signal.SIGKILL)
                 with worker(url):
                     expected = {f"event-1-{n}" for n in range(1, 301)}
-                    eventually(
+                    wait_until(
                         lambda: {request.event for request in receiver.requests} == expected, 60
                     )

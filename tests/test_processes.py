@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.load import audit, writing
+from tests.load import audit, background_writes
 from tests.postgres import folders
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    eventually,
+    find_worker_pids,
     get,
-    running,
-    workers,
+    run_server,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -31,26 +31,26 @@ READ = "{ customers(first: 1) { totalCount } }"
 
 def wait_for_processes(server: Server) -> list[int]:
     """Waits until two processes respond. Returns their pids."""
-    eventually(lambda: len(workers(server.pid)) == 2)
+    wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
     for _ in range(20):
         assert get(f"{server.url}/readyz").status_code == 200
-    return workers(server.pid)
+    return find_worker_pids(server.pid)
 
 
 def is_replaced(server: Server, pid: int) -> bool:
     """Returns whether there are two processes apart from one that exits."""
-    return len({*workers(server.pid)} - {pid}) == 2
+    return len({*find_worker_pids(server.pid)} - {pid}) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
 def test_a_killed_or_paused_process_is_replaced(empty_postgresql: str, number: int) -> None:
-    with running(empty_postgresql, *TWO_WORKERS) as server:
+    with run_server(empty_postgresql, *TWO_WORKERS) as server:
         before = wait_for_processes(server)
-        with writing(server, BOOTSTRAP_TOKEN, 6) as writers:
+        with background_writes(server, BOOTSTRAP_TOKEN, 6) as writers:
             time.sleep(1)
             for pid in before:
                 os.kill(pid, number)
-                eventually(partial(is_replaced, server, pid))
+                wait_until(partial(is_replaced, server, pid))
                 time.sleep(1)
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
@@ -60,10 +60,10 @@ def test_a_killed_or_paused_process_is_replaced(empty_postgresql: str, number: i
 
 def test_worker_processes_exit_with_the_supervisor(empty_postgresql: str) -> None:
     """Otherwise the next server could not use the port."""
-    with running(empty_postgresql, *TWO_WORKERS, status=-signal.SIGKILL) as server:
+    with run_server(empty_postgresql, *TWO_WORKERS, status=-signal.SIGKILL) as server:
         wait_for_processes(server)
         port = urlsplit(server.url).port
-        with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+        with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
             time.sleep(1)
             os.kill(server.pid, signal.SIGKILL)
 
@@ -71,8 +71,8 @@ def test_worker_processes_exit_with_the_supervisor(empty_postgresql: str) -> Non
                 with socket.socket() as probe:
                     return probe.connect_ex(("127.0.0.1", port)) != 0
 
-            eventually(is_port_free)
-    with running(empty_postgresql, *TWO_WORKERS, "--port", str(port)) as server:
+            wait_until(is_port_free)
+    with run_server(empty_postgresql, *TWO_WORKERS, "--port", str(port)) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
 
@@ -84,22 +84,22 @@ def test_a_process_that_starts_without_the_database_responds_503() -> None:
         primary.initialise()
         primary.start()
         with (
-            running(primary.dsn, *TWO_WORKERS) as server,
+            run_server(primary.dsn, *TWO_WORKERS) as server,
             Client(server, BOOTSTRAP_TOKEN) as client,
         ):
             first, second = wait_for_processes(server)
             primary.kill()
             os.kill(first, signal.SIGKILL)
-            eventually(partial(is_replaced, server, first))
+            wait_until(partial(is_replaced, server, first))
             end = time.monotonic() + 5
             while time.monotonic() < end:
                 assert get(f"{server.url}/healthz").status_code == 200
                 assert get(f"{server.url}/readyz").status_code == 503
-            third = workers(server.pid)
+            third = find_worker_pids(server.pid)
             assert second in third
             assert client.post(READ).status_code == 503
             primary.start()
             for _ in range(20):
-                eventually(lambda: get(f"{server.url}/readyz").status_code == 200)
+                wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
             assert client.post(READ).is_success
-            assert workers(server.pid) == third
+            assert find_worker_pids(server.pid) == third

@@ -17,7 +17,7 @@ from regulars.customers.values import clean_values
 from regulars.directory.directory import Directory
 from regulars.orders.values import NewOrder
 from regulars.store import Store
-from tests.support import Client, Server, new_token, running, with_store
+from tests.support import Client, Server, create_token, run_server, with_store
 from tests.test_statements import asked
 
 COUNTS = (300, 7, 0, 60)  # the orders of each customer, and the leads
@@ -60,7 +60,7 @@ def fill(server: Server, account: str) -> None:
 def shop(server: Server) -> Iterator[Client]:
     """A client of an account whose customers have the orders and leads of `COUNTS`."""
     fill(server, "shop of related lists")
-    with Client(server, new_token(server, "shop of related lists")) as client:
+    with Client(server, create_token(server, "shop of related lists")) as client:
         yield client
 
 
@@ -176,7 +176,7 @@ def document(name: str) -> str:
 def test_a_size_that_no_page_has_is_refused(client: Client, name: str, size: int) -> None:
     client.create("a@example.com")
     key = "errors_document_limit" if size > 251 else "errors_page_size"
-    error = client.refused(key, document(name), first=size)
+    error = client.expect_error(key, document(name), first=size)
     if size <= 251:
         assert error["extensions"]["input_path"] == ["first"]
         assert error["path"] == ["customers"]
@@ -189,12 +189,12 @@ def test_an_id_that_is_not_in_a_list_is_refused(shop: Client, other: Client, nam
     ids = [f"{type_name}:999999", f"{wrong_type}:1", "Customer:1", f"{type_name}:0", "x"]
     encoded = [base64.b64encode(text.encode()).decode() for text in ids]
     for after in (*encoded, "x", "-1", "999999", "4000000000", " "):
-        error = shop.refused("errors_invalid_cursor", document(name), after=after)
+        error = shop.expect_error("errors_invalid_cursor", document(name), after=after)
         assert error["extensions"]["input_path"] == ["after"]
         assert f"`id` of the last {type_name.lower()}" in error["message"]
     # Another account's rows are no different from none.
     other.create("a@example.com")
-    other.refused("errors_invalid_cursor", document(name), after="1")
+    other.expect_error("errors_invalid_cursor", document(name), after="1")
     both = shop.errors(document(name), first=-1, after="x")
     assert [error["key"] for error in both] == ["errors_page_size", "errors_invalid_cursor"]
 
@@ -264,9 +264,9 @@ ONE = NODE % (LIST["orders"] % "")
 def strict(empty_database: str) -> Iterator[Client]:
     """A client of a server that allows a request 400 points, and 10 points per second."""
     options = ("--max-cost", "400", "--rate-limit", "10", "--rate-burst", "2000")
-    with running(empty_database, *options) as server:
+    with run_server(empty_database, *options) as server:
         fill(server, "strict")
-        with Client(server, new_token(server, "strict")) as client:
+        with Client(server, create_token(server, "strict")) as client:
             yield client
 
 

@@ -22,12 +22,12 @@ from tests.support import (
     TLS,
     Client,
     Server,
-    environment,
-    eventually,
+    build_environment,
+    find_worker_pids,
     get,
-    regulars,
-    running,
-    workers,
+    run_regulars,
+    run_server,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -100,13 +100,13 @@ def expect_nothing_lost(server: Server, load: Load) -> None:
 
 
 def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None:
-    with running(empty_postgresql, "--workers", "2", env=DRAIN) as server:
+    with run_server(empty_postgresql, "--workers", "2", env=DRAIN) as server:
         with Load([server.url]) as load:
             time.sleep(1)
-            before = workers(server.pid)
+            before = find_worker_pids(server.pid)
             os.kill(server.pid, signal.SIGHUP)
             end = time.monotonic() + 40
-            while set(workers(server.pid)) & set(before):
+            while set(find_worker_pids(server.pid)) & set(before):
                 assert time.monotonic() < end, "the processes were not replaced"
                 time.sleep(0.1)
             time.sleep(1)
@@ -115,22 +115,22 @@ def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None
 
 def test_a_reload_waits_for_a_slow_process(empty_postgresql: str) -> None:
     """As on a busy machine."""
-    with running(empty_postgresql, "--workers", "2") as server:
-        eventually(lambda: len(workers(server.pid)) == 2)
-        before = set(workers(server.pid))
+    with run_server(empty_postgresql, "--workers", "2") as server:
+        wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
+        before = set(find_worker_pids(server.pid))
         os.kill(server.pid, signal.SIGHUP)
-        eventually(lambda: set(workers(server.pid)) - before)
-        (slow,) = set(workers(server.pid)) - before
+        wait_until(lambda: set(find_worker_pids(server.pid)) - before)
+        (slow,) = set(find_worker_pids(server.pid)) - before
         os.kill(slow, signal.SIGSTOP)
         time.sleep(7)
         os.kill(slow, signal.SIGCONT)
-        eventually(lambda: not set(workers(server.pid)) & before)
-        assert slow in workers(server.pid)
+        wait_until(lambda: not set(find_worker_pids(server.pid)) & before)
+        assert slow in find_worker_pids(server.pid)
         assert get(f"{server.url}/readyz").status_code == 200
 
 
 def test_a_draining_server_reports_that_it_is_stopping(empty_postgresql: str) -> None:
-    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
+    with run_server(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
         assert get(f"{server.url}/readyz").status_code == 200
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert "connection" not in client.post(READ).headers
@@ -147,7 +147,7 @@ def test_a_draining_server_reports_that_it_is_stopping(empty_postgresql: str) ->
 
 
 def test_a_second_signal_stops_a_draining_server(empty_postgresql: str) -> None:
-    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
+    with run_server(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
         os.kill(server.pid, signal.SIGTERM)
         time.sleep(0.3)
         began = time.monotonic()
@@ -185,7 +185,7 @@ def contract() -> None:
 
 
 def run_newer(newer_source: Path, url: str, *command: str) -> None:
-    env = environment({"PYTHONPATH": str(newer_source), "REGULARS_DATABASE_URL": url})
+    env = build_environment({"PYTHONPATH": str(newer_source), "REGULARS_DATABASE_URL": url})
     subprocess.run([sys.executable, "-m", "regulars", *command], env=env, check=True)
 
 
@@ -193,7 +193,7 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer_source: Path) 
     """Both versions serve one database at the same time. Then the old version stops, and cannot
     start again."""
     with contextlib.ExitStack() as stack:
-        old = running(empty_postgresql, env=DRAIN)
+        old = run_server(empty_postgresql, env=DRAIN)
         first = old.__enter__()
         urls = [first.url]
         load = stack.enter_context(Load(urls))
@@ -201,7 +201,7 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer_source: Path) 
             time.sleep(1)
             run_newer(newer_source, empty_postgresql, "migrate", "--expand")
             env = {**DRAIN, "PYTHONPATH": str(newer_source)}
-            second = stack.enter_context(running(empty_postgresql, env=env))
+            second = stack.enter_context(run_server(empty_postgresql, env=env))
             assert get(f"{second.url}/healthz").json()["version"] == "99.0"
             assert get(f"{first.url}/healthz").json()["version"] == package.__version__
             urls.append(second.url)
@@ -209,9 +209,9 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer_source: Path) 
             for server in (first, second):
                 assert get(f"{server.url}/readyz").status_code == 200
             # The old version can still start, and does not migrate.
-            with running(empty_postgresql) as third:
+            with run_server(empty_postgresql) as third:
                 assert get(f"{third.url}/readyz").status_code == 200
-            result = regulars("migrate", "--database-url", empty_postgresql)
+            result = run_regulars("migrate", "--database-url", empty_postgresql)
             assert result.returncode == 0
             assert "newer" in result.stdout
         finally:
@@ -221,6 +221,6 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer_source: Path) 
         time.sleep(1)
         load.__exit__()
         expect_nothing_lost(second, load)
-        result = regulars("serve", "--database-url", empty_postgresql)
+        result = run_regulars("serve", "--database-url", empty_postgresql)
         assert result.returncode == 4
         assert "newer Regulars" in result.stderr

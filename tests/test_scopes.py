@@ -27,7 +27,7 @@ from regulars.accounts.accounts import Accounts
 from regulars.api.schema import schema
 from regulars.core.scopes import SCOPES, granted
 from regulars.store import Store
-from tests.support import Client, Server, new_token, regulars, running, with_store
+from tests.support import Client, Server, create_token, run_regulars, run_server, with_store
 
 pytestmark = pytest.mark.any_database
 
@@ -146,7 +146,7 @@ def test_objects_of_other_accounts_are_not_found(
     answers = []
     for customer in (foreign_id, missing_id):
         for document in documents(kind, name, field, customer):
-            with Client(server, new_token(server)) as fresh:
+            with Client(server, create_token(server)) as fresh:
                 fresh.http.headers["X-Request-Id"] = "the-same"
                 answers.append(without_ids(fresh.run(document)))
                 assert "errors_invalid_document" not in str(answers[-1])
@@ -163,8 +163,10 @@ def test_objects_of_other_accounts_are_not_found(
 def by_scope(server: Server) -> Iterator[dict[str, Client]]:
     """A client for each scope, all of one account, which has a customer."""
     name = f"scopes of {server.pid}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
-    clients = {scope: Client(server, new_token(server, name, scopes=(scope,))) for scope in SCOPES}
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
+    clients = {
+        scope: Client(server, create_token(server, name, scopes=(scope,))) for scope in SCOPES
+    }
     clients["customers"].create("one@example.com")
     yield clients
     for client in clients.values():
@@ -199,9 +201,9 @@ def test_a_field_requires_its_scope(
 
 def test_scopes_are_checked_before_arguments(by_scope: dict[str, Client]) -> None:
     document = '{ customers(first: -1, after: "x", query: "nothing:x") { edges { cursor } } }'
-    assert by_scope["customers:write"].refused("errors_scope", document)
+    assert by_scope["customers:write"].expect_error("errors_scope", document)
     document = "mutation { deleteCustomers(items: [999]) }"
-    assert by_scope["customers:read"].refused("errors_scope", document)
+    assert by_scope["customers:read"].expect_error("errors_scope", document)
 
 
 def test_a_token_that_only_writes_reads_only_created_objects(
@@ -219,7 +221,7 @@ def test_a_token_that_only_writes_reads_only_created_objects(
         "shipping_address { id }",
         "summary { visits }",
     ):
-        error = writer.refused("errors_scope", update % fields, id=created["id"])
+        error = writer.expect_error("errors_scope", update % fields, id=created["id"])
         assert "customers:read" in error["message"]
     assert by_scope["customers"].node(created["id"], "... on Customer { version }") == {
         "version": 2
@@ -331,22 +333,22 @@ def test_an_argument_that_reveals_data_requires_customers_read(
 def test_the_webhooks_scope_alone_cannot_redirect_events(server: Server) -> None:
     """A token with only `webhooks` cannot send events to another URL."""
     name = f"moved {server.pid}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
     url = '"https://example.com/hook"'
     create = f'mutation {{ createWebhook(node: {{type: "contact/updated", url: {url}}}) {{ id }} }}'
     with (
-        Client(server, new_token(server, name, scopes=("webhooks", "customers"))) as owner,
-        Client(server, new_token(server, name, scopes=("webhooks",))) as keeper,
+        Client(server, create_token(server, name, scopes=("webhooks", "customers"))) as owner,
+        Client(server, create_token(server, name, scopes=("webhooks",))) as keeper,
     ):
         hook = owner.data(create)["createWebhook"]["id"]
         update = "mutation($id: ID!, $node: WebhookUpdateInput!) { updateWebhook(id: $id, node: $node) { id } }"
         for node in ({"url": "https://example.org/mine"}, {"settings": {"changes": True}}, {}):
-            error = keeper.refused("errors_scope", update, id=hook, node=node)
+            error = keeper.expect_error("errors_scope", update, id=hook, node=node)
             assert "customers:read" in error["message"]
         for field in ("testWebhook", "retryWebhookDelivery"):
             document = f"mutation($id: ID!) {{ {field}(id: $id) {{ id }} }}"
-            keeper.refused("errors_scope", document, id=hook)
-        keeper.refused("webhooks_errors_permission", create)
+            keeper.expect_error("errors_scope", document, id=hook)
+        keeper.expect_error("webhooks_errors_permission", create)
         assert owner.data("{ webhooks { url } }") == {"webhooks": [{"url": url.strip('"')}]}
         delete = "mutation($id: ID!) { deleteWebhook(id: $id) }"
         assert keeper.data(delete, id=hook) == {"deleteWebhook": hook}
@@ -355,10 +357,10 @@ def test_the_webhooks_scope_alone_cannot_redirect_events(server: Server) -> None
 def test_a_write_without_customers_read_reveals_no_stored_values(server: Server) -> None:
     """No selection, error or header reveals whether a write changed anything."""
     name = f"blind {server.pid}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
     with (
-        Client(server, new_token(server, name)) as owner,
-        Client(server, new_token(server, name, scopes=("customers:write",))) as writer,
+        Client(server, create_token(server, name)) as owner,
+        Client(server, create_token(server, name, scopes=("customers:write",))) as writer,
     ):
         owner.create("one@example.com", phone="1")
         update = (
@@ -372,14 +374,14 @@ def test_a_write_without_customers_read_reveals_no_stored_values(server: Server)
         assert answers[0] == answers[1]
         rows = 'setCustomers(nodes: [{_id: 1, phone: "2"}]%s) { %s }'
         for selection in ("created", "updated", "unchanged", "rows { outcome }"):
-            writer.refused("errors_scope", f"mutation {{ {rows % ('', selection)} }}")
+            writer.expect_error("errors_scope", f"mutation {{ {rows % ('', selection)} }}")
         dry = rows % (", dryRun: true", "saved")
-        writer.refused("errors_scope", f"mutation {{ {dry} }}")
+        writer.expect_error("errors_scope", f"mutation {{ {dry} }}")
         for field in (
             'updateCustomer(id: 1, ifVersion: 7, node: {phone: "3"}) { id }',
             "deleteCustomers(items: [1], ifVersion: 7)",
         ):
-            error = writer.refused("errors_scope", f"mutation {{ {field} }}")
+            error = writer.expect_error("errors_scope", f"mutation {{ {field} }}")
             assert "version" not in error["extensions"]
         answer = writer.http.post("/import?dry_run=true", content=b"email,phone\nx@y.zz,2\n")
         assert answer.status_code == 403
@@ -389,20 +391,20 @@ def test_a_write_without_customers_read_reveals_no_stored_values(server: Server)
 def test_a_token_is_created_with_scopes(server: Server) -> None:
     url = ("--database-url", server.database_url)
     name = f"scoped {server.pid}"
-    assert regulars("account", "create", name, *url).returncode == 0
-    result = regulars(
+    assert run_regulars("account", "create", name, *url).returncode == 0
+    result = run_regulars(
         *("token", "create", "--account", name, "--scope", "metrics"),
         *("--scope", "customers:read", *url, "--json"),
     )
     assert '"customers:read",\n    "metrics"' in result.stdout
     for scope, message in (("custmers", "Did you mean customers?"), ("", "needs a scope")):
-        result = regulars("token", "create", "--account", name, "--scope", scope, *url)
+        result = run_regulars("token", "create", "--account", name, "--scope", scope, *url)
         assert result.returncode == 1
         assert message in result.stderr
 
 
 def find_token(server: Server, token_id: str) -> dict[str, Any]:
-    result = regulars("token", "list", "--json", "--database-url", server.database_url)
+    result = run_regulars("token", "list", "--json", "--database-url", server.database_url)
     (row,) = [row for row in json.loads(result.stdout) if row["id"] == token_id]
     token: dict[str, Any] = row
     return token
@@ -411,8 +413,8 @@ def find_token(server: Server, token_id: str) -> dict[str, Any]:
 def create_account_token(server: Server, *options: str) -> dict[str, Any]:
     name = f"made {server.pid} {time.monotonic_ns()}"
     url = ("--database-url", server.database_url)
-    assert regulars("account", "create", name, *url).returncode == 0
-    result = regulars("token", "create", "--account", name, "--json", *options, *url)
+    assert run_regulars("account", "create", name, *url).returncode == 0
+    result = run_regulars("token", "create", "--account", name, "--json", *options, *url)
     token: dict[str, Any] = json.loads(result.stdout)
     return token
 
@@ -432,7 +434,7 @@ def test_the_last_use_of_a_token_is_recorded(server: Server) -> None:
 def test_a_token_is_revoked_within_a_second_in_every_process(postgresql: str) -> None:
     from tests.support import scratch_database
 
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
         token = create_account_token(server)
 
         def statuses() -> set[int]:
@@ -444,7 +446,7 @@ def test_a_token_is_revoked_within_a_second_in_every_process(postgresql: str) ->
             return codes
 
         assert statuses() == {200}
-        assert regulars("token", "revoke", token["id"], "--database-url", url).returncode == 0
+        assert run_regulars("token", "revoke", token["id"], "--database-url", url).returncode == 0
         time.sleep(1)
         assert statuses() == {401}
 
@@ -463,6 +465,6 @@ def test_the_last_use_is_recorded_once_a_minute(tmp_path: Path) -> None:
         return timestamps
 
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    assert regulars("migrate", "--database-url", url).returncode == 0
+    assert run_regulars("migrate", "--database-url", url).returncode == 0
     noted = with_store(url, used_at)
     assert noted == [1_000_000, 1_000_000, 1_000_000, 1_070_000, 1_070_000]

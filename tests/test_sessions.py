@@ -25,10 +25,10 @@ from tests.support import (
     Client,
     OpenStore,
     Server,
-    environment,
-    new_token,
-    regulars,
-    running,
+    build_environment,
+    create_token,
+    run_regulars,
+    run_server,
     scratch_database,
     with_store,
 )
@@ -70,7 +70,7 @@ def error_key(answer: httpx.Response) -> str:
 
 def test_a_user_signs_in_with_a_token_and_signs_out(server: Server, browser: Browser) -> None:
     assert error_key(browser.viewer()) == "errors_unauthenticated"
-    answer = browser.sign_in(token=new_token(server))
+    answer = browser.sign_in(token=create_token(server))
     assert answer.json() == {"data": {"signed_in": True}}
     cookie = answer.headers["set-cookie"]
     assert re.fullmatch(
@@ -86,7 +86,7 @@ def test_a_user_signs_in_with_a_token_and_signs_out(server: Server, browser: Bro
 
 
 def test_the_cookie_is_secure_behind_tls(server: Server, browser: Browser) -> None:
-    token = new_token(server)
+    token = create_token(server)
     for headers in (
         {"Origin": "https://customers.example.com", "Sec-Fetch-Site": "same-origin"},
         {**browser.headers, "X-Forwarded-Proto": "https"},
@@ -99,7 +99,7 @@ def test_the_cookie_is_secure_behind_tls(server: Server, browser: Browser) -> No
 
 
 def test_a_session_is_refused_from_another_site(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
+    browser.sign_in(token=create_token(server))
     for headers in (
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -126,15 +126,15 @@ def test_a_session_is_refused_from_another_site(server: Server, browser: Browser
 
 
 def test_a_token_takes_precedence_over_a_cookie(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
-    other = new_token(server, scopes=("metrics",))
+    browser.sign_in(token=create_token(server))
+    other = create_token(server, scopes=("metrics",))
     answer = browser.viewer(Authorization=f"Bearer {other}", Origin="https://evil.example.com")
     assert answer.status_code == 200
     assert browser.viewer(Authorization="Bearer nothing").status_code == 401
 
 
 def test_basic_authentication_of_a_proxy_is_ignored(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
+    browser.sign_in(token=create_token(server))
     for _ in range(2):  # from the database, and from the cache
         answer = browser.viewer(Authorization="Basic YTpi", **browser.headers)
         assert answer.json()["data"]["viewer"]["token"] == {"name": "test"}
@@ -142,7 +142,7 @@ def test_basic_authentication_of_a_proxy_is_ignored(server: Server, browser: Bro
 
 def test_the_url_option_requires_the_link_option(server: Server) -> None:
     url = ("--database-url", server.database_url)
-    result = regulars("token", "create", "--url", "https://example.com", *url)
+    result = run_regulars("token", "create", "--url", "https://example.com", *url)
     assert result.returncode == 2
     assert "give --link" in result.stderr
 
@@ -176,8 +176,8 @@ def test_an_invalid_token_or_link_is_refused(browser: Browser) -> None:
 
 def test_a_session_ends_with_its_token(server: Server, browser: Browser) -> None:
     name = f"ends {time.monotonic_ns()}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
-    token = new_token(server, name, scopes=("admin",))
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
+    token = create_token(server, name, scopes=("admin",))
     browser.sign_in(token=token)
     query = {"query": "{ viewer { token { id } } }"}
     answer = browser.http.post("/api/v2", json=query, headers=browser.headers)
@@ -192,7 +192,7 @@ def test_a_session_ends_with_its_token(server: Server, browser: Browser) -> None
 
 @pytest.mark.slow
 def test_an_unused_session_expires(empty_database: str) -> None:
-    with running(empty_database, "--session-hours", "0.0004") as server:
+    with run_server(empty_database, "--session-hours", "0.0004") as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
         assert browser.viewer().status_code == 200
@@ -205,8 +205,8 @@ def create_link(server: Server, *options: str) -> str:
     """Creates an account and a sign-in link for it. Returns the code of the link."""
     name = f"linked {time.monotonic_ns()}"
     url = ("--database-url", server.database_url)
-    assert regulars("account", "create", name, *url).returncode == 0
-    result = regulars(
+    assert run_regulars("account", "create", name, *url).returncode == 0
+    result = run_regulars(
         "token", "create", "--account", name, "--name", "Ana", "--link", *options, *url
     )
     assert "rgl_" not in result.stdout
@@ -231,7 +231,7 @@ def test_a_link_signs_in_once(server: Server, browser: Browser) -> None:
 def test_the_first_start_shows_a_link(empty_database: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],
-        env=environment({"REGULARS_DATABASE_URL": empty_database}),
+        env=build_environment({"REGULARS_DATABASE_URL": empty_database}),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -255,7 +255,7 @@ def test_a_configured_token_prints_no_link(tmp_path: Path) -> None:
     """The log of a container must not contain a credential."""
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],
-        env=environment(
+        env=build_environment(
             {
                 "REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}",
                 "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
@@ -277,7 +277,7 @@ def test_a_configured_token_prints_no_link(tmp_path: Path) -> None:
 
 def test_sessions_and_links_are_stored_hashed(server: Server, browser: Browser) -> None:
     code = create_link(server, "--url", "https://customers.example.com")
-    browser.sign_in(token=new_token(server))
+    browser.sign_in(token=create_token(server))
     secret = next(iter(browser.http.cookies.values()))
 
     async def read_sessions(store: Store) -> str:
@@ -290,7 +290,7 @@ def test_sessions_and_links_are_stored_hashed(server: Server, browser: Browser) 
 
 @pytest.mark.slow
 def test_a_sign_out_reaches_every_process_within_a_second(postgresql: str) -> None:
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
         cookies = dict(browser.http.cookies)
@@ -314,7 +314,7 @@ def test_a_sign_out_reaches_every_process_within_a_second(postgresql: str) -> No
 @pytest.mark.slow
 def test_the_log_contains_no_session_secret(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+    with path.open("w") as log, run_server(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
         secret = next(iter(browser.http.cookies.values()))

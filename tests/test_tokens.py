@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from regulars.core.scopes import SCOPES
-from tests.support import Client, Server, new_token
+from tests.support import Client, Server, create_token
 
 CREATE = """mutation($node: InputToken!) { createToken(node: $node) {
     secret token { id name scopes state expires_at(format: "ISO") revoked_at last_used_at } } }"""
@@ -18,7 +18,7 @@ REVOKE = "mutation($id: ID!) { revokeToken(id: $id) { id state revoked_at } }"
 
 @pytest.fixture
 def admin(server: Server) -> Iterator[Client]:
-    with Client(server, new_token(server, scopes=("admin",))) as client:
+    with Client(server, create_token(server, scopes=("admin",))) as client:
         yield client
 
 
@@ -50,15 +50,15 @@ def test_a_token_is_created_used_listed_and_revoked(server: Server, admin: Clien
         time.sleep(1.05)
         assert app.post("{ __typename }").status_code == 401
     assert [token["state"] for token in list_tokens(admin)] == ["valid", "revoked"]
-    admin.refused("tokens_not_found", REVOKE, id=token["id"])
-    admin.refused("tokens_not_found", REVOKE, id="nothing")
+    admin.expect_error("tokens_not_found", REVOKE, id=token["id"])
+    admin.expect_error("tokens_not_found", REVOKE, id="nothing")
 
 
 def test_tokens_of_other_accounts_are_not_found(server: Server, admin: Client) -> None:
-    with Client(server, new_token(server, scopes=("admin",))) as other:
+    with Client(server, create_token(server, scopes=("admin",))) as other:
         foreign = create_token_as(other, name="foreign")
         assert "foreign" not in str(list_tokens(admin))
-        admin.refused("tokens_not_found", REVOKE, id=foreign["token"]["id"])
+        admin.expect_error("tokens_not_found", REVOKE, id=foreign["token"]["id"])
         assert [token["state"] for token in list_tokens(other)] == ["valid", "valid"]
 
 
@@ -76,7 +76,7 @@ def test_tokens_of_other_accounts_are_not_found(server: Server, admin: Client) -
 def test_an_invalid_token_input_is_refused(
     admin: Client, node: dict[str, Any], path: list[str]
 ) -> None:
-    error = admin.refused("errors_invalid_input", CREATE, node=node)
+    error = admin.expect_error("errors_invalid_input", CREATE, node=node)
     assert error["extensions"]["input_path"] == path
     assert len(list_tokens(admin)) == 1
 

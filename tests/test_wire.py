@@ -19,10 +19,10 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Stopwatch,
-    eventually,
-    figures,
-    new_token,
-    running,
+    create_token,
+    read_metrics,
+    run_server,
+    wait_until,
 )
 from tests.wire import ANSWER, QUERY, Wire
 
@@ -37,7 +37,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of one server, whose log has no line above `info` at the end."""
     folder = tmp_path_factory.mktemp("wire")
     path = folder / "log"
-    with path.open("w") as log, running(f"sqlite:///{folder / 'r.db'}", log=log) as server:
+    with path.open("w") as log, run_server(f"sqlite:///{folder / 'r.db'}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             yield client
     assert [line for line in path.read_text().splitlines() if '"level":"info"' not in line] == []
@@ -401,7 +401,7 @@ def test_a_disconnected_pipeline_logs_no_warning(target: Client) -> None:
                     linger = b"\1\0\0\0\0\0\0\0"
                     wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 wire.socket.close()
-    eventually(lambda: target.http.get("/healthz").status_code == 200)
+    wait_until(lambda: target.http.get("/healthz").status_code == 200)
 
 
 def test_a_client_may_end_its_side_and_read_the_response(target: Client) -> None:
@@ -475,8 +475,11 @@ def connect_without_reading(client: Client, request: bytes, count: int) -> list[
 def test_unread_responses_have_a_budget(tmp_path: Path) -> None:
     """Clients that never read hold no more than the budget, and cut off no other account."""
     options = ("--max-buffered-bytes", "40000000", "--receive-seconds", "60")
-    with running(f"sqlite:///{tmp_path / 'r.db'}", *options) as server:
-        with Client(server, BOOTSTRAP_TOKEN) as client, Client(server, new_token(server)) as other:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", *options) as server:
+        with (
+            Client(server, BOOTSTRAP_TOKEN) as client,
+            Client(server, create_token(server)) as other,
+        ):
             for writer in (client, other):
                 for n in range(60):
                     writer.create(f"c{n}@example.com", notes="x" * 60_000)
@@ -485,8 +488,8 @@ def test_unread_responses_have_a_budget(tmp_path: Path) -> None:
             before = process.memory_info().rss
             time.sleep(0.5)
             greedy = connect_without_reading(client, long_page(client.token), 100)
-            eventually(lambda: figures(server.url)["regulars_connections_cut_off"] > 50)
-            assert figures(server.url)["regulars_buffered_bytes"] <= 40_000_000
+            wait_until(lambda: read_metrics(server.url)["regulars_connections_cut_off"] > 50)
+            assert read_metrics(server.url)["regulars_buffered_bytes"] <= 40_000_000
             assert process.memory_info().rss - before < 150_000_000
             received = b""  # of another account, which is also slow
             victim.settimeout(10)
@@ -495,12 +498,12 @@ def test_unread_responses_have_a_budget(tmp_path: Path) -> None:
             assert len(received) > 60 * 60_000
             for connection in (*greedy, victim):
                 connection.close()
-            eventually(lambda: figures(server.url)["regulars_buffered_bytes"] == 0)
+            wait_until(lambda: read_metrics(server.url)["regulars_buffered_bytes"] == 0)
 
 
 @pytest.mark.slow
 def test_pipelining_without_reading_stops_at_one_response(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for n in range(60):
                 client.create(f"c{n}@example.com", notes="x" * 60_000)
@@ -509,14 +512,14 @@ def test_pipelining_without_reading_stops_at_one_response(tmp_path: Path) -> Non
             (connection,) = connect_without_reading(client, long_page(client.token) * 50, 1)
             time.sleep(2)
             assert process.memory_info().rss - before < 60_000_000
-            assert figures(server.url)["regulars_buffered_bytes"] < 8_000_000
+            assert read_metrics(server.url)["regulars_buffered_bytes"] < 8_000_000
             connection.close()
 
 
 @pytest.mark.slow
 def test_only_a_client_that_reads_too_slowly_is_disconnected(tmp_path: Path) -> None:
     options = ("--receive-seconds", "2", "--min-read-rate", "50000")
-    with running(f"sqlite:///{tmp_path / 'r.db'}", *options) as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", *options) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for n in range(100):
                 client.create(f"c{n}@example.com", notes="x" * 60_000)
@@ -546,8 +549,11 @@ def test_only_a_client_that_reads_too_slowly_is_disconnected(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_an_account_has_at_most_half_of_the_export_slots(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
-        with Client(server, BOOTSTRAP_TOKEN) as client, Client(server, new_token(server)) as other:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
+        with (
+            Client(server, BOOTSTRAP_TOKEN) as client,
+            Client(server, create_token(server)) as other,
+        ):
             for n in range(120):
                 client.create(f"c{n}@example.com", notes="x" * 60_000)
             export = (
@@ -567,7 +573,7 @@ def test_an_account_has_at_most_half_of_the_export_slots(tmp_path: Path) -> None
 def test_bodies_that_arrive_slowly_have_a_budget(tmp_path: Path) -> None:
     """Also without a token, where the body is read before the signature is checked."""
     options = ("--max-buffered-bytes", "20000000")
-    with running(f"sqlite:///{tmp_path / 'r.db'}", *options) as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", *options) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             process = psutil.Process(server.pid)
             before = process.memory_info().rss
@@ -577,8 +583,8 @@ def test_bodies_that_arrive_slowly_have_a_budget(tmp_path: Path) -> None:
                 wire.send(head(wire, "Content-Length: 2000000", first=first, token=False))
                 with suppress(ConnectionError):
                     wire.send(b" " * 1_900_000)
-            eventually(lambda: figures(server.url)["regulars_connections_cut_off"] > 30)
-            assert figures(server.url)["regulars_buffered_bytes"] <= 20_000_000
+            wait_until(lambda: read_metrics(server.url)["regulars_connections_cut_off"] > 30)
+            assert read_metrics(server.url)["regulars_buffered_bytes"] <= 20_000_000
             assert process.memory_info().rss - before < 120_000_000
             expect(wires[0], 503, "errors_unavailable")
             assert client.data("{ __typename }")
