@@ -18,18 +18,18 @@ from hypothesis import strategies as st
 
 from regulars.graphql import (
     Bindings,
-    Each,
     Engine,
     Fault,
     Layout,
     Layouts,
     Load,
+    Nested,
     Operation,
-    Part,
+    PerRow,
     Related,
     RequestError,
     Root,
-    Same,
+    SameRow,
     TypeBinding,
     Value,
     document,
@@ -126,25 +126,26 @@ THING = TypeBinding(
         "name": Value(("name",)),
         "hard": Value(("hard",)),
         "size": Value(("name",), prepare=prepared_size),
-        "fails": Value(("bad",), Each(fails)),
-        "failsHard": Value(("bad",), Each(fails)),
+        "fails": Value(("bad",), PerRow(fails)),
+        "failsHard": Value(("bad",), PerRow(fails)),
         "other": Related("other", load_one),
-        "itself": Same(),
+        "itself": SameRow(),
         "kids": Related("kids", load_many),
         "perhapsKids": Related("perhaps_kids", load_many),
         "someKids": Related("kids", prepare=load_some),
-        "box": Part(("box",)),
+        "box": Nested(("box",)),
     }
 )
 # A box holds no rows of things: what is related to it is not asked for in these documents.
 BOX = TypeBinding(
-    {"name": Value(("name",)), "other": Part(("other",)), "weight": Value(("weight",))}, keyed=True
+    {"name": Value(("name",)), "other": Nested(("other",)), "weight": Value(("weight",))},
+    has_dict_rows=True,
 )
 
 
 async def fill_one(env: Env, number: int | None, layouts: Layouts) -> Any:
     row = env.tuple_of(number, layouts.of("Thing").columns)
-    return None if row is None else (await layouts.of("Thing").fill([row], env))[0]
+    return None if row is None else (await layouts.of("Thing").load_related([row], env))[0]
 
 
 async def thing(layouts: Layouts, env: Env, arguments: Any) -> Any:
@@ -157,12 +158,12 @@ async def sure(layouts: Layouts, env: Env, _arguments: Any) -> Any:
 
 async def things(layouts: Layouts, env: Env, arguments: Any) -> Any:
     rows = [env.tuple_of(n, layouts.only.columns) for n in range(arguments["first"])]
-    return await layouts.only.fill_nested(rows, env)
+    return await layouts.only.load_related_grouped(rows, env)
 
 
 async def perhaps(layouts: Layouts, env: Env, _arguments: Any) -> Any:
     rows = [env.tuple_of(n, layouts.only.columns) for n in (0, None, 1)]
-    return await layouts.only.fill_nested(rows, env)
+    return await layouts.only.load_related_grouped(rows, env)
 
 
 async def named(layouts: Layouts, env: Env, arguments: Any) -> Any:
@@ -517,7 +518,7 @@ def test_a_field_without_a_binding_is_noticed() -> None:
 
 
 def test_a_binding_of_several_columns_needs_a_function() -> None:
-    for binding in (Value, Part):
+    for binding in (Value, Nested):
         with pytest.raises(TypeError, match="reads exactly one"):
             binding(("a", "b"))
 

@@ -13,7 +13,7 @@ from regulars.directory.accounts import AccountError, Accounts, Token
 from regulars.directory.dates import parse_timestamp
 from regulars.directory.errors import InvalidInput, Problem, Rejected
 from regulars.directory.scopes import SCOPES
-from regulars.graphql import Layouts, Part, Resolve, TypeBinding, Value
+from regulars.graphql import Layouts, Nested, Resolve, TypeBinding, Value
 
 
 class TokenNotFound(Problem):
@@ -152,8 +152,12 @@ def _expiry(given: str | None, now: int) -> int | None:
 
 TYPES: Mapping[str, TypeBinding] = {
     "Viewer": TypeBinding(
-        {"account": Part(("account",)), "token": Part(("token",)), "scopes": Value(("scopes",))},
-        keyed=True,
+        {
+            "account": Nested(("account",)),
+            "token": Nested(("token",)),
+            "scopes": Value(("scopes",)),
+        },
+        has_dict_rows=True,
     ),
     "Account": TypeBinding(
         {
@@ -162,13 +166,13 @@ TYPES: Mapping[str, TypeBinding] = {
                 for name in ("id", "_id", "name", "account_name", "email", "timezone")
             },
             "created_at": timestamp_of("created_at"),
-            "stores": Part(("stores",)),
+            "stores": Nested(("stores",)),
         },
-        keyed=True,
+        has_dict_rows=True,
     ),
     "Store": TypeBinding(
         {name: Value((name,)) for name in ("id", "uid", "name", "slug", "defaultDomain")},
-        keyed=True,
+        has_dict_rows=True,
     ),
     "Token": TypeBinding(
         {
@@ -179,12 +183,12 @@ TYPES: Mapping[str, TypeBinding] = {
                 for name in ("created_at", "expires_at", "revoked_at", "last_used_at")
             },
         },
-        keyed=True,
+        has_dict_rows=True,
     ),
     "CreatedToken": TypeBinding(
-        {"secret": Value(("secret",)), "token": Part(("token",))}, keyed=True
+        {"secret": Value(("secret",)), "token": Nested(("token",))}, has_dict_rows=True
     ),
     "TokenScope": TypeBinding(
-        {name: Value((name,)) for name in ("name", "description")}, keyed=True
+        {name: Value((name,)) for name in ("name", "description")}, has_dict_rows=True
     ),
 }

@@ -20,7 +20,7 @@ from regulars.directory.commands import IdempotencyRecord, Reference
 from regulars.directory.customers import clean_tags, clean_values
 from regulars.directory.errors import InvalidInput, Problem, Rejected, failed
 from regulars.directory.scopes import READ
-from regulars.graphql import Arguments, Layout, Layouts, Part, Resolve, TypeBinding, Value
+from regulars.graphql import Arguments, Layout, Layouts, Nested, Resolve, TypeBinding, Value
 from regulars.store.large_work import is_large, run_large, text_size
 
 REJECT_ALL = "REJECT_ALL"
@@ -70,21 +70,21 @@ def set_customers(layouts: Layouts) -> Resolve:
             return await _answered_before(env, result, layout)
         chosen = [one.row and tuple([one.row[c] for c in layout.columns]) for one in result.rows]
         told = [_told(one) for one in result.rows]
-        return _result(result.saved, told, await layout.fill_nested(chosen, env))
+        return _result(result.saved, told, await layout.load_related_grouped(chosen, env))
 
     return resolve
 
 
 def shows_outcomes(layouts: Layouts) -> bool:
     """Whether a document selects what became of the rows."""
-    return layouts.only.selects(*_OUTCOMES) or layouts.only.part("rows", keyed=True).selects(
-        "outcome"
-    )
+    return layouts.only.selects(*_OUTCOMES) or layouts.only.nested(
+        "rows", has_dict_rows=True
+    ).selects("outcome")
 
 
 def customer_layout(layouts: Layouts) -> Layout:
     """The layout of the customers in the answer."""
-    return layouts.only.part("rows", keyed=True).part("customer")
+    return layouts.only.nested("rows", has_dict_rows=True).nested("customer")
 
 
 def _row(env: Context, node: Mapping[str, Any], index: int) -> SetRow:
@@ -128,7 +128,7 @@ async def _answered_before(env: Context, kept: Mapping[str, Any], layout: Layout
     rows = dict(zip(known, found, strict=True))
     told = [{"outcome": row["outcome"], "errors": row["problems"]} for row in kept["rows"]]
     return _result(
-        kept["saved"], told, await layout.fill_nested([rows.get(n) for n in numbers], env)
+        kept["saved"], told, await layout.load_related_grouped([rows.get(n) for n in numbers], env)
     )
 
 
@@ -157,7 +157,7 @@ def _change_tags(add: bool) -> Callable[[Layouts], Resolve]:
 
             numbers = await write(env, make)
             found = await env.directory.customers(env.account_id, numbers, layout.columns)
-            return await layout.fill_nested(found, env)
+            return await layout.load_related_grouped(found, env)
 
         return resolve
 
@@ -187,20 +187,20 @@ _RESULT = TypeBinding(
     {
         **{name: Value((name,)) for name in ("saved", "created", "updated", "unchanged")},
         "rejected": Value(("rejected",)),
-        "rows": Part(("rows",), paged=True),
+        "rows": Nested(("rows",), is_page=True),
     },
-    keyed=True,
+    has_dict_rows=True,
 )
 _ROW = TypeBinding(
     {
         "outcome": Value(("outcome",)),
-        "customer": Part(("customer",)),
-        "errors": Part(("errors",)),
+        "customer": Nested(("customer",)),
+        "errors": Nested(("errors",)),
     },
-    keyed=True,
+    has_dict_rows=True,
 )
 _ERROR = TypeBinding(
-    {name: Value((name,)) for name in ("key", "message", "input_path")}, keyed=True
+    {name: Value((name,)) for name in ("key", "message", "input_path")}, has_dict_rows=True
 )
 
 TYPES: Mapping[str, TypeBinding] = {

@@ -28,7 +28,7 @@ def customer_changes(layouts: Layouts) -> Resolve:
         page = await env.directory.changes(
             env.account_id, _page(env, arguments), connection.columns
         )
-        return connection.row(page, await connection.edges.fill(page.rows, env))
+        return connection.row(page, await connection.edges.load_related(page.rows, env))
 
     return resolve
 

@@ -24,16 +24,16 @@ from regulars.directory.text import full_name
 from regulars.graphql import (
     Arguments,
     CostLimitError,
-    Each,
     Layout,
     Load,
-    Part,
+    Nested,
+    PerRow,
     Related,
-    Same,
+    SameRow,
     TypeBinding,
     Value,
 )
-from regulars.graphql.bindings import OfColumns
+from regulars.graphql.bindings import ColumnFunction
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.relations import CHANGES, LEADS, ORDERS, Relation
 
@@ -66,8 +66,8 @@ def address_row(kind: str, customer_id: int, stored: str | None) -> Mapping[str,
     return {"address_id": 2 * customer_id + (kind == BILLING), "parts": parts}
 
 
-def _address(kind: str) -> Part:
-    return Part(("customer_id", kind), Each(partial(address_row, kind)), is_long=True)
+def _address(kind: str) -> Nested:
+    return Nested(("customer_id", kind), PerRow(partial(address_row, kind)), can_be_large=True)
 
 
 def _list_of(relation: Relation, type_name: str, noun: str) -> Related:
@@ -123,29 +123,31 @@ async def _orders(env: Context, ids: list[int | None], layout: Layout) -> Sequen
 
 def _part(name: str, missing: str | None = "") -> Value:
     """A part of an address; `missing` where it is not known."""
-    return Value(("parts",), Each(lambda parts: parts.get(name, missing)))
+    return Value(("parts",), PerRow(lambda parts: parts.get(name, missing)))
 
 
-def _column(read: OfColumns | None = None, *, is_long: bool = False) -> Callable[[Field], Value]:
+def _column(
+    read: ColumnFunction | None = None, *, can_be_large: bool = False
+) -> Callable[[Field], Value]:
     """A field that shows its own column."""
-    return lambda field: Value((field.name,), read, is_long=is_long)
+    return lambda field: Value((field.name,), read, can_be_large=can_be_large)
 
 
 # How each kind of field is shown.
-_OF_KIND: Mapping[type[Field], Callable[[Any], Value | Part]] = {
+_OF_KIND: Mapping[type[Field], Callable[[Any], Value | Nested]] = {
     kinds.Text: _column(),
-    kinds.LongText: _column(is_long=True),
+    kinds.LongText: _column(can_be_large=True),
     kinds.Email: _column(),
     kinds.Phone: _column(),
-    kinds.Flag: _column(Each(bool)),
-    kinds.Tags: _column(Each(orjson.loads), is_long=True),
-    kinds.Json: _column(Each(custom.load), is_long=True),
+    kinds.Flag: _column(PerRow(bool)),
+    kinds.Tags: _column(PerRow(orjson.loads), can_be_large=True),
+    kinds.Json: _column(PerRow(custom.load), can_be_large=True),
     kinds.Address: lambda field: _address(field.name),
     kinds.Timestamp: lambda field: timestamp_of(field.name),
     kinds.Money: _column(amounts),
     kinds.Count: _column(),
-    kinds.FullName: lambda field: Value(field.sources, Each(full_name)),
-    kinds.Location: lambda field: Value(field.sources, Each(_location)),
+    kinds.FullName: lambda field: Value(field.sources, PerRow(full_name)),
+    kinds.Location: lambda field: Value(field.sources, PerRow(_location)),
     kinds.Avatar: lambda field: Value(field.sources, avatars),
 }
 
@@ -154,7 +156,7 @@ CUSTOMER = TypeBinding(
         "id": _global_id("Customer", "customer_id"),
         "_id": Value(("customer_id",)),
         **{field.name: _OF_KIND[type(field)](field) for field in FIELDS if field.in_api},
-        "summary": Same(),
+        "summary": SameRow(),
         "leads": _list_of(LEADS, "Lead", "leads"),
         "changes": Related("customer_id", prepare=changes.changes_of, size=requested_size),
     }
@@ -166,12 +168,12 @@ ADDRESS = TypeBinding(
         "_id": Value(("address_id",)),
         **{name: _part(name) for name in addresses.PARTS if name != "country"},
         "country": _part("country", missing=None),
-        "toString": Value(("parts",), Each(addresses.on_one_line)),
+        "toString": Value(("parts",), PerRow(addresses.on_one_line)),
     },
-    keyed=True,
+    has_dict_rows=True,
 )
 
-SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": Same()})
+SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": SameRow()})
 
 CUSTOMER_ORDERS = TypeBinding(
     {
@@ -181,7 +183,7 @@ CUSTOMER_ORDERS = TypeBinding(
     }
 )
 
-ORDER_SUMMARY = TypeBinding({"order": Same(), "referrer": Value(("referrer",))})
+ORDER_SUMMARY = TypeBinding({"order": SameRow(), "referrer": Value(("referrer",))})
 
 ORDER = TypeBinding(
     {
@@ -196,8 +198,8 @@ ORDER = TypeBinding(
         "financial_status": Value(("financial_status",)),
         "fulfillment_status": Value(("fulfillment_status",)),
         "customer": Related("customer_id", customers_of),
-        "tags": Value(("tags",), Each(orjson.loads), is_long=True),
-        "test": Value(("test",), Each(bool)),
+        "tags": Value(("tags",), PerRow(orjson.loads), can_be_large=True),
+        "test": Value(("test",), PerRow(bool)),
         "cancelled_at": timestamp_of("cancelled_at"),
         "created_at": timestamp_of("created_at"),
         "updated_at": timestamp_of("updated_at"),
@@ -208,9 +210,9 @@ LEAD = TypeBinding(
     {
         "id": _global_id("Lead", "lead_id"),
         "_id": Value(("lead_id",)),
-        "subject": Value(("subject",), is_long=True),
-        "message": Value(("message",), is_long=True),
-        "custom": Value(("custom",), Each(custom.load), is_long=True),
+        "subject": Value(("subject",), can_be_large=True),
+        "message": Value(("message",), can_be_large=True),
+        "custom": Value(("custom",), PerRow(custom.load), can_be_large=True),
         "created_at": timestamp_of("created_at"),
     }
 )
@@ -223,19 +225,19 @@ CHANGE = TypeBinding(
         "sequence": Value(("sequence",)),
         "kind": Value(("kind",)),
         "at": timestamp_of("at"),
-        "actor": Same(),
+        "actor": SameRow(),
         "request_id": Value(("request_id",)),
         "customer_id": _global_id("Customer", "customer_id"),
         "customer": Related("customer_id", customers_of),
         "order": Related("order_id", _orders),
-        "fields": Part(("fields",), Each(history.fields), is_long=True),
-        "silent": Value(("silent",), Each(bool)),
+        "fields": Nested(("fields",), PerRow(history.fields), can_be_large=True),
+        "silent": Value(("silent",), PerRow(bool)),
     }
 )
 ACTOR = TypeBinding({"kind": Value(("actor_kind",)), "name": Value(("actor",))})
 FIELD_CHANGE = TypeBinding(
-    {name: Value((name,), is_long=name != "name") for name in ("name", "before", "after")},
-    keyed=True,
+    {name: Value((name,), can_be_large=name != "name") for name in ("name", "before", "after")},
+    has_dict_rows=True,
 )
 
 TYPES: Mapping[str, TypeBinding] = {

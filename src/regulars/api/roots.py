@@ -74,7 +74,7 @@ def customers(layouts: Layouts) -> Resolve:
             env.account_id, selected, connection.columns, connection.beyond
         )
         env.change = page.change
-        edges = await connection.edges.fill(page.rows, env)
+        edges = await connection.edges.load_related(page.rows, env)
         return {"totalCount": total, **connection.row(page, edges)}
 
     return resolve
@@ -120,7 +120,7 @@ def node(layouts: Layouts) -> Resolve:
         found = await read(env.directory, env.account_id, number, layout.columns)
         if found is None:
             return None
-        (row,) = await layout.fill([found], env)
+        (row,) = await layout.load_related([found], env)
         return type_name, row
 
     return resolve

@@ -25,10 +25,10 @@ from regulars.directory.webhooks import TYPES as EVENT_TYPES
 from regulars.directory.webhooks import DeliveryId, NotPermitted, clean_webhook
 from regulars.graphql import (
     Arguments,
-    Each,
     Layout,
     Layouts,
     Load,
+    PerRow,
     Related,
     Resolve,
     TypeBinding,
@@ -185,7 +185,7 @@ async def _webhooks_filled(env: Context, rows: Sequence[Row], layout: Layout) ->
 
 async def _filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
     tuples = [tuple(row[name] for name in layout.columns) for row in rows]
-    return await layout.fill(tuples, env)
+    return await layout.load_related(tuples, env)
 
 
 def _deliveries(arguments: Arguments) -> Load:
@@ -212,7 +212,7 @@ def _told(name: str) -> Value:
     def part(stored: str | None) -> Any:
         return None if stored is None else orjson.loads(stored)[name]
 
-    return Value(("exchange",), Each(part), is_long=True)
+    return Value(("exchange",), PerRow(part), can_be_large=True)
 
 
 def _customer_ids(numbers: Sequence[int | None]) -> list[str | None]:
@@ -227,7 +227,7 @@ WEBHOOK = TypeBinding(
         "type": Value(("type",)),
         "url": Value(("url",)),
         "version": Value(("webhook_id",), lambda numbers: ["v2"] * len(numbers)),
-        "settings": Value(("settings",), Each(orjson.loads), is_long=True),
+        "settings": Value(("settings",), PerRow(orjson.loads), can_be_large=True),
         "created_at": timestamp_of("created_at"),
         "updated_at": timestamp_of("updated_at"),
         "disabled_at": timestamp_of("disabled_since"),

@@ -17,7 +17,14 @@ from functools import partial
 from itertools import islice
 from typing import Any, NoReturn
 
-from regulars.graphql.plan import FieldPlan, Leaf, Nested, ObjectPlan, SameRow, TypeName
+from regulars.graphql.plan import (
+    FieldPlan,
+    LeafPlan,
+    NestedPlan,
+    ObjectPlan,
+    SameRowPlan,
+    TypeNamePlan,
+)
 
 # Renders rows as objects, all at once.
 Many = Callable[[Sequence[Any], Any], list[Any]]
@@ -55,9 +62,11 @@ def lists(items: Items, render: Many, column: Sequence[Any], env: Any) -> list[A
     return [None if rows is None else list(islice(rendered, len(rows))) for rows in column]
 
 
-def render_items(plan: ObjectPlan, item_nullable: bool, rows: Sequence[Any], env: Any) -> list[Any]:
+def render_items(
+    plan: ObjectPlan, has_nullable_items: bool, rows: Sequence[Any], env: Any
+) -> list[Any]:
     """Returns a list of rows as objects."""
-    return (optional if item_nullable else present)(partial(render_columns, plan), rows, env)
+    return (optional if has_nullable_items else present)(partial(render_columns, plan), rows, env)
 
 
 def render_columns(plan: ObjectPlan, rows: Sequence[Any], env: Any) -> list[Any]:
@@ -73,28 +82,28 @@ def _column(plan: FieldPlan, rows: Sequence[Any], env: Any) -> Sequence[Any]:
     """Returns the value of a field in each of the objects."""
     value_plan = plan.value_plan
     column: Sequence[Any]
-    if isinstance(value_plan, TypeName):
+    if isinstance(value_plan, TypeNamePlan):
         column = [value_plan.name] * len(rows)
-    elif isinstance(value_plan, SameRow):
+    elif isinstance(value_plan, SameRowPlan):
         column = render_columns(value_plan.object, rows, env)
     else:
         columns = [[row[column_ref] for row in rows] for column_ref in value_plan.column_refs]
-        if isinstance(value_plan, Leaf):
+        if isinstance(value_plan, LeafPlan):
             column = _leaves(value_plan, columns, env)
         else:
             column = _nested(value_plan, columns, env)
-    return fail() if not plan.nullable and None in column else column
+    return fail() if not plan.is_nullable and None in column else column
 
 
-def _leaves(value_plan: Leaf, columns: Sequence[Any], env: Any) -> Any:
+def _leaves(value_plan: LeafPlan, columns: Sequence[Any], env: Any) -> Any:
     if value_plan.render is None:
         return columns[0]
-    return value_plan.render(env, *columns) if value_plan.with_env else value_plan.render(*columns)
+    return value_plan.render(env, *columns) if value_plan.has_env else value_plan.render(*columns)
 
 
-def _nested(value_plan: Nested, columns: Sequence[Any], env: Any) -> list[Any]:
-    column = columns[0] if value_plan.pick is None else value_plan.pick(*columns)
+def _nested(value_plan: NestedPlan, columns: Sequence[Any], env: Any) -> list[Any]:
+    column = columns[0] if value_plan.extract is None else value_plan.extract(*columns)
     render = partial(render_columns, value_plan.object)
     if not value_plan.is_list:
         return optional(render, column, env)
-    return lists(optional if value_plan.item_nullable else present, render, column, env)
+    return lists(optional if value_plan.has_nullable_items else present, render, column, env)

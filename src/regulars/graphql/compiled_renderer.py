@@ -25,16 +25,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from regulars.graphql.bindings import Each
+from regulars.graphql.bindings import PerRow
 from regulars.graphql.column_renderer import fail, lists, optional, present
 from regulars.graphql.plan import (
     ColumnRefs,
     FieldPlan,
-    Leaf,
-    Nested,
+    LeafPlan,
+    NestedPlan,
     ObjectPlan,
     RootPlan,
-    TypeName,
+    TypeNamePlan,
 )
 
 Render = Callable[[Any, Any], Any]
@@ -47,13 +47,13 @@ def compiled(plan: RootPlan) -> Render:
     kind = _Many if plan.is_list else _One
     names = {type_name: writer.function(one, kind) for type_name, one in plan.objects.items()}
     functions_by_name = writer.functions()
-    if plan.abstract:
+    if plan.is_abstract:
         by_type = {type_name: functions_by_name[name] for type_name, name in names.items()}
         return lambda value, env: by_type[value[0]](value[1], env)
     (name,) = names.values()
     render: Render = functions_by_name[name]
     if plan.is_list:
-        items = optional if plan.item_nullable else present
+        items = optional if plan.has_nullable_items else present
         return lambda rows, env: items(render, rows, env)
     return render
 
@@ -79,7 +79,7 @@ class _Writer:
 
     def function(self, plan: ObjectPlan, kind: type[_Function]) -> str:
         """Writes the function of an object, and returns its name."""
-        function = kind(self, plan.keyed)
+        function = kind(self, plan.has_dict_rows)
         shown = function.dict(plan)
         name = f"{kind.name}_{self._written}"
         self._written += 1
@@ -101,9 +101,9 @@ class _Function:
     name: str
     parameters: str
 
-    def __init__(self, writer: _Writer, keyed: bool) -> None:
+    def __init__(self, writer: _Writer, has_dict_rows: bool) -> None:
         self._writer = writer
-        self._keyed = keyed
+        self._has_dict_rows = has_dict_rows
         self._known: dict[str, str] = {}
         self._needed: dict[str, None] = {}
         self.lines: list[str] = []
@@ -121,11 +121,11 @@ class _Function:
         """Returns the expression for a column."""
         raise NotImplementedError
 
-    def call(self, function: Callable[..., Any], columns: str, with_env: bool) -> str:
+    def call(self, function: Callable[..., Any], columns: str, has_env: bool) -> str:
         """Returns the expression for the call of a binding."""
         raise NotImplementedError
 
-    def nested(self, value_plan: Nested, rows: str) -> str:
+    def nested(self, value_plan: NestedPlan, rows: str) -> str:
         """Returns the expression for nested objects, from a variable that holds their rows."""
         raise NotImplementedError
 
@@ -135,21 +135,21 @@ class _Function:
 
     def _field(self, plan: FieldPlan) -> str:
         value_plan = plan.value_plan
-        if isinstance(value_plan, TypeName):
+        if isinstance(value_plan, TypeNamePlan):
             return repr(value_plan.name)
-        if not isinstance(value_plan, Leaf | Nested):
+        if not isinstance(value_plan, LeafPlan | NestedPlan):
             return self.dict(value_plan.object)
         columns = self._columns(value_plan.column_refs)
-        if isinstance(value_plan, Leaf):
+        if isinstance(value_plan, LeafPlan):
             value = columns
             if value_plan.render is not None:
-                value = self.call(value_plan.render, columns, value_plan.with_env)
+                value = self.call(value_plan.render, columns, value_plan.has_env)
         else:
-            if value_plan.pick is not None:
-                columns = self.call(value_plan.pick, columns, with_env=False)
+            if value_plan.extract is not None:
+                columns = self.call(value_plan.extract, columns, has_env=False)
             value = self.nested(value_plan, self.variable(columns))
         shown = self.shown(self.variable(value))
-        if not plan.nullable:
+        if not plan.is_nullable:
             self._needed[shown] = None
         return shown
 
@@ -183,18 +183,18 @@ class _One(_Function):
     def column_ref(self, column_ref: int | str) -> str:
         return f"r[{column_ref!r}]"
 
-    def call(self, function: Callable[..., Any], columns: str, with_env: bool) -> str:
-        if isinstance(function, Each):
-            return f"{self._writer.refer(function.of_one)}({columns})"
+    def call(self, function: Callable[..., Any], columns: str, has_env: bool) -> str:
+        if isinstance(function, PerRow):
+            return f"{self._writer.refer(function.row_function)}({columns})"
         singles = [f"({column},)" for column in columns.split(", ")]
-        parameters = ", ".join(["env", *singles] if with_env else singles)
+        parameters = ", ".join(["env", *singles] if has_env else singles)
         return f"{self._writer.refer(function)}({parameters})[0]"
 
-    def nested(self, value_plan: Nested, rows: str) -> str:
+    def nested(self, value_plan: NestedPlan, rows: str) -> str:
         render = self._writer.function(value_plan.object, _Many if value_plan.is_list else _One)
         if not value_plan.is_list:
             return f"None if {rows} is None else {render}({rows}, env)"
-        items = "optional" if value_plan.item_nullable else "present"
+        items = "optional" if value_plan.has_nullable_items else "present"
         return f"None if {rows} is None else {items}({render}, {rows}, env)"
 
     def shown(self, variable: str) -> str:
@@ -206,8 +206,8 @@ class _Many(_Function):
 
     name, parameters = "many", "rows"
 
-    def __init__(self, writer: _Writer, keyed: bool) -> None:
-        super().__init__(writer, keyed)
+    def __init__(self, writer: _Writer, has_dict_rows: bool) -> None:
+        super().__init__(writer, has_dict_rows)
         self._looped: dict[str, str] = {}
         self.lines = ["if not rows: return []"]
 
@@ -218,20 +218,20 @@ class _Many(_Function):
         return f"return [{self.checked(shown)} for {names}, in zip({columns}, strict=True)]"
 
     def column_ref(self, column_ref: int | str) -> str:
-        if self._keyed:
+        if self._has_dict_rows:
             return f"[r[{column_ref!r}] for r in rows]"
         self.variable("tuple(zip(*rows))", "c")
         return f"c[{column_ref}]"
 
-    def call(self, function: Callable[..., Any], columns: str, with_env: bool) -> str:
-        parameters = f"env, {columns}" if with_env else columns
+    def call(self, function: Callable[..., Any], columns: str, has_env: bool) -> str:
+        parameters = f"env, {columns}" if has_env else columns
         return f"{self._writer.refer(function)}({parameters})"
 
-    def nested(self, value_plan: Nested, rows: str) -> str:
+    def nested(self, value_plan: NestedPlan, rows: str) -> str:
         render = self._writer.function(value_plan.object, _Many)
         if not value_plan.is_list:
             return f"optional({render}, {rows}, env)"
-        items = "optional" if value_plan.item_nullable else "present"
+        items = "optional" if value_plan.has_nullable_items else "present"
         return f"lists({items}, {render}, {rows}, env)"
 
     def shown(self, variable: str) -> str:

@@ -10,7 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from regulars.graphql.plan import ColumnRefs, Leaf, Nested, ObjectPlan, RootPlan, SameRow
+from regulars.graphql.plan import (
+    ColumnRefs,
+    LeafPlan,
+    NestedPlan,
+    ObjectPlan,
+    RootPlan,
+    SameRowPlan,
+)
 
 LIST_SIZE = 10
 # What a number, a flag or a null takes.
@@ -38,14 +45,14 @@ def _object(plan: ObjectPlan) -> Weight:
     fixed = per_row = 0
     for field in plan.fields:
         value_plan = field.value_plan
-        if isinstance(value_plan, Leaf):
+        if isinstance(value_plan, LeafPlan):
             fixed += value_plan.cost
-        elif isinstance(value_plan, SameRow):
+        elif isinstance(value_plan, SameRowPlan):
             inner = _object(value_plan.object)
             fixed, per_row = fixed + inner.fixed, per_row + inner.per_row
-        elif isinstance(value_plan, Nested):
+        elif isinstance(value_plan, NestedPlan):
             inner = _object(value_plan.object)
-            if value_plan.paged:
+            if value_plan.is_page:
                 per_row += 1 + inner.fixed + inner.per_row
             elif value_plan.size is not None and not value_plan.is_list:
                 fixed += 1 + inner.fixed + value_plan.size * inner.per_row
@@ -56,7 +63,7 @@ def _object(plan: ObjectPlan) -> Weight:
     return Weight(fixed, per_row)
 
 
-def _length(plan: Nested) -> int:
+def _length(plan: NestedPlan) -> int:
     """How many objects a list is estimated to have; 1 where there is no list."""
     if not plan.is_list:
         return 1
@@ -68,7 +75,7 @@ class OpenList(NamedTuple):
     in a row. `points` is what each object costs if the field itself is such a list, else 0."""
 
     column_refs: ColumnRefs
-    pick: Callable[..., Any] | None
+    extract: Callable[..., Any] | None
     is_list: bool
     points: int
     below: Sequence[OpenList]
@@ -79,15 +86,15 @@ def open_lists(plan: ObjectPlan) -> Sequence[OpenList]:
     lists: list[OpenList] = []
     for field in plan.fields:
         nested = field.value_plan
-        if isinstance(nested, SameRow):
+        if isinstance(nested, SameRowPlan):
             lists += open_lists(nested.object)
-        elif isinstance(nested, Nested):
+        elif isinstance(nested, NestedPlan):
             below = open_lists(nested.object)
             is_open = nested.is_related and nested.is_list and nested.size is None
             points = 1 + _object(nested.object).fixed if is_open else 0
             if points or below:
                 lists.append(
-                    OpenList(nested.column_refs, nested.pick, nested.is_list, points, below)
+                    OpenList(nested.column_refs, nested.extract, nested.is_list, points, below)
                 )
     return lists
 
@@ -97,7 +104,7 @@ def surplus(lists: Sequence[OpenList], rows: Sequence[Any]) -> int:
     points = 0
     for open_list in lists:
         columns = [[row[index] for row in rows] for index in open_list.column_refs]
-        cells = columns[0] if open_list.pick is None else open_list.pick(*columns)
+        cells = columns[0] if open_list.extract is None else open_list.extract(*columns)
         present = [cell for cell in cells if cell is not None]
         if open_list.points:
             points += open_list.points * max(0, sum(map(len, present)) - LIST_SIZE * len(rows))
@@ -117,9 +124,9 @@ def _values(plan: ObjectPlan) -> int:
     count = 0
     for field in plan.fields:
         value_plan = field.value_plan
-        if isinstance(value_plan, Leaf):
+        if isinstance(value_plan, LeafPlan):
             count += 1 if value_plan.render is None else _RENDERED
-        elif isinstance(value_plan, SameRow | Nested):
+        elif isinstance(value_plan, SameRowPlan | NestedPlan):
             count += _values(value_plan.object)
     return count
 
@@ -139,14 +146,14 @@ def _copies_by_column(plan: ObjectPlan) -> Counter[Any]:
     counts: Counter[Any] = Counter()
     for field in plan.fields:
         value_plan = field.value_plan
-        if isinstance(value_plan, Leaf) and value_plan.is_long:
+        if isinstance(value_plan, LeafPlan) and value_plan.can_be_large:
             counts[value_plan.column_refs] += 1
-        elif isinstance(value_plan, SameRow):
+        elif isinstance(value_plan, SameRowPlan):
             counts += _copies_by_column(value_plan.object)
-        elif isinstance(value_plan, Nested):
-            unbounded = value_plan.is_list and not value_plan.paged and value_plan.size is None
+        elif isinstance(value_plan, NestedPlan):
+            unbounded = value_plan.is_list and not value_plan.is_page and value_plan.size is None
             counts[value_plan.column_refs] += max(
-                _copies(value_plan.object), int(value_plan.is_long or unbounded)
+                _copies(value_plan.object), int(value_plan.can_be_large or unbounded)
             )
     return counts
 

@@ -25,7 +25,7 @@ from regulars.graphql.operation import Operation
 from regulars.graphql.plan import Compiler
 from regulars.graphql.root_field import RootField
 from regulars.graphql.row_renderer import FieldError, RenderContext, located
-from regulars.graphql.selection import Selector
+from regulars.graphql.selection import FieldCollector
 from regulars.graphql.variables import refuse_variables, variable_values
 
 # The event loop serves other requests after this time, between two root fields.
@@ -227,7 +227,7 @@ class Engine:
                 errors.append(located(cause, (None, plan.key), plan.nodes))
                 if isinstance(cause, CostLimitError):
                     points = max_points
-                if not plan.nullable:
+                if not plan.is_nullable:
                     entries = self._all_entries(run.errors + errors, env)
                     return Answer(None, entries, surplus=points)
                 data[plan.key] = None
@@ -271,19 +271,19 @@ class Engine:
         root = self._schema.get_root_type(OperationType(operation.kind))
         if root is None:  # a valid document names no operation type that the schema lacks
             raise TypeError(f"the schema has no {operation.kind} type")
-        selector = Selector(self._schema, operation.fragments, variables)
-        compiler = Compiler(self._schema, self._bindings, selector, variables)
-        introspector = Introspector(self._schema, selector, variables)
+        collector = FieldCollector(self._schema, operation.fragments, variables)
+        compiler = Compiler(self._schema, self._bindings, collector, variables)
+        introspector = Introspector(self._schema, collector, variables)
         fields = []
-        for key, nodes in selector.fields(root, [operation.node.selection_set]).items():
+        for key, nodes in collector.collect(root, [operation.node.selection_set]).items():
             name = nodes[0].name.value
             try:
                 if name.startswith("__"):
-                    plan = compiler.introspection(key, nodes)
-                    introspected = None if name == "__typename" else introspector.root(nodes)
+                    plan = compiler.compile_introspection(key, nodes)
+                    introspected = None if name == "__typename" else introspector.resolve(nodes)
                     fields.append(RootField(plan, root, None, introspected))
                 else:
-                    plan = compiler.root(root, key, nodes)
+                    plan = compiler.compile_root(root, key, nodes)
                     fields.append(RootField(plan, root, self._bindings.roots[name]))
             except (RequestError, GraphQLError) as cause:
                 raise FieldError(cause, (None, key), nodes) from cause

@@ -15,15 +15,15 @@ from regulars.graphql.bindings import Root
 from regulars.graphql.compiled_renderer import Render, compiled
 from regulars.graphql.cost import copies, open_lists, surplus, text_bytes, values, weight
 from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, RequestError
-from regulars.graphql.introspection import Introspected
-from regulars.graphql.plan import RootPlan, fields_in
+from regulars.graphql.introspection import IntrospectionResult
+from regulars.graphql.plan import RootPlan, count_fields
 from regulars.graphql.row_renderer import RenderContext, render_root
 
 # Measured as in document.py: a plan takes up to 1,100 bytes for each field, with its source.
 _FIELD_BYTES, _ROOT_BYTES = 1_200, 1_500
 
 # A field of an introspection's response takes up to 60 bytes; some have descriptions.
-_INTROSPECTED_BYTES = 100
+_INTROSPECTION_BYTES = 100
 
 _FIELDS_PER_POINT = 10
 
@@ -64,7 +64,7 @@ class RootField:
         plan: RootPlan,
         root: GraphQLObjectType,
         binding: Root | None,
-        introspected: Introspected | None = None,
+        introspected: IntrospectionResult | None = None,
     ) -> None:
         self.plan = plan
         self.root = root
@@ -74,7 +74,7 @@ class RootField:
             self.definition = root.fields[plan.name]
             self.arguments = Arguments(self.definition, plan.nodes[0])
             self.resolve = binding.prepare(plan.layouts)
-            self.guard = binding.guard(plan.layouts) if binding.guard else None
+            self.guard = binding.prepare_guard(plan.layouts) if binding.prepare_guard else None
         self._weight = weight(plan)
         self._values = values(plan)
         self._copies = copies(plan)
@@ -85,22 +85,24 @@ class RootField:
     @property
     def size(self) -> int:
         """The memory that the field takes, in bytes, rounded up."""
-        size = _ROOT_BYTES + _FIELD_BYTES * sum(map(fields_in, self.plan.objects.values()))
-        return size + (_INTROSPECTED_BYTES * self.introspected.fields if self.introspected else 0)
+        size = _ROOT_BYTES + _FIELD_BYTES * sum(map(count_fields, self.plan.objects.values()))
+        return size + (
+            _INTROSPECTION_BYTES * self.introspected.field_count if self.introspected else 0
+        )
 
     def cost(self, arguments: Mapping[str, Any]) -> int:
         """Returns what the field costs, in points."""
         if self.introspected is not None:
-            return 1 + self.introspected.fields // _FIELDS_PER_POINT
-        price = self.binding.price if self.binding else None
-        return price(arguments, *self._weight) if price else self._weight.fixed
+            return 1 + self.introspected.field_count // _FIELDS_PER_POINT
+        compute_cost = self.binding.compute_cost if self.binding else None
+        return compute_cost(arguments, *self._weight) if compute_cost else self._weight.fixed
 
     def surplus(self, value: Any) -> int:
         """Returns the points that the value costs beyond the estimate, because its lists are
         long."""
         if value is None or not any(self._open_lists.values()):
             return 0
-        if self.plan.abstract:
+        if self.plan.is_abstract:
             type_name, row = value
             return surplus(self._open_lists[type_name], [row])
         (lists,) = self._open_lists.values()
@@ -142,5 +144,5 @@ class RootField:
         value, fields = self.introspected
         if not isinstance(value, orjson.Fragment):
             value = orjson.Fragment(orjson.dumps(value))
-            self.introspected = Introspected(value, fields)
+            self.introspected = IntrospectionResult(value, fields)
         return value

@@ -13,7 +13,15 @@ from graphql import FieldNode
 
 from regulars.graphql.column_renderer import render_items
 from regulars.graphql.errors import Path
-from regulars.graphql.plan import FieldPlan, Leaf, Nested, ObjectPlan, RootPlan, SameRow, TypeName
+from regulars.graphql.plan import (
+    FieldPlan,
+    LeafPlan,
+    NestedPlan,
+    ObjectPlan,
+    RootPlan,
+    SameRowPlan,
+    TypeNamePlan,
+)
 
 Link = tuple[Any, str | int] | None
 
@@ -53,16 +61,16 @@ def render_root(plan: RootPlan, value: Any, context: RenderContext) -> Any:
     """Returns the response of a root field whose binding resolved to `value`. Raises FieldError if
     no null is allowed up to the root."""
     path = (None, plan.key)
-    if value is None and not plan.nullable:
+    if value is None and not plan.is_nullable:
         raise FieldError(NullError(f"{plan.name} is null"), path, plan.nodes)
     if value is None or not plan.objects:
         return value
-    if plan.abstract:
+    if plan.is_abstract:
         name, row = value
         return _object(plan.objects[name], row, context, path)
     (object_plan,) = plan.objects.values()
     if plan.is_list:
-        return _list(object_plan, plan.item_nullable, value, context, path, plan.nodes)
+        return _list(object_plan, plan.has_nullable_items, value, context, path, plan.nodes)
     return _object(object_plan, value, context, path)
 
 
@@ -72,11 +80,11 @@ def _object(plan: ObjectPlan, row: Any, context: RenderContext, path: Link) -> d
         item_path = (path, field_plan.key)
         try:
             value = _value(field_plan, row, context, item_path)
-            if value is None and not field_plan.nullable:
+            if value is None and not field_plan.is_nullable:
                 raise NullError(f"{plan.type_name}.{field_plan.nodes[0].name.value} is null")
         except Exception as cause:
             error = located(cause, item_path, field_plan.nodes)
-            if not field_plan.nullable:
+            if not field_plan.is_nullable:
                 raise error from cause
             context.errors.append(error)
             value = None
@@ -86,46 +94,46 @@ def _object(plan: ObjectPlan, row: Any, context: RenderContext, path: Link) -> d
 
 def _value(plan: FieldPlan, row: Any, context: RenderContext, path: Link) -> Any:
     match plan.value_plan:
-        case Leaf(column_refs, render, with_env):
+        case LeafPlan(column_refs, render, has_env):
             columns = [(row[column_ref],) for column_ref in column_refs]
             if render is None:
                 return columns[0][0]
-            return (render(context.env, *columns) if with_env else render(*columns))[0]
-        case TypeName(name):
+            return (render(context.env, *columns) if has_env else render(*columns))[0]
+        case TypeNamePlan(name):
             return name
-        case SameRow(inner):
+        case SameRowPlan(inner):
             return _object(inner, row, context, path)
-        case Nested(column_refs, pick, is_list, item_nullable, inner):
+        case NestedPlan(column_refs, extract, is_list, has_nullable_items, inner):
             columns = [(row[column_ref],) for column_ref in column_refs]
-            value = (columns[0] if pick is None else pick(*columns))[0]
+            value = (columns[0] if extract is None else extract(*columns))[0]
             if value is None:
                 return None
             if is_list:
-                return _list(inner, item_nullable, value, context, path, plan.nodes)
+                return _list(inner, has_nullable_items, value, context, path, plan.nodes)
             return _object(inner, value, context, path)
 
 
 def _list(
     plan: ObjectPlan,
-    item_nullable: bool,
+    has_nullable_items: bool,
     rows: Sequence[Any],
     context: RenderContext,
     path: Link,
     nodes: Sequence[FieldNode],
 ) -> list[Any]:
     try:
-        return render_items(plan, item_nullable, rows, context.env)
+        return render_items(plan, has_nullable_items, rows, context.env)
     except Exception:  # a row has an error, which is located below
         response: list[Any] = []
     for index, row in enumerate(rows):
         item_path = (path, index)
         try:
-            if row is None and not item_nullable:
+            if row is None and not has_nullable_items:
                 raise NullError(f"an item of {nodes[0].name.value} is null")
             response.append(None if row is None else _object(plan, row, context, item_path))
         except Exception as cause:
             error = located(cause, item_path, nodes)
-            if not item_nullable:
+            if not has_nullable_items:
                 raise error from cause
             context.errors.append(error)
             response.append(None)
