@@ -278,8 +278,8 @@ def bodies(path: Path) -> dict[str, bytes]:
             ("N", work.NODE, {"id": work.global_id(number // 2)}),
         ):
             context = Context(1, directory, "benchmark", now_ms())
-            answer = await engine.run(engine.operation(document), variables, context)
-            found[letter] = orjson.dumps(answer.response())
+            answer = await engine.run(engine.get_operation(document), variables, context)
+            found[letter] = orjson.dumps(answer.to_response())
         return found
 
     return with_store(Settings(database_url=f"sqlite:///{path}"), ask)

@@ -21,8 +21,8 @@ from graphql.utilities.coerce_input_value import coerce_input_value
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from regulars.graphql import DEFAULTS
-from regulars.graphql.argument_values import Arguments
+from regulars.graphql import DEFAULT_LIMITS
+from regulars.graphql.argument_values import ArgumentCoercer
 from regulars.graphql.coercion import Coercers
 from tests.support import examples
 
@@ -79,7 +79,7 @@ RIGHT = st.fixed_dictionaries(
 
 def coerced(type_: GraphQLInputType, value: Any) -> Any:
     try:
-        return Coercers(DEFAULTS).of(type_)(value)
+        return Coercers(DEFAULT_LIMITS).for_type(type_)(value)
     except Exception:
         return Undefined
 
@@ -144,7 +144,7 @@ def test_literals_with_variables_in_them(
     except GraphQLError:
         expected = None
     try:
-        ours = Arguments(query.fields["q"], field).coerce(values.coerced)
+        ours = ArgumentCoercer(query.fields["q"], field).coerce(values.coerced)
     except Exception:
         ours = expected  # left to graphql-core
     assert repr(ours) == repr(expected)
@@ -158,6 +158,6 @@ def test_variables_in_a_literal_are_not_left_to_graphql_core() -> None:
     assert isinstance(field, FieldNode)
     query = SCHEMA.query_type
     assert query
-    values = Arguments(query.fields["q"], field).coerce({"s": "x", "i": 1})
+    values = ArgumentCoercer(query.fields["q"], field).coerce({"s": "x", "i": 1})
     deep = {"sure": "x", "size": 1.5, "unit": "cm", "tags": ["x"]}
     assert values == {"d": {"deep": deep, "numbers": [1, 2]}}

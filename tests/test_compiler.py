@@ -34,7 +34,7 @@ from regulars.graphql import (
     Value,
     document,
 )
-from regulars.graphql.limits import MAX_LINES, Limits
+from regulars.graphql.limits import MAX_LINES, DocumentLimits
 from tests.support import examples
 
 SCHEMA = build_schema(
@@ -381,7 +381,7 @@ def answers(
 ) -> tuple[Any, Any]:
     """The compiler's answer and graphql-core's: data in the order of the document, and the paths
     of the errors."""
-    operation = operation or ENGINE.operation(text)
+    operation = operation or ENGINE.get_operation(text)
     ours = asyncio.run(ENGINE.run(operation, variables, Env([dict(row) for row in rows])))
     reference = execute_sync(
         SCHEMA,
@@ -400,7 +400,7 @@ def as_text(data: Any) -> str:
 
 def agree(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
     """The first time an operation is rendered with care, from the second time on by its source."""
-    operation = ENGINE.operation(text)
+    operation = ENGINE.get_operation(text)
     for _ in range(2):
         ours, expected = answers(text, rows, variables, operation)
         assert ours == expected
@@ -408,7 +408,7 @@ def agree(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
 
 def test_an_operation_that_is_asked_again_is_rendered_by_its_source() -> None:
     rows = [blank("a")]
-    operation = ENGINE.operation("{ things { name size } }")
+    operation = ENGINE.get_operation("{ things { name size } }")
     for written in (False, True, True):
         answers("{ things { name size } }", rows, {}, operation)
         (((field,), _),) = operation.plans.values()
@@ -422,7 +422,7 @@ def test_a_column_of_another_length_is_an_error_and_not_cut() -> None:
         Bindings({"Thing": TypeBinding(fields), "Box": BOX}, ENGINE._bindings.roots),
         lambda _error, _env: [Fault("broken", "broken")],
     )
-    operation = engine.operation("{ things { name hard } }")
+    operation = engine.get_operation("{ things { name hard } }")
     for _ in range(3):
         answer = asyncio.run(engine.run(operation, {}, Env([blank(name) for name in "abc"])))
         assert answer.data
@@ -462,7 +462,7 @@ def test_many_random_documents_and_data(
 def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
     page = (Path(__file__).parents[1] / "docs" / "compiler.md").read_text(encoding="utf-8")
     page = " ".join(page.split())
-    limits = Limits()
+    limits = DocumentLimits()
     for sentence in (
         f"{limits.characters:,} characters, {MAX_LINES:,} line breaks, {limits.tokens:,} tokens and "
         f"{limits.depth} levels",
@@ -475,7 +475,7 @@ def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
 
 def test_a_document_is_kept_when_it_comes_back() -> None:
     text = "{ count again: count }"
-    first, second, third = (ENGINE.operation(text) for _ in range(3))
+    first, second, third = (ENGINE.get_operation(text) for _ in range(3))
     assert first is not second
     assert second is third
 
@@ -502,7 +502,7 @@ def test_one_load_for_each_relation_and_level() -> None:
         "{ things { kids { other { name } kids { name } } a: other { name } b: other { hard } } }"
     )
     env = Env(rows)
-    answer = asyncio.run(ENGINE.run(ENGINE.operation(text), {}, env))
+    answer = asyncio.run(ENGINE.run(ENGINE.get_operation(text), {}, env))
     assert not answer.errors
     assert env.loads == 4
 
@@ -534,8 +534,8 @@ def test_refused_arguments_keep_everything_from_running() -> None:
         lambda _error, _env: [],
     )
     env = Env([])
-    operation = engine.operation('mutation { add(name: "x") { size } }')
+    operation = engine.get_operation('mutation { add(name: "x") { size } }')
     answer = asyncio.run(engine.run(operation, {}, env))
-    assert not answer.executed
+    assert not answer.is_executed
     assert answer.errors[0]["path"] == ["add"]
     assert env.rows == []

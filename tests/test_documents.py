@@ -148,7 +148,7 @@ def test_the_worst_does_not_stop_the_event_loop(name: str) -> None:
         await asyncio.sleep(0)
         for _ in range(2):
             with suppress(InvalidDocument):
-                operation = await made.operation_of_long(document, None)
+                operation = await made.get_operation_in_thread(document, None)
                 prepared = made.prepare(operation, variables or {})
                 assert prepared.cost
             await asyncio.sleep(0)
@@ -224,7 +224,7 @@ BOOLEANS = (
 def with_plans(made: Any, document: str, owner: int, plans: int) -> None:
     for number in range(plans):
         variables = {f"v{bit}": bool(number >> (bit % 6) & 1) or bit > 6 for bit in range(90)}
-        made.prepare(made.operation(document, None, owner), variables)
+        made.prepare(made.get_operation(document, None, owner), variables)
 
 
 def padded(document: str, number: int) -> str:
@@ -275,7 +275,7 @@ def test_an_account_has_a_quarter_of_the_documents_and_pushes_out_none_of_anothe
     made = engine(cache_bytes=8 * 1024 * 1024)
     common = DOCUMENTS["a list"]
     for _ in range(2):
-        made.operation(common, None, "one")
+        made.get_operation(common, None, "one")
     for number in range(12):  # the third pushes out the first
         for _ in range(2):
             with_plans(made, padded(BOOLEANS, number), 666, 40)
@@ -307,10 +307,10 @@ def test_a_value_that_shapes_a_plan_is_not_kept_when_it_is_long() -> None:
     made = engine()
     document = "query($f: String) { customers { edges { node { created_at(format: $f) } } } }"
     for _ in range(3):
-        made.operation(document)
+        made.get_operation(document)
     before = made.cached_bytes
     with pytest.raises(InvalidDocument):
-        made.prepare(made.operation(document), {"f": "x" * 1_000_000})
+        made.prepare(made.get_operation(document), {"f": "x" * 1_000_000})
     assert made.cached_bytes == before
 
 

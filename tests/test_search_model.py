@@ -182,8 +182,8 @@ class Asked:
 
     def response(self, document: str, **variables: Any) -> dict[str, Any]:
         context = Context(self.account.account_id, Directory(self.store), "test", SINCE)
-        running = self.api.run(self.api.operation(document), variables, context)
-        return dict(self.loop.run_until_complete(running).response())
+        running = self.api.run(self.api.get_operation(document), variables, context)
+        return dict(self.loop.run_until_complete(running).to_response())
 
     def run(self, document: str, **variables: Any) -> dict[str, Any]:
         response = self.response(document, **variables)

@@ -26,7 +26,7 @@ from regulars.api.roots import roots
 from regulars.api.statistics import TYPES as STATISTICS_TYPES
 from regulars.api.webhooks import TYPES as WEBHOOK_TYPES
 from regulars.directory.limits import DEFAULTS as DIRECTORY_DEFAULTS
-from regulars.graphql import CACHE_BYTES, DEFAULTS, Bindings, Engine, Limits
+from regulars.graphql import CACHE_BYTES, DEFAULT_LIMITS, Bindings, DocumentLimits, Engine
 
 PAGE_SIZE = DIRECTORY_DEFAULTS.page_size
 
@@ -50,7 +50,9 @@ def schema() -> GraphQLSchema:
 
 
 def engine(
-    limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE, cache_bytes: int = CACHE_BYTES
+    limits: DocumentLimits = DEFAULT_LIMITS,
+    page_size: int = PAGE_SIZE,
+    cache_bytes: int = CACHE_BYTES,
 ) -> Engine:
     """The engine of the Customers API, for documents within the limits and pages of that size,
     which keeps at most so many bytes of documents and their plans."""

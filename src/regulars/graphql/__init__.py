@@ -1,7 +1,7 @@
-"""A compiler for GraphQL documents: each becomes a plan once, and the plan is run.
+"""A compiler and executor of GraphQL documents over rows. docs/compiler.md explains it.
 
-It builds on graphql-core's parser, validation and type system and imports nothing of Regulars:
-a schema is bound to data by the classes of `bindings`, and run by an `Engine`.
+It uses graphql-core's parser, validation and type system, and imports nothing of Regulars. The
+classes of `bindings.py` bind a schema to data; an `Engine` executes documents.
 """
 
 from regulars.graphql.bindings import (
@@ -19,7 +19,7 @@ from regulars.graphql.bindings import (
     Value,
 )
 from regulars.graphql.document import CACHE_BYTES, InvalidDocument
-from regulars.graphql.engine import Answer, Engine, Prepared
+from regulars.graphql.engine import Engine, ExecutionResult, PreparedOperation
 from regulars.graphql.errors import (
     DOCUMENT_LIMIT,
     INTERNAL,
@@ -30,31 +30,31 @@ from regulars.graphql.errors import (
     error_entry,
 )
 from regulars.graphql.layout import Layout, Layouts
-from regulars.graphql.limits import DEFAULTS, Limits
+from regulars.graphql.limits import DEFAULT_LIMITS, DocumentLimits
 from regulars.graphql.operation import Operation
 
 __all__ = [
     "CACHE_BYTES",
-    "DEFAULTS",
+    "DEFAULT_LIMITS",
     "DOCUMENT_LIMIT",
     "INTERNAL",
     "INTERNAL_KEY",
-    "Answer",
     "Arguments",
     "Bindings",
     "CostLimitError",
+    "DocumentLimits",
     "Engine",
+    "ExecutionResult",
     "Fault",
     "Guard",
     "InvalidDocument",
     "Layout",
     "Layouts",
-    "Limits",
     "Load",
     "Nested",
     "Operation",
     "PerRow",
-    "Prepared",
+    "PreparedOperation",
     "Related",
     "RequestError",
     "Resolve",

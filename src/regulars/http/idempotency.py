@@ -9,7 +9,7 @@ import orjson
 
 from regulars.api.context import Context, IdempotencyContext
 from regulars.directory.directory import Directory
-from regulars.graphql import Answer, Engine, Prepared
+from regulars.graphql import Engine, ExecutionResult, PreparedOperation
 from regulars.http.errors import IDEMPOTENCY_KEY, bad_key, bad_request, other_request, still_running
 from regulars.http.messages import GraphQLRequest
 
@@ -25,8 +25,8 @@ class IdempotentExecutor:
         self._running: set[tuple[str, bytes]] = set()
 
     async def execute(
-        self, prepared: Prepared, context: Context, key: bytes, request: GraphQLRequest
-    ) -> Answer:
+        self, prepared: PreparedOperation, context: Context, key: bytes, request: GraphQLRequest
+    ) -> ExecutionResult:
         """Executes a mutation. Writes of it that were made before are not made again, and their
         stored outcomes are rendered. Raises HTTPError."""
         if not _KEY.fullmatch(key):
