@@ -21,8 +21,8 @@ import httpx
 import pytest
 from starlette.routing import Router
 
+from regulars.accounts.accounts import Accounts
 from regulars.app import Application
-from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store, imports
 from regulars.store.tables import metadata

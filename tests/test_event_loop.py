@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from regulars.accounts.accounts import Accounts
 from regulars.app import Application
-from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store
 from regulars.webhooks.signatures import secrets_of

@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
-from regulars.directory import finding
-from regulars.directory.accounts import Accounts
+from regulars.customers.search import finding
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.sample import UNTIL

@@ -18,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from regulars.accounts.accounts import Accounts
+from regulars.accounts.sessions import Sessions
 from regulars.api.errors import UNAVAILABLE, describe
 from regulars.configuration import build_engine, directory_limits, request_limits
-from regulars.directory.accounts import Accounts
 from regulars.directory.database import replicas_for, store_for
-from regulars.directory.sessions import Sessions
 from regulars.directory.sources import Sources
 from regulars.graphql import Engine
 from regulars.housekeeping import Housekeeping

@@ -15,9 +15,9 @@ import sys
 
 import uvloop
 
+from regulars.accounts.accounts import Grant
 from regulars.background import run_when_idle
 from regulars.configuration import build_engine, directory_limits, request_limits
-from regulars.directory.accounts import Grant
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
 from regulars.http import log

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regulars.api import schema
-from regulars.directory.limits import Limits as DirectoryLimits
+from regulars.core.limits import Limits as DirectoryLimits
 from regulars.graphql import DocumentLimits, Engine
 from regulars.http.endpoint import Limits as RequestLimits
 from regulars.settings import Settings

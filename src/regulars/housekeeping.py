@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from regulars.directory.accounts import now_ms
-from regulars.directory.idempotency_records import KEPT_MS
-from regulars.directory.sessions import forget_old as forget_old_sessions
+from regulars.accounts.accounts import now_ms
+from regulars.accounts.sessions import forget_old as forget_old_sessions
+from regulars.core.idempotency_records import KEPT_MS
 from regulars.store import Store
 from regulars.store.writes import (
     blank_late_attempts,

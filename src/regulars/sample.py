@@ -15,9 +15,9 @@ from typing import Any
 
 from faker import Faker
 
-from regulars.directory.commands import Activity, NewLead
-from regulars.directory.orders import NewOrder
-from regulars.directory.text import fold
+from regulars.core.text import fold
+from regulars.customers.commands import Activity, NewLead
+from regulars.orders.values import NewOrder
 
 # The last sample customer came before this moment, the first three years earlier: the same for
 # the same seed means that no clock is asked.

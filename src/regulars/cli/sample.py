@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.cli.progress import counting
-from regulars.directory.accounts import Accounts, now_ms
-from regulars.directory.commands import CreateCustomer, Origin
-from regulars.directory.customers import clean_values
+from regulars.core.commands import Origin
+from regulars.core.errors import DuplicateEmail, Rejected
+from regulars.customers.commands import CreateCustomer
+from regulars.customers.values import clean_values
 from regulars.directory.directory import Directory
-from regulars.directory.errors import DuplicateEmail, Rejected
 from regulars.sample import UNTIL, SampleCustomer, moved, sample_customers
 from regulars.store import Store
 from regulars.store.writer import MAX_BATCH

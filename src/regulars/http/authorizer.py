@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from regulars.directory.accounts import Grant
-from regulars.directory.scopes import READ
+from regulars.accounts.accounts import Grant
+from regulars.core.scopes import READ
 from regulars.directory.sources import Source
 from regulars.http.credentials import Authenticator
 from regulars.http.errors import Headers, forbidden, unauthenticated

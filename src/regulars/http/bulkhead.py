@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from regulars.directory.accounts import Grant
+from regulars.accounts.accounts import Grant
 from regulars.http.bulkhead_protocol import (
     BUFFER_BYTES,
     ForwardedRequest,

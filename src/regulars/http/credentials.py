@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import cookie_parser
 
-from regulars.directory.accounts import Accounts, Grant
-from regulars.directory.sessions import Sessions
+from regulars.accounts.accounts import Accounts, Grant
+from regulars.accounts.sessions import Sessions
 from regulars.http.errors import cross_site
 from regulars.http.messages import RequestHeaders, bearer_token
 

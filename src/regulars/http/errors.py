@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 
 from regulars.api.errors import UNAVAILABLE
-from regulars.core.errors import RegularsError
-from regulars.directory.errors import DuplicateEmail, MissingScope, OtherRequest
+from regulars.core.errors import DuplicateEmail, MissingScope, OtherRequest, RegularsError
 from regulars.graphql import DOCUMENT_LIMIT, Fault, InvalidDocument, error_entry
 
 Headers = Sequence[tuple[bytes, bytes]]

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from regulars.accounts.accounts import Grant
 from regulars.api.context import Context, IdempotencyContext
 from regulars.api.errors import UNAVAILABLE
-from regulars.directory.accounts import Grant
-from regulars.directory.commands import Origin
-from regulars.directory.scopes import READ
+from regulars.core.commands import Origin
+from regulars.core.scopes import READ
 from regulars.directory.sources import Sources
 from regulars.graphql import Engine, ExecutionResult, InvalidDocument, PreparedOperation
 from regulars.http.bulkhead import Bulkhead, WorkerExited

@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator
 import orjson
 from starlette.requests import Request
 
-from regulars.directory import ids
-from regulars.directory.accounts import now_ms
-from regulars.directory.scopes import READ
+from regulars.accounts.accounts import now_ms
+from regulars.core.scopes import READ
+from regulars.customers.commands import reference_to
 from regulars.http.authorizer import Authorizer
 from regulars.http.errors import bad_request, method_not_allowed, too_many_exports
 from regulars.http.messages import Reply, check_content_type, headers_by_name, read_body
@@ -109,7 +109,7 @@ class ExportHandler(RouteHandler):
         numbers: dict[int, None] = {}
         for start in range(0, len(global_ids), _IDS):
             for one in global_ids[start : start + _IDS]:
-                number = ids.customer(one).customer_id
+                number = reference_to(one).customer_id
                 if number is not None:
                     numbers[number] = None
             await asyncio.sleep(0)

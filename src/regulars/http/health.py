@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from regulars import __version__
-from regulars.directory.accounts import Accounts
-from regulars.directory.scopes import METRICS
+from regulars.accounts.accounts import Accounts
+from regulars.core.scopes import METRICS
 from regulars.http.draining import Draining
 from regulars.http.endpoint import error_response
 from regulars.http.errors import HTTPError, forbidden, unauthenticated

@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 
 from starlette.requests import ClientDisconnect, Request
 
-from regulars.directory.accounts import Grant, now_ms
-from regulars.directory.scopes import READ, WRITE
+from regulars.accounts.accounts import Grant, now_ms
+from regulars.core.scopes import READ, WRITE
 from regulars.http.authorizer import Authorizer
 from regulars.http.errors import (
     MEDIA_TYPE,

@@ -6,14 +6,14 @@ from typing import Any
 
 from starlette.requests import Request
 
-from regulars.directory.accounts import Accounts, now_ms
-from regulars.directory.shop_events import TYPES
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.directory.sources import Source
 from regulars.http.errors import bad_signature, earlier_event_missing, method_not_allowed
 from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, Reply, change_header, json_reply, read_body
 from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
+from regulars.orders.shop_events import TYPES
 from regulars.store import Store
 from regulars.webhooks.inbox import EarlierEventMissing, Inbox, delivery_of, is_genuine
 from regulars.webhooks.signatures import accepted_secrets

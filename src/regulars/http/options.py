@@ -7,7 +7,7 @@ from collections.abc import Collection
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from regulars.directory.text import did_you_mean
+from regulars.core.text import did_you_mean
 from regulars.http.errors import bad_request
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}

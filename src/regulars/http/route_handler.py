@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from regulars.api.errors import TIMEOUT, UNAVAILABLE, describe, too_slow
-from regulars.directory.errors import Rejected
+from regulars.core.errors import Rejected
 from regulars.graphql import Fault, error_entry
 from regulars.http.errors import RETRY, Headers, HTTPError
 from regulars.http.in_flight import RequestTimedOut

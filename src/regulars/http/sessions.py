@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from regulars.directory.sessions import Sessions
+from regulars.accounts.sessions import Sessions
 from regulars.http.credentials import cookie_name, is_over_tls, require_same_site, session_of
 from regulars.http.errors import Headers, bad_request, method_not_allowed, signed_out
 from regulars.http.messages import (
