@@ -1,4 +1,4 @@
-"""The compiler answers what graphql-core's own execution answers."""
+"""The compiler returns the same responses as graphql-core's own `execute`."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def size(arguments: Any, name: str | None) -> str:
     return text * 2 if arguments["twice"] else text
 
 
-# The bindings: rows are tuples of what is selected, taken from a list of dicts by their number.
+# The bindings: rows are tuples of the selected columns, from a list of dicts by index.
 class Env:
-    """The data of one case."""
+    """The data of a case, and the number of loads."""
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
@@ -136,7 +136,7 @@ THING = TypeBinding(
         "box": Nested(("box",)),
     }
 )
-# A box holds no rows of things: what is related to it is not asked for in these documents.
+# A box contains no rows of things: the documents select no related rows of a box.
 BOX = TypeBinding(
     {"name": Value(("name",)), "other": Nested(("other",)), "weight": Value(("weight",))},
     has_dict_rows=True,
@@ -206,7 +206,7 @@ ENGINE = Engine(
 )
 
 
-# The same data through graphql-core's resolvers.
+# The reference: the same data through graphql-core's resolvers.
 def install_reference() -> None:
     def at(info: GraphQLResolveInfo[Any], number: int | None) -> Any:
         rows = info.context.rows
@@ -254,7 +254,7 @@ def install_reference() -> None:
 
 install_reference()
 
-# Documents: selections of a type, each field perhaps under an alias, in a fragment, or skipped.
+# Documents: selections of a type, with aliases, fragments and directives.
 LEAVES = {"Thing": ("name", "hard", "fails", "failsHard"), "Box": ("name", "weight")}
 LEAVES["Named"] = ("name",)
 OBJECTS = {
@@ -301,12 +301,12 @@ def selection(draw: st.DrawFn, type_name: str, depth: int) -> str:
     for _ in range(draw(st.integers(1, 4))):
         directive = draw(st.sampled_from(DIRECTIVES))
         kind = draw(st.sampled_from(("leaf", "leaf", "object", "fragment", "inline", "typename")))
-        aliased = draw(st.booleans())
+        is_aliased = draw(st.booleans())
         if kind == "object" and depth and OBJECTS[type_name]:
             field = draw(st.sampled_from(sorted(OBJECTS[type_name])))
             inner = draw(selection(OBJECTS[type_name][field], depth - 1))
-            named = alias(field, aliased or "(" in field)
-            parts.append(f"{named}{field}{directive} {{ {inner} }}")
+            prefix = alias(field, is_aliased or "(" in field)
+            parts.append(f"{prefix}{field}{directive} {{ {inner} }}")
         elif kind == "fragment":
             names = ("leaf", "deep", "any") if type_name == "Thing" else ("any",)
             parts.append(f"...{draw(st.sampled_from(names))}{directive}")
@@ -315,16 +315,16 @@ def selection(draw: st.DrawFn, type_name: str, depth: int) -> str:
             inner = draw(selection("Named" if "Named" in on else type_name, max(depth - 1, 0)))
             parts.append(f"... {on}{directive} {{ {inner} }}")
         elif kind == "typename":
-            parts.append(f"{alias('__typename', aliased)}__typename{directive}")
+            parts.append(f"{alias('__typename', is_aliased)}__typename{directive}")
         else:
             leaf = draw(st.sampled_from(LEAVES[type_name] + SIZES[type_name]))
-            parts.append(f"{alias(leaf, aliased or 'size(' in leaf)}{leaf}{directive}")
+            parts.append(f"{alias(leaf, is_aliased or 'size(' in leaf)}{leaf}{directive}")
     return " ".join(parts)
 
 
-def alias(field: str, aliased: bool) -> str:
-    """An alias that says what stands behind it, so that equal ones can be merged."""
-    return f"as_{re.sub('[^A-Za-z_]', '', field)}: " if aliased else ""
+def alias(field: str, is_aliased: bool) -> str:
+    """Returns an alias made of the field, so that fields with the same alias can be merged."""
+    return f"as_{re.sub('[^A-Za-z_]', '', field)}: " if is_aliased else ""
 
 
 @st.composite
@@ -343,13 +343,13 @@ def documents(draw: st.DrawFn) -> str:
     return f"{text} fragment unused on Query {{ sure {{ ...deep ...any }} }} {FRAGMENTS}"
 
 
-def numbers(most: int) -> st.SearchStrategy[int]:
-    return st.integers(0, most)
+def numbers(max_value: int) -> st.SearchStrategy[int]:
+    return st.integers(0, max_value)
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Row]:
-    """Rows of which some fail, and some hold null where the schema allows none."""
+    """Rows, of which some fail, and some have null where the schema does not allow it."""
     names = st.sampled_from(("a", "b", "é", ""))
     box = st.fixed_dictionaries(
         {
@@ -373,14 +373,14 @@ def worlds(draw: st.DrawFn) -> list[Row]:
     return rows
 
 
-def answers(
+def responses(
     text: str,
     rows: list[Row],
     variables: dict[str, Any],
     operation: Operation | None = None,
 ) -> tuple[Any, Any]:
-    """The compiler's answer and graphql-core's: data in the order of the document, and the paths
-    of the errors."""
+    """Returns the response of the compiler and that of graphql-core: the data in the order of the
+    document, and the paths of the errors."""
     operation = operation or ENGINE.get_operation(text)
     ours = asyncio.run(ENGINE.run(operation, variables, Env([dict(row) for row in rows])))
     reference = execute_sync(
@@ -391,31 +391,31 @@ def answers(
     )
     paths = sorted(str(error["path"]) for error in ours.errors)
     expected = sorted(str(error.path) for error in reference.errors or ())
-    return (as_text(ours.data), paths), (as_text(reference.data), expected)
+    return (to_json(ours.data), paths), (to_json(reference.data), expected)
 
 
-def as_text(data: Any) -> str:
+def to_json(data: Any) -> str:
     return orjson.dumps(data).decode()
 
 
-def agree(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
-    """The first time an operation is rendered with care, from the second time on by its source."""
+def check_responses(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
+    """Checks the response of each renderer: the second time, the plan is compiled."""
     operation = ENGINE.get_operation(text)
     for _ in range(2):
-        ours, expected = answers(text, rows, variables, operation)
+        ours, expected = responses(text, rows, variables, operation)
         assert ours == expected
 
 
-def test_an_operation_that_is_asked_again_is_rendered_by_its_source() -> None:
+def test_a_plan_is_compiled_when_it_is_used_again() -> None:
     rows = [blank("a")]
     operation = ENGINE.get_operation("{ things { name size } }")
-    for written in (False, True, True):
-        answers("{ things { name size } }", rows, {}, operation)
+    for is_compiled in (False, True, True):
+        responses("{ things { name size } }", rows, {}, operation)
         (((field,), _),) = operation.plans.values()
-        assert (field._render is not None) is written
+        assert (field._render is not None) is is_compiled
 
 
-def test_a_column_of_another_length_is_an_error_and_not_cut() -> None:
+def test_a_column_of_the_wrong_length_is_an_error() -> None:
     fields = {**THING.fields, "name": Value(("name",), lambda names: names[1:])}
     engine = Engine(
         SCHEMA,
@@ -424,11 +424,11 @@ def test_a_column_of_another_length_is_an_error_and_not_cut() -> None:
     )
     operation = engine.get_operation("{ things { name hard } }")
     for _ in range(3):
-        answer = asyncio.run(engine.run(operation, {}, Env([blank(name) for name in "abc"])))
-        assert answer.data
-        names = [thing["name"] for thing in answer.data["things"]]
-        assert names == [None] * len(answer.errors) != []
-        assert {error["key"] for error in answer.errors} == {"broken"}
+        result = asyncio.run(engine.run(operation, {}, Env([blank(name) for name in "abc"])))
+        assert result.data
+        names = [thing["name"] for thing in result.data["things"]]
+        assert names == [None] * len(result.errors) != []
+        assert {error["key"] for error in result.errors} == {"broken"}
 
 
 VARIABLES = st.fixed_dictionaries(
@@ -447,7 +447,7 @@ CASES, MANY_CASES = 100, 3_000
 @settings(max_examples=examples(CASES), deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), worlds(), VARIABLES)
 def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
-    agree(text, rows, variables)
+    check_responses(text, rows, variables)
 
 
 @pytest.mark.slow
@@ -456,10 +456,10 @@ def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[s
 def test_many_random_documents_and_data(
     text: str, rows: list[Row], variables: dict[str, Any]
 ) -> None:
-    agree(text, rows, variables)
+    check_responses(text, rows, variables)
 
 
-def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
+def test_the_numbers_in_the_documentation_match_the_code() -> None:
     page = (Path(__file__).parents[1] / "docs" / "compiler.md").read_text(encoding="utf-8")
     page = " ".join(page.split())
     limits = DocumentLimits()
@@ -473,7 +473,7 @@ def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
         assert sentence in page
 
 
-def test_a_document_is_kept_when_it_comes_back() -> None:
+def test_a_document_is_cached_when_it_is_used_again() -> None:
     text = "{ count again: count }"
     first, second, third = (ENGINE.get_operation(text) for _ in range(3))
     assert first is not second
@@ -482,32 +482,32 @@ def test_a_document_is_kept_when_it_comes_back() -> None:
 
 def test_a_mutation_runs_in_order() -> None:
     text = 'mutation { a: count b: add(name: "x") { name hard other { name } } c: count }'
-    ours, expected = answers(text, [blank("first")], {})
+    ours, expected = responses(text, [blank("first")], {})
     assert ours == expected
     assert json.loads(ours[0])["c"] == 2
 
 
-def test_introspection_stands_beside_data() -> None:
+def test_introspection_together_with_data() -> None:
     text = """query($deep: Boolean!) { b: __schema { queryType { name } } count
         __type(name: "Box") { name fields @include(if: $deep) { name } } none: __type(name: "X") {
         name } }"""
     for deep in (True, False):
-        ours, expected = answers(text, [blank("x")], {"deep": deep})
+        ours, expected = responses(text, [blank("x")], {"deep": deep})
         assert ours == expected
 
 
-def test_one_load_for_each_relation_and_level() -> None:
+def test_each_relation_is_loaded_once_per_level() -> None:
     rows = [{**blank(str(n)), "kids": [0, 1, 2], "other": 1} for n in range(3)]
     text = (
         "{ things { kids { other { name } kids { name } } a: other { name } b: other { hard } } }"
     )
     env = Env(rows)
-    answer = asyncio.run(ENGINE.run(ENGINE.get_operation(text), {}, env))
-    assert not answer.errors
+    result = asyncio.run(ENGINE.run(ENGINE.get_operation(text), {}, env))
+    assert not result.errors
     assert env.loads == 4
 
 
-def test_a_field_without_a_binding_is_noticed() -> None:
+def test_a_field_without_a_binding_raises() -> None:
     fields = {name: binding for name, binding in BOX.fields.items() if name != "weight"}
     with pytest.raises(TypeError, match=r"fields of Box: without a binding \['weight'\]"):
         Engine(
@@ -523,7 +523,7 @@ def test_a_binding_of_several_columns_needs_a_function() -> None:
             binding(("a", "b"))
 
 
-def test_refused_arguments_keep_everything_from_running() -> None:
+def test_no_field_runs_if_arguments_are_invalid() -> None:
     def refuse(_arguments: Any) -> Any:
         raise RequestError(Fault("no", "no", ("unit",)))
 
@@ -535,7 +535,7 @@ def test_refused_arguments_keep_everything_from_running() -> None:
     )
     env = Env([])
     operation = engine.get_operation('mutation { add(name: "x") { size } }')
-    answer = asyncio.run(engine.run(operation, {}, env))
-    assert not answer.is_executed
-    assert answer.errors[0]["path"] == ["add"]
+    result = asyncio.run(engine.run(operation, {}, env))
+    assert not result.is_executed
+    assert result.errors[0]["path"] == ["add"]
     assert env.rows == []
