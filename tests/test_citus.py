@@ -162,9 +162,9 @@ def test_every_statement_of_a_request_goes_to_one_node(
 
     async def work() -> list[str]:
         app = Application(settings)
-        router: Router = app._rest.router
+        router: Router = app._starlette.router
         problems: list[str] = []
-        async with router.lifespan_context(app._rest):
+        async with router.lifespan_context(app._starlette):
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://127.0.0.1",

@@ -15,7 +15,7 @@ from regulars.api.schema import engine
 from regulars.customers.search import finding
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.sample import UNTIL
+from regulars.sample import LAST_TIMESTAMP
 from regulars.store import parse_url
 from regulars.store.query import Query
 from regulars.store.sqlite.file import connect
@@ -108,7 +108,7 @@ def asked(url: str, queries: Sequence[str]) -> dict[str, list[tuple[Query, Mappi
         api, found = engine(), {}
         for query in queries:
             listening = Listening(store)
-            context = Context(account.account_id, Directory(listening), "test", UNTIL)
+            context = Context(account.account_id, Directory(listening), "test", LAST_TIMESTAMP)
             answer = await api.run(api.get_operation(document), {"q": query}, context)
             assert "errors" not in answer.to_response(), answer.to_response()
             found[query] = listening.asked
