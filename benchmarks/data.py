@@ -282,8 +282,8 @@ def render_bodies(path: Path) -> dict[str, bytes]:
             ("N", work.NODE, {"id": work.global_id(highest_id // 2)}),
         ):
             context = Context(1, directory, "benchmark", now_ms())
-            response = await engine.run(engine.operation(document), variables, context)
-            responses[letter] = orjson.dumps(response.response())
+            response = await engine.run(engine.get_operation(document), variables, context)
+            responses[letter] = orjson.dumps(response.to_response())
         return responses
 
     return with_store(Settings(database_url=f"sqlite:///{path}"), render)

@@ -189,8 +189,8 @@ class ModelApi:
 
     def response(self, document: str, **variables: Any) -> dict[str, Any]:
         context = Context(self.account.account_id, Directory(self.store), "test", SINCE)
-        execution = self.api.run(self.api.operation(document), variables, context)
-        return dict(self.loop.run_until_complete(execution).response())
+        execution = self.api.run(self.api.get_operation(document), variables, context)
+        return dict(self.loop.run_until_complete(execution).to_response())
 
     def run(self, document: str, **variables: Any) -> dict[str, Any]:
         response = self.response(document, **variables)

@@ -109,8 +109,8 @@ def asked(url: str, queries: Sequence[str]) -> dict[str, list[tuple[Query, Mappi
         for query in queries:
             recorder = RecordingStore(store)
             context = Context(account.account_id, Directory(recorder), "test", LAST_TIMESTAMP)
-            answer = await api.run(api.operation(document), {"q": query}, context)
-            assert "errors" not in answer.response(), answer.response()
+            answer = await api.run(api.get_operation(document), {"q": query}, context)
+            assert "errors" not in answer.to_response(), answer.to_response()
             found[query] = recorder.queries
         await store.close()
         return found

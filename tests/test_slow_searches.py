@@ -115,9 +115,9 @@ def test_a_search_that_takes_too_long_is_refused(
         api = engine()
         context = Context(1, Directory(store), "test", 0)
         document = f'{{ customers(query: "{terms}") {{ totalCount }} }}'
-        answer = await api.run(api.operation(document), {}, context)
+        answer = await api.run(api.get_operation(document), {}, context)
         await store.close()
-        return answer.response()
+        return answer.to_response()
 
     async def opened() -> Any:
         store = store_for(migrated, 0.001)

@@ -51,10 +51,10 @@ def asked(
         account = await Accounts(store).named(account_name)
         context = Context(account.account_id, Directory(recorder), "test", 0)
         api = engine()
-        answer = await api.run(api.operation(document), {}, context)
+        answer = await api.run(api.get_operation(document), {}, context)
         await store.close()
         texts = [query.compiled("sqlite").text for query, _ in recorder.queries]
-        return texts, answer.response()
+        return texts, answer.to_response()
 
     return asyncio.run(run())
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from regulars.api import schema
 from regulars.core.limits import Limits as DirectoryLimits
-from regulars.graphql import Engine
-from regulars.graphql import Limits as DocumentLimits
+from regulars.graphql import DocumentLimits, Engine
 from regulars.http.endpoint import Limits as RequestLimits
 from regulars.settings import Settings
 

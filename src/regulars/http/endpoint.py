@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from regulars.accounts.accounts import Grant, now_ms
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
 from regulars.directory.sources import Sources
-from regulars.graphql import Answer, Engine, Fault, InvalidDocument, error_entry
+from regulars.graphql import Engine, ExecutionResult, Fault, InvalidDocument, error_entry
 from regulars.http.bulkhead import Bulkhead
 from regulars.http.cors import CORS
 from regulars.http.credentials import Authenticator
@@ -108,12 +108,12 @@ class GraphQLEndpoint:
         try:
             reply = await self._respond(record, method, headers, body, query_string)
         except InvalidDocument as error:
-            answer = Answer(None, error.errors, executed=False)
+            answer = ExecutionResult(None, error.errors, is_executed=False)
             reply = self._executor.reply(record, answer, headers)
         except HTTPError as error:
             reply = build_error_reply(record, error.status, [error.fault], error.headers)
         except RequestTimedOut:
-            answer = Answer(None, [error_entry(too_slow(record.request_id.decode()))])
+            answer = ExecutionResult(None, [error_entry(too_slow(record.request_id.decode()))])
             reply = self._executor.reply(record, answer, headers)
         except Exception as error:
             faults = describe(error, record.request_id.decode())

@@ -14,7 +14,7 @@ from regulars.api.errors import UNAVAILABLE
 from regulars.core.commands import Origin
 from regulars.core.scopes import READ
 from regulars.directory.sources import Sources
-from regulars.graphql import Answer, Engine, InvalidDocument, Prepared
+from regulars.graphql import Engine, ExecutionResult, InvalidDocument, PreparedOperation
 from regulars.http.bulkhead import Bulkhead, WorkerExited
 from regulars.http.errors import (
     RETRY,
@@ -149,7 +149,7 @@ class Executor:
 
     async def _prepare(
         self, record: RequestRecord, grant: Grant, request: GraphQLRequest, queries_only: bool
-    ) -> Prepared:
+    ) -> PreparedOperation:
         """Returns the operation with its variables and its cost. Raises InvalidDocument, and
         HTTPError (405) for a mutation with `queries_only`."""
         engine = self._engine
@@ -157,15 +157,15 @@ class Executor:
         is_cached = engine.is_cached(text)
         self._observer.record_document(is_cached)
         if is_cached:
-            operation = engine.operation(text, name)
+            operation = engine.get_operation(text, name)
         else:
-            operation = await engine.operation_of_long(text, name, grant.account_id)
+            operation = await engine.get_operation_in_thread(text, name, grant.account_id)
         record.operation, record.kind = operation.name[:NAME_LENGTH], operation.kind
         if queries_only and operation.kind != "query":
             message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
             raise method_not_allowed("GET", "POST", message)
         if variables and is_large(variables):
-            prepared = await engine.prepare_large(operation, variables)
+            prepared = await engine.prepare_in_thread(operation, variables)
         else:
             prepared = engine.prepare(operation, variables)
         record.cost = prepared.cost
@@ -179,7 +179,7 @@ class Executor:
         grant: Grant,
         request: GraphQLRequest,
         headers: RequestHeaders,
-        prepared: Prepared,
+        prepared: PreparedOperation,
     ) -> Reply:
         request_id = record.request_id.decode()
         source = self._sources.primary
@@ -221,13 +221,13 @@ class Executor:
     def reply(
         self,
         record: RequestRecord,
-        answer: Answer,
+        answer: ExecutionResult,
         headers: RequestHeaders,
         idempotency: IdempotencyContext | None = None,
         last_change: int | None = None,
     ) -> Reply:
         """Returns the HTTP response for a GraphQL response."""
-        body = answer.response()
+        body = answer.to_response()
         status = 200
         extra_headers = [_REPLAYED] if idempotency and idempotency.is_replayed else []
         extra_headers += change_header(last_change)
@@ -237,7 +237,7 @@ class Executor:
                 status, extra_headers = 503, [*extra_headers, RETRY]
         # With application/json, the status is 200 for every well-formed request (GraphQL over HTTP,
         # section 6.4.1): by another status, a client could not tell the server from a proxy.
-        if not answer.executed and record.media_type == GRAPHQL_RESPONSE:
+        if not answer.is_executed and record.media_type == GRAPHQL_RESPONSE:
             status = 400
         if b"regulars-cost" in headers:
             body["extensions"] = {"cost": self._cost_extension(record)}

@@ -9,7 +9,7 @@ import orjson
 
 from regulars.api.context import Context, IdempotencyContext
 from regulars.directory.directory import Directory
-from regulars.graphql import Answer, Engine, Prepared
+from regulars.graphql import Engine, ExecutionResult, PreparedOperation
 from regulars.http.errors import IDEMPOTENCY_KEY, bad_key, bad_request, other_request, still_running
 from regulars.http.messages import GraphQLRequest
 
@@ -26,8 +26,8 @@ class IdempotentExecutor:
         self._running: set[tuple[str, bytes]] = set()
 
     async def execute(
-        self, prepared: Prepared, context: Context, key: bytes, request: GraphQLRequest
-    ) -> Answer:
+        self, prepared: PreparedOperation, context: Context, key: bytes, request: GraphQLRequest
+    ) -> ExecutionResult:
         """Executes a mutation. Does not repeat writes that an earlier request with the key made,
         and renders their stored outcomes. Raises HTTPError: 400 for an invalid key, 409 while a
         request with the key is in progress, 422 if the key belongs to another request."""
