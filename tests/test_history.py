@@ -292,8 +292,10 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         transaction = connection.transaction()
         await transaction.start()
         keys = command.lookup_keys()
-        rows = await fetch(connection, ENTITIES.state(keys), ENTITIES.parameters(account, keys))
-        state = ENTITIES.loaded(rows, [])
+        rows = await fetch(
+            connection, ENTITIES.state_query(keys), ENTITIES.state_parameters(account, keys)
+        )
+        state = ENTITIES.build_state(rows, [])
         _, changes = decide(account, [command], state)
         query = saving.save(saving.shape_of(ENTITIES, changes))
         parameters = saving.save_parameters(ENTITIES, account, state, changes)

@@ -136,7 +136,7 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
         assert "SEARCH customers USING INDEX" in plan, (shape, plan)
         assert "TEMP B-TREE" not in plan, (shape, plan)
-    for query in (ENTITIES.state(LookupKeys()), queries.customers_by_id(("email",))):
+    for query in (ENTITIES.state_query(LookupKeys()), queries.customers_by_id(("email",))):
         compiled = query.compiled("sqlite")
         values = ["[]"] * len(compiled.names)
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from regulars.store import queries
+from regulars.store.changes import Changes, State
+from regulars.store.entities import Entities
 from regulars.store.entity import (
     ACCOUNT,
     DELETED_AT,
@@ -21,11 +23,10 @@ from regulars.store.entity import (
     Updates,
     Where,
     batch_account,
-    deleted,
+    deleted_keys_name,
 )
 from regulars.store.query import Query, any_of, number
 from regulars.store.tables import counters, terms
-from regulars.store.unit_of_work import Changes, Entities, State
 
 # An entity has at most this many updates in a batch, each with columns of its own.
 MAX_UPDATES = 3
@@ -66,7 +67,9 @@ def _deletion(table: sa.Table) -> BatchStatement:
 
     def build(where: Where) -> Change:
         account, key = table.primary_key.columns
-        return table.delete().where(where(account == batch_account(), any_of(key, deleted(table))))
+        return table.delete().where(
+            where(account == batch_account(), any_of(key, deleted_keys_name(table)))
+        )
 
     return BatchStatement(f"deleted_{table.name}", build)
 
@@ -191,7 +194,7 @@ def parameters(
     found[DELETED_AT] = changes.deleted_at
     for name, table in changes.tables.items():
         if table.deleted:
-            found[deleted(entities.by_name[name].table)] = list(table.deleted)
+            found[deleted_keys_name(entities.by_name[name].table)] = list(table.deleted)
     for values in changes.statements.values():
         found |= values
     return found

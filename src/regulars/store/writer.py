@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from regulars.store.unit_of_work import Changes, LookupKeys
+from regulars.store.changes import Changes, LookupKeys
 
 # A write that waits is answered with its batch: a larger one makes the first of it wait longer.
 MAX_BATCH = 500

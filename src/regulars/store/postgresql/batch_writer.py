@@ -10,6 +10,8 @@ from typing import Any
 import asyncpg
 
 from regulars.store import queries, saving
+from regulars.store.changes import LookupKeys, State
+from regulars.store.entities import Entities
 from regulars.store.errors import StatementTimeout, Unreachable
 from regulars.store.large_work import LARGE_CHARACTERS, run_large
 from regulars.store.postgresql.cluster import Cluster
@@ -20,7 +22,7 @@ from regulars.store.postgresql.transactions import (
     retry_rolled_back,
 )
 from regulars.store.recently_seen import RecentlySeen
-from regulars.store.unit_of_work import Domain, Entities, LookupKeys, Outcomes, State
+from regulars.store.unit_of_work import Domain, Outcomes
 from regulars.store.writer import MAX_BATCH, Command, LastWrittenSequence, Write
 
 # A batch that names more customers takes milliseconds to decide.
@@ -126,7 +128,7 @@ class BatchWriter:
         state = await _load(connection, entities, account_id, keys)
         commands = [write.command for write in batch]
         # In a thread, other requests go on.
-        large = entities.customers_named(keys) > _LARGE_BATCH
+        large = entities.count_customers(keys) > _LARGE_BATCH
         try:
             if large or _has_much_text(commands, entities, state):
                 outcomes, changes = await run_large(
@@ -185,10 +187,10 @@ async def _save_in_steps(
 
 async def _load(connection: Any, entities: Entities, account_id: int, keys: LookupKeys) -> State:
     # The revision is read first: a change after it is noticed when the batch is saved.
-    parameters = entities.parameters(account_id, keys)
-    rows = await fetch_rows(connection, entities.state(keys), parameters)
+    parameters = entities.state_parameters(account_id, keys)
+    rows = await fetch_rows(connection, entities.state_query(keys), parameters)
     others = [
         (load, await fetch_rows(connection, load.query(), parameters))
         for load, parameters in entities.loads(account_id, keys)
     ]
-    return entities.loaded(rows, others)
+    return entities.build_state(rows, others)

@@ -10,11 +10,12 @@ import apsw
 import sqlalchemy as sa
 
 from regulars.store import saving, writes
+from regulars.store.changes import Changes, State, Terms
+from regulars.store.entities import Entities
 from regulars.store.entity import BatchStatement, Row
 from regulars.store.query import Query
 from regulars.store.sqlite.reader import run_query
 from regulars.store.tables import terms
-from regulars.store.unit_of_work import Changes, Entities, State, Terms
 from regulars.store.writer import Write
 
 # It takes some 20 ms to sort so many.
@@ -26,13 +27,13 @@ def load(
 ) -> State:
     """What a batch names of an account."""
     keys = entities.merge(write.command.lookup_keys() for write in group)
-    parameters = entities.parameters(account_id, keys)
-    rows = run_query(connection, entities.state(keys), parameters).fetchall()
+    parameters = entities.state_parameters(account_id, keys)
+    rows = run_query(connection, entities.state_query(keys), parameters).fetchall()
     others = [
         (load, run_query(connection, load.query(), parameters).fetchall())
         for load, parameters in entities.loads(account_id, keys)
     ]
-    return entities.loaded(rows, others)
+    return entities.build_state(rows, others)
 
 
 def save(
