@@ -21,13 +21,18 @@ import httpx
 import pytest
 from starlette.routing import Router
 
+from regulars import housekeeping
 from regulars.app import Application
 from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store, imports
 from regulars.store.tables import metadata
-from regulars.store.writes import forget_idempotency_records
-from regulars.webhooks import delivery_queries
+from regulars.store.writes import (
+    blank_late_attempts,
+    forget_deleted_shop_ids,
+    forget_idempotency_records,
+)
+from regulars.webhooks import delivery_queries, inbox_queries
 from regulars.webhooks.signatures import secrets_of
 from tests.load import audit, writing
 from tests.postgres import PostgreSQL, folders
@@ -49,17 +54,21 @@ from tests.test_webhooks import hook
 
 pytestmark = pytest.mark.citus
 
-# What no request asks: what is looked after for all accounts at once.
-_OF_ALL = {
+# Statements of the workers and the housekeeping, which read or delete rows of all accounts.
+_STATEMENTS_OF_ALL_ACCOUNTS = {
     query.compiled("postgresql").text
     for query in (
-        *(
-            imports.due_imports(),
-            imports.delete_old(),
-            delivery_queries.webhooks_with_work(),
-            delivery_queries.delete_old_attempts(),
-        ),
-        *(delivery_queries.delete_old_deliveries(), forget_idempotency_records()),
+        imports.due_imports(),
+        imports.delete_old(),
+        imports.clear_old_problems(),
+        delivery_queries.webhooks_with_work(),
+        delivery_queries.delete_old_attempts(),
+        delivery_queries.delete_old_deliveries(),
+        inbox_queries.delete_old_events(),
+        inbox_queries.delete_orphaned_keys(),
+        forget_idempotency_records(),
+        forget_deleted_shop_ids(),
+        blank_late_attempts(),
     )
 }
 
@@ -71,6 +80,8 @@ _REQUESTS = [
         shipping_address { city } changes(first: 2) { edges { node { kind } } }
         summary { visits orders { list { referrer order { name customer { email } } } } } } }
         pageInfo { hasNextPage hasPreviousPage } totalCount } }""",
+    """{ customers(first: 3) { edges { node { leads(first: 1, after: "TGVhZDox") { id subject }
+        summary { orders { list(first: 1, after: "T3JkZXI6MQ==") { order { name } } } } } } } }""",
     '{ customers(last: 2, before: "WzIwMCwyMDBd") { edges { node { _id } } pageInfo { hasNextPage hasPreviousPage } } }',
     "{ customerChanges(first: 5) { edges { node { kind } } pageInfo { endCursor } } }",
     "{ statistics { customers accepts_marketing ordered expenses new_by_week { start customers }"
@@ -124,7 +135,7 @@ class Explained:
         ask = asyncpg.Connection.fetch
 
         async def fetch(connection: Any, text: str, *arguments: Any, **options: Any) -> Any:
-            if text not in self.seen and text not in _OF_ALL:
+            if text not in self.seen and text not in _STATEMENTS_OF_ALL_ACCOUNTS:
                 self.seen[text] = None
                 rows = await ask(connection, f"EXPLAIN (FORMAT JSON) {text}", *arguments)
                 self.seen[text] = wrong_with(json.loads(rows[0][0])[0]["Plan"])
@@ -152,6 +163,7 @@ def test_every_statement_of_a_request_goes_to_one_node(
 
     token, secret = with_store(database, prepare)
     explained = Explained(monkeypatch)
+    monkeypatch.setattr(housekeeping, "_START_SECONDS", 0)
     settings = Settings(
         database_url=database,
         rate_limit=1_000_000,
