@@ -156,7 +156,7 @@ def customer(email: str) -> CreateCustomer:
     return CreateCustomer(values, 1, problems)
 
 
-def test_an_invented_entity_is_one_description(empty_database: str) -> None:
+def test_invented_entity_needs_only_its_description(empty_database: str) -> None:
     for command in ("migrate", "account create one", "account create two"):
         assert regulars(*command.split(), "--database-url", empty_database).returncode == 0
 
@@ -208,25 +208,25 @@ def test_an_invented_entity_is_one_description(empty_database: str) -> None:
     asyncio.run(run())
 
 
-def test_a_name_of_no_lookup_is_an_error() -> None:
+def test_unknown_lookup_is_an_error() -> None:
     with pytest.raises(LookupError, match="notice_ids"):
         ENTITIES.merge([LookupKeys(notice_ids=[1])])
     assert WITH_NOTICES.merge([LookupKeys(notice_ids=[1])]) == {"notice_ids": {1}}
 
 
-def test_a_command_without_a_rule_is_an_error() -> None:
+def test_command_without_a_rule_is_an_error() -> None:
     with pytest.raises(LookupError, match="CreateNotice"):
         ENTITIES.rule(CreateNotice)
 
 
-def test_entities_come_after_those_that_they_refer_to() -> None:
+def test_entities_follow_the_entities_they_refer_to() -> None:
     order = [entity.table for entity in ENTITIES]
-    for place, table in enumerate(order):
+    for index, table in enumerate(order):
         for other in table.foreign_keys:
-            assert other.column.table in order[:place], f"{table.name} refers to {other}"
+            assert other.column.table in order[:index], f"{table.name} refers to {other}"
 
 
-def test_every_table_with_customers_says_what_their_deletion_does() -> None:
+def test_every_table_with_a_customer_id_defines_the_effect_of_deletion() -> None:
     """A table that names customers is erased with them."""
     described = {entity.name for entity in ENTITIES.of_customers}
     tables = ENTITIES.root.table.metadata.tables.values()
@@ -235,7 +235,7 @@ def test_every_table_with_customers_says_what_their_deletion_does() -> None:
     assert named - {"customers", "terms", "deliveries"} <= described
 
 
-def test_a_savepoint_covers_every_kind_of_change() -> None:
+def test_savepoint_covers_every_kind_of_change() -> None:
     notice = {
         "account_id": 1,
         "notice_id": 1,
