@@ -1,4 +1,4 @@
-"""An entity is one description: an invented one is written, found, changed and erased."""
+"""Entities: an invented entity is created, looked up, updated and deleted by its description."""
 
 from __future__ import annotations
 
@@ -64,19 +64,19 @@ class NoticeCommand(SmallCommand):
 
 
 class CreateNotice(NoticeCommand):
-    """A notice of a customer, of a title that no other notice has."""
+    """Create a notice of a customer, with a unique title."""
 
 
 class UpdateNotice(NoticeCommand):
-    """Another title of a notice."""
+    """Change the title of a notice."""
 
 
 class DeleteNotice(NoticeCommand):
-    """Deletes a notice."""
+    """Delete a notice."""
 
 
 class TryNotice(NoticeCommand):
-    """Creates a notice, changes and deletes others, and takes it all back."""
+    """Create, change and delete notices, and roll everything back."""
 
 
 def create(unit: CustomerUnitOfWork, command: CreateNotice) -> Row:
@@ -138,7 +138,7 @@ WITH_NOTICES = Entities((*ENTITIES, NOTICES))
 
 
 async def prepare(url: str) -> Store:
-    """A store of a database that has the invented table, too: what a migration would add."""
+    """A store of a database with the invented table, which a migration would add."""
     plain = store_for(url)
     await plain.open()
     dialect, number_type = DIALECTS[plain.dialect]
@@ -227,7 +227,7 @@ def test_entities_follow_the_entities_they_refer_to() -> None:
 
 
 def test_every_table_with_a_customer_id_defines_the_effect_of_deletion() -> None:
-    """A table that names customers is erased with them."""
+    """The deletion of a customer has a defined effect on every table with a `customer_id`."""
     described = {entity.name for entity in ENTITIES.of_customers}
     tables = ENTITIES.root.table.metadata.tables.values()
     named = {table.name for table in tables if "customer_id" in table.c}

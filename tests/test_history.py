@@ -22,7 +22,7 @@ from regulars.directory.paging import KeysetPage
 from regulars.store import saving
 from regulars.store.query import Query
 from tests.support import Client, new_token, regulars, running, scratch_database
-from tests.test_statements import asked
+from tests.test_statements import run_document
 
 FEED = """query($after: String, $first: Int) { customerChanges(after: $after, first: $first) {
     edges { cursor node { sequence kind at(format: "x") actor { kind name } request_id customer_id
@@ -251,7 +251,7 @@ def test_pages_of_changes_under_two_names_are_two_pages(client: Client) -> None:
 def test_the_changes_of_many_customers_take_one_statement(empty_database: str) -> None:
     for command in ("migrate", "account create one", "sample --customers 60"):
         assert regulars(*command.split(), "--database-url", empty_database).returncode == 0
-    statements, answer = asked(
+    statements, answer = run_document(
         empty_database,
         """{ customers(first: 50) { edges { node { changes(first: 2) {
         edges { node { kind actor { kind name } customer { email } } } } } } } }""",
@@ -259,7 +259,7 @@ def test_the_changes_of_many_customers_take_one_statement(empty_database: str) -
     assert len(statements) == 3, statements
     change = answer["data"]["customers"]["edges"][49]["node"]["changes"]["edges"][0]["node"]
     assert change["actor"] == {"kind": "command_line", "name": "regulars sample"}
-    assert len(asked(empty_database, "{ customerChanges { edges { cursor } } }")[0]) == 1
+    assert len(run_document(empty_database, "{ customerChanges { edges { cursor } } }")[0]) == 1
 
 
 def test_a_page_of_changes_costs_what_it_can_hold(client: Client) -> None:

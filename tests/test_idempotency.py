@@ -15,7 +15,7 @@ from regulars.directory.decide import decide
 from regulars.directory.idempotency_records import KEPT_MS
 from regulars.store import Changes, LookupKeys, Row, State, Store, queries
 from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
-from tests.postgres import ACCOUNTS, held
+from tests.postgres import ACCOUNTS, hold_lock
 from tests.support import Client, Server, new_token, running, scratch_database, with_store
 
 CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { _id created_at version } }"
@@ -119,7 +119,7 @@ def test_what_identifies_a_deleted_customer_is_forgotten(client: Client) -> None
 def test_a_request_that_is_under_way_is_not_begun_again(postgresql: str) -> None:
     with scratch_database(postgresql) as url, running(url) as server:
         with Client(server, new_token(server)) as client, ThreadPoolExecutor(1) as pool:
-            with held(url, ACCOUNTS):
+            with hold_lock(url, ACCOUNTS):
                 first = pool.submit(sent, client, "k", CREATE, e="a@example.com")
                 time.sleep(0.5)
                 second = sent(client, "k", CREATE, e="a@example.com")

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.postgres import ACCOUNTS, CUSTOMERS, held
+from tests.postgres import ACCOUNTS, CUSTOMERS, hold_lock
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -281,7 +281,7 @@ def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
 
     with scratch_database(postgresql) as url:
         with running(url, "--request-seconds", "1") as server:
-            with Client(server, BOOTSTRAP_TOKEN) as client, held(url, CUSTOMERS):
+            with Client(server, BOOTSTRAP_TOKEN) as client, hold_lock(url, CUSTOMERS):
                 began = time.monotonic()
                 for query in (PAGE % "id", "{ a: " + (PAGE % "id")[1:], CREATE % "a"):
                     answer = client.post(query)
@@ -316,7 +316,7 @@ def test_more_requests_than_allowed_are_refused_at_once(postgresql: str) -> None
                     return answer.status_code, time.monotonic() - began
 
             with ThreadPoolExecutor(12) as pool:
-                with held(url, ACCOUNTS):
+                with hold_lock(url, ACCOUNTS):
                     waiting = [pool.submit(send, CREATE % n) for n in range(4)]
                     time.sleep(0.7)
                     more = list(pool.map(send, ["{ __typename }"] * 8))

@@ -18,7 +18,7 @@ from regulars.directory.errors import Rejected
 from regulars.directory.orders import NewOrder
 from regulars.store import Store
 from tests.support import Client, Server, new_token, running, with_store
-from tests.test_statements import asked
+from tests.test_statements import run_document
 
 COUNTS = (300, 7, 0, 60)  # the orders of each customer, and the leads
 NOW = 1_700_000_000_000
@@ -231,7 +231,7 @@ def test_the_lists_of_a_page_take_one_statement(shop: Client, name: str) -> None
     ):
         selection = LIST[name] % given
         query = PAGE % selection
-        statements, answer = asked(shop.server.database_url, query, "shop of related lists")
+        statements, answer = run_document(shop.server.database_url, query, "shop of related lists")
         assert "errors" not in answer
         assert len(statements) == 2 + extra, statements
 
