@@ -16,7 +16,7 @@ import uvloop
 
 from benchmarks.servers import SERVER_CORE, pinned
 from benchmarks.work import PAGE
-from regulars.directory.customers import new_row
+from regulars.customers.values import new_row
 from regulars.store import queries, writes
 from regulars.store.query import Compiled
 from regulars.store.sqlite.file import connect

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from benchmarks.load import http_request
-from regulars.sample import sample_customers
+from regulars.sample import generate_customers
 
 PAGE = 25
 
@@ -155,7 +155,7 @@ _SAMPLED = 300
 
 def _searches(rng: random.Random, _customers: int) -> Iterator[bytes]:
     """What staff and applications look for: people by name, email and phone, and groups."""
-    nodes = [customer.node for customer in sample_customers(_SAMPLED, 1)]
+    nodes = [customer.node for customer in generate_customers(_SAMPLED, 1)]
     while True:
         node = rng.choice(nodes)
         first, last = node["first_name"], node["last_name"]

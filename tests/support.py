@@ -29,9 +29,9 @@ import httpx
 import psutil
 from hypothesis import settings
 
+from regulars.accounts.accounts import Accounts
 from regulars.cli import main
 from regulars.cli.database import with_store as open_and_work
-from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for
 from regulars.settings import Settings
 from regulars.store import Store, Unreachable

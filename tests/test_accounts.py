@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from regulars.directory.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.directory.entities import ENTITIES
 from regulars.store import LookupKeys, Store, queries, tokens
 from regulars.store.relations import LEADS, ORDERS, all_of_each
@@ -134,7 +134,7 @@ def test_a_revoked_token_opens_nothing_within_a_second(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\u0000b", "a\nb"])
 def test_an_account_needs_a_decent_name(server: Server, name: str) -> None:
-    from regulars.directory.accounts import AccountError
+    from regulars.accounts.accounts import AccountError
 
     async def create(store: Store) -> None:
         with pytest.raises(AccountError, match="name"):

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.bulk import SetCustomers
+from regulars.accounts.accounts import Accounts
+from regulars.customers.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
 from regulars.transfer.background_throttle import BackgroundThrottle

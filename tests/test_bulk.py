@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.bulk import SetCustomers, SetResult, SetRow
-from regulars.directory.commands import Origin
-from regulars.directory.customers import clean_values
+from regulars.accounts.accounts import Accounts
+from regulars.core.commands import Origin
+from regulars.customers.bulk import SetCustomers, SetResult, SetRow
+from regulars.customers.values import clean_values
 from regulars.store import Store, queries
 from tests.support import Client, Server, new_token, regulars, with_store
 
@@ -291,8 +291,8 @@ def fails_for(function: Any, argument: int) -> Any:
 @pytest.mark.parametrize(
     "target",
     [
-        ("regulars.directory.upsert.with_values", 1),
-        ("regulars.directory.search_document.terms_of", 0),
+        ("regulars.customers.upsert.with_values", 1),
+        ("regulars.customers.search.search_document.terms_of", 0),
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])
@@ -333,7 +333,7 @@ def test_a_fault_of_ours_rejects_one_row(
     result, stored = with_store(empty_database, write)
     assert result.saved is not whole
     assert stored == ([] if whole else ["ana@shop.test", "ben@shop.test"])
-    failure = result.rows[1].problems[0].told()
+    failure = result.rows[1].problems[0].to_json()
     assert failure["key"] == "errors_internal"
     assert failure["input_path"] == ["nodes", 1]
     assert failure["extensions"] == {"request_id": "request-7"}

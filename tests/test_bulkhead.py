@@ -31,6 +31,8 @@ PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
 WHOLE = """{ customers(first: 250) { edges { node { id email full_name notes tags location avatar
     created_at updated_at expenses orders_count summary { visits } leads { subject }
     changes(first: 5) { edges { node { kind } } } } } } }"""
+ORDERS = """{ customers(first: 250) { edges { node { id
+    summary { orders { list { order { id customer { id } } } } } } } } }"""
 JSON = {"Content-Type": "application/json"}
 SECONDS = 30
 
@@ -147,6 +149,36 @@ def test_forwarded_requests_count_in_the_rate(empty_database: str) -> None:
             assert 0 <= cost["remaining"] <= 20_000
             answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
         assert answer.status_code == 429
+
+
+@pytest.mark.slow
+def test_a_forwarded_request_is_charged_for_its_surplus(empty_database: str) -> None:
+    """The token pays for objects of long lists beyond the estimate, and the next response shows it."""
+    rate = 100
+    options = ("--rate-limit", str(rate), "--rate-burst", "1000000")
+    with running(empty_database, *options) as server:
+        token = new_token(server, scopes=("customers", "orders:write"))
+        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+            for number in range(8):
+                orders = (
+                    f'a{index}: recordOrder(node: {{name: "{number}-{index}", total: 1, '
+                    'email: "ada@example.com"}) { id }'
+                    for index in range(50)
+                )
+                client.data(f"mutation {{ {' '.join(orders)} }}")
+            eventually(lambda: client.data(ORDERS) and forwarded(server))
+            forwarded_before, began = forwarded(server), time.monotonic()
+            first, second = (
+                client.post(ORDERS, headers={"Regulars-Cost": "1"}).json()["extensions"]["cost"]
+                for _ in range(2)
+            )
+            refilled_points = rate * (time.monotonic() - began)
+            assert forwarded(server) == forwarded_before + 2
+    surplus = second["actual"] - second["requested"]
+    assert surplus > 300
+    charged = first["remaining"] - second["remaining"]
+    assert second["actual"] - refilled_points - 1 <= charged <= second["actual"]
+    assert charged > second["requested"]
 
 
 @pytest.mark.slow

@@ -22,8 +22,8 @@ import pytest
 from starlette.routing import Router
 
 from regulars import housekeeping
+from regulars.accounts.accounts import Accounts
 from regulars.app import Application
-from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store, imports
 from regulars.store.tables import metadata
@@ -174,9 +174,9 @@ def test_every_statement_of_a_request_goes_to_one_node(
 
     async def work() -> list[str]:
         app = Application(settings)
-        router: Router = app._rest.router
+        router: Router = app._starlette.router
         problems: list[str] = []
-        async with router.lifespan_context(app._rest):
+        async with router.lifespan_context(app._starlette):
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://127.0.0.1",

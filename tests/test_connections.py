@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
-from regulars.directory.accounts import Accounts
+from regulars.accounts.accounts import Accounts
 from regulars.store import Store, Unreachable
 from regulars.store.postgresql.connection_pool import ConnectionPool
 from regulars.store.query import Query

@@ -10,22 +10,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.commands import (
-    COMMAND_LINE,
-    CreateCustomer,
-    DeleteCustomers,
-    IdempotencyRecord,
-    Origin,
-    Reference,
-    SmallCommand,
-)
-from regulars.directory.customers import clean_values
+from regulars.accounts.accounts import Accounts
+from regulars.core.commands import COMMAND_LINE, IdempotencyRecord, Origin, SmallCommand
+from regulars.core.errors import InvalidInput, Rejected
+from regulars.customers.commands import CreateCustomer, DeleteCustomers, Reference
+from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.customers.values import clean_values
 from regulars.directory.database import store_for
 from regulars.directory.decide import domain_of
 from regulars.directory.entities import ENTITIES
-from regulars.directory.errors import InvalidInput, Rejected
-from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.store import Entities, LookupKeys, Row, State, Store
 from regulars.store.columns import key, number, text
 from regulars.store.entity import Entity, Lookup, delete_rows

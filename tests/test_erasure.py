@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from regulars.directory.accounts import now_ms
-from regulars.directory.inbox_keys import EVERYBODY, MAX_KEYS, keys_of
+from regulars.accounts.accounts import now_ms
+from regulars.orders.inbox_keys import EVERYBODY, MAX_KEYS, keys_of
 from regulars.store import Store, parse_url
 from regulars.store.migrate import run_in_snapshot
 from regulars.store.query import Query

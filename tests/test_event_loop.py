@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from regulars.accounts.accounts import Accounts
 from regulars.app import Application
-from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store
 from regulars.webhooks.signatures import secrets_of
@@ -150,7 +150,7 @@ def test_each_documented_limit_has_an_attack() -> None:
 
 def test_each_route_has_an_attack(tmp_path: Path) -> None:
     app = Application(Settings(database_url=f"sqlite:///{tmp_path / 'r.db'}"))
-    routes = [*app.graphql_at, *(getattr(route, "path", "") for route in app._rest.routes)]
+    routes = [*app.graphql_at, *(getattr(route, "path", "") for route in app._starlette.routes)]
     attacked = {route for case in CASES for route in case.routes}
     missing = [route for route in routes if route not in attacked]
     assert not missing, f"add attacks of these routes to tests/attacks.py: {missing}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from regulars.directory.webhooks import TYPES, UNSUPPORTED
+from regulars.webhooks.values import TYPES, UNSUPPORTED
 from tests.receiver import Receiver
 from tests.support import Client, regulars
 from tests.test_inbound import Shop, order

@@ -86,7 +86,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 ACCOUNTS = """
 import asyncio, json, sys
-from regulars.directory.accounts import Accounts
+from regulars.accounts.accounts import Accounts
 from regulars.directory.database import store_for
 
 async def main():

@@ -11,14 +11,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.commands import CreateCustomer
-from regulars.directory.customers import clean_values
+from regulars.accounts.accounts import Accounts
+from regulars.core.paging import KeysetPage
+from regulars.customers.commands import CreateCustomer
+from regulars.customers.values import clean_values
 from regulars.directory.database import store_for
 from regulars.directory.decide import decide
 from regulars.directory.directory import Directory
 from regulars.directory.entities import ENTITIES
-from regulars.directory.paging import KeysetPage
 from regulars.store import saving
 from regulars.store.query import Query
 from tests.support import Client, new_token, regulars, running, scratch_database
@@ -285,7 +285,7 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         await store.open()
         directory = Directory(store)
         account = (await Accounts(store).create("one")).account_id
-        await directory.create(account, {"email": "first@b.co"}, 1)
+        await directory.write(account, CreateCustomer.from_node({"email": "first@b.co"}, 1))
         # A batch as a writer saves it, in a transaction that does not end yet.
         command = CreateCustomer(*clean(email="slow@b.co"))
         connection = await asyncpg.connect(dsn)
@@ -301,7 +301,9 @@ def test_who_follows_misses_no_late_commit(postgresql: str) -> None:
         parameters = saving.save_parameters(ENTITIES, account, state, changes)
         saved = await fetch(connection, query, parameters)
         assert saved[0][0] == 1
-        quick = asyncio.create_task(directory.create(account, {"email": "quick@b.co"}, 3))
+        quick = asyncio.create_task(
+            directory.write(account, CreateCustomer.from_node({"email": "quick@b.co"}, 3))
+        )
         await asyncio.sleep(0.3)
         assert not quick.done()
         assert [n for (n, _), _ in await read(directory, account, 0)] == [1]

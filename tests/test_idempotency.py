@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.commands import CreateCustomer, IdempotencyRecord, Replay
-from regulars.directory.customers import clean_values
+from regulars.accounts.accounts import Accounts
+from regulars.core.commands import IdempotencyRecord, Replay
+from regulars.core.idempotency_records import KEPT_MS
+from regulars.customers.commands import CreateCustomer
+from regulars.customers.values import clean_values
 from regulars.directory.decide import decide
-from regulars.directory.idempotency_records import KEPT_MS
 from regulars.store import Changes, LookupKeys, Row, State, Store, queries
 from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
 from tests.postgres import ACCOUNTS, hold_lock

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from regulars.cli.errors import error_message
-from regulars.directory.bulk import SetCustomers, Step
-from regulars.directory.errors import Rejected
+from regulars.core.errors import Rejected
+from regulars.customers.bulk import SetCustomers, Step
 from regulars.store import Store
 from tests.support import Done, environment, eventually, regulars, with_store
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from regulars.directory.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store
 from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
 from tests.support import Client, Server, account_of, new_token, regulars, running, with_store

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from regulars.directory.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store, imports
 from regulars.transfer.charsets import CHARSETS
 from regulars.transfer.import_repository import ImportRepository

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.directory.bulk import SetRow
-from regulars.directory.errors import InvalidInput
+from regulars.core.errors import InvalidInput
+from regulars.customers.bulk import SetRow
 from regulars.transfer.importing import Tally
 from regulars.transfer.opening import opened
 from regulars.transfer.remote_customers import row_of

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from regulars.directory.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store
 from regulars.webhooks.inbox import CANONICAL_BYTES
 from regulars.webhooks.javascript import stringify

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.field_rules import EMPTY
+from regulars.accounts.accounts import Accounts
+from regulars.customers.field_rules import EMPTY
 from regulars.store import Store
 from regulars.store.relations import ORDERS, all_of_each
 from regulars.webhooks.payloads import contact

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.directory import search_document
-from regulars.directory.customers import new_row, with_values
+from regulars.customers.search import search_document
+from regulars.customers.values import new_row, with_values
 from tests.support import Client, Server, account_of, examples, new_token, regulars, running
 
 TEXT = st.lists(

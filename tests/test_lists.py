@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.commands import Activity, CreateCustomer
-from regulars.directory.customers import clean_values
+from regulars.accounts.accounts import Accounts
+from regulars.core.errors import Rejected
+from regulars.customers.commands import Activity, CreateCustomer
+from regulars.customers.values import clean_values
 from regulars.directory.directory import Directory
-from regulars.directory.errors import Rejected
-from regulars.directory.orders import NewOrder
+from regulars.orders.values import NewOrder
 from regulars.store import Store
 from tests.support import Client, Server, new_token, with_store
 

@@ -17,9 +17,9 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from regulars.directory.accounts import Accounts
+from regulars.accounts.accounts import Accounts
+from regulars.customers.commands import CreateCustomer
 from regulars.directory.database import upgrade
-from regulars.directory.directory import Directory
 from regulars.store import Store, parse_url
 from regulars.store.migrate import module, run_in_transaction
 from regulars.store.schema_version import newest_version, require_usable, versions
@@ -133,8 +133,8 @@ def test_customers_of_an_earlier_version_are_searchable_after_the_upgrade(
 
     async def create(store: Store) -> None:
         account = await Accounts(store).create("one")
-        await Directory(store).create(account.account_id, node, 1)
-        await Directory(store).create(account.account_id, {"email": "b@b.co"}, 2)
+        await store.write(account.account_id, CreateCustomer.from_node(node, 1))
+        await store.write(account.account_id, CreateCustomer.from_node({"email": "b@b.co"}, 2))
 
     with_store(now, create)
     tables = ("accounts", "counters", "customers")

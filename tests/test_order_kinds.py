@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.directory.commands import RecordOrder
 from regulars.directory.decide import decide
 from regulars.directory.entities import ENTITIES
-from regulars.directory.shop_input import clean_order, order_details
-from regulars.directory.webhooks import TYPES
+from regulars.orders.commands import RecordOrder
+from regulars.orders.shop_input import clean_order, order_details
 from regulars.store import State
+from regulars.webhooks.values import TYPES
 from tests.receiver import Receiver
 from tests.support import Client, examples
 from tests.test_history import feed

@@ -23,9 +23,9 @@ from graphql import (
     is_required_argument,
 )
 
+from regulars.accounts.accounts import Accounts
 from regulars.api.schema import schema
-from regulars.directory.accounts import Accounts
-from regulars.directory.scopes import SCOPES, granted
+from regulars.core.scopes import SCOPES, granted
 from regulars.store import Store
 from tests.support import Client, Server, new_token, regulars, running, with_store
 

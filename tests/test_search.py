@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.directory.errors import Rejected
-from regulars.directory.search import Order, parse
+from regulars.core.errors import Rejected
+from regulars.customers.search.parser import Order, parse
 from tests.support import Client, examples
 
 TOTAL = "query($q: String) { customers(query: $q) { totalCount } }"

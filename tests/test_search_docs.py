@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from regulars.directory.keys import KEYS, WITHIN
-from regulars.directory.limits import DEFAULTS
-from regulars.directory.search import MAX_DEPTH, MAX_TERMS
+from regulars.core.limits import DEFAULTS
+from regulars.customers.search.keys import KEYS, WITHIN
+from regulars.customers.search.parser import MAX_DEPTH, MAX_TERMS
 from tests.support import Client
 
 ROOT = Path(__file__).parents[1]

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
-from regulars.directory import finding
-from regulars.directory.accounts import Accounts
-from regulars.directory.commands import Activity, CreateCustomer, Reference
-from regulars.directory.customers import clean_values
+from regulars.customers.commands import Activity, CreateCustomer, Reference, UpdateCustomer
+from regulars.customers.search import finding
+from regulars.customers.values import clean_values
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.directory.orders import NewOrder
+from regulars.orders.values import NewOrder
 from regulars.store import Store
 from tests.conftest import DATABASES
 from tests.search_model import Person, Query, fold, matches, quoted, text_of
@@ -178,7 +178,10 @@ class Asked:
 
     async def _update(self, directory: Directory, person: Person, node: dict[str, Any]) -> None:
         reference = Reference(str(person.number), person.number)
-        await directory.update(self.account.account_id, reference, node, person.updated_at)
+        await directory.write(
+            self.account.account_id,
+            UpdateCustomer.from_node(reference, node, person.updated_at),
+        )
 
     def response(self, document: str, **variables: Any) -> dict[str, Any]:
         context = Context(self.account.account_id, Directory(self.store), "test", SINCE)

@@ -9,13 +9,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
-from regulars.directory import finding
-from regulars.directory.accounts import Accounts
+from regulars.customers.search import finding
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.sample import UNTIL
+from regulars.sample import LAST_TIMESTAMP
 from regulars.store import parse_url
 from regulars.store.query import Query
 from regulars.store.sqlite.file import connect
@@ -110,7 +110,7 @@ def statements_of(
         api, by_query = engine(), {}
         for query in queries:
             listening = Listening(store)
-            context = Context(account.account_id, Directory(listening), "test", UNTIL)
+            context = Context(account.account_id, Directory(listening), "test", LAST_TIMESTAMP)
             answer = await api.run(api.operation(document), {"q": query}, context)
             assert "errors" not in answer.response(), answer.response()
             by_query[query] = listening.asked

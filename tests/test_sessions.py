@@ -14,8 +14,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.sessions import Sessions, forget_old
+from regulars.accounts.accounts import Accounts
+from regulars.accounts.sessions import Sessions, forget_old
 from regulars.store import Store
 from regulars.store.auth_tables import sessions
 from regulars.store.query import Query

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
-from regulars.directory.accounts import Accounts
+from regulars.customers.commands import CreateCustomer
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.store import StatementTimeout, Store
@@ -52,7 +53,9 @@ def test_long_read_does_not_delay_others_on_sqlite(migrated_database: str) -> No
         assert (await store.fetch(ONE, {}))[0][0] == 1
         directory = Directory(store)
         account = await Accounts(store).named(None)
-        await directory.create(account.account_id, {"email": "meanwhile@example.com"}, 1)
+        await directory.write(
+            account.account_id, CreateCustomer.from_node({"email": "meanwhile@example.com"}, 1)
+        )
         assert not long.done()
         assert (await long)[0][0] == 5_000_000
         await store.close()

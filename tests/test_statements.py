@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from regulars.accounts.accounts import Accounts
 from regulars.api.context import Context
 from regulars.api.schema import engine
-from regulars.directory.accounts import Accounts
-from regulars.directory.commands import Reference, Replay
+from regulars.customers.commands import CreateCustomer, DeleteCustomers, Reference, UpdateCustomer
 from regulars.directory.database import store_for
 from regulars.directory.decide import DOMAIN
 from regulars.directory.directory import Directory
@@ -98,14 +98,17 @@ def test_single_write_takes_two_round_trips(postgresql: str) -> None:
         account = await accounts.create("one")
         directory = Directory(store)
         # The first statements of a connection ask for the types of their arrays as well.
-        await directory.create(account.account_id, {"email": "a@b.co"}, 1)
+        await directory.write(account.account_id, CreateCustomer.from_node({"email": "a@b.co"}, 1))
         async with store._cluster.pool.acquire() as connection:
             connection.add_query_logger(lambda record: sent.append(record.query))
-        created = await directory.create(account.account_id, {"email": "b@b.co"}, 1)
-        assert not isinstance(created, Replay)
+        created = await directory.write(
+            account.account_id, CreateCustomer.from_node({"email": "b@b.co"}, 1)
+        )
         reference = Reference("2", created["customer_id"])
-        await directory.update(account.account_id, reference, {"phone": "1"}, 2)
-        await directory.delete(account.account_id, [reference], 3)
+        await directory.write(
+            account.account_id, UpdateCustomer.from_node(reference, {"phone": "1"}, 2)
+        )
+        await directory.write(account.account_id, DeleteCustomers((reference,), 3))
         await store.close()
 
     with scratch_database(postgresql) as dsn:

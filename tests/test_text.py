@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars.directory.emails import clean_email
-from regulars.directory.text import clean, fold, folded
-from regulars.directory.words import lines, terms
+from regulars.core.text import clean, fold, folded
+from regulars.customers.emails import clean_email
+from regulars.customers.search.words import lines, terms
 from tests.support import examples
 
 LOCAL = st.from_regex(r"[A-Za-z0-9._+-]{1,70}", fullmatch=True)

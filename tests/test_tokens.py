@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from regulars.directory.scopes import SCOPES
+from regulars.core.scopes import SCOPES
 from tests.support import Client, Server, new_token
 
 CREATE = """mutation($node: InputToken!) { createToken(node: $node) {

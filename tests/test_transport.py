@@ -161,6 +161,13 @@ def test_a_compressed_body_is_refused(client: Client) -> None:
     expect(answer, 415, "errors_media_type")
 
 
+def test_a_body_with_the_identity_encoding_is_read(client: Client) -> None:
+    encoding = {"Content-Encoding": "identity"}  # RFC 9110, 8.4.1 and 12.5.3: no encoding
+    assert raw(client, b'{"query":"{ __typename }"}', **encoding).status_code == 200
+    file = client.http.post("/import/preview", content=b"email\na@example.com\n", headers=encoding)
+    assert file.status_code == 200
+
+
 @pytest.mark.parametrize("content_type", ["application/json;charset=UTF-8", "Application/JSON"])
 def test_json_in_utf_8_is_taken_however_it_is_written(client: Client, content_type: str) -> None:
     answer = raw(client, b'{"query":"{ __typename }"}', **{"Content-Type": content_type})

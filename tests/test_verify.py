@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from regulars.directory.accounts import Accounts, now_ms
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.directory.stored_values import RULES
 from regulars.store import Store, parse_url
 from regulars.store.migrate import run_in_transaction

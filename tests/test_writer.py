@@ -12,24 +12,25 @@ from typing import Any
 import asyncpg
 import pytest
 
-from regulars.directory.accounts import Accounts
-from regulars.directory.commands import (
+from regulars.accounts.accounts import Accounts
+from regulars.core.commands import Command
+from regulars.core.errors import Rejected
+from regulars.core.ids import MAX_ID
+from regulars.core.money import amounts, units
+from regulars.customers.commands import (
     Activity,
-    Command,
     CreateCustomer,
     DeleteCustomers,
     NewLead,
     Reference,
     UpdateCustomer,
 )
-from regulars.directory.customers import clean_values
+from regulars.customers.values import clean_values
 from regulars.directory.database import store_for
 from regulars.directory.decide import DOMAIN, decide
 from regulars.directory.directory import Directory
 from regulars.directory.entities import ENTITIES
-from regulars.directory.errors import Rejected
-from regulars.directory.ids import MAX_ID
-from regulars.directory.orders import NewOrder, amounts, units
+from regulars.orders.values import NewOrder
 from regulars.store import Changes, Domain, State, Store, Unreachable, queries
 from regulars.store.postgresql.store import PostgreSQLStore
 from tests.postgres import ACCOUNTS

@@ -21,8 +21,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 import regulars.store.migrations.versions
+from regulars.customers.search.search_document import SOURCES
 from regulars.directory.database import upgrade
-from regulars.directory.search_document import SOURCES
 from regulars.store import parse_url
 from regulars.store.columns import Flag, Number, Text
 from regulars.store.migrate import module, run_in_transaction

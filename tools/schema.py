@@ -1,4 +1,4 @@
-"""Writes the types of a customer in api/schema.graphql from its fields, or checks them.
+"""Writes the types of a customer in customers/schema.graphql from its fields, or checks them.
 
 Use: tools/schema.py [--check]
 """
@@ -15,7 +15,7 @@ from regulars.core import fields as kinds
 from regulars.core.fields import in_order, names_of
 from regulars.customers.fields import FIELDS, WRITABLE
 
-SCHEMA = Path(__file__).parents[1] / "src" / "regulars" / "api" / "schema.graphql"
+SCHEMA = Path(__file__).parents[1] / "src" / "regulars" / "customers" / "schema.graphql"
 
 
 class Types(NamedTuple):
@@ -114,7 +114,7 @@ def run(check: bool) -> int:
     if expected == current:
         return 0
     if check:
-        print("api/schema.graphql is not what customers/fields.py says. Run: make docs")
+        print("customers/schema.graphql is not what customers/fields.py says. Run: make docs")
         return 1
     SCHEMA.write_text(expected, encoding="utf-8")
     return 0

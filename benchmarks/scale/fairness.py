@@ -19,8 +19,8 @@ from statistics import median
 
 from benchmarks.load import Sample, http_request, send
 from benchmarks.servers import free_port
+from regulars.accounts.accounts import Accounts
 from regulars.cli.database import with_store
-from regulars.directory.accounts import Accounts
 from regulars.settings import Settings
 from regulars.store import Store
 

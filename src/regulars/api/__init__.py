@@ -1,1 +1,1 @@
-"""The Customers API: its schema, and what each of its fields reads, renders or does."""
+"""The Customers API: the schema, and what its fields have in common."""

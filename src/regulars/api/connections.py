@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from regulars.directory.paging import Page
+from regulars.core.paging import Page
 from regulars.graphql import Layout, Part, Same, TypeBinding, Value
 
 Encode = Callable[..., list[str]]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from regulars.directory.commands import COMMAND_LINE, IdempotencyRecord, Origin
+from regulars.core.commands import COMMAND_LINE, IdempotencyRecord, Origin
+from regulars.core.errors import MissingScope, Rejected
+from regulars.core.scopes import ADMIN, granted
 from regulars.directory.directory import Directory
-from regulars.directory.errors import MissingScope, Rejected
-from regulars.directory.scopes import ADMIN, granted
 
 EVERYTHING = granted([ADMIN])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from regulars.directory.errors import Rejected
+from regulars.core.errors import Rejected
 from regulars.graphql import INTERNAL, INTERNAL_KEY, Fault
 from regulars.graphql.errors import BAD_USER_INPUT, CODES
 from regulars.store import DiskFull, StatementTimeout, Unreachable

@@ -1,100 +1,98 @@
-"""The schema, and the engine that runs documents against it."""
+"""The schema, and the engine that runs documents against it.
+
+The base schema is in this package, and each package of entities has its part
+(`core/packages.py`).
+"""
 
 from __future__ import annotations
 
-import json
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import orjson
 from graphql import (
-    ConstValueNode,
-    GraphQLError,
+    DocumentNode,
     GraphQLScalarType,
     GraphQLSchema,
-    build_schema,
-    value_from_ast_untyped,
+    ObjectTypeDefinitionNode,
+    ObjectTypeExtensionNode,
+    build_ast_schema,
+    parse,
+    print_ast,
 )
 
-from regulars.api.access import TYPES as ACCESS_TYPES
-from regulars.api.bulk import TYPES as BULK_TYPES
+from regulars.api.connections import PAGE_INFO
 from regulars.api.context import Context
 from regulars.api.errors import describe
-from regulars.api.fields import TYPES
-from regulars.api.language import TYPES as LANGUAGE_TYPES
-from regulars.api.roots import roots
-from regulars.api.statistics import TYPES as STATISTICS_TYPES
-from regulars.api.webhooks import TYPES as WEBHOOK_TYPES
-from regulars.directory.limits import DEFAULTS as DIRECTORY_DEFAULTS
-from regulars.graphql import CACHE_BYTES, DEFAULTS, Bindings, Engine, Limits
+from regulars.api.node import node
+from regulars.api.part import ApiPart, Node
+from regulars.core.limits import DEFAULTS as DIRECTORY_DEFAULTS
+from regulars.core.packages import PACKAGES, parts
+from regulars.graphql import CACHE_BYTES, DEFAULTS, Bindings, Engine, Limits, Root, TypeBinding
 
 PAGE_SIZE = DIRECTORY_DEFAULTS.page_size
+_API = "api"
 
 
 def sdl() -> str:
-    """The schema in GraphQL's schema definition language."""
-    return files("regulars.api").joinpath("schema.graphql").read_text(encoding="utf-8")
+    """Returns the schema in GraphQL's schema definition language."""
+    return print_ast(_document()) + "\n"
 
 
 def schema() -> GraphQLSchema:
-    """The schema, with the scalars that read input."""
-    built = build_schema(sdl())
-    fields = built.type_map["CustomFields"]
-    assert isinstance(fields, GraphQLScalarType)
-    fields.coerce_input_value = custom_fields
-    fields.coerce_input_literal = custom_fields_literal
-    settings = built.type_map["WebhookSettings"]
-    assert isinstance(settings, GraphQLScalarType)
-    settings.coerce_input_value = webhook_settings
+    """Returns the schema, with the functions that read the input of its scalars."""
+    built = build_ast_schema(_document())
+    for part in _parts():
+        for name, scalar in part.scalars.items():
+            type_ = built.type_map[name]
+            assert isinstance(type_, GraphQLScalarType)
+            type_.coerce_input_value = scalar.coerce
+            if scalar.coerce_literal is not None:
+                type_.coerce_input_literal = scalar.coerce_literal
     return built
 
 
 def engine(
     limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE, cache_bytes: int = CACHE_BYTES
 ) -> Engine:
-    """The engine of the Customers API, for documents within the limits and pages of that size,
-    which keeps at most so many bytes of documents and their plans."""
+    """Returns the engine of the Customers API: for documents within the limits and pages of at most
+    `page_size` rows. It caches at most `cache_bytes` of documents and plans."""
 
-    def say(error: Exception, env: Context) -> Any:
+    def describe_error(error: Exception, env: Context) -> Any:
         return describe(error, env.request_id)
 
-    types = {
-        **TYPES,
-        **WEBHOOK_TYPES,
-        **BULK_TYPES,
-        **STATISTICS_TYPES,
-        **LANGUAGE_TYPES,
-        **ACCESS_TYPES,
-    }
-    return Engine(schema(), Bindings(types, roots(page_size)), say, limits, cache_bytes)
+    types: dict[str, TypeBinding] = {"PageInfo": PAGE_INFO}
+    nodes: dict[str, Node] = {}
+    roots: dict[str, Root] = {}
+    for part in _parts():
+        types |= part.types
+        nodes |= part.nodes
+        roots |= part.roots(page_size)
+    # What the history numbers may be read from a replica that has replayed enough.
+    roots["node"] = Root(node(nodes), is_replica_safe=True)
+    return Engine(schema(), Bindings(types, roots), describe_error, limits, cache_bytes)
 
 
-def custom_fields(value: Any) -> dict[str, Any]:
-    """A JSON object, as it comes with a request. Raises GraphQLError for anything else.
-
-    An empty array is read as an empty object: PHP encodes both as `[]`.
-    """
-    if value == []:
-        return {}
-    if not isinstance(value, dict):
-        raise GraphQLError('CustomFields is a JSON object, as in {"loyalty": "gold"}.')
-    return value
+def _parts() -> list[ApiPart]:
+    return parts("graphql", "API")
 
 
-def webhook_settings(value: Any) -> dict[str, Any]:
-    """A JSON object; an empty array is read as one. Raises GraphQLError for anything else."""
-    if value == []:
-        return {}
-    if not isinstance(value, dict):
-        raise GraphQLError('WebhookSettings is a JSON object, as in {"changes": true}.')
-    return value
-
-
-def custom_fields_literal(node: ConstValueNode) -> dict[str, Any]:
-    """A JSON object written in the document; read as if it had come as a variable, so that both
-    ways store the same."""
-    text = json.dumps(value_from_ast_untyped(node))
-    try:
-        return custom_fields(orjson.loads(text))
-    except orjson.JSONDecodeError as error:
-        raise GraphQLError("CustomFields has a number that JSON cannot carry.") from error
+@cache
+def _document() -> DocumentNode:
+    """Returns the schema of all packages, with `extend type` merged into the types."""
+    definitions: dict[str, Any] = {}
+    for package in (_API, *PACKAGES):
+        path = files("regulars").joinpath(package, "schema.graphql")
+        if not path.is_file():
+            continue
+        definition: Any
+        for definition in parse(path.read_text(encoding="utf-8")).definitions:
+            name = definition.name.value
+            if isinstance(definition, ObjectTypeExtensionNode):
+                fields = definitions[name].fields if name in definitions else ()
+                definitions[name] = ObjectTypeDefinitionNode(
+                    name=definition.name, fields=(*fields, *(definition.fields or ()))
+                )
+            else:
+                definitions[name] = definition
+    return DocumentNode(definitions=tuple(definitions.values()))

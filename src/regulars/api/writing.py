@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from regulars.api.context import Context
-from regulars.directory.commands import Command, IdempotencyRecord, Replay
-from regulars.directory.errors import Rejected
+from regulars.core.commands import Command, IdempotencyRecord, Replay
+from regulars.core.errors import Rejected
 from regulars.graphql import Layout, Layouts, Resolve
 from regulars.store import Row
 from regulars.store.large_work import is_large, run_large

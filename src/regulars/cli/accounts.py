@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from regulars.accounts.accounts import Accounts, now_ms
+from regulars.accounts.sessions import Sessions
 from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.output import format_timestamp, print_json, print_rows
 from regulars.cli.urls import reachable_at, sign_in_url
-from regulars.directory.accounts import Accounts, now_ms
-from regulars.directory.scopes import BOTH, SCOPES
-from regulars.directory.sessions import Sessions
+from regulars.core.scopes import BOTH, SCOPES
 from regulars.store import queries
 
 account_app = typer.Typer(help="Accounts: every customer belongs to one.", no_args_is_help=True)

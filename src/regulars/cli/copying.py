@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from regulars.accounts.accounts import Accounts
 from regulars.cli.errors import UsageError
-from regulars.directory.accounts import Accounts
 from regulars.directory.database import store_for, upgrade
 from regulars.store import DatabaseUrl, NotMigrated, Store, parse_url
 from regulars.store.schema_version import newest_version, require_usable, stored_version

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from regulars.accounts.accounts import Accounts, Token, now_ms
 from regulars.cli.database import with_store
-from regulars.directory.accounts import Accounts, Token, now_ms
-from regulars.directory.scopes import ADMIN
+from regulars.core.scopes import ADMIN
 from regulars.settings import Settings
 from regulars.store import DatabaseUrl, StatementTimeout, Store, StoreError, parse_url
 from regulars.store.citus.nodes import Node, list_nodes
@@ -78,7 +78,7 @@ def _tables(address: DatabaseUrl, schema: SchemaState) -> Finding:
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
-    if settings.loopback:
+    if settings.is_loopback:
         yield Finding(OK, "network", f"Listens on {settings.host}: for this machine alone.")
     else:
         message = (

@@ -6,9 +6,8 @@ import apsw
 import asyncpg
 import sqlalchemy as sa
 
-from regulars.core.errors import RegularsError
-from regulars.directory.accounts import AccountError
-from regulars.directory.errors import Rejected
+from regulars.accounts.accounts import AccountError
+from regulars.core.errors import RegularsError, Rejected
 from regulars.store import BadDatabaseURL, NotMigrated, StoreError, Unreachable
 from regulars.transfer.errors import BadOption, Interrupted, TransferError
 

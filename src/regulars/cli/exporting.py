@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.cli.database import with_store
 from regulars.cli.progress import counting
-from regulars.directory.accounts import Accounts, now_ms
 from regulars.settings import Settings
 from regulars.store import Store
 from regulars.transfer.collecting import collect_less

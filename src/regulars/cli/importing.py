@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.background import lower_priority
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
 from regulars.cli.progress import stopping, transfer_progress
-from regulars.directory.accounts import Accounts, now_ms
-from regulars.directory.commands import Origin
+from regulars.core.commands import Origin
 from regulars.settings import Settings
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
@@ -138,7 +138,7 @@ async def _current(
         message = f"An import of this file stopped after {before['position']:,} rows"
         print(f"{message}; --resume would have gone on. Starting anew.", file=sys.stderr)
         await runs.end(before["import_id"], CANCELLED, now_ms(), "Begun anew.")
-    import_details = {"options": job.options.told, "silent": job.silent, **source.told()}
+    import_details = {"options": job.options.told, "silent": job.silent, **source.to_json()}
     return await runs.begin(
         RUNNING, known, source.fingerprint, import_details, size, now_ms(), claimed_until=FOREVER
     )

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.output import format_timestamp, print_json, print_rows
-from regulars.directory.accounts import Accounts, now_ms
 from regulars.store import Store
 from regulars.webhooks import secret_queries
 from regulars.webhooks.inbox import Inbox

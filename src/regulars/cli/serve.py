@@ -15,13 +15,13 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from regulars import __version__
+from regulars.accounts.accounts import AccountError, Accounts
+from regulars.accounts.sessions import Sessions
 from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListenError, UsageError
 from regulars.cli.urls import reachable_at, sign_in_url, url_of
-from regulars.directory.accounts import AccountError, Accounts
+from regulars.core.scopes import ADMIN
 from regulars.directory.database import replicas_for, store_for, upgrade
-from regulars.directory.scopes import ADMIN
-from regulars.directory.sessions import Sessions
 from regulars.http import log
 from regulars.http.metrics import MULTIPROCESS
 from regulars.http.protocol import Protocol

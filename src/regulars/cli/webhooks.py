@@ -8,11 +8,11 @@ from typing import Any
 
 import typer
 
+from regulars.accounts.accounts import Accounts, now_ms
 from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.output import print_json
-from regulars.directory.accounts import Accounts, now_ms
 from regulars.settings import Settings
 from regulars.store import Store, parse_url
 from regulars.store.schema_version import require_usable

@@ -1,1 +1,1 @@
-"""What every entity is described with. Imports nothing else of the program."""
+"""What entities have in common: fields, errors, ids, commands, pages of a list."""

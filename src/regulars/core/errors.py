@@ -1,8 +1,296 @@
-"""The base of the errors that a caller can handle."""
+"""The errors that a caller can handle, and the problems that a rejected command or query has.
+
+RegularsError                the base of all: StoreError, AccountError, TransferError, HTTPError, …
+└── Rejected                 has one Problem or more
+Problem
+├── InvalidInput             errors_invalid_input
+├── DuplicateEmail           errors_dup_email
+│   └── HeldEmail            the same, for as long as an event is under way
+├── CustomerNotFound         errors_customer_not_found
+├── VersionConflict          errors_version_conflict
+├── DuplicateRow             errors_dup_row
+├── OtherRows                errors_other_rows
+├── Stopped                  errors_import_stopped
+├── RowFailed                errors_internal
+├── OtherRequest             errors_idempotency_key
+├── MissingScope             errors_scope
+├── Repeated                 any of them, when its request is sent again
+├── InvalidQuery             errors_invalid_query
+├── InvalidCursor            errors_invalid_cursor
+└── InvalidPageSize          errors_page_size
+"""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+log = logging.getLogger("regulars")
+
+InputPath = tuple[str | int, ...]
 
 
 class RegularsError(Exception):
     """The request cannot be carried out, and nothing has changed. The message says why, and how to
     correct it."""
+
+
+class Problem:
+    """One thing that is wrong: `key` for a program, `message` for a person, and where in the
+    input it lies."""
+
+    key: str
+
+    def __init__(self, message: str, input_path: InputPath = ()) -> None:
+        self.message = message
+        self.input_path = input_path
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """What a program may want to know beside the key."""
+        return {}
+
+    def to_json(self) -> dict[str, Any]:
+        """The problem as JSON has it."""
+        return {
+            "key": self.key,
+            "message": self.message,
+            "input_path": list(self.input_path),
+            "extensions": dict(self.extensions),
+        }
+
+
+class Rejected(RegularsError):
+    """A command or a query is rejected because of one problem or more. `replayed` tells that the
+    first attempt of the same request was rejected."""
+
+    def __init__(self, *problems: Problem, replayed: bool = False) -> None:
+        super().__init__("; ".join(problem.key for problem in problems))
+        self.problems = problems
+        self.replayed = replayed
+
+
+class InvalidInput(Problem):
+    """A value that cannot be stored as it is."""
+
+    key = "errors_invalid_input"
+
+
+class TooMuchWork(InvalidInput):
+    """More of the search index would change at once than may."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "These customers have too much text to be changed at once: it must be indexed for the "
+            "search, and others wait meanwhile. Send fewer customers."
+        )
+
+
+def is_too_much(refused: Rejected) -> bool:
+    """Whether a write was refused because it changes too many customers at once."""
+    return any(isinstance(problem, TooMuchWork) for problem in refused.problems)
+
+
+class DuplicateEmail(Problem):
+    """Another customer of the account has the email."""
+
+    key = "errors_dup_email"
+
+    def __init__(self, input_path: InputPath) -> None:
+        super().__init__(
+            "There is already a customer with this email. "
+            "Use another one, or update that customer.",
+            input_path,
+        )
+
+
+class HeldEmail(DuplicateEmail):
+    """Another customer of the shop has the email still: events of both come in another order than
+    they happened."""
+
+
+class CustomerNotFound(Problem):
+    """Ids that name no customer of the account."""
+
+    key = "errors_customer_not_found"
+
+    def __init__(self, ids: Iterable[str], input_path: InputPath) -> None:
+        self._ids = list(ids)
+        shown = ", ".join(given[:50] for given in self._ids[:10])
+        more = f" and {len(self._ids) - 10} more" if len(self._ids) > 10 else ""
+        super().__init__(f"No customer has the id {shown}{more}.", input_path)
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"ids": self._ids}
+
+
+class VersionConflict(Problem):
+    """Somebody else was faster: the customer has another version than the writer has seen."""
+
+    key = "errors_version_conflict"
+
+    def __init__(self, given: str, expected: int, version: int) -> None:
+        super().__init__(
+            f"The customer {given[:50]} is of version {version} now, not {expected}: somebody else "
+            "has changed it. Read it again, and decide anew.",
+            ("ifVersion",),
+        )
+        self._given = given
+        self._version = version
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"id": self._given, "version": self._version}
+
+
+class DuplicateRow(Problem):
+    """A second row for one customer. `first` counts the rows from 0."""
+
+    key = "errors_dup_row"
+
+    def __init__(self, first: int, input_path: InputPath) -> None:
+        super().__init__(
+            f"The row {first} names this customer already. Give each customer one row.", input_path
+        )
+        self._first = first
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"row": self._first}
+
+
+class OtherRows(Problem):
+    """Nothing is wrong with the row, but with another, and all or none are saved. `bad` counts the
+    rows from 0."""
+
+    key = "errors_other_rows"
+
+    def __init__(self, bad: int, input_path: InputPath) -> None:
+        super().__init__(
+            f"Nothing was saved, because the row {bad} is rejected. Mend that, or save the good "
+            "rows with errorPolicy: REJECT_ROW.",
+            input_path,
+        )
+        self._bad = bad
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"row": self._bad}
+
+
+class Stopped(Problem):
+    """An import that was cancelled, or that somebody else goes on with."""
+
+    key = "errors_import_stopped"
+
+    def __init__(self, import_id: str) -> None:
+        super().__init__(
+            f"The import {import_id} was stopped, or somebody else goes on with it. See what "
+            "became of it before starting it again."
+        )
+
+
+class RowFailed(Problem):
+    """The server failed at one row of many."""
+
+    key = "errors_internal"
+
+    def __init__(self, request_id: str | None, input_path: InputPath) -> None:
+        super().__init__(
+            "The server failed at this row, and did not store it. The other rows are not affected. "
+            "Report the request id to the operator: the log has the details.",
+            input_path,
+        )
+        self._request_id = request_id
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return {"request_id": self._request_id}
+
+
+def failed(error: Exception, request_id: str | None, input_path: InputPath) -> RowFailed:
+    """Log an exception of one row, and return the problem that its sender is shown.
+
+    The log has where it happened. The text of the exception may quote a customer, and the log's
+    formatter omits it.
+    """
+    fields = {"request_id": request_id}
+    log.error("row_failed", exc_info=error, extra={"fields": fields})
+    return RowFailed(request_id, input_path)
+
+
+class OtherRequest(Problem):
+    """A key that was sent with another request."""
+
+    key = "errors_idempotency_key"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was sent with another request in the last 24 hours. Give every "
+            "request a key of its own, and repeat a request exactly as it was."
+        )
+
+
+class MissingScope(Problem):
+    """The token may not do this."""
+
+    key = "errors_scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"The token lacks the scope {scope}. Use one that has it: "
+            f"regulars token create --scope {scope}"
+        )
+
+
+class Repeated(Problem):
+    """A problem as it was told when the request was first sent."""
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        super().__init__(problem["message"], tuple(problem["input_path"]))
+        self.key = problem["key"]
+        self._extensions = problem["extensions"]
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        return dict(self._extensions)
+
+
+class InvalidQuery(Problem):
+    """A search that cannot be read. `position` counts characters from 0; `expected` is what would
+    be right there, in a few words."""
+
+    key = "errors_invalid_query"
+
+    def __init__(
+        self, message: str, position: int, expected: str, suggestion: str | None = None
+    ) -> None:
+        hint = f" Did you mean {suggestion}?" if suggestion else ""
+        super().__init__(f"{message}{hint}", ("query",))
+        self._position = position
+        self._expected = expected
+        self._suggestion = suggestion
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        found: dict[str, Any] = {"position": self._position, "expected": self._expected}
+        if self._suggestion:
+            found["suggestion"] = self._suggestion
+        return found
+
+
+class InvalidCursor(Problem):
+    """Not a cursor, or one of another order."""
+
+    key = "errors_invalid_cursor"
+
+    def __init__(self, argument: str, message: str) -> None:
+        super().__init__(message, (argument,))
+
+
+class InvalidPageSize(Problem):
+    """A page that is too large, negative, or counted from both ends."""
+
+    key = "errors_page_size"

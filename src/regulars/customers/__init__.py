@@ -1,1 +1,1 @@
-"""What a customer is: its fields. Imports nothing of the layers."""
+"""Customers: their fields, their rules, their history and their search."""

@@ -1,1 +1,1 @@
-"""The customers of a business, and the rules by which they are kept."""
+"""The directory: the entities, the decision on a batch, and the interface to an account."""

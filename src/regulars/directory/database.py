@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from regulars.directory import search_document
+from regulars.customers.field_rules import EMPTY, folded_columns
+from regulars.customers.search import search_document
 from regulars.directory.decide import DOMAIN
-from regulars.directory.field_rules import EMPTY, folded_columns
 from regulars.store import (
     STATEMENT_SECONDS,
     BadDatabaseURL,

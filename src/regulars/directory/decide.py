@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from regulars.directory import idempotency_records, search_document
-from regulars.directory.commands import Command
+from regulars.core import idempotency_records
+from regulars.core.commands import Command
+from regulars.core.errors import Rejected
+from regulars.customers.search import search_document
+from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.directory.entities import ENTITIES
-from regulars.directory.errors import Rejected
-from regulars.directory.unit_of_work import CustomerUnitOfWork
 from regulars.store import Changes, Domain, Entities, State
 
 

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from regulars.directory import history
-from regulars.directory.commands import (
-    COMMAND_LINE,
-    SHOP_ID_LENGTH,
-    Command,
-    CreateCustomer,
-    DeleteCustomers,
-    IdempotencyRecord,
-    Origin,
-    Reference,
-    Replay,
-    UpdateCustomer,
-)
-from regulars.directory.customers import clean_values
-from regulars.directory.errors import InvalidInput, Rejected
-from regulars.directory.idempotency_records import KEPT_MS
-from regulars.directory.limits import DEFAULTS, Limits
-from regulars.directory.listing import CustomerPage, Listing
-from regulars.directory.paging import Cursor, KeysetPage, Page
-from regulars.directory.relations import page_of_each, rows_of_each
+from regulars.core.commands import Command
+from regulars.core.errors import Rejected
+from regulars.core.idempotency_records import KEPT_MS
+from regulars.core.limits import DEFAULTS, Limits
+from regulars.core.paging import Cursor, KeysetPage, Page
+from regulars.core.relations import page_of_each, rows_of_each
+from regulars.customers import history
+from regulars.customers.commands import CreateCustomer
+from regulars.customers.listing import CustomerPage, Listing
+from regulars.orders.commands import SHOP_ID_LENGTH
 from regulars.store import Row, Store, queries
-from regulars.store.large_work import is_large, run_large
 from regulars.store.query import Query
 from regulars.store.relations import Relation, one_cursor
 
@@ -136,75 +125,6 @@ class Directory:
     async def _one(self, query: Query, account_id: int, number: int) -> Any:
         rows = await self._store.fetch(query, {"account_id": account_id, "number": number})
         return rows[0] if rows else None
-
-    async def create(
-        self,
-        account_id: int,
-        node: Mapping[str, Any],
-        at: int,
-        idempotency_record: IdempotencyRecord | None = None,
-        origin: Origin = COMMAND_LINE,
-    ) -> Row | Replay:
-        """Adds a customer and answers its row. Raises Rejected with everything that is wrong.
-
-        A write with an idempotency record is made once. A repetition answers a Replay.
-        """
-
-        def command_of() -> CreateCustomer:
-            values, problems = clean_values(node, ("node",))
-            return CreateCustomer(
-                values, at, problems, idempotency_record=idempotency_record, origin=origin
-            )
-
-        command = await run_large(command_of) if is_large(node) else command_of()
-        row: Row | Replay = await self._store.write(account_id, command)
-        return row
-
-    async def update(
-        self,
-        account_id: int,
-        customer: Reference,
-        node: Mapping[str, Any],
-        at: int,
-        version: int | None = None,
-        idempotency_record: IdempotencyRecord | None = None,
-        origin: Origin = COMMAND_LINE,
-    ) -> Row | Replay:
-        """Merges fields into a customer, if it is of the version given, and answers its row.
-        Raises Rejected."""
-
-        def command_of() -> UpdateCustomer:
-            values, problems = clean_values(node, ("node",))
-            return UpdateCustomer(
-                customer, values, at, problems, version, idempotency_record, origin
-            )
-
-        command = await run_large(command_of) if is_large(node) else command_of()
-        row: Row | Replay = await self._store.write(account_id, command)
-        return row
-
-    async def delete(
-        self,
-        account_id: int,
-        customers: Sequence[Reference],
-        at: int,
-        version: int | None = None,
-        idempotency_record: IdempotencyRecord | None = None,
-        origin: Origin = COMMAND_LINE,
-    ) -> list[int] | Replay:
-        """Deletes all the customers named, or none, if each is of the version given, and answers
-        their `_id`s in the order given. Raises Rejected."""
-        most = self.limits.deletes
-        if len(customers) > most:
-            message = (
-                f"There are {len(customers):,} ids; at most {most:,} customers are deleted at once."
-            )
-            raise Rejected(InvalidInput(message, ("items",)))
-        if not customers:
-            return []
-        command = DeleteCustomers(tuple(customers), at, version, idempotency_record, origin)
-        ids: list[int] | Replay = await self._store.write(account_id, command)
-        return ids
 
     async def of_shop(self, account_id: int, shop_id: str) -> tuple[str, int] | None:
         """The type and `_id` of what the account's shop calls so."""

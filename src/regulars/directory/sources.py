@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from regulars.core.limits import Limits
 from regulars.directory.directory import Directory
-from regulars.directory.limits import Limits
 from regulars.store import Store, StoreError
 from regulars.store.postgresql.replica import Replica
 from regulars.store.postgresql.replicas import Replicas

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.accounts.sessions import LINK, SESSION
 from regulars.core import fields as kinds
 from regulars.core.fields import Field
+from regulars.core.ids import MAX_ID
+from regulars.core.scopes import SCOPES
+from regulars.customers import history
 from regulars.customers.fields import STORED
-from regulars.directory import history, webhooks
-from regulars.directory.ids import MAX_ID
-from regulars.directory.scopes import SCOPES
-from regulars.directory.sessions import LINK, SESSION
 from regulars.store import Row
 from regulars.store.imports import FILE, PENDING, PULL, RECEIVING, RUNNING
+from regulars.webhooks.values import STATES, TYPES
 
 # 9999-12-31T23:59:59.999Z, in milliseconds since 1970.
 _LAST_TIME = 253_402_300_799_999
@@ -129,7 +130,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "leads": {"lead_id": _ID, "custom": _OBJECT, "created_at": _TIME},
     "webhooks": {
         "webhook_id": _ID,
-        "type": _one_of(*webhooks.TYPES),
+        "type": _one_of(*TYPES),
         "url": _URL,
         "settings": _OBJECT,
         "position": _COUNT,
@@ -140,7 +141,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         ),
     },
     "deliveries": {
-        "state": _one_of(*webhooks.STATES),
+        "state": _one_of(*STATES),
         "attempts": _COUNT,
         "tries": _COUNT,
         **dict.fromkeys(("due_at", "created_at", "ended_at"), _TIME),

@@ -14,14 +14,14 @@ import sqlalchemy as sa
 
 from regulars.core import fields
 from regulars.core.fields import names_of
+from regulars.customers import addresses
+from regulars.customers import history as changes
+from regulars.customers.emails import clean_email
+from regulars.customers.field_rules import folded_columns
 from regulars.customers.fields import FIELDS
-from regulars.directory import addresses, search_document
-from regulars.directory import history as changes
-from regulars.directory.emails import clean_email
-from regulars.directory.field_rules import folded_columns
-from regulars.directory.orders import counts, net_payment
+from regulars.customers.search import search_document
 from regulars.directory.stored_values import wrong_values
-from regulars.directory.webhooks import PENDING
+from regulars.orders.values import counts, net_payment
 from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
 from regulars.store.migrate import run_in_snapshot
@@ -52,6 +52,7 @@ from regulars.store.tables import (
     webhook_secrets,
     webhooks,
 )
+from regulars.webhooks.values import PENDING
 
 # Every table whose rows are of an account; a token's account is looked at with the token.
 _OF_ACCOUNTS = [

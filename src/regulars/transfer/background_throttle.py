@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 from typing import Any
 
-from regulars.directory.commands import Command
+from regulars.core.commands import Command
 from regulars.directory.directory import Directory
 from regulars.store import Store
 

@@ -10,7 +10,7 @@ import codecs
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 
-from regulars.directory.text import did_you_mean
+from regulars.core.text import did_you_mean
 from regulars.transfer.errors import BadOption
 
 # The character sets among Python's codecs (docs.python.org, "Standard Encodings"), without utf_7.

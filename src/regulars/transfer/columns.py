@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from regulars.core import fields
 from regulars.core.fields import in_order, names_of
+from regulars.core.text import did_you_mean
+from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS, WRITABLE
-from regulars.directory.addresses import PARTS
-from regulars.directory.text import did_you_mean
 from regulars.transfer.errors import BadOption
 
 SHIPPING, BILLING = "shipping_address", "billing_address"

@@ -23,17 +23,17 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.core import fields as kinds
+from regulars.core.dates import iso
 from regulars.core.fields import in_order, names_of
+from regulars.core.ids import encoder
+from regulars.core.money import amounts
+from regulars.core.paging import KeysetPage
+from regulars.core.text import did_you_mean, full_name
+from regulars.customers import addresses
+from regulars.customers.avatars import avatars
 from regulars.customers.fields import FIELDS, WRITABLE
-from regulars.directory import addresses
-from regulars.directory.avatars import avatars
-from regulars.directory.dates import iso
-from regulars.directory.ids import encoder
-from regulars.directory.listing import CustomerPage, Listing
-from regulars.directory.orders import amounts
-from regulars.directory.paging import KeysetPage
-from regulars.directory.search import Order, parse
-from regulars.directory.text import did_you_mean, full_name
+from regulars.customers.listing import CustomerPage, Listing
+from regulars.customers.search.parser import Order, parse
 from regulars.store import Store
 from regulars.store.base import QueryExecutor
 from regulars.store.queries import ORDER_VALUE, customers_by_id

@@ -13,8 +13,10 @@ from typing import Any
 
 import orjson
 
-from regulars.directory.accounts import now_ms
-from regulars.directory.bulk import (
+from regulars.accounts.accounts import now_ms
+from regulars.core.commands import Origin
+from regulars.core.errors import Rejected, failed, is_too_much
+from regulars.customers.bulk import (
     CREATED,
     REJECTED,
     UPDATED,
@@ -23,8 +25,6 @@ from regulars.directory.bulk import (
     SetRow,
     Step,
 )
-from regulars.directory.commands import Origin
-from regulars.directory.errors import Rejected, failed, is_too_much
 from regulars.store import Row, Store
 from regulars.transfer.background_throttle import BackgroundThrottle
 from regulars.transfer.errors import BadFile, Interrupted
@@ -225,7 +225,7 @@ class Importer:
             self.tally.counts[became.lower()] += 1
             if became == REJECTED:
                 self.tally.withdraw_warnings(row, record.line, heading)
-                rejected.append((record, [problem.told() for problem in outcome.problems]))
+                rejected.append((record, [problem.to_json() for problem in outcome.problems]))
         await self._keep(rejected)
 
     async def _keep(self, rejected: Sequence[tuple[Record, Sequence[Mapping[str, Any]]]]) -> None:

@@ -8,9 +8,9 @@ import tempfile
 
 import orjson
 
-from regulars.directory.accounts import now_ms
-from regulars.directory.commands import Origin
-from regulars.directory.errors import Rejected
+from regulars.accounts.accounts import now_ms
+from regulars.core.commands import Origin
+from regulars.core.errors import Rejected
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import Interrupted, TransferError
 from regulars.transfer.import_repository import (

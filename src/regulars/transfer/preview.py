@@ -32,7 +32,7 @@ def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[
             records = _first(source.records, whole)
             fields = source.shape.columns
             found = None if fields is None else [(c.heading, c.field) for c in fields]
-            return _shown(source.told(), found, records, None)
+            return _shown(source.to_json(), found, records, None)
     except BadOption as error:
         return _unclear(name, beginning, options, whole, str(error))
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 import orjson
 
-from regulars.directory.accounts import now_ms
-from regulars.directory.bulk import REJECTED, SetCustomers, Step
-from regulars.directory.commands import DeleteCustomers, Origin, Reference
+from regulars.accounts.accounts import now_ms
+from regulars.core.commands import Origin
+from regulars.core.errors import Rejected, is_too_much
+from regulars.core.paging import KeysetPage
+from regulars.customers.bulk import REJECTED, SetCustomers, Step
+from regulars.customers.commands import DeleteCustomers, Reference
+from regulars.customers.listing import CustomerPage, Listing
+from regulars.customers.search.parser import Order
 from regulars.directory.directory import Directory
-from regulars.directory.errors import Rejected, is_too_much
-from regulars.directory.listing import CustomerPage, Listing
-from regulars.directory.paging import KeysetPage
-from regulars.directory.search import Order
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
 from regulars.transfer.background_throttle import BackgroundThrottle

@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 
-from regulars.directory.customers import new_row, replacing
-from regulars.directory.emails import clean_email
-from regulars.directory.field_rules import MERGED
-from regulars.directory.listing import CustomerPage, Listing
-from regulars.directory.paging import KeysetPage
-from regulars.directory.search import Order, parse
+from regulars.core.paging import KeysetPage
+from regulars.customers.emails import clean_email
+from regulars.customers.field_rules import MERGED
+from regulars.customers.listing import CustomerPage, Listing
+from regulars.customers.search.parser import Order, parse
+from regulars.customers.values import new_row, replacing
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
 from regulars.transfer.errors import Interrupted

@@ -8,17 +8,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.core import fields
+from regulars.core import fields, ids
+from regulars.core.dates import parse_timestamp
+from regulars.core.errors import InvalidInput
 from regulars.core.fields import Field, names_of
+from regulars.core.ids import MAX_ID
+from regulars.customers.addresses import PARTS
+from regulars.customers.bulk import SetRow
+from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS, WRITABLE
-from regulars.directory import ids
-from regulars.directory.addresses import PARTS
-from regulars.directory.bulk import SetRow
-from regulars.directory.commands import Reference
-from regulars.directory.customers import clean_values
-from regulars.directory.dates import parse_timestamp
-from regulars.directory.errors import InvalidInput
-from regulars.directory.ids import MAX_ID
+from regulars.customers.values import clean_values
 from regulars.transfer.remote import Remote, RemoteFault, TooMuch
 from regulars.transfer.sanitizing import sanitized
 from regulars.transfer.shape import foreign_id
@@ -154,7 +153,7 @@ class Customers:
         gone = [
             number
             for given, node in named.items()
-            if node is None and (number := ids.customer(given).customer_id) is not None
+            if node is None and (number := reference_to(given).customer_id) is not None
         ]
         info = found["pageInfo"]
         nodes = [node for node in named.values() if node is not None]

@@ -12,9 +12,9 @@ import orjson
 
 from regulars.core import fields
 from regulars.core.fields import names_of
+from regulars.core.text import COMBINING_MARKS, CONTROL_CHARACTERS, sanitize
+from regulars.customers.custom import MAX_DEPTH
 from regulars.customers.fields import FIELDS
-from regulars.directory.custom import MAX_DEPTH
-from regulars.directory.text import COMBINING_MARKS, CONTROL_CHARACTERS, sanitize
 
 CUSTOM = "custom"
 _LONG_TEXTS = names_of(FIELDS, fields.LongText)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from regulars.directory.bulk import SetRow
+from regulars.customers.bulk import SetRow
 from regulars.transfer.temporary import temporary
 
 

@@ -7,17 +7,16 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from regulars.core import fields
+from regulars.core import fields, ids
+from regulars.core.errors import InvalidInput, Problem
 from regulars.core.fields import names_of
+from regulars.core.ids import MAX_ID
+from regulars.core.text import CONTROL_CHARACTERS, sanitize
+from regulars.customers.addresses import PARTS
+from regulars.customers.bulk import SetRow
+from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS
-from regulars.directory import ids
-from regulars.directory.addresses import PARTS
-from regulars.directory.bulk import SetRow
-from regulars.directory.commands import Reference
-from regulars.directory.customers import clean_values
-from regulars.directory.errors import InvalidInput, Problem
-from regulars.directory.ids import MAX_ID
-from regulars.directory.text import CONTROL_CHARACTERS, sanitize
+from regulars.customers.values import clean_values
 from regulars.transfer import cells
 from regulars.transfer.columns import (
     ADDRESS_FIELDS,
@@ -272,7 +271,7 @@ class Shape:
         if self._options.match == "_id":
             number = number or own
             if number is None and id_ is not None:
-                number = ids.customer(str(id_)).customer_id
+                number = reference_to(str(id_)).customer_id
             if number is None and not problems:
                 problems.append(InvalidInput("The row has no _id, by which customers are found."))
             return Reference(str(number), number), number

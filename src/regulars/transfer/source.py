@@ -65,7 +65,7 @@ class Source:
         columns_shown = f"{len(self.headings):,} columns"
         return f"CSV, {self._opened.shown}, delimiter {name}, {columns_shown}"
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """What was recognised, as JSON has it."""
         found = self.shape.columns
         return {

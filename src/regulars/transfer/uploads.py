@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import orjson
 
-from regulars.directory.accounts import now_ms
-from regulars.directory.dates import iso
+from regulars.accounts.accounts import now_ms
+from regulars.core.dates import iso
 from regulars.store import Conflict, Row, Store, imports
 from regulars.store.imports import FILE, PENDING, RECEIVING
 from regulars.store.tables import import_parts
@@ -167,7 +167,7 @@ def _recognised(name: str, beginning: bytes, options: Options) -> dict[str, Any]
     """What a file of that beginning is recognised as. Raises BadFile and BadOption."""
     content = io.BytesIO(beginning)
     with opened(name, options.encoding, content, options.format, BEGINNING) as file:
-        return Source(file, options).told()
+        return Source(file, options).to_json()
 
 
 async def copied(store: Store, run: Row, file: IO[bytes]) -> None:

@@ -11,10 +11,10 @@ import iso3166
 import orjson
 
 from regulars.core import fields as kinds
+from regulars.core.dates import parse_timestamp
 from regulars.core.fields import Field
+from regulars.core.ids import MAX_ID
 from regulars.customers.fields import FIELDS
-from regulars.directory.dates import parse_timestamp
-from regulars.directory.ids import MAX_ID
 from regulars.transfer import cells
 
 # The first moment that a list ordered by moments can show: 1970-01-26.

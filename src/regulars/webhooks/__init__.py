@@ -1,1 +1,1 @@
-"""Delivers changes to the outside."""
+"""Webhooks: their rules, the delivery of events, and the inbox of a shop's events."""

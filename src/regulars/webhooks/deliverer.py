@@ -12,14 +12,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from regulars import __version__
-from regulars.directory.webhooks import (
-    DELIVERED,
-    FAILED,
-    PENDING,
-    TYPES,
-    DeliveryId,
-    wants_changes,
-)
 from regulars.store import Conflict, Row, Store, queries
 from regulars.store.query import Statement
 from regulars.webhooks import delivery_queries, payloads
@@ -27,6 +19,7 @@ from regulars.webhooks.deliveries import WebhookKey, event_id, new_delivery
 from regulars.webhooks.javascript import stringify
 from regulars.webhooks.ledger import Ledger
 from regulars.webhooks.signatures import secrets_of, signature_headers
+from regulars.webhooks.values import DELIVERED, FAILED, PENDING, TYPES, DeliveryId, wants_changes
 
 if TYPE_CHECKING:
     from regulars.webhooks.sending import Outcome, Sender

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from regulars.directory.webhooks import PENDING
 from regulars.store import Row
+from regulars.webhooks.values import PENDING
 
 # A webhook: account, number.
 WebhookKey = tuple[int, int]

@@ -17,16 +17,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars.directory.commands import (
-    DeleteContact,
-    Delivery,
-    IdempotencyRecord,
-    Origin,
-    RecordContact,
-)
-from regulars.directory.errors import HeldEmail, Rejected
-from regulars.directory.inbox_keys import keys_of
-from regulars.directory.shop_events import UnparseableEvent, command_of
+from regulars.core.commands import IdempotencyRecord, Origin
+from regulars.core.errors import HeldEmail, Rejected
+from regulars.orders.commands import DeleteContact, Delivery, RecordContact
+from regulars.orders.inbox_keys import keys_of
+from regulars.orders.shop_events import UnparseableEvent, command_of
 from regulars.store import Row, Store, StoreError, imports, queries
 from regulars.store.large_work import run_large
 from regulars.webhooks import inbox_queries

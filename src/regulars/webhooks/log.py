@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regulars.directory.errors import InvalidInput, Rejected
-from regulars.directory.paging import KeysetPage, Page
-from regulars.directory.relations import page_of_each
-from regulars.directory.webhooks import TYPES, DeliveryId, WebhookNotFound, is_disabled
+from regulars.core.errors import InvalidInput, Rejected
+from regulars.core.paging import KeysetPage, Page
+from regulars.core.relations import page_of_each
 from regulars.store import Conflict, Row, Store, queries
 from regulars.store.relations import DELIVERIES
 from regulars.webhooks import delivery_queries, log_queries
 from regulars.webhooks.deliveries import event_id, example_delivery
+from regulars.webhooks.values import TYPES, DeliveryId, WebhookNotFound, is_disabled
 
 MAX_MISSED = 10_000
 MAX_MISSED_CHANGES = 250_000

@@ -13,15 +13,15 @@ from typing import Any
 import orjson
 
 from regulars.core import fields as kinds
+from regulars.core.dates import iso
 from regulars.core.fields import Field, in_order
+from regulars.core.ids import encoder
+from regulars.core.money import amounts
+from regulars.core.text import full_name
+from regulars.customers import addresses, history
+from regulars.customers.avatars import avatars
+from regulars.customers.field_rules import EMPTY
 from regulars.customers.fields import FIELDS
-from regulars.directory import addresses, history
-from regulars.directory.avatars import avatars
-from regulars.directory.dates import iso
-from regulars.directory.field_rules import EMPTY
-from regulars.directory.ids import encoder
-from regulars.directory.orders import amounts
-from regulars.directory.text import full_name
 from regulars.store import Row, Store, queries
 from regulars.store.relations import LEADS, all_of_each
 from regulars.webhooks import delivery_queries

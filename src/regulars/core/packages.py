@@ -1,0 +1,20 @@
+"""The packages of the entities.
+
+A package has some of these modules: `entity` with ENTITIES, the descriptions of its tables;
+`graphql` with API, its part of the API, and beside it `schema.graphql` with the types of that part.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+# An entity comes after those that it refers to.
+PACKAGES = ("customers", "orders", "webhooks", "accounts")
+
+
+def parts(module: str, name: str) -> list[Any]:
+    """Returns an attribute of a module of each package that has the module."""
+    paths = [f"regulars.{package}.{module}" for package in PACKAGES]
+    return [getattr(import_module(path), name) for path in paths if find_spec(path)]

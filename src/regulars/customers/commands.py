@@ -1,0 +1,165 @@
+"""The commands on customers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from regulars.core.commands import (
+    COMMAND_LINE,
+    IdempotencyRecord,
+    Origin,
+    SmallCommand,
+    record_keys,
+)
+from regulars.core.errors import Problem
+from regulars.core.ids import number_of
+from regulars.customers.values import clean_values, new_row, with_values
+from regulars.orders.values import NewOrder
+from regulars.store import LookupKeys, Row
+from regulars.store.large_work import is_large
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A customer as somebody names it: the id as it was given, and the `_id` that it means, or
+    None when it can mean none."""
+
+    given: str
+    customer_id: int | None
+
+
+def reference_to(text: str) -> Reference:
+    """Returns the customer that an id names: a global id, or a bare `_id`."""
+    return Reference(text, number_of(text, "Customer"))
+
+
+def customer_ids(*references: Reference) -> frozenset[int]:
+    return frozenset(r.customer_id for r in references if r.customer_id is not None)
+
+
+def email_keys(values: Mapping[str, Any]) -> frozenset[str]:
+    key = values.get("email_key")
+    return frozenset([key]) if key else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NewLead:
+    """A message that a visitor left in a contact form, at a moment (milliseconds since 1970)."""
+
+    subject: str
+    message: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a customer did in the shop."""
+
+    orders: tuple[NewOrder, ...] = ()
+    leads: tuple[NewLead, ...] = ()
+    visits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCustomer(SmallCommand):
+    """A new customer of clean values, at a moment, with what it did already. `problems` are those
+    already found; what the database alone can tell is added to them.
+
+    `row` is the customer's, but for its keys. It depends on nothing that is stored, and so is made
+    here: what is decided keeps other writes waiting.
+    """
+
+    values: dict[str, Any]
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    activity: Activity = Activity()
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+    row: Row = field(init=False)
+
+    @classmethod
+    def from_node(
+        cls,
+        node: Mapping[str, Any],
+        at: int,
+        idempotency_record: IdempotencyRecord | None = None,
+        origin: Origin = COMMAND_LINE,
+    ) -> Self:
+        """Returns the command for the input of `createCustomer`, which is cleaned."""
+        values, problems = clean_values(node, ("node",))
+        return cls(values, at, problems, idempotency_record=idempotency_record, origin=origin)
+
+    def __post_init__(self) -> None:
+        row, found = with_values(new_row(self.at), self.values, ("node",))
+        object.__setattr__(self, "row", row)
+        object.__setattr__(self, "problems", [*self.problems, *found])
+
+    @property
+    def is_large(self) -> bool:
+        return is_large(self.values)
+
+    def lookup_keys(self) -> LookupKeys:
+        order_names = frozenset(order.name for order in self.activity.orders)
+        return LookupKeys(
+            email_keys=email_keys(self.values),
+            order_names=order_names,
+            idempotency_keys=record_keys(self.idempotency_record),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCustomer(SmallCommand):
+    """Clean values merged into a customer, at a moment, if it is of the version given."""
+
+    customer: Reference
+    values: dict[str, Any]
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    version: int | None = None
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    @classmethod
+    def from_node(
+        cls,
+        customer: Reference,
+        node: Mapping[str, Any],
+        at: int,
+        version: int | None = None,
+        idempotency_record: IdempotencyRecord | None = None,
+        origin: Origin = COMMAND_LINE,
+    ) -> Self:
+        """Returns the command for the input of `updateCustomer`, which is cleaned."""
+        values, problems = clean_values(node, ("node",))
+        return cls(customer, values, at, problems, version, idempotency_record, origin)
+
+    @property
+    def is_large(self) -> bool:
+        return is_large(self.values)
+
+    def lookup_keys(self) -> LookupKeys:
+        emails, idempotency_records = email_keys(self.values), record_keys(self.idempotency_record)
+        return LookupKeys(
+            customer_ids=customer_ids(self.customer),
+            email_keys=emails,
+            idempotency_keys=idempotency_records,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCustomers(SmallCommand):
+    """All the customers named, or none, at a moment; if each is of the version given."""
+
+    customers: tuple[Reference, ...]
+    at: int
+    version: int | None = None
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            customer_ids=customer_ids(*self.customers),
+            idempotency_keys=record_keys(self.idempotency_record),
+        )

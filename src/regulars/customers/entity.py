@@ -1,0 +1,48 @@
+"""The entities of customers: their rows and their history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from regulars.customers import rules, upsert
+from regulars.customers.bulk import ChangeTags, SetCustomers
+from regulars.customers.commands import CreateCustomer, DeleteCustomers, UpdateCustomer
+from regulars.customers.unit_of_work import USED_IDS
+from regulars.store import LoadedRows, queries, tables
+from regulars.store.entity import Entity, Load, Lookup, Updates, blank
+
+CUSTOMERS = Entity(
+    tables.customers,
+    counter="customers",
+    lookups=(
+        Lookup("customer_ids", tables.customers.c.customer_id),
+        Lookup("email_keys", tables.customers.c.email_key),
+        Lookup("order_names", tables.customers.c.customer_id, queries.customers_of_orders),
+        Lookup("shop_ids", tables.customers.c.customer_id, queries.customers_of_shop_ids),
+    ),
+    unique=(("email_key",),),
+    updates=Updates.CHANGED,
+    rules={
+        CreateCustomer: rules.create,
+        UpdateCustomer: rules.update,
+        DeleteCustomers: rules.delete,
+        SetCustomers: upsert.customers,
+        ChangeTags: upsert.tags,
+    },
+    long_texts=("words", "notes_words"),
+)
+
+
+def _used_ids(rows: Sequence[Sequence[Any]]) -> LoadedRows:
+    return {USED_IDS: [{"customer_id": row[0]} for row in rows]}
+
+
+HISTORY = Entity(
+    tables.history,
+    counter="changes",
+    load=Load(("taken_ids",), queries.used_customer_ids, _used_ids, ("taken_ids",)),
+    on_customer_delete=blank(tables.history, "fields"),
+)
+
+ENTITIES = (CUSTOMERS, HISTORY)

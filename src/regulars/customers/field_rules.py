@@ -1,0 +1,215 @@
+"""What each kind of field means in a customer's row: cleaning, emptiness, patches, folded forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from regulars.core import fields
+from regulars.core.errors import InputPath, InvalidInput, Problem
+from regulars.core.fields import Field, names_of
+from regulars.core.text import clean, fold, full_name
+from regulars.customers import addresses, custom
+from regulars.customers.emails import clean_email
+from regulars.customers.fields import FIELDS, WRITABLE
+from regulars.store import Row
+
+Values = dict[str, Any]
+# Puts the clean form of an input into values, and returns what is wrong with it.
+Clean = Callable[[Values, Any, InputPath], Sequence[Problem]]
+# Applies a clean value to a row: returns the stored form, and what is wrong with it.
+Apply = Callable[[Row, Any, InputPath], tuple[Any, Sequence[Problem]]]
+
+
+def _text(field: fields.Text | fields.Phone) -> Clean:
+    name, max_length = field.name, field.max_length
+
+    def clean_text(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        values[name], wrong = clean(value, max_length)
+        return [InvalidInput(f"The {name} {wrong}", path)] if wrong else ()
+
+    return clean_text
+
+
+def _long_text(field: fields.LongText) -> Clean:
+    name, max_length = field.name, field.max_length
+
+    def clean_long_text(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        values[name], wrong = clean(value, max_length, lines=True)
+        return [InvalidInput(f"The {name} text {wrong}", path)] if wrong else ()
+
+    return clean_long_text
+
+
+def _email(field: fields.Email) -> Clean:
+    name, key = field.name, field.key_column
+
+    def clean_address(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        values[name], values[key], wrong = clean_email(value)
+        return [InvalidInput(wrong, path)] if wrong else ()
+
+    return clean_address
+
+
+def _flag(field: fields.Flag) -> Clean:
+    name = field.name
+
+    def take(values: Values, value: Any, _path: InputPath) -> Sequence[Problem]:
+        values[name] = value
+        return ()
+
+    return take
+
+
+def _tags(field: fields.Tags) -> Clean:
+    def clean_list(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        values[field.name], problems = clean_tags(value, path, field)
+        return problems
+
+    return clean_list
+
+
+def clean_tags(
+    given: Sequence[str], path: InputPath, field: fields.Tags
+) -> tuple[list[str], list[Problem]]:
+    """Return tags trimmed, in their order, without empty ones and exact duplicates."""
+    kept: dict[str, None] = {}
+    problems: list[Problem] = []
+    for index, tag in enumerate(given):
+        text, wrong = clean(tag, field.max_length)
+        if wrong:
+            problems.append(InvalidInput(f"The {field.key} {wrong}", (*path, index)))
+        if text:
+            kept[text] = None
+    if len(kept) > field.max_count:
+        message = f"There are {len(kept):,} {field.name}; at most {field.max_count} are allowed."
+        problems.append(InvalidInput(message, path))
+    return list(kept), problems
+
+
+def _json(field: fields.Json) -> Clean:
+    def check(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        problems = custom.check(value, path)
+        if not problems:
+            values[field.name] = value
+        return problems
+
+    return check
+
+
+def _address(field: fields.Address) -> Clean:
+    def clean_patch(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
+        values[field.name], problems = addresses.clean_patch(value, path)
+        return problems
+
+    return clean_patch
+
+
+_CLEAN: Mapping[type[Field], Callable[[Any], Clean]] = {
+    fields.Text: _text,
+    fields.Phone: _text,
+    fields.LongText: _long_text,
+    fields.Email: _email,
+    fields.Flag: _flag,
+    fields.Tags: _tags,
+    fields.Json: _json,
+    fields.Address: _address,
+}
+CLEAN: Mapping[str, Clean] = {f.name: _CLEAN[type(f)](f) for f in WRITABLE}
+
+# What an input may be null for: it is null then.
+NULLABLE = frozenset(names_of(FIELDS, fields.LongText, fields.Json, fields.Address))
+# What an update merges with what is stored, key by key.
+MERGED = names_of(FIELDS, fields.Json, fields.Address)
+# What can be missing: an event fills it in. An email is never missing, a flag neither.
+FILLABLE = tuple(f.name for f in WRITABLE if not isinstance(f, fields.Email | fields.Flag))
+
+
+def _merge_json(field: fields.Json) -> Apply:
+    name = field.name
+
+    def merge(row: Row, patch: Any, path: InputPath) -> tuple[Any, Sequence[Problem]]:
+        if patch is None:
+            return None, ()
+        return custom.dump(custom.merge(custom.load(row[name]), patch), (*path, name))
+
+    return merge
+
+
+def _merge_address(field: fields.Address) -> Apply:
+    name = field.name
+
+    def merge(row: Row, patch: Any, _path: InputPath) -> tuple[Any, Sequence[Problem]]:
+        return addresses.dump(addresses.merge(addresses.load(row[name]), patch)), ()
+
+    return merge
+
+
+def _dump_tags(_field: fields.Tags) -> Apply:
+    def dump(_row: Row, tags: Any, _path: InputPath) -> tuple[Any, Sequence[Problem]]:
+        return orjson.dumps(tags).decode(), ()
+
+    return dump
+
+
+# The kinds that are not stored as they were cleaned.
+_APPLY: Mapping[type[Field], Callable[[Any], Apply]] = {
+    fields.Json: _merge_json,
+    fields.Address: _merge_address,
+    fields.Tags: _dump_tags,
+}
+APPLY: Mapping[str, Apply] = {f.name: _APPLY[type(f)](f) for f in WRITABLE if type(f) in _APPLY}
+
+# The columns of a customer who has nothing; a timestamp is set when one is created.
+_EMPTY: Mapping[type[Field], Callable[[Any], Row]] = {
+    fields.Text: lambda field: {field.name: "", **_no_folded(field)},
+    fields.Phone: lambda field: {field.name: ""},
+    fields.LongText: lambda field: {field.name: None},
+    fields.Email: lambda field: {field.name: "", field.key_column: "", **_no_folded(field)},
+    fields.Flag: lambda field: {field.name: False},
+    fields.Tags: lambda field: {field.name: "[]"},
+    fields.Json: lambda field: {field.name: None},
+    fields.Address: lambda field: {field.name: None},
+    fields.Timestamp: lambda field: {field.name: 0},
+    fields.Money: lambda field: {field.name: 0},
+    fields.Count: lambda field: {field.name: field.start},
+    fields.FullName: lambda field: _no_folded(field),
+    fields.Location: lambda _: {},
+    fields.Avatar: lambda _: {},
+}
+
+
+def _no_folded(field: Field) -> Row:
+    return {field.folded_column: ""} if field.sort else {}
+
+
+EMPTY: Row = {
+    "account_id": 0,
+    "customer_id": 0,
+    **{column: value for f in FIELDS for column, value in _EMPTY[type(f)](f).items()},
+    "words": "",
+    "notes_words": "",
+    "facets": "",
+}
+TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
+
+# The folded forms: of a column, and of two names together.
+_FOLDED = tuple(
+    (f.folded_column, f.name)
+    for f in FIELDS
+    if f.sort and f.is_folded and not isinstance(f, fields.FullName)
+)
+_FULL_NAMES = tuple(
+    (f.folded_column, *f.sources) for f in FIELDS if f.sort and isinstance(f, fields.FullName)
+)
+
+
+def folded_columns(row: Row, changed: Collection[str] = EMPTY.keys()) -> dict[str, str]:
+    """Return the columns by which a customer is ordered that are made of the columns `changed`."""
+    columns = {column: fold(row[source]) for column, source in _FOLDED if source in changed}
+    for column, first, last in _FULL_NAMES:
+        if first in changed or last in changed:
+            columns[column] = fold(full_name(row[first], row[last]))
+    return columns

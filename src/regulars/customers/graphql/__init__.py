@@ -1,0 +1,71 @@
+"""The part of customers in the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from regulars.api.guards import (
+    WRITE_COST,
+    needs,
+    price_of_page,
+    price_of_write,
+    reads_what_it_writes,
+)
+from regulars.api.part import ApiPart, Node, Scalar
+from regulars.api.related import node_loader
+from regulars.core.scopes import READ, WRITE
+from regulars.customers.graphql import bulk, history, search, statistics, types
+from regulars.customers.graphql.bulk import WRITTEN
+from regulars.customers.graphql.custom_fields import custom_fields, custom_fields_literal
+from regulars.customers.graphql.roots import (
+    address,
+    create_customer,
+    customers,
+    delete_customers,
+    price_of_deletes,
+    update_customer,
+)
+from regulars.directory.directory import Directory
+from regulars.graphql import Root
+
+
+def _roots(page_size: int) -> Mapping[str, Root]:
+    price = partial(price_of_page, page_size)
+    return {
+        # What the history numbers may be read from a replica that has come far enough.
+        "customers": Root(customers, needs(READ), price, is_replica_safe=True),
+        "customerChanges": Root(history.customer_changes, needs(READ), price, is_replica_safe=True),
+        "statistics": Root(
+            statistics.statistics, needs(READ), statistics.price, is_replica_safe=True
+        ),
+        "searchLanguage": Root(search.search_language, is_replica_safe=True),
+        "createCustomer": Root(create_customer, needs(WRITE), price_of_write),
+        "updateCustomer": Root(
+            update_customer, reads_what_it_writes(WRITE, *WRITTEN), price_of_write
+        ),
+        "deleteCustomers": Root(delete_customers, needs(WRITE), price_of_deletes),
+        "setCustomers": Root(
+            bulk.set_customers,
+            reads_what_it_writes(
+                WRITE, *WRITTEN, shown=bulk.customer_layout, tells=bulk.shows_outcomes
+            ),
+            partial(bulk.price_of_nodes, WRITE_COST),
+        ),
+        **{
+            name: Root(
+                change,
+                reads_what_it_writes(WRITE, *WRITTEN),
+                partial(bulk.price_of_items, WRITE_COST),
+            )
+            for name, change in (("addTags", bulk.add_tags), ("removeTags", bulk.remove_tags))
+        },
+    }
+
+
+API = ApiPart(
+    {**types.TYPES, **bulk.TYPES, **history.TYPES, **statistics.TYPES, **search.TYPES},
+    _roots,
+    {"Customer": Node(READ, node_loader(Directory.customer)), "Address": Node(READ, address)},
+    {"CustomFields": Scalar(custom_fields, custom_fields_literal)},
+)

@@ -1,0 +1,105 @@
+"""The fields of Query and Mutation that read and write customers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regulars.api.connections import Connection
+from regulars.api.context import Context, require
+from regulars.api.guards import WRITE_COST
+from regulars.api.writing import mutation
+from regulars.core.commands import IdempotencyRecord
+from regulars.core.errors import InvalidInput, Rejected
+from regulars.core.ids import encoder
+from regulars.core.paging import encode
+from regulars.core.scopes import READ
+from regulars.customers.commands import (
+    CreateCustomer,
+    DeleteCustomers,
+    UpdateCustomer,
+    reference_to,
+)
+from regulars.customers.graphql.types import BILLING, CUSTOMER_KEYSET, SHIPPING, address_row
+from regulars.customers.listing import customer_page
+from regulars.customers.search.parser import parse
+from regulars.graphql import Arguments, Layout, Layouts, Resolve
+
+
+def customers(layouts: Layouts) -> Resolve:
+    """A page of customers."""
+    paged, counted = layouts.only.selects("edges", "pageInfo"), layouts.only.selects("totalCount")
+    connection = Connection(layouts.only, CUSTOMER_KEYSET, encode)
+
+    async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
+        limits = env.directory.limits
+        search = parse(arguments.get("query") or "", limits.search_characters)
+        selected = customer_page(arguments, search, env.now, limits.page_size)
+        total = await env.directory.count(env.account_id, selected) if counted else None
+        if not paged:
+            return {"totalCount": total}
+        page = await env.directory.page(
+            env.account_id, selected, connection.columns, connection.beyond
+        )
+        env.change = page.change
+        edges = await connection.edges.fill(page.rows, env)
+        return {"totalCount": total, **connection.row(page, edges)}
+
+    return resolve
+
+
+async def address(env: Context, number: int, _layout: Layout) -> Mapping[str, Any] | None:
+    """Returns the address with an `_id`, or None."""
+    customer_id, is_billing = divmod(number, 2)
+    kind = BILLING if is_billing else SHIPPING
+    row = await env.directory.customer(env.account_id, customer_id, (kind,))
+    return None if row is None else address_row(kind, customer_id, row[0])
+
+
+def _version(env: Context, arguments: Arguments) -> int | None:
+    """The version that a write expects. A conflict tells the current one, which changes with the
+    values of the customer."""
+    version: int | None = arguments.get("ifVersion")
+    if version is not None:
+        require(env, READ)
+    return version
+
+
+def _create(
+    env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
+) -> CreateCustomer:
+    return CreateCustomer.from_node(arguments["node"], env.now, record, env.origin)
+
+
+def _update(
+    env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
+) -> UpdateCustomer:
+    customer, version = reference_to(arguments["id"]), _version(env, arguments)
+    return UpdateCustomer.from_node(
+        customer, arguments["node"], env.now, version, record, env.origin
+    )
+
+
+def _delete(
+    env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
+) -> DeleteCustomers:
+    customers = tuple([reference_to(text) for text in arguments["items"]])
+    count, most = len(customers), env.directory.limits.deletes
+    if count > most:
+        message = f"There are {count:,} ids; at most {most:,} customers are deleted at once."
+        raise Rejected(InvalidInput(message, ("items",)))
+    return DeleteCustomers(customers, env.now, _version(env, arguments), record, env.origin)
+
+
+async def _global_ids(_env: Context, numbers: Sequence[int], _layouts: Layouts) -> list[str]:
+    return encoder("Customer")(numbers)
+
+
+create_customer = mutation(_create)
+update_customer = mutation(_update)
+delete_customers = mutation(_delete, render=_global_ids)
+
+
+def price_of_deletes(arguments: Arguments, fixed: int, _per_row: int) -> int:
+    """Returns a write for each customer."""
+    return WRITE_COST * len(arguments["items"]) + fixed

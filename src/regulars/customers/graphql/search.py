@@ -1,0 +1,38 @@
+"""The field that tells what the search language has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from regulars.api.context import Context
+from regulars.customers.search.keys import CUSTOM, KEYS, WITHIN
+from regulars.customers.search.parser import ALLOWED
+from regulars.graphql import Layouts, Part, Resolve, TypeBinding, Value
+
+_OF_KEY = ("takes", "compared", "prefix", "values")
+
+
+def search_language(_layouts: Layouts) -> Resolve:
+    """What a search may hold."""
+    known = {name: asdict(key) for name, key in {**KEYS, "custom.": CUSTOM}.items()}
+    order = {"takes": "an order", "compared": False, "prefix": False}
+    known |= {name: {**order, "values": values} for name, values in ALLOWED.items()}
+    keys = [
+        {"name": name, **{field: key[field] for field in _OF_KEY}} for name, key in known.items()
+    ]
+    told = {"keys": keys, "words": list(WITHIN)}
+
+    async def resolve(_env: Context, _arguments: dict[str, Any]) -> Any:
+        return told
+
+    return resolve
+
+
+TYPES: Mapping[str, TypeBinding] = {
+    "SearchLanguage": TypeBinding(
+        {"keys": Part(("keys",)), "words": Value(("words",))}, keyed=True
+    ),
+    "SearchKey": TypeBinding({name: Value((name,)) for name in ("name", *_OF_KEY)}, keyed=True),
+}

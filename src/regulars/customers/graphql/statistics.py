@@ -1,0 +1,68 @@
+"""The field that counts what is in an account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from regulars.api.context import Context
+from regulars.api.values import timestamp_of
+from regulars.core.money import amounts
+from regulars.customers.statistics import Statistics
+from regulars.graphql import Arguments, Layouts, Part, Resolve, TypeBinding, Value
+
+# What it costs, in points: everything is counted.
+_COST = 200
+
+
+def statistics(layouts: Layouts) -> Resolve:
+    """What there is in the account: only what is selected is counted."""
+    layout = layouts.only
+    everybody = layout.selects("customers", "accepts_marketing")
+    lists = [name for name in _LISTS if layout.selects(name)]
+    sums = [name for name in ("ordered", "expenses") if layout.selects(name)]
+
+    async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
+        count = Statistics(env.directory.store, env.account_id, env.now)
+        found: dict[str, Any] = {}
+        if everybody:
+            found["customers"], found["accepts_marketing"] = await count.consent()
+        for name in sums:
+            found[name] = await getattr(count, name)()
+        for name in lists:
+            found[name] = [row._asdict() for row in await getattr(count, name)()]
+        return found
+
+    return resolve
+
+
+def price(_arguments: Arguments, fixed: int, _per_row: int) -> int:
+    """Costs as much whatever is selected."""
+    return _COST + fixed
+
+
+_LISTS = ("new_by_week", "countries", "spend_by_month")
+
+TYPES: Mapping[str, TypeBinding] = {
+    "CustomerStatistics": TypeBinding(
+        {
+            **{name: Value((name,)) for name in ("customers", "accepts_marketing", "ordered")},
+            "expenses": Value(("expenses",), amounts),
+            **{name: Part((name,)) for name in _LISTS},
+        },
+        keyed=True,
+    ),
+    "WeekCount": TypeBinding(
+        {"start": timestamp_of("start"), "customers": Value(("customers",))}, keyed=True
+    ),
+    "CountryCount": TypeBinding(
+        {name: Value((name,)) for name in ("country", "customers")}, keyed=True
+    ),
+    "MonthlySpend": TypeBinding(
+        {
+            **{name: Value((name,)) for name in ("month", "currency", "orders")},
+            "amount": Value(("amount",), amounts),
+        },
+        keyed=True,
+    ),
+}

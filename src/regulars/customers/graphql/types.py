@@ -1,0 +1,128 @@
+"""For each field of each object type what it reads and how it is rendered, a column at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import orjson
+
+from regulars.api.connections import connection_types
+from regulars.api.related import list_of
+from regulars.api.values import global_id, timestamp_of
+from regulars.core import fields as kinds
+from regulars.core.fields import Field
+from regulars.core.money import amounts
+from regulars.core.paging import encode, requested_size
+from regulars.core.text import full_name
+from regulars.customers import addresses, custom
+from regulars.customers.avatars import avatars
+from regulars.customers.fields import FIELDS
+from regulars.customers.graphql.history import changes_of
+from regulars.graphql import (
+    Each,
+    Part,
+    Related,
+    Same,
+    TypeBinding,
+    Value,
+)
+from regulars.graphql.bindings import OfColumns
+from regulars.store.queries import ORDER_VALUE
+from regulars.store.relations import LEADS, ORDERS
+
+# What it costs to count customers, in points.
+COUNT_COST = 10
+
+BILLING = "billing_address"
+SHIPPING = "shipping_address"
+
+
+def _location(shipping: str | None, billing: str | None) -> str:
+    return addresses.location(addresses.load(shipping), addresses.load(billing))
+
+
+def address_row(kind: str, customer_id: int, stored: str | None) -> Mapping[str, Any] | None:
+    """An address as its fields read it: its parts and its derived `_id`, twice the customer's
+    for shipping and one more for billing."""
+    parts = addresses.load(stored)
+    if parts is None:
+        return None
+    return {"address_id": 2 * customer_id + (kind == BILLING), "parts": parts}
+
+
+def _address(kind: str) -> Part:
+    return Part(("customer_id", kind), Each(partial(address_row, kind)), is_long=True)
+
+
+def _part(name: str, missing: str | None = "") -> Value:
+    """A part of an address; `missing` where it is not known."""
+    return Value(("parts",), Each(lambda parts: parts.get(name, missing)))
+
+
+def _column(read: OfColumns | None = None, *, is_long: bool = False) -> Callable[[Field], Value]:
+    """A field that shows its own column."""
+    return lambda field: Value((field.name,), read, is_long=is_long)
+
+
+# How each kind of field is shown.
+_OF_KIND: Mapping[type[Field], Callable[[Any], Value | Part]] = {
+    kinds.Text: _column(),
+    kinds.LongText: _column(is_long=True),
+    kinds.Email: _column(),
+    kinds.Phone: _column(),
+    kinds.Flag: _column(Each(bool)),
+    kinds.Tags: _column(Each(orjson.loads), is_long=True),
+    kinds.Json: _column(Each(custom.load), is_long=True),
+    kinds.Address: lambda field: _address(field.name),
+    kinds.Timestamp: lambda field: timestamp_of(field.name),
+    kinds.Money: _column(amounts),
+    kinds.Count: _column(),
+    kinds.FullName: lambda field: Value(field.sources, Each(full_name)),
+    kinds.Location: lambda field: Value(field.sources, Each(_location)),
+    kinds.Avatar: lambda field: Value(field.sources, avatars),
+}
+
+CUSTOMER = TypeBinding(
+    {
+        "id": global_id("Customer", "customer_id"),
+        "_id": Value(("customer_id",)),
+        **{field.name: _OF_KIND[type(field)](field) for field in FIELDS if field.in_api},
+        "summary": Same(),
+        "leads": list_of(LEADS, "Lead", "leads"),
+        "changes": Related("customer_id", prepare=changes_of, size=requested_size),
+    }
+)
+
+ADDRESS = TypeBinding(
+    {
+        "id": global_id("Address", "address_id"),
+        "_id": Value(("address_id",)),
+        **{name: _part(name) for name in addresses.PARTS if name != "country"},
+        "country": _part("country", missing=None),
+        "toString": Value(("parts",), Each(addresses.on_one_line)),
+    },
+    keyed=True,
+)
+
+SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": Same()})
+
+CUSTOMER_ORDERS = TypeBinding(
+    {
+        "expenses": Value(("expenses",), amounts),
+        "count": Value(("orders_count",)),
+        "list": list_of(ORDERS, "Order", "orders"),
+    }
+)
+
+CUSTOMER_KEYSET = (ORDER_VALUE, "customer_id")
+COUNT = Value(("totalCount",), cost=COUNT_COST)
+
+TYPES: Mapping[str, TypeBinding] = {
+    "Customer": CUSTOMER,
+    "Address": ADDRESS,
+    "CustomerSummary": SUMMARY,
+    "CustomerOrders": CUSTOMER_ORDERS,
+    **connection_types("Customer", CUSTOMER_KEYSET, encode, {"totalCount": COUNT}),
+}

@@ -1,0 +1,154 @@
+"""The history: what happened to an account's customers, in the order of commits.
+
+A change is written in the transaction of what it tells of. It keeps the values before and after
+of the fields that an update changed, under the names that the API gives them. A deleted customer's
+changes keep the facts and lose the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import orjson
+
+from regulars.core import fields as kinds
+from regulars.core.dates import iso, parse_timestamp
+from regulars.core.errors import InvalidCursor
+from regulars.core.fields import Field
+from regulars.core.money import amounts, units
+from regulars.customers.fields import STORED
+from regulars.store import Row
+
+CREATED = "created"
+UPDATED = "updated"
+DELETED = "deleted"
+ORDER_CREATED = "order_created"
+ORDER_CONFIRMED = "order_confirmed"
+ORDER_UPDATED = "order_updated"
+ORDER_REFUNDED = "order_refunded"
+ORDER_CANCELLED = "order_cancelled"
+ORDER_UNCANCELLED = "order_uncancelled"
+ORDER_FULFILLED = "order_fulfilled"
+LEAD_CREATED = "lead_created"
+VISITED = "visited"
+KINDS = (
+    *(CREATED, UPDATED, DELETED, ORDER_CREATED, ORDER_CONFIRMED, ORDER_UPDATED, ORDER_REFUNDED),
+    *(ORDER_CANCELLED, ORDER_UNCANCELLED, ORDER_FULFILLED, LEAD_CREATED, VISITED),
+)
+
+_LARGEST = 2**63 - 1
+
+
+class Form(NamedTuple):
+    """How a column's values are told in a change, as JSON, and kept again."""
+
+    tell: Callable[[Any], Any] = lambda value: value
+    keep: Callable[[Any], Any] = lambda value: value
+
+
+_PLAIN = Form()
+_FLAG = Form(bool)
+_AMOUNT = Form(
+    lambda value: None if value is None else amounts([value])[0],
+    lambda told: None if told is None else units(Decimal(repr(told))),
+)
+_JSON = Form(
+    lambda value: None if value is None else orjson.Fragment(value),
+    lambda told: None if told is None else orjson.dumps(told).decode(),
+)
+_TIMESTAMP = Form(
+    lambda value: None if value is None else iso(value),
+    lambda told: None if told is None else parse_timestamp(told),
+)
+
+# The form of each kind of field's values in the history.
+_FORMS: Mapping[type[Field], Form] = {
+    kinds.Text: _PLAIN,
+    kinds.LongText: _PLAIN,
+    kinds.Email: _PLAIN,
+    kinds.Phone: _PLAIN,
+    kinds.Flag: _FLAG,
+    kinds.Tags: _JSON,
+    kinds.Json: _JSON,
+    kinds.Address: _JSON,
+    kinds.Timestamp: _TIMESTAMP,
+    kinds.Money: _AMOUNT,
+    kinds.Count: _PLAIN,
+}
+# What is derived of other fields (a full name, a location) is derived of those.
+_CUSTOMER = {f.name: _FORMS[type(f)] for f in STORED if f.in_history}
+_ORDER = {
+    "email": _PLAIN,
+    "total": _AMOUNT,
+    "refunded_amount": _AMOUNT,
+    "net_payment": _AMOUNT,
+    "paid": _AMOUNT,
+    "currency": _PLAIN,
+    "financial_status": _PLAIN,
+    "fulfillment_status": _PLAIN,
+    "tags": _JSON,
+    "test": _FLAG,
+    "referrer": _PLAIN,
+    "cancelled_at": _TIMESTAMP,
+    "created_at": _TIMESTAMP,
+    "details": _JSON,
+}
+# Before the name of a field of the order that a change is about.
+_OF_ORDER = "order."
+
+Pairs = dict[str, tuple[Any, Any]]
+
+
+def difference(before: Row, after: Row) -> Pairs:
+    """The fields that differ between two rows of a customer, each with its values before and
+    after, as a change tells them."""
+    return _pairs(_CUSTOMER, before, after, "")
+
+
+def order_difference(before: Row | None, after: Row) -> Pairs:
+    """The fields that differ between two rows of an order; none of a new one."""
+    return _pairs(_ORDER, before, after, _OF_ORDER) if before else {}
+
+
+def _pairs(forms: Mapping[str, Form], before: Row, after: Row, prefix: str) -> Pairs:
+    return {
+        prefix + name: (form.tell(before[name]), form.tell(after[name]))
+        for name, form in forms.items()
+        if before[name] != after[name]
+    }
+
+
+def dump(pairs: Pairs) -> str | None:
+    """Fields as a change keeps them."""
+    return orjson.dumps(pairs).decode() if pairs else None
+
+
+def undone(row: Row, stored: str | None, of_order: bool = False) -> Row:
+    """A row of a customer, or of an order, as it was before a change."""
+    pairs: dict[str, Any] = orjson.loads(stored) if stored else {}
+    prefix, forms = (_OF_ORDER, _ORDER) if of_order else ("", _CUSTOMER)
+    before = {
+        name: form.keep(pairs[prefix + name][0])
+        for name, form in forms.items()
+        if prefix + name in pairs
+    }
+    return {**row, **before}
+
+
+def fields(stored: str | None) -> list[dict[str, Any]]:
+    """What a change keeps of the fields: for each its `name`, and its values `before` and
+    `after`."""
+    pairs = orjson.loads(stored) if stored else {}
+    return [{"name": name, "before": b, "after": a} for name, (b, a) in pairs.items()]
+
+
+def beyond(last: int) -> InvalidCursor:
+    """What is wrong with a cursor of a change that has never happened: the database has been
+    restored from a backup since the cursor was given, and what was read after that is void."""
+    return InvalidCursor(
+        "after",
+        f"The history of this account ends with change {last:,}, before the one that this cursor "
+        "names. The database was restored from a backup: read all of it again, from the start.",
+    )

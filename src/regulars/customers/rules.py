@@ -1,0 +1,123 @@
+"""The rules of creating, updating and deleting customers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from regulars.core.errors import (
+    CustomerNotFound,
+    DuplicateEmail,
+    InvalidInput,
+    Rejected,
+    TooMuchWork,
+    VersionConflict,
+)
+from regulars.customers import history
+from regulars.customers.commands import (
+    Activity,
+    CreateCustomer,
+    DeleteCustomers,
+    Reference,
+    UpdateCustomer,
+)
+from regulars.customers.search import search_document
+from regulars.customers.unit_of_work import CustomerUnitOfWork
+from regulars.customers.values import with_values
+from regulars.orders.values import counts, order_row, with_order
+from regulars.store import Row
+from regulars.store.tables import leads, orders
+
+
+def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
+    """The new customer's row. Raises Rejected."""
+    row, problems = command.row, list(command.problems)
+    key = command.values.get("email_key")
+    if key and unit.holder(key) is not None:
+        problems.append(DuplicateEmail(("node", "email")))
+    taken = [o.name for o in command.activity.orders if unit.order(o.name)]
+    if taken:
+        message = f"There is already an order named {', '.join(taken)}."
+        problems.append(InvalidInput(message, ("orders",)))
+    if problems:
+        raise Rejected(*problems)
+    keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
+    created = _with_activity(unit, {**row, **keys}, command.activity)
+    unit.put_customer(created)
+    unit.record(history.CREATED, created["customer_id"], command)
+    return created
+
+
+def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) -> Row:
+    """A customer's row with what the customer did. Adds its orders and leads."""
+    customer = {**customer, "visits": customer["visits"] + activity.visits}
+    for order in activity.orders:
+        row = order_row(unit.account_id, unit.next_id("orders"), customer, order)
+        unit.rows[orders].put(row)
+        customer = with_order(customer, row)
+        if counts(row):
+            timestamp = max(customer["updated_at"], row["updated_at"])
+            customer = {**customer, "updated_at": timestamp}
+    for lead in activity.leads:
+        unit.rows[leads].put(
+            {
+                "account_id": unit.account_id,
+                "lead_id": unit.next_id("leads"),
+                "customer_id": customer["customer_id"],
+                "subject": lead.subject,
+                "message": lead.message,
+                "custom": None,
+                "created_at": lead.created_at,
+            }
+        )
+    return customer
+
+
+def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
+    """The customer's row. Raises Rejected."""
+    row = unit.find(command.customer)
+    if row is None:
+        missing = CustomerNotFound([command.customer.given], ("id",))
+        raise Rejected(missing, *command.problems)
+    problems = [*_conflicts(unit, [command.customer], command.version), *command.problems]
+    holder = unit.holder(command.values.get("email_key", ""))
+    if holder is not None and holder != row["customer_id"]:
+        problems.append(DuplicateEmail(("node", "email")))
+    changed, found = with_values(row, command.values, ("node",))
+    problems += found
+    if problems:
+        raise Rejected(*problems)
+    return unit.save(row, changed, command)
+
+
+def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
+    """The `_id`s of the customers, in the order of the command. Raises Rejected."""
+    missing = [r.given for r in command.customers if unit.find(r) is None]
+    if missing:
+        raise Rejected(CustomerNotFound(missing, ("items",)))
+    conflicts = _conflicts(unit, command.customers, command.version)
+    if conflicts:
+        raise Rejected(*conflicts)
+    ids = [r.customer_id for r in command.customers if r.customer_id is not None]
+    work = sum(
+        search_document.work_of(unit.customer(customer_id), None) for customer_id in set(ids)
+    )
+    if work > search_document.MOST_WORK and len(set(ids)) > 1:
+        raise Rejected(TooMuchWork())
+    for customer_id in dict.fromkeys(ids):
+        unit.delete_customer(customer_id, command.at)
+        unit.record(history.DELETED, customer_id, command)
+    return ids
+
+
+def _conflicts(
+    unit: CustomerUnitOfWork, customers: Sequence[Reference], version: int | None
+) -> list[VersionConflict]:
+    """Those of the customers that are of another version than the one asked for, if one is."""
+    if version is None:
+        return []
+    rows = [(reference.given, unit.find(reference)) for reference in customers]
+    return [
+        VersionConflict(given, version, row["version"])
+        for given, row in rows
+        if row is not None and row["version"] != version
+    ]

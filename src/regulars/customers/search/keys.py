@@ -1,0 +1,341 @@
+"""The keys of the search language: what each one's values are, and which condition they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Any, NamedTuple
+
+import iso3166
+
+from regulars.core import dates, fields
+from regulars.core.fields import in_order, names_of
+from regulars.core.ids import number_of
+from regulars.core.text import fold, nearest
+from regulars.customers.emails import clean_email
+from regulars.customers.fields import FIELDS
+from regulars.customers.search import phones
+from regulars.customers.search.lexer import KeyValue, refused
+from regulars.customers.search.matching import in_notes, line
+from regulars.customers.search.search_document import ADDRESS_KEYS, NOTES, custom_key, facet
+from regulars.store.conditions import (
+    And,
+    Condition,
+    Or,
+    Predicate,
+    Within,
+    beginning,
+    equal,
+)
+from regulars.store.tables import MONEY_SCALE
+
+_MAX = 2**63 - 1
+_WHOLE = re.compile(r"[0-9]{1,19}")
+_AMOUNT = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,4})?")
+
+ALWAYS = And(())
+
+
+def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
+    """A column compared with what lasts from `start` until before `end`; a moment, or a number,
+    where those are one."""
+    point = start == end
+    match operator:
+        case "<":
+            return Within(column, high=start)
+        case "<=":
+            return Within(column, high=end, through=point)
+        case ">":
+            return Within(column, low=end, above=point)
+        case ">=":
+            return Within(column, low=start)
+    return Within(column, start, end, through=point)
+
+
+# Values that are compared whole.
+
+
+def _text_facet(term: KeyValue) -> Condition:
+    return line(facet(term.key, term.value.text), term.value.prefix)
+
+
+def _custom(term: KeyValue) -> Condition:
+    return line(facet(_custom_path(term), term.value.text), term.value.prefix)
+
+
+def _custom_path(term: KeyValue) -> str:
+    name = term.key.partition(".")[2]
+    if not name.strip():
+        message = "custom. needs the name of a custom field, as in custom.loyalty:gold."
+        raise refused(message, term.position, "the name of a custom field")
+    return custom_key("custom", name)
+
+
+def _country(term: KeyValue) -> Condition:
+    if term.value.prefix:
+        return _text_facet(term)
+    given = term.value.text.strip()
+    country = iso3166.countries_by_alpha2.get(given.upper()) or _COUNTRIES.get(fold(given))
+    if country is None:
+        message = (
+            f"{term.value.shown} is not a country. Use its code of ISO 3166-1, two letters, or "
+            "its name there."
+        )
+        raise refused(message, term.value.position, "a country", _like_country(given))
+    return line(facet("country", country.alpha2))
+
+
+def _like_country(given: str) -> str | None:
+    near = nearest(fold(given), _COUNTRIES)
+    return _COUNTRIES[near].alpha2 if near else None
+
+
+_COUNTRIES = {
+    fold(name): country
+    for country in iso3166.countries
+    for name in (country.name, country.apolitical_name, country.alpha3)
+}
+
+
+def _phone(term: KeyValue) -> Condition:
+    known_by = phones.forms(term.value.text)
+    if not known_by:
+        message = f"{term.value.shown} has no digit; {term.key}: compares digits."
+        raise refused(message, term.value.position, "a phone number")
+    return line(f"{term.key}:{known_by[0]}", term.value.prefix)
+
+
+def _email(term: KeyValue) -> Condition:
+    if term.value.prefix:
+        return Predicate.of_column(beginning(f"{term.key}_folded", fold(term.value.text.strip())))
+    _, key, wrong = clean_email(term.value.text)
+    if wrong:
+        message = (
+            f"{term.value.shown} is not a whole email address. For the beginning of one put a "
+            f"star behind it; for a word of one leave {term.key}: out."
+        )
+        raise refused(message, term.value.position, "an email address")
+    return Predicate.of_column(equal(f"{term.key}_key", key))
+
+
+def _name(term: KeyValue) -> Condition:
+    column, text = f"{term.key}_folded", fold(term.value.text.strip())
+    return Predicate.of_column(
+        beginning(column, text) if term.value.prefix else equal(column, text)
+    )
+
+
+def _consent(term: KeyValue) -> Condition:
+    said = term.value.text.lower()
+    if said not in ("true", "false"):
+        message = f"{term.key}: takes true or false; it is {term.value.shown} here."
+        near = nearest(said, ("true", "false"))
+        raise refused(message, term.value.position, "true or false", near)
+    return Predicate.of_column(equal(term.key, said == "true"))
+
+
+# Values that have an order.
+
+
+def _id(term: KeyValue) -> Condition:
+    text = term.value.text
+    number = int(text) if _WHOLE.fullmatch(text) else number_of(text, "Customer")
+    if number is None or number > _MAX:
+        message = f"{term.value.shown} is not the id of a customer."
+        raise refused(message, term.value.position, "an id or _id")
+    return Predicate.of_column(_compared("customer_id", term.operator, number, number))
+
+
+def _count(term: KeyValue) -> Condition:
+    text = term.value.text
+    if not _WHOLE.fullmatch(text) or int(text) > _MAX:
+        message = f"{term.key}: takes a whole number; it is {term.value.shown} here."
+        raise refused(message, term.value.position, "a whole number")
+    return Predicate.of_column(_compared(term.key, term.operator, int(text), int(text)))
+
+
+def _money(column: str, term: KeyValue) -> Condition:
+    text = term.value.text
+    if not _AMOUNT.fullmatch(text) or abs(Decimal(text) * MONEY_SCALE) > _MAX:
+        message = (
+            f"{term.key}: takes an amount of at most four decimal places, as in 12.5; it is "
+            f"{term.value.shown} here."
+        )
+        raise refused(message, term.value.position, "an amount")
+    amount = int(Decimal(text) * MONEY_SCALE)
+    return Predicate.of_column(_compared(column, term.operator, amount, amount))
+
+
+def _timestamp(term: KeyValue) -> Condition:
+    text = term.value.text
+    ago = dates.ago(text)
+    if ago:
+        return Predicate.of_column(_compared(term.key, term.operator or ">=", ago, ago))
+    named = dates.span(text)
+    if named is None:
+        message = (
+            f"{term.value.shown} is not a date. Use a day (2024-03-18), a month (2024-03), a "
+            "year, a moment (2024-03-18T14:20:37Z), or a time back from now (-7d, -12h, -3mo)."
+        )
+        raise refused(message, term.value.position, "a date")
+    start, end = named
+    if end == start + 1:  # a moment to the millisecond
+        end = start
+    return Predicate.of_column(_compared(term.key, term.operator, start, end))
+
+
+# Whether there is a value at all.
+
+
+def _has(term: KeyValue) -> Condition:
+    key = term.value.text
+    if key.startswith("custom."):
+        path = _custom_path(KeyValue(key, term.value.position, "", term.value))
+        return Or((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
+    if key not in _FILLED:
+        known = [*_FILLED, "custom.KEY"]
+        message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(known)}."
+        raise refused(message, term.value.position, "a key", nearest(key, _FILLED))
+    return _FILLED[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """How a key's value is read, and what may stand with it: `takes` says what the value is, and
+    `values` which there are, or some of them."""
+
+    read: Callable[[KeyValue], Condition]
+    takes: str
+    compared: bool = False
+    prefix: bool = False
+    values: Sequence[str] = ()
+
+
+_TEXT = Key(_text_facet, "text", prefix=True)
+_NAME = Key(_name, "text", prefix=True)
+_TIMESTAMP = Key(_timestamp, "a date", compared=True, values=("-7d", "-1mo", "-1y", "2024-03-18"))
+
+
+class _Searched(NamedTuple):
+    """A key, and the condition of customers who have a value under it."""
+
+    key: Key
+    filled: Condition
+
+
+def _text(field: fields.Text | fields.FullName) -> dict[str, _Searched]:
+    """A text: by its index, or else by its facet."""
+    if field.sort:
+        has_value = Predicate.of_column(Within(field.folded_column, low="", above=True))
+        return {field.name: _Searched(_NAME, has_value)}
+    return {field.name: _Searched(_TEXT, _has_facet(field.name))}
+
+
+def _has_facet(key: str) -> Condition:
+    return line(f"{key}:", prefix=True)
+
+
+def _amount(field: fields.Money) -> dict[str, _Searched]:
+    key = Key(partial(_money, field.name), "an amount", compared=True)
+    above = Predicate.of_column(Within(field.name, low=0, above=True))
+    not_zero = Or((above, Predicate.of_column(Within(field.name, high=0))))
+    return dict.fromkeys((field.name, *field.synonyms.split()), _Searched(key, not_zero))
+
+
+_WORDS = Key(lambda term: in_notes(term.value), "words", prefix=True)
+_YES_NO = Key(_consent, "true or false", values=("true", "false"))
+_PLACE = {"country": Key(_country, "a country", prefix=True)}
+
+# The keys of each kind of field; those of an address are the same of every one.
+_OF_KIND: Mapping[type[fields.Field], Callable[[Any], dict[str, _Searched]]] = {
+    fields.Text: _text,
+    fields.FullName: _text,
+    fields.Email: lambda field: {
+        field.name: _Searched(Key(_email, "an email address", prefix=True), ALWAYS)
+    },
+    fields.Phone: lambda field: {
+        field.name: _Searched(Key(_phone, "a phone number", prefix=True), _has_facet(field.name))
+    },
+    fields.LongText: lambda field: {field.name: _Searched(_WORDS, line(NOTES))},
+    fields.Flag: lambda field: {
+        field.name: _Searched(_YES_NO, Predicate.of_column(equal(field.name, True)))
+    },
+    fields.Tags: lambda field: {field.key: _Searched(_TEXT, _has_facet(field.key))},
+    fields.Address: lambda _: {
+        key: _Searched(_PLACE.get(key, _TEXT), _has_facet(key)) for key in ADDRESS_KEYS
+    },
+    fields.Timestamp: lambda field: {field.name: _Searched(_TIMESTAMP, ALWAYS)},
+    fields.Money: _amount,
+    fields.Count: lambda field: {
+        field.name: _Searched(
+            Key(_count, "a whole number", compared=True),
+            Predicate.of_column(Within(field.name, low=0, above=True)),
+        )
+    },
+    fields.Json: lambda _: {},  # `custom.KEY`, which is looked up by its beginning
+}
+_SEARCHED = {
+    "id": _Searched(Key(_id, "an id or _id", compared=True), ALWAYS),
+    **{
+        key: searched
+        for field in FIELDS
+        if field.search
+        for key, searched in _OF_KIND[type(field)](field).items()
+    },
+}
+_JSON = names_of([field for field in FIELDS if field.search], fields.Json)
+# The orders are those of the first release; the keys of other fields follow.
+_HAS_ORDER = (
+    "id email created_at updated_at first_name last_name full_name phone tag country state city "
+    "zip notes custom accepts_marketing orders_count expenses total_spent"
+)
+_KEY_ORDER = (
+    "id email phone first_name last_name full_name tag accepts_marketing country state city zip "
+    "orders_count expenses total_spent created_at updated_at notes"
+)
+_FILLED: Mapping[str, Condition] = {
+    name: line(f"{name}.", prefix=True) if name in _JSON else _SEARCHED[name].filled
+    for name in in_order(_HAS_ORDER, (*_SEARCHED, *_JSON))
+}
+KEYS: Mapping[str, Key] = {
+    **{name: _SEARCHED[name].key for name in in_order(_KEY_ORDER, _SEARCHED)},
+    "has": Key(_has, "a key", values=(*_FILLED, "custom")),
+}
+CUSTOM = Key(_custom, "text", prefix=True)
+
+# Words that stand alone for when a customer was created.
+WITHIN: Mapping[str, Condition] = {
+    name: Predicate.of_column(Within("created_at", low=ago))
+    for name, ago in (
+        ("last_week", dates.RelativeTime(1, "w")),
+        ("last_month", dates.RelativeTime(1, "mo")),
+        ("last_3_months", dates.RelativeTime(3, "mo")),
+        ("last_year", dates.RelativeTime(1, "y")),
+    )
+}
+
+
+def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
+    """The condition of a key and its value; `others` are keys that are read elsewhere. Raises
+    Rejected."""
+    key = CUSTOM if term.key.startswith("custom.") else KEYS.get(term.key)
+    if key is None:
+        message = (
+            f"{term.key[:100]!r} is not a key of the search. To look for the text itself, put it "
+            "in quotes."
+        )
+        near = nearest(term.key, (*KEYS, *others, "custom."))
+        raise refused(message, term.position, "a key", near)
+    if term.operator and not key.compared:
+        message = f"{term.key}: takes no {term.operator}; only dates and numbers have an order."
+        raise refused(message, term.value.position - len(term.operator), "a value")
+    if term.value.prefix and not key.prefix:
+        message = f"{term.key}: takes a whole value, and no star."
+        raise refused(message, term.value.position, "a whole value")
+    if not term.value.text.strip():
+        message = f"{term.key}: needs a value. For customers without one, use -has:{term.key}."
+        raise refused(message, term.value.position, "a value")
+    return key.read(term)

@@ -1,0 +1,166 @@
+"""The search language's text, taken apart character by character: terms, and where they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regulars.core.errors import InvalidQuery, Rejected
+
+_QUOTES = "\"'"
+_OPERATORS = (">=", "<=", ">", "<")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What is looked for: its text without quotes, escapes and star, and where it begins.
+
+    `bare` is a word that nothing was done to: it may be an operator or a word of the language.
+    """
+
+    text: str
+    position: int
+    prefix: bool = False
+    bare: bool = True
+
+    @property
+    def shown(self) -> str:
+        """The text as an error shows it."""
+        return repr(self.text[:100])
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """`key:value`, with the comparison before the value, if there is one."""
+
+    key: str
+    position: int
+    operator: str
+    value: Value
+
+
+class Text:
+    """A query that is read from its start to its end, each character once."""
+
+    def __init__(self, query: str) -> None:
+        self._query = query
+        self.position = 0
+        self._escaped_end = False
+
+    def skip_spaces(self) -> None:
+        """Goes to the next character that is no space."""
+        while self.position < len(self._query) and self._query[self.position].isspace():
+            self.position += 1
+
+    def at_end(self) -> bool:
+        return self.position >= len(self._query)
+
+    def take(self, character: str) -> bool:
+        """Goes past a character, if it is the next."""
+        if self._query.startswith(character, self.position):
+            self.position += len(character)
+            return True
+        return False
+
+    def take_keyword(self, word: str) -> bool:
+        """Goes past a whole word, if it is the next."""
+        end = self.position + len(word)
+        if self._query.startswith(word, self.position) and self.ends_word(end):
+            self.position = end
+            return True
+        return False
+
+    def next_is(self, character: str) -> bool:
+        return self._query.startswith(character, self.position)
+
+    def ends_word(self, place: int | None = None) -> bool:
+        """Whether no word goes on here, or at another place: there is a space, a parenthesis, or
+        the end."""
+        place = self.position if place is None else place
+        if place >= len(self._query):
+            return True
+        return self._query[place].isspace() or self._query[place] in "()"
+
+    def term(self) -> Value | KeyValue:
+        """The term that begins here: a value, or a key with one. Raises Rejected."""
+        start = self.position
+        if self._query[start] in _QUOTES:
+            return self._quoted()
+        word, bare, colon = self._characters(until_colon=True)
+        if not colon:
+            return self._as_value(word, start, bare)
+        if not word:
+            raise refused("A key belongs before the colon.", start, "a key")
+        self.position += 1
+        operator = next((sign for sign in _OPERATORS if self.take(sign)), "")
+        if self.ends_word():
+            said = f"{word}:{operator}"[:100]
+            raise refused(f"{said} needs a value right behind it.", self.position, "a value")
+        if self._query[self.position] in _QUOTES:
+            return KeyValue(word, start, operator, self._quoted())
+        begins = self.position
+        text, plain, _ = self._characters(until_colon=False)
+        return KeyValue(word, start, operator, self._as_value(text, begins, plain))
+
+    def _as_value(self, text: str, position: int, bare: bool) -> Value:
+        """A word as a value: a star at its end makes it a prefix, unless it was escaped."""
+        prefix = self._query[self.position - 1] == "*" and not self._escaped_end
+        if not prefix:
+            return Value(text, position, bare=bare)
+        if len(text) == 1:
+            raise refused("A star needs the beginning of a word before it.", position, "a word")
+        return Value(text[:-1], position, prefix=True, bare=False)
+
+    def _characters(self, until_colon: bool) -> tuple[str, bool, bool]:
+        """The characters of a word, without the backslashes of its escapes; whether there were
+        none; and whether it ends at a colon."""
+        found: list[str] = []
+        bare = True
+        self._escaped_end = False
+        while not self.ends_word():
+            character = self._query[self.position]
+            if character == ":" and until_colon:
+                return "".join(found), bare, True
+            self._escaped_end = character == "\\"
+            if self._escaped_end:
+                bare = False
+                character = self._escape()
+            found.append(character)
+            self.position += 1
+        return "".join(found), bare, False
+
+    def _escape(self) -> str:
+        """The character behind a backslash."""
+        self.position += 1
+        if self.position >= len(self._query):
+            message = "A backslash makes the next character a plain one, and there is none."
+            raise refused(message, self.position - 1, "a character")
+        return self._query[self.position]
+
+    def _quoted(self) -> Value:
+        start = self.position
+        quote = self._query[start]
+        found: list[str] = []
+        self.position += 1
+        while self.position < len(self._query):
+            character = self._query[self.position]
+            if character == quote:
+                break
+            found.append(self._escape() if character == "\\" else character)
+            self.position += 1
+        else:
+            message = (
+                f"This quote is not closed. Close it with {quote}, or write \\{quote} to look for "
+                "one."
+            )
+            raise refused(message, start, "a closing quote")
+        self.position += 1
+        prefix = self.take("*")
+        if not self.ends_word():
+            message = "Put a space behind the closing quote."
+            raise refused(message, self.position, "a space")
+        return Value("".join(found), start, prefix, bare=False)
+
+
+def refused(message: str, position: int, expected: str, suggestion: str | None = None) -> Rejected:
+    """A query that cannot be read: why, where, what would be right, and the nearest such word."""
+    return Rejected(InvalidQuery(message, position, expected, suggestion))

@@ -1,0 +1,120 @@
+"""How a search matches texts: words and phrases, phone numbers, values that are compared whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from regulars.customers.search import phones
+from regulars.customers.search.lexer import Value, refused
+from regulars.customers.search.search_document import BEGINNINGS, NOTES, PHONE_KEYS, TAG_KEYS, WORD
+from regulars.customers.search.words import alone, as_folded, words
+from regulars.store.conditions import (
+    TERM,
+    Condition,
+    Contains,
+    Or,
+    Predicate,
+    Union,
+    beginning,
+    equal,
+)
+
+_TEXTS = ("words", "notes_words")
+# Of a phrase's words so many, the longest, are looked up in the index.
+_LOOKED_UP = 3
+# Numbers side by side with as many digits may be one phone number.
+_SHORTEST_IN_PARTS = 4
+_PHONE = re.compile(r"[+＋]?[\d\s().\-/]*")
+
+
+def free(value: Value) -> Condition:
+    """A value without a key: its words follow one another in a name, the email, a tag or the
+    notes, and the last of them may go on; or it is how a phone number begins."""
+    found = _words_of(value)
+    pieces = [_beginnings(piece, goes_on) for piece, goes_on in _pieces(found, True)]
+    phrase = _phrase(f" {' '.join(found)}", _TEXTS, found, pieces)
+    known_by = phone_digits(value.text)
+    if known_by and found != [known_by]:
+        return Or((phrase, *_numbers(known_by)))
+    return phrase
+
+
+def phone_digits(text: str) -> str:
+    """The digits of a text that is written as a phone number; empty for any other text."""
+    return next(iter(phones.forms(text)), "") if _PHONE.fullmatch(text) else ""
+
+
+def number_in_parts(texts: Sequence[str]) -> Condition | None:
+    """Numbers that stand side by side, as the parts of one phone number: `06 12 34 56 78`. None
+    for those that make none."""
+    known_by = phone_digits(" ".join(texts))
+    if len(known_by) < _SHORTEST_IN_PARTS:
+        return None
+    numbers = _numbers(known_by)
+    return numbers[0] if len(numbers) == 1 else Or(numbers)
+
+
+def _numbers(known_by: str) -> tuple[Predicate, ...]:
+    """A phone number begins with these digits."""
+    return tuple(line(f"{key}:{known_by}", prefix=True) for key in PHONE_KEYS)
+
+
+def _words_of(value: Value) -> list[str]:
+    found = words(value.text)
+    if not found:
+        message = f"{value.shown} has no letter and no digit to look for."
+        raise refused(message, value.position, "a word")
+    return found
+
+
+def _pieces(found: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]]:
+    """What words that follow one another are looked up by, as `words.terms` has them, and whether
+    it may go on."""
+    for place, word in enumerate(found):
+        follower = found[place + 1] if place + 1 < len(found) else ""
+        if not alone(word):
+            yield word, prefix and not follower
+        elif alone(follower):
+            yield word + follower, False
+        elif place == 0 or not alone(found[place - 1]):
+            yield word, True
+
+
+def _beginnings(piece: str, goes_on: bool) -> Union:
+    """Where customers who have a word are found: by the terms, and by the indexes of what the word
+    may be the beginning of (`search_document.terms_of`)."""
+    term = WORD + piece
+    by_terms = [beginning(TERM, term) if goes_on else equal(TERM, term)]
+    if not as_folded(piece):
+        return tuple(by_terms)
+    by_terms += [beginning(TERM, f"{key}:{piece}") for key in TAG_KEYS]
+    if piece.isascii() and piece.isdecimal():
+        by_terms += [beginning(TERM, f"{key}:{piece}") for key in PHONE_KEYS]
+    return (*by_terms, *(beginning(column, piece) for column in BEGINNINGS))
+
+
+def _phrase(
+    text: str, columns: tuple[str, ...], found: Sequence[str], pieces: Sequence[Union]
+) -> Predicate:
+    longest = sorted(pieces, key=lambda union: -len(union[0].low))[:_LOOKED_UP]
+    exact = len(found) == 1 or (len(found) == 2 and all(map(alone, found)))
+    return Predicate(Contains(columns, text), tuple(longest), exact)
+
+
+def in_notes(value: Value) -> Condition:
+    """The words of a value follow one another in the notes; the last may go on, if the value is a
+    prefix."""
+    found = _words_of(value)
+    pieces = [
+        ((beginning if goes_on else equal)(TERM, NOTES + piece),)
+        for piece, goes_on in _pieces(found, value.prefix)
+    ]
+    end = "" if value.prefix else " "
+    return _phrase(f" {' '.join(found)}{end}", ("notes_words",), found, pieces)
+
+
+def line(text: str, prefix: bool = False) -> Predicate:
+    """A line of the facets, or what one begins with."""
+    within = beginning(TERM, text) if prefix else equal(TERM, text)
+    return Predicate(Contains(("facets",), f"\n{text}" if prefix else f"\n{text}\n"), ((within,),))

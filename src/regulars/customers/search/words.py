@@ -1,0 +1,95 @@
+"""Words: what a text is searched by.
+
+A word is a run of letters, marks and digits, folded (`text.fold`) and in NFC. Scripts that are
+written without spaces between words (Han, Hiragana, Katakana; Hangul, whose words are joined as
+often) are taken character by character, and an emoji is a word of its own: so any run of them is
+found as words that follow one another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import regex
+
+from regulars.core.text import folded
+
+# What is longer is cut, in what is kept as in what is looked for: a key of an index is limited.
+WORD_LENGTH = 64
+
+_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー"
+_WORD = regex.compile(
+    rf"(?V1)[{_ALONE}]|[[\p{{L}}\p{{N}}]--[{_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}]--[{_ALONE}]]*|\p{{So}}"
+)
+_HANGUL = regex.compile(r"\p{Hangul}")
+_CHARACTER = regex.compile(rf"[{_ALONE}]")
+# What of ASCII is no part of a word, once it is in lower case.
+_APART = {n: " " for n in range(128) if not (chr(n).isalnum() or chr(n) == "\n")}
+_LONG_WORD = re.compile(rf"[^ \n]{{{WORD_LENGTH + 1},}}")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in its order."""
+    return lines([text]).split()
+
+
+def lines(texts: Sequence[str]) -> str:
+    """The words of texts as they are kept: a line for each text, its words between single spaces,
+    and one at either end."""
+    # All of them at once: a customer has half a dozen, each of a few words.
+    block = "\n".join(texts)
+    if block.isascii():
+        each_apart = [
+            " ".join(text.split()) for text in block.lower().translate(_APART).split("\n")
+        ]
+        found = "\n".join([f" {text} " if text else " " for text in each_apart])
+        if max(map(len, texts), default=0) <= WORD_LENGTH:
+            return found
+    else:
+        plain = unicodedata.normalize("NFC", folded(block)).split("\n")
+        found = "\n".join([f" {' '.join(_WORD.findall(each))} " for each in plain])
+    return _LONG_WORD.sub(lambda word: word[0][:WORD_LENGTH], found)
+
+
+def terms(kept: str) -> set[str]:
+    """What lines of words are indexed by: each word; for characters that stand alone each with
+    the one that follows it, and a last one by itself."""
+    if kept.isascii():
+        return set(kept.split())
+    return {term for each in kept.split("\n") for term in _pairs(each.split())}
+
+
+def has_term(kept: str, term: str) -> bool:
+    """Whether a term is one of those that lines of words are indexed by."""
+    if " " in term:
+        return False
+    if len(term) == 1 and alone(term):  # one that none of its kind follows
+        return regex.search(rf"(?V1) {regex.escape(term)} (?![{_ALONE}])", kept) is not None
+    if len(term) == 2 and alone(term[0]) and alone(term[1]):
+        return f" {term[0]} {term[1]} " in kept
+    return f" {term} " in kept
+
+
+def _pairs(found: Sequence[str]) -> Iterable[str]:
+    for word, follower in itertools.pairwise([*found, ""]):
+        yield word + follower if alone(word) and alone(follower) else word
+
+
+def as_folded(word: str) -> bool:
+    """Whether a folded text that begins with a word begins with its very characters. Not so with
+    Hangul, whose syllables are taken apart there."""
+    return word.isascii() or _HANGUL.search(word) is None
+
+
+def alone(word: str) -> bool:
+    """Whether a word is one character of a script without spaces."""
+    return len(word) == 1 and _is_of_such_a_script(word)
+
+
+@lru_cache(maxsize=65_536)
+def _is_of_such_a_script(character: str) -> bool:
+    return _CHARACTER.match(character) is not None

@@ -1,0 +1,160 @@
+"""The unit of work of a batch, as the rules of customers use it: customers by email, the history,
+numbers, and the search terms that change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regulars.core.commands import Command
+from regulars.core.errors import InvalidInput, Rejected
+from regulars.core.ids import MAX_ID
+from regulars.customers import history
+from regulars.customers.commands import Reference
+from regulars.customers.search import search_document
+from regulars.orders.shop_ids import ShopIdMap
+from regulars.store import Changes, Entities, Row, State, UnitOfWork, tables
+
+# The rows of the state that say which `_id`s, of those that commands name, were used before.
+USED_IDS = "used_customer_ids"
+
+
+class CustomerUnitOfWork(UnitOfWork):
+    """A unit of work, with what the rules need of customers."""
+
+    def __init__(self, account_id: int, state: State, entities: Entities) -> None:
+        super().__init__(account_id, state, entities)
+        self._used_ids = frozenset([row["customer_id"] for row in state.rows.get(USED_IDS, ())])
+        self._known_terms: dict[tuple[Any, ...], tuple[set[str], set[str]]] = {}
+
+    @property
+    def shop_ids(self) -> ShopIdMap:
+        """The shop ids that the batch names."""
+        # Not kept: a cycle would leave every unit of work to the garbage collector, 5 us each.
+        return ShopIdMap(self)
+
+    def find(self, reference: Reference) -> Row | None:
+        """The customer of a reference."""
+        number = reference.customer_id
+        return None if number is None else self.rows[tables.customers].get(number)
+
+    def customer(self, customer_id: int) -> Row | None:
+        """The customer of an `_id`."""
+        return self.rows[tables.customers].get(customer_id)
+
+    def holder(self, email_key: str) -> int | None:
+        """The `_id` of the customer who has the email."""
+        found: int | None = self.rows[tables.customers].find(("email_key",), email_key)
+        return found
+
+    def order(self, name: str) -> Row | None:
+        """The order of a name."""
+        orders = self.rows[tables.orders]
+        return orders.get(orders.find(("name",), name))
+
+    def put_customer(self, row: Row) -> None:
+        """Adds a customer or replaces its row."""
+        customers = self.rows[tables.customers]
+        self.work += search_document.work_of(customers.get(row["customer_id"]), row)
+        customers.put(row)
+
+    def delete_customer(self, customer_id: int, at: int) -> None:
+        self.work += search_document.work_of(self.customer(customer_id), None)
+        self.shop_ids.delete_customer(customer_id, at)
+        super().delete_customer(customer_id, at)
+
+    def save(self, row: Row, changed: Row, command: Command, at: int | None = None) -> Row:
+        """Replaces a customer's row and records the change; without a difference, the time of the
+        last change stays. `at` is the time of a change that was made elsewhere."""
+        if changed == row:
+            return row
+        saved = _touched(changed, command)
+        if at is not None:
+            saved["updated_at"] = max(at, row["created_at"])
+        fields = history.dump(history.difference(row, saved))
+        self.put_customer(saved)
+        self.record(history.UPDATED, row["customer_id"], command, fields)
+        return saved
+
+    def touch(self, row: Row, command: Command) -> Row:
+        """Replaces a customer's row, with the time of a command as that of the last change."""
+        saved = _touched(row, command)
+        self.put_customer(saved)
+        return saved
+
+    def record(
+        self,
+        kind: str,
+        customer_id: int,
+        command: Command,
+        fields: str | None = None,
+        order_id: int | None = None,
+    ) -> None:
+        """Adds a change to the history."""
+        self.counters["changes"] += 1
+        self.rows[tables.history].put(
+            {
+                "account_id": self.account_id,
+                "sequence": self.counters["changes"],
+                "customer_id": customer_id,
+                "kind": kind,
+                "at": command.at,
+                "actor_kind": command.origin.kind,
+                "actor": command.origin.name,
+                "request_id": command.origin.request_id,
+                "fields": fields,
+                "order_id": order_id,
+                "silent": command.origin.silent,
+            }
+        )
+
+    def next_id(self, counter: str) -> int:
+        """The next `_id` of a counter: used once and never again, not even after a delete."""
+        if self.counters[counter] >= MAX_ID:
+            message = f"This account has given all of its {MAX_ID:,} ids for {counter}."
+            raise Rejected(InvalidInput(message))
+        self.counters[counter] += 1
+        return self.counters[counter]
+
+    def is_free(self, number: int) -> bool:
+        """Whether no customer of the account has ever had an `_id`. The batch must name it."""
+        if number > self.counters["customers"]:
+            return 0 < number <= MAX_ID
+        return number not in self._used_ids and not self.rows[tables.customers].is_known(number)
+
+    def take_id(self, number: int) -> int:
+        """Uses a free `_id` for a customer."""
+        self.counters["customers"] = max(self.counters["customers"], number)
+        return number
+
+    def changes(self) -> Changes:
+        """The difference between what was loaded and what is here now."""
+        changes = super().changes()
+        added: dict[int, set[str]] = {}
+        removed: dict[int, set[str]] = {}
+        for customer_id, old, row in self.rows[tables.customers].differences():
+            if row and old and all(row[name] == old[name] for name in search_document.TERMS_OF):
+                continue
+            new, gone = self.changed_terms(old, row)
+            if new:
+                added[customer_id] = new
+            if gone:
+                removed[customer_id] = gone
+        changes.added_terms, changes.removed_terms = added, removed
+        return changes
+
+    def changed_terms(self, before: Row | None, after: Row | None) -> tuple[set[str], set[str]]:
+        """The terms that a row with its derived columns gets and loses. They are computed once for
+        a batch."""
+        key = tuple(
+            tuple([row[name] for name in search_document.TERMS_OF]) if row else ()
+            for row in (before, after)
+        )
+        if key not in self._known_terms:
+            self._known_terms[key] = search_document.changed_terms(before, after)
+        return self._known_terms[key]
+
+
+def _touched(row: Row, command: Command) -> dict[str, Any]:
+    """A row as changed by a command."""
+    updated_at = max(command.at, row["updated_at"])
+    return {**row, "updated_at": updated_at, "version": row["version"] + 1}

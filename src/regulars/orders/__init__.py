@@ -1,0 +1,1 @@
+"""What a shop records: orders, leads and visits, and the events that it sends."""

@@ -1,0 +1,109 @@
+"""The part of orders, leads and visits in the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from regulars.api.context import Context
+from regulars.api.guards import needs, price_of_write, reads_what_it_writes
+from regulars.api.part import ApiPart, Node
+from regulars.api.related import customers_of, node_loader
+from regulars.api.values import global_id, timestamp_of
+from regulars.api.writing import mutation
+from regulars.core.commands import IdempotencyRecord
+from regulars.core.money import amounts
+from regulars.core.scopes import ORDERS, READ
+from regulars.customers import custom
+from regulars.customers.commands import reference_to
+from regulars.customers.graphql.bulk import WRITTEN
+from regulars.directory.directory import Directory
+from regulars.graphql import Each, Related, Root, Same, TypeBinding, Value
+from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
+from regulars.orders.shop_input import clean_lead, clean_order, order_details
+
+
+def _order(
+    env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
+) -> RecordOrder:
+    values, person, problems = clean_order(arguments["node"], ("node",))
+    details = order_details(arguments["node"])
+    return RecordOrder(
+        values, person, env.now, problems, idempotency_record, env.origin, details=details
+    )
+
+
+def _lead(
+    env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
+) -> RecordLead:
+    values, person, problems = clean_lead(arguments["node"], ("node",))
+    return RecordLead(values, person, env.now, problems, idempotency_record, env.origin)
+
+
+def _visit(
+    env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
+) -> RecordVisit:
+    return RecordVisit(reference_to(arguments["id"]), env.now, idempotency_record, env.origin)
+
+
+record_order, record_lead, record_visit = mutation(_order), mutation(_lead), mutation(_visit)
+
+ORDER_SUMMARY = TypeBinding({"order": Same(), "referrer": Value(("referrer",))})
+
+ORDER = TypeBinding(
+    {
+        "id": global_id("Order", "order_id"),
+        "_id": Value(("order_id",)),
+        "name": Value(("name",)),
+        "email": Value(("email",)),
+        "total": Value(("total",), amounts),
+        "refunded_amount": Value(("refunded_amount",), amounts),
+        "net_payment": Value(("net_payment",), amounts),
+        "currency": Value(("currency",)),
+        "financial_status": Value(("financial_status",)),
+        "fulfillment_status": Value(("fulfillment_status",)),
+        "customer": Related("customer_id", customers_of),
+        "tags": Value(("tags",), Each(orjson.loads), is_long=True),
+        "test": Value(("test",), Each(bool)),
+        "cancelled_at": timestamp_of("cancelled_at"),
+        "created_at": timestamp_of("created_at"),
+        "updated_at": timestamp_of("updated_at"),
+    }
+)
+
+LEAD = TypeBinding(
+    {
+        "id": global_id("Lead", "lead_id"),
+        "_id": Value(("lead_id",)),
+        "subject": Value(("subject",), is_long=True),
+        "message": Value(("message",), is_long=True),
+        "custom": Value(("custom",), Each(custom.load), is_long=True),
+        "created_at": timestamp_of("created_at"),
+    }
+)
+
+
+def _roots(_page_size: int) -> Mapping[str, Root]:
+    return {
+        "recordOrder": Root(
+            record_order, reads_what_it_writes(ORDERS, "order_id", "name"), price_of_write
+        ),
+        "recordLead": Root(record_lead, needs(ORDERS), price_of_write),
+        "recordVisit": Root(
+            record_visit,
+            reads_what_it_writes(ORDERS, *WRITTEN, "visits"),
+            price_of_write,
+        ),
+    }
+
+
+API = ApiPart(
+    {"OrderSummary": ORDER_SUMMARY, "Order": ORDER, "Lead": LEAD},
+    _roots,
+    {
+        "Order": Node(READ, node_loader(Directory.order)),
+        "Lead": Node(READ, node_loader(Directory.lead)),
+    },
+)

@@ -1,0 +1,75 @@
+"""The commands on webhooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from regulars.core.commands import (
+    COMMAND_LINE,
+    IdempotencyRecord,
+    Origin,
+    SmallCommand,
+    Values,
+    one_id,
+    record_keys,
+)
+from regulars.core.errors import Problem
+from regulars.store import LookupKeys
+
+
+@dataclass(frozen=True, slots=True)
+class CreateWebhook(SmallCommand):
+    """A new webhook of clean values, at a moment."""
+
+    values: Values
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            webhook_urls=_urls(self.values), idempotency_keys=record_keys(self.idempotency_record)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateWebhook(SmallCommand):
+    """Clean values for the webhook that somebody names by `given`, at a moment. `disable` pauses
+    it (True) or resumes it (False); with `skip_missed` what it missed is not sent."""
+
+    given: str
+    webhook_id: int | None
+    values: Values
+    at: int
+    problems: list[Problem] = field(default_factory=list)
+    disable: bool | None = None
+    skip_missed: bool = False
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        return LookupKeys(
+            webhook_ids=one_id(self.webhook_id),
+            webhook_urls=_urls(self.values),
+            idempotency_keys=record_keys(self.idempotency_record),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWebhook(SmallCommand):
+    """A webhook is told no more, and what was delivered to it is forgotten."""
+
+    given: str
+    webhook_id: int | None
+    at: int
+    idempotency_record: IdempotencyRecord | None = None
+    origin: Origin = COMMAND_LINE
+
+    def lookup_keys(self) -> LookupKeys:
+        keys = record_keys(self.idempotency_record)
+        return LookupKeys(webhook_ids=one_id(self.webhook_id), idempotency_keys=keys)
+
+
+def _urls(values: Values) -> frozenset[str]:
+    return frozenset([values["url"]]) if values.get("url") else frozenset()
