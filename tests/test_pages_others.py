@@ -68,7 +68,8 @@ def test_a_new_field_appears_on_all_pages(person: Person) -> None:
     """The declaration of a field `company` is enough. The API has it by another name here."""
     person.client.create("ana@example.com", first_name="Ana", last_name="Zeta Ltd")
     person.client.create("bo@example.com", first_name="Bo", last_name="Alpha Ltd")
-    declared = {"name": "company", "kind": "Text", "is_writable": True, "sort": True}
+    options = {"is_writable": True, "sort": True, "in_list": True}
+    declared = {"name": "company", "kind": "Text", **options}
 
     def declare(route: Route) -> None:
         response = route.fetch()

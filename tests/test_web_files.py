@@ -108,7 +108,7 @@ def route_paths() -> list[str]:
 
 
 # The keys of texts that are no text of their own: methods of strings and arrays.
-_METHODS = {"map", "toLowerCase"}
+_METHODS = {"map", "toLowerCase", "slice", "at"}
 
 
 class Literal:

@@ -20,7 +20,7 @@ class Field:
     case with underscores, separated by spaces. `sort` makes it an order of the list, with an
     index. `search` makes it a key of the search language, and its words are found without the key.
     `in_api` and `in_history` are false for a field that is not in the entity's type, or whose
-    changes are not recorded.
+    changes are not recorded. `in_list` is false for a field without a column in the list page.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Field:
     search: bool = False
     in_api: bool = True
     in_history: bool = True
+    in_list: bool = True
 
     # Whether clients write it, and whether it has columns of its own or is computed from others.
     is_writable: ClassVar[bool] = True

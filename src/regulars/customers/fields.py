@@ -32,6 +32,7 @@ FIELDS: tuple[Field, ...] = (
         sort=True,
         search=True,
         in_history=False,
+        in_list=False,
         headings="created_at created created_utc sign_up date_registered user_registered "
         "registered optin_time date_created",
     ),
@@ -48,7 +49,12 @@ FIELDS: tuple[Field, ...] = (
         search=True,
         headings="email email_address e_mail e_mail_address customer_email mail user_email",
     ),
-    Phone("phone", search=True, headings="phone phone_number telephone mobile tel"),
+    Phone(
+        "phone",
+        search=True,
+        in_list=False,
+        headings="phone phone_number telephone mobile tel",
+    ),
     Text(
         "first_name",
         sort=True,
@@ -83,6 +89,7 @@ FIELDS: tuple[Field, ...] = (
     Flag(
         "accepts_marketing",
         search=True,
+        in_list=False,
         headings="accepts_marketing accepts_email_marketing marketing_opt_in subscribed",
     ),
     LongText("notes", search=True, headings="notes note description customer_note"),
@@ -103,6 +110,7 @@ FIELDS: tuple[Field, ...] = (
         "version",
         start=1,
         in_history=False,
+        in_list=False,
         description="Counts the changes of the customer, from 1.",
     ),
 )

@@ -39,7 +39,7 @@ _TYPES = {
 _COMMENT = re.compile(rb"^[ ]*(?:/\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 _INDENTATION = re.compile(rb"\n[ \n]+")
 # The keys of a field's declaration that the pages use.
-_FIELD_KEYS = ("name", "kind", "is_writable", "sort", "in_history", "sources")
+_FIELD_KEYS = ("name", "kind", "is_writable", "sort", "in_history", "in_list", "sources")
 _GRAVATAR = "https://www.gravatar.com"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATED = "no-cache"

@@ -64,14 +64,10 @@ function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function post(query, variables, headers, options) {
-  return request("/api/v2", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", ...headers },
-    body: JSON.stringify({ query, variables }),
-    ...options,
-  });
-}
+const post = (query, variables, headers, options) => request("/api/v2", { ...postOptions({ query, variables }, headers), ...options });
+
+/** The options of a request that posts JSON. */
+export const postOptions = (payload, headers) => ({ method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(payload) });
 
 function dataOf({ data, errors }) {
   if (errors) throw new ApiError(errors);
@@ -141,7 +137,7 @@ export function uploadFile(url, file, { onProgress, signal }) {
 
 /** Signs in with `{ token }` or `{ link }`. Throws ApiError. */
 export async function signIn(credentials) {
-  await request("/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(credentials) });
+  await request("/session", postOptions(credentials));
 }
 
 /** Signs out. Throws ApiError. */

@@ -1,39 +1,44 @@
-// A customer: all fields, edited in place, and the orders, messages and history.
+// A customer: all fields, edited in place, and the orders, messages and history of changes.
 
 import { ApiError, getViewer, globalId, OFFLINE, runMutation, runQuery } from "./api.js";
 import { barChart } from "./chart.js";
-import { h, replace, setAttribute, userText } from "./dom.js";
-import { ALL_FIELDS, EDITABLE_FIELDS, FIGURES, TIMESTAMPS } from "./fields.js";
+import { h, replace, setAttribute, uniqueId, userText } from "./dom.js";
+import { ALL_FIELDS, EDITABLE_FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
 import { avatar, displayName, formatAmount, formatCompact, formatMoney, formatMonth, formatNumber, formatValue, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
-import { ConflictError, InlineField } from "./inline-edit.js";
 import { checkValues, KINDS, splitTags } from "./kinds.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { isDeleted, scheduleDeletion } from "./selection.js";
 import { t } from "./texts.js";
-import { timeline } from "./timeline.js";
-import { button, checkbox, copyToClipboard, emptyState, formField, iconButton, showError, showFieldErrors, toast, withBusy } from "./ui.js";
+import { button, checkbox, chip, copyToClipboard, formField, headingRow, iconButton, runAction, showError, showFieldErrors, showMissing, tableBox, toast, withBusy } from "./ui.js";
 
 const POLL_MS = 4000;
 const SHOWN_ORDERS = 10;
 const MAX_ORDERS = 250; // as FIELDS requests them
 const CHART_MONTHS = 12;
+const SHOWN_CHANGES = 15;
+const MAX_CHANGES = 250;
+const CHANGE_ICONS = { created: "add", updated: "edit", lead_created: "send", visited: "forward" };
 const SECTIONS = ["profile", "addresses", "more"];
 const SELECTION = `id _id ${ALL_FIELDS}
-  leads(first: 250) { id subject message custom created_at created_at_iso: created_at(format: "ISO") }
+  leads(first: 250) { id subject message custom ${selectTimes("created_at")} }
   summary { visits orders { list(first: 250) { referrer order { id name total refunded_amount net_payment currency
-    financial_status fulfillment_status test tags cancelled_at created_at created_at_iso: created_at(format: "ISO") } } } }`;
+    financial_status fulfillment_status test tags cancelled_at ${selectTimes("created_at")} } } } }`;
 const READ = `query($id: ID!) { node(id: $id) { ... on Customer { ${SELECTION} } } }`;
 const POLL = "query($id: ID!) { node(id: $id) { ... on Customer { version changes(first: 1) { edges { node { actor { name } } } } } } }";
 const UPDATE = `mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {
   updateCustomer(id: $id, node: $node, ifVersion: $version) { ${SELECTION} } }`;
 
+const CHANGES = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
+  changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
+    sequence kind ${selectTimes("at")} silent actor { kind name } order { name } fields { name before after } } } } } } }`;
+
 export async function show({ main, signal, params, setTitle }) {
   const id = globalId("Customer", params.number);
   const [{ node }, { scopes }] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
   if (!node || isDeleted(id)) {
-    showMissing(main, setTitle, t.customer.missing, t.customer.missingText);
+    showMissingCustomer({ main, setTitle }, t.customer.missingText);
     return {};
   }
   const page = new CustomerPage(main, setTitle, node, scopes.includes("customers:write"), signal);
@@ -42,11 +47,7 @@ export async function show({ main, signal, params, setTitle }) {
   return { hasUnsavedInput: () => page.hasUnsavedInput };
 }
 
-function showMissing(main, setTitle, heading, text) {
-  setTitle(heading);
-  replace(main, h("h1", { class: "unseen", tabindex: "-1" }, heading),
-    emptyState("customers", heading, text, h("a", { class: "button primary", href: "/customers" }, t.customer.toList)));
-}
+const showMissingCustomer = (page, text) => showMissing(page, "customers", t.customer.missing, text, "/customers", t.customer.toList);
 
 class CustomerPage {
   constructor(main, setTitle, customer, canWrite, signal) {
@@ -111,7 +112,6 @@ class CustomerPage {
   render() {
     const { customer } = this;
     const name = displayName(customer);
-    const time = (field) => relativeTime(customer[field], customer[`${field}_iso`]);
     this.setTitle(name);
     replace(this.head,
       h("a", { class: "icon-button", href: "/customers", "aria-label": t.customer.toList, title: t.customer.toList }, icon("back")),
@@ -119,12 +119,12 @@ class CustomerPage {
       h("div", { class: "grow" },
         h("h1", { tabindex: "-1" }, userText(name)),
         h("p", { class: "hint" }, h("a", { href: `mailto:${customer.email}` }, userText(customer.email)),
-          customer.location ? [" · ", userText(customer.location)] : null, ` · ${t.customer.since} `, time("created_at"))),
+          customer.location ? [" · ", userText(customer.location)] : null, ` · ${t.customer.since} `, relativeTime(customer, "created_at"))),
       this.canWrite ? button([icon("trash"), t.delete], () => this.remove(), { class: "danger" }) : null);
     for (const editor of this.editors) editor.render();
     replace(this.identity, h("span", { class: "hint" }, `_id ${customer._id} · id `, h("code", null, customer.id)),
       iconButton("copy", t.customer.copyId, () => copyToClipboard(customer.id)),
-      TIMESTAMPS.filter((field) => field.name !== "created_at").map((field) => h("span", { class: "hint" }, `${t.fieldName(field.name)} `, time(field.name))));
+      TIMESTAMPS.filter((field) => field.name !== "created_at").map((field) => h("span", { class: "hint" }, `${t.fieldName(field.name)} `, relativeTime(customer, field.name))));
     this.renderFigures();
     this.renderOrders();
     this.renderLeads();
@@ -162,13 +162,13 @@ class CustomerPage {
       const isFocused = previous && document.activeElement === previous;
       const input = h("input", { type: "text", "aria-label": t.tags.add, placeholder: t.tags.add, dir: "auto", autocomplete: "off" });
       const field = formField(t.tags.add, input);
-      const change = (mutation, changed) => this.changeTags(mutation, changed, field);
+      const change = (mutation, changedTags) => this.changeTags(mutation, changedTags, field);
       const form = h("form", {
         class: "tag-form",
         onsubmit: async (event) => {
           event.preventDefault();
-          const added = splitTags(input.value);
-          if (added.length) await change("addTags", added);
+          const newTags = splitTags(input.value);
+          if (newTags.length) await change("addTags", newTags);
         },
       }, field);
       replace(element,
@@ -213,9 +213,8 @@ class CustomerPage {
       more.remove();
     }, { class: "plain" }) : null;
     replace(this.orders, h("h2", { id: "orders" }, t.orders.title),
-      orders.length ? [spendChart(orders), h("div", { class: "table-wrap", tabindex: "0", role: "group", "aria-labelledby": "orders" },
-        h("table", { class: "plain-table stack" },
-          h("thead", null, h("tr", null, t.orders.columns.map((label, index, all) => h("th", { scope: "col", class: index === all.length - 1 ? "number" : null }, label)))), body)), more]
+      orders.length ? [spendChart(orders), tableBox({ "aria-labelledby": "orders" }, "plain-table stack",
+        headingRow(t.orders.columns.slice(0, -1), h("th", { scope: "col", class: "number" }, t.orders.columns.at(-1))), body), more]
         : h("p", { class: "empty" }, t.orders.none));
   }
 
@@ -224,7 +223,7 @@ class CustomerPage {
     setAttribute(this.leads, "hidden", !leads.length);
     replace(this.leads, h("h2", { id: "leads" }, t.leads.title),
       leads.map((lead) => h("article", { class: "lead" },
-        h("h3", null, lead.subject ? userText(lead.subject) : t.leads.noSubject), h("p", { class: "hint" }, relativeTime(lead.created_at, lead.created_at_iso)),
+        h("h3", null, lead.subject ? userText(lead.subject) : t.leads.noSubject), h("p", { class: "hint" }, relativeTime(lead, "created_at")),
         h("p", { class: "lines" }, userText(lead.message)),
         lead.custom ? h("dl", { class: "pairs" }, Object.entries(lead.custom).map(([key, value]) => h("div", null, h("dt", { class: "hint" }, userText(key)), h("dd", null, formatValue(value))))) : null)));
   }
@@ -258,7 +257,7 @@ class CustomerPage {
     if (!node) {
       // Unsaved input stays on the page, where it can be copied.
       if (this.hasUnsavedInput) this.showNotice(t.customer.deletedMeanwhile);
-      else showMissing(this.main, this.setTitle, t.customer.missing, t.customer.deletedMeanwhile);
+      else showMissingCustomer(this, t.customer.deletedMeanwhile);
       throw new ApiError([{ key: "errors_customer_not_found", message: t.customer.deletedMeanwhile, extensions: {} }]);
     }
     if (node.version === version || this.customer.version !== version) return;
@@ -274,9 +273,14 @@ class CustomerPage {
 
   /** Shows above the page what another person has done. */
   showNotice(...content) {
-    setAttribute(this.notice, "hidden", null);
-    replace(this.notice, icon("history"), h("span", null, content), iconButton("close", t.close, () => setAttribute(this.notice, "hidden", true)));
+    showContent(this.notice, icon("history"), h("span", null, content), iconButton("close", t.close, () => setAttribute(this.notice, "hidden", true)));
   }
+}
+
+/** Shows a notice with new content. */
+function showContent(notice, ...content) {
+  setAttribute(notice, "hidden", null);
+  replace(notice, content);
 }
 
 const differ = (before, after) => JSON.stringify(before ?? null) !== JSON.stringify(after ?? null);
@@ -300,10 +304,10 @@ function orderRow({ order, referrer }) {
   const states = [t.orders.financial[order.financial_status], t.orders.fulfillment[order.fulfillment_status]];
   const cell = (index, ...content) => h("td", { "data-label": t.orders.columns[index] }, content);
   return h("tr", null,
-    h("th", { scope: "row" }, userText(order.name), order.test ? h("span", { class: "chip" }, t.orders.test) : null,
+    h("th", { scope: "row" }, userText(order.name), order.test ? chip(t.orders.test) : null,
       order.cancelled_at ? h("span", { class: "chip wrong" }, t.orders.cancelled) : null,
       order.tags.length ? h("div", { class: "hint" }, userText(order.tags.join(", "))) : null),
-    cell(1, relativeTime(order.created_at, order.created_at_iso), referrer ? h("div", { class: "hint" }, userText(referrer)) : null),
+    cell(1, relativeTime(order, "created_at"), referrer ? h("div", { class: "hint" }, userText(referrer)) : null),
     cell(2, states.join(" · ")),
     h("td", { class: "number", "data-label": t.orders.columns[3] }, formatMoney(order.total, order.currency),
       order.refunded_amount ? h("div", { class: "hint" }, t.orders.refunded(formatMoney(order.refunded_amount, order.currency))) : null));
@@ -329,4 +333,152 @@ function spendChart(entries) {
     return { label, value: sums[month], shown, title: `${label}: ${shown}` };
   });
   return barChart(t.orders.byMonth(currency), rows, { headings: [t.chart.month, t.chart.spend], tick: formatCompact });
+}
+
+/** Another person changed the same field: `changes` are pairs of a label and the current value. */
+class ConflictError extends Error {
+  constructor(changes) {
+    super(t.customer.conflict);
+    this.changes = changes;
+  }
+}
+
+/**
+ * A field that is edited in place. `getCustomer()` returns the current customer. `save(node, base,
+ * isForced)` saves a change over `base`, the customer when the form was opened; it throws ApiError,
+ * or ConflictError unless it `isForced`. Without `canWrite` the value is only shown.
+ */
+class InlineField {
+  constructor(field, { getCustomer, save, canWrite }) {
+    Object.assign(this, { field, getCustomer, save, canWrite, label: t.fieldName(field.name), control: null, base: null });
+    const { section } = KINDS[field.kind];
+    this.element = h("div", { class: section === "profile" ? "editable" : "editable wide" });
+    this.render();
+  }
+
+  /** Shows the current value, unless it is being edited. */
+  render() {
+    if (this.control) return;
+    const { kind, name } = this.field;
+    const content = KINDS[kind].view(this.getCustomer()[name]);
+    replace(this.element,
+      h("div", { class: "label", id: uniqueId("label") }, this.label),
+      !this.canWrite ? h("div", { class: "value" }, content) : h("button", { type: "button", class: "value", onclick: () => this.open() },
+        h("span", { class: "unseen" }, t.customer.edit(this.label)), content, icon("edit")));
+  }
+
+  get hasUnsavedInput() {
+    return this.control !== null && this.control.change() !== undefined;
+  }
+
+  open() {
+    const { kind, name } = this.field;
+    const { control: build, hasParts } = KINDS[kind];
+    this.base = this.getCustomer();
+    this.control = build(this.field, this.base[name]);
+    const notice = h("div", { class: "notice", role: "alert", hidden: true });
+    const submit = h("button", { type: "submit", class: "primary" }, t.save);
+    replace(this.element, h("form", {
+      "aria-label": this.label, novalidate: true,
+      onsubmit: (event) => { event.preventDefault(); this.submit(submit, notice, false); },
+      onkeydown: (event) => { if (event.key === "Escape" && !event.isComposing) { event.stopPropagation(); this.close(); } },
+    }, hasParts ? h("div", { class: "label" }, this.label) : null, this.control.content, notice,
+    h("div", { class: "row" }, submit, button(t.cancel, () => this.close()))));
+    const { input } = Object.values(this.control.fields)[0];
+    input.focus();
+    input.select?.();
+  }
+
+  async submit(control, notice, isForced) {
+    const { fields, change } = this.control;
+    const value = change();
+    if (value === undefined) {
+      this.close();
+      return;
+    }
+    setAttribute(notice, "hidden", true);
+    try {
+      await withBusy(control, () => this.save({ [this.field.name]: value }, this.base, isForced));
+    } catch (error) {
+      if (error instanceof ConflictError) this.showConflict(error, control, notice);
+      else showFieldErrors(error, fields, (text) => showContent(notice, icon("warning"), text));
+      return;
+    }
+    this.close();
+    announce(t.saved);
+  }
+
+  /** Shows the change of the other person, and asks which value counts. */
+  showConflict({ changes }, control, notice) {
+    showContent(notice,
+      h("p", null, icon("warning"), t.customer.conflict),
+      h("dl", { class: "theirs" }, changes.map(([label, value]) => [h("dt", null, label), h("dd", null, formatValue(value))])),
+      h("div", { class: "row" },
+        button(t.customer.keepTheirs, () => this.close()),
+        button(t.customer.saveMine, () => this.submit(control, notice, true))));
+  }
+
+  /** Closes the form without a question. */
+  close() {
+    this.discard();
+    this.render();
+    this.element.querySelector("button")?.focus();
+  }
+
+  /** Forgets what was typed. */
+  discard() {
+    this.control = null;
+  }
+}
+
+/** The history of a customer: the `element`, and `read()`, which reads it again. */
+function timeline(id) {
+  const list = h("ol", { class: "timeline" });
+  const foot = h("div");
+  const element = h("section", { class: "card", "aria-labelledby": "timeline" },
+    h("h2", { id: "timeline" }, t.timeline.title), list, foot);
+
+  /** Shows a page of changes. One after a cursor is added to those that are shown. */
+  async function showChanges(after, first) {
+    const { node } = await runQuery(CHANGES, { id, first, after });
+    if (!node) return;
+    const { edges, pageInfo } = node.changes;
+    replace(list, after ? [...list.children] : [], edges.map((edge) => changeView(edge.node)));
+    replace(foot, pageInfo.hasNextPage ? button(t.timeline.more, (event) => showMore(event.currentTarget, pageInfo.endCursor), { class: "plain" }) : []);
+  }
+
+  function showMore(control, after) {
+    return runAction(control, async () => {
+      const count = list.children.length;
+      await showChanges(after, SHOWN_CHANGES);
+      list.children[count]?.querySelector("p")?.focus();
+    });
+  }
+
+  return { element, read: () => showChanges(null, Math.max(SHOWN_CHANGES, Math.min(list.children.length, MAX_CHANGES))) };
+}
+
+function changeView(change) {
+  return h("li", { class: change.kind },
+    h("span", { class: "dot" }, icon(CHANGE_ICONS[change.kind] ?? "history")),
+    h("div", null,
+      h("p", { tabindex: "-1" }, h("strong", null, t.timeline.kinds[change.kind](change.order?.name)), " ", h("span", { class: "hint" }, t.timeline.by, " ", userText(change.actor.name), ` (${t.timeline.actors[change.actor.kind]}), `, relativeTime(change, "at"), change.silent ? [", ", t.timeline.silent] : null)),
+      change.fields.length ? h("dl", { class: "diff" }, change.fields.flatMap(changedParts).map(differenceView)) : null));
+}
+
+/** The changed parts of a field: of an object, each key separately. */
+function changedParts({ name, before, after }) {
+  const isWhole = [before, after].some((value) => Array.isArray(value) || (typeof value !== "object" && value !== null)) || (before ?? after) === null;
+  if (isWhole) return [{ name, before, after }];
+  const keys = Object.keys({ ...before, ...after }).filter((key) => JSON.stringify(before?.[key]) !== JSON.stringify(after?.[key]));
+  return keys.map((key) => ({ name: `${name}.${key}`, before: before?.[key], after: after?.[key] }));
+}
+
+function differenceView({ name, before, after }) {
+  return h("div", null,
+    h("dt", null, t.fieldName(name)),
+    h("dd", null,
+      h("span", { class: "unseen" }, t.timeline.before), h("del", null, formatValue(before)),
+      h("span", { "aria-hidden": "true" }, " → "),
+      h("span", { class: "unseen" }, t.timeline.after), h("ins", null, formatValue(after))));
 }

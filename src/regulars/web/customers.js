@@ -1,18 +1,18 @@
 // The list of customers: search, order, pages, selection and shortcuts.
 
-import { runQuery, ApiError, getViewer } from "./api.js";
-import { customerTable, skeleton } from "./customer-table.js";
+import { ApiError, getViewer, runQuery } from "./api.js";
 import { h, replace, setAttribute } from "./dom.js";
-import { isTextField } from "./fields.js";
-import { formatNumber } from "./format.js";
+import { COLUMNS, isTextField } from "./fields.js";
+import { displayName, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
+import { KINDS } from "./kinds.js";
 import { ListQuery, PAGE_SIZES, pageSize, SORT_KEYS, takeFirstPage } from "./list-query.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { searchBox } from "./search-box.js";
-import { DELETED_EVENT, confirmDeletion, openExportDialog, isDeleted, Selection, openTagDialog } from "./selection.js";
+import { confirmDeletion, DELETED_EVENT, isDeleted, openExportDialog, openTagDialog, Selection } from "./selection.js";
 import { t } from "./texts.js";
-import { button, openDialog, emptyState, errorState, pageHeader, checkbox } from "./ui.js";
+import { button, checkbox, emptyAccount, emptyState, errorState, newCustomerLink, openDialog, pageHeader } from "./ui.js";
 
 const SKELETON_AFTER_MS = 300;
 
@@ -49,7 +49,7 @@ export async function show({ main, url, signal, setTitle }) {
   const foot = h("div", { class: "pager" });
   const head = pageHeader(t.nav.customers,
     button([icon("download"), t.exporting.open], () => openExportDialog(selection, listQuery.query, total)),
-    canWrite ? h("a", { class: "button primary", href: "/customers/new" }, icon("add"), t.list.new) : null);
+    canWrite ? newCustomerLink() : null);
   replace(main, head, search, h("div", { class: "list-head" }, count, h("div", { class: "row sorting" }, sortBy, direction)), bar, body, foot);
 
   function shownTags() {
@@ -66,12 +66,12 @@ export async function show({ main, url, signal, setTitle }) {
   async function read(isComplete = true, response = null) {
     reading?.abort();
     reading = new AbortController();
-    const own = reading;
-    signal.addEventListener("abort", () => own.abort());
+    const controller = reading;
+    signal.addEventListener("abort", () => controller.abort());
     const timer = setTimeout(() => body.hasChildNodes() || replace(body, skeleton(8)), SKELETON_AFTER_MS);
     try {
-      const { customers: page } = await (response ?? runQuery(...listQuery.toRequest(), { signal: own.signal }));
-      if (own.signal.aborted) return;
+      const { customers: page } = await (response ?? runQuery(...listQuery.toRequest(), { signal: controller.signal }));
+      if (controller.signal.aborted) return;
       search.setError(null);
       customers = page.edges.map(({ node }) => node);
       total = page.totalCount;
@@ -126,8 +126,7 @@ export async function show({ main, url, signal, setTitle }) {
     if (listQuery.condition) {
       return emptyState("search", t.list.noneFound, t.list.noneFoundText, button(t.search.clear, () => { search.input.value = ""; navigate(listQuery.toUrl({ text: "" })); }));
     }
-    return emptyState("customers", t.list.none, t.list.noneText,
-      ...(canWrite ? [h("a", { class: "button primary", href: "/customers/new" }, icon("add"), t.list.new), h("a", { class: "button", href: "/imports" }, icon("upload"), t.list.bring)] : []));
+    return emptyAccount("customers", canWrite);
   }
 
   function pager({ hasPreviousPage, hasNextPage, startCursor, endCursor }) {
@@ -137,7 +136,7 @@ export async function show({ main, url, signal, setTitle }) {
     const size = h("select", {
       "aria-label": t.list.size,
       onchange: () => { localStorage.setItem("page-size", size.value); navigate(listQuery.toUrl(), { replace: true }); },
-    }, PAGE_SIZES.map((one) => h("option", { value: one, selected: one === pageSize() }, t.list.each(one))));
+    }, PAGE_SIZES.map((option) => h("option", { value: option, selected: option === pageSize() }, t.list.each(option))));
     return [
       link(hasPreviousPage || Boolean(listQuery.after), "prev", [icon("back"), t.list.previous], startCursor ? { before: startCursor } : {}),
       size,
@@ -228,4 +227,55 @@ function showShortcuts() {
   return openDialog(t.keys.title, () => h("div", null,
     h("dl", { class: "keys" }, t.keys.list.map(([keys, action]) => [h("dt", null, keys.split(" ").map((key) => h("kbd", null, key))), h("dd", null, action)])),
     enabled));
+}
+
+/**
+ * The table of `customers`; on a narrow screen it looks like cards. `order` has the `sortKey`, and
+ * whether it `isAscending`; `sort(key)` is called to change it. `onSelect()` is called after a change
+ * of the `selection`.
+ */
+function customerTable(customers, { order, sort, selection, onSelect }) {
+  const all = h("input", {
+    type: "checkbox", "aria-label": t.list.choosePage, checked: customers.length > 0 && customers.every(({ id }) => selection.has(id)),
+    onchange: (event) => {
+      for (const { id } of customers) selection.set(id, event.target.checked);
+      onSelect();
+    },
+  });
+  return h("table", { class: "customers", role: "table", "aria-label": t.nav.customers },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
+      h("th", { scope: "col", class: "choose", role: "columnheader" }, all),
+      COLUMNS.map((field) => columnHeading(field, order, sort)))),
+    h("tbody", { role: "rowgroup" }, customers.map((customer) => customerRow(customer, selection, onSelect))));
+}
+
+function columnHeading({ kind, name, sort: canSort }, order, sort) {
+  const isSorted = canSort && order.sortKey === name;
+  const label = t.list.columns[name] ?? t.fieldName(name);
+  return h("th", { scope: "col", class: KINDS[kind].column, role: "columnheader", "aria-sort": isSorted ? (order.isAscending ? "ascending" : "descending") : null },
+    canSort ? h("button", { type: "button", class: "sort", onclick: () => sort(name) }, label,
+      isSorted ? icon(order.isAscending ? "up" : "down") : null) : label);
+}
+
+function customerRow(customer, selection, onSelect) {
+  const box = h("input", {
+    type: "checkbox", "aria-label": t.list.choose(displayName(customer)), checked: selection.has(customer.id),
+    onchange: () => { selection.set(customer.id, box.checked); onSelect(); },
+  });
+  const cell = (name, ...content) => h("td", { class: name, role: "cell" }, content);
+  const element = h("tr", { role: "row", class: box.checked ? "chosen" : null, "data-id": customer.id },
+    cell("choose", box),
+    COLUMNS.map((field) => cell(KINDS[field.kind].column, KINDS[field.kind].cell(customer, field))));
+  // A click anywhere in the row opens the customer.
+  element.addEventListener("click", (event) => {
+    if (event.target.closest("a, input, label, button") || getSelection().toString()) return;
+    if (event.target.closest(".choose")) box.click();
+    else element.querySelector(".row-link").click();
+  });
+  return element;
+}
+
+/** Grey bars in the place of a table that is loading. */
+function skeleton(rows) {
+  return h("div", { class: "skeleton", "aria-hidden": "true" }, Array.from({ length: rows }, () => h("div")));
 }

@@ -21,7 +21,7 @@ export const formatDay = (iso) => dates("day", { dateStyle: "medium", timeZone: 
 export const formatMonth = (text) => dates("month", { month: "short", year: "numeric", timeZone: "UTC" }).format(new Date(`${text}-01T00:00:00Z`));
 export const formatDateTime = (iso) => dates("when", { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 
-/** An amount with its currency, as in €12.50; one that browsers do not know goes behind. */
+/** An amount with its currency, as in €12.50, or as in 12.50 XXX if the browser does not know the currency. */
 export function formatMoney(value, currency) {
   try {
     return numbers(currency, { style: "currency", currency }).format(value);
@@ -30,10 +30,10 @@ export function formatMoney(value, currency) {
   }
 }
 
-/** A time: how long ago, with the exact time in a tooltip. */
-export function relativeTime(relative, iso) {
-  return h("time", { datetime: iso, title: formatDateTime(iso) }, relative);
-}
+/** A time as `text`, with the exact time in a tooltip. */
+export const timeElement = (text, iso) => h("time", { datetime: iso, title: formatDateTime(iso) }, text);
+/** How long ago a time of an object was; the query has `selectTimes(name)`. */
+export const relativeTime = (object, name) => timeElement(object[name], object[`${name}_iso`]);
 
 export function countryName(code) {
   try {
@@ -43,17 +43,17 @@ export function countryName(code) {
   }
 }
 
-let known = null;
+let sortedCountries = null;
 
 /** The codes and names of countries, in the order of their names. */
 export function countries() {
-  if (!known) {
+  if (!sortedCountries) {
     const letters = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
-    const codes = letters.flatMap((one) => letters.map((two) => one + two));
-    const found = codes.filter(isCountry).map((code) => [code, countryName(code)]);
-    known = found.sort((one, two) => one[1].localeCompare(two[1], LANGUAGE));
+    const codes = letters.flatMap((first) => letters.map((second) => first + second));
+    sortedCountries = codes.filter(isCountry).map((code) => [code, countryName(code)])
+      .sort(([, left], [, right]) => left.localeCompare(right, LANGUAGE));
   }
-  return known;
+  return sortedCountries;
 }
 
 // Codes with a name in browsers that are not in ISO 3166-1.
@@ -73,25 +73,22 @@ function initials(customer) {
   const words = (customer.full_name || customer.email).match(/[\p{L}\p{N}]\p{M}*/gu) ?? ["?"];
   if (!customer.full_name) return words[0].toUpperCase();
   const parts = customer.full_name.split(" ").map((part) => part.match(/[\p{L}\p{N}]\p{M}*/u)?.[0]).filter(Boolean);
-  const chosen = parts.length > 1 ? [parts[0], parts.at(-1)] : [parts[0] ?? words[0]];
-  return chosen.join("").toUpperCase();
+  const letters = parts.length > 1 ? [parts[0], parts.at(-1)] : [parts[0] ?? words[0]];
+  return letters.join("").toUpperCase();
 }
 
 const PICTURES = document.querySelector("meta[name=regulars-pictures]").content;
 
-/**
- * A customer's picture: initials, and over them what gravatar.com has, where the server allows to
- * ask it.
- */
-export function avatar(customer, large = false) {
-  const made = h("span", { class: `avatar tone-${customer._id % TONES}${large ? " large" : ""}`, "aria-hidden": "true" }, initials(customer));
+/** A customer's picture: initials, and over them the picture at gravatar.com if the server permits it. */
+export function avatar(customer, isLarge = false) {
+  const element = h("span", { class: `avatar tone-${customer._id % TONES}${isLarge ? " large" : ""}`, "aria-hidden": "true" }, initials(customer));
   if (PICTURES) {
-    const source = `https:${customer.avatar}?d=404&s=${large ? 144 : 72}`;
+    const source = `https:${customer.avatar}?d=404&s=${isLarge ? 144 : 72}`;
     const picture = h("img", { src: source, alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
     picture.addEventListener("error", () => picture.remove());
-    made.append(picture);
+    element.append(picture);
   }
-  return made;
+  return element;
 }
 
 /** A value in one line. */
@@ -99,7 +96,7 @@ export function formatValue(value) {
   if (value === null || value === undefined || value === "") return h("span", { class: "empty" }, t.nothing);
   if (value === true) return t.yes;
   if (value === false) return t.no;
-  if (Array.isArray(value) && value.every((one) => typeof one === "string")) {
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) {
     return value.length ? userText(value.join(", ")) : h("span", { class: "empty" }, t.nothing);
   }
   if (typeof value === "object") return userText(JSON.stringify(value));

@@ -12,10 +12,10 @@ fragment Type on __Type { kind name ofType { kind name ofType { kind name ofType
 
 /** The schema, by the names of its types. */
 export class Schema {
-  constructor({ __schema: told }) {
-    this.types = new Map(told.types.filter(({ name }) => !name.startsWith("__")).map((type) => [type.name, type]));
-    this.roots = { query: told.queryType?.name, mutation: told.mutationType?.name };
-    this.directives = told.directives;
+  constructor({ __schema: schema }) {
+    this.types = new Map(schema.types.filter(({ name }) => !name.startsWith("__")).map((type) => [type.name, type]));
+    this.roots = { query: schema.queryType?.name, mutation: schema.mutationType?.name };
+    this.directives = schema.directives;
   }
 
   type(name) {
@@ -30,17 +30,20 @@ export function typeText(type) {
   return type.name;
 }
 
-/** The name of a type, whatever stands around it. */
+/** The name of a type without its list and non-null marks. */
 export const namedType = (type) => (type.ofType ? namedType(type.ofType) : type.name);
 
-/** The tokens of a document, each with its position and its kind. */
+/** The tokens of a document: the `text`, the `start` and the `kind` of each. */
 export function tokenize(text) {
-  return Array.from(text.matchAll(TOKEN), (found) => {
-    const kind = kindOf(found[0]);
-    const argument = kind === "keyword" && /^\s*:/.test(text.slice(found.index + found[0].length, found.index + found[0].length + 9));
-    return { text: found[0], start: found.index, kind: argument ? "name" : kind };
+  return Array.from(text.matchAll(TOKEN), ({ 0: token, index: start }) => {
+    const kind = kindOf(token);
+    const end = start + token.length;
+    const isArgument = kind === "keyword" && /^\s*:/.test(text.slice(end, end + 9));
+    return { text: token, start, kind: isArgument ? "name" : kind };
   });
 }
+
+const withoutComments = (tokens) => tokens.filter(({ kind }) => kind !== "comment");
 
 function kindOf(text) {
   if (text[0] === "#") return "comment";
@@ -52,120 +55,115 @@ function kindOf(text) {
   return "mark";
 }
 
-/** The names of a document's operations; null for one without. */
-export function operations(text) {
-  const all = tokenize(text).filter(({ kind }) => kind !== "comment");
-  const found = [];
+/** The names of the operations of a document that have one. */
+export function operationNames(text) {
+  const tokens = withoutComments(tokenize(text));
+  const names = [];
   let depth = 0;
-  all.forEach((word, place) => {
-    if (depth === 0 && ["query", "mutation"].includes(word.text)) found.push(all[place + 1]?.kind === "name" ? all[place + 1].text : null);
-    if ("{([".includes(word.text)) depth += 1;
-    if ("})]".includes(word.text)) depth -= 1;
+  tokens.forEach((token, index) => {
+    const next = tokens[index + 1];
+    if (depth === 0 && ["query", "mutation"].includes(token.text) && next?.kind === "name") names.push(next.text);
+    if ("{([".includes(token.text)) depth += 1;
+    if ("})]".includes(token.text)) depth -= 1;
   });
-  return found;
+  return names;
 }
 
 /**
- * What may stand at the end of a text: a list of `{ text, hint, description }`; `word` is the
- * beginning of it that is there already.
+ * The `options` to complete the last `word` of `text`, the part of `document` before the cursor. An
+ * option has a `label`, a `hint`, and perhaps a `description`, and `insertText` to insert instead.
  */
-export function completions(text, schema, whole) {
-  const all = tokenize(text).filter(({ kind }) => kind !== "comment");
-  const inComment = /#[^\n]*$/.test(text.split("\n").at(-1)) && tokenize(text).at(-1)?.kind === "comment";
-  const last = all.at(-1);
-  if (inComment || (last?.kind === "string" && !/^".*"$/s.test(last.text))) return { word: "", found: [] };
-  const begun = last && last.start + last.text.length === text.length && /^[$@]?\w/.test(last.text) ? last.text : "";
-  const place = walk(begun ? all.slice(0, -1) : all, schema);
-  const found = offers(place, schema, whole).filter((one) => one.text.toLowerCase().startsWith(begun.toLowerCase()) && one.text !== begun);
-  return { word: begun, found };
+export function complete(text, document, schema) {
+  const all = tokenize(text);
+  const tokens = withoutComments(all);
+  const last = tokens.at(-1);
+  const isInComment = /#[^\n]*$/.test(text.split("\n").at(-1)) && all.at(-1)?.kind === "comment";
+  if (isInComment || (last?.kind === "string" && !/^".*"$/s.test(last.text))) return { word: "", options: [] };
+  const word = last && last.start + last.text.length === text.length && /^[$@]?\w/.test(last.text) ? last.text : "";
+  const context = contextAfter(word ? tokens.slice(0, -1) : tokens, schema);
+  const options = optionsFor(context, document, schema).filter(({ label }) => label.toLowerCase().startsWith(word.toLowerCase()) && label !== word);
+  return { word, options };
 }
 
-/** The context after the tokens. */
-function walk(all, schema) {
+/** The context after the tokens: the innermost brackets with their type, and the last two tokens. */
+function contextAfter(tokens, schema) {
   const stack = [{ kind: "document", root: "query" }];
-  all.forEach((word, place) => {
-    const here = stack.at(-1);
-    const before = all[place - 1]?.text;
-    const next = all[place + 1]?.text;
-    const step = STEPS[here.kind];
-    step({ word, before, next, here, stack, schema });
+  tokens.forEach((token, index) => {
+    const context = stack.at(-1);
+    STEPS[context.kind]({ token, before: tokens[index - 1]?.text, next: tokens[index + 1]?.text, context, stack, schema });
   });
-  return { ...stack.at(-1), before: all.at(-1)?.text ?? "", earlier: all.at(-2)?.text ?? "" };
+  return { ...stack.at(-1), before: tokens.at(-1)?.text ?? "", earlier: tokens.at(-2)?.text ?? "" };
 }
 
 const pop = (stack) => { if (stack.length > 1) stack.pop(); };
 
+/** For each kind of context, what a token in it changes. */
 const STEPS = {
-  document({ word, before, here, stack, schema }) {
-    if (word.text === "query" || word.text === "mutation") Object.assign(here, { root: word.text, type: null });
-    else if (before === "on") here.type = schema.type(word.text);
-    else if (word.text === "(") stack.push({ kind: "variables" });
-    else if (word.text === "{") {
-      stack.push({ kind: "selection", type: here.type ?? schema.type(schema.roots[here.root]), field: null });
-      Object.assign(here, { root: "query", type: null });
+  document({ token, before, context, stack, schema }) {
+    if (token.text === "query" || token.text === "mutation") Object.assign(context, { root: token.text, type: null });
+    else if (before === "on") context.type = schema.type(token.text);
+    else if (token.text === "(") stack.push({ kind: "variables" });
+    else if (token.text === "{") {
+      stack.push({ kind: "selection", type: context.type ?? schema.type(schema.roots[context.root]), field: null });
+      Object.assign(context, { root: "query", type: null });
     }
   },
-  variables({ word, stack }) {
-    if (word.text === ")") pop(stack);
+  variables({ token, stack }) {
+    if (token.text === ")") pop(stack);
   },
-  selection({ word, before, next, here, stack, schema }) {
-    if (word.kind === "directive") here.args = schema.directives.find(({ name }) => `@${name}` === word.text)?.args ?? [];
-    else if (before === "on") here.into = schema.type(word.text);
-    else if (word.text === "on" && before === "...") here.into = here.type;
-    else if (word.kind === "name" || word.kind === "keyword") {
+  selection({ token, before, next, context, stack, schema }) {
+    if (token.kind === "directive") context.args = schema.directives.find(({ name }) => `@${name}` === token.text)?.args ?? [];
+    else if (before === "on") context.childType = schema.type(token.text);
+    else if (token.text === "on" && before === "...") context.childType = context.type;
+    else if (token.kind === "name" || token.kind === "keyword") {
       if (next === ":" || before === "...") return;
-      here.field = here.type?.fields?.find(({ name }) => name === word.text) ?? null;
-      here.args = here.field?.args ?? [];
-      here.into = here.field ? schema.type(namedType(here.field.type)) : null;
-    } else if (word.text === "(") stack.push({ kind: "arguments", inputs: here.args ?? [], input: null });
-    else if (word.text === "{") stack.push({ kind: "selection", type: here.into ?? null, field: null });
-    else if (word.text === "}") pop(stack);
+      context.field = context.type?.fields?.find(({ name }) => name === token.text) ?? null;
+      context.args = context.field?.args ?? [];
+      context.childType = context.field ? schema.type(namedType(context.field.type)) : null;
+    } else if (token.text === "(") stack.push({ kind: "arguments", inputs: context.args ?? [], input: null });
+    else if (token.text === "{") stack.push({ kind: "selection", type: context.childType ?? null, field: null });
+    else if (token.text === "}") pop(stack);
   },
-  arguments({ word, next, here, stack, schema }) {
-    if (word.text === ")" || word.text === "}") pop(stack);
-    else if (word.text === "{") {
-      const type = here.input ? schema.type(namedType(here.input.type)) : null;
+  arguments({ token, next, context, stack, schema }) {
+    if (token.text === ")" || token.text === "}") pop(stack);
+    else if (token.text === "{") {
+      const type = context.input ? schema.type(namedType(context.input.type)) : null;
       stack.push({ kind: "arguments", inputs: type?.inputFields ?? [], input: null });
-    } else if (next === ":") here.input = here.inputs.find(({ name }) => name === word.text) ?? null;
+    } else if (next === ":") context.input = context.inputs.find(({ name }) => name === token.text) ?? null;
   },
 };
 
-function offers(place, schema, whole) {
-  const { before, earlier } = place;
-  if (place.kind === "document") {
-    if (before === "on") return types(schema, ["OBJECT", "INTERFACE"]);
-    return ["query", "mutation", "fragment"].map((text) => ({ text, hint: "" }));
+function optionsFor(context, document, schema) {
+  const { kind, type, before, earlier } = context;
+  if (kind === "document") {
+    if (before === "on") return typeOptions(schema, ["OBJECT", "INTERFACE"]);
+    return ["query", "mutation", "fragment"].map((label) => ({ label }));
   }
-  if (place.kind === "variables") return before === ":" || earlier === ":[" || before === "[" ? types(schema, ["SCALAR", "ENUM", "INPUT_OBJECT"]) : [];
-  if (place.kind === "selection") {
-    if (before === "on") return types(schema, ["OBJECT", "INTERFACE"]).filter(({ text }) => !place.type || possible(place.type, text));
-    if (before === "...") return [{ text: "on", hint: "" }, ...fragments(whole)];
-    if (before === "@" ) return [];
-    const fields = place.type?.fields ?? [];
-    return [...fields.map((field) => ({ text: field.name, hint: typeText(field.type), description: field.description })), { text: "__typename", hint: "String!" },
-      ...schema.directives.filter(({ name }) => ["skip", "include"].includes(name)).map(({ name, description }) => ({ text: `@${name}`, hint: "", description }))];
+  if (kind === "variables") return before === ":" || earlier === ":[" || before === "[" ? typeOptions(schema, ["SCALAR", "ENUM", "INPUT_OBJECT"]) : [];
+  if (kind === "selection") {
+    if (before === "on") return typeOptions(schema, ["OBJECT", "INTERFACE"]).filter(({ label }) => !type || canBe(type, label));
+    if (before === "...") return [{ label: "on" }, ...nameOptions(document, /\bfragment\s+(\w+)/g)];
+    if (before === "@") return [];
+    return [...(type?.fields ?? []).map(fieldOption), { label: "__typename", hint: "String!" },
+      ...schema.directives.filter(({ name }) => ["skip", "include"].includes(name)).map(({ name, description }) => ({ label: `@${name}`, description }))];
   }
-  if (before === ":" || before === "[") return values(place.input, schema, whole);
-  return place.inputs.map((input) => ({ text: input.name, put: `${input.name}: `, hint: typeText(input.type), description: input.description }));
+  if (before === ":" || before === "[") return valueOptions(context.input, document, schema);
+  return context.inputs.map((input) => ({ ...fieldOption(input), insertText: `${input.name}: ` }));
 }
 
-function possible(type, name) {
-  return type.name === name || (type.possibleTypes ?? []).some((one) => one.name === name);
+const fieldOption = ({ name, type, description }) => ({ label: name, hint: typeText(type), description });
+const canBe = (type, name) => type.name === name || (type.possibleTypes ?? []).some((possible) => possible.name === name);
+const nameOptions = (document, pattern) => Array.from(document.matchAll(pattern), ([, label]) => ({ label }));
+
+function typeOptions(schema, kinds) {
+  return [...schema.types.values()].filter(({ kind }) => kinds.includes(kind)).map(({ name, description }) => ({ label: name, description }));
 }
 
-function types(schema, kinds) {
-  return [...schema.types.values()].filter(({ kind }) => kinds.includes(kind)).map(({ name, description }) => ({ text: name, hint: "", description }));
-}
-
-function fragments(text) {
-  return Array.from(text.matchAll(/\bfragment\s+(\w+)/g), (found) => ({ text: found[1], hint: "" }));
-}
-
-function values(input, schema, whole) {
+function valueOptions(input, document, schema) {
   if (!input) return [];
   const type = schema.type(namedType(input.type));
-  const variables = Array.from(whole.matchAll(/(\$\w+)\s*:/g), (found) => ({ text: found[1], hint: "" }));
-  if (type?.kind === "ENUM") return [...type.enumValues.map(({ name, description }) => ({ text: name, hint: type.name, description })), ...variables];
-  if (type?.name === "Boolean") return [{ text: "true", hint: "" }, { text: "false", hint: "" }, ...variables];
+  const variables = nameOptions(document, /(\$\w+)\s*:/g);
+  if (type?.kind === "ENUM") return [...type.enumValues.map(({ name, description }) => ({ label: name, hint: type.name, description })), ...variables];
+  if (type?.name === "Boolean") return [{ label: "true" }, { label: "false" }, ...variables];
   return variables;
 }

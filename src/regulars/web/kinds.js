@@ -17,14 +17,14 @@ const SHOWN_TAGS = 2;
 /** The URL of a customer's page. */
 export const customerUrl = (customer) => `/customers/${customer._id}`;
 
-/** A control of one input: `read` makes the value to save of its text, `write` the text of a value. */
+/** A control of one input: `read(text)` returns the value to save, and `write(value)` the text. */
 function inputControl(input, { read = (text) => text, write = (value) => value ?? "", hint = null } = {}) {
   return ({ name }, value) => {
     const element = input();
     const initial = write(value);
     element.value = initial;
-    const labelled = formField(t.fieldName(name), element, { hint });
-    return { content: labelled, fields: { [name]: labelled }, change: () => (element.value === initial ? undefined : read(element.value)) };
+    const content = formField(t.fieldName(name), element, { hint });
+    return { content, fields: { [name]: content }, change: () => (element.value === initial ? undefined : read(element.value)) };
   };
 }
 
@@ -59,7 +59,7 @@ function countCell(customer, { name }) {
   return [formatNumber(count), h("span", { class: "narrow-only" }, ` ${t.list.units[name]?.(count) ?? t.fieldName(name)}`)];
 }
 
-/** What differs between two objects, key by key; undefined for nothing. */
+/** The changes of an object, or undefined if there are none. */
 const nonEmpty = (changes) => (Object.keys(changes).length ? changes : undefined);
 
 function addressControl({ name }, address) {
@@ -82,16 +82,16 @@ function addressControl({ name }, address) {
 }
 
 function countrySelect(value) {
-  const known = countries();
-  const unknown = value && !known.some(([code]) => code === value) ? [[value, countryName(value)]] : [];
-  return h("select", null, [["", t.nothing], ...unknown, ...known].map(([code, name]) => h("option", { value: code, selected: code === value }, name)));
+  const all = countries();
+  const unlisted = value && !all.some(([code]) => code === value) ? [[value, countryName(value)]] : [];
+  return h("select", null, [["", t.nothing], ...unlisted, ...all].map(([code, name]) => h("option", { value: code, selected: code === value }, name)));
 }
 
 function addressView(address) {
   if (!address) return formatValue(null);
-  const joined = (...parts) => parts.filter(Boolean).join(" ");
+  const join = (...parts) => parts.filter(Boolean).join(" ");
   const { first_name: first, last_name: last, line1, line2, zip, city, area, state, country, phone, email } = address;
-  const lines = [joined(first, last), line1, line2, joined(zip, city), area, state, country && countryName(country), phone, email];
+  const lines = [join(first, last), line1, line2, join(zip, city), area, state, country && countryName(country), phone, email];
   return h("span", { class: "address" }, lines.filter(Boolean).map((line) => h("span", null, userText(line))));
 }
 
@@ -118,9 +118,9 @@ function customControl({ name: fieldName }, custom) {
   const body = h("div", { class: "custom-rows" });
   const problem = formField(t.custom.label, h("input", { type: "hidden" }));
   const addRow = (key, value) => {
-    const type = Object.keys(CUSTOM_TYPES).find((one) => CUSTOM_TYPES[one].has(value));
+    const type = Object.keys(CUSTOM_TYPES).find((other) => CUSTOM_TYPES[other].has(value));
     const name = h("input", { type: "text", value: key, "aria-label": t.custom.name, placeholder: t.custom.name, dir: "auto", readonly: key !== "" });
-    const types = h("select", { "aria-label": t.custom.kind }, Object.keys(CUSTOM_TYPES).map((one) => h("option", { value: one, selected: one === type }, t.custom.kinds[one])));
+    const types = h("select", { "aria-label": t.custom.kind }, Object.keys(CUSTOM_TYPES).map((other) => h("option", { value: other, selected: other === type }, t.custom.kinds[other])));
     const text = h("input", { type: "text", value: CUSTOM_TYPES[type].write(value), "aria-label": t.custom.value(key), placeholder: t.custom.value(""), dir: "auto" });
     const row = { key, name, types, text, isRemoved: false };
     const element = h("div", { class: "custom-row" }, name, types, text,
@@ -149,7 +149,7 @@ function customControl({ name: fieldName }, custom) {
   return { content: h("div", null, body, add, problem), fields: { [fieldName]: problem }, change };
 }
 
-/** The text of a custom field that is no value of its type. It is never sent: see checkValues. */
+/** The text of a custom field that is not a value of its type. It is never sent: see checkValues. */
 class InvalidValue {
   constructor(type, key) {
     this.message = t.custom.wrong(key, t.custom.kinds[type]);
@@ -203,5 +203,5 @@ export const KINDS = {
   Location: { cell: plainCell, column: "location" },
   Money: { view: formatAmount, cell: (customer, { name }) => formatAmount(customer[name]), column: "money-cell" },
   Count: { view: formatNumber, cell: countCell, column: "count-cell" },
-  Timestamp: { cell: (customer, { name }) => relativeTime(customer[name], customer[`${name}_iso`]), column: "time-cell" },
+  Timestamp: { cell: (customer, { name }) => relativeTime(customer, name), column: "time-cell" },
 };

@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 import { loadDocument } from "./navigation.js";
 import { flushDeletions } from "./selection.js";
 import { t } from "./texts.js";
-import { button, showError, withBusy } from "./ui.js";
+import { button, runAction } from "./ui.js";
 
 /** Where the explorer keeps its history, until the person signs out. */
 export const EXPLORER_STORAGE_KEY = "explorer";
@@ -64,15 +64,11 @@ export function markLink(path) {
 }
 
 async function leave(control) {
-  try {
-    await withBusy(control, async () => {
-      await flushDeletions();
-      await signOut();
-    });
-  } catch (error) {
-    showError(error);
-    return;
-  }
+  const isSignedOut = await runAction(control, async () => {
+    await flushDeletions();
+    await signOut();
+  });
+  if (!isSignedOut) return;
   localStorage.removeItem(EXPLORER_STORAGE_KEY);
   loadDocument("/sign-in");
 }

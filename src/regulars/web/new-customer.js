@@ -1,13 +1,13 @@
 // The form for a new customer.
 
 import { runMutation } from "./api.js";
-import { h, replace, setAttribute } from "./dom.js";
+import { h, replace } from "./dom.js";
 import { EDITABLE_FIELDS, FIELDS } from "./fields.js";
-import { icon } from "./icons.js";
+import { displayName } from "./format.js";
 import { checkValues, customerUrl, KINDS } from "./kinds.js";
 import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
-import { pageHeader, showFieldErrors, toast, withBusy } from "./ui.js";
+import { errorNotice, pageHeader, showFieldErrors, toast, withBusy } from "./ui.js";
 
 const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email } }";
 
@@ -19,7 +19,7 @@ export function show({ main, setTitle }) {
   const lines = FIELDS.filter(({ name, kind }) => controls.has(name) && KINDS[kind].isLine);
   const blocks = EDITABLE_FIELDS.filter(({ kind }) => !KINDS[kind].isLine && !KINDS[kind].hasParts);
   const folded = EDITABLE_FIELDS.filter(({ kind }) => KINDS[kind].hasParts);
-  const notice = h("p", { class: "notice wrong", role: "alert", hidden: true });
+  const notice = errorNotice();
   const submit = h("button", { type: "submit", class: "primary" }, t.create.submit);
   let isSaved = false;
 
@@ -27,24 +27,21 @@ export function show({ main, setTitle }) {
 
   async function create(event) {
     event.preventDefault();
-    setAttribute(notice, "hidden", true);
+    notice.setText("");
     const node = input();
     let customer;
     try {
       checkValues(node);
       ({ createCustomer: customer } = await withBusy(submit, () => runMutation(CREATE, { node: { email: "", ...node } })));
     } catch (error) {
-      showFieldErrors(error, Object.assign({}, ...[...controls.values()].map(({ fields }) => fields)), (text) => {
-        setAttribute(notice, "hidden", null);
-        replace(notice, icon("warning"), text);
-      });
+      showFieldErrors(error, Object.assign({}, ...[...controls.values()].map(({ fields }) => fields)), notice.setText);
       // An error may be in a closed section.
       for (const section of main.querySelectorAll("details:has([aria-invalid])")) section.open = true;
       main.querySelector("[aria-invalid]")?.focus();
       return;
     }
     isSaved = true;
-    toast(t.create.done(customer.full_name || customer.email));
+    toast(t.create.done(displayName(customer)));
     navigate(customerUrl(customer));
   }
 

@@ -4,7 +4,7 @@ import { runQuery } from "./api.js";
 import { h, debounce, replace, setAttribute, uniqueId } from "./dom.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { iconButton } from "./ui.js";
+import { iconButton, SuggestionList } from "./ui.js";
 
 const DEBOUNCE_MS = 180;
 const MAX_SUGGESTIONS = 8;
@@ -21,29 +21,19 @@ function loadLanguage() {
  * after Enter; `getTags()` returns the tags to suggest.
  */
 export function searchBox({ text, onSearch, getTags }) {
-  const list = h("ul", { class: "options", role: "listbox", id: uniqueId("options"), "aria-label": t.search.options, hidden: true });
   const problem = h("p", { class: "problem", id: uniqueId("problem") });
   const input = h("input", {
     type: "text", role: "combobox", name: "q", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
     enterkeyhint: "search", placeholder: t.search.placeholder, "aria-label": t.search.label, "aria-expanded": "false",
-    "aria-controls": list.id, "aria-autocomplete": "list", "aria-describedby": problem.id, value: text,
+    "aria-describedby": problem.id, value: text,
   });
+  const list = new SuggestionList(input, accept);
   const clear = iconButton("close", t.search.clear, () => { input.value = ""; finish(); input.focus(); }, { hidden: !text });
   const element = h("div", { class: "search", role: "search" },
-    h("div", { class: "search-line" }, icon("search"), input, clear, list), problem);
-  let activeIndex = -1;
-  let suggestions = [];
+    h("div", { class: "search-line" }, icon("search"), input, clear, list.element), problem);
 
   const searchLater = debounce(DEBOUNCE_MS, () => onSearch(input.value, false));
-  const finish = () => { searchLater.cancel(); hideSuggestions(); setAttribute(clear, "hidden", !input.value); onSearch(input.value, true); };
-
-  function hideSuggestions() {
-    suggestions = [];
-    activeIndex = -1;
-    setAttribute(list, "hidden", true);
-    setAttribute(input, "aria-expanded", "false");
-    setAttribute(input, "aria-activedescendant", null);
-  }
+  const finish = () => { searchLater.cancel(); list.hide(); setAttribute(clear, "hidden", !input.value); onSearch(input.value, true); };
 
   async function suggest() {
     let matches;
@@ -52,32 +42,11 @@ export function searchBox({ text, onSearch, getTags }) {
     } catch {
       return;  // the search works without suggestions
     }
-    if (document.activeElement !== input) return;
-    suggestions = matches.slice(0, MAX_SUGGESTIONS);
-    activeIndex = -1;
-    replace(list, suggestions.map(({ label, hint }, index) => h("li", {
-      role: "option", id: `${list.id}-${index}`, "aria-selected": "false",
-      onpointerdown: (event) => { event.preventDefault(); accept(index); },
-    }, h("code", null, label), h("span", { class: "hint" }, hint))));
-    setAttribute(list, "hidden", !suggestions.length);
-    setAttribute(input, "aria-expanded", String(suggestions.length > 0));
-    setAttribute(input, "aria-activedescendant", null);
+    if (document.activeElement === input) list.show(matches.slice(0, MAX_SUGGESTIONS));
   }
 
-  function move(step) {
-    const rows = list.children;
-    rows[activeIndex]?.setAttribute("aria-selected", "false");
-    activeIndex = (activeIndex + step + (step < 0 && activeIndex < 0 ? 1 : 0) + rows.length) % rows.length;
-    const row = rows[activeIndex];
-    row.setAttribute("aria-selected", "true");
-    row.scrollIntoView({ block: "nearest" });
-    setAttribute(input, "aria-activedescendant", row.id);
-  }
-
-  function accept(index) {
-    const { start, text: completion } = suggestions[index];
+  function accept({ start, text: completion }) {
     input.setRangeText(completion, start, input.selectionStart, "end");
-    hideSuggestions();
     setAttribute(clear, "hidden", !input.value);
     searchLater();
     if (/[:.]$/.test(completion)) suggest();
@@ -86,17 +55,13 @@ export function searchBox({ text, onSearch, getTags }) {
   input.addEventListener("input", () => { setAttribute(clear, "hidden", !input.value); searchLater(); suggest(); });
   input.addEventListener("focus", suggest);
   input.addEventListener("click", suggest);
-  input.addEventListener("blur", hideSuggestions);
   input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
-    const isOpen = suggestions.length > 0;
-    if (event.key === "ArrowDown" && isOpen) move(1);
-    else if (event.key === "ArrowUp" && isOpen) move(-1);
-    else if ((event.key === "Tab" || event.key === "Enter") && isOpen && activeIndex >= 0) accept(activeIndex);
-    else if (event.key === "Enter") finish();
-    else if (event.key === "Escape" && isOpen) hideSuggestions();
-    else if (event.key === "Escape" && input.value) { input.value = ""; finish(); }
-    else return;
+    if (!list.handleKey(event.key)) {
+      if (event.key === "Escape" && input.value) input.value = "";
+      else if (event.key !== "Enter") return;
+      finish();
+    }
     event.preventDefault();
     event.stopPropagation();
   });

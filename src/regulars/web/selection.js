@@ -1,21 +1,21 @@
 // The selected customers, across pages, and the actions on them.
 
-import { runQuery, runMutation, request } from "./api.js";
+import { postOptions, runQuery, runMutation, request } from "./api.js";
 import { announce } from "./progress.js";
 import { h, replace, uniqueId } from "./dom.js";
-import { COLUMNS } from "./fields.js";
+import { ROW_FIELDS } from "./fields.js";
 import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { splitTags } from "./kinds.js";
 import { t } from "./texts.js";
 import { showError, askConfirmation, formField, openFormDialog, toast } from "./ui.js";
 
-// The most ids of one mutation, and the most rows of one page.
+// The maximum of ids in one mutation, and of rows on one page.
 const BATCH_SIZE = 250;
 const UNDO_SECONDS = 10;
-const EXPORT_COLUMNS = [...new Set(["_id", "full_name", "email", ...COLUMNS.map(({ name }) => name)])].join(",");
+const EXPORT_COLUMNS = ["_id", ...ROW_FIELDS.map(({ name }) => name)].join(",");
 
-/** The selected customers: those with the ids, or all that match a query, with exceptions. */
+/** The selected customers: some ids, or all matches of a query with exceptions. */
 export class Selection {
   constructor() {
     this.ids = new Set();
@@ -134,8 +134,7 @@ export function openExportDialog(selection, query, matchCount) {
 
 /** Has the browser save the response of a URL; that for these ids, if there are any. Throws ApiError. */
 async function download(url, name, ids) {
-  const headers = { "Content-Type": "application/json" };
-  const target = ids ? URL.createObjectURL(await request(url, { method: "POST", headers, body: JSON.stringify({ ids }), as: "blob" })) : url;
+  const target = ids ? URL.createObjectURL(await request(url, { ...postOptions({ ids }), as: "blob" })) : url;
   const link = h("a", { href: target, download: name });
   document.body.append(link);
   link.click();
@@ -206,7 +205,7 @@ window.addEventListener("pagehide", () => {
   pendingDeletions.clear();
 });
 
-/** Deletes the selected customers after a confirmation. Resolves with whether it was given. */
+/** Deletes the selected customers after a confirmation. Resolves with whether the person confirmed. */
 export async function confirmDeletion(selection) {
   const size = formatNumber(selection.size);
   if (!(await askConfirmation(t.selection.deleteTitle(size), t.selection.deleteText, t.selection.deleteLabel(size)))) return false;

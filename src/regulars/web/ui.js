@@ -68,6 +68,17 @@ export async function withBusy(control, work) {
   }
 }
 
+/** Runs `work` with a busy control, and shows its error. Resolves with whether it succeeded. */
+export async function runAction(control, work) {
+  try {
+    await withBusy(control, work);
+    return true;
+  } catch (error) {
+    showError(error);
+    return false;
+  }
+}
+
 /** Opens a dialog with the element that `build(close)` returns. Resolves with the result that `close` is called with. */
 export function openDialog(title, build, { isWide = false } = {}) {
   return new Promise((resolve) => {
@@ -83,7 +94,7 @@ export function openDialog(title, build, { isWide = false } = {}) {
   });
 }
 
-/** Asks for confirmation. Resolves with true if it is given. */
+/** Asks for confirmation. Resolves with whether the person confirmed. */
 export function askConfirmation(title, text, label) {
   return openDialog(title, (close) => h("div", null,
     h("p", null, text),
@@ -115,6 +126,16 @@ export function checkbox(label, properties = {}) {
   const input = h("input", { type: "checkbox", ...properties });
   const element = h("label", { class: "check" }, input, h("span", null, label));
   element.input = input;
+  return element;
+}
+
+/** A notice for an error; it is hidden while its `setText(text)` has set no text. */
+export function errorNotice() {
+  const element = h("p", { class: "notice wrong", role: "alert", hidden: true });
+  element.setText = (text) => {
+    setAttribute(element, "hidden", !text);
+    replace(element, icon("warning"), text);
+  };
   return element;
 }
 
@@ -169,6 +190,17 @@ export function emptyState(name, title, text, ...actions) {
   return h("div", { class: "empty-state" }, icon(name), h("h2", null, title), h("p", null, text), h("div", { class: "row" }, actions));
 }
 
+/** Shows on the `main` of a page that it does not exist, with a link to another. */
+export function showMissing({ main, setTitle }, name, title, text, href, label) {
+  setTitle(title);
+  replace(main, h("h1", { class: "unseen", tabindex: "-1" }, title), emptyState(name, title, text, h("a", { class: "button primary", href }, label)));
+}
+
+export const newCustomerLink = () => h("a", { class: "button primary", href: "/customers/new" }, icon("add"), t.list.new);
+/** The state of a page of an account without customers. */
+export const emptyAccount = (name, canWrite = true) => emptyState(name, t.list.none, t.list.noneText,
+  canWrite ? [newCustomerLink(), h("a", { class: "button", href: "/imports" }, icon("upload"), t.list.bring)] : null);
+
 /** The state of a page that could not be loaded, with a button that calls `retry`. */
 export function errorState(error, retry) {
   if (!(error instanceof ApiError)) console.error(error);
@@ -181,16 +213,91 @@ export function pageHeader(title, ...actions) {
   return h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, title), h("div", { class: "row" }, actions));
 }
 
+export const chip = (...content) => h("span", { class: "chip" }, content);
+/** A state with its mark: the class has the colour. */
+export const stateBadge = (state, ...content) => h("span", { class: `state ${state}` }, content);
+
+/** A row of column headings, and `cells` without one. */
+export const headingRow = (headings, ...cells) => h("tr", null, headings.map((heading) => h("th", { scope: "col" }, heading)), cells);
+
+/** A table in a box that scrolls sideways; the properties of the box name it for screen readers. */
+export function tableBox(properties, tableClass, head, body) {
+  return h("div", { class: "table-wrap", tabindex: "0", role: "group", ...properties }, h("table", { class: tableClass }, h("thead", null, head), body));
+}
+
+/**
+ * The suggestions for an input, in a list below it. Each option has a `label`, a `hint` and perhaps
+ * a `description`; `onAccept(option)` is called when the person takes it.
+ */
+export class SuggestionList {
+  constructor(input, onAccept) {
+    this.element = h("ul", { class: "options", role: "listbox", id: uniqueId("options"), "aria-label": t.search.options, hidden: true });
+    Object.assign(this, { input, onAccept, options: [], activeIndex: -1 });
+    setAttribute(input, "aria-controls", this.element.id);
+    setAttribute(input, "aria-autocomplete", "list");
+    input.addEventListener("blur", () => this.hide());
+  }
+
+  show(options, activeIndex = -1) {
+    const { element, input } = this;
+    this.options = options;
+    replace(element, options.map(({ label, hint, description }, index) => h("li", {
+      role: "option", id: `${element.id}-${index}`, "aria-selected": "false",
+      onpointerdown: (event) => { event.preventDefault(); this.accept(index); },
+    }, h("code", null, label), h("span", { class: "hint" }, hint), description ? h("span", { class: "description" }, description) : null)));
+    setAttribute(element, "hidden", !options.length);
+    if (input.hasAttribute("aria-expanded")) setAttribute(input, "aria-expanded", String(options.length > 0));
+    this.activate(activeIndex);
+  }
+
+  hide() {
+    this.show([]);
+  }
+
+  activate(index) {
+    const { children } = this.element;
+    const option = children[index];
+    children[this.activeIndex]?.setAttribute("aria-selected", "false");
+    option?.setAttribute("aria-selected", "true");
+    setAttribute(this.input, "aria-activedescendant", option?.id);
+    this.activeIndex = index;
+    return option;
+  }
+
+  move(step) {
+    const { length } = this.options;
+    const index = step < 0 && this.activeIndex < 0 ? length - 1 : (this.activeIndex + step + length) % length;
+    this.activate(index).scrollIntoView({ block: "nearest" });
+  }
+
+  accept(index) {
+    const option = this.options[index];
+    this.hide();
+    this.onAccept(option);
+  }
+
+  /** Returns whether the list has used a key. */
+  handleKey(key) {
+    if (!this.options.length) return false;
+    if (key === "ArrowDown") this.move(1);
+    else if (key === "ArrowUp") this.move(-1);
+    else if ((key === "Tab" || key === "Enter") && this.activeIndex >= 0) this.accept(this.activeIndex);
+    else if (key === "Escape") this.hide();
+    else return false;
+    return true;
+  }
+}
+
 /** Copies a text; without TLS, where browsers have no clipboard API, by a command. */
 export async function copyToClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const hidden = h("textarea", { class: "unseen", value: text, "aria-hidden": "true" });
-    (document.querySelector("dialog[open]") ?? document.body).append(hidden);
-    hidden.select();
+    const area = h("textarea", { class: "unseen", value: text, "aria-hidden": "true" });
+    (document.querySelector("dialog[open]") ?? document.body).append(area);
+    area.select();
     document.execCommand("copy");
-    hidden.remove();
+    area.remove();
   }
   toast(t.copied);
 }
