@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,19 @@ import pytest
 
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store
+from regulars.transfer.jobs import PROGRAM
 from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
-from tests.support import Client, Server, account_of, new_token, regulars, running, with_store
+from tests.support import (
+    Client,
+    Server,
+    account_of,
+    eventually,
+    new_token,
+    processes,
+    regulars,
+    running,
+    with_store,
+)
 
 pytestmark = pytest.mark.any_database
 
@@ -224,6 +236,20 @@ def test_what_is_no_import_is_refused_at_once(
 ) -> None:
     assert what in refused(send(client, content, **options), 400, "errors_bad_request")
     assert client.http.get("/import").json()["data"] == []
+
+
+@pytest.mark.slow
+def test_an_import_runs_in_a_new_python(tmp_path: Path) -> None:
+    """The servers of other tests fork their imports (tests/fork_server.py)."""
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    with running(url, env={"PYTHONUNBUFFERED": "1"}) as server:
+        with Client(server, new_token(server)) as client:
+            sent = send(client, many(20_000))
+            eventually(lambda: processes(server.pid, PROGRAM))
+            (process,) = processes(server.pid, PROGRAM)
+            assert process.cmdline()[:3] == [sys.executable, "-m", PROGRAM]
+            found = ended(client, sent)
+            assert (found["state"], found["created"]) == ("done", 20_000)
 
 
 @pytest.mark.slow
