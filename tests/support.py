@@ -9,6 +9,7 @@ import io
 import itertools
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
@@ -120,6 +122,23 @@ class Done:
     stderr: str
 
 
+@functools.cache
+def sqlite_template() -> Path:
+    """A SQLite file with all tables, and nothing in them. Migrating another takes 0.2 s, and copying
+    this one 1 ms."""
+    folder = tempfile.TemporaryDirectory(prefix="regulars-template-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "template.db"
+    assert regulars("migrate", "--database-url", f"sqlite:///{path}").returncode == 0
+    return path
+
+
+def copy_sqlite_template(path: Path) -> str:
+    """Makes a SQLite file with all tables, and returns its URL."""
+    shutil.copy(sqlite_template(), path)
+    return f"sqlite:///{path}"
+
+
 def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
     """Runs a command of `regulars` to its end, in this process, which goes behind nobody for it:
     starting Python takes longer than most commands. The server itself runs in a process of its
@@ -167,16 +186,21 @@ def running(
     log: IO[str] | None = None,
     status: int = 0,
     env: Mapping[str, str] | None = None,
+    use_template: bool = True,
 ) -> Iterator[Server]:
     """A `regulars serve` on a free port; it must end with `status` when it is told to stop, or has
     been ended. What it writes to standard error goes to `log`, or else is shown with a test that
-    fails."""
+    fails. A SQLite file that does not exist yet is copied from the template, unless the test is of
+    the first start."""
     errors = log or cast("IO[str]", tempfile.TemporaryFile("w+"))  # noqa: SIM115  # closed below
     variables = {
         "REGULARS_DATABASE_URL": database_url,
         "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
         **(env or {}),
     }
+    file = Path(database_url.removeprefix("sqlite:///"))
+    if use_template and database_url.startswith("sqlite:///") and not file.exists():
+        copy_sqlite_template(file)
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as out:
         process = _start(("serve", "--port", "0", *arguments), variables, out, errors)

@@ -13,7 +13,6 @@ from regulars.customers.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
 from regulars.transfer.background_throttle import BackgroundThrottle
-from tests.support import regulars, scratch_database
 
 Work = Callable[[Store, Store], Awaitable[Any]]
 
@@ -30,7 +29,6 @@ async def opened(url: str, is_bulk: bool) -> AsyncIterator[Store]:
 
 def with_two(url: str, is_bulk: bool, work: Work) -> Any:
     """Works with a store for many rows, and another one beside it that is `large` or not."""
-    regulars("migrate", env={"REGULARS_DATABASE_URL": url})
 
     async def run() -> Any:
         async with opened(url, is_bulk=True) as mine, opened(url, is_bulk) as theirs:
@@ -43,7 +41,7 @@ def nothing() -> SetCustomers:
     return SetCustomers((), 0)
 
 
-def test_alone_it_takes_all_its_time(empty_database: str) -> None:
+def test_alone_it_takes_all_its_time(new_database: str) -> None:
     async def work(mine: Store, _theirs: Store) -> bool:
         account_id = (await Accounts(mine).create("one")).account_id
         beside = BackgroundThrottle(mine)
@@ -51,10 +49,10 @@ def test_alone_it_takes_all_its_time(empty_database: str) -> None:
             await beside.write(account_id, nothing())
         return beside.others
 
-    assert not with_two(empty_database, is_bulk=False, work=work)
+    assert not with_two(new_database, is_bulk=False, work=work)
 
 
-def test_it_rests_while_others_work(empty_database: str) -> None:
+def test_it_rests_while_others_work(new_database: str) -> None:
     async def work(mine: Store, theirs: Store) -> bool:
         account_id = (await Accounts(mine).create("one")).account_id
         beside = BackgroundThrottle(mine)
@@ -66,10 +64,10 @@ def test_it_rests_while_others_work(empty_database: str) -> None:
             await beside.write(account_id, nothing())
         return beside.others
 
-    assert with_two(empty_database, is_bulk=False, work=work)
+    assert with_two(new_database, is_bulk=False, work=work)
 
 
-def test_those_in_the_background_do_not_wait_for_each_other(postgresql: str) -> None:
+def test_those_in_the_background_do_not_wait_for_each_other(new_postgresql: str) -> None:
     async def work(mine: Store, theirs: Store) -> bool:
         account_id = (await Accounts(mine).create("one")).account_id
         beside = BackgroundThrottle(mine)
@@ -77,8 +75,7 @@ def test_those_in_the_background_do_not_wait_for_each_other(postgresql: str) -> 
             await beside.write(account_id, nothing())
         return beside.others
 
-    with scratch_database(postgresql) as url:
-        assert not with_two(url, is_bulk=True, work=work)
+    assert not with_two(new_postgresql, is_bulk=True, work=work)
 
 
 def test_the_rest_is_longer_than_the_work() -> None:

@@ -93,10 +93,10 @@ def flooded(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
 
 
 @pytest.mark.slow
-def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> None:
+def test_forwarded_requests_have_the_usual_responses(new_database: str) -> None:
     """Reads, writes, errors and headers."""
     most = 10_000
-    with flooded(empty_database, "--max-body-bytes", str(most)) as (server, client):
+    with flooded(new_database, "--max-body-bytes", str(most)) as (server, client):
         made = client.create("ada@example.com", "id email", tags=["vip"])
         assert client.emails("tag:vip") == ["ada@example.com"]
         assert client.node(made["id"], "... on Customer { email }") == {"email": "ada@example.com"}
@@ -135,10 +135,10 @@ def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> Non
 
 
 @pytest.mark.slow
-def test_forwarded_requests_count_in_the_rate(empty_database: str) -> None:
+def test_forwarded_requests_count_in_the_rate(new_database: str) -> None:
     """The cost is taken from the token's rate, and the response says what is left."""
     options = ("--rate-limit", "500", "--rate-burst", "20000")
-    with flooded(empty_database, *options) as (_, client):
+    with flooded(new_database, *options) as (_, client):
         # Expensive enough to use up the rate soon, even if the flood is served slowly.
         answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
         while answer.status_code == 200:
@@ -150,8 +150,8 @@ def test_forwarded_requests_count_in_the_rate(empty_database: str) -> None:
 
 
 @pytest.mark.slow
-def test_expensive_requests_are_forwarded(empty_database: str) -> None:
-    with running(empty_database) as server:
+def test_expensive_requests_are_forwarded(new_database: str) -> None:
+    with running(new_database) as server:
         with (
             busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
             Client(server, new_token(server)) as client,
@@ -166,8 +166,8 @@ def test_expensive_requests_are_forwarded(empty_database: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_bulkhead_can_be_switched_off(empty_database: str) -> None:
-    with running(empty_database, "--no-bulkhead") as server:
+def test_the_bulkhead_can_be_switched_off(new_database: str) -> None:
+    with running(new_database, "--no-bulkhead") as server:
         token = new_token(server)
         with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
             for _ in range(20):
@@ -177,7 +177,7 @@ def test_the_bulkhead_can_be_switched_off(empty_database: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -> None:
+def test_a_killed_worker_loses_no_read_and_reports_writes(new_database: str) -> None:
     """The server repeats its reads, and answers 503 to a write that may have been made. Then another
     worker starts."""
     statuses: set[tuple[str, int]] = set()
@@ -196,7 +196,7 @@ def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -
             assert error["key"] == "errors_unavailable"
             assert "Idempotency-Key" in error["message"]
 
-    with flooded(empty_database) as (server, client):
+    with flooded(new_database) as (server, client):
         with busy(server, ask, client.token, 4), busy(server, change, client.token, 4):
             (first,) = workers(server)
             time.sleep(0.5)
@@ -209,9 +209,9 @@ def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -
 
 
 @pytest.mark.slow
-def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) -> None:
+def test_the_server_repeats_the_reads_of_a_paused_worker(new_database: str) -> None:
     """And forwards again once the worker continues."""
-    with flooded(empty_database) as (server, client):
+    with flooded(new_database) as (server, client):
         (process,) = workers(server)
         process.suspend()
         try:
@@ -229,9 +229,9 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_worker_stops_with_the_server(empty_database: str, number: signal.Signals) -> None:
+def test_the_worker_stops_with_the_server(new_database: str, number: signal.Signals) -> None:
     status = -number if number == signal.SIGKILL else 0
-    with running(empty_database, status=status) as server:
+    with running(new_database, status=status) as server:
         token = new_token(server)
         with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
             eventually(lambda: client.data(WHOLE) and forwarded(server))

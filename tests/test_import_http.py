@@ -183,15 +183,15 @@ def test_a_waiting_import_is_cancelled(client: Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_an_import_survives_a_restart(empty_database: str, how: signal.Signals) -> None:
+def test_an_import_survives_a_restart(new_database: str, how: signal.Signals) -> None:
     status = 0 if how == signal.SIGTERM else -signal.SIGKILL
-    with running(empty_database, status=status) as server:
+    with running(new_database, status=status) as server:
         token = new_token(server, "default")
         with Client(server, token) as client:
             sent = send(client, many(6_000) + "bad,,,\n")
             wait(client, sent.headers["location"], "running", rows=1)
         server.end(how)
-    with running(empty_database) as server, Client(server, token) as client:
+    with running(new_database) as server, Client(server, token) as client:
         found = wait(client, sent.headers["location"], *ENDED)
         assert (found["state"], found["created"], found["rejected"]) == ("done", 6_000, 1)
         cursor = base64.b64encode(b'["change",5999]').decode()

@@ -357,8 +357,8 @@ def until_pages(server: Server, clients: int) -> tuple[float, int, int]:
 
 
 @pytest.mark.slow
-def test_a_token_has_a_rate(empty_database: str) -> None:
-    with running(empty_database, *RATE) as server:
+def test_a_token_has_a_rate(new_database: str) -> None:
+    with running(new_database, *RATE) as server:
         seconds, answered, refused = until_pages(server, 1)
         assert PAGES <= answered <= (200 + 100 * seconds) / COST
         assert refused > 0

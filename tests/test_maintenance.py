@@ -298,8 +298,11 @@ def test_a_tool_that_is_not_there_gets_a_sentence(tmp_path: Path, postgresql: st
 
 
 def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "r.db"
-    with running(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    with (
+        running(url, use_template=False) as server,
+        Client(server, BOOTSTRAP_TOKEN) as client,
+    ):
         client.create("a@example.com")
         modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("r.db*")}
         assert modes == {0o600}

@@ -298,12 +298,12 @@ def test_an_order_told_a_hundred_times_from_ten_connections_counts_once(
     assert kinds(client) == ["created", "order_created", "order_confirmed", "order_refunded"]
 
 
-def test_expenses_are_exact_whatever_is_told(empty_database: str) -> None:
+def test_expenses_are_exact_whatever_is_told(new_database: str) -> None:
     """Random orders of three customers, told and told again: sums by Decimal are those shown."""
     # A server of its own: the database of all tests takes 10 s to verify.
-    with running(empty_database) as server, a_client(server) as client:
+    with running(new_database) as server, a_client(server) as client:
         record_random_orders(client)
-        verified = regulars("verify", "--database-url", empty_database)
+        verified = regulars("verify", "--database-url", new_database)
         assert verified.returncode == 0, verified.stdout
 
 

@@ -43,8 +43,8 @@ def replaced(server: Server, one: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
-def test_another_takes_the_place_of_each(empty_postgresql: str, number: int) -> None:
-    with running(empty_postgresql, *TWO) as server:
+def test_another_takes_the_place_of_each(new_postgresql: str, number: int) -> None:
+    with running(new_postgresql, *TWO) as server:
         before = begun(server)
         with writing(server, BOOTSTRAP_TOKEN, 6) as writers:
             time.sleep(1)
@@ -58,9 +58,9 @@ def test_another_takes_the_place_of_each(empty_postgresql: str, number: int) -> 
         assert {status for writer in writers for status in writer.statuses} <= {"200", "nothing"}
 
 
-def test_they_end_with_the_one_that_looks_after_them(empty_postgresql: str) -> None:
+def test_they_end_with_the_one_that_looks_after_them(new_postgresql: str) -> None:
     """They would keep the port from the next server."""
-    with running(empty_postgresql, *TWO, status=-signal.SIGKILL) as server:
+    with running(new_postgresql, *TWO, status=-signal.SIGKILL) as server:
         begun(server)
         port = urlsplit(server.url).port
         with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
@@ -72,7 +72,7 @@ def test_they_end_with_the_one_that_looks_after_them(empty_postgresql: str) -> N
                     return probe.connect_ex(("127.0.0.1", port)) != 0
 
             eventually(free)
-    with running(empty_postgresql, *TWO, "--port", str(port)) as server:
+    with running(new_postgresql, *TWO, "--port", str(port)) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
 

@@ -99,8 +99,8 @@ def everything_there(server: Server, load: Load) -> None:
             assert len(client.emails(f"email:{email}")) == 1
 
 
-def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None:
-    with running(empty_postgresql, "--workers", "2", env=DRAIN) as server:
+def test_processes_are_replaced_one_after_another(new_postgresql: str) -> None:
+    with running(new_postgresql, "--workers", "2", env=DRAIN) as server:
         with Load([server.url]) as load:
             time.sleep(1)
             before = workers(server.pid)
@@ -113,9 +113,9 @@ def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None
         everything_there(server, load)
 
 
-def test_a_process_that_begins_slowly_is_waited_for(empty_postgresql: str) -> None:
+def test_a_process_that_begins_slowly_is_waited_for(new_postgresql: str) -> None:
     """As on a machine that is busy."""
-    with running(empty_postgresql, "--workers", "2") as server:
+    with running(new_postgresql, "--workers", "2") as server:
         eventually(lambda: len(workers(server.pid)) == 2)
         before = set(workers(server.pid))
         os.kill(server.pid, signal.SIGHUP)
@@ -129,8 +129,8 @@ def test_a_process_that_begins_slowly_is_waited_for(empty_postgresql: str) -> No
         assert get(f"{server.url}/readyz").status_code == 200
 
 
-def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
-    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
+def test_a_server_that_drains_says_so(new_postgresql: str) -> None:
+    with running(new_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
         assert get(f"{server.url}/readyz").status_code == 200
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert "connection" not in client.post(READ).headers
@@ -146,8 +146,8 @@ def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
             assert client.http.get("/export").headers["connection"] == "close"
 
 
-def test_told_twice_a_server_that_drains_stops_at_once(empty_postgresql: str) -> None:
-    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
+def test_told_twice_a_server_that_drains_stops_at_once(new_postgresql: str) -> None:
+    with running(new_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
         os.kill(server.pid, signal.SIGTERM)
         time.sleep(0.3)
         began = time.monotonic()
@@ -189,19 +189,19 @@ def run_newer(newer: Path, url: str, *command: str) -> None:
     subprocess.run([sys.executable, "-m", "regulars", *command], env=env, check=True)
 
 
-def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None:
+def test_an_upgrade_loses_no_request(new_postgresql: str, newer: Path) -> None:
     """The old version and the new one serve one database side by side; then the old one is gone,
     and may not come back."""
     with contextlib.ExitStack() as stack:
-        old = running(empty_postgresql, env=DRAIN)
+        old = running(new_postgresql, env=DRAIN)
         first = old.__enter__()
         urls = [first.url]
         load = stack.enter_context(Load(urls))
         try:
             time.sleep(1)
-            run_newer(newer, empty_postgresql, "migrate", "--expand")
+            run_newer(newer, new_postgresql, "migrate", "--expand")
             env = {**DRAIN, "PYTHONPATH": str(newer)}
-            second = stack.enter_context(running(empty_postgresql, env=env))
+            second = stack.enter_context(running(new_postgresql, env=env))
             assert get(f"{second.url}/healthz").json()["version"] == "99.0"
             assert get(f"{first.url}/healthz").json()["version"] == package.__version__
             urls.append(second.url)
@@ -209,18 +209,18 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None
             for server in (first, second):
                 assert get(f"{server.url}/readyz").status_code == 200
             # An older program may still be started, and knows that it need not migrate.
-            with running(empty_postgresql) as third:
+            with running(new_postgresql) as third:
                 assert get(f"{third.url}/readyz").status_code == 200
-            done = regulars("migrate", "--database-url", empty_postgresql)
+            done = regulars("migrate", "--database-url", new_postgresql)
             assert done.returncode == 0
             assert "newer" in done.stdout
         finally:
             old.__exit__(None, None, None)
         urls.remove(first.url)
-        run_newer(newer, empty_postgresql, "migrate")
+        run_newer(newer, new_postgresql, "migrate")
         time.sleep(1)
         load.__exit__()
         everything_there(second, load)
-        refused = regulars("serve", "--database-url", empty_postgresql)
+        refused = regulars("serve", "--database-url", new_postgresql)
         assert refused.returncode == 4
         assert "newer Regulars" in refused.stderr
