@@ -29,19 +29,19 @@ from regulars.store.tables import metadata
 from regulars.store.writes import forget_idempotency_records
 from regulars.webhooks import delivery_queries
 from regulars.webhooks.signatures import secrets_of
-from tests.load import audit, writing
+from tests.load import audit, background_writes
 from tests.postgres import PostgreSQL, folders
 from tests.receiver import receiving
 from tests.support import (
     Client,
     add_node,
-    busy,
-    elsewhere,
-    eventually,
-    new_token,
-    regulars,
-    running,
+    background_load,
+    create_token,
+    replace_dsn,
+    run_regulars,
+    run_server,
     scratch_database,
+    wait_until,
     with_store,
 )
 from tests.test_import_http import ended, send
@@ -91,7 +91,7 @@ _SEARCHES = [
 def database(postgresql: str) -> Iterator[str]:
     with scratch_database(postgresql) as url:
         for command in ("migrate", "account create one", "sample --customers 200"):
-            assert regulars(*command.split(), "--database-url", url).returncode == 0
+            assert run_regulars(*command.split(), "--database-url", url).returncode == 0
         yield url
 
 
@@ -162,9 +162,9 @@ def test_every_statement_of_a_request_goes_to_one_node(
 
     async def work() -> list[str]:
         app = Application(settings)
-        router: Router = app._rest.router
+        router: Router = app._starlette.router
         problems: list[str] = []
-        async with router.lifespan_context(app._rest):
+        async with router.lifespan_context(app._starlette):
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://127.0.0.1",
@@ -272,7 +272,7 @@ def place(node: PostgreSQL) -> str:
 
 def placed(url: str) -> dict[str, list[str]]:
     """The accounts on each node, as `regulars doctor` tells."""
-    done = regulars("doctor", "--json", "--database-url", url)
+    done = run_regulars("doctor", "--json", "--database-url", url)
     found = [f for f in json.loads(done.stdout) if f["what"].startswith("node ")]
     names = re.compile(r"(?:: |, )([\w ]+) \([\d,]+(?:, alone)?\)")
     return {f["what"].removeprefix("node "): names.findall(f["message"]) for f in found}
@@ -292,7 +292,7 @@ def another_node(url: str, *settings: str) -> Iterator[PostgreSQL]:
         node.initialise()
         node.start(*of_a_node(url), *settings)
         ask_of(node.dsn, f"CREATE DATABASE {name}")
-        ask_of(elsewhere(node.dsn, name), "CREATE EXTENSION citus")
+        ask_of(replace_dsn(node.dsn, name), "CREATE EXTENSION citus")
         asyncio.run(add_node(url, "127.0.0.1", node.port))
         yield node
         ask_of(
@@ -307,14 +307,14 @@ def another_node(url: str, *settings: str) -> Iterator[PostgreSQL]:
 def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> None:
     """A node comes, an account is moved there and has it alone, another comes and goes: no write
     fails, and none is lost."""
-    assert regulars("account", "create", "two", "--database-url", database).returncode == 0
-    with running(database) as server, another_node(database) as node:
-        tokens = [new_token(server, name) for name in ("one", "two")]
+    assert run_regulars("account", "create", "two", "--database-url", database).returncode == 0
+    with run_server(database) as server, another_node(database) as node:
+        tokens = [create_token(server, name) for name in ("one", "two")]
         with ExitStack() as stack:
             clients = [stack.enter_context(Client(server, token)) for token in tokens]
             loads = [ExitStack() for _ in tokens]
             writers = [
-                load.enter_context(writing(server, token, 3))
+                load.enter_context(background_writes(server, token, 3))
                 for load, token in zip(loads, tokens, strict=True)
             ]
             time.sleep(1)
@@ -322,7 +322,7 @@ def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> No
             there = place(node)
             commands = (("one", there, "--alone"), ("two", there), ("one", home), ("two", home))
             for command in commands:
-                done = regulars(
+                done = run_regulars(
                     "account", "move", *command, *how_to_move(database), "--database-url", database
                 )
                 assert done.returncode == 0, done.stderr
@@ -335,7 +335,7 @@ def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> No
             for client, each in zip(clients, writers, strict=True):
                 assert {status for writer in each for status in writer.statuses} == {"200"}
                 assert audit(client, each) > 30
-    assert regulars("verify", "--database-url", database).returncode == 0
+    assert run_regulars("verify", "--database-url", database).returncode == 0
 
 
 def test_a_node_without_workers_for_a_move_is_told(database: str) -> None:
@@ -343,7 +343,7 @@ def test_a_node_without_workers_for_a_move_is_told(database: str) -> None:
     if how_to_move(database):
         pytest.skip("The cluster has no logical replication (wal_level).")
     with another_node(database, "max_worker_processes=2") as node:
-        done = regulars("account", "move", "one", place(node), "--database-url", database)
+        done = run_regulars("account", "move", "one", place(node), "--database-url", database)
         assert done.returncode != 0
         assert f"{place(node)} has too few background workers left" in done.stderr
         assert "raise max_worker_processes there" in done.stderr
@@ -352,7 +352,7 @@ def test_a_node_without_workers_for_a_move_is_told(database: str) -> None:
 
 def assert_told(url: str, node: PostgreSQL, account: str) -> None:
     """`regulars doctor` says which node is away, and whose accounts it has."""
-    done = regulars("doctor", "--json", "--database-url", url)
+    done = run_regulars("doctor", "--json", "--database-url", url)
     assert done.returncode == 1
     found = {one["what"]: one for one in json.loads(done.stdout)}
     told = found[f"node {place(node)}"]
@@ -364,36 +364,39 @@ def assert_told(url: str, node: PostgreSQL, account: str) -> None:
 def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> None:
     """Who is there is told to try again; everybody else is served, and everything that was answered
     is there once the node is back."""
-    assert regulars("account", "create", "two", "--database-url", database).returncode == 0
-    with running(database) as server, another_node(database) as node:
+    assert run_regulars("account", "create", "two", "--database-url", database).returncode == 0
+    with run_server(database) as server, another_node(database) as node:
         move = ("account", "move", "two", place(node), *how_to_move(database))
-        assert regulars(*move, "--database-url", database).returncode == 0
-        one, two = (new_token(server, name) for name in ("one", "two"))
+        assert run_regulars(*move, "--database-url", database).returncode == 0
+        one, two = (create_token(server, name) for name in ("one", "two"))
         with Client(server, one) as here, Client(server, two) as there:
-            with writing(server, one, 2) as others, writing(server, two, 2) as theirs:
+            with (
+                background_writes(server, one, 2) as others,
+                background_writes(server, two, 2) as theirs,
+            ):
                 time.sleep(1)
                 node.kill()
-                eventually(lambda: "503 errors_unavailable" in set(theirs[0].statuses))
+                wait_until(lambda: "503 errors_unavailable" in set(theirs[0].statuses))
                 answer = there.post(COUNT)
                 assert answer.status_code == 503
                 assert answer.json()["errors"][0]["key"] == "errors_unavailable"
-                before = sum(writer.answered for writer in others)
-                created = regulars(
+                before = sum(writer.success_count for writer in others)
+                created = run_regulars(
                     "token", "create", "--account", "one", "--database-url", database
                 )
                 assert "cannot be reached" in created.stderr, created.stderr
                 assert_told(database, node, "two")
                 time.sleep(1)
-                assert sum(writer.answered for writer in others) > before
+                assert sum(writer.success_count for writer in others) > before
                 node.start(*of_a_node(database))
-                before = sum(writer.answered for writer in theirs)
-                eventually(lambda: sum(writer.answered for writer in theirs) > before)
+                before = sum(writer.success_count for writer in theirs)
+                wait_until(lambda: sum(writer.success_count for writer in theirs) > before)
             assert {status for writer in others for status in writer.statuses} == {"200"}
             possible = {"200", "503 errors_unavailable"}
             assert {status for writer in theirs for status in writer.statuses} <= possible
             audit(here, others)
             audit(there, theirs)
-    assert regulars("verify", "--database-url", database).returncode == 0
+    assert run_regulars("verify", "--database-url", database).returncode == 0
 
 
 def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) -> None:
@@ -401,46 +404,48 @@ def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) ->
     theirs = ("two", "three", "four")
     with (
         receiving() as receiver,
-        running(database, "--webhook-private-targets") as server,
+        run_server(database, "--webhook-private-targets") as server,
         another_node(database) as node,
         ExitStack() as stack,
     ):
         for name in theirs:
             for command in (("create", name), ("move", name, place(node), *how_to_move(database))):
-                done = regulars("account", *command, "--database-url", database)
+                done = run_regulars("account", *command, "--database-url", database)
                 assert done.returncode == 0, done.stderr
-        tokens = [new_token(server, name) for name in theirs]
+        tokens = [create_token(server, name) for name in theirs]
         scopes = ("customers", "webhooks")
-        here = stack.enter_context(Client(server, new_token(server, "one", scopes=scopes)))
+        here = stack.enter_context(Client(server, create_token(server, "one", scopes=scopes)))
         hook(here, "contact/signup", receiver.url)
         for token in tokens:
-            stack.enter_context(busy(server, lambda client: client.post(COUNT), token, 4))
-        writers = [stack.enter_context(writing(server, token, 2)) for token in tokens]
-        others = stack.enter_context(writing(server, here.token, 2))
+            stack.enter_context(
+                background_load(server, lambda client: client.post(COUNT), token, 4)
+            )
+        writers = [stack.enter_context(background_writes(server, token, 2)) for token in tokens]
+        others = stack.enter_context(background_writes(server, here.token, 2))
         time.sleep(1)
         with node.paused():
             assert_told(database, node, "two")
-            eventually(lambda: "503 errors_unavailable" in writers[0][0].statuses, 15)
+            wait_until(lambda: "503 errors_unavailable" in writers[0][0].statuses, 15)
             for _ in range(20):
                 began = time.monotonic()
                 here.data(COUNT)
                 assert time.monotonic() - began < 2
-            before = sum(writer.answered for writer in others)
-            eventually(lambda: sum(writer.answered for writer in others) > before + 10)
+            before = sum(writer.success_count for writer in others)
+            wait_until(lambda: sum(writer.success_count for writer in others) > before + 10)
             # What happens to others is told of, too, and their files are taken in and sent.
             here.create("told@example.com")
-            eventually(
+            wait_until(
                 lambda: "told@example.com" in [r.json["node"]["email"] for r in receiver.requests]
             )
             file = "email\n" + "\n".join(f"i{n}@example.com" for n in range(500))
             assert ended(here, send(here, file))["created"] == 500
             assert "i499@example.com" in here.http.get("/export").text
-        before = sum(writer.answered for writer in writers[0])
-        eventually(lambda: sum(writer.answered for writer in writers[0]) > before)
+        before = sum(writer.success_count for writer in writers[0])
+        wait_until(lambda: sum(writer.success_count for writer in writers[0]) > before)
     assert {status for writer in others for status in writer.statuses} == {"200"}
     possible = {"200", "503 errors_unavailable"}
     assert {status for each in writers for w in each for status in w.statuses} <= possible
-    with running(database) as server:
+    with run_server(database) as server:
         for token, each in zip([here.token, *tokens], [others, *writers], strict=True):
             with Client(server, token) as client:
                 audit(client, each)
@@ -480,15 +485,15 @@ def test_a_write_between_a_split_and_a_move_is_whole(database: str) -> None:
 
     written: list[Future[dict[str, Any]]] = []
     with (
-        running(database) as server,
-        Client(server, new_token(server, "one")) as client,
+        run_server(database) as server,
+        Client(server, create_token(server, "one")) as client,
         ThreadPoolExecutor(1) as pool,
     ):
         asyncio.run(split_and_move())
         assert written[0].result(30)["id"]
         client.create("later@example.com")
         assert client.emails("late@example.com") == ["late@example.com"]
-    done = regulars("verify", "--database-url", database)
+    done = run_regulars("verify", "--database-url", database)
     assert done.returncode == 0, done.stdout
 
 
@@ -502,7 +507,7 @@ def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> No
     async def write_meanwhile() -> None:
         connection = await asyncpg.connect(database)
         try:
-            moving = pool.submit(regulars, *move, "--database-url", database)
+            moving = pool.submit(run_regulars, *move, "--database-url", database)
             # Another process splits it.
             while not (await connection.fetchval(split) or moving.done()):  # noqa: ASYNC110  # of another process
                 await asyncio.sleep(0.01)
@@ -521,7 +526,7 @@ def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> No
 
 def test_what_cannot_be_moved_is_told(database: str) -> None:
     def refused(*arguments: str) -> str:
-        done = regulars("account", "move", *arguments, "--database-url", database)
+        done = run_regulars("account", "move", *arguments, "--database-url", database)
         assert done.returncode != 0
         return done.stderr
 
@@ -535,5 +540,5 @@ def test_what_cannot_be_moved_is_told(database: str) -> None:
 def test_a_database_is_distributed_once(database: str) -> None:
     count = "SELECT count(*) FROM pg_dist_partition"
     assert ask_of(database, count) == len(metadata.tables) + 1  # and Alembic's own
-    assert "already" in regulars("migrate", "--database-url", database).stdout
+    assert "already" in run_regulars("migrate", "--database-url", database).stdout
     assert ask_of(database, count) == len(metadata.tables) + 1

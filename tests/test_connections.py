@@ -16,7 +16,7 @@ from regulars.store.postgresql.connection_pool import ConnectionPool
 from regulars.store.query import Query
 from regulars.store.tables import accounts
 from tests.postgres import own_server
-from tests.support import regulars, scratch_database, with_store
+from tests.support import run_regulars, scratch_database, with_store
 
 
 def with_connections(
@@ -156,7 +156,7 @@ def test_what_waits_in_a_circle_is_made_again(postgresql: str) -> None:
         )
 
     with scratch_database(postgresql) as url:
-        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
         assert with_store(url, work) == [1, 1]
 
 

@@ -21,15 +21,15 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.load import audit, writing
+from tests.load import audit, background_writes
 from tests.postgres import ACCOUNTS, held, own_server, with_standby
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
     get,
-    regulars,
-    running,
+    run_regulars,
+    run_server,
     scratch_database,
 )
 from tests.wire import Wire
@@ -38,7 +38,7 @@ CREATE = 'mutation { createCustomer(node: {email: "%s@example.com"}) { _id } }'
 
 
 def verified(url: str) -> None:
-    done = regulars("verify", "--database-url", url)
+    done = run_regulars("verify", "--database-url", url)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -46,21 +46,21 @@ def kill_again_and_again(url: str, times: int) -> None:
     """Kills a server in the middle of writes, starts it again, and looks for every answered one."""
     writers = None
     for _ in range(times):
-        with running(url, status=-signal.SIGKILL) as server:
-            with writing(server, BOOTSTRAP_TOKEN, 6, writers) as writers:
+        with run_server(url, status=-signal.SIGKILL) as server:
+            with background_writes(server, BOOTSTRAP_TOKEN, 6, writers) as writers:
                 time.sleep(0.5 + 0.3 * os.urandom(1)[0] / 255)
                 os.kill(server.pid, signal.SIGKILL)
-        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 5
             for writer in writers:  # what nobody knew is known now
-                for email, possible in writer.asked.items():
+                for email, possible in writer.unacknowledged.items():
                     if possible:
                         found = client.data(
                             "query($q: String) { customers(query: $q) { edges { node { phone } } } }",
                             q=f"email:{email}",
                         )["customers"]["edges"]
-                        writer.certain[email] = found[0]["node"]["phone"] if found else None
-                        writer.asked[email] = set()
+                        writer.acknowledged[email] = found[0]["node"]["phone"] if found else None
+                        writer.unacknowledged[email] = set()
     verified(url)
 
 
@@ -83,9 +83,9 @@ def statuses_of(writers: list[Any]) -> set[str]:
 
 @pytest.mark.slow
 def test_a_restart_of_postgresql_is_survived() -> None:
-    with own_server() as database, running(database.dsn) as server:
+    with own_server() as database, run_server(database.dsn) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(0.5)
                 database.stop("immediate")
                 time.sleep(0.3)
@@ -102,11 +102,11 @@ def test_a_restart_of_postgresql_is_survived() -> None:
                     assert "127.0.0.1" not in answer.text
                 assert get(f"{server.url}/healthz").status_code == 200
                 assert get(f"{server.url}/readyz").status_code == 503
-                before = sum(writer.answered for writer in writers)
+                before = sum(writer.success_count for writer in writers)
                 database.start()
                 wait_until_answered(server)
                 time.sleep(0.5)
-                assert sum(writer.answered for writer in writers) > before
+                assert sum(writer.success_count for writer in writers) > before
             assert audit(client, writers) > 20
             assert statuses_of(writers) == {"200", "503 errors_unavailable"}
         verified(database.dsn)
@@ -124,9 +124,9 @@ def test_connections_that_are_cut_are_survived(postgresql: str) -> None:
             await asyncio.sleep(0.05)
         await connection.close()
 
-    with scratch_database(postgresql) as url, running(url) as server:
+    with scratch_database(postgresql) as url, run_server(url) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(0.3)
                 asyncio.run(cut(url))
                 wait_until_answered(server)
@@ -155,17 +155,17 @@ def test_a_failed_primary_is_replaced() -> None:
             await connection.close()
 
         asyncio.run(synchronous())
-        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+        with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(1)
                 primary.kill()
-                before = sum(writer.answered for writer in writers)
+                before = sum(writer.success_count for writer in writers)
                 assert before > 10
                 time.sleep(0.3)
                 killed = time.monotonic()
                 standby.promote()
                 wait_until_answered(server, 15)
-                while sum(writer.answered for writer in writers) < before + 20:
+                while sum(writer.success_count for writer in writers) < before + 20:
                     assert time.monotonic() < killed + 15, statuses_of(writers)
                     time.sleep(0.05)
             assert audit(client, writers) > before
@@ -201,7 +201,7 @@ def until_refused(client: Client) -> httpx.Response:
 @pytest.mark.slow
 def test_no_room_is_survived(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
-    with running(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
         client.create("before@example.com")
         with full_disk(path, server.pid):
             answer = until_refused(client)
@@ -222,7 +222,7 @@ def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
         ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)], capture_output=True
     )
     try:
-        with running(f"sqlite:///{folder / 'r.db'}") as server:
+        with run_server(f"sqlite:///{folder / 'r.db'}") as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 client.create("before@example.com")
                 filling = folder / "filling"
@@ -247,7 +247,7 @@ def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_told_to_stop_a_server_finishes_what_is_in_flight(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             idle = Wire(client)
             with ThreadPoolExecutor(1) as pool:
                 with held(url, ACCOUNTS):
@@ -269,7 +269,7 @@ def test_told_to_stop_a_server_finishes_what_is_in_flight(postgresql: str) -> No
 def test_a_server_does_not_wait_for_ever_when_it_is_told_to_stop(postgresql: str) -> None:
     options = ("--shutdown-seconds", "1", "--request-seconds", "3")
     with scratch_database(postgresql) as url, contextlib.ExitStack() as stack:
-        with running(url, *options) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(url, *options) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             stack.enter_context(held(url, ACCOUNTS))
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(client.post, CREATE % "a")

@@ -24,7 +24,7 @@ from regulars.store.columns import key, number, text
 from regulars.store.entity import Entity, Lookup, delete_rows
 from regulars.store.queries import of_account
 from regulars.store.query import Query
-from tests.support import regulars
+from tests.support import run_regulars
 
 # Tables of its own, so that no other test sees the invented one.
 METADATA = sa.MetaData()
@@ -151,7 +151,7 @@ def customer(email: str) -> CreateCustomer:
 
 def test_an_invented_entity_is_one_description(new_database: str) -> None:
     for command in ("account create one", "account create two"):
-        assert regulars(*command.split(), "--database-url", new_database).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", new_database).returncode == 0
 
     columns = (notices.c.notice_id, notices.c.customer_id, notices.c.title)
     query = Query(sa.select(*columns).where(of_account(notices)).order_by(notices.c.notice_id))

@@ -21,7 +21,14 @@ from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids
 from regulars.transfer.uploads import KEPT_MS, forget_old
 from regulars.webhooks import inbox_queries
 from tests.receiver import Receiver
-from tests.support import Client, account_of, eventually, new_token, regulars, with_store
+from tests.support import (
+    Client,
+    create_token,
+    find_account_name,
+    run_regulars,
+    wait_until,
+    with_store,
+)
 from tests.test_inbound import Shop, order
 from tests.test_webhooks import client as client
 from tests.test_webhooks import hook
@@ -68,7 +75,7 @@ def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
     """Leaves rows about one customer in every table, and answers its global id."""
     email = f"{mark}.now@example.com"
     address = {"line1": f"1 {mark} Street", "city": f"{mark} City", "country": "MA"}
-    token = new_token(
+    token = create_token(
         shop.client.server, shop.name, scopes=("customers", "orders:write", "webhooks")
     )
     with Client(shop.client.server, token) as client:
@@ -108,7 +115,7 @@ def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
     begun = shop.client.http.post("/import", content=file, headers={"content-type": "text/csv"})
     assert begun.status_code == 202, begun.text
     place = begun.headers["location"]
-    eventually(lambda: shop.client.http.get(place).json()["data"]["state"] == "done")
+    wait_until(lambda: shop.client.http.get(place).json()["data"]["state"] == "done")
     return str(number)
 
 
@@ -135,7 +142,7 @@ def assert_gone(shop: Shop, mark: str) -> None:
 
     assert left() == {}
     assert len(shop.inbox()) == 1
-    assert regulars("verify", *shop.database).returncode == 0
+    assert run_regulars("verify", *shop.database).returncode == 0
 
 
 @pytest.mark.parametrize("path", ["deleteCustomers", "contact/deleted"])
@@ -176,16 +183,16 @@ def test_nothing_of_a_deleted_customer_remains(
 def test_a_pull_deletes_what_the_inbox_says_of_a_customer(shop: Shop, mark: str) -> None:
     email = f"{mark}@example.com"
     server = shop.client.server
-    with Client(server, new_token(server)) as there:
+    with Client(server, create_token(server)) as there:
         number = there.create(email, first_name=mark)["id"]
         there.create("other@example.com")
         options = ("--account", shop.name, "--delete", "--json")
         env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
-        assert regulars("pull", server.url, *options, env=env).returncode == 0
+        assert run_regulars("pull", server.url, *options, env=env).returncode == 0
         shop.understood("contact/updated", {"id": "cus_1", "email": email, "notes": mark})
         keep(shop, email, mark)
         there.delete(number)
-        done = regulars("pull", server.url, *options, env=env)
+        done = run_regulars("pull", server.url, *options, env=env)
         assert json.loads(done.stdout)["deleted"] == 1, done.stdout
     assert_gone(shop, mark)
 
@@ -193,11 +200,11 @@ def test_a_pull_deletes_what_the_inbox_says_of_a_customer(shop: Shop, mark: str)
 def test_what_old_pulls_rejected_is_forgotten(shop: Shop, mark: str) -> None:
     """The messages may quote customers. How far the pull came stays."""
     server = shop.client.server
-    name = account_of(server, shop.client.token)
-    with Client(server, new_token(server)) as there:
+    name = find_account_name(server, shop.client.token)
+    with Client(server, create_token(server)) as there:
         there.create("a@example.com")
         env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
-        regulars("pull", server.url, "--account", name, env=env)
+        run_regulars("pull", server.url, "--account", name, env=env)
 
         async def age(store: Store, later: int = KEPT_MS + 1) -> None:
             quote = sa.text(f"UPDATE imports SET problems = '{{\"{mark}\": 1}}'")
@@ -208,7 +215,7 @@ def test_what_old_pulls_rejected_is_forgotten(shop: Shop, mark: str) -> None:
         assert "imports" in tables_with(server.database_url, mark)
         with_store(server.database_url, age)
         assert "imports" not in tables_with(server.database_url, mark)
-        again = regulars("pull", server.url, "--account", name, "--since", "last", env=env)
+        again = run_regulars("pull", server.url, "--account", name, "--since", "last", env=env)
         assert again.returncode == 0, again.stderr
 
 

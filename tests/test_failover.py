@@ -12,7 +12,7 @@ import pytest
 
 from regulars.store.postgresql.connect import connect
 from tests.postgres import PostgreSQL, ask, with_standby
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_server, wait_until
 
 pytestmark = pytest.mark.slow
 SECONDS = 10
@@ -53,15 +53,15 @@ def test_a_primary_whose_place_another_has_is_not_asked(
 ) -> None:
     """Both say that they take writes, as when one comes back from a pause."""
     old, new, url = two
-    with running(url) as server:
+    with run_server(url) as server:
         before = written(server)
-        eventually(lambda: before in emails(new), SECONDS)
+        wait_until(lambda: before in emails(new), SECONDS)
         new.promote()
-        eventually(lambda: arrives(server, new), SECONDS)
+        wait_until(lambda: arrives(server, new), SECONDS)
         last = emails(old)
         assert {written(server) for _ in range(20)} <= emails(new)
-        with running(url) as second:  # which has never met another
-            eventually(lambda: arrives(second, new), SECONDS)
+        with run_server(url) as second:  # which has never met another
+            wait_until(lambda: arrives(second, new), SECONDS)
             assert {written(second) for _ in range(20)} <= emails(new)
         last_of_all = emails(old)
         assert last_of_all >= last
@@ -71,7 +71,7 @@ def test_a_primary_whose_place_another_has_is_not_asked(
             for _ in range(20):
                 assert client.post("{ customers(first: 1) { totalCount } }").status_code == 503
         new.start()
-        eventually(lambda: arrives(server, new), SECONDS)
+        wait_until(lambda: arrives(server, new), SECONDS)
         assert emails(old) == last_of_all
 
 

@@ -6,13 +6,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 
 
 def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     log_path = tmp_path / "log"
-    with log_path.open("w") as log, running(f"sqlite:///{path}", log=log) as server:
+    with log_path.open("w") as log, run_server(f"sqlite:///{path}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("secret.person@example.com")
             with closing(sqlite3.connect(path)) as connection:
@@ -41,7 +41,7 @@ def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> Non
 def test_a_quiet_server_logs_nothing(tmp_path: Path) -> None:
     log_path = tmp_path / "log"
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    with log_path.open("w") as log, running(url, "--no-log-requests", log=log) as server:
+    with log_path.open("w") as log, run_server(url, "--no-log-requests", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("a@example.com")
             client.errors("{ nothing }")

@@ -30,9 +30,9 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    environment,
-    new_token,
-    running,
+    build_environment,
+    create_token,
+    run_server,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +56,7 @@ class Program:
         """Runs Python with the copy; returns what it printed."""
         done = subprocess.run(
             [sys.executable, *arguments],
-            env=environment({**self.env, **(env or {})}),
+            env=build_environment({**self.env, **(env or {})}),
             capture_output=True,
             text=True,
             check=False,
@@ -108,7 +108,7 @@ asyncio.run(main())
 def copy(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the copy."""
     url = f"sqlite:///{tmp_path_factory.mktemp('copy') / 'copy.db'}"
-    with running(url, "--webhook-private-targets", env=program.env) as server:
+    with run_server(url, "--webhook-private-targets", env=program.env) as server:
         yield server
 
 
@@ -215,7 +215,7 @@ def test_files_have_it(shop: Shop, program: Program, tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-m", "regulars", "import", str(tmp_path / "in.csv"), "--json", *given],
-        env=environment({**program.env, "REGULARS_DATABASE_URL": url}),
+        env=build_environment({**program.env, "REGULARS_DATABASE_URL": url}),
         capture_output=True,
         text=True,
         check=False,
@@ -256,7 +256,7 @@ def test_a_mirror_of_a_server_without_it_keeps_it(
     client, server = shop.client, sqlite_server
     number = client.create("a@x.test", company="Acme", phone="1")["id"]
     url, given = client.server.database_url, ("--account", shop.name)
-    with Client(server, new_token(server)) as there:
+    with Client(server, create_token(server)) as there:
         env = {"REGULARS_REMOTE_TOKEN": there.token}
         program.regulars(url, "push", server.url, *given, **env)
         (edge,) = there.page("id email phone")["edges"]
@@ -318,10 +318,10 @@ def test_an_older_database_is_upgraded_beside_an_older_program(
     program: Program, empty_database: str
 ) -> None:
     """Between the two parts an older program writes, and forgets to index the field."""
-    with running(empty_database) as old, Client(old, BOOTSTRAP_TOKEN) as client:
+    with run_server(empty_database) as old, Client(old, BOOTSTRAP_TOKEN) as client:
         first = client.create("a@x.test", first_name="Ana", tags=["vip"])["id"]
         program.regulars(empty_database, "migrate", "--expand")
-        with running(empty_database, env=program.env) as new, Client(new, client.token) as other:
+        with run_server(empty_database, env=program.env) as new, Client(new, client.token) as other:
             other.update(first, company=SOHNE)
             assert companies(other, "sohne") == [SOHNE]
             client.update(first, tags=["new"])
@@ -329,5 +329,5 @@ def test_an_older_database_is_upgraded_beside_an_older_program(
             assert companies(other, "sohne") == []
     program.regulars(empty_database, "migrate")
     program.regulars(empty_database, "verify")
-    with running(empty_database, env=program.env) as new, Client(new, BOOTSTRAP_TOKEN) as client:
+    with run_server(empty_database, env=program.env) as new, Client(new, BOOTSTRAP_TOKEN) as client:
         assert companies(client, "sohne") == companies(client, "tag:new") == [SOHNE]

@@ -14,9 +14,17 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.load import Writer, audit, writing
+from tests.load import Writer, audit, background_writes
 from tests.patroni import TTL_SECONDS, Cluster, Node, cluster
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, regulars, running, used
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    count_used_replicas,
+    run_regulars,
+    run_server,
+    wait_until,
+)
 
 pytestmark = pytest.mark.ha
 
@@ -37,7 +45,7 @@ def servers(patroni: Cluster) -> Iterator[tuple[Server, Server]]:
     """Two servers on the cluster, which know every node, and read from those that are replicas."""
     patroni.wait_until_whole()
     env = {"REGULARS_READ_DATABASE_URL": " ".join(patroni.urls)}
-    with running(patroni.url, env=env) as one, running(patroni.url, env=env) as two:
+    with run_server(patroni.url, env=env) as one, run_server(patroni.url, env=env) as two:
         yield one, two
 
 
@@ -92,7 +100,7 @@ class Visits:
 
 
 def answered(writers: list[list[Writer]]) -> int:
-    return sum(writer.answered for each in writers for writer in each)
+    return sum(writer.success_count for each in writers for writer in each)
 
 
 def survived(
@@ -107,7 +115,7 @@ def survived(
     twice; answers after how many seconds they went on."""
     primary = patroni.wait_until_whole()
     with Visits(servers) as visits, contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(writing(s, BOOTSTRAP_TOKEN, 3)) for s in servers]
+        writers = [stack.enter_context(background_writes(s, BOOTSTRAP_TOKEN, 3)) for s in servers]
         time.sleep(2)
         before = answered(writers)
         assert before > 20
@@ -131,8 +139,8 @@ def survived(
         found = client.node(visits.id, "... on Customer { summary { visits } }")
         assert (found["summary"]["visits"], visits.unseen) == (visits.made, 0)
     assert visits.made > 20
-    eventually(lambda: all(used(server) == 2 for server in servers), 30)
-    done = regulars("verify", "--database-url", patroni.url)
+    wait_until(lambda: all(count_used_replicas(server) == 2 for server in servers), 30)
+    done = run_regulars("verify", "--database-url", patroni.url)
     assert done.returncode == 0, done.stdout
     print(f"writes went on after {took:.1f} s; {visits.repeated} requests were sent again")
     return took

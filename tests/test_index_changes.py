@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from regulars.customers.search import search_document
 from regulars.customers.values import new_row, with_values
-from tests.support import Client, Server, account_of, examples, new_token, regulars, running
+from tests.support import (
+    Client,
+    Server,
+    create_token,
+    example_count,
+    find_account_name,
+    run_regulars,
+    run_server,
+)
 
 TEXT = st.lists(
     st.sampled_from(
@@ -40,7 +48,7 @@ TAG = "mutation($ids: [ID!]!, $tags: [String!]!) { addTags(items: $ids, tags: $t
 LONG_NOTES = " ".join(f"{n:x}" for n in range(0x1000, 0x1000 + 13_000))
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=example_count(400), deadline=None)
 @given(VALUES, VALUES, st.sampled_from([4_096, 0]))
 def test_what_changes_of_the_index_is_what_differs(
     before: dict[str, Any], change: dict[str, Any], long: int
@@ -65,7 +73,7 @@ def test_what_changes_of_the_index_is_what_differs(
 @pytest.fixture(scope="module")
 def noted(server: Server) -> Iterator[tuple[Client, list[str]]]:
     """A client, and 20 customers with the longest notes."""
-    with Client(server, new_token(server)) as client:
+    with Client(server, create_token(server)) as client:
         yield client, [client.create(f"{n}@example.com", notes=LONG_NOTES)["id"] for n in range(20)]
 
 
@@ -86,13 +94,13 @@ def test_a_tag_is_added_to_many_customers_with_long_notes(
 def test_more_than_can_be_indexed_at_once_is_refused(noted: tuple[Client, list[str]]) -> None:
     client, ids = noted
     delete = "mutation($ids: [ID!]!) { deleteCustomers(items: $ids) }"
-    refused = client.refused("errors_invalid_input", delete, ids=ids)
+    refused = client.expect_error("errors_invalid_input", delete, ids=ids)
     assert "Send fewer customers." in refused["message"]
     for policy in ("REJECT_ALL", "REJECT_ROW"):
         nodes = [{"email": f"{n}@example.com", "notes": "short"} for n in range(20)]
-        client.refused("errors_invalid_input", SET, nodes=nodes, policy=policy)
+        client.expect_error("errors_invalid_input", SET, nodes=nodes, policy=policy)
     tags = ["é" * 240 + str(n) for n in range(250)]
-    client.refused("errors_invalid_input", TAG, ids=ids, tags=tags)
+    client.expect_error("errors_invalid_input", TAG, ids=ids, tags=tags)
     assert len(client.emails("notes:1000", first=250)) == 20
     assert client.delete(*ids[:2]) == ids[:2]
 
@@ -124,14 +132,14 @@ def test_writes_of_long_texts_at_once_are_all_made(noted: tuple[Client, list[str
 def test_an_import_of_long_texts_is_made_in_parts(tmp_path: Any) -> None:
     """Customers whose notes are replaced: their old text counts, too."""
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    with running(url) as server, Client(server, new_token(server)) as client:
+    with run_server(url) as server, Client(server, create_token(server)) as client:
         for number in range(30):
             client.create(f"{number}@example.com", notes=LONG_NOTES)
         file = tmp_path / "list.csv"
         file.write_text("email,notes\n" + "".join(f"{n}@example.com,x\n" for n in range(30)))
-        name = account_of(server, client.token)
-        done = regulars("import", str(file), "--account", name, "--database-url", url)
+        name = find_account_name(server, client.token)
+        done = run_regulars("import", str(file), "--account", name, "--database-url", url)
         assert done.returncode == 0, done.stderr
         assert len(client.emails("notes:x", first=250)) == 30
-        checked = regulars("verify", "--database-url", url)
+        checked = run_regulars("verify", "--database-url", url)
         assert checked.returncode == 0, checked.stdout

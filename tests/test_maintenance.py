@@ -22,7 +22,14 @@ from regulars.store.migrate import run_in_transaction
 from regulars.store.schema_version import newest_version
 from tests.conftest import DATABASES
 from tests.postgres import BIN, PostgreSQL
-from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    CommandResult,
+    run_regulars,
+    run_server,
+    scratch_database,
+)
 
 # A newer pg_restore than the server is of sets what that does not know.
 TOOLS = BIN
@@ -33,10 +40,10 @@ if os.environ.get("REGULARS_TEST_DSN"):
 def fill(url: str) -> None:
     """Puts customers of many kinds into a database."""
     for command in ("migrate", "account create one", "account create two"):
-        assert regulars(*command.split(), "--database-url", url).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", url).returncode == 0
     for name, count in (("one", "120"), ("two", "30")):
         sample = ("sample", "--account", name, "--customers", count)
-        assert regulars(*sample, "--database-url", url).returncode == 0
+        assert run_regulars(*sample, "--database-url", url).returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +75,8 @@ def filled(
         yield url
 
 
-def run(url: str, *arguments: str) -> Done:
-    return regulars(*arguments, "--database-url", url)
+def run(url: str, *arguments: str) -> CommandResult:
+    return run_regulars(*arguments, "--database-url", url)
 
 
 def change(url: str, statement: str) -> None:
@@ -202,7 +209,7 @@ def test_a_backup_is_made_while_others_write(
     filled: str, another_database: str, tmp_path: Path
 ) -> None:
     stop, begun = threading.Event(), threading.Event()
-    with running(filled) as server:
+    with run_server(filled) as server:
         token = json.loads(run(filled, "token", "create", "--account", "one", "--json").stdout)[
             "token"
         ]
@@ -231,7 +238,7 @@ def test_a_backup_is_made_while_others_write(
     found = json.loads(run(another_database, "verify", "--json").stdout)
     assert found["problems"] == []
     assert found["read"]["customers"] > 150
-    with running(another_database) as server, Client(server, token) as client:
+    with run_server(another_database) as server, Client(server, token) as client:
         assert client.page()["edges"]
 
 
@@ -300,7 +307,7 @@ def test_a_tool_that_is_not_there_gets_a_sentence(tmp_path: Path, postgresql: st
 def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'r.db'}"
     with (
-        running(url, use_template=False) as server,
+        run_server(url, use_template=False) as server,
         Client(server, BOOTSTRAP_TOKEN) as client,
     ):
         client.create("a@example.com")
@@ -309,7 +316,7 @@ def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def examined(url: str, *options: str, env: dict[str, str] | None = None) -> dict[str, str]:
-    done = regulars("doctor", "--json", *options, "--database-url", url, env=env)
+    done = run_regulars("doctor", "--json", *options, "--database-url", url, env=env)
     return {row["what"]: row["state"] for row in json.loads(done.stdout)}
 
 

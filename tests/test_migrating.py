@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import Client, new_token, regulars, running
+from tests.support import Client, create_token, run_regulars, run_server
 
 HERE = Path(__file__).parent
 HOW_TO = HERE.parent / "docs" / "how-to"
@@ -22,16 +22,16 @@ def imported(name: str, tmp_path: Path, page: str = "") -> tuple[list[dict[str, 
     """What the first command of a page makes of the file, and the database."""
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     env = {"REGULARS_DATABASE_URL": url}
-    assert regulars("migrate", env=env).returncode == 0
-    assert regulars("account", "create", "shop", env=env).returncode == 0
+    assert run_regulars("migrate", env=env).returncode == 0
+    assert run_regulars("account", "create", "shop", env=env).returncode == 0
     text = (HOW_TO / f"{page or f'from-{name}'}.md").read_text()
     found = re.search(r"^regulars import (\S+\.csv.*)$", text, re.MULTILINE)
     assert found
     options = [word for word in shlex.split(found[1])[1:] if word != "--dry-run"]
-    done = regulars("import", str(HERE / "files" / f"{name}.csv"), *options, env=env)
+    done = run_regulars("import", str(HERE / "files" / f"{name}.csv"), *options, env=env)
     assert done.returncode == 0, done.stderr
     shown = tmp_path / "shown.jsonl"
-    assert regulars("export", str(shown), env=env).returncode == 0
+    assert run_regulars("export", str(shown), env=env).returncode == 0
     return [json.loads(line) for line in shown.read_text().splitlines()], url
 
 
@@ -53,7 +53,7 @@ def test_a_stripe_export(tmp_path: Path) -> None:
     assert ana["created_at"] == "2024-03-18T14:20:00.000Z"
     assert ana["custom"]["plan (metadata)"] == "gold"
     assert ben["billing_address"] is None
-    with running(url) as server, Client(server, new_token(server, "shop")) as client:
+    with run_server(url) as server, Client(server, create_token(server, "shop")) as client:
         found = client.node("cus_PQx81kZ2VbT4uJ", "... on Customer { email }")
         assert found == {"email": "ana@example.com"}
 

@@ -24,7 +24,7 @@ from regulars.store import Store, parse_url
 from regulars.store.migrate import module, run_in_transaction
 from regulars.store.schema_version import newest_version, require_usable, versions
 from regulars.store.tables import inbox, inbox_keys, metadata
-from tests.support import regulars, with_store
+from tests.support import run_regulars, with_store
 from tests.test_upgrades import UNRELEASED
 
 
@@ -117,7 +117,7 @@ def test_the_tables_of_sqlite_are_strict(tmp_path: object) -> None:
 def test_customers_of_an_earlier_version_are_found(empty_database: str, tmp_path: Path) -> None:
     """What version 0003 derives from stored customers is what it would have stored itself."""
     now = f"sqlite:///{tmp_path / 'now.db'}"
-    assert regulars("migrate", "--database-url", now).returncode == 0
+    assert run_regulars("migrate", "--database-url", now).returncode == 0
     node = {
         "email": "Yassir.Ennazk@example.com",
         "first_name": "太郎",
@@ -176,7 +176,7 @@ def rows_of(name: str, connection: sa.Connection) -> list[dict[str, object]]:
 def test_events_that_an_older_program_kept_get_their_keys(empty_database: str) -> None:
     """It keeps them without keys between the two parts of the migration."""
     url = ("--database-url", empty_database)
-    assert regulars("migrate", "--before", *url).returncode == 0
+    assert run_regulars("migrate", "--before", *url).returncode == 0
 
     def keep(connection: sa.Connection) -> None:
         row = {"account_id": 1, "inbox_id": "e1", "type": "order/created", "problem": "No name."}
@@ -184,7 +184,7 @@ def test_events_that_an_older_program_kept_get_their_keys(empty_database: str) -
         connection.execute(inbox.insert(), {**row, "body": body, "received_at": 1, "times": 1})
 
     run_in_transaction(parse_url(empty_database), keep)
-    assert regulars("migrate", *url).returncode == 0
+    assert run_regulars("migrate", *url).returncode == 0
 
     def keys(connection: sa.Connection) -> set[str]:
         return set(connection.execute(sa.select(inbox_keys.c.key)).scalars())

@@ -16,11 +16,11 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    eventually,
-    regulars,
-    running,
+    count_used_replicas,
+    run_regulars,
+    run_server,
     scratch_database,
-    used,
+    wait_until,
 )
 
 COUNT = "{ customers(first: 1) { totalCount } }"
@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 def pair() -> Iterator[Pair]:
     with with_standby() as (primary, replica, _):
         env = {"REGULARS_READ_DATABASE_URL": replica.dsn, "REGULARS_REPLICA_SECONDS": "2"}
-        with running(primary.dsn, env=env) as one, running(primary.dsn, env=env) as two:
+        with run_server(primary.dsn, env=env) as one, run_server(primary.dsn, env=env) as two:
             yield Pair(primary, replica, (one, two))
 
 
@@ -47,7 +47,7 @@ def pair() -> Iterator[Pair]:
 def clients(pair: Pair) -> Iterator[tuple[Client, Client]]:
     """The same token at both servers, which read from the replica."""
     one, two = pair.servers
-    eventually(lambda: all(used(server) == 1 for server in pair.servers), SECONDS)
+    wait_until(lambda: all(count_used_replicas(server) == 1 for server in pair.servers), SECONDS)
     with Client(one, BOOTSTRAP_TOKEN) as first, Client(two, BOOTSTRAP_TOKEN) as second:
         yield first, second
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
@@ -90,7 +90,7 @@ def test_whoever_writes_reads_it_through_whichever_process(
     one, two = clients
     one.create("before@example.com")
     before = count(one)
-    eventually(lambda: count(two, Regulars_Change=str(before[1])) == before, SECONDS)
+    wait_until(lambda: count(two, Regulars_Change=str(before[1])) == before, SECONDS)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     one.create("after@example.com")
     after = (before[0] + 1, before[1] + 1)
@@ -106,7 +106,7 @@ def test_whoever_writes_reads_it_through_whichever_process(
     )
     assert [error["key"] for error in again.json()["errors"]] == ["errors_dup_email"]
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-    eventually(lambda: count(two, Regulars_Change=str(before[1])) == after, SECONDS)
+    wait_until(lambda: count(two, Regulars_Change=str(before[1])) == after, SECONDS)
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_a_cursor_that_a_replica_has_not_come_to_is_asked_of_the_primary(
     feed = """query($after: String) { customerChanges(first: 100, after: $after) {
         edges { node { sequence } } pageInfo { endCursor } } }"""
     _, change = count(one)
-    eventually(lambda: count(two, Regulars_Change=str(change))[1] == change, SECONDS)
+    wait_until(lambda: count(two, Regulars_Change=str(change))[1] == change, SECONDS)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     one.create("feed@example.com")
     after = one.data(feed)["customerChanges"]["pageInfo"]["endCursor"]
@@ -133,15 +133,15 @@ def test_a_replica_that_is_behind_is_left_out_and_comes_back(
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     end = time.monotonic() + 15
     number = 0
-    while used(pair.servers[1]) and time.monotonic() < end:
+    while count_used_replicas(pair.servers[1]) and time.monotonic() < end:
         one.create(f"behind{number}@example.com")
         number += 1
         time.sleep(0.2)
-    assert used(pair.servers[1]) == 0
+    assert count_used_replicas(pair.servers[1]) == 0
     # Even whoever needs nothing reads the newest.
     assert count(two, Regulars_Change="0") == count(one)
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-    eventually(lambda: used(pair.servers[1]) == 1, SECONDS)
+    wait_until(lambda: count_used_replicas(pair.servers[1]) == 1, SECONDS)
 
 
 @pytest.mark.slow
@@ -159,8 +159,8 @@ def test_a_replica_that_is_gone_costs_no_request(
             assert count(two) == count(one)
             assert time.monotonic() - began < 3
             number += 1
-        assert used(pair.servers[0]) == used(pair.servers[1]) == 0
-    eventually(lambda: all(used(server) == 1 for server in pair.servers), SECONDS)
+        assert count_used_replicas(pair.servers[0]) == count_used_replicas(pair.servers[1]) == 0
+    wait_until(lambda: all(count_used_replicas(server) == 1 for server in pair.servers), SECONDS)
     assert count(two) == count(one)
 
 
@@ -177,14 +177,14 @@ def gone(server: PostgreSQL, how: str) -> Iterator[None]:
         yield
     finally:
         (server.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
-        eventually(lambda: not any(one.is_running() for one in processes), SECONDS)
+        wait_until(lambda: not any(one.is_running() for one in processes), SECONDS)
         server.start()
 
 
 def replica_of_doctor(url: str, replica: str) -> tuple[str, str]:
     """What doctor finds of a replica."""
     command = ("doctor", "--json", "--database-url", url, "--read-database-url", replica)
-    findings = json.loads(regulars(*command).stdout)
+    findings = json.loads(run_regulars(*command).stdout)
     (found,) = [finding for finding in findings if finding["what"] == "replica"]
     return found["state"], found["message"]
 
@@ -197,7 +197,7 @@ def test_doctor_looks_at_replicas(pair: Pair) -> None:
 
 def test_doctor_tells_what_is_no_replica(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
         state, message = replica_of_doctor(url, url)
         assert (state, "takes writes" in message) == ("warn", True)
         state, message = replica_of_doctor(url, "postgresql://127.0.0.1:1/x")
@@ -207,9 +207,9 @@ def test_doctor_tells_what_is_no_replica(postgresql: str) -> None:
 @pytest.mark.slow
 def test_a_server_that_takes_writes_is_no_replica(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url, env={"REGULARS_READ_DATABASE_URL": url}) as server:
+        with run_server(url, env={"REGULARS_READ_DATABASE_URL": url}) as server:
             time.sleep(1.5)
-            assert used(server) == 0
+            assert count_used_replicas(server) == 0
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 client.create("a@example.com")
                 assert count(client) == (1, 1)
@@ -223,7 +223,7 @@ def test_a_server_that_takes_writes_is_no_replica(postgresql: str) -> None:
     ],
 )
 def test_replicas_are_postgresqls(tmp_path: Path, database: str, replicas: str) -> None:
-    done = regulars(
+    done = run_regulars(
         "serve", env={"REGULARS_DATABASE_URL": database, "REGULARS_READ_DATABASE_URL": replicas}
     )
     assert done.returncode == 2

@@ -15,12 +15,12 @@ from regulars.api.schema import engine
 from regulars.customers.search import finding
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.sample import UNTIL
+from regulars.sample import LAST_TIMESTAMP
 from regulars.store import parse_url
 from regulars.store.query import Query
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
-from tests.support import Listening, regulars, scratch_database
+from tests.support import RecordingStore, run_regulars, scratch_database
 
 CUSTOMERS = 12_000
 TERMS = {"sqlite": "terms USING PRIMARY KEY", "postgresql": "Scan using terms_pkey on terms"}
@@ -76,7 +76,7 @@ ALONG = ("-tag:vip", "-vip -gift -country:FR", "-tag:vip OR tag:gift", "-has:not
 
 def filled(url: str) -> str:
     for command in ("migrate", "account create one", f"sample --customers {CUSTOMERS}"):
-        assert regulars(*command.split(), "--database-url", url).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", url).returncode == 0
     return url
 
 
@@ -107,11 +107,11 @@ def asked(url: str, queries: Sequence[str]) -> dict[str, list[tuple[Query, Mappi
         account = await Accounts(store).named(None)
         api, found = engine(), {}
         for query in queries:
-            listening = Listening(store)
-            context = Context(account.account_id, Directory(listening), "test", UNTIL)
-            answer = await api.run(api.operation(document), {"q": query}, context)
-            assert "errors" not in answer.response(), answer.response()
-            found[query] = listening.asked
+            recorder = RecordingStore(store)
+            context = Context(account.account_id, Directory(recorder), "test", LAST_TIMESTAMP)
+            answer = await api.run(api.get_operation(document), {"q": query}, context)
+            assert "errors" not in answer.to_response(), answer.to_response()
+            found[query] = recorder.queries
         await store.close()
         return found
 

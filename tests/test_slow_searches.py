@@ -17,7 +17,7 @@ from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.store import StatementTimeout, Store
 from regulars.store.query import Query
-from tests.support import regulars
+from tests.support import run_regulars
 
 # Some ten million steps: a second, more or less.
 COUNT_FAR = Query(
@@ -40,7 +40,7 @@ ONE = Query(sa.text("SELECT 1"))
 def migrated(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'slow.db'}"
     for command in ("migrate", "account create one", "sample --customers 1000"):
-        assert regulars(*command.split(), "--database-url", url).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", url).returncode == 0
     return url
 
 
@@ -115,9 +115,9 @@ def test_a_search_that_takes_too_long_is_refused(
         api = engine()
         context = Context(1, Directory(store), "test", 0)
         document = f'{{ customers(query: "{terms}") {{ totalCount }} }}'
-        answer = await api.run(api.operation(document), {}, context)
+        answer = await api.run(api.get_operation(document), {}, context)
         await store.close()
-        return answer.response()
+        return answer.to_response()
 
     async def opened() -> Any:
         store = store_for(migrated, 0.001)

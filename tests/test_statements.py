@@ -22,7 +22,7 @@ from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.relations import LEADS, ORDERS, first_of_each
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
-from tests.support import Listening, regulars, scratch_database
+from tests.support import RecordingStore, run_regulars, scratch_database
 
 NESTED = """{ customers(first: 50) { edges { cursor node { full_name
     leads { subject } shipping_address { city }
@@ -35,7 +35,7 @@ NESTED = """{ customers(first: 50) { edges { cursor node { full_name
 def sampled(new_database: str) -> str:
     """A database with an account of sample customers."""
     for command in ("account create one", "sample --customers 400"):
-        assert regulars(*command.split(), "--database-url", new_database).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", new_database).returncode == 0
     return new_database
 
 
@@ -47,14 +47,14 @@ def asked(
     async def run() -> tuple[list[str], Any]:
         store = store_for(database_url)
         await store.open()
-        listening = Listening(store)
+        recorder = RecordingStore(store)
         account = await Accounts(store).named(account_name)
-        context = Context(account.account_id, Directory(listening), "test", 0)
+        context = Context(account.account_id, Directory(recorder), "test", 0)
         api = engine()
-        answer = await api.run(api.operation(document), {}, context)
+        answer = await api.run(api.get_operation(document), {}, context)
         await store.close()
-        texts = [query.compiled("sqlite").text for query, _ in listening.asked]
-        return texts, answer.response()
+        texts = [query.compiled("sqlite").text for query, _ in recorder.queries]
+        return texts, answer.to_response()
 
     return asyncio.run(run())
 
@@ -108,7 +108,7 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
         await store.close()
 
     with scratch_database(postgresql) as dsn:
-        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        assert run_regulars("migrate", "--database-url", dsn).returncode == 0
         asyncio.run(write(dsn))
     assert len(asked) == 6, asked
 
@@ -129,7 +129,7 @@ PAGES = [
 
 def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    assert regulars("migrate", "--database-url", url).returncode == 0
+    assert run_regulars("migrate", "--database-url", url).returncode == 0
     path = parse_url(url).path
     assert path
     connection = connect(path)
@@ -172,7 +172,7 @@ def test_every_page_is_read_along_an_index_on_postgresql(postgresql: str) -> Non
         return found
 
     with scratch_database(postgresql) as url:
-        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
         for plan in asyncio.run(plans(url)):
             assert "Index Scan" in plan
             assert "Sort" not in plan

@@ -18,7 +18,7 @@ from regulars.directory.database import upgrade
 from regulars.store import parse_url
 from regulars.store.migrate import run_in_transaction
 from regulars.store.schema_version import versions
-from tests.support import Client, new_token, regulars, running
+from tests.support import Client, create_token, run_regulars, run_server
 
 FOLDER = Path(__file__).parent / "files" / "versions"
 # The version of the first program whose tables are not in the folder yet: the one in development.
@@ -75,19 +75,19 @@ def test_a_database_of_a_released_version_is_upgraded(durable_database: str, ver
     assert upgrade(address, version) == version
     run_in_transaction(address, lambda connection: insert(connection, in_order(made["tables"])))
 
-    assert regulars("migrate", "--database-url", durable_database).returncode == 0
-    done = regulars("verify", "--database-url", durable_database)
+    assert run_regulars("migrate", "--database-url", durable_database).returncode == 0
+    done = run_regulars("verify", "--database-url", durable_database)
     assert done.returncode == 0, done.stdout
-    with running(durable_database) as server:
+    with run_server(durable_database) as server:
         account = made["tables"]["accounts"][0]["name"]
-        with Client(server, new_token(server, account)) as client:
+        with Client(server, create_token(server, account)) as client:
             expected = [edge["node"] for edge in made["customers"]]
             assert all_customers(client) == expected
             client.create("afterwards@example.com")
             words = client.data('{ customers(query: "Søren") { totalCount } }')
             assert words["customers"]["totalCount"] > 0
-    assert regulars("doctor", "--database-url", durable_database).returncode == 0
-    assert regulars("verify", "--database-url", durable_database).returncode == 0
+    assert run_regulars("doctor", "--database-url", durable_database).returncode == 0
+    assert run_regulars("verify", "--database-url", durable_database).returncode == 0
 
 
 def in_order(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:

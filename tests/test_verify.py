@@ -24,10 +24,10 @@ from tests.receiver import Receiver, receiving
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
-    eventually,
-    regulars,
-    running,
+    run_regulars,
+    run_server,
     scratch_database,
+    wait_until,
     with_store,
 )
 
@@ -40,7 +40,7 @@ ENV = {
 
 def use(url: str, receiver: Receiver) -> None:
     """Uses every feature that leaves rows in a database."""
-    with running(url, env=ENV) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(url, env=ENV) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         hook = {"type": "contact/updated", "url": f"{receiver.url}/hook"}
         client.data("mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }", n=hook)
         made = [client.create(f"user{n}@example.com", tags=["a"]) for n in range(5)]
@@ -69,12 +69,12 @@ def use(url: str, receiver: Receiver) -> None:
         file = b"email\nimported@example.com\nnot an email\n"
         started = client.http.post("/import", content=file, headers={"content-type": "text/csv"})
         location = started.headers["location"]
-        eventually(lambda: client.http.get(location).json()["data"]["state"] == "done")
+        wait_until(lambda: client.http.get(location).json()["data"]["state"] == "done")
         signed_in = client.http.post(
             "/session", json={"token": BOOTSTRAP_TOKEN}, headers={"origin": server.url}
         )
         assert signed_in.status_code == 200
-        eventually(lambda: len(receiver.requests) >= 2)
+        wait_until(lambda: len(receiver.requests) >= 2)
         client.delete(made[4]["id"])
         time.sleep(1)  # what the worker and the uses of tokens note
 
@@ -207,7 +207,7 @@ def test_every_table_is_damaged_and_has_rules() -> None:
 
 
 def test_a_database_in_use_is_consistent(used: str) -> None:
-    done = regulars("verify", "--json", "--database-url", used)
+    done = run_regulars("verify", "--json", "--database-url", used)
     report = json.loads(done.stdout)
     assert report["problems"] == []
     assert done.returncode == 0
@@ -231,7 +231,7 @@ def test_damage_of_each_table_is_found(used: str, table: str, number: int) -> No
         connection.execute(sa.text(statement))
 
     run_in_transaction(parse_url(used), damage)
-    done = regulars("verify", "--database-url", used)
+    done = run_regulars("verify", "--database-url", used)
     assert done.returncode == 1, done.stdout
     assert said in done.stdout, done.stdout
     assert "example.com" not in done.stdout

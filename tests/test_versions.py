@@ -23,7 +23,9 @@ def test_every_change_counts_and_nothing_else_does(client: Client) -> None:
 def test_an_update_of_an_older_version_is_refused(client: Client) -> None:
     customer = client.create("a@example.com")["id"]
     assert client.data(UPDATE, id=customer, v=1, node={"phone": "1"})
-    error = client.refused("errors_version_conflict", UPDATE, id=customer, v=1, node={"phone": "2"})
+    error = client.expect_error(
+        "errors_version_conflict", UPDATE, id=customer, v=1, node={"phone": "2"}
+    )
     assert error["extensions"]["version"] == 2
     assert error["extensions"]["id"] == customer
     assert error["extensions"]["input_path"] == ["ifVersion"]
@@ -42,7 +44,7 @@ def test_a_conflict_is_told_with_all_else_that_is_wrong(client: Client) -> None:
 def test_customers_are_deleted_if_all_are_of_the_version(client: Client) -> None:
     first, second = (client.create(f"{n}@example.com")["id"] for n in "ab")
     client.update(second, phone="1")
-    error = client.refused("errors_version_conflict", DELETE, items=[first, second], v=1)
+    error = client.expect_error("errors_version_conflict", DELETE, items=[first, second], v=1)
     assert error["extensions"]["id"] == second
     assert error["extensions"]["version"] == 2
     assert client.emails() == ["b@example.com", "a@example.com"]

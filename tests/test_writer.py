@@ -37,8 +37,8 @@ from tests.postgres import ACCOUNTS
 from tests.support import (
     Client,
     Server,
-    new_token,
-    regulars,
+    create_token,
+    run_regulars,
     scratch_database,
     with_store,
 )
@@ -216,7 +216,7 @@ def test_many_callers_update_one_customer_without_losing_a_change(client: Client
 
 def test_two_processes_write_to_one_account(server: Server) -> None:
     """The server and this process: ids stay in order, and no email is there twice."""
-    token = new_token(server)
+    token = create_token(server)
 
     async def add(store: Store) -> list[Any]:
         account = (await Accounts(store).all())[-1]
@@ -250,7 +250,7 @@ def test_two_processes_write_to_one_account(server: Server) -> None:
 
 def test_a_batch_passes_emails_on(server: Server) -> None:
     """What one command of a batch frees, another takes: by delete, by update, in a circle."""
-    new_token(server)
+    create_token(server)
 
     async def write(store: Store) -> list[Any]:
         number = (await Accounts(store).all())[-1].account_id
@@ -281,7 +281,7 @@ def test_a_batch_passes_emails_on(server: Server) -> None:
 
 
 def test_a_batch_of_many_kinds_of_updates(server: Server) -> None:
-    new_token(server)
+    create_token(server)
 
     async def write(store: Store) -> list[Any]:
         number = (await Accounts(store).all())[-1].account_id
@@ -341,14 +341,14 @@ def test_a_batch_that_may_have_been_saved_is_not_tried_again(postgresql: str) ->
         return outcomes
 
     with scratch_database(postgresql) as dsn:
-        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        assert run_regulars("migrate", "--database-url", dsn).returncode == 0
         outcomes = asyncio.run(write(dsn))
     assert [type(outcome) for outcome in outcomes] == [Unreachable, Unreachable]
 
 
 def test_two_stores_write_to_one_account_at_once(server: Server) -> None:
     """Whoever is slower decides again: no id is given twice, and no change is lost."""
-    new_token(server)
+    create_token(server)
 
     async def write(store: Store) -> None:
         number = (await Accounts(store).all())[-1].account_id
@@ -374,7 +374,7 @@ def test_two_stores_write_to_one_account_at_once(server: Server) -> None:
 
 def test_a_write_that_the_database_refuses_harms_no_other_of_its_batch(server: Server) -> None:
     """A row that no rule refuses but the database does: it fails alone."""
-    new_token(server)
+    create_token(server)
 
     class Broken(CreateCustomer):
         """A command whose row has text where a number belongs."""
@@ -417,5 +417,5 @@ def test_what_does_not_go_together_is_read_again_under_the_lock(postgresql: str)
         await store.close()
 
     with scratch_database(postgresql) as dsn:
-        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        assert run_regulars("migrate", "--database-url", dsn).returncode == 0
         asyncio.run(write(dsn))
