@@ -77,7 +77,7 @@ def test_every_statement_names_the_account() -> None:
     read += [queries.one_lead(("subject",))]
     read += [all_of_each(ORDERS, ("name",)), all_of_each(LEADS, ("subject",))]
     keys = (LookupKeys(), LookupKeys(order_names=["1"]))
-    read += [queries.lock_account(), *(ENTITIES.state(each) for each in keys)]
+    read += [queries.lock_account(), *(ENTITIES.state_query(each) for each in keys)]
     read += [load.query() for entity in ENTITIES for load in entity.loads]
     for query in read:
         for dialect in ("sqlite", "postgresql"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from regulars.http.fair_queue import ContentionDetector, FairQueue
-from tests.postgres import ACCOUNTS, held
+from tests.postgres import ACCOUNTS, hold_lock
 from tests.support import BOOTSTRAP_TOKEN, Client, create_token, run_server, scratch_database
 from tests.wire import Wire
 
@@ -143,7 +143,7 @@ def test_one_account_does_not_take_all_requests(postgresql: str) -> None:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 statuses.append(client.post(create, {"e": f"{number}@example.com"}).status_code)
 
-        with held(url, ACCOUNTS):
+        with hold_lock(url, ACCOUNTS):
             threads = [threading.Thread(target=write, args=(n,)) for n in range(10)]
             for thread in threads:
                 thread.start()

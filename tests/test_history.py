@@ -22,7 +22,7 @@ from regulars.directory.entities import ENTITIES
 from regulars.store import saving
 from regulars.store.query import Query
 from tests.support import Client, create_token, run_regulars, run_server, scratch_database
-from tests.test_statements import asked
+from tests.test_statements import run_document
 
 FEED = """query($after: String, $first: Int) { customerChanges(after: $after, first: $first) {
     edges { cursor node { sequence kind at(format: "x") actor { kind name } request_id customer_id
@@ -257,15 +257,15 @@ def test_aliased_pages_of_changes_are_independent(client: Client) -> None:
 def test_changes_of_many_customers_take_one_statement(new_database: str) -> None:
     for command in ("account create one", "sample --customers 60"):
         assert run_regulars(*command.split(), "--database-url", new_database).returncode == 0
-    statements, response = asked(
+    statements, answer = run_document(
         new_database,
         """{ customers(first: 50) { edges { node { changes(first: 2) {
         edges { node { kind actor { kind name } customer { email } } } } } } } }""",
     )
     assert len(statements) == 3, statements
-    change = response["data"]["customers"]["edges"][49]["node"]["changes"]["edges"][0]["node"]
+    change = answer["data"]["customers"]["edges"][49]["node"]["changes"]["edges"][0]["node"]
     assert change["actor"] == {"kind": "command_line", "name": "regulars sample"}
-    assert len(asked(new_database, "{ customerChanges { edges { cursor } } }")[0]) == 1
+    assert len(run_document(new_database, "{ customerChanges { edges { cursor } } }")[0]) == 1
 
 
 def test_the_cost_of_changes_grows_with_the_page_size(client: Client) -> None:
@@ -298,8 +298,10 @@ def test_the_feed_misses_no_late_commit(postgresql: str) -> None:
         transaction = connection.transaction()
         await transaction.start()
         keys = command.lookup_keys()
-        rows = await fetch(connection, ENTITIES.state(keys), ENTITIES.parameters(account, keys))
-        state = ENTITIES.loaded(rows, [])
+        rows = await fetch(
+            connection, ENTITIES.state_query(keys), ENTITIES.state_parameters(account, keys)
+        )
+        state = ENTITIES.build_state(rows, [])
         _, changes = decide(account, [command], state)
         query = saving.save(saving.shape_of(ENTITIES, changes))
         parameters = saving.save_parameters(ENTITIES, account, state, changes)

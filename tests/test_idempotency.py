@@ -16,7 +16,7 @@ from regulars.customers.values import clean_values
 from regulars.directory.decide import decide
 from regulars.store import Changes, LookupKeys, Row, State, Store, queries
 from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
-from tests.postgres import ACCOUNTS, held
+from tests.postgres import ACCOUNTS, hold_lock
 from tests.support import Client, Server, create_token, run_server, scratch_database, with_store
 
 CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { _id created_at version } }"
@@ -116,10 +116,10 @@ def test_idempotency_records_of_a_deleted_customer_contain_no_personal_data(clie
     assert client.emails() == []
 
 
-def test_a_request_in_progress_is_not_started_again(postgresql: str) -> None:
+def test_a_request_that_is_under_way_is_not_begun_again(postgresql: str) -> None:
     with scratch_database(postgresql) as url, run_server(url) as server:
         with Client(server, create_token(server)) as client, ThreadPoolExecutor(1) as pool:
-            with held(url, ACCOUNTS):
+            with hold_lock(url, ACCOUNTS):
                 first = pool.submit(send_with_key, client, "k", CREATE, e="a@example.com")
                 time.sleep(0.5)
                 second = send_with_key(client, "k", CREATE, e="a@example.com")

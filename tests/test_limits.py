@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.postgres import ACCOUNTS, CUSTOMERS, held
+from tests.postgres import ACCOUNTS, CUSTOMERS, hold_lock
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -283,7 +283,7 @@ def test_a_request_times_out(postgresql: str) -> None:
 
     with scratch_database(postgresql) as url:
         with run_server(url, "--request-seconds", "1") as server:
-            with Client(server, BOOTSTRAP_TOKEN) as client, held(url, CUSTOMERS):
+            with Client(server, BOOTSTRAP_TOKEN) as client, hold_lock(url, CUSTOMERS):
                 start = time.monotonic()
                 for query in (PAGE % "id", "{ a: " + (PAGE % "id")[1:], CREATE % "a"):
                     response = client.post(query)
@@ -318,7 +318,7 @@ def test_requests_beyond_the_maximum_are_rejected_at_once(postgresql: str) -> No
                     return response.status_code, time.monotonic() - start
 
             with ThreadPoolExecutor(12) as pool:
-                with held(url, ACCOUNTS):
+                with hold_lock(url, ACCOUNTS):
                     waiting = [pool.submit(send, CREATE % n) for n in range(4)]
                     time.sleep(0.7)
                     more = list(pool.map(send, ["{ __typename }"] * 8))

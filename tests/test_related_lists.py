@@ -18,7 +18,7 @@ from regulars.directory.directory import Directory
 from regulars.orders.values import NewOrder
 from regulars.store import Store
 from tests.support import Client, Server, create_token, run_server, with_store
-from tests.test_statements import asked
+from tests.test_statements import run_document
 
 COUNTS = (300, 7, 0, 60)  # the orders of each customer, and the leads
 NOW = 1_700_000_000_000
@@ -231,8 +231,8 @@ def test_the_lists_of_a_page_take_one_statement(shop: Client, name: str) -> None
     ):
         selection = LIST[name] % page_arguments
         query = PAGE % selection
-        statements, response = asked(shop.server.database_url, query, "shop of related lists")
-        assert "errors" not in response
+        statements, answer = run_document(shop.server.database_url, query, "shop of related lists")
+        assert "errors" not in answer
         assert len(statements) == 2 + extra, statements
 
 

@@ -1,7 +1,7 @@
-"""Databases that released programs made are upgraded without loss, on both databases.
+"""Databases of released programs are upgraded without loss, on SQLite and PostgreSQL.
 
-Each file in tests/files/versions was made by a program of its time, which was used through its API:
-the rows of all tables, and the customers as that program returned them.
+Each file in tests/files/versions was written by the program of that version, after it was used
+through its API: the rows of all tables, and the customers as that program returned them.
 """
 
 from __future__ import annotations
@@ -56,32 +56,32 @@ def value_of(column: sa.Column[Any], value: Any) -> Any:
 
 
 def all_customers(client: Client) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    customers: list[dict[str, Any]] = []
     after = None
     while True:
         page = client.data(CUSTOMERS, after=after)["customers"]
-        found += [edge["node"] for edge in page["edges"]]
+        customers += [edge["node"] for edge in page["edges"]]
         if not page["pageInfo"]["hasNextPage"]:
-            return found
+            return customers
         after = page["pageInfo"]["endCursor"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [path.stem for path in sorted(FOLDER.iterdir())])
 def test_a_database_of_a_released_version_is_upgraded(durable_database: str, version: str) -> None:
-    made = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
-    assert made["version"] == version
+    dump = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
+    assert dump["version"] == version
     address = parse_url(durable_database)
     assert upgrade(address, version) == version
-    run_in_transaction(address, lambda connection: insert(connection, in_order(made["tables"])))
+    run_in_transaction(address, lambda connection: insert(connection, in_order(dump["tables"])))
 
     assert run_regulars("migrate", "--database-url", durable_database).returncode == 0
-    done = run_regulars("verify", "--database-url", durable_database)
-    assert done.returncode == 0, done.stdout
+    result = run_regulars("verify", "--database-url", durable_database)
+    assert result.returncode == 0, result.stdout
     with run_server(durable_database) as server:
-        account = made["tables"]["accounts"][0]["name"]
+        account = dump["tables"]["accounts"][0]["name"]
         with Client(server, create_token(server, account)) as client:
-            expected = [edge["node"] for edge in made["customers"]]
+            expected = [edge["node"] for edge in dump["customers"]]
             assert all_customers(client) == expected
             client.create("afterwards@example.com")
             words = client.data('{ customers(query: "Søren") { totalCount } }')
@@ -91,6 +91,6 @@ def test_a_database_of_a_released_version_is_upgraded(durable_database: str, ver
 
 
 def in_order(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """The tables, those first to which others refer."""
+    """Return the tables, with referenced tables before those that refer to them."""
     first = [name for name in REFERRED_TO if name in tables]
     return {name: tables[name] for name in (*first, *(n for n in tables if n not in first))}
