@@ -100,7 +100,6 @@ def test_what_the_api_refuses_is_told_at_its_field(ana: Person) -> None:
     assert field(ana, "version") == 1
 
 
-@pytest.mark.smoke
 def test_addresses_are_edited_and_removed(ana: Person) -> None:
     page = ana.page
     form = editing(page, "Shipping address")
@@ -123,7 +122,6 @@ def test_addresses_are_edited_and_removed(ana: Person) -> None:
     assert field(ana, "location") == ""
 
 
-@pytest.mark.smoke
 def test_tags_are_added_and_removed(ana: Person) -> None:
     page = ana.page
     box = page.get_by_role("textbox", name="Add a tag")
