@@ -24,7 +24,7 @@ from regulars.transfer.remote_customers import row_of
 from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told
-from tests.support import Client, example_count
+from tests.support import Client, copy_sqlite_template, example_count
 from tests.test_import import Shop
 from tests.test_import_http import ended, send
 
@@ -44,7 +44,7 @@ HOSTILE = st.text(
 
 @pytest.fixture
 def local(tmp_path: Path) -> Shop:
-    return Shop(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path)
+    return Shop(copy_sqlite_template(tmp_path / "shop.db"), tmp_path)
 
 
 def rows_of(content: str, form: str) -> list[SetRow]:
