@@ -21,7 +21,7 @@ from regulars.customers.field_rules import folded_columns
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import search_document
 from regulars.directory.stored_values import wrong_values
-from regulars.orders.values import counts, net_payment
+from regulars.orders.values import is_counted, net_payment
 from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
 from regulars.store.migrate import run_in_snapshot
@@ -220,7 +220,7 @@ class _Verifier:
         here = f"account {account_id}"
         for row in self._all(orders, account_id):
             yield from _order(here, row, last["orders"])
-            counted = counts(row)
+            counted = is_counted(row)
             spent = of_orders.setdefault(row["customer_id"], [0, 0])
             spent[0] += counted
             spent[1] += row["net_payment"] if counted else 0
