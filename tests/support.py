@@ -316,7 +316,7 @@ def new_token(
 
     async def create(store: Store) -> str:
         accounts = Accounts(store)
-        found = await accounts.named(name) if account else await accounts.create(name)
+        found = await accounts.resolve(name) if account else await accounts.create(name)
         token, _ = await accounts.create_token(found, "test", expires_at, scopes=scopes)
         return token
 

@@ -64,7 +64,7 @@ class _filled:  # noqa: N801  # a context manager, named as a function
         assert done.returncode == 0, done.stderr
 
         async def secret(store: Store) -> str:
-            account = await Accounts(store).named(None)
+            account = await Accounts(store).resolve(None)
             return (await secrets_of(store, account.account_id, 0)).current
 
         target.secret = with_store(target.database_url, secret)

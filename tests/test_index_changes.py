@@ -46,20 +46,20 @@ def test_what_changes_of_the_index_is_what_differs(
     before: dict[str, Any], change: dict[str, Any], long: int
 ) -> None:
     """Long texts, which are not indexed again, give the same terms as short ones."""
-    kept = search_document._LONG
+    kept = search_document._LONG_LENGTH
     try:
-        search_document._LONG = 10**9
+        search_document._LONG_LENGTH = 10**9
         old, _ = with_values(new_row(1), {"email": "q@example.com", **before}, ())
         new, _ = with_values(old, change, ())
         now, then = search_document.terms_of(new), search_document.terms_of(old)
-        search_document._LONG = long
-        assert search_document.derived(new) == {
+        search_document._LONG_LENGTH = long
+        assert search_document.derive_columns(new) == {
             name: new[name] for name in search_document._SOURCES
         }
         assert search_document.terms_of(new) == now
         assert search_document.changed_terms(old, new) == (now - then, then - now)
     finally:
-        search_document._LONG = kept
+        search_document._LONG_LENGTH = kept
 
 
 @pytest.fixture(scope="module")

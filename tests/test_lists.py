@@ -62,7 +62,7 @@ def add_many(server: Server, account: str, count: int, seed: int = 1) -> None:
         return CreateCustomer(values, at, problems, Activity(orders))
 
     async def add(store: Store) -> None:
-        found = await Accounts(store).named(account)
+        found = await Accounts(store).resolve(account)
         commands = [command(index) for index in range(count)]
         for outcome in await Directory(store).create_many(found.account_id, commands):
             assert not isinstance(outcome, Rejected)

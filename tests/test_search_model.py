@@ -408,9 +408,9 @@ def test_many_searches_find_what_a_slow_filter_finds(
 def compare(asked: Asked, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
     """The pages of a search, forwards and backwards, with those of the slow filter."""
     query, order, size = case.query, case.order, case.size
-    monkeypatch.setattr(finding, "FEW", case.few)
-    monkeypatch.setattr(finding, "FAR", case.far)
-    monkeypatch.setattr(finding, "MANY", 2 * case.few)
+    monkeypatch.setattr(finding, "MAX_INDEX_SCAN", case.few)
+    monkeypatch.setattr(finding, "MAX_ORDER_SCAN", case.far)
+    monkeypatch.setattr(finding, "MAX_COUNTED", 2 * case.few)
     expected = in_order([p for p, _ in PEOPLE if matches(p, query)], order, case.ascending)
     text = f"{text_of(query)} order_by:{order} order_dir:{'asc' if case.ascending else 'desc'}"
     found: list[int] = []

@@ -104,7 +104,7 @@ def asked(url: str, queries: Sequence[str]) -> dict[str, list[tuple[Query, Mappi
     async def run() -> dict[str, list[tuple[Query, Mapping[str, Any]]]]:
         store = store_for(url)
         await store.open()
-        account = await Accounts(store).named(None)
+        account = await Accounts(store).resolve(None)
         api, found = engine(), {}
         for query in queries:
             listening = Listening(store)
@@ -137,13 +137,13 @@ def kind_of(query: str) -> str:
     return query.partition(" order_by:")[0]
 
 
-@pytest.mark.parametrize("few", [finding.FEW, 5])
+@pytest.mark.parametrize("few", [finding.MAX_INDEX_SCAN, 5])
 @pytest.mark.slow
 def test_every_search_is_answered_by_an_index_on_sqlite(
     on_sqlite: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`few` of 5 makes it walk where it would gather."""
-    monkeypatch.setattr(finding, "FEW", few)
+    monkeypatch.setattr(finding, "MAX_INDEX_SCAN", few)
     path = parse_url(on_sqlite).path
     assert path
     connection = connect(path)

@@ -48,7 +48,7 @@ def asked(
         store = store_for(database_url)
         await store.open()
         listening = Listening(store)
-        account = await Accounts(store).named(account_name)
+        account = await Accounts(store).resolve(account_name)
         context = Context(account.account_id, Directory(listening), "test", 0)
         api = engine()
         answer = await api.run(api.operation(document), {}, context)

@@ -132,7 +132,7 @@ def two_accounts(database_url: str) -> Iterator[Served]:
 async def _many_tokens(store: Store) -> None:
     """Gives the greedy account thousands of tokens."""
     accounts = Accounts(store)
-    greedy = await accounts.named("greedy")
+    greedy = await accounts.resolve("greedy")
     for number in range(TOKENS):
         await accounts.create_token(greedy, str(number), text=many_token(number))
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from regulars.accounts.accounts import now_ms
-from regulars.accounts.sessions import forget_old as forget_old_sessions
+from regulars.accounts.sessions import delete_expired as delete_expired_sessions
 from regulars.core.idempotency_records import KEPT_MS
 from regulars.store import Store
 from regulars.store.writes import (
@@ -52,7 +52,7 @@ class Housekeeping:
                     ]
                 )
                 await forget_old_imports(self._store, now_ms())
-                await forget_old_sessions(self._store, now_ms())
+                await delete_expired_sessions(self._store, now_ms())
                 await self._store.execute([(inbox_queries.delete_orphaned_keys(), {})])
                 attempts = {"since": now_ms() - _LATE_ATTEMPT_MS}
                 await self._store.execute([(blank_late_attempts(), attempts)])

@@ -101,7 +101,7 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     work = sum(
         search_document.work_of(unit.customer(customer_id), None) for customer_id in set(ids)
     )
-    if work > search_document.MOST_WORK and len(set(ids)) > 1:
+    if work > search_document.MAX_WORK and len(set(ids)) > 1:
         raise Rejected(TooMuchWork())
     for customer_id in dict.fromkeys(ids):
         unit.delete_customer(customer_id, command.at)
