@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 from tests.browser import Person, person_at, started
 from tests.postgres import PostgreSQL, own_server, shared_server
-from tests.support import Client, Server, new_token, running, scratch_database
+from tests.support import Client, Server, create_token, run_server, scratch_database
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -54,14 +54,14 @@ def postgresql(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> It
 def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A `regulars serve` on SQLite, for all tests of this process."""
     folder = tmp_path_factory.mktemp("sqlite")
-    with running(f"sqlite:///{folder / 'regulars.db'}") as started:
+    with run_server(f"sqlite:///{folder / 'regulars.db'}") as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(postgresql: str) -> Iterator[Server]:
     """A `regulars serve` on PostgreSQL, for all tests of this process."""
-    with running(postgresql) as started:
+    with run_server(postgresql) as started:
         yield started
 
 
@@ -76,21 +76,21 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     """A client with a token for a new account."""
-    with Client(server, new_token(server)) as made:
+    with Client(server, create_token(server)) as made:
         yield made
 
 
 @pytest.fixture
 def sqlite_client(sqlite_server: Server) -> Iterator[Client]:
     """A client on SQLite: for how files are read, which is the same on both databases."""
-    with Client(sqlite_server, new_token(sqlite_server)) as made:
+    with Client(sqlite_server, create_token(sqlite_server)) as made:
         yield made
 
 
 @pytest.fixture
 def other(server: Server) -> Iterator[Client]:
     """A client with a token for another new account on the same server."""
-    with Client(server, new_token(server)) as made:
+    with Client(server, create_token(server)) as made:
         yield made
 
 

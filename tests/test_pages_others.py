@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from tests.browser import Person, person_at
 from tests.receiver import receiving
-from tests.support import Client, running
+from tests.support import Client, run_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
@@ -191,7 +191,7 @@ def test_what_is_no_file_of_customers_is_refused(person: Person, tmp_path: Path)
 def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, empty_database: str) -> None:
     with (
         receiving() as receiver,
-        running(empty_database, "--webhook-private-targets") as server,
+        run_server(empty_database, "--webhook-private-targets") as server,
         person_at(browser, server) as person,
     ):
         page = person.goes("/webhooks")
@@ -233,7 +233,7 @@ def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, empty_datab
 def test_a_webhook_is_paused_and_resumed(browser: Browser, empty_database: str) -> None:
     with (
         receiving() as receiver,
-        running(empty_database, "--webhook-private-targets") as server,
+        run_server(empty_database, "--webhook-private-targets") as server,
         person_at(browser, server) as person,
     ):
         node = {"type": "contact/signup", "url": receiver.url}

@@ -15,7 +15,7 @@ from regulars.core import ids
 from regulars.core.dates import parse_timestamp
 from regulars.core.errors import InvalidInput, Problem, Rejected
 from regulars.core.scopes import ADMIN, SCOPES
-from regulars.graphql import Layout, Layouts, Part, Resolve, Root, TypeBinding, Value
+from regulars.graphql import Layout, Layouts, Nested, Resolve, Root, TypeBinding, Value
 
 
 class TokenNotFound(Problem):
@@ -172,11 +172,11 @@ API = ApiPart(
     {
         "Viewer": TypeBinding(
             {
-                "account": Part(("account",)),
-                "token": Part(("token",)),
+                "account": Nested(("account",)),
+                "token": Nested(("token",)),
                 "scopes": Value(("scopes",)),
             },
-            keyed=True,
+            has_dict_rows=True,
         ),
         "Account": TypeBinding(
             {
@@ -185,13 +185,13 @@ API = ApiPart(
                     for name in ("id", "_id", "name", "account_name", "email", "timezone")
                 },
                 "created_at": timestamp_of("created_at"),
-                "stores": Part(("stores",)),
+                "stores": Nested(("stores",)),
             },
-            keyed=True,
+            has_dict_rows=True,
         ),
         "Store": TypeBinding(
             {name: Value((name,)) for name in ("id", "uid", "name", "slug", "defaultDomain")},
-            keyed=True,
+            has_dict_rows=True,
         ),
         "Token": TypeBinding(
             {
@@ -202,13 +202,13 @@ API = ApiPart(
                     for name in ("created_at", "expires_at", "revoked_at", "last_used_at")
                 },
             },
-            keyed=True,
+            has_dict_rows=True,
         ),
         "CreatedToken": TypeBinding(
-            {"secret": Value(("secret",)), "token": Part(("token",))}, keyed=True
+            {"secret": Value(("secret",)), "token": Nested(("token",))}, has_dict_rows=True
         ),
         "TokenScope": TypeBinding(
-            {name: Value((name,)) for name in ("name", "description")}, keyed=True
+            {name: Value((name,)) for name in ("name", "description")}, has_dict_rows=True
         ),
     },
     _roots,

@@ -20,7 +20,7 @@ from regulars.customers import custom
 from regulars.customers.commands import reference_to
 from regulars.customers.graphql.bulk import WRITTEN
 from regulars.directory.directory import Directory
-from regulars.graphql import Each, Related, Root, Same, TypeBinding, Value
+from regulars.graphql import PerRow, Related, Root, SameRow, TypeBinding, Value
 from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
 from regulars.orders.shop_input import clean_lead, clean_order, clean_order_details
 
@@ -52,7 +52,7 @@ record_order = mutation(_order_command)
 record_lead = mutation(_lead_command)
 record_visit = mutation(_visit_command)
 
-ORDER_SUMMARY = TypeBinding({"order": Same(), "referrer": Value(("referrer",))})
+ORDER_SUMMARY = TypeBinding({"order": SameRow(), "referrer": Value(("referrer",))})
 
 ORDER = TypeBinding(
     {
@@ -67,8 +67,8 @@ ORDER = TypeBinding(
         "financial_status": Value(("financial_status",)),
         "fulfillment_status": Value(("fulfillment_status",)),
         "customer": Related("customer_id", customers_of),
-        "tags": Value(("tags",), Each(orjson.loads), is_long=True),
-        "test": Value(("test",), Each(bool)),
+        "tags": Value(("tags",), PerRow(orjson.loads), can_be_large=True),
+        "test": Value(("test",), PerRow(bool)),
         "cancelled_at": timestamp_of("cancelled_at"),
         "created_at": timestamp_of("created_at"),
         "updated_at": timestamp_of("updated_at"),
@@ -79,9 +79,9 @@ LEAD = TypeBinding(
     {
         "id": global_id("Lead", "lead_id"),
         "_id": Value(("lead_id",)),
-        "subject": Value(("subject",), is_long=True),
-        "message": Value(("message",), is_long=True),
-        "custom": Value(("custom",), Each(custom.load), is_long=True),
+        "subject": Value(("subject",), can_be_large=True),
+        "message": Value(("message",), can_be_large=True),
+        "custom": Value(("custom",), PerRow(custom.load), can_be_large=True),
         "created_at": timestamp_of("created_at"),
     }
 )

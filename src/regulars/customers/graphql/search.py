@@ -9,7 +9,7 @@ from typing import Any
 from regulars.api.context import Context
 from regulars.customers.search.keys import CUSTOM, KEYS, WITHIN
 from regulars.customers.search.parser import ORDER_KEYS
-from regulars.graphql import Layouts, Part, Resolve, TypeBinding, Value
+from regulars.graphql import Layouts, Nested, Resolve, TypeBinding, Value
 
 _OF_KEY = ("takes", "compared", "prefix", "values")
 
@@ -32,7 +32,9 @@ def search_language(_layouts: Layouts) -> Resolve:
 
 TYPES: Mapping[str, TypeBinding] = {
     "SearchLanguage": TypeBinding(
-        {"keys": Part(("keys",)), "words": Value(("words",))}, keyed=True
+        {"keys": Nested(("keys",)), "words": Value(("words",))}, has_dict_rows=True
     ),
-    "SearchKey": TypeBinding({name: Value((name,)) for name in ("name", *_OF_KEY)}, keyed=True),
+    "SearchKey": TypeBinding(
+        {name: Value((name,)) for name in ("name", *_OF_KEY)}, has_dict_rows=True
+    ),
 }
