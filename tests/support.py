@@ -338,7 +338,7 @@ def create_token(
 
     async def create(store: Store) -> str:
         accounts = Accounts(store)
-        owner = await accounts.named(name) if account else await accounts.create(name)
+        owner = await accounts.resolve(name) if account else await accounts.create(name)
         token, _ = await accounts.create_token(owner, "test", expires_at, scopes=scopes)
         return token
 

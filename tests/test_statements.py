@@ -48,7 +48,7 @@ def run_document(
         store = store_for(database_url)
         await store.open()
         recorder = RecordingStore(store)
-        account = await Accounts(store).named(account_name)
+        account = await Accounts(store).resolve(account_name)
         context = Context(account.account_id, Directory(recorder), "test", 0)
         api = engine()
         answer = await api.run(api.get_operation(document), {}, context)
