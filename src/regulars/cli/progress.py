@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from regulars.transfer.importing import Tally
+from regulars.transfer.importer import Tally
 
 
 def counting() -> Progress:

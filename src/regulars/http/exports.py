@@ -22,7 +22,7 @@ from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
 from regulars.store import Store
 from regulars.transfer.errors import BadOption
-from regulars.transfer.exporting import Export
+from regulars.transfer.export import Export
 
 PATH = "/export"
 # Each reads from a snapshot, which on PostgreSQL holds a connection.

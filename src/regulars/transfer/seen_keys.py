@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from regulars.customers.bulk import SetRow
-from regulars.transfer.temporary import temporary
+from regulars.transfer.temporary_table import temporary_table
 
 
 class SeenKeys:
@@ -13,7 +13,7 @@ class SeenKeys:
     grow."""
 
     def __init__(self) -> None:
-        self._connection = temporary("seen (key BLOB PRIMARY KEY)")
+        self._connection = temporary_table("seen (key BLOB PRIMARY KEY)")
 
     def before(self, row: SetRow) -> bool:
         """Whether a row named the same customer before."""

@@ -19,9 +19,9 @@ from regulars.store.tables import import_parts
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.import_repository import COUNTS, ImportRepository
-from regulars.transfer.opening import BEGINNING, opened
+from regulars.transfer.input_file import BEGINNING, open_input
+from regulars.transfer.row_parser import Options
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING
-from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 
 # A file that is received is said to be so this often. One of which nothing came for LEASE_MS was
@@ -166,7 +166,7 @@ class Upload:
 def _recognised(name: str, beginning: bytes, options: Options) -> dict[str, Any]:
     """What a file of that beginning is recognised as. Raises BadFile and BadOption."""
     content = io.BytesIO(beginning)
-    with opened(name, options.encoding, content, options.format, BEGINNING) as file:
+    with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
         return Source(file, options).to_json()
 
 
@@ -220,7 +220,7 @@ def _kinds(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "kind": kind,
             "count": found["count"],
-            "examples": [{"line": line, "message": said} for line, said in found["examples"]],
+            "examples": [{"line": line, "message": notify} for line, notify in found["examples"]],
         }
         for kind, found in problems.items()
         if found["count"]

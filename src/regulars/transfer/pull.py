@@ -23,7 +23,7 @@ from regulars.store.imports import RUNNING
 from regulars.transfer.background_throttle import BackgroundThrottle
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.import_repository import DONE, FOREVER, ImportRepository, is_silent
-from regulars.transfer.importing import Tally
+from regulars.transfer.importer import Tally
 from regulars.transfer.pull_checkpoint import (
     FEED,
     LIST,
@@ -69,17 +69,17 @@ class Pull:
         customers: Customers,
         address: str,
         options: Options,
-        said: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
         self._store = store
         self._account_id = account_id
         self._directory = Directory(store)
         self._throttle = BackgroundThrottle(store)
         self._runs = ImportRepository(store, account_id)
-        self._there = customers
+        self._remote_customers = customers
         self._address = address
         self._options = options
-        self._said = said
+        self._notify = notify
         self._id = f"pull_{hashlib.sha256(address.encode()).hexdigest()[:16]}"
         self._origin = Origin("import", address, silent=options.silent)
         self._again: dict[int, Node] = {}
@@ -104,7 +104,7 @@ class Pull:
             except RemoteFault as error:
                 if error.key != "errors_invalid_cursor":
                     raise
-                self._said("The feed there does not go back to the last run: reading the list.")
+                self._notify("The feed there does not go back to the last run: reading the list.")
                 checkpoint.by = self.by = LIST
                 checkpoint.after, checkpoint.last = None, 0
                 await self._mark(checkpoint)
@@ -193,8 +193,8 @@ class Pull:
             checkpoint.next_updated = checkpoint.updated
             return
         # Before anything is read: what changes meanwhile is read again the next time.
-        checkpoint.next_feed = await self._there.feed_cursor()
-        checkpoint.next_updated = await self._there.newest()
+        checkpoint.next_feed = await self._remote_customers.feed_cursor()
+        checkpoint.next_updated = await self._remote_customers.newest()
 
     async def _read(self, checkpoint: PullCheckpoint, progress: Callable[[Tally], None]) -> None:
         upcoming = asyncio.ensure_future(self._fetch(checkpoint, checkpoint.after))
@@ -219,8 +219,8 @@ class Pull:
 
     def _fetch(self, checkpoint: PullCheckpoint, after: str | None) -> Awaitable[Page]:
         if checkpoint.by == FEED:
-            return self._there.changes(after)
-        return self._there.page(_BY_ID if checkpoint.by == LIST else _BY_UPDATE, after)
+            return self._remote_customers.changes(after)
+        return self._remote_customers.page(_BY_ID if checkpoint.by == LIST else _BY_UPDATE, after)
 
     async def _take(self, checkpoint: PullCheckpoint, page: Page, more: bool) -> None:
         gone = page.gone if self._options.keep_ids else []
@@ -293,7 +293,7 @@ class Pull:
         if not self._options.keep_ids or not self._in_order:
             return []
         if not numbers and not checkpoint.last:
-            self._said("There are no customers there: nobody here is taken to be gone.")
+            self._notify("There are no customers there: nobody here is taken to be gone.")
             return []
         last = numbers[-1] if more else None
         there, low = set(numbers), checkpoint.last
@@ -308,9 +308,11 @@ class Pull:
         # A list that leaves somebody out does not make them gone; nor does a server that knows
         # nobody by such an id.
         known = numbers[0] if numbers else checkpoint.last
-        asked = await self._there.among([known, *missing])
+        asked = await self._remote_customers.among([known, *missing])
         if asked.pop(known) is None:
-            self._said("The server finds nobody by an id made of the _id: nobody is taken as gone.")
+            self._notify(
+                "The server finds nobody by an id made of the _id: nobody is taken as gone."
+            )
             return []
         return [number for number, node in asked.items() if node is None]
 

@@ -13,11 +13,11 @@ import orjson
 from regulars.transfer.cells import neutral, original
 from regulars.transfer.columns import PROBLEM
 from regulars.transfer.errors import BadFile
-from regulars.transfer.reading import Record
+from regulars.transfer.records import Record
 from regulars.transfer.source import Source
 
 
-class Kept(Protocol):
+class RejectedRows(Protocol):
     """Where rejected rows are kept. `place` says how far it is written."""
 
     @property
@@ -30,7 +30,7 @@ class Kept(Protocol):
         """Writes at the end."""
 
 
-class Nowhere:
+class DiscardedRows:
     """For a dry run: nothing is kept."""
 
     place = 0
@@ -42,7 +42,7 @@ class Nowhere:
         pass
 
 
-class InFile:
+class RejectedFile:
     """A file, which is there once a row is rejected. Its place is its length in bytes."""
 
     def __init__(self, path: Path) -> None:

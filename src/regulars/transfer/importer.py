@@ -29,8 +29,8 @@ from regulars.store import Row, Store
 from regulars.transfer.background_throttle import BackgroundThrottle
 from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
-from regulars.transfer.reading import Record
-from regulars.transfer.rejected import Kept, as_text
+from regulars.transfer.records import Record
+from regulars.transfer.rejected_rows import RejectedRows, as_text
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING, warning_message
 from regulars.transfer.seen_keys import SeenKeys
 from regulars.transfer.source import Source
@@ -108,7 +108,7 @@ class Importer:
         store: Store,
         account_id: int,
         source: Source,
-        kept: Kept,
+        kept: RejectedRows,
         origin: Origin,
         run: Row | None = None,
     ) -> None:
