@@ -91,8 +91,8 @@ class InputFile:
     _raw: _CountingReader = field(repr=False)
 
     @property
-    def read(self) -> int:
-        """How many bytes of the file were read."""
+    def bytes_read(self) -> int:
+        """The number of bytes of the file that were read."""
         return self._raw.count
 
     @property

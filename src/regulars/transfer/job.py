@@ -109,14 +109,14 @@ class Job:
             if not kept:
                 self.stop()
                 return
-            if self._importer and self._importer.dry:
+            if self._importer and self._importer.is_dry_run:
                 await self._tell(self._importer)
 
     async def _tell(self, importer: Importer) -> None:
         tally = importer.tally
         told = {
             "new_position": tally.rows,
-            "new_bytes_read": tally.read,
+            "new_bytes_read": tally.bytes_read,
             **{f"new_{name}": tally.counts[name] for name in COUNTS},
             "new_problems": orjson.dumps(tally.problems).decode(),
             "now": now_ms(),

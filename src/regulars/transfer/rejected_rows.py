@@ -1,4 +1,4 @@
-"""Rejected rows: as they came, with a column that says why, to be mended and imported again."""
+"""Rejected rows in the format of their file, with the reason in a column, to correct and import."""
 
 from __future__ import annotations
 
@@ -18,83 +18,82 @@ from regulars.transfer.source import Source
 
 
 class RejectedRows(Protocol):
-    """Where rejected rows are kept. `place` says how far it is written."""
+    """A file for rejected rows. `size` is its length, in a unit of its own."""
 
     @property
-    def place(self) -> int: ...
+    def size(self) -> int: ...
 
-    async def cut(self, place: int) -> None:
-        """Forgets what was written beyond a place."""
+    async def truncate(self, size: int) -> None:
+        """Shorten the file to an earlier size."""
 
-    async def add(self, text: bytes) -> None:
-        """Writes at the end."""
+    async def append(self, content: bytes) -> None:
+        """Write at the end."""
 
 
 class DiscardedRows:
-    """For a dry run: nothing is kept."""
+    """Discards the rows, for a dry run."""
 
-    place = 0
+    size = 0
 
-    async def cut(self, place: int) -> None:
+    async def truncate(self, size: int) -> None:
         pass
 
-    async def add(self, text: bytes) -> None:
+    async def append(self, content: bytes) -> None:
         pass
 
 
 class RejectedFile:
-    """A file, which is there once a row is rejected. Its place is its length in bytes."""
+    """A file on disk, which is created with the first rejected row. `size` is in bytes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.place = 0
+        self.size = 0
 
-    async def cut(self, place: int) -> None:
+    async def truncate(self, size: int) -> None:
         try:
             if self.path.exists():
                 with self.path.open("r+b") as file:
-                    file.truncate(place)
-            elif place:
+                    file.truncate(size)
+            elif size:
                 raise BadFile(
                     f"{self.path} is gone, with the rows that were rejected before the import "
                     "stopped. Put it back, or start without --resume."
                 )
         except OSError as error:
             raise BadFile(f"{self.path} cannot be written: {error.strerror}.") from error
-        self.place = place
+        self.size = size
 
-    async def add(self, text: bytes) -> None:
+    async def append(self, content: bytes) -> None:
         try:
-            if not self.place:
-                # The rows are about people: the file is for its owner alone.
+            if not self.size:
+                # The rows are personal data: only the owner may read the file.
                 self.path.touch(mode=0o600)
             with self.path.open("ab") as file:
-                file.write(text)
+                file.write(content)
                 file.flush()
-                self.place = file.tell()
+                self.size = file.tell()
         except OSError as error:
             raise BadFile(f"{self.path} cannot be written: {error.strerror}.") from error
 
 
-def as_text(source: Source, rows: Sequence[tuple[Record, str]], first: bool) -> bytes:
-    """Rejected rows, each with why, in the shape of their file; with its headings if they are the
-    first."""
+def as_text(source: Source, rows: Sequence[tuple[Record, str]], with_headings: bool) -> bytes:
+    """Return rejected rows, each with its reason, in the format of their file."""
     if source.json:
-        return b"".join(_line(record, why) + b"\n" for record, why in rows)
+        return b"".join(_line(record, reason) + b"\n" for record, reason in rows)
     out = io.StringIO()
     writer = csv.writer(out, delimiter=source.delimiter)
-    if first:
+    if with_headings:
         writer.writerow([PROBLEM, *source.headings])
     width = len(source.headings)
-    for record, why in rows:
-        # As many as there were: a row that is cut off is not mended by being written down.
+    for record, reason in rows:
+        # The same number of cells: a truncated row must stay invalid.
         cells = record.cells if record.cells is not None else [""] * width
-        writer.writerow([neutral(why), *(neutral(original(cell)) for cell in cells)])
+        writer.writerow([neutral(reason), *(neutral(original(cell)) for cell in cells)])
     return out.getvalue().encode(errors="replace")
 
 
-def _line(record: Record, why: str) -> bytes:
+def _line(record: Record, reason: str) -> bytes:
     if record.data is not None:
-        return orjson.dumps({PROBLEM: why, **record.data})
+        return orjson.dumps({PROBLEM: reason, **record.data})
     text = "".join(record.cells or ()).encode(errors="replace").decode()
-    return orjson.dumps({PROBLEM: why, "line": text})
+    return orjson.dumps({PROBLEM: reason, "line": text})

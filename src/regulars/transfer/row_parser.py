@@ -189,8 +189,8 @@ class RowParser:
                 return self._headings[field]
         return ".".join(names)
 
-    def told(self, problems: Sequence[Mapping[str, Any]]) -> str:
-        """What is wrong with a row, for a person."""
+    def describe(self, problems: Sequence[Mapping[str, Any]]) -> str:
+        """Return the problems of a row as a text for the user."""
         return " ".join(
             f"{heading}: {problem['message']}"
             if (heading := self.heading(problem["input_path"]))

@@ -45,9 +45,9 @@ class Source:
         self.headings = [column.heading for column in found or ()]
 
     @property
-    def read(self) -> int:
-        """How many bytes of the file were read."""
-        return self._file.read
+    def bytes_read(self) -> int:
+        """The number of bytes of the file that were read."""
+        return self._file.bytes_read
 
     @property
     def fingerprint(self) -> str:
