@@ -385,7 +385,7 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
     assert shown.stdout == b"email\r\nana@x.test\r\n"
 
 
-@pytest.mark.parametrize("at", ["regulars.transfer.shape.clean_values"])
+@pytest.mark.parametrize("at", ["regulars.transfer.row_parser.clean_values"])
 def test_a_fault_of_ours_rejects_one_row_of_a_file(
     shop: Shop, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

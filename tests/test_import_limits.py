@@ -29,7 +29,7 @@ from regulars.store import Store, imports
 from regulars.transfer.charsets import CHARSETS
 from regulars.transfer.import_repository import ImportRepository
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.shape import Options
+from regulars.transfer.row_parser import Options
 from regulars.transfer.uploads import LEASE_MS, Upload
 from tests.support import TLS, Client, Server, Stopwatch, create_token, run_server, with_store
 from tests.test_import_http import ENDED, ended, previewed, refused, send, wait
