@@ -158,7 +158,7 @@ def test_every_statement_of_a_request_goes_to_one_node(
 ) -> None:
     async def prepare(store: Store) -> tuple[str, str]:
         accounts = Accounts(store)
-        token, _ = await accounts.create_token(await accounts.named(None), "t", scopes=("admin",))
+        token, _ = await accounts.create_token(await accounts.resolve(None), "t", scopes=("admin",))
         return token, (await secrets_of(store, 1, 0))[0]
 
     token, secret = with_store(database, prepare)

@@ -68,7 +68,7 @@ class FilledTarget:
         assert result.returncode == 0, result.stderr
 
         async def secret(store: Store) -> str:
-            account = await Accounts(store).named(None)
+            account = await Accounts(store).resolve(None)
             return (await secrets_of(store, account.account_id, 0)).current
 
         target.secret = with_store(target.database_url, secret)

@@ -9,7 +9,6 @@ import io
 import itertools
 import json
 import random
-import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -432,7 +431,7 @@ def test_a_forged_event_costs_little_and_does_not_say_which_accounts_exist(shop:
             assert here.status_code == there.status_code == 401
             assert here.content == there.content
             assert {**here.headers, "date": ""} == {**there.headers, "date": ""}
-        exists, missing = (statistics.median(taken) for taken in times.values())
+        exists, missing = (min(taken) for taken in times.values())  # least affected by load
         assert min(*times[shop.name], *times["nobody"]) < 0.25
         assert 0.5 < exists / missing < 2, (exists, missing)
 

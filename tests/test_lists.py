@@ -62,7 +62,7 @@ def add_many(server: Server, account: str, count: int, seed: int = 1) -> None:
         return CreateCustomer(values, timestamp, problems, Activity(orders))
 
     async def add(store: Store) -> None:
-        owner = await Accounts(store).named(account)
+        owner = await Accounts(store).resolve(account)
         commands = [command(index) for index in range(count)]
         for outcome in await Directory(store).create_many(owner.account_id, commands):
             assert not isinstance(outcome, Rejected)

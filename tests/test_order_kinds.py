@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from regulars.directory.decide import decide
 from regulars.directory.entities import ENTITIES
 from regulars.orders.commands import RecordOrder
-from regulars.orders.shop_input import clean_order, order_details
+from regulars.orders.shop_input import clean_order, clean_order_details
 from regulars.store import State
 from regulars.webhooks.values import TYPES
 from tests.receiver import Receiver
@@ -84,7 +84,7 @@ def test_the_kinds_follow_from_the_two_states_alone(steps: list[Node]) -> None:
     for at, step in enumerate(steps, 1):
         values, person, problems = clean_order({**ORDER, **step}, ())
         assert not problems
-        commands.append(RecordOrder(values, person, at, details=order_details(step)))
+        commands.append(RecordOrder(values, person, at, details=clean_order_details(step)))
     _, changes = decide(1, commands, State(NONE))
     entries = [e for e in changes.of("history").inserted if e["kind"].startswith("order_")]
     before: Node | None = None

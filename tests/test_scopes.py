@@ -460,7 +460,7 @@ def test_the_last_use_is_recorded_once_a_minute(tmp_path: Path) -> None:
         for timestamp in (1_000_000, 1_050_000, 1_060_000, 1_070_000, 1_130_000):
             now = timestamp
             assert await accounts.authenticate(text)
-            await accounts.uses.settled()
+            await accounts.uses.flush()
             timestamps.append((await accounts.tokens())[0].last_used_at)
         return timestamps
 

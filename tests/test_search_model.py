@@ -412,9 +412,9 @@ def test_many_searches_agree_with_the_model(
 def compare(model_api: ModelApi, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
     """Compares the pages of a search, forwards and backwards, with those of the slow filter."""
     query, order, size = case.query, case.order, case.size
-    monkeypatch.setattr(finding, "FEW", case.few)
-    monkeypatch.setattr(finding, "FAR", case.far)
-    monkeypatch.setattr(finding, "MANY", 2 * case.few)
+    monkeypatch.setattr(finding, "MAX_INDEX_SCAN", case.few)
+    monkeypatch.setattr(finding, "MAX_ORDER_SCAN", case.far)
+    monkeypatch.setattr(finding, "MAX_COUNTED", 2 * case.few)
     expected = sort_ids([p for p, _ in MODEL_CUSTOMERS if matches(p, query)], order, case.ascending)
     text = f"{format_query(query)} order_by:{order} order_dir:{'asc' if case.ascending else 'desc'}"
     ids: list[int] = []

@@ -106,7 +106,7 @@ def statements_of(
     async def run() -> dict[str, list[tuple[Query, Mapping[str, Any]]]]:
         store = store_for(url)
         await store.open()
-        account = await Accounts(store).named(None)
+        account = await Accounts(store).resolve(None)
         api, by_query = engine(), {}
         for query in queries:
             listening = RecordingStore(store)
@@ -139,13 +139,13 @@ def kind_of(query: str) -> str:
     return query.partition(" order_by:")[0]
 
 
-@pytest.mark.parametrize("few", [finding.FEW, 5])
+@pytest.mark.parametrize("few", [finding.MAX_INDEX_SCAN, 5])
 @pytest.mark.slow
 def test_every_search_uses_an_index_on_sqlite(
     on_sqlite: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With `few` of 5, an order scan is chosen instead of an index scan."""
-    monkeypatch.setattr(finding, "FEW", few)
+    monkeypatch.setattr(finding, "MAX_INDEX_SCAN", few)
     path = parse_url(on_sqlite).path
     assert path
     connection = connect(path)

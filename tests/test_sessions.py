@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from regulars.accounts.accounts import Accounts
-from regulars.accounts.sessions import Sessions, forget_old
+from regulars.accounts.sessions import Sessions, delete_expired
 from regulars.store import Store
 from regulars.store.auth_tables import sessions
 from regulars.store.query import Query
@@ -337,7 +337,7 @@ def test_old_sessions_are_deleted(client: Client) -> None:
             sa.select(sa.func.count()).select_from(sessions).where(sessions.c.created_at == 1_000)
         )
         ((before,),) = await store.fetch(count, {})
-        await forget_old(store, 1_000 + 3_600_000)
+        await delete_expired(store, 1_000 + 3_600_000)
         ((after,),) = await store.fetch(count, {})
         return before, after
 

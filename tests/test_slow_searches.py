@@ -52,7 +52,7 @@ def test_long_read_does_not_delay_others_on_sqlite(migrated_database: str) -> No
         await asyncio.sleep(0)
         assert (await store.fetch(ONE, {}))[0][0] == 1
         directory = Directory(store)
-        account = await Accounts(store).named(None)
+        account = await Accounts(store).resolve(None)
         await directory.write(
             account.account_id, CreateCustomer.from_node({"email": "meanwhile@example.com"}, 1)
         )

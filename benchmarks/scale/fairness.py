@@ -133,7 +133,7 @@ def run_two_account_server(database_url: str) -> Iterator[TwoAccountServer]:
 async def _create_many_tokens(store: Store) -> None:
     """Creates thousands of tokens for the noisy account."""
     accounts = Accounts(store)
-    noisy_account = await accounts.named("noisy")
+    noisy_account = await accounts.resolve("noisy")
     for number in range(TOKEN_COUNT):
         await accounts.create_token(noisy_account, str(number), text=token_of_many(number))
 

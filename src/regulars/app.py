@@ -252,7 +252,7 @@ class Application:
                 self._worker.stop()
                 await asyncio.gather(delivery_task, return_exceptions=True)
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._accounts.uses.settled()
+            await self._accounts.uses.flush()
             await self._store.close()
             self._observer.flush()
 

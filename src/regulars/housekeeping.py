@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from regulars.accounts.accounts import now_ms
-from regulars.accounts.sessions import forget_old as forget_old_sessions
+from regulars.accounts.sessions import delete_expired as delete_expired_sessions
 from regulars.core.idempotency_records import KEPT_MS
 from regulars.store import Store
 from regulars.store.writes import (
@@ -52,7 +52,7 @@ class Housekeeping:
             [(inbox_queries.delete_old_events(), events), (forget_deleted_shop_ids(), events)]
         )
         await forget_old_imports(store, now_ms())
-        await forget_old_sessions(store, now_ms())
+        await delete_expired_sessions(store, now_ms())
         await store.execute([(inbox_queries.delete_orphaned_keys(), {})])
         attempts = {"since": now_ms() - _LATE_ATTEMPT_MS}
         await store.execute([(blank_late_attempts(), attempts)])

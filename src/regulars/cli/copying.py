@@ -16,8 +16,8 @@ from regulars.cli.errors import UsageError
 from regulars.directory.database import store_for, upgrade
 from regulars.store import DatabaseUrl, NotMigrated, Store, parse_url
 from regulars.store.schema_version import newest_version, require_usable, stored_version
-from regulars.transfer.collecting import collect_less
-from regulars.transfer.copying import Copy
+from regulars.transfer.database_copy import Copy
+from regulars.transfer.garbage_collector import collect_less
 
 # A statement reads thousands of rows, of a database that others use.
 _STATEMENT_SECONDS = 120.0
@@ -50,7 +50,7 @@ def _require_same(address: DatabaseUrl) -> None:
 
 async def _copy(source_url: str, target_url: str, go_on: bool, name: str) -> dict[str, Any]:
     async with _opened(source_url) as source, _opened(target_url) as target:
-        if not go_on and await Accounts(target).any():
+        if not go_on and await Accounts(target).has_any():
             raise UsageError(
                 f"{name} has accounts already. Copy into an empty database; or, to go on with a "
                 "copy or bring it up to date, add --continue: what is only there is then deleted."

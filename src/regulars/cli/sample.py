@@ -25,7 +25,7 @@ async def fill(
 ) -> dict[str, Any]:
     """Adds `count` sample customers; if they are `recent`, the last came just now. Answers how many
     were `added`, how many `present` already, the account's name, and the `seconds` it took."""
-    account = await Accounts(store).named(account_name)
+    account = await Accounts(store).resolve(account_name)
     directory = Directory(store)
     started = time.monotonic()
     added = 0

@@ -1,4 +1,4 @@
-"""The part of orders, leads and visits in the API."""
+"""Orders, leads and visits in the API."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ from regulars.customers.graphql.bulk import WRITTEN
 from regulars.directory.directory import Directory
 from regulars.graphql import PerRow, Related, Root, SameRow, TypeBinding, Value
 from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
-from regulars.orders.shop_input import clean_lead, clean_order, order_details
+from regulars.orders.shop_input import clean_lead, clean_order, clean_order_details
 
 
-def _order(
+def _order_command(
     env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
 ) -> RecordOrder:
     values, person, problems = clean_order(arguments["node"], ("node",))
-    details = order_details(arguments["node"])
+    details = clean_order_details(arguments["node"])
     return RecordOrder(
         values, person, env.now, problems, idempotency_record, env.origin, details=details
     )
 
 
-def _lead(
+def _lead_command(
     env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
 ) -> RecordLead:
     values, person, problems = clean_lead(arguments["node"], ("node",))
     return RecordLead(values, person, env.now, problems, idempotency_record, env.origin)
 
 
-def _visit(
+def _visit_command(
     env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
 ) -> RecordVisit:
     return RecordVisit(reference_to(arguments["id"]), env.now, idempotency_record, env.origin)
 
 
-record_order, record_lead, record_visit = mutation(_order), mutation(_lead), mutation(_visit)
+record_order = mutation(_order_command)
+record_lead = mutation(_lead_command)
+record_visit = mutation(_visit_command)
 
 ORDER_SUMMARY = TypeBinding({"order": SameRow(), "referrer": Value(("referrer",))})
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from regulars.api.context import Context
 from regulars.customers.search.keys import CUSTOM, KEYS, WITHIN
-from regulars.customers.search.parser import ALLOWED
+from regulars.customers.search.parser import ORDER_KEYS
 from regulars.graphql import Layouts, Nested, Resolve, TypeBinding, Value
 
 _OF_KEY = ("takes", "compared", "prefix", "values")
@@ -18,7 +18,7 @@ def search_language(_layouts: Layouts) -> Resolve:
     """What a search may hold."""
     known = {name: asdict(key) for name, key in {**KEYS, "custom.": CUSTOM}.items()}
     order = {"takes": "an order", "compared": False, "prefix": False}
-    known |= {name: {**order, "values": values} for name, values in ALLOWED.items()}
+    known |= {name: {**order, "values": values} for name, values in ORDER_KEYS.items()}
     keys = [
         {"name": name, **{field: key[field] for field in _OF_KEY}} for name, key in known.items()
     ]
