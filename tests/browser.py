@@ -1,4 +1,4 @@
-"""A person at a real browser, in front of the pages of a server."""
+"""A person at a real browser who uses the pages of a server."""
 
 from __future__ import annotations
 
@@ -10,30 +10,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.support import Client, Server, create_token
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
-# What a browser says of an answer that is no success: the pages say it themselves.
-_SAID_ANYWAY = "Failed to load resource"
-# A busy machine takes its time.
-_PATIENCE_MS = 15_000
-expect.set_options(timeout=_PATIENCE_MS)
+# The message of browsers for a response with an error status. The pages show such errors.
+_ERROR_STATUS_MESSAGE = "Failed to load resource"
+# Long enough for a busy machine.
+_TIMEOUT_MS = 15_000
+expect.set_options(timeout=_TIMEOUT_MS)
 
 
-def executable() -> str | None:
-    """Where a browser is, if there is one."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+def find_browser() -> str | None:
+    """Return the path of an installed browser, or None."""
+    return next((path for program in PROGRAMS if (path := shutil.which(program))), None)
 
 
 @contextmanager
-def started() -> Iterator[Browser]:
-    """A browser; without one the test is skipped."""
-    path = executable()
+def run_browser() -> Iterator[Browser]:
+    """Run a browser. The test is skipped if none is installed."""
+    path = find_browser()
     if path is None:
         pytest.skip("There is no Chromium here: install the package chromium to test the pages.")
     # As root, its sandbox does not start.
@@ -45,8 +53,8 @@ def started() -> Iterator[Browser]:
 
 
 class Person:
-    """Somebody at the browser: what is on the screen is `page`, and `client` is who looks behind
-    it, by the API."""
+    """A person with a browser of their own. `page` is the open tab, `client` calls the API of the
+    same account."""
 
     def __init__(self, browser: Browser, server: Server, client: Client, **options: Any) -> None:
         self.server = server
@@ -54,57 +62,58 @@ class Person:
         self.context: BrowserContext = browser.new_context(
             base_url=server.url, **{"viewport": WIDE, "accept_downloads": True, **options}
         )
-        self.context.set_default_timeout(_PATIENCE_MS)
-        self.wrong: list[str] = []
-        self.asked: list[str] = []
-        self.page: Page = self.another_page()
+        self.context.set_default_timeout(_TIMEOUT_MS)
+        self.errors: list[str] = []
+        self.requested_urls: list[str] = []
+        self.page: Page = self.open_tab()
 
-    def another_page(self) -> Page:
-        """Another tab."""
+    def open_tab(self) -> Page:
+        """Open another tab, and record its errors and requests."""
         page = self.context.new_page()
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("console", lambda said: self._said(said.type, said.text))
-        page.on("request", self._requested)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._record_message)
+        page.on("request", self._record_request)
         return page
 
-    def _said(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and not text.startswith(_SAID_ANYWAY):
-            self.wrong.append(text)
+    def _record_message(self, message: ConsoleMessage) -> None:
+        is_problem = message.type in ("error", "warning")
+        if is_problem and not message.text.startswith(_ERROR_STATUS_MESSAGE):
+            self.errors.append(message.text)
 
-    def _requested(self, request: Request) -> None:
-        self.asked.append(request.url)
+    def _record_request(self, request: Request) -> None:
+        self.requested_urls.append(request.url)
 
-    def signs_in(self) -> None:
-        """Signs in with a token, as the pages ask for it."""
+    def sign_in(self) -> None:
+        """Sign in with a token on the sign-in page."""
         self.page.goto("/")
         self.page.get_by_label("Token").fill(self.client.token)
         self.page.get_by_role("button", name="Sign in").click()
         self.page.get_by_role("heading", name="Customers", exact=True).wait_for()
 
-    def is_signed_in(self) -> None:
-        """Has the session that signing in would have given, in less time."""
+    def create_session(self) -> None:
+        """Sign in without the sign-in page, which is faster."""
         headers = {"Origin": self.server.url}
-        given = {"token": self.client.token}
-        answer = self.context.request.post("/session", data=given, headers=headers)
-        assert answer.ok, answer.text()
+        credentials = {"token": self.client.token}
+        response = self.context.request.post("/session", data=credentials, headers=headers)
+        assert response.ok, response.text()
 
-    def goes(self, address: str) -> Page:
-        """Goes to an address of the pages."""
-        self.page.goto(address)
+    def open(self, path: str) -> Page:
+        """Open a page, and wait for its heading."""
+        self.page.goto(path)
         self.page.locator("h1").first.wait_for(state="attached")
         return self.page
 
-    def leaves(self) -> None:
-        """Closes the browser; nothing may have gone wrong in it."""
+    def close(self) -> None:
+        """Close the browser. The pages must not have reported an error."""
         self.context.close()
-        assert self.wrong == []
+        assert self.errors == []
 
 
 @contextmanager
-def person_at(browser: Browser, server: Server, **options: Any) -> Iterator[Person]:
-    """Somebody who is signed in to a new account, and may do everything there."""
+def sign_in_person(browser: Browser, server: Server, **options: Any) -> Iterator[Person]:
+    """Sign a person in to a new account, with all rights."""
     with Client(server, create_token(server, scopes=("admin",))) as client:
         person = Person(browser, server, client, **options)
-        person.is_signed_in()
+        person.create_session()
         yield person
-        person.leaves()
+        person.close()

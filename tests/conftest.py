@@ -14,7 +14,7 @@ from fasteners import InterProcessLock
 from hypothesis import settings
 from playwright.sync_api import Browser
 
-from tests.browser import Person, person_at, started
+from tests.browser import Person, run_browser, sign_in_person
 from tests.postgres import PostgreSQL, own_server, shared_server
 from tests.support import (
     Client,
@@ -63,15 +63,15 @@ def postgresql(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> It
 def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A `regulars serve` on SQLite, for all tests of this process."""
     folder = tmp_path_factory.mktemp("sqlite")
-    with run_server(f"sqlite:///{folder / 'regulars.db'}") as started:
-        yield started
+    with run_server(f"sqlite:///{folder / 'regulars.db'}") as run_browser:
+        yield run_browser
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(postgresql: str) -> Iterator[Server]:
     """A `regulars serve` on PostgreSQL, for all tests of this process."""
-    with run_server(postgresql) as started:
-        yield started
+    with run_server(postgresql) as run_browser:
+        yield run_browser
 
 
 @pytest.fixture(scope="session", params=DATABASES)
@@ -162,14 +162,14 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def browser() -> Iterator[Browser]:
     """A real browser; not for longer than its tests, because it has an event loop running in this
     thread."""
-    with started() as found:
+    with run_browser() as found:
         yield found
 
 
 @pytest.fixture
 def person(browser: Browser, server: Server) -> Iterator[Person]:
     """Somebody at the browser, signed in to a new account."""
-    with person_at(browser, server) as signed_in:
+    with sign_in_person(browser, server) as signed_in:
         yield signed_in
 
 

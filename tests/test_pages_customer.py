@@ -1,4 +1,4 @@
-"""A customer's page: everything that the API knows, edited in place."""
+"""Tests of the customer page: fields edited in place, concurrent edits, and errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser import Person, person_at
+from tests.browser import Person, sign_in_person
 from tests.support import Client, Server, create_token, find_account_name, get, run_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
@@ -24,19 +24,19 @@ EVIL = "<img src=x onerror=window.owned=1><script>window.owned=1</script>"
 
 @pytest.fixture
 def ana(person: Person) -> Person:
-    """A person who looks at a customer."""
+    """A person on the page of a customer."""
     person.client.create("ana@example.com", first_name="Ana", last_name="Núñez", tags=["vip"])
-    person.goes("/customers/1")
+    person.open("/customers/1")
     return person
 
 
-def editing(page: Page, label: str) -> Locator:
-    """The form of a field, opened."""
+def open_form(page: Page, label: str) -> Locator:
+    """Open the form of a field, and return it."""
     page.get_by_role("button", name=f"Edit {label}:").click()
     return page.get_by_role("form", name=label)
 
 
-def field(person: Person, name: str) -> Any:
+def read_field(person: Person, name: str) -> Any:
     return person.client.node("Q3VzdG9tZXI6MQ==", f"... on Customer {{ {name} }}")[name]
 
 
@@ -49,77 +49,77 @@ def test_fields_are_edited_in_place(ana: Person) -> None:
         ("Email", "email", "anna@example.com"),
         ("Phone", "phone", "+212 612 345678"),
     ):
-        form = editing(page, label)
+        form = open_form(page, label)
         form.get_by_label(label).fill(value)
         form.get_by_label(label).press("Enter")
         expect(form).to_have_count(0)
         expect(page.get_by_role("button", name=f"Edit {label}:")).to_be_focused()
-        assert field(ana, name) == value
-    form = editing(page, "Notes")
+        assert read_field(ana, name) == value
+    form = open_form(page, "Notes")
     form.get_by_label("Notes").fill("Two\nlines")
     form.get_by_role("button", name="Save").click()
     expect(form).to_have_count(0)
-    assert field(ana, "notes") == "Two\nlines"
+    assert read_field(ana, "notes") == "Two\nlines"
     expect(page.get_by_role("heading", level=1)).to_have_text("Anna")
     assert page.title() == "Anna · Regulars"
     page.get_by_role("switch", name="Accepts marketing").check()
     expect(page.get_by_text("accepts marketing", exact=False).first).to_be_visible()
     expect(page.locator(".timeline li")).to_have_count(7)
-    assert field(ana, "accepts_marketing") is True
+    assert read_field(ana, "accepts_marketing") is True
 
 
 def test_escape_and_an_unchanged_value_save_nothing(ana: Person) -> None:
     page = ana.page
-    form = editing(page, "First name")
+    form = open_form(page, "First name")
     form.get_by_label("First name").fill("Other")
     page.keyboard.press("Escape")
     expect(form).to_have_count(0)
-    form = editing(page, "First name")
+    form = open_form(page, "First name")
     expect(form.get_by_label("First name")).to_have_value("Ana")
     page.keyboard.press("Enter")
     expect(form).to_have_count(0)
-    assert field(ana, "version") == 1
+    assert read_field(ana, "version") == 1
 
 
-def test_what_the_api_refuses_is_told_at_its_field(ana: Person) -> None:
+def test_api_errors_are_shown_at_their_field(ana: Person) -> None:
     page = ana.page
     ana.client.create("taken@example.com")
-    form = editing(page, "Email")
+    form = open_form(page, "Email")
     box = form.get_by_label("Email")
-    for value, said in (("not an email", "@"), ("TAKEN@example.com", "already a customer")):
+    for value, message in (("not an email", "@"), ("TAKEN@example.com", "already a customer")):
         box.fill(value)
         box.press("Enter")
-        expect(form.locator(".problem")).to_contain_text(said)
+        expect(form.locator(".problem")).to_contain_text(message)
         expect(box).to_have_attribute("aria-invalid", "true")
         expect(box).to_be_focused()
     box.press("Escape")
-    form = editing(page, "Shipping address")
+    form = open_form(page, "Shipping address")
     form.get_by_label("Postal code").fill("x" * 300)
     form.get_by_role("button", name="Save").click()
     expect(form.get_by_label("Postal code")).to_have_attribute("aria-invalid", "true")
-    assert field(ana, "version") == 1
+    assert read_field(ana, "version") == 1
 
 
 def test_addresses_are_edited_and_removed(ana: Person) -> None:
     page = ana.page
-    form = editing(page, "Shipping address")
+    form = open_form(page, "Shipping address")
     form.get_by_label("Address", exact=True).fill("1 Rue Haute")
     form.get_by_label("City").fill("Fès")
     form.get_by_label("Country").select_option("Morocco")
     form.get_by_role("button", name="Save").click()
     expect(form).to_have_count(0)
     expect(page.locator(".address")).to_have_text("1 Rue HauteFèsMorocco")
-    assert field(ana, "location") == "MA, Fès"
-    form = editing(page, "Shipping address")
+    assert read_field(ana, "location") == "MA, Fès"
+    form = open_form(page, "Shipping address")
     form.get_by_label("Country").select_option("None")
     form.get_by_role("button", name="Save").click()
     expect(form).to_have_count(0)
-    assert field(ana, "location") == "Fès"
-    form = editing(page, "Shipping address")
+    assert read_field(ana, "location") == "Fès"
+    form = open_form(page, "Shipping address")
     form.get_by_label("Remove this address").check()
     form.get_by_role("button", name="Save").click()
     expect(form).to_have_count(0)
-    assert field(ana, "location") == ""
+    assert read_field(ana, "location") == ""
 
 
 def test_tags_are_added_and_removed(ana: Person) -> None:
@@ -132,18 +132,18 @@ def test_tags_are_added_and_removed(ana: Person) -> None:
     expect(box).to_be_focused()
     page.get_by_role("button", name="Remove the tag new").click()
     expect(tags).to_have_text(["vip", "B2B"])
-    assert field(ana, "tags") == ["vip", "B2B"]
+    assert read_field(ana, "tags") == ["vip", "B2B"]
     box.fill("x" * 256)
     box.press("Enter")
     expect(page.locator(".tag-form .problem")).to_contain_text("255")
 
 
-def test_custom_fields_keep_their_kinds(ana: Person) -> None:
+def test_custom_fields_keep_their_types(ana: Person) -> None:
     page = ana.page
-    given = {"loyalty": "gold", "points": 12, "sizes": {"shoe": 41}, "on": True}
-    ana.client.update("Q3VzdG9tZXI6MQ==", custom=given)
+    custom = {"loyalty": "gold", "points": 12, "sizes": {"shoe": 41}, "on": True}
+    ana.client.update("Q3VzdG9tZXI6MQ==", custom=custom)
     page.reload()
-    form = editing(page, "Custom fields")
+    form = open_form(page, "Custom fields")
     form.get_by_label("Value of points").fill("13.5")
     form.get_by_label("Value of sizes").fill('{"shoe": 42}')
     form.get_by_label("Value of on").fill("No")
@@ -153,16 +153,16 @@ def test_custom_fields_keep_their_kinds(ana: Person) -> None:
     form.get_by_label("Value", exact=True).fill("2024")
     form.get_by_role("button", name="Save").click()
     expect(form).to_have_count(0)
-    kept = {"points": 13.5, "sizes": {"shoe": 42}, "on": False, "since": "2024"}
-    assert field(ana, "custom") == kept
-    form = editing(page, "Custom fields")
+    expected = {"points": 13.5, "sizes": {"shoe": 42}, "on": False, "since": "2024"}
+    assert read_field(ana, "custom") == expected
+    form = open_form(page, "Custom fields")
     form.get_by_label("Value of points").fill("many")
     form.get_by_role("button", name="Save").click()
     expect(form.locator(".problem").last).to_contain_text("“points” is not of the kind Number")
-    assert field(ana, "custom") == kept
+    assert read_field(ana, "custom") == expected
 
 
-def test_the_history_tells_who_changed_what(ana: Person) -> None:
+def test_the_history_shows_actors_and_changes(ana: Person) -> None:
     page = ana.page
     ana.client.update("Q3VzdG9tZXI6MQ==", first_name="Anna", tags=["vip", "new"])
     page.reload()
@@ -205,7 +205,7 @@ def test_orders_messages_and_spend_are_shown(ana: Person) -> None:
     expect(page.get_by_role("heading", name="Sizes")).to_be_visible()
 
 
-def test_a_customer_is_deleted_unless_that_is_undone(ana: Person) -> None:
+def test_a_deletion_can_be_undone_on_the_customer_page(ana: Person) -> None:
     page = ana.page
     page.clock.install()
     page.get_by_role("button", name="Delete").click()
@@ -219,78 +219,78 @@ def test_a_customer_is_deleted_unless_that_is_undone(ana: Person) -> None:
         page.clock.run_for(10_100)
     page.wait_for_timeout(200)
     assert ana.client.emails() == []
-    page = ana.goes("/customers/1")
+    page = ana.open("/customers/1")
     expect(page.get_by_role("heading", name="There is no such customer").first).to_be_visible()
 
 
 @contextmanager
-def colleague(browser: Browser, ana: Person) -> Iterator[Person]:
-    """Somebody else, at another browser, in the same account."""
+def sign_in_colleague(browser: Browser, ana: Person) -> Iterator[Person]:
+    """Sign another person of the same account in, at another browser."""
     token = create_token(
         ana.server, find_account_name(ana.server, ana.client.token), scopes=("admin",)
     )
     with Client(ana.server, token) as client:
         other = Person(browser, ana.server, client)
-        other.is_signed_in()
+        other.create_session()
         yield other
-        other.leaves()
+        other.close()
 
 
-def test_two_people_edit_one_customer_and_neither_loses_anything(
+def test_concurrent_edits_are_merged_or_reported_as_conflicts(
     browser: Browser, ana: Person
 ) -> None:
-    with colleague(browser, ana) as bo:
-        mine, theirs = ana.page, bo.goes("/customers/1")
-        form = editing(mine, "Phone")
+    with sign_in_colleague(browser, ana) as bo:
+        mine, theirs = ana.page, bo.open("/customers/1")
+        form = open_form(mine, "Phone")
         form.get_by_label("Phone").fill("111")
-        other = editing(theirs, "First name")
+        other = open_form(theirs, "First name")
         other.get_by_label("First name").fill("Anna")
         other.get_by_label("First name").press("Enter")
         expect(other).to_have_count(0)
-        # Another field: both are kept.
+        # Changes of different fields are merged.
         form.get_by_label("Phone").press("Enter")
         expect(form).to_have_count(0)
         expect(mine.get_by_role("heading", level=1)).to_have_text("Anna Núñez")
-        assert (field(ana, "first_name"), field(ana, "phone")) == ("Anna", "111")
+        assert (read_field(ana, "first_name"), read_field(ana, "phone")) == ("Anna", "111")
 
-        # The same field: what it has become is shown, and nothing overwritten.
-        form = editing(mine, "Last name")
+        # A change of the same field is a conflict. It shows the current value, and saves nothing.
+        form = open_form(mine, "Last name")
         form.get_by_label("Last name").fill("Mine")
-        other = editing(theirs, "Last name")
+        other = open_form(theirs, "Last name")
         other.get_by_label("Last name").fill("Theirs")
         other.get_by_label("Last name").press("Enter")
         expect(other).to_have_count(0)
         form.get_by_label("Last name").press("Enter")
         expect(form.get_by_role("alert")).to_contain_text("Somebody else has changed this")
         expect(form.get_by_role("alert")).to_contain_text("Theirs")
-        assert field(ana, "last_name") == "Theirs"
+        assert read_field(ana, "last_name") == "Theirs"
         form.get_by_role("button", name="Save mine").click()
         expect(form).to_have_count(0)
-        assert field(ana, "last_name") == "Mine"
-        # And who looks on is told.
+        assert read_field(ana, "last_name") == "Mine"
+        # The other person sees a notice.
         expect(theirs.locator("main > .notice")).to_contain_text("Just changed by test")
         expect(theirs.get_by_role("heading", level=1)).to_have_text("Anna Mine")
 
 
-def test_theirs_can_be_kept(browser: Browser, ana: Person) -> None:
-    form = editing(ana.page, "Phone")
+def test_a_conflict_can_keep_the_other_value(browser: Browser, ana: Person) -> None:
+    form = open_form(ana.page, "Phone")
     form.get_by_label("Phone").fill("111")
     ana.client.update("Q3VzdG9tZXI6MQ==", phone="222")
     form.get_by_label("Phone").press("Enter")
     form.get_by_role("button", name="Keep theirs").click()
     expect(form).to_have_count(0)
     expect(ana.page.get_by_role("button", name="Edit Phone:")).to_contain_text("222")
-    assert field(ana, "phone") == "222"
+    assert read_field(ana, "phone") == "222"
 
 
-def test_a_customer_who_is_deleted_meanwhile_is_said_to_be(ana: Person) -> None:
+def test_a_concurrent_deletion_is_shown(ana: Person) -> None:
     ana.client.delete("Q3VzdG9tZXI6MQ==")
     missing = ana.page.get_by_text("Somebody has just deleted this customer.")
     expect(missing.first).to_be_visible()
 
 
-def test_what_is_typed_stays_when_the_customer_is_deleted_meanwhile(ana: Person) -> None:
-    form = editing(ana.page, "Notes")
+def test_unsaved_input_survives_a_concurrent_deletion(ana: Person) -> None:
+    form = open_form(ana.page, "Notes")
     form.get_by_label("Notes").fill("Something long")
     ana.client.delete("Q3VzdG9tZXI6MQ==")
     missing = ana.page.get_by_text("Somebody has just deleted this customer.")
@@ -298,9 +298,9 @@ def test_what_is_typed_stays_when_the_customer_is_deleted_meanwhile(ana: Person)
     expect(form.get_by_label("Notes")).to_have_value("Something long")
 
 
-def test_what_is_not_saved_is_not_left_behind_in_silence(ana: Person) -> None:
+def test_leaving_with_unsaved_input_asks_for_confirmation(ana: Person) -> None:
     page = ana.page
-    form = editing(page, "Phone")
+    form = open_form(page, "Phone")
     form.get_by_label("Phone").fill("111")
     page.get_by_role("link", name="Overview").click()
     dialog = page.get_by_role("dialog", name="Leave without saving?")
@@ -312,7 +312,7 @@ def test_what_is_not_saved_is_not_left_behind_in_silence(ana: Person) -> None:
 
 
 @pytest.mark.smoke
-def test_nothing_that_is_typed_becomes_markup(person: Person) -> None:
+def test_user_input_never_becomes_markup(person: Person) -> None:
     person.client.create(
         "evil@example.com",
         first_name=EVIL,
@@ -328,44 +328,42 @@ def test_nothing_that_is_typed_becomes_markup(person: Person) -> None:
     lead = {"email": "evil@example.com", "subject": EVIL, "message": EVIL}
     person.client.data(LEAD, node=lead)
     for path in ("/customers", "/customers/1", "/customers/2", "/overview"):
-        page = person.goes(path)
+        page = person.open(path)
         page.wait_for_timeout(150)
         assert page.evaluate("window.owned === undefined")
         assert page.locator("main script, main img").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page = person.goes("/customers/1")
-    form = editing(page, "First name")
+    page = person.open("/customers/1")
+    form = open_form(page, "First name")
     expect(form.get_by_label("First name")).to_have_value(EVIL)
 
 
-def test_a_rate_that_is_used_up_is_waited_for(browser: Browser, tmp_path: Path) -> None:
+def test_a_rate_limited_request_is_retried(browser: Browser, tmp_path: Path) -> None:
     limits = ("--rate-limit", "2000", "--rate-burst", "20000")
     with run_server(f"sqlite:///{tmp_path / 'r.db'}", *limits) as server:
-        with person_at(browser, server) as person:
+        with sign_in_person(browser, server) as person:
             person.client.create("ana@example.com", first_name="Ana")
-            page = person.goes("/customers/1")
-            form = editing(page, "First name")
+            page = person.open("/customers/1")
+            form = open_form(page, "First name")
             form.get_by_label("First name").fill("Anna")
-            refused = 0
-            while refused < 2:
-                answer = person.client.post("{ statistics { customers } }")
-                refused += answer.status_code == 429
+            rejected_count = 0
+            while rejected_count < 2:
+                response = person.client.post("{ statistics { customers } }")
+                rejected_count += response.status_code == 429
             form.get_by_label("First name").press("Enter")
             expect(form).to_have_count(0)
             expect(page.get_by_role("heading", level=1)).to_have_text("Anna")
 
 
-def test_a_server_that_is_stopped_in_the_middle_loses_nothing(
-    browser: Browser, new_database: str
-) -> None:
+def test_unsaved_input_survives_a_server_restart(browser: Browser, new_database: str) -> None:
     with run_server(new_database) as first:
-        with person_at(browser, first) as person:
+        with sign_in_person(browser, first) as person:
             person.client.create("ana@example.com", first_name="Ana")
-            page = person.goes("/customers/1")
-            form = editing(page, "First name")
+            page = person.open("/customers/1")
+            form = open_form(page, "First name")
             form.get_by_label("First name").fill("Anna")
             port = first.url.rpartition(":")[2]
-            _stop(first)
+            stop(first)
             form.get_by_label("First name").press("Enter")
             expect(form.get_by_role("alert")).to_contain_text("The server cannot be reached")
             expect(form.get_by_label("First name")).to_have_value("Anna")
@@ -377,8 +375,8 @@ def test_a_server_that_is_stopped_in_the_middle_loses_nothing(
                 expect(page.get_by_role("link", name="Ana")).to_be_visible()
 
 
-def _stop(server: Server) -> None:
-    """Has a server end, and waits until nothing listens there any more."""
+def stop(server: Server) -> None:
+    """Stop a server, and wait until nothing listens on its port."""
     server.end()
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:

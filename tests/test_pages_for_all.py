@@ -1,4 +1,4 @@
-"""The pages for everybody: with a screen reader, on a phone, in the dark, and at once."""
+"""Tests of all pages: accessibility, narrow screens, dark mode, and size."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, person_at
+from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, sign_in_person
 from tests.receiver import receiving
 from tests.support import Server, find_account_name, run_regulars, run_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
+# The tag of the customer whose page is tested.
+SHOWN_TAG = "tested"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # The responses of the list, headers included, and all files of the pages, as Brotli.
 MAX_LIST_BYTES = 60_000
@@ -23,12 +25,12 @@ MAX_TOTAL_BYTES = 60_000
 
 @pytest.fixture(scope="module")
 def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    """A person whose account has customers, a webhook with deliveries, and imports."""
+    """A person whose account has customers, webhooks with deliveries, and an import."""
     url = f"sqlite:///{tmp_path_factory.mktemp('pages') / 'r.db'}"
     with (
         receiving() as receiver,
         run_server(url, "--webhook-private-targets") as server,
-        person_at(browser, server) as person,
+        sign_in_person(browser, server) as person,
     ):
         account = find_account_name(server, person.client.token)
         run_regulars(
@@ -40,19 +42,19 @@ def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         person.client.data(hook, node=node)
         node = {"type": "contact/signup", "url": f"{receiver.url}/signups"}
         person.client.data(hook, node=node)
-        given = {"loyalty": "gold", "points": 12, "birthday": "1990-03-18"}
-        found = person.client.page("id", query="orders_count:>4", first=1)["edges"][0]["node"]
-        person.client.update(found["id"], custom=given, notes="Prefers to be called.\nAfter 5.")
-        person.client.update(found["id"], phone="+212 612 345678", tags=["vip", "wholesale"])
+        custom = {"loyalty": "gold", "points": 12, "birthday": "1990-03-18"}
+        customer = person.client.page("id", query="orders_count:>4", first=1)["edges"][0]["node"]
+        person.client.update(customer["id"], custom=custom, notes="Prefers to be called.\nAfter 5.")
+        person.client.update(customer["id"], phone="+212 612 345678", tags=["vip", SHOWN_TAG])
         file = "email,first_name\na@example.com,Ana\nnonsense,Bo\n"
         person.client.http.post("/import?name=customers.csv", content=file)
-        person.shown = found["id"]  # type: ignore[attr-defined]  # whom the pages show
         yield person
 
 
-def pages(shop: Person) -> dict[str, str]:
-    """The addresses of the pages, each with what it shows when it is there."""
-    number = shop.client.node(shop.shown, "... on Customer { _id }")["_id"]  # type: ignore[attr-defined]  # as above
+def list_pages(shop: Person) -> dict[str, str]:
+    """Return the path of each page, with a selector of its last element to appear."""
+    (edge,) = shop.client.page("_id", query=f"tag:{SHOWN_TAG}")["edges"]
+    number = edge["node"]["_id"]
     (run,) = shop.client.http.get("/import").json()["data"]
     return {
         "/customers": "table.customers",
@@ -70,123 +72,123 @@ def pages(shop: Person) -> dict[str, str]:
     }
 
 
-def accessible(page: Page) -> None:
-    """Raises AssertionError where axe finds something."""
-    found = Axe().run(page, options={"runOnly": RULES})
-    told = [
-        (one["id"], one["help"], [node["html"][:200] for node in one["nodes"]][:5])
-        for one in found.response["violations"]
+def check_accessibility(page: Page) -> None:
+    """Assert that axe finds no violation of the rules."""
+    results = Axe().run(page, options={"runOnly": RULES})
+    violations = [
+        (rule["id"], rule["help"], [node["html"][:200] for node in rule["nodes"]][:5])
+        for rule in results.response["violations"]
     ]
-    assert told == []
+    assert violations == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_every_page_is_for_everybody(
+def test_every_page_is_accessible_and_fits_the_screen(
     browser: Browser, shop: Person, scheme: str, size: dict[str, int]
 ) -> None:
-    """Axe finds nothing, nothing is wider than the screen, and it is seen: in build/screenshots."""
+    """Axe finds no violation, and nothing is wider than the screen. Saves screenshots."""
     person = Person(browser, shop.server, shop.client, viewport=size, color_scheme=scheme)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     width = "wide" if size is WIDE else "narrow"
     person.page.goto("/sign-in")
     person.page.get_by_label("Token").wait_for()
-    accessible(person.page)
+    check_accessibility(person.page)
     person.page.screenshot(path=SCREENSHOTS / f"sign-in-{width}-{scheme}.png")
-    person.is_signed_in()
-    for address, shown in pages(shop).items():
-        page = person.goes(address)
-        page.locator(shown).first.wait_for()
+    person.create_session()
+    for path, selector in list_pages(shop).items():
+        page = person.open(path)
+        page.locator(selector).first.wait_for()
         page.wait_for_timeout(100)
-        accessible(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
-        name = address.partition("?id=")[0].strip("/").replace("/", "-").replace("?", "-")
+        check_accessibility(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        name = path.partition("?id=")[0].strip("/").replace("/", "-").replace("?", "-")
         name = name.replace(":", "-").replace("=", "-")
-        if "?id=" in address:
+        if "?id=" in path:
             name += "-done"
         page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
-    person.leaves()
+    person.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_opens_on_a_page_is_for_everybody_too(
+def test_dialogs_menus_and_forms_are_accessible(
     browser: Browser, shop: Person, scheme: str
 ) -> None:
     person = Person(browser, shop.server, shop.client, color_scheme=scheme)
-    person.is_signed_in()
-    page = person.goes("/customers")
+    person.create_session()
+    page = person.open("/customers")
     page.get_by_role("combobox", name="Search customers").press_sequentially("ta")
     page.get_by_role("listbox").wait_for()
-    accessible(page)
+    check_accessibility(page)
     page.keyboard.press("Escape")
     page.get_by_label("Select all on this page").check()
     page.get_by_label("Selection").wait_for()
-    accessible(page)
+    check_accessibility(page)
     for name in ("Add tag", "Export", "Delete"):
         page.get_by_label("Selection").get_by_role("button", name=name).click()
         page.get_by_role("dialog").wait_for()
-        accessible(page)
+        check_accessibility(page)
         page.screenshot(path=SCREENSHOTS / f"dialog-{name.lower()}-{scheme}.png".replace(" ", "-"))
         page.keyboard.press("Escape")
     page.get_by_label("Select all on this page").uncheck()
     page.keyboard.press("?")
-    accessible(page)
+    check_accessibility(page)
     page.keyboard.press("Escape")
-    number = next(path for path in pages(shop) if path.startswith("/customers/"))
-    page = person.goes(number)
+    path = next(path for path in list_pages(shop) if path.startswith("/customers/"))
+    page = person.open(path)
     for label in ("First name", "Shipping address", "Custom fields"):
         page.get_by_role("button", name=f"Edit {label}:").click()
-        accessible(page)
+        check_accessibility(page)
     page.screenshot(path=SCREENSHOTS / f"customer-edited-{scheme}.png", full_page=True)
-    page = person.goes("/tokens")
+    page = person.open("/tokens")
     page.get_by_role("button", name="New token").click()
-    accessible(page)
+    check_accessibility(page)
     page.screenshot(path=SCREENSHOTS / f"dialog-token-{scheme}.png")
-    page = person.goes("/webhooks")
+    page = person.open("/webhooks")
     page.get_by_role("button", name="New webhook").click()
-    accessible(page)
-    page = person.goes("/webhooks/1")
+    check_accessibility(page)
+    page = person.open("/webhooks/1")
     page.locator(".deliveries summary").first.click()
-    accessible(page)
+    check_accessibility(page)
     page.screenshot(path=SCREENSHOTS / f"webhook-delivery-{scheme}.png", full_page=True)
-    page = person.goes("/explorer")
+    page = person.open("/explorer")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_label("Answer", exact=True)).to_contain_text("totalCount")
     page.locator("details[data-name=Query] summary").click()
-    accessible(page)
+    check_accessibility(page)
     page.screenshot(path=SCREENSHOTS / f"explorer-run-{scheme}.png")
     page.get_by_label("Operation", exact=True).fill("{ cus")
     page.get_by_role("listbox").wait_for()
-    accessible(page)
-    person.leaves()
+    check_accessibility(page)
+    person.close()
 
 
-def test_the_navigation_of_a_phone_opens_and_closes(browser: Browser, shop: Person) -> None:
+def test_the_menu_opens_and_closes_on_a_narrow_screen(browser: Browser, shop: Person) -> None:
     person = Person(browser, shop.server, shop.client, viewport=NARROW, has_touch=True)
-    person.is_signed_in()
-    page = person.goes("/customers")
+    person.create_session()
+    page = person.open("/customers")
     page.locator("table.customers").wait_for()
     menu = page.get_by_role("button", name="Menu")
     expect(page.get_by_role("link", name="Overview")).to_be_hidden()
     menu.click()
     expect(menu).to_have_attribute("aria-expanded", "true")
-    accessible(page)
+    check_accessibility(page)
     page.screenshot(path=SCREENSHOTS / "menu-narrow-light.png")
     page.get_by_role("link", name="Overview").click()
     expect(page.get_by_role("heading", name="Overview", level=1)).to_be_focused()
     expect(page.get_by_role("link", name="Tokens")).to_be_hidden()
     expect(menu).to_have_attribute("aria-expanded", "false")
-    person.leaves()
+    person.close()
 
 
-def test_the_list_is_small_and_nothing_in_it_moves(browser: Browser, shop: Person) -> None:
+def test_the_list_loads_few_bytes_without_layout_shifts(browser: Browser, shop: Person) -> None:
     person = Person(browser, shop.server, shop.client)
-    person.is_signed_in()
+    person.create_session()
     page = person.page
     page.add_init_script(
-        """window.moved = 0;
+        """window.layoutShift = 0;
         new PerformanceObserver((list) => {
-            for (const one of list.getEntries()) window.moved += one.value;
+            for (const entry of list.getEntries()) window.layoutShift += entry.value;
         }).observe({ type: "layout-shift", buffered: true });"""
     )
     page.goto("/customers")
@@ -194,17 +196,17 @@ def test_the_list_is_small_and_nothing_in_it_moves(browser: Browser, shop: Perso
     page.wait_for_timeout(400)
     sizes = page.evaluate(
         """performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource"))
-            .map((one) => [one.name, one.transferSize])"""
+            .map((entry) => [entry.name, entry.transferSize])"""
     )
     assert len(sizes) > 10
-    # The icon is shown twice, and sent once.
+    # The icon is shown twice, and loaded once.
     assert all(size for name, size in sizes if not name.endswith("icon.svg")), sizes
     assert sum(size for _, size in sizes) < MAX_LIST_BYTES, sizes
-    assert page.evaluate("window.moved") == 0
-    person.leaves()
+    assert page.evaluate("window.layoutShift") == 0
+    person.close()
 
 
-def test_all_that_the_pages_are_made_of_is_small(server: Server) -> None:
+def test_the_files_of_the_pages_are_small(server: Server) -> None:
     from importlib.resources import files
 
     from tests.support import get
@@ -212,24 +214,25 @@ def test_all_that_the_pages_are_made_of_is_small(server: Server) -> None:
     page = get(f"{server.url}/", headers={"Accept": "text/html"})
     assets = page.text.split('href="/assets/')[1].partition("/")[0]
     total = int(page.headers["content-length"])
-    for one in files("regulars").joinpath("web").iterdir():
-        if one.name != "index.html":
-            answer = get(f"{server.url}/assets/{assets}/{one.name}")
-            assert answer.status_code == 200
-            total += int(answer.headers["content-length"])
+    for file in files("regulars").joinpath("web").iterdir():
+        if file.name != "index.html":
+            response = get(f"{server.url}/assets/{assets}/{file.name}")
+            assert response.status_code == 200
+            assert response.headers["content-encoding"] == "br"
+            total += int(response.headers["content-length"])
     assert total < MAX_TOTAL_BYTES
 
 
-def test_what_takes_long_shows_that_it_does(person: Person) -> None:
+def test_a_slow_request_shows_the_progress_bar(person: Person) -> None:
     page = person.page
 
-    def slow(route: object) -> None:
+    def delay(route: Route) -> None:
         page.wait_for_timeout(600)
-        route.continue_()  # type: ignore[attr-defined]  # a Route
+        route.continue_()
 
     page.goto("/overview")
     page.locator("h1").first.wait_for()
-    page.route("**/api/v2", slow)
+    page.route("**/api/v2", delay)
     page.get_by_role("link", name="Customers", exact=True).first.click()
     bar = page.locator("#progress")
     expect(bar).to_have_class("progress on")
@@ -238,7 +241,7 @@ def test_what_takes_long_shows_that_it_does(person: Person) -> None:
     expect(bar).to_be_hidden()
 
 
-def test_the_docs_show_two_of_the_pages() -> None:
+def test_the_readme_shows_screenshots() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     for name in ("customers.png", "customer.png"):
         assert f"docs/images/{name}" in readme

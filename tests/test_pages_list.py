@@ -1,4 +1,4 @@
-"""The list of customers, as a person uses it."""
+"""Tests of the list of customers: search, order, pages, selection and the keyboard."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ NAMES = ("Ana Núñez", "Bo Li", "Cy Young", "Dee Dee", "Eve Moss")
 
 
 @pytest.fixture
-def several(person: Person) -> Person:
-    """A person with five customers."""
-    for place, name in enumerate(NAMES):
+def five_customers(person: Person) -> Person:
+    """A person on the list of an account with five customers."""
+    for index, name in enumerate(NAMES):
         first, last = name.split()
         person.client.create(
             f"{first.lower()}@example.com",
             first_name=first,
             last_name=last,
-            tags=["vip"] if place % 2 else ["new", "<b>bold</b>"],
+            tags=["vip"] if index % 2 else ["new", "<b>bold</b>"],
             shipping_address={"country": "MA", "city": "Fès"} if first == "Ana" else None,
         )
-    person.goes("/customers")
+    person.open("/customers")
     expect(person.page.get_by_role("row")).to_have_count(6)
     return person
 
 
-def many(person: Person, count: int) -> None:
+def create_customers(person: Person, count: int) -> None:
     nodes = [{"email": f"p{n:03}@example.com", "first_name": f"P{n:03}"} for n in range(count)]
     person.client.data(
         "mutation($nodes: [InputSetCustomer!]!) { setCustomers(nodes: $nodes) { created } }",
@@ -40,18 +40,14 @@ def many(person: Person, count: int) -> None:
     )
 
 
-def names(page: Page) -> list[str]:
-    return page.locator(".row-link").all_inner_texts()
-
-
-def shows(page: Page, *expected: str) -> None:
+def expect_names(page: Page, *expected: str) -> None:
     expect(page.locator(".row-link")).to_have_text(list(expected))
 
 
 @pytest.mark.smoke
-def test_a_customer_is_shown_with_everything(several: Person) -> None:
-    page = several.page
-    shows(page, *reversed(NAMES))
+def test_a_row_shows_all_columns(five_customers: Person) -> None:
+    page = five_customers.page
+    expect_names(page, *reversed(NAMES))
     row = page.get_by_role("row", name="Ana Núñez")
     expect(row.get_by_role("cell")).to_have_text(
         [
@@ -69,47 +65,47 @@ def test_a_customer_is_shown_with_everything(several: Person) -> None:
 
 
 @pytest.mark.smoke
-def test_columns_sort_and_the_address_says_so(several: Person) -> None:
-    page = several.page
+def test_the_order_is_in_the_url(five_customers: Person) -> None:
+    page = five_customers.page
     page.get_by_role("button", name="Customer", exact=True).click()
-    shows(page, *NAMES)
+    expect_names(page, *NAMES)
     expect(page.get_by_role("columnheader", name="Customer")).to_have_attribute(
         "aria-sort", "ascending"
     )
     page.get_by_role("button", name="Customer", exact=True).click()
-    shows(page, *reversed(NAMES))
+    expect_names(page, *reversed(NAMES))
     assert page.url.endswith("?sort=full_name&dir=desc")
     page.get_by_label("Sort by").select_option("Email")
-    shows(page, *NAMES)
+    expect_names(page, *NAMES)
     page.reload()
-    shows(page, *NAMES)
+    expect_names(page, *NAMES)
     page.go_back()
-    shows(page, *reversed(NAMES))
+    expect_names(page, *reversed(NAMES))
 
 
 @pytest.mark.smoke
-def test_a_search_finds_as_it_is_typed(several: Person) -> None:
-    page = several.page
+def test_the_list_is_searched_while_typing(five_customers: Person) -> None:
+    page = five_customers.page
     box = page.get_by_role("combobox", name="Search customers")
     box.press_sequentially("nunez")
-    shows(page, "Ana Núñez")
+    expect_names(page, "Ana Núñez")
     expect(page.locator(".count")).to_have_text("1 customer found")
     page.wait_for_url("**/customers?q=nunez")
     box.fill("tag:vip order_by:full_name order_dir:asc")
-    shows(page, "Bo Li", "Dee Dee")
-    # A column's order takes the place of the one that was typed.
+    expect_names(page, "Bo Li", "Dee Dee")
+    # Sorting by a column replaces the order in the search.
     expect(page.get_by_label("Sort by")).to_have_value("full_name")
     page.get_by_role("button", name="Customer", exact=True).click()
     expect(box).to_have_value("tag:vip")
-    shows(page, "Dee Dee", "Bo Li")
+    expect_names(page, "Dee Dee", "Bo Li")
     page.get_by_role("button", name="Clear the search").click()
     expect(page.get_by_role("row")).to_have_count(6)
     box.fill("nobody at all")
     expect(page.get_by_role("heading", name="Nobody is found")).to_be_visible()
 
 
-def test_keys_and_values_are_completed(several: Person) -> None:
-    page = several.page
+def test_keys_and_values_are_completed(five_customers: Person) -> None:
+    page = five_customers.page
     box = page.get_by_role("combobox", name="Search customers")
     box.press_sequentially("acc")
     options = page.get_by_role("listbox").get_by_role("option")
@@ -129,13 +125,13 @@ def test_keys_and_values_are_completed(several: Person) -> None:
     box.fill("-tag:v")
     options.first.click()
     expect(box).to_have_value("-tag:vip")
-    shows(page, "Eve Moss", "Cy Young", "Ana Núñez")
+    expect_names(page, "Eve Moss", "Cy Young", "Ana Núñez")
     box.press("Escape")
     expect(box).to_have_value("")
 
 
-def test_what_is_wrong_with_a_search_is_shown_where_it_is(several: Person) -> None:
-    page = several.page
+def test_a_syntax_error_is_marked_in_the_search(five_customers: Person) -> None:
+    page = five_customers.page
     box = page.get_by_role("combobox", name="Search customers")
     box.fill("vip contry:MA")
     box.press("Enter")
@@ -150,36 +146,36 @@ def test_what_is_wrong_with_a_search_is_shown_where_it_is(several: Person) -> No
     expect(page.locator(".search .problem")).to_contain_text("quote")
 
 
-def test_pages_follow_each_other_and_back(person: Person) -> None:
-    many(person, 60)
-    page = person.goes("/customers?sort=email&dir=asc")
+def test_pages_can_be_followed_in_both_directions(person: Person) -> None:
+    create_customers(person, 60)
+    page = person.open("/customers?sort=email&dir=asc")
     first = [f"P{n:03}" for n in range(25)]
-    shows(page, *first)
+    expect_names(page, *first)
     expect(page.get_by_role("link", name="Previous")).to_have_attribute("aria-disabled", "true")
     page.get_by_role("link", name="Next").click()
-    shows(page, *[f"P{n:03}" for n in range(25, 50)])
+    expect_names(page, *[f"P{n:03}" for n in range(25, 50)])
     shared = page.url
     page.get_by_role("link", name="Next").click()
-    shows(page, *[f"P{n:03}" for n in range(50, 60)])
+    expect_names(page, *[f"P{n:03}" for n in range(50, 60)])
     expect(page.get_by_role("link", name="Next")).to_have_attribute("aria-disabled", "true")
     page.get_by_role("link", name="Previous").click()
-    shows(page, *[f"P{n:03}" for n in range(25, 50)])
+    expect_names(page, *[f"P{n:03}" for n in range(25, 50)])
     page.go_back()
-    shows(page, *[f"P{n:03}" for n in range(50, 60)])
+    expect_names(page, *[f"P{n:03}" for n in range(50, 60)])
     page.go_back()
     assert page.url == shared
     page.go_back()
-    shows(page, *first)
-    tab = person.another_page()
+    expect_names(page, *first)
+    tab = person.open_tab()
     tab.goto(shared)
-    shows(tab, *[f"P{n:03}" for n in range(25, 50)])
+    expect_names(tab, *[f"P{n:03}" for n in range(25, 50)])
     page.get_by_label("Customers on a page").select_option("50")
-    shows(page, *[f"P{n:03}" for n in range(50)])
+    expect_names(page, *[f"P{n:03}" for n in range(50)])
 
 
-def test_customers_are_chosen_across_pages_and_tagged(person: Person) -> None:
-    many(person, 60)
-    page = person.goes("/customers?sort=email&dir=asc")
+def test_customers_are_selected_across_pages_and_tagged(person: Person) -> None:
+    create_customers(person, 60)
+    page = person.open("/customers?sort=email&dir=asc")
     page.get_by_label("Select P003").check()
     page.get_by_label("Select P004").check()
     page.get_by_role("link", name="Next").click()
@@ -191,8 +187,8 @@ def test_customers_are_chosen_across_pages_and_tagged(person: Person) -> None:
     page.get_by_role("dialog").get_by_label("Tag").fill("spring, sale")
     page.keyboard.press("Enter")
     expect(page.get_by_text("The tags of 3 customers are changed.").first).to_be_visible()
-    found = person.client.emails("tag:spring tag:sale order_by:email order_dir:asc")
-    assert found == ["p003@example.com", "p004@example.com", "p030@example.com"]
+    emails = person.client.emails("tag:spring tag:sale order_by:email order_dir:asc")
+    assert emails == ["p003@example.com", "p004@example.com", "p030@example.com"]
     page.get_by_label("Select all on this page").check()
     page.get_by_role("button", name="Select all 60").click()
     expect(page.get_by_label("Selection")).to_contain_text("60 selected")
@@ -211,16 +207,16 @@ def test_customers_are_chosen_across_pages_and_tagged(person: Person) -> None:
     assert person.client.data(query)["customers"]["totalCount"] == 59
 
 
-def test_who_was_tagged_is_chosen_no_more_while_the_list_is_read_again(several: Person) -> None:
-    page = several.page
+def test_tagging_clears_the_selection_before_the_list_is_reloaded(five_customers: Person) -> None:
+    page = five_customers.page
     page.get_by_label("Select all on this page").check()
     page.get_by_role("button", name="Add tag").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("seen")
-    held: list[Route] = []
+    pending_reads: list[Route] = []
 
     def hold(route: Route) -> None:
-        reads = "addTags" not in (route.request.post_data or "")
-        held.append(route) if reads else route.continue_()
+        is_read = "addTags" not in (route.request.post_data or "")
+        pending_reads.append(route) if is_read else route.continue_()
 
     page.route("**/api/v2", hold)
     page.keyboard.press("Enter")
@@ -228,16 +224,16 @@ def test_who_was_tagged_is_chosen_no_more_while_the_list_is_read_again(several: 
     expect(page.get_by_label("Selection")).to_be_hidden()
     expect(page.get_by_label("Select Bo Li")).not_to_be_checked()
     page.get_by_label("Select Bo Li").check()
-    assert held, "the list was read before anything was chosen"
-    for route in held:
+    assert pending_reads, "the list was read before a customer was selected"
+    for route in pending_reads:
         route.continue_()
     expect(page.get_by_text("seen").first).to_be_visible()
     expect(page.get_by_label("Select Bo Li")).to_be_checked()
 
 
-def test_some_can_be_left_out_of_all_and_who_is_gone_is_left_out(person: Person) -> None:
-    many(person, 60)
-    page = person.goes("/customers?sort=email&dir=asc")
+def test_a_selection_of_all_excludes_unchecked_and_deleted_customers(person: Person) -> None:
+    create_customers(person, 60)
+    page = person.open("/customers?sort=email&dir=asc")
     page.get_by_label("Select all on this page").check()
     page.get_by_role("button", name="Select all 60").click()
     page.get_by_label("Select P002").uncheck()
@@ -249,13 +245,13 @@ def test_some_can_be_left_out_of_all_and_who_is_gone_is_left_out(person: Person)
     page.get_by_role("dialog").get_by_label("Tag").fill("most")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    left = person.client.emails("-tag:most order_by:email order_dir:asc")
-    assert left == ["p002@example.com", "p026@example.com"]
-    # Somebody is chosen, and deleted by somebody else before anything is done.
+    emails = person.client.emails("-tag:most order_by:email order_dir:asc")
+    assert emails == ["p002@example.com", "p026@example.com"]
+    # Another client deletes a selected customer before the action.
     page.get_by_label("Select P030").check()
     page.get_by_label("Select P031").check()
-    (gone,) = person.client.page("id", query="email:p030@example.com")["edges"]
-    person.client.delete(gone["node"]["id"])
+    (edge,) = person.client.page("id", query="email:p030@example.com")["edges"]
+    person.client.delete(edge["node"]["id"])
     page.get_by_role("button", name="Add tag").click()
     page.get_by_role("dialog").get_by_label("Tag").fill("there")
     page.keyboard.press("Enter")
@@ -263,8 +259,8 @@ def test_some_can_be_left_out_of_all_and_who_is_gone_is_left_out(person: Person)
     assert person.client.emails("tag:there") == ["p031@example.com"]
 
 
-def test_a_tag_that_cannot_be_is_told_in_the_dialog(several: Person) -> None:
-    page = several.page
+def test_an_invalid_tag_is_reported_in_the_dialog(five_customers: Person) -> None:
+    page = five_customers.page
     page.get_by_label("Select Bo Li").check()
     page.get_by_role("button", name="Add tag").click()
     page.keyboard.press("Enter")
@@ -276,8 +272,8 @@ def test_a_tag_that_cannot_be_is_told_in_the_dialog(several: Person) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_what_is_shown_and_what_is_chosen_is_exported(several: Person, tmp_path: Path) -> None:
-    page = several.page
+def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_path: Path) -> None:
+    page = five_customers.page
     page.get_by_label("Select Cy Young").check()
     page.get_by_label("Select Ana Núñez").check()
     page.get_by_label("Selection").get_by_role("button", name="Export").click()
@@ -286,59 +282,59 @@ def test_what_is_shown_and_what_is_chosen_is_exported(several: Person, tmp_path:
     dialog.get_by_label("What this list shows").check()
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Export").click()
-    download.value.save_as(tmp_path / "chosen.csv")
-    lines = (tmp_path / "chosen.csv").read_text(encoding="utf-8").splitlines()
+    download.value.save_as(tmp_path / "selected.csv")
+    lines = (tmp_path / "selected.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "_id,full_name,email,location,tags,orders_count,expenses,updated_at"
     assert [line.split(",")[2] for line in lines[1:]] == ["cy@example.com", "ana@example.com"]
     page.get_by_role("button", name="Clear the selection").click()
     page.get_by_role("combobox", name="Search customers").fill("tag:vip")
-    shows(page, "Dee Dee", "Bo Li")
+    expect_names(page, "Dee Dee", "Bo Li")
     page.get_by_role("button", name="Export").click()
     dialog.get_by_label("All 2 that this search finds").check()
     dialog.get_by_label("JSON Lines").check()
     with page.expect_download() as download:
         dialog.get_by_role("button", name="Export").click()
     assert download.value.suggested_filename == "customers.jsonl"
-    download.value.save_as(tmp_path / "found.jsonl")
-    assert (tmp_path / "found.jsonl").read_text(encoding="utf-8").count("\n") == 2
+    download.value.save_as(tmp_path / "matches.jsonl")
+    assert (tmp_path / "matches.jsonl").read_text(encoding="utf-8").count("\n") == 2
 
 
-def test_a_deletion_can_be_undone_for_ten_seconds(several: Person) -> None:
-    page = several.page
+def test_a_deletion_can_be_undone_for_ten_seconds(five_customers: Person) -> None:
+    page = five_customers.page
     page.clock.install()
     page.get_by_label("Select Bo Li").check()
     page.get_by_label("Select Cy Young").check()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete 2").click()
-    shows(page, "Eve Moss", "Dee Dee", "Ana Núñez")
+    expect_names(page, "Eve Moss", "Dee Dee", "Ana Núñez")
     page.clock.run_for(9_000)
     page.get_by_role("button", name="Undo").click()
-    shows(page, *reversed(NAMES))
+    expect_names(page, *reversed(NAMES))
     page.clock.run_for(5_000)
-    assert len(several.client.emails()) == 5
+    assert len(five_customers.client.emails()) == 5
     page.get_by_label("Select Bo Li").check()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete 1").click()
     with page.expect_response("**/api/v2"):
         page.clock.run_for(10_100)
     expect(page.locator(".count")).to_have_text("4 customers")
-    assert "bo@example.com" not in several.client.emails()
+    assert "bo@example.com" not in five_customers.client.emails()
 
 
 @pytest.mark.smoke
-def test_a_deletion_is_made_when_the_page_is_left(several: Person) -> None:
-    page = several.page
+def test_a_pending_deletion_is_sent_when_the_page_is_left(five_customers: Person) -> None:
+    page = five_customers.page
     page.get_by_label("Select Bo Li").check()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete 1").click()
-    shows(page, "Eve Moss", "Dee Dee", "Cy Young", "Ana Núñez")
+    expect_names(page, "Eve Moss", "Dee Dee", "Cy Young", "Ana Núñez")
     page.goto("about:blank")
     page.wait_for_timeout(300)
-    assert "bo@example.com" not in several.client.emails()
+    assert "bo@example.com" not in five_customers.client.emails()
 
 
-def test_the_keyboard_alone_is_enough(several: Person) -> None:
-    page = several.page
+def test_the_list_works_with_the_keyboard_alone(five_customers: Person) -> None:
+    page = five_customers.page
     page.keyboard.press("/")
     box = page.get_by_role("combobox", name="Search customers")
     expect(box).to_be_focused()
@@ -362,26 +358,26 @@ def test_the_keyboard_alone_is_enough(several: Person) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Eve Moss")).to_be_focused()
     page.go_back()
-    shows(page, *reversed(NAMES))
+    expect_names(page, *reversed(NAMES))
 
 
-def test_an_empty_account_says_what_to_do(person: Person) -> None:
-    page = person.goes("/customers")
+def test_an_empty_account_shows_the_first_steps(person: Person) -> None:
+    page = person.open("/customers")
     expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()
     page.get_by_role("link", name="Import a file").click()
     expect(page.get_by_role("heading", name="Import customers")).to_be_focused()
-    person.goes("/overview")
+    person.open("/overview")
     expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()
 
 
-def test_a_cursor_that_is_none_leads_to_the_first_page(several: Person) -> None:
-    page = several.goes("/customers?after=nonsense")
-    shows(page, *reversed(NAMES))
+def test_an_invalid_cursor_leads_to_the_first_page(five_customers: Person) -> None:
+    page = five_customers.open("/customers?after=nonsense")
+    expect_names(page, *reversed(NAMES))
     assert page.url.endswith("/customers")
 
 
-def test_an_address_without_a_page_says_so(person: Person) -> None:
-    page = person.goes("/nothing/here")
+def test_an_unknown_path_shows_the_page_for_it(person: Person) -> None:
+    page = person.open("/nothing/here")
     expect(page.get_by_role("heading", name="There is no such page").first).to_be_visible()
     page.get_by_role("link", name="To the customers").click()
     expect(page.get_by_role("heading", name="Customers", exact=True)).to_be_focused()

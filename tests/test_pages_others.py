@@ -1,4 +1,4 @@
-"""New customers, imports, webhooks, tokens, the explorer and the overview, as a person uses them."""
+"""Tests of the other pages: new customer, imports, webhooks, tokens, explorer and overview."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from tests.browser import Person, person_at
+from tests.browser import Person, sign_in_person
 from tests.receiver import receiving
 from tests.support import Client, run_server
 
@@ -24,7 +24,7 @@ FIELDS = """email first_name phone accepts_marketing tags notes custom shipping_
 
 @pytest.mark.smoke
 def test_a_customer_is_created(person: Person) -> None:
-    page = person.goes("/customers/new")
+    page = person.open("/customers/new")
     expect(page.get_by_label("Email").first).to_be_focused()
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_label("Email").first).to_have_attribute("aria-invalid", "true")
@@ -58,14 +58,14 @@ def test_a_customer_is_created(person: Person) -> None:
         "shipping_address": {"city": "Fès", "country": "MA"},
         "billing_address": None,
     }
-    page = person.goes("/customers/new")
+    page = person.open("/customers/new")
     page.get_by_label("Email").first.fill("ANA@example.com")
     page.keyboard.press("Enter")
     expect(page.locator(".problem").first).to_contain_text("already a customer")
 
 
 def test_a_new_field_appears_on_all_pages(person: Person) -> None:
-    """The declaration of a field `company` is enough. The API has it by another name here."""
+    """The declaration of a field `company` suffices. The test renames it to one that the API has."""
     person.client.create("ana@example.com", first_name="Ana", last_name="Zeta Ltd")
     person.client.create("bo@example.com", first_name="Bo", last_name="Alpha Ltd")
     options = {"is_writable": True, "sort": True, "in_list": True}
@@ -86,8 +86,8 @@ def test_a_new_field_appears_on_all_pages(person: Person) -> None:
     page = person.page
     page.route("**/fields.js", declare)
     page.route("**/api/v2", rename)
-    person.goes("/customers")
-    # The list has a column for it, by which it can be sorted, and the menu has it.
+    person.open("/customers")
+    # The list has a column for it, and can be sorted by it.
     page.get_by_role("button", name="Company", exact=True).click()
     expect(page.locator(".row-link")).to_have_text(["Bo Alpha Ltd", "Ana Zeta Ltd"])
     assert page.url.endswith("?sort=company&dir=asc")
@@ -95,13 +95,13 @@ def test_a_new_field_appears_on_all_pages(person: Person) -> None:
     page.get_by_label("Sort by").select_option("Company")
     expect(page.locator(".row-link")).to_have_text(["Ana Zeta Ltd", "Bo Alpha Ltd"])
     # The customer page edits it.
-    person.goes("/customers/2")
+    person.open("/customers/2")
     page.get_by_role("button", name="Edit Company:").click()
     page.get_by_label("Company", exact=True).last.fill("Beta Ltd")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Bo Beta Ltd")).to_be_visible()
     # The form for a new customer has it.
-    person.goes("/customers/new")
+    person.open("/customers/new")
     page.get_by_label("Email").first.fill("cy@example.com")
     page.get_by_label("Company").fill("Gamma Ltd")
     page.get_by_role("button", name="Create").click()
@@ -110,13 +110,13 @@ def test_a_new_field_appears_on_all_pages(person: Person) -> None:
     assert node == {"last_name": "Gamma Ltd"}
 
 
-def test_a_file_is_dropped_looked_at_tried_and_imported(person: Person, tmp_path: Path) -> None:
+def test_a_file_is_previewed_tried_and_imported(person: Person, tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text(
         "Post;Vorname;Points\nana@example.com;Ana;12\nwrong;Bo;3\ncy@example.com;<b>C\x00y</b>;4\n",
         encoding="utf-8",
     )
-    page = person.goes("/imports")
+    page = person.open("/imports")
     page.evaluate(
         """([name, text]) => {
             const data = new DataTransfer();
@@ -167,11 +167,13 @@ def test_a_file_is_dropped_looked_at_tried_and_imported(person: Person, tmp_path
     expect(page.get_by_role("table").locator("tbody tr")).to_have_count(2)
 
 
-def test_a_large_compressed_file_shows_how_far_it_is(person: Person, tmp_path: Path) -> None:
+def test_a_large_import_shows_its_progress_and_can_be_cancelled(
+    person: Person, tmp_path: Path
+) -> None:
     file = tmp_path / "many.csv.gz"
     rows = "".join(f"p{n}@example.com,P{n}\n" for n in range(20_000))
     file.write_bytes(gzip.compress(f"email,first_name\n{rows}".encode()))
-    page = person.goes("/imports")
+    page = person.open("/imports")
     page.get_by_label("Choose a file").set_input_files(file)
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("progressbar", name="How much of the file is read")).to_be_visible()
@@ -181,21 +183,23 @@ def test_a_large_compressed_file_shows_how_far_it_is(person: Person, tmp_path: P
     expect(page.get_by_role("link", name="many.csv.gz")).to_be_visible()
 
 
-def test_what_is_no_file_of_customers_is_refused(person: Person, tmp_path: Path) -> None:
+def test_an_unsupported_file_is_rejected(person: Person, tmp_path: Path) -> None:
     file = tmp_path / "list.json"
     file.write_text('[{"email": "a@example.com"}]')
-    page = person.goes("/imports")
+    page = person.open("/imports")
     page.get_by_label("Choose a file").set_input_files(file)
     expect(page.locator(".notice.wrong")).to_contain_text("is a JSON array")
 
 
-def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, new_database: str) -> None:
+def test_a_webhook_is_created_tested_edited_and_deleted(
+    browser: Browser, new_database: str
+) -> None:
     with (
         receiving() as receiver,
         run_server(new_database, "--webhook-private-targets") as server,
-        person_at(browser, server) as person,
+        sign_in_person(browser, server) as person,
     ):
-        page = person.goes("/webhooks")
+        page = person.open("/webhooks")
         page.get_by_role("button", name="New webhook").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Address").fill("nonsense")
@@ -224,8 +228,8 @@ def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, new_databas
         dialog.get_by_label("Also send the values").check()
         dialog.get_by_role("button", name="Save").click()
         expect(dialog).to_have_count(0)
-        kept = person.client.data("{ webhooks { settings } }")["webhooks"]
-        assert kept == [{"settings": {"changes": True}}]
+        webhooks = person.client.data("{ webhooks { settings } }")["webhooks"]
+        assert webhooks == [{"settings": {"changes": True}}]
         page.get_by_role("button", name="Delete").click()
         dialog.get_by_role("button", name="Delete").click()
         expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()
@@ -235,12 +239,12 @@ def test_a_webhook_is_paused_and_resumed(browser: Browser, new_database: str) ->
     with (
         receiving() as receiver,
         run_server(new_database, "--webhook-private-targets") as server,
-        person_at(browser, server) as person,
+        sign_in_person(browser, server) as person,
     ):
         node = {"type": "contact/signup", "url": receiver.url}
         create = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
         person.client.data(create, n=node)
-        page = person.goes("/webhooks/1")
+        page = person.open("/webhooks/1")
         page.get_by_role("button", name="Pause").click()
         notice = page.locator(".notice")
         expect(notice).to_contain_text("Paused")
@@ -249,9 +253,9 @@ def test_a_webhook_is_paused_and_resumed(browser: Browser, new_database: str) ->
         person.client.create("1@example.com")
         person.client.create("2@example.com")
         expect(notice).to_contain_text("2 events wait.")
-        person.goes("/webhooks")
+        person.open("/webhooks")
         expect(page.locator(".state")).to_contain_text("Paused")
-        person.goes("/webhooks/1")
+        person.open("/webhooks/1")
         notice.get_by_role("button", name="Skip 2 events").click()
         page.get_by_role("dialog").get_by_role("button", name="Skip 2 events").click()
         expect(notice).to_have_count(0)
@@ -259,12 +263,12 @@ def test_a_webhook_is_paused_and_resumed(browser: Browser, new_database: str) ->
         person.client.create("3@example.com")
         notice.get_by_role("button", name="Send 1 event").click()
         expect(page.locator(".deliveries .state.delivered")).to_be_visible()
-        assert [one.json["node"]["email"] for one in receiver.requests] == ["3@example.com"]
+        assert [request.json["node"]["email"] for request in receiver.requests] == ["3@example.com"]
 
 
 @pytest.mark.smoke
-def test_a_token_is_made_shown_once_and_revoked(person: Person) -> None:
-    page = person.goes("/tokens")
+def test_a_token_is_created_shown_once_and_revoked(person: Person) -> None:
+    page = person.open("/tokens")
     page.get_by_role("button", name="New token").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Create").click()
@@ -280,8 +284,8 @@ def test_a_token_is_made_shown_once_and_revoked(person: Person) -> None:
     expect(row).to_contain_text("until")
     assert secret not in page.content()
     with Client(person.server, secret) as app:
-        asked = "{ viewer { token { name scopes } } }"
-        assert app.data(asked)["viewer"]["token"] == {
+        query = "{ viewer { token { name scopes } } }"
+        assert app.data(query)["viewer"]["token"] == {
             "name": "An app",
             "scopes": ["customers:read"],
         }
@@ -295,9 +299,9 @@ def test_a_token_is_made_shown_once_and_revoked(person: Person) -> None:
     dialog.get_by_role("button", name="Cancel").click()
 
 
-def test_an_operation_is_written_with_completion_and_run(person: Person) -> None:
+def test_an_operation_is_completed_and_run(person: Person) -> None:
     person.client.create("ana@example.com", first_name="Ana")
-    page = person.goes("/explorer")
+    page = person.open("/explorer")
     query = page.get_by_label("Operation", exact=True)
     query.fill("")
     query.press_sequentially("{ cust")
@@ -330,11 +334,11 @@ def test_an_operation_is_written_with_completion_and_run(person: Person) -> None
     expect(query).to_have_value("{ customers(first: 1) { edges { node { full_name } } } }")
 
 
-def test_the_examples_run_and_the_schema_is_to_be_looked_through(person: Person) -> None:
+def test_the_examples_run_and_the_schema_can_be_filtered(person: Person) -> None:
     person.client.create("first@example.com")
-    page = person.goes("/explorer")
+    page = person.open("/explorer")
     answer = page.get_by_label("Answer", exact=True)
-    for name, shown in (
+    for name, text in (
         ("List customers", "totalCount"),
         ("Search customers", "totalCount"),
         ("One customer", "avatar"),
@@ -347,7 +351,7 @@ def test_the_examples_run_and_the_schema_is_to_be_looked_through(person: Person)
         page.locator("summary", has_text="Examples").click()
         page.get_by_role("button", name=name).click()
         page.get_by_role("button", name="Run").click()
-        expect(answer).to_contain_text(shown)
+        expect(answer).to_contain_text(text)
         expect(answer).not_to_contain_text('"errors"')
     page.get_by_label("Find a type or a field").fill("expires_at")
     schema = page.get_by_role("region", name="Schema")
@@ -357,9 +361,9 @@ def test_the_examples_run_and_the_schema_is_to_be_looked_through(person: Person)
 
 
 @pytest.mark.parametrize("form", ["curl", "Python"])
-def test_an_operation_that_is_copied_runs(person: Person, form: str) -> None:
+def test_a_copied_operation_runs(person: Person, form: str) -> None:
     person.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = person.goes("/explorer")
+    page = person.open("/explorer")
     page.get_by_label("Operation", exact=True).fill(
         "query($q: String) {\n  customers(query: $q) { totalCount }\n}"
     )
@@ -370,11 +374,13 @@ def test_an_operation_that_is_copied_runs(person: Person, form: str) -> None:
     text = page.evaluate("navigator.clipboard.readText()")
     command = ["bash", "-c", text] if form == "curl" else [sys.executable, "-c", text]
     env = {"REGULARS_TOKEN": person.client.token, "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=30)
-    assert json.loads(done.stdout) == {"data": {"customers": {"totalCount": 0}}}
+    process = subprocess.run(
+        command, env=env, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert json.loads(process.stdout) == {"data": {"customers": {"totalCount": 0}}}
 
 
-def test_the_overview_counts_and_draws(person: Person) -> None:
+def test_the_overview_shows_figures_and_charts(person: Person) -> None:
     person.client.create(
         "ana@example.com", accepts_marketing=True, billing_address={"country": "MA"}
     )
@@ -382,7 +388,7 @@ def test_the_overview_counts_and_draws(person: Person) -> None:
     paid = {"email": "ana@example.com", "total": 20, "financial_status": "paid", "name": "#1"}
     order = "mutation($node: InputRecordOrder!) { recordOrder(node: $node) { id } }"
     person.client.data(order, node={**paid, "currency": "EUR"})
-    page = person.goes("/overview")
+    page = person.open("/overview")
     expect(page.locator(".tiles")).to_contain_text("Accept marketing50 %1 customers")
     expect(page.get_by_role("img", name="New customers by week")).to_be_visible()
     expect(page.get_by_role("img", name="Spend by month in EUR")).to_be_visible()

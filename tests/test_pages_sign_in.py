@@ -1,13 +1,13 @@
-"""Signing in and out, and what the pages keep to themselves."""
+"""Tests of signing in and out, and of the privacy of the pages."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Request, expect
+from playwright.sync_api import Browser, Request, Route, expect
 
-from tests.browser import Person, person_at
+from tests.browser import Person, sign_in_person
 from tests.support import (
     Client,
     Server,
@@ -24,15 +24,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 @pytest.mark.smoke
 def test_a_person_signs_in_and_out(person: Person) -> None:
     person.context.clear_cookies()
-    person.signs_in()
+    person.sign_in()
     page = person.page
     expect(page.locator(".who")).to_contain_text("test")
-    # What a script could read has neither the token nor the session.
-    kept = page.evaluate(
+    # Scripts can read neither the token nor the session.
+    storage = page.evaluate(
         "JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}])"
     )
-    assert person.client.token not in kept
-    assert "regulars_" not in kept
+    assert person.client.token not in storage
+    assert "regulars_" not in storage
     (cookie,) = person.context.cookies()
     assert cookie["httpOnly"]
     assert cookie["sameSite"] == "Strict"
@@ -43,17 +43,17 @@ def test_a_person_signs_in_and_out(person: Person) -> None:
     expect(page.get_by_label("Token")).to_be_focused()
 
 
-def test_nothing_of_one_account_is_there_in_another(person: Person, other: Client) -> None:
+def test_no_data_of_an_account_remains_after_signing_out(person: Person, other: Client) -> None:
     person.client.create("mine@example.com")
     other.create("theirs@example.com")
-    page = person.goes("/explorer")
+    page = person.open("/explorer")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_label("Answer", exact=True)).to_contain_text("mine@example.com")
-    person.goes("/customers")
+    person.open("/customers")
     page.get_by_label("Select mine@example.com").check()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete 1").click()
-    # What waits to be deleted is deleted before one is out.
+    # Signing out sends pending deletions first.
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("Token").fill(other.token)
     page.keyboard.press("Enter")
@@ -61,7 +61,7 @@ def test_nothing_of_one_account_is_there_in_another(person: Person, other: Clien
     expect(page.get_by_label("Selection")).to_be_hidden()
     assert page.evaluate("localStorage.getItem('explorer')") is None
     assert (person.client.emails(), other.emails()) == ([], ["theirs@example.com"])
-    # The session ends, and somebody of another account goes on: with a page of theirs.
+    # The session ends, and a person of another account signs in: the page is loaded again.
     person.context.clear_cookies()
     page.get_by_role("button", name="Spend", exact=True).click()
     person.client.create("back@example.com")
@@ -73,7 +73,7 @@ def test_nothing_of_one_account_is_there_in_another(person: Person, other: Clien
 
 
 @pytest.mark.smoke
-def test_a_wrong_token_is_told_at_its_field(browser: Browser, server: Server) -> None:
+def test_an_invalid_token_is_reported_at_its_field(browser: Browser, server: Server) -> None:
     with Client(server, create_token(server)) as client:
         person = Person(browser, server, client)
         page = person.page
@@ -88,21 +88,23 @@ def test_a_wrong_token_is_told_at_its_field(browser: Browser, server: Server) ->
         expect(page.locator(".problem")).to_contain_text("is not valid")
         page.get_by_label("Token").fill(client.token)
         page.keyboard.press("Enter")
-        # One is where one wanted to go.
+        # The person arrives at the page that they opened.
         page.wait_for_url("**/customers?q=ana")
         expect(page.get_by_role("combobox", name="Search")).to_have_value("ana")
-        person.leaves()
+        person.close()
 
 
-def test_a_link_signs_in_once_and_leaves_the_history(browser: Browser, server: Server) -> None:
+def test_a_sign_in_link_works_once_and_stays_out_of_the_history(
+    browser: Browser, server: Server
+) -> None:
     with Client(server, create_token(server)) as client:
         url = ("--database-url", server.database_url)
         account = find_account_name(server, client.token)
-        made = run_regulars(
+        process = run_regulars(
             *("token", "create", "--account", account, "--name", "Ana", "--link", *url),
             *("--url", server.url),
         )
-        link = made.stdout.strip()
+        link = process.stdout.strip()
         person = Person(browser, server, client)
         page = person.page
         page.goto(link)
@@ -112,11 +114,11 @@ def test_a_link_signs_in_once_and_leaves_the_history(browser: Browser, server: S
         page.goto("about:blank")
         page.goto(link)
         expect(page.get_by_role("alert").first).to_contain_text("may have been used")
-        person.leaves()
+        person.close()
 
 
-def test_who_is_signed_out_meanwhile_loses_nothing(person: Person) -> None:
-    page = person.goes("/customers/new")
+def test_unsaved_input_survives_the_end_of_the_session(person: Person) -> None:
+    page = person.open("/customers/new")
     page.get_by_label("Email").first.fill("ana@example.com")
     person.context.clear_cookies()
     page.get_by_role("button", name="Create").click()
@@ -127,77 +129,77 @@ def test_who_is_signed_out_meanwhile_loses_nothing(person: Person) -> None:
     assert person.client.emails() == ["ana@example.com"]
 
 
-def test_who_may_only_read_is_offered_nothing_else(browser: Browser, server: Server) -> None:
+def test_a_read_only_token_hides_changes(browser: Browser, server: Server) -> None:
     with Client(server, create_token(server)) as client:
         created = client.create("ana@example.com", first_name="Ana")
         account = find_account_name(server, client.token)
         token = create_token(server, account, scopes=("customers:read",))
         with Client(server, token) as reader:
             person = Person(browser, server, reader)
-            person.signs_in()
+            person.sign_in()
             page = person.page
             links = page.get_by_role("navigation").get_by_role("link")
             expect(links).to_have_text(["Customers", "Overview", "Explorer"])
             expect(page.get_by_role("link", name="New customer")).to_have_count(0)
-            person.goes(f"/customers/{created['_id']}")
+            person.open(f"/customers/{created['_id']}")
             expect(page.get_by_text("ana@example.com").first).to_be_visible()
             expect(page.get_by_role("button", name="Edit")).to_have_count(0)
             expect(page.get_by_role("button", name="Delete")).to_have_count(0)
-            person.goes("/imports")
+            person.open("/imports")
             expect(page.get_by_role("heading", name="You may not import")).to_be_visible()
-            person.leaves()
+            person.close()
 
 
 def test_the_pages_load_nothing_from_elsewhere(person: Person) -> None:
     person.client.create("ana@example.com", first_name="<script>alert(1)</script>")
     for path in ("/customers", "/customers/1", "/overview", "/imports", "/tokens", "/explorer"):
-        person.goes(path)
+        person.open(path)
     person.page.wait_for_timeout(300)
-    assert person.asked
-    assert {url for url in person.asked if not url.startswith(person.server.url)} == set()
+    assert person.requested_urls
+    assert {url for url in person.requested_urls if not url.startswith(person.server.url)} == set()
 
 
-def test_pictures_are_asked_for_only_where_a_setting_allows_it(
+def test_avatars_are_requested_only_with_the_gravatar_option(
     browser: Browser, tmp_path: Path
 ) -> None:
     with run_server(f"sqlite:///{tmp_path / 'r.db'}", "--gravatar") as server:
-        with person_at(browser, server) as person:
+        with sign_in_person(browser, server) as person:
             person.client.create("ana@example.com", first_name="Ana", last_name="Núñez")
-            asked: list[str] = []
+            requested_urls: list[str] = []
 
-            def picture(route: object, request: Request) -> None:
-                asked.append(request.url)
-                route.fulfill(status=404)  # type: ignore[attr-defined]  # a Route
+            def reject(route: Route, request: Request) -> None:
+                requested_urls.append(request.url)
+                route.fulfill(status=404)
 
-            person.context.route("https://www.gravatar.com/**", picture)
-            page = person.goes("/customers")
+            person.context.route("https://www.gravatar.com/**", reject)
+            page = person.open("/customers")
             expect(page.locator(".avatar")).to_have_text("AN")
             page.wait_for_timeout(200)
-            assert asked
-            assert all("d=404" in url for url in asked)
+            assert requested_urls
+            assert all("d=404" in url for url in requested_urls)
             expect(page.locator(".avatar img")).to_have_count(0)
 
 
-def test_a_page_is_known_by_what_it_holds(server: Server) -> None:
+def test_pages_are_revalidated_and_assets_are_immutable(server: Server) -> None:
     answer = get(f"{server.url}/customers", headers={"Accept": "text/html"})
     policy = answer.headers["content-security-policy"]
     assert "script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
     assert answer.headers["cache-control"] == "no-cache"
-    again = get(f"{server.url}/", headers={"If-None-Match": answer.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
+    unchanged = get(f"{server.url}/", headers={"If-None-Match": answer.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
     script = answer.text.split('<script type="module" src="')[1].split('"')[0]
-    kept = get(f"{server.url}{script}")
-    assert kept.headers["content-type"].startswith("text/javascript")
-    assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
-    plain = get(f"{server.url}{script}", headers={"Accept-Encoding": "identity"})
-    assert "content-encoding" not in plain.headers
-    for accepted, chosen in (("gzip, deflate", "gzip"), ("gzip, deflate, br", "br")):
-        packed = get(f"{server.url}{script}", headers={"Accept-Encoding": accepted})
-        assert packed.headers["content-encoding"] == chosen
-        assert packed.text == plain.text
-    old = get(f"{server.url}/assets/0000000000000000/app.js")
-    assert (old.status_code, old.json()["errors"][0]["key"]) == (404, "errors_not_found")
+    asset = get(f"{server.url}{script}")
+    assert asset.headers["content-type"].startswith("text/javascript")
+    assert asset.headers["cache-control"] == "public, max-age=31536000, immutable"
+    identity = get(f"{server.url}{script}", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in identity.headers
+    for accepted, encoding in (("gzip, deflate", "gzip"), ("gzip, deflate, br", "br")):
+        compressed = get(f"{server.url}{script}", headers={"Accept-Encoding": accepted})
+        assert compressed.headers["content-encoding"] == encoding
+        assert compressed.text == identity.text
+    outdated = get(f"{server.url}/assets/0000000000000000/app.js")
+    assert (outdated.status_code, outdated.json()["errors"][0]["key"]) == (404, "errors_not_found")
     missing = get(f"{server.url}/nothing", headers={"Accept": "text/html,*/*"})
     assert missing.status_code == 404
     assert missing.headers["content-type"].startswith("text/html")

@@ -1,4 +1,4 @@
-"""The web's own traps: other pages' scripts and forms, headers, names that point here."""
+"""Tests of web security: forms and scripts of other sites, headers, host names and the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ORIGIN = "https://app.example.com"
 
 
 @pytest.fixture(scope="module")
-def open_to_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def cross_origin_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     url = f"sqlite:///{tmp_path_factory.mktemp('web') / 'r.db'}"
     origins = f"{ORIGIN}/, https://b.example.com"
     with run_server(url, "--cors-origins", origins) as server:
@@ -44,7 +44,7 @@ def test_get_changes_nothing(client: Client) -> None:
         "",
     ],
 )
-def test_what_a_form_can_send_is_refused(client: Client, kind: str) -> None:
+def test_content_types_of_forms_are_rejected(client: Client, kind: str) -> None:
     body = json.dumps({"query": MUTATION}).encode()
     headers = {"Content-Type": kind} if kind else {}
     answer = client.http.post("/api/v2", content=body, headers=headers)
@@ -53,10 +53,10 @@ def test_what_a_form_can_send_is_refused(client: Client, kind: str) -> None:
     assert client.emails() == []
 
 
-def test_a_page_of_another_origin_gets_nothing_by_default(client: Client) -> None:
-    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+def test_other_origins_are_rejected_by_default(client: Client) -> None:
+    preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     answers = [
-        client.http.options("/api/v2", headers=asked),
+        client.http.options("/api/v2", headers=preflight),
         client.post("{ __typename }", headers={"Origin": ORIGIN}),
     ]
     assert answers[0].status_code == 405
@@ -64,22 +64,22 @@ def test_a_page_of_another_origin_gets_nothing_by_default(client: Client) -> Non
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_a_page_of_an_origin_that_is_configured_may_call(open_to_pages: Client) -> None:
-    asked = {
+def test_a_configured_origin_may_call_the_api(cross_origin_client: Client) -> None:
+    preflight = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type",
     }
-    answer = open_to_pages.http.options("/api/v2", headers=asked)
+    answer = cross_origin_client.http.options("/api/v2", headers=preflight)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == ORIGIN
     allowed = answer.headers["access-control-allow-headers"].lower()
     assert "authorization" in allowed
     assert "idempotency-key" in allowed
-    answer = open_to_pages.post("{ __typename }", headers={"Origin": ORIGIN})
+    answer = cross_origin_client.post("{ __typename }", headers={"Origin": ORIGIN})
     assert answer.headers["access-control-allow-origin"] == ORIGIN
     assert "Idempotent-Replayed" in answer.headers["access-control-expose-headers"]
-    refused = open_to_pages.http.post(
+    refused = cross_origin_client.http.post(
         "/api/v2", json={}, headers={"Origin": ORIGIN, "Authorization": "Bearer wrong"}
     )
     assert refused.status_code == 401
@@ -89,22 +89,27 @@ def test_a_page_of_an_origin_that_is_configured_may_call(open_to_pages: Client) 
 @pytest.mark.parametrize(
     "origin", ["https://evil.example.com", "https://app.example.com.evil.example", "null", ""]
 )
-def test_no_other_page_may_call(open_to_pages: Client, origin: str) -> None:
-    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    answer = open_to_pages.http.options("/api/v2", headers=asked)
+def test_an_origin_that_is_not_configured_is_rejected(
+    cross_origin_client: Client, origin: str
+) -> None:
+    preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    answer = cross_origin_client.http.options("/api/v2", headers=preflight)
     assert answer.status_code == 405
-    for one in (answer, open_to_pages.post("{ __typename }", headers={"Origin": origin})):
-        assert "access-control-allow-origin" not in one.headers
-        assert one.headers["vary"] == "Origin"
+    for response in (
+        answer,
+        cross_origin_client.post("{ __typename }", headers={"Origin": origin}),
+    ):
+        assert "access-control-allow-origin" not in response.headers
+        assert response.headers["vary"] == "Origin"
 
 
-def test_credentials_are_never_allowed(open_to_pages: Client) -> None:
-    answer = open_to_pages.post("{ __typename }", headers={"Origin": ORIGIN})
+def test_credentials_are_never_allowed(cross_origin_client: Client) -> None:
+    answer = cross_origin_client.post("{ __typename }", headers={"Origin": ORIGIN})
     assert "access-control-allow-credentials" not in answer.headers
     assert "set-cookie" not in answer.headers
 
 
-def test_every_answer_keeps_browsers_from_making_anything_of_it(client: Client) -> None:
+def test_every_response_has_the_security_headers(client: Client) -> None:
     answers = [
         client.post("{ __typename }"),
         client.post("{ nothing }"),
@@ -125,7 +130,7 @@ def test_every_answer_keeps_browsers_from_making_anything_of_it(client: Client) 
         assert "server" not in answer.headers
 
 
-def test_the_figures_are_for_this_machine_or_a_token(server: Server, client: Client) -> None:
+def test_metrics_require_a_local_client_or_a_scope(server: Server, client: Client) -> None:
     def status(**headers: str) -> int:
         return get(f"{server.url}/metrics", headers=headers).status_code
 
@@ -143,8 +148,8 @@ def test_the_figures_are_for_this_machine_or_a_token(server: Server, client: Cli
         assert status(Authorization=f"Bearer {token}", Host="regulars.example.com") == 200
 
 
-def test_nobody_writes_a_line_of_the_log(tmp_path: Path) -> None:
-    """Whatever a client sends: each line is JSON, and one of ours."""
+def test_clients_cannot_inject_log_lines(tmp_path: Path) -> None:
+    """Each line is JSON and an event of the server, whatever a client sends."""
     path = tmp_path / "log"
     with path.open("w") as log, run_server(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:

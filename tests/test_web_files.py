@@ -1,29 +1,30 @@
-"""The files of the pages, read as text: their imports, their texts, and what a browser would block."""
+"""Tests of the source of the pages: imports, routes, texts, and code that a browser would block."""
 
 from __future__ import annotations
 
 import re
 from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from regulars.customers import addresses
 from regulars.customers.fields import FIELDS
 from regulars.http.pages import Pages
+from regulars.store.imports import PENDING, RECEIVING, RUNNING
+from regulars.transfer.import_repository import CANCELLED, DONE, FAILED
 
-FILES = {
-    one.name: one.read_text(encoding="utf-8") for one in files("regulars").joinpath("web").iterdir()
-}
+PACKAGE = files("regulars")
+FILES = {file.name: file.read_text(encoding="utf-8") for file in PACKAGE.joinpath("web").iterdir()}
 MODULES = {name: text for name, text in FILES.items() if name.endswith(".js")}
 _IMPORT = re.compile(r'^import \{ ([^}]*) \} from "\./([\w-]+\.js)";$', re.MULTILINE)
-
-
 _DYNAMIC_IMPORT = re.compile(r'\bimport\("\./([\w-]+\.js)"\)')
 
 
 def import_graph() -> dict[str, set[str]]:
-    """The modules, each with those that it imports, at once or later."""
+    """Return the modules that each module imports, statically or dynamically."""
     return {
         name: {other for _, other in _IMPORT.findall(text)} | set(_DYNAMIC_IMPORT.findall(text))
         for name, text in MODULES.items()
@@ -31,7 +32,7 @@ def import_graph() -> dict[str, set[str]]:
 
 
 def static_imports(name: str) -> set[str]:
-    """The modules that are loaded before this one runs, and itself."""
+    """Return the module and all modules that are loaded before it runs."""
     loaded, queue = {name}, [name]
     while queue:
         for _, other in _IMPORT.findall(MODULES[queue.pop()]):
@@ -41,16 +42,16 @@ def static_imports(name: str) -> set[str]:
     return loaded
 
 
-def test_no_modules_import_each_other() -> None:
+def test_imports_have_no_cycle() -> None:
     graph = import_graph()
     assert len(graph["routes.js"]) > 8
     list(TopologicalSorter(graph).static_order())
-    graph["navigation.js"].add("routes.js")  # what the pages import, and what loads the pages
+    graph["navigation.js"].add("routes.js")
     with pytest.raises(CycleError):
         list(TopologicalSorter(graph).static_order())
 
 
-def test_every_import_statement_is_understood() -> None:
+def test_every_import_statement_is_recognised() -> None:
     for name, text in MODULES.items():
         statements = re.findall(r"^import \{|\bimport\(", text, re.MULTILINE)
         assert len(statements) == len(_IMPORT.findall(text)) + len(_DYNAMIC_IMPORT.findall(text)), (
@@ -58,31 +59,78 @@ def test_every_import_statement_is_understood() -> None:
         )
 
 
+_FORBIDDEN = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|setHTML|DOMParser|\beval\(|new Function"
+    r"|<script>|\bstyle=|\bon\w+=\"|javascript:"
+)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_no_file_parses_markup_or_code_or_names_another_site(name: str) -> None:
-    forbidden = (
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|setHTML|DOMParser|\beval\(|new Function"
-        r"|<script>|\bstyle=|\bon\w+=\"|javascript:"
-    )
-    assert not re.search(forbidden, FILES[name])
+    assert not _FORBIDDEN.search(FILES[name])
     urls = set(re.findall(r"https?://[\w.]+", FILES[name]))
     # A namespace, and an example.
     assert urls <= {"http://www.w3.org", "https://example.com"}
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "element.innerHTML = text;",
+        "document.write(text);",
+        "eval(text);",
+        "new Function(text);",
+        '<a onclick="run()">',
+        '<p style="color: red">',
+        '<a href="javascript:run()">',
+    ],
+)
+def test_code_that_parses_markup_is_recognised(code: str) -> None:
+    assert _FORBIDDEN.search(code)
+
+
+def invalid_imports(name: str, modules: dict[str, str]) -> list[str]:
+    """Return the names that a module imports but does not use, or that are not exported."""
+    text = modules[name]
+    return [
+        imported
+        for names, other in _IMPORT.findall(text)
+        for imported in names.split(", ")
+        if len(re.findall(rf"(?:(?<![\w$.])|(?<=\.\.\.)){re.escape(imported)}\b", text)) < 2
+        or not re.search(
+            rf"^export (?:async )?(?:function|class|const) {imported}\b",
+            modules.get(other, ""),
+            re.MULTILINE,
+        )
+    ]
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_every_import_exists_and_is_used(name: str) -> None:
-    text = MODULES[name]
-    for names, other in _IMPORT.findall(text):
-        assert other in MODULES
-        for one in names.split(", "):
-            uses = re.findall(rf"(?:(?<![\w$.])|(?<=\.\.\.)){re.escape(one)}\b", text)
-            assert len(uses) > 1, one
-            assert re.search(
-                rf"^export (?:async )?(?:function|class|const) {one}\b",
-                MODULES[other],
-                re.MULTILINE,
-            )
+    assert invalid_imports(name, MODULES) == []
+
+
+def test_invalid_imports_are_recognised() -> None:
+    page = 'import { h, svg } from "./dom.js";\nimport { t } from "./gone.js";\nh(t);\n// dom.svg\n'
+    assert invalid_imports("page.js", {**MODULES, "page.js": page}) == ["svg", "t"]
+
+
+def test_every_export_is_imported() -> None:
+    imported = {
+        (other, name)
+        for text in MODULES.values()
+        for names, other in _IMPORT.findall(text)
+        for name in names.split(", ")
+    }
+    exported = {
+        (name, export)
+        for name, text in MODULES.items()
+        for export in re.findall(
+            r"^export (?:async )?(?:function|class|const) (\w+)", text, re.MULTILINE
+        )
+    }
+    pages = set(_DYNAMIC_IMPORT.findall(MODULES["routes.js"]))
+    assert exported - imported == {(page, "show") for page in pages}
 
 
 def test_the_page_preloads_the_modules_of_the_list() -> None:
@@ -103,23 +151,23 @@ def test_the_server_serves_the_routes_of_the_pages() -> None:
 
 
 def route_paths() -> list[str]:
-    """The paths in routes.js; the page for all others has none."""
+    """Return the paths in routes.js. The page for all other URLs has none."""
     return re.findall(r'^  \{ path: "(.*?)"', MODULES["routes.js"], re.MULTILINE)
 
 
-# The keys of texts that are no text of their own: methods of strings and arrays.
+# Methods of strings and arrays, which are not keys of texts.
 _METHODS = {"map", "toLowerCase", "slice", "at"}
 
 
 class Literal:
-    """A reader of object literals: the keys, and for each an object or None for a text."""
+    """A reader of object literals. It returns the keys, each with an object, or None for a text."""
 
     def __init__(self, source: str, start: int) -> None:
         self.source = source
         self.position = start
 
     def read(self) -> dict[str, Any]:
-        """Read the object that begins here."""
+        """Read the object at the current position."""
         keys: dict[str, Any] = {}
         self._take(r"\s*\{")
         while not self._take(r"(?:\s|//[^\n]*\n|,)*\}"):
@@ -160,16 +208,26 @@ def texts() -> dict[str, Any]:
     return Literal(source, source.index("{", source.index("export const t = "))).read()
 
 
+_COMMENT = re.compile(r"(?<!:)//[^\n]*|/\*.*?\*/", re.DOTALL)
+# A key of `t`, as in `t.list.count`, and whether a computed key follows, as in `t.nav[name]`.
+_TEXT_KEY = re.compile(r"(?<![\w.$])t((?:\??\.\w+)+)(\[(?!\d))?")
+
+
+def code_of(name: str) -> str:
+    """Return a module without its comments."""
+    return _COMMENT.sub("", MODULES[name])
+
+
 def unused_and_missing(all_texts: dict[str, Any], sources: list[str]) -> tuple[set[str], set[str]]:
-    """The texts that no module shows, and those that a module shows and that are not there."""
+    """Return the texts that no module uses, and the keys that modules use without a text."""
     unused, missing = set(leaves(all_texts)), set()
     for source in sources:
-        for names, index in re.findall(r"(?<![\w.$])t((?:\??\.\w+)+)(\[)?", source):
+        for names, index in _TEXT_KEY.findall(source):
             path = names[1:].replace("?", "").split(".")
             node: Any = all_texts
-            for place, name in enumerate(path):
+            for depth, name in enumerate(path):
                 if node is None and name in _METHODS:
-                    path = path[:place]
+                    path = path[:depth]
                     break
                 if node is None or name not in node:
                     missing.add(".".join(path))
@@ -177,16 +235,26 @@ def unused_and_missing(all_texts: dict[str, Any], sources: list[str]) -> tuple[s
                 node = node[name]
             else:
                 if isinstance(node, dict) and not index:
-                    missing.add(".".join(path))  # an object is no text
-            shown = ".".join(path)
-            # A key that is computed may be any of them.
+                    missing.add(".".join(path))  # an object is not a text
+            key = ".".join(path)
+            # A computed key may be any key of the group: see GROUPS.
             unused -= {
-                leaf for leaf in unused if leaf == shown or (index and leaf.startswith(f"{shown}."))
+                leaf for leaf in unused if leaf == key or (index and leaf.startswith(f"{key}."))
             }
     return unused, missing
 
 
+def enum_values(name: str) -> set[str]:
+    """Return the values of an enum of the GraphQL schema."""
+    sdl = "\n".join(
+        path.read_text(encoding="utf-8") for path in Path(str(PACKAGE)).rglob("schema.graphql")
+    )
+    (body,) = re.findall(rf"^enum {name} \{{(.*?)^\}}", sdl, re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"\w+", re.sub(r'"[^"]*"', "", body)))
+
+
 def leaves(node: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return the path of each text, as in `list.columns.full_name`."""
     return [
         leaf
         for name, child in node.items()
@@ -196,17 +264,64 @@ def leaves(node: dict[str, Any], prefix: str = "") -> list[str]:
     ]
 
 
+# The groups of texts that a module reads with a computed key, and the keys that can occur. None is
+# a group with one name for each field (see `fieldName`): a missing one has another text instead.
+GROUPS: dict[str, set[str] | None] = {
+    "address": {*addresses.PARTS, "name", "remove"},
+    "custom.kinds": {"text", "number", "yes", "json"},
+    "customer.sections": {"profile", "addresses", "more"},
+    "explorer.kinds": {"OBJECT", "INTERFACE", "UNION", "ENUM", "INPUT_OBJECT", "SCALAR"},
+    "explorer.names": set(re.findall(r'^  \["(\w+)", `', MODULES["examples.js"], re.MULTILINE)),
+    "imports.outcomes": {"created", "updated", "unchanged", "rejected"},
+    "imports.states": {RECEIVING, PENDING, RUNNING, DONE, FAILED, CANCELLED},
+    "list.columns": None,
+    "list.orders": None,
+    "list.units": None,
+    "nav": set(re.findall(r'path: "/(\w+)".* icon:', MODULES["routes.js"])),
+    "orders.columns": None,
+    "orders.financial": enum_values("OrderFinancialStatus"),
+    "orders.fulfillment": enum_values("OrderFulfillmentStatus"),
+    "timeline.actors": enum_values("ActorKind"),
+    "timeline.kinds": enum_values("CustomerChangeKind"),
+    "tokens.columns": None,
+    "tokens.states": enum_values("TokenState"),
+    "webhooks.states": enum_values("WebhookDeliveryState"),
+}
+
+
 def test_every_text_is_shown_and_every_shown_text_exists() -> None:
-    sources = [text for name, text in MODULES.items() if name != "texts.js"]
+    sources = [code_of(name) for name in MODULES if name != "texts.js"]
     all_texts = texts()
     assert len(leaves(all_texts)) > 300
     assert unused_and_missing(all_texts, sources) == (set(), set())
-    for removed in ("unsaved", "title"):  # of a group, and a group
+    for removed in ("unsaved", "title"):  # a group, and a text in it
         fewer = {**all_texts, "unsaved": {**all_texts["unsaved"]}}
         del (fewer["unsaved"] if removed == "title" else fewer)[removed]
         assert "unsaved.title" in unused_and_missing(fewer, sources)[1]
     more = {**all_texts, "errors": {**all_texts["errors"], "nowhere": None}}
     assert unused_and_missing(more, sources) == ({"errors.nowhere"}, set())
+
+
+def test_a_text_in_a_comment_is_not_shown() -> None:
+    source = _COMMENT.sub("", "show(t.save); // t.cancel\n/** As t.close. */\nshow(t.copy);")
+    assert [key for key, _ in _TEXT_KEY.findall(source)] == [".save", ".copy"]
+
+
+def test_every_computed_key_has_a_text() -> None:
+    groups = {
+        key[1:].replace("?", "")
+        for name in MODULES
+        for key, index in _TEXT_KEY.findall(code_of(name))
+        if index
+    }
+    assert groups == set(GROUPS)
+    all_texts = texts()
+    for group, keys in GROUPS.items():
+        node = all_texts
+        for name in group.split("."):
+            node = node[name]
+        if keys is not None:
+            assert set(node) == keys, group
 
 
 def test_every_field_has_a_label() -> None:

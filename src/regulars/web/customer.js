@@ -62,7 +62,7 @@ class CustomerPage {
     this.editors = EDITABLE_FIELDS.map((field) => this.editorOf(field));
     const sections = SECTIONS.map((name) => {
       const elements = EDITABLE_FIELDS.flatMap((field, index) => (KINDS[field.kind].section === name ? [this.editors[index].element] : []));
-      return h("section", { class: "card", "aria-labelledby": name }, h("h2", { id: name }, t.customer[name]),
+      return h("section", { class: "card", "aria-labelledby": name }, h("h2", { id: name }, t.customer.sections[name]),
         name === "more" ? [elements, this.identity] : h("div", { class: "editables" }, elements));
     });
     replace(main, this.head, this.notice,

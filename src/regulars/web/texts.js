@@ -211,9 +211,7 @@ export const t = {
     done: (name) => `${name} is created.`,
   },
   customer: {
-    profile: "Profile",
-    addresses: "Addresses",
-    more: "More",
+    sections: { profile: "Profile", addresses: "Addresses", more: "More" },
     figures: "Figures",
     since: "since",
     toList: "To the customers",
