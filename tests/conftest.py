@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from fasteners import InterProcessLock
@@ -15,7 +16,15 @@ from playwright.sync_api import Browser
 
 from tests.browser import Person, person_at, started
 from tests.postgres import PostgreSQL, own_server, shared_server
-from tests.support import Client, Server, create_token, run_server, scratch_database
+from tests.support import (
+    Client,
+    Server,
+    copy_sqlite_template,
+    create_token,
+    run_regulars,
+    run_server,
+    scratch_database,
+)
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -124,6 +133,29 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
     return str(request.getfixturevalue("empty_postgresql"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: str) -> Iterator[str]:
+    """The name of a database of PostgreSQL with all tables and no rows."""
+    with scratch_database(postgresql) as url:
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
+        yield urlsplit(url).path.strip("/")
+
+
+@pytest.fixture
+def new_postgresql(postgresql: str, postgresql_template: str) -> Iterator[str]:
+    """The URL of a database of PostgreSQL with all tables and no rows."""
+    with scratch_database(postgresql, template=postgresql_template) as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with all tables and no rows."""
+    if request.param == "sqlite":
+        return copy_sqlite_template(tmp_path / "new.db")
+    return str(request.getfixturevalue("new_postgresql"))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import io
 import itertools
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
@@ -120,6 +122,22 @@ class CommandResult:
     stderr: str
 
 
+@functools.cache
+def sqlite_template() -> Path:
+    """Returns a SQLite file with all tables and no rows. A migration takes 0.2 s, a copy 1 ms."""
+    folder = tempfile.TemporaryDirectory(prefix="regulars-template-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "template.db"
+    assert run_regulars("migrate", "--database-url", f"sqlite:///{path}").returncode == 0
+    return path
+
+
+def copy_sqlite_template(path: Path) -> str:
+    """Creates a SQLite file with all tables, and returns its URL."""
+    shutil.copy(sqlite_template(), path)
+    return f"sqlite:///{path}"
+
+
 def run_regulars(*arguments: str, env: Mapping[str, str] | None = None) -> CommandResult:
     """Runs a command of `regulars` in this process, because starting Python is slow, and returns
     its result. The priority of this process stays as it is."""
@@ -166,15 +184,20 @@ def run_server(
     log: IO[str] | None = None,
     status: int = 0,
     env: Mapping[str, str] | None = None,
+    use_template: bool = True,
 ) -> Iterator[Server]:
     """Runs `regulars serve` on a free port, and stops it at the end unless the test has. Its exit
-    status must be `status`. Standard error goes to `log`, or is shown if the test fails."""
+    status must be `status`. Standard error goes to `log`, or is shown if the test fails. A new SQLite
+    file is a copy of the template, unless `use_template` is false."""
     errors = log or cast("IO[str]", tempfile.TemporaryFile("w+"))  # noqa: SIM115  # closed below
     variables = {
         "REGULARS_DATABASE_URL": database_url,
         "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
         **(env or {}),
     }
+    file = Path(database_url.removeprefix("sqlite:///"))
+    if use_template and database_url.startswith("sqlite:///") and not file.exists():
+        copy_sqlite_template(file)
     read_fd, write_fd = os.pipe()
     with os.fdopen(write_fd, "w") as out:
         process = _start(("serve", "--port", "0", *arguments), variables, out, errors)

@@ -13,7 +13,6 @@ from regulars.customers.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
 from regulars.transfer.background_throttle import BackgroundThrottle
-from tests.support import run_regulars, scratch_database
 
 Work = Callable[[Store, Store], Awaitable[Any]]
 
@@ -30,7 +29,6 @@ async def open_store(url: str, is_bulk: bool) -> AsyncIterator[Store]:
 
 def run_with_two_stores(url: str, is_bulk: bool, work: Work) -> Any:
     """Runs work with a store for bulk writes and another store, which is for bulk writes or not."""
-    run_regulars("migrate", env={"REGULARS_DATABASE_URL": url})
 
     async def run() -> Any:
         async with open_store(url, is_bulk=True) as store, open_store(url, is_bulk) as other_store:
@@ -43,7 +41,7 @@ def empty_write() -> SetCustomers:
     return SetCustomers((), 0)
 
 
-def test_a_bulk_write_alone_is_not_paused(empty_database: str) -> None:
+def test_a_bulk_write_alone_is_not_paused(new_database: str) -> None:
     async def work(store: Store, _theirs: Store) -> bool:
         account_id = (await Accounts(store).create("one")).account_id
         throttle = BackgroundThrottle(store)
@@ -51,10 +49,10 @@ def test_a_bulk_write_alone_is_not_paused(empty_database: str) -> None:
             await throttle.write(account_id, empty_write())
         return throttle.others
 
-    assert not run_with_two_stores(empty_database, is_bulk=False, work=work)
+    assert not run_with_two_stores(new_database, is_bulk=False, work=work)
 
 
-def test_a_bulk_write_pauses_while_others_work(empty_database: str) -> None:
+def test_a_bulk_write_pauses_while_others_work(new_database: str) -> None:
     async def work(store: Store, other_store: Store) -> bool:
         account_id = (await Accounts(store).create("one")).account_id
         throttle = BackgroundThrottle(store)
@@ -66,10 +64,10 @@ def test_a_bulk_write_pauses_while_others_work(empty_database: str) -> None:
             await throttle.write(account_id, empty_write())
         return throttle.others
 
-    assert run_with_two_stores(empty_database, is_bulk=False, work=work)
+    assert run_with_two_stores(new_database, is_bulk=False, work=work)
 
 
-def test_bulk_writes_do_not_pause_for_each_other(postgresql: str) -> None:
+def test_bulk_writes_do_not_pause_for_each_other(new_postgresql: str) -> None:
     async def work(store: Store, other_store: Store) -> bool:
         account_id = (await Accounts(store).create("one")).account_id
         throttle = BackgroundThrottle(store)
@@ -77,8 +75,7 @@ def test_bulk_writes_do_not_pause_for_each_other(postgresql: str) -> None:
             await throttle.write(account_id, empty_write())
         return throttle.others
 
-    with scratch_database(postgresql) as url:
-        assert not run_with_two_stores(url, is_bulk=True, work=work)
+    assert not run_with_two_stores(new_postgresql, is_bulk=True, work=work)
 
 
 def test_the_pause_is_longer_than_the_work() -> None:

@@ -302,15 +302,14 @@ def fail_for_faulty(function: Any, argument: int) -> Any:
 )
 @pytest.mark.parametrize("whole", [False, True])
 def test_an_internal_error_rejects_one_row(
-    empty_database: str,
+    new_database: str,
     whole: bool,
     target: tuple[str, int],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The exception is raised in this process, which writes to the database directly."""
-    env = {"REGULARS_DATABASE_URL": empty_database}
-    assert run_regulars("migrate", env=env).returncode == 0
+    env = {"REGULARS_DATABASE_URL": new_database}
     assert run_regulars("account", "create", "shop", env=env).returncode == 0
     name, argument = target
     module, _, function = name.rpartition(".")
@@ -335,7 +334,7 @@ def test_an_internal_error_rejects_one_row(
         )
         return result, [row[1] for row in stored]
 
-    result, stored = with_store(empty_database, write)
+    result, stored = with_store(new_database, write)
     assert result.saved is not whole
     assert stored == ([] if whole else ["ana@shop.test", "ben@shop.test"])
     failure = result.rows[1].problems[0].to_json()

@@ -95,10 +95,10 @@ def run_flooded_server(url: str, *options: str) -> Iterator[tuple[Server, Client
 
 
 @pytest.mark.slow
-def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> None:
+def test_forwarded_requests_have_the_usual_responses(new_database: str) -> None:
     """Covers reads, writes, errors and headers."""
     max_body_bytes = 10_000
-    with run_flooded_server(empty_database, "--max-body-bytes", str(max_body_bytes)) as (
+    with run_flooded_server(new_database, "--max-body-bytes", str(max_body_bytes)) as (
         server,
         client,
     ):
@@ -144,10 +144,10 @@ def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> Non
 
 
 @pytest.mark.slow
-def test_forwarded_requests_count_in_the_rate(empty_database: str) -> None:
+def test_forwarded_requests_count_in_the_rate(new_database: str) -> None:
     """The cost is charged to the token, and the response has the remaining points."""
     options = ("--rate-limit", "500", "--rate-burst", "20000")
-    with run_flooded_server(empty_database, *options) as (_, client):
+    with run_flooded_server(new_database, *options) as (_, client):
         # Expensive enough to use up the rate soon, even if the flood is served slowly.
         answer = client.post(EXPENSIVE_PAGE, headers={"Regulars-Cost": "1"})
         while answer.status_code == 200:
@@ -159,11 +159,11 @@ def test_forwarded_requests_count_in_the_rate(empty_database: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_forwarded_request_is_charged_for_its_surplus(empty_database: str) -> None:
+def test_a_forwarded_request_is_charged_for_its_surplus(new_database: str) -> None:
     """The token pays for objects of long lists beyond the estimate, and the next response shows it."""
     rate = 100
     options = ("--rate-limit", str(rate), "--rate-burst", "1000000")
-    with run_server(empty_database, *options) as server:
+    with run_server(new_database, *options) as server:
         token = create_token(server, scopes=("customers", "orders:write"))
         with (
             background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
@@ -192,8 +192,8 @@ def test_a_forwarded_request_is_charged_for_its_surplus(empty_database: str) -> 
 
 
 @pytest.mark.slow
-def test_expensive_requests_are_forwarded(empty_database: str) -> None:
-    with run_server(empty_database) as server:
+def test_expensive_requests_are_forwarded(new_database: str) -> None:
+    with run_server(new_database) as server:
         with (
             background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
             Client(server, create_token(server)) as client,
@@ -208,8 +208,8 @@ def test_expensive_requests_are_forwarded(empty_database: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_bulkhead_can_be_switched_off(empty_database: str) -> None:
-    with run_server(empty_database, "--no-bulkhead") as server:
+def test_the_bulkhead_can_be_switched_off(new_database: str) -> None:
+    with run_server(new_database, "--no-bulkhead") as server:
         token = create_token(server)
         with (
             background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
@@ -222,7 +222,7 @@ def test_the_bulkhead_can_be_switched_off(empty_database: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -> None:
+def test_a_killed_worker_loses_no_read_and_reports_writes(new_database: str) -> None:
     """The server repeats the reads, and responds 503 to a write that may have been made. Then it starts
     another worker."""
     statuses: set[tuple[str, int]] = set()
@@ -241,7 +241,7 @@ def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -
             assert error["key"] == "errors_unavailable"
             assert "Idempotency-Key" in error["message"]
 
-    with run_flooded_server(empty_database) as (server, client):
+    with run_flooded_server(new_database) as (server, client):
         with (
             background_load(server, ask, client.token, 4),
             background_load(server, change, client.token, 4),
@@ -259,9 +259,9 @@ def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -
 
 
 @pytest.mark.slow
-def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) -> None:
+def test_the_server_repeats_the_reads_of_a_paused_worker(new_database: str) -> None:
     """It forwards requests again when the worker continues."""
-    with run_flooded_server(empty_database) as (server, client):
+    with run_flooded_server(new_database) as (server, client):
         (process,) = find_bulkhead_workers(server)
         process.suspend()
         try:
@@ -279,9 +279,9 @@ def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_worker_stops_with_the_server(empty_database: str, number: signal.Signals) -> None:
+def test_the_worker_stops_with_the_server(new_database: str, number: signal.Signals) -> None:
     status = -number if number == signal.SIGKILL else 0
-    with run_server(empty_database, status=status) as server:
+    with run_server(new_database, status=status) as server:
         token = create_token(server)
         with (
             background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),

@@ -34,10 +34,9 @@ COMMANDS += ["account create", "account list", "token create", "token list", "to
 
 
 @pytest.fixture
-def database(empty_database: str) -> str:
+def database(new_database: str) -> str:
     """A migrated database."""
-    assert run_regulars("migrate", "--database-url", empty_database).returncode == 0
-    return empty_database
+    return new_database
 
 
 def run(database_url: str, *arguments: str) -> CommandResult:

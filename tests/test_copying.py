@@ -172,7 +172,7 @@ def count(url: str) -> int:
 @pytest.mark.slow
 def test_what_is_not_the_same_is_told(empty_database: str, tmp_path: Path) -> None:
     """A row that something else wrote into the copy while it was made."""
-    from regulars.transfer.copying import Copy
+    from regulars.transfer.database_copy import Copy
 
     source = made(f"sqlite:///{tmp_path / 'source.db'}")
     copied(source, empty_database)

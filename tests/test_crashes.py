@@ -65,9 +65,9 @@ def kill_again_and_again(url: str, times: int) -> None:
 
 
 @pytest.mark.slow
-def test_answered_writes_survive_many_kills(empty_database: str) -> None:
+def test_answered_writes_survive_many_kills(new_database: str) -> None:
     """`REGULARS_TEST_KILLS=200 make test-slow` does it two hundred times on each database."""
-    kill_again_and_again(empty_database, int(os.environ.get("REGULARS_TEST_KILLS", "4")))
+    kill_again_and_again(new_database, int(os.environ.get("REGULARS_TEST_KILLS", "4")))
 
 
 def wait_until_answered(server: Server, seconds: float = 10) -> None:

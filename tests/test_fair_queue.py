@@ -99,13 +99,13 @@ PAGE = b'{"query":"{ customers(first: 100) { edges { node { id full_name } } } }
 
 
 def test_a_server_answers_others_before_the_rest_of_a_flood(
-    empty_database: str, tmp_path: Path
+    new_database: str, tmp_path: Path
 ) -> None:
     """The server is paused while the requests arrive, so that their order is certain: one of another
     account, then the flood, then more of the other account. In the order of arrival, those are the
     last to be answered."""
     path = tmp_path / "log"
-    with path.open("w") as log, run_server(empty_database, "--no-bulkhead", log=log) as server:
+    with path.open("w") as log, run_server(new_database, "--no-bulkhead", log=log) as server:
         tokens = [create_token(server), create_token(server)]
         clients = [Client(server, token) for token in tokens]
         for number in range(100):

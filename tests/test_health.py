@@ -82,12 +82,12 @@ def test_a_server_whose_sqlite_file_is_gone_refuses_writes(tmp_path: Path, file:
             assert client.emails() == ["after@example.com", "before@example.com"]
 
 
-def test_a_server_whose_postgresql_is_read_only_refuses_writes(empty_postgresql: str) -> None:
-    name = urlsplit(empty_postgresql).path.strip("/")
+def test_a_server_whose_postgresql_is_read_only_refuses_writes(new_postgresql: str) -> None:
+    name = urlsplit(new_postgresql).path.strip("/")
 
     async def set_read_only(state: str) -> None:
         connection = await asyncpg.connect(
-            empty_postgresql.replace("postgresql+asyncpg", "postgresql")
+            new_postgresql.replace("postgresql+asyncpg", "postgresql")
         )
         try:
             await connection.execute("SET default_transaction_read_only = off")
@@ -101,7 +101,7 @@ def test_a_server_whose_postgresql_is_read_only_refuses_writes(empty_postgresql:
         finally:
             await connection.close()
 
-    with run_server(empty_postgresql) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(new_postgresql) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         client.create("before@example.com")
         asyncio.run(set_read_only("on"))
         wait_until(lambda: get(f"{server.url}/readyz").status_code == 503)

@@ -20,7 +20,14 @@ from regulars.cli.errors import error_message
 from regulars.core.errors import Rejected
 from regulars.customers.bulk import SetCustomers, Step
 from regulars.store import Store
-from tests.support import CommandResult, build_environment, run_regulars, wait_until, with_store
+from tests.support import (
+    CommandResult,
+    build_environment,
+    copy_sqlite_template,
+    run_regulars,
+    wait_until,
+    with_store,
+)
 
 
 class Shop:
@@ -30,7 +37,6 @@ class Shop:
         self.env = {"REGULARS_DATABASE_URL": url}
         self.url = url
         self.folder = folder
-        assert self.run("migrate").returncode == 0
         assert self.run("account", "create", "shop").returncode == 0
 
     def run(self, *arguments: str, **env: str) -> CommandResult:
@@ -60,14 +66,14 @@ class Shop:
 
 
 @pytest.fixture
-def shop(empty_database: str, tmp_path: Path) -> Shop:
-    return Shop(empty_database, tmp_path)
+def shop(new_database: str, tmp_path: Path) -> Shop:
+    return Shop(new_database, tmp_path)
 
 
 @pytest.fixture
 def local(tmp_path: Path) -> Shop:
     """A shop on SQLite: for what is read, which is the same on both."""
-    return Shop(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path)
+    return Shop(copy_sqlite_template(tmp_path / "shop.db"), tmp_path)
 
 
 def counts(result: dict[str, Any]) -> tuple[int, int, int, int]:
@@ -379,7 +385,7 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
     assert shown.stdout == b"email\r\nana@x.test\r\n"
 
 
-@pytest.mark.parametrize("at", ["regulars.transfer.shape.clean_values"])
+@pytest.mark.parametrize("at", ["regulars.transfer.row_parser.clean_values"])
 def test_a_fault_of_ours_rejects_one_row_of_a_file(
     shop: Shop, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +20,17 @@ import pytest
 
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store
+from regulars.transfer.jobs import PROGRAM
 from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
 from tests.support import (
     Client,
     Server,
     create_token,
     find_account_name,
+    find_processes,
     run_regulars,
     run_server,
+    wait_until,
     with_store,
 )
 
@@ -179,15 +183,15 @@ def test_a_waiting_import_is_cancelled(client: Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_an_import_survives_a_restart(empty_database: str, how: signal.Signals) -> None:
+def test_an_import_survives_a_restart(new_database: str, how: signal.Signals) -> None:
     status = 0 if how == signal.SIGTERM else -signal.SIGKILL
-    with run_server(empty_database, status=status) as server:
+    with run_server(new_database, status=status) as server:
         token = create_token(server, "default")
         with Client(server, token) as client:
             sent = send(client, many(6_000) + "bad,,,\n")
             wait(client, sent.headers["location"], "running", rows=1)
         server.end(how)
-    with run_server(empty_database) as server, Client(server, token) as client:
+    with run_server(new_database) as server, Client(server, token) as client:
         found = wait(client, sent.headers["location"], *ENDED)
         assert (found["state"], found["created"], found["rejected"]) == ("done", 6_000, 1)
         cursor = base64.b64encode(b'["change",5999]').decode()
@@ -232,6 +236,20 @@ def test_what_is_no_import_is_refused_at_once(
 ) -> None:
     assert what in refused(send(client, content, **options), 400, "errors_bad_request")
     assert client.http.get("/import").json()["data"] == []
+
+
+@pytest.mark.slow
+def test_an_import_runs_in_a_new_python(tmp_path: Path) -> None:
+    """The servers of other tests fork their imports (tests/fork_server.py)."""
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    with run_server(url, env={"PYTHONUNBUFFERED": "1"}) as server:
+        with Client(server, create_token(server)) as client:
+            response = send(client, many(20_000))
+            wait_until(lambda: find_processes(server.pid, PROGRAM))
+            (process,) = find_processes(server.pid, PROGRAM)
+            assert process.cmdline()[:3] == [sys.executable, "-m", PROGRAM]
+            result = ended(client, response)
+            assert (result["state"], result["created"]) == ("done", 20_000)
 
 
 @pytest.mark.slow

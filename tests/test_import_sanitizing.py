@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from regulars.core.errors import InvalidInput
 from regulars.customers.bulk import SetRow
-from regulars.transfer.importing import Tally
-from regulars.transfer.opening import opened
+from regulars.transfer.importer import Tally
+from regulars.transfer.input_file import open_input
 from regulars.transfer.remote_customers import row_of
-from regulars.transfer.shape import Options
+from regulars.transfer.row_parser import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told
-from tests.support import Client, example_count
+from tests.support import Client, copy_sqlite_template, example_count
 from tests.test_import import Shop
 from tests.test_import_http import ended, send
 
@@ -44,12 +44,12 @@ HOSTILE = st.text(
 
 @pytest.fixture
 def local(tmp_path: Path) -> Shop:
-    return Shop(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path)
+    return Shop(copy_sqlite_template(tmp_path / "shop.db"), tmp_path)
 
 
 def rows_of(content: str, form: str) -> list[SetRow]:
     file = io.BytesIO(content.encode())
-    with opened(f"a.{form}", "utf-8" if form == "csv" else None, file, form) as stream:
+    with open_input(f"a.{form}", "utf-8" if form == "csv" else None, file, form) as stream:
         source = Source(stream, Options(format=form))
         return [source.shape.row(record) for record in source.records]
 

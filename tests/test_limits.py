@@ -359,8 +359,8 @@ def read_pages(server: Server, clients: int) -> tuple[float, int, int]:
 
 
 @pytest.mark.slow
-def test_a_token_has_a_rate_limit(empty_database: str) -> None:
-    with run_server(empty_database, *RATE) as server:
+def test_a_token_has_a_rate_limit(new_database: str) -> None:
+    with run_server(new_database, *RATE) as server:
         seconds, answered, expect_error = read_pages(server, 1)
         assert PAGES <= answered <= (200 + 100 * seconds) / COST
         assert expect_error > 0

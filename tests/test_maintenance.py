@@ -307,8 +307,11 @@ def test_missing_tool_is_reported(tmp_path: Path, postgresql: str) -> None:
 
 
 def test_new_database_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
-    path = tmp_path / "r.db"
-    with run_server(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    with (
+        run_server(url, use_template=False) as server,
+        Client(server, BOOTSTRAP_TOKEN) as client,
+    ):
         client.create("a@example.com")
         modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("r.db*")}
         assert modes == {0o600}

@@ -302,12 +302,12 @@ def test_an_order_recorded_concurrently_counts_once(server: Server, client: Clie
     assert kinds(client) == ["created", "order_created", "order_confirmed", "order_refunded"]
 
 
-def test_expenses_are_exact_for_random_orders(empty_database: str) -> None:
+def test_expenses_are_exact_for_random_orders(new_database: str) -> None:
     """Random orders of three customers, recorded repeatedly, have the totals that Decimal computes."""
     # A separate server: verifying the shared database takes 10 s.
-    with run_server(empty_database) as server, create_client(server) as client:
+    with run_server(new_database) as server, create_client(server) as client:
         record_random_orders(client)
-        verification = run_regulars("verify", "--database-url", empty_database)
+        verification = run_regulars("verify", "--database-url", new_database)
         assert verification.returncode == 0, verification.stdout
 
 

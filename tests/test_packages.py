@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 FILES = {
     "__init__.py": '"""Notices of customers."""\n',
     "table.py": """
-from regulars.store.columns import goes_with, key, number, table, text
+from regulars.store.columns import belongs_to, key, number, table, text
 from regulars.store.tables import add_counter
 
 notices = table(
@@ -28,7 +28,7 @@ notices = table(
     key("notice_id"),
     number("customer_id"),
     text("title"),
-    goes_with("customers", "customer_id"),
+    belongs_to("customers", "customer_id"),
 )
 COUNTER = add_counter("notices")
 """,
@@ -129,7 +129,7 @@ async def rows_of(env, layout, *conditions, **parameters):
     rows = await env.directory.store.fetch(
         Query(query), {"account_id": env.account_id, **parameters}
     )
-    return await layout.fill(rows, env)
+    return await layout.load_related(rows, env)
 
 
 def notices(layouts):

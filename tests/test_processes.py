@@ -43,8 +43,8 @@ def is_replaced(server: Server, pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
-def test_a_killed_or_paused_process_is_replaced(empty_postgresql: str, number: int) -> None:
-    with run_server(empty_postgresql, *TWO_WORKERS) as server:
+def test_a_killed_or_paused_process_is_replaced(new_postgresql: str, number: int) -> None:
+    with run_server(new_postgresql, *TWO_WORKERS) as server:
         before = wait_for_processes(server)
         with background_writes(server, BOOTSTRAP_TOKEN, 6) as writers:
             time.sleep(1)
@@ -61,9 +61,9 @@ def test_a_killed_or_paused_process_is_replaced(empty_postgresql: str, number: i
         }
 
 
-def test_worker_processes_exit_with_the_supervisor(empty_postgresql: str) -> None:
+def test_worker_processes_exit_with_the_supervisor(new_postgresql: str) -> None:
     """Otherwise the next server could not use the port."""
-    with run_server(empty_postgresql, *TWO_WORKERS, status=-signal.SIGKILL) as server:
+    with run_server(new_postgresql, *TWO_WORKERS, status=-signal.SIGKILL) as server:
         wait_for_processes(server)
         port = urlsplit(server.url).port
         with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
@@ -75,7 +75,7 @@ def test_worker_processes_exit_with_the_supervisor(empty_postgresql: str) -> Non
                     return probe.connect_ex(("127.0.0.1", port)) != 0
 
             wait_until(is_port_free)
-    with run_server(empty_postgresql, *TWO_WORKERS, "--port", str(port)) as server:
+    with run_server(new_postgresql, *TWO_WORKERS, "--port", str(port)) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
 

@@ -261,10 +261,10 @@ ONE = NODE % (LIST["orders"] % "")
 
 
 @pytest.fixture
-def strict(empty_database: str) -> Iterator[Client]:
+def strict(new_database: str) -> Iterator[Client]:
     """A client of a server that allows a request 400 points, and 10 points per second."""
     options = ("--max-cost", "400", "--rate-limit", "10", "--rate-burst", "2000")
-    with run_server(empty_database, *options) as server:
+    with run_server(new_database, *options) as server:
         fill(server, "strict")
         with Client(server, create_token(server, "strict")) as client:
             yield client

@@ -99,8 +99,8 @@ def expect_nothing_lost(server: Server, load: Load) -> None:
             assert len(client.emails(f"email:{email}")) == 1
 
 
-def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None:
-    with run_server(empty_postgresql, "--workers", "2", env=DRAIN) as server:
+def test_processes_are_replaced_one_after_another(new_postgresql: str) -> None:
+    with run_server(new_postgresql, "--workers", "2", env=DRAIN) as server:
         with Load([server.url]) as load:
             time.sleep(1)
             before = find_worker_pids(server.pid)
@@ -113,9 +113,9 @@ def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None
         expect_nothing_lost(server, load)
 
 
-def test_a_reload_waits_for_a_slow_process(empty_postgresql: str) -> None:
+def test_a_reload_waits_for_a_slow_process(new_postgresql: str) -> None:
     """As on a busy machine."""
-    with run_server(empty_postgresql, "--workers", "2") as server:
+    with run_server(new_postgresql, "--workers", "2") as server:
         wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
         before = set(find_worker_pids(server.pid))
         os.kill(server.pid, signal.SIGHUP)
@@ -129,8 +129,8 @@ def test_a_reload_waits_for_a_slow_process(empty_postgresql: str) -> None:
         assert get(f"{server.url}/readyz").status_code == 200
 
 
-def test_a_draining_server_reports_that_it_is_stopping(empty_postgresql: str) -> None:
-    with run_server(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
+def test_a_draining_server_reports_that_it_is_stopping(new_postgresql: str) -> None:
+    with run_server(new_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
         assert get(f"{server.url}/readyz").status_code == 200
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert "connection" not in client.post(READ).headers
@@ -146,8 +146,8 @@ def test_a_draining_server_reports_that_it_is_stopping(empty_postgresql: str) ->
             assert client.http.get("/export").headers["connection"] == "close"
 
 
-def test_a_second_signal_stops_a_draining_server(empty_postgresql: str) -> None:
-    with run_server(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
+def test_a_second_signal_stops_a_draining_server(new_postgresql: str) -> None:
+    with run_server(new_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
         os.kill(server.pid, signal.SIGTERM)
         time.sleep(0.3)
         began = time.monotonic()
@@ -189,19 +189,19 @@ def run_newer(newer_source: Path, url: str, *command: str) -> None:
     subprocess.run([sys.executable, "-m", "regulars", *command], env=env, check=True)
 
 
-def test_an_upgrade_loses_no_request(empty_postgresql: str, newer_source: Path) -> None:
+def test_an_upgrade_loses_no_request(new_postgresql: str, newer_source: Path) -> None:
     """Both versions serve one database at the same time. Then the old version stops, and cannot
     start again."""
     with contextlib.ExitStack() as stack:
-        old = run_server(empty_postgresql, env=DRAIN)
+        old = run_server(new_postgresql, env=DRAIN)
         first = old.__enter__()
         urls = [first.url]
         load = stack.enter_context(Load(urls))
         try:
             time.sleep(1)
-            run_newer(newer_source, empty_postgresql, "migrate", "--expand")
+            run_newer(newer_source, new_postgresql, "migrate", "--expand")
             env = {**DRAIN, "PYTHONPATH": str(newer_source)}
-            second = stack.enter_context(run_server(empty_postgresql, env=env))
+            second = stack.enter_context(run_server(new_postgresql, env=env))
             assert get(f"{second.url}/healthz").json()["version"] == "99.0"
             assert get(f"{first.url}/healthz").json()["version"] == package.__version__
             urls.append(second.url)
@@ -209,18 +209,18 @@ def test_an_upgrade_loses_no_request(empty_postgresql: str, newer_source: Path) 
             for server in (first, second):
                 assert get(f"{server.url}/readyz").status_code == 200
             # The old version can still start, and does not migrate.
-            with run_server(empty_postgresql) as third:
+            with run_server(new_postgresql) as third:
                 assert get(f"{third.url}/readyz").status_code == 200
-            result = run_regulars("migrate", "--database-url", empty_postgresql)
+            result = run_regulars("migrate", "--database-url", new_postgresql)
             assert result.returncode == 0
             assert "newer" in result.stdout
         finally:
             old.__exit__(None, None, None)
         urls.remove(first.url)
-        run_newer(newer_source, empty_postgresql, "migrate")
+        run_newer(newer_source, new_postgresql, "migrate")
         time.sleep(1)
         load.__exit__()
         expect_nothing_lost(second, load)
-        result = run_regulars("serve", "--database-url", empty_postgresql)
+        result = run_regulars("serve", "--database-url", new_postgresql)
         assert result.returncode == 4
         assert "newer Regulars" in result.stderr

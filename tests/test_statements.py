@@ -32,11 +32,11 @@ NESTED = """{ customers(first: 50) { edges { cursor node { full_name
 
 
 @pytest.fixture
-def sample_database(empty_database: str) -> str:
+def sample_database(new_database: str) -> str:
     """A database with an account of sample customers."""
-    for command in ("migrate", "account create one", "sample --customers 400"):
-        assert run_regulars(*command.split(), "--database-url", empty_database).returncode == 0
-    return empty_database
+    for command in ("account create one", "sample --customers 400"):
+        assert run_regulars(*command.split(), "--database-url", new_database).returncode == 0
+    return new_database
 
 
 def run_document(

@@ -108,7 +108,7 @@ def used_database(
     file, name = templates
     if request.param == "sqlite":
         shutil.copyfile(file, tmp_path / "used.db")
-        yield f"sqlite:///{tmp_path / 'used_database.db'}"
+        yield f"sqlite:///{tmp_path / 'used.db'}"
         return
     with scratch_database(postgresql, template=name) as url:
         yield url
@@ -208,6 +208,7 @@ def test_every_table_is_damaged_and_has_rules() -> None:
 
 def test_a_database_in_use_is_consistent(used_database: str) -> None:
     result = run_regulars("verify", "--json", "--database-url", used_database)
+    assert result.stdout, result.stderr
     report = json.loads(result.stdout)
     assert report["problems"] == []
     assert result.returncode == 0

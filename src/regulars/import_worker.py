@@ -17,9 +17,9 @@ from regulars.background import lower_priority
 from regulars.directory.database import store_for
 from regulars.http import log
 from regulars.settings import Settings
-from regulars.transfer.collecting import collect_less
+from regulars.transfer.garbage_collector import collect_less
+from regulars.transfer.input_file import Bounds
 from regulars.transfer.job import Job
-from regulars.transfer.opening import Bounds
 
 _log = logging.getLogger("regulars.imports")
 

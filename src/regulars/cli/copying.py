@@ -16,8 +16,8 @@ from regulars.cli.errors import UsageError
 from regulars.directory.database import store_for, upgrade
 from regulars.store import DatabaseUrl, NotMigrated, Store, parse_url
 from regulars.store.schema_version import newest_version, require_usable, stored_version
-from regulars.transfer.collecting import collect_less
-from regulars.transfer.copying import Copy
+from regulars.transfer.database_copy import Copy
+from regulars.transfer.garbage_collector import collect_less
 
 # A statement reads thousands of rows, of a database that others use.
 _STATEMENT_SECONDS = 120.0

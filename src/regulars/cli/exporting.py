@@ -16,10 +16,10 @@ from regulars.cli.database import with_store
 from regulars.cli.progress import counting
 from regulars.settings import Settings
 from regulars.store import Store
-from regulars.transfer.collecting import collect_less
 from regulars.transfer.errors import BadFile
-from regulars.transfer.exporting import Export
-from regulars.transfer.opening import STDIN
+from regulars.transfer.export import Export
+from regulars.transfer.garbage_collector import collect_less
+from regulars.transfer.input_file import STDIN
 
 _GZIP_LEVEL = 6
 

@@ -20,8 +20,8 @@ from regulars.core.commands import Origin
 from regulars.settings import Settings
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
-from regulars.transfer.collecting import collect_less
 from regulars.transfer.errors import BadOption, Interrupted
+from regulars.transfer.garbage_collector import collect_less
 from regulars.transfer.import_repository import (
     CANCELLED,
     COUNTS,
@@ -29,10 +29,10 @@ from regulars.transfer.import_repository import (
     ImportRepository,
     is_silent,
 )
-from regulars.transfer.importing import Importer, Tally
-from regulars.transfer.opening import STDIN, opened
-from regulars.transfer.rejected import InFile, Nowhere
-from regulars.transfer.shape import Options
+from regulars.transfer.importer import Importer, Tally
+from regulars.transfer.input_file import STDIN, open_input
+from regulars.transfer.rejected_rows import DiscardedRows, RejectedFile
+from regulars.transfer.row_parser import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told
 
@@ -83,10 +83,10 @@ def _check(job: Job, files: Sequence[str]) -> None:
 async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
     account = await Accounts(store).resolve(job.account)
     runs = ImportRepository(store, account.account_id)
-    with opened(name, job.options.encoding, form=job.options.format) as file:
+    with open_input(name, job.options.encoding, form=job.options.format) as file:
         source = Source(file, job.options)
         _show(name, source)
-        output = InFile(_rejected_path(name, source, job))
+        output = RejectedFile(_rejected_path(name, source, job))
         known = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk
         before = None if job.dry_run else await runs.stopped(known, source.fingerprint)
         current = None
@@ -98,7 +98,7 @@ async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
             store,
             account.account_id,
             source,
-            Nowhere() if job.dry_run else output,
+            DiscardedRows() if job.dry_run else output,
             Origin("import", display_name, silent=silent),
             current,
         )
@@ -119,7 +119,7 @@ async def _current(
     known: str,
     source: Source,
     size: int | None,
-    output: InFile,
+    output: RejectedFile,
 ) -> Row:
     """The import to go on with, or a new one. Raises BadOption."""
     if job.resume:
@@ -166,7 +166,7 @@ def _show(name: str, source: Source) -> None:
 
 
 def _result(
-    name: str, account: str, tally: Tally, output: InFile, job: Job, seconds: float
+    name: str, account: str, tally: Tally, output: RejectedFile, job: Job, seconds: float
 ) -> dict[str, Any]:
     return {
         "file": name,

@@ -19,9 +19,9 @@ from regulars.settings import Settings
 from regulars.store import Store
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.import_repository import COUNTS
-from regulars.transfer.importing import Tally
-from regulars.transfer.pulling import LAST, Options, Pull
-from regulars.transfer.pushing import Push
+from regulars.transfer.importer import Tally
+from regulars.transfer.pull import LAST, Options, Pull
+from regulars.transfer.push import Push
 from regulars.transfer.remote import Remote, address_of
 from regulars.transfer.remote_customers import Customers
 from regulars.transfer.uploads import problems_told
@@ -34,7 +34,7 @@ _HOW = {
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class RemoteServer:
     """The server that is spoken to."""
 
     url: str
@@ -55,14 +55,14 @@ def since(text: str | None) -> int | str | None:
 
 
 def pull(
-    settings: Settings, account: str | None, other: Other, options: Options, as_json: bool
+    settings: Settings, account: str | None, server: RemoteServer, options: Options, as_json: bool
 ) -> None:
     """Mirrors a server. Ends with 5 when customers were rejected. Raises TransferError."""
-    address = address_of(other.url, other.insecure)
+    address = address_of(server.url, server.insecure)
 
     async def work(store: Store) -> dict[str, Any]:
         owner = await Accounts(store).resolve(account)
-        async with Remote(address, other.token, _paused) as remote:
+        async with Remote(address, server.token, _paused) as remote:
             there = Customers(remote)
             transfer = Pull(store, owner.account_id, there, address, options, _say)
             began = time.monotonic()
@@ -80,15 +80,20 @@ def pull(
 
 
 def push(
-    settings: Settings, account: str | None, other: Other, query: str, dry_run: bool, as_json: bool
+    settings: Settings,
+    account: str | None,
+    server: RemoteServer,
+    query: str,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Sends an account's customers to a server. Ends with 5 when some were refused. Raises
     TransferError, and Rejected with InvalidQuery."""
-    address = address_of(other.url, other.insecure)
+    address = address_of(server.url, server.insecure)
 
     async def work(store: Store) -> dict[str, Any]:
         owner = await Accounts(store).resolve(account)
-        async with Remote(address, other.token, _paused) as remote:
+        async with Remote(address, server.token, _paused) as remote:
             there = Customers(remote)
             transfer = Push(store, owner.account_id, remote, there, query, dry_run, now_ms())
             began = time.monotonic()

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from regulars.transfer.importing import Tally
+from regulars.transfer.importer import Tally
 
 
 def counting() -> Progress:
@@ -71,7 +71,7 @@ class _Bar:
         rate = (tally.rows - self._first) / seconds
         bad = tally.counts["rejected"]
         text = f"{tally.rows:,} rows, {rate:,.0f} a second" + (f", {bad:,} rejected" if bad else "")
-        self._progress.update(self._task, completed=tally.read, text=text)
+        self._progress.update(self._task, completed=tally.bytes_read, text=text)
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def import_(
     and --resume goes on.
     """
     from regulars.cli.importing import Job, run
-    from regulars.transfer.shape import Options
+    from regulars.transfer.row_parser import Options
 
     chosen = Options(
         format=form,
@@ -225,11 +225,11 @@ def pull(
     minutes; a pull that was stopped goes on with --resume. It ends with 5 when customers of the
     other server are refused by the rules of this one.
     """
-    from regulars.cli.mirroring import Other
+    from regulars.cli.mirroring import RemoteServer
     from regulars.cli.mirroring import pull as run
     from regulars.cli.mirroring import since as timestamp_of
-    from regulars.transfer.pulling import Options
-    from regulars.transfer.shape import MATCH
+    from regulars.transfer.pull import Options
+    from regulars.transfer.row_parser import MATCH
 
     if match not in MATCH:
         raise UsageError(f"--match is {' or '.join(MATCH)}, not {match!r}.")
@@ -241,7 +241,7 @@ def pull(
         )
     chosen = Options(timestamp_of(since), resume, delete, match == "_id", dry_run, silent)
     settings = options.settings(database_url=database_url)
-    run(settings, account, Other(url, token, insecure), chosen, as_json)
+    run(settings, account, RemoteServer(url, token, insecure), chosen, as_json)
 
 
 @app.command()
@@ -260,8 +260,8 @@ def push(
     Who has the same email is the same customer; who is there as he is here is left alone, so that
     the same command goes on with a push that was stopped. Nobody is deleted there.
     """
-    from regulars.cli.mirroring import Other
+    from regulars.cli.mirroring import RemoteServer
     from regulars.cli.mirroring import push as run
 
     settings = options.settings(database_url=database_url)
-    run(settings, account, Other(url, token, insecure), query, dry_run, as_json)
+    run(settings, account, RemoteServer(url, token, insecure), query, dry_run, as_json)

@@ -22,7 +22,7 @@ from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
 from regulars.store import Store
 from regulars.transfer.errors import BadOption
-from regulars.transfer.exporting import Export
+from regulars.transfer.export import Export
 
 PATH = "/export"
 # Concurrent exports of a process, and of one account. Each reads from a snapshot, which holds a

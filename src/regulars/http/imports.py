@@ -35,7 +35,7 @@ from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.import_repository import CANCELLED, REJECTED_ROWS, ImportRepository
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.preview import preview
-from regulars.transfer.shape import MEDIA_TYPES, Options
+from regulars.transfer.row_parser import MEDIA_TYPES, Options
 from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, told
 
 PATH = "/import"

@@ -1,25 +1,28 @@
-"""Writing many rows beside others, who go first."""
+"""Write many rows in the background, so that other users of the database stay fast."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from regulars.core.commands import Command
+from regulars.core.errors import Rejected, is_too_much
 from regulars.directory.directory import Directory
 from regulars.store import Store
 
-# While others work with the database, whoever writes many rows rests after each batch for so many
-# times as long as that took: one request in a hundred comes in its way, if any does. That is
-# why batches are few then, and not as small as they might be.
-_RESTS = 9
-_MOST_SECONDS = 1.0
+T = TypeVar("T")
+
+# While others use the database, a pause is this many times as long as the batch before it. A batch
+# then delays about one request in a hundred, so fewer and larger batches are better.
+_PAUSE_FACTOR = 9
+_MAX_PAUSE_SECONDS = 1.0
 
 
 class BackgroundThrottle:
-    """Hands commands to the writer of a store for many rows. Alone it takes all its time; while
-    others work with the database it takes a tenth."""
+    """Writes commands at full speed while nobody else uses the database, and for a tenth of the
+    time otherwise. `others` says whether somebody did after the last command."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -27,11 +30,30 @@ class BackgroundThrottle:
         self.others = False
 
     async def write(self, account_id: int, command: Command) -> Any:
-        """What a command answers, or is refused with. Then it looks for `others`, and rests."""
-        began = monotonic()
+        """Run a command, pause if others use the database, and return the command's result. Raises
+        Rejected."""
+        start = monotonic()
         result = await self._directory.write(account_id, command)
-        took = monotonic() - began
+        elapsed_seconds = monotonic() - start
         self.others = await self._store.has_concurrent_activity()
         if self.others:
-            await asyncio.sleep(min(_RESTS * took, _MOST_SECONDS))
+            await asyncio.sleep(min(_PAUSE_FACTOR * elapsed_seconds, _MAX_PAUSE_SECONDS))
         return result
+
+
+async def write_in_halves(
+    batch: Sequence[T], write: Callable[[Sequence[T], bool], Awaitable[None]], is_last: bool = True
+) -> None:
+    """Write a batch, in halves if it is more work than one transaction may do.
+
+    `write` takes a part of the batch, and whether this is its last part. It raises Rejected with
+    TooMuchWork, and has then changed nothing.
+    """
+    try:
+        await write(batch, is_last)
+    except Rejected as rejection:
+        if not is_too_much(rejection):
+            raise
+        half = len(batch) // 2
+        await write_in_halves(batch[:half], write, is_last=False)
+        await write_in_halves(batch[half:], write, is_last)

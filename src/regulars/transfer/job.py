@@ -20,10 +20,10 @@ from regulars.transfer.import_repository import (
     REJECTED_ROWS,
     ImportRepository,
 )
-from regulars.transfer.importing import Importer
-from regulars.transfer.opening import WHOLE, Bounds, opened
-from regulars.transfer.rejected import Nowhere
-from regulars.transfer.shape import options_of
+from regulars.transfer.importer import Importer
+from regulars.transfer.input_file import WHOLE, Bounds, open_input
+from regulars.transfer.rejected_rows import DiscardedRows
+from regulars.transfer.row_parser import options_of
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import Parts, copied
 
@@ -79,13 +79,13 @@ class Job:
         with tempfile.TemporaryFile() as content:
             await copied(self._store, run, content)
             form = options.format
-            with opened(run["name"], options.encoding, content, form, self._bounds) as file:
+            with open_input(run["name"], options.encoding, content, form, self._bounds) as file:
                 rejected = Parts(self._store, self._account_id, self._import_id, REJECTED_ROWS)
                 self._importer = importer = Importer(
                     self._store,
                     self._account_id,
                     Source(file, options),
-                    Nowhere() if dry else rejected,
+                    DiscardedRows() if dry else rejected,
                     Origin(
                         "import",
                         run["name"],
@@ -109,14 +109,14 @@ class Job:
             if not kept:
                 self.stop()
                 return
-            if self._importer and self._importer.dry:
+            if self._importer and self._importer.is_dry_run:
                 await self._tell(self._importer)
 
     async def _tell(self, importer: Importer) -> None:
         tally = importer.tally
         told = {
             "new_position": tally.rows,
-            "new_bytes_read": tally.read,
+            "new_bytes_read": tally.bytes_read,
             **{f"new_{name}": tally.counts[name] for name in COUNTS},
             "new_problems": orjson.dumps(tally.problems).decode(),
             "now": now_ms(),

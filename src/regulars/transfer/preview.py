@@ -11,9 +11,9 @@ import orjson
 
 from regulars.transfer.columns import COLUMNS, columns_as_they_are, mapping
 from regulars.transfer.errors import BadFile, BadOption
-from regulars.transfer.opening import BEGINNING, opened
-from regulars.transfer.reading import Lines, Record, csv_records
-from regulars.transfer.shape import Options
+from regulars.transfer.input_file import BEGINNING, open_input
+from regulars.transfer.records import Lines, Record, csv_records
+from regulars.transfer.row_parser import Options
 from regulars.transfer.source import Source, delimiter_as_chosen
 
 ROWS = 10
@@ -27,7 +27,7 @@ def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[
     the beginning is all of it. Raises BadFile, and BadOption."""
     try:
         content = io.BytesIO(beginning)
-        with opened(name, options.encoding, content, options.format, BEGINNING) as file:
+        with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
             source = Source(file, options)
             records = _first(source.records, whole)
             fields = source.shape.columns
@@ -42,7 +42,7 @@ def _unclear(
 ) -> dict[str, Any]:
     """The preview of a CSV file of whose columns something is still to be said."""
     content = io.BytesIO(beginning)
-    with opened(name, options.encoding, content, options.format, BEGINNING) as file:
+    with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
         delimiter = delimiter_as_chosen(file, options)
         records = _first(csv_records(Lines(file), delimiter), whole)
         first = records[0].cells or [] if records else []

@@ -25,8 +25,13 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 
 RATE_LIMIT = "rate_limit_reached"
 # What a server says of itself, and not of the request.
-_PASSING = ("errors_internal", "errors_unavailable", "errors_timeout", "errors_idempotency_running")
-_TOO_MUCH = ("errors_page_size", "errors_document_limit")
+_TRANSIENT_KEYS = (
+    "errors_internal",
+    "errors_unavailable",
+    "errors_timeout",
+    "errors_idempotency_running",
+)
+_TOO_LARGE_KEYS = ("errors_page_size", "errors_document_limit")
 
 Ask = Mapping[str, Any]
 Check = Callable[[Any], bool]
@@ -36,7 +41,7 @@ class RemoteError(TransferError):
     """The other server refuses, or cannot be asked."""
 
 
-class TooMuch(RemoteError):
+class RequestTooLarge(RemoteError):
     """The other server does not answer so much at once."""
 
 
@@ -48,7 +53,7 @@ class RemoteFault(RemoteError):
         self.key = key
 
 
-class _Passing(Exception):
+class _TransientError(Exception):
     """What is likely to be over in a while: the reason, and for how many seconds the server asked
     to be left alone."""
 
@@ -82,11 +87,11 @@ class Remote:
         self,
         address: str,
         token: str,
-        said: Callable[[str, float], None] = lambda _why, _seconds: None,
+        notify: Callable[[str, float], None] = lambda _why, _seconds: None,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self.address = address
-        self._said = said
+        self._notify = notify
         self._patience = patience
         self._http = httpx.AsyncClient(
             headers={
@@ -104,96 +109,103 @@ class Remote:
         await self._http.aclose()
 
     async def ask(
-        self, document: str, variables: Ask, whole: Check, headers: Mapping[str, str] | None = None
+        self,
+        document: str,
+        variables: Ask,
+        is_complete: Check,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """The data of an operation, which must be `whole`. What passes by is waited for: a rate
-        that is used up (429, `rate_limit_reached`, with `Retry-After` or without), answers of 5xx,
-        lost connections, and answers that are cut off. Raises RemoteFault for what the server
-        refuses, TooMuch, and RemoteError once it has not answered for as long as it is waited
-        for."""
-        pause, until = _FIRST_PAUSE, time.monotonic() + self._patience
+        """Return the data of an operation, once `is_complete` accepts it.
+
+        Transient failures are retried: 429 and `rate_limit_reached` (after `Retry-After`, if the
+        server sends it), 5xx, lost connections and truncated responses. Raises RemoteFault if the
+        server refuses the request, RequestTooLarge, and RemoteError when `patience` is over.
+        """
+        pause, deadline = _FIRST_PAUSE, time.monotonic() + self._patience
         while True:
             try:
-                return await self._once(document, variables, whole, headers)
-            except _Passing as passing:
-                left = until - time.monotonic()
-                if left <= 0:
+                return await self._request(document, variables, is_complete, headers)
+            except _TransientError as transient:
+                remaining_seconds = deadline - time.monotonic()
+                if remaining_seconds <= 0:
                     raise RemoteError(
                         f"{self.address} has not answered for {self._patience / 60:.0f} minutes: "
-                        f"{passing}"
+                        f"{transient}"
                     ) from None
                 # A jitter keeps several who wait from coming back at once.
                 own = pause * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
-                seconds = min(own if passing.seconds is None else passing.seconds, left)
-                self._said(str(passing), seconds)
+                seconds = min(
+                    own if transient.seconds is None else transient.seconds, remaining_seconds
+                )
+                self._notify(str(transient), seconds)
                 await asyncio.sleep(seconds)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _once(
-        self, document: str, variables: Ask, whole: Check, headers: Mapping[str, str] | None
+    async def _request(
+        self, document: str, variables: Ask, is_complete: Check, headers: Mapping[str, str] | None
     ) -> Any:
         body = {"query": document, "variables": variables}
         try:
-            answer = await self._http.post(self.address, json=body, headers=headers)
+            response = await self._http.post(self.address, json=body, headers=headers)
         except httpx.TransportError as error:
-            raise _Passing(f"no answer ({type(error).__name__})") from error
+            raise _TransientError(f"no answer ({type(error).__name__})") from error
         except httpx.HTTPError as error:
-            raise _Passing(f"half an answer ({type(error).__name__})") from error
-        status = answer.status_code
+            raise _TransientError(f"half an answer ({type(error).__name__})") from error
+        status = response.status_code
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            raise _Passing("its rate is used up (429)", _retry_after(answer))
+            raise _TransientError("its rate is used up (429)", _retry_after(response))
         if status >= 500 or status == httpx.codes.REQUEST_TIMEOUT:
-            raise _Passing(f"it answers {status}", _retry_after(answer))
-        if answer.is_redirect:
-            where = answer.headers.get("location", "elsewhere")
+            raise _TransientError(f"it answers {status}", _retry_after(response))
+        if response.is_redirect:
+            where = response.headers.get("location", "elsewhere")
             raise RemoteError(f"{self.address} points to {where[:200]}: give that URL.")
         try:
-            told = answer.json()
+            payload = response.json()
         except ValueError:
             if status == httpx.codes.OK:
-                raise _Passing("half an answer (no JSON)") from None
+                raise _TransientError("half an answer (no JSON)") from None
             raise RemoteError(f"{self.address} answers {status}, and no JSON: {_HINT}") from None
-        return self._data(answer, told, whole)
+        return self._data(response, payload, is_complete)
 
-    def _data(self, answer: httpx.Response, told: Any, whole: Check) -> Any:
-        errors = told.get("errors") if isinstance(told, dict) else None
+    def _data(self, response: httpx.Response, payload: Any, is_complete: Check) -> Any:
+        errors = payload.get("errors") if isinstance(payload, dict) else None
         if errors and isinstance(errors, list):
-            self._refuse(answer, errors)
-        data = told.get("data") if isinstance(told, dict) else None
-        if answer.status_code != httpx.codes.OK:
-            raise RemoteError(f"{self.address} answers {answer.status_code}. {_HINT}")
+            self._refuse(response, errors)
+        data = payload.get("data") if isinstance(payload, dict) else None
+        if response.status_code != httpx.codes.OK:
+            raise RemoteError(f"{self.address} answers {response.status_code}. {_HINT}")
         try:
-            complete = data is not None and whole(data)
+            complete = data is not None and is_complete(data)
         except (TypeError, KeyError, AttributeError, IndexError):
             complete = False
         if not complete:
-            raise _Passing("half an answer")
+            raise _TransientError("half an answer")
         return data
 
-    def _refuse(self, answer: httpx.Response, errors: list[Any]) -> None:
+    def _refuse(self, response: httpx.Response, errors: list[Any]) -> None:
         """Raises what the errors of an answer mean."""
         error = errors[0] if isinstance(errors[0], dict) else {}
         extensions = error.get("extensions")
-        known = extensions.get("key", "") if isinstance(extensions, dict) else ""
-        key = str(error.get("key") or known)
+        extension_key = extensions.get("key", "") if isinstance(extensions, dict) else ""
+        key = str(error.get("key") or extension_key)
         if key == RATE_LIMIT:
-            raise _Passing(f"its rate is used up ({key})", _retry_after(answer))
-        if key in _PASSING:
-            raise _Passing(f"it answers {key}", _retry_after(answer))
+            raise _TransientError(f"its rate is used up ({key})", _retry_after(response))
+        if key in _TRANSIENT_KEYS:
+            raise _TransientError(f"it answers {key}", _retry_after(response))
         message = f"{self.address} refuses: {str(error.get('message', 'no reason given'))[:500]}"
-        raise (TooMuch(message) if key in _TOO_MUCH else RemoteFault(message, key))
+        raise (RequestTooLarge(message) if key in _TOO_LARGE_KEYS else RemoteFault(message, key))
 
 
 _HINT = f"The API is usually at {PATH} of a server."
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
+def _retry_after(response: httpx.Response) -> float | None:
     """The seconds that `Retry-After` says, as a number or as a date (RFC 9110, section 10.2.3)."""
-    given = answer.headers.get("retry-after", "").strip()
-    if given.isdigit():
-        return min(float(given), PATIENCE_SECONDS)
+    header = response.headers.get("retry-after", "").strip()
+    if header.isdigit():
+        return min(float(header), PATIENCE_SECONDS)
     try:
-        at = email.utils.parsedate_to_datetime(given)
+        at = email.utils.parsedate_to_datetime(header)
     except ValueError:
         return None
     return min(max(at.timestamp() - time.time(), 0.0), PATIENCE_SECONDS)

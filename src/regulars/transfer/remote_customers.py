@@ -18,9 +18,9 @@ from regulars.customers.bulk import SetRow
 from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.customers.values import clean_values
-from regulars.transfer.remote import Remote, RemoteFault, TooMuch
+from regulars.transfer.remote import Remote, RemoteFault, RequestTooLarge
+from regulars.transfer.row_parser import foreign_id
 from regulars.transfer.sanitizing import sanitized
-from regulars.transfer.shape import foreign_id
 
 Node = Mapping[str, Any]
 
@@ -125,7 +125,7 @@ class Customers:
         if self._others is None:
             known: set[str] = set()
             if _OTHERS:
-                with suppress(RemoteFault, TooMuch):  # a server without introspection
+                with suppress(RemoteFault, RequestTooLarge):  # a server without introspection
                     data = await self._remote.ask(_TYPE, {}, _has_type)
                     known = {field["name"] for field in data["__type"]["fields"]}
             self._others = tuple(name for name in _OTHERS if name in known)
@@ -166,7 +166,7 @@ class Customers:
         for order in ("order_by:updated_at order_dir:desc", "order_by:id order_dir:desc"):
             try:
                 data = await self._remote.ask(_HEAD, {"query": order}, _has_head)
-            except (RemoteFault, TooMuch):
+            except (RemoteFault, RequestTooLarge):
                 return None  # it does not know the fields: it is no Regulars
             for edge in data["customers"]["edges"]:
                 for change in edge["node"]["changes"]["edges"]:
@@ -206,7 +206,7 @@ class Customers:
         while True:
             try:
                 return await self._remote.ask(document, {**variables, "first": self._size}, whole)
-            except TooMuch:
+            except RequestTooLarge:
                 if self._size == 1:
                     raise
                 self._size = self._size // 2

@@ -1,27 +1,26 @@
-"""Which customers a dry run has met: nothing of it is saved, and they may come twice."""
+"""The customers that a dry run has processed: it saves nothing, and a customer may be repeated."""
 
 from __future__ import annotations
 
 import hashlib
 
 from regulars.customers.bulk import SetRow
-from regulars.transfer.temporary import temporary
+from regulars.transfer.temporary_table import temporary_table
 
 
 class SeenKeys:
-    """The customers that rows named, in a temporary file that is gone with it: memory does not
-    grow."""
+    """A set of customers in a temporary file, so that memory does not grow with the file."""
 
     def __init__(self) -> None:
-        self._connection = temporary("seen (key BLOB PRIMARY KEY)")
+        self._connection = temporary_table("seen (key BLOB PRIMARY KEY)")
 
-    def before(self, row: SetRow) -> bool:
-        """Whether a row named the same customer before."""
+    def add(self, row: SetRow) -> bool:
+        """Add the customer of a row. Return whether an earlier row had the same customer."""
         key = row.values.get("email_key") or f"#{row.take}"
         digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
         self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,))
         return not self._connection.changes()
 
     def close(self) -> None:
-        """Forgets them."""
+        """Delete the set."""
         self._connection.close()

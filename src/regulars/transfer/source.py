@@ -9,8 +9,8 @@ from typing import Any
 
 from regulars.transfer.columns import Column, columns, mapping
 from regulars.transfer.errors import BadFile, BadOption
-from regulars.transfer.opening import Opened
-from regulars.transfer.reading import (
+from regulars.transfer.input_file import InputFile
+from regulars.transfer.records import (
     DELIMITERS,
     MOST_COLUMNS,
     Lines,
@@ -21,7 +21,7 @@ from regulars.transfer.reading import (
     is_json,
     json_records,
 )
-from regulars.transfer.shape import Options, Shape
+from regulars.transfer.row_parser import Options, RowParser
 
 _SEPARATOR = "sep="  # a first line by which some spreadsheets are told the delimiter
 
@@ -30,54 +30,54 @@ class Source:
     """A file that is open, read by options. Raises BadFile for one in which there is nothing to
     read, and BadOption where its columns are not clear."""
 
-    def __init__(self, opened: Opened, options: Options) -> None:
-        self._opened = opened
-        self.json = options.format == "jsonl" or (options.format is None and is_json(opened))
-        self.delimiter = "" if self.json else delimiter_as_chosen(opened, options)
-        lines = Lines(opened)
+    def __init__(self, file: InputFile, options: Options) -> None:
+        self._file = file
+        self.json = options.format == "jsonl" or (options.format is None and is_json(file))
+        self.delimiter = "" if self.json else delimiter_as_chosen(file, options)
+        lines = Lines(file)
         mapped = mapping(options.mapped)
         found: list[Column] | None = None
         if self.json:
             self.records: Iterator[Record] = json_records(lines)
         else:
-            found, self.records = _headed(opened, csv_records(lines, self.delimiter), options)
-        self.shape = Shape(found, mapped, options)
+            found, self.records = _headed(file, csv_records(lines, self.delimiter), options)
+        self.shape = RowParser(found, mapped, options)
         self.headings = [column.heading for column in found or ()]
 
     @property
-    def read(self) -> int:
-        """How many bytes of the file were read."""
-        return self._opened.read
+    def bytes_read(self) -> int:
+        """The number of bytes of the file that were read."""
+        return self._file.bytes_read
 
     @property
     def fingerprint(self) -> str:
         """By what the file is known again: its beginning and its size."""
-        digest = hashlib.sha256(self._opened.head)
-        digest.update(str(self._opened.size).encode())
+        digest = hashlib.sha256(self._file.head)
+        digest.update(str(self._file.size).encode())
         return digest.hexdigest()
 
     @property
     def shown(self) -> str:
         """What was recognised, for a person."""
         if self.json:
-            return f"JSON Lines, {self._opened.shown}"
+            return f"JSON Lines, {self._file.shown}"
         name = DELIMITERS.get(self.delimiter, repr(self.delimiter))
         columns_shown = f"{len(self.headings):,} columns"
-        return f"CSV, {self._opened.shown}, delimiter {name}, {columns_shown}"
+        return f"CSV, {self._file.shown}, delimiter {name}, {columns_shown}"
 
     def to_json(self) -> dict[str, Any]:
         """What was recognised, as JSON has it."""
         found = self.shape.columns
         return {
             "format": "jsonl" if self.json else "csv",
-            "encoding": self._opened.encoding,
-            "gzip": self._opened.gzipped,
+            "encoding": self._file.encoding,
+            "gzip": self._file.gzipped,
             "delimiter": self.delimiter or None,
             "columns": None if found is None else {c.heading: c.field for c in found},
         }
 
 
-def delimiter_as_chosen(opened: Opened, options: Options) -> str:
+def delimiter_as_chosen(file: InputFile, options: Options) -> str:
     """The delimiter that the options say, or else the one that is recognised. Raises BadOption."""
     if options.delimiter is not None:
         named = delimiter_named(options.delimiter)
@@ -87,26 +87,26 @@ def delimiter_as_chosen(opened: Opened, options: Options) -> str:
                 f"A delimiter is one character, no letter, digit or quote, or one of {known}."
             )
         return named
-    first = opened.sample.lstrip("\ufeff").split("\n", 1)[0].strip()
+    first = file.sample.lstrip("\ufeff").split("\n", 1)[0].strip()
     if first.lower().startswith(_SEPARATOR) and len(first) == len(_SEPARATOR) + 1:
-        return delimiter_named(first[-1]) or delimiter_of(opened.sample)
-    return delimiter_of(opened.sample)
+        return delimiter_named(first[-1]) or delimiter_of(file.sample)
+    return delimiter_of(file.sample)
 
 
 def _headed(
-    opened: Opened, records: Iterator[Record], options: Options
+    file: InputFile, records: Iterator[Record], options: Options
 ) -> tuple[list[Column], Iterator[Record]]:
     """The columns of a CSV file, and the records that follow its headings."""
     first = next(records, None)
     if first and first.cells and "".join(first.cells).strip().lower().startswith(_SEPARATOR):
         first = next(records, None)
     if first is None:
-        raise BadFile(f"{opened.name} is empty. Its first line are the headings of the columns.")
+        raise BadFile(f"{file.name} is empty. Its first line are the headings of the columns.")
     if first.problem or first.cells is None:
-        raise BadFile(f"{opened.name} begins with what is no row of CSV: {first.problem}")
+        raise BadFile(f"{file.name} begins with what is no row of CSV: {first.problem}")
     if len(first.cells) > MOST_COLUMNS:
         raise BadFile(
-            f"{opened.name} has {len(first.cells):,} columns; at most {MOST_COLUMNS:,} are read."
+            f"{file.name} has {len(first.cells):,} columns; at most {MOST_COLUMNS:,} are read."
         )
     mapped = mapping(options.mapped)
     if options.header:

@@ -19,9 +19,9 @@ from regulars.store.tables import import_parts
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import Interrupted
 from regulars.transfer.import_repository import COUNTS, ImportRepository
-from regulars.transfer.opening import BEGINNING, opened
+from regulars.transfer.input_file import BEGINNING, open_input
+from regulars.transfer.row_parser import Options
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING
-from regulars.transfer.shape import Options
 from regulars.transfer.source import Source
 
 # A file that is received is said to be so this often. One of which nothing came for LEASE_MS was
@@ -41,22 +41,22 @@ class Parts:
     def __init__(self, store: Store, account_id: int, import_id: str, kind: str) -> None:
         self._store = store
         self._keys = {"account_id": account_id, "import_id": import_id, "kind": kind}
-        self.place = 0
+        self.size = 0
 
-    async def cut(self, place: int) -> None:
-        """Forgets the parts from `place` on."""
-        await self._store.execute([(imports.delete_parts(), {**self._keys, "part": place})])
-        self.place = place
+    async def truncate(self, size: int) -> None:
+        """Delete all but the first `size` parts."""
+        await self._store.execute([(imports.delete_parts(), {**self._keys, "part": size})])
+        self.size = size
 
-    async def add(self, text: bytes) -> None:
-        """Keeps what follows. Raises Interrupted when the import is gone."""
-        for start in range(0, len(text), PART):
-            row = {**self._keys, "part": self.place, "bytes": text[start : start + PART]}
+    async def append(self, content: bytes) -> None:
+        """Store content in further parts. Raises Interrupted if the import was deleted."""
+        for start in range(0, len(content), PART):
+            row = {**self._keys, "part": self.size, "bytes": content[start : start + PART]}
             try:
                 await self._store.execute([(insert_one(import_parts), row)])
             except Conflict:
                 raise Interrupted("The import was cancelled.") from None
-            self.place += 1
+            self.size += 1
 
     async def any(self) -> bool:
         """Whether there are any."""
@@ -160,13 +160,13 @@ class Upload:
     async def _keep(self, part: bytes) -> None:
         self._first = self._first or part
         self._digest.update(part)
-        await self._parts.add(part)
+        await self._parts.append(part)
 
 
 def _recognised(name: str, beginning: bytes, options: Options) -> dict[str, Any]:
     """What a file of that beginning is recognised as. Raises BadFile and BadOption."""
     content = io.BytesIO(beginning)
-    with opened(name, options.encoding, content, options.format, BEGINNING) as file:
+    with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
         return Source(file, options).to_json()
 
 
@@ -220,7 +220,7 @@ def _kinds(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "kind": kind,
             "count": found["count"],
-            "examples": [{"line": line, "message": said} for line, said in found["examples"]],
+            "examples": [{"line": line, "message": message} for line, message in found["examples"]],
         }
         for kind, found in problems.items()
         if found["count"]

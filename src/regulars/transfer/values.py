@@ -24,7 +24,7 @@ _LAST_MOMENT = 253_402_300_799_999
 _LONGEST_MOMENT = 64
 
 
-class Wrong(Exception):
+class InvalidValue(Exception):
     """A value that a field cannot have."""
 
 
@@ -32,18 +32,18 @@ Read = Callable[[Any], Any]
 
 
 def as_text(value: Any) -> str:
-    """A text; of a number, its digits. Raises Wrong."""
+    """A text; of a number, its digits. Raises InvalidValue."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | dict | list):
-        raise Wrong("This is not a text.")
+        raise InvalidValue("This is not a text.")
     return str(value)
 
 
 def _flag(value: Any) -> bool:
     found = value if isinstance(value, bool) else cells.flag(as_text(value))
     if found is None:
-        raise Wrong("This is neither yes nor no: say yes, no, true, false, 1 or 0.")
+        raise InvalidValue("This is neither yes nor no: say yes, no, true, false, 1 or 0.")
     return found
 
 
@@ -53,7 +53,9 @@ def _tags(value: Any) -> list[str]:
     try:
         return cells.tags(as_text(value))
     except csv.Error:
-        raise Wrong("The tags cannot be read: separate them with commas, in one line.") from None
+        raise InvalidValue(
+            "The tags cannot be read: separate them with commas, in one line."
+        ) from None
 
 
 def _custom(value: Any) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def _custom(value: Any) -> dict[str, Any]:
         except orjson.JSONDecodeError:
             found = None
     if not isinstance(found, dict):
-        raise Wrong('The custom fields are a JSON object, as in {"loyalty": "gold"}.')
+        raise InvalidValue('The custom fields are a JSON object, as in {"loyalty": "gold"}.')
     return found
 
 
@@ -84,7 +86,7 @@ def _timestamp(value: Any) -> int:
             found = None
         found = found if found is not None else _other_timestamp(text)
     if found is None or not _FIRST_MOMENT <= found <= _LAST_MOMENT:
-        raise Wrong(
+        raise InvalidValue(
             "This is not a moment, such as 2024-03-18T14:20:37Z, from 1970-01-26 to the year 9999."
         )
     return found
@@ -109,7 +111,7 @@ def _number(value: Any) -> int:
     # Python refuses to read a number of thousands of digits.
     short = len(text) <= len(str(MAX_ID))
     if not short or not text.isdecimal() or not text.isascii() or not 0 < int(text) <= MAX_ID:
-        raise Wrong(f"An _id is a whole number from 1 to {MAX_ID:,}.")
+        raise InvalidValue(f"An _id is a whole number from 1 to {MAX_ID:,}.")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""Pulling: an account becomes, and stays, a mirror of the customers of another server."""
+"""Mirror the customers of another server in an account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import orjson
 
 from regulars.accounts.accounts import now_ms
 from regulars.core.commands import Origin
-from regulars.core.errors import Rejected, is_too_much
 from regulars.core.paging import KeysetPage
 from regulars.customers.bulk import REJECTED, SetCustomers, Step
 from regulars.customers.commands import DeleteCustomers, Reference
@@ -20,10 +19,10 @@ from regulars.customers.search.parser import Order
 from regulars.directory.directory import Directory
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
-from regulars.transfer.background_throttle import BackgroundThrottle
+from regulars.transfer.background_throttle import BackgroundThrottle, write_in_halves
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.import_repository import DONE, FOREVER, ImportRepository, is_silent
-from regulars.transfer.importing import Tally
+from regulars.transfer.importer import Tally
 from regulars.transfer.pull_checkpoint import (
     FEED,
     LIST,
@@ -39,17 +38,23 @@ LAST = "last"
 _BY_ID = "order_by:id order_dir:asc"
 _BY_UPDATE = "order_by:updated_at order_dir:desc"
 _DUPLICATE = "errors_dup_email"
-_MOST_AGAIN = 10_000
-_LOOKED_AT = 1_000
-_DELETED_AT_ONCE = 250
+# Customers that are written again at the end, because another customer had their email.
+_MAX_RETRIES = 10_000
+_LOCAL_PAGE = 1_000
+_BATCH = 250
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a server is mirrored. `since` is None for the whole list, a moment in milliseconds since
-    1970, or LAST, the last run that came to its end; `resume` goes on with a run that was stopped;
-    `delete` deletes who is gone there; without `keep_ids` customers are matched by email; webhooks
-    get no events of a `silent` one, and one that is resumed keeps its setting."""
+    """The options of a pull.
+
+    - `since`: None reads the whole list. A timestamp (milliseconds since 1970) reads the customers
+      that were changed since then; LAST those that were changed since the last complete pull.
+    - `resume`: continue a pull that was stopped, with its own setting of `silent`.
+    - `delete`: delete the customers that do not exist on the server.
+    - `keep_ids`: store customers under the `_id` of the server; else match them by email.
+    - `silent`: send no events to webhooks.
+    """
 
     since: int | str | None = None
     resume: bool = False
@@ -60,7 +65,7 @@ class Options:
 
 
 class Pull:
-    """Mirrors the customers of a server at an address. `said` is told what a person should know."""
+    """A mirror of the server at `address`. `notify` gets messages for the user."""
 
     def __init__(
         self,
@@ -69,33 +74,33 @@ class Pull:
         customers: Customers,
         address: str,
         options: Options,
-        said: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
         self._store = store
         self._account_id = account_id
         self._directory = Directory(store)
         self._throttle = BackgroundThrottle(store)
         self._runs = ImportRepository(store, account_id)
-        self._there = customers
+        self._remote_customers = customers
         self._address = address
         self._options = options
-        self._said = said
+        self._notify = notify
         self._id = f"pull_{hashlib.sha256(address.encode()).hexdigest()[:16]}"
         self._origin = Origin("import", address, silent=options.silent)
-        self._again: dict[int, Node] = {}
-        self._stop = False
+        self._retries: dict[int, Node] = {}
+        self._should_stop = False
         self._in_order = True
         self.tally = Tally()
         self.gone = self.deleted = 0
         self.by = LIST
 
     def stop(self) -> None:
-        """Asks to stop after the page that is being written."""
-        self._stop = True
+        """Stop the pull after the current page."""
+        self._should_stop = True
 
     async def go(self, progress: Callable[[Tally], None]) -> None:
-        """Mirrors. Raises BadOption, RemoteError, Interrupted, and Rejected with Stopped when
-        another pull of the same server has begun."""
+        """Pull, and call `progress` after each page. Raises BadOption, RemoteError, Interrupted
+        after `stop`, and Rejected with Stopped if another pull of the same server has begun."""
         checkpoint = await self._begin()
         self.by = checkpoint.by
         if checkpoint.by == FEED:
@@ -104,18 +109,18 @@ class Pull:
             except RemoteFault as error:
                 if error.key != "errors_invalid_cursor":
                     raise
-                self._said("The feed there does not go back to the last run: reading the list.")
+                self._notify("The feed there does not go back to the last run: reading the list.")
                 checkpoint.by = self.by = LIST
                 checkpoint.after, checkpoint.last = None, 0
                 await self._mark(checkpoint)
                 await self._read(checkpoint, progress)
         else:
             await self._read(checkpoint, progress)
-        await self._once_more()
+        await self._write_retries()
         if not self._options.dry_run:
             if leaves_no_gap(checkpoint):
                 checkpoint.feed, checkpoint.updated = checkpoint.next_feed, checkpoint.next_updated
-            await self._note(checkpoint)
+            await self._write([], checkpoint.dump())
             problems = orjson.dumps(self.tally.problems).decode()
             await self._runs.end(self._id, DONE, now_ms(), problems=problems)
 
@@ -127,7 +132,7 @@ class Pull:
             else None
         )
         if self._options.resume:
-            return await self._go_on(before, known)
+            return await self._resume(before, known)
         if known is None and self._options.keep_ids:
             await self._require_empty()
         self._require_same(known)
@@ -156,7 +161,7 @@ class Pull:
             )
         return checkpoint
 
-    async def _go_on(self, before: Row | None, known: PullCheckpoint | None) -> PullCheckpoint:
+    async def _resume(self, before: Row | None, known: PullCheckpoint | None) -> PullCheckpoint:
         if before is None or known is None or before["state"] != RUNNING:
             raise BadOption("No pull from this server was stopped: leave out --resume.")
         if known.by == UPDATED_SINCE:
@@ -170,7 +175,8 @@ class Pull:
         return known
 
     def _require_same(self, known: PullCheckpoint | None) -> None:
-        """An account that was merged is no mirror: its `_id`s are others' there."""
+        """Raise BadOption if `keep_ids` changed. After a merge by email, an `_id` may belong to
+        different customers here and on the server."""
         if known and known.keep_ids != self._options.keep_ids:
             how = "without" if known.keep_ids else "with"
             raise BadOption(
@@ -188,13 +194,13 @@ class Pull:
             )
 
     async def _mark(self, checkpoint: PullCheckpoint) -> None:
-        """Notes what the mirror will be up to date with at the end of the run."""
+        """Set what the mirror will be up to date with at the end of the run."""
         if checkpoint.by == FEED:
             checkpoint.next_updated = checkpoint.updated
             return
-        # Before anything is read: what changes meanwhile is read again the next time.
-        checkpoint.next_feed = await self._there.feed_cursor()
-        checkpoint.next_updated = await self._there.newest()
+        # Before the first page: the next pull reads changes made during this one again.
+        checkpoint.next_feed = await self._remote_customers.feed_cursor()
+        checkpoint.next_updated = await self._remote_customers.newest()
 
     async def _read(self, checkpoint: PullCheckpoint, progress: Callable[[Tally], None]) -> None:
         upcoming = asyncio.ensure_future(self._fetch(checkpoint, checkpoint.after))
@@ -212,15 +218,15 @@ class Pull:
                 progress(self.tally)
                 if not more:
                     return
-                if self._stop:
+                if self._should_stop:
                     raise Interrupted(f"Stopped after {self.tally.rows:,} customers.")
         finally:
             upcoming.cancel()
 
     def _fetch(self, checkpoint: PullCheckpoint, after: str | None) -> Awaitable[Page]:
         if checkpoint.by == FEED:
-            return self._there.changes(after)
-        return self._there.page(_BY_ID if checkpoint.by == LIST else _BY_UPDATE, after)
+            return self._remote_customers.changes(after)
+        return self._remote_customers.page(_BY_ID if checkpoint.by == LIST else _BY_UPDATE, after)
 
     async def _take(self, checkpoint: PullCheckpoint, page: Page, more: bool) -> None:
         gone = page.gone if self._options.keep_ids else []
@@ -228,8 +234,8 @@ class Pull:
         if checkpoint.by == LIST:
             gone = await self._gone_between(checkpoint, page, more)
             checkpoint.last = max([checkpoint.last, *(node["_id"] for node in page.nodes)])
-        # Who is gone has an email that may be another's now.
-        await self._forget(gone)
+        # Delete first: another customer may have the email of a deleted one by now.
+        await self._handle_gone(gone)
         checkpoint.after = page.after
         if checkpoint.by == FEED:
             checkpoint.feed = checkpoint.next_feed = page.after
@@ -238,25 +244,24 @@ class Pull:
     async def _write(
         self, nodes: Sequence[Node], cursor: str | None, before: str | None = None
     ) -> None:
-        """Sets customers, as a step of the run or, without a cursor, apart from it. If they are
-        written in parts, the first parts leave the run at the cursor `before`: a run that is
-        resumed reads all of them again."""
+        """Write customers as a step of the run that ends at `cursor`, or apart from the run without
+        a cursor. If they are written in parts, the first parts leave the run at the cursor
+        `before`, so that a resumed run reads all of them again."""
+
+        async def write(part: Sequence[Node], is_last: bool) -> None:
+            await self._write_part(part, cursor if is_last else before)
+
+        await write_in_halves(nodes, write)
+
+    async def _write_part(self, nodes: Sequence[Node], cursor: str | None) -> None:
         rows = tuple(row_of(node, self._options.keep_ids) for node in nodes)
-        dry, step = self._options.dry_run, None
-        if cursor and not dry:
+        dry_run, step = self._options.dry_run, None
+        if cursor and not dry_run:
             position, to = self.tally.rows, self.tally.rows + len(rows)
             problems = orjson.dumps(self.tally.problems).decode()
             step = Step(self._id, position, to, 0, 0, problems, cursor)
-        command = SetCustomers(rows, now_ms(), dry_run=dry, origin=self._origin, step=step)
-        try:
-            result = await self._throttle.write(self._account_id, command)
-        except Rejected as refused:
-            if not is_too_much(refused):
-                raise
-            half = len(nodes) // 2
-            await self._write(nodes[:half], before, before)
-            await self._write(nodes[half:], cursor, before)
-            return
+        command = SetCustomers(rows, now_ms(), dry_run=dry_run, origin=self._origin, step=step)
+        result = await self._throttle.write(self._account_id, command)
         for node, row, outcome in zip(nodes, rows, result.rows, strict=True):
             if cursor is None:
                 self.tally.counts[REJECTED.lower()] -= 1
@@ -267,25 +272,21 @@ class Pull:
                 self.tally.warn(row, node["_id"], ".".join)
                 continue
             keys = {problem.key for problem in outcome.problems}
-            if cursor and keys == {_DUPLICATE} and len(self._again) < _MOST_AGAIN:
-                self._again[node["_id"]] = node
+            if cursor and keys == {_DUPLICATE} and len(self._retries) < _MAX_RETRIES:
+                self._retries[node["_id"]] = node
                 continue
             for problem in outcome.problems:
                 field = ".".join(str(step) for step in problem.input_path)
                 self.tally.note(f"{problem.key} {field}".strip(), node["_id"], problem.message)
 
-    async def _once_more(self) -> None:
-        """Sets those again whose emails were others' when their turn came."""
-        nodes = list(self._again.values())
-        for start in range(0, len(nodes), _DELETED_AT_ONCE):
-            await self._write(nodes[start : start + _DELETED_AT_ONCE], None)
-
-    async def _note(self, checkpoint: PullCheckpoint) -> None:
-        """Keeps the checkpoint."""
-        await self._write([], checkpoint.dump())
+    async def _write_retries(self) -> None:
+        """Write the customers again whose email another customer had during the run."""
+        nodes = list(self._retries.values())
+        for start in range(0, len(nodes), _BATCH):
+            await self._write(nodes[start : start + _BATCH], None)
 
     async def _gone_between(self, checkpoint: PullCheckpoint, page: Page, more: bool) -> list[int]:
-        """Who is here and not there, of those whose `_id`s lie in a page of the list."""
+        """Return the local `_id`s within the range of a page that the server does not have."""
         numbers = [node["_id"] for node in page.nodes]
         self._in_order &= (
             numbers == sorted(set(numbers)) and min(numbers, default=2**31) > checkpoint.last
@@ -293,63 +294,58 @@ class Pull:
         if not self._options.keep_ids or not self._in_order:
             return []
         if not numbers and not checkpoint.last:
-            self._said("There are no customers there: nobody here is taken to be gone.")
+            self._notify("There are no customers there: nobody here is taken to be gone.")
             return []
         last = numbers[-1] if more else None
-        there, low = set(numbers), checkpoint.last
+        remote_ids, low = set(numbers), checkpoint.last
         missing: list[int] = []
-        while here := await self._local(low):
-            missing += [n for n in here if n not in there and (last is None or n <= last)]
-            low = here[-1]
+        while local_ids := await self._local(low):
+            missing += [n for n in local_ids if n not in remote_ids and (last is None or n <= last)]
+            low = local_ids[-1]
             if last is not None and low >= last:
                 break
         if not missing:
             return []
-        # A list that leaves somebody out does not make them gone; nor does a server that knows
-        # nobody by such an id.
-        known = numbers[0] if numbers else checkpoint.last
-        asked = await self._there.among([known, *missing])
-        if asked.pop(known) is None:
-            self._said("The server finds nobody by an id made of the _id: nobody is taken as gone.")
+        # A list may omit customers that exist, so each is looked up. If even an existing customer
+        # is not found, the server does not support the lookup.
+        existing = numbers[0] if numbers else checkpoint.last
+        nodes = await self._remote_customers.among([existing, *missing])
+        if nodes.pop(existing) is None:
+            self._notify(
+                "The server finds nobody by an id made of the _id: nobody is taken as gone."
+            )
             return []
-        return [number for number, node in asked.items() if node is None]
+        return [number for number, node in nodes.items() if node is None]
 
     async def _local(self, after: int) -> list[int]:
+        """Return a page of the `_id`s of the account that follow `after`."""
         cursor = (after, after) if after else None
-        following = KeysetPage(_LOOKED_AT, after=cursor)
+        following = KeysetPage(_LOCAL_PAGE, after=cursor)
         selected = CustomerPage(Order("id", ascending=True), following)
         page = await Listing(self._store).page(self._account_id, selected, ("customer_id",))
         return [row[0] for row in page.rows]
 
-    async def _forget(self, numbers: Sequence[int]) -> None:
-        """Deletes who is gone there, if that is asked for."""
-        for start in range(0, len(numbers), _DELETED_AT_ONCE):
-            some = numbers[start : start + _DELETED_AT_ONCE]
-            # The feed tells of deleted customers who may never have been here.
-            here = await self._directory.customers(self._account_id, some, ("customer_id",))
-            known = [n for n, row in zip(some, here, strict=True) if row is not None]
-            self.gone += len(known)
-            if known and self._options.delete and not self._options.dry_run:
-                await self._delete(known)
+    async def _handle_gone(self, numbers: Sequence[int]) -> None:
+        """Count the customers that were deleted on the server, and delete them if requested."""
+        for start in range(0, len(numbers), _BATCH):
+            batch = numbers[start : start + _BATCH]
+            # The feed also lists deleted customers that were never mirrored.
+            rows = await self._directory.customers(self._account_id, batch, ("customer_id",))
+            local_ids = [n for n, row in zip(batch, rows, strict=True) if row is not None]
+            self.gone += len(local_ids)
+            if local_ids and self._options.delete and not self._options.dry_run:
+                await write_in_halves(local_ids, self._delete)
 
-    async def _delete(self, numbers: Sequence[int]) -> None:
+    async def _delete(self, numbers: Sequence[int], _is_last: bool) -> None:
         references = tuple(Reference(str(number), number) for number in numbers)
         command = DeleteCustomers(references, now_ms(), origin=self._origin)
-        try:
-            await self._throttle.write(self._account_id, command)
-        except Rejected as refused:
-            if not is_too_much(refused):
-                raise
-            half = len(numbers) // 2
-            await self._delete(numbers[:half])
-            await self._delete(numbers[half:])
-            return
+        await self._throttle.write(self._account_id, command)
         self.deleted += len(numbers)
 
 
 def _recent(page: Page, since: int) -> tuple[Page, bool]:
-    """What was changed at a moment or later, of a page whose latest changes come first, and whether
-    more may follow. Raises RemoteError where no moments are told."""
+    """Cut a page of the latest changes at a timestamp (milliseconds since 1970). Return it, and
+    whether more may follow. Raises RemoteError if the server has no timestamps."""
     timestamps = [timestamp_of(node.get("updated_at")) for node in page.nodes]
     if any(at is None for at in timestamps):
         raise RemoteError(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from regulars.transfer.errors import BadFile
-from regulars.transfer.opening import UNREADABLE, Opened, unreadable
+from regulars.transfer.input_file import UNREADABLE, InputFile, unreadable
 
 # Characters of a line. Notes and custom fields have up to 65,535 each, and are the longest.
 LONGEST = 4 * 1024 * 1024
@@ -49,11 +49,11 @@ class Record(NamedTuple):
     size: int = 0
 
 
-class _Unclosed(Exception):
+class _UnclosedQuote(Exception):
     """The file ends within quotes."""
 
 
-class _TooLong(Exception):
+class _LineTooLong(Exception):
     """A line that is longer than one may be."""
 
 
@@ -70,13 +70,13 @@ _UNDECODABLE = (
 class Lines:
     """The lines of a text, each with its end; counted, and bounded in length."""
 
-    def __init__(self, opened: Opened) -> None:
-        self._name = opened.name
-        self._stream = opened.stream
-        wide = opened.encoding.startswith(("utf-16", "utf-32"))
+    def __init__(self, file: InputFile) -> None:
+        self._name = file.name
+        self._stream = file.stream
+        wide = file.encoding.startswith(("utf-16", "utf-32"))
         self._undecodable = re.compile("[\ud800-\udfff\ufffd]" if wide else "[\udc80-\udcff]")
         self._again: deque[str] = deque()
-        self._most_blank = opened.bounds.blank_lines
+        self._most_blank = file.bounds.blank_lines
         self._blank = 0
         self._read_again = 0
         self.held: list[str] = []
@@ -84,22 +84,22 @@ class Lines:
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
-        """The lines that are left. Raises _Unclosed at the end of the file where a record has
-        begun, _TooLong, and BadFile."""
+        """The lines that are left. Raises _UnclosedQuote at the end of the file where a record has
+        begun, _LineTooLong, and BadFile."""
         while True:
             line = self._again.popleft() if self._again else self._read(LONGEST + 1)
             if not line:
                 if self.held:
-                    raise _Unclosed
+                    raise _UnclosedQuote
                 return
             self.number += 1
             self.held.append(line)
             self.held_characters += len(line)
             if self.held_characters > LONGEST and len(self.held) > 1:
-                raise _Unclosed
+                raise _UnclosedQuote
             if len(line) > LONGEST and line[-1] not in "\r\n":
                 self._skip()
-                raise _TooLong
+                raise _LineTooLong
             yield line
 
     def _read(self, most: int) -> str:
@@ -160,12 +160,12 @@ def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
                 else:
                     lines.count_blank()
             return
-        except (_Unclosed, csv.Error):
+        except (_UnclosedQuote, csv.Error):
             start = lines.number - len(lines.held) + 1
             first = lines.held[0].rstrip("\r\n")
             lines.give_back()
             yield Record(start, [first], problem=_NOT_CLOSED)
-        except _TooLong:
+        except _LineTooLong:
             yield Record(lines.number, problem=_TOO_LONG)
             lines.release()
 
@@ -181,7 +181,7 @@ def json_records(lines: Lines) -> Iterator[Record]:
                 else:
                     yield _json_record(lines.number, line, lines.undecodable(line))
             return
-        except _TooLong:
+        except _LineTooLong:
             yield Record(lines.number, problem=_TOO_LONG)
             lines.release()
 
@@ -219,15 +219,15 @@ def is_deep(value: Any, levels: int) -> bool:
     return True
 
 
-def is_json(opened: Opened) -> bool:
+def is_json(file: InputFile) -> bool:
     """Whether a file seems to be JSON Lines. Raises BadFile for other JSON."""
-    text = opened.sample.lstrip("\ufeff \t\r\n")
+    text = file.sample.lstrip("\ufeff \t\r\n")
     if text.startswith("["):
         first = text.split("\n", 1)[0].rstrip()
         if first == "[" or text[1:].lstrip().startswith("{"):
             raise BadFile(
-                f"{opened.name} is a JSON array. JSON Lines has one object on each line: "
-                f"jq -c '.[]' {opened.name} makes them."
+                f"{file.name} is a JSON array. JSON Lines has one object on each line: "
+                f"jq -c '.[]' {file.name} makes them."
             )
     return text.startswith("{")
 

@@ -18,10 +18,10 @@ from regulars.customers.values import new_row, replacing
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
 from regulars.transfer.errors import Interrupted
-from regulars.transfer.importing import Tally
+from regulars.transfer.importer import Tally
 from regulars.transfer.remote import Remote, RemoteFault
 from regulars.transfer.remote_customers import Customers, Node, input_of, values_of
-from regulars.transfer.temporary import temporary
+from regulars.transfer.temporary_table import temporary_table
 
 _CREATE = "mutation ($node: InputCustomer!) { createCustomer(node: $node) { id } }"
 _UPDATE = """mutation ($id: ID!, $node: InputUpdateCustomer!) {
@@ -49,7 +49,7 @@ class Push:
         self._store = store
         self._account_id = account_id
         self._remote = remote
-        self._there = customers
+        self._remote_customers = customers
         order, condition = Order("id", ascending=True), parse(query).condition
         self._selected = CustomerPage(order, KeysetPage(_PAGE), condition, now)
         self._dry_run = dry_run
@@ -64,7 +64,7 @@ class Push:
 
     async def go(self, progress: Callable[[Tally], None]) -> None:
         """Sends. Raises RemoteError and Interrupted."""
-        known = _Known()
+        known = _RemoteIndex()
         try:
             await self._read_there(known)
             # Not from a snapshot: it would be held for as long as the other server takes.
@@ -87,18 +87,18 @@ class Push:
                 "there by now is left as he is."
             )
 
-    async def _read_there(self, known: _Known) -> None:
+    async def _read_there(self, known: _RemoteIndex) -> None:
         after = None
         while True:
-            page = await self._there.page("order_by:id order_dir:asc", after)
+            page = await self._remote_customers.page("order_by:id order_dir:asc", after)
             known.add(page.nodes)
             self._go_on_or_stop()
             if not page.more:
                 return
             after = page.after
 
-    async def _send(self, row: Mapping[str, Any], known: _Known) -> None:
-        has = await self._there.names()
+    async def _send(self, row: Mapping[str, Any], known: _RemoteIndex) -> None:
+        has = await self._remote_customers.names()
         here = {name: value for name, value in input_of(row).items() if name in has}
         found = known.find(row["email_key"])
         try:
@@ -146,13 +146,13 @@ def _instead(name: str, there: Any, here: Any) -> Any:
     return here
 
 
-class _Known:
+class _RemoteIndex:
     """The customers of the other server by their emails, in a temporary file that is gone with it:
     memory does not grow."""
 
     def __init__(self) -> None:
         columns = "key TEXT PRIMARY KEY, id TEXT, given TEXT, met INTEGER"
-        self._connection = temporary(f"known ({columns})")
+        self._connection = temporary_table(f"known ({columns})")
 
     def add(self, nodes: Sequence[Node]) -> None:
         """Takes customers."""

@@ -76,7 +76,7 @@ BEGINNING = Bounds(2 * 1024 * 1024, 10_000, 1_000)
 
 
 @dataclass(slots=True)
-class Opened:
+class InputFile:
     """A file as text: `sample` is its beginning; `head` the beginning of its bytes. `size` is in
     bytes, None where it is not known; `gzipped` as `encoding` is what was recognised."""
 
@@ -88,11 +88,11 @@ class Opened:
     encoding: str
     gzipped: bool
     bounds: Bounds
-    _raw: _Counted = field(repr=False)
+    _raw: _CountingReader = field(repr=False)
 
     @property
-    def read(self) -> int:
-        """How many bytes of the file were read."""
+    def bytes_read(self) -> int:
+        """The number of bytes of the file that were read."""
         return self._raw.count
 
     @property
@@ -102,7 +102,7 @@ class Opened:
         return f"{packed}{_NAMES.get(self.encoding, self.encoding)}"
 
 
-class _Counted(io.RawIOBase):
+class _CountingReader(io.RawIOBase):
     """A file whose beginning was read already, and which counts what is read of it."""
 
     def __init__(self, beginning: bytes, rest: IO[bytes]) -> None:
@@ -125,7 +125,7 @@ class _Counted(io.RawIOBase):
         return len(data)
 
 
-class _Unpacked(io.RawIOBase):
+class _GzipReader(io.RawIOBase):
     """What is packed in a gzip file (RFC 1952), of any number of members, within bounds."""
 
     def __init__(self, name: str, packed: IO[bytes], bounds: Bounds) -> None:
@@ -192,13 +192,13 @@ def too_large(name: str, most: int) -> str:
 
 
 @contextmanager
-def opened(
+def open_input(
     name: str,
     encoding: str | None = None,
     content: IO[bytes] | None = None,
     form: str | None = None,
     bounds: Bounds = WHOLE,
-) -> Iterator[Opened]:
+) -> Iterator[InputFile]:
     """Opens a file, or `-` for standard input; with `content`, what is called so, which stays open.
     `form` is csv, jsonl, or None for what it seems to be. Raises BadFile, and BadOption for an
     encoding that there is not."""
@@ -215,7 +215,7 @@ def opened(
                 file.seek(0)
             elif chosen is None:
                 file = _spooled(file)
-            found = _opened(name, file, size, chosen, form, bounds)
+            found = _open_text(name, file, size, chosen, form, bounds)
         except UNREADABLE as error:
             raise unreadable(name, error) from error
         yield found
@@ -245,14 +245,14 @@ def unreadable(name: str, error: Exception) -> BadFile:
     return BadFile(f"{name} is not whole: the compressed file is damaged, or cut off.")
 
 
-def _opened(
+def _open_text(
     name: str,
     file: IO[bytes],
     size: int | None,
     encoding: str | None,
     form: str | None,
     bounds: Bounds,
-) -> Opened:
+) -> InputFile:
     head, raw, sample, plain = _plain(name, file, bounds)
     _require_plain(name, sample)
     chosen = encoding or recognised(sample)
@@ -272,19 +272,21 @@ def _opened(
         shown = codecs.getincrementaldecoder(chosen)("replace").decode(sample)
     except UnicodeError as error:
         raise BadFile(f"{name} is not {chosen}: {error}. Choose another encoding.") from error
-    return Opened(name, stream, shown, head, size, chosen, head.startswith(_GZIP), bounds, raw)
+    return InputFile(name, stream, shown, head, size, chosen, head.startswith(_GZIP), bounds, raw)
 
 
-def _plain(name: str, file: IO[bytes], bounds: Bounds) -> tuple[bytes, _Counted, bytes, IO[bytes]]:
+def _plain(
+    name: str, file: IO[bytes], bounds: Bounds
+) -> tuple[bytes, _CountingReader, bytes, IO[bytes]]:
     """The beginning of a file, what counts its bytes, the beginning of its text, and its text."""
     head = _beginning(file)
-    raw = _Counted(head, file)
+    raw = _CountingReader(head, file)
     plain = io.BufferedReader(raw, _BUFFER)
     if not head.startswith(_GZIP):
         return head, raw, head, plain
-    unpacked = io.BufferedReader(_Unpacked(name, plain, bounds), _BUFFER)
+    unpacked = io.BufferedReader(_GzipReader(name, plain, bounds), _BUFFER)
     sample = _beginning(unpacked)
-    return head, raw, sample, io.BufferedReader(_Counted(sample, unpacked), _BUFFER)
+    return head, raw, sample, io.BufferedReader(_CountingReader(sample, unpacked), _BUFFER)
 
 
 def _require_plain(name: str, sample: bytes) -> None:

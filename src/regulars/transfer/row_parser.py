@@ -26,9 +26,9 @@ from regulars.transfer.columns import (
     Column,
     recognised,
 )
-from regulars.transfer.reading import Record
+from regulars.transfer.records import Record
 from regulars.transfer.sanitizing import CUSTOM, sanitized, without_nul
-from regulars.transfer.values import READ, Read, Wrong, as_text
+from regulars.transfer.values import READ, InvalidValue, Read, as_text
 
 # The forms of files, each with its media type.
 MEDIA_TYPES = {
@@ -114,13 +114,13 @@ class _Target:
             self.read = as_text
 
     def put(self, node: dict[str, Any], value: Any) -> None:
-        """Puts a value there. Raises Wrong where there is no such field."""
+        """Puts a value there. Raises InvalidValue where there is no such field."""
         if not self.group:
             node[self.name] = value
         elif not self.name:
             node[self.group] = {**value, **(node.get(self.group) or {})}
         elif not self.known:
-            raise Wrong(f"There is no field {self.field!r}.")
+            raise InvalidValue(f"There is no field {self.field!r}.")
         elif inner := node.get(self.group):
             inner[self.name] = value
         else:
@@ -143,7 +143,7 @@ def _customer_of(given: Any) -> int | None:
 _target = lru_cache(maxsize=10_000)(_Target)
 
 
-class Shape:
+class RowParser:
     """How the rows of a file are read: by its columns; by the names of a line of JSON, without
     any."""
 
@@ -189,8 +189,8 @@ class Shape:
                 return self._headings[field]
         return ".".join(names)
 
-    def told(self, problems: Sequence[Mapping[str, Any]]) -> str:
-        """What is wrong with a row, for a person."""
+    def describe(self, problems: Sequence[Mapping[str, Any]]) -> str:
+        """Return the problems of a row as a text for the user."""
         return " ".join(
             f"{heading}: {problem['message']}"
             if (heading := self.heading(problem["input_path"]))
@@ -239,7 +239,7 @@ class Shape:
             return
         try:
             target.put(node, target.read(value) if target.read else value)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             problems.append(InvalidInput(str(wrong), tuple(target.field.split("."))))
 
     def _set(self, node: dict[str, Any], problems: list[Problem]) -> SetRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 
 
-def temporary(table: str) -> apsw.Connection:
+def temporary_table(table: str) -> apsw.Connection:
     """A connection to a temporary file with a table, of which this is the definition; the file is
     gone with it, and memory does not grow with the rows."""
     connection = apsw.Connection("")

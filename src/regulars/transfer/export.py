@@ -39,7 +39,7 @@ from regulars.store.base import QueryExecutor
 from regulars.store.queries import ORDER_VALUE, customers_by_id
 from regulars.transfer.cells import neutral, of_tags
 from regulars.transfer.errors import BadOption
-from regulars.transfer.shape import FORMATS, MEDIA_TYPES
+from regulars.transfer.row_parser import FORMATS, MEDIA_TYPES
 
 PAGE = 1_000
 MAX_COLUMNS = 200

@@ -46,7 +46,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Copied:
+class CopyResult:
     """What became of each table, by its name."""
 
     tables: dict[str, Counts] = field(default_factory=lambda: {t.name: Counts() for t in TABLES})
@@ -89,9 +89,9 @@ class Copy:
         self._source = source
         self._target = target
         self._told = told
-        self.result = Copied()
+        self.result = CopyResult()
 
-    async def run(self) -> Copied:
+    async def run(self) -> CopyResult:
         """Copies, then compares. Raises StoreError."""
         async with self._source.snapshot() as source:
             if await self._is_begun():

@@ -1,0 +1,265 @@
+"""Import the customers of a file in batches, and write the rejected rows to a file.
+
+The flow is: file (`input_file`), records (`records`), rows (`row_parser`), commands (`Importer`),
+report (`Tally`). Each batch saves the position of the import in its own transaction. An import that
+was stopped or killed continues there and sets no row twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from regulars.accounts.accounts import now_ms
+from regulars.core.commands import Origin
+from regulars.core.errors import Rejected, failed
+from regulars.customers.bulk import (
+    CREATED,
+    REJECTED,
+    UPDATED,
+    SetCustomers,
+    SetResult,
+    SetRow,
+    Step,
+)
+from regulars.store import Row, Store
+from regulars.transfer.background_throttle import BackgroundThrottle, write_in_halves
+from regulars.transfer.errors import BadFile, Interrupted
+from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
+from regulars.transfer.records import Record
+from regulars.transfer.rejected_rows import RejectedRows, as_text
+from regulars.transfer.sanitizing import WARNED_ROWS, WARNING, warning_message
+from regulars.transfer.seen_keys import SeenKeys
+from regulars.transfer.source import Source
+
+# Rows of a batch.
+BATCH = 2_500
+# Rows of a batch while others use the database.
+_SHORT_BATCH = 200
+# Characters of a batch: long rows make smaller batches.
+_BATCH_CHARACTERS = 512 * 1024
+_MAX_EXAMPLES = 10
+_MAX_KINDS = 50
+
+
+@dataclass(slots=True)
+class Tally:
+    """The report of an import: rows and bytes that were processed, rows by outcome (`counts`), and
+    problems and warnings by kind, each with a count and examples of a line and a message."""
+
+    rows: int = 0
+    bytes_read: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    problems: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def note(self, kind: str, line: int, message: str) -> None:
+        """Count a problem or a warning, and keep the first examples of its kind."""
+        if kind not in self.problems:
+            is_warning = kind.startswith(WARNING)
+            others = f"{WARNING}others" if is_warning else "others"
+            same = [name for name in self.problems if name.startswith(WARNING) == is_warning]
+            kind = kind if len(same) < _MAX_KINDS else others
+        entry = self.problems.setdefault(kind, {"count": 0, "examples": []})
+        entry["count"] += 1
+        if len(entry["examples"]) < _MAX_EXAMPLES:
+            entry["examples"].append([line, message])
+
+    def warn(self, row: SetRow, line: int, heading: Callable[[Sequence[str]], str]) -> None:
+        """Count the warnings of a row, unless it is rejected."""
+        if not row.warnings or row.problems:
+            return
+        self.note(WARNED_ROWS, line, "")
+        for kind, message in _warnings(row, heading):
+            self.note(kind, line, message)
+
+    def withdraw_warnings(
+        self, row: SetRow, line: int, heading: Callable[[Sequence[str]], str]
+    ) -> None:
+        """Undo `warn` for a row that the database rejected."""
+        if not row.warnings or row.problems:
+            return
+        for kind, message in [(WARNED_ROWS, ""), *_warnings(row, heading)]:
+            # Kinds are never removed: a missing kind was counted with the others.
+            entry = self.problems[kind if kind in self.problems else f"{WARNING}others"]
+            entry["count"] -= 1
+            if [line, message] in entry["examples"]:
+                entry["examples"].remove([line, message])
+
+
+def _warnings(row: SetRow, heading: Callable[[Sequence[str]], str]) -> list[tuple[str, str]]:
+    """Return the kind and the message of each warning of a row."""
+    return [
+        (
+            f"{WARNING}{change} {heading(field.split('.'))}".strip(),
+            warning_message(change, field),
+        )
+        for change, field in row.warnings
+    ]
+
+
+class Importer:
+    """Imports the records of a source into an account. `run` is the import's row in the database.
+    Without one it is a dry run, which saves nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        account_id: int,
+        source: Source,
+        rejected_rows: RejectedRows,
+        origin: Origin,
+        run: Row | None = None,
+    ) -> None:
+        self._throttle = BackgroundThrottle(store)
+        self._runs = ImportRepository(store, account_id)
+        self._account_id = account_id
+        self._source = source
+        self._rejected_rows = rejected_rows
+        self._origin = origin
+        self._run = run
+        self._seen_keys = SeenKeys() if run is None else None
+        self._should_stop = False
+        self.tally = Tally()
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing is saved."""
+        return self._run is None
+
+    def stop(self) -> None:
+        """Stop the import after the current batch."""
+        self._should_stop = True
+
+    async def go(self, progress: Callable[[Tally], None]) -> None:
+        """Import the rest of the file, and call `progress` after each batch. Raises Interrupted
+        after `stop`, BadFile, and Rejected with Stopped if the import was cancelled."""
+        records = iter(self._source.records)
+        if self._run is not None and self._run["position"]:
+            await self._resume(self._run, records)
+        progress(self.tally)
+        writing: asyncio.Task[None] | None = None
+        try:
+            for batch in _batches(records, self._batch_rows):
+                # Parse this batch while the database writes the one before it.
+                rows = [self._row(record) for record in batch]
+                bytes_read = self._source.bytes_read
+                if writing:
+                    await writing
+                    progress(self.tally)
+                if self._should_stop:
+                    raise Interrupted(f"Stopped after {self.tally.rows:,} rows.")
+                writing = asyncio.create_task(self._write(batch, rows, bytes_read))
+                await asyncio.sleep(0)
+        finally:
+            if writing:
+                await writing
+                progress(self.tally)
+            if self._seen_keys:
+                self._seen_keys.close()
+        if self._run is not None:
+            problems = orjson.dumps(self.tally.problems).decode()
+            await self._runs.end(self._run["import_id"], DONE, now_ms(), problems=problems)
+
+    def _row(self, record: Record) -> SetRow:
+        """Parse a record. An exception rejects this row alone."""
+        try:
+            return self._source.shape.row(record)
+        except Exception as error:
+            return SetRow({}, (failed(error, self._origin.request_id, ()),))
+
+    def _batch_rows(self) -> int:
+        return _SHORT_BATCH if self._throttle.others else BATCH
+
+    async def _resume(self, run: Row, records: Iterator[Record]) -> None:
+        """Skip the rows that were imported, and write the rejected rows of the last batch again:
+        the import may have stopped before it wrote them."""
+        self.tally.counts = {name: run[name] for name in COUNTS}
+        self.tally.problems = orjson.loads(run["problems"])
+        problems_by_index = dict(orjson.loads(run["last_rejected"]))
+        await self._rejected_rows.truncate(run["rejected_at"])
+        heading = self._source.shape.heading
+        rejected: list[tuple[Record, list[Any]]] = []
+        for index in range(run["position"]):
+            record = next(records, None)
+            if record is None:
+                raise BadFile("The file has fewer rows than were imported of it already.")
+            if index in problems_by_index:
+                self.tally.withdraw_warnings(self._row(record), record.line, heading)
+                rejected.append((record, problems_by_index[index]))
+        self.tally.rows = run["position"]
+        await self._report_rejected(rejected)
+
+    async def _write(
+        self, records: Sequence[Record], rows: Sequence[SetRow], bytes_read: int
+    ) -> None:
+        async def write(batch: Sequence[tuple[Record, SetRow]], _is_last: bool) -> None:
+            await self._write_part(batch, bytes_read)
+
+        await write_in_halves(list(zip(records, rows, strict=True)), write)
+
+    async def _write_part(self, batch: Sequence[tuple[Record, SetRow]], bytes_read: int) -> None:
+        position, to = self.tally.rows, self.tally.rows + len(batch)
+        step = None
+        heading = self._source.shape.heading
+        # Saved with the rows, so that a resumed import counts no warning twice.
+        for record, row in batch:
+            self.tally.warn(row, record.line, heading)
+        if self._run is not None:
+            problems = orjson.dumps(self.tally.problems).decode()
+            size, import_id = self._rejected_rows.size, self._run["import_id"]
+            step = Step(import_id, position, to, bytes_read, size, problems)
+        rows = tuple(row for _, row in batch)
+        command = SetCustomers(rows, now_ms(), dry_run=step is None, origin=self._origin, step=step)
+        try:
+            result: SetResult = await self._throttle.write(self._account_id, command)
+        except Rejected:
+            for record, row in batch:
+                self.tally.withdraw_warnings(row, record.line, heading)
+            raise
+        self.tally.rows, self.tally.bytes_read = to, bytes_read
+        rejected: list[tuple[Record, list[Any]]] = []
+        for (record, row), row_result in zip(batch, result.rows, strict=True):
+            outcome = row_result.outcome
+            if self._seen_keys and outcome != REJECTED:
+                is_repeated = self._seen_keys.add(row)
+                if is_repeated and outcome == CREATED:
+                    outcome = UPDATED  # an earlier batch of the dry run created the customer
+            self.tally.counts[outcome.lower()] += 1
+            if outcome == REJECTED:
+                self.tally.withdraw_warnings(row, record.line, heading)
+                rejected.append((record, [problem.to_json() for problem in row_result.problems]))
+        await self._report_rejected(rejected)
+
+    async def _report_rejected(
+        self, rejected: Sequence[tuple[Record, Sequence[Mapping[str, Any]]]]
+    ) -> None:
+        """Count the problems of rejected rows, and write the rows to the file of rejected rows."""
+        if not rejected:
+            return
+        shape = self._source.shape
+        for record, problems in rejected:
+            for problem in problems:
+                heading = shape.heading(problem["input_path"])
+                kind = f"{problem['key']} {heading}".strip()
+                self.tally.note(kind, record.line, problem["message"])
+        rows = [(record, shape.describe(problems)) for record, problems in rejected]
+        is_empty = not self._rejected_rows.size
+        await self._rejected_rows.append(as_text(self._source, rows, with_headings=is_empty))
+
+
+def _batches(records: Iterator[Record], batch_rows: Callable[[], int]) -> Iterator[list[Record]]:
+    """Group records. `batch_rows` is called once for each batch."""
+    batch: list[Record] = []
+    characters, size = 0, batch_rows()
+    for record in records:
+        batch.append(record)
+        characters += record.size
+        if len(batch) >= size or characters > _BATCH_CHARACTERS:
+            yield batch
+            batch, characters, size = [], 0, batch_rows()
+    if batch:
+        yield batch
