@@ -31,7 +31,7 @@ export class ApiError extends Error {
 export const offlineError = () => new ApiError([{ key: OFFLINE, message: t.errors.offline, extensions: {} }]);
 let renewSession = null;
 
-/** Sets what is called when the session has ended: it resolves once there is a new one. */
+/** Sets the function that is called when the session has ended. It resolves once there is a new one. */
 export function onSignedOut(handler) {
   renewSession = handler;
 }

@@ -181,7 +181,7 @@ class CustomerPage {
     return { element, render };
   }
 
-  /** Adds or removes tags. Both merge with what others do. */
+  /** Adds or removes tags. The server merges both with other changes. */
   async changeTags(mutation, tags, field) {
     try {
       const data = await withBusy(field.input, () => runMutation(`mutation($items: [ID!]!, $tags: [String!]!) {
@@ -271,7 +271,7 @@ class CustomerPage {
     this.showNotice(t.customer.changedBy, " ", userText(actor), ": ", labels.join(", ") || t.customer.otherThings, ".");
   }
 
-  /** Shows above the page what another person has done. */
+  /** Shows the action of another person above the page. */
   showNotice(...content) {
     showContent(this.notice, icon("history"), h("span", null, content), iconButton("close", t.close, () => setAttribute(this.notice, "hidden", true)));
   }
@@ -425,7 +425,7 @@ class InlineField {
     this.element.querySelector("button")?.focus();
   }
 
-  /** Forgets what was typed. */
+  /** Discards the input. */
   discard() {
     this.control = null;
   }
@@ -438,7 +438,7 @@ function timeline(id) {
   const element = h("section", { class: "card", "aria-labelledby": "timeline" },
     h("h2", { id: "timeline" }, t.timeline.title), list, foot);
 
-  /** Shows a page of changes. One after a cursor is added to those that are shown. */
+  /** Shows a page of changes: after a cursor below the shown changes, otherwise in their place. */
   async function showChanges(after, first) {
     const { node } = await runQuery(CHANGES, { id, first, after });
     if (!node) return;

@@ -1,6 +1,6 @@
 // The customer's fields, as the server declares them. It replaces the placeholder when it starts.
 
-/** Each field has a `name`, a `kind`, and what its declaration says. */
+/** Each field has a `name`, a `kind`, and the options of its declaration. */
 export const FIELDS = {{fields}};
 
 // The order of the kinds in the customer page and the sort menu.

@@ -97,7 +97,7 @@ function contextAfter(tokens, schema) {
 
 const pop = (stack) => { if (stack.length > 1) stack.pop(); };
 
-/** For each kind of context, what a token in it changes. */
+/** For each kind of context, the function that updates the context after a token. */
 const STEPS = {
   document({ token, before, context, stack, schema }) {
     if (token.text === "query" || token.text === "mutation") Object.assign(context, { root: token.text, type: null });

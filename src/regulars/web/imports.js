@@ -81,7 +81,7 @@ class ImportPage {
     this.body.querySelector("h2").focus();
   }
 
-  /** The parameters of a request, with those of `options`. */
+  /** The parameters of a request: the file, its columns, and `options`. */
   buildParams(options) {
     const params = new URLSearchParams({ name: this.file.name, header: this.hasHeadings, ...options });
     for (const [heading, name] of this.fieldNames) params.append("map", `${heading}=${name}`);

@@ -1,8 +1,8 @@
-// What each kind of field has: a control, a view of its value, and a cell in the list.
+// The parts of each kind of field: a control, a view of its value, and a cell in the list.
 //
 // `control(field, value)` returns the `content` of a form, its labelled `fields` by the names that
 // the API has in `input_path`, and `change()`: the value to save, or undefined if it is unchanged.
-// `view(value)` is what the customer page shows, `cell(customer, field)` what the list shows.
+// `view(value)` returns the content of the customer page, `cell(customer, field)` that of the list.
 
 import { ApiError } from "./api.js";
 import { h, userText } from "./dom.js";

@@ -87,7 +87,7 @@ async function requestFirstPage() {
   return { search, data: (await response.json()).data };
 }
 
-/** A part of the first response, or what `fallback` requests. */
+/** A part of the first response, or the result of `fallback`. */
 async function takeOr(pick, fallback) {
   try {
     const part = firstRequest && pick(await firstRequest);

@@ -9,7 +9,7 @@ import { askConfirmation, errorState, showError } from "./ui.js";
 const main = document.querySelector("#main");
 let findRoute = null;
 let onShown = null;
-// The page that is shown: its path, what aborts its requests, and what its `show` returned.
+// The page that is shown: its path, the controller of its requests, and the result of its `show`.
 let current = null;
 let navigationCount = 0;
 

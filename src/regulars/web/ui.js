@@ -50,7 +50,7 @@ export function button(label, act, properties = {}) {
   return h("button", { type: "button", onclick: act, ...properties }, label);
 }
 
-/** A button with an icon; its label is the tooltip, and what a screen reader says. */
+/** A button with an icon; its label is the tooltip and the accessible name. */
 export function iconButton(name, label, act, properties = {}) {
   return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick: act, ...properties }, icon(name));
 }
