@@ -22,7 +22,7 @@ from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store
 from regulars.webhooks.inbox import CANONICAL_BYTES
 from regulars.webhooks.javascript import stringify
-from regulars.webhooks.payloads import example
+from regulars.webhooks.payloads import example_body
 from regulars.webhooks.signatures import secrets_of
 from tests.support import (
     TLS,
@@ -328,7 +328,7 @@ def test_a_contact_comes_in(shop: Shop) -> None:
 def test_our_own_events_can_be_taken(shop: Shop) -> None:
     """What Regulars sends, it understands."""
     for type_ in ("contact/signup", "order/created", "order/confirmed"):
-        body = stringify(example(type_))
+        body = stringify(example_body(type_))
         assert shop.post(type_, body).json() == {"data": {"understood": True}}
     shown = shop.customer("email full_name location expenses orders_count")
     assert shown["email"] == "test@example.com"

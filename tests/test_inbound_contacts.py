@@ -13,7 +13,7 @@ from regulars.accounts.accounts import Accounts
 from regulars.customers.field_rules import EMPTY
 from regulars.store import Store
 from regulars.store.relations import ORDERS, all_of_each
-from regulars.webhooks.payloads import contact
+from regulars.webhooks.payloads import contact_body
 from tests.support import Client, Server, create_token, run_regulars, wait_until, with_store
 from tests.test_inbound import ADDRESS, Shop, order
 
@@ -66,7 +66,7 @@ def test_bodies_of_a_deleted_customer_change_nothing(shop: Shop) -> None:
     before = shop.kinds()
     for type_ in ("contact/signup", "contact/updated"):
         for number in (1, 2):
-            node = contact(number, EMPTY, [])
+            node = contact_body(number, EMPTY, [])
             shop.understood(type_, {**node, "id": f"cus_{number}"})
     ids = {"id": "order_1", "_id": 1, "__typename": "Order"}
     for type_ in ("order/created", "order/updated", "order/cancelled", "order/fulfilled"):
