@@ -19,7 +19,7 @@ from tests.receiver import Receiver
 from tests.support import Client, example_count
 from tests.test_history import read_feed
 from tests.test_webhooks import client as client
-from tests.test_webhooks import hook
+from tests.test_webhooks import create_webhook
 from tests.test_webhooks import open_server as open_server
 from tests.test_webhooks import receiver as receiver
 
@@ -105,7 +105,7 @@ def test_a_webhook_of_updates_gets_every_entry_but_the_first(
     client: Client, receiver: Receiver
 ) -> None:
     """The same on a server, for what is really sent."""
-    hook(client, "order/updated", receiver.url + "/updated")
+    create_webhook(client, "order/updated", receiver.url + "/updated")
     draw = random.Random(8)
     steps: list[Node] = [{}]
     for _ in range(25):
@@ -125,5 +125,5 @@ def test_a_webhook_of_updates_gets_every_entry_but_the_first(
     told = [entry["sequence"] for entry in entries if entry["kind"] != "order_created"]
     receiver.wait(len(told), "/updated")
     time.sleep(0.3)
-    sent = [int(one.event.rpartition("-")[2]) for one in receiver.at("/updated")]
+    sent = [int(one.event_id.rpartition("-")[2]) for one in receiver.requests_to("/updated")]
     assert sent == told

@@ -22,7 +22,7 @@ import pytest
 from regulars.webhooks.javascript import stringify
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_regulars, run_server
 from tests.test_docs import ROOT, code_blocks
-from tests.test_webhooks import hook
+from tests.test_webhooks import create_webhook
 
 HOW_TO = ROOT / "docs" / "how-to"
 NODE = shutil.which("node")
@@ -95,7 +95,7 @@ def test_the_receiver_of_the_docs_takes_what_is_genuine(client: Client, kind: st
     text = code("webhooks.md", kind)
     command = [NODE or "", "-e", text] if kind == "javascript" else [sys.executable, "-c", text]
     with program(command, client.server) as (process, url):
-        made = hook(client, "contact/signup", f"{url}/{kind}")
+        made = create_webhook(client, "contact/signup", f"{url}/{kind}")
         email = f"{kind}@example.com"
         client.create(email, custom=CUSTOM, notes="\u2028")
         assert process.stdout
@@ -126,8 +126,8 @@ http.createServer((request, response) => {
 @needs_node
 def test_a_receiver_may_verify_what_javascript_writes(client: Client) -> None:
     with program([NODE or "", "-e", BY_JAVASCRIPT], client.server) as (process, url):
-        hook(client, "contact/signup", f"{url}/s")
-        hook(client, "contact/updated", f"{url}/u", settings={"changes": True})
+        create_webhook(client, "contact/signup", f"{url}/s")
+        create_webhook(client, "contact/updated", f"{url}/u", settings={"changes": True})
         made = client.create("js@example.com", custom=CUSTOM, tags=["\u2028"])
         assert process.stdout
         seen = [process.stdout.readline()]

@@ -19,10 +19,10 @@ import pytest
 from regulars.webhooks.targets import TIMEOUT_SECONDS
 from regulars.webhooks.worker import MAX_QUICK
 from tests.load import background_writes
-from tests.receiver import Received, receiving
+from tests.receiver import ReceivedRequest, run_receiver
 from tests.support import BOOTSTRAP_TOKEN, Client, build_environment, run_server, scratch_database
 from tests.test_history import read_feed
-from tests.test_webhooks import hook
+from tests.test_webhooks import create_webhook
 
 OPEN = ("--webhook-private-targets", "--webhook-retry-seconds", "20")
 TYPES = {"created": "contact/signup", "updated": "contact/updated", "deleted": "contact/deleted"}
@@ -68,15 +68,15 @@ def test_every_committed_change_arrives_whatever_is_killed(new_database: str) ->
     times = int(os.environ.get("REGULARS_TEST_KILLS", "4"))
     workers = 0 if new_database.startswith("sqlite") else 2
     writers = None
-    with receiving() as receiver:
+    with run_receiver() as receiver:
         slow = itertools.cycle([0.0, 0.0, 0.05])
-        receiver.answer = lambda _: (time.sleep(next(slow)) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
+        receiver.respond = lambda _: (time.sleep(next(slow)) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
         for turn in range(times):
             with run_server(new_database, *OPEN, status=-signal.SIGKILL) as server:
                 if turn == 0:
                     with Client(server, BOOTSTRAP_TOKEN) as client:
                         for kind, type_ in TYPES.items():
-                            hook(client, type_, f"{receiver.url}/{kind}")
+                            create_webhook(client, type_, f"{receiver.url}/{kind}")
                 with several(new_database, workers) as started:
                     with background_writes(server, BOOTSTRAP_TOKEN, 4, writers) as writers:
                         time.sleep(0.7)
@@ -89,7 +89,9 @@ def test_every_committed_change_arrives_whatever_is_killed(new_database: str) ->
             expected = {(f"/{kind}", number) for number, kind in changes.items()}
             deadline = time.monotonic() + 90
             while True:
-                came = {(one.path, int(one.event.rsplit("-", 1)[1])) for one in receiver.requests}
+                came = {
+                    (one.path, int(one.event_id.rsplit("-", 1)[1])) for one in receiver.requests
+                }
                 missing = expected - came
                 if not missing:
                     break
@@ -113,7 +115,7 @@ def test_several_workers_never_deliver_to_one_webhook_at_a_time(postgresql: str)
     together: list[str] = []
     lock = threading.Lock()
 
-    def answer(received: Received) -> tuple[int, dict[str, str], bytes]:
+    def respond(received: ReceivedRequest) -> tuple[int, dict[str, str], bytes]:
         with lock:
             busy[received.path] += 1
             if busy[received.path] > 1:
@@ -124,12 +126,12 @@ def test_several_workers_never_deliver_to_one_webhook_at_a_time(postgresql: str)
         return 200, {}, b""
 
     webhooks, customers = 12, 40
-    with scratch_database(postgresql) as url, receiving() as receiver:
-        receiver.answer = answer
+    with scratch_database(postgresql) as url, run_receiver() as receiver:
+        receiver.respond = respond
         with run_server(url, "--no-webhook-worker", *OPEN) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 for number in range(webhooks):
-                    hook(client, "contact/signup", f"{receiver.url}/{number}")
+                    create_webhook(client, "contact/signup", f"{receiver.url}/{number}")
                 with worker(url), worker(url), worker(url):
                     for number in range(customers):
                         client.create(f"{number}@example.com")
@@ -137,7 +139,7 @@ def test_several_workers_never_deliver_to_one_webhook_at_a_time(postgresql: str)
                     time.sleep(1)
         assert together == []
         for number in range(webhooks):
-            events = [one.event for one in receiver.at(f"/{number}")]
+            events = [one.event_id for one in receiver.requests_to(f"/{number}")]
             assert events == [f"event-1-{n}" for n in range(1, customers + 1)]
 
 
@@ -149,20 +151,20 @@ def test_dead_receivers_delay_no_other(new_database: str) -> None:
     dead = range(0, count, 2)
     assert len(dead) > MAX_QUICK
 
-    def answer(received: Received) -> tuple[int, dict[str, str], bytes]:
+    def respond(received: ReceivedRequest) -> tuple[int, dict[str, str], bytes]:
         if int(received.path[1:]) in dead:
             time.sleep(7)
         return 200, {}, b""
 
     document = """{ webhooks { deliveries(first: 1) { edges { node { state
         attempts { error } } } } } }"""
-    with receiving() as receiver, run_server(new_database, *OPEN) as server:
+    with run_receiver() as receiver, run_server(new_database, *OPEN) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for number in range(count):
-                hook(client, "contact/signup", f"{receiver.url}/{number}")
+                create_webhook(client, "contact/signup", f"{receiver.url}/{number}")
             client.create("one@example.com")
             usual = spread(receiver.wait(count, seconds=60))
-            receiver.answer = answer
+            receiver.respond = respond
             client.create("two@example.com")
             with_dead = spread(receiver.wait(2 * count, seconds=60)[count : 2 * count])
             # Who had to wait for the dead would have waited until they were given up.
@@ -184,18 +186,18 @@ def test_dead_receivers_delay_no_other(new_database: str) -> None:
                     assert one["state"] == "delivered"
 
 
-def spread(requests: list[Received]) -> float:
+def spread(requests: list[ReceivedRequest]) -> float:
     """How many seconds lie between the first and the last."""
-    timestamps = [one.at for one in requests]
+    timestamps = [one.at_seconds for one in requests]
     return max(timestamps) - min(timestamps)
 
 
 @pytest.mark.slow
 def test_a_server_that_is_told_to_stop_finishes_what_it_sends(new_database: str) -> None:
-    with receiving() as receiver:
-        receiver.answer = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
+    with run_receiver() as receiver:
+        receiver.respond = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
         with run_server(new_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-            hook(client, "contact/signup", f"{receiver.url}/x")
+            create_webhook(client, "contact/signup", f"{receiver.url}/x")
             client.create("one@example.com")
             client.create("two@example.com")
             receiver.wait(1)
@@ -203,7 +205,7 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_sends(new_database: str)
         with run_server(new_database, *OPEN) as server:
             receiver.wait(2)
             time.sleep(0.5)
-        events = [one.event for one in receiver.requests]
+        events = [one.event_id for one in receiver.requests]
         assert events == ["event-1-1", "event-1-2"]
 
 

@@ -134,9 +134,9 @@ class Writer:
 
     def ignore(self, document: str, **variables: Any) -> None:
         """Writes; another may have been faster, or have the email."""
-        answer = self.client.run(document, **variables)
-        keys = {error["key"] for error in answer.get("errors", ())}
-        assert keys <= {"errors_dup_email", "errors_customer_not_found"}, answer
+        response = self.client.run(document, **variables)
+        keys = {error["key"] for error in response.get("errors", ())}
+        assert keys <= {"errors_dup_email", "errors_customer_not_found"}, response
 
 
 @pytest.mark.slow

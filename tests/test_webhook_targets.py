@@ -14,7 +14,7 @@ import httpcore
 import pytest
 
 from regulars.webhooks import sending, targets
-from tests.receiver import receiving
+from tests.receiver import run_receiver
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, create_token, run_server
 
 SPECIAL = [
@@ -115,7 +115,7 @@ def test_a_host_with_one_special_address_among_others_is_refused() -> None:
 def test_what_was_allowed_before_is_not_sent_to_any_more(tmp_path: Path) -> None:
     """Each event is held against the setting that holds then."""
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    with receiving() as receiver:
+    with run_receiver() as receiver:
         with run_server(url, "--webhook-private-targets") as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 client.data(CREATE, url=f"{receiver.url}/x")
