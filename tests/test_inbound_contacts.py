@@ -1,4 +1,4 @@
-"""Events of contacts: whole, late, of deleted customers, and those of another Regulars."""
+"""Contact events: complete, late, about deleted customers, and from another Regulars."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ WHOLE: dict[str, Any] = {
 
 @pytest.fixture
 def shop(server: Server) -> Iterator[Shop]:
-    made = Shop(server)
-    yield made
-    made.close()
+    shop = Shop(server)
+    yield shop
+    shop.close()
 
 
 def send_event(shop: Shop, type_: str, node: Any, event: int, attempt: int = 1) -> httpx.Response:
-    """What is answered to an event as another Regulars sends it."""
+    """Send an event with the headers of another Regulars; return the response."""
     body = json.dumps({"node": node}).encode()
     headers = {
         "lightfunnels-hmac": shop.sign(body),
@@ -76,12 +76,12 @@ def test_bodies_of_a_deleted_customer_change_nothing(shop: Shop) -> None:
     shop.expect_understood("contact-form/created", {"id": None, "_id": None, "__typename": "Lead"})
     assert shop.list_kinds() == before
     assert shop.list_inbox() == []
-    # A body that is no such one is kept, as it was.
+    # Other bodies without an email are stored in the inbox.
     assert not shop.send("contact/signup", {"id": "cus_9", "first_name": "Ben"})["understood"]
     assert not shop.send("order/created", {"id": "order_9"})["understood"]
 
 
-def test_a_whole_update_clears_what_is_empty(shop: Shop) -> None:
+def test_an_update_clears_empty_fields(shop: Shop) -> None:
     shop.expect_understood("contact/updated", WHOLE)
     empty = dict.fromkeys(("line1", "line2", "city", "zip"), "") | {"country": None}
     cleared = {
@@ -99,7 +99,7 @@ def test_a_whole_update_clears_what_is_empty(shop: Shop) -> None:
     assert shop.customer(FIELDS) == {
         "email": "ana@example.com",
         "phone": "",
-        "first_name": "Ana",  # it is not told
+        "first_name": "Ana",  # the event has no first name
         "last_name": "",
         "accepts_marketing": False,
         "notes": None,
@@ -112,7 +112,7 @@ def test_a_whole_update_clears_what_is_empty(shop: Shop) -> None:
     assert shop.customer("custom notes") == {"custom": None, "notes": "new"}
 
 
-def test_what_an_update_does_not_tell_stays(shop: Shop) -> None:
+def test_an_update_keeps_absent_fields(shop: Shop) -> None:
     shop.expect_understood("contact/updated", WHOLE)
     before = shop.customer(FIELDS)
     shop.expect_understood("contact/updated", {"id": "cus_1"})
@@ -120,8 +120,8 @@ def test_what_an_update_does_not_tell_stays(shop: Shop) -> None:
     assert shop.customer(FIELDS) == before
 
 
-def test_a_change_that_is_withdrawn_and_made_again_is_made(shop: Shop) -> None:
-    """The third body is the first one again."""
+def test_a_reverted_and_repeated_change_is_applied(shop: Shop) -> None:
+    """The third body repeats the first one."""
     for phone in ("1", "2", "1"):
         shop.expect_understood(
             "contact/updated", {"id": "cus_1", "email": "a@b.co", "phone": phone}
@@ -135,7 +135,7 @@ def test_a_change_that_is_withdrawn_and_made_again_is_made(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("path", ["shop", "before", "api"])
-def test_late_events_do_not_create_a_deleted_customer_again(shop: Shop, path: str) -> None:
+def test_late_events_do_not_recreate_a_deleted_customer(shop: Shop, path: str) -> None:
     if path != "before":
         shop.expect_understood("contact/signup", WHOLE)
         shop.expect_understood(
@@ -156,7 +156,7 @@ def test_late_events_do_not_create_a_deleted_customer_again(shop: Shop, path: st
     shop.expect_understood("order/created", old)
     assert shop.client.page()["edges"] == []
     assert shop.list_inbox() == []
-    # Who orders again is a customer again, and known to the shop.
+    # A new order creates the customer again, with the shop's id.
     new = {**old, "id": "order_3", "name": "#3", "created_at": "2100-01-01 00:00:00"}
     shop.expect_understood("order/created", new)
     shop.expect_understood("contact/updated", {"id": "cus_1", "notes": "back"})
@@ -167,13 +167,13 @@ def test_late_events_do_not_create_a_deleted_customer_again(shop: Shop, path: st
     assert run_regulars("verify", *shop.database).returncode == 0
 
 
-def test_a_deleted_customer_s_event_is_not_found_by_the_shop_s_id(shop: Shop) -> None:
+def test_a_deleted_customer_is_not_found_by_the_id_of_the_shop(shop: Shop) -> None:
     shop.expect_understood("contact/signup", WHOLE)
     shop.expect_understood("contact/deleted", {"id": "cus_1"})
     assert shop.client.node("cus_1", "id") is None
 
 
-def test_an_import_may_bring_a_deleted_customer_back(shop: Shop) -> None:
+def test_an_import_can_recreate_a_deleted_customer(shop: Shop) -> None:
     shop.expect_understood("contact/signup", WHOLE)
     shop.expect_understood("contact/deleted", {"id": "cus_1"})
     file = b"id,email\ncus_1,ana@example.com\n"
@@ -183,8 +183,8 @@ def test_an_import_may_bring_a_deleted_customer_back(shop: Shop) -> None:
     assert shop.customer("notes") == {"notes": "n"}
 
 
-def test_the_first_attempts_of_another_regulars_wait_for_the_email(shop: Shop) -> None:
-    """A customer was deleted, and another created with the email: the deletion comes later."""
+def test_an_event_of_another_regulars_waits_until_its_email_is_free(shop: Shop) -> None:
+    """A customer is deleted, and another created with the email: the deletion arrives later."""
     expect_event_understood(shop, "contact/signup", WHOLE, 1)
     second = {**WHOLE, "id": "cus_2", "_id": 2, "first_name": "Second"}
     response = send_event(shop, "contact/signup", second, 3)
@@ -193,7 +193,7 @@ def test_the_first_attempts_of_another_regulars_wait_for_the_email(shop: Shop) -
     expect_event_understood(shop, "contact/deleted", {"id": "cus_1"}, 2)
     expect_event_understood(shop, "contact/signup", second, 3, attempt=2)
     assert shop.customer("first_name") == {"first_name": "Second"}
-    # The email of one customer becomes that of another.
+    # An email moves from one customer to another.
     expect_event_understood(shop, "contact/signup", {"id": "cus_3", "email": "ben@example.com"}, 4)
     taken = {"id": "cus_3", "email": WHOLE["email"]}
     assert send_event(shop, "contact/updated", taken, 6).status_code == 409
@@ -202,8 +202,8 @@ def test_the_first_attempts_of_another_regulars_wait_for_the_email(shop: Shop) -
     assert sorted(shop.client.emails()) == [WHOLE["email"], "new@example.com"]
 
 
-def test_an_email_that_stays_held_is_taken_as_before(shop: Shop) -> None:
-    """No event frees it: the customer with the email is the same, as for any other shop."""
+def test_the_fifth_attempt_applies_to_the_customer_with_the_email(shop: Shop) -> None:
+    """No event frees the email: the event applies to the customer with the email, as for shops."""
     expect_event_understood(shop, "contact/signup", WHOLE, 1)
     second = {**WHOLE, "id": "cus_2", "_id": 2}
     assert [send_event(shop, "contact/signup", second, 2, n).status_code for n in range(1, 5)] == [
@@ -225,18 +225,20 @@ def test_late_attempts_of_another_regulars_change_nothing(shop: Shop) -> None:
     assert shop.customer("phone") == {"phone": "4"}
 
 
-def test_a_mirrored_customer_is_known_by_its_own_id(shop: Shop) -> None:
+def test_a_mirrored_customer_is_found_by_its_id_on_the_sender(shop: Shop) -> None:
     server = shop.client.server
-    with Client(server, create_token(server)) as there:
-        made = [there.create(f"c{n}@example.com") for n in range(3)]
-        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
+    with Client(server, create_token(server)) as sender:
+        customers = [sender.create(f"c{n}@example.com") for n in range(3)]
+        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": sender.token}
         assert run_regulars("pull", server.url, "--account", shop.name, env=env).returncode == 0
         local = shop.client.create("local@example.com")
         assert local["_id"] == 4
-        # It was not created by the pull: the number there is of another customer.
+        # The pull did not create this customer: on the sender, the number is another customer's.
         shop.expect_understood("contact/deleted", {"id": "Q3VzdG9tZXI6NA==", "_id": 4})
-        shop.expect_understood("contact/deleted", {"id": made[0]["id"], "_id": made[0]["_id"]})
-        changed = {"id": made[1]["id"], "_id": made[1]["_id"], "email": "new@example.com"}
+        shop.expect_understood(
+            "contact/deleted", {"id": customers[0]["id"], "_id": customers[0]["_id"]}
+        )
+        changed = {"id": customers[1]["id"], "_id": customers[1]["_id"], "email": "new@example.com"}
         shop.expect_understood("contact/updated", changed)
         assert not shop.send("contact/deleted", {"_id": "2"})["understood"]
         emails = ["c2@example.com", "local@example.com", "new@example.com"]
@@ -245,78 +247,83 @@ def test_a_mirrored_customer_is_known_by_its_own_id(shop: Shop) -> None:
 
 def test_an_account_that_matches_by_email_ignores_foreign_numbers(shop: Shop) -> None:
     server = shop.client.server
-    with Client(server, create_token(server)) as there:
-        there.create("a@example.com")
-        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
+    with Client(server, create_token(server)) as sender:
+        sender.create("a@example.com")
+        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": sender.token}
         options = ("--account", shop.name, "--match", "email")
         assert run_regulars("pull", server.url, *options, env=env).returncode == 0
         shop.expect_understood("contact/deleted", {"id": "Q3VzdG9tZXI6MQ==", "_id": 1})
     assert shop.client.emails() == ["a@example.com"]
 
 
-def details(shop: Shop) -> Any:
-    """What is kept of the only order in addition to its columns."""
+def read_details(shop: Shop) -> Any:
+    """Return the details of the only order."""
 
     async def read(store: Store) -> Any:
         account = await Accounts(store).find(shop.name)
         assert account
-        given = {"account_id": account.account_id, "ids": [1]}
-        (row,) = await store.fetch(all_of_each(ORDERS, ("details",)), given)
+        parameters = {"account_id": account.account_id, "ids": [1]}
+        (row,) = await store.fetch(all_of_each(ORDERS, ("details",)), parameters)
         return json.loads(row[1] or "{}")
 
     return with_store(shop.client.server.database_url, read)
 
 
-def test_an_order_keeps_what_it_says_of_its_customer(shop: Shop) -> None:
-    """Also that there is no phone, and no address."""
+def test_an_order_stores_its_own_customer_details(shop: Shop) -> None:
+    """An absent phone or address is stored as absent."""
     shop.expect_understood("contact/updated", WHOLE)
-    mine = order(email=WHOLE["email"], phone=None, customer={"id": "cus_1", "full_name": "Ben Ali"})
-    shop.expect_understood("order/created", mine)
-    kept = details(shop)
-    assert (kept["first_name"], kept["last_name"], kept["phone"]) == ("Ben", "Ali", "")
-    assert (kept["shipping_address"], kept["billing_address"]["city"]) == ({}, "Fès")
+    node = order(email=WHOLE["email"], phone=None, customer={"id": "cus_1", "full_name": "Ben Ali"})
+    shop.expect_understood("order/created", node)
+    stored = read_details(shop)
+    assert (stored["first_name"], stored["last_name"], stored["phone"]) == ("Ben", "Ali", "")
+    assert (stored["shipping_address"], stored["billing_address"]["city"]) == ({}, "Fès")
     shop.expect_understood("order/updated", {"id": "order_abc", "name": "#1001", "tags": []})
-    assert details(shop) == kept
-    shop.expect_understood("order/updated", {**mine, "billing_address": None, "phone": "5"})
-    assert (details(shop)["billing_address"], details(shop)["phone"]) == ({}, "5")
+    assert read_details(shop) == stored
+    shop.expect_understood("order/updated", {**node, "billing_address": None, "phone": "5"})
+    assert (read_details(shop)["billing_address"], read_details(shop)["phone"]) == ({}, "5")
     assert shop.customer("phone first_name") == {"phone": "1", "first_name": "Ana"}
 
 
-def test_a_recorded_order_keeps_what_it_says_of_its_customer(shop: Shop) -> None:
+def test_a_recorded_order_stores_its_own_customer_details(shop: Shop) -> None:
     token = create_token(shop.client.server, shop.name, scopes=("customers", "orders:write"))
     record = "mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }"
     node = {"name": "#1", "email": "ana@example.com", "total": 1}
     with Client(shop.client.server, token) as client:
         client.create("ana@example.com", phone="1", shipping_address=ADDRESS)
-        said = {"first_name": "Ben", "last_name": " Ali ", "phone": None, "shipping_address": None}
-        client.data(record, n=node | said)
-        assert details(shop) == {
+        customer_values = {
+            "first_name": "Ben",
+            "last_name": " Ali ",
+            "phone": None,
+            "shipping_address": None,
+        }
+        client.data(record, n=node | customer_values)
+        assert read_details(shop) == {
             "first_name": "Ben",
             "last_name": "Ali",
             "phone": "",
             "shipping_address": {},
         }
         client.data(record, n=node | {"tags": ["x"]})
-        assert details(shop)["first_name"] == "Ben"
+        assert read_details(shop)["first_name"] == "Ben"
 
 
-def test_a_kept_event_of_a_deleted_customer_goes_when_it_is_retried(shop: Shop) -> None:
-    kept = shop.send("order/created", order(email=None, customer={"id": "cus_7"}))
-    assert not kept["understood"]
+def test_retrying_an_inbox_event_of_a_deleted_customer_deletes_it(shop: Shop) -> None:
+    outcome = shop.send("order/created", order(email=None, customer={"id": "cus_7"}))
+    assert not outcome["understood"]
     shop.expect_understood("contact/deleted", {"id": "cus_7"})
     result = run_regulars("inbox", "retry", "--account", shop.name, *shop.database)
     assert "1 understood" in result.stdout
     assert shop.list_inbox() == []
 
 
-def test_an_order_that_names_another_customer_does_not_make_it_the_owner(shop: Shop) -> None:
-    """The id of the new customer was noted for the order's owner, whom later events then changed."""
+def test_an_order_event_with_another_customer_keeps_the_owner(shop: Shop) -> None:
+    """The id of the other customer must not refer to the order's owner."""
     anna = {"id": "cus_a", "full_name": "Anna A"}
     ben = {"id": "cus_b", "full_name": "Ben B", "email": "b@example.com"}
     first = order(id="o1", name="#1", email="a@example.com", phone=None, customer=anna)
     shop.expect_understood("order/created", first)
-    again = order(id="o1", name="#1", email="b@example.com", phone="+212611111111", customer=ben)
-    shop.expect_understood("order/updated", again)
+    second = order(id="o1", name="#1", email="b@example.com", phone="+212611111111", customer=ben)
+    shop.expect_understood("order/updated", second)
     shop.expect_understood(
         "contact/updated", {**ben, "first_name": "Ben", "phone": "+212600000000"}
     )
@@ -330,7 +337,9 @@ def test_an_order_that_names_another_customer_does_not_make_it_the_owner(shop: S
 
 
 @pytest.mark.parametrize("node", [{}, {"id": 123}, {"id": None}, {"id": ""}, {"id": "x" * 300}])
-def test_a_deletion_that_names_nobody_is_kept(shop: Shop, node: dict[str, Any]) -> None:
+def test_a_deletion_without_a_customer_id_is_stored_in_the_inbox(
+    shop: Shop, node: dict[str, Any]
+) -> None:
     shop.expect_understood("contact/signup", {"id": "cus_1", "email": "a@example.com"})
     event_outcome = shop.send("contact/deleted", {**node, "email": "a@example.com"})
     assert event_outcome["understood"] is False
@@ -338,7 +347,7 @@ def test_a_deletion_that_names_nobody_is_kept(shop: Shop, node: dict[str, Any]) 
     assert shop.client.emails() == ["a@example.com"]
 
 
-def test_a_cancellation_that_is_made_again_counts(shop: Shop) -> None:
+def test_a_repeated_cancellation_counts(shop: Shop) -> None:
     node = order(customer={"id": "cus_1"})
     for type_, expected in (
         ("order/confirmed", 1),
@@ -363,7 +372,7 @@ def test_a_cancellation_that_is_made_again_counts(shop: Shop) -> None:
         {"custom": "x"},
     ],
 )
-def test_an_update_that_cannot_be_read_is_kept_and_changes_nothing(
+def test_an_invalid_update_is_stored_in_the_inbox_and_changes_nothing(
     shop: Shop, change: dict[str, Any]
 ) -> None:
     shop.expect_understood("contact/updated", WHOLE)
@@ -372,7 +381,7 @@ def test_an_update_that_cannot_be_read_is_kept_and_changes_nothing(
     assert shop.customer(FIELDS) == before
 
 
-def test_a_part_of_an_address_that_cannot_be_kept_stays_as_it_was(shop: Shop) -> None:
+def test_invalid_parts_of_an_address_are_ignored(shop: Shop) -> None:
     shop.expect_understood("contact/updated", WHOLE)
     before = shop.customer(FIELDS)
     for part in ({"country": "Nowhere"}, {"city": "x" * 5_000}):
