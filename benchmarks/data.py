@@ -28,9 +28,9 @@ from regulars.cli.database import with_store
 from regulars.directory.directory import Directory
 from regulars.settings import Settings
 from regulars.store import Store
-from regulars.store.rows import TABLES
 from regulars.store.schema_version import newest_version
 from regulars.store.tables import MONEY_SCALE, metadata
+from regulars.transfer.database_copy import TABLES
 
 TOKEN = "benchmark"  # of databases that live as long as the benchmark
 ACCOUNT = "benchmark"

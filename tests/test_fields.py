@@ -107,7 +107,9 @@ asyncio.run(main())
 def copy(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the copy."""
     url = f"sqlite:///{tmp_path_factory.mktemp('copy') / 'copy.db'}"
-    with run_server(url, "--webhook-private-targets", env=program.env) as server:
+    with run_server(
+        url, "--webhook-private-targets", env=program.env, use_template=False
+    ) as server:
         yield server
 
 

@@ -143,7 +143,8 @@ def test_a_bomb_after_good_rows_ends_the_import_with_the_reason(
             found = ended(client, send(client, gzip.compress(rows.encode()) + bomb))
             assert found["state"] == "failed"
             assert problem in found["message"]
-            assert found["created"] in (17_500, 20_000)
+            # What was written before the last batch of 2,500 rows, which may be smaller.
+            assert 17_500 <= found["created"] <= 20_000
 
 
 def test_a_file_of_several_gzip_members_is_read_whole(client: Client) -> None:

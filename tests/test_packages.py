@@ -88,6 +88,11 @@ NOTICES = Entity(
 )
 ENTITIES = (NOTICES,)
 """,
+    "stored_values.py": """
+from regulars.core.stored_values import ID, NOT_EMPTY
+
+RULES = {"notices": {"notice_id": ID, "title": NOT_EMPTY}}
+""",
     "schema.graphql": """
 extend type Query {
   "The notices of the account, oldest first."
@@ -175,8 +180,8 @@ LIST = "{ notices { id title customer { _id } } }"
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of a copy of the program that has the package."""
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """A copy of the program that has the package."""
     folder = tmp_path_factory.mktemp("program")
     for name in ("src/regulars", "tools"):
         shutil.copytree(ROOT / name, folder / name)
@@ -190,11 +195,18 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     packages.write_text(text.replace(LINE, f'{LINE}, "notices"'))
     program = Program(folder)
     program.python(str(folder / "tools/migration.py"), "add_notices")
-    with run_server(f"sqlite:///{folder / 'copy.db'}", env=program.env) as server:
+    return program
+
+
+@pytest.fixture(scope="module")
+def copy(program: Program) -> Iterator[Server]:
+    """A server of the copy, on a database with its tables."""
+    url = f"sqlite:///{program.folder / 'copy.db'}"
+    with run_server(url, env=program.env, use_template=False) as server:
         yield server
 
 
-def test_a_package_a_line_and_a_migration_are_an_entity(copy: Server) -> None:
+def test_a_package_a_line_and_a_migration_are_an_entity(program: Program, copy: Server) -> None:
     with Client(copy, create_token(copy)) as client, Client(copy, create_token(copy)) as other:
         customer = client.create("ada@example.com")
         second = client.create("bo@example.com")
@@ -219,3 +231,7 @@ def test_a_package_a_line_and_a_migration_are_an_entity(copy: Server) -> None:
 
         client.delete(customer["id"])
         assert [each["title"] for each in client.data(LIST)["notices"]] == ["Second"]
+    assert "1 notices" in program.run_regulars(copy.database_url, "verify")
+    target = f"sqlite:///{program.folder / 'target.db'}"
+    program.run_regulars(copy.database_url, "copy", copy.database_url, target)
+    assert "1 notices" in program.run_regulars(target, "verify")

@@ -29,20 +29,20 @@ def node(nodes: Mapping[str, Node]) -> Callable[[Layouts], Resolve]:
 
         async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
             text = arguments["id"]
-            named = decode(text)
-            if named is not None and named[0] in nodes:
-                return await load(env, *named)
+            type_and_id = decode(text)
+            if type_and_id is not None and type_and_id[0] in nodes:
+                return await load(env, *type_and_id)
             delivery = DeliveryId.decode(text)
             if delivery is not None:
                 require(env, WEBHOOKS)
                 row = await load_delivery(env, delivery, layouts.of("WebhookDelivery"))
                 return None if row is None else ("WebhookDelivery", row)
             require(env, READ)
-            if named is not None:
+            if type_and_id is not None:
                 return None
-            named = await env.directory.of_shop(env.account_id, text)
-            if named is not None:
-                return await load(env, *named)
+            type_and_id = await env.directory.of_shop(env.account_id, text)
+            if type_and_id is not None:
+                return await load(env, *type_and_id)
             token = await load_token(env, text) if ADMIN in env.scopes else None
             return None if token is None else ("Token", token)
 

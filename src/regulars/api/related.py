@@ -57,14 +57,14 @@ async def customers_of(env: Context, ids: list[int], layout: Layout) -> Sequence
     return await env.directory.customers(env.account_id, ids, layout.columns)
 
 
-def node_loader(read: Callable[..., Any]) -> Callable[[Context, int, Layout], Any]:
-    """Returns the function by which `node` loads a row that `read` reads by its `_id`."""
+def node_loader(read_row: Callable[..., Any]) -> Callable[[Context, int, Layout], Any]:
+    """Returns the function by which `node` loads a row that `read_row` reads by its `_id`."""
 
     async def load(env: Context, number: int, layout: Layout) -> Any:
-        row = await read(env.directory, env.account_id, number, layout.columns)
+        row = await read_row(env.directory, env.account_id, number, layout.columns)
         if row is None:
             return None
-        (filled,) = await layout.load_related([row], env)
-        return filled
+        (loaded,) = await layout.load_related([row], env)
+        return loaded
 
     return load

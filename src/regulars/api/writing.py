@@ -1,4 +1,4 @@
-"""What every field of Mutation does that writes: once for each request, and the row it answers."""
+"""Resolvers of mutations: execute a command once for each request, and load the written row."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from regulars.store.large_work import is_large, run_large
 
 Arguments = dict[str, Any]
 # Returns the command of a mutation, of what `prepare` returned.
-Make = Callable[[Context, Any, IdempotencyRecord | None], Command]
+BuildCommand = Callable[[Context, Any, IdempotencyRecord | None], Command]
 
 
-async def write(env: Context, make: Callable[[IdempotencyRecord | None], Awaitable[Any]]) -> Any:
-    """What a write comes to; of one whose request was sent before, what it came to then, in the
-    present of that answer."""
+async def write(env: Context, execute: Callable[[IdempotencyRecord | None], Awaitable[Any]]) -> Any:
+    """Return the result of a write. For a repeated request, return the stored result, and set the
+    time of the response to that of the first one."""
     env.now = env.received_at
     if env.idempotency is None:
-        return await make(None)
+        return await execute(None)
     try:
-        result = await make(env.idempotency.idempotency_record(env.received_at))
+        result = await execute(env.idempotency.idempotency_record(env.received_at))
     except Rejected as refused:
         env.idempotency.is_replayed |= refused.replayed
         raise
@@ -35,38 +35,38 @@ async def write(env: Context, make: Callable[[IdempotencyRecord | None], Awaitab
     return result
 
 
-async def filled(env: Context, row: Row, layout: Layout) -> Any:
-    """A written row in a layout, with what is related to it."""
-    (filled,) = await layout.load_related([tuple([row[name] for name in layout.columns])], env)
-    return filled
+async def load_written_row(env: Context, row: Row, layout: Layout) -> Any:
+    """Return a written row in a layout, with its related rows."""
+    (loaded,) = await layout.load_related([tuple([row[name] for name in layout.columns])], env)
+    return loaded
 
 
 async def _arguments(_env: Context, arguments: Arguments) -> Any:
     return arguments
 
 
-async def _row(env: Context, row: Row, layouts: Layouts) -> Any:
-    return await filled(env, row, layouts.only)
+async def _load_row(env: Context, row: Row, layouts: Layouts) -> Any:
+    return await load_written_row(env, row, layouts.only)
 
 
 def mutation(
-    make: Make,
+    build_command: BuildCommand,
     prepare: Callable[[Context, Arguments], Awaitable[Any]] = _arguments,
-    render: Callable[[Context, Any, Layouts], Awaitable[Any]] = _row,
+    render: Callable[[Context, Any, Layouts], Awaitable[Any]] = _load_row,
 ) -> Callable[[Layouts], Resolve]:
-    """A field of Mutation: `prepare` is awaited once and its result passed to `make`, which returns
-    the command to write; `render` makes the answer of the command's result."""
+    """Return a field of Mutation. `prepare` is awaited once. `build_command` returns the command
+    from its result, and `render` returns the response from the result of the command."""
 
     def resolver(layouts: Layouts) -> Resolve:
         async def resolve(env: Context, arguments: Arguments) -> Any:
             prepared = await prepare(env, arguments)
 
             async def execute(idempotency_record: IdempotencyRecord | None) -> Any:
-                def command() -> Command:
-                    return make(env, prepared, idempotency_record)
+                def build() -> Command:
+                    return build_command(env, prepared, idempotency_record)
 
-                made = await run_large(command) if is_large(arguments) else command()
-                return await env.directory.write(env.account_id, made)
+                command = await run_large(build) if is_large(arguments) else build()
+                return await env.directory.write(env.account_id, command)
 
             return await render(env, await write(env, execute), layouts)
 

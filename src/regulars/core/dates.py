@@ -50,19 +50,19 @@ class RelativeTime(RelativeValue):
 
 def ago(text: str) -> RelativeTime | None:
     """`-7d` as what it means; None for anything else."""
-    found = _AGO.fullmatch(text)
-    if not found or found["unit"] not in UNITS:
+    match = _AGO.fullmatch(text)
+    if not match or match["unit"] not in UNITS:
         return None
-    return RelativeTime(int(found["count"]), found["unit"])
+    return RelativeTime(int(match["count"]), match["unit"])
 
 
 def span(text: str) -> tuple[int, int] | None:
     """The first moment of what a date names, and the first after it: of a year, a month, a day, a
     minute, a second or a millisecond. None for what is no date."""
-    found = _TIMESTAMP.fullmatch(text)
-    if not found:
+    match = _TIMESTAMP.fullmatch(text)
+    if not match:
         return None
-    parts = found.groupdict()
+    parts = match.groupdict()
     try:
         start = datetime(
             int(parts["year"]),
@@ -92,8 +92,8 @@ def span(text: str) -> tuple[int, int] | None:
 
 def parse_timestamp(text: str) -> int | None:
     """Returns the timestamp that a text names; for a day, its first. None if it names none."""
-    found = span(text.strip())
-    return found[0] if found else None
+    bounds = span(text.strip())
+    return bounds[0] if bounds else None
 
 
 _FROM_NOW = re.compile(
@@ -115,12 +115,12 @@ _UNITS = {
 
 def from_now(text: str, now: int) -> int | None:
     """About the moment that `3 days ago` or `in a month` means; None for anything else."""
-    found = _FROM_NOW.fullmatch(text.strip().lower())
-    if not found or bool(found["to_come"]) == bool(found["ago"]):
+    match = _FROM_NOW.fullmatch(text.strip().lower())
+    if not match or bool(match["to_come"]) == bool(match["ago"]):
         return None
-    count = int(found["count"]) if found["count"].isdecimal() else 1
-    away = 0 if found["count"] == "a few" else count * _UNITS[found["unit"]]
-    return now + away if found["to_come"] else now - away
+    count = int(match["count"]) if match["count"].isdecimal() else 1
+    distance_ms = 0 if match["count"] == "a few" else count * _UNITS[match["unit"]]
+    return now + distance_ms if match["to_come"] else now - distance_ms
 
 
 def iso(at: int) -> str:

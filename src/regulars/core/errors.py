@@ -117,9 +117,9 @@ class CustomerNotFound(Problem):
 
     def __init__(self, ids: Iterable[str], input_path: InputPath) -> None:
         self._ids = list(ids)
-        shown = ", ".join(given[:50] for given in self._ids[:10])
-        more = f" and {len(self._ids) - 10} more" if len(self._ids) > 10 else ""
-        super().__init__(f"No customer has the id {shown}{more}.", input_path)
+        id_list = ", ".join(id_text[:50] for id_text in self._ids[:10])
+        remaining_text = f" and {len(self._ids) - 10} more" if len(self._ids) > 10 else ""
+        super().__init__(f"No customer has the id {id_list}{remaining_text}.", input_path)
 
     @property
     def extensions(self) -> Mapping[str, Any]:
@@ -131,18 +131,18 @@ class VersionConflict(Problem):
 
     key = "errors_version_conflict"
 
-    def __init__(self, given: str, expected: int, version: int) -> None:
+    def __init__(self, id_text: str, expected: int, version: int) -> None:
         super().__init__(
-            f"The customer {given[:50]} is of version {version} now, not {expected}: somebody else "
-            "has changed it. Read it again, and decide anew.",
+            f"The customer {id_text[:50]} is of version {version} now, not {expected}: "
+            "somebody else has changed it. Read it again, and decide anew.",
             ("ifVersion",),
         )
-        self._given = given
+        self._id_text = id_text
         self._version = version
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        return {"id": self._given, "version": self._version}
+        return {"id": self._id_text, "version": self._version}
 
 
 class DuplicateRow(Problem):
@@ -275,10 +275,10 @@ class InvalidQuery(Problem):
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        found: dict[str, Any] = {"position": self._position, "expected": self._expected}
+        result: dict[str, Any] = {"position": self._position, "expected": self._expected}
         if self._suggestion:
-            found["suggestion"] = self._suggestion
-        return found
+            result["suggestion"] = self._suggestion
+        return result
 
 
 class InvalidCursor(Problem):

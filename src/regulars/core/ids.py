@@ -36,10 +36,10 @@ def decode(text: str) -> tuple[str, int] | None:
     raw = from_base64(text.strip())
     if raw is None:
         return None
-    found = _NAMED.fullmatch(raw)
-    if not found or int(found[2]) > MAX_ADDRESS_ID:
+    match = _NAMED.fullmatch(raw)
+    if not match or int(match[2]) > MAX_ADDRESS_ID:
         return None
-    return found[1].decode(), int(found[2])
+    return match[1].decode(), int(match[2])
 
 
 # An address's `_id` is twice its customer's, or one more.

@@ -1,7 +1,8 @@
 """The packages of the entities.
 
 A package has some of these modules: `entity` with ENTITIES, the descriptions of its tables;
-`graphql` with API, its part of the API, and beside it `schema.graphql` with the types of that part.
+`stored_values` with RULES, what `verify` expects in its columns; `graphql` with API, its part of
+the API, and beside it `schema.graphql` with the types of that part.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+
+import sqlalchemy as sa
+
+from regulars.store.tables import metadata
 
 # An entity comes after those that it refers to.
 PACKAGES = ("customers", "orders", "webhooks", "accounts")
@@ -18,3 +23,10 @@ def parts(module: str, name: str) -> list[Any]:
     """Returns an attribute of a module of each package that has the module."""
     paths = [f"regulars.{package}.{module}" for package in PACKAGES]
     return [getattr(import_module(path), name) for path in paths if find_spec(path)]
+
+
+def all_tables() -> list[sa.Table]:
+    """Returns the tables of the store and of all packages; a table comes after those that it refers
+    to. `metadata` itself has those of the packages only once they are imported."""
+    parts("entity", "ENTITIES")
+    return metadata.sorted_tables

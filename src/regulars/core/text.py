@@ -35,18 +35,18 @@ CONTROL_CHARACTERS = "control_characters"
 COMBINING_MARKS = "combining_marks"
 
 
-def clean(value: str, most: int, lines: bool = False) -> tuple[str, str | None]:
+def clean(value: str, max_length: int, lines: bool = False) -> tuple[str, str | None]:
     """Return the text as it is stored (trimmed, in NFC), and what is wrong with it, if anything.
 
-    `most` is the maximum length in code points. Control characters are refused; `lines` allows
+    `max_length` is in code points. Control characters are refused; `lines` allows
     tabs and line breaks. A text that is refused is returned empty: nothing that is computed from
     it later can be expensive.
     """
     text = value.strip()
-    if len(text) <= most and text.isascii() and text.isprintable():
+    if len(text) <= max_length and text.isascii() and text.isprintable():
         return text, None
-    if len(text) > most * _MOST_COMPOSED:
-        return "", _too_long(len(text), most)
+    if len(text) > max_length * _MOST_COMPOSED:
+        return "", _too_long(len(text), max_length)
     if _TOO_MANY_MARKS.search(text):
         message = f"has more than {MAX_MARKS} combining marks in a row. Remove some of them."
         return "", message
@@ -58,13 +58,13 @@ def clean(value: str, most: int, lines: bool = False) -> tuple[str, str | None]:
         code = f"U+{ord(control[0]):04X}"
         allowed = "Tabs and line breaks are allowed, others are not" if lines else "Remove it"
         return "", f"has a control character ({code}). {allowed}."
-    if len(text) > most:
-        return "", _too_long(len(text), most)
+    if len(text) > max_length:
+        return "", _too_long(len(text), max_length)
     return text, None
 
 
-def _too_long(length: int, most: int) -> str:
-    return f"has {length:,} characters; at most {most:,} are allowed."
+def _too_long(length: int, max_length: int) -> str:
+    return f"has {length:,} characters; at most {max_length:,} are allowed."
 
 
 def sanitize(value: str, lines: bool = False) -> tuple[str, tuple[str, ...]]:
@@ -98,8 +98,8 @@ def folded(value: str) -> str:
     if value.isascii():
         return value.lower()
     decomposed = unicodedata.normalize("NFKD", _without_long_runs(value))
-    most = _MOST_DECOMPOSED * len(value) + FOLDED_LENGTH
-    return _MARKS.sub(_without_marks, decomposed[:most]).casefold()
+    max_length = _MOST_DECOMPOSED * len(value) + FOLDED_LENGTH
+    return _MARKS.sub(_without_marks, decomposed[:max_length]).casefold()
 
 
 def _without_marks(run: regex.Match[str]) -> str:
@@ -122,16 +122,16 @@ def fold(value: str) -> str:
     return folded(value)[:FOLDED_LENGTH]
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The known word that is most like a mistyped one, if any is like it."""
-    found = difflib.get_close_matches(word[:100].lower(), list(known), n=1)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(word[:100].lower(), list(candidates), n=1)
+    return matches[0] if matches else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """A hint at the known word that is most like a mistyped one, after a space; empty where none is
     like it."""
-    near = nearest(word, known)
+    near = nearest(word, candidates)
     return f" Did you mean {near}?" if near else ""
 
 

@@ -37,12 +37,12 @@ def clean_patch(
     patch: Mapping[str, str | None], path: InputPath
 ) -> tuple[dict[str, str | None], list[Problem]]:
     """The parts of an address that somebody sends, as they are kept; None removes a part."""
-    kept: dict[str, str | None] = {}
+    cleaned: dict[str, str | None] = {}
     problems: list[Problem] = []
     for name, value in patch.items():
-        text, wrong = clean(value or "", _LENGTHS.get(name, _LENGTH))
-        if wrong:
-            problems.append(InvalidInput(f"The address's {name} {wrong}", (*path, name)))
+        text, error = clean(value or "", _LENGTHS.get(name, _LENGTH))
+        if error:
+            problems.append(InvalidInput(f"The address's {name} {error}", (*path, name)))
         elif name == "country" and text:
             text = text.upper()
             if text not in iso3166.countries_by_alpha2:
@@ -51,8 +51,8 @@ def clean_patch(
                     "MA for Morocco or FR for France."
                 )
                 problems.append(InvalidInput(message, (*path, name)))
-        kept[name] = text or None
-    return kept, problems
+        cleaned[name] = text or None
+    return cleaned, problems
 
 
 def merge(current: Address | None, patch: Mapping[str, str | None] | None) -> Address | None:
@@ -69,9 +69,9 @@ def dump(address: Address | None) -> str | None:
     return orjson.dumps(address).decode() if address else None
 
 
-def load(stored: str | None) -> dict[str, Any] | None:
+def load(text: str | None) -> dict[str, Any] | None:
     """An address as it was stored; parts that are empty are not in it."""
-    return orjson.loads(stored) if stored else None
+    return orjson.loads(text) if text else None
 
 
 def on_one_line(address: Address) -> str:
@@ -83,9 +83,9 @@ def location(shipping: Address | None, billing: Address | None) -> str:
     """`country, city` of the shipping address, else of the billing address; whichever parts are
     known; else empty."""
     for address in (shipping, billing):
-        known = (
+        names = (
             [address[name] for name in ("country", "city") if address.get(name)] if address else []
         )
-        if known:
-            return ", ".join(known)
+        if names:
+            return ", ".join(names)
     return ""

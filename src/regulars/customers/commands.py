@@ -23,10 +23,10 @@ from regulars.store.large_work import is_large
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A customer as somebody names it: the id as it was given, and the `_id` that it means, or
-    None when it can mean none."""
+    """A reference to a customer: the id as the client wrote it, and the `_id` that it decodes to;
+    None if it is no valid id."""
 
-    given: str
+    id_text: str
     customer_id: int | None
 
 
@@ -92,9 +92,9 @@ class CreateCustomer(SmallCommand):
         return cls(values, at, problems, idempotency_record=idempotency_record, origin=origin)
 
     def __post_init__(self) -> None:
-        row, found = with_values(new_row(self.at), self.values, ("node",))
+        row, problems = with_values(new_row(self.at), self.values, ("node",))
         object.__setattr__(self, "row", row)
-        object.__setattr__(self, "problems", [*self.problems, *found])
+        object.__setattr__(self, "problems", [*self.problems, *problems])
 
     @property
     def is_large(self) -> bool:

@@ -15,18 +15,18 @@ MAX_DEPTH = 32
 
 def check(value: Mapping[str, Any] | Sequence[Any], path: InputPath) -> list[Problem]:
     """What is wrong with custom fields that somebody sends."""
-    waiting: list[tuple[Any, int]] = [(value, 1)]
-    while waiting:
-        here, depth = waiting.pop()
-        if here and depth >= MAX_DEPTH:
+    pending: list[tuple[Any, int]] = [(value, 1)]
+    while pending:
+        item, depth = pending.pop()
+        if item and depth >= MAX_DEPTH:
             return [InvalidInput(f"The custom fields are nested deeper than {MAX_DEPTH}.", path)]
-        for inner in (*here, *here.values()) if isinstance(here, dict) else here:
+        for inner in (*item, *item.values()) if isinstance(item, dict) else item:
             if isinstance(inner, str):
                 if "\0" in inner:
                     message = "The custom fields have a NUL character. Remove it."
                     return [InvalidInput(message, path)]
             elif isinstance(inner, dict | list):
-                waiting.append((inner, depth + 1))
+                pending.append((inner, depth + 1))
     return []
 
 
@@ -47,16 +47,16 @@ def dump(value: Mapping[str, Any] | None, path: InputPath) -> tuple[str | None, 
     """Custom fields as they are stored, and what is wrong with their size."""
     if value is None:
         return None, []
-    stored = orjson.dumps(value)
-    if len(stored) > MAX_BYTES:
+    data = orjson.dumps(value)
+    if len(data) > MAX_BYTES:
         message = (
-            f"The custom fields take {len(stored):,} bytes as JSON; "
+            f"The custom fields take {len(data):,} bytes as JSON; "
             f"at most {MAX_BYTES:,} are allowed."
         )
         return None, [InvalidInput(message, path)]
-    return stored.decode(), []
+    return data.decode(), []
 
 
-def load(stored: str | None) -> Any:
+def load(text: str | None) -> Any:
     """Custom fields as they were stored."""
-    return orjson.loads(stored) if stored is not None else None
+    return orjson.loads(text) if text is not None else None

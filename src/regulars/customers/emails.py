@@ -28,16 +28,16 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
     The syntax is that of RFC 5321 and RFC 6531 as email-validator reads them: internationalised
     local parts and domains, no quoted local parts, no comments, no domain literals.
     """
-    kept, wrong = clean(value, MAX_LENGTH)
-    if wrong:
-        return kept, "", f"The email {wrong}"
-    if _PLAIN.fullmatch(kept):
-        return kept, kept.lower(), None
+    email, error_text = clean(value, MAX_LENGTH)
+    if error_text:
+        return email, "", f"The email {error_text}"
+    if _PLAIN.fullmatch(email):
+        return email, email.lower(), None
     try:
-        parsed = email_validator.validate_email(kept, check_deliverability=False)
+        parsed = email_validator.validate_email(email, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
-        return kept, "", f"This is not an email address: {_sentence(str(error))}"
-    local, _, domain = kept.rpartition("@")
+        return email, "", f"This is not an email address: {_sentence(str(error))}"
+    local, _, domain = email.rpartition("@")
     return f"{local}@{domain.lower()}", parsed.normalized.casefold(), None
 
 

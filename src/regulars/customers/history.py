@@ -52,15 +52,15 @@ _PLAIN = Form()
 _FLAG = Form(bool)
 _AMOUNT = Form(
     lambda value: None if value is None else amounts([value])[0],
-    lambda told: None if told is None else units(Decimal(repr(told))),
+    lambda value: None if value is None else units(Decimal(repr(value))),
 )
 _JSON = Form(
     lambda value: None if value is None else orjson.Fragment(value),
-    lambda told: None if told is None else orjson.dumps(told).decode(),
+    lambda value: None if value is None else orjson.dumps(value).decode(),
 )
 _TIMESTAMP = Form(
     lambda value: None if value is None else iso(value),
-    lambda told: None if told is None else parse_timestamp(told),
+    lambda value: None if value is None else parse_timestamp(value),
 )
 
 # The form of each kind of field's values in the history.
@@ -125,9 +125,9 @@ def dump(pairs: Pairs) -> str | None:
     return orjson.dumps(pairs).decode() if pairs else None
 
 
-def undone(row: Row, stored: str | None, of_order: bool = False) -> Row:
+def undone(row: Row, text: str | None, of_order: bool = False) -> Row:
     """A row of a customer, or of an order, as it was before a change."""
-    pairs: dict[str, Any] = orjson.loads(stored) if stored else {}
+    pairs: dict[str, Any] = orjson.loads(text) if text else {}
     prefix, forms = (_OF_ORDER, _ORDER) if of_order else ("", _CUSTOMER)
     before = {
         name: form.keep(pairs[prefix + name][0])
@@ -137,18 +137,19 @@ def undone(row: Row, stored: str | None, of_order: bool = False) -> Row:
     return {**row, **before}
 
 
-def fields(stored: str | None) -> list[dict[str, Any]]:
+def fields(text: str | None) -> list[dict[str, Any]]:
     """What a change keeps of the fields: for each its `name`, and its values `before` and
     `after`."""
-    pairs = orjson.loads(stored) if stored else {}
+    pairs = orjson.loads(text) if text else {}
     return [{"name": name, "before": b, "after": a} for name, (b, a) in pairs.items()]
 
 
-def beyond(last: int) -> InvalidCursor:
+def beyond(last_sequence: int) -> InvalidCursor:
     """What is wrong with a cursor of a change that has never happened: the database has been
     restored from a backup since the cursor was given, and what was read after that is void."""
     return InvalidCursor(
         "after",
-        f"The history of this account ends with change {last:,}, before the one that this cursor "
-        "names. The database was restored from a backup: read all of it again, from the start.",
+        f"The history of this account ends with change {last_sequence:,}, before the one "
+        "that this cursor names. The database was restored from a backup: read all of it again, "
+        "from the start.",
     )

@@ -34,17 +34,17 @@ def create(unit: CustomerUnitOfWork, command: CreateCustomer) -> Row:
     key = command.values.get("email_key")
     if key and unit.holder(key) is not None:
         problems.append(DuplicateEmail(("node", "email")))
-    taken = [o.name for o in command.activity.orders if unit.order(o.name)]
-    if taken:
-        message = f"There is already an order named {', '.join(taken)}."
+    existing_names = [o.name for o in command.activity.orders if unit.order(o.name)]
+    if existing_names:
+        message = f"There is already an order named {', '.join(existing_names)}."
         problems.append(InvalidInput(message, ("orders",)))
     if problems:
         raise Rejected(*problems)
     keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
-    created = _with_activity(unit, {**row, **keys}, command.activity)
-    unit.put_customer(created)
-    unit.record(history.CREATED, created["customer_id"], command)
-    return created
+    new_customer = _with_activity(unit, {**row, **keys}, command.activity)
+    unit.put_customer(new_customer)
+    unit.record(history.CREATED, new_customer["customer_id"], command)
+    return new_customer
 
 
 def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) -> Row:
@@ -76,22 +76,22 @@ def update(unit: CustomerUnitOfWork, command: UpdateCustomer) -> Row:
     """The customer's row. Raises Rejected."""
     row = unit.find(command.customer)
     if row is None:
-        missing = CustomerNotFound([command.customer.given], ("id",))
+        missing = CustomerNotFound([command.customer.id_text], ("id",))
         raise Rejected(missing, *command.problems)
     problems = [*_conflicts(unit, [command.customer], command.version), *command.problems]
     holder = unit.holder(command.values.get("email_key", ""))
     if holder is not None and holder != row["customer_id"]:
         problems.append(DuplicateEmail(("node", "email")))
-    changed, found = with_values(row, command.values, ("node",))
-    problems += found
+    updated, value_problems = with_values(row, command.values, ("node",))
+    problems += value_problems
     if problems:
         raise Rejected(*problems)
-    return unit.save(row, changed, command)
+    return unit.save(row, updated, command)
 
 
 def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     """The `_id`s of the customers, in the order of the command. Raises Rejected."""
-    missing = [r.given for r in command.customers if unit.find(r) is None]
+    missing = [r.id_text for r in command.customers if unit.find(r) is None]
     if missing:
         raise Rejected(CustomerNotFound(missing, ("items",)))
     conflicts = _conflicts(unit, command.customers, command.version)
@@ -115,9 +115,9 @@ def _conflicts(
     """Those of the customers that are of another version than the one asked for, if one is."""
     if version is None:
         return []
-    rows = [(reference.given, unit.find(reference)) for reference in customers]
+    rows = [(reference.id_text, unit.find(reference)) for reference in customers]
     return [
-        VersionConflict(given, version, row["version"])
-        for given, row in rows
+        VersionConflict(id_text, version, row["version"])
+        for id_text, row in rows
         if row is not None and row["version"] != version
     ]

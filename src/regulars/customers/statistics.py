@@ -55,8 +55,8 @@ class Statistics:
     async def consent(self) -> tuple[int, int]:
         """How many customers there are, and how many accept marketing."""
         rows = await self._store.fetch(statements.count_by_consent(), self._account, is_long=True)
-        found = {bool(said): count for said, count in rows}
-        return sum(found.values()), found.get(True, 0)
+        counts = {bool(accepts): count for accepts, count in rows}
+        return sum(counts.values()), counts.get(True, 0)
 
     async def ordered(self) -> int:
         """How many customers have ordered."""
@@ -70,16 +70,16 @@ class Statistics:
         """The last weeks, oldest first; the last is the present one."""
         monday = self._now - (self._now - _MONDAY_MS) % WEEK_MS
         since = monday - (WEEKS - 1) * WEEK_MS
-        given = {**self._account, "since": since}
-        rows = await self._store.fetch(statements.count_new_by_week(), given, is_long=True)
-        found = dict(rows)
-        return [Week(since + n * WEEK_MS, found.get(n, 0)) for n in range(WEEKS)]
+        parameters = {**self._account, "since": since}
+        rows = await self._store.fetch(statements.count_new_by_week(), parameters, is_long=True)
+        counts = dict(rows)
+        return [Week(since + n * WEEK_MS, counts.get(n, 0)) for n in range(WEEKS)]
 
     async def countries(self) -> list[Country]:
         """The countries of addresses, those of most customers first. Who has two in different
         countries counts in both."""
-        given = {**self._account, "low": _COUNTRY, "high": f"{_COUNTRY[:-1]};"}
-        rows = await self._store.fetch(statements.count_terms(), given, is_long=True)
+        parameters = {**self._account, "low": _COUNTRY, "high": f"{_COUNTRY[:-1]};"}
+        rows = await self._store.fetch(statements.count_terms(), parameters, is_long=True)
         return [Country(term.removeprefix(_COUNTRY).upper(), count) for term, count in rows]
 
     async def spend_by_month(self) -> list[Month]:
@@ -87,13 +87,13 @@ class Statistics:
         present one."""
         months = _last_months(self._now)
         first = datetime.strptime(months[0], "%Y-%m").replace(tzinfo=UTC)
-        given = {**self._account, "since": round(first.timestamp() * 1000)}
-        rows = await self._store.fetch(statements.spend_by_day(), given, is_long=True)
+        parameters = {**self._account, "since": round(first.timestamp() * 1000)}
+        rows = await self._store.fetch(statements.spend_by_day(), parameters, is_long=True)
         sums: dict[tuple[str, str], tuple[int, int]] = {}
         for day, currency, amount, orders in rows:
-            place = (_month(day), currency)
-            known = sums.get(place, (0, 0))
-            sums[place] = (known[0] + amount, known[1] + orders)
+            key = (_month(day), currency)
+            total = sums.get(key, (0, 0))
+            sums[key] = (total[0] + amount, total[1] + orders)
         currencies = sorted({currency for _, currency in sums})
         return [Month(m, c, *sums.get((m, c), (0, 0))) for m in months for c in currencies]
 

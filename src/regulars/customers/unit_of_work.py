@@ -43,8 +43,8 @@ class CustomerUnitOfWork(UnitOfWork):
 
     def holder(self, email_key: str) -> int | None:
         """The `_id` of the customer who has the email."""
-        found: int | None = self.rows[tables.customers].find(("email_key",), email_key)
-        return found
+        customer_id: int | None = self.rows[tables.customers].find(("email_key",), email_key)
+        return customer_id
 
     def order(self, name: str) -> Row | None:
         """The order of a name."""
@@ -62,24 +62,24 @@ class CustomerUnitOfWork(UnitOfWork):
         self.shop_ids.delete_customer(customer_id, at)
         super().delete_customer(customer_id, at)
 
-    def save(self, row: Row, changed: Row, command: Command, at: int | None = None) -> Row:
+    def save(self, row: Row, updated: Row, command: Command, at: int | None = None) -> Row:
         """Replaces a customer's row and records the change; without a difference, the time of the
         last change stays. `at` is the time of a change that was made elsewhere."""
-        if changed == row:
+        if updated == row:
             return row
-        saved = _touched(changed, command)
+        saved_row = _touched(updated, command)
         if at is not None:
-            saved["updated_at"] = max(at, row["created_at"])
-        fields = history.dump(history.difference(row, saved))
-        self.put_customer(saved)
+            saved_row["updated_at"] = max(at, row["created_at"])
+        fields = history.dump(history.difference(row, saved_row))
+        self.put_customer(saved_row)
         self.record(history.UPDATED, row["customer_id"], command, fields)
-        return saved
+        return saved_row
 
     def touch(self, row: Row, command: Command) -> Row:
         """Replaces a customer's row, with the time of a command as that of the last change."""
-        saved = _touched(row, command)
-        self.put_customer(saved)
-        return saved
+        saved_row = _touched(row, command)
+        self.put_customer(saved_row)
+        return saved_row
 
     def record(
         self,

@@ -174,7 +174,7 @@ def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
         )
         return [InvalidInput(message, (*row.path, "_id"))]
     if row.customer is not None and (row.take is None or not unit.is_free(row.take)):
-        return [CustomerNotFound([row.customer.given], (*row.path, "id"))]
+        return [CustomerNotFound([row.customer.id_text], (*row.path, "id"))]
     key = row.values.get("email_key")
     if key and unit.holder(key) is not None:
         return [DuplicateEmail((*row.path, "email"))]
@@ -248,7 +248,7 @@ def _advance_import(
 def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
     """Add and remove tags, and return the `_id`s of the customers in the order of the command.
     Raises Rejected."""
-    missing = [r.given for r in command.customers if unit.find(r) is None]
+    missing = [r.id_text for r in command.customers if unit.find(r) is None]
     if missing:
         raise Rejected(CustomerNotFound(missing, ("items",)), *command.problems)
     if command.problems:
@@ -265,7 +265,7 @@ def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
         ]
         if len(new_tags) > MAX_TAGS:
             message = (
-                f"The customer {reference.given[:50]} would have {len(new_tags):,} tags; at most "
+                f"The customer {reference.id_text[:50]} would have {len(new_tags):,} tags; at most "
                 f"{MAX_TAGS} are allowed."
             )
             problems.append(InvalidInput(message, ("tags",)))

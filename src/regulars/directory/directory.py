@@ -48,16 +48,16 @@ class Directory:
     ) -> list[Any]:
         """For each id the customer's columns, or None."""
         rows = await self._keyed(queries.customers_by_id(columns), account_id, ids)
-        found = {row[0]: row[1:] for row in rows}
-        return [found.get(number) for number in ids]
+        rows_by_id = {row[0]: row[1:] for row in rows}
+        return [rows_by_id.get(number) for number in ids]
 
     async def orders(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
     ) -> list[Any]:
         """For each id the order's columns, or None."""
         rows = await self._keyed(queries.orders_by_id(columns), account_id, ids)
-        found = {row[0]: row[1:] for row in rows}
-        return [found.get(number) for number in ids]
+        rows_by_id = {row[0]: row[1:] for row in rows}
+        return [rows_by_id.get(number) for number in ids]
 
     def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """A customer's columns, or None."""
@@ -107,15 +107,15 @@ class Directory:
         return page_of_each(self._store, relation, account_id, ids, page, columns)
 
     async def changes(self, account_id: int, page: KeysetPage, columns: tuple[str, ...]) -> Page:
-        """A page of the account's history, in its order. Raises Rejected with InvalidCursor for the
-        number of a change that has not happened."""
+        """Return a page of the account's history, in its order. Raises Rejected with InvalidCursor
+        if the cursor is after the end of the history."""
         (after,) = page.after or (0,)
         parameters = {"account_id": account_id, "after": after, "limit": page.limit}
         rows = await self._store.fetch(queries.changes_after(columns), parameters)
         if not rows and after:
-            last = await self._store.fetch(queries.last_change(), {"account_id": account_id})
-            if last and last[0][0] < after:
-                raise Rejected(history.beyond(last[0][0]))
+            last_change = await self._store.fetch(queries.last_change(), {"account_id": account_id})
+            if last_change and last_change[0][0] < after:
+                raise Rejected(history.beyond(last_change[0][0]))
         return page.cut(rows, is_behind=after > 0)
 
     async def _keyed(self, query: Query, account_id: int, ids: Sequence[int]) -> Sequence[Any]:
@@ -127,27 +127,27 @@ class Directory:
         return rows[0] if rows else None
 
     async def of_shop(self, account_id: int, shop_id: str) -> tuple[str, int] | None:
-        """The type and `_id` of what the account's shop calls so."""
+        """Return the type and `_id` of the object with a shop id, or None."""
         if not 0 < len(shop_id) <= SHOP_ID_LENGTH or "\0" in shop_id:
             return None
-        given = {"account_id": account_id, "shop_ids": [shop_id], "email_keys": []}
-        rows = await self._store.fetch(queries.named_shop_ids(), given)
-        found = [dict(zip(queries.SHOP_ID_COLUMNS, row, strict=True)) for row in rows]
-        known = [(r["type"], r["number"]) for r in found if r["type"] != queries.DELETED_ID]
-        return known[0] if known else None
+        parameters = {"account_id": account_id, "shop_ids": [shop_id], "email_keys": []}
+        rows = await self._store.fetch(queries.named_shop_ids(), parameters)
+        id_rows = [dict(zip(queries.SHOP_ID_COLUMNS, row, strict=True)) for row in rows]
+        matches = [(r["type"], r["number"]) for r in id_rows if r["type"] != queries.DELETED_ID]
+        return matches[0] if matches else None
 
     @property
     def store(self) -> Store:
-        """Where everything is kept."""
+        """The store of all accounts."""
         return self._store
 
     async def write(self, account_id: int, command: Command) -> Any:
-        """Does what a command asks and answers its result. Raises Rejected."""
+        """Execute a command and return its result. Raises Rejected."""
         return await self._store.write(account_id, command)
 
     async def request_of(self, account_id: int, token_id: str, key: str, now: int) -> bytes | None:
-        """The fingerprint of the request that a token sent with a key in the last day, if a write
-        of it was made or refused."""
+        """Return the fingerprint of the request that a token sent with an idempotency key in the
+        last day; None if no write of it was executed or rejected."""
         query = queries.idempotency_records_of()
         rows = await self._store.fetch(query, {"account_id": account_id, "idempotency_keys": [key]})
         for row in rows:
@@ -162,7 +162,7 @@ class Directory:
     async def create_many(
         self, account_id: int, commands: Sequence[CreateCustomer]
     ) -> list[Row | Rejected]:
-        """Adds customers together and answers, for each, its row or why it is refused."""
+        """Create customers in one batch. Return, for each, its row or the rejection."""
         writes = [self._store.write(account_id, command) for command in commands]
         outcomes: list[Row | Rejected] = []
         for outcome in await asyncio.gather(*writes, return_exceptions=True):

@@ -14,12 +14,14 @@ import sqlalchemy as sa
 
 from regulars.core import fields
 from regulars.core.fields import names_of
+from regulars.core.packages import all_tables
 from regulars.customers import addresses
 from regulars.customers import history as changes
 from regulars.customers.emails import clean_email
 from regulars.customers.field_rules import folded_columns
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import search_document
+from regulars.directory.entities import ENTITIES
 from regulars.directory.stored_values import wrong_values
 from regulars.orders.values import is_counted, net_payment
 from regulars.store import DatabaseUrl
@@ -34,7 +36,6 @@ from regulars.store.tables import (
     compatibility,
     counters,
     customers,
-    deleted_shop_ids,
     deliveries,
     history,
     idempotency_records,
@@ -43,7 +44,6 @@ from regulars.store.tables import (
     inbox,
     inbox_keys,
     leads,
-    metadata,
     orders,
     sessions,
     shop_ids,
@@ -56,9 +56,7 @@ from regulars.webhooks.values import PENDING
 
 # The tables whose rows belong to an account. `_credentials` checks the account of a token.
 _OF_ACCOUNTS = [
-    table
-    for table in metadata.sorted_tables
-    if "account_id" in table.c and table not in (accounts, tokens)
+    table for table in all_tables() if "account_id" in table.c and table not in (accounts, tokens)
 ]
 _NOT_SHOWN = ("hash", "term", "key", "shop_id")
 
@@ -98,6 +96,7 @@ class _Verifier:
     def __init__(self, connection: sa.Connection, report: Report) -> None:
         self._connection = connection
         self._report = report
+        self._read_names: set[str] = set()
 
     def run(self) -> None:
         account_ids = {row["account_id"] for row in self._all(accounts)}
@@ -109,6 +108,7 @@ class _Verifier:
                 continue
             self._report.add(self._account(account_id, counter_row))
             self._report.add(self._others(account_id, counter_row))
+            self._report.add(self._remaining(account_id, counter_row))
         for table in _OF_ACCOUNTS:
             account_ids_of_rows = sa.select(table.c.account_id).distinct()
             self._report.add(
@@ -176,8 +176,6 @@ class _Verifier:
         for row in self._all(inbox_keys, account_id):
             if row["inbox_id"] not in inbox_ids:
                 yield f"{account}, key of the event {row['inbox_id']}: the event is missing"
-        for _ in self._all(deleted_shop_ids, account_id):
-            pass  # `_all` checks each value
         for row in self._all(webhook_secrets, account_id):
             if row["previous"] is not None and row["previous"] == row["secret"]:
                 yield f"{account}, secret of the webhooks: it equals the one before it"
@@ -185,6 +183,21 @@ class _Verifier:
             if row["level"] < 0:
                 yield f"{account}, rate of the token {row['token_id']}: its level is negative"
         yield from self._imports(account, account_id)
+
+    def _remaining(self, account_id: int, counter_row: Row) -> Iterator[str]:
+        """Yield the problems of the tables that nothing above reads. `_all` checks the values."""
+        entities = {entity.name: entity for entity in ENTITIES}
+        for table in _OF_ACCOUNTS:
+            if table.name in self._read_names:
+                continue
+            entity = entities.get(table.name)
+            for row in self._all(table, account_id):
+                if entity and entity.counter and entity.key_of(row) > counter_row[entity.counter]:
+                    yield (
+                        f"account {account_id}, {table.name} {entity.key_of(row)}: "
+                        "its id was never given"
+                    )
+        self._read_names.clear()
 
     def _imports(self, account: str, account_id: int) -> Iterator[str]:
         import_ids = set()
@@ -274,6 +287,7 @@ class _Verifier:
     def _all(self, table: sa.Table, account_id: int | None = None) -> Iterator[Row]:
         """Yield the rows of a table in the order of its key, of one account or of all, and report
         invalid values. Reads `_BATCH` rows at a time."""
+        self._read_names.add(table.name)
         keys = list(table.primary_key.columns)
         statement = table.select().order_by(*keys).limit(_BATCH)
         if account_id is not None:

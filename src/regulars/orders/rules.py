@@ -269,7 +269,7 @@ def record_visit(unit: CustomerUnitOfWork, command: RecordVisit) -> Row:
     """Count a visit, and return the customer's row. Raises Rejected."""
     row = unit.find(command.customer)
     if row is None:
-        raise Rejected(CustomerNotFound([command.customer.given], ("id",)))
+        raise Rejected(CustomerNotFound([command.customer.id_text], ("id",)))
     updated = unit.touch({**row, "visits": row["visits"] + 1}, command)
     fields = history.dump(history.difference(row, updated))
     unit.record(history.VISITED, row["customer_id"], command, fields)

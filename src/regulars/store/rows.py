@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
-from regulars.store.columns import Flag, metadata
+from regulars.store.columns import Flag
 from regulars.store.query import Query, number
 from regulars.store.tables import counters, import_parts
 
@@ -16,12 +17,16 @@ from regulars.store.tables import counters, import_parts
 _FIRST = (accounts, tokens, sessions, counters)
 # `compatibility` describes a database itself and is not copied.
 _OWN = (*_FIRST, compatibility)
-TABLES = (*_FIRST, *(table for table in metadata.sorted_tables if table not in _OWN))
 
 Key = tuple[Any, ...]
 
 _PAGE = 5_000
 _PARTS = 20  # each is a piece of a file
+
+
+def copied_tables(tables: Iterable[sa.Table]) -> tuple[sa.Table, ...]:
+    """Return the tables that are copied, in order, of all tables in the order of references."""
+    return (*_FIRST, *(table for table in tables if table not in _OWN))
 
 
 def has_account_key(table: sa.Table) -> bool:

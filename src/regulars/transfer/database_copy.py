@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from regulars.core.packages import all_tables
 from regulars.store import QueryExecutor, Store
 from regulars.store.rows import (
-    TABLES,
     Key,
     accounts_with,
+    copied_tables,
     delete_row,
     flag_indexes,
     has_account_key,
@@ -28,6 +29,8 @@ from regulars.store.rows import (
     page_size,
     rows_of,
 )
+
+TABLES = copied_tables(all_tables())
 
 _REMOVED_AT_ONCE = 500
 

@@ -92,13 +92,13 @@ def customer_layout(layouts: Layouts) -> Layout:
 
 def _row(env: Context, node: Mapping[str, Any], index: int) -> SetRow:
     path = ("nodes", index)
-    given = {name: value for name, value in node.items() if name not in ("id", "_id")}
+    input_values = {name: value for name, value in node.items() if name not in ("id", "_id")}
     try:
-        values, problems = clean_values(given, path)
-        reference, wrong = _reference(node, path)
+        values, problems = clean_values(input_values, path)
+        reference, reference_problems = _reference(node, path)
     except Exception as error:  # one row's fault is not the others'
         return SetRow({}, (failed(error, env.request_id, path),), path=path)
-    return SetRow(values, (*problems, *wrong), reference, path=path)
+    return SetRow(values, (*problems, *reference_problems), reference, path=path)
 
 
 def _reference(
@@ -128,16 +128,16 @@ def _result(saved: bool, outcomes: Any, customers: Any) -> Mapping[str, Any]:
     }
 
 
-async def _replayed(env: Context, stored: Mapping[str, Any], layout: Layout) -> Any:
+async def _replayed(env: Context, record: Mapping[str, Any], layout: Layout) -> Any:
     """Returns the response to a repeated request: the stored outcomes, and the customers as they
     are now."""
-    numbers = [row["customer_id"] for row in stored["rows"]]
+    numbers = [row["customer_id"] for row in record["rows"]]
     existing = [number for number in numbers if number is not None]
-    found = await env.directory.customers(env.account_id, existing, layout.columns)
-    rows = dict(zip(existing, found, strict=True))
+    loaded = await env.directory.customers(env.account_id, existing, layout.columns)
+    rows = dict(zip(existing, loaded, strict=True))
     customers = await layout.load_related_grouped([rows.get(number) for number in numbers], env)
-    outcomes = [{"outcome": row["outcome"], "errors": row["problems"]} for row in stored["rows"]]
-    return _result(stored["saved"], outcomes, customers)
+    outcomes = [{"outcome": row["outcome"], "errors": row["problems"]} for row in record["rows"]]
+    return _result(record["saved"], outcomes, customers)
 
 
 async def _prepare_tags(env: Context, arguments: dict[str, Any]) -> Any:
@@ -172,9 +172,9 @@ add_tags = mutation(_add, _prepare_tags, _customers)
 remove_tags = mutation(_remove, _prepare_tags, _customers)
 
 
-def _require_few(count: int, most: int, argument: str) -> None:
-    if count > most:
-        message = f"There are {count:,} {argument}; at most {most:,} are written at once."
+def _require_few(count: int, max_count: int, argument: str) -> None:
+    if count > max_count:
+        message = f"There are {count:,} {argument}; at most {max_count:,} are written at once."
         raise Rejected(InvalidInput(message, (argument,)))
 
 

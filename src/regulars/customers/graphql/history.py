@@ -62,9 +62,11 @@ def changes_of(arguments: Arguments) -> Load:
 
 
 async def _orders(env: Context, ids: list[int | None], layout: Layout) -> Sequence[Any]:
-    known = [number for number in ids if number is not None]
-    found = await env.directory.orders(env.account_id, known, layout.columns) if known else []
-    rows = dict(zip(known, found, strict=True))
+    order_ids = [number for number in ids if number is not None]
+    loaded = (
+        await env.directory.orders(env.account_id, order_ids, layout.columns) if order_ids else []
+    )
+    rows = dict(zip(order_ids, loaded, strict=True))
     return [rows.get(number) if number is not None else None for number in ids]
 
 

@@ -84,9 +84,9 @@ def _delete(
     env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
 ) -> DeleteCustomers:
     customers = tuple([reference_to(text) for text in arguments["items"]])
-    count, most = len(customers), env.directory.limits.deletes
-    if count > most:
-        message = f"There are {count:,} ids; at most {most:,} customers are deleted at once."
+    count, max_count = len(customers), env.directory.limits.deletes
+    if count > max_count:
+        message = f"There are {count:,} ids; at most {max_count:,} customers are deleted at once."
         raise Rejected(InvalidInput(message, ("items",)))
     return DeleteCustomers(customers, env.now, _version(env, arguments), record, env.origin)
 

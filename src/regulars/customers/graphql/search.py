@@ -16,16 +16,17 @@ _OF_KEY = ("takes", "compared", "prefix", "values")
 
 def search_language(_layouts: Layouts) -> Resolve:
     """What a search may hold."""
-    known = {name: asdict(key) for name, key in {**KEYS, "custom.": CUSTOM}.items()}
+    language_keys = {name: asdict(key) for name, key in {**KEYS, "custom.": CUSTOM}.items()}
     order = {"takes": "an order", "compared": False, "prefix": False}
-    known |= {name: {**order, "values": values} for name, values in ORDER_KEYS.items()}
+    language_keys |= {name: {**order, "values": values} for name, values in ORDER_KEYS.items()}
     keys = [
-        {"name": name, **{field: key[field] for field in _OF_KEY}} for name, key in known.items()
+        {"name": name, **{field: key[field] for field in _OF_KEY}}
+        for name, key in language_keys.items()
     ]
-    told = {"keys": keys, "words": list(WITHIN)}
+    language = {"keys": keys, "words": list(WITHIN)}
 
     async def resolve(_env: Context, _arguments: dict[str, Any]) -> Any:
-        return told
+        return language
 
     return resolve
 

@@ -24,14 +24,14 @@ def statistics(layouts: Layouts) -> Resolve:
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
         count = Statistics(env.directory.store, env.account_id, env.now)
-        found: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
         if everybody:
-            found["customers"], found["accepts_marketing"] = await count.consent()
+            figures["customers"], figures["accepts_marketing"] = await count.consent()
         for name in sums:
-            found[name] = await getattr(count, name)()
+            figures[name] = await getattr(count, name)()
         for name in lists:
-            found[name] = [row._asdict() for row in await getattr(count, name)()]
-        return found
+            figures[name] = [row._asdict() for row in await getattr(count, name)()]
+        return figures
 
     return resolve
 

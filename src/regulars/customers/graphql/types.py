@@ -43,10 +43,10 @@ def _location(shipping: str | None, billing: str | None) -> str:
     return addresses.location(addresses.load(shipping), addresses.load(billing))
 
 
-def address_row(kind: str, customer_id: int, stored: str | None) -> Mapping[str, Any] | None:
+def address_row(kind: str, customer_id: int, text: str | None) -> Mapping[str, Any] | None:
     """An address as its fields read it: its parts and its derived `_id`, twice the customer's
     for shipping and one more for billing."""
-    parts = addresses.load(stored)
+    parts = addresses.load(text)
     if parts is None:
         return None
     return {"address_id": 2 * customer_id + (kind == BILLING), "parts": parts}

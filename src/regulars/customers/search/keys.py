@@ -77,20 +77,20 @@ def _custom_path(term: KeyValue) -> str:
 def _country(term: KeyValue) -> Condition:
     if term.value.prefix:
         return _text_facet(term)
-    given = term.value.text.strip()
-    country = iso3166.countries_by_alpha2.get(given.upper()) or _COUNTRIES.get(fold(given))
+    text = term.value.text.strip()
+    country = iso3166.countries_by_alpha2.get(text.upper()) or _COUNTRIES.get(fold(text))
     if country is None:
         message = (
             f"{term.value.shown} is not a country. Use its code of ISO 3166-1, two letters, or "
             "its name there."
         )
-        raise refused(message, term.value.position, "a country", _like_country(given))
+        raise refused(message, term.value.position, "a country", _like_country(text))
     return line(make_facet("country", country.alpha2))
 
 
-def _like_country(given: str) -> str | None:
-    near = nearest(fold(given), _COUNTRIES)
-    return _COUNTRIES[near].alpha2 if near else None
+def _like_country(text: str) -> str | None:
+    match = nearest(fold(text), _COUNTRIES)
+    return _COUNTRIES[match].alpha2 if match else None
 
 
 _COUNTRIES = {
@@ -111,8 +111,8 @@ def _phone(term: KeyValue) -> Condition:
 def _email(term: KeyValue) -> Condition:
     if term.value.prefix:
         return Predicate.of_column(beginning(f"{term.key}_folded", fold(term.value.text.strip())))
-    _, key, wrong = clean_email(term.value.text)
-    if wrong:
+    _, key, error = clean_email(term.value.text)
+    if error:
         message = (
             f"{term.value.shown} is not a whole email address. For the beginning of one put a "
             f"star behind it; for a word of one leave {term.key}: out."
@@ -129,12 +129,12 @@ def _name(term: KeyValue) -> Condition:
 
 
 def _consent(term: KeyValue) -> Condition:
-    said = term.value.text.lower()
-    if said not in ("true", "false"):
+    text = term.value.text.lower()
+    if text not in ("true", "false"):
         message = f"{term.key}: takes true or false; it is {term.value.shown} here."
-        near = nearest(said, ("true", "false"))
-        raise refused(message, term.value.position, "true or false", near)
-    return Predicate.of_column(equal(term.key, said == "true"))
+        suggestion = nearest(text, ("true", "false"))
+        raise refused(message, term.value.position, "true or false", suggestion)
+    return Predicate.of_column(equal(term.key, text == "true"))
 
 
 # Values that have an order.
@@ -196,8 +196,8 @@ def _has(term: KeyValue) -> Condition:
         path = _custom_path(KeyValue(key, term.value.position, "", term.value))
         return Or((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
     if key not in _FILLED:
-        known = [*_FILLED, "custom.KEY"]
-        message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(known)}."
+        valid_keys = [*_FILLED, "custom.KEY"]
+        message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(valid_keys)}."
         raise refused(message, term.value.position, "a key", nearest(key, _FILLED))
     return _FILLED[key]
 

@@ -72,13 +72,13 @@ class Text:
     def next_is(self, character: str) -> bool:
         return self._query.startswith(character, self.position)
 
-    def ends_word(self, place: int | None = None) -> bool:
+    def ends_word(self, index: int | None = None) -> bool:
         """Whether no word goes on here, or at another place: there is a space, a parenthesis, or
         the end."""
-        place = self.position if place is None else place
-        if place >= len(self._query):
+        index = self.position if index is None else index
+        if index >= len(self._query):
             return True
-        return self._query[place].isspace() or self._query[place] in "()"
+        return self._query[index].isspace() or self._query[index] in "()"
 
     def term(self) -> Value | KeyValue:
         """The term that begins here: a value, or a key with one. Raises Rejected."""
@@ -93,8 +93,8 @@ class Text:
         self.position += 1
         operator = next((sign for sign in _OPERATORS if self.take(sign)), "")
         if self.ends_word():
-            said = f"{word}:{operator}"[:100]
-            raise refused(f"{said} needs a value right behind it.", self.position, "a value")
+            prefix_text = f"{word}:{operator}"[:100]
+            raise refused(f"{prefix_text} needs a value right behind it.", self.position, "a value")
         if self._query[self.position] in _QUOTES:
             return KeyValue(word, start, operator, self._quoted())
         begins = self.position
@@ -113,20 +113,20 @@ class Text:
     def _characters(self, until_colon: bool) -> tuple[str, bool, bool]:
         """The characters of a word, without the backslashes of its escapes; whether there were
         none; and whether it ends at a colon."""
-        found: list[str] = []
+        characters: list[str] = []
         bare = True
         self._escaped_end = False
         while not self.ends_word():
             character = self._query[self.position]
             if character == ":" and until_colon:
-                return "".join(found), bare, True
+                return "".join(characters), bare, True
             self._escaped_end = character == "\\"
             if self._escaped_end:
                 bare = False
                 character = self._escape()
-            found.append(character)
+            characters.append(character)
             self.position += 1
-        return "".join(found), bare, False
+        return "".join(characters), bare, False
 
     def _escape(self) -> str:
         """The character behind a backslash."""
@@ -139,13 +139,13 @@ class Text:
     def _quoted(self) -> Value:
         start = self.position
         quote = self._query[start]
-        found: list[str] = []
+        characters: list[str] = []
         self.position += 1
         while self.position < len(self._query):
             character = self._query[self.position]
             if character == quote:
                 break
-            found.append(self._escape() if character == "\\" else character)
+            characters.append(self._escape() if character == "\\" else character)
             self.position += 1
         else:
             message = (
@@ -158,7 +158,7 @@ class Text:
         if not self.ends_word():
             message = "Put a space behind the closing quote."
             raise refused(message, self.position, "a space")
-        return Value("".join(found), start, prefix, bare=False)
+        return Value("".join(characters), start, prefix, bare=False)
 
 
 def refused(message: str, position: int, expected: str, suggestion: str | None = None) -> Rejected:

@@ -31,12 +31,12 @@ _PHONE = re.compile(r"[+＋]?[\d\s().\-/]*")
 def free(value: Value) -> Condition:
     """A value without a key: its words follow one another in a name, the email, a tag or the
     notes, and the last of them may go on; or it is how a phone number begins."""
-    found = _words_of(value)
-    pieces = [_beginnings(piece, goes_on) for piece, goes_on in _pieces(found, True)]
-    phrase = _phrase(f" {' '.join(found)}", _TEXTS, found, pieces)
-    known_by = phone_digits(value.text)
-    if known_by and found != [known_by]:
-        return Or((phrase, *_numbers(known_by)))
+    word_list = _words_of(value)
+    pieces = [_beginnings(piece, goes_on) for piece, goes_on in _pieces(word_list, True)]
+    phrase = _phrase(f" {' '.join(word_list)}", _TEXTS, word_list, pieces)
+    number = phone_digits(value.text)
+    if number and word_list != [number]:
+        return Or((phrase, *_numbers(number)))
     return phrase
 
 
@@ -61,23 +61,23 @@ def _numbers(known_by: str) -> tuple[Predicate, ...]:
 
 
 def _words_of(value: Value) -> list[str]:
-    found = words(value.text)
-    if not found:
+    word_list = words(value.text)
+    if not word_list:
         message = f"{value.shown} has no letter and no digit to look for."
         raise refused(message, value.position, "a word")
-    return found
+    return word_list
 
 
-def _pieces(found: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]]:
+def _pieces(word_list: Sequence[str], prefix: bool) -> Iterator[tuple[str, bool]]:
     """What words that follow one another are looked up by, as `words.terms` has them, and whether
     it may go on."""
-    for place, word in enumerate(found):
-        follower = found[place + 1] if place + 1 < len(found) else ""
+    for index, word in enumerate(word_list):
+        follower = word_list[index + 1] if index + 1 < len(word_list) else ""
         if not alone(word):
             yield word, prefix and not follower
         elif alone(follower):
             yield word + follower, False
-        elif place == 0 or not alone(found[place - 1]):
+        elif index == 0 or not alone(word_list[index - 1]):
             yield word, True
 
 
@@ -95,23 +95,23 @@ def _beginnings(piece: str, goes_on: bool) -> Union:
 
 
 def _phrase(
-    text: str, columns: tuple[str, ...], found: Sequence[str], pieces: Sequence[Union]
+    text: str, columns: tuple[str, ...], word_list: Sequence[str], pieces: Sequence[Union]
 ) -> Predicate:
     longest = sorted(pieces, key=lambda union: -len(union[0].low))[:_LOOKED_UP]
-    exact = len(found) == 1 or (len(found) == 2 and all(map(alone, found)))
+    exact = len(word_list) == 1 or (len(word_list) == 2 and all(map(alone, word_list)))
     return Predicate(Contains(columns, text), tuple(longest), exact)
 
 
 def in_notes(value: Value) -> Condition:
     """The words of a value follow one another in the notes; the last may go on, if the value is a
     prefix."""
-    found = _words_of(value)
+    word_list = _words_of(value)
     pieces = [
         ((beginning if goes_on else equal)(TERM, NOTES + piece),)
-        for piece, goes_on in _pieces(found, value.prefix)
+        for piece, goes_on in _pieces(word_list, value.prefix)
     ]
     end = "" if value.prefix else " "
-    return _phrase(f" {' '.join(found)}{end}", ("notes_words",), found, pieces)
+    return _phrase(f" {' '.join(word_list)}{end}", ("notes_words",), word_list, pieces)
 
 
 def line(text: str, prefix: bool = False) -> Predicate:

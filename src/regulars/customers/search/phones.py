@@ -28,10 +28,10 @@ def forms(phone: str) -> list[str]:
     (`0612345678`). Codes and prefixes are those of ITU-T E.164 as phonenumbers has them. Any
     other is known by its digits. Empty for a text without digits.
     """
-    found = digits(phone)
-    international = _international(phone, found)
+    number = digits(phone)
+    international = _international(phone, number)
     if not international:
-        return [found] if found else []
+        return [number] if number else []
     code = _country_code(international)
     if code is None:
         return [international]
@@ -43,11 +43,11 @@ def forms(phone: str) -> list[str]:
     return [code + number, number, trunk + number] if trunk else [code + number, number]
 
 
-def _international(phone: str, found: str) -> str:
+def _international(phone: str, number: str) -> str:
     """The digits from the country's code on; empty for a number without one."""
     if phone.lstrip(" (").startswith(("+", "＋")):
-        return found
-    return found[2:] if found.startswith("00") else ""
+        return number
+    return number[2:] if number.startswith("00") else ""
 
 
 def _country_code(international: str) -> str | None:

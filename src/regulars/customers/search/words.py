@@ -46,36 +46,36 @@ def lines(texts: Sequence[str]) -> str:
         each_apart = [
             " ".join(text.split()) for text in block.lower().translate(_APART).split("\n")
         ]
-        found = "\n".join([f" {text} " if text else " " for text in each_apart])
+        joined = "\n".join([f" {text} " if text else " " for text in each_apart])
         if max(map(len, texts), default=0) <= WORD_LENGTH:
-            return found
+            return joined
     else:
         plain = unicodedata.normalize("NFC", folded(block)).split("\n")
-        found = "\n".join([f" {' '.join(_WORD.findall(each))} " for each in plain])
-    return _LONG_WORD.sub(lambda word: word[0][:WORD_LENGTH], found)
+        joined = "\n".join([f" {' '.join(_WORD.findall(each))} " for each in plain])
+    return _LONG_WORD.sub(lambda word: word[0][:WORD_LENGTH], joined)
 
 
-def terms(kept: str) -> set[str]:
+def terms(stored_lines: str) -> set[str]:
     """What lines of words are indexed by: each word; for characters that stand alone each with
     the one that follows it, and a last one by itself."""
-    if kept.isascii():
-        return set(kept.split())
-    return {term for each in kept.split("\n") for term in _pairs(each.split())}
+    if stored_lines.isascii():
+        return set(stored_lines.split())
+    return {term for text in stored_lines.split("\n") for term in _pairs(text.split())}
 
 
-def has_term(kept: str, term: str) -> bool:
+def has_term(stored_lines: str, term: str) -> bool:
     """Whether a term is one of those that lines of words are indexed by."""
     if " " in term:
         return False
     if len(term) == 1 and alone(term):  # one that none of its kind follows
-        return regex.search(rf"(?V1) {regex.escape(term)} (?![{_ALONE}])", kept) is not None
+        return regex.search(rf"(?V1) {regex.escape(term)} (?![{_ALONE}])", stored_lines) is not None
     if len(term) == 2 and alone(term[0]) and alone(term[1]):
-        return f" {term[0]} {term[1]} " in kept
-    return f" {term} " in kept
+        return f" {term[0]} {term[1]} " in stored_lines
+    return f" {term} " in stored_lines
 
 
-def _pairs(found: Sequence[str]) -> Iterable[str]:
-    for word, follower in itertools.pairwise([*found, ""]):
+def _pairs(words_of_text: Sequence[str]) -> Iterable[str]:
+    for word, follower in itertools.pairwise([*words_of_text, ""]):
         yield word + follower if alone(word) and alone(follower) else word
 
 
