@@ -1,4 +1,4 @@
-"""A receiver of webhooks: a real HTTP server that remembers what it was sent."""
+"""A receiver of webhooks: an HTTP server that records its requests."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A request: its path, headers in lower case, body, and the moment it came."""
+class ReceivedRequest:
+    """A request: path, headers with lower-case names, body, and time of arrival (monotonic)."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
-    at: float
+    at_seconds: float
 
     @property
     def json(self) -> Any:
         return json.loads(self.body)
 
     @property
-    def event(self) -> str:
+    def event_id(self) -> str:
         return self.headers["regulars-event-id"]
 
 
-# What is answered: a status, or a status, headers and a body.
-Answer = Callable[[Received], tuple[int, Mapping[str, str], bytes]]
+# Makes the response to a request: status, headers, body.
+Responder = Callable[[ReceivedRequest], tuple[int, Mapping[str, str], bytes]]
 
 
 class Receiver:
-    """Answers 200, unless `answer` says something else."""
+    """Responds with status 200, unless a test sets `respond`."""
 
     def __init__(self) -> None:
-        self.requests: list[Received] = []
-        self.answer: Answer = lambda _: (200, {}, b"ok")
-        self._come = threading.Condition()
-        outer = self
+        self.requests: list[ReceivedRequest] = []
+        self.respond: Responder = lambda _: (200, {}, b"ok")
+        self._arrival = threading.Condition()
+        receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -51,13 +51,13 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                received = Received(self.path, headers, body, time.monotonic())
-                with outer._come:
-                    outer.requests.append(received)
-                    outer._come.notify_all()
-                status, more, content = outer.answer(received)
+                request = ReceivedRequest(self.path, headers, body, time.monotonic())
+                with receiver._arrival:
+                    receiver.requests.append(request)
+                    receiver._arrival.notify_all()
+                status, response_headers, content = receiver.respond(request)
                 self.send_response(status)
-                for name, value in more.items():
+                for name, value in response_headers.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(content)))
                 self.end_headers()
@@ -66,50 +66,53 @@ class Receiver:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        class Listening(ThreadingHTTPServer):
+        class ReceiverServer(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 512
 
             def handle_error(self, *_: Any) -> None:
-                """A sender that has gone away is no fault of the test's."""
+                """Ignore errors: a sender that disconnects does not fail a test."""
 
-        self._server = Listening(("127.0.0.1", 0), Handler)
+        self._server = ReceiverServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
-    def speak_tls(self, certificate: Path, key: Path) -> None:
-        """From now on it speaks TLS, with a certificate."""
+    def use_tls(self, certificate: Path, key: Path) -> None:
+        """Use TLS from now on, with this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = self.url.replace("http:", "https:")
 
     def close(self) -> None:
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
-    def at(self, path: str) -> list[Received]:
-        """What came to a path."""
-        return [one for one in self.requests if one.path == path]
+    def requests_to(self, path: str) -> list[ReceivedRequest]:
+        """Return the requests to a path."""
+        return [request for request in self.requests if request.path == path]
 
-    def wait(self, count: int, path: str | None = None, seconds: float = 20) -> list[Received]:
-        """The requests, once there are so many of them."""
+    def wait(
+        self, count: int, path: str | None = None, seconds: float = 20
+    ) -> list[ReceivedRequest]:
+        """Wait for `count` requests (to `path`), at most `seconds`; return all of them."""
         deadline = time.monotonic() + seconds
-        with self._come:
+        with self._arrival:
             while True:
-                found = self.requests if path is None else self.at(path)
-                if len(found) >= count:
-                    return list(found)
-                left = deadline - time.monotonic()
-                assert left > 0, f"only {len(found)} of {count} requests came"
-                self._come.wait(left)
+                requests = self.requests if path is None else self.requests_to(path)
+                if len(requests) >= count:
+                    return list(requests)
+                remaining_seconds = deadline - time.monotonic()
+                assert remaining_seconds > 0, f"only {len(requests)} of {count} requests came"
+                self._arrival.wait(remaining_seconds)
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    """A receiver, closed afterwards."""
+def run_receiver() -> Iterator[Receiver]:
+    """Run a receiver and stop it afterwards."""
     receiver = Receiver()
     try:
         yield receiver

@@ -36,7 +36,7 @@ from regulars.webhooks import delivery_queries, inbox_queries
 from regulars.webhooks.signatures import secrets_of
 from tests.load import audit, background_writes
 from tests.postgres import PostgreSQL, folders
-from tests.receiver import receiving
+from tests.receiver import run_receiver
 from tests.support import (
     Client,
     add_node,
@@ -50,7 +50,7 @@ from tests.support import (
     with_store,
 )
 from tests.test_import_http import ended, send
-from tests.test_webhooks import hook
+from tests.test_webhooks import create_webhook
 
 pytestmark = pytest.mark.citus
 
@@ -229,10 +229,10 @@ async def send_every_request(client: httpx.AsyncClient, ask: Any, secret: str) -
     )
     webhook = """mutation { createWebhook(node: {type: "contact/signup",
         url: "http://127.0.0.1:9/x"}) { id } }"""
-    hook = (await ask(webhook))["createWebhook"]["id"]
-    await ask(f'mutation {{ testWebhook(id: "{hook}") {{ id }} }}')
+    webhook_id = (await ask(webhook))["createWebhook"]["id"]
+    await ask(f'mutation {{ testWebhook(id: "{webhook_id}") {{ id }} }}')
     await ask("{ webhooks { id deliveries(first: 2) { edges { node { id attempts { at } } } } } }")
-    await ask(f'mutation {{ deleteWebhook(id: "{hook}") }}')
+    await ask(f'mutation {{ deleteWebhook(id: "{webhook_id}") }}')
     body = json.dumps({"node": {"id": "shop_1", "email": "shop@example.com"}}).encode()
     digest = base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256)).decode()
     headers = {"lightfunnels-hmac": digest, "content-type": "application/json"}
@@ -424,7 +424,7 @@ def test_paused_node_affects_only_its_accounts(database: str) -> None:
     """The circuit breaker opens, so that waiting statements do not use up the connections."""
     names = ("two", "three", "four")
     with (
-        receiving() as receiver,
+        run_receiver() as receiver,
         run_server(database, "--webhook-private-targets") as server,
         another_node(database) as node,
         ExitStack() as stack,
@@ -441,7 +441,7 @@ def test_paused_node_affects_only_its_accounts(database: str) -> None:
         first_client = stack.enter_context(
             Client(server, create_token(server, "one", scopes=scopes))
         )
-        hook(first_client, "contact/signup", receiver.url)
+        create_webhook(first_client, "contact/signup", receiver.url)
         for token in tokens:
             stack.enter_context(
                 background_load(server, lambda client: client.post(COUNT), token, 4)

@@ -31,7 +31,7 @@ from tests.support import (
 )
 from tests.test_inbound import Shop, order
 from tests.test_webhooks import client as client
-from tests.test_webhooks import hook
+from tests.test_webhooks import create_webhook
 from tests.test_webhooks import open_server as open_server
 from tests.test_webhooks import receiver as receiver
 
@@ -79,9 +79,9 @@ def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
         shop.client.server, shop.name, scopes=("customers", "orders:write", "webhooks")
     )
     with Client(shop.client.server, token) as client:
-        receiver.answer = lambda received: (200, {"x-echo": mark}, received.body)
-        hook(client, "contact/updated", f"{receiver.url}/updated")
-        hook(client, "order/created", f"{receiver.url}/order")
+        receiver.respond = lambda received: (200, {"x-echo": mark}, received.body)
+        create_webhook(client, "contact/updated", f"{receiver.url}/updated")
+        create_webhook(client, "order/created", f"{receiver.url}/order")
         node: dict[str, Any] = {
             "id": "cus_1",
             "email": f"{mark}.first@example.com",
@@ -91,7 +91,7 @@ def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
             "custom": {mark: mark},
             "shipping_address": address,
         }
-        shop.understood("contact/updated", node)
+        shop.expect_understood("contact/updated", node)
         number = shop.customer("id")["id"]
         update = "mutation($i: ID!, $n: InputUpdateCustomer!) { updateCustomer(id: $i, node: $n) { id } }"
         for key, changed in ((f"one-{number}", {"email": email}), ("two", {"tags": [mark]})):
@@ -102,7 +102,7 @@ def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
         recorded = {"name": f"#{mark}", "email": email, "total": 5, "referrer": mark}
         for more in ({}, {"tags": [mark]}, {"shipping_address": address, "phone": mark}):
             client.post(record, {"n": recorded | more}, {"Idempotency-Key": f"order {len(more)}"})
-        shop.understood(
+        shop.expect_understood(
             "order/created", order(id="order_1", customer={"id": "cus_1", "full_name": mark})
         )
         lead = {"email": email, "subject": mark, "message": mark}
@@ -131,8 +131,8 @@ def keep(shop: Shop, email: str, mark: str) -> None:
         assert not shop.post("order/created", text).json()["data"]["understood"]
     broken = f'{{"node": {{"email": "{email}", '.encode()
     assert not shop.post("order/created", broken).json()["data"]["understood"]
-    shop.tell("order/created", {"name": 5, "email": "other@example.com"})
-    assert len(shop.inbox()) == 5
+    shop.send("order/created", {"name": 5, "email": "other@example.com"})
+    assert len(shop.list_inbox()) == 5
 
 
 def assert_gone(shop: Shop, mark: str) -> None:
@@ -141,7 +141,7 @@ def assert_gone(shop: Shop, mark: str) -> None:
         return {name: rows for name, rows in matches.items() if name not in KEPT}
 
     assert remaining() == {}
-    assert len(shop.inbox()) == 1
+    assert len(shop.list_inbox()) == 1
     assert run_regulars("verify", *shop.database).returncode == 0
 
 
@@ -158,7 +158,7 @@ def test_nothing_of_a_deleted_customer_remains(
     if path == "deleteCustomers":
         shop.client.delete(number)
     else:
-        shop.understood("contact/deleted", {"id": "cus_1"})
+        shop.expect_understood("contact/deleted", {"id": "cus_1"})
     assert shop.client.page()["edges"] == []
     assert_gone(shop, mark)
 
@@ -176,7 +176,7 @@ def test_nothing_of_a_deleted_customer_remains(
 
     with_store(shop.client.server.database_url, a_month_later)
     assert tables_with(shop.client.server.database_url, mark) == {}
-    assert shop.inbox() == []
+    assert shop.list_inbox() == []
     assert not tables_with(shop.client.server.database_url, "cus_1").keys() - {"shop_ids"}
 
 
@@ -189,7 +189,7 @@ def test_pull_deletes_inbox_events_of_a_deleted_customer(shop: Shop, mark: str) 
         options = ("--account", shop.name, "--delete", "--json")
         env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": remote.token}
         assert run_regulars("pull", server.url, *options, env=env).returncode == 0
-        shop.understood("contact/updated", {"id": "cus_1", "email": email, "notes": mark})
+        shop.expect_understood("contact/updated", {"id": "cus_1", "email": email, "notes": mark})
         keep(shop, email, mark)
         remote.delete(number)
         result = run_regulars("pull", server.url, *options, env=env)

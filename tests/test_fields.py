@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.receiver import receiving
+from tests.receiver import run_receiver
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -195,10 +195,13 @@ def test_history_has_the_field(client: Client) -> None:
 
 
 def test_events_have_the_field(client: Client) -> None:
-    with receiving() as receiver:
-        hook = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
+    with run_receiver() as receiver:
+        create_document = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
         settings = {"changes": True}
-        client.data(hook, n={"type": "contact/updated", "url": receiver.url, "settings": settings})
+        client.data(
+            create_document,
+            n={"type": "contact/updated", "url": receiver.url, "settings": settings},
+        )
         number = client.create("a@x.test", company="Acme")["id"]
         client.update(number, company="Beta")
         client.update(number, company="Gamma")

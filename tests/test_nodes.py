@@ -9,7 +9,7 @@ import pytest
 
 import regulars.api.errors  # noqa: F401  # adds the codes of its keys
 from regulars.graphql.errors import CODES
-from tests.receiver import receiving
+from tests.receiver import run_receiver
 from tests.support import Client, Server, create_token, run_server, wait_until
 from tests.test_docs import error_keys_in_code
 
@@ -43,7 +43,7 @@ def test_every_token_can_read_its_account(server: Server, scopes: str) -> None:
 
 def test_webhooks_deliveries_and_tokens_are_nodes(tmp_path: object) -> None:
     env = {"REGULARS_WEBHOOK_PRIVATE_TARGETS": "true"}
-    with receiving() as receiver, run_server(f"sqlite:///{tmp_path}/n.db", env=env) as server:
+    with run_receiver() as receiver, run_server(f"sqlite:///{tmp_path}/n.db", env=env) as server:
         with Client(server, create_token(server, scopes=["admin"])) as client:
             node = {"type": "contact/signup", "url": f"{receiver.url}/x"}
             webhook = client.data(WEBHOOK, n=node)["createWebhook"]

@@ -1,4 +1,4 @@
-"""The entries of an order's history follow from the states before and after each write alone."""
+"""The kinds of an order's changes depend only on the states before and after each write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.receiver import Receiver
 from tests.support import Client, example_count
 from tests.test_history import read_feed
 from tests.test_webhooks import client as client
-from tests.test_webhooks import hook
+from tests.test_webhooks import create_webhook
 from tests.test_webhooks import open_server as open_server
 from tests.test_webhooks import receiver as receiver
 
@@ -40,29 +40,29 @@ STEPS = st.lists(
 )
 
 
-def expected(before: Node | None, after: Node) -> list[str]:
-    """The kinds of the entries of a write, by the states before and after it."""
+def expected_kinds(before: Node | None, after: Node) -> list[str]:
+    """Return the kinds of the changes of a write from the states before and after it."""
     if before == after:
         return []
-    was = before or {
+    previous = before or {
         "financial_status": "pending",
         "fulfillment_status": "unfulfilled",
         "refunded_amount": 0,
         "cancelled_at": None,
     }
-    happened = {
+    conditions = {
         "order_created": before is None,
-        "order_confirmed": was["financial_status"] == "pending" != after["financial_status"],
-        "order_fulfilled": was["fulfillment_status"] != after["fulfillment_status"],
-        "order_refunded": was["refunded_amount"] < after["refunded_amount"],
-        "order_cancelled": was["cancelled_at"] is None is not after["cancelled_at"],
-        "order_uncancelled": was["cancelled_at"] is not None and after["cancelled_at"] is None,
+        "order_confirmed": previous["financial_status"] == "pending" != after["financial_status"],
+        "order_fulfilled": previous["fulfillment_status"] != after["fulfillment_status"],
+        "order_refunded": previous["refunded_amount"] < after["refunded_amount"],
+        "order_cancelled": previous["cancelled_at"] is None is not after["cancelled_at"],
+        "order_uncancelled": previous["cancelled_at"] is not None and after["cancelled_at"] is None,
     }
-    return [kind for kind, so in happened.items() if so] or ["order_updated"]
+    return [kind for kind, is_met in conditions.items() if is_met] or ["order_updated"]
 
 
-def states(steps: list[Node]) -> list[Node]:
-    """The states of an order after each step."""
+def states_after(steps: list[Node]) -> list[Node]:
+    """Return the state of an order after each step."""
     state: Node = {
         "financial_status": "paid",
         "fulfillment_status": "unfulfilled",
@@ -70,16 +70,16 @@ def states(steps: list[Node]) -> list[Node]:
         "cancelled_at": None,
         "tags": [],
     }
-    found = []
+    states = []
     for step in steps:
         state = {**state, **step}
-        found.append(state)
-    return found
+        states.append(state)
+    return states
 
 
 @settings(max_examples=example_count(300), deadline=None)
 @given(STEPS)
-def test_the_kinds_follow_from_the_two_states_alone(steps: list[Node]) -> None:
+def test_kinds_depend_only_on_the_two_states(steps: list[Node]) -> None:
     commands = []
     for at, step in enumerate(steps, 1):
         values, person, problems = clean_order({**ORDER, **step}, ())
@@ -88,9 +88,9 @@ def test_the_kinds_follow_from_the_two_states_alone(steps: list[Node]) -> None:
     _, changes = decide(1, commands, State(NONE))
     entries = [e for e in changes.of("history").inserted if e["kind"].startswith("order_")]
     before: Node | None = None
-    for at, after in enumerate(states(steps), 1):
+    for at, after in enumerate(states_after(steps), 1):
         of_step = [entry for entry in entries if entry["at"] == at]
-        assert [entry["kind"] for entry in of_step] == expected(before, after)
+        assert [entry["kind"] for entry in of_step] == expected_kinds(before, after)
         # The first entry has all fields that changed, and the others have none.
         assert [entry["fields"] for entry in of_step[1:]] == [None] * len(of_step[1:])
         assert bool(of_step and of_step[0]["fields"]) == (
@@ -101,11 +101,11 @@ def test_the_kinds_follow_from_the_two_states_alone(steps: list[Node]) -> None:
     assert updated == [entry["kind"] for entry in entries if entry["kind"] != "order_created"]
 
 
-def test_a_webhook_of_updates_gets_every_entry_but_the_first(
+def test_an_order_updated_webhook_receives_all_changes_but_the_first(
     client: Client, receiver: Receiver
 ) -> None:
-    """The same on a server, for what is really sent."""
-    hook(client, "order/updated", receiver.url + "/updated")
+    """As above, with the events that a server sends."""
+    create_webhook(client, "order/updated", receiver.url + "/updated")
     draw = random.Random(8)
     steps: list[Node] = [{}]
     for _ in range(25):
@@ -116,14 +116,16 @@ def test_a_webhook_of_updates_gets_every_entry_but_the_first(
         client.data(record, n={**ORDER, **step})
     page = [edge["node"] for edge in read_feed(client, first=100)["edges"]]
     entries = [entry for entry in page if entry["kind"].startswith("order_")]
-    wanted: list[str] = []
+    kinds: list[str] = []
     before = None
-    for after in states(steps):
-        wanted += expected(before, after)
+    for after in states_after(steps):
+        kinds += expected_kinds(before, after)
         before = after
-    assert [entry["kind"] for entry in entries] == wanted
-    told = [entry["sequence"] for entry in entries if entry["kind"] != "order_created"]
-    receiver.wait(len(told), "/updated")
+    assert [entry["kind"] for entry in entries] == kinds
+    sequences = [entry["sequence"] for entry in entries if entry["kind"] != "order_created"]
+    receiver.wait(len(sequences), "/updated")
     time.sleep(0.3)
-    sent = [int(one.event.rpartition("-")[2]) for one in receiver.at("/updated")]
-    assert sent == told
+    sent = [
+        int(request.event_id.rpartition("-")[2]) for request in receiver.requests_to("/updated")
+    ]
+    assert sent == sequences

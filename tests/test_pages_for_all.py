@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, sign_in_person
-from tests.receiver import receiving
+from tests.browser import NARROW, SCREENSHOTS, WIDE, Person
+from tests.receiver import run_receiver
 from tests.support import Server, find_account_name, run_regulars, run_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
@@ -28,7 +28,7 @@ def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A person whose account has customers, webhooks with deliveries, and an import."""
     url = f"sqlite:///{tmp_path_factory.mktemp('pages') / 'r.db'}"
     with (
-        receiving() as receiver,
+        run_receiver() as receiver,
         run_server(url, "--webhook-private-targets") as server,
         sign_in_person(browser, server) as person,
     ):
@@ -37,15 +37,15 @@ def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             *("sample", "--customers", "400", "--recent", "--account", account),
             *("--database-url", url),
         )
-        hook = "mutation($node: WebhookInput!) { createWebhook(node: $node) { id } }"
+        create_document = "mutation($node: WebhookInput!) { createWebhook(node: $node) { id } }"
         node = {"type": "contact/updated", "url": f"{receiver.url}/hook"}
-        person.client.data(hook, node=node)
+        person.client.data(create_document, node=node)
         node = {"type": "contact/signup", "url": f"{receiver.url}/signups"}
-        person.client.data(hook, node=node)
-        custom = {"loyalty": "gold", "points": 12, "birthday": "1990-03-18"}
-        customer = person.client.page("id", query="orders_count:>4", first=1)["edges"][0]["node"]
-        person.client.update(customer["id"], custom=custom, notes="Prefers to be called.\nAfter 5.")
-        person.client.update(customer["id"], phone="+212 612 345678", tags=["vip", SHOWN_TAG])
+        person.client.data(create_document, node=node)
+        given = {"loyalty": "gold", "points": 12, "birthday": "1990-03-18"}
+        found = person.client.page("id", query="orders_count:>4", first=1)["edges"][0]["node"]
+        person.client.update(found["id"], custom=given, notes="Prefers to be called.\nAfter 5.")
+        person.client.update(found["id"], phone="+212 612 345678", tags=["vip", "wholesale"])
         file = "email,first_name\na@example.com,Ana\nnonsense,Bo\n"
         person.client.http.post("/import?name=customers.csv", content=file)
         yield person

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from tests.browser import Person, sign_in_person
-from tests.receiver import receiving
+from tests.browser import Person
+from tests.receiver import run_receiver
 from tests.support import Client, run_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
@@ -195,7 +195,7 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
     browser: Browser, new_database: str
 ) -> None:
     with (
-        receiving() as receiver,
+        run_receiver() as receiver,
         run_server(new_database, "--webhook-private-targets") as server,
         sign_in_person(browser, server) as person,
     ):
@@ -212,7 +212,7 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         expect(page.get_by_role("heading", name="Nothing sent yet")).to_be_visible()
         page.get_by_role("button", name="Send an example").click()
         expect(page.locator(".deliveries .state.delivered")).to_be_visible()
-        receiver.answer = lambda _: (500, {"x-why": "tired"}, b'{"no": "<b>thanks</b>"}')
+        receiver.respond = lambda _: (500, {"x-why": "tired"}, b'{"no": "<b>thanks</b>"}')
         person.client.create("ana@example.com")
         failing = page.locator(".deliveries li", has_text="Change 1")
         expect(failing.locator(".state.pending")).to_be_visible()
@@ -220,7 +220,7 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
         expect(failing).to_contain_text("Answered 500")
         expect(failing.locator("pre").first).to_contain_text("ana@example.com")
         expect(failing.locator("pre").last).to_contain_text('"no": "<b>thanks</b>"')
-        receiver.answer = lambda _: (200, {}, b"ok")
+        receiver.respond = lambda _: (200, {}, b"ok")
         failing.get_by_role("button", name="Send again").click()
         expect(failing.locator(".state.delivered")).to_be_visible()
         expect(failing.locator("details")).to_have_attribute("open", "")
@@ -237,7 +237,7 @@ def test_a_webhook_is_created_tested_edited_and_deleted(
 
 def test_a_webhook_is_paused_and_resumed(browser: Browser, new_database: str) -> None:
     with (
-        receiving() as receiver,
+        run_receiver() as receiver,
         run_server(new_database, "--webhook-private-targets") as server,
         sign_in_person(browser, server) as person,
     ):

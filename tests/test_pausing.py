@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver, run_receiver
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -28,7 +28,7 @@ from tests.support import (
 )
 from tests.test_import_http import ended, send
 from tests.test_webhook_failures import OPEN, worker
-from tests.test_webhooks import SCOPES, deliveries, hook, settled
+from tests.test_webhooks import SCOPES, create_webhook, list_deliveries, wait_until_settled
 from tests.test_webhooks import client as client
 from tests.test_webhooks import open_server as open_server
 from tests.test_webhooks import receiver as receiver
@@ -77,10 +77,10 @@ def count_customers(client: Client) -> int:
 
 
 def test_a_paused_webhook_sends_what_it_missed(client: Client, receiver: Receiver) -> None:
-    webhook = hook(client, "contact/signup", f"{receiver.url}/x")
+    webhook = create_webhook(client, "contact/signup", f"{receiver.url}/x")
     client.create("1@example.com")
     receiver.wait(1)
-    settled(client, 1)
+    wait_until_settled(client, 1)
     paused = update_webhook(client, webhook, disabled=True)
     assert paused["paused"] is True
     assert paused["missed_count"] == 0
@@ -91,7 +91,7 @@ def test_a_paused_webhook_sends_what_it_missed(client: Client, receiver: Receive
         client.create(f"{number}@example.com")
     client.data('mutation { addTags(items: ["1"], tags: ["x"]) { id } }')  # of another type
     expect_no_more(receiver, 1)
-    assert len(deliveries(client)) == 1
+    assert len(list_deliveries(client)) == 1
     assert update_webhook(client, webhook, url=f"{receiver.url}/y")["missed_count"] == 3
     resumed = update_webhook(client, webhook, disabled=False)
     assert (resumed["paused"], resumed["missed_count"]) == (False, 0)
@@ -102,7 +102,7 @@ def test_a_paused_webhook_sends_what_it_missed(client: Client, receiver: Receive
 
 
 def test_pausing_again_changes_nothing(client: Client, receiver: Receiver) -> None:
-    webhook = hook(client, "contact/signup", receiver.url)
+    webhook = create_webhook(client, "contact/signup", receiver.url)
     query = 'query { webhooks { disabled_at(format: "x") updated_at(format: "x") } }'
     update_webhook(client, webhook, disabled=True)
     before = client.data(query)
@@ -115,8 +115,8 @@ def test_pausing_again_changes_nothing(client: Client, receiver: Receiver) -> No
 
 
 def test_missed_events_can_be_skipped(client: Client, receiver: Receiver) -> None:
-    receiver.answer = lambda _: (500, {}, b"")
-    webhook = hook(client, "contact/signup", receiver.url)
+    receiver.respond = lambda _: (500, {}, b"")
+    webhook = create_webhook(client, "contact/signup", receiver.url)
     client.create("1@example.com")
     receiver.wait(1)
     update_webhook(client, webhook, disabled=True)
@@ -126,13 +126,13 @@ def test_missed_events_can_be_skipped(client: Client, receiver: Receiver) -> Non
     assert example["testWebhook"]["state"] == "pending"
     missed = client.data("{ webhooks { missed_count } }")["webhooks"][0]["missed_count"]
     assert missed == 4  # one on its way, two changes, an example
-    receiver.answer = lambda _: (200, {}, b"")
+    receiver.respond = lambda _: (200, {}, b"")
     before = len(receiver.requests)
     assert update_webhook(client, webhook, disabled=False, skip_missed=True)["missed_count"] == 0
     client.create("4@example.com")
     (received,) = receiver.wait(before + 1)[before:]
     assert received.json["node"]["email"] == "4@example.com"
-    settled_deliveries = settled(client, 3)
+    settled_deliveries = wait_until_settled(client, 3)
     assert [delivery["state"] for delivery in settled_deliveries] == [
         "skipped",
         "skipped",
@@ -149,39 +149,45 @@ def test_missed_events_can_be_skipped(client: Client, receiver: Receiver) -> Non
 
 
 def test_a_backlog_is_skipped_without_a_pause(client: Client, receiver: Receiver) -> None:
-    receiver.answer = lambda _: (500, {}, b"")
-    webhook = hook(client, "contact/signup", receiver.url)
+    receiver.respond = lambda _: (500, {}, b"")
+    webhook = create_webhook(client, "contact/signup", receiver.url)
     client.create("1@example.com")
     receiver.wait(1)
     update_webhook(client, webhook, disabled=False, skip_missed=True)
-    receiver.answer = lambda _: (200, {}, b"")
+    receiver.respond = lambda _: (200, {}, b"")
     before = len(receiver.requests)
     client.create("2@example.com")
     receiver.wait(before + 1)
     expect_no_more(receiver, before + 1)
-    assert [delivery["state"] for delivery in settled(client, 2)] == ["skipped", "delivered"]
+    assert [delivery["state"] for delivery in wait_until_settled(client, 2)] == [
+        "skipped",
+        "delivered",
+    ]
 
 
 def test_a_webhook_of_another_type_skips_what_was_pending(
     client: Client, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda _: (500, {}, b"")
-    webhook = hook(client, "contact/signup", receiver.url)
+    receiver.respond = lambda _: (500, {}, b"")
+    webhook = create_webhook(client, "contact/signup", receiver.url)
     client.create("1@example.com")
     receiver.wait(1)
     update_webhook(client, webhook, type="contact/deleted")
-    receiver.answer = lambda _: (200, {}, b"")
+    receiver.respond = lambda _: (200, {}, b"")
     before = len(receiver.requests)
     client.data('mutation { deleteCustomers(items: ["1"]) }')
     assert receiver.wait(before + 1)[-1].headers["lightfunnels-topic"] == "contact/deleted"
-    assert [delivery["state"] for delivery in settled(client, 2)] == ["skipped", "delivered"]
+    assert [delivery["state"] for delivery in wait_until_settled(client, 2)] == [
+        "skipped",
+        "delivered",
+    ]
 
 
 def test_a_webhook_that_failed_can_be_paused_and_skipped(
     client: Client, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda _: (500, {}, b"")
-    webhook = hook(client, "contact/signup", receiver.url)
+    receiver.respond = lambda _: (500, {}, b"")
+    webhook = create_webhook(client, "contact/signup", receiver.url)
     client.create("1@example.com")
 
     def disabled() -> bool:
@@ -199,12 +205,12 @@ def test_a_webhook_that_failed_can_be_paused_and_skipped(
     assert paused["disabled_reason"].startswith("Paused by")
     assert paused["missed_count"] == 1
     update_webhook(client, webhook, disabled=False, skip_missed=True)
-    assert [delivery["state"] for delivery in deliveries(client)] == ["failed"]
+    assert [delivery["state"] for delivery in list_deliveries(client)] == ["failed"]
 
 
 def test_a_type_that_another_webhook_has_is_refused(client: Client, receiver: Receiver) -> None:
-    hook(client, "contact/signup", receiver.url)
-    other = hook(client, "contact/updated", receiver.url)
+    create_webhook(client, "contact/signup", receiver.url)
+    other = create_webhook(client, "contact/updated", receiver.url)
     for node in ({"type": "contact/signup"}, {"type": "contact/signup", "disabled": True}):
         client.expect_error("webhooks_duplicated", UPDATE, id=other["id"], node=node)
     states = client.data("{ webhooks { type paused } }")["webhooks"]
@@ -225,20 +231,20 @@ def test_skipping_starts_no_concurrent_attempt(client: Client, receiver: Receive
         concurrent[0] -= 1
         return 200, {}, b""
 
-    receiver.answer = answer
-    webhook = hook(client, "contact/signup", receiver.url)
+    receiver.respond = answer
+    webhook = create_webhook(client, "contact/signup", receiver.url)
     for number in range(3):
         client.create(f"{number}@example.com")
         receiver.wait(number + 1)
         update_webhook(client, webhook, disabled=False, skip_missed=True)
     time.sleep(1.2)
     assert max_concurrent == [1]
-    assert [delivery["state"] for delivery in settled(client, 3)] == ["delivered"] * 3
+    assert [delivery["state"] for delivery in wait_until_settled(client, 3)] == ["delivered"] * 3
 
 
 def test_skips_and_deletes_can_share_a_batch(client: Client, receiver: Receiver) -> None:
     """Both can be in one batch, which PostgreSQL saves in steps."""
-    webhook = hook(client, "contact/deleted", receiver.url)
+    webhook = create_webhook(client, "contact/deleted", receiver.url)
     ids = [client.create(f"{number}@example.com")["id"] for number in range(20)]
     with ThreadPoolExecutor(8) as pool:
         deleted = [pool.submit(client.delete, customer_id) for customer_id in ids]
@@ -252,7 +258,7 @@ def test_skips_and_deletes_can_share_a_batch(client: Client, receiver: Receiver)
 
 
 def test_skip_missed_needs_a_resume(client: Client, receiver: Receiver) -> None:
-    webhook = hook(client, "contact/signup", receiver.url)
+    webhook = create_webhook(client, "contact/signup", receiver.url)
     for node in ({"skip_missed": True}, {"skip_missed": True, "disabled": True}):
         expect_error = client.expect_error(
             "errors_invalid_input", UPDATE, id=webhook["id"], node=node
@@ -263,7 +269,7 @@ def test_skip_missed_needs_a_resume(client: Client, receiver: Receiver) -> None:
 
 
 def test_a_repeated_pause_request_is_idempotent(client: Client, receiver: Receiver) -> None:
-    webhook = hook(client, "contact/signup", receiver.url)
+    webhook = create_webhook(client, "contact/signup", receiver.url)
     key = {"idempotency-key": "p"}
     variables = {"id": webhook["id"], "node": {"disabled": True}}
     first = client.post(UPDATE, variables, headers=key).json()
@@ -275,8 +281,8 @@ def test_a_repeated_pause_request_is_idempotent(client: Client, receiver: Receiv
 def test_silent_writes_are_in_the_feed_and_sent_to_no_webhook(
     client: Client, receiver: Receiver
 ) -> None:
-    hook(client, "contact/signup", f"{receiver.url}/new")
-    hook(client, "contact/updated", f"{receiver.url}/changed")
+    create_webhook(client, "contact/signup", f"{receiver.url}/new")
+    create_webhook(client, "contact/updated", f"{receiver.url}/changed")
     variables = {"nodes": [{"email": "a@example.com"}]}
     assert client.data(SET, **variables, silent=True, dry=True)["setCustomers"]["saved"] is False
     assert client.data(SET, **variables, silent=True)["setCustomers"]["created"] == 1
@@ -309,7 +315,7 @@ def test_silent_is_part_of_the_fingerprint(client: Client) -> None:
 @pytest.mark.slow
 def test_ten_thousand_silent_rows_and_a_hundred_updates(client: Client, receiver: Receiver) -> None:
     """Acceptance of the design: skipped, the receiver gets nothing; sent, exactly the updates."""
-    webhook = hook(client, "contact/updated", receiver.url)
+    webhook = create_webhook(client, "contact/updated", receiver.url)
     update_webhook(client, webhook, disabled=True)
     rows = "".join(f"p{n}@example.com,P{n}\n" for n in range(10_000))
     run = run_import(client, f"email,first_name\n{rows}", silent=True, name="list.csv")
@@ -348,8 +354,8 @@ def test_a_resumed_import_of_the_command_line_stays_silent(
     listed = run_regulars("account", "list", "--json", "--database-url", open_server.database_url)
     account = json.loads(listed.stdout)[-1]["name"]
     url = ("--account", account, "--database-url", open_server.database_url)
-    with receiving() as receiver, Client(open_server, token) as client:
-        hook(client, "contact/signup", receiver.url)
+    with run_receiver() as receiver, Client(open_server, token) as client:
+        create_webhook(client, "contact/signup", receiver.url)
         file = tmp_path / "many.csv"
         file.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(20_000)))
         process = subprocess.Popen(
@@ -376,11 +382,14 @@ def test_a_resumed_import_of_the_command_line_stays_silent(
 @pytest.mark.slow
 def test_a_pause_stops_deliveries_and_loses_none(postgresql: str) -> None:
     """A webhook is paused while two workers deliver, and one of them is killed."""
-    with scratch_database(postgresql) as url, receiving() as receiver:
-        receiver.answer = lambda _: (time.sleep(0.05) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
+    with scratch_database(postgresql) as url, run_receiver() as receiver:
+        receiver.respond = lambda _: (time.sleep(0.05) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
         with run_server(url, "--no-webhook-worker", *OPEN) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
-                hooks = [hook(client, "contact/signup", f"{receiver.url}/{n}") for n in range(4)]
+                hooks = [
+                    create_webhook(client, "contact/signup", f"{receiver.url}/{n}")
+                    for n in range(4)
+                ]
                 with worker(url, -signal.SIGKILL) as killed, worker(url):
                     nodes = [{"email": f"p{n}@example.com"} for n in range(200)]
                     assert client.data(SET, nodes=nodes)["setCustomers"]["created"] == 200
@@ -397,7 +406,9 @@ def test_a_pause_stops_deliveries_and_loses_none(postgresql: str) -> None:
                     expected = {(f"/{h}", f"event-1-{n}") for h in range(4) for n in range(1, 201)}
 
                     def complete() -> bool:
-                        received = {(request.path, request.event) for request in receiver.requests}
+                        received = {
+                            (request.path, request.event_id) for request in receiver.requests
+                        }
                         return received == expected
 
                     wait_until(complete, 60)
@@ -406,10 +417,10 @@ def test_a_pause_stops_deliveries_and_loses_none(postgresql: str) -> None:
 @pytest.mark.slow
 def test_another_worker_sends_the_deliveries_of_a_killed_worker(postgresql: str) -> None:
     """Deliveries are sent by the next worker without further changes in the account."""
-    with scratch_database(postgresql) as url, receiving() as receiver:
+    with scratch_database(postgresql) as url, run_receiver() as receiver:
         with run_server(url, "--no-webhook-worker", *OPEN) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
-                hook(client, "contact/signup", receiver.url)
+                create_webhook(client, "contact/signup", receiver.url)
                 for turn in range(6):
                     with worker(url, -signal.SIGKILL) as process:
                         nodes = [{"email": f"{turn}-{n}@example.com"} for n in range(50)]
@@ -419,5 +430,5 @@ def test_another_worker_sends_the_deliveries_of_a_killed_worker(postgresql: str)
                 with worker(url):
                     expected = {f"event-1-{n}" for n in range(1, 301)}
                     wait_until(
-                        lambda: {request.event for request in receiver.requests} == expected, 60
+                        lambda: {request.event_id for request in receiver.requests} == expected, 60
                     )

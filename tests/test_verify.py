@@ -20,7 +20,7 @@ from regulars.store.migrate import run_in_transaction
 from regulars.store.tables import metadata
 from regulars.webhooks.signatures import secrets_of, signature
 from tests.conftest import DATABASES
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver, run_receiver
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -41,8 +41,10 @@ ENV = {
 def use(url: str, receiver: Receiver) -> None:
     """Use every feature that writes rows."""
     with run_server(url, env=ENV) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-        hook = {"type": "contact/updated", "url": f"{receiver.url}/hook"}
-        client.data("mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }", n=hook)
+        webhook_node = {"type": "contact/updated", "url": f"{receiver.url}/hook"}
+        client.data(
+            "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }", n=webhook_node
+        )
         customers = [client.create(f"user{n}@example.com", tags=["a"]) for n in range(5)]
         client.update(customers[0]["id"], first_name="Ana", custom={"size": 1})
         client.update(customers[4]["id"], first_name="Gone")
@@ -90,12 +92,12 @@ def templates(
     postgresql: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, str]]:
     path = tmp_path_factory.mktemp("verify") / "template.db"
-    with receiving() as receiver:
+    with run_receiver() as receiver:
         use(f"sqlite:///{path}", receiver)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with scratch_database(postgresql) as url:
-        with receiving() as receiver:
+        with run_receiver() as receiver:
             use(url, receiver)
         yield path, url.partition("?")[0].rpartition("/")[2]
 

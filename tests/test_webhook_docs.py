@@ -1,5 +1,5 @@
-"""The programs of the docs, run: receivers that verify, a reader of the feed, a shop by hand. And
-what JavaScript makes of a body."""
+"""Run the programs of the docs: receivers, a feed reader and a shop event. Compare bodies with
+JavaScript's JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pytest
 from regulars.webhooks.javascript import stringify
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_regulars, run_server
 from tests.test_docs import ROOT, code_blocks
-from tests.test_webhooks import hook
+from tests.test_webhooks import create_webhook
 
 HOW_TO = ROOT / "docs" / "how-to"
 NODE = shutil.which("node")
@@ -49,13 +49,13 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def client(local: Server) -> Iterator[Client]:
-    with Client(local, BOOTSTRAP_TOKEN) as made:
-        yield made
+    with Client(local, BOOTSTRAP_TOKEN) as client:
+        yield client
 
 
 @contextmanager
-def program(command: list[str], server: Server) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A receiver, and its address."""
+def run_program(command: list[str], server: Server) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a receiver; yield its process and URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -79,9 +79,10 @@ def program(command: list[str], server: Server) -> Iterator[tuple[subprocess.Pop
         process.stdout.close()
 
 
-def code(page: str, kind: str) -> str:
-    (found,) = [text for name, text in code_blocks(HOW_TO / page) if name == kind]
-    return found
+def read_code(page: str, kind: str) -> str:
+    """Return the only code block of a kind on a page."""
+    (text,) = [text for name, text in code_blocks(HOW_TO / page) if name == kind]
+    return text
 
 
 RECEIVERS = [
@@ -91,11 +92,11 @@ RECEIVERS = [
 
 
 @pytest.mark.parametrize("kind", RECEIVERS)
-def test_the_receiver_of_the_docs_takes_what_is_genuine(client: Client, kind: str) -> None:
-    text = code("webhooks.md", kind)
+def test_the_receiver_of_the_docs_accepts_only_signed_events(client: Client, kind: str) -> None:
+    text = read_code("webhooks.md", kind)
     command = [NODE or "", "-e", text] if kind == "javascript" else [sys.executable, "-c", text]
-    with program(command, client.server) as (process, url):
-        made = hook(client, "contact/signup", f"{url}/{kind}")
+    with run_program(command, client.server) as (process, url):
+        webhook = create_webhook(client, "contact/signup", f"{url}/{kind}")
         email = f"{kind}@example.com"
         client.create(email, custom=CUSTOM, notes="\u2028")
         assert process.stdout
@@ -103,10 +104,10 @@ def test_the_receiver_of_the_docs_takes_what_is_genuine(client: Client, kind: st
         for headers in ({}, {"lightfunnels-hmac": "x", "regulars-signature": "t=1,v1=x"}):
             forged = client.http.post(url, content=b'{"node":{}}', headers=headers)
             assert forged.status_code == 401
-        client.data("mutation($id: ID!) { deleteWebhook(id: $id) }", id=made["id"])
+        client.data("mutation($id: ID!) { deleteWebhook(id: $id) }", id=webhook["id"])
 
 
-BY_JAVASCRIPT = """
+JAVASCRIPT_RECEIVER = """
 const http = require("http"), crypto = require("crypto");
 http.createServer((request, response) => {
   let body = "";
@@ -124,21 +125,21 @@ http.createServer((request, response) => {
 
 
 @needs_node
-def test_a_receiver_may_verify_what_javascript_writes(client: Client) -> None:
-    with program([NODE or "", "-e", BY_JAVASCRIPT], client.server) as (process, url):
-        hook(client, "contact/signup", f"{url}/s")
-        hook(client, "contact/updated", f"{url}/u", settings={"changes": True})
-        made = client.create("js@example.com", custom=CUSTOM, tags=["\u2028"])
+def test_a_receiver_can_verify_the_body_that_javascript_writes(client: Client) -> None:
+    with run_program([NODE or "", "-e", JAVASCRIPT_RECEIVER], client.server) as (process, url):
+        create_webhook(client, "contact/signup", f"{url}/s")
+        create_webhook(client, "contact/updated", f"{url}/u", settings={"changes": True})
+        customer = client.create("js@example.com", custom=CUSTOM, tags=["\u2028"])
         assert process.stdout
-        seen = [process.stdout.readline()]
-        client.update(made["id"], custom={"float": {"5": 1e300, "-1": 1.0, "3": 2}}, notes="👋")
-        seen.append(process.stdout.readline())
+        lines = [process.stdout.readline()]
+        client.update(customer["id"], custom={"float": {"5": 1e300, "-1": 1.0, "3": 2}}, notes="👋")
+        lines.append(process.stdout.readline())
     keys = "1,2,10,01,float,large,text,__proto__,"
-    assert seen == [f"true {keys}\n", f"true {keys}\n"]
+    assert lines == [f"true {keys}\n", f"true {keys}\n"]
 
 
-def values(draw: random.Random, depth: int) -> Any:
-    """A value of JSON, as it comes from a parser."""
+def random_value(draw: random.Random, depth: int) -> Any:
+    """Return a random parsed JSON value, at most `depth` levels deep."""
     kind = draw.randrange(9 if depth else 7)
     if kind < 2:
         double: float = struct.unpack("<d", draw.randbytes(8))[0]
@@ -153,30 +154,30 @@ def values(draw: random.Random, depth: int) -> Any:
     if kind < 7:
         return draw.choice((None, True, False, "", "x", []))
     if kind == 7:
-        return [values(draw, depth - 1) for _ in range(draw.randrange(4))]
+        return [random_value(draw, depth - 1) for _ in range(draw.randrange(4))]
     keys = ("0", "7", "10", "-1", "01", "1.5", "4294967294", "4294967295", "a", "é", "")
-    return {draw.choice(keys): values(draw, depth - 1) for _ in range(draw.randrange(6))}
+    return {draw.choice(keys): random_value(draw, depth - 1) for _ in range(draw.randrange(6))}
 
 
 @needs_node
-def test_bodies_are_the_bytes_that_javascript_writes() -> None:
+def test_bodies_equal_the_output_of_javascript() -> None:
     draw = random.Random(11)
-    made = [stringify([values(draw, 4) for _ in range(30)]) for _ in range(400)]
+    bodies = [stringify([random_value(draw, 4) for _ in range(30)]) for _ in range(400)]
     script = """const lines = require("fs").readFileSync(0, "utf8").split("\\n");
         process.stdout.write(lines.map((line) => JSON.stringify(JSON.parse(line))).join("\\n"));"""
     done = subprocess.run(
         [NODE or "", "-e", script],
-        input=b"\n".join(made),
+        input=b"\n".join(bodies),
         capture_output=True,
         check=True,
         timeout=30,
     )
-    for ours, theirs in zip(made, done.stdout.split(b"\n"), strict=True):
-        assert ours == theirs
+    for body, javascript in zip(bodies, done.stdout.split(b"\n"), strict=True):
+        assert body == javascript
 
 
-def test_the_reader_of_the_feed_keeps_up(client: Client, tmp_path: Path) -> None:
-    text, state = code("feed.md", "python"), tmp_path / "emails.json"
+def test_the_feed_reader_of_the_docs_follows_all_changes(client: Client, tmp_path: Path) -> None:
+    text, state = read_code("feed.md", "python"), tmp_path / "emails.json"
     environment = {
         "REGULARS_URL": f"{client.server.url}/api/v2",
         "REGULARS_TOKEN": BOOTSTRAP_TOKEN,
@@ -211,21 +212,23 @@ def test_the_reader_of_the_feed_keeps_up(client: Client, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not here")
-def test_a_shops_event_by_hand(client: Client) -> None:
-    found = code_blocks(HOW_TO / "mirror-a-shop.md")
-    (command,) = [text for _, text in found if "openssl" in text]
-    (answer,) = [text for kind, text in found if kind == "json"]
-    shown = run_regulars("webhook-secret", "show", "--database-url", client.server.database_url)
-    done = subprocess.run(
+def test_the_shop_event_of_the_docs_is_applied(client: Client) -> None:
+    blocks = code_blocks(HOW_TO / "mirror-a-shop.md")
+    (command,) = [text for _, text in blocks if "openssl" in text]
+    (answer,) = [text for kind, text in blocks if kind == "json"]
+    secret_output = run_regulars(
+        "webhook-secret", "show", "--database-url", client.server.database_url
+    )
+    result = subprocess.run(
         ["bash", "-c", command.replace("http://127.0.0.1:8000", client.server.url)],
-        env={"SECRET": shown.stdout.strip(), "PATH": os.environ["PATH"]},
+        env={"SECRET": secret_output.stdout.strip(), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=True,
         timeout=30,
     )
-    assert json.loads(done.stdout) == json.loads(answer)
-    (mutation,) = [text for kind, text in found if kind == "graphql"]
+    assert json.loads(result.stdout) == json.loads(answer)
+    (mutation,) = [text for kind, text in blocks if kind == "graphql"]
     order = client.data(mutation)["recordOrder"]
     assert order["net_payment"] == 35.5
     assert order["customer"]["expenses"] == 35.5

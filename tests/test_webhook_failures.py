@@ -19,10 +19,10 @@ import pytest
 from regulars.webhooks.targets import TIMEOUT_SECONDS
 from regulars.webhooks.worker import MAX_QUICK
 from tests.load import background_writes
-from tests.receiver import Received, receiving
+from tests.receiver import ReceivedRequest, run_receiver
 from tests.support import BOOTSTRAP_TOKEN, Client, build_environment, run_server, scratch_database
 from tests.test_history import read_feed
-from tests.test_webhooks import hook
+from tests.test_webhooks import create_webhook
 
 OPEN = ("--webhook-private-targets", "--webhook-retry-seconds", "20")
 TYPES = {"created": "contact/signup", "updated": "contact/updated", "deleted": "contact/deleted"}
@@ -49,35 +49,35 @@ def worker(url: str, status: int = 0) -> Iterator[subprocess.Popen[str]]:
 
 
 def history(client: Client) -> dict[int, str]:
-    """Every change of the account: its kind."""
-    found: dict[int, str] = {}
+    """Return the kind of every change of the account, by sequence number."""
+    kinds: dict[int, str] = {}
     after = None
     while True:
         page = read_feed(client, after, 250)
         for edge in page["edges"]:
-            found[edge["node"]["sequence"]] = edge["node"]["kind"]
+            kinds[edge["node"]["sequence"]] = edge["node"]["kind"]
         after = page["pageInfo"]["endCursor"] or after
         if not page["pageInfo"]["hasNextPage"]:
-            return found
+            return kinds
 
 
 @pytest.mark.slow
-def test_every_committed_change_arrives_whatever_is_killed(new_database: str) -> None:
-    """Server and workers are killed in the middle of it, again and again; then every change of the
-    history has arrived, at least once, at who asked for it."""
-    times = int(os.environ.get("REGULARS_TEST_KILLS", "4"))
+def test_every_committed_change_arrives_after_kills(new_database: str) -> None:
+    """Server and workers are killed repeatedly. Then every change of the history has arrived at
+    its webhook at least once."""
+    kill_count = int(os.environ.get("REGULARS_TEST_KILLS", "4"))
     workers = 0 if new_database.startswith("sqlite") else 2
     writers = None
-    with receiving() as receiver:
-        slow = itertools.cycle([0.0, 0.0, 0.05])
-        receiver.answer = lambda _: (time.sleep(next(slow)) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
-        for turn in range(times):
+    with run_receiver() as receiver:
+        delays_seconds = itertools.cycle([0.0, 0.0, 0.05])
+        receiver.respond = lambda _: (time.sleep(next(delays_seconds)) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
+        for round_number in range(kill_count):
             with run_server(new_database, *OPEN, status=-signal.SIGKILL) as server:
-                if turn == 0:
+                if round_number == 0:
                     with Client(server, BOOTSTRAP_TOKEN) as client:
                         for kind, type_ in TYPES.items():
-                            hook(client, type_, f"{receiver.url}/{kind}")
-                with several(new_database, workers) as started:
+                            create_webhook(client, type_, f"{receiver.url}/{kind}")
+                with run_workers(new_database, workers) as started:
                     with background_writes(server, BOOTSTRAP_TOKEN, 4, writers) as writers:
                         time.sleep(0.7)
                         for process in started:
@@ -85,117 +85,123 @@ def test_every_committed_change_arrives_whatever_is_killed(new_database: str) ->
                         os.kill(server.pid, signal.SIGKILL)
         with run_server(new_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             changes = history(client)
-            assert len(changes) > 20 * times
+            assert len(changes) > 20 * kill_count
             expected = {(f"/{kind}", number) for number, kind in changes.items()}
             deadline = time.monotonic() + 90
             while True:
-                came = {(one.path, int(one.event.rsplit("-", 1)[1])) for one in receiver.requests}
-                missing = expected - came
+                received = {
+                    (request.path, int(request.event_id.rsplit("-", 1)[1]))
+                    for request in receiver.requests
+                }
+                missing = expected - received
                 if not missing:
                     break
                 assert time.monotonic() < deadline, f"{len(missing)} of {len(expected)} are missing"
                 time.sleep(0.1)
-        assert came == expected
+        assert received == expected
 
 
 @contextmanager
-def several(url: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+def run_workers(url: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run workers that the test kills."""
     if not count:
         yield []
         return
-    with worker(url, -signal.SIGKILL) as one, several(url, count - 1) as others:
-        yield [one, *others]
+    with worker(url, -signal.SIGKILL) as first, run_workers(url, count - 1) as others:
+        yield [first, *others]
 
 
 @pytest.mark.slow
-def test_several_workers_never_deliver_to_one_webhook_at_a_time(postgresql: str) -> None:
+def test_workers_never_deliver_to_a_webhook_concurrently(postgresql: str) -> None:
     busy: Counter[str] = Counter()
-    together: list[str] = []
+    concurrent_paths: list[str] = []
     lock = threading.Lock()
 
-    def answer(received: Received) -> tuple[int, dict[str, str], bytes]:
+    def respond(received: ReceivedRequest) -> tuple[int, dict[str, str], bytes]:
         with lock:
             busy[received.path] += 1
             if busy[received.path] > 1:
-                together.append(received.path)
+                concurrent_paths.append(received.path)
         time.sleep(0.01)
         with lock:
             busy[received.path] -= 1
         return 200, {}, b""
 
     webhooks, customers = 12, 40
-    with scratch_database(postgresql) as url, receiving() as receiver:
-        receiver.answer = answer
+    with scratch_database(postgresql) as url, run_receiver() as receiver:
+        receiver.respond = respond
         with run_server(url, "--no-webhook-worker", *OPEN) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 for number in range(webhooks):
-                    hook(client, "contact/signup", f"{receiver.url}/{number}")
+                    create_webhook(client, "contact/signup", f"{receiver.url}/{number}")
                 with worker(url), worker(url), worker(url):
                     for number in range(customers):
                         client.create(f"{number}@example.com")
                     receiver.wait(webhooks * customers, seconds=60)
                     time.sleep(1)
-        assert together == []
+        assert concurrent_paths == []
         for number in range(webhooks):
-            events = [one.event for one in receiver.at(f"/{number}")]
+            events = [request.event_id for request in receiver.requests_to(f"/{number}")]
             assert events == [f"event-1-{n}" for n in range(1, customers + 1)]
 
 
 @pytest.mark.slow
-def test_dead_receivers_delay_no_other(new_database: str) -> None:
-    """Half of many receivers never answer in time: more than a worker waits for at once, if they
-    did not make room."""
+def test_unresponsive_receivers_do_not_delay_others(new_database: str) -> None:
+    """Half of the receivers never respond in time: more than MAX_QUICK, so that they would block
+    the others if slow receivers counted."""
     count = 450
-    dead = range(0, count, 2)
-    assert len(dead) > MAX_QUICK
+    unresponsive = range(0, count, 2)
+    assert len(unresponsive) > MAX_QUICK
 
-    def answer(received: Received) -> tuple[int, dict[str, str], bytes]:
-        if int(received.path[1:]) in dead:
+    def respond(received: ReceivedRequest) -> tuple[int, dict[str, str], bytes]:
+        if int(received.path[1:]) in unresponsive:
             time.sleep(7)
         return 200, {}, b""
 
     document = """{ webhooks { deliveries(first: 1) { edges { node { state
         attempts { error } } } } } }"""
-    with receiving() as receiver, run_server(new_database, *OPEN) as server:
+    with run_receiver() as receiver, run_server(new_database, *OPEN) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for number in range(count):
-                hook(client, "contact/signup", f"{receiver.url}/{number}")
+                create_webhook(client, "contact/signup", f"{receiver.url}/{number}")
             client.create("one@example.com")
-            usual = spread(receiver.wait(count, seconds=60))
-            receiver.answer = answer
+            usual_seconds = spread_seconds(receiver.wait(count, seconds=60))
+            receiver.respond = respond
             client.create("two@example.com")
-            with_dead = spread(receiver.wait(2 * count, seconds=60)[count : 2 * count])
-            # Who had to wait for the dead would have waited until they were given up.
-            assert with_dead < usual + TIMEOUT_SECONDS - 1
+            seconds_with_unresponsive = spread_seconds(
+                receiver.wait(2 * count, seconds=60)[count : 2 * count]
+            )
+            # A receiver behind an unresponsive one would wait for its timeout.
+            assert seconds_with_unresponsive < usual_seconds + TIMEOUT_SECONDS - 1
             deadline = time.monotonic() + 60
             while True:
-                ended = [
+                newest = [
                     webhook["deliveries"]["edges"][0]["node"]
                     for webhook in client.data(document)["webhooks"]
                 ]
-                if all(one["attempts"] for one in ended):
+                if all(delivery["attempts"] for delivery in newest):
                     break
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
-            for number, one in enumerate(ended):
-                if number in dead:
-                    assert "No answer within 5 s" in one["attempts"][0]["error"]
+            for number, delivery in enumerate(newest):
+                if number in unresponsive:
+                    assert "No answer within 5 s" in delivery["attempts"][0]["error"]
                 else:
-                    assert one["state"] == "delivered"
+                    assert delivery["state"] == "delivered"
 
 
-def spread(requests: list[Received]) -> float:
-    """How many seconds lie between the first and the last."""
-    timestamps = [one.at for one in requests]
+def spread_seconds(requests: list[ReceivedRequest]) -> float:
+    """Return the seconds between the first and the last request."""
+    timestamps = [request.at_seconds for request in requests]
     return max(timestamps) - min(timestamps)
 
 
 @pytest.mark.slow
-def test_a_server_that_is_told_to_stop_finishes_what_it_sends(new_database: str) -> None:
-    with receiving() as receiver:
-        receiver.answer = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
+def test_a_stopping_server_finishes_its_attempts(new_database: str) -> None:
+    with run_receiver() as receiver:
+        receiver.respond = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
         with run_server(new_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-            hook(client, "contact/signup", f"{receiver.url}/x")
+            create_webhook(client, "contact/signup", f"{receiver.url}/x")
             client.create("one@example.com")
             client.create("two@example.com")
             receiver.wait(1)
@@ -203,7 +209,7 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_sends(new_database: str)
         with run_server(new_database, *OPEN) as server:
             receiver.wait(2)
             time.sleep(0.5)
-        events = [one.event for one in receiver.requests]
+        events = [request.event_id for request in receiver.requests]
         assert events == ["event-1-1", "event-1-2"]
 
 

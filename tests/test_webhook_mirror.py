@@ -1,4 +1,4 @@
-"""One Regulars mirrors another by webhooks alone: what A sends, B understands."""
+"""A server mirrors the customers of another by webhooks alone."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.support import (
     with_store,
 )
 
-# What an event tells of a customer. `_id` and the times are the mirror's own.
+# The columns in an event. The mirror has its own `_id` and timestamps.
 COLUMNS = (
     "email,phone,first_name,last_name,accepts_marketing,notes,tags,custom,shipping_address,"
     "billing_address"
 )
 WRITES = 1_000
 WAIT_SECONDS = 120
-# An event that is refused once comes again after a second.
+# The retry time makes the first retry after a second.
 ENV = {
     "REGULARS_WEBHOOK_PRIVATE_TARGETS": "true",
     "REGULARS_WEBHOOK_RETRY_SECONDS": "3000",
@@ -47,7 +47,7 @@ ENV = {
 def servers(
     request: pytest.FixtureRequest, postgresql: str, tmp_path: Path
 ) -> Iterator[tuple[Server, Server]]:
-    """A server, and the one that mirrors it."""
+    """Run a server, and a second one that mirrors it."""
     with ExitStack() as stack, scratch_database(postgresql) as url:
         urls = [f"sqlite:///{tmp_path / 'r.db'}", url]
         if request.param.startswith("postgresql"):
@@ -56,7 +56,7 @@ def servers(
         yield first, second
 
 
-def exported(server: Server, folder: Path) -> list[dict[str, Any]]:
+def export_rows(server: Server, folder: Path) -> list[dict[str, Any]]:
     file = folder / "customers.jsonl"
     file.unlink(missing_ok=True)
     options = ("--columns", COLUMNS, "--account", "shop", "--database-url", server.database_url)
@@ -64,16 +64,16 @@ def exported(server: Server, folder: Path) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     rows = map(json.loads, file.read_text().splitlines())
     # An event says `{}` for custom fields that are null, too.
-    same = [{**row, "custom": row["custom"] or None} for row in rows]
-    return sorted(same, key=lambda row: str(row["email"]))
+    comparable_rows = [{**row, "custom": row["custom"] or None} for row in rows]
+    return sorted(comparable_rows, key=lambda row: str(row["email"]))
 
 
-async def forget_late_attempts(store: Store) -> None:
+async def erase_late_attempts(store: Store) -> None:
     await store.execute([(blank_late_attempts(), {"since": 0})])
 
 
 class Writer:
-    """Writes at random, as several programs do."""
+    """Makes random writes."""
 
     def __init__(self, client: Client, seed: int) -> None:
         self.client = client
@@ -85,7 +85,7 @@ class Writer:
     def node(self) -> dict[str, Any]:
         draw = self.draw
         address = {"line1": draw.choice(["1 Rue", None]), "city": draw.choice(["Fès", "Paris"])}
-        every: dict[str, Any] = {
+        values: dict[str, Any] = {
             "phone": draw.choice(["", "+1 555", "+2 666"]),
             "first_name": draw.choice(["", "Ana", "Éva", "Ана"]),
             "last_name": draw.choice(["", "Sá Nunes"]),
@@ -103,7 +103,7 @@ class Writer:
             "shipping_address": draw.choice([None, address, {"country": "MA"}]),
             "billing_address": draw.choice([None, address]),
         }
-        return {name: every[name] for name in draw.sample(sorted(every), draw.randrange(5))}
+        return {name: values[name] for name in draw.sample(sorted(values), draw.randrange(5))}
 
     def write(self) -> None:
         draw, run = self.draw, self.client.run
@@ -112,19 +112,23 @@ class Writer:
         kind = draw.random()
         if kind < 0.3 or not ids:
             node = {**self.node(), "email": self.email()}
-            self.ignore("mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }", n=node)
+            self.write_ignoring_conflicts(
+                "mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }", n=node
+            )
         elif kind < 0.65:
             node = self.node() | ({"email": self.email()} if draw.random() < 0.3 else {})
             update = """mutation($i: ID!, $n: InputUpdateCustomer!) {
               updateCustomer(id: $i, node: $n) { id } }"""
-            self.ignore(update, i=chosen, n=node)
+            self.write_ignoring_conflicts(update, i=chosen, n=node)
         elif kind < 0.8:
-            self.ignore("mutation($i: [ID!]!) { deleteCustomers(items: $i) }", i=[chosen])
+            self.write_ignoring_conflicts(
+                "mutation($i: [ID!]!) { deleteCustomers(items: $i) }", i=[chosen]
+            )
         elif kind < 0.9:
             nodes = [{**self.node(), "email": self.email()} for _ in range(3)]
             many = """mutation($n: [InputSetCustomer!]!) {
               setCustomers(nodes: $n, errorPolicy: REJECT_ROW) { saved } }"""
-            self.ignore(many, n=nodes)
+            self.write_ignoring_conflicts(many, n=nodes)
         elif kind < 0.95:
             order = {"name": f"#{draw.random()}", "email": self.email(), "total": 5, "phone": "+9"}
             run("mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }", n=order)
@@ -132,54 +136,54 @@ class Writer:
             lead = {"email": self.email(), "first_name": "Lead", "message": "Hello"}
             run("mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }", n=lead)
 
-    def ignore(self, document: str, **variables: Any) -> None:
-        """Writes; another may have been faster, or have the email."""
-        answer = self.client.run(document, **variables)
-        keys = {error["key"] for error in answer.get("errors", ())}
-        assert keys <= {"errors_dup_email", "errors_customer_not_found"}, answer
+    def write_ignoring_conflicts(self, document: str, **variables: Any) -> None:
+        """Write, and ignore conflicts with concurrent writes: a deleted customer, a used email."""
+        response = self.client.run(document, **variables)
+        keys = {error["key"] for error in response.get("errors", ())}
+        assert keys <= {"errors_dup_email", "errors_customer_not_found"}, response
 
 
 @pytest.mark.slow
-def test_one_regulars_mirrors_another_by_webhooks(
+def test_a_server_mirrors_another_by_webhooks(
     servers: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = servers
     for server in servers:
-        made = run_regulars("account", "create", "shop", "--database-url", server.database_url)
-        assert made.returncode == 0, made.stderr
+        created = run_regulars("account", "create", "shop", "--database-url", server.database_url)
+        assert created.returncode == 0, created.stderr
     scopes = ("customers", "orders:write", "webhooks")
     tokens = [create_token(server, "shop", scopes=scopes) for server in servers]
-    place = ("--account", "shop", "--database-url")
-    secret = run_regulars("webhook-secret", "show", *place, first.database_url).stdout.strip()
+    options = ("--account", "shop", "--database-url")
+    secret = run_regulars("webhook-secret", "show", *options, first.database_url).stdout.strip()
     monkeypatch.setattr(sys, "stdin", io.StringIO(secret.splitlines()[0] + "\n"))
-    done = run_regulars("inbox", "secret", *place, second.database_url)
-    assert done.returncode == 0, done.stderr
+    result = run_regulars("inbox", "secret", *options, second.database_url)
+    assert result.returncode == 0, result.stderr
     with Client(first, tokens[0]) as client:
         for type_ in ("contact/signup", "contact/updated", "contact/deleted"):
             node = {"type": type_, "url": f"{second.url}/in/shop/{type_}"}
             client.data("mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }", n=node)
 
         def write(seed: int) -> None:
-            with Client(first, tokens[0]) as mine:
-                writer = Writer(mine, seed)
+            with Client(first, tokens[0]) as client:
+                writer = Writer(client, seed)
                 for _ in range(WRITES // 4):
                     writer.write()
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(write, range(4)))
-        kept = ("inbox", "list", "--json", *place, second.database_url)
-        wanted = exported(first, tmp_path)
-        assert len(wanted) > 20
-        waited = time.monotonic()
-        while (found := exported(second, tmp_path)) != wanted:
-            if time.monotonic() > waited + WAIT_SECONDS:
+        inbox_command = ("inbox", "list", "--json", *options, second.database_url)
+        source_rows = export_rows(first, tmp_path)
+        assert len(source_rows) > 20
+        start_seconds = time.monotonic()
+        while (mirrored_rows := export_rows(second, tmp_path)) != source_rows:
+            if time.monotonic() > start_seconds + WAIT_SECONDS:
                 break
             time.sleep(1)
-        assert json.loads(run_regulars(*kept).stdout) == []
-        assert [row for row in found if row not in wanted] == []
-        assert [row for row in wanted if row not in found] == []
-        assert found == wanted
+        assert json.loads(run_regulars(*inbox_command).stdout) == []
+        assert [row for row in mirrored_rows if row not in source_rows] == []
+        assert [row for row in source_rows if row not in mirrored_rows] == []
+        assert mirrored_rows == source_rows
     for server in servers:
-        # The server does it every ten minutes.
-        with_store(server.database_url, forget_late_attempts)
+        # The server does this every ten minutes.
+        with_store(server.database_url, erase_late_attempts)
         assert run_regulars("verify", "--database-url", server.database_url).returncode == 0

@@ -1,4 +1,4 @@
-"""Where events may be sent: nowhere but to the public internet, whatever name leads elsewhere."""
+"""Events are sent to public addresses only, whatever host name or notation the URL has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import httpcore
 import pytest
 
 from regulars.webhooks import sending, targets
-from tests.receiver import receiving
+from tests.receiver import run_receiver
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, create_token, run_server
 
 SPECIAL = [
@@ -30,7 +30,7 @@ PUBLIC = [
     *("2a00:1450:4007:80e::200e", "::ffff:8.8.8.8", "64:ff9b::808:808"),
 ]
 
-# Ways to write this machine, or another that only the server can reach.
+# Notations of this machine and of private addresses.
 HERE = [
     *("https://127.0.0.1/", "https://localhost/", "https://127.1/", "https://2130706433/"),
     *("https://0x7f000001/", "https://0177.0.0.1/", "https://0/", "https://[::1]/"),
@@ -55,11 +55,11 @@ def test_other_addresses_are_public(address: str) -> None:
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     scopes = ("customers", "webhooks")
-    with Client(server, create_token(server, scopes=scopes)) as made:
-        yield made
+    with Client(server, create_token(server, scopes=scopes)) as client:
+        yield client
 
 
-def test_an_address_of_this_machine_is_refused(client: Client) -> None:
+def test_private_addresses_are_rejected(client: Client) -> None:
     for url in HERE:
         error = client.expect_error("errors_invalid_input", CREATE, url=url)
         assert error["extensions"]["input_path"] == ["node", "url"], url
@@ -67,7 +67,7 @@ def test_an_address_of_this_machine_is_refused(client: Client) -> None:
     assert client.data("{ webhooks { id } }") == {"webhooks": []}
 
 
-def test_http_is_refused_and_https_is_not(client: Client) -> None:
+def test_http_is_rejected_and_https_accepted(client: Client) -> None:
     error = client.expect_error("errors_invalid_input", CREATE, url="http://93.184.215.14/x")
     assert "Use https" in error["message"]
     assert client.data(CREATE, url="https://93.184.215.14/x")
@@ -77,24 +77,24 @@ def test_http_is_refused_and_https_is_not(client: Client) -> None:
     client.expect_error("errors_invalid_input", update)
 
 
-def test_the_address_that_is_connected_to_is_the_one_that_was_looked_at(
+def test_the_address_of_the_connection_is_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A name that is public when it is looked at, and this machine's a moment later."""
-    answers = iter(["93.184.215.14", "127.0.0.1", "127.0.0.1"])
+    """DNS rebinding: the first lookup returns a public address, later lookups this machine."""
+    addresses = iter(["93.184.215.14", "127.0.0.1", "127.0.0.1"])
 
     def rebinding(_host: str, port: int, **_: Any) -> Any:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(addresses), port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     connected: list[str] = []
 
-    class Connecting(httpcore.AnyIOBackend):
+    class RecordingBackend(httpcore.AnyIOBackend):
         async def connect_tcp(self, host: str, *_: Any, **__: Any) -> Any:
             connected.append(host)
             raise httpcore.ConnectError("not in a test")
 
-    monkeypatch.setattr(httpcore, "AnyIOBackend", Connecting)
+    monkeypatch.setattr(httpcore, "AnyIOBackend", RecordingBackend)
     asyncio.run(targets.require_allowed("https://rebinding.example.com/", allows_private=False))
     network = sending.Network(allows_private=False)
     with pytest.raises(targets.ForbiddenTarget):
@@ -105,17 +105,17 @@ def test_the_address_that_is_connected_to_is_the_one_that_was_looked_at(
     assert connected == ["127.0.0.1"]
 
 
-def test_a_host_with_one_special_address_among_others_is_refused() -> None:
+def test_a_host_with_a_private_address_is_rejected() -> None:
     with pytest.raises(targets.ForbiddenTarget):
         targets.require_public("both.example.com", ["8.8.8.8", "10.0.0.1"])
     targets.require_public("both.example.com", ["8.8.8.8", "1.1.1.1"])
 
 
 @pytest.mark.slow
-def test_what_was_allowed_before_is_not_sent_to_any_more(tmp_path: Path) -> None:
-    """Each event is held against the setting that holds then."""
+def test_a_private_target_receives_nothing_once_forbidden(tmp_path: Path) -> None:
+    """Each delivery checks the current setting."""
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    with receiving() as receiver:
+    with run_receiver() as receiver:
         with run_server(url, "--webhook-private-targets") as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 client.data(CREATE, url=f"{receiver.url}/x")

@@ -11,7 +11,7 @@ from regulars.api.part import Node
 from regulars.core.ids import decode
 from regulars.core.scopes import ADMIN, READ, WEBHOOKS
 from regulars.graphql import Layouts, Resolve
-from regulars.webhooks.graphql import one_delivery
+from regulars.webhooks.graphql import load_delivery
 from regulars.webhooks.values import DeliveryId
 
 
@@ -35,7 +35,7 @@ def node(nodes: Mapping[str, Node]) -> Callable[[Layouts], Resolve]:
             delivery = DeliveryId.decode(text)
             if delivery is not None:
                 require(env, WEBHOOKS)
-                row = await one_delivery(env, delivery, layouts.of("WebhookDelivery"))
+                row = await load_delivery(env, delivery, layouts.of("WebhookDelivery"))
                 return None if row is None else ("WebhookDelivery", row)
             require(env, READ)
             if type_and_id is not None:

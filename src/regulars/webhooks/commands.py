@@ -19,7 +19,7 @@ from regulars.store import LookupKeys
 
 @dataclass(frozen=True, slots=True)
 class CreateWebhook(SmallCommand):
-    """A new webhook of clean values, at a moment."""
+    """Create a webhook with clean values at the time `at`."""
 
     values: Values
     at: int
@@ -35,10 +35,11 @@ class CreateWebhook(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class UpdateWebhook(SmallCommand):
-    """Clean values for the webhook that somebody names by `given`, at a moment. `disable` pauses
-    it (True) or resumes it (False); with `skip_missed` what it missed is not sent."""
+    """Update a webhook with clean values at the time `at`. `id_text` is the id in the request.
+    `disable` pauses the webhook (True) or resumes it (False). With `skip_missed`, the events that
+    it missed are not sent."""
 
-    given: str
+    id_text: str
     webhook_id: int | None
     values: Values
     at: int
@@ -58,9 +59,9 @@ class UpdateWebhook(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class DeleteWebhook(SmallCommand):
-    """A webhook is told no more, and what was delivered to it is forgotten."""
+    """Delete a webhook with its deliveries. `id_text` is the id in the request."""
 
-    given: str
+    id_text: str
     webhook_id: int | None
     at: int
     idempotency_record: IdempotencyRecord | None = None

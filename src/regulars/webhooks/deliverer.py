@@ -84,8 +84,8 @@ class Deliverer:
                     has_more = await self._create_deliveries(key, current)
                     has_more |= await self._send_due(key, sender)
                     current = await self._extend_claim(key) if has_more else None
-            released = {**self._claim(key), "now": self._clock()}
-            await self._ledger.write(delivery_queries.release_statements(released))
+            release = {**self._claim_parameters(key), "now": self._clock()}
+            await self._ledger.write(delivery_queries.release_statements(release))
         except Conflict:
             return  # the webhook is deleted, or claimed by another worker
         except Exception as error:
@@ -94,39 +94,44 @@ class Deliverer:
             _log.warning("A webhook could not be served.", extra=fields, exc_info=error)
             await asyncio.sleep(1)
 
-    def _claim(self, key: WebhookKey) -> dict[str, Any]:
-        return {**_of(key), "worker_id": self._worker_id}
+    def _claim_parameters(self, key: WebhookKey) -> dict[str, Any]:
+        return {**_key_parameters(key), "worker_id": self._worker_id}
 
     async def _create_deliveries(self, key: WebhookKey, webhook: Row) -> bool:
         """Create a delivery for each new change of the webhook's type; return whether there are
         more changes."""
-        of_account = {"account_id": key[0]}
-        ((last,),) = await self._store.fetch(queries.last_change(), of_account)
-        if last <= webhook["position"]:
+        account = {"account_id": key[0]}
+        ((last_sequence,),) = await self._store.fetch(queries.last_change(), account)
+        if last_sequence <= webhook["position"]:
             return False
-        upto = min(last, webhook["position"] + MAX_CHANGES)
-        kinds = list(TYPES[webhook["type"]])
-        changes = {**of_account, "after": webhook["position"], "last": upto, "kinds": kinds}
-        rows = await self._store.fetch(delivery_queries.new_changes(), {**changes, "limit": BATCH})
-        position = rows[-1][0] if len(rows) == BATCH else upto
+        end_sequence = min(last_sequence, webhook["position"] + MAX_CHANGES)
+        parameters = {
+            **account,
+            "after": webhook["position"],
+            "last": end_sequence,
+            "kinds": list(TYPES[webhook["type"]]),
+            "limit": BATCH,
+        }
+        rows = await self._store.fetch(delivery_queries.new_changes(), parameters)
+        position = rows[-1][0] if len(rows) == BATCH else end_sequence
         now = self._clock()
-        unchanged = {"type": webhook["type"], "after": webhook["position"]}
-        claim = {**self._claim(key), **unchanged, "now": now}
+        expected_values = {"type": webhook["type"], "after": webhook["position"]}
+        claim = {**self._claim_parameters(key), **expected_values, "now": now}
         deliveries = [new_delivery(key, number, customer_id, now) for number, customer_id in rows]
         insert = delivery_queries.insert_delivery(if_unchanged=True)
-        moved = await self._ledger.write(
+        moved_rows = await self._ledger.write(
             [
                 (delivery_queries.lock_claimed(), claim),
                 *((insert, {**delivery, **claim}) for delivery in deliveries),
                 (delivery_queries.move_position(), {**claim, "position": position}),
             ]
         )
-        return bool(moved) and position < last
+        return bool(moved_rows) and position < last_sequence
 
     async def _send_due(self, key: WebhookKey, sender: Sender) -> bool:
         """Send the deliveries that are due; return whether there may be more."""
-        due = {**_of(key), "now": self._clock(), "limit": BATCH}
-        rows = await self._store.fetch(delivery_queries.due_deliveries(), due)
+        parameters = {**_key_parameters(key), "now": self._clock(), "limit": BATCH}
+        rows = await self._store.fetch(delivery_queries.due_deliveries(), parameters)
         for row in rows:
             delivery = dict(zip(delivery_queries.DELIVERY_COLUMNS, row, strict=True))
             if self._is_stopping():
@@ -138,18 +143,19 @@ class Deliverer:
         return len(rows) == BATCH
 
     async def _extend_claim(self, key: WebhookKey, delivery: Row | None = None) -> Row | None:
-        """Extend the claim for an attempt; return the webhook's present row. None if the webhook
+        """Extend the claim for an attempt; return the webhook's current row. None if the webhook
         was paused or disabled, or the delivery was skipped."""
-        claim = {**self._claim(key), "until": self._clock() + CLAIM_MS}
+        claim = {**self._claim_parameters(key), "until": self._clock() + CLAIM_MS}
         if delivery is not None:
             claim["number"] = delivery["number"]
         extend = delivery_queries.extend_claim(delivery is not None)
-        # The lock first: a statement that waits for it would not see what was skipped meanwhile.
+        # The lock comes first: a statement that waits for it would not see skipped deliveries.
         rows = await self._ledger.write([(delivery_queries.lock_claimed(), claim), (extend, claim)])
         return dict(zip(queries.WHOLE_WEBHOOK, rows[0], strict=True)) if rows else None
 
     async def _attempt(self, key: WebhookKey, webhook: Row, delivery: Row, sender: Sender) -> None:
-        body = stringify(await self._body(key[0], webhook, delivery))
+        """Send a delivery once, and record the attempt."""
+        body = stringify(await self._read_body(key[0], webhook, delivery))
         at = self._clock()
         headers = {
             "content-type": "application/json",
@@ -182,13 +188,15 @@ class Deliverer:
             timer.cancel()
             self.slow_count -= is_slow
 
-    async def _body(self, account_id: int, webhook: Row, delivery: Row) -> payloads.Body:
+    async def _read_body(self, account_id: int, webhook: Row, delivery: Row) -> payloads.Body:
         if delivery["number"] < 0:
-            return payloads.example(webhook["type"])
+            return payloads.example_body(webhook["type"])
         number, customer_id = delivery["number"], delivery["customer_id"]
-        changes = wants_changes(webhook)
-        form = webhook["type"] == payloads.FORM
-        return await payloads.event(self._store, account_id, number, customer_id, changes, form)
+        with_changes = wants_changes(webhook)
+        is_form = webhook["type"] == payloads.FORM
+        return await payloads.event_body(
+            self._store, account_id, number, customer_id, with_changes, is_form
+        )
 
     async def _record(
         self,
@@ -207,10 +215,10 @@ class Deliverer:
         pause_seconds = 0 if is_last else self._pauses_seconds[tries - 1] * jitter
         state = DELIVERED if outcome.is_success else FAILED if is_last else PENDING
         due_at = now + round(pause_seconds * 1000) if state == PENDING else None
-        of_delivery = {**_of(key), "number": delivery["number"]}
+        delivery_key = {**_key_parameters(key), "number": delivery["number"]}
         columns = {"state": state, "attempts": attempts, "tries": tries, "due_at": due_at}
         attempt = {
-            **of_delivery,
+            **delivery_key,
             "attempt": attempts,
             "customer_id": delivery["customer_id"],
             "at": at,
@@ -222,24 +230,24 @@ class Deliverer:
         ended_at = None if due_at else now
         statements: list[Statement] = [
             (delivery_queries.insert_attempt(), attempt),
-            (delivery_queries.update_delivery(), {**of_delivery, **columns, "ended_at": ended_at}),
+            (delivery_queries.update_delivery(), {**delivery_key, **columns, "ended_at": ended_at}),
         ]
         if state == FAILED:
             reason = (
                 f"An event could not be delivered in {MAX_ATTEMPTS} attempts; the last: "
                 f"{outcome.error or f'status {outcome.status}'}"
             )
-            disabled = {**self._claim(key), "now": now, "reason": reason}
-            statements.append((delivery_queries.disable_webhook(), disabled))
+            parameters = {**self._claim_parameters(key), "now": now, "reason": reason}
+            statements.append((delivery_queries.disable_webhook(), parameters))
         await self._ledger.write(statements)
 
 
-def _of(key: WebhookKey) -> dict[str, Any]:
+def _key_parameters(key: WebhookKey) -> dict[str, Any]:
     return {"account_id": key[0], "webhook_id": key[1]}
 
 
 def _exchange(headers: Mapping[str, str], body: bytes, outcome: Outcome) -> str:
-    """What was sent and answered, as JSON."""
+    """Return the request and the response as JSON, their bodies cut to STORED_BODY_BYTES."""
     response = outcome.body[:STORED_BODY_BYTES].decode(errors="replace")
     exchange = {
         "request_headers": dict(headers),

@@ -22,17 +22,17 @@ CHANGE_COLUMNS = ("sequence", "kind", "at", "customer_id", "order_id", "fields")
 
 
 def of_webhook(table: sa.Table) -> sa.ColumnElement[bool]:
-    """The rows of the webhook `webhook_id`."""
+    """Select the rows of the webhook `webhook_id`."""
     return sa.and_(of_account(table), table.c.webhook_id == number("webhook_id"))
 
 
 def of_delivery() -> sa.ColumnElement[bool]:
-    """The delivery `number` of the webhook `webhook_id`."""
+    """Select the delivery `number` of the webhook `webhook_id`."""
     return sa.and_(of_webhook(deliveries), deliveries.c.number == number("number"))
 
 
 def _is_claimed() -> sa.ColumnElement[bool]:
-    """The webhook, if the worker `worker_id` still has it."""
+    """Select the webhook, if the worker `worker_id` still has its claim."""
     return sa.and_(of_webhook(webhooks), webhooks.c.claimed_by == _worker_id())
 
 
@@ -41,8 +41,8 @@ def _worker_id() -> sa.BindParameter[str]:
 
 
 def _is_unchanged() -> sa.ColumnElement[bool]:
-    """The webhook, if the worker may serve it and its type and position are those that were
-    read."""
+    """Select the webhook, if the worker has its claim, it is enabled, and it has the `type` and the
+    position `after` that the worker has read."""
     type_ = sa.bindparam("type", type_=webhooks.c.type.type)
     has_read_values = sa.and_(webhooks.c.type == type_, webhooks.c.position == number("after"))
     return sa.and_(_is_claimed(), _is_enabled(), has_read_values)

@@ -1,4 +1,4 @@
-"""The part of webhooks, their deliveries and attempts in the API."""
+"""The part of the API for webhooks, their deliveries and attempts."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from regulars.webhooks.targets import ForbiddenTarget, require_allowed
 from regulars.webhooks.values import TYPES as EVENT_TYPES
 from regulars.webhooks.values import DeliveryId, NotPermitted, clean_webhook
 
-# In points: counting what a webhook missed may read 250,000 changes.
+# In points: counting the missed events may read 250,000 changes.
 _MISSED_COST = 20
 
 
 def webhooks(layouts: Layouts) -> Resolve:
-    """The account's webhooks, oldest first."""
+    """Return the resolver of the account's webhooks, oldest first."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
         rows = await DeliveryLog(env.directory.store).webhooks(env.account_id)
@@ -55,17 +55,17 @@ def webhooks(layouts: Layouts) -> Resolve:
 
 
 def webhook(layouts: Layouts) -> Resolve:
-    """One webhook by its id; null for an id that names none."""
+    """Return the resolver of a webhook by its id; null if there is none."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         webhook_id = number_of(arguments["id"], "Webhook")
-        return None if webhook_id is None else await one_webhook(env, webhook_id, layouts.only)
+        return None if webhook_id is None else await load_webhook(env, webhook_id, layouts.only)
 
     return resolve
 
 
 def webhook_types(_layouts: Layouts) -> Resolve:
-    """The types of events."""
+    """Return the resolver of the event types."""
 
     async def resolve(_env: Context, _arguments: dict[str, Any]) -> Any:
         return list(EVENT_TYPES)
@@ -85,31 +85,31 @@ def _create(
 
 
 async def _prepare_update(env: Context, arguments: dict[str, Any]) -> Any:
-    given, node = arguments["id"], arguments["node"]
+    id_text, node = arguments["id"], arguments["node"]
     values, problems = await _clean(env, node)
     disable, skip = node.get("disabled"), bool(node.get("skip_missed"))
     if skip and disable is not False:
         message = "`skip_missed` needs `disabled: false`."
         problems.append(InvalidInput(message, ("node", "skip_missed")))
-    return given, values, problems, disable, skip
+    return id_text, values, problems, disable, skip
 
 
 def _update(
     env: Context, prepared: Any, idempotency_record: IdempotencyRecord | None
 ) -> UpdateWebhook:
-    given, values, problems, disable, skip = prepared
-    number = number_of(given, "Webhook")
+    id_text, values, problems, disable, skip = prepared
+    number = number_of(id_text, "Webhook")
     return UpdateWebhook(
-        given, number, values, env.now, problems, disable, skip, idempotency_record, env.origin
+        id_text, number, values, env.now, problems, disable, skip, idempotency_record, env.origin
     )
 
 
 def _delete(
     env: Context, arguments: Any, idempotency_record: IdempotencyRecord | None
 ) -> DeleteWebhook:
-    given = arguments["id"]
+    id_text = arguments["id"]
     return DeleteWebhook(
-        given, number_of(given, "Webhook"), env.now, idempotency_record, env.origin
+        id_text, number_of(id_text, "Webhook"), env.now, idempotency_record, env.origin
     )
 
 
@@ -127,7 +127,7 @@ delete_webhook = mutation(_delete, render=_deleted)
 
 
 def retry_delivery(layouts: Layouts) -> Resolve:
-    """Has a delivery attempted again."""
+    """Return the resolver that requests another attempt of a delivery."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         log = DeliveryLog(env.directory.store)
@@ -138,20 +138,22 @@ def retry_delivery(layouts: Layouts) -> Resolve:
 
 
 def test_webhook(layouts: Layouts) -> Resolve:
-    """Has an example sent."""
+    """Return the resolver that requests the delivery of an example event."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        given = arguments["id"]
+        id_text = arguments["id"]
         log = DeliveryLog(env.directory.store)
-        row = await log.send_example(env.account_id, given, number_of(given, "Webhook"), env.now)
+        row = await log.send_example(
+            env.account_id, id_text, number_of(id_text, "Webhook"), env.now
+        )
         return (await _filled(env, [row], layouts.only))[0]
 
     return resolve
 
 
 async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Problem]]:
-    """A webhook's values, and what is wrong with them: also where its host is, and what the token
-    may not see of what it tells."""
+    """Return a webhook's columns and the problems of its input. The host must be allowed, and the
+    token must be able to read what the events contain."""
     values, problems = clean_webhook(node, ("node",))
     if (
         EVENT_TYPES.get(values.get("type", ""), True)
@@ -167,15 +169,15 @@ async def _clean(env: Context, node: Mapping[str, Any]) -> tuple[Row, list[Probl
     return values, problems
 
 
-async def one_webhook(env: Context, webhook_id: int, layout: Layout) -> Any:
-    """A webhook's row in a layout, or None."""
+async def load_webhook(env: Context, webhook_id: int, layout: Layout) -> Any:
+    """Return a webhook's row in a layout, or None."""
     row = await DeliveryLog(env.directory.store).webhook(env.account_id, webhook_id)
     return None if row is None else (await _webhooks_filled(env, [row], layout))[0]
 
 
-async def one_delivery(env: Context, named: DeliveryId, layout: Layout) -> Any:
-    """A delivery's row in a layout, or None."""
-    row = await DeliveryLog(env.directory.store).delivery(env.account_id, named)
+async def load_delivery(env: Context, delivery_id: DeliveryId, layout: Layout) -> Any:
+    """Return a delivery's row in a layout, or None."""
+    row = await DeliveryLog(env.directory.store).delivery(env.account_id, delivery_id)
     return None if row is None else (await _filled(env, [row], layout))[0]
 
 
@@ -192,7 +194,7 @@ async def _filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence
 
 
 def _deliveries(arguments: Arguments) -> Load:
-    """The deliveries of webhooks, newest first, for each a page."""
+    """Return the loader of a page of deliveries for each webhook, newest first."""
 
     async def load(env: Context, webhook_ids: list[int], layout: Layout) -> Sequence[Any]:
         page = page_of(arguments, DELIVERY_CURSORS, "deliveries", env.directory.limits.page_size)
@@ -207,15 +209,18 @@ def _deliveries(arguments: Arguments) -> Load:
 async def _attempts(env: Context, keys: list[Any], layout: Layout) -> Sequence[Any]:
     if "exchange" in layout.columns and READ not in env.scopes:
         raise Rejected(MissingScope(READ))
-    found = await DeliveryLog(env.directory.store).attempts(env.account_id, keys)
-    return [[tuple(row[name] for name in layout.columns) for row in rows] for rows in found]
+    log = DeliveryLog(env.directory.store)
+    return [
+        [tuple(row[name] for name in layout.columns) for row in rows]
+        for rows in await log.attempts(env.account_id, keys)
+    ]
 
 
-def _told(name: str) -> Value:
-    def part(stored: str | None) -> Any:
-        return None if stored is None else orjson.loads(stored)[name]
+def _exchange_value(name: str) -> Value:
+    def read(exchange: str | None) -> Any:
+        return None if exchange is None else orjson.loads(exchange)[name]
 
-    return Value(("exchange",), PerRow(part), can_be_large=True)
+    return Value(("exchange",), PerRow(read), can_be_large=True)
 
 
 def _customer_ids(numbers: Sequence[int | None]) -> list[str | None]:
@@ -261,7 +266,7 @@ ATTEMPT = TypeBinding(
         "status": Value(("status",)),
         "error": Value(("error",)),
         **{
-            name: _told(name)
+            name: _exchange_value(name)
             for name in ("request_headers", "request", "response_headers", "response")
         },
     }
@@ -269,8 +274,8 @@ ATTEMPT = TypeBinding(
 
 
 def webhook_settings(value: Any) -> dict[str, Any]:
-    """Returns the JSON object; an empty array is read as one. Raises GraphQLError for any other
-    value."""
+    """Return the JSON object. An empty array becomes an empty object. Raises GraphQLError for any
+    other value."""
     if value == []:
         return {}
     if not isinstance(value, dict):
@@ -279,7 +284,7 @@ def webhook_settings(value: Any) -> dict[str, Any]:
 
 
 def _roots(_page_size: int) -> Mapping[str, Root]:
-    # What these send is customers, and the receiver is the webhook's: so the token reads them.
+    # These send customers to the webhook's receiver: the token must be able to read customers.
     sends = needs(WEBHOOKS, READ)
     return {
         "webhookTypes": Root(webhook_types),
@@ -301,6 +306,6 @@ API = ApiPart(
         "WebhookAttempt": ATTEMPT,
     },
     _roots,
-    {"Webhook": Node(WEBHOOKS, one_webhook)},
+    {"Webhook": Node(WEBHOOKS, load_webhook)},
     {"WebhookSettings": Scalar(webhook_settings)},
 )

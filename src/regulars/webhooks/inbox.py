@@ -1,8 +1,8 @@
 """Incoming events: verified, parsed and applied, or stored in the inbox for an operator.
 
-An event is answered when its changes are committed. The same bytes within a day are the same write
-(an idempotency record). Later, the event changes nothing: an order is found by its name, a customer
-by the shop's id or by email.
+The response is sent after the commit. The same bytes within a day are the same write (idempotency
+record). A later repetition changes nothing: orders are matched by name, customers by the shop's id
+or by email.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _log = logging.getLogger("regulars.inbox")
 
 
 class EarlierEventMissing(Exception):
-    """An event of another Regulars depends on an earlier one that has not arrived: it must be sent
-    again."""
+    """An event of another Regulars depends on an earlier event that has not arrived. The sender
+    must send it again."""
 
 
 def delivery_of(headers: Mapping[str, str]) -> Delivery | None:
@@ -171,43 +171,43 @@ class Inbox:
         try:
             command = parse_event(type_, body, at, idempotency_record, origin, delivery)
             if isinstance(command, RecordContact | DeleteContact) and command.sender_customer_id:
-                mirrored_id = await self._mirrored(account_id, command.sender_customer_id)
+                mirrored_id = await self._find_mirrored(account_id, command.sender_customer_id)
                 command = replace(command, mirrored_customer_id=mirrored_id)
             if command is not None:
                 await self._store.write(account_id, command)
         except UnparseableEvent as error:
             return str(error)
-        except Rejected as refused:
-            if refused.replayed:
-                return None  # it was applied before, and its customer is deleted since
-            if any(isinstance(problem, HeldEmail) for problem in refused.problems):
-                raise EarlierEventMissing from refused
-            return " ".join(_message(problem) for problem in refused.problems)
+        except Rejected as error:
+            if error.replayed:
+                return None  # the event was applied before, and its customer has been deleted
+            if any(isinstance(problem, HeldEmail) for problem in error.problems):
+                raise EarlierEventMissing from error
+            return " ".join(_message(problem) for problem in error.problems)
         except StoreError:
-            raise  # the shop sends it again
+            raise  # the shop retries
         except Exception as error:
-            # A verified event is never lost, not even by a bug: it goes to the inbox.
+            # The inbox stores the event: a bug must not lose a verified event.
             _log.error("An event could not be applied.", exc_info=error)
             return f"Internal error ({type(error).__name__}). Request id: {request_id or 'none'}."
         return None
 
-    async def _mirrored(self, account_id: int, number: int) -> int | None:
-        """Return the customer of an `_id`, if `regulars pull` has created it with this `_id`, in an
-        account that it matches by `_id`. Otherwise the number may be another customer's there."""
+    async def _find_mirrored(self, account_id: int, customer_id: int) -> int | None:
+        """Return `customer_id` if `regulars pull` created that customer and keeps the `_id`s of the
+        sender. Otherwise the same `_id` may mean another customer there: return None."""
         pulls = await self._store.fetch(imports.pulls_of_account(), {"account_id": account_id})
         servers = {name for name, cursor in pulls if cursor and orjson.loads(cursor)["keep_ids"]}
         if not servers:
             return None
-        customer = {"account_id": account_id, "number": number}
-        creators = [tuple(row) for row in await self._store.fetch(queries.creator(), customer)]
-        return number if any(("import", name) in creators for name in servers) else None
+        parameters = {"account_id": account_id, "number": customer_id}
+        creators = [tuple(row) for row in await self._store.fetch(queries.creator(), parameters)]
+        return customer_id if any(("import", name) in creators for name in servers) else None
 
 
 def _idempotency_record(
     type_: str, digest: bytes, at: int, delivery: Delivery | None
 ) -> IdempotencyRecord | None:
-    """The record by which a repeated event is recognised. A change that is reverted and made again
-    has the same body: without an event id, such an event is applied each time."""
+    """Return the record that detects a repeated event. A change that is reverted and repeated has
+    the same body: without an event id, an event of such a type has no record and is applied."""
     if delivery is None:
         if type_ in _REPEATABLE:
             return None

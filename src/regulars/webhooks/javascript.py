@@ -1,7 +1,7 @@
 """JSON as JavaScript's JSON.stringify writes it.
 
-Receivers in the wild verify a signature over `JSON.stringify(JSON.parse(body))`, so the bytes that
-are signed must be those that JavaScript would write again: ECMA-262, sections 25.5.2
+Some receivers verify a signature over `JSON.stringify(JSON.parse(body))`. The signed bytes must
+therefore be the bytes that JavaScript would write: ECMA-262, sections 25.5.2
 (JSON.stringify), 6.1.6.1.20 (Number::toString) and 10.1.11.1 (the order of an object's keys).
 """
 
@@ -12,17 +12,17 @@ from typing import Any
 
 import orjson
 
-# The greatest index of an array. Keys that are such an index come first, as numbers.
+# The greatest array index. Keys that are array indexes come first, in numeric order.
 _LAST_INDEX = 2**32 - 2
-# Doubles hold every integer up to here, and JavaScript prints those as they are.
+# Doubles represent every integer up to this one, and JavaScript prints all their digits.
 _EXACT = 2**53
 _WORDS = {None: "null", True: "true", False: "false"}
 _DIGITS = frozenset("0123456789")
 
 
 def stringify(value: Any) -> bytes:
-    """A JSON value of Python's (None, bool, int, float, str, list, dict) as JavaScript writes it,
-    once it has read it: a number becomes the nearest double."""
+    """Serialize a JSON value (None, bool, int, float, str, list, dict) as JavaScript does after it
+    has parsed the value: a number becomes the nearest double."""
     return _text(value).encode()
 
 
@@ -33,10 +33,10 @@ def _text(value: Any) -> str:
     if kind is int and -_EXACT <= value <= _EXACT:
         return str(value)
     if kind is float:
-        shown = repr(value)
+        text = repr(value)
         # Without an exponent, both languages print the same digits.
-        if "e" not in shown and "n" not in shown and value:
-            return shown.removesuffix(".0")
+        if "e" not in text and "n" not in text and value:
+            return text.removesuffix(".0")
     if kind is dict:
         names = sorted(value, key=_rank) if any(name[:1] in _DIGITS for name in value) else value
         return "{" + ",".join([f"{_string(name)}:{_text(value[name])}" for name in names]) + "}"
@@ -48,13 +48,12 @@ def _text(value: Any) -> str:
 
 
 def _string(value: str) -> str:
-    # orjson escapes what JSON.stringify does, and as it does: quotes, backslashes and control
-    # characters below U+0020.
+    # orjson escapes like JSON.stringify: quotes, backslashes and control characters below U+0020.
     return orjson.dumps(value).decode()
 
 
 def _rank(key: str) -> int:
-    """Where a key stands among an object's: sorting is stable."""
+    """Return the sort key of an object's key. Keys that are no array index keep their order."""
     if key.isdecimal() and key.isascii() and (key == "0" or key[0] != "0"):
         index = int(key) if len(key) <= 10 else _LAST_INDEX + 1
         if index <= _LAST_INDEX:
@@ -63,7 +62,7 @@ def _rank(key: str) -> int:
 
 
 def number(value: float) -> str:
-    """A number as JavaScript prints it; null for one that is beyond its range."""
+    """Format a number as JavaScript does; `null` if it is beyond the range of a double."""
     try:
         double = float(value)
     except OverflowError:
@@ -73,7 +72,7 @@ def number(value: float) -> str:
     if double == 0:
         return "0"
     sign = "-" if double < 0 else ""
-    # The shortest digits that are read as the same double: the same in both languages.
+    # repr gives the shortest digits that parse to the same double, as JavaScript does.
     mantissa, _, exponent = repr(abs(double)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     fraction = "" if fraction == "0" and not exponent else fraction
@@ -81,10 +80,10 @@ def number(value: float) -> str:
     # The value is 0.DIGITS times ten to the power of `point`.
     point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
     digits = digits.rstrip("0")
-    return sign + _placed(digits, point)
+    return sign + _place_point(digits, point)
 
 
-def _placed(digits: str, point: int) -> str:
+def _place_point(digits: str, point: int) -> str:
     count = len(digits)
     if count <= point <= 21:
         return digits + "0" * (point - count)

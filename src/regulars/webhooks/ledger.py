@@ -49,12 +49,14 @@ class Ledger:
         if not writes:
             return
         try:
-            rows = await self._store.run([one for statements, _ in writes for one in statements])
+            rows = await self._store.run(
+                [statement for statements, _ in writes for statement in statements]
+            )
         except Exception as error:
             if len(writes) == 1:
                 _resolve(writes[0][1], error)
                 return
-            # Each write alone, so that only the faulty one fails.
+            # Run each write alone, so that only the faulty write fails.
             for write in writes:
                 await self._write([write])
             return

@@ -60,8 +60,8 @@ class DeliveryLog:
             delivery_queries.DELIVERY_COLUMNS,
         )
         return [
-            one._replace(rows=[_columns(_delivery(account_id, row), columns) for row in one.rows])
-            for one in pages
+            page._replace(rows=[_columns(_delivery(account_id, row), columns) for row in page.rows])
+            for page in pages
         ]
 
     async def count_missed(self, webhook: Row) -> int:
@@ -104,13 +104,13 @@ class DeliveryLog:
             raise Rejected(missing)
         key = {"account_id": account_id, "webhook_id": delivery_id.webhook_id}
         await self._require_enabled(key, missing)
-        again = {**key, "number": delivery_id.number, "now": now}
+        parameters = {**key, "number": delivery_id.number, "now": now}
         rows, _ = await self._store.run(
-            [(log_queries.retry_delivery(), again), (log_queries.wake(), {**key, "now": now})]
+            [(log_queries.retry_delivery(), parameters), (log_queries.wake(), {**key, "now": now})]
         )
         if not rows:
             raise Rejected(missing)
-        return await self._one(key, delivery_id.number)
+        return await self._read_delivery(key, delivery_id.number)
 
     async def send_example(
         self, account_id: int, id_: str, webhook_id: int | None, now: int
@@ -129,7 +129,7 @@ class DeliveryLog:
             )
             if not rows:
                 break
-            timestamp += 1  # there is an example of this millisecond
+            timestamp += 1  # an example of this millisecond exists
         try:
             await self._store.execute(
                 [
@@ -139,9 +139,10 @@ class DeliveryLog:
             )
         except Conflict as error:  # the webhook was deleted meanwhile
             raise Rejected(missing) from error
-        return await self._one(key, row["number"])
+        return await self._read_delivery(key, row["number"])
 
     async def _require_enabled(self, key: dict[str, int], missing: WebhookNotFound) -> None:
+        """Raise Rejected if a webhook does not exist, or is disabled after a failure."""
         rows = await self._store.fetch(log_queries.webhook_by_id(), key)
         if not rows:
             raise Rejected(missing)
@@ -153,7 +154,7 @@ class DeliveryLog:
             )
             raise Rejected(InvalidInput(message, ("id",)))
 
-    async def _one(self, key: dict[str, int], number: int) -> Row:
+    async def _read_delivery(self, key: dict[str, int], number: int) -> Row:
         (row,) = await self._store.fetch(
             log_queries.delivery_by_number(), {**key, "number": number}
         )
@@ -167,13 +168,13 @@ def _webhook(row: Any) -> Row:
 
 def with_status(webhook: Row) -> Row:
     """Return a webhook's row with the time and the reason of its disabling."""
-    disabled = is_disabled(webhook["disabled_at"], webhook["enabled_at"])
+    is_off = is_disabled(webhook["disabled_at"], webhook["enabled_at"])
     return {
         **webhook,
-        "disabled_since": webhook["disabled_at"] if disabled else None,
-        "disabled_why": webhook["disabled_reason"] if disabled else None,
+        "disabled_since": webhook["disabled_at"] if is_off else None,
+        "disabled_why": webhook["disabled_reason"] if is_off else None,
         # A stored outcome may come from a version without pauses.
-        "is_paused": disabled and bool(webhook.get("paused")),
+        "is_paused": is_off and bool(webhook.get("paused")),
     }
 
 

@@ -48,15 +48,15 @@ def attempts_of() -> Query:
 @cache
 def count_missed() -> Query:
     """The number of changes to deliver, and of pending deliveries; each at most `limit`."""
-    one: sa.ColumnElement[Any] = sa.literal_column("1").label("one")
-    pending: sa.Select[Any] = sa.select(one).where(
+    constant: sa.ColumnElement[Any] = sa.literal_column("1").label("one")
+    pending: sa.Select[Any] = sa.select(constant).where(
         of_webhook(deliveries), deliveries.c.due_at.is_not(None)
     )
     counts = [
         sa.select(sa.func.count())
         .select_from(rows.limit(number("limit")).subquery())
         .scalar_subquery()
-        for rows in (changes_to_deliver(one), pending)
+        for rows in (changes_to_deliver(constant), pending)
     ]
     return Query(sa.select(*counts))
 
@@ -65,8 +65,8 @@ def count_missed() -> Query:
 def retry_delivery() -> Query:
     """Make a delivery due at the time `now`: a row, if the delivery exists."""
     statement = deliveries.update().where(of_delivery())
-    again = {"state": "pending", "tries": 0, "due_at": number("now"), "ended_at": sa.null()}
-    return Query(statement.values(again).returning(deliveries.c.number))
+    values = {"state": "pending", "tries": 0, "due_at": number("now"), "ended_at": sa.null()}
+    return Query(statement.values(values).returning(deliveries.c.number))
 
 
 @cache

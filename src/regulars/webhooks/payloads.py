@@ -1,8 +1,8 @@
-"""The bodies of events: what a receiver is told of a customer, or of an order.
+"""The bodies of events about customers, messages and orders.
 
-A body shows the customer as it was when the change was made: the present row, with the changes
-since then undone. So it is the same at every attempt, and costs a write nothing. Of a customer who
-is deleted meanwhile it keeps the ids and none of the values.
+A body shows the customer as it was at the change: the current row, with later changes undone. It is
+the same at every attempt, and a write stores no bodies. If the customer has been deleted, the body
+has ids and no values.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _CUSTOMER_ID, _ORDER_ID, _LEAD_ID, _ACCOUNT_ID = map(
 )
 FORM = "contact-form/created"
 _NO_MESSAGE: dict[str, Any] = {"id": None, "_id": None, "__typename": "Lead"}
-# How often a body is made again because its customer changed meanwhile.
-_TRIES = 5
+# How often a body is read at most, if its customer changes during the reads.
+_MAX_READS = 5
 _ADDRESS = (
     *("zip", "area", "city", "email", "line1", "line2", "phone", "state", "country"),
     *("last_name", "first_name"),
@@ -42,181 +42,191 @@ _LEAD_COLUMNS = ("lead_id", "subject", "message", "custom", "created_at")
 Body = dict[str, Any]
 
 
-async def event(
+async def event_body(
     store: Store,
     account_id: int,
     sequence: int,
     customer_id: int,
-    changes: bool,
-    form: bool = False,
+    with_changes: bool,
+    is_form: bool = False,
 ) -> Body:
-    """The body of the event of a change; `changes` asks for the values before, too, and `form` for
-    the message that the change is about, instead of its customer."""
-    given = {"account_id": account_id, "customer_id": customer_id, "after": sequence}
-    rows = await store.fetch(delivery_queries.later_changes(), given)
-    for _ in range(_TRIES):
-        body = await _body(store, account_id, customer_id, rows, changes, form)
-        again = await store.fetch(delivery_queries.later_changes(), given)
-        if len(again) == len(rows):
+    """Return the body of the event of the change `sequence`. `with_changes` adds the values before
+    the change. `is_form` selects the message of the change instead of its customer."""
+    parameters = {"account_id": account_id, "customer_id": customer_id, "after": sequence}
+    rows = await store.fetch(delivery_queries.later_changes(), parameters)
+    for _ in range(_MAX_READS):
+        body = await _read_body(store, account_id, customer_id, rows, with_changes, is_form)
+        current_rows = await store.fetch(delivery_queries.later_changes(), parameters)
+        if len(current_rows) == len(rows):
             break
-        rows = again  # the customer changed in between: what was read need not go together
+        rows = current_rows  # the customer changed: the rows of the body may not match
     return body
 
 
-async def _body(
-    store: Store, account_id: int, customer_id: int, rows: Sequence[Any], changes: bool, form: bool
+async def _read_body(
+    store: Store,
+    account_id: int,
+    customer_id: int,
+    rows: Sequence[Any],
+    with_changes: bool,
+    is_form: bool,
 ) -> Body:
-    later = [dict(zip(delivery_queries.CHANGE_COLUMNS, row, strict=True)) for row in rows]
-    this = later.pop()
-    customer = await _one(
+    later_changes = [dict(zip(delivery_queries.CHANGE_COLUMNS, row, strict=True)) for row in rows]
+    change = later_changes.pop()
+    customer = await _find_customer(
         store, queries.one_customer(queries.CUSTOMER_COLUMNS), account_id, customer_id
     )
-    if this["order_id"] is not None:
-        node = await _order(store, account_id, this["order_id"], later, customer)
-    elif form:
-        node = await _form(store, account_id, customer_id, later, customer)
+    if change["order_id"] is not None:
+        node = await _order_body(store, account_id, change["order_id"], later_changes, customer)
+    elif is_form:
+        node = await _form_body(store, account_id, customer_id, later_changes, customer)
     else:
         leads = await store.fetch(
             all_of_each(LEADS, _LEAD_COLUMNS), {"account_id": account_id, "ids": [customer_id]}
         )
-        node = _contact(customer_id, customer, [row[1:] for row in leads], later)
+        node = _contact_before(customer_id, customer, [row[1:] for row in leads], later_changes)
     body: Body = {"node": node}
-    if changes:
-        told = history.fields(this["fields"])
-        body["changes"] = {field["name"]: field["before"] for field in told}
+    if with_changes:
+        fields = history.fields(change["fields"])
+        body["changes"] = {field["name"]: field["before"] for field in fields}
     return body
 
 
-async def _one(store: Store, query: Any, account_id: int, number: int) -> Row | None:
+async def _find_customer(store: Store, query: Any, account_id: int, number: int) -> Row | None:
     rows = await store.fetch(query, {"account_id": account_id, "number": number})
     return dict(zip(queries.CUSTOMER_COLUMNS, rows[0], strict=True)) if rows else None
 
 
-def _contact(customer_id: int, row: Row | None, leads: Sequence[Any], later: Sequence[Row]) -> Body:
-    """A customer as it was before the `later` changes, newest first; blank when it is gone."""
+def _contact_before(
+    customer_id: int, row: Row | None, leads: Sequence[Any], later_changes: Sequence[Row]
+) -> Body:
+    """Return a customer as it was before `later_changes` (newest first), or an empty one if it has
+    been deleted."""
     if row is None:
-        return contact(customer_id, EMPTY, [])
-    for change in later:
+        return contact_body(customer_id, EMPTY, [])
+    for change in later_changes:
         row = history.undone(row, change["fields"])
-    newer = sum(change["kind"] == history.LEAD_CREATED for change in later)
-    # The ids of leads are given in order: those that came later are the greatest.
-    known = sorted(leads)[: len(leads) - newer]
-    return contact(customer_id, row, known)
+    newer_count = sum(change["kind"] == history.LEAD_CREATED for change in later_changes)
+    # The ids of leads ascend with time: the greatest ids belong to the later changes.
+    older_leads = sorted(leads)[: len(leads) - newer_count]
+    return contact_body(customer_id, row, older_leads)
 
 
-def contact(customer_id: int, row: Row, leads: Sequence[Any]) -> Body:
-    """A customer as the API's webhooks tell it."""
+def contact_body(customer_id: int, row: Row, leads: Sequence[Any]) -> Body:
+    """Return a customer in the form of the API's webhooks; `leads` are oldest first."""
     values = {
         "id": _CUSTOMER_ID([customer_id])[0],
         "_id": customer_id,
-        "leads": [_lead(lead) for lead in reversed(leads)],
+        "leads": [_lead_body(lead) for lead in reversed(leads)],
         "__typename": "Customer",
-        **{name: value(row) for name, value in _VALUES.items()},
+        **{name: value(row) for name, value in _FIELD_READERS.items()},
     }
-    return {name: values[name] for name in _KEYS}
+    return {name: values[name] for name in _BODY_KEYS}
 
 
-def address(parts: Mapping[str, Any] | None) -> Body:
-    """An address: one that is absent is all empty strings, its country null."""
+def address_body(parts: Mapping[str, Any] | None) -> Body:
+    """Return an address with all its parts; absent parts are empty, an absent country is null."""
     return {name: (parts or {}).get(name, None if name == "country" else "") for name in _ADDRESS}
 
 
-# What of a customer's row the value of a field is in a body.
-_OfRow = Callable[[Row], Any]
+# Reads the value of a field in a body from the customer's row.
+_Reader = Callable[[Row], Any]
 
 
-def _column(read: Callable[[Any], Any]) -> Callable[[Field], _OfRow]:
+def _read_column(read: Callable[[Any], Any]) -> Callable[[Field], _Reader]:
     return lambda field: lambda row: read(row[field.name])
 
 
-def _same(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
-def _location(field: kinds.Location) -> _OfRow:
+def _read_location(field: kinds.Location) -> _Reader:
     first, second = field.sources
     return lambda row: addresses.location(addresses.load(row[first]), addresses.load(row[second]))
 
 
-def _full_name(field: kinds.FullName) -> _OfRow:
+def _read_full_name(field: kinds.FullName) -> _Reader:
     first, last = field.sources
     return lambda row: full_name(row[first], row[last])
 
 
-def _avatar(field: kinds.Avatar) -> _OfRow:
+def _read_avatar(field: kinds.Avatar) -> _Reader:
     (email,) = field.sources
     return lambda row: avatars([row[email]])[0] if row[email] else ""
 
 
-def _load(stored: str | None) -> Any:
+def _load_json(stored: str | None) -> Any:
     return None if stored is None else orjson.loads(stored)
 
 
-# The kinds of fields that are in a body.
-_OF_KIND: Mapping[type[Field], Callable[[Any], _OfRow]] = {
-    kinds.Text: _column(_same),
-    kinds.LongText: _column(_same),
-    kinds.Email: _column(_same),
-    kinds.Phone: _column(_same),
-    kinds.Flag: _column(bool),
-    kinds.Tags: _column(orjson.loads),
-    kinds.Json: _column(lambda stored: _load(stored) or {}),
-    kinds.Address: _column(lambda stored: address(addresses.load(stored))),
-    kinds.Location: _location,
-    kinds.FullName: _full_name,
-    kinds.Avatar: _avatar,
+# The kinds of fields in a body.
+_OF_KIND: Mapping[type[Field], Callable[[Any], _Reader]] = {
+    kinds.Text: _read_column(_identity),
+    kinds.LongText: _read_column(_identity),
+    kinds.Email: _read_column(_identity),
+    kinds.Phone: _read_column(_identity),
+    kinds.Flag: _read_column(bool),
+    kinds.Tags: _read_column(orjson.loads),
+    kinds.Json: _read_column(lambda stored: _load_json(stored) or {}),
+    kinds.Address: _read_column(lambda stored: address_body(addresses.load(stored))),
+    kinds.Location: _read_location,
+    kinds.FullName: _read_full_name,
+    kinds.Avatar: _read_avatar,
 }
-# The program's own counts and timestamps are in none.
-_LEFT_OUT = (kinds.Timestamp, kinds.Money, kinds.Count)
-_VALUES = {f.name: _OF_KIND[type(f)](f) for f in FIELDS if not isinstance(f, _LEFT_OUT)}
-# In the order of the first release, which a signature covers; other fields follow.
-_KEYS = (
+# Bodies have no totals, counts or timestamps that Regulars computes.
+_EXCLUDED_KINDS = (kinds.Timestamp, kinds.Money, kinds.Count)
+_FIELD_READERS = {
+    f.name: _OF_KIND[type(f)](f) for f in FIELDS if not isinstance(f, _EXCLUDED_KINDS)
+}
+# In the order of the first release, because a signature covers the order. New fields follow.
+_BODY_KEYS = (
     *in_order(
         "id _id tags email leads notes phone avatar custom location full_name last_name first_name "
         "accepts_marketing billing_address shipping_address",
-        ("id", "_id", "leads", *_VALUES),
+        ("id", "_id", "leads", *_FIELD_READERS),
     ),
     "__typename",
 )
 
 
-def _lead(row: Any) -> Body:
+def _lead_body(row: Any) -> Body:
     number, subject, message, custom, created_at = row
     return {
         "id": _LEAD_ID([number])[0],
         "_id": number,
         "subject": subject,
         "message": message,
-        "custom": _load(custom) or {},
+        "custom": _load_json(custom) or {},
         "created_at": iso(created_at),
         "__typename": "Lead",
     }
 
 
-async def _form(
-    store: Store, account_id: int, customer_id: int, later: Sequence[Row], row: Row | None
+async def _form_body(
+    store: Store, account_id: int, customer_id: int, later_changes: Sequence[Row], row: Row | None
 ) -> Body:
-    """The message that a change is about, with its customer's names, email and phone then."""
+    """Return the message of a change, with the customer's names, email and phone at that time."""
     if row is None:
         return _NO_MESSAGE
-    given = {"account_id": account_id, "ids": [customer_id]}
-    rows = await store.fetch(all_of_each(LEADS, _LEAD_COLUMNS), given)
+    parameters = {"account_id": account_id, "ids": [customer_id]}
+    rows = await store.fetch(all_of_each(LEADS, _LEAD_COLUMNS), parameters)
     leads = sorted(row[1:] for row in rows)
-    newer = sum(change["kind"] == history.LEAD_CREATED for change in later)
-    if newer >= len(leads):  # the customer is being deleted
+    newer_count = sum(change["kind"] == history.LEAD_CREATED for change in later_changes)
+    if newer_count >= len(leads):  # the customer is being deleted
         return _NO_MESSAGE
-    for change in later:
+    for change in later_changes:
         row = history.undone(row, change["fields"])
-    return _message(leads[-1 - newer], row)
+    return _message_body(leads[-1 - newer_count], row)
 
 
-def _message(lead: Any, customer: Row) -> Body:
-    person = ("email", "phone", "first_name", "last_name")
-    return {**_lead(lead), **{name: customer[name] for name in person}}
+def _message_body(lead: Any, customer: Row) -> Body:
+    person_columns = ("email", "phone", "first_name", "last_name")
+    return {**_lead_body(lead), **{name: customer[name] for name in person_columns}}
 
 
-async def _order(
-    store: Store, account_id: int, order_id: int, later: Sequence[Row], customer: Row | None
+async def _order_body(
+    store: Store, account_id: int, order_id: int, later_changes: Sequence[Row], customer: Row | None
 ) -> Body:
     rows = await store.fetch(
         queries.one_order(queries.WHOLE_ORDER), {"account_id": account_id, "number": order_id}
@@ -225,22 +235,22 @@ async def _order(
     if not rows or customer is None:
         return ids
     row: Row = dict(zip(queries.WHOLE_ORDER, rows[0], strict=True))
-    for change in later:
+    for change in later_changes:
         if change["order_id"] == order_id:
             row = history.undone(row, change["fields"], of_order=True)
         else:
             customer = history.undone(customer, change["fields"])
-    return {**ids, **order(row, customer)}
+    return {**ids, **order_body(row, customer)}
 
 
-def order(row: Row, customer: Row) -> Body:
-    """An order as a shop's own events tell it: amounts as numbers, moments as ISO 8601 has them."""
-    details = _load(row["details"]) or {}
+def order_body(row: Row, customer: Row) -> Body:
+    """Return an order in the form of the API's webhooks, with amounts as numbers."""
+    details = _load_json(row["details"]) or {}
     shipping, billing = (
         addresses.load(customer[name]) for name in ("shipping_address", "billing_address")
     )
     total, refunded, net = amounts([row["total"], row["refunded_amount"], row["net_payment"]])
-    (paid,) = amounts([row["net_payment"] + row["refunded_amount"]])
+    (paid_amount,) = amounts([row["net_payment"] + row["refunded_amount"]])
     return {
         "name": row["name"],
         "email": row["email"],
@@ -263,20 +273,20 @@ def order(row: Row, customer: Row) -> Body:
             "avatar": avatars([customer["email"]])[0],
             "location": addresses.location(shipping, billing),
         },
-        "billing_address": address(details.get("billing_address", billing)),
-        "shipping_address": address(details.get("shipping_address", shipping)),
+        "billing_address": address_body(details.get("billing_address", billing)),
+        "shipping_address": address_body(details.get("shipping_address", shipping)),
         "payments": details.get("payments", []),
         "refunded_amount": refunded,
-        "paid_by_customer": paid,
+        "paid_by_customer": paid_amount,
         "net_payment": net,
-        "created_at": _in_seconds(row["created_at"]),
-        "cancelled_at": _in_seconds(row["cancelled_at"]),
+        "created_at": _format_seconds(row["created_at"]),
+        "cancelled_at": _format_seconds(row["cancelled_at"]),
     }
 
 
-def _in_seconds(at: int | None) -> str | None:
-    """A timestamp as the API's own events have it: `2024-03-18 14:20:37`, in UTC."""
-    return None if at is None else iso(at)[:19].replace("T", " ")
+def _format_seconds(timestamp_ms: int | None) -> str | None:
+    """Return a timestamp in the form of the API's events, in UTC: `2024-03-18 14:20:37`."""
+    return None if timestamp_ms is None else iso(timestamp_ms)[:19].replace("T", " ")
 
 
 _EXAMPLE_CUSTOMER = {
@@ -308,13 +318,13 @@ _EXAMPLE_ORDER = {
 }
 
 
-def example(type_: str) -> Body:
-    """The body of an event of a type that has not happened."""
+def example_body(type_: str) -> Body:
+    """Return an invented body of an event type, for a test delivery."""
     if type_.startswith("contact/"):
-        return {"node": contact(1, _EXAMPLE_CUSTOMER, [])}
+        return {"node": contact_body(1, _EXAMPLE_CUSTOMER, [])}
     if type_ == FORM:
-        return {"node": _message(_EXAMPLE_LEAD, _EXAMPLE_CUSTOMER)}
+        return {"node": _message_body(_EXAMPLE_LEAD, _EXAMPLE_CUSTOMER)}
     if type_ == "app/uninstalled":
         return {"node": {"id": _ACCOUNT_ID([1])[0], "_id": 1, "__typename": "Account"}}
     ids = {"id": _ORDER_ID([1])[0], "_id": 1, "__typename": "Order"}
-    return {"node": {**ids, **order(_EXAMPLE_ORDER, _EXAMPLE_CUSTOMER)}}
+    return {"node": {**ids, **order_body(_EXAMPLE_ORDER, _EXAMPLE_CUSTOMER)}}

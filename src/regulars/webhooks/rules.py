@@ -1,4 +1,4 @@
-"""The rules of a write to webhooks."""
+"""The rules of writes to webhooks: create, update and delete."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from regulars.webhooks.values import DuplicateWebhook, WebhookNotFound, is_disab
 
 
 def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
-    """The webhook's row. Raises Rejected."""
+    """Create a webhook and return its row. Raises Rejected."""
     values, problems = command.values, list(command.problems)
-    if not problems and _at(unit, values) is not None:
+    if not problems and _find_duplicate(unit, values) is not None:
         problems.append(DuplicateWebhook(values["type"]))
     if problems:
         raise Rejected(*problems)
@@ -28,7 +28,7 @@ def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
         "created_at": command.at,
         "updated_at": command.at,
         "enabled_at": command.at,
-        # It gets the changes that come after it.
+        # The webhook receives later changes only.
         "position": unit.counters["changes"],
         "next_at": None,
         "claimed_by": None,
@@ -42,36 +42,36 @@ def create(unit: CustomerUnitOfWork, command: CreateWebhook) -> Row:
 
 
 def update(unit: CustomerUnitOfWork, command: UpdateWebhook) -> Row:
-    """The webhook's row. Raises Rejected."""
+    """Update a webhook and return its row. Raises Rejected."""
     row = unit.rows[webhooks].get(command.webhook_id)
     if row is None:
-        raise Rejected(WebhookNotFound(command.given), *command.problems)
-    values = {**command.values, **_switched(row, command)}
-    changed = {**row, **values}
+        raise Rejected(WebhookNotFound(command.id_text), *command.problems)
+    values = {**command.values, **_pause_columns(row, command)}
+    updated = {**row, **values}
     problems: list[Problem] = list(command.problems)
-    other = _at(unit, changed)
-    if other is not None and other != row["webhook_id"]:
-        problems.append(DuplicateWebhook(changed["type"]))
+    duplicate_id = _find_duplicate(unit, updated)
+    if duplicate_id is not None and duplicate_id != row["webhook_id"]:
+        problems.append(DuplicateWebhook(updated["type"]))
     if problems:
         raise Rejected(*problems)
     if command.skip_missed:
         values["position"] = unit.counters["changes"]
-    if command.skip_missed or changed["type"] != row["type"]:
-        skipped = [row["webhook_id"]]
-        unit.run(SKIP_DELIVERIES, skipped_webhooks=skipped, skipped_at=command.at)
+    if command.skip_missed or updated["type"] != row["type"]:
+        webhook_ids = [row["webhook_id"]]
+        unit.run(SKIP_DELIVERIES, skipped_webhooks=webhook_ids, skipped_at=command.at)
     if command.skip_missed or any(row[name] != value for name, value in values.items()):
         values["updated_at"] = max(command.at, row["updated_at"])
-        changed = {**row, **values}
-        unit.rows[webhooks].put(changed, values)
-    return changed
+        updated = {**row, **values}
+        unit.rows[webhooks].put(updated, values)
+    return updated
 
 
-def _switched(row: Row, command: UpdateWebhook) -> dict[str, Any]:
-    """The columns by which a webhook is paused or resumed."""
+def _pause_columns(row: Row, command: UpdateWebhook) -> dict[str, Any]:
+    """Return the columns to set so that a webhook is paused or resumed; none if it already is."""
     if command.disable is None:
         return {}
-    disabled = is_disabled(row["disabled_at"], row["enabled_at"])
-    if command.disable == (disabled and (row["paused"] or not command.disable)):
+    is_off = is_disabled(row["disabled_at"], row["enabled_at"])
+    if command.disable == (is_off and (row["paused"] or not command.disable)):
         return {}
     if not command.disable:
         enabled_at = max(command.at, row["disabled_at"])
@@ -84,16 +84,17 @@ def _switched(row: Row, command: UpdateWebhook) -> dict[str, Any]:
 
 
 def delete(unit: CustomerUnitOfWork, command: DeleteWebhook) -> int:
-    """The `_id` of the webhook that there is no longer. Raises Rejected."""
+    """Delete a webhook and return its `_id`. Raises Rejected."""
     row = unit.rows[webhooks].get(command.webhook_id)
     if row is None:
-        raise Rejected(WebhookNotFound(command.given))
+        raise Rejected(WebhookNotFound(command.id_text))
     unit.rows[webhooks].delete(row["webhook_id"])
-    number: int = row["webhook_id"]
-    return number
+    webhook_id: int = row["webhook_id"]
+    return webhook_id
 
 
-def _at(unit: CustomerUnitOfWork, webhook: Row) -> int | None:
-    """The webhook of the same type and URL."""
-    found: int | None = unit.rows[webhooks].find(("type", "url"), (webhook["type"], webhook["url"]))
-    return found
+def _find_duplicate(unit: CustomerUnitOfWork, webhook: Row) -> int | None:
+    """Return the `_id` of the webhook with the same type and URL."""
+    values = (webhook["type"], webhook["url"])
+    webhook_id: int | None = unit.rows[webhooks].find(("type", "url"), values)
+    return webhook_id

@@ -41,7 +41,7 @@ def is_public(address: IPAddress) -> bool:
         if address in _NAT64:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         embedded = (address.sixtofour, *(address.teredo or ()))
-        if any(each is not None and not is_public(each) for each in embedded):
+        if any(ipv4 is not None and not is_public(ipv4) for ipv4 in embedded):
             return False
         if address.is_site_local:
             return False

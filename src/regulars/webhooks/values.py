@@ -1,7 +1,7 @@
-"""Webhooks: who is told of what happens, and where.
+"""The values of webhooks: event types, input and ids.
 
-A webhook is of one type of event. What it is told follows from the history alone: it is sent each
-change of the kinds of its type that comes after the moment it was made.
+A webhook subscribes to one event type. Its events follow from the history alone: one for each
+change of the kinds of its type after the webhook was created.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from regulars.core.text import clean, did_you_mean
 from regulars.customers import history
 from regulars.store import Row
 
-# The kinds of changes that an event of each type is of.
+# The kinds of changes that cause an event of each type.
 TYPES: Mapping[str, tuple[str, ...]] = {
     "contact/signup": (history.CREATED,),
     "contact/updated": (history.UPDATED, history.LEAD_CREATED),
@@ -39,13 +39,13 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     # Accepted because apps of the API subscribe to it; there are no apps here to uninstall.
     "app/uninstalled": (),
 }
-# The types of the API that are never sent, and what Regulars does not store.
+# The event types of the API that are never sent, with the data that Regulars does not store.
 UNSUPPORTED: Mapping[str, str] = {
     **dict.fromkeys(("payment/created", "payment/paid"), "payments"),
     **dict.fromkeys(("checkout/created", "checkout/updated"), "checkouts"),
     "order-item/created": "items of orders",
-    **{f"product/{what}": "products" for what in ("created", "updated", "deleted")},
-    **{f"funnel/{what}": "funnels" for what in ("created", "updated", "deleted")},
+    **{f"product/{action}": "products" for action in ("created", "updated", "deleted")},
+    **{f"funnel/{action}": "funnels" for action in ("created", "updated", "deleted")},
 }
 URL_LENGTH = 2_048
 SETTINGS_BYTES = 4_096
@@ -57,16 +57,16 @@ _DELIVERY = re.compile(rb"WebhookDelivery:([1-9][0-9]{0,9})-(-?[1-9][0-9]{0,17})
 
 
 class WebhookNotFound(Problem):
-    """An id that names no webhook of the account, or no delivery of one."""
+    """No webhook of the account, or no delivery, has this id."""
 
     key = "webhooks_not_found"
 
-    def __init__(self, given: str, what: str = "webhook") -> None:
-        super().__init__(f"No {what} has the id {given[:50]}.", ("id",))
+    def __init__(self, id_text: str, noun: str = "webhook") -> None:
+        super().__init__(f"No {noun} has the id {id_text[:50]}.", ("id",))
 
 
 class DuplicateWebhook(Problem):
-    """There is already a webhook of that type to that address."""
+    """Another webhook of the account has this type and URL."""
 
     key = "webhooks_duplicated"
 
@@ -78,7 +78,7 @@ class DuplicateWebhook(Problem):
 
 
 class WrongVersion(Problem):
-    """A version of the API whose events are not sent."""
+    """Events are not sent in this version of the API."""
 
     key = "webhooks_version_error"
 
@@ -90,7 +90,7 @@ class WrongVersion(Problem):
 
 
 class NotPermitted(Problem):
-    """The token may keep webhooks, but not see what this one would tell."""
+    """The token lacks the scope to read the data that the webhook would send."""
 
     key = "webhooks_errors_permission"
 
@@ -103,44 +103,45 @@ class NotPermitted(Problem):
 
 
 def clean_webhook(node: Mapping[str, Any], path: InputPath) -> tuple[Row, list[Problem]]:
-    """A webhook as somebody asks for it, as it is kept, and what is wrong with it. Whether its
-    address may be told anything is looked at where its host's name is resolved."""
+    """Return the columns of a webhook's input, and its problems. `targets.require_allowed` checks
+    whether the URL is allowed."""
     values: dict[str, Any] = {}
     problems: list[Problem] = []
-    for name, given in node.items():
-        here = (*path, name)
-        if given is None and name not in ("disabled", "skip_missed"):
+    for name, value in node.items():
+        value_path = (*path, name)
+        if value is None and name not in ("disabled", "skip_missed"):
             message = f"{name} cannot be null. Leave it out to keep what it is."
-            problems.append(InvalidInput(message, here))
+            problems.append(InvalidInput(message, value_path))
         elif name == "type":
-            values["type"] = given.strip()
+            values["type"] = value.strip()
             if values["type"] not in TYPES:
-                problems.append(InvalidInput(_no_type(values["type"]), here))
+                problems.append(InvalidInput(_unsupported_type(values["type"]), value_path))
         elif name == "url":
-            values["url"], wrong = _clean_url(given)
-            if wrong:
-                problems.append(InvalidInput(f"The URL {wrong}", here))
+            values["url"], error = _clean_url(value)
+            if error:
+                problems.append(InvalidInput(f"The URL {error}", value_path))
         elif name == "settings":
-            values["settings"], wrong = _clean_settings(given)
-            if wrong:
-                problems.append(InvalidInput(f"The settings {wrong}", here))
-        elif name == "version" and given != "v2":
+            values["settings"], error = _clean_settings(value)
+            if error:
+                problems.append(InvalidInput(f"The settings {error}", value_path))
+        elif name == "version" and value != "v2":
             problems.append(WrongVersion())
     return values, problems
 
 
-def _no_type(given: str) -> str:
+def _unsupported_type(type_: str) -> str:
+    """Return the message about a type that is unknown or never sent."""
     supported = f"Supported types: {', '.join(TYPES)}."
-    if given in UNSUPPORTED:
-        return f"Regulars stores no {UNSUPPORTED[given]}, so `{given}` is never sent. {supported}"
-    return f"There is no event `{given[:50]}`.{did_you_mean(given, TYPES)} {supported}"
+    if type_ in UNSUPPORTED:
+        return f"Regulars stores no {UNSUPPORTED[type_]}, so `{type_}` is never sent. {supported}"
+    return f"There is no event `{type_[:50]}`.{did_you_mean(type_, TYPES)} {supported}"
 
 
-def _clean_url(given: str) -> tuple[str, str | None]:
-    """An address as it is kept, and what is wrong with it."""
-    url, wrong = clean(given, URL_LENGTH)
-    if wrong:
-        return url, wrong
+def _clean_url(text: str) -> tuple[str, str | None]:
+    """Return a URL without its fragment, and the predicate of an error message or None."""
+    url, error = clean(text, URL_LENGTH)
+    if error:
+        return url, error
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -156,12 +157,13 @@ def _clean_url(given: str) -> tuple[str, str | None]:
     return parts._replace(fragment="").geturl(), None
 
 
-def _clean_settings(given: Mapping[str, Any]) -> tuple[str, str | None]:
-    if not isinstance(given.get("changes", False), bool):
+def _clean_settings(settings: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the settings as JSON, and the predicate of an error message or None."""
+    if not isinstance(settings.get("changes", False), bool):
         return "{}", "have a `changes` that is neither true nor false."
     try:
-        stored = orjson.dumps(given)
-    except TypeError:  # orjson reads what is nested deeper than it writes
+        stored = orjson.dumps(settings)
+    except TypeError:  # orjson parses deeper nesting than it serializes
         return "{}", "are nested too deep. At most 250 levels are allowed."
     if len(stored) > SETTINGS_BYTES:
         return "{}", f"take {len(stored):,} bytes as JSON; at most {SETTINGS_BYTES:,} are allowed."
@@ -169,27 +171,28 @@ def _clean_settings(given: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def wants_changes(webhook: Row) -> bool:
-    """Whether the receiver asks for the values before, too."""
+    """Return whether the settings request the values before a change."""
     return orjson.loads(webhook["settings"]).get("changes") is True
 
 
 def is_disabled(disabled_at: int | None, enabled_at: int) -> bool:
-    """Whether nothing is sent to a webhook."""
+    """Return whether a webhook is disabled or paused, so that no events are sent to it."""
     return disabled_at is not None and disabled_at > enabled_at
 
 
 class DeliveryId(NamedTuple):
-    """A delivery of an account: its webhook, and its number there."""
+    """The id of a delivery: its webhook, and its number within the webhook."""
 
     webhook_id: int
     number: int
 
     def encode(self) -> str:
+        """Return the id as the API shows it, in base64."""
         text = f"WebhookDelivery:{self.webhook_id}-{self.number}"
         return base64.b64encode(text.encode()).decode()
 
     @classmethod
     def decode(cls, text: str) -> DeliveryId | None:
-        """The delivery that an id names; None for what is none."""
-        found = _DELIVERY.fullmatch(from_base64(text.strip()) or b"")
-        return cls(int(found[1]), int(found[2])) if found else None
+        """Parse an id of the API; None if it is not the id of a delivery."""
+        match = _DELIVERY.fullmatch(from_base64(text.strip()) or b"")
+        return cls(int(match[1]), int(match[2])) if match else None

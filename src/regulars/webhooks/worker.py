@@ -1,4 +1,4 @@
-"""The worker: claims webhooks that have something to deliver, and has them served.
+"""The worker: claims webhooks with events to deliver, and starts their delivery.
 
 A webhook is claimed before anything is sent to it, so that several workers on PostgreSQL never
 deliver to one at the same time. Its events are sent one after another, in the order of the history.
@@ -71,7 +71,7 @@ class Worker:
         """Work until `stop`; then finish and record the attempts in progress."""
         if self._is_only:
             await self._try(self._store.execute([(delivery_queries.clear_claims(), {})]))
-        writing = asyncio.create_task(self._ledger.run())
+        ledger_task = asyncio.create_task(self._ledger.run())
         try:
             while not self._stopping.is_set():
                 await self._try(self._claim())
@@ -83,7 +83,7 @@ class Worker:
             for task in self._tasks.values():
                 task.cancel()
             await self._ledger.close()
-            await writing
+            await ledger_task
 
     @property
     def busy_count(self) -> int:
@@ -95,7 +95,7 @@ class Worker:
         self._stopping.set()
 
     async def _try(self, work: Any) -> None:
-        """Await something that may fail while the database is away; it is repeated anyway."""
+        """Await a call that may fail while the database is unreachable; the caller repeats it."""
         try:
             await work
         except Exception as error:
@@ -104,15 +104,15 @@ class Worker:
             await asyncio.sleep(1)
 
     async def _claim(self) -> None:
-        """Claim webhooks that have something to deliver, up to the limits."""
+        """Claim webhooks with events to deliver, up to the limits."""
         slow_count = self._deliverer.slow_count
-        room = min(MAX_QUICK - (self.busy_count - slow_count), MAX_OPEN - self.busy_count)
-        if room <= 0:
+        free_count = min(MAX_QUICK - (self.busy_count - slow_count), MAX_OPEN - self.busy_count)
+        if free_count <= 0:
             return
         now = self._clock()
         ids = await self._store.reachable_accounts()
         query = delivery_queries.webhooks_with_work(ids is not None)
-        parameters = {"now": now, "limit": room, "ids": ids}
+        parameters = {"now": now, "limit": free_count, "ids": ids}
         rows = await self._store.fetch(query, parameters, is_long=True)
         # In a fixed order, so that workers do not deadlock.
         keys = sorted(key for row in rows if (key := (row[0], row[1])) not in self._tasks)
@@ -126,8 +126,8 @@ class Worker:
             )
             for key in keys
         ]
-        for claimed in await self._store.run(claims):
-            for row in claimed:
+        for rows in await self._store.run(claims):
+            for row in rows:
                 self._start(dict(zip(queries.WHOLE_WEBHOOK, row, strict=True)))
 
     def _start(self, webhook: Row) -> None:
