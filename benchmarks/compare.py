@@ -1,5 +1,5 @@
-"""The comparison: every piece of work on every server, round by round, so that whatever the machine
-does to one it does to all."""
+"""Compare the servers: each round runs every workload on every server in turn, so that a slow phase
+of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks import contenders, data, floors
 from benchmarks.load import Sample, send
-from benchmarks.servers import Contender, Running, serving
-from benchmarks.work import LIST, Work, page_body
+from benchmarks.servers import Contender, RunningServer, run_server
+from benchmarks.work import LIST, Workload, page_body
 
 CUSTOMERS = 100_000
 WARM_SECONDS = 0.5
@@ -26,38 +26,40 @@ SQL_POSTGRESQL = "bare SQL, asyncpg"
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One run: answers a second, CPU seconds of the server an answer, latencies in seconds."""
+    """One run: responses per second, CPU seconds of the server per response, and latencies in
+    seconds."""
 
     rate: float
-    cpu: float
+    cpu_seconds: float
     p50: float = 0.0
     p99: float = 0.0
 
 
 @dataclass(slots=True)
 class Results:
-    """What was measured: rounds by (letter, server), and for each server its start in seconds and
+    """The rounds by (letter, server), and for each server the seconds that it took to start and
     its resident memory in bytes at the end."""
 
     rounds: dict[tuple[str, str], list[Round]] = field(default_factory=dict)
     starts: dict[str, list[float]] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
 
-    def add(self, letter: str, server: str, measured: Round) -> None:
-        self.rounds.setdefault((letter, server), []).append(measured)
+    def add(self, letter: str, server: str, run: Round) -> None:
+        self.rounds.setdefault((letter, server), []).append(run)
 
-    def median(self, letter: str, server: str, what: Callable[[Round], float]) -> float:
-        """The median over the rounds."""
-        return statistics.median(what(one) for one in self.rounds[letter, server])
+    def median(self, letter: str, server: str, figure: Callable[[Round], float]) -> float:
+        """Returns the median of a figure over the rounds."""
+        return statistics.median(figure(run) for run in self.rounds[letter, server])
 
     def ratio(
         self,
         letter: str,
         ours: str,
         theirs: Sequence[str],
-        what: Callable[[Round], float],
+        figure: Callable[[Round], float],
     ) -> float | None:
-        """The median over the rounds of ours by the sum of theirs; None when they did not run."""
+        """Returns the median over the rounds of a figure of `ours` divided by the sum of those of
+        `theirs`, or None if one of them did not run."""
         if any((letter, server) not in self.rounds for server in (ours, *theirs)):
             return None
         pairs = zip(
@@ -65,59 +67,60 @@ class Results:
             *(self.rounds[letter, server] for server in theirs),
             strict=True,
         )
-        return statistics.median(what(our) / sum(map(what, their)) for our, *their in pairs)
+        return statistics.median(figure(our) / sum(map(figure, their)) for our, *their in pairs)
 
 
-def measured(
-    running: Running, work: Work, seconds: float, seed: int, connections: int = 0
+def measure_round(
+    server: RunningServer, work: Workload, seconds: float, seed: int, connections: int = 0
 ) -> tuple[Round, Sample]:
-    """One run of a piece of work on a server."""
-    url, token = running.url, running.contender.token
+    """Warms a server up and runs a workload on it once."""
+    url, token = server.url, server.contender.token
     requests = work.requests(url, token, seed, CUSTOMERS)
-    count = connections or work.connections
-    send(url, requests, count, WARM_SECONDS)
-    before = running.cpu_seconds()
-    sample = send(url, requests, count, seconds)
-    cpu = (running.cpu_seconds() - before) / sample.requests
-    return Round(sample.rate, cpu, sample.percentile(50), sample.percentile(99)), sample
+    connection_count = connections or work.connections
+    send(url, requests, connection_count, WARM_SECONDS)
+    cpu_before = server.cpu_seconds()
+    sample = send(url, requests, connection_count, seconds)
+    cpu_seconds = (server.cpu_seconds() - cpu_before) / sample.request_count
+    return Round(sample.rate, cpu_seconds, sample.percentile(50), sample.percentile(99)), sample
 
 
 def compare(
-    works: Sequence[Work],
+    works: Sequence[Workload],
     databases: Databases,
     rounds: int,
     seconds: float,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Results:
-    """Runs everything; `say` is told what is under way."""
+    """Starts all servers and runs all rounds."""
     results = Results()
     with contextlib.ExitStack() as stack:
-        running: list[Running] = []
+        servers: list[RunningServer] = []
         for contender in databases.contenders():
-            say(f"starting {contender.name}")
-            running.append(stack.enter_context(serving(contender, page_body(LIST, CUSTOMERS))))
-            results.starts[contender.name] = [running[-1].started_in]
+            progress(f"starting {contender.name}")
+            server = stack.enter_context(run_server(contender, page_body(LIST, CUSTOMERS)))
+            servers.append(server)
+            results.starts[contender.name] = [server.start_seconds]
         for number in range(rounds):
             for work in works:
-                for one in running:
-                    name = one.contender.name
-                    if not _asked(name, work.letter):
+                for server in servers:
+                    name = server.contender.name
+                    if not _takes_part(name, work.letter):
                         continue
-                    say(f"round {number + 1} of {rounds}: {work.letter}, {name}")
+                    progress(f"round {number + 1} of {rounds}: {work.letter}, {name}")
                     seed = zlib.crc32(f"{number} {work.letter} {name}".encode())
-                    results.add(work.letter, name, measured(one, work, seconds, seed)[0])
+                    results.add(work.letter, name, measure_round(server, work, seconds, seed)[0])
                 if work.letter in "LNC":
-                    for name, cpu in databases.floors(work.letter, seconds / 2).items():
-                        results.add(work.letter, name, Round(1 / cpu, cpu))
-        for one in running:
-            results.memory[one.contender.name] = one.memory()
+                    for name, cpu_seconds in databases.floors(work.letter, seconds / 2).items():
+                        results.add(work.letter, name, Round(1 / cpu_seconds, cpu_seconds))
+        for server in servers:
+            results.memory[server.contender.name] = server.memory_bytes()
     return results
 
 
-def _asked(server: str, letter: str) -> bool:
-    """Whether a server is asked for a piece of work: a fixed body is the floor of its own, and
+def _takes_part(server: str, letter: str) -> bool:
+    """Returns whether a server takes part in a workload: a fixed body is the floor of one only, and
     only Regulars searches."""
-    if letter == "S":  # the peers' tables have nothing to search by
+    if letter == "S":  # the peers have no search
         return server in (contenders.REGULARS_SQLITE, contenders.REGULARS_POSTGRESQL)
     fixed = {contenders.FIXED_LIST: "L", contenders.FIXED_NODE: "N"}
     return server not in fixed or fixed[server] == letter
@@ -145,7 +148,7 @@ class Databases:
             yield from contenders.mercurius(self.peer_postgresql, self.peer_sqlite)
 
     def floors(self, letter: str, seconds: float) -> dict[str, float]:
-        """The CPU seconds of the bare SQL of a piece of work."""
+        """Returns the CPU seconds of the bare SQL of a workload, by driver."""
         return {
             SQL_SQLITE: floors.sqlite(self.floor_sqlite, letter, seconds, CUSTOMERS, apsw=False),
             SQL_APSW: floors.sqlite(self.floor_sqlite, letter, seconds, CUSTOMERS, apsw=True),
@@ -154,11 +157,11 @@ class Databases:
 
 
 @contextlib.contextmanager
-def databases(work: Path, with_peers: bool) -> Iterator[Databases]:
-    """Makes the databases, and a PostgreSQL server for as long as they are used."""
-    own = data.sqlite_with(CUSTOMERS, work)
-    floor = data.copied(own, work / "floor.db")
-    peers = data.peer_sqlite(own, work)
+def databases(folder: Path, with_peers: bool) -> Iterator[Databases]:
+    """Creates the databases, and runs PostgreSQL until the block ends."""
+    own = data.sqlite_with(CUSTOMERS, folder)
+    floor = data.copy_database(own, folder / "floor.db")
+    peers = data.peer_sqlite(own, folder)
     print("Filling PostgreSQL …", file=sys.stderr)
     with data.postgresql(own) as (own_dsn, peer_dsn):
-        yield Databases(own, floor, peers, own_dsn, peer_dsn, data.bodies(own), with_peers)
+        yield Databases(own, floor, peers, own_dsn, peer_dsn, data.render_bodies(own), with_peers)

@@ -1,4 +1,5 @@
-"""Who is compared: Regulars on its two databases, its peers, and uvicorn with a fixed body."""
+"""The servers that are compared: Regulars on two databases, its peers, and uvicorn with a fixed
+body."""
 
 from __future__ import annotations
 
@@ -31,20 +32,20 @@ def regulars(
     module: str = "regulars",
     cores: Sequence[int] = (SERVER_CORE,),
 ) -> Contender:
-    """Regulars, as `regulars serve` starts it."""
+    """Returns Regulars as `regulars serve` starts it."""
     command = python(module, "serve", "--port", "{port}", "--database-url", database_url, *options)
     return Contender(name, command, {}, "/api/v2", TOKEN, cores)
 
 
 def fixed(name: str, body: bytes) -> Contender:
-    """uvicorn answering a body, whatever was asked."""
-    kept = BUILD / f"{len(body)}.body"
-    kept.write_bytes(body)
-    return Contender(name, uvicorn("benchmarks.peers.fixed:app"), {"FIXED_BODY": str(kept)})
+    """Returns uvicorn with the same response to every request."""
+    body_file = BUILD / f"{len(body)}.body"
+    body_file.write_bytes(body)
+    return Contender(name, uvicorn("benchmarks.peers.fixed:app"), {"FIXED_BODY": str(body_file)})
 
 
 def python_peers(dsn: str) -> list[Contender]:
-    """The peers in Python, on PostgreSQL."""
+    """Returns the peers in Python, on PostgreSQL."""
     apps = {STRAWBERRY: "strawberry_app", FASTAPI: "fastapi_app"}
     return [
         Contender(name, uvicorn(f"benchmarks.peers.{app}:app"), {"PEER_DSN": dsn})
@@ -53,7 +54,7 @@ def python_peers(dsn: str) -> list[Contender]:
 
 
 def mercurius(dsn: str, database: Path) -> list[Contender]:
-    """Mercurius on both databases; nobody, with a plain line, where npm is not installed."""
+    """Returns Mercurius on both databases, or nothing if npm is not installed."""
     if shutil.which("npm") is None:
         print("Mercurius is left out: Node's npm is not installed here.", file=sys.stderr)
         return []
@@ -67,17 +68,17 @@ def mercurius(dsn: str, database: Path) -> list[Contender]:
 
 
 def _install() -> None:
-    """Installs Mercurius, the databases' drivers and the Node that runs them, once."""
-    wanted = (PEERS / "mercurius" / "package.json").read_text()
-    kept = BUILD / "package.json"
-    if kept.exists() and json.loads(kept.read_text()) == json.loads(wanted):
+    """Installs Mercurius, the database drivers and Node, unless they are installed."""
+    manifest = (PEERS / "mercurius" / "package.json").read_text()
+    installed = BUILD / "package.json"
+    if installed.exists() and json.loads(installed.read_text()) == json.loads(manifest):
         return
-    kept.unlink(missing_ok=True)
+    installed.unlink(missing_ok=True)
     shutil.copyfile(PEERS / "mercurius" / "package.json", BUILD / "package.json.new")
-    (BUILD / "package.json.new").rename(kept)
+    (BUILD / "package.json.new").rename(installed)
     options = ["--silent", "--no-audit", "--no-fund", "--no-package-lock"]
     try:
         subprocess.run(["npm", "install", *options, "--prefix", str(BUILD)], check=True)
     except subprocess.CalledProcessError:
-        kept.unlink()
+        installed.unlink()
         raise

@@ -1,4 +1,4 @@
-"""The databases: the same customers for everybody, each server with a schema of its own."""
+"""Create the databases of the benchmark: the same customers for each server, in its own schema."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from regulars.store.tables import MONEY_SCALE, metadata
 TOKEN = "benchmark"  # of databases that live as long as the benchmark
 ACCOUNT = "benchmark"
 
-# What an application's own table of customers looks like: no history, no folded orders.
+# The table of a plain application: without a history and without columns for sorting.
 PEER_COLUMNS = (
     "id",
     "email",
@@ -82,8 +82,8 @@ PEER_SQLITE = """
     )"""
 
 
-def regulars(*arguments: str, database_url: str) -> None:
-    """Runs a command of Regulars."""
+def run_regulars(*arguments: str, database_url: str) -> None:
+    """Runs a command of `regulars` on a database."""
     subprocess.run(
         [sys.executable, "-m", "regulars", *arguments, "--database-url", database_url],
         check=True,
@@ -91,8 +91,8 @@ def regulars(*arguments: str, database_url: str) -> None:
     )
 
 
-def give_token(database_url: str) -> None:
-    """Makes the benchmark's account and token in a migrated database."""
+def create_account_and_token(database_url: str) -> None:
+    """Creates the account and the token of the benchmark in a migrated database."""
 
     async def create(store: Store) -> None:
         accounts = Accounts(store)
@@ -102,32 +102,32 @@ def give_token(database_url: str) -> None:
 
 
 def sqlite_with(customers: int, folder: Path) -> Path:
-    """A database of Regulars with sample customers: a copy of one that is kept between runs."""
-    kept = BUILD / f"customers-{customers}-{newest_version()}.db"
-    if not kept.exists():
+    """Returns a database of Regulars with sample customers, copied from one cached between runs."""
+    cached = BUILD / f"customers-{customers}-{newest_version()}.db"
+    if not cached.exists():
         print(f"Making {customers:,} sample customers …", file=sys.stderr)
-        made = kept.with_suffix(".new")
-        made.unlink(missing_ok=True)
-        url = f"sqlite:///{made}"
-        regulars("migrate", database_url=url)
-        give_token(url)
-        regulars("sample", "--customers", str(customers), database_url=url)
-        _checkpointed(made).rename(kept)
-    return copied(kept, folder / f"regulars-{customers}.db")
+        partial = cached.with_suffix(".new")
+        partial.unlink(missing_ok=True)
+        url = f"sqlite:///{partial}"
+        run_regulars("migrate", database_url=url)
+        create_account_and_token(url)
+        run_regulars("sample", "--customers", str(customers), database_url=url)
+        _checkpoint(partial).rename(cached)
+    return copy_database(cached, folder / f"regulars-{customers}.db")
 
 
 def sqlite_multiplied(source: Path, times: int, folder: Path) -> Path:
-    """A database with the customers of another many times over, under other emails."""
-    made = folder / f"{source.stem}-times-{times}.db"
-    shutil.copyfile(source, made)
+    """Returns a database with `times` as many customers as another, copied under new emails."""
+    path = folder / f"{source.stem}-times-{times}.db"
+    shutil.copyfile(source, path)
     columns = [column.name for column in metadata.tables["customers"].columns]
-    changed = {
+    expressions = {
         "customer_id": "customer_id + :offset",
         **{name: f"'{{}}.' || {name}" for name in ("email", "email_key", "email_folded")},
         "words": "words || char(10) || ' {} '",
     }
-    selected = ", ".join(changed.get(name, name) for name in columns)
-    with contextlib.closing(sqlite3.connect(made)) as connection:
+    selected = ", ".join(expressions.get(name, name) for name in columns)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -500000")
         (count,) = connection.execute("SELECT max(customer_id) FROM customers").fetchone()
@@ -137,7 +137,7 @@ def sqlite_multiplied(source: Path, times: int, folder: Path) -> Path:
                 "FROM customers WHERE customer_id <= :count",
                 {"offset": copy * count, "count": count},
             )
-        # In the order of the tree, or filling it takes several times as long.
+        # In the order of the key: another order takes several times as long.
         connection.execute(
             "INSERT INTO terms SELECT account_id, term, customer_id + copy * :count "
             "FROM terms, (SELECT value AS copy FROM json_each(:copies)) "
@@ -146,17 +146,17 @@ def sqlite_multiplied(source: Path, times: int, folder: Path) -> Path:
         )
         connection.execute("UPDATE counters SET customers = ?", (times * count,))
         connection.commit()
-    return _checkpointed(made)
+    return _checkpoint(path)
 
 
-def _checkpointed(path: Path) -> Path:
+def _checkpoint(path: Path) -> Path:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
 
 
 def peer_rows(source: Path) -> Iterator[dict[str, Any]]:
-    """The customers of a database of Regulars, as an application's own table has them."""
+    """Yields the customers of a database of Regulars as rows of a peer's table."""
     with contextlib.closing(sqlite3.connect(source)) as connection:
         connection.row_factory = sqlite3.Row
         for row in connection.execute("SELECT * FROM customers ORDER BY customer_id"):
@@ -168,23 +168,23 @@ def peer_rows(source: Path) -> Iterator[dict[str, Any]]:
 
 
 def peer_sqlite(source: Path, folder: Path) -> Path:
-    """The peers' table in SQLite."""
-    made = folder / "peers.db"
-    places = ", ".join(f":{name}" for name in PEER_COLUMNS)
-    with contextlib.closing(sqlite3.connect(made)) as connection:
+    """Returns a SQLite database with the peers' table."""
+    path = folder / "peers.db"
+    placeholders = ", ".join(f":{name}" for name in PEER_COLUMNS)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(PEER_SQLITE)
         connection.executemany(
-            f"INSERT INTO customers ({', '.join(PEER_COLUMNS)}) VALUES ({places})",
+            f"INSERT INTO customers ({', '.join(PEER_COLUMNS)}) VALUES ({placeholders})",
             peer_rows(source),
         )
         connection.commit()
-    return _checkpointed(made)
+    return _checkpoint(path)
 
 
 @contextlib.contextmanager
 def empty_postgresql() -> Iterator[str]:
-    """The DSN of a server of our own, on the load's core."""
+    """Runs a PostgreSQL server on the core of the load generator, and yields its DSN."""
     folder = tempfile.mkdtemp(prefix="regulars-")
     with pinned([LOAD_CORE]):
         server = get_server(folder, cleanup_mode="delete")
@@ -196,10 +196,10 @@ def empty_postgresql() -> Iterator[str]:
 
 @contextlib.contextmanager
 def postgresql(source: Path, peers: bool = True) -> Iterator[tuple[str, str]]:
-    """The DSNs of a database of Regulars and of one with the peers' table, both with the customers
-    of `source`; the latter has none without `peers`."""
+    """Yields the DSNs of a database of Regulars and of one for the peers, both with the customers
+    of `source`. Without `peers`, the second does not exist."""
     with empty_postgresql() as own:
-        regulars("migrate", database_url=own)
+        run_regulars("migrate", database_url=own)
         asyncio.run(_fill(source, own))
         peer_dsn = urlsplit(own)._replace(path="/peers").geturl()
         if peers:
@@ -260,26 +260,30 @@ async def _fill_peers(source: Path, own: str, peers: str) -> None:
     await connection.close()
 
 
-def copied(path: Path, to: Path) -> Path:
-    """A copy of a database that nobody has open."""
-    shutil.copyfile(path, to)
-    return to
+def copy_database(source: Path, path: Path) -> Path:
+    """Copies a database that no process has open, and returns the path of the copy."""
+    shutil.copyfile(source, path)
+    return path
 
 
-def bodies(path: Path) -> dict[str, bytes]:
-    """What Regulars answers to L and N, so that the floor for HTTP answers as much."""
+def render_bodies(path: Path) -> dict[str, bytes]:
+    """Returns responses of Regulars to L and N, for the HTTP floor to send."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        (number,) = connection.execute("SELECT max(customer_id) FROM customers").fetchone()
+        (highest_id,) = connection.execute("SELECT max(customer_id) FROM customers").fetchone()
 
-    async def ask(store: Store) -> dict[str, bytes]:
-        engine, directory, found = schema.engine(), Directory(store), {}
+    async def render(store: Store) -> dict[str, bytes]:
+        engine, directory, responses = schema.engine(), Directory(store), {}
         for letter, document, variables in (
-            ("L", work.LIST, {"first": work.PAGE, "after": work.cursor(number // 2), "query": ""}),
-            ("N", work.NODE, {"id": work.global_id(number // 2)}),
+            (
+                "L",
+                work.LIST,
+                {"first": work.PAGE, "after": work.cursor(highest_id // 2), "query": ""},
+            ),
+            ("N", work.NODE, {"id": work.global_id(highest_id // 2)}),
         ):
             context = Context(1, directory, "benchmark", now_ms())
-            answer = await engine.run(engine.operation(document), variables, context)
-            found[letter] = orjson.dumps(answer.response())
-        return found
+            response = await engine.run(engine.get_operation(document), variables, context)
+            responses[letter] = orjson.dumps(response.to_response())
+        return responses
 
-    return with_store(Settings(database_url=f"sqlite:///{path}"), ask)
+    return with_store(Settings(database_url=f"sqlite:///{path}"), render)

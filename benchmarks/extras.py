@@ -1,5 +1,5 @@
-"""What a comparison of requests does not show: large directories, slow disks, two processes, and
-what a million requests leave in the memory."""
+"""Measure what the comparison does not: large directories, slow disks, two processes, and memory
+after a million requests."""
 
 from __future__ import annotations
 
@@ -9,66 +9,72 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import contenders, data, searches
-from benchmarks.compare import CUSTOMERS, Databases, measured
+from benchmarks.compare import CUSTOMERS, Databases, measure_round
 from benchmarks.load import send
-from benchmarks.servers import LOAD_CORE, SERVER_CORE, Contender, serving
-from benchmarks.work import LIST, C, L, M, Work, page_body
+from benchmarks.servers import LOAD_CORE, SERVER_CORE, Contender, run_server
+from benchmarks.work import LIST, C, L, M, Workload, page_body
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 SMALL, LARGE = 10_000, 1_000_000
 
 
-def _fixed_page(number: int) -> Work:
-    """L at one place of the list."""
+def _fixed_page(number: int) -> Workload:
+    """Returns L with always the same page."""
 
     def bodies(_rng: object, _customers: int) -> Iterator[bytes]:
         body = page_body(LIST, number)
         while True:
             yield body
 
-    return Work("L", f"the page after {number}", bodies)
+    return Workload("L", f"the page after {number}", bodies)
 
 
-def among_a_million(
-    rounds: int, seconds: float, say: Say
-) -> tuple[dict[str, float], list[searches.Searched]]:
-    """What is measured among a million customers: flatness, and searches."""
-    with tempfile.TemporaryDirectory(prefix="regulars-") as folder:
-        work = Path(folder)
-        say(f"multiplying to {LARGE:,} customers")
-        base = data.sqlite_with(CUSTOMERS, work)
-        large = data.sqlite_multiplied(base, LARGE // CUSTOMERS, work)
-        searched = searches.among_a_million(large, rounds, say)
-        return flatness(large, work, rounds, seconds, say), searched
+def measure_large_directory(
+    rounds: int, seconds: float, progress: Progress
+) -> tuple[dict[str, float], list[searches.SearchLatency]]:
+    """Measures page times and searches with a million customers."""
+    with tempfile.TemporaryDirectory(prefix="regulars-") as name:
+        folder = Path(name)
+        progress(f"multiplying to {LARGE:,} customers")
+        base = data.sqlite_with(CUSTOMERS, folder)
+        large = data.sqlite_multiplied(base, LARGE // CUSTOMERS, folder)
+        search_latencies = searches.measure(large, rounds, progress)
+        return measure_flatness(large, folder, rounds, seconds, progress), search_latencies
 
 
-def flatness(large: Path, work: Path, rounds: int, seconds: float, say: Say) -> dict[str, float]:
-    """The CPU a request of L's first and last page among a million customers, by that among ten
-    thousand."""
-    small = data.sqlite_with(SMALL, work)
+def measure_flatness(
+    large: Path, folder: Path, rounds: int, seconds: float, progress: Progress
+) -> dict[str, float]:
+    """Returns the CPU per request of the first and last page of L with 1,000,000 customers, divided
+    by that with 10,000."""
+    small = data.sqlite_with(SMALL, folder)
     pages = {
-        "small": (small, L, SMALL),
-        "first page": (large, _fixed_page(LARGE + 1), LARGE),
-        "last page": (large, _fixed_page(27), LARGE),
-        "first page of the small": (small, _fixed_page(SMALL + 1), SMALL),
-        "last page of the small": (small, _fixed_page(27), SMALL),
+        "small": (small, L),
+        "first page": (large, _fixed_page(LARGE + 1)),
+        "last page": (large, _fixed_page(27)),
+        "first page of the small": (small, _fixed_page(SMALL + 1)),
+        "last page of the small": (small, _fixed_page(27)),
     }
-    cpu: dict[str, list[float]] = {name: [] for name in pages}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in pages}
     with (
-        serving(_sqlite("small", small), page_body(LIST, SMALL)) as one,
-        serving(_sqlite("large", large), page_body(LIST, SMALL)) as other,
+        run_server(_sqlite("small", small), page_body(LIST, SMALL)) as small_server,
+        run_server(_sqlite("large", large), page_body(LIST, SMALL)) as large_server,
     ):
         for number in range(rounds):
-            for name, (path, page, _most) in pages.items():
-                say(f"round {number + 1} of {rounds}: flatness, {name}")
-                running = one if path == small else other
-                cpu[name].append(measured(running, page, seconds, number)[0].cpu)
+            for name, (path, page) in pages.items():
+                progress(f"round {number + 1} of {rounds}: flatness, {name}")
+                server = small_server if path == small else large_server
+                cpu_seconds[name].append(
+                    measure_round(server, page, seconds, number)[0].cpu_seconds
+                )
 
     return {
         name: statistics.median(
             ours / theirs
-            for ours, theirs in zip(cpu[name], cpu[f"{name} of the small"], strict=True)
+            for ours, theirs in zip(
+                cpu_seconds[name], cpu_seconds[f"{name} of the small"], strict=True
+            )
         )
         for name in ("first page", "last page")
     }
@@ -78,34 +84,36 @@ def _sqlite(name: str, path: Path) -> Contender:
     return contenders.regulars(f"Regulars, {name}", f"sqlite:///{path}")
 
 
-def slow_disk(rounds: int, seconds: float, say: Say) -> float:
-    """The rate of C with a commit that takes 2 ms, by that of one commit a write."""
+def measure_slow_disk(rounds: int, seconds: float, progress: Progress) -> float:
+    """Returns the rate of C when a commit takes 2 ms, divided by that with one commit per write."""
     ratios = []
     with tempfile.TemporaryDirectory(prefix="regulars-") as folder:
         path = data.sqlite_with(SMALL, Path(folder))
         for number in range(rounds):
             rates = {}
             for batch in ("", "1"):
-                say(f"round {number + 1} of {rounds}: a slow disk, {batch or 'shared'} a commit")
-                extra = {"COMMIT_MS": "2", **({"MAX_BATCH": batch} if batch else {})}
-                made = contenders.regulars(
+                progress(
+                    f"round {number + 1} of {rounds}: a slow disk, {batch or 'shared'} a commit"
+                )
+                environment = {"COMMIT_MS": "2", **({"MAX_BATCH": batch} if batch else {})}
+                base = contenders.regulars(
                     "slow disk", f"sqlite:///{path}", module="benchmarks.slow_disk"
                 )
-                slow = Contender(made.name, made.command, extra, made.path, made.token)
-                with serving(slow, page_body(LIST, SMALL)) as running:
-                    rates[batch] = measured(running, C, seconds, number)[0].rate
+                slow = Contender(base.name, base.command, environment, base.path, base.token)
+                with run_server(slow, page_body(LIST, SMALL)) as server:
+                    rates[batch] = measure_round(server, C, seconds, number)[0].rate
             ratios.append(rates[""] / rates["1"])
     return statistics.median(ratios)
 
 
-def two_processes(
-    databases: Databases, rounds: int, seconds: float, say: Say
+def measure_two_processes(
+    databases: Databases, rounds: int, seconds: float, progress: Progress
 ) -> tuple[float, float]:
-    """L on PostgreSQL with two server processes by one: the rate, where the load and PostgreSQL
-    share the two cores with them; and what the rate would be on cores of their own, twice the CPU
-    a request of one process by that of two."""
-    one = contenders.regulars(contenders.REGULARS_POSTGRESQL, databases.own_postgresql)
-    two = contenders.regulars(
+    """Compares L on PostgreSQL with two server processes and with one. Returns the ratio of the
+    rates, with the load and PostgreSQL on the same two cores; and the ratio that separate cores
+    would allow: twice the CPU per request of one process, divided by that of two."""
+    single = contenders.regulars(contenders.REGULARS_POSTGRESQL, databases.own_postgresql)
+    double = contenders.regulars(
         "Regulars, two processes",
         databases.own_postgresql,
         "--workers",
@@ -114,33 +122,34 @@ def two_processes(
     )
     body = page_body(LIST, CUSTOMERS)
     rates, costs = [], []
-    with serving(one, body) as single, serving(two, body) as double:
+    with run_server(single, body) as one_process, run_server(double, body) as two_processes:
         for number in range(rounds):
-            say(f"round {number + 1} of {rounds}: two processes")
-            alone = measured(single, L, seconds, number)[0]
-            both = measured(double, L, seconds, number)[0]
-            rates.append(both.rate / alone.rate)
-            costs.append(2 * alone.cpu / both.cpu)
+            progress(f"round {number + 1} of {rounds}: two processes")
+            run_of_one = measure_round(one_process, L, seconds, number)[0]
+            run_of_two = measure_round(two_processes, L, seconds, number)[0]
+            rates.append(run_of_two.rate / run_of_one.rate)
+            costs.append(2 * run_of_one.cpu_seconds / run_of_two.cpu_seconds)
     return statistics.median(rates), statistics.median(costs)
 
 
-def starts(databases: Databases, rounds: int, say: Say) -> dict[str, float]:
-    """The median time from start to first answer of Regulars, in seconds."""
-    found: dict[str, list[float]] = {}
+def measure_starts(databases: Databases, rounds: int, progress: Progress) -> dict[str, float]:
+    """Returns the median seconds from start to first response of Regulars."""
+    start_seconds: dict[str, list[float]] = {}
     for _ in range(rounds):
         for contender in list(databases.contenders())[:2]:
-            say(f"starting {contender.name}")
-            with serving(contender, page_body(LIST, CUSTOMERS)) as running:
-                found.setdefault(contender.name, []).append(running.started_in)
-    return {name: statistics.median(times) for name, times in found.items()}
+            progress(f"starting {contender.name}")
+            with run_server(contender, page_body(LIST, CUSTOMERS)) as server:
+                start_seconds.setdefault(contender.name, []).append(server.start_seconds)
+    return {name: statistics.median(times) for name, times in start_seconds.items()}
 
 
-def memory(path: Path, requests: int, say: Say) -> float:
-    """Resident memory after so many requests of M on SQLite, by that after the first thousand."""
-    with serving(_sqlite("memory", path), page_body(LIST, CUSTOMERS)) as running:
-        wanted = M.requests(running.url, running.contender.token, 1, CUSTOMERS)
-        send(running.url, wanted, M.connections, 600, most=1_000)
-        early = running.memory()
-        say(f"{requests:,} requests, for what they leave in the memory")
-        send(running.url, wanted, M.connections, 3_600, most=requests - 1_000)
-        return running.memory() / early
+def measure_memory(path: Path, requests: int, progress: Progress) -> float:
+    """Returns the resident memory after `requests` requests of M on SQLite, divided by that after
+    1,000."""
+    with run_server(_sqlite("memory", path), page_body(LIST, CUSTOMERS)) as server:
+        bodies = M.requests(server.url, server.contender.token, 1, CUSTOMERS)
+        send(server.url, bodies, M.connections, 600, max_requests=1_000)
+        early_bytes = server.memory_bytes()
+        progress(f"{requests:,} requests, for what they leave in the memory")
+        send(server.url, bodies, M.connections, 3_600, max_requests=requests - 1_000)
+        return server.memory_bytes() / early_bytes

@@ -1,4 +1,4 @@
-"""The floors: what the bare SQL of a piece of work costs, in a loop on the driver."""
+"""Measure the floors: the CPU time of the bare SQL of a workload, in a loop on the driver."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from regulars.store.query import Compiled
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import customers
 
-# What L and N read, and in which order.
+# The columns that L and N read.
 _LIST = (
     "customer_id",
     "email",
@@ -35,14 +35,14 @@ _LIST = (
 )
 _NODE = ("customer_id", "first_name", "last_name", "email", "shipping_address")
 
-# Beyond every `_id` that an account gives: what the floor adds is known by it, and removed.
-_FIRST = 2**30
-_FORGET = "DELETE FROM customers WHERE customer_id >= 1073741824"
-_serial = itertools.count(_FIRST)
+# Larger than any `_id`, so that the rows that a floor adds can be deleted.
+_FIRST_ID = 2**30
+_CLEAN_UP = "DELETE FROM customers WHERE customer_id >= 1073741824"
+_serial = itertools.count(_FIRST_ID)
 
 
 def _statement(letter: str, dialect: str) -> tuple[Compiled, Callable[[int], dict[str, Any]]]:
-    """The statement of a piece of work, and its parameters for a customer."""
+    """Returns the statement of a workload, and its parameters for a customer."""
     if letter == "L":
         page = queries.page("id", _LIST, False, True, False)
         return page.compiled(dialect), lambda number: {
@@ -51,8 +51,8 @@ def _statement(letter: str, dialect: str) -> tuple[Compiled, Callable[[int], dic
             "after_value": number,
         }
     if letter == "N":
-        one = queries.one_customer(_NODE)
-        return one.compiled(dialect), lambda number: {"account_id": 1, "number": number}
+        query = queries.one_customer(_NODE)
+        return query.compiled(dialect), lambda number: {"account_id": 1, "number": number}
 
     def row(_number: int) -> dict[str, Any]:
         number = next(_serial)
@@ -63,25 +63,25 @@ def _statement(letter: str, dialect: str) -> tuple[Compiled, Callable[[int], dic
     return writes.insert_one(customers).compiled(dialect), row
 
 
-def sqlite(path: Path, letter: str, seconds: float, most: int, apsw: bool) -> float:
-    """The CPU seconds of one statement on SQLite, with Regulars' own settings, through APSW or
-    Python's sqlite3; a create is committed by itself."""
+def sqlite(path: Path, letter: str, seconds: float, customer_count: int, apsw: bool) -> float:
+    """Returns the CPU seconds of one statement on SQLite with the settings of Regulars, through
+    APSW or the sqlite3 module. A create is its own transaction."""
     compiled, parameters = _statement(letter, "sqlite")
     rng = random.Random(letter)
-    opened: Any = connect(path) if apsw else _sqlite3(path)
-    with pinned([SERVER_CORE]), contextlib.closing(opened) as connection:
+    driver_connection: Any = connect(path) if apsw else _sqlite3(path)
+    with pinned([SERVER_CORE]), contextlib.closing(driver_connection) as connection:
 
         def run() -> None:
-            values = compiled.arguments(parameters(rng.randint(PAGE + 1, most)))
+            values = compiled.arguments(parameters(rng.randint(PAGE + 1, customer_count)))
             connection.execute(compiled.text, values).fetchall()
 
-        cpu = _timed(run, seconds)
-        connection.execute(_FORGET)
-        return cpu
+        cpu_seconds = _time(run, seconds)
+        connection.execute(_CLEAN_UP)
+        return cpu_seconds
 
 
 def _sqlite3(path: Path) -> sqlite3.Connection:
-    """A connection of Python's own driver with the settings of Regulars'."""
+    """Returns a connection of the sqlite3 module with the settings of Regulars."""
     names = ("synchronous", "foreign_keys", "cache_size", "wal_autocheckpoint")
     with contextlib.closing(connect(path)) as model:
         settings = {name: model.pragma(name) for name in names}
@@ -91,34 +91,35 @@ def _sqlite3(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _timed(run: Callable[[], None], seconds: float) -> float:
-    until = time.perf_counter() + seconds / 4
-    while time.perf_counter() < until:
+def _time(run: Callable[[], None], seconds: float) -> float:
+    """Returns the CPU seconds of one call, after a warm-up."""
+    deadline = time.perf_counter() + seconds / 4
+    while time.perf_counter() < deadline:
         run()
-    began, until, count = time.process_time(), time.perf_counter() + seconds, 0
-    while time.perf_counter() < until:
+    cpu_start, deadline, count = time.process_time(), time.perf_counter() + seconds, 0
+    while time.perf_counter() < deadline:
         run()
         count += 1
-    return (time.process_time() - began) / count
+    return (time.process_time() - cpu_start) / count
 
 
-def postgresql(dsn: str, letter: str, seconds: float, most: int) -> float:
-    """The CPU seconds that one statement costs the client, on asyncpg; the server's are its own."""
+def postgresql(dsn: str, letter: str, seconds: float, customer_count: int) -> float:
+    """Returns the CPU seconds of one statement in asyncpg, without those of the server."""
     compiled, parameters = _statement(letter, "postgresql")
     rng = random.Random(letter)
 
     async def loop() -> float:
         connection = await asyncpg.connect(dsn)
         count = 0
-        began, until = time.process_time(), time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            values = compiled.arguments(parameters(rng.randint(PAGE + 1, most)))
+        cpu_start, deadline = time.process_time(), time.perf_counter() + seconds
+        while time.perf_counter() < deadline:
+            values = compiled.arguments(parameters(rng.randint(PAGE + 1, customer_count)))
             await connection.fetch(compiled.text, *values)
             count += 1
-        taken = time.process_time() - began
-        await connection.execute(_FORGET)
+        cpu_seconds_total = time.process_time() - cpu_start
+        await connection.execute(_CLEAN_UP)
         await connection.close()
-        return taken / count
+        return cpu_seconds_total / count
 
     with pinned([SERVER_CORE]):
         return float(uvloop.run(loop()))

@@ -1,6 +1,6 @@
-"""The load generator: keep-alive connections that each send a request, read the answer, and go on.
+"""Generate load: each keep-alive connection sends a request, reads the response, and repeats.
 
-It runs on another core than the server under test, and shares that with PostgreSQL.
+The generator shares a core with PostgreSQL; the server under test has the other core.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-# How long nothing may come before a run is given up.
+# A run without any response for this time is aborted.
 STALLED_SECONDS = 30.0
 
 
 class BenchmarkError(Exception):
-    """A run whose figures would mean nothing."""
+    """A run that failed, so that its figures mean nothing."""
 
 
 @dataclass(slots=True)
 class Sample:
-    """What one run came to: answers, seconds, and the latency of each answer in seconds."""
+    """The result of one run: responses, duration, and the latency of each response in seconds."""
 
-    requests: int
+    request_count: int
     seconds: float
     latencies: Sequence[float] = field(repr=False)
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
-        return self.requests / self.seconds
+        """Responses per second."""
+        return self.request_count / self.seconds
 
     def percentile(self, percent: int) -> float:
-        """A percentile of the latency, in seconds."""
+        """Returns a percentile of the latency, in seconds."""
         return statistics.quantiles(self.latencies, n=100)[percent - 1]
 
 
-def http_request(url: str, body: bytes, token: str, headers: str = "") -> bytes:
-    """A POST of a GraphQL request, as bytes; `headers` are whole lines."""
+def build_http_request(url: str, body: bytes, token: str, headers: str = "") -> bytes:
+    """Returns a GraphQL request as the bytes of a POST. `headers` are complete lines."""
     parts = urlsplit(url)
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
@@ -51,7 +51,7 @@ def http_request(url: str, body: bytes, token: str, headers: str = "") -> bytes:
 
 
 class _Connection:
-    """One connection: a request is under way, or it is closed."""
+    """A connection with at most one request in flight."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address)
@@ -64,15 +64,15 @@ class _Connection:
         self.socket.sendall(request)
 
     def read(self) -> float | None:
-        """Reads what is there; the latency in seconds once the answer is complete. Raises
-        BenchmarkError for an error."""
+        """Reads from the socket. Returns the latency in seconds once the response is complete, else
+        None. Raises BenchmarkError if it is an error."""
         data = self.socket.recv(262_144)
         received = self._received + data if self._received else data
         if not data:
             raise BenchmarkError(f"a connection was lost after {received[:600]!r}")
         head, _, body = received.partition(b"\r\n\r\n")
-        at = head.lower().find(b"content-length:")
-        if at < 0 or len(body) < int(head[at + 15 :].partition(b"\r")[0]):
+        index = head.lower().find(b"content-length:")
+        if index < 0 or len(body) < int(head[index + 15 :].partition(b"\r")[0]):
             self._received = received
             return None
         if not head.startswith(b"HTTP/1.1 200") or b'"errors":[' in body:
@@ -86,40 +86,42 @@ def send(
     requests: Iterator[bytes],
     connections: int,
     seconds: float,
-    most: int | None = None,
+    max_requests: int | None = None,
 ) -> Sample:
-    """Sends requests for some seconds, and no more than `most`. Raises BenchmarkError for an
-    answer that is an error, and OSError when there is no server."""
+    """Sends requests for some seconds, at most `max_requests`. Raises BenchmarkError if a response
+    is an error, and OSError if the connection is refused."""
     parts = urlsplit(url)
-    opened: dict[int, _Connection] = {}
+    open_connections: dict[int, _Connection] = {}
     poll = select.epoll()
     latencies: list[float] = []
     try:
-        for _ in range(connections if most is None else min(connections, most)):
-            one = _Connection((str(parts.hostname), int(parts.port or 80)))
-            opened[one.socket.fileno()] = one
-            poll.register(one.socket, select.EPOLLIN)
-        began = time.perf_counter()
-        for one in opened.values():
-            one.send(next(requests))
-        sent = waiting = len(opened)
-        while waiting:
+        for _ in range(connections if max_requests is None else min(connections, max_requests)):
+            connection = _Connection((str(parts.hostname), int(parts.port or 80)))
+            open_connections[connection.socket.fileno()] = connection
+            poll.register(connection.socket, select.EPOLLIN)
+        started_at = time.perf_counter()
+        for connection in open_connections.values():
+            connection.send(next(requests))
+        sent_count = pending_count = len(open_connections)
+        while pending_count:
             ready = poll.poll(STALLED_SECONDS)
             if not ready:
                 raise BenchmarkError(f"no answer within {STALLED_SECONDS:.0f} s")
             now = time.perf_counter()
-            for number, _ in ready:
-                latency = opened[number].read()
+            for descriptor, _ in ready:
+                latency = open_connections[descriptor].read()
                 if latency is None:
                     continue
                 latencies.append(latency)
-                if now - began < seconds and (most is None or sent < most):
-                    opened[number].send(next(requests))
-                    sent += 1
+                if now - started_at < seconds and (
+                    max_requests is None or sent_count < max_requests
+                ):
+                    open_connections[descriptor].send(next(requests))
+                    sent_count += 1
                 else:
-                    waiting -= 1
-        return Sample(len(latencies), time.perf_counter() - began, latencies)
+                    pending_count -= 1
+        return Sample(len(latencies), time.perf_counter() - started_at, latencies)
     finally:
         poll.close()
-        for one in opened.values():
-            one.socket.close()
+        for connection in open_connections.values():
+            connection.socket.close()

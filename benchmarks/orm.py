@@ -1,5 +1,5 @@
-"""`python -m benchmarks.orm URL ROWS`: what an application would write, a loop of single inserts in
-one transaction through SQLAlchemy's ORM, into a plain table of customers with one index."""
+"""Import customers as a plain application would: `python -m benchmarks.orm URL ROWS` inserts rows
+one by one through SQLAlchemy's ORM, in one transaction, into a table with one index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Base(DeclarativeBase):
 
 
 class Customer(_Base):
-    """A customer, without a history, and found by its email alone."""
+    """A customer, without a history and indexed by email only."""
 
     __tablename__ = "orm_customers"
 
@@ -33,7 +33,7 @@ class Customer(_Base):
     created_at: Mapped[datetime]
 
 
-def _customer(row: tuple[str, ...]) -> Customer:
+def _build_customer(row: tuple[str, ...]) -> Customer:
     email, first_name, last_name, phone, marketing, tags = row
     return Customer(
         email=email,
@@ -46,31 +46,31 @@ def _customer(row: tuple[str, ...]) -> Customer:
     )
 
 
-def _on_sqlite(url: str, count: int) -> None:
+def _insert_on_sqlite(url: str, count: int) -> None:
     engine = sa.create_engine(f"{url}-orm")
     _Base.metadata.create_all(engine)
     with Session(engine) as session:
         for row in rows(count):
-            session.add(_customer(row))
+            session.add(_build_customer(row))
             session.flush()
         session.commit()
 
 
-async def _on_postgresql(url: str, count: int) -> None:
+async def _insert_on_postgresql(url: str, count: int) -> None:
     engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1))
     async with engine.begin() as connection:
         await connection.run_sync(_Base.metadata.create_all)
     async with AsyncSession(engine) as session:
         for row in rows(count):
-            session.add(_customer(row))
+            session.add(_build_customer(row))
             await session.flush()
         await session.commit()
     await engine.dispose()
 
 
 if __name__ == "__main__":
-    _, given, number = sys.argv
-    if given.startswith("sqlite:"):
-        _on_sqlite(given, int(number))
+    _, database_url, row_count = sys.argv
+    if database_url.startswith("sqlite:"):
+        _insert_on_sqlite(database_url, int(row_count))
     else:
-        asyncio.run(_on_postgresql(given, int(number)))
+        asyncio.run(_insert_on_postgresql(database_url, int(row_count)))

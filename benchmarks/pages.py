@@ -1,5 +1,5 @@
-"""The pages in a real browser: how long until the list of customers is seen, and what goes over the
-wire for it."""
+"""Measure the pages in a real browser: the time until the list of customers is visible, and the
+bytes transferred for it."""
 
 from __future__ import annotations
 
@@ -14,91 +14,96 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, syn
 
 from benchmarks import contenders, data
 from benchmarks.compare import CUSTOMERS
-from benchmarks.servers import serving
+from benchmarks.servers import run_server
 from benchmarks.work import LIST, page_body
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SETTLED_MS = 400
 _SIZE: ViewportSize = {"width": 1440, "height": 900}
-# Notes when the first rows are there, and when the frame that shows them is.
-_WATCH = """
+# Records when the first rows are in the document, and when the frame that shows them is drawn.
+_OBSERVER = """
 new MutationObserver(() => {
-  if (window.there || !document.querySelector("table.customers tbody tr")) return;
-  window.there = performance.now();
-  requestAnimationFrame(() => setTimeout(() => { window.seen = performance.now(); }));
+  if (window.hasRows || !document.querySelector("table.customers tbody tr")) return;
+  window.hasRows = performance.now();
+  requestAnimationFrame(() => setTimeout(() => { window.visibleAt = performance.now(); }));
 }).observe(document, { childList: true, subtree: true });
 """
 _BYTES = """performance.getEntriesByType("navigation")
   .concat(performance.getEntriesByType("resource"))
-  .reduce((sum, one) => sum + one.transferSize, 0)"""
+  .reduce((sum, entry) => sum + entry.transferSize, 0)"""
 
 
-def measure(rounds: int, say: Say) -> Mapping[str, float]:
-    """Milliseconds from the navigation to the frame that shows the first rows, among 100,000
-    customers, in a tab that is open and in a browser that has not been here; the latter by what a
-    line of text takes there; and kilobytes for it, headers included. Nothing, with a plain line,
-    where there is no Chromium."""
-    path = next((one for name in _NAMES if (one := shutil.which(name))), None)
+def measure(rounds: int, progress: Progress) -> Mapping[str, float]:
+    """Measures the milliseconds from navigation to the frame that shows the first of 100,000
+    customers: in an open tab, and in a new browser context. Returns those, the second divided by
+    the time for a line of text, and the kilobytes transferred; or nothing without Chromium."""
+    path = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if path is None:
-        say("The pages are left out: there is no Chromium here.")
+        progress("The pages are left out: there is no Chromium here.")
         return {}
     with tempfile.TemporaryDirectory(prefix="regulars-") as folder:
         database = data.sqlite_with(CUSTOMERS, Path(folder))
         contender = contenders.regulars("Regulars, pages", f"sqlite:///{database}")
-        with serving(contender, page_body(LIST, CUSTOMERS)) as running:
-            url = running.url.removesuffix(contender.path)
+        with run_server(contender, page_body(LIST, CUSTOMERS)) as server:
+            url = server.url.removesuffix(contender.path)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-                found = _in(browser, url, contender.token, rounds, say)
+                figures = _measure_in(browser, url, contender.token, rounds, progress)
                 browser.close()
-    return found
+    return figures
 
 
-def _in(browser: Browser, url: str, token: str, rounds: int, say: Say) -> Mapping[str, float]:
-    here = _signed_in(browser, url, token).new_page()
-    _loaded(here, url)
-    again, first, floor, sizes = [], [], [], []
+def _measure_in(
+    browser: Browser, url: str, token: str, rounds: int, progress: Progress
+) -> Mapping[str, float]:
+    open_tab = _sign_in(browser, url, token).new_page()
+    _load_list(open_tab, url)
+    repeat_ms, first_ms, floor_ms, kilobytes = [], [], [], []
     for number in range(rounds):
-        say(f"round {number + 1} of {rounds}: the list of customers in a browser")
-        again.append(_loaded(here, url)["seen"])
-        stranger = _signed_in(browser, url, token)
-        found = _loaded(stranger.new_page(), url)
-        first.append(found["seen"])
-        sizes.append(found["bytes"] / 1000)
-        stranger.close()
-        nobody = browser.new_context(viewport=_SIZE)
-        floor.append(_painted(nobody.new_page(), f"{url}/healthz"))
-        nobody.close()
+        progress(f"round {number + 1} of {rounds}: the list of customers in a browser")
+        repeat_ms.append(_load_list(open_tab, url)["visible_ms"])
+        new_context = _sign_in(browser, url, token)
+        load = _load_list(new_context.new_page(), url)
+        first_ms.append(load["visible_ms"])
+        kilobytes.append(load["bytes"] / 1000)
+        new_context.close()
+        empty_context = browser.new_context(viewport=_SIZE)
+        floor_ms.append(_measure_text(empty_context.new_page(), f"{url}/healthz"))
+        empty_context.close()
     median = statistics.median
     return {
-        "pages again": median(again),
-        "pages first": median(first),
-        "pages floor": median([one / least for one, least in zip(first, floor, strict=True)]),
-        "pages size": median(sizes),
+        "pages again": median(repeat_ms),
+        "pages first": median(first_ms),
+        "pages floor": median(
+            [load / floor for load, floor in zip(first_ms, floor_ms, strict=True)]
+        ),
+        "pages size": median(kilobytes),
     }
 
 
-def _signed_in(browser: Browser, url: str, token: str) -> BrowserContext:
+def _sign_in(browser: Browser, url: str, token: str) -> BrowserContext:
     context = browser.new_context(viewport=_SIZE)
-    context.add_init_script(_WATCH)
-    answer = context.request.post(f"{url}/session", data={"token": token}, headers={"Origin": url})
-    if not answer.ok:
-        raise RuntimeError(answer.text())
+    context.add_init_script(_OBSERVER)
+    response = context.request.post(
+        f"{url}/session", data={"token": token}, headers={"Origin": url}
+    )
+    if not response.ok:
+        raise RuntimeError(response.text())
     return context
 
 
-def _loaded(page: Page, url: str) -> dict[str, Any]:
+def _load_list(page: Page, url: str) -> dict[str, Any]:
     page.goto(f"{url}/customers")
     page.locator("table.customers tbody tr").first.wait_for()
     page.wait_for_timeout(_SETTLED_MS)
-    return {"seen": page.evaluate("window.seen"), "bytes": page.evaluate(_BYTES)}
+    return {"visible_ms": page.evaluate("window.visibleAt"), "bytes": page.evaluate(_BYTES)}
 
 
-def _painted(page: Page, url: str) -> float:
-    """Milliseconds until a line of text is seen."""
+def _measure_text(page: Page, url: str) -> float:
+    """Returns the milliseconds until a line of text is visible."""
     page.goto(url)
     page.wait_for_timeout(_SETTLED_MS)
-    painted = 'performance.getEntriesByName("first-contentful-paint")[0].startTime'
-    return float(page.evaluate(painted))
+    paint_time = 'performance.getEntriesByName("first-contentful-paint")[0].startTime'
+    return float(page.evaluate(paint_time))

@@ -1,4 +1,4 @@
-"""The report: tables for a person, JSON for a program, a chart for the docs."""
+"""Write the report: tables, JSON, and a chart for the docs."""
 
 from __future__ import annotations
 
@@ -9,47 +9,49 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import contenders as who
+from benchmarks import contenders
 from benchmarks.compare import Results
-from benchmarks.searches import Searched, table
+from benchmarks.searches import SearchLatency, table
 from benchmarks.targets import Target
 from benchmarks.work import ALL
 
 _TOP, _LEFT, _WIDTH, _BAR = 44, 36, 600, 17
 _COLOURS = {
-    who.REGULARS_SQLITE: "#0b4f9e",
-    who.REGULARS_POSTGRESQL: "#5b9bd8",
-    who.MERCURIUS_SQLITE: "#b4590a",
-    who.MERCURIUS_POSTGRESQL: "#eda35a",
-    who.STRAWBERRY: "#b02a4c",
-    who.FASTAPI: "#777777",
+    contenders.REGULARS_SQLITE: "#0b4f9e",
+    contenders.REGULARS_POSTGRESQL: "#5b9bd8",
+    contenders.MERCURIUS_SQLITE: "#b4590a",
+    contenders.MERCURIUS_POSTGRESQL: "#eda35a",
+    contenders.STRAWBERRY: "#b02a4c",
+    contenders.FASTAPI: "#777777",
 }
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "benchmark"
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
-    """The medians, a row for each piece of work and server."""
+    """Returns the medians, one row for each workload and server."""
     return [
         {
             "work": letter,
             "server": server,
-            "requests_per_second": round(results.median(letter, server, lambda one: one.rate), 1),
-            "cpu_us": round(results.median(letter, server, lambda one: one.cpu) * 1e6, 1),
-            "p50_ms": round(results.median(letter, server, lambda one: one.p50) * 1e3, 2),
-            "p99_ms": round(results.median(letter, server, lambda one: one.p99) * 1e3, 2),
+            "requests_per_second": round(results.median(letter, server, lambda run: run.rate), 1),
+            "cpu_us": round(results.median(letter, server, lambda run: run.cpu_seconds) * 1e6, 1),
+            "p50_ms": round(results.median(letter, server, lambda run: run.p50) * 1e3, 2),
+            "p99_ms": round(results.median(letter, server, lambda run: run.p99) * 1e3, 2),
         }
-        for letter, server in sorted(results.rounds, key=lambda key: (_place(key[0]), key[1]))
+        for letter, server in sorted(
+            results.rounds, key=lambda key: (_workload_index(key[0]), key[1])
+        )
     ]
 
 
-def _place(letter: str) -> int:
+def _workload_index(letter: str) -> int:
     return [work.letter for work in ALL].index(letter)
 
 
 def _build() -> str:
-    """A Python that was built without profile-guided optimisation is a sixth slower, and so is
-    everything in Python here."""
+    """Returns a note for a Python built without profile-guided optimisation, which is a sixth
+    slower."""
     options = str(sysconfig.get_config_var("CONFIG_ARGS"))
     return "" if "--enable-optimizations" in options else " (built without optimisations)"
 
@@ -59,9 +61,9 @@ def markdown(
     targets: Sequence[Target],
     command: str,
     rounds: int,
-    searched: Sequence[Searched] = (),
+    search_latencies: Sequence[SearchLatency] = (),
 ) -> str:
-    """Everything, as a page."""
+    """Returns the page of the comparison."""
     lines = [
         "<!-- Written by make bench. -->",
         "# Results",
@@ -89,28 +91,30 @@ def markdown(
     for server, memory in results.memory.items():
         start = results.starts[server][0]
         lines.append(f"| {server} | {start:.2f} s | {memory / 2**20:,.0f} MiB |")
-    lines += _wanted(targets)
-    return "\n".join([*lines, *table(list(searched))]) + "\n"
+    lines += _target_table(targets)
+    return "\n".join([*lines, *table(list(search_latencies))]) + "\n"
 
 
-def _wanted(targets: Sequence[Target]) -> list[str]:
+def _target_table(targets: Sequence[Target]) -> list[str]:
     lines = ["", "| what | wanted | measured | |", "| --- | ---: | ---: | --- |"]
     for target in targets:
-        bound = "at most" if target.at_most else "at least"
-        shown = "" if target.measured is None else f"{_figure(target.measured)}{target.unit}"
-        state = {True: "reached", False: "not reached", None: "not measured"}[target.reached]
+        bound = "at most" if target.is_upper_bound else "at least"
+        measured = (
+            "" if target.measured is None else f"{_format_number(target.measured)}{target.unit}"
+        )
+        state = {True: "reached", False: "not reached", None: "not measured"}[target.is_reached]
         lines.append(
-            f"| {target.what} | {bound} {target.wanted:,g}{target.unit} | {shown} | {state} |"
+            f"| {target.label} | {bound} {target.goal:,g}{target.unit} | {measured} | {state} |"
         )
     return lines
 
 
-def _figure(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1_000 else f"{value:.2f}"
 
 
 def transfers(targets: Sequence[Target], command: str, rows: int) -> str:
-    """Imports and exports, as a page."""
+    """Returns the page of imports and exports."""
     lines = [
         "<!-- Written by make bench. -->",
         "# Imports and exports",
@@ -119,18 +123,18 @@ def transfers(targets: Sequence[Target], command: str, rows: int) -> str:
         f"{platform.python_version()}{_build()}, each command on one core from its start to its "
         "end. What is measured, and how: [the benchmark](README.md).",
     ]
-    return "\n".join([*lines, *_wanted(targets)]) + "\n"
+    return "\n".join([*lines, *_target_table(targets)]) + "\n"
 
 
 def write_transfers(
     targets: Sequence[Target], command: str, rows: int, folder: Path = DOCS
 ) -> None:
-    """Writes that page."""
+    """Writes the page to docs/benchmark."""
     (folder / "transfers.md").write_text(transfers(targets, command, rows))
 
 
 def pages(targets: Sequence[Target], command: str, rounds: int) -> str:
-    """The pages in a browser, as a page."""
+    """Returns the page of the measurements in a browser."""
     lines = [
         "<!-- Written by make bench. -->",
         "# The pages in a browser",
@@ -140,42 +144,42 @@ def pages(targets: Sequence[Target], command: str, rounds: int) -> str:
         f"without a screen; the median of {rounds} rounds, from the navigation to the frame that "
         "shows the first rows. Server and browser share the machine's cores.",
     ]
-    return "\n".join([*lines, *_wanted(targets)]) + "\n"
+    return "\n".join([*lines, *_target_table(targets)]) + "\n"
 
 
 def write_pages(targets: Sequence[Target], command: str, rounds: int, folder: Path = DOCS) -> None:
-    """Writes that page."""
+    """Writes the page to docs/benchmark."""
     (folder / "pages.md").write_text(pages(targets, command, rounds))
 
 
 def chart(results: Results) -> str:
-    """Requests a second of each piece of work, in % of the fastest server's, as SVG."""
-    drawn: list[str] = []
+    """Returns an SVG with the requests per second of each workload, in % of the fastest server."""
+    elements: list[str] = []
     y = _TOP
     for letter in [work.letter for work in ALL]:
         rates = {
-            server: results.median(letter, server, lambda one: one.rate)
+            server: results.median(letter, server, lambda run: run.rate)
             for server in _COLOURS
             if (letter, server) in results.rounds
         }
         if not rates:
             continue
         middle = y + len(rates) * _BAR / 2
-        drawn.append(f'<text x="8" y="{middle + 5}" class="work">{letter}</text>')
+        elements.append(f'<text x="8" y="{middle + 5}" class="work">{letter}</text>')
         for server, rate in rates.items():
             share = rate / max(rates.values())
             width = round(_WIDTH * share, 1)
-            drawn.append(
+            elements.append(
                 f'<rect x="{_LEFT}" y="{y}" width="{width}" height="{_BAR - 2}" '
                 f'fill="{_COLOURS[server]}"><title>{server}: {rate:,.0f}/s</title></rect>'
                 f'<text x="{_LEFT + width + 6:.1f}" y="{y + 12}">{100 * share:.0f} %</text>'
             )
             y += _BAR
         y += _BAR
-    for place, (server, colour) in enumerate(_COLOURS.items()):
-        x, line = _LEFT + place % 2 * 330, y + place // 2 * 22
-        drawn.append(f'<rect x="{x}" y="{line}" width="12" height="12" fill="{colour}"/>')
-        drawn.append(f'<text x="{x + 18}" y="{line + 11}">{server}</text>')
+    for index, (server, colour) in enumerate(_COLOURS.items()):
+        x, line = _LEFT + index % 2 * 330, y + index // 2 * 22
+        elements.append(f'<rect x="{x}" y="{line}" width="12" height="12" fill="{colour}"/>')
+        elements.append(f'<text x="{x + 18}" y="{line + 11}">{server}</text>')
     height = y + len(_COLOURS) // 2 * 22 + 10
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" '
@@ -185,7 +189,7 @@ def chart(results: Results) -> str:
         f'<rect width="720" height="{height}" fill="#fff"/>\n'
         f'<text x="{_LEFT}" y="26" font-size="16">Requests a second, in % of the fastest</text>\n'
     )
-    return head + "\n".join(drawn) + "\n</svg>\n"
+    return head + "\n".join(elements) + "\n</svg>\n"
 
 
 def write(
@@ -194,33 +198,37 @@ def write(
     extras: Mapping[str, float],
     command: str,
     rounds: int,
-    searched: Sequence[Searched] = (),
+    search_latencies: Sequence[SearchLatency] = (),
     folder: Path = DOCS,
 ) -> None:
-    """Writes the page, the figures and the chart."""
+    """Writes the page, the JSON file and the chart."""
     folder.mkdir(parents=True, exist_ok=True)
-    whole = {
+    document = {
         "command": command,
         "rounds": rounds,
         "rows": rows(results),
         "start_seconds": {name: round(times[0], 3) for name, times in results.starts.items()},
         "memory_bytes": results.memory,
         "searches_ms": {
-            f"{one.kind}, {one.database}": {k: round(v, 2) for k, v in one.by_order.items()}
-            for one in searched
+            f"{latency.kind}, {latency.database}": {
+                k: round(v, 2) for k, v in latency.by_order_ms.items()
+            }
+            for latency in search_latencies
         },
         "extras": {name: round(value, 3) for name, value in extras.items()},
         "targets": [
             {
-                "what": target.what,
-                "wanted": target.wanted,
-                "bound": "at most" if target.at_most else "at least",
+                "what": target.label,
+                "wanted": target.goal,
+                "bound": "at most" if target.is_upper_bound else "at least",
                 "measured": None if target.measured is None else round(target.measured, 3),
-                "reached": target.reached,
+                "reached": target.is_reached,
             }
             for target in targets
         ],
     }
-    (folder / "results.json").write_text(json.dumps(whole, indent=2) + "\n")
-    (folder / "results.md").write_text(markdown(results, targets, command, rounds, searched))
+    (folder / "results.json").write_text(json.dumps(document, indent=2) + "\n")
+    (folder / "results.md").write_text(
+        markdown(results, targets, command, rounds, search_latencies)
+    )
     (folder / "chart.svg").write_text(chart(results))

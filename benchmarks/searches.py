@@ -1,5 +1,5 @@
-"""Searches among a million customers: for each kind, and each of some orders, the median time of a
-first page, on both databases, one request after the other."""
+"""Measure searches with a million customers: for each kind and order, the median latency of a first
+page on both databases, one request at a time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import contenders, data
-from benchmarks.load import http_request, send
-from benchmarks.servers import Running, serving
+from benchmarks.load import build_http_request, send
+from benchmarks.servers import RunningServer, run_server
 from benchmarks.work import LIST, page_body, search_body
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 REQUESTS = 9
 
-# Searches of each kind: of values that many of the sample customers have, and few.
+# Searches of each kind, for values that are frequent and rare among the sample customers.
 ONE_KEY = {
     "id": "id:500000",
     "id, a range": "id:>900000",
@@ -62,80 +62,86 @@ ORDERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """The median milliseconds of a first page, by order, for a kind of search on a database."""
+class SearchLatency:
+    """The median milliseconds of a first page, by order, of a kind of search on a database."""
 
     kind: str
     database: str
-    by_order: dict[str, float]
+    by_order_ms: dict[str, float]
 
 
-def among_a_million(large: Path, rounds: int, say: Say) -> list[Searched]:
-    """Every kind on every database; `large` holds the customers."""
-    say("filling PostgreSQL with a million customers")
+def measure(large: Path, rounds: int, progress: Progress) -> list[SearchLatency]:
+    """Measures every kind of search on both databases, with the customers of `large`."""
+    progress("filling PostgreSQL with a million customers")
     with data.postgresql(large, peers=False) as (dsn, _):
         databases = {"SQLite": f"sqlite:///{large}", "PostgreSQL": dsn}
-        found: dict[tuple[str, str, str], list[float]] = {}
+        latencies: dict[tuple[str, str, str], list[float]] = {}
         with (
-            serving(contenders.regulars("m", databases["SQLite"]), page_body(LIST, 100)) as lite,
-            serving(contenders.regulars("n", databases["PostgreSQL"]), page_body(LIST, 100)) as pg,
+            run_server(contenders.regulars("m", databases["SQLite"]), page_body(LIST, 100)) as lite,
+            run_server(
+                contenders.regulars("n", databases["PostgreSQL"]), page_body(LIST, 100)
+            ) as pg,
         ):
             for number in range(rounds):
-                say(f"round {number + 1} of {rounds}: searches among a million")
+                progress(f"round {number + 1} of {rounds}: searches among a million")
                 for kind, query in {**ONE_KEY, **TWO_WORDS}.items():
                     for order, text in ORDERS.items():
-                        for name, running in (("SQLite", lite), ("PostgreSQL", pg)):
-                            taken = _median(running, f"{query} {text}")
-                            found.setdefault((kind, name, order), []).append(taken)
+                        for name, server in (("SQLite", lite), ("PostgreSQL", pg)):
+                            latency_ms = _median_ms(server, f"{query} {text}")
+                            latencies.setdefault((kind, name, order), []).append(latency_ms)
     return [
-        Searched(
+        SearchLatency(
             kind,
             name,
-            {order: statistics.median(found[kind, name, order]) for order in ORDERS},
+            {order: statistics.median(latencies[kind, name, order]) for order in ORDERS},
         )
         for kind in (*ONE_KEY, *TWO_WORDS)
         for name in databases
     ]
 
 
-def _median(running: Running, query: str) -> float:
-    """The median latency of a search, in milliseconds."""
-    sample = send(running.url, _same(running, query), 1, 60.0, most=REQUESTS)
+def _median_ms(server: RunningServer, query: str) -> float:
+    """Returns the median latency of a search, in milliseconds."""
+    sample = send(server.url, _repeat(server, query), 1, 60.0, max_requests=REQUESTS)
     return statistics.median(sample.latencies) * 1e3
 
 
-def _same(running: Running, query: str) -> Iterator[bytes]:
-    request = http_request(running.url, search_body(query), running.contender.token)
+def _repeat(server: RunningServer, query: str) -> Iterator[bytes]:
+    request = build_http_request(server.url, search_body(query), server.contender.token)
     while True:
         yield request
 
 
-def of(searched: list[Searched], kinds: dict[str, str], database: str) -> list[float]:
-    """The medians of some kinds, in every order, on a database."""
+def latencies_of(
+    search_latencies: list[SearchLatency], kinds: dict[str, str], database: str
+) -> list[float]:
+    """Returns the medians of some kinds in every order, on one database."""
     return [
-        taken
-        for one in searched
-        if one.kind in kinds and one.database == database
-        for taken in one.by_order.values()
+        latency_ms
+        for latency in search_latencies
+        if latency.kind in kinds and latency.database == database
+        for latency_ms in latency.by_order_ms.values()
     ]
 
 
-def table(searched: list[Searched]) -> list[str]:
-    """A table of the medians, for the report."""
-    if not searched:
+def table(search_latencies: list[SearchLatency]) -> list[str]:
+    """Returns the table of the report."""
+    if not search_latencies:
         return []
-    heads = " | ".join(f"by {order}" for order in ORDERS)
+    headings = " | ".join(f"by {order}" for order in ORDERS)
     lines = [
         "",
         "## Searches among 1,000,000 customers",
         "",
         "Median milliseconds of a first page of 25, by the order of the list.",
         "",
-        f"| search | database | {heads} |",
+        f"| search | database | {headings} |",
         f"| --- | --- | {' | '.join('---:' for _ in ORDERS)} |",
     ]
     queries = {**ONE_KEY, **TWO_WORDS}
-    for one in searched:
-        taken = " | ".join(f"{one.by_order[order]:.1f}" for order in ORDERS)
-        lines.append(f"| {one.kind}: `{queries[one.kind]}` | {one.database} | {taken} |")
+    for latency in search_latencies:
+        cells = " | ".join(f"{latency.by_order_ms[order]:.1f}" for order in ORDERS)
+        lines.append(
+            f"| {latency.kind}: `{queries[latency.kind]}` | {latency.database} | {cells} |"
+        )
     return lines

@@ -1,6 +1,7 @@
-"""`regulars serve` on a disk whose commit takes longer: `python -m benchmarks.slow_disk serve …`.
+"""Run `regulars` with a simulated slow disk: `python -m benchmarks.slow_disk serve …`.
 
-`COMMIT_MS` is how much longer, and `MAX_BATCH` how many writes may share a commit.
+The variables are `COMMIT_MS`, the milliseconds that each commit takes longer, and `MAX_BATCH`, the
+maximum number of writes per commit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ COMMIT_SECONDS = float(os.environ.get("COMMIT_MS", "0")) / 1000
 
 
 class SlowConnection(apsw.Connection):
-    """A connection whose commit takes as long as a slow disk's."""
+    """A connection that sleeps before each commit."""
 
     def execute(self, statements: str, *bindings: Any, **options: Any) -> apsw.Cursor:
         if statements == "COMMIT":
@@ -28,6 +29,6 @@ class SlowConnection(apsw.Connection):
 if __name__ == "__main__":
     from regulars.cli import main
 
-    setattr(apsw, "Connection", SlowConnection)  # noqa: B010  # as a disk would be exchanged
+    setattr(apsw, "Connection", SlowConnection)  # noqa: B010  # as mypy sees a constant
     setattr(sqlite, "MAX_BATCH", int(os.environ.get("MAX_BATCH", writer.MAX_BATCH)))  # noqa: B010  # likewise
     main()

@@ -1,5 +1,5 @@
-"""Customers in and out: rows a second on one core, beside a loop of SQLAlchemy's ORM; the memory;
-and what an import leaves of the rate of others."""
+"""Measure imports and exports: rows per second on one core, compared with SQLAlchemy's ORM; peak
+memory; and the rate of other requests during an import."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ from typing import Any
 import httpx
 
 from benchmarks import contenders, data
-from benchmarks.compare import CUSTOMERS, measured
-from benchmarks.servers import BUILD, ROOT, SERVER_CORE, pinned, serving
+from benchmarks.compare import CUSTOMERS, measure_round
+from benchmarks.servers import BUILD, ROOT, SERVER_CORE, pinned, run_server
 from benchmarks.work import LIST, L, page_body
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
-# What the ORM is given, of the rows that Regulars imports: its rate does not depend on it.
+# The ORM gets a tenth of the rows: its rate does not depend on their number.
 _ORM_SHARE = 10
-# Rows of an import that is still under way when it is cancelled.
-_WHILE = 300_000
+# Enough rows that the import lasts longer than the measurement.
+_IMPORT_ROWS = 300_000
 _FIRST = "Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Kim Lena Max Nora Olga Paul".split()
 _LAST = "Miller Smith Garcia Novak Rossi Silva Khan Meyer Dubois Jansen Nguyen Yilmaz".split()
 COLUMNS = ("email", "first_name", "last_name", "phone", "accepts_marketing", "tags")
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What a command took: rows a second from its start to its end, and its peak memory in
-    bytes."""
+class CommandUsage:
+    """The rows per second of a command from its start to its end, and its peak memory."""
 
     rate: float
-    memory: int
+    memory_bytes: int
 
 
 def rows(count: int, seed: int = 1) -> Iterator[tuple[str, ...]]:
-    """Customers as a mailing list has them: an email, a name, a phone number, and tags."""
+    """Yields customers like those of a mailing list: email, name, phone number and tags."""
     rng = random.Random(seed)
     for number in range(count):
         first, last = rng.choice(_FIRST), rng.choice(_LAST)
@@ -58,8 +57,8 @@ def rows(count: int, seed: int = 1) -> Iterator[tuple[str, ...]]:
         )
 
 
-def written(count: int, path: Path) -> Path:
-    """A CSV file of customers."""
+def write_csv(count: int, path: Path) -> Path:
+    """Writes customers to a CSV file and returns its path."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -67,90 +66,92 @@ def written(count: int, path: Path) -> Path:
     return path
 
 
-def measure(count: int, rounds: int, seconds: float, say: Say) -> dict[str, float]:
-    """Every figure of the transfers, by its name."""
-    found: dict[str, float] = {}
+def measure(count: int, rounds: int, seconds: float, progress: Progress) -> dict[str, float]:
+    """Measures imports and exports and returns the figures by name."""
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="regulars-") as name:
         folder = Path(name)
-        file = written(count, folder / "customers.csv")
+        file = write_csv(count, folder / "customers.csv")
         sqlite = f"sqlite:///{folder / 'transfers.db'}"
-        found |= _of_database("SQLite", sqlite, file, count, folder, say)
+        figures |= _measure_database("SQLite", sqlite, file, count, folder, progress)
         with data.empty_postgresql() as dsn:
-            found |= _of_database("PostgreSQL", dsn, file, count, folder, say)
-        found["import leaves"] = _what_is_left(folder, rounds, seconds, say)
-    return found
+            figures |= _measure_database("PostgreSQL", dsn, file, count, folder, progress)
+        figures["import leaves"] = _measure_rate_during_import(folder, rounds, seconds, progress)
+    return figures
 
 
-def _of_database(
-    database: str, url: str, file: Path, count: int, folder: Path, say: Say
+def _measure_database(
+    database: str, url: str, file: Path, count: int, folder: Path, progress: Progress
 ) -> dict[str, float]:
-    data.regulars("migrate", database_url=url)
-    data.regulars("account", "create", "transfers", database_url=url)
+    data.run_regulars("migrate", database_url=url)
+    data.run_regulars("account", "create", "transfers", database_url=url)
     out = folder / "out.csv"
-    found: dict[str, float] = {}
-    memory = 0
-    for what, arguments in (
+    figures: dict[str, float] = {}
+    memory_bytes = 0
+    for name, arguments in (
         ("import", ("import", str(file))),
         ("unchanged", ("import", str(file))),
         ("export", ("export", str(out))),
     ):
-        say(f"{what}, {count:,} rows, {database}")
-        taken = command(("-m", "regulars", *arguments, "--json"), url, count)
-        found[f"{what} {database}"] = taken.rate
-        memory = max(memory, taken.memory)
-    found[f"transfer memory {database}"] = memory / 2**20
-    few = count // _ORM_SHARE
-    say(f"a loop of SQLAlchemy's ORM, {few:,} rows, {database}")
-    orm = command(("-m", "benchmarks.orm", url, str(few)), url, few)
-    found[f"import by ORM {database}"] = found[f"import {database}"] / orm.rate
-    return found
+        progress(f"{name}, {count:,} rows, {database}")
+        usage = run_command(("-m", "regulars", *arguments, "--json"), url, count)
+        figures[f"{name} {database}"] = usage.rate
+        memory_bytes = max(memory_bytes, usage.memory_bytes)
+    figures[f"transfer memory {database}"] = memory_bytes / 2**20
+    orm_count = count // _ORM_SHARE
+    progress(f"a loop of SQLAlchemy's ORM, {orm_count:,} rows, {database}")
+    orm = run_command(("-m", "benchmarks.orm", url, str(orm_count)), url, orm_count)
+    figures[f"import by ORM {database}"] = figures[f"import {database}"] / orm.rate
+    return figures
 
 
-def command(arguments: tuple[str, ...], url: str, count: int) -> Taken:
-    """Runs a command of this Python on one core. Raises CalledProcessError."""
+def run_command(arguments: tuple[str, ...], url: str, count: int) -> CommandUsage:
+    """Runs a command of this Python on one core. Raises CalledProcessError if it fails."""
     environment = {**os.environ, "REGULARS_DATABASE_URL": url}
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     with pinned([SERVER_CORE]), (BUILD / "transfers.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *arguments], env=environment, stdout=log, stderr=log, cwd=ROOT
         )
-        _, status, used = os.wait4(process.pid, 0)
+        _, status, resources = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, arguments)
-    return Taken(count / (time.perf_counter() - began), used.ru_maxrss * 1024)
+    return CommandUsage(count / (time.perf_counter() - started_at), resources.ru_maxrss * 1024)
 
 
-def _what_is_left(folder: Path, rounds: int, seconds: float, say: Say) -> float:
-    """The rate of L while an import over HTTP runs, by that without one. The import's process has
-    the server's core."""
+def _measure_rate_during_import(
+    folder: Path, rounds: int, seconds: float, progress: Progress
+) -> float:
+    """Returns the rate of L during an import over HTTP, divided by that without one. The process of
+    the import shares the core of the server."""
     path = data.sqlite_with(CUSTOMERS, folder)
-    file = written(_WHILE, folder / "while.csv")
+    file = write_csv(_IMPORT_ROWS, folder / "while.csv")
     contender = contenders.regulars("Regulars, importing", f"sqlite:///{path}")
     ratios = []
-    with serving(contender, page_body(LIST, CUSTOMERS)) as running:
-        base = running.url.removesuffix(contender.path)
+    with run_server(contender, page_body(LIST, CUSTOMERS)) as server:
+        base = server.url.removesuffix(contender.path)
         with httpx.Client(
             base_url=base, headers={"Authorization": f"Bearer {contender.token}"}, timeout=60
         ) as client:
             for number in range(rounds):
-                say(f"round {number + 1} of {rounds}: L while an import runs")
-                alone = measured(running, L, seconds, number)[0].rate
-                place = client.post("/import", content=file.read_bytes()).headers["location"]
-                _await(client, place)
-                both = measured(running, L, seconds, number)[0].rate
-                state = client.delete(place).json()["data"]
+                progress(f"round {number + 1} of {rounds}: L while an import runs")
+                alone = measure_round(server, L, seconds, number)[0].rate
+                url = client.post("/import", content=file.read_bytes()).headers["location"]
+                _wait_for_start(client, url)
+                during_import = measure_round(server, L, seconds, number)[0].rate
+                state = client.delete(url).json()["data"]
                 if state["state"] != "cancelled":
                     raise RuntimeError("The import ended before the measurement did.")
-                ratios.append(both / alone)
+                ratios.append(during_import / alone)
     return statistics.median(ratios)
 
 
-def _await(client: httpx.Client, place: str) -> None:
-    """Waits until an import has begun."""
+def _wait_for_start(client: httpx.Client, url: str) -> None:
+    """Waits until an import has read its first rows."""
     for _ in range(600):
-        told: dict[str, Any] = client.get(place).json()["data"]
-        if told["rows"]:
+        state: dict[str, Any] = client.get(url).json()["data"]
+        if state["rows"]:
             return
         time.sleep(0.05)
     raise RuntimeError("The import did not begin.")

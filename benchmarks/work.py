@@ -1,4 +1,4 @@
-"""The work: what is asked of every server, request by request."""
+"""The workloads: the requests that are sent to every server."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from benchmarks.load import http_request
-from regulars.sample import sample_customers
+from benchmarks.load import build_http_request
+from regulars.sample import generate_customers
 
 PAGE = 25
 
@@ -69,19 +69,19 @@ ORDER = "order_by:id order_dir:desc"
 
 
 def cursor(number: int) -> str:
-    """The cursor of a customer in the order of ids."""
+    """Returns the cursor of a customer in a list ordered by id."""
     return base64.b64encode(b"[%d,%d]" % (number, number)).decode()
 
 
 def global_id(number: int) -> str:
-    """A customer's global id."""
+    """Returns the global id of a customer."""
     return base64.b64encode(b"Customer:%d" % number).decode()
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """A kind of work: its letter, what it is, its connections, and the bodies of its requests,
-    drawn with a seed among a number of customers."""
+class Workload:
+    """A workload: its letter, its title, the number of connections, and a function that yields
+    request bodies for random customers out of a number of them."""
 
     letter: str
     title: str
@@ -89,9 +89,9 @@ class Work:
     connections: int = 32
 
     def requests(self, url: str, token: str, seed: int, customers: int) -> Iterator[bytes]:
-        """Whole HTTP requests, without end."""
+        """Yields HTTP requests endlessly."""
         for body in self.bodies(random.Random(seed), customers):
-            yield http_request(url, body, token)
+            yield build_http_request(url, body, token)
 
 
 def _lists(rng: random.Random, customers: int) -> Iterator[bytes]:
@@ -100,7 +100,7 @@ def _lists(rng: random.Random, customers: int) -> Iterator[bytes]:
 
 
 def page_body(document: str, number: int) -> bytes:
-    """The request for the page after a customer."""
+    """Returns the request for the page after a customer."""
     variables = {"first": PAGE, "after": cursor(number), "query": ORDER}
     return orjson.dumps({"query": document, "variables": variables})
 
@@ -111,16 +111,16 @@ def _nodes(rng: random.Random, customers: int) -> Iterator[bytes]:
         yield orjson.dumps({"query": NODE, "variables": variables})
 
 
-# No run repeats the email or the document of an earlier one.
+# Emails and documents are unique across all runs.
 _serial = itertools.count()
 
 
 def _creates(rng: random.Random, _customers: int) -> Iterator[bytes]:
-    run = f"{rng.getrandbits(40):x}"
+    run_id = f"{rng.getrandbits(40):x}"
     while True:
         number = next(_serial)
         customer = {
-            "email": f"guest.{run}.{number}@example.com",
+            "email": f"guest.{run_id}.{number}@example.com",
             "first_name": "Amina",
             "last_name": f"Benali {number}",
             "phone": "+212 5 22 00 00 00",
@@ -143,19 +143,19 @@ def _mixed(rng: random.Random, customers: int) -> Iterator[bytes]:
         yield next(kind)
 
 
-def _unseen(rng: random.Random, customers: int) -> Iterator[bytes]:
-    run = f"{rng.getrandbits(40):x}"
+def _unseen_documents(rng: random.Random, customers: int) -> Iterator[bytes]:
+    run_id = f"{rng.getrandbits(40):x}"
     while True:
-        document = LIST.replace("cursor", f"cursor at_{run}_{next(_serial)}: cursor", 1)
+        document = LIST.replace("cursor", f"cursor at_{run_id}_{next(_serial)}: cursor", 1)
         yield page_body(document, rng.randint(PAGE + 1, customers))
 
 
-_SAMPLED = 300
+_SAMPLE_SIZE = 300
 
 
 def _searches(rng: random.Random, _customers: int) -> Iterator[bytes]:
-    """What staff and applications look for: people by name, email and phone, and groups."""
-    nodes = [customer.node for customer in sample_customers(_SAMPLED, 1)]
+    """Yields searches of staff and applications: by name, email, phone, and for segments."""
+    nodes = [customer.node for customer in generate_customers(_SAMPLE_SIZE, 1)]
     while True:
         node = rng.choice(nodes)
         first, last = node["first_name"], node["last_name"]
@@ -176,14 +176,14 @@ def _searches(rng: random.Random, _customers: int) -> Iterator[bytes]:
 
 
 def search_body(query: str) -> bytes:
-    """The request for the first page of a search."""
+    """Returns the request for the first page of a search."""
     return orjson.dumps({"query": LIST, "variables": {"first": PAGE, "query": query}})
 
 
-L = Work("L", "the reference's list page: 25 customers, 8 fields, random cursors", _lists)
-N = Work("N", "one customer by node, with a shipping address", _nodes)
-C = Work("C", "create, durable", _creates, connections=64)
-M = Work("M", "a mix: 80 % L, 15 % N, 5 % C", _mixed)
-D = Work("D", "L with a document never seen before", _unseen)
-S = Work("S", "a search: names, emails, phones, tags, in several orders", _searches)
+L = Workload("L", "the reference's list page: 25 customers, 8 fields, random cursors", _lists)
+N = Workload("N", "one customer by node, with a shipping address", _nodes)
+C = Workload("C", "create, durable", _creates, connections=64)
+M = Workload("M", "a mix: 80 % L, 15 % N, 5 % C", _mixed)
+D = Workload("D", "L with a document never seen before", _unseen_documents)
+S = Workload("S", "a search: names, emails, phones, tags, in several orders", _searches)
 ALL = (L, N, C, M, D, S)

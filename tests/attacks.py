@@ -1,4 +1,4 @@
-"""The worst inputs of each limit, on each route: what `test_event_loop.py` sends."""
+"""The worst inputs of each limit, on each route. `test_event_loop.py` sends them."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ PAGE = 250
 LIST = 1_000
 SEARCH = 2_000
 NOTES = 65_535
-MARKS = "\u0301\u0316"  # of two combining classes: their order is changed by normalisation
+MARKS = "\u0301\u0316"  # of two combining classes, whose order normalization changes
 JSON = {"Content-Type": "application/json"}
 CSV = {"Content-Type": "text/csv"}
 GZIP = {**CSV, "Content-Encoding": "gzip"}
 
 
-_OF_THE_DATABASE = (
+_DATABASE_CASES = (
     *("searches", "marks in", "setCustomers", "addTags", "webhooks", "page: the largest"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An attack; the limits of docs/reference/limits.md that it goes to or beyond, by the first
-    column there; and the routes that it uses."""
+    """An attack, the limits that it reaches or exceeds (the first column of the table in
+    docs/reference/limits.md), and the routes that it uses."""
 
     name: str
     attack: Attack
     limits: tuple[str, ...]
     routes: tuple[str, ...]
-    # Whether a stranger sends it as well.
+    # Whether it is also sent without a token.
     stranger: bool = True
 
     @property
     def uses_database(self) -> bool:
-        """Whether what it does depends on the database."""
-        return self.name.startswith(_OF_THE_DATABASE)
+        """Whether its effect depends on the database."""
+        return self.name.startswith(_DATABASE_CASES)
 
 
 CASES: list[Case] = []
@@ -74,35 +74,35 @@ def case(
 def document(
     name: str,
     *limits: str,
-    make: Callable[[int], str],
+    build: Callable[[int], str],
     variables: Callable[[int], dict[str, Any]] = lambda _: {},
     headers: dict[str, str] | None = None,
     stranger: bool = False,
 ) -> None:
-    """Registers an operation, which is sent by POST and GET, to each address in turn."""
+    """Registers an operation. It is sent by POST and by GET, to each path in turn."""
 
     def attack(target: Target, number: int, token: str | None) -> None:
-        query, given = make(number), variables(number)
+        query, values = build(number), variables(number)
         address = ("/api/v2", "/api2")[number % 2]
-        target.graphql(query, given, token, headers, address)
-        path = f"/graphql?query={quote(query)}&variables={quote(json.dumps(given))}"
-        # A longer URL is beyond the limit of the headers, whatever it says.
+        target.graphql(query, values, token, headers, address)
+        path = f"/graphql?query={quote(query)}&variables={quote(json.dumps(values))}"
+        # A longer URL exceeds the limit of the headers anyway.
         target.ask("GET", path[: 4 * HEADERS], token=token)
 
     case(name, *limits, routes=("/api/v2", "/api2", "/graphql"), stranger=stranger)(attack)
 
 
-def marked(length: int) -> str:
-    """A letter with so many combining marks."""
+def text_with_marks(length: int) -> str:
+    """Returns a letter with so many combining marks."""
     return "a" + MARKS * (length // 2)
 
 
-def many(count: int, make: Callable[[int], str], separator: str = " ") -> str:
-    return separator.join(make(number) for number in range(count))
+def join(count: int, build: Callable[[int], str], separator: str = " ") -> str:
+    return separator.join(build(number) for number in range(count))
 
 
 def fill(target: Target) -> None:
-    """Fills an account with customers who are as large as may be: the attacks read them."""
+    """Fills an account with customers of the largest possible size, which the attacks read."""
     create = """mutation($nodes: [InputSetCustomer!]!) {
         setCustomers(nodes: $nodes) { rejected rows { customer { id } } } }"""
     tags = [f"{number:03}{'x' * 200}" for number in range(PAGE)]
@@ -124,23 +124,23 @@ def fill(target: Target) -> None:
         rows = target.data(create, nodes=nodes)["setCustomers"]["rows"]
         ids += [row["customer"]["id"] for row in rows]
     target.ids["heavy"] = ids
-    orders = many(
+    orders = join(
         50,
         lambda n: (
             f'a{n}: recordOrder(node: {{name: "%d-{n}", email: "orders@example.com", total: 1}})'
             " { id customer { id } }"
         ),
     )
-    leads = many(
+    leads = join(
         50,
         lambda n: (
             f'a{n}: recordLead(node: {{email: "orders@example.com", message: "m {n}"}}) {{ id }}'
         ),
     )
     for number in range(20):
-        made = target.data("mutation { " + orders.replace("%d", str(number)) + " }")
+        created = target.data("mutation { " + orders.replace("%d", str(number)) + " }")
         target.data("mutation { " + leads + " }")
-    target.ids["orders"] = [made["a0"]["customer"]["id"]]
+    target.ids["orders"] = [created["a0"]["customer"]["id"]]
 
 
 # The body of a request
@@ -183,29 +183,29 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 
 
 def _register_bodies() -> None:
-    def register(name: str, make: Callable[[int], bytes]) -> None:
+    def register(name: str, build: Callable[[int], bytes]) -> None:
         @case(f"body: {name}", "body", routes=("/api/v2", "/graphql"))
         def _(target: Target, number: int, token: str | None) -> None:
-            body = make(number)[:BODY]
+            body = build(number)[:BODY]
             target.ask("POST", "/api/v2", body, JSON, token)
             target.ask("POST", "/graphql", chunked(body), CHUNKED_JSON, token)
 
         @case(f"unsigned event: {name}", "body", routes=("/in/{account}/{type:path}",))
         def _(target: Target, number: int, _token: str | None) -> None:
-            body = make(number)[:BODY]
+            body = build(number)[:BODY]
             unsigned = {**JSON, "lightfunnels-hmac": base64.b64encode(b"x" * 32).decode()}
             target.ask("POST", "/in/default/contact/updated", body, unsigned)
             target.ask("POST", "/in/nobody/contact/updated", body, unsigned)
 
-    for name, make in BODIES.items():
-        register(name, make)
+    for name, build in BODIES.items():
+        register(name, build)
 
 
 CHUNKED_JSON = {**JSON, "Transfer-Encoding": "chunked"}
 
 
 def chunked(body: bytes, size: int = 65_536) -> bytes:
-    """A body in chunks."""
+    """Returns a body in chunks."""
     parts = [body[start : start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
@@ -229,17 +229,17 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 @case("body: of other kinds", "body", routes=("/api/v2",))
 def _(target: Target, number: int, token: str | None) -> None:
-    """Multipart, a form, gzip: refused, whatever is in them."""
+    """Multipart, a form and gzip are refused."""
     parts = b"--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n" * 40_000 + b"--b--"
     target.ask("POST", "/api/v2", parts, {"Content-Type": "multipart/form-data; boundary=b"}, token)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     target.ask("POST", "/api/v2", b"a=1&" * 500_000, form, token)
-    packed = gzip.compress(b'{"query": "' + b" " * 64_000_000)
-    target.ask("POST", "/api/v2", packed, {**JSON, "Content-Encoding": "gzip"}, token)
+    gzip_bomb = gzip.compress(b'{"query": "' + b" " * 64_000_000)
+    target.ask("POST", "/api/v2", gzip_bomb, {**JSON, "Content-Encoding": "gzip"}, token)
 
 
 def signed(target: Target, body: bytes) -> dict[str, str]:
-    """The headers of a shop's event."""
+    """Returns the headers of a shop's event."""
     proof = base64.b64encode(hmac.digest(target.secret.encode(), body, hashlib.sha256)).decode()
     return {**JSON, "lightfunnels-hmac": proof}
 
@@ -255,17 +255,17 @@ def _(target: Target, number: int, token: str | None) -> None:
     person = {"id": number, "email": f"in{number}@example.com", "account_id": 1}
     bodies = [
         {**person, "custom": {f"k{n}{number}": n for n in range(100_000)}},
-        {**person, "first_name": marked(400_000)},
-        {**person, "tags": [marked(1_000)] * 500},
+        {**person, "first_name": text_with_marks(400_000)},
+        {**person, "tags": [text_with_marks(1_000)] * 500},
         {**person, "tags": [f"{n}" for n in range(200_000)]},
-        {**person, "notes": marked(NOTES)},
+        {**person, "notes": text_with_marks(NOTES)},
         {**person, "x": [1.5e300] * 200_000},
     ]
     for body in bodies:
         encoded = json.dumps(body, ensure_ascii=False).encode()[:BODY]
         for type_ in ("contact/updated", "order/confirmed", "x" * 5_000):
             target.ask("POST", f"/in/default/{type_}", encoded, signed(target, encoded))
-    # Emails are looked for in what is kept for a person to read.
+    # The inbox searches unparseable events for emails.
     for text in ("a" * BODY, "é" * (BODY // 2), "@" * BODY, "a@b" * BODY, "a@b " * 9_000):
         encoded = text.encode()[: BODY - 100] + b"%d" % number
         target.ask("POST", "/in/default/contact/updated", encoded, signed(target, encoded))
@@ -283,27 +283,27 @@ def _import(target: Target, content: bytes, headers: dict[str, str], token: str 
         target.ask("GET", f"/import/{import_id}", token=token)
         time.sleep(0.5)
         target.ask("GET", f"/import/{import_id}/rejected", token=token)
-        for _ in range(2):  # cancels it, and forgets it
+        for _ in range(2):  # cancels it, and deletes it
             target.ask("DELETE", f"/import/{import_id}", token=token)
 
 
 @lru_cache(maxsize=2)
-def packed(what: bytes, mebibytes: int) -> bytes:
-    """A gzip bomb."""
-    return gzip.compress(what * (mebibytes * 2**20 // len(what)))
+def gzip_bomb(pattern: bytes, mebibytes: int) -> bytes:
+    """Returns a gzip file of a repeated pattern."""
+    return gzip.compress(pattern * (mebibytes * 2**20 // len(pattern)))
 
 
 IMPORT = ("/import", "/import/{import}", "/import/{import}/{part}")
 FILES: dict[str, tuple[Callable[[int], bytes], dict[str, str]]] = {
-    "a gzip of line breaks": (lambda _: packed(b"\n", 40), GZIP),
-    "a gzip of line breaks, larger": (lambda _: packed(b"\n", 600), GZIP),
-    "a gzip of one line": (lambda _: packed(b"x", 100), GZIP),
-    "a gzip of commas": (lambda _: packed(b",", 40), GZIP),
-    "a gzip of quotes": (lambda _: packed(b'"\n', 40), GZIP),
+    "a gzip of line breaks": (lambda _: gzip_bomb(b"\n", 40), GZIP),
+    "a gzip of line breaks, larger": (lambda _: gzip_bomb(b"\n", 600), GZIP),
+    "a gzip of one line": (lambda _: gzip_bomb(b"x", 100), GZIP),
+    "a gzip of commas": (lambda _: gzip_bomb(b",", 40), GZIP),
+    "a gzip of quotes": (lambda _: gzip_bomb(b'"\n', 40), GZIP),
     "line breaks": (lambda _: b"email\n" + b"\n" * (MAX_IMPORT_BYTES - 6), CSV),
-    "many columns": (lambda n: many(500_000, lambda i: f"c{n}{i}", ",").encode(), CSV),
+    "many columns": (lambda n: join(500_000, lambda i: f"c{n}{i}", ",").encode(), CSV),
     "one long cell": (lambda _: b'email,notes\na@b.co,"' + b"x\n" * (MAX_IMPORT_BYTES // 4), CSV),
-    "marks": (lambda n: f"email,first_name\n{n}@b.co,{marked(400_000)}\n".encode(), CSV),
+    "marks": (lambda n: f"email,first_name\n{n}@b.co,{text_with_marks(400_000)}\n".encode(), CSV),
     "small rows": (
         lambda n: b"email,tags\n" + b"".join(b"%d.%d@b.co,t\n" % (n, i) for i in range(20_000)),
         CSV,
@@ -318,7 +318,7 @@ FILES: dict[str, tuple[Callable[[int], bytes], dict[str, str]]] = {
 
 
 def _register_files() -> None:
-    def register(name: str, make: Callable[[int], bytes], headers: dict[str, str]) -> None:
+    def register(name: str, build: Callable[[int], bytes], headers: dict[str, str]) -> None:
         @case(
             f"file: {name}",
             "a file that is imported",
@@ -327,10 +327,10 @@ def _register_files() -> None:
             routes=IMPORT,
         )
         def _(target: Target, number: int, token: str | None) -> None:
-            _import(target, make(number), headers, token)
+            _import(target, build(number), headers, token)
 
-    for name, (make, headers) in FILES.items():
-        register(name, make, headers)
+    for name, (build, headers) in FILES.items():
+        register(name, build, headers)
 
 
 _register_files()
@@ -343,7 +343,7 @@ def _(target: Target, number: int, token: str | None) -> None:
         "&".join(f"map=c{n}:email" for n in range(900)),
         "encoding=" + "x" * 12_000,
         "delimiter=" + quote("," * 5_000),
-        "name=" + quote(marked(2_000)),
+        "name=" + quote(text_with_marks(2_000)),
         "&".join(f"o{n}=1" for n in range(2_000)),
     ]
     for option in options:
@@ -357,9 +357,9 @@ def _(target: Target, number: int, token: str | None) -> None:
 @case("export: columns", "request line and headers", "columns of an export", routes=("/export",))
 def _(target: Target, number: int, token: str | None) -> None:
     for columns in (
-        many(400, lambda n: f"custom.k{n}", ","),
-        many(200, lambda n: f"custom.k{n}", ","),
-        many(1_500, lambda n: f"custom.{n}", ","),
+        join(400, lambda n: f"custom.k{n}", ","),
+        join(200, lambda n: f"custom.k{n}", ","),
+        join(1_500, lambda n: f"custom.{n}", ","),
         "custom." + "a." * 6_000,
     ):
         for form in ("csv", "jsonl", "json", "ndjson"):
@@ -376,7 +376,7 @@ def _(target: Target, number: int, token: str | None) -> None:
 def _(target: Target, number: int, token: str | None) -> None:
     wrong = [f"{number}{n}" for n in range(200_000)]
     encoded = [base64.b64encode(f"Customer:{n}".encode()).decode() for n in range(80_000)]
-    for ids in (wrong, encoded, target.ids["heavy"], ["x" * 1_000_000], [marked(500_000)]):
+    for ids in (wrong, encoded, target.ids["heavy"], ["x" * 1_000_000], [text_with_marks(500_000)]):
         body = json.dumps({"ids": ids}, ensure_ascii=False).encode()[:BODY]
         target.ask("POST", "/export", body, JSON, token)
     for query in searches():
@@ -388,31 +388,31 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 @case("headers", "request line and headers", routes=("/api/v2", "/healthz", "/"))
 def _(target: Target, number: int, token: str | None) -> None:
-    most = HEADERS - 800
-    sent = [
-        {f"x{n}": "" for n in range(most // 9)},
-        {"Cookie": "; ".join(f"c{n}=1" for n in range(most // 9))},
-        {"Cookie": "regulars_session=" + "x" * most},
-        {"Cookie": ";" * most},
-        {"Accept": "application/graphql-response+json;q=1," * (most // 40)},
-        {"Accept": "a/b;" * (most // 4)},
-        {"Content-Type": "application/json" + "; charset" * (most // 10)},
-        {"Content-Type": "application/json; charset=" + " " * most},
-        {"Idempotency-Key": "k" * most},
-        {"X-Request-Id": "i" * most},
-        {"Authorization": "Bearer " + "t" * most},
-        {"Authorization": " " * most + "Bearer"},
-        {"Origin": "https://" + "o." * (most // 2)},
-        {"Regulars-Change": "9" * most},
-        {"Host": "h" * most},
-        {"Range": "bytes=" + "0-1," * (most // 4)},
-        {"Accept-Encoding": "br;q=0.1, " * (most // 10)},
-        {"If-None-Match": '"a", ' * (most // 5)},
-        {"Forwarded": "for=1, " * (most // 7)},
-        {"lightfunnels-hmac": "x" * most},
+    max_bytes = HEADERS - 800
+    header_sets = [
+        {f"x{n}": "" for n in range(max_bytes // 9)},
+        {"Cookie": "; ".join(f"c{n}=1" for n in range(max_bytes // 9))},
+        {"Cookie": "regulars_session=" + "x" * max_bytes},
+        {"Cookie": ";" * max_bytes},
+        {"Accept": "application/graphql-response+json;q=1," * (max_bytes // 40)},
+        {"Accept": "a/b;" * (max_bytes // 4)},
+        {"Content-Type": "application/json" + "; charset" * (max_bytes // 10)},
+        {"Content-Type": "application/json; charset=" + " " * max_bytes},
+        {"Idempotency-Key": "k" * max_bytes},
+        {"X-Request-Id": "i" * max_bytes},
+        {"Authorization": "Bearer " + "t" * max_bytes},
+        {"Authorization": " " * max_bytes + "Bearer"},
+        {"Origin": "https://" + "o." * (max_bytes // 2)},
+        {"Regulars-Change": "9" * max_bytes},
+        {"Host": "h" * max_bytes},
+        {"Range": "bytes=" + "0-1," * (max_bytes // 4)},
+        {"Accept-Encoding": "br;q=0.1, " * (max_bytes // 10)},
+        {"If-None-Match": '"a", ' * (max_bytes // 5)},
+        {"Forwarded": "for=1, " * (max_bytes // 7)},
+        {"lightfunnels-hmac": "x" * max_bytes},
     ]
     body = b'{"query": "{ __typename }"}'
-    for headers in sent:
+    for headers in header_sets:
         target.ask("POST", "/api/v2", body, {**JSON, **headers}, token)
         for path in ("/healthz", "/", "/customers"):
             target.ask("GET", path, headers=headers, token=token)
@@ -435,18 +435,18 @@ def _(target: Target, number: int, token: str | None) -> None:
 )
 def _(target: Target, number: int, token: str | None) -> None:
     body = b'{"query": "{ __typename }"}'
-    begun = target.head("POST", "/api/v2", headers=CHUNKED_JSON, token=token)
-    begun += b"%x\r\n%s\r\n0\r\n" % (len(body), body)
-    target.raw(begun + b"a: b\r\n" * 500_000 + b"\r\n")
-    target.raw(begun + b"".join(b"t%d: b\r\n" % n for n in range(300_000)) + b"\r\n")
-    target.raw(begun + b"a: " + b"x" * 8_000_000 + b"\r\n\r\n")
+    head_and_body = target.head("POST", "/api/v2", headers=CHUNKED_JSON, token=token)
+    head_and_body += b"%x\r\n%s\r\n0\r\n" % (len(body), body)
+    target.raw(head_and_body + b"a: b\r\n" * 500_000 + b"\r\n")
+    target.raw(head_and_body + b"".join(b"t%d: b\r\n" % n for n in range(300_000)) + b"\r\n")
+    target.raw(head_and_body + b"a: " + b"x" * 8_000_000 + b"\r\n\r\n")
     extensions = b"".join(b"1;%s\r\nx\r\n" % (b"e" * 5_000) for _ in range(500))
     target.raw(target.head("POST", "/api/v2", headers=CHUNKED_JSON, token=token) + extensions)
 
 
 @case("pipelining", "requests at once, for each process", routes=("/api/v2", "/healthz"))
 def _(target: Target, number: int, token: str | None) -> None:
-    def one(path: str, body: bytes, last: bool) -> bytes:
+    def request(path: str, body: bytes, last: bool) -> bytes:
         method = "POST" if body else "GET"
         connection = {"Connection": "close" if last else "keep-alive"}
         return target.head(method, path, body, {**JSON, **connection}, token) + body
@@ -459,13 +459,13 @@ def _(target: Target, number: int, token: str | None) -> None:
         ("/api/v2", page, 50),
         ("/customers", b"", 1_000),
     ):
-        sent = one(path, body, last=False) * (count - 1) + one(path, body, last=True)
-        _sent_at_once(target, sent)
+        data = request(path, body, last=False) * (count - 1) + request(path, body, last=True)
+        _send_at_once(target, data)
 
 
-def _sent_at_once(target: Target, data: bytes) -> None:
-    """Sends while another thread reads, because the server stops reading while nobody takes what
-    it answers. The server may end the connection."""
+def _send_at_once(target: Target, data: bytes) -> None:
+    """Sends while another thread reads, because the server stops reading while the client does not
+    read its responses. The server may close the connection."""
     with target.connect() as connection, ThreadPoolExecutor(1) as thread:
         connection.settimeout(8)
 
@@ -486,13 +486,13 @@ def _sent_at_once(target: Target, data: bytes) -> None:
     routes=("/api/v2", "/healthz", "/in/{account}/{type:path}"),
 )
 def _(target: Target, number: int, token: str | None) -> None:
-    """More requests than the limit, each on a connection of its own, all sent at once."""
+    """More concurrent requests than the limit, each on its own connection."""
     body = b'{"query": "{ a%d: customers { edges { node { email } } } }"}' % number
     request = target.head("POST", "/api/v2", body, JSON, token) + body
-    _from_many(target, request, 2_100)
+    _send_from_many(target, request, 2_100)
 
 
-def _from_many(target: Target, request: bytes, count: int) -> None:
+def _send_from_many(target: Target, request: bytes, count: int) -> None:
     with ExitStack() as stack:
         opened = []
         for _ in range(count):
@@ -515,8 +515,7 @@ def _from_many(target: Target, request: bytes, count: int) -> None:
     routes=("/api/v2", "/import", "/export"),
 )
 def _(target: Target, number: int, token: str | None) -> None:
-    """Requests that never arrive whole, and answers that nobody takes, until the server's patience
-    is over."""
+    """Incomplete requests, and responses that are not read, until the server's time limits."""
     page = b'{"query": "{ a%d: customers(first: 250) { edges { node { notes } } } }"}' % number
     half = target.head("POST", "/api/v2", b"x" * 1_000, JSON, token) + b"{"
     file = target.head("POST", "/import", b"x" * 1_000_000, CSV, token) + b"email\n"
@@ -554,7 +553,7 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 @case("a flood of tokens", routes=("/api/v2", "/metrics", "/import"))
 def _(target: Target, number: int, token: str | None) -> None:
-    """Tokens that are not known: each is looked up."""
+    """Unknown tokens, each of which the server looks up."""
     body = b'{"query": "{ __typename }"}'
     requests = b"".join(
         target.head(
@@ -563,7 +562,7 @@ def _(target: Target, number: int, token: str | None) -> None:
         + body
         for n in range(500)
     )
-    _sent_at_once(target, requests + target.head("GET", "/metrics", token=f"unknown-{number}"))
+    _send_at_once(target, requests + target.head("GET", "/metrics", token=f"unknown-{number}"))
 
 
 PAGES = (
@@ -598,7 +597,7 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 
 def _spreads(levels: int, times: int) -> str:
-    inner = many(levels, lambda n: f"fragment f{n} on Query {{ " + f"...f{n + 1} " * times + "}")
+    inner = join(levels, lambda n: f"fragment f{n} on Query {{ " + f"...f{n + 1} " * times + "}")
     return f"{{ ...f0 }} {inner} fragment f{levels} on Query {{ __typename }}"
 
 
@@ -619,39 +618,39 @@ document(
     LINES,
     CHARACTERS,
     "body",
-    make=lambda n: f"{{ a{n}: __typename }}" + "\n" * (BODY // 2 - 100),
+    build=lambda n: f"{{ a{n}: __typename }}" + "\n" * (BODY // 2 - 100),
 )
 document(
     "document: line breaks at their limit",
     LINES,
     CHARACTERS,
-    make=lambda n: "\n" * 9_900 + " " * 89_000 + f"{{ a{n}: __typename }}",
+    build=lambda n: "\n" * 9_900 + " " * 89_000 + f"{{ a{n}: __typename }}",
 )
 document(
     "document: comments at their limit",
     LINES,
     CHARACTERS,
-    make=lambda n: "#\n" * 9_900 + f"{{ a{n}: __typename }}" + "#" * 79_000,
+    build=lambda n: "#\n" * 9_900 + f"{{ a{n}: __typename }}" + "#" * 79_000,
 )
 document(
     "document: errors on many lines",
     LINES,
     CHARACTERS,
-    make=lambda n: "{ " + many(900, lambda i: "\n" * 10 + f"b{n}{i}") + " }",
+    build=lambda n: "{ " + join(900, lambda i: "\n" * 10 + f"b{n}{i}") + " }",
 )
 document(
     "document: spaces and commas",
     TOKENS,
     CHARACTERS,
     "body",
-    make=lambda n: f"{{ a{n}: __typename }}" + " ," * (BODY // 2 - 100),
+    build=lambda n: f"{{ a{n}: __typename }}" + " ," * (BODY // 2 - 100),
 )
 document(
     "document: comments",
     TOKENS,
     CHARACTERS,
     "body",
-    make=lambda n: "#\n" * (BODY // 3 - 100) + f"{{ a{n}: __typename }}",
+    build=lambda n: "#\n" * (BODY // 3 - 100) + f"{{ a{n}: __typename }}",
 )
 document(
     "document: line breaks and an error",
@@ -659,91 +658,95 @@ document(
     LINES,
     CHARACTERS,
     "body",
-    make=lambda n: "\r" * (BODY // 2 - 100) + f"{{ a{n} b",
+    build=lambda n: "\r" * (BODY // 2 - 100) + f"{{ a{n} b",
 )
 document(
     "document: line breaks in strings",
     TOKENS,
-    make=lambda n: f'{{ a{n}: node(id: """' + "\\n \n" * 300_000 + '""") { id } }',
+    build=lambda n: f'{{ a{n}: node(id: """' + "\\n \n" * 300_000 + '""") { id } }',
 )
 document(
     "document: 2 MiB of one string",
     TOKENS,
     "body",
-    make=lambda n: f'{{ a{n}: node(id: "' + "\\u0061" * 300_000 + '") { id } }',
+    build=lambda n: f'{{ a{n}: node(id: "' + "\\u0061" * 300_000 + '") { id } }',
 )
-document("document: tokens at the limit", TOKENS, make=lambda n: "{ " + f"a{n} " * 9_990 + "}")
+document("document: tokens at the limit", TOKENS, build=lambda n: "{ " + f"a{n} " * 9_990 + "}")
 document(
     "document: 90 KB of tokens",
     TOKENS,
-    make=lambda n: "{ " + many(9_990, lambda i: f"a{n}{i}") + " }",
+    build=lambda n: "{ " + join(9_990, lambda i: f"a{n}{i}") + " }",
 )
 document(
-    "document: tokens beyond the limit", TOKENS, make=lambda n: f"{{ a{n} " + "a " * 1_000_000 + "}"
+    "document: tokens beyond the limit",
+    TOKENS,
+    build=lambda n: f"{{ a{n} " + "a " * 1_000_000 + "}",
 )
-document("document: braces", TOKENS, make=lambda n: f"{{ a{n} " + "{a" * 4_990)
-document("document: lists in lists", TOKENS, make=lambda n: f"{{ a{n}: node(id: " + "[" * 9_000)
+document("document: braces", TOKENS, build=lambda n: f"{{ a{n} " + "{a" * 4_990)
+document("document: lists in lists", TOKENS, build=lambda n: f"{{ a{n}: node(id: " + "[" * 9_000)
 document(
     "document: objects in objects",
     TOKENS,
-    make=lambda n: f"{{ a{n}: node(id: " + "{a:" * 3_000 + "1" + "}" * 3_000 + ") { id } }",
+    build=lambda n: f"{{ a{n}: node(id: " + "{a:" * 3_000 + "1" + "}" * 3_000 + ") { id } }",
 )
 document(
     "document: unknown names",
     TOKENS,
-    make=lambda n: (
+    build=lambda n: (
         "{ customers(first: 1) { edges { node { "
-        + many(900, lambda i: f"emaill{n}{i}")
+        + join(900, lambda i: f"emaill{n}{i}")
         + " } } } }"
     ),
 )
 document(
     "document: long unknown names",
     TOKENS,
-    make=lambda n: "{ " + many(900, lambda i: f"customerz{'s' * 90}{n}{i}") + " }",
+    build=lambda n: "{ " + join(900, lambda i: f"customerz{'s' * 90}{n}{i}") + " }",
 )
 document(
     "document: unknown arguments",
     TOKENS,
-    make=lambda n: (
-        "{ customers(" + many(2_000, lambda i: f"firstt{n}{i}: 1") + ") { totalCount } }"
+    build=lambda n: (
+        "{ customers(" + join(2_000, lambda i: f"firstt{n}{i}: 1") + ") { totalCount } }"
     ),
 )
 document(
     "document: unknown types",
     TOKENS,
-    make=lambda n: "query(" + many(1_600, lambda i: f"$v{n}{i}: Customerz{i}") + ") { __typename }",
+    build=lambda n: (
+        "query(" + join(1_600, lambda i: f"$v{n}{i}: Customerz{i}") + ") { __typename }"
+    ),
 )
 document(
     "document: the same variable again",
     TOKENS,
-    make=lambda n: "query(" + f"$v{n}: Int " * 2_000 + ") { __typename }",
+    build=lambda n: "query(" + f"$v{n}: Int " * 2_000 + ") { __typename }",
 )
 document(
     "document: unused variables",
     TOKENS,
-    make=lambda n: "query(" + many(2_000, lambda i: f"$v{n}{i}: Int") + ") { __typename }",
+    build=lambda n: "query(" + join(2_000, lambda i: f"$v{n}{i}: Int") + ") { __typename }",
 )
 document(
     "document: operations",
     TOKENS,
     ALL_FIELDS,
-    make=lambda n: many(1_900, lambda i: f"query Q{n}x{i} {{ __typename }}"),
+    build=lambda n: join(1_900, lambda i: f"query Q{n}x{i} {{ __typename }}"),
 )
 document(
     "document: fragments nobody spreads",
     TOKENS,
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: __typename }} "
-        + many(1_200, lambda i: f"fragment f{i} on Query {{ __typename }}")
+        + join(1_200, lambda i: f"fragment f{i} on Query {{ __typename }}")
     ),
 )
 document(
     "document: a chain of fragments",
     TOKENS,
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: __typename ...f0 }} "
-        + many(900, lambda i: f"fragment f{i} on Query {{ ...f{i + 1} }}")
+        + join(900, lambda i: f"fragment f{i} on Query {{ ...f{i + 1} }}")
         + " fragment f900 on Query { __typename }"
     ),
 )
@@ -751,7 +754,7 @@ document(
     "document: a cycle of fragments",
     TOKENS,
     FIELDS,
-    make=lambda n: (
+    build=lambda n: (
         f"{{ ...a }} fragment a on Query {{ b{n}: __typename ...a "
         + "customers { edges { node { id } } } " * 300
         + "}"
@@ -760,7 +763,7 @@ document(
 document(
     "document: levels",
     "levels of fields within each other",
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: customers {{ edges {{ node {{ "
         + "summary { orders { list { order { customer { " * 3
         + "id"
@@ -771,7 +774,7 @@ document(
 document(
     "document: levels beyond the limit",
     "levels of fields within each other",
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: customers {{ edges {{ node {{ "
         + "summary { orders { list { order { customer { " * 200
     ),
@@ -779,9 +782,9 @@ document(
 document(
     "document: fields at the limit",
     FIELDS,
-    make=lambda n: (
+    build=lambda n: (
         "{ customers(first: 1) { edges { node { "
-        + many(95, lambda i: f"a{n}x{i}: email")
+        + join(95, lambda i: f"a{n}x{i}: email")
         + " email " * 890
         + "} } } }"
     ),
@@ -789,40 +792,40 @@ document(
 document(
     "document: fields beyond the limit",
     FIELDS,
-    make=lambda n: f"{{ a{n}: __typename " + "__typename " * 9_000 + "}",
+    build=lambda n: f"{{ a{n}: __typename " + "__typename " * 9_000 + "}",
 )
 document(
     "document: fragments in fragments",
     FIELDS,
-    make=lambda n: (
+    build=lambda n: (
         _spreads(25, 2).replace("f0", f"f0 a{n}: __typename", 1).replace("f0 a", "f0 a", 1)
     ),
 )
 document(
     "document: wide fragments",
     FIELDS,
-    make=lambda n: _spreads(3, 90) + f" fragment g{n} on Query {{ __typename }}",
+    build=lambda n: _spreads(3, 90) + f" fragment g{n} on Query {{ __typename }}",
 )
 document(
     "document: root fields",
     ROOTS,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(50, lambda i: f"a{n}x{i}: customers(first: 1) {{ edges {{ node {{ email }} }} }}")
+        + join(50, lambda i: f"a{n}x{i}: customers(first: 1) {{ edges {{ node {{ email }} }} }}")
         + " }"
     ),
 )
 document(
     "document: root fields beyond the limit",
     ROOTS,
-    make=lambda n: "{ " + many(2_000, lambda i: f"a{n}x{i}: __typename") + " }",
+    build=lambda n: "{ " + join(2_000, lambda i: f"a{n}x{i}: __typename") + " }",
 )
 document(
     "document: root fields of writes",
     ROOTS,
-    make=lambda n: (
+    build=lambda n: (
         "mutation { "
-        + many(
+        + join(
             50,
             lambda i: (
                 f'a{i}: createCustomer(node: {{email: "w{n}x{i}x{time.time_ns()}@example.com"}}) {{ id }}'
@@ -834,38 +837,38 @@ document(
 document(
     "document: aliases",
     "aliases",
-    make=lambda n: (
+    build=lambda n: (
         "{ customers(first: 250) { edges { node { "
-        + many(100, lambda i: f"a{n}x{i}: tags")
+        + join(100, lambda i: f"a{n}x{i}: tags")
         + " } } } }"
     ),
 )
 document(
     "document: aliases beyond the limit",
     "aliases",
-    make=lambda n: "{ " + many(3_000, lambda i: f"a{n}x{i}: __typename") + " }",
+    build=lambda n: "{ " + join(3_000, lambda i: f"a{n}x{i}: __typename") + " }",
 )
 document(
     "document: directives",
     "directives",
-    make=lambda n: f"{{ a{n}: __typename " + "@skip(if: false) " * 100 + "}",
+    build=lambda n: f"{{ a{n}: __typename " + "@skip(if: false) " * 100 + "}",
 )
 document(
     "document: directives beyond the limit",
     "directives",
-    make=lambda n: f"{{ a{n}: __typename " + "@skip(if: false) " * 1_900 + "}",
+    build=lambda n: f"{{ a{n}: __typename " + "@skip(if: false) " * 1_900 + "}",
 )
 document(
     "document: unknown directives",
     "directives",
-    make=lambda n: f"{{ a{n}: __typename " + many(4_000, lambda i: f"@d{i}") + "}",
+    build=lambda n: f"{{ a{n}: __typename " + join(4_000, lambda i: f"@d{i}") + "}",
 )
 document(
     "document: pairs",
     PAIRS,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             75,
             lambda i: (
                 f"... on Query {{ a: customers {{ edges {{ node {{ b{n}x{i}: id c: email }} }} }} }}"
@@ -877,18 +880,18 @@ document(
 document(
     "document: pairs beyond the limit",
     PAIRS,
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: __typename "
-        + many(300, lambda _: "... { customers { edges { node { id email } } } }")
+        + join(300, lambda _: "... { customers { edges { node { id email } } } }")
         + " }"
     ),
 )
 document(
     "document: pairs that conflict",
     PAIRS,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             70, lambda i: f"... on Query {{ a: customers(first: {i}) {{ edges {{ cursor }} }} }}"
         )
         + f" b{n}: __typename }}"
@@ -897,11 +900,11 @@ document(
 document(
     "document: 90 Boolean variables",
     TOKENS,
-    make=lambda n: (
+    build=lambda n: (
         "query("
-        + many(90, lambda i: f"$v{n}x{i}: Boolean!")
+        + join(90, lambda i: f"$v{n}x{i}: Boolean!")
         + ") { customers(first: 1) { edges { node { "
-        + many(90, lambda i: f"a{i}: email @include(if: $v{n}x{i})")
+        + join(90, lambda i: f"a{i}: email @include(if: $v{n}x{i})")
         + " } } } }"
     ),
     variables=lambda n: {f"v{n}x{i}": bool(i % 2) for i in range(90)},
@@ -910,7 +913,7 @@ document(
 
 @case("documents: many, each with 90 Boolean variables", TOKENS, stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
-    """Their plans are kept: what counts here is the memory."""
+    """Their plans are cached, which takes memory."""
     for i in range(15):
         names = [f"v{number}x{i}x{n}" for n in range(90)]
         query = "query(" + " ".join(f"${name}: Boolean!" for name in names) + ") { "
@@ -924,13 +927,13 @@ def _(target: Target, number: int, token: str | None) -> None:
 INTROSPECTED = "different types, fields and arguments that introspection looks at"
 INTROSPECTION = get_introspection_query()
 document(
-    "introspection", TOKENS, make=lambda n: INTROSPECTION.replace("IntrospectionQuery", f"I{n}")
+    "introspection", TOKENS, build=lambda n: INTROSPECTION.replace("IntrospectionQuery", f"I{n}")
 )
 document(
     "introspection: deep",
     "cost",
     INTROSPECTED,
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: __schema {{ types {{ " + "fields { type { " * 7 + "name" + " } }" * 7 + " } } }"
     ),
 )
@@ -938,9 +941,9 @@ document(
     "introspection: wide",
     "cost",
     INTROSPECTED,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             45,
             lambda i: (
                 f"a{n}x{i}: __schema {{ types {{ name fields {{ name type {{ name }} args {{ name }} }} }} }}"
@@ -953,9 +956,9 @@ document(
     "introspection: types",
     "cost",
     INTROSPECTED,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             45,
             lambda i: (
                 f'a{n}x{i}: __type(name: "Customer") {{ fields {{ type {{ fields {{ type {{ fields {{ name }} }} }} }} }} }}'
@@ -973,49 +976,49 @@ ON_A_PAGE = "customers, changes, deliveries, orders or leads on a page"
 document(
     "page: the largest",
     ON_A_PAGE,
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: {HEAVY} {{ totalCount edges {{ cursor node {{ {WHOLE} }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"
     ),
 )
 document(
     "page: beyond the limit",
     ON_A_PAGE,
-    make=lambda n: f"{{ a{n}: customers(first: 2147483647) {{ totalCount }} }}",
+    build=lambda n: f"{{ a{n}: customers(first: 2147483647) {{ totalCount }} }}",
 )
 document(
     "page: notes and aliases",
     "bytes of a GraphQL response, about",
     COST,
     ON_A_PAGE,
-    make=lambda n: (
-        "{ " + HEAVY + " { edges { node { " + many(20, lambda i: f"a{n}x{i}: notes") + " } } } }"
+    build=lambda n: (
+        "{ " + HEAVY + " { edges { node { " + join(20, lambda i: f"a{n}x{i}: notes") + " } } } }"
     ),
 )
 document(
     "page: custom and aliases",
     COST,
     ON_A_PAGE,
-    make=lambda n: (
-        "{ " + HEAVY + " { edges { node { " + many(20, lambda i: f"a{n}x{i}: custom") + " } } } }"
+    build=lambda n: (
+        "{ " + HEAVY + " { edges { node { " + join(20, lambda i: f"a{n}x{i}: custom") + " } } } }"
     ),
 )
 document(
     "page: tags and aliases",
     COST,
     ON_A_PAGE,
-    make=lambda n: (
-        "{ " + HEAVY + " { edges { node { " + many(50, lambda i: f"a{n}x{i}: tags") + " } } } }"
+    build=lambda n: (
+        "{ " + HEAVY + " { edges { node { " + join(50, lambda i: f"a{n}x{i}: tags") + " } } } }"
     ),
 )
 document(
     "page: moments",
     COST,
     ON_A_PAGE,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
         + HEAVY
         + " { edges { node { "
-        + many(
+        + join(
             99,
             lambda i: f'a{n}x{i}: created_at(format: "{i} fromNow dddd, MMMM Do YYYY, h:mm:ss a")',
         )
@@ -1025,25 +1028,25 @@ document(
 document(
     "page: a long format",
     ON_A_PAGE,
-    make=lambda n: (
+    build=lambda n: (
         f'{{ a{n}: {HEAVY} {{ edges {{ node {{ created_at(format: "{"YYYY" * 2_000}") }} }} }} }}'
     ),
 )
 document(
     "page: long formats",
     ON_A_PAGE,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
         + HEAVY
         + " { edges { node { "
-        + many(90, lambda i: f'a{n}x{i}: created_at(format: "{"dddd " * 20}{i}")')
+        + join(90, lambda i: f'a{n}x{i}: created_at(format: "{"dddd " * 20}{i}")')
         + " } } } }"
     ),
 )
 document(
     "page: a format of brackets",
     ON_A_PAGE,
-    make=lambda n: (
+    build=lambda n: (
         f'{{ a{n}: {HEAVY} {{ edges {{ node {{ created_at(format: "{"[" * 100_000}") }} }} }} }}'
     ),
 )
@@ -1051,9 +1054,9 @@ document(
     "pages: at the limit of the cost",
     COST,
     ROOTS,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             50,
             lambda i: (
                 f"a{n}x{i}: {HEAVY} {{ edges {{ node {{ id email full_name created_at }} }} }}"
@@ -1066,9 +1069,9 @@ document(
     "pages: light, at the limit of the cost",
     COST,
     ROOTS,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             50,
             lambda i: (
                 f'a{n}x{i}: customers(first: 250, query: "sample order_by:email") {{ totalCount edges {{ cursor node {{ id _id email full_name location avatar created_at updated_at }} }} }}'
@@ -1080,9 +1083,9 @@ document(
 document(
     "pages: beyond the limit of the cost",
     COST,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             50,
             lambda i: f"a{n}x{i}: {HEAVY} {{ edges {{ node {{ leads {{ id }} }} }} }}",
         )
@@ -1093,7 +1096,7 @@ document(
     "page: below each other",
     COST,
     "levels of fields within each other",
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: customers(first: 20) {{ edges {{ node {{ summary {{ orders {{ list {{ order {{ customer {{ summary {{ orders {{ list {{ order {{ id customer {{ id }} }} }} }} }} }} }} }} }} }} }} }} }} }}"
     ),
 )
@@ -1101,7 +1104,7 @@ document(
     "page: changes of each",
     COST,
     ON_A_PAGE,
-    make=lambda n: (
+    build=lambda n: (
         f"{{ a{n}: {HEAVY} {{ edges {{ node {{ changes(first: 20) {{ edges {{ node {{ kind at fields {{ name before after }} }} }} }} }} }} }} }}"
     ),
 )
@@ -1109,9 +1112,9 @@ document(
     "changes",
     ON_A_PAGE,
     COST,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             20,
             lambda i: (
                 f"a{n}x{i}: customerChanges(first: 250) {{ edges {{ cursor node {{ sequence kind at customer_id fields {{ name before after }} customer {{ email notes }} }} }} }}"
@@ -1124,9 +1127,9 @@ document(
     "statistics",
     COST,
     ROOTS,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(
+        + join(
             50,
             lambda i: (
                 f"a{n}x{i}: statistics {{ customers accepts_marketing ordered expenses new_by_week {{ start customers }} countries {{ country customers }} spend_by_month {{ month amount orders }} }}"
@@ -1138,9 +1141,9 @@ document(
 document(
     "search language",
     ROOTS,
-    make=lambda n: (
+    build=lambda n: (
         "{ "
-        + many(50, lambda i: f"a{n}x{i}: searchLanguage {{ words keys {{ name takes values }} }}")
+        + join(50, lambda i: f"a{n}x{i}: searchLanguage {{ words keys {{ name takes values }} }}")
         + " }"
     ),
 )
@@ -1148,21 +1151,21 @@ document(
 
 @case("objects below one: orders and leads", COST, ON_A_PAGE, ROOTS, stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
-    """A customer has thousands of orders, and all of them are read, again and again."""
+    """A customer has thousands of orders, and all of them are read repeatedly."""
     (customer,) = target.ids["orders"]
     orders = "summary { orders { list { order { id name email total created_at updated_at } } } }"
     leads = "leads { id subject message created_at }"
     for fields in (orders, leads):
-        one = f'node(id: "{customer}") {{ ... on Customer {{ {fields} }} }}'
-        roots = " ".join(f"a{i}: {one}" for i in range(49))
+        node = f'node(id: "{customer}") {{ ... on Customer {{ {fields} }} }}'
+        roots = " ".join(f"a{i}: {node}" for i in range(49))
         target.graphql(f"{{ b{number}: __typename {roots} }}", None, token)
         page = fields.replace("leads", "leads(first: 250)").replace("list", "list(first: 250)")
         pages = roots.replace(fields, page)
         target.graphql(f"{{ b{number}: __typename {pages} }}", None, token)
     # The same customer for each of the orders, with all of the orders.
     nested = orders.replace("{ id name", f"{{ id customer {{ {orders} }} name")
-    one = f'node(id: "{customer}") {{ ... on Customer {{ {nested} }} }}'
-    target.graphql(f"{{ b{number}: __typename {one} }}", None, token)
+    node = f'node(id: "{customer}") {{ ... on Customer {{ {nested} }} }}'
+    target.graphql(f"{{ b{number}: __typename {node} }}", None, token)
 
 
 def _ids(number: int) -> Iterator[str]:
@@ -1173,7 +1176,7 @@ def _ids(number: int) -> Iterator[str]:
     yield "W" * 1_000_000
     yield base64.b64encode(b"[" * 700_000).decode()
     yield base64.b64encode(b'["' + b"a" * 700_000 + b'",1]').decode()
-    yield marked(400_000)
+    yield text_with_marks(400_000)
 
 
 @case("long ids and cursors", "body", stranger=False)
@@ -1192,14 +1195,14 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 
 def searches() -> Iterator[str]:
-    """Searches of as many characters and terms as may be."""
+    """Yields searches with as many characters and terms as possible."""
     yield "a OR " * 399 + "b"
-    yield many(50, lambda n: f"a{n}", " OR ")
-    yield many(50, lambda n: f"-a{n}")
-    yield many(50, lambda n: f"-notes:w{n}", " OR ")
-    yield many(50, lambda n: f"tag:{n}*", " OR ")
-    yield many(50, lambda n: f"(a{n} OR -b{n})") + " order_by:email"
-    yield many(50, lambda _: f'"{"w " * 15}"') + " order_by:last_name"
+    yield join(50, lambda n: f"a{n}", " OR ")
+    yield join(50, lambda n: f"-a{n}")
+    yield join(50, lambda n: f"-notes:w{n}", " OR ")
+    yield join(50, lambda n: f"tag:{n}*", " OR ")
+    yield join(50, lambda n: f"(a{n} OR -b{n})") + " order_by:email"
+    yield join(50, lambda _: f'"{"w " * 15}"') + " order_by:last_name"
     yield "(" * 990 + ")" * 990
     yield "((((((((((a" * 150
     yield '"' * SEARCH
@@ -1207,10 +1210,10 @@ def searches() -> Iterator[str]:
     yield "-" * SEARCH
     yield "NOT " * 500
     yield "x" * SEARCH
-    yield marked(SEARCH)
-    yield "notes:" + marked(SEARCH - 10)
+    yield text_with_marks(SEARCH)
+    yield "notes:" + text_with_marks(SEARCH - 10)
     yield 'notes:"' + "word " * 390 + '"'
-    yield "\ufdfa" * SEARCH  # 18 letters each, once it is folded
+    yield "\ufdfa" * SEARCH  # 18 letters each when folded
     yield "漢" * SEARCH
     yield "1 " * (SEARCH // 2)
     yield "+1 (2) " * (SEARCH // 7)
@@ -1219,7 +1222,7 @@ def searches() -> Iterator[str]:
     yield "expenses:" + "9" * 1_900
     yield "keyyy:" * (SEARCH // 6)
     yield "x" * 100_000
-    yield marked(400_000)
+    yield text_with_marks(400_000)
 
 
 @case("searches", "characters of a search", stranger=False)
@@ -1231,13 +1234,13 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 @case("searches: slow ones", "time for a request", "characters of a search", stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
-    """Searches that read all there is, many at once."""
-    terms = many(48, lambda n: f"-notes:word{number}{n}")
+    """Concurrent searches that read all terms."""
+    terms = join(48, lambda n: f"-notes:word{number}{n}")
     query = f'{{ customers(first: 250, query: "-zz {terms} order_by:email") {{ totalCount }} }}'
-    roots = f"{{ {many(20, lambda n: f'a{n}: ' + query[2:-2])} }}"
+    roots = f"{{ {join(20, lambda n: f'a{n}: ' + query[2:-2])} }}"
     with ThreadPoolExecutor(8) as threads:
-        for sent in [threads.submit(target.graphql, roots, None, token) for _ in range(8)]:
-            sent.result()
+        for future in [threads.submit(target.graphql, roots, None, token) for _ in range(8)]:
+            future.result()
 
 
 # Writes
@@ -1263,10 +1266,10 @@ SET = """mutation($nodes: [InputSetCustomer!]!, $dry: Boolean) {
     stranger=False,
 )
 def _(target: Target, number: int, token: str | None) -> None:
-    """Combining marks, which normalisation sorts."""
+    """Combining marks, which normalization sorts."""
     create = "mutation($node: InputCustomer!) { createCustomer(node: $node) { id } }"
     email = {"email": f"m{number}{time.time_ns()}@example.com"}
-    long, within = marked(400_000), marked(NOTES)
+    long, within = text_with_marks(400_000), text_with_marks(NOTES)
     nodes: list[dict[str, Any]] = [
         {**email, name: long} for name in ("first_name", "last_name", "phone", "notes")
     ]
@@ -1274,10 +1277,10 @@ def _(target: Target, number: int, token: str | None) -> None:
         {"email": long},
         {**email, "notes": within},
         {**email, "tags": [long]},
-        {**email, "tags": [marked(255)] * 250},
+        {**email, "tags": [text_with_marks(255)] * 250},
         {**email, "custom": {long: long}},
         {**email, "custom": {"a": within[:30_000]}},
-        {**email, "custom": {"a": [marked(250)] * 100}},
+        {**email, "custom": {"a": [text_with_marks(250)] * 100}},
     ]
     nodes += [
         {**email, "shipping_address": {name: long}}
@@ -1291,7 +1294,7 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 @case("marks in each text of others", "body", stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
-    long = marked(400_000)
+    long = text_with_marks(400_000)
     email = f"m{number}{time.time_ns()}@example.com"
     order = "mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }"
     for name in ("name", "email", "currency", "referrer", "first_name", "created_at"):
@@ -1301,13 +1304,13 @@ def _(target: Target, number: int, token: str | None) -> None:
     lead = "mutation($n: InputRecordLead!) { recordLead(node: $n) { id } }"
     for name in ("message", "subject", "email", "last_name", "created_at"):
         target.graphql(lead, {"n": {"email": email, "message": "m", name: long}}, token)
-    target.graphql(lead, {"n": {"email": email, "message": marked(NOTES)}}, token)
+    target.graphql(lead, {"n": {"email": email, "message": text_with_marks(NOTES)}}, token)
     hook = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
     for name in ("type", "url"):
         node = {"type": "contact/created", "url": "http://127.0.0.1:9/", name: long}
         target.graphql(hook, {"n": node}, token)
-    made = "mutation($n: InputToken!) { createToken(node: $n) { token { id } } }"
-    target.graphql(made, {"n": {"name": long, "scopes": ["customers"]}}, token)
+    mutation = "mutation($n: InputToken!) { createToken(node: $n) { token { id } } }"
+    target.graphql(mutation, {"n": {"name": long, "scopes": ["customers"]}}, token)
 
 
 @case("lists of values in variables", VALUES, ALL_VALUES, "body", stranger=False)
@@ -1327,14 +1330,14 @@ def _(target: Target, number: int, token: str | None) -> None:
     )
     create = "mutation($node: InputCustomer!) { createCustomer(node: $node) { id } }"
     for count in (LIST, LIST + 1, 100_000):
-        wrong: list[Any] = [{"a": number}] * count
-        target.graphql(tags, {"items": wrong, "tags": wrong}, token)
+        invalid: list[Any] = [{"a": number}] * count
+        target.graphql(tags, {"items": invalid, "tags": invalid}, token)
         target.graphql(tags, {"items": ["1"] * count, "tags": [str(number)] * count}, token)
-        target.graphql(create, {"node": {"email": "a@b.co", "tags": wrong}}, token)
+        target.graphql(create, {"node": {"email": "a@b.co", "tags": invalid}}, token)
         target.graphql(create, {"node": {"email": "a@b.co", "tags": ["\x00" * 5] * count}}, token)
         target.graphql(SET, {"nodes": [{"emaill": number, "tagz": 1, "x": 2}] * count}, token)
-        target.graphql(SET, {"nodes": [{"tags": wrong[:500]}] * min(count, 200)}, token)
-    inline = many(LIST, lambda n: f"{{a: {n}}}", ", ")
+        target.graphql(SET, {"nodes": [{"tags": invalid[:500]}] * min(count, 200)}, token)
+    inline = join(LIST, lambda n: f"{{a: {n}}}", ", ")
     target.graphql(
         f"mutation {{ a{number}: addTags(items: [{inline}], tags: []) {{ id }} }}", None, token
     )
@@ -1361,7 +1364,7 @@ def _(target: Target, number: int, token: str | None) -> None:
         for n in range(PAGE)
     ]
     words = [
-        {"email": f"words{stamp}x{n}@example.com", "notes": many(500, lambda i: f"w{n}x{i}")}  # noqa: B023  # called at once
+        {"email": f"words{stamp}x{n}@example.com", "notes": join(500, lambda i: f"w{n}x{i}")}  # noqa: B023  # called at once
         for n in range(PAGE)
     ]
     custom = [
@@ -1377,7 +1380,7 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 @case("setCustomers: rows that are refused", ROWS, stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
-    wrong = [
+    invalid = [
         {
             "email": f"x{number}@",
             "phone": "\x00",
@@ -1388,17 +1391,17 @@ def _(target: Target, number: int, token: str | None) -> None:
     ]
     same = [{"email": f"same{number}@example.com"}] * PAGE
     missing = [{"id": str(10**9 - n), "phone": str(number)} for n in range(PAGE)]
-    for nodes in (wrong, same, missing, [*same, *same]):
+    for nodes in (invalid, same, missing, [*same, *same]):
         target.graphql(SET, {"nodes": nodes}, token)
 
 
 @case("addTags and removeTags", ROWS, VALUES, INDEXED, stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
     stamp = f"{number}x{time.time_ns()}"
-    made = [{"email": f"tags{stamp}x{n}@example.com"} for n in range(PAGE)]
+    nodes = [{"email": f"tags{stamp}x{n}@example.com"} for n in range(PAGE)]
     _, body = target.graphql(
         "mutation($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { rows { customer { id } } } }",
-        {"n": made},
+        {"n": nodes},
         token,
     )
     items = [row["customer"]["id"] for row in json.loads(body)["data"]["setCustomers"]["rows"]]
@@ -1439,7 +1442,7 @@ def _(target: Target, number: int, token: str | None) -> None:
     for key in (stamp, stamp, "k" * 255, "k" * 300, "é" * 100):
         headers = {"Idempotency-Key": quote(key)[:8_000]}
         target.graphql(SET, {"nodes": nodes}, token, headers)
-    roots = many(
+    roots = join(
         50,
         lambda n: (
             f'a{n}: recordOrder(node: {{name: "{stamp}{n}", email: "k@example.com", total: 1}}) {{ id }}'
@@ -1451,22 +1454,25 @@ def _(target: Target, number: int, token: str | None) -> None:
 
 @case("webhooks: large customers", ON_A_PAGE, COST, stranger=False)
 def _(target: Target, number: int, token: str | None) -> None:
-    """Events of customers who are as large as may be, made and sent in the same process."""
-    with _sink() as url:
+    """Events of customers of the largest possible size, created and sent in the same process."""
+    with WebhookSink() as url:
         hook = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
         node = {"type": "contact/updated", "url": url, "settings": {"changes": True}}
-        made = target.data(hook, n=node)["createWebhook"]["id"]
+        webhook_id = target.data(hook, n=node)["createWebhook"]["id"]
         tag = "mutation($i: [ID!]!, $p: [InputSetCustomer!]!) { setCustomers(nodes: $p) { saved } }"
-        nodes = [{"id": one, "phone": f"{number}{n}"} for n, one in enumerate(target.ids["heavy"])]
+        nodes = [
+            {"id": customer_id, "phone": f"{number}{n}"}
+            for n, customer_id in enumerate(target.ids["heavy"])
+        ]
         target.graphql(tag, {"i": [], "p": nodes}, token)
         time.sleep(2)
         deliveries = "deliveries(first: 250) { edges { node { id state attempts { request response request_headers } } } }"
         target.graphql(f"{{ a{number}: webhooks {{ id {deliveries} }} }}", None, token)
-        target.graphql("mutation($i: ID!) { deleteWebhook(id: $i) }", {"i": made}, token)
+        target.graphql("mutation($i: ID!) { deleteWebhook(id: $i) }", {"i": webhook_id}, token)
 
 
-class _sink:  # noqa: N801  # a context manager, named as a function
-    """A receiver that answers 200 to everything."""
+class WebhookSink:
+    """A receiver that responds 200 to every request."""
 
     def __enter__(self) -> str:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=100)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
-from tests.support import Client, Server, new_token
+from tests.support import Client, Server, create_token
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDE = {"width": 1440, "height": 900}
@@ -103,7 +103,7 @@ class Person:
 @contextmanager
 def person_at(browser: Browser, server: Server, **options: Any) -> Iterator[Person]:
     """Somebody who is signed in to a new account, and may do everything there."""
-    with Client(server, new_token(server, scopes=("admin",))) as client:
+    with Client(server, create_token(server, scopes=("admin",))) as client:
         person = Person(browser, server, client, **options)
         person.is_signed_in()
         yield person

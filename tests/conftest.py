@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from fasteners import InterProcessLock
@@ -15,7 +16,15 @@ from playwright.sync_api import Browser
 
 from tests.browser import Person, person_at, started
 from tests.postgres import PostgreSQL, own_server, shared_server
-from tests.support import Client, Server, new_token, running, scratch_database
+from tests.support import (
+    Client,
+    Server,
+    copy_sqlite_template,
+    create_token,
+    run_regulars,
+    run_server,
+    scratch_database,
+)
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -54,14 +63,14 @@ def postgresql(testrun_uid: str, tmp_path_factory: pytest.TempPathFactory) -> It
 def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A `regulars serve` on SQLite, for all tests of this process."""
     folder = tmp_path_factory.mktemp("sqlite")
-    with running(f"sqlite:///{folder / 'regulars.db'}") as started:
+    with run_server(f"sqlite:///{folder / 'regulars.db'}") as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(postgresql: str) -> Iterator[Server]:
     """A `regulars serve` on PostgreSQL, for all tests of this process."""
-    with running(postgresql) as started:
+    with run_server(postgresql) as started:
         yield started
 
 
@@ -76,21 +85,21 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     """A client with a token for a new account."""
-    with Client(server, new_token(server)) as made:
+    with Client(server, create_token(server)) as made:
         yield made
 
 
 @pytest.fixture
 def sqlite_client(sqlite_server: Server) -> Iterator[Client]:
     """A client on SQLite: for how files are read, which is the same on both databases."""
-    with Client(sqlite_server, new_token(sqlite_server)) as made:
+    with Client(sqlite_server, create_token(sqlite_server)) as made:
         yield made
 
 
 @pytest.fixture
 def other(server: Server) -> Iterator[Client]:
     """A client with a token for another new account on the same server."""
-    with Client(server, new_token(server)) as made:
+    with Client(server, create_token(server)) as made:
         yield made
 
 
@@ -124,6 +133,29 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'empty.db'}"
     return str(request.getfixturevalue("empty_postgresql"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: str) -> Iterator[str]:
+    """The name of a database of PostgreSQL with all tables and no rows."""
+    with scratch_database(postgresql) as url:
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
+        yield urlsplit(url).path.strip("/")
+
+
+@pytest.fixture
+def new_postgresql(postgresql: str, postgresql_template: str) -> Iterator[str]:
+    """The URL of a database of PostgreSQL with all tables and no rows."""
+    with scratch_database(postgresql, template=postgresql_template) as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with all tables and no rows."""
+    if request.param == "sqlite":
+        return copy_sqlite_template(tmp_path / "new.db")
+    return str(request.getfixturevalue("new_postgresql"))
 
 
 @pytest.fixture(scope="module")

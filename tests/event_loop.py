@@ -1,4 +1,4 @@
-"""How long the event loop of a real `regulars serve` pauses while it is sent something.
+"""Measures how long the event loop of a real `regulars serve` pauses while it is attacked.
 
 `Target` is a server with the probe of `loop_probe.py`, and `measure` attacks it. `attacks.py` has
 the attacks.
@@ -25,9 +25,9 @@ from urllib.parse import urlsplit
 import psutil
 
 from tests import loop_probe
-from tests.support import BOOTSTRAP_TOKEN, environment
+from tests.support import BOOTSTRAP_TOKEN, build_environment
 
-# Limits of the server under test, where the default would take too long in a test.
+# Limits of the server under test. The defaults would take too long.
 RECEIVE_SECONDS = 3.0
 REQUEST_SECONDS = 6.0
 MAX_IMPORT_BYTES = 8 * 1024 * 1024
@@ -38,21 +38,21 @@ SETTINGS = {
     "REGULARS_WEBHOOK_PRIVATE_TARGETS": "true",
 }
 START_SECONDS = 30.0
-# For how long an answer is waited for, and a server that does not answer /healthz afterwards.
-ANSWER_SECONDS = 9.0
-WEDGED_SECONDS = 3.0
+# Time limits for a response, and for the response of /healthz after an attack.
+RESPONSE_SECONDS = 9.0
+RECOVERY_SECONDS = 3.0
 _POLL_SECONDS = 0.005
 _JSON = {"Content-Type": "application/json"}
 
 
-class NoAnswer(AssertionError):
-    """The server has not answered in time, or has answered with an internal error."""
+class NoResponse(AssertionError):
+    """The server did not respond in time, or responded with an internal error."""
 
 
 @dataclass(slots=True)
 class Measured:
-    """What an attack did: the longest pause of the event loop, the longest that /healthz took on
-    another connection, and by how much the server's memory grew."""
+    """The effects of an attack: the longest pause of the event loop, the longest response time of
+    /healthz on another connection, and the growth of the server's memory."""
 
     pause_seconds: float
     healthz_seconds: float
@@ -69,13 +69,13 @@ class Measured:
 
 
 class Target:
-    """A server that is attacked. One that does not recover is replaced by another one, on the same
+    """A server under attack. A server that does not recover is replaced by a new one with the same
     database."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.database_url = database_url
         self.token = BOOTSTRAP_TOKEN
-        # Ids of customers that the attacks use, by what they are for.
+        # Ids of customers for the attacks, by purpose.
         self.ids: dict[str, list[str]] = {}
         self.secret = ""
         self._folder = folder
@@ -98,7 +98,7 @@ class Target:
         log = (self._folder / "log").open("a")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.loop_probe", "serve", "--port", "0"],
-            env=environment(
+            env=build_environment(
                 {
                     **SETTINGS,
                     "REGULARS_DATABASE_URL": self.database_url,
@@ -112,9 +112,9 @@ class Target:
         )
         log.close()
         assert self._process.stdout
-        found = re.search(r"GraphQL at (http://\S+)/api/v2", self._process.stdout.readline())
-        assert found, "the server did not start"
-        parts = urlsplit(found[1])
+        match = re.search(r"GraphQL at (http://\S+)/api/v2", self._process.stdout.readline())
+        assert match, "the server did not start"
+        parts = urlsplit(match[1])
         self.address = (str(parts.hostname), int(parts.port or 80))
         self.pid = self._process.pid
 
@@ -133,19 +133,19 @@ class Target:
         self._process = None
 
     def recover(self) -> bool:
-        """Returns whether the server answers; replaces one that does not."""
-        with suppress(OSError, NoAnswer):
-            if self.ask("GET", "/healthz", seconds=WEDGED_SECONDS)[0] == 200:
+        """Returns whether the server responds. Replaces a server that does not."""
+        with suppress(OSError, NoResponse):
+            if self.ask("GET", "/healthz", seconds=RECOVERY_SECONDS)[0] == 200:
                 return True
         self._stop(signal.SIGKILL)
         self._start()
         return False
 
     def pause(self) -> float:
-        """Returns the longest pause since it was last asked for."""
-        found: float = loop_probe.PAUSE.unpack_from(self._shared)[0]
+        """Returns the longest pause since the last call, in seconds."""
+        pause_seconds: float = loop_probe.PAUSE.unpack_from(self._shared)[0]
         loop_probe.PAUSE.pack_into(self._shared, 0, 0.0)
-        return found
+        return pause_seconds
 
     def memory(self) -> int:
         """Returns the resident memory of the server, in bytes."""
@@ -156,7 +156,7 @@ class Target:
 
     def connect(self) -> socket.socket:
         """Opens a connection."""
-        connection = socket.create_connection(self.address, ANSWER_SECONDS)
+        connection = socket.create_connection(self.address, RESPONSE_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
@@ -167,10 +167,10 @@ class Target:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
-        seconds: float = ANSWER_SECONDS,
+        seconds: float = RESPONSE_SECONDS,
     ) -> tuple[int, bytes]:
-        """Sends a request on a connection of its own; returns the status and the first MiB of the
-        answer. A status of 0 is a connection that ended without an answer. Raises NoAnswer."""
+        """Sends a request on a new connection. Returns the status and the first MiB of the response.
+        Status 0 means that the connection ended without a response. Raises NoResponse."""
         return self.raw(self.head(method, path, body, headers, token) + body, seconds)
 
     def head(
@@ -182,17 +182,17 @@ class Target:
         token: str | None = None,
     ) -> bytes:
         """Returns the request line and the headers of a request that closes its connection."""
-        named = {"Host": "localhost", "Connection": "close", **(headers or {})}
+        all_headers = {"Host": "localhost", "Connection": "close", **(headers or {})}
         if token:
-            named.setdefault("Authorization", f"Bearer {token}")
-        if (body or method == "POST") and "Transfer-Encoding" not in named:
-            named["Content-Length"] = str(len(body))
-        lines = [f"{name}: {value}" for name, value in named.items()]
+            all_headers.setdefault("Authorization", f"Bearer {token}")
+        if (body or method == "POST") and "Transfer-Encoding" not in all_headers:
+            all_headers["Content-Length"] = str(len(body))
+        lines = [f"{name}: {value}" for name, value in all_headers.items()]
         return "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode()
 
-    def raw(self, data: bytes, seconds: float = ANSWER_SECONDS) -> tuple[int, bytes]:
-        """Sends bytes on a connection of their own, and reads until that ends."""
-        until = time.monotonic() + seconds
+    def raw(self, data: bytes, seconds: float = RESPONSE_SECONDS) -> tuple[int, bytes]:
+        """Sends bytes on a new connection, and reads until it ends."""
+        deadline = time.monotonic() + seconds
         received = bytearray()
         with self.connect() as connection:
             connection.settimeout(seconds)
@@ -203,16 +203,16 @@ class Target:
                 while part := connection.recv(2**18):
                     if len(received) < 2**20:
                         received += part
-                    if time.monotonic() > until:
-                        raise NoAnswer(f"the answer is not complete after {seconds:.0f} s")
+                    if time.monotonic() > deadline:
+                        raise NoResponse(f"the answer is not complete after {seconds:.0f} s")
             except ConnectionError:
                 pass
             except TimeoutError:
-                raise NoAnswer(f"no answer within {seconds:.0f} s") from None
-        found = re.match(rb"HTTP/1.1 (\d+)", received)
-        status = int(found[1]) if found else 0
+                raise NoResponse(f"no answer within {seconds:.0f} s") from None
+        match = re.match(rb"HTTP/1.1 (\d+)", received)
+        status = int(match[1]) if match else 0
         if status == 500:
-            raise NoAnswer(f"an internal error: {received[-500:].decode(errors='replace')}")
+            raise NoResponse(f"an internal error: {received[-500:].decode(errors='replace')}")
         return status, bytes(received).partition(b"\r\n\r\n")[2]
 
     def graphql(
@@ -236,16 +236,16 @@ class Target:
         return response["data"]
 
 
-class _Watch:
-    """Asks for /healthz on another connection, and for the server's memory, until it is stopped."""
+class _Monitor:
+    """Requests /healthz on another connection and reads the server's memory, until it is stopped."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.longest = 0.0
-        self.before = target.memory()
-        self.most = self.before
+        self.longest_seconds = 0.0
+        self.initial_memory_bytes = target.memory()
+        self.max_memory_bytes = self.initial_memory_bytes
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -260,7 +260,7 @@ class _Watch:
         try:
             connection = self._target.connect()
         except OSError:
-            self.longest = ANSWER_SECONDS
+            self.longest_seconds = RESPONSE_SECONDS
             return
         with connection:
             while not self._stop.wait(_POLL_SECONDS):
@@ -274,34 +274,39 @@ class _Watch:
                         if not part:
                             raise ConnectionError
                 except OSError:
-                    self.longest = max(self.longest, ANSWER_SECONDS)
+                    self.longest_seconds = max(self.longest_seconds, RESPONSE_SECONDS)
                     return
-                self.longest = max(self.longest, time.monotonic() - began)
-                self.most = max(self.most, self._target.memory())
+                self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
+                self.max_memory_bytes = max(self.max_memory_bytes, self._target.memory())
 
 
 Attack = Callable[[Target, int, str | None], object]
 
 
 def measure(target: Target, attack: Attack, number: int, token: str | None) -> Measured:
-    """Attacks a server. Each attempt has another `number`, so that nothing of it is cached."""
+    """Attacks a server. Each attempt has another `number`, so that no document is cached."""
     problems = []
     target.pause()
-    with _Watch(target) as watch:
+    with _Monitor(target) as monitor:
         time.sleep(0.02)
         try:
             attack(target, number, token)
-        except (NoAnswer, OSError) as error:
+        except (NoResponse, OSError) as error:
             problems.append(str(error) or type(error).__name__)
         time.sleep(0.05)
         if not target.recover():
             problems.append("the server had to be replaced")
     pause = target.pause()
     if "the server had to be replaced" in problems:
-        pause = max(pause, WEDGED_SECONDS)
-    return Measured(pause, watch.longest, watch.most - watch.before, problems)
+        pause = max(pause, RECOVERY_SECONDS)
+    return Measured(
+        pause,
+        monitor.longest_seconds,
+        monitor.max_memory_bytes - monitor.initial_memory_bytes,
+        problems,
+    )
 
 
-def calibrated(target: Target, seconds: float = 1.0) -> Measured:
-    """What is measured while nothing is sent."""
+def measure_idle(target: Target, seconds: float = 1.0) -> Measured:
+    """Measures a server without an attack."""
     return measure(target, lambda *_: time.sleep(seconds), 0, None)

@@ -1,4 +1,4 @@
-"""A server that speaks the API and has bad days: in front of a real one."""
+"""Run a proxy in front of a server that fails some of the requests."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from tests.support import TLS, Server
 
 
 @dataclass
-class Flaky:
-    """What is asked, and what goes wrong: `faults` come one for each request, as long as there are
-    any; `before` is called before each request; `shown` changes what is answered."""
+class FlakyProxy:
+    """The requests that a proxy has received, and how it fails. Each request takes the first of
+    `faults`; `before_request` gets the number of earlier requests; `transform_response` changes a
+    response."""
 
     url: str = ""
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    before: Callable[[int], None] = lambda _count: None
-    shown: Callable[[dict[str, Any], Any], Any] = lambda _asked, answer: answer
+    before_request: Callable[[int], None] = lambda _count: None
+    transform_response: Callable[[dict[str, Any], Any], Any] = lambda _request, response: response
 
     @property
     def pages(self) -> list[dict[str, Any]]:
         """The variables of the requests for pages of the list."""
-        return [one["variables"] for one in self.asked if "$after" in one["query"]]
+        return [request["variables"] for request in self.requests if "$after" in request["query"]]
 
 
 @contextmanager
-def flaky(server: Server) -> Iterator[Flaky]:
-    """Stands before a server on this machine."""
-    made = Flaky()
+def run_flaky_proxy(server: Server) -> Iterator[FlakyProxy]:
+    """Runs a proxy in front of a server on this machine."""
+    proxy = FlakyProxy()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -45,33 +46,35 @@ def flaky(server: Server) -> Iterator[Flaky]:
             pass
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            asked = json.loads(body)
-            made.before(len(made.asked))
-            made.asked.append(asked)
-            fault = made.faults.pop(0) if made.faults else ""
+            content = self.rfile.read(int(self.headers["content-length"]))
+            request = json.loads(content)
+            proxy.before_request(len(proxy.requests))
+            proxy.requests.append(request)
+            fault = proxy.faults.pop(0) if proxy.faults else ""
             if fault == "429":
                 self._send(429, b"{}", ("Retry-After", "0"))
-            elif fault == "429 until":
+            elif fault == "429 date":
                 self._send(429, b"{}", ("Retry-After", formatdate(usegmt=True)))
             elif fault == "502":
                 self._send(502, b"<html>Bad gateway</html>")
             elif fault == "rate":
-                told = {"errors": [{"message": "slowly", "key": "rate_limit_reached"}]}
-                self._send(200, json.dumps(told).encode())
+                body = {"errors": [{"message": "slowly", "key": "rate_limit_reached"}]}
+                self._send(200, json.dumps(body).encode())
             elif fault == "gone":
                 self.close_connection = True
             else:
-                self._forward(body, asked, fault)
+                self._forward(content, request, fault)
 
-        def _forward(self, body: bytes, asked: dict[str, Any], fault: str) -> None:
+        def _forward(self, request_content: bytes, request: dict[str, Any], fault: str) -> None:
             names = ("authorization", "content-type", "idempotency-key")
             headers = {n: self.headers[n] for n in names if n in self.headers}
             url = server.url + "/api/v2"
-            answer = httpx.post(url, content=body, headers=headers, verify=TLS, timeout=30)
-            told = made.shown(asked, answer.json())
-            content = json.dumps(told).encode()
-            if fault == "lost":  # it was done, and nobody hears of it
+            response = httpx.post(
+                url, content=request_content, headers=headers, verify=TLS, timeout=30
+            )
+            body = proxy.transform_response(request, response.json())
+            content = json.dumps(body).encode()
+            if fault == "lost":  # the server has processed the request
                 self._send(502, b"lost")
             elif fault == "half":
                 self.send_response(200)
@@ -82,14 +85,14 @@ def flaky(server: Server) -> Iterator[Flaky]:
             elif fault == "text":
                 self._send(200, content[: len(content) // 2])
             elif fault == "null":
-                told = {"data": dict.fromkeys(told["data"])}
-                self._send(200, json.dumps(told).encode())
+                body = {"data": dict.fromkeys(body["data"])}
+                self._send(200, json.dumps(body).encode())
             elif fault == "no nodes":
                 empty = {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}
-                self._send(200, json.dumps({"data": dict.fromkeys(told["data"], empty)}).encode())
+                self._send(200, json.dumps({"data": dict.fromkeys(body["data"], empty)}).encode())
             else:
                 assert not fault, fault
-                self._send(answer.status_code, content)
+                self._send(response.status_code, content)
 
         def _send(self, status: int, content: bytes, *headers: tuple[str, str]) -> None:
             self.send_response(status)
@@ -98,14 +101,14 @@ def flaky(server: Server) -> Iterator[Flaky]:
             self.end_headers()
             self.wfile.write(content)
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
-    made.url = f"http://127.0.0.1:{listening.server_port}"
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05})
+    http_server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http_server.daemon_threads = True
+    proxy.url = f"http://127.0.0.1:{http_server.server_port}"
+    thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield made
+        yield proxy
     finally:
-        listening.shutdown()
+        http_server.shutdown()
         thread.join()
-        listening.server_close()
+        http_server.server_close()

@@ -1,4 +1,4 @@
-"""Clients that write, remember what they were answered, and look whether it is there."""
+"""Write in the background, record which writes were acknowledged, and check that none is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
@@ -20,37 +19,35 @@ UPDATE = """mutation($id: ID!, $node: InputUpdateCustomer!) {
 DELETE = "mutation($id: ID!) { deleteCustomers(items: [$id]) }"
 READ = 'query($after: String) { customers(first: 250, after: $after, query: "order_by:id order_dir:asc") { edges { node { _id email phone tags version } } pageInfo { endCursor hasNextPage } } }'
 
-# What a customer is, as far as its writer was told: the phone that it has, or None once deleted.
-Known = dict[str, Any]
-
 
 @dataclass(slots=True)
 class Writer:
-    """One client, with customers of its own. `certain` is what was answered; `asked` what was sent
-    and not answered: it may be done, or not."""
+    """A client that writes its own customers. By email, `acknowledged` has the phone of a customer,
+    or None once it is deleted, and `unacknowledged` the values of writes without a response: these
+    may be stored or not."""
 
     name: str
-    certain: Known = field(default_factory=dict)
-    asked: dict[str, set[Any]] = field(default_factory=dict)
+    acknowledged: dict[str, str | None] = field(default_factory=dict)
+    unacknowledged: dict[str, set[str | None]] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
-    answered: int = 0
-    number: int = 0
+    success_count: int = 0
+    request_count: int = 0
 
 
 @contextmanager
-def writing(
-    server: Server, token: str, clients: int, writers: list[Writer] | None = None
+def background_writes(
+    server: Server, token: str, client_count: int, writers: list[Writer] | None = None
 ) -> Iterator[list[Writer]]:
-    """Writes with so many clients until the block ends."""
+    """Writes with several clients until the block ends; with `writers`, continues with those."""
     stop = threading.Event()
-    made = writers or [Writer(f"w{n}x{time.monotonic_ns()}") for n in range(clients)]
+    writers = writers or [Writer(f"w{n}x{time.monotonic_ns()}") for n in range(client_count)]
     threads = [
-        threading.Thread(target=_write, args=(server, token, writer, stop)) for writer in made
+        threading.Thread(target=_write, args=(server, token, writer, stop)) for writer in writers
     ]
     for thread in threads:
         thread.start()
     try:
-        yield made
+        yield writers
     finally:
         stop.set()
         for thread in threads:
@@ -61,60 +58,60 @@ def _write(server: Server, token: str, writer: Writer, stop: threading.Event) ->
     ids: dict[str, int] = {}
     with Client(server, token) as client:
         while not stop.is_set():
-            writer.number += 1
-            turn = writer.number % 4
-            old = f"{writer.name}.{writer.number - 2}@example.com"
-            if turn == 3 and old in ids:
-                value, email = f"+1 555 {writer.number}", old
-                sent = (UPDATE, {"id": str(ids[old]), "node": {"phone": value}})
-            elif turn == 0 and old in ids:
+            writer.request_count += 1
+            step = writer.request_count % 4
+            old = f"{writer.name}.{writer.request_count - 2}@example.com"
+            if step == 3 and old in ids:
+                value, email = f"+1 555 {writer.request_count}", old
+                operation = (UPDATE, {"id": str(ids[old]), "node": {"phone": value}})
+            elif step == 0 and old in ids:
                 value, email = None, old
-                sent = (DELETE, {"id": str(ids[old])})
+                operation = (DELETE, {"id": str(ids[old])})
             else:
-                email = f"{writer.name}.{writer.number}@example.com"
+                email = f"{writer.name}.{writer.request_count}@example.com"
                 value = "new"
                 tags = [f"t{n}" for n in range(3)]
-                sent = (CREATE, {"node": {"email": email, "phone": value, "tags": tags}})
-            writer.asked.setdefault(email, set()).add(value)
+                operation = (CREATE, {"node": {"email": email, "phone": value, "tags": tags}})
+            writer.unacknowledged.setdefault(email, set()).add(value)
             try:
-                answer = client.post(*sent)
-                response = answer.json()
+                response = client.post(*operation)
+                body = response.json()
             except (httpx.TransportError, ValueError):
-                writer.statuses["nothing"] += 1
+                writer.statuses["no response"] += 1
                 time.sleep(0.01)
                 continue
-            if "errors" in response:
-                key = response["errors"][0]["key"]
-                writer.statuses[f"{answer.status_code} {key}"] += 1
-                if answer.status_code != 503 and key != "errors_timeout":
-                    writer.asked[email].discard(value)
+            if "errors" in body:
+                key = body["errors"][0]["key"]
+                writer.statuses[f"{response.status_code} {key}"] += 1
+                if response.status_code != 503 and key != "errors_timeout":
+                    writer.unacknowledged[email].discard(value)
                 time.sleep(0.01)
                 continue
-            writer.statuses[str(answer.status_code)] += 1
-            writer.answered += 1
-            writer.certain[email] = value
-            writer.asked[email] = set()
-            if sent[0] == CREATE:
-                ids[email] = response["data"]["createCustomer"]["_id"]
+            writer.statuses[str(response.status_code)] += 1
+            writer.success_count += 1
+            writer.acknowledged[email] = value
+            writer.unacknowledged[email] = set()
+            if operation[0] == CREATE:
+                ids[email] = body["data"]["createCustomer"]["_id"]
 
 
 def audit(client: Client, writers: list[Writer]) -> int:
-    """Asserts that every answered write is there, whole, and answers how many there are."""
-    found = {}
+    """Asserts that every acknowledged write is stored in full, and returns how many there are."""
+    nodes = {}
     after = None
     while True:
         page = client.data(READ, after=after)["customers"]
         for edge in page["edges"]:
-            found[edge["node"]["email"]] = edge["node"]
+            nodes[edge["node"]["email"]] = edge["node"]
         if not page["pageInfo"]["hasNextPage"]:
             break
         after = page["pageInfo"]["endCursor"]
     for writer in writers:
-        for email in {*writer.certain, *writer.asked}:
-            possible = {writer.certain.get(email, None), *writer.asked.get(email, ())}
-            node = found.get(email)
-            now = node["phone"] if node else None
-            assert now in possible, (email, now, possible)
+        for email in {*writer.acknowledged, *writer.unacknowledged}:
+            possible = {writer.acknowledged.get(email, None), *writer.unacknowledged.get(email, ())}
+            node = nodes.get(email)
+            stored = node["phone"] if node else None
+            assert stored in possible, (email, stored, possible)
             if node:
                 assert node["tags"] == ["t0", "t1", "t2"]
-    return sum(writer.answered for writer in writers)
+    return sum(writer.success_count for writer in writers)

@@ -1,11 +1,11 @@
 """`python -m tests.loop_probe serve …`: the real `regulars serve`, with a probe in its event loop.
 
-A timer of the event loop notes how late it is. The time that its thread waited for a processor does
-not count (proc(5), schedstat: other processes were busy), so a busy machine does not look like a
-blocked event loop. Where the system does not say it, the processor time of the process is the bound.
+A timer of the event loop records how late it is. It excludes the time in which its thread waited
+for a processor (proc(5), schedstat), so that a busy machine does not look like a blocked event loop.
+Where the system does not provide that time, only the processor time of the process counts.
 
-The longest pause, in seconds, is the double at the beginning of the file REGULARS_TEST_PROBE. Who
-reads it sets it to 0.
+The longest pause, in seconds, is the double at the beginning of the file REGULARS_TEST_PROBE. The
+reader sets it to 0.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import regulars.app
 from regulars.app import Application
 from regulars.cli import main
 
-EVERY_SECONDS = 0.002
+INTERVAL_SECONDS = 0.002
 PAUSE = struct.Struct("d")
 FILE = "REGULARS_TEST_PROBE"
 
 
-def waited() -> Callable[[], float]:
-    """A function that returns for how many seconds this thread has waited for a processor."""
+def wait_clock() -> Callable[[], float]:
+    """Returns a function that returns how many seconds this thread has waited for a processor."""
     try:
         stat = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
         int(os.pread(stat, 100, 0).split()[1])
@@ -38,31 +38,31 @@ def waited() -> Callable[[], float]:
 
 
 class Probe:
-    """Notes the longest pause of the event loop in a file."""
+    """Records the longest pause of the event loop in a file."""
 
     def __init__(self, path: Path) -> None:
         with path.open("r+b") as file:
             self._shared = mmap.mmap(file.fileno(), PAUSE.size)
         self._loop = asyncio.get_running_loop()
-        self._waited = waited()
-        self._then = time.monotonic()
-        self._waited_then = self._waited()
+        self._waited_seconds = wait_clock()
+        self._last_tick = time.monotonic()
+        self._last_waited = self._waited_seconds()
         self._loop.call_soon(self._tick)
 
     def _tick(self) -> None:
-        now, waited = time.monotonic(), self._waited()
-        pause = now - self._then - (waited - self._waited_then) - EVERY_SECONDS
-        self._then, self._waited_then = now, waited
+        now, waited = time.monotonic(), self._waited_seconds()
+        pause = now - self._last_tick - (waited - self._last_waited) - INTERVAL_SECONDS
+        self._last_tick, self._last_waited = now, waited
         if pause > PAUSE.unpack_from(self._shared)[0]:
             PAUSE.pack_into(self._shared, 0, pause)
-        self._loop.call_later(EVERY_SECONDS, self._tick)
+        self._loop.call_later(INTERVAL_SECONDS, self._tick)
 
 
 _probes: list[Probe] = []
 
 
 def create(make: Callable[[], Application] = regulars.app.create) -> Application:
-    """The application, and a probe in the event loop that it will run in."""
+    """Returns the application. Adds a probe to its event loop."""
     _probes.append(Probe(Path(os.environ[FILE])))
     return make()
 

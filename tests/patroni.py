@@ -1,5 +1,5 @@
-"""A real Patroni cluster on loopback, whose nodes may be killed, paused and cut off: of one test
-module alone."""
+"""A real Patroni cluster on loopback, whose nodes can be killed, paused and cut off. One test module
+uses it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ TTL_SECONDS = 20
 
 
 class Wire:
-    """A port of loopback that leads to another, until it is cut: then nothing goes through, and
-    nobody is told, as when a network is gone."""
+    """A loopback port that forwards to another port. While it is cut, bytes are dropped and no
+    connection is closed, as on a broken network."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
@@ -92,15 +92,15 @@ class Wire:
         writer.close()
 
     def cut(self) -> None:
-        """Lets nothing through."""
+        """Drop all bytes."""
         self._loop.call_soon_threadsafe(self._whole.clear)
 
     def mend(self) -> None:
-        """Lets everything through again, what was sent meanwhile first."""
+        """Forward bytes again, beginning with those that were sent meanwhile."""
         self._loop.call_soon_threadsafe(self._whole.set)
 
     def close(self) -> None:
-        """Ends every connection."""
+        """Close every connection."""
         if self._main is not None:
             self._loop.call_soon_threadsafe(self._main.cancel)
         self._thread.join(10)
@@ -108,8 +108,8 @@ class Wire:
 
 
 class Node:
-    """One of the cluster: Patroni, and the server that it looks after. Others reach it, and it
-    reaches etcd, over wires that can be cut."""
+    """A node of the cluster: Patroni and its PostgreSQL server. All its connections, to other nodes
+    and to etcd, run over wires that can be cut."""
 
     def __init__(self, name: str, folder: Path, etcd: int) -> None:
         self.name = name
@@ -189,13 +189,13 @@ class Node:
         return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
 
     def members(self) -> list[dict[str, Any]]:
-        """The nodes of the cluster, as this one knows of them."""
+        """Return the nodes of the cluster, as this node sees them."""
         try:
             answer = httpx.get(f"http://127.0.0.1:{self._own_rest}/cluster", timeout=2)
         except httpx.HTTPError:
             return []
-        found: list[dict[str, Any]] = answer.json()["members"]
-        return found
+        members: list[dict[str, Any]] = answer.json()["members"]
+        return members
 
     def server(self) -> list[psutil.Process]:
         """The processes of the server, if it runs."""
@@ -204,17 +204,17 @@ class Node:
         return []
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs here: Patroni, the server, and the processes of both."""
+        """Return all processes of the node: those of Patroni and of the server."""
         return [*(_with_children(self._process.pid) if self._process else ()), *self.server()]
 
     def send(self, number: signal.Signals, to: Iterable[psutil.Process] | None = None) -> None:
-        """Sends a signal to all of it, or to some of its processes."""
+        """Send a signal to all processes of the node, or to some of them."""
         for process in self.processes() if to is None else to:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
     def stop(self) -> None:
-        """Ends all of it."""
+        """Kill all processes of the node."""
         self.send(signal.SIGCONT)
         running = self.processes()
         self.send(signal.SIGKILL)
@@ -226,7 +226,7 @@ class Node:
 
 
 def _with_children(pid: int) -> list[psutil.Process]:
-    """A process and all that come of it, if it is there."""
+    """Return a process and its descendants, if it exists."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -234,7 +234,7 @@ def _with_children(pid: int) -> list[psutil.Process]:
 
 
 class Cluster:
-    """Three nodes and the etcd by which they agree."""
+    """Three nodes and their etcd."""
 
     def __init__(self, nodes: list[Node]) -> None:
         self.nodes = nodes
@@ -243,7 +243,7 @@ class Cluster:
         self.urls = [f"postgresql://postgres@{host}/postgres" for host in hosts]
 
     def primary(self, but: Node | None = None, seconds: float = 90) -> Node:
-        """The node that takes writes; another than `but`."""
+        """Return the node that takes writes, other than `but`."""
         end = time.monotonic() + seconds
         while True:
             for node in self.nodes:
@@ -253,8 +253,8 @@ class Cluster:
             time.sleep(0.1)
 
     def wait_until_whole(self, seconds: float = 90) -> Node:
-        """Waits until one node is the primary and both others follow it, one in step; answers the
-        primary."""
+        """Wait until one node is the primary and both others follow it, one of them synchronously; return
+        the primary."""
         end = time.monotonic() + seconds
         while True:
             for node in self.nodes:
@@ -268,14 +268,14 @@ class Cluster:
             time.sleep(0.2)
 
     def _logs(self) -> str:
-        """What the nodes said last."""
+        """Return the last lines of the logs of the nodes."""
         return "\n".join(
             f"{node.name}:\n{(node.folder / 'patroni.log').read_text()[-2_000:]}"
             for node in self.nodes
         )
 
     def switch_over(self, primary: Node) -> None:
-        """Has a replica take the place of the primary, as an operator would."""
+        """Promote a replica by a switchover, as an operator does."""
         answer = httpx.post(
             f"http://127.0.0.1:{primary.rest.port}/switchover",
             json={"leader": primary.name},
@@ -300,7 +300,7 @@ def _answers(dsn: str, question: str) -> bool:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A cluster that is whole; ended, with all it has, at the end."""
+    """A complete cluster, which is stopped and deleted at the end."""
     root = Path(tempfile.mkdtemp(prefix="regulars-patroni-"))
     root.chmod(0o755)
     if os.geteuid() == 0:
@@ -310,7 +310,7 @@ def cluster() -> Iterator[Cluster]:
         ensure_folder_permissions(BIN, 0o555)
         ensure_folder_permissions(BIN.parent / "lib", 0o444)
     port, peers = free_port(), free_port()
-    urls = [f"http://127.0.0.1:{one}" for one in (port, peers)]
+    urls = [f"http://127.0.0.1:{number}" for number in (port, peers)]
     etcd = subprocess.Popen(
         [
             "etcd",
@@ -332,9 +332,9 @@ def cluster() -> Iterator[Cluster]:
                 shutil.chown(folder, _USER)
             nodes.append(Node(name, folder, port))
             nodes[-1].start()
-        made = Cluster(nodes)
-        made.wait_until_whole()
-        yield made
+        cluster_of_nodes = Cluster(nodes)
+        cluster_of_nodes.wait_until_whole()
+        yield cluster_of_nodes
     finally:
         for node in nodes:
             node.stop()

@@ -1,4 +1,4 @@
-"""PostgreSQL servers: one that a test run shares, and others that a test kills and promotes."""
+"""PostgreSQL servers: one that a test run shares, and others for tests that kill or promote them."""
 
 from __future__ import annotations
 
@@ -44,8 +44,7 @@ SHARED_SETTINGS = (
 
 
 def free_port() -> int:
-    """A port of loopback that is free now, and is not one of those that the system gives to
-    whoever connects to somewhere."""
+    """Return a free loopback port outside the range of ephemeral ports."""
     while True:
         port = random.randrange(12_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -54,7 +53,7 @@ def free_port() -> int:
 
 
 class PostgreSQL:
-    """A server of our own, on loopback; of the programs in the folder `tools`."""
+    """A PostgreSQL server on loopback, with the programs of the folder `tools`."""
 
     def __init__(self, folder: Path, tools: Path = BIN, port: int | None = None) -> None:
         self.folder = folder
@@ -63,20 +62,23 @@ class PostgreSQL:
         self.dsn = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def initialise(self) -> None:
-        """Makes the server's files. What it does is not durable against a loss of power, only
-        against its own end: a test has no more."""
+        """Create the server's files. Commits survive the end of the server, but not a power loss."""
         data = str(self.folder / "data")
         self._run("initdb", "--no-sync", "-D", data, "-A", "trust", "-U", "postgres", "-E", "utf8")
 
     def copy(self, primary: PostgreSQL) -> None:
-        """Makes this server a standby of another."""
+        """Make this server a standby of another."""
         source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
         target = ("-D", str(self.folder / "data"), "-R", "-X", "stream", "-c", "fast")
         self._run("pg_basebackup", *source, *target)
 
     def start(self, *settings: str) -> None:
-        given = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}", *settings)
-        options = " ".join([f"-p {self.port}", *(f"-c {one}" for one in given)])
+        all_settings = (
+            "listen_addresses=127.0.0.1",
+            f"unix_socket_directories={self.folder}",
+            *settings,
+        )
+        options = " ".join([f"-p {self.port}", *(f"-c {setting}" for setting in all_settings)])
         log = str(self.folder / "log")
         self._run(
             "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start"
@@ -87,12 +89,12 @@ class PostgreSQL:
 
     @property
     def first(self) -> psutil.Process:
-        """The first of the server's processes."""
+        """The postmaster process."""
         return psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """It stands still, with all of its processes, until the block ends."""
+        """Pause all processes of the server until the block ends."""
         processes = [self.first, *self.first.children(recursive=True)]
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -105,7 +107,7 @@ class PostgreSQL:
                     process.resume()
 
     def kill(self) -> None:
-        """Ends the server as `kill -9` does."""
+        """Kill the server with SIGKILL."""
         process = self.first
         process.kill()
         # Until whoever looks after orphans has taken notice, it could not be started again.
@@ -114,7 +116,7 @@ class PostgreSQL:
             time.sleep(0.01)
 
     def promote(self) -> None:
-        """Makes a standby the primary."""
+        """Promote a standby to the primary."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "promote")
 
     def running(self) -> bool:
@@ -123,15 +125,15 @@ class PostgreSQL:
     def _run(self, tool: str, *arguments: str) -> None:
         options: dict[str, Any] = {"user": _USER} if os.geteuid() == 0 else {}
         with tempfile.TemporaryFile("w+") as said:  # a server that is started keeps a pipe open
-            done = subprocess.run(
+            process = subprocess.run(
                 [str(self._tools / tool), *arguments], stdout=said, stderr=said, cwd="/", **options
             )
             said.seek(0)
-            assert done.returncode == 0, said.read()
+            assert process.returncode == 0, said.read()
 
 
 def ask(server: PostgreSQL, statement: str) -> Any:
-    """The first value that a statement answers."""
+    """Return the first value of a statement."""
 
     async def run() -> Any:
         connection = await asyncpg.connect(server.dsn)
@@ -150,24 +152,24 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def folders(count: int, tools: Path = BIN) -> Iterator[list[PostgreSQL]]:
-    """Servers that are not started yet, of the programs in the folder `tools`. Those that run at
-    the end are stopped, and all they have is deleted."""
-    made = []
+    """Servers that are not started yet, with the programs of the folder `tools`. At the end, running
+    servers are stopped and all files are deleted."""
+    servers = []
     for _ in range(count):
         folder = Path(tempfile.mkdtemp(prefix="regulars-server-"))
         _give_to_server_user(folder)
-        made.append(PostgreSQL(folder, tools))
+        servers.append(PostgreSQL(folder, tools))
     try:
-        yield made
+        yield servers
     finally:
-        for server in made:
+        for server in servers:
             if server.running():
                 server.stop()
             shutil.rmtree(server.folder, ignore_errors=True)
 
 
 def _give_to_server_user(folder: Path) -> None:
-    """Lets PostgreSQL, which does not run as root, write to a folder and read its programs."""
+    """Let PostgreSQL, which does not run as root, write to a folder and read its programs."""
     if os.geteuid() != 0:
         return
     ensure_user_exists(_USER)
@@ -180,8 +182,8 @@ def _give_to_server_user(folder: Path) -> None:
 
 @contextmanager
 def shared_server(folder: Path, lock: InterProcessLock) -> Iterator[str]:
-    """The DSN of one server for all processes of a test run: the first process to need it starts
-    it in the folder, and the last one to leave stops it and deletes the folder."""
+    """The DSN of one server for all processes of a test run. The first process starts it in the folder;
+    the last one stops it and deletes the folder."""
     users, port = folder / "users", folder / "port"
     with lock:
         if port.exists():
@@ -207,7 +209,7 @@ def shared_server(folder: Path, lock: InterProcessLock) -> Iterator[str]:
 
 @contextmanager
 def own_server(*settings: str) -> Iterator[PostgreSQL]:
-    """A server that runs."""
+    """A running server of its own."""
     with folders(1) as (server,):
         server.initialise()
         server.start(*settings)
@@ -216,7 +218,7 @@ def own_server(*settings: str) -> Iterator[PostgreSQL]:
 
 @contextmanager
 def with_standby() -> Iterator[tuple[PostgreSQL, PostgreSQL, str]]:
-    """A primary, a standby that follows it, and the URL that names both."""
+    """A primary, its standby, and the URL with both hosts."""
     with folders(2) as (primary, standby):
         primary.initialise()
         primary.start()
@@ -227,8 +229,8 @@ def with_standby() -> Iterator[tuple[PostgreSQL, PostgreSQL, str]]:
 
 
 @contextmanager
-def held(dsn: str, statement: str) -> Iterator[None]:
-    """A transaction of somebody else, which holds what others need until the block ends."""
+def hold_lock(dsn: str, statement: str) -> Iterator[None]:
+    """Run a statement that takes a lock, in a transaction that is open until the block ends."""
     holding, release = threading.Event(), threading.Event()
 
     async def hold() -> None:

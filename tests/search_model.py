@@ -1,8 +1,8 @@
-"""The search language as a slow, obvious filter: what `test_search_model` compares with.
+"""The search language as a slow, simple filter: the reference model of `test_search_model`.
 
-A query is a tree of tuples, `("and", left, right)` or `("key", "tag", "=", "vip", prefix)`, that is
-both written in the language (`text_of`) and asked of every customer in turn (`matches`). Nothing of
-Regulars is used here.
+A query is a tree of tuples, as `("and", left, right)` or `("key", "tag", "=", "vip", prefix)`.
+`format_query` writes it in the search language, and `matches` checks one customer. The model uses
+no code of Regulars.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Query = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """A customer, as the model sees one. `known_by` are the digits by which its phone is found."""
+class ModelCustomer:
+    """A customer of the model. `phone_forms` are the digits that match its phone."""
 
     number: int
     node: dict[str, Any]
-    known_by: tuple[str, ...]
+    phone_forms: tuple[str, ...]
     created_at: int
     updated_at: int
     expenses: Decimal = Decimal(0)
@@ -31,66 +31,72 @@ class Person:
 
 
 def fold(text: str) -> str:
-    """NFKD, no combining marks, casefold: as the contract has it."""
+    """Folds a text as the contract defines it: NFKD, no combining marks, casefold."""
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 
 
-def spaced(text: str) -> str:
-    """Folded, each run of spaces one space: as values are compared that no list is ordered by."""
+def fold_spaces(text: str) -> str:
+    """Folds a text and collapses spaces, for values that no list is sorted by."""
     return " ".join(fold(text).split())
 
 
-def stands_alone(character: str) -> bool:
-    """Whether a character is of a script that is written without spaces."""
+def is_single_character_word(character: str) -> bool:
+    """Returns whether a character belongs to a script without spaces."""
     name = unicodedata.name(character, "")
     scripts = ("CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC ITERATION")
     return name.startswith(scripts) and unicodedata.category(character)[0] == "L"
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, one character after the other."""
-    found: list[str] = []
+    """Splits a text into words, character by character."""
+    result: list[str] = []
     word = ""
     for character in unicodedata.normalize("NFC", fold(text)) + " ":
         kind = unicodedata.category(character)
-        goes_on = kind[0] in "LN" or (kind[0] == "M" and bool(word))
-        if goes_on and not stands_alone(character):
+        is_word_character = kind[0] in "LN" or (kind[0] == "M" and bool(word))
+        if is_word_character and not is_single_character_word(character):
             word += character
             continue
         if word:
-            found.append(word)
+            result.append(word)
             word = ""
-        if stands_alone(character) or kind == "So":
-            found.append(character)
-    return found
+        if is_single_character_word(character) or kind == "So":
+            result.append(character)
+    return result
 
 
-def follow(texts: list[str], looked_for: list[str], prefix: bool) -> bool:
-    """Whether words follow one another in one of the texts; the last may go on, for a prefix."""
+def contains_words(texts: list[str], wanted_words: list[str], prefix: bool) -> bool:
+    """Returns whether a text contains the words in sequence. With `prefix`, the last is a prefix."""
     for text in texts:
-        there = words(text)
-        for start in range(len(there) - len(looked_for) + 1):
-            piece = there[start : start + len(looked_for)]
-            if piece == looked_for:
+        text_words = words(text)
+        for start in range(len(text_words) - len(wanted_words) + 1):
+            piece = text_words[start : start + len(wanted_words)]
+            if piece == wanted_words:
                 return True
-            if prefix and piece[:-1] == looked_for[:-1] and piece[-1].startswith(looked_for[-1]):
+            if (
+                prefix
+                and piece[:-1] == wanted_words[:-1]
+                and piece[-1].startswith(wanted_words[-1])
+            ):
                 return True
     return False
 
 
-def flat(value: Any, path: str = "custom") -> list[tuple[str, str]]:
-    """The values of custom fields, each under its path."""
+def flatten(value: Any, path: str = "custom") -> list[tuple[str, str]]:
+    """Returns the values of custom fields with their paths."""
     if isinstance(value, dict):
         return [
-            pair for key, inner in value.items() for pair in flat(inner, f"{path}.{spaced(key)}")
+            pair
+            for key, inner in value.items()
+            for pair in flatten(inner, f"{path}.{fold_spaces(key)}")
         ]
     if isinstance(value, list):
-        return [pair for inner in value for pair in flat(inner, path)]
+        return [pair for inner in value for pair in flatten(inner, path)]
     if value is None or value == "":
         return []
     if isinstance(value, str):
-        return [(path, spaced(value))]
+        return [(path, fold_spaces(value))]
     return [
         (
             path,
@@ -101,132 +107,136 @@ def flat(value: Any, path: str = "custom") -> list[tuple[str, str]]:
     ]
 
 
-def values(person: Person, key: str) -> list[str]:
-    """The texts that a key is compared with."""
-    node = person.node
+def values(customer: ModelCustomer, key: str) -> list[str]:
+    """Returns the texts that a key is compared with."""
+    node = customer.node
     if key.startswith("custom."):
-        return [text for path, text in flat(node.get("custom") or {}) if path == fold(key)]
+        return [text for path, text in flatten(node.get("custom") or {}) if path == fold(key)]
     if key == "tag":
-        return [spaced(tag) for tag in node.get("tags", [])]
+        return [fold_spaces(tag) for tag in node.get("tags", [])]
     if key in ("country", "state", "city", "zip"):
-        both = (node.get("shipping_address"), node.get("billing_address"))
-        return [spaced(address[key]) for address in both if address and address.get(key)]
+        addresses = (node.get("shipping_address"), node.get("billing_address"))
+        return [fold_spaces(address[key]) for address in addresses if address and address.get(key)]
     if key == "phone":
-        return list(person.known_by)
+        return list(customer.phone_forms)
     if key == "full_name":
         return [fold(f"{node.get('first_name', '')} {node.get('last_name', '')}".strip())]
     return [fold(node.get(key, ""))]
 
 
-def span(date: str) -> tuple[int, int]:
-    """A day or a month, from its first moment to the first after it."""
+def date_range(date: str) -> tuple[int, int]:
+    """Returns the start of a day or month and of the next one, in milliseconds."""
     parts = [int(part) for part in date.split("-")]
     start = datetime(parts[0], parts[1], parts[2] if parts[2:] else 1, tzinfo=UTC)
     if len(parts) == 2:
-        later = datetime(parts[0] + parts[1] // 12, parts[1] % 12 + 1, 1, tzinfo=UTC)
-        return int(start.timestamp()) * 1000, int(later.timestamp()) * 1000
-    begins = int(start.timestamp()) * 1000
-    return begins, begins + 86_400_000
+        end = datetime(parts[0] + parts[1] // 12, parts[1] % 12 + 1, 1, tzinfo=UTC)
+        return int(start.timestamp()) * 1000, int(end.timestamp()) * 1000
+    start_ms = int(start.timestamp()) * 1000
+    return start_ms, start_ms + 86_400_000
 
 
-def compared(value: Any, sign: str, start: Any, end: Any) -> bool:
-    """A value against what lasts from start until before end, or a single value."""
-    inside = start <= value < end if start != end else value == start
-    held: dict[str, bool] = {
-        "=": inside,
+def compare(value: Any, sign: str, start: Any, end: Any) -> bool:
+    """Compares a value with the interval from start to before end, or with a single value."""
+    is_inside = start <= value < end if start != end else value == start
+    results: dict[str, bool] = {
+        "=": is_inside,
         "<": value < start,
-        "<=": value < end or inside,
-        ">": value > start and not inside,
+        "<=": value < end or is_inside,
+        ">": value > start and not is_inside,
         ">=": value >= start,
     }
-    return held[sign]
+    return results[sign]
 
 
-def has(person: Person, key: str) -> bool:
-    """Whether a key is not empty."""
-    node = person.node
+def has_value(customer: ModelCustomer, key: str) -> bool:
+    """Returns whether a key is not empty."""
+    node = customer.node
     if key in ("id", "email", "created_at", "updated_at"):
         return True
     if key in ("expenses", "total_spent"):
-        return person.expenses != 0
+        return customer.expenses != 0
     if key == "orders_count":
-        return person.orders_count != 0
+        return customer.orders_count != 0
     if key == "accepts_marketing":
         return bool(node.get(key))
     if key == "notes":
         return bool(node.get(key))
     if key == "custom":
-        return bool(flat(node.get("custom") or {}))
+        return bool(flatten(node.get("custom") or {}))
     if key.startswith("custom."):
-        paths = [path for path, _ in flat(node.get("custom") or {})]
+        paths = [path for path, _ in flatten(node.get("custom") or {})]
         return any(path == fold(key) or path.startswith(fold(key) + ".") for path in paths)
-    return any(values(person, key)) if key != "phone" else bool(node.get("phone"))
+    return any(values(customer, key)) if key != "phone" else bool(node.get("phone"))
 
 
-def matches(person: Person, query: Query) -> bool:
-    """Whether a customer meets a query."""
+def matches(customer: ModelCustomer, query: Query) -> bool:
+    """Returns whether a customer matches a query."""
     match query:
         case ("and", *parts):
-            return all(matches(person, part) for part in parts)
+            return all(matches(customer, part) for part in parts)
         case ("or", *parts):
-            return any(matches(person, part) for part in parts)
+            return any(matches(customer, part) for part in parts)
         case ("not", part):
-            return not matches(person, part)
+            return not matches(customer, part)
         case ("word", text):
-            node = person.node
+            node = customer.node
             name = f"{node.get('first_name', '')} {node.get('last_name', '')}"
             texts = [name, node["email"], *node.get("tags", []), node.get("notes") or ""]
-            looked_for = words(text)
+            wanted_words = words(text)
             digits = "".join(c for c in text if c.isdecimal())
-            if follow(texts, looked_for, prefix=True):
+            if contains_words(texts, wanted_words, prefix=True):
                 return True
             phone_like = all(c.isdecimal() or c in " +-.()" for c in text)
-            return phone_like and any(form.startswith(digits) for form in person.known_by)
+            return phone_like and any(form.startswith(digits) for form in customer.phone_forms)
         case ("key", "notes", "=", text, prefix):
-            return follow([person.node.get("notes") or ""], words(text), prefix)
+            return contains_words([customer.node.get("notes") or ""], words(text), prefix)
         case ("key", "phone", "=", text, prefix):
             digits = "".join(c for c in text if c.isdecimal())
-            return any(f.startswith(digits) if prefix else f == digits for f in person.known_by)
+            return any(
+                f.startswith(digits) if prefix else f == digits for f in customer.phone_forms
+            )
         case ("key", "has", "=", key, False):
-            return has(person, key)
+            return has_value(customer, key)
         case ("key", "accepts_marketing", "=", text, False):
-            return bool(person.node["accepts_marketing"] == (text == "true"))
+            return bool(customer.node["accepts_marketing"] == (text == "true"))
         case ("key", "email", "=", text, False):
-            return bool(person.node["email"].casefold() == text.casefold())
+            return bool(customer.node["email"].casefold() == text.casefold())
         case ("key", "id", sign, text, False):
-            return compared(person.number, sign, int(text), int(text))
+            return compare(customer.number, sign, int(text), int(text))
         case ("key", "orders_count", sign, text, False):
-            return compared(person.orders_count, sign, int(text), int(text))
+            return compare(customer.orders_count, sign, int(text), int(text))
         case ("key", "expenses" | "total_spent", sign, text, False):
-            return compared(person.expenses, sign, Decimal(text), Decimal(text))
+            return compare(customer.expenses, sign, Decimal(text), Decimal(text))
         case ("key", "created_at" | "updated_at" as key, sign, text, False):
-            timestamp = person.created_at if key == "created_at" else person.updated_at
-            return compared(timestamp, sign, *span(text))
+            timestamp = customer.created_at if key == "created_at" else customer.updated_at
+            return compare(timestamp, sign, *date_range(text))
         case ("key", key, "=", text, prefix):
-            wanted = fold(text) if key.endswith("_name") else spaced(text)
-            looked_at = values(person, key)
-            return any(v.startswith(wanted) if prefix else v == wanted for v in looked_at)
+            wanted = fold(text) if key.endswith("_name") else fold_spaces(text)
+            candidates = values(customer, key)
+            return any(v.startswith(wanted) if prefix else v == wanted for v in candidates)
     raise AssertionError(query)
 
 
-def quoted(text: str) -> str:
-    """A value in quotes, its own quotes and backslashes escaped."""
+def quote(text: str) -> str:
+    """Quotes a value and escapes quotes and backslashes in it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def text_of(query: Query) -> str:
-    """A query in the language."""
+def format_query(query: Query) -> str:
+    """Writes a query in the search language."""
     match query:
         case ("and", *parts):
-            return "(" + " ".join(text_of(part) for part in parts) + ")"
+            return "(" + " ".join(format_query(part) for part in parts) + ")"
         case ("or", *parts):
-            return "(" + " OR ".join(text_of(part) for part in parts) + ")"
+            return "(" + " OR ".join(format_query(part) for part in parts) + ")"
         case ("not", part):
-            return f"-{text_of(part)}"
+            return f"-{format_query(part)}"
         case ("word", text):
-            return quoted(text)
+            return quote(text)
         case ("key", key, sign, text, prefix):
-            plain = key.replace(" ", "\\ ").replace(":", "\\:")
-            return f"{plain}:{'' if sign == '=' else sign}{quoted(text)}{'*' if prefix else ''}"
+            escaped_key = key.replace(" ", "\\ ").replace(":", "\\:")
+            return (
+                f"{escaped_key}:{'' if sign == '=' else sign}{quote(text)}{'*' if prefix else ''}"
+            )
     raise AssertionError(query)

@@ -1,4 +1,4 @@
-"""What the tests share: a server to talk to, and a client that talks to it."""
+"""Shared by the tests: start a server, send it requests, run commands, and create databases."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import io
 import itertools
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any, Self, TypeVar, cast
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
@@ -41,7 +43,7 @@ from tests.fork_server import ForkedProcess, ForkServer
 START_SECONDS = 30
 BOOTSTRAP_TOKEN = "bootstrap-token-of-the-tests"
 
-# Made once: httpx would read the certificates of all authorities for each client, in 28 ms.
+# One context for all clients: httpx would load all CA certificates for each of them, in 28 ms.
 TLS = ssl.create_default_context()
 
 T = TypeVar("T")
@@ -49,8 +51,8 @@ _numbers = itertools.count(1)
 
 
 class OpenStore:
-    """A database that stays open between uses: opening it takes longer than most work with it. It
-    has a thread with an event loop of its own, because with a browser a test's thread has one."""
+    """A database that stays open between uses, because opening it is slow. Its event loop runs in
+    a separate thread: in tests with a browser, the main thread already runs one."""
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
@@ -60,7 +62,7 @@ class OpenStore:
         self._store: Store | None = None
 
     def run(self, work: Callable[[Store], Awaitable[T]]) -> T:
-        """Works with the database; once more if its connections have been ended."""
+        """Calls `work` with the database. Retries once if its connections were closed."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -72,7 +74,7 @@ class OpenStore:
                 return self._wait(self._with_store(work))
 
     def close(self) -> None:
-        """Closes the database."""
+        """Closes the database and ends the thread."""
         with self._lock:
             if self._loop is None or self._thread is None:
                 return
@@ -96,7 +98,7 @@ class OpenStore:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server: where it listens, and its database."""
+    """A running server: its URL, its database and its process."""
 
     url: str
     database_url: str
@@ -105,29 +107,44 @@ class Server:
     signals: list[int] = field(default_factory=list)
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        """Sends the server a signal that ends it. `running` does not send another: it would kill a
-        server that is about to exit."""
+        """Sends the server a signal that ends it. `run_server` then sends no other: a second one
+        would kill a server that is shutting down."""
         self.signals.append(number)
         os.kill(self.pid, number)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """How a command ended, and what it printed."""
+class CommandResult:
+    """The exit status and the output of a command."""
 
     returncode: int
     stdout: str
     stderr: str
 
 
-def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
-    """Runs a command of `regulars` to its end, in this process, which goes behind nobody for it:
-    starting Python takes longer than most commands. The server itself runs in a process of its
-    own."""
+@functools.cache
+def sqlite_template() -> Path:
+    """Returns a SQLite file with all tables and no rows. A migration takes 0.2 s, a copy 1 ms."""
+    folder = tempfile.TemporaryDirectory(prefix="regulars-template-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "template.db"
+    assert run_regulars("migrate", "--database-url", f"sqlite:///{path}").returncode == 0
+    return path
+
+
+def copy_sqlite_template(path: Path) -> str:
+    """Creates a SQLite file with all tables, and returns its URL."""
+    shutil.copy(sqlite_template(), path)
+    return f"sqlite:///{path}"
+
+
+def run_regulars(*arguments: str, env: Mapping[str, str] | None = None) -> CommandResult:
+    """Runs a command of `regulars` in this process, because starting Python is slow, and returns
+    its result. The priority of this process stays as it is."""
     out, err = io.StringIO(), io.StringIO()
-    before, argv = dict(os.environ), sys.argv
+    old_environment, old_argv = dict(os.environ), sys.argv
     os.environ.clear()
-    os.environ.update(environment(env))
+    os.environ.update(build_environment(env))
     sys.argv = ["regulars", *arguments]
     try:
         with (
@@ -136,19 +153,19 @@ def regulars(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
             patch("regulars.cli.importing.lower_priority"),
             patch("regulars.cli.mirroring.lower_priority"),
         ):
-            apart(main)
+            run_outside_event_loop(main)
         code: Any = 0
-    except SystemExit as ended:
-        code = ended.code
+    except SystemExit as error:
+        code = error.code
     finally:
-        sys.argv = argv
+        sys.argv = old_argv
         os.environ.clear()
-        os.environ.update(before)
-    return Done(code or 0, out.getvalue(), err.getvalue())
+        os.environ.update(old_environment)
+    return CommandResult(code or 0, out.getvalue(), err.getvalue())
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without its settings of Regulars, and with others. Only
+def build_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Returns the environment of this process without its settings of Regulars, plus `extra`. Only
     REGULARS_FAST_PATH stays: `make test-asgi` switches it off for all servers."""
     inherited = {
         name: value
@@ -161,142 +178,147 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 @contextmanager
-def running(
+def run_server(
     database_url: str,
     *arguments: str,
     log: IO[str] | None = None,
     status: int = 0,
     env: Mapping[str, str] | None = None,
+    use_template: bool = True,
 ) -> Iterator[Server]:
-    """A `regulars serve` on a free port; it must end with `status` when it is told to stop, or has
-    been ended. What it writes to standard error goes to `log`, or else is shown with a test that
-    fails."""
+    """Runs `regulars serve` on a free port, and stops it at the end unless the test has. Its exit
+    status must be `status`. Standard error goes to `log`, or is shown if the test fails. A new SQLite
+    file is a copy of the template, unless `use_template` is false."""
     errors = log or cast("IO[str]", tempfile.TemporaryFile("w+"))  # noqa: SIM115  # closed below
     variables = {
         "REGULARS_DATABASE_URL": database_url,
         "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
         **(env or {}),
     }
-    reading, writing = os.pipe()
-    with os.fdopen(writing, "w") as out:
+    file = Path(database_url.removeprefix("sqlite:///"))
+    if use_template and database_url.startswith("sqlite:///") and not file.exists():
+        copy_sqlite_template(file)
+    read_fd, write_fd = os.pipe()
+    with os.fdopen(write_fd, "w") as out:
         process = _start(("serve", "--port", "0", *arguments), variables, out, errors)
-    store, output = OpenStore(database_url), os.fdopen(reading)
+    store, output = OpenStore(database_url), os.fdopen(read_fd)
     server = None
     try:
-        listening = re.search(r"GraphQL at (http://\S+)/api/v2", output.readline())
-        assert listening, "the server did not say where it listens"
-        server = Server(listening[1], database_url, process.pid, store)
+        startup_line = re.search(r"GraphQL at (http://\S+)/api/v2", output.readline())
+        assert startup_line, "the server did not print its URL"
+        server = Server(startup_line[1], database_url, process.pid, store)
         yield server
     finally:
         store.close()
         if server is None or not server.signals:
             process.send_signal(signal.SIGTERM)
-        ended = process.wait(START_SECONDS)
+        exit_status = process.wait(START_SECONDS)
         output.close()
         if log is None:
             errors.seek(0)
             print(*(line for line in errors if '"level":"info"' not in line), sep="")
             errors.close()
-    assert ended == status, f"the server ended with {ended}"
+    assert exit_status == status, f"the server exited with status {exit_status}"
 
 
 def _start(
     command: Sequence[str], variables: Mapping[str, str], out: IO[str], errors: IO[str]
 ) -> ForkedProcess | subprocess.Popen[bytes]:
-    """Starts a command of `regulars`. One that begins processes of its own starts them as it was
-    started, the other variables are for Python itself, and coverage is measured from the start: all
-    in a new Python."""
-    new_python = (
+    """Starts a command of `regulars`: in a fork, or in a new Python if it starts worker processes,
+    if a variable is for Python itself, or if coverage is measured."""
+    needs_new_python = (
         "REGULARS_TEST_COVERAGE" in os.environ
         or {"--workers", "REGULARS_WORKERS"} & {*command, *variables}
         or any(not name.startswith("REGULARS_") for name in variables)
     )
-    if new_python:
+    if needs_new_python:
         program = [sys.executable, "-m", "regulars", *command]
-        return subprocess.Popen(program, env=environment(variables), stdout=out, stderr=errors)
-    return _fork_server().start(command, environment(variables), out.fileno(), errors.fileno())
+        return subprocess.Popen(
+            program, env=build_environment(variables), stdout=out, stderr=errors
+        )
+    return _fork_server().start(
+        command, build_environment(variables), out.fileno(), errors.fileno()
+    )
 
 
 @functools.cache
 def _fork_server() -> ForkServer:
-    server = ForkServer(environment())
+    server = ForkServer(build_environment())
     atexit.register(server.close)
     return server
 
 
-def processes(pid: int, word: str) -> list[psutil.Process]:
-    """The processes that a process has begun, and those in their turn, with a word in their command
-    line."""
-    found = []
+def find_processes(pid: int, word: str) -> list[psutil.Process]:
+    """Returns the descendants of a process whose command line contains a word."""
+    matches = []
     for process in psutil.Process(pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
-            if any(word in one for one in process.cmdline()):
-                found.append(process)
-    return found
+        with suppress(psutil.NoSuchProcess):  # it has just exited
+            if any(word in argument for argument in process.cmdline()):
+                matches.append(process)
+    return matches
 
 
 class Stopwatch:
-    """Measures how long a server works, and leaves out how long it waits for a processor: on a busy
-    machine the clock on the wall says little about the server."""
+    """Measures how long a server works, without the time that it waits for a CPU: on a busy
+    machine, elapsed time says little about the server."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
-        self._began, self._used = time.monotonic(), self._processor_seconds()
+        self._started_at, self._cpu_seconds_at_start = time.monotonic(), self._cpu_seconds()
 
     @property
     def seconds(self) -> float:
-        """The processor time of the server since the start, but at least a tenth of the elapsed
-        time, so that a server which only waits is noticed, too; at most the elapsed time."""
-        elapsed = time.monotonic() - self._began
-        return min(elapsed, max(self._processor_seconds() - self._used, elapsed / 10))
+        """The CPU time of the server since the start: at most the elapsed time, and at least a
+        tenth of it, so that a server that only waits does not count as fast."""
+        elapsed = time.monotonic() - self._started_at
+        return min(elapsed, max(self._cpu_seconds() - self._cpu_seconds_at_start, elapsed / 10))
 
-    def _processor_seconds(self) -> float:
+    def _cpu_seconds(self) -> float:
         times = self._process.cpu_times()
         return float(times.user + times.system)
 
 
-def workers(pid: int) -> list[int]:
-    """The processes that serve, of those that a server has begun."""
-    return [process.pid for process in processes(pid, "spawn_main")]
+def find_worker_pids(pid: int) -> list[int]:
+    """Returns the ids of the worker processes of a server."""
+    return [process.pid for process in find_processes(pid, "spawn_main")]
 
 
-def figures(url: str) -> dict[str, float]:
-    """The samples of /metrics."""
+def read_metrics(url: str) -> dict[str, float]:
+    """Returns the samples of /metrics by name and labels."""
     text = get(f"{url}/metrics").text
-    found = re.findall(r"^(\w+(?:\{[^}]*\})?) ([0-9.e+-]+)$", text, re.MULTILINE)
-    return {name: float(value) for name, value in found}
+    samples = re.findall(r"^(\w+(?:\{[^}]*\})?) ([0-9.e+-]+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in samples}
 
 
-def used(server: Server) -> float:
-    """How many replicas a server reads."""
-    return figures(server.url)["regulars_replicas_used"]
+def count_used_replicas(server: Server) -> float:
+    """Returns how many replicas a server reads from."""
+    return read_metrics(server.url)["regulars_replicas_used"]
 
 
-def examples(thorough: int) -> int:
-    """How many examples a property is tested with, of those that are `thorough`: a quarter, unless
-    the Hypothesis profile is the thorough one (see conftest.py)."""
+def example_count(thorough: int) -> int:
+    """Returns how many examples to test a property with: `thorough` in the Hypothesis profile of
+    that name (see conftest.py), and a quarter of it in the quick one."""
     profile = settings.default
     assert profile
     return thorough * profile.max_examples // 100
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 30) -> None:
-    """Waits until something is so."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came to be"
+def wait_until(condition: Callable[[], Any], timeout_seconds: float = 30) -> None:
+    """Waits until a condition is true; fails after the timeout."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not true within {timeout_seconds} seconds"
         time.sleep(0.05)
 
 
 def with_store(database_url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Works with a database directly, beside the server that serves it."""
+    """Calls `work` with a database directly, without a server."""
+    return run_outside_event_loop(lambda: open_and_work(Settings(database_url=database_url), work))
 
-    return apart(lambda: open_and_work(Settings(database_url=database_url), work))
 
-
-def apart(work: Callable[[], T]) -> T:
-    """Does something in a thread of its own, where a browser is at work in this one: it has an
-    event loop there, and there may be no other."""
+def run_outside_event_loop(work: Callable[[], T]) -> T:
+    """Calls `work` in another thread if this one runs an event loop, as it does with a browser: a
+    thread cannot run two."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -305,26 +327,26 @@ def apart(work: Callable[[], T]) -> T:
         return thread.submit(work).result()
 
 
-def new_token(
+def create_token(
     server: Server,
     account: str | None = None,
     expires_at: int | None = None,
     scopes: Sequence[str] = ("customers",),
 ) -> str:
-    """A token for a new account, or for the one named."""
+    """Creates a token for a new account, or for the existing account of that name."""
     name = account or f"account {os.getpid()} {next(_numbers)}"
 
     async def create(store: Store) -> str:
         accounts = Accounts(store)
-        found = await accounts.named(name) if account else await accounts.create(name)
-        token, _ = await accounts.create_token(found, "test", expires_at, scopes=scopes)
+        owner = await accounts.resolve(name) if account else await accounts.create(name)
+        token, _ = await accounts.create_token(owner, "test", expires_at, scopes=scopes)
         return token
 
     return server.store.run(create)
 
 
-def account_of(server: Server, token: str) -> str:
-    """The name of the account that a token opens."""
+def find_account_name(server: Server, token: str) -> str:
+    """Returns the name of the account that a token belongs to."""
 
     async def find(store: Store) -> str:
         accounts = Accounts(store)
@@ -337,69 +359,69 @@ def account_of(server: Server, token: str) -> str:
 
 @contextmanager
 def scratch_database(dsn: str, options: str = "", template: str = "") -> Iterator[str]:
-    """A new database on a PostgreSQL server, dropped afterwards; with Citus on all of its nodes, if
-    the server has it. A `template` is a database that it is a copy of."""
+    """Creates a database on a PostgreSQL server, as a copy of `template` if there is one, and drops
+    it afterwards. If the server has Citus, the database is created on all nodes."""
     if template:
         options += f" TEMPLATE {template}"
     name = f"scratch_{os.getpid()}_{next(_numbers)}"
 
-    async def run(at: str, statement: str) -> list[Any]:
-        connection = await asyncpg.connect(at)
+    async def run(database_dsn: str, statement: str) -> list[Any]:
+        connection = await asyncpg.connect(database_dsn)
         try:
             return list(await connection.fetch(statement))
         finally:
             await connection.close()
 
-    async def make() -> list[str]:
+    async def create() -> list[str]:
         if not await run(dsn, "SELECT 1 FROM pg_extension WHERE extname = 'citus'"):
             await run(dsn, f"CREATE DATABASE {name} {options}")
             return [dsn]
-        found = await run(dsn, "SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid")
-        nodes = [elsewhere(dsn, host=f"{host}:{port}") for host, port in found]
+        addresses = await run(dsn, "SELECT nodename, nodeport FROM pg_dist_node ORDER BY groupid")
+        nodes = [replace_dsn(dsn, host=f"{host}:{port}") for host, port in addresses]
         for node in nodes:
-            # Citus is at work in its databases, and one that is in use is not copied.
+            # PostgreSQL does not copy a database with connections, and Citus keeps some open.
             await run(
                 node,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 f"WHERE datname = '{template}'",
             )
             await run(node, f"CREATE DATABASE {name} {options}")
-            await run(elsewhere(node, name), "CREATE EXTENSION IF NOT EXISTS citus")
-        (host, port), *workers = found
-        made = elsewhere(dsn, name)
-        await run(made, f"SELECT citus_set_coordinator_host('{host}', {port})")
+            await run(replace_dsn(node, name), "CREATE EXTENSION IF NOT EXISTS citus")
+        (host, port), *workers = addresses
+        coordinator = replace_dsn(dsn, name)
+        await run(coordinator, f"SELECT citus_set_coordinator_host('{host}', {port})")
         for host, port in workers:
-            await add_node(made, host, port)
+            await add_node(coordinator, host, port)
         return nodes
 
     async def drop(nodes: Sequence[str]) -> None:
         for node in nodes:
             await run(node, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    nodes = apart(lambda: asyncio.run(make()))
-    yield elsewhere(dsn, name)
-    apart(lambda: asyncio.run(drop(nodes)))
+    nodes = run_outside_event_loop(lambda: asyncio.run(create()))
+    yield replace_dsn(dsn, name)
+    run_outside_event_loop(lambda: asyncio.run(drop(nodes)))
 
 
 async def add_node(dsn: str, host: str, port: int) -> None:
-    """Adds a node to a database with Citus. It tells the node of the cluster's roles, which are the
-    same in all databases: while another test does so, too, one of the two is refused."""
+    """Adds a node to a database with Citus. Citus then copies the roles of the cluster to the node,
+    which fails while another test does the same: so it is retried."""
     connection = await asyncpg.connect(dsn)
     try:
-        for left in reversed(range(10)):
+        for retries in reversed(range(10)):
             try:
                 await connection.execute("SELECT citus_add_node($1, $2)", host, port)
                 return
             except asyncpg.InternalServerError:
-                if not left:
+                if not retries:
                     raise
                 await asyncio.sleep(0.1)
     finally:
         await connection.close()
 
 
-def elsewhere(dsn: str, database: str | None = None, host: str | None = None) -> str:
-    """The DSN of another database, or of the same one on another host."""
+def replace_dsn(dsn: str, database: str | None = None, host: str | None = None) -> str:
+    """Returns a DSN with another database or host."""
     parts = urlsplit(dsn)
     user = parts.netloc.rpartition("@")[0]
     netloc = parts.netloc if host is None else f"{user}@{host}" if user else host
@@ -408,21 +430,21 @@ def elsewhere(dsn: str, database: str | None = None, host: str | None = None) ->
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
-    """The answer to a GET of nobody in particular."""
+    """Sends a GET request without a token."""
     return httpx.get(url, headers=headers, verify=TLS)
 
 
-class Listening:
-    """A store that remembers what it is asked."""
+class RecordingStore:
+    """A store that records the queries that it runs, with their parameters."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.asked: list[tuple[Query, Mapping[str, Any]]] = []
+        self.queries: list[tuple[Query, Mapping[str, Any]]] = []
 
     async def fetch(
         self, query: Query, parameters: Mapping[str, Any], is_long: bool = False
     ) -> Sequence[Any]:
-        self.asked.append((query, parameters))
+        self.queries.append((query, parameters))
         return await self._store.fetch(query, parameters, is_long)
 
     def __getattr__(self, name: str) -> Any:
@@ -430,7 +452,7 @@ class Listening:
 
 
 class Client:
-    """Speaks to a server as an application would."""
+    """A client of the API, as an application would use it."""
 
     def __init__(self, server: Server, token: str) -> None:
         self.server = server
@@ -454,34 +476,34 @@ class Client:
         variables: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """The HTTP answer to an operation."""
+        """Sends an operation and returns the HTTP response."""
         body = {"query": query, "variables": variables}
         return self.http.post("/api/v2", json=body, headers=headers)
 
     def run(self, document: str, /, **variables: Any) -> dict[str, Any]:
-        """The GraphQL response to an operation."""
-        answer = self.post(document, variables)
-        assert answer.status_code == 200, answer.text
-        response: dict[str, Any] = answer.json()
-        return response
+        """Runs an operation and returns the body of the response."""
+        response = self.post(document, variables)
+        assert response.status_code == 200, response.text
+        body: dict[str, Any] = response.json()
+        return body
 
     def data(self, document: str, /, **variables: Any) -> dict[str, Any]:
-        """The data of an operation that succeeds."""
-        response = self.run(document, **variables)
-        assert "errors" not in response, response["errors"]
-        data: dict[str, Any] = response["data"]
+        """Runs an operation that must succeed and returns its data."""
+        body = self.run(document, **variables)
+        assert "errors" not in body, body["errors"]
+        data: dict[str, Any] = body["data"]
         return data
 
     def errors(self, document: str, /, **variables: Any) -> list[dict[str, Any]]:
-        """The errors of an operation that is refused."""
-        response = self.run(document, **variables)
-        assert "errors" in response, response
-        errors: list[dict[str, Any]] = response["errors"]
+        """Runs an operation that must fail and returns its errors."""
+        body = self.run(document, **variables)
+        assert "errors" in body, body
+        errors: list[dict[str, Any]] = body["errors"]
         assert all(error["key"] != "errors_internal" for error in errors), errors
         return errors
 
-    def refused(self, key: str, document: str, /, **variables: Any) -> dict[str, Any]:
-        """The only error of an operation, which has this key."""
+    def expect_error(self, key: str, document: str, /, **variables: Any) -> dict[str, Any]:
+        """Runs an operation that must fail with one error of this key, and returns the error."""
         errors = self.errors(document, **variables)
         assert [error["key"] for error in errors] == [key], errors
         assert errors[0]["name"] == "ReportedError"
@@ -490,7 +512,7 @@ class Client:
         return errors[0]
 
     def create(self, email: str, fields: str = "id _id", **node: Any) -> dict[str, Any]:
-        """A new customer."""
+        """Creates a customer."""
         mutation = (
             f"mutation($node: InputCustomer!) {{ createCustomer(node: $node) {{ {fields} }} }}"
         )
@@ -500,31 +522,31 @@ class Client:
         return created
 
     def update(self, customer_id: str, fields: str = "id", **node: Any) -> dict[str, Any]:
-        """A customer, updated."""
+        """Updates a customer."""
         mutation = f"""mutation($id: ID!, $node: InputUpdateCustomer!) {{
             updateCustomer(id: $id, node: $node) {{ {fields} }} }}"""
         updated: dict[str, Any] = self.data(mutation, id=customer_id, node=node)["updateCustomer"]
         return updated
 
     def delete(self, *ids: str) -> list[str]:
-        """Deletes customers."""
+        """Deletes customers and returns their ids."""
         deleted: list[str] = self.data(
             "mutation($items: [ID!]!) { deleteCustomers(items: $items) }", items=list(ids)
         )["deleteCustomers"]
         return deleted
 
     def node(self, object_id: str, selection: str) -> Any:
-        """An object by its id, or None."""
+        """Returns an object by its id, or None."""
         query = f"query($id: ID!) {{ node(id: $id) {{ {selection} }} }}"
         return self.data(query, id=object_id)["node"]
 
     def emails(self, query: str = "", **arguments: Any) -> list[str]:
-        """The emails of a page, in its order."""
+        """Returns the emails of a page of customers, in order."""
         page = self.page("email", query=query, **arguments)
         return [edge["node"]["email"] for edge in page["edges"]]
 
     def page(self, fields: str = "_id", **arguments: Any) -> dict[str, Any]:
-        """A page of customers."""
+        """Returns a page of customers."""
         query = f"""query($query: String, $first: Int, $after: String, $last: Int, $before: String) {{
             customers(query: $query, first: $first, after: $after, last: $last, before: $before) {{
               edges {{ cursor node {{ {fields} }} }}
@@ -534,18 +556,18 @@ class Client:
 
 
 @contextmanager
-def busy(
-    server: Server, work: Callable[[Client], object], token: str, count: int
+def background_load(
+    server: Server, work: Callable[[Client], object], token: str, client_count: int
 ) -> Iterator[None]:
-    """Clients who do something again and again."""
+    """Calls `work` repeatedly with each of several clients until the block ends."""
     stop = threading.Event()
 
-    def go_on() -> None:
+    def repeat() -> None:
         with Client(server, token) as client:
             while not stop.is_set():
                 work(client)
 
-    threads = [threading.Thread(target=go_on) for _ in range(count)]
+    threads = [threading.Thread(target=repeat) for _ in range(client_count)]
     for thread in threads:
         thread.start()
     try:

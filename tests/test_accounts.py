@@ -14,7 +14,7 @@ from regulars.accounts.accounts import Accounts, now_ms
 from regulars.directory.entities import ENTITIES
 from regulars.store import LookupKeys, Store, queries, tokens
 from regulars.store.relations import LEADS, ORDERS, all_of_each
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, with_store
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, create_token, with_store
 
 CUSTOMER = (
     "id email shipping_address { id } summary { orders { list { order { id } } } } leads { id }"
@@ -77,7 +77,7 @@ def test_every_statement_names_the_account() -> None:
     read += [queries.one_lead(("subject",))]
     read += [all_of_each(ORDERS, ("name",)), all_of_each(LEADS, ("subject",))]
     keys = (LookupKeys(), LookupKeys(order_names=["1"]))
-    read += [queries.lock_account(), *(ENTITIES.state(each) for each in keys)]
+    read += [queries.lock_account(), *(ENTITIES.state_query(each) for each in keys)]
     read += [load.query() for entity in ENTITIES for load in entity.loads]
     for query in read:
         for dialect in ("sqlite", "postgresql"):
@@ -100,7 +100,7 @@ def test_the_bootstrap_token_opens_the_first_account(server: Server) -> None:
 
 
 def test_a_token_is_256_random_bits_and_only_its_hash_is_stored(server: Server) -> None:
-    token = new_token(server)
+    token = create_token(server)
     assert re.fullmatch(r"rgl_[0-9a-f]{64}", token)
 
     async def look(store: Store) -> Any:
@@ -113,14 +113,14 @@ def test_a_token_is_256_random_bits_and_only_its_hash_is_stored(server: Server) 
 
 @pytest.mark.slow
 def test_an_expired_token_opens_nothing(server: Server) -> None:
-    token = new_token(server, expires_at=now_ms() + 1_500)
+    token = create_token(server, expires_at=now_ms() + 1_500)
     assert status(server, token) == 200
     time.sleep(2.6)
     assert status(server, token) == 401
 
 
 def test_a_revoked_token_opens_nothing_within_a_second(server: Server) -> None:
-    token = new_token(server)
+    token = create_token(server)
     assert status(server, token) == 200
 
     async def revoke(store: Store) -> None:

@@ -1,6 +1,6 @@
-"""Attacks on the endpoint: the usual list of GraphQL's attack tools, and whatever chance finds.
+"""Attacks on the endpoint: those of the usual GraphQL attack tools, and random requests.
 
-Each must be answered, with less than 500, in a time that keeps others from waiting.
+Each must get a response with a status below 500, in a time that does not delay others.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import httpx
 import pytest
 from graphql import get_introspection_query
 
-from tests.support import BOOTSTRAP_TOKEN, Client, Stopwatch, get, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Stopwatch, get, run_server
 
-LONG = 2.0
+MAX_SECONDS = 2.0
 
 
-def aliases(count: int, what: str) -> str:
-    return "{ " + " ".join(f"a{n}: {what}" for n in range(count)) + " }"
+def aliases(count: int, selection: str) -> str:
+    return "{ " + " ".join(f"a{n}: {selection}" for n in range(count)) + " }"
 
 
 def spreads(levels: int, times: int = 2) -> str:
-    """Fragments that spread each other: two to the power of so many fields."""
+    """Returns fragments that spread each other: `times` to the power of `levels` fields."""
     inner = "".join(
         f"fragment f{n} on Query {{ " + f"...f{n + 1} " * times + "} " for n in range(levels)
     )
@@ -34,7 +34,7 @@ def spreads(levels: int, times: int = 2) -> str:
 
 
 def nested_aliases(levels: int) -> str:
-    """As many fields at each level as twice those above it."""
+    """Returns a document whose fields double on each level."""
     inner = "id"
     for _ in range(levels):
         both = f"a: customer {{ {inner} }} b: customer {{ {inner} }}"
@@ -42,7 +42,7 @@ def nested_aliases(levels: int) -> str:
     return "{ customers(first: 1) { edges { node { " + inner + " } } } }"
 
 
-BOMBS = {
+EXPENSIVE_DOCUMENTS = {
     "aliases": aliases(1_000, "__typename"),
     "aliases of pages": aliases(90, "customers(first: 250) { totalCount edges { node { id } } }"),
     "aliases of writes": "mutation "
@@ -89,18 +89,18 @@ BOMBS = {
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of one server: what is attacked here comes before any database."""
+    """A client of one server. These attacks do not depend on the database."""
     url = f"sqlite:///{tmp_path_factory.mktemp('attacks') / 'r.db'}"
-    with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         yield client
 
 
-@pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_defused(target: Client, name: str) -> None:
+@pytest.mark.parametrize("name", EXPENSIVE_DOCUMENTS)
+def test_an_expensive_document_is_answered_quickly(target: Client, name: str) -> None:
     client = target
     stopwatch = Stopwatch(client.server.pid)
-    answer = client.post(BOMBS[name])
-    assert stopwatch.seconds < LONG
+    answer = client.post(EXPENSIVE_DOCUMENTS[name])
+    assert stopwatch.seconds < MAX_SECONDS
     assert answer.status_code == 200, answer.text[:300]
     keys = {error["key"] for error in answer.json().get("errors", ())}
     assert keys <= {
@@ -113,7 +113,7 @@ def test_a_bomb_is_defused(target: Client, name: str) -> None:
     assert client.post("{ __typename }").json() == {"data": {"__typename": "Query"}}
 
 
-def test_what_clients_send_is_no_bomb(target: Client) -> None:
+def test_introspection_of_tools_is_within_the_limits(target: Client) -> None:
     """The introspection of every tool, within the limits."""
     for options in ({}, {"specified_by_url": True, "input_value_deprecation": True}):
         assert target.data(get_introspection_query(**options))
@@ -145,17 +145,17 @@ BODIES: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_is_answered(target: Client, name: str) -> None:
+def test_a_malformed_body_is_answered_quickly(target: Client, name: str) -> None:
     content, headers = BODIES[name](), {"Content-Type": "application/json"}
     stopwatch = Stopwatch(target.server.pid)
     answer = target.http.post("/api/v2", content=content, headers=headers)
-    assert stopwatch.seconds < LONG
+    assert stopwatch.seconds < MAX_SECONDS
     assert answer.status_code in (200, 400)
     assert "data" in answer.json() or answer.json()["errors"][0]["message"]
 
 
-def test_of_a_key_that_stands_twice_the_last_counts(target: Client) -> None:
-    """As in JavaScript; a proxy that looks at bodies must not read another."""
+def test_the_last_of_repeated_json_keys_is_used(target: Client) -> None:
+    """As in JavaScript. A proxy that inspects bodies must not read another value."""
     body = b'{"query": "{ nothing }", "query": "{ __typename }"}'
     answer = target.http.post("/api/v2", content=body, headers={"Content-Type": "application/json"})
     assert answer.json() == {"data": {"__typename": "Query"}}
@@ -195,20 +195,20 @@ TOKENS = [
 ]
 
 
-class Chance:
-    """Requests that nobody would send, made of those that somebody would."""
+class RequestGenerator:
+    """Generates random requests by mutating valid ones."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
     def text(self) -> str:
-        found = self._random.choice(SEEDS)
+        text = self._random.choice(SEEDS)
         for _ in range(self._random.choice([0, 0, 1, 1, 2, 5, 20])):
-            start = self._random.randrange(len(found) + 1)
-            end = min(len(found), start + self._random.choice([0, 0, 1, 5, 30]))
+            start = self._random.randrange(len(text) + 1)
+            end = min(len(text), start + self._random.choice([0, 0, 1, 5, 30]))
             other = self._random.choice(SEEDS)
             cut = self._random.randrange(len(other))
-            put = self._random.choice(
+            replacement = self._random.choice(
                 [
                     "",
                     self._random.choice(TOKENS),
@@ -217,8 +217,8 @@ class Chance:
                     str(self._random.choice(VALUES)),
                 ]
             )
-            found = found[:start] + put + found[end:]
-        return found
+            text = text[:start] + replacement + text[end:]
+        return text
 
     def value(self, depth: int = 0) -> Any:
         if depth < 3 and self._random.random() < 0.3:
@@ -230,7 +230,7 @@ class Chance:
         return self._random.choice(VALUES)
 
     def request(self) -> tuple[str, dict[str, str], bytes]:
-        """A method, headers, and a body."""
+        """Returns a method, headers and a body."""
         body: Any = {
             "query": self.text(),
             "variables": {n: self.value() for n in ("q", "n", "node", "id", "a")},
@@ -240,8 +240,8 @@ class Chance:
                 body[name] = self.value()
         raw = json.dumps(body).encode()
         if self._random.random() < 0.1:
-            place = self._random.randrange(len(raw))
-            raw = raw[:place] + self._random.randbytes(self._random.randrange(4)) + raw[place:]
+            index = self._random.randrange(len(raw))
+            raw = raw[:index] + self._random.randbytes(self._random.randrange(4)) + raw[index:]
         headers = {"Content-Type": "application/json"}
         odd = {
             "Accept": ["*/*", "application/graphql-response+json", "text/html;q=x", ",;,", "é"],
@@ -261,11 +261,11 @@ class Chance:
 
 
 def fuzz(client: Client, seed: int, seconds: float) -> int:
-    """Sends what chance makes, and answers how much that was."""
-    chance, count = Chance(seed), 0
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        method, headers, body = chance.request()
+    """Sends random requests. Returns their number."""
+    generator, count = RequestGenerator(seed), 0
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        method, headers, body = generator.request()
         encoded = httpx.Headers([(n.encode(), v.encode()) for n, v in headers.items()])
         if method == "GET":
             query = body.decode("latin-1")[:2_000]
@@ -282,7 +282,7 @@ def fuzz(client: Client, seed: int, seconds: float) -> int:
 
 
 @pytest.mark.slow
-def test_chance_finds_nothing_for_long(client: Client) -> None:
+def test_random_requests_cause_no_internal_error(client: Client) -> None:
     """`REGULARS_TEST_FUZZ_SECONDS=3600 make test-slow` does it for an hour on each database."""
     seconds = float(os.environ.get("REGULARS_TEST_FUZZ_SECONDS", "10"))
     assert fuzz(client, random.randrange(10**9), seconds) > seconds

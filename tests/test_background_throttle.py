@@ -1,4 +1,4 @@
-"""Whoever writes many rows leaves others their time, if there are others."""
+"""The background throttle: bulk writes pause while others use the database."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from regulars.customers.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
 from regulars.transfer.background_throttle import BackgroundThrottle
-from tests.support import regulars, scratch_database
 
 Work = Callable[[Store, Store], Awaitable[Any]]
 
 
 @asynccontextmanager
-async def opened(url: str, is_bulk: bool) -> AsyncIterator[Store]:
+async def open_store(url: str, is_bulk: bool) -> AsyncIterator[Store]:
     store = store_for(url, is_bulk=is_bulk)
     await store.open()
     try:
@@ -28,61 +27,59 @@ async def opened(url: str, is_bulk: bool) -> AsyncIterator[Store]:
         await store.close()
 
 
-def with_two(url: str, is_bulk: bool, work: Work) -> Any:
-    """Works with a store for many rows, and another one beside it that is `large` or not."""
-    regulars("migrate", env={"REGULARS_DATABASE_URL": url})
+def run_with_two_stores(url: str, is_bulk: bool, work: Work) -> Any:
+    """Runs work with a store for bulk writes and another store, which is for bulk writes or not."""
 
     async def run() -> Any:
-        async with opened(url, is_bulk=True) as mine, opened(url, is_bulk) as theirs:
-            return await work(mine, theirs)
+        async with open_store(url, is_bulk=True) as store, open_store(url, is_bulk) as other_store:
+            return await work(store, other_store)
 
     return asyncio.run(run())
 
 
-def nothing() -> SetCustomers:
+def empty_write() -> SetCustomers:
     return SetCustomers((), 0)
 
 
-def test_alone_it_takes_all_its_time(empty_database: str) -> None:
-    async def work(mine: Store, _theirs: Store) -> bool:
-        account_id = (await Accounts(mine).create("one")).account_id
-        beside = BackgroundThrottle(mine)
+def test_a_bulk_write_alone_is_not_paused(new_database: str) -> None:
+    async def work(store: Store, _theirs: Store) -> bool:
+        account_id = (await Accounts(store).create("one")).account_id
+        throttle = BackgroundThrottle(store)
         for _ in range(3):
-            await beside.write(account_id, nothing())
-        return beside.others
+            await throttle.write(account_id, empty_write())
+        return throttle.others
 
-    assert not with_two(empty_database, is_bulk=False, work=work)
-
-
-def test_it_rests_while_others_work(empty_database: str) -> None:
-    async def work(mine: Store, theirs: Store) -> bool:
-        account_id = (await Accounts(mine).create("one")).account_id
-        beside = BackgroundThrottle(mine)
-        await beside.write(account_id, nothing())
-        assert not beside.others
-        # On SQLite it is seen what they wrote; on PostgreSQL, that they have something under way.
-        await Accounts(theirs).create("two")
-        async with theirs.snapshot():
-            await beside.write(account_id, nothing())
-        return beside.others
-
-    assert with_two(empty_database, is_bulk=False, work=work)
+    assert not run_with_two_stores(new_database, is_bulk=False, work=work)
 
 
-def test_those_in_the_background_do_not_wait_for_each_other(postgresql: str) -> None:
-    async def work(mine: Store, theirs: Store) -> bool:
-        account_id = (await Accounts(mine).create("one")).account_id
-        beside = BackgroundThrottle(mine)
-        async with theirs.snapshot():
-            await beside.write(account_id, nothing())
-        return beside.others
+def test_a_bulk_write_pauses_while_others_work(new_database: str) -> None:
+    async def work(store: Store, other_store: Store) -> bool:
+        account_id = (await Accounts(store).create("one")).account_id
+        throttle = BackgroundThrottle(store)
+        await throttle.write(account_id, empty_write())
+        assert not throttle.others
+        # SQLite shows that others wrote, and PostgreSQL that they have a transaction open.
+        await Accounts(other_store).create("two")
+        async with other_store.snapshot():
+            await throttle.write(account_id, empty_write())
+        return throttle.others
 
-    with scratch_database(postgresql) as url:
-        assert not with_two(url, is_bulk=True, work=work)
+    assert run_with_two_stores(new_database, is_bulk=False, work=work)
 
 
-def test_the_rest_is_longer_than_the_work() -> None:
-    class Slow:
+def test_bulk_writes_do_not_pause_for_each_other(new_postgresql: str) -> None:
+    async def work(store: Store, other_store: Store) -> bool:
+        account_id = (await Accounts(store).create("one")).account_id
+        throttle = BackgroundThrottle(store)
+        async with other_store.snapshot():
+            await throttle.write(account_id, empty_write())
+        return throttle.others
+
+    assert not run_with_two_stores(new_postgresql, is_bulk=True, work=work)
+
+
+def test_the_pause_is_longer_than_the_work() -> None:
+    class SlowStore:
         async def write(self, _account_id: int, _command: object) -> None:
             await asyncio.sleep(0.02)
 
@@ -91,7 +88,7 @@ def test_the_rest_is_longer_than_the_work() -> None:
 
     async def work(store: Any) -> float:
         began = time.monotonic()
-        await BackgroundThrottle(store).write(1, nothing())
+        await BackgroundThrottle(store).write(1, empty_write())
         return time.monotonic() - began
 
-    assert asyncio.run(work(Slow())) > 0.15
+    assert asyncio.run(work(SlowStore())) > 0.15

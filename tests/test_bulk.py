@@ -1,4 +1,4 @@
-"""Many customers at once: set, and tagged."""
+"""Set and tag many customers in one request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from regulars.core.commands import Origin
 from regulars.customers.bulk import SetCustomers, SetResult, SetRow
 from regulars.customers.values import clean_values
 from regulars.store import Store, queries
-from tests.support import Client, Server, new_token, regulars, with_store
+from tests.support import Client, Server, create_token, run_regulars, with_store
 
 SET = """mutation ($nodes: [InputSetCustomer!]!, $policy: ErrorPolicy, $dry: Boolean) {
   setCustomers(nodes: $nodes, errorPolicy: $policy, dryRun: $dry) {
@@ -22,7 +22,7 @@ SET = """mutation ($nodes: [InputSetCustomer!]!, $policy: ErrorPolicy, $dry: Boo
 }"""
 CHANGES = """{ customerChanges(first: 250) { edges { node {
   kind customer_id fields { name before after } } } } }"""
-PEOPLE = (
+ALL_CUSTOMERS = (
     '{ customers(query: "order_by:id order_dir:asc", first: 250) { edges { node { _id email } } } }'
 )
 
@@ -33,7 +33,7 @@ def set_customers(client: Client, nodes: list[dict[str, Any]], **options: Any) -
 
 
 def emails(client: Client) -> list[str]:
-    return [edge["node"]["email"] for edge in client.data(PEOPLE)["customers"]["edges"]]
+    return [edge["node"]["email"] for edge in client.data(ALL_CUSTOMERS)["customers"]["edges"]]
 
 
 def kinds(client: Client) -> list[str]:
@@ -48,7 +48,7 @@ def errors(result: dict[str, Any]) -> list[list[tuple[str, list[Any]]]]:
     return [[(e["key"], e["input_path"]) for e in row["errors"]] for row in result["rows"]]
 
 
-def test_who_is_there_is_updated_and_who_is_not_is_created(client: Client) -> None:
+def test_existing_customers_are_updated_and_others_created(client: Client) -> None:
     first = set_customers(client, [{"email": "Ana@shop.test", "first_name": "Ana"}])
     assert (first["saved"], first["created"], outcomes(first)) == (True, 1, ["CREATED"])
     number = first["rows"][0]["customer"]["_id"]
@@ -59,7 +59,7 @@ def test_who_is_there_is_updated_and_who_is_not_is_created(client: Client) -> No
             {"email": "ben@shop.test", "tags": ["vip"]},
         ],
     )
-    assert outcomes(second) == ["UPDATED", "CREATED"]  # the email is shown as it was given
+    assert outcomes(second) == ["UPDATED", "CREATED"]  # the email changes its case
     assert second["rows"][0]["customer"] == {
         "_id": number,
         "email": "ana@shop.test",
@@ -73,35 +73,35 @@ def test_who_is_there_is_updated_and_who_is_not_is_created(client: Client) -> No
     assert kinds(client) == ["created", "updated", "created"]
 
 
-def test_a_row_names_its_customer_by_id_and_may_give_another_email(client: Client) -> None:
-    made = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]["_id"]
-    by_number = set_customers(client, [{"_id": made, "email": "new@shop.test"}])
-    assert outcomes(by_number) == ["UPDATED"]
+def test_a_row_with_an_id_can_change_the_email(client: Client) -> None:
+    customer_id = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]["_id"]
+    by_integer_id = set_customers(client, [{"_id": customer_id, "email": "new@shop.test"}])
+    assert outcomes(by_integer_id) == ["UPDATED"]
     global_id = client.data("{ customers { edges { node { id } } } }")["customers"]["edges"][0]
     by_id = set_customers(client, [{"id": global_id["node"]["id"], "first_name": "Ana"}])
     assert by_id["rows"][0]["customer"]["email"] == "new@shop.test"
     assert by_id["rows"][0]["customer"]["first_name"] == "Ana"
 
 
-def test_an_id_that_names_nobody_is_rejected(client: Client) -> None:
+def test_an_unknown_id_is_rejected(client: Client) -> None:
     result = set_customers(client, [{"_id": 77, "email": "ana@shop.test"}, {"id": "nonsense"}])
     assert errors(result) == [
         [("errors_customer_not_found", ["nodes", 0, "id"])],
         [("errors_customer_not_found", ["nodes", 1, "id"])],
     ]
-    two = set_customers(client, [{"email": "a@shop.test"}, {"email": "b@shop.test"}])
-    a, b = (row["customer"]["_id"] for row in two["rows"])
+    created = set_customers(client, [{"email": "a@shop.test"}, {"email": "b@shop.test"}])
+    a, b = (row["customer"]["_id"] for row in created["rows"])
     result = set_customers(client, [{"id": str(a), "_id": b, "phone": "1"}])
     assert errors(result) == [[("errors_invalid_input", ["nodes", 0, "_id"])]]
 
 
-def test_all_is_rejected_or_only_the_bad_rows(client: Client) -> None:
+def test_the_error_policy_rejects_all_or_only_invalid_rows(client: Client) -> None:
     nodes: list[dict[str, Any]] = [
         {"email": "ana@shop.test"},
         {"email": "no email", "shipping_address": {"country": "XX"}},
         {"first_name": "Nobody"},
     ]
-    told = [
+    row_errors = [
         [("errors_other_rows", ["nodes", 0])],
         [
             ("errors_invalid_input", ["nodes", 1, "email"]),
@@ -112,30 +112,30 @@ def test_all_is_rejected_or_only_the_bad_rows(client: Client) -> None:
     result = set_customers(client, nodes)
     assert not result["saved"]
     assert result["rejected"] == 3
-    assert errors(result) == told
+    assert errors(result) == row_errors
     assert "errorPolicy: REJECT_ROW" in result["rows"][0]["errors"][0]["message"]
     assert emails(client) == kinds(client) == []
     result = set_customers(client, nodes, policy="REJECT_ROW")
     assert outcomes(result) == ["CREATED", "REJECTED", "REJECTED"]
-    assert errors(result) == [[], *told[1:]]
+    assert errors(result) == [[], *row_errors[1:]]
     assert result["rows"][1]["customer"] is None
     assert emails(client) == ["ana@shop.test"]
 
 
-def test_what_is_rejected_as_a_whole_leaves_no_trace(client: Client) -> None:
-    made = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]
-    nodes = [{"_id": made["_id"], "email": "new@shop.test"}, {"email": "ben@shop.test"}, {}]
+def test_a_rejected_request_changes_nothing(client: Client) -> None:
+    customer = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]
+    nodes = [{"_id": customer["_id"], "email": "new@shop.test"}, {"email": "ben@shop.test"}, {}]
     result = set_customers(client, nodes)
-    assert result["rows"][0]["customer"] == made
+    assert result["rows"][0]["customer"] == customer
     assert result["rows"][1]["customer"] is None
     assert emails(client) == ["ana@shop.test"]
-    # The number that was not given is given to the next, and the email was not taken.
+    # The id and the email of the rejected row are still free.
     again = set_customers(client, [{"email": "new@shop.test"}])
-    assert again["rows"][0]["customer"]["_id"] == made["_id"] + 1
+    assert again["rows"][0]["customer"]["_id"] == customer["_id"] + 1
     assert kinds(client) == ["created", "created"]
 
 
-def test_a_dry_run_answers_the_same_and_saves_nothing(client: Client) -> None:
+def test_a_dry_run_returns_the_result_without_saving(client: Client) -> None:
     set_customers(client, [{"email": "ana@shop.test", "first_name": "Ana"}])
     nodes = [
         {"email": "ana@shop.test", "first_name": "Anna"},
@@ -147,18 +147,18 @@ def test_a_dry_run_answers_the_same_and_saves_nothing(client: Client) -> None:
     assert not dry["saved"]
     assert emails(client) == ["ana@shop.test"]
     assert kinds(client) == ["created"]
-    wet = set_customers(client, nodes, policy="REJECT_ROW")
-    assert {**dry, "saved": True} == wet
-    assert outcomes(wet) == ["UPDATED", "REJECTED", "CREATED", "REJECTED"]
+    result = set_customers(client, nodes, policy="REJECT_ROW")
+    assert {**dry, "saved": True} == result
+    assert outcomes(result) == ["UPDATED", "REJECTED", "CREATED", "REJECTED"]
 
 
-def test_a_second_row_for_a_customer_is_an_error(client: Client) -> None:
-    made = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]["_id"]
+def test_two_rows_for_one_customer_are_an_error(client: Client) -> None:
+    customer_id = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]["_id"]
     result = set_customers(
         client,
         [
             {"email": "Ana@Shop.test", "first_name": "A"},
-            {"_id": made, "first_name": "B"},
+            {"_id": customer_id, "first_name": "B"},
             {"email": "new@shop.test", "phone": "1" * 65},
             {"email": "NEW@shop.test"},
         ],
@@ -174,29 +174,32 @@ def test_a_second_row_for_a_customer_is_an_error(client: Client) -> None:
     assert emails(client) == ["Ana@shop.test"]
 
 
-def test_a_row_sees_what_the_rows_before_it_have_done(client: Client) -> None:
-    made = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]["_id"]
+def test_a_row_sees_the_changes_of_earlier_rows(client: Client) -> None:
+    customer_id = set_customers(client, [{"email": "ana@shop.test"}])["rows"][0]["customer"]["_id"]
     result = set_customers(
         client,
-        [{"_id": made, "email": "other@shop.test"}, {"email": "ana@shop.test", "first_name": "2"}],
+        [
+            {"_id": customer_id, "email": "other@shop.test"},
+            {"email": "ana@shop.test", "first_name": "2"},
+        ],
     )
     assert outcomes(result) == ["UPDATED", "CREATED"]
-    taken = set_customers(client, [{"_id": made, "email": "ANA@shop.test"}])
+    taken = set_customers(client, [{"_id": customer_id, "email": "ANA@shop.test"}])
     assert errors(taken) == [[("errors_dup_email", ["nodes", 0, "email"])]]
 
 
-def test_at_most_250_are_set_at_once(client: Client) -> None:
+def test_a_request_takes_at_most_250_rows(client: Client) -> None:
     nodes = [{"email": f"a{n}@shop.test"} for n in range(251)]
-    answer = client.run(SET, nodes=nodes)
-    assert answer["errors"][0]["extensions"]["input_path"] == ["nodes"]
-    assert "at most 250" in answer["errors"][0]["message"]
+    response = client.run(SET, nodes=nodes)
+    assert response["errors"][0]["extensions"]["input_path"] == ["nodes"]
+    assert "at most 250" in response["errors"][0]["message"]
     result = set_customers(client, nodes[:250])
     assert result["created"] == 250
     assert set_customers(client, nodes[:250])["unchanged"] == 250
     assert set_customers(client, [])["rows"] == []
 
 
-def test_a_call_that_is_sent_again_is_made_once(client: Client) -> None:
+def test_a_repeated_request_runs_once(client: Client) -> None:
     nodes = [{"email": "ana@shop.test"}, {"email": "x"}]
     variables = {"nodes": nodes, "policy": "REJECT_ROW"}
     headers = {"Idempotency-Key": "bulk-1"}
@@ -205,84 +208,86 @@ def test_a_call_that_is_sent_again_is_made_once(client: Client) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.json() == first.json()
     assert kinds(client) == ["created"]
-    made = first.json()["data"]["setCustomers"]["rows"][0]["customer"]["_id"]
-    client.delete(str(made))
-    gone = client.post(SET, variables, headers).json()
-    assert gone["data"]["setCustomers"]["rows"][0] == {
+    customer_id = first.json()["data"]["setCustomers"]["rows"][0]["customer"]["_id"]
+    client.delete(str(customer_id))
+    replayed = client.post(SET, variables, headers).json()
+    assert replayed["data"]["setCustomers"]["rows"][0] == {
         "outcome": "CREATED",
         "customer": None,
         "errors": [],
     }
 
 
-def test_tags_are_added_to_many_and_removed_from_many(client: Client) -> None:
+def test_tags_are_added_and_removed_in_bulk(client: Client) -> None:
     nodes = [{"email": f"{n}@shop.test", "tags": ["old", n]} for n in "abc"]
-    made = [r["customer"]["_id"] for r in set_customers(client, nodes)["rows"]]
+    ids = [r["customer"]["_id"] for r in set_customers(client, nodes)["rows"]]
     change = "mutation ($i: [ID!]!, $t: [String!]!) { %s(items: $i, tags: $t) { _id tags } }"
-    added = client.data(change % "addTags", i=made[:2], t=[" new ", "old", "new", ""])
+    added = client.data(change % "addTags", i=ids[:2], t=[" new ", "old", "new", ""])
     assert added["addTags"] == [
-        {"_id": made[0], "tags": ["old", "a", "new"]},
-        {"_id": made[1], "tags": ["old", "b", "new"]},
+        {"_id": ids[0], "tags": ["old", "a", "new"]},
+        {"_id": ids[1], "tags": ["old", "b", "new"]},
     ]
-    removed = client.data(change % "removeTags", i=made, t=["old", "new"])
+    removed = client.data(change % "removeTags", i=ids, t=["old", "new"])
     assert [row["tags"] for row in removed["removeTags"]] == [["a"], ["b"], ["c"]]
     assert kinds(client) == ["created"] * 3 + ["updated"] * 5
-    same = client.data(change % "removeTags", i=[*made, made[0]], t=["old"])
+    same = client.data(change % "removeTags", i=[*ids, ids[0]], t=["old"])
     assert len(same["removeTags"]) == 4
     assert len(kinds(client)) == 8
-    found = client.data('{ customers(query: "tag:b") { edges { node { _id } } } }')
-    assert found["customers"]["edges"] == [{"node": {"_id": made[1]}}]
+    matches = client.data('{ customers(query: "tag:b") { edges { node { _id } } } }')
+    assert matches["customers"]["edges"] == [{"node": {"_id": ids[1]}}]
 
 
 @pytest.mark.parametrize("field", ["addTags", "removeTags"])
-def test_tags_of_nobody_are_an_error_and_nothing_is_changed(client: Client, field: str) -> None:
-    made = set_customers(client, [{"email": "a@shop.test", "tags": ["x"]}])["rows"][0]["customer"]
+def test_tagging_an_unknown_customer_changes_nothing(client: Client, field: str) -> None:
+    customer = set_customers(client, [{"email": "a@shop.test", "tags": ["x"]}])["rows"][0][
+        "customer"
+    ]
     change = f"mutation ($i: [ID!]!, $t: [String!]!) {{ {field}(items: $i, tags: $t) {{ tags }} }}"
-    answer = client.run(change, i=[made["_id"], 99], t=["x", "y"])
-    assert answer["errors"][0]["key"] == "errors_customer_not_found"
-    assert answer["errors"][0]["extensions"]["ids"] == ["99"]
-    long = client.run(change, i=[made["_id"]], t=["y" * 256])
+    response = client.run(change, i=[customer["_id"], 99], t=["x", "y"])
+    assert response["errors"][0]["key"] == "errors_customer_not_found"
+    assert response["errors"][0]["extensions"]["ids"] == ["99"]
+    long = client.run(change, i=[customer["_id"]], t=["y" * 256])
     assert long["errors"][0]["extensions"]["input_path"] == ["tags", 0]
     many = client.run(change, i=[1] * 251, t=[])
     assert many["errors"][0]["extensions"]["input_path"] == ["items"]
     assert len(kinds(client)) == 1
 
 
-def test_no_customer_gets_more_tags_than_one_may_have(client: Client) -> None:
+def test_bulk_tagging_respects_the_tag_limit(client: Client) -> None:
     tags = [f"t{n}" for n in range(249)]
     node = {"email": "a@shop.test", "tags": tags}
-    made = set_customers(client, [node])["rows"][0]["customer"]["_id"]
+    customer_id = set_customers(client, [node])["rows"][0]["customer"]["_id"]
     change = "mutation ($i: [ID!]!, $t: [String!]!) { addTags(items: $i, tags: $t) { tags } }"
-    answer = client.run(change, i=[made], t=["one", "two"])
-    assert answer["errors"][0]["key"] == "errors_invalid_input"
-    assert "251 tags" in answer["errors"][0]["message"]
-    assert len(client.data(change, i=[made], t=["one"])["addTags"][0]["tags"]) == 250
+    response = client.run(change, i=[customer_id], t=["one", "two"])
+    assert response["errors"][0]["key"] == "errors_invalid_input"
+    assert "251 tags" in response["errors"][0]["message"]
+    assert len(client.data(change, i=[customer_id], t=["one"])["addTags"][0]["tags"]) == 250
 
 
-def test_without_customers_read_the_rows_errors_and_ids_are_shown_and_no_more(
+def test_without_customers_read_only_errors_and_ids_are_returned(
     server: Server,
 ) -> None:
-    with Client(server, new_token(server, scopes=("customers:write",))) as writer:
+    with Client(server, create_token(server, scopes=("customers:write",))) as writer:
         call = 'setCustomers(nodes: [{email: "a@shop.test"}]) { saved rows { errors { key } customer { %s } } }'
-        made = writer.data(f"mutation {{ {call % '_id'} }}")["setCustomers"]
-        assert made == {"saved": True, "rows": [{"errors": [], "customer": {"_id": 1}}]}
-        writer.refused("errors_scope", f"mutation {{ {call % 'phone'} }}")
+        created = writer.data(f"mutation {{ {call % '_id'} }}")["setCustomers"]
+        assert created == {"saved": True, "rows": [{"errors": [], "customer": {"_id": 1}}]}
+        writer.expect_error("errors_scope", f"mutation {{ {call % 'phone'} }}")
         tag = 'addTags(items: [1], tags: ["x"]) { %s }'
         assert writer.data(f"mutation {{ {tag % '_id'} }}")["addTags"] == [{"_id": 1}]
-        writer.refused("errors_scope", f"mutation {{ {tag % 'tags'} }}")
-    with Client(server, new_token(server, scopes=("customers:read",))) as reader:
-        reader.refused("errors_scope", f"mutation {{ {call % '_id'} }}")
+        writer.expect_error("errors_scope", f"mutation {{ {tag % 'tags'} }}")
+    with Client(server, create_token(server, scopes=("customers:read",))) as reader:
+        reader.expect_error("errors_scope", f"mutation {{ {call % '_id'} }}")
 
 
 FAULTY = "faulty@shop.test"
 
 
-def fails_for(function: Any, argument: int) -> Any:
-    """A function that raises for the customer with the email `FAULTY`."""
+def fail_for_faulty(function: Any, argument: int) -> Any:
+    """Returns a wrapper that raises for the customer with the email `FAULTY`."""
 
     def wrapped(*arguments: Any) -> Any:
         if arguments[argument].get("email") == FAULTY:
-            raise RuntimeError("a fault of ours")
+            raise RuntimeError("an internal error")
         return function(*arguments)
 
     return wrapped
@@ -296,21 +301,20 @@ def fails_for(function: Any, argument: int) -> Any:
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_fault_of_ours_rejects_one_row(
-    empty_database: str,
+def test_an_internal_error_rejects_one_row(
+    new_database: str,
     whole: bool,
     target: tuple[str, int],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The exception is real, and raised in this process, which writes to the database itself."""
-    env = {"REGULARS_DATABASE_URL": empty_database}
-    assert regulars("migrate", env=env).returncode == 0
-    assert regulars("account", "create", "shop", env=env).returncode == 0
+    """The exception is raised in this process, which writes to the database directly."""
+    env = {"REGULARS_DATABASE_URL": new_database}
+    assert run_regulars("account", "create", "shop", env=env).returncode == 0
     name, argument = target
     module, _, function = name.rpartition(".")
-    real = getattr(import_module(module), function)
-    monkeypatch.setattr(name, fails_for(real, argument))
+    original = getattr(import_module(module), function)
+    monkeypatch.setattr(name, fail_for_faulty(original, argument))
     emails_sent = ["ana@shop.test", FAULTY, "ben@shop.test"]
     rows = tuple(
         SetRow(clean_values({"email": email, "first_name": "X"}, ())[0], path=("nodes", index))
@@ -330,7 +334,7 @@ def test_a_fault_of_ours_rejects_one_row(
         )
         return result, [row[1] for row in stored]
 
-    result, stored = with_store(empty_database, write)
+    result, stored = with_store(new_database, write)
     assert result.saved is not whole
     assert stored == ([] if whole else ["ana@shop.test", "ben@shop.test"])
     failure = result.rows[1].problems[0].to_json()
@@ -343,12 +347,12 @@ def test_a_fault_of_ours_rejects_one_row(
         else ["errors_internal"]
     )
     assert "row_failed" in caplog.text
-    done = regulars("verify", env=env)
-    assert done.returncode == 0, done.stdout
+    verification = run_regulars("verify", env=env)
+    assert verification.returncode == 0, verification.stdout
 
 
-def test_the_rows_of_a_call_have_a_limit_of_characters(client: Client) -> None:
+def test_a_request_has_a_character_limit(client: Client) -> None:
     rows = [{"email": f"{n}@example.com", "notes": "n" * 20_000} for n in range(60)]
-    error = client.refused("errors_invalid_input", SET, nodes=rows)
+    error = client.expect_error("errors_invalid_input", SET, nodes=rows)
     assert "1,000,000 characters" in error["message"]
     assert set_customers(client, rows[:40])["created"] == 40

@@ -19,20 +19,22 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    busy,
-    eventually,
-    figures,
-    new_token,
-    processes,
-    running,
+    background_load,
+    create_token,
+    find_processes,
+    read_metrics,
+    run_server,
+    wait_until,
 )
 
 PAGE = "{ customers(first: 5) { totalCount edges { node { id email } } } }"
-WHOLE = """{ customers(first: 250) { edges { node { id email full_name notes tags location avatar
+EXPENSIVE_PAGE = """{ customers(first: 250) { edges { node { id email full_name notes tags location avatar
     created_at updated_at expenses orders_count summary { visits } leads { subject }
     changes(first: 5) { edges { node { kind } } } } } } }"""
+ORDERS = """{ customers(first: 250) { edges { node { id
+    summary { orders { list { order { id customer { id } } } } } } } } }"""
 JSON = {"Content-Type": "application/json"}
-SECONDS = 30
+EXIT_SECONDS = 30
 
 
 def test_an_account_alone_is_not_noisy() -> None:
@@ -61,14 +63,14 @@ def test_floods_are_not_noisy_to_each_other() -> None:
     assert not any(detector.is_noisy(n % 2, 1, FAIR_SHARE + 1) for n in range(10))
 
 
-def workers(server: Server) -> list[psutil.Process]:
-    """The worker processes of a server's bulkhead."""
-    return processes(server.pid, PROGRAM)
+def find_bulkhead_workers(server: Server) -> list[psutil.Process]:
+    """Returns the worker processes of a server's bulkhead."""
+    return find_processes(server.pid, PROGRAM)
 
 
-def forwarded(server: Server) -> float:
-    """How many requests the server has forwarded."""
-    return figures(server.url).get("regulars_requests_passed_on_total", 0.0)
+def count_forwarded(server: Server) -> float:
+    """Returns how many requests the server has forwarded."""
+    return read_metrics(server.url).get("regulars_requests_passed_on_total", 0.0)
 
 
 def read_slowly(client: Client) -> None:
@@ -78,29 +80,34 @@ def read_slowly(client: Client) -> None:
 
 
 @contextmanager
-def flooded(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
-    """A server on which one account reads slowly, and another floods and is forwarded; and a client of
-    the flooding account."""
-    with running(url, *options) as server:
-        token = new_token(server)
+def run_flooded_server(url: str, *options: str) -> Iterator[tuple[Server, Client]]:
+    """A server on which one account reads slowly and the requests of a flooding account are forwarded.
+    Yields it with a client of the flooding account."""
+    with run_server(url, *options) as server:
+        token = create_token(server)
         with (
-            busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
-            busy(server, lambda client: client.post(PAGE), token, FAIR_SHARE + 4),
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            background_load(server, lambda client: client.post(PAGE), token, FAIR_SHARE + 4),
             Client(server, token) as client,
         ):
-            eventually(lambda: forwarded(server))
+            wait_until(lambda: count_forwarded(server))
             yield server, client
 
 
 @pytest.mark.slow
-def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> None:
-    """Reads, writes, errors and headers."""
-    most = 10_000
-    with flooded(empty_database, "--max-body-bytes", str(most)) as (server, client):
-        made = client.create("ada@example.com", "id email", tags=["vip"])
+def test_forwarded_requests_have_the_usual_responses(new_database: str) -> None:
+    """Covers reads, writes, errors and headers."""
+    max_body_bytes = 10_000
+    with run_flooded_server(new_database, "--max-body-bytes", str(max_body_bytes)) as (
+        server,
+        client,
+    ):
+        customer = client.create("ada@example.com", "id email", tags=["vip"])
         assert client.emails("tag:vip") == ["ada@example.com"]
-        assert client.node(made["id"], "... on Customer { email }") == {"email": "ada@example.com"}
-        client.refused(
+        assert client.node(customer["id"], "... on Customer { email }") == {
+            "email": "ada@example.com"
+        }
+        client.expect_error(
             "errors_dup_email",
             "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }",
             e="ada@example.com",
@@ -120,66 +127,104 @@ def test_forwarded_requests_have_the_usual_responses(empty_database: str) -> Non
         assert client.post(PAGE, headers={"Regulars-Change": "x"}).status_code == 400
         text = "{ customers(first: 1) { nothing } }"
         media = "application/graphql-response+json"
-        refused = client.post(text, headers={"Accept": media})
-        assert refused.status_code == 400
-        assert refused.headers["content-type"] == media
+        error_response = client.post(text, headers={"Accept": media})
+        assert error_response.status_code == 400
+        assert error_response.headers["content-type"] == media
         deep: Any = 1
         for _ in range(300):
             deep = [deep]
         assert client.post(PAGE, {"unasked": deep}).status_code == 200
-        filled = b'{"query":"{customers(first:1){totalCount}}%s"}'
-        filled %= b" " * (most - len(filled) + 2)
-        assert client.http.post("/api/v2", content=filled, headers=JSON).status_code == 200
-        assert client.http.post("/api/v2", content=filled + b" ", headers=JSON).status_code == 413
-        assert len(workers(server)) == 1
+        padded_body = b'{"query":"{customers(first:1){totalCount}}%s"}'
+        padded_body %= b" " * (max_body_bytes - len(padded_body) + 2)
+        assert client.http.post("/api/v2", content=padded_body, headers=JSON).status_code == 200
+        assert (
+            client.http.post("/api/v2", content=padded_body + b" ", headers=JSON).status_code == 413
+        )
+        assert len(find_bulkhead_workers(server)) == 1
 
 
 @pytest.mark.slow
-def test_forwarded_requests_count_in_the_rate(empty_database: str) -> None:
-    """The cost is taken from the token's rate, and the response says what is left."""
+def test_forwarded_requests_count_in_the_rate(new_database: str) -> None:
+    """The cost is charged to the token, and the response has the remaining points."""
     options = ("--rate-limit", "500", "--rate-burst", "20000")
-    with flooded(empty_database, *options) as (_, client):
+    with run_flooded_server(new_database, *options) as (_, client):
         # Expensive enough to use up the rate soon, even if the flood is served slowly.
-        answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
+        answer = client.post(EXPENSIVE_PAGE, headers={"Regulars-Cost": "1"})
         while answer.status_code == 200:
             cost = answer.json()["extensions"]["cost"]
             assert cost["requested"] >= EXPENSIVE_COST
             assert 0 <= cost["remaining"] <= 20_000
-            answer = client.post(WHOLE, headers={"Regulars-Cost": "1"})
+            answer = client.post(EXPENSIVE_PAGE, headers={"Regulars-Cost": "1"})
         assert answer.status_code == 429
 
 
 @pytest.mark.slow
-def test_expensive_requests_are_forwarded(empty_database: str) -> None:
-    with running(empty_database) as server:
+def test_a_forwarded_request_is_charged_for_its_surplus(new_database: str) -> None:
+    """The token pays for objects of long lists beyond the estimate, and the next response shows it."""
+    rate = 100
+    options = ("--rate-limit", str(rate), "--rate-burst", "1000000")
+    with run_server(new_database, *options) as server:
+        token = create_token(server, scopes=("customers", "orders:write"))
         with (
-            busy(server, read_slowly, BOOTSTRAP_TOKEN, 1),
-            Client(server, new_token(server)) as client,
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
+            for number in range(8):
+                orders = (
+                    f'a{index}: recordOrder(node: {{name: "{number}-{index}", total: 1, '
+                    'email: "ada@example.com"}) { id }'
+                    for index in range(50)
+                )
+                client.data(f"mutation {{ {' '.join(orders)} }}")
+            wait_until(lambda: client.data(ORDERS) and count_forwarded(server))
+            forwarded_before, began = count_forwarded(server), time.monotonic()
+            first, second = (
+                client.post(ORDERS, headers={"Regulars-Cost": "1"}).json()["extensions"]["cost"]
+                for _ in range(2)
+            )
+            refilled_points = rate * (time.monotonic() - began)
+            assert count_forwarded(server) == forwarded_before + 2
+    surplus = second["actual"] - second["requested"]
+    assert surplus > 300
+    charged = first["remaining"] - second["remaining"]
+    assert second["actual"] - refilled_points - 1 <= charged <= second["actual"]
+    assert charged > second["requested"]
+
+
+@pytest.mark.slow
+def test_expensive_requests_are_forwarded(new_database: str) -> None:
+    with run_server(new_database) as server:
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, create_token(server)) as client,
         ):
             client.create("ada@example.com")
 
             def ask() -> float:
-                assert len(client.data(WHOLE)["customers"]["edges"]) == 1
-                return forwarded(server)
+                assert len(client.data(EXPENSIVE_PAGE)["customers"]["edges"]) == 1
+                return count_forwarded(server)
 
-            eventually(ask)
+            wait_until(ask)
 
 
 @pytest.mark.slow
-def test_the_bulkhead_can_be_switched_off(empty_database: str) -> None:
-    with running(empty_database, "--no-bulkhead") as server:
-        token = new_token(server)
-        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
+def test_the_bulkhead_can_be_switched_off(new_database: str) -> None:
+    with run_server(new_database, "--no-bulkhead") as server:
+        token = create_token(server)
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
             for _ in range(20):
-                client.data(WHOLE)
-        assert forwarded(server) == 0
-        assert workers(server) == []
+                client.data(EXPENSIVE_PAGE)
+        assert count_forwarded(server) == 0
+        assert find_bulkhead_workers(server) == []
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -> None:
-    """The server repeats its reads, and answers 503 to a write that may have been made. Then another
-    worker starts."""
+def test_a_killed_worker_loses_no_read_and_reports_writes(new_database: str) -> None:
+    """The server repeats the reads, and responds 503 to a write that may have been made. Then it starts
+    another worker."""
     statuses: set[tuple[str, int]] = set()
 
     def ask(client: Client) -> None:
@@ -196,45 +241,53 @@ def test_a_killed_worker_loses_no_read_and_reports_writes(empty_database: str) -
             assert error["key"] == "errors_unavailable"
             assert "Idempotency-Key" in error["message"]
 
-    with flooded(empty_database) as (server, client):
-        with busy(server, ask, client.token, 4), busy(server, change, client.token, 4):
-            (first,) = workers(server)
+    with run_flooded_server(new_database) as (server, client):
+        with (
+            background_load(server, ask, client.token, 4),
+            background_load(server, change, client.token, 4),
+        ):
+            (first,) = find_bulkhead_workers(server)
             time.sleep(0.5)
             os.kill(first.pid, signal.SIGKILL)
-            eventually(lambda: {one.pid for one in workers(server)} - {first.pid})
-            before = forwarded(server)
-            eventually(lambda: forwarded(server) > before)
+            wait_until(
+                lambda: {worker.pid for worker in find_bulkhead_workers(server)} - {first.pid}
+            )
+            before = count_forwarded(server)
+            wait_until(lambda: count_forwarded(server) > before)
     assert {status for kind, status in statuses if kind == "read"} == {200}
     assert {status for kind, status in statuses if kind == "write"} <= {200, 503}
 
 
 @pytest.mark.slow
-def test_the_server_repeats_the_reads_of_a_paused_worker(empty_database: str) -> None:
-    """And forwards again once the worker continues."""
-    with flooded(empty_database) as (server, client):
-        (process,) = workers(server)
+def test_the_server_repeats_the_reads_of_a_paused_worker(new_database: str) -> None:
+    """It forwards requests again when the worker continues."""
+    with run_flooded_server(new_database) as (server, client):
+        (process,) = find_bulkhead_workers(server)
         process.suspend()
         try:
-            eventually(lambda: client.post(PAGE).status_code == 200)
-            began, before = time.monotonic(), forwarded(server)
+            wait_until(lambda: client.post(PAGE).status_code == 200)
+            began, before = time.monotonic(), count_forwarded(server)
             for _ in range(20):
                 assert client.post(PAGE).status_code == 200
             assert time.monotonic() - began < 5
-            assert forwarded(server) == before
+            assert count_forwarded(server) == before
         finally:
             process.resume()
-        eventually(lambda: forwarded(server) > before)
+        wait_until(lambda: count_forwarded(server) > before)
         assert client.post(PAGE).status_code == 200
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_worker_stops_with_the_server(empty_database: str, number: signal.Signals) -> None:
+def test_the_worker_stops_with_the_server(new_database: str, number: signal.Signals) -> None:
     status = -number if number == signal.SIGKILL else 0
-    with running(empty_database, status=status) as server:
-        token = new_token(server)
-        with busy(server, read_slowly, BOOTSTRAP_TOKEN, 1), Client(server, token) as client:
-            eventually(lambda: client.data(WHOLE) and forwarded(server))
-        (process,) = workers(server)
+    with run_server(new_database, status=status) as server:
+        token = create_token(server)
+        with (
+            background_load(server, read_slowly, BOOTSTRAP_TOKEN, 1),
+            Client(server, token) as client,
+        ):
+            wait_until(lambda: client.data(EXPENSIVE_PAGE) and count_forwarded(server))
+        (process,) = find_bulkhead_workers(server)
         server.end(number)
-        process.wait(SECONDS)
+        process.wait(EXIT_SECONDS)

@@ -21,27 +21,32 @@ import httpx
 import pytest
 from starlette.routing import Router
 
+from regulars import housekeeping
 from regulars.accounts.accounts import Accounts
 from regulars.app import Application
 from regulars.settings import Settings
 from regulars.store import Store, imports
 from regulars.store.tables import metadata
-from regulars.store.writes import forget_idempotency_records
-from regulars.webhooks import delivery_queries
+from regulars.store.writes import (
+    blank_late_attempts,
+    forget_deleted_shop_ids,
+    forget_idempotency_records,
+)
+from regulars.webhooks import delivery_queries, inbox_queries
 from regulars.webhooks.signatures import secrets_of
-from tests.load import audit, writing
+from tests.load import audit, background_writes
 from tests.postgres import PostgreSQL, folders
 from tests.receiver import receiving
 from tests.support import (
     Client,
     add_node,
-    busy,
-    elsewhere,
-    eventually,
-    new_token,
-    regulars,
-    running,
+    background_load,
+    create_token,
+    replace_dsn,
+    run_regulars,
+    run_server,
     scratch_database,
+    wait_until,
     with_store,
 )
 from tests.test_import_http import ended, send
@@ -49,17 +54,21 @@ from tests.test_webhooks import hook
 
 pytestmark = pytest.mark.citus
 
-# What no request asks: what is looked after for all accounts at once.
-_OF_ALL = {
+# Statements of the workers and the housekeeping, which read or delete rows of all accounts.
+_STATEMENTS_OF_ALL_ACCOUNTS = {
     query.compiled("postgresql").text
     for query in (
-        *(
-            imports.due_imports(),
-            imports.delete_old(),
-            delivery_queries.webhooks_with_work(),
-            delivery_queries.delete_old_attempts(),
-        ),
-        *(delivery_queries.delete_old_deliveries(), forget_idempotency_records()),
+        imports.due_imports(),
+        imports.delete_old(),
+        imports.clear_old_problems(),
+        delivery_queries.webhooks_with_work(),
+        delivery_queries.delete_old_attempts(),
+        delivery_queries.delete_old_deliveries(),
+        inbox_queries.delete_old_events(),
+        inbox_queries.delete_orphaned_keys(),
+        forget_idempotency_records(),
+        forget_deleted_shop_ids(),
+        blank_late_attempts(),
     )
 }
 
@@ -71,6 +80,8 @@ _REQUESTS = [
         shipping_address { city } changes(first: 2) { edges { node { kind } } }
         summary { visits orders { list { referrer order { name customer { email } } } } } } }
         pageInfo { hasNextPage hasPreviousPage } totalCount } }""",
+    """{ customers(first: 3) { edges { node { leads(first: 1, after: "TGVhZDox") { id subject }
+        summary { orders { list(first: 1, after: "T3JkZXI6MQ==") { order { name } } } } } } } }""",
     '{ customers(last: 2, before: "WzIwMCwyMDBd") { edges { node { _id } } pageInfo { hasNextPage hasPreviousPage } } }',
     "{ customerChanges(first: 5) { edges { node { kind } } pageInfo { endCursor } } }",
     "{ statistics { customers accepts_marketing ordered expenses new_by_week { start customers }"
@@ -91,19 +102,19 @@ _SEARCHES = [
 def database(postgresql: str) -> Iterator[str]:
     with scratch_database(postgresql) as url:
         for command in ("migrate", "account create one", "sample --customers 200"):
-            assert regulars(*command.split(), "--database-url", url).returncode == 0
+            assert run_regulars(*command.split(), "--database-url", url).returncode == 0
         yield url
 
 
 def plans_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A plan and those within it."""
+    """Yield a plan and its nested plans."""
     yield plan
     for below in plan.get("Plans", []):
         yield from plans_of(below)
 
 
-def wrong_with(plan: dict[str, Any]) -> str | None:
-    """Why a statement is not one task of one node; None if it is."""
+def describe_problem(plan: dict[str, Any]) -> str | None:
+    """Return why a statement is not one task of one node; None if it is."""
     for each in plans_of(plan):
         if each.get("Custom Plan Provider", "").startswith("Citus INSERT"):
             return "the coordinator inserts what it has read"
@@ -116,18 +127,18 @@ def wrong_with(plan: dict[str, Any]) -> str | None:
     return None
 
 
-class Explained:
-    """Every statement that goes over a connection, and its plan."""
+class ExplainedStatements:
+    """Explains every statement of all connections. `problems` has the problem of each, or None."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seen: dict[str, str | None] = {}
+        self.problems: dict[str, str | None] = {}
         ask = asyncpg.Connection.fetch
 
         async def fetch(connection: Any, text: str, *arguments: Any, **options: Any) -> Any:
-            if text not in self.seen and text not in _OF_ALL:
-                self.seen[text] = None
+            if text not in self.problems and text not in _STATEMENTS_OF_ALL_ACCOUNTS:
+                self.problems[text] = None
                 rows = await ask(connection, f"EXPLAIN (FORMAT JSON) {text}", *arguments)
-                self.seen[text] = wrong_with(json.loads(rows[0][0])[0]["Plan"])
+                self.problems[text] = describe_problem(json.loads(rows[0][0])[0]["Plan"])
             return await ask(connection, text, *arguments, **options)
 
         execute = asyncpg.Connection.execute
@@ -147,11 +158,12 @@ def test_every_statement_of_a_request_goes_to_one_node(
 ) -> None:
     async def prepare(store: Store) -> tuple[str, str]:
         accounts = Accounts(store)
-        token, _ = await accounts.create_token(await accounts.named(None), "t", scopes=("admin",))
+        token, _ = await accounts.create_token(await accounts.resolve(None), "t", scopes=("admin",))
         return token, (await secrets_of(store, 1, 0))[0]
 
     token, secret = with_store(database, prepare)
-    explained = Explained(monkeypatch)
+    statements = ExplainedStatements(monkeypatch)
+    monkeypatch.setattr(housekeeping, "_START_SECONDS", 0)
     settings = Settings(
         database_url=database,
         rate_limit=1_000_000,
@@ -162,9 +174,9 @@ def test_every_statement_of_a_request_goes_to_one_node(
 
     async def work() -> list[str]:
         app = Application(settings)
-        router: Router = app._rest.router
+        router: Router = app._starlette.router
         problems: list[str] = []
-        async with router.lifespan_context(app._rest):
+        async with router.lifespan_context(app._starlette):
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app),
                 base_url="http://127.0.0.1",
@@ -172,29 +184,31 @@ def test_every_statement_of_a_request_goes_to_one_node(
             )
 
             async def ask(document: str, **headers: str) -> Any:
-                given = {name.replace("_", "-"): value for name, value in headers.items()}
-                answer = await client.post("/api/v2", json={"query": document}, headers=given)
+                http_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+                answer = await client.post(
+                    "/api/v2", json={"query": document}, headers=http_headers
+                )
                 if "errors" in answer.json():
                     problems.append(f"{document[:60]}: {answer.text[:300]}")
                 return answer.json().get("data")
 
             async with client:
-                await everything(client, ask, secret)
+                await send_every_request(client, ask, secret)
         return problems
 
     assert asyncio.run(work()) == []
-    wrong = {text: why for text, why in explained.seen.items() if why}
+    wrong = {text: why for text, why in statements.problems.items() if why}
     assert not wrong, "\n\n".join(f"{why}:\n{text}" for text, why in wrong.items())
-    assert len(explained.seen) > 60
+    assert len(statements.problems) > 60
 
 
-async def everything(client: httpx.AsyncClient, ask: Any, secret: str) -> None:
-    """Asks for everything that can be asked for."""
+async def send_every_request(client: httpx.AsyncClient, ask: Any, secret: str) -> None:
+    """Send a request of every kind."""
     create = 'mutation { createCustomer(node: {email: "%s", notes: "n", tags: ["x"]}) %s }'
-    made = [await ask(create % (f"a{n}@example.com", _NODE)) for n in range(3)]
+    responses = [await ask(create % (f"a{n}@example.com", _NODE)) for n in range(3)]
     await ask(create % ("key@example.com", "{ id }"), Idempotency_Key="1")
     await ask(create % ("key@example.com", "{ id }"), Idempotency_Key="1")
-    ids = [each["createCustomer"]["id"] for each in made]
+    ids = [response["createCustomer"]["id"] for response in responses]
     for document in _REQUESTS:
         await ask(document.replace("ID", ids[0]))
     for search in _SEARCHES:
@@ -233,7 +247,7 @@ async def everything(client: httpx.AsyncClient, ask: Any, secret: str) -> None:
     await client.get(answer.headers["location"])
 
 
-def ask_of(url: str, statement: str, *arguments: Any) -> Any:
+def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
     async def run() -> Any:
         connection = await asyncpg.connect(url)
         try:
@@ -249,38 +263,38 @@ _HELD = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 
-def of_a_node(url: str) -> tuple[str, ...]:
-    """The settings of one more node of a cluster."""
+def node_settings(url: str) -> tuple[str, ...]:
+    """Return the settings of an additional node."""
     return (
         "shared_preload_libraries=citus",
         "citus.node_conninfo=sslmode=disable",
         "ssl=off",
         "max_worker_processes=32",
-        f"wal_level={ask_of(url, 'SHOW wal_level')}",
+        f"wal_level={fetch_value(url, 'SHOW wal_level')}",
     )
 
 
-def how_to_move(url: str) -> tuple[str, ...]:
-    """How accounts are moved there: while others write, where the cluster allows it."""
-    return () if ask_of(url, "SHOW wal_level") == "logical" else ("--block-writes",)
+def move_options(url: str) -> tuple[str, ...]:
+    """Return the options of a move: writers continue if the cluster has logical replication."""
+    return () if fetch_value(url, "SHOW wal_level") == "logical" else ("--block-writes",)
 
 
-def place(node: PostgreSQL) -> str:
-    """How Citus calls a node."""
+def node_name(node: PostgreSQL) -> str:
+    """Return the name of a node."""
     return f"127.0.0.1:{node.port}"
 
 
-def placed(url: str) -> dict[str, list[str]]:
-    """The accounts on each node, as `regulars doctor` tells."""
-    done = regulars("doctor", "--json", "--database-url", url)
-    found = [f for f in json.loads(done.stdout) if f["what"].startswith("node ")]
+def accounts_by_node(url: str) -> dict[str, list[str]]:
+    """Return the accounts on each node, as `regulars doctor` reports them."""
+    result = run_regulars("doctor", "--json", "--database-url", url)
+    findings = [f for f in json.loads(result.stdout) if f["what"].startswith("node ")]
     names = re.compile(r"(?:: |, )([\w ]+) \([\d,]+(?:, alone)?\)")
-    return {f["what"].removeprefix("node "): names.findall(f["message"]) for f in found}
+    return {f["what"].removeprefix("node "): names.findall(f["message"]) for f in findings}
 
 
 @contextmanager
 def another_node(url: str, *settings: str) -> Iterator[PostgreSQL]:
-    """One more node of the cluster, which is added to a database and taken away again."""
+    """Add a node to the cluster of a database until the block ends."""
     tools = next(
         (each.parent.parent / "bin" for each in Path("/usr/lib/postgresql").glob("*/lib/citus.so")),
         None,
@@ -290,165 +304,182 @@ def another_node(url: str, *settings: str) -> Iterator[PostgreSQL]:
     name = urlsplit(url).path[1:]
     with folders(1, tools) as (node,):
         node.initialise()
-        node.start(*of_a_node(url), *settings)
-        ask_of(node.dsn, f"CREATE DATABASE {name}")
-        ask_of(elsewhere(node.dsn, name), "CREATE EXTENSION citus")
+        node.start(*node_settings(url), *settings)
+        fetch_value(node.dsn, f"CREATE DATABASE {name}")
+        fetch_value(replace_dsn(node.dsn, name), "CREATE EXTENSION citus")
         asyncio.run(add_node(url, "127.0.0.1", node.port))
         yield node
-        ask_of(
+        fetch_value(
             url,
             "SELECT citus_set_node_property('127.0.0.1', $1, 'shouldhaveshards', false)",
             node.port,
         )
-        ask_of(url, "SELECT citus_drain_node('127.0.0.1', $1, 'block_writes')", node.port)
-        ask_of(url, "SELECT citus_remove_node('127.0.0.1', $1)", node.port)
+        fetch_value(url, "SELECT citus_drain_node('127.0.0.1', $1, 'block_writes')", node.port)
+        fetch_value(url, "SELECT citus_remove_node('127.0.0.1', $1)", node.port)
 
 
 def test_nodes_are_added_and_accounts_moved_while_it_serves(database: str) -> None:
-    """A node comes, an account is moved there and has it alone, another comes and goes: no write
-    fails, and none is lost."""
-    assert regulars("account", "create", "two", "--database-url", database).returncode == 0
-    with running(database) as server, another_node(database) as node:
-        tokens = [new_token(server, name) for name in ("one", "two")]
+    """A node is added, an account gets it exclusively, and another account moves there and back: no
+    write fails, and none is lost."""
+    assert run_regulars("account", "create", "two", "--database-url", database).returncode == 0
+    with run_server(database) as server, another_node(database) as node:
+        tokens = [create_token(server, name) for name in ("one", "two")]
         with ExitStack() as stack:
             clients = [stack.enter_context(Client(server, token)) for token in tokens]
             loads = [ExitStack() for _ in tokens]
             writers = [
-                load.enter_context(writing(server, token, 3))
+                load.enter_context(background_writes(server, token, 3))
                 for load, token in zip(loads, tokens, strict=True)
             ]
             time.sleep(1)
-            home = next(name for name, accounts in placed(database).items() if "one" in accounts)
-            there = place(node)
-            commands = (("one", there, "--alone"), ("two", there), ("one", home), ("two", home))
+            home = next(
+                name for name, accounts in accounts_by_node(database).items() if "one" in accounts
+            )
+            target = node_name(node)
+            commands = (
+                ("one", target, "--alone"),
+                ("two", target),
+                ("one", home),
+                ("two", home),
+            )
             for command in commands:
-                done = regulars(
-                    "account", "move", *command, *how_to_move(database), "--database-url", database
+                result = run_regulars(
+                    "account", "move", *command, *move_options(database), "--database-url", database
                 )
-                assert done.returncode == 0, done.stderr
-                assert command[0] in placed(database)[command[1]]
+                assert result.returncode == 0, result.stderr
+                assert command[0] in accounts_by_node(database)[command[1]]
                 if "--alone" in command:
-                    assert placed(database)[there] == ["one"]
+                    assert accounts_by_node(database)[target] == ["one"]
                 time.sleep(0.5)
             for load in loads:
                 load.close()
             for client, each in zip(clients, writers, strict=True):
                 assert {status for writer in each for status in writer.statuses} == {"200"}
                 assert audit(client, each) > 30
-    assert regulars("verify", "--database-url", database).returncode == 0
+    assert run_regulars("verify", "--database-url", database).returncode == 0
 
 
-def test_a_node_without_workers_for_a_move_is_told(database: str) -> None:
-    """Citus would wait for them without end."""
-    if how_to_move(database):
+def test_move_to_a_node_without_free_workers_is_refused(database: str) -> None:
+    """Citus would wait for free workers without end."""
+    if move_options(database):
         pytest.skip("The cluster has no logical replication (wal_level).")
     with another_node(database, "max_worker_processes=2") as node:
-        done = regulars("account", "move", "one", place(node), "--database-url", database)
-        assert done.returncode != 0
-        assert f"{place(node)} has too few background workers left" in done.stderr
-        assert "raise max_worker_processes there" in done.stderr
-        assert "one" not in placed(database)[place(node)]
+        result = run_regulars("account", "move", "one", node_name(node), "--database-url", database)
+        assert result.returncode != 0
+        assert f"{node_name(node)} has too few background workers left" in result.stderr
+        assert "raise max_worker_processes there" in result.stderr
+        assert "one" not in accounts_by_node(database)[node_name(node)]
 
 
-def assert_told(url: str, node: PostgreSQL, account: str) -> None:
-    """`regulars doctor` says which node is away, and whose accounts it has."""
-    done = regulars("doctor", "--json", "--database-url", url)
-    assert done.returncode == 1
-    found = {one["what"]: one for one in json.loads(done.stdout)}
-    told = found[f"node {place(node)}"]
-    assert told["state"] == "fail"
-    assert "does not answer" in told["message"]
-    assert account in told["message"]
+def assert_reported(url: str, node: PostgreSQL, account: str) -> None:
+    """Assert that `regulars doctor` reports the node that does not answer, with its accounts."""
+    result = run_regulars("doctor", "--json", "--database-url", url)
+    assert result.returncode == 1
+    findings = {row["what"]: row for row in json.loads(result.stdout)}
+    finding = findings[f"node {node_name(node)}"]
+    assert finding["state"] == "fail"
+    assert "does not answer" in finding["message"]
+    assert account in finding["message"]
 
 
-def test_a_node_that_is_killed_takes_only_its_accounts_away(database: str) -> None:
-    """Who is there is told to try again; everybody else is served, and everything that was answered
-    is there once the node is back."""
-    assert regulars("account", "create", "two", "--database-url", database).returncode == 0
-    with running(database) as server, another_node(database) as node:
-        move = ("account", "move", "two", place(node), *how_to_move(database))
-        assert regulars(*move, "--database-url", database).returncode == 0
-        one, two = (new_token(server, name) for name in ("one", "two"))
-        with Client(server, one) as here, Client(server, two) as there:
-            with writing(server, one, 2) as others, writing(server, two, 2) as theirs:
+def test_killed_node_affects_only_its_accounts(database: str) -> None:
+    """Requests to accounts of the node get 503, others succeed, and every answered write is stored when
+    the node is back."""
+    assert run_regulars("account", "create", "two", "--database-url", database).returncode == 0
+    with run_server(database) as server, another_node(database) as node:
+        move = ("account", "move", "two", node_name(node), *move_options(database))
+        assert run_regulars(*move, "--database-url", database).returncode == 0
+        one, two = (create_token(server, name) for name in ("one", "two"))
+        with Client(server, one) as first_client, Client(server, two) as second_client:
+            with (
+                background_writes(server, one, 2) as others,
+                background_writes(server, two, 2) as second_writers,
+            ):
                 time.sleep(1)
                 node.kill()
-                eventually(lambda: "503 errors_unavailable" in set(theirs[0].statuses))
-                answer = there.post(COUNT)
+                wait_until(lambda: "503 errors_unavailable" in set(second_writers[0].statuses))
+                answer = second_client.post(COUNT)
                 assert answer.status_code == 503
                 assert answer.json()["errors"][0]["key"] == "errors_unavailable"
-                before = sum(writer.answered for writer in others)
-                created = regulars(
+                before = sum(writer.success_count for writer in others)
+                created = run_regulars(
                     "token", "create", "--account", "one", "--database-url", database
                 )
                 assert "cannot be reached" in created.stderr, created.stderr
-                assert_told(database, node, "two")
+                assert_reported(database, node, "two")
                 time.sleep(1)
-                assert sum(writer.answered for writer in others) > before
-                node.start(*of_a_node(database))
-                before = sum(writer.answered for writer in theirs)
-                eventually(lambda: sum(writer.answered for writer in theirs) > before)
+                assert sum(writer.success_count for writer in others) > before
+                node.start(*node_settings(database))
+                before = sum(writer.success_count for writer in second_writers)
+                wait_until(lambda: sum(writer.success_count for writer in second_writers) > before)
             assert {status for writer in others for status in writer.statuses} == {"200"}
             possible = {"200", "503 errors_unavailable"}
-            assert {status for writer in theirs for status in writer.statuses} <= possible
-            audit(here, others)
-            audit(there, theirs)
-    assert regulars("verify", "--database-url", database).returncode == 0
+            assert {status for writer in second_writers for status in writer.statuses} <= possible
+            audit(first_client, others)
+            audit(second_client, second_writers)
+    assert run_regulars("verify", "--database-url", database).returncode == 0
 
 
-def test_a_node_that_stands_still_takes_only_its_accounts_away(database: str) -> None:
-    """Whoever waits for it has no connection that others need: soon it is not asked any more."""
-    theirs = ("two", "three", "four")
+def test_paused_node_affects_only_its_accounts(database: str) -> None:
+    """The circuit breaker opens, so that waiting statements do not use up the connections."""
+    names = ("two", "three", "four")
     with (
         receiving() as receiver,
-        running(database, "--webhook-private-targets") as server,
+        run_server(database, "--webhook-private-targets") as server,
         another_node(database) as node,
         ExitStack() as stack,
     ):
-        for name in theirs:
-            for command in (("create", name), ("move", name, place(node), *how_to_move(database))):
-                done = regulars("account", *command, "--database-url", database)
-                assert done.returncode == 0, done.stderr
-        tokens = [new_token(server, name) for name in theirs]
+        for name in names:
+            for command in (
+                ("create", name),
+                ("move", name, node_name(node), *move_options(database)),
+            ):
+                result = run_regulars("account", *command, "--database-url", database)
+                assert result.returncode == 0, result.stderr
+        tokens = [create_token(server, name) for name in names]
         scopes = ("customers", "webhooks")
-        here = stack.enter_context(Client(server, new_token(server, "one", scopes=scopes)))
-        hook(here, "contact/signup", receiver.url)
+        first_client = stack.enter_context(
+            Client(server, create_token(server, "one", scopes=scopes))
+        )
+        hook(first_client, "contact/signup", receiver.url)
         for token in tokens:
-            stack.enter_context(busy(server, lambda client: client.post(COUNT), token, 4))
-        writers = [stack.enter_context(writing(server, token, 2)) for token in tokens]
-        others = stack.enter_context(writing(server, here.token, 2))
+            stack.enter_context(
+                background_load(server, lambda client: client.post(COUNT), token, 4)
+            )
+        writers = [stack.enter_context(background_writes(server, token, 2)) for token in tokens]
+        others = stack.enter_context(background_writes(server, first_client.token, 2))
         time.sleep(1)
         with node.paused():
-            assert_told(database, node, "two")
-            eventually(lambda: "503 errors_unavailable" in writers[0][0].statuses, 15)
+            assert_reported(database, node, "two")
+            wait_until(lambda: "503 errors_unavailable" in writers[0][0].statuses, 15)
             for _ in range(20):
                 began = time.monotonic()
-                here.data(COUNT)
+                first_client.data(COUNT)
                 assert time.monotonic() - began < 2
-            before = sum(writer.answered for writer in others)
-            eventually(lambda: sum(writer.answered for writer in others) > before + 10)
+            before = sum(writer.success_count for writer in others)
+            wait_until(lambda: sum(writer.success_count for writer in others) > before + 10)
             # What happens to others is told of, too, and their files are taken in and sent.
-            here.create("told@example.com")
-            eventually(
+            first_client.create("told@example.com")
+            wait_until(
                 lambda: "told@example.com" in [r.json["node"]["email"] for r in receiver.requests]
             )
             file = "email\n" + "\n".join(f"i{n}@example.com" for n in range(500))
-            assert ended(here, send(here, file))["created"] == 500
-            assert "i499@example.com" in here.http.get("/export").text
-        before = sum(writer.answered for writer in writers[0])
-        eventually(lambda: sum(writer.answered for writer in writers[0]) > before)
+            assert ended(first_client, send(first_client, file))["created"] == 500
+            assert "i499@example.com" in first_client.http.get("/export").text
+        before = sum(writer.success_count for writer in writers[0])
+        wait_until(lambda: sum(writer.success_count for writer in writers[0]) > before)
     assert {status for writer in others for status in writer.statuses} == {"200"}
     possible = {"200", "503 errors_unavailable"}
     assert {status for each in writers for w in each for status in w.statuses} <= possible
-    with running(database) as server:
-        for token, each in zip([here.token, *tokens], [others, *writers], strict=True):
+    with run_server(database) as server:
+        for token, each in zip([first_client.token, *tokens], [others, *writers], strict=True):
             with Client(server, token) as client:
                 audit(client, each)
 
 
-def test_a_write_between_a_split_and_a_move_is_whole(database: str) -> None:
-    """A write waits for a split of the account's part, whose end lets it begin on the new part
-    without a lock; the part moves away before the write is done. Citus would save it in halves."""
+def test_write_between_a_split_and_a_move_is_saved_completely(database: str) -> None:
+    """A write waits for the split of the account's shard and then runs on the new shard without a
+    lock. The shard moves before the write ends. Citus alone would save half of the write."""
 
     async def split_and_move() -> None:
         connection = await asyncpg.connect(database)
@@ -480,29 +511,29 @@ def test_a_write_between_a_split_and_a_move_is_whole(database: str) -> None:
 
     written: list[Future[dict[str, Any]]] = []
     with (
-        running(database) as server,
-        Client(server, new_token(server, "one")) as client,
+        run_server(database) as server,
+        Client(server, create_token(server, "one")) as client,
         ThreadPoolExecutor(1) as pool,
     ):
         asyncio.run(split_and_move())
         assert written[0].result(30)["id"]
         client.create("later@example.com")
         assert client.emails("late@example.com") == ["late@example.com"]
-    done = regulars("verify", "--database-url", database)
-    assert done.returncode == 0, done.stdout
+    result = run_regulars("verify", "--database-url", database)
+    assert result.returncode == 0, result.stdout
 
 
-def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> None:
-    homes = placed(database)
+def test_move_waits_for_transactions_that_began_before_the_split(database: str) -> None:
+    homes = accounts_by_node(database)
     home = next(name for name, accounts in homes.items() if "one" in accounts)
     target = next(name for name in homes if name != home)
     split = f"{_HELD} AND mode = 'ExclusiveLock' AND objsubid = 8"
-    move = ("account", "move", "one", target, *how_to_move(database))
+    move = ("account", "move", "one", target, *move_options(database))
 
     async def write_meanwhile() -> None:
         connection = await asyncpg.connect(database)
         try:
-            moving = pool.submit(regulars, *move, "--database-url", database)
+            moving = pool.submit(run_regulars, *move, "--database-url", database)
             # Another process splits it.
             while not (await connection.fetchval(split) or moving.done()):  # noqa: ASYNC110  # of another process
                 await asyncio.sleep(0.01)
@@ -516,24 +547,24 @@ def test_a_move_waits_for_who_writes_since_before_the_split(database: str) -> No
 
     with ThreadPoolExecutor(1) as pool:
         asyncio.run(write_meanwhile())
-    assert "one" in placed(database)[target]
+    assert "one" in accounts_by_node(database)[target]
 
 
-def test_what_cannot_be_moved_is_told(database: str) -> None:
-    def refused(*arguments: str) -> str:
-        done = regulars("account", "move", *arguments, "--database-url", database)
-        assert done.returncode != 0
-        return done.stderr
+def test_impossible_moves_are_refused_with_a_reason(database: str) -> None:
+    def expect_error(*arguments: str) -> str:
+        result = run_regulars("account", "move", *arguments, "--database-url", database)
+        assert result.returncode != 0
+        return result.stderr
 
-    assert "no node 127.0.0.1:1" in refused("one", "127.0.0.1:1", "--block-writes")
-    (node, *_) = placed(database)
-    assert "no account named" in refused("zwei", node, "--block-writes")
-    if ask_of(database, "SHOW wal_level") != "logical":
-        assert "--block-writes" in refused("one", node)
+    assert "no node 127.0.0.1:1" in expect_error("one", "127.0.0.1:1", "--block-writes")
+    (node, *_) = accounts_by_node(database)
+    assert "no account named" in expect_error("zwei", node, "--block-writes")
+    if fetch_value(database, "SHOW wal_level") != "logical":
+        assert "--block-writes" in expect_error("one", node)
 
 
-def test_a_database_is_distributed_once(database: str) -> None:
+def test_distribution_is_idempotent(database: str) -> None:
     count = "SELECT count(*) FROM pg_dist_partition"
-    assert ask_of(database, count) == len(metadata.tables) + 1  # and Alembic's own
-    assert "already" in regulars("migrate", "--database-url", database).stdout
-    assert ask_of(database, count) == len(metadata.tables) + 1
+    assert fetch_value(database, count) == len(metadata.tables) + 1  # and Alembic's own
+    assert "already" in run_regulars("migrate", "--database-url", database).stdout
+    assert fetch_value(database, count) == len(metadata.tables) + 1

@@ -1,4 +1,4 @@
-"""Input values become what graphql-core makes of them, or are refused as it refuses them."""
+"""Input values are coerced and rejected as graphql-core coerces and rejects them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from graphql.utilities.coerce_input_value import coerce_input_value
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from regulars.graphql import DEFAULTS
-from regulars.graphql.argument_values import Arguments
+from regulars.graphql import DEFAULT_LIMITS
+from regulars.graphql.argument_values import ArgumentCoercer
 from regulars.graphql.coercion import Coercers
-from tests.support import examples
+from tests.support import example_count
 
 SCHEMA = build_schema(
     """
@@ -63,7 +63,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
     max_leaves=12,
 )
-RIGHT = st.fixed_dictionaries(
+NEARLY_VALID = st.fixed_dictionaries(
     {"sure": st.text(max_size=3)},
     optional={
         "text": st.none() | st.text(max_size=3),
@@ -79,21 +79,21 @@ RIGHT = st.fixed_dictionaries(
 
 def coerced(type_: GraphQLInputType, value: Any) -> Any:
     try:
-        return Coercers(DEFAULTS).of(type_)(value)
+        return Coercers(DEFAULT_LIMITS).for_type(type_)(value)
     except Exception:
         return Undefined
 
 
 @pytest.mark.parametrize("type_", TYPES, ids=str)
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=example_count(150), deadline=None)
 @given(value=VALUES)
 def test_any_value(type_: GraphQLInputType, value: Any) -> None:
     assert repr(coerced(type_, value)) == repr(coerce_input_value(value, type_))
 
 
-@settings(max_examples=examples(300), deadline=None)
-@given(value=RIGHT)
-def test_values_that_are_nearly_right(value: Any) -> None:
+@settings(max_examples=example_count(300), deadline=None)
+@given(value=NEARLY_VALID)
+def test_nearly_valid_values(value: Any) -> None:
     deep = TYPES[0]
     assert repr(coerced(deep, value)) == repr(coerce_input_value(value, deep))
 
@@ -110,7 +110,7 @@ LITERALS = st.recursive(
     ),
     max_leaves=8,
 )
-GIVEN = st.fixed_dictionaries(
+RAW_VARIABLES = st.fixed_dictionaries(
     {},
     optional={
         "i": st.sampled_from((1, None)),
@@ -124,13 +124,11 @@ GIVEN = st.fixed_dictionaries(
 HEAD = "query($i: Int, $s: String, $f: Float, $b: Boolean, $d: Deep, $l: [String!])"
 
 
-@settings(max_examples=examples(600), deadline=None)
+@settings(max_examples=example_count(600), deadline=None)
 @example(literal="{sure: $s, a: 1}", name="a", variables={"s": "x"})
-@given(literal=LITERALS, name=st.sampled_from("abcd"), variables=GIVEN)
-def test_literals_with_variables_in_them(
-    literal: str, name: str, variables: dict[str, Any]
-) -> None:
-    """Also those that no validation would let pass."""
+@given(literal=LITERALS, name=st.sampled_from("abcd"), variables=RAW_VARIABLES)
+def test_literals_with_variables(literal: str, name: str, variables: dict[str, Any]) -> None:
+    """Also literals that validation rejects."""
     operation = parse(f"{HEAD} {{ q({name}: {literal}) }}").definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     field = operation.selection_set.selections[0]
@@ -144,13 +142,13 @@ def test_literals_with_variables_in_them(
     except GraphQLError:
         expected = None
     try:
-        ours = Arguments(query.fields["q"], field).coerce(values.coerced)
+        ours = ArgumentCoercer(query.fields["q"], field).coerce(values.coerced)
     except Exception:
-        ours = expected  # left to graphql-core
+        ours = expected  # graphql-core coerces it
     assert repr(ours) == repr(expected)
 
 
-def test_variables_in_a_literal_are_not_left_to_graphql_core() -> None:
+def test_variables_in_a_literal_are_coerced_without_graphql_core() -> None:
     text = f"{HEAD} {{ q(d: {{deep: {{sure: $s, tags: [$s], size: $f}}, numbers: [$i, 2]}}) }}"
     operation = parse(text).definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
@@ -158,6 +156,6 @@ def test_variables_in_a_literal_are_not_left_to_graphql_core() -> None:
     assert isinstance(field, FieldNode)
     query = SCHEMA.query_type
     assert query
-    values = Arguments(query.fields["q"], field).coerce({"s": "x", "i": 1})
+    values = ArgumentCoercer(query.fields["q"], field).coerce({"s": "x", "i": 1})
     deep = {"sure": "x", "size": 1.5, "unit": "cm", "tags": ["x"]}
     assert values == {"d": {"deep": deep, "numbers": [1, 2]}}

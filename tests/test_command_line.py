@@ -22,10 +22,10 @@ from regulars.cli.errors import NOT_MIGRATED, REFUSED, UNREACHABLE, USAGE
 from tests.support import (
     BOOTSTRAP_TOKEN,
     START_SECONDS,
-    Done,
-    environment,
-    regulars,
-    running,
+    CommandResult,
+    build_environment,
+    run_regulars,
+    run_server,
     scratch_database,
 )
 
@@ -34,14 +34,13 @@ COMMANDS += ["account create", "account list", "token create", "token list", "to
 
 
 @pytest.fixture
-def database(empty_database: str) -> str:
+def database(new_database: str) -> str:
     """A migrated database."""
-    assert regulars("migrate", "--database-url", empty_database).returncode == 0
-    return empty_database
+    return new_database
 
 
-def run(database_url: str, *arguments: str) -> Done:
-    return regulars(*arguments, env={"REGULARS_DATABASE_URL": database_url})
+def run(database_url: str, *arguments: str) -> CommandResult:
+    return run_regulars(*arguments, env={"REGULARS_DATABASE_URL": database_url})
 
 
 def ok(database_url: str, *arguments: str) -> str:
@@ -62,7 +61,7 @@ def refused(database_url: str, code: int, *arguments: str) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
-    done = regulars(*command.split(), "--help")
+    done = run_regulars(*command.split(), "--help")
     assert done.returncode == 0
     assert "Usage: " in done.stdout
     assert "--help" in done.stdout
@@ -128,7 +127,7 @@ def test_a_sample_is_the_same_for_the_same_seed(database: str) -> None:
     accounts = json.loads(ok(database, "account", "list", "--json"))
     assert [account["customers"] for account in accounts] == [40, 40]
     answers = []
-    with running(database) as server:
+    with run_server(database) as server:
         for name in ("one", "two"):
             token = ok(database, "token", "create", "--account", name).strip()
             query = """{ customers(first: 40) { edges { cursor node { email full_name tags custom
@@ -162,11 +161,11 @@ def check_figures(node: dict[str, object]) -> None:
 def test_the_version_is_printed() -> None:
     command = [sys.executable, "-m", "regulars", "version"]
     printed = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, check=True, timeout=30
+        command, env=build_environment(), capture_output=True, text=True, check=True, timeout=30
     ).stdout
     assert re.fullmatch(r"regulars \d+\.\d+\.\d+ \(tables \d{4}\)\n", printed)
-    assert regulars("version").stdout == printed
-    assert set(json.loads(regulars("version", "--json").stdout)) == {"version", "tables"}
+    assert run_regulars("version").stdout == printed
+    assert set(json.loads(run_regulars("version", "--json").stdout)) == {"version", "tables"}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +191,7 @@ def test_a_wrong_word_gets_a_sentence(
     sentence: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = regulars(*arguments)
+    done = run_regulars(*arguments)
     assert done.returncode == code, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
@@ -202,7 +201,7 @@ def test_a_wrong_word_gets_a_sentence(
 def test_an_error_of_a_real_process_is_its_exit_code() -> None:
     command = [sys.executable, "-m", "regulars", "migrate", "--database-url", "sqlite:////no/r.db"]
     done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, check=False, timeout=30
+        command, env=build_environment(), capture_output=True, text=True, check=False, timeout=30
     )
     assert done.returncode == UNREACHABLE
     assert done.stdout == ""
@@ -274,7 +273,7 @@ def test_a_database_of_a_newer_program_is_left_alone(database: str) -> None:
 def test_the_first_start_shows_a_token_and_a_line_that_works(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],
-        env=environment(),
+        env=build_environment(),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
@@ -304,7 +303,7 @@ def test_the_first_start_shows_a_token_and_a_line_that_works(tmp_path: Path) -> 
 def test_a_second_start_shows_no_token(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'r.db'}"
     for _ in range(2):
-        with running(url) as server:
+        with run_server(url) as server:
             headers = {"Authorization": f"Bearer {BOOTSTRAP_TOKEN}"}
             query = {"query": "{ __typename }"}
             assert httpx.post(f"{server.url}/graphql", json=query, headers=headers).is_success
@@ -315,7 +314,7 @@ def test_a_second_start_shows_no_token(tmp_path: Path) -> None:
 def test_two_processes_may_start_on_one_empty_database(postgresql: str) -> None:
     with scratch_database(postgresql) as url, ExitStack() as stack:
         with ThreadPoolExecutor(2) as pool:
-            starting = [pool.submit(stack.enter_context, running(url)) for _ in range(2)]
+            starting = [pool.submit(stack.enter_context, run_server(url)) for _ in range(2)]
         for server in [start.result() for start in starting]:
             headers = {"Authorization": f"Bearer {BOOTSTRAP_TOKEN}"}
             query = {"query": "{ __typename }"}
@@ -325,10 +324,10 @@ def test_two_processes_may_start_on_one_empty_database(postgresql: str) -> None:
 
 @pytest.mark.slow
 def test_several_workers_serve_one_postgresql(postgresql: str) -> None:
-    from tests.support import Client, new_token
+    from tests.support import Client, create_token
 
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
-        with Client(server, new_token(server)) as client:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
+        with Client(server, create_token(server)) as client:
             for number in range(20):
                 client.create(f"{number}@example.com")
             assert len(client.emails()) == 20

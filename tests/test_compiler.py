@@ -1,4 +1,4 @@
-"""The compiler answers what graphql-core's own execution answers."""
+"""The compiler returns the same responses as graphql-core's own `execute`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from hypothesis import strategies as st
 
 from regulars.graphql import (
     Bindings,
-    Each,
     Engine,
     Fault,
     Layout,
     Layouts,
     Load,
+    Nested,
     Operation,
-    Part,
+    PerRow,
     Related,
     RequestError,
     Root,
-    Same,
+    SameRow,
     TypeBinding,
     Value,
     document,
 )
-from regulars.graphql.limits import MAX_LINES, Limits
-from tests.support import examples
+from regulars.graphql.limits import MAX_LINES, DocumentLimits
+from tests.support import example_count
 
 SCHEMA = build_schema(
     """
@@ -86,9 +86,9 @@ def size(arguments: Any, name: str | None) -> str:
     return text * 2 if arguments["twice"] else text
 
 
-# The bindings: rows are tuples of what is selected, taken from a list of dicts by their number.
+# The bindings: rows are tuples of the selected columns, from a list of dicts by index.
 class Env:
-    """The data of one case."""
+    """The data of a case, and the number of loads."""
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
@@ -126,25 +126,26 @@ THING = TypeBinding(
         "name": Value(("name",)),
         "hard": Value(("hard",)),
         "size": Value(("name",), prepare=prepared_size),
-        "fails": Value(("bad",), Each(fails)),
-        "failsHard": Value(("bad",), Each(fails)),
+        "fails": Value(("bad",), PerRow(fails)),
+        "failsHard": Value(("bad",), PerRow(fails)),
         "other": Related("other", load_one),
-        "itself": Same(),
+        "itself": SameRow(),
         "kids": Related("kids", load_many),
         "perhapsKids": Related("perhaps_kids", load_many),
         "someKids": Related("kids", prepare=load_some),
-        "box": Part(("box",)),
+        "box": Nested(("box",)),
     }
 )
-# A box holds no rows of things: what is related to it is not asked for in these documents.
+# A box contains no rows of things: the documents select no related rows of a box.
 BOX = TypeBinding(
-    {"name": Value(("name",)), "other": Part(("other",)), "weight": Value(("weight",))}, keyed=True
+    {"name": Value(("name",)), "other": Nested(("other",)), "weight": Value(("weight",))},
+    has_dict_rows=True,
 )
 
 
 async def fill_one(env: Env, number: int | None, layouts: Layouts) -> Any:
     row = env.tuple_of(number, layouts.of("Thing").columns)
-    return None if row is None else (await layouts.of("Thing").fill([row], env))[0]
+    return None if row is None else (await layouts.of("Thing").load_related([row], env))[0]
 
 
 async def thing(layouts: Layouts, env: Env, arguments: Any) -> Any:
@@ -157,12 +158,12 @@ async def sure(layouts: Layouts, env: Env, _arguments: Any) -> Any:
 
 async def things(layouts: Layouts, env: Env, arguments: Any) -> Any:
     rows = [env.tuple_of(n, layouts.only.columns) for n in range(arguments["first"])]
-    return await layouts.only.fill_nested(rows, env)
+    return await layouts.only.load_related_grouped(rows, env)
 
 
 async def perhaps(layouts: Layouts, env: Env, _arguments: Any) -> Any:
     rows = [env.tuple_of(n, layouts.only.columns) for n in (0, None, 1)]
-    return await layouts.only.fill_nested(rows, env)
+    return await layouts.only.load_related_grouped(rows, env)
 
 
 async def named(layouts: Layouts, env: Env, arguments: Any) -> Any:
@@ -205,7 +206,7 @@ ENGINE = Engine(
 )
 
 
-# The same data through graphql-core's resolvers.
+# The reference: the same data through graphql-core's resolvers.
 def install_reference() -> None:
     def at(info: GraphQLResolveInfo[Any], number: int | None) -> Any:
         rows = info.context.rows
@@ -253,7 +254,7 @@ def install_reference() -> None:
 
 install_reference()
 
-# Documents: selections of a type, each field perhaps under an alias, in a fragment, or skipped.
+# Documents: selections of a type, with aliases, fragments and directives.
 LEAVES = {"Thing": ("name", "hard", "fails", "failsHard"), "Box": ("name", "weight")}
 LEAVES["Named"] = ("name",)
 OBJECTS = {
@@ -300,12 +301,12 @@ def selection(draw: st.DrawFn, type_name: str, depth: int) -> str:
     for _ in range(draw(st.integers(1, 4))):
         directive = draw(st.sampled_from(DIRECTIVES))
         kind = draw(st.sampled_from(("leaf", "leaf", "object", "fragment", "inline", "typename")))
-        aliased = draw(st.booleans())
+        is_aliased = draw(st.booleans())
         if kind == "object" and depth and OBJECTS[type_name]:
             field = draw(st.sampled_from(sorted(OBJECTS[type_name])))
             inner = draw(selection(OBJECTS[type_name][field], depth - 1))
-            named = alias(field, aliased or "(" in field)
-            parts.append(f"{named}{field}{directive} {{ {inner} }}")
+            prefix = alias(field, is_aliased or "(" in field)
+            parts.append(f"{prefix}{field}{directive} {{ {inner} }}")
         elif kind == "fragment":
             names = ("leaf", "deep", "any") if type_name == "Thing" else ("any",)
             parts.append(f"...{draw(st.sampled_from(names))}{directive}")
@@ -314,16 +315,16 @@ def selection(draw: st.DrawFn, type_name: str, depth: int) -> str:
             inner = draw(selection("Named" if "Named" in on else type_name, max(depth - 1, 0)))
             parts.append(f"... {on}{directive} {{ {inner} }}")
         elif kind == "typename":
-            parts.append(f"{alias('__typename', aliased)}__typename{directive}")
+            parts.append(f"{alias('__typename', is_aliased)}__typename{directive}")
         else:
             leaf = draw(st.sampled_from(LEAVES[type_name] + SIZES[type_name]))
-            parts.append(f"{alias(leaf, aliased or 'size(' in leaf)}{leaf}{directive}")
+            parts.append(f"{alias(leaf, is_aliased or 'size(' in leaf)}{leaf}{directive}")
     return " ".join(parts)
 
 
-def alias(field: str, aliased: bool) -> str:
-    """An alias that says what stands behind it, so that equal ones can be merged."""
-    return f"as_{re.sub('[^A-Za-z_]', '', field)}: " if aliased else ""
+def alias(field: str, is_aliased: bool) -> str:
+    """Returns an alias made of the field, so that fields with the same alias can be merged."""
+    return f"as_{re.sub('[^A-Za-z_]', '', field)}: " if is_aliased else ""
 
 
 @st.composite
@@ -342,13 +343,13 @@ def documents(draw: st.DrawFn) -> str:
     return f"{text} fragment unused on Query {{ sure {{ ...deep ...any }} }} {FRAGMENTS}"
 
 
-def numbers(most: int) -> st.SearchStrategy[int]:
-    return st.integers(0, most)
+def numbers(max_value: int) -> st.SearchStrategy[int]:
+    return st.integers(0, max_value)
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Row]:
-    """Rows of which some fail, and some hold null where the schema allows none."""
+    """Rows, of which some fail, and some have null where the schema does not allow it."""
     names = st.sampled_from(("a", "b", "é", ""))
     box = st.fixed_dictionaries(
         {
@@ -372,15 +373,15 @@ def worlds(draw: st.DrawFn) -> list[Row]:
     return rows
 
 
-def answers(
+def responses(
     text: str,
     rows: list[Row],
     variables: dict[str, Any],
     operation: Operation | None = None,
 ) -> tuple[Any, Any]:
-    """The compiler's answer and graphql-core's: data in the order of the document, and the paths
-    of the errors."""
-    operation = operation or ENGINE.operation(text)
+    """Returns the response of the compiler and that of graphql-core: the data in the order of the
+    document, and the paths of the errors."""
+    operation = operation or ENGINE.get_operation(text)
     ours = asyncio.run(ENGINE.run(operation, variables, Env([dict(row) for row in rows])))
     reference = execute_sync(
         SCHEMA,
@@ -390,44 +391,44 @@ def answers(
     )
     paths = sorted(str(error["path"]) for error in ours.errors)
     expected = sorted(str(error.path) for error in reference.errors or ())
-    return (as_text(ours.data), paths), (as_text(reference.data), expected)
+    return (to_json(ours.data), paths), (to_json(reference.data), expected)
 
 
-def as_text(data: Any) -> str:
+def to_json(data: Any) -> str:
     return orjson.dumps(data).decode()
 
 
-def agree(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
-    """The first time an operation is rendered with care, from the second time on by its source."""
-    operation = ENGINE.operation(text)
+def check_responses(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
+    """Checks the response of each renderer: the second time, the plan is compiled."""
+    operation = ENGINE.get_operation(text)
     for _ in range(2):
-        ours, expected = answers(text, rows, variables, operation)
+        ours, expected = responses(text, rows, variables, operation)
         assert ours == expected
 
 
-def test_an_operation_that_is_asked_again_is_rendered_by_its_source() -> None:
+def test_a_plan_is_compiled_when_it_is_used_again() -> None:
     rows = [blank("a")]
-    operation = ENGINE.operation("{ things { name size } }")
-    for written in (False, True, True):
-        answers("{ things { name size } }", rows, {}, operation)
+    operation = ENGINE.get_operation("{ things { name size } }")
+    for is_compiled in (False, True, True):
+        responses("{ things { name size } }", rows, {}, operation)
         (((field,), _),) = operation.plans.values()
-        assert (field._render is not None) is written
+        assert (field._render is not None) is is_compiled
 
 
-def test_a_column_of_another_length_is_an_error_and_not_cut() -> None:
+def test_a_column_of_the_wrong_length_is_an_error() -> None:
     fields = {**THING.fields, "name": Value(("name",), lambda names: names[1:])}
     engine = Engine(
         SCHEMA,
         Bindings({"Thing": TypeBinding(fields), "Box": BOX}, ENGINE._bindings.roots),
         lambda _error, _env: [Fault("broken", "broken")],
     )
-    operation = engine.operation("{ things { name hard } }")
+    operation = engine.get_operation("{ things { name hard } }")
     for _ in range(3):
-        answer = asyncio.run(engine.run(operation, {}, Env([blank(name) for name in "abc"])))
-        assert answer.data
-        names = [thing["name"] for thing in answer.data["things"]]
-        assert names == [None] * len(answer.errors) != []
-        assert {error["key"] for error in answer.errors} == {"broken"}
+        result = asyncio.run(engine.run(operation, {}, Env([blank(name) for name in "abc"])))
+        assert result.data
+        names = [thing["name"] for thing in result.data["things"]]
+        assert names == [None] * len(result.errors) != []
+        assert {error["key"] for error in result.errors} == {"broken"}
 
 
 VARIABLES = st.fixed_dictionaries(
@@ -443,10 +444,10 @@ VARIABLES = st.fixed_dictionaries(
 CASES, MANY_CASES = 100, 3_000
 
 
-@settings(max_examples=examples(CASES), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=example_count(CASES), deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), worlds(), VARIABLES)
 def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[str, Any]) -> None:
-    agree(text, rows, variables)
+    check_responses(text, rows, variables)
 
 
 @pytest.mark.slow
@@ -455,13 +456,13 @@ def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[s
 def test_many_random_documents_and_data(
     text: str, rows: list[Row], variables: dict[str, Any]
 ) -> None:
-    agree(text, rows, variables)
+    check_responses(text, rows, variables)
 
 
-def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
+def test_the_numbers_in_the_documentation_match_the_code() -> None:
     page = (Path(__file__).parents[1] / "docs" / "compiler.md").read_text(encoding="utf-8")
     page = " ".join(page.split())
-    limits = Limits()
+    limits = DocumentLimits()
     for sentence in (
         f"{limits.characters:,} characters, {MAX_LINES:,} line breaks, {limits.tokens:,} tokens and "
         f"{limits.depth} levels",
@@ -472,41 +473,41 @@ def test_the_numbers_of_the_documentation_are_those_of_the_code() -> None:
         assert sentence in page
 
 
-def test_a_document_is_kept_when_it_comes_back() -> None:
+def test_a_document_is_cached_when_it_is_used_again() -> None:
     text = "{ count again: count }"
-    first, second, third = (ENGINE.operation(text) for _ in range(3))
+    first, second, third = (ENGINE.get_operation(text) for _ in range(3))
     assert first is not second
     assert second is third
 
 
 def test_a_mutation_runs_in_order() -> None:
     text = 'mutation { a: count b: add(name: "x") { name hard other { name } } c: count }'
-    ours, expected = answers(text, [blank("first")], {})
+    ours, expected = responses(text, [blank("first")], {})
     assert ours == expected
     assert json.loads(ours[0])["c"] == 2
 
 
-def test_introspection_stands_beside_data() -> None:
+def test_introspection_together_with_data() -> None:
     text = """query($deep: Boolean!) { b: __schema { queryType { name } } count
         __type(name: "Box") { name fields @include(if: $deep) { name } } none: __type(name: "X") {
         name } }"""
     for deep in (True, False):
-        ours, expected = answers(text, [blank("x")], {"deep": deep})
+        ours, expected = responses(text, [blank("x")], {"deep": deep})
         assert ours == expected
 
 
-def test_one_load_for_each_relation_and_level() -> None:
+def test_each_relation_is_loaded_once_per_level() -> None:
     rows = [{**blank(str(n)), "kids": [0, 1, 2], "other": 1} for n in range(3)]
     text = (
         "{ things { kids { other { name } kids { name } } a: other { name } b: other { hard } } }"
     )
     env = Env(rows)
-    answer = asyncio.run(ENGINE.run(ENGINE.operation(text), {}, env))
-    assert not answer.errors
+    result = asyncio.run(ENGINE.run(ENGINE.get_operation(text), {}, env))
+    assert not result.errors
     assert env.loads == 4
 
 
-def test_a_field_without_a_binding_is_noticed() -> None:
+def test_a_field_without_a_binding_raises() -> None:
     fields = {name: binding for name, binding in BOX.fields.items() if name != "weight"}
     with pytest.raises(TypeError, match=r"fields of Box: without a binding \['weight'\]"):
         Engine(
@@ -517,12 +518,12 @@ def test_a_field_without_a_binding_is_noticed() -> None:
 
 
 def test_a_binding_of_several_columns_needs_a_function() -> None:
-    for binding in (Value, Part):
+    for binding in (Value, Nested):
         with pytest.raises(TypeError, match="reads exactly one"):
             binding(("a", "b"))
 
 
-def test_refused_arguments_keep_everything_from_running() -> None:
+def test_no_field_runs_if_arguments_are_invalid() -> None:
     def refuse(_arguments: Any) -> Any:
         raise RequestError(Fault("no", "no", ("unit",)))
 
@@ -533,8 +534,8 @@ def test_refused_arguments_keep_everything_from_running() -> None:
         lambda _error, _env: [],
     )
     env = Env([])
-    operation = engine.operation('mutation { add(name: "x") { size } }')
-    answer = asyncio.run(engine.run(operation, {}, env))
-    assert not answer.executed
-    assert answer.errors[0]["path"] == ["add"]
+    operation = engine.get_operation('mutation { add(name: "x") { size } }')
+    result = asyncio.run(engine.run(operation, {}, env))
+    assert not result.is_executed
+    assert result.errors[0]["path"] == ["add"]
     assert env.rows == []

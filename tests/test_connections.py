@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: lent, shared, given up, and none of them lost."""
+"""The connection pool: connections are shared, cancelled and replaced, and none is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from regulars.store.postgresql.connection_pool import ConnectionPool
 from regulars.store.query import Query
 from regulars.store.tables import accounts
 from tests.postgres import own_server
-from tests.support import regulars, scratch_database, with_store
+from tests.support import run_regulars, scratch_database, with_store
 
 
 def with_connections(
@@ -33,7 +33,7 @@ def with_connections(
 
 
 async def backend(connections: ConnectionPool) -> int:
-    """The process of PostgreSQL that answers, after a moment."""
+    """Return the process id of the PostgreSQL backend, after a short statement."""
     ((number, _),) = await connections.fetch("SELECT pg_backend_pid(), pg_sleep(0.01)", [])
     return int(number)
 
@@ -45,14 +45,14 @@ def test_many_callers_share_few_connections(postgresql: str) -> None:
     assert len(with_connections(postgresql, 2, work)) == 2
 
 
-def test_a_connection_is_used_again(postgresql: str) -> None:
+def test_connection_is_reused(postgresql: str) -> None:
     async def work(connections: ConnectionPool) -> set[int]:
         return {await backend(connections) for _ in range(5)}
 
     assert len(with_connections(postgresql, 5, work)) == 1
 
 
-def test_a_caller_who_gives_up_waiting_takes_no_connection_along(postgresql: str) -> None:
+def test_cancelled_waiter_takes_no_connection(postgresql: str) -> None:
     async def work(connections: ConnectionPool) -> None:
         async with connections.acquire() as connection:
             waiters = [asyncio.create_task(backend(connections)) for _ in range(3)]
@@ -68,7 +68,7 @@ def test_a_caller_who_gives_up_waiting_takes_no_connection_along(postgresql: str
     with_connections(postgresql, 1, work)
 
 
-def test_a_query_that_is_given_up_costs_its_connection_and_no_more(postgresql: str) -> None:
+def test_cancelled_query_closes_only_its_connection(postgresql: str) -> None:
     async def work(connections: ConnectionPool) -> tuple[int, int]:
         before = await backend(connections)
         sleeping = asyncio.create_task(connections.fetch("SELECT pg_sleep(60)", []))
@@ -92,7 +92,7 @@ def test_a_connection_that_ended_is_replaced(postgresql: str) -> None:
     with_connections(postgresql, 1, work)
 
 
-def test_a_refused_statement_costs_nothing(postgresql: str) -> None:
+def test_connection_is_kept_after_a_refused_statement(postgresql: str) -> None:
     async def work(connections: ConnectionPool) -> None:
         before = await backend(connections)
         with pytest.raises(asyncpg.DivisionByZeroError):
@@ -103,18 +103,18 @@ def test_a_refused_statement_costs_nothing(postgresql: str) -> None:
     with_connections(postgresql, 1, work)
 
 
-def test_everybody_is_told_that_the_server_is_away() -> None:
+def test_all_callers_get_unreachable_when_the_server_is_down() -> None:
     async def work() -> list[BaseException | list[Any]]:
         connections = ConnectionPool("postgresql://x@127.0.0.1:1/x", 1)
-        asked = [connections.fetch("SELECT 1", []) for _ in range(3)]
-        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+        queries = [connections.fetch("SELECT 1", []) for _ in range(3)]
+        return await asyncio.wait_for(asyncio.gather(*queries, return_exceptions=True), 20)
 
     assert [type(outcome) for outcome in asyncio.run(work())] == [Unreachable] * 3
 
 
 @pytest.mark.slow
-def test_a_commit_that_waits_for_a_standby_is_not_ended() -> None:
-    """PostgreSQL would let it count, and show it to everybody, though it is on one machine alone."""
+def test_commit_that_waits_for_a_standby_is_not_cancelled() -> None:
+    """PostgreSQL would commit the cancelled transaction, although only one machine has it."""
 
     async def work(dsn: str) -> None:
         looking = await asyncpg.connect(dsn)
@@ -137,8 +137,8 @@ def test_a_commit_that_waits_for_a_standby_is_not_ended() -> None:
 
 
 @pytest.mark.slow
-def test_what_waits_in_a_circle_is_made_again(postgresql: str) -> None:
-    """PostgreSQL ends one of the two, as if it had never been."""
+def test_deadlocked_transaction_is_retried(postgresql: str) -> None:
+    """PostgreSQL rolls one of the two transactions back."""
     pause = Query(sa.select(sa.func.pg_sleep(0.3)))
 
     def taking(name: str) -> Query:
@@ -156,12 +156,12 @@ def test_what_waits_in_a_circle_is_made_again(postgresql: str) -> None:
         )
 
     with scratch_database(postgresql) as url:
-        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
         assert with_store(url, work) == [1, 1]
 
 
-def test_no_connection_asks_what_an_array_is(postgresql: str) -> None:
-    """On Citus that would take more than a second, on each connection."""
+def test_connection_does_not_query_array_types(postgresql: str) -> None:
+    """On Citus such a query takes more than a second on each connection."""
     sent: dict[str, list[object]] = {
         "bigint[]": [1, -(2**63), None],
         "boolean[]": [True, False, None],
@@ -170,15 +170,15 @@ def test_no_connection_asks_what_an_array_is(postgresql: str) -> None:
     }
 
     async def work(connections: ConnectionPool) -> list[str]:
-        asked: list[str] = []
+        queries: list[str] = []
         async with connections.acquire() as connection:
-            connection.add_query_logger(lambda query: asked.append(query.query))
+            connection.add_query_logger(lambda query: queries.append(query.query))
             for kind, values in sent.items():
                 assert await connection.fetchval(f"SELECT $1::{kind}", values) == values
             # Of what it does not know it asks.
             assert await connection.fetchval("SELECT $1::float8[]", [1.5]) == [1.5]
-        return asked
+        return queries
 
-    asked = with_connections(postgresql, 1, work)
-    assert asked[: len(sent)] == [f"SELECT $1::{kind}" for kind in sent]
-    assert "pg_type" in "".join(asked[len(sent) :])
+    queries = with_connections(postgresql, 1, work)
+    assert queries[: len(sent)] == [f"SELECT $1::{kind}" for kind in sent]
+    assert "pg_type" in "".join(queries[len(sent) :])

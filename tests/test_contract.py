@@ -1,4 +1,4 @@
-"""The schema that is served, compared with the contract type by type and field by field."""
+"""The served schema contains every type and field of the contract."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from graphql import (
 )
 from graphql.utilities.get_default_value_ast import get_default_value_ast
 
-from tests.support import Client, regulars
+from tests.support import Client, run_regulars
 
 ROOT = Path(__file__).parents[1]
 CONTRACT = ROOT / "docs" / "contract" / "schema.graphql"
 ORIGINALS = ROOT.parent / "shared" / "contract"
 
 
-def described(type_: GraphQLNamedType) -> dict[str, Any]:
-    """A type taken apart: each field, argument, default, value and interface, as text."""
-    found: dict[str, Any] = {"kind": type(type_).__name__}
+def describe(type_: GraphQLNamedType) -> dict[str, Any]:
+    """Returns each field, argument, default, value and interface of a type as text."""
+    parts: dict[str, Any] = {"kind": type(type_).__name__}
     for interface in getattr(type_, "interfaces", ()):
-        found[f"implements {interface.name}"] = True
+        parts[f"implements {interface.name}"] = True
     for value in getattr(type_, "values", ()):
-        found[f"value {value}"] = True
+        parts[f"value {value}"] = True
     for name, field in getattr(type_, "fields", {}).items():
-        found[f"{name}: {field.type}"] = _default(field)
+        parts[f"{name}: {field.type}"] = _default(field)
         for argument, definition in getattr(field, "args", {}).items():
-            found[f"{name}({argument}: {definition.type})"] = _default(definition)
-    return found
+            parts[f"{name}({argument}: {definition.type})"] = _default(definition)
+    return parts
 
 
 def _default(definition: Any) -> str:
@@ -41,45 +41,45 @@ def _default(definition: Any) -> str:
     return print_ast(default) if default else ""
 
 
-def served(client: Client) -> GraphQLSchema:
-    return build_client_schema(client.data(get_introspection_query()))  # type: ignore[arg-type]  # the answer is the query's
+def load_schema(client: Client) -> GraphQLSchema:
+    return build_client_schema(client.data(get_introspection_query()))  # type: ignore[arg-type]  # the data of the query
 
 
-def test_the_schema_served_holds_the_contract(client: Client) -> None:
-    contract, found = build_schema(CONTRACT.read_text(encoding="utf-8")), served(client)
+def test_the_served_schema_contains_the_contract(client: Client) -> None:
+    contract, schema = build_schema(CONTRACT.read_text(encoding="utf-8")), load_schema(client)
     for name, type_ in contract.type_map.items():
         if name.startswith("__"):
             continue
-        assert name in found.type_map
-        promised, answered = described(type_), described(found.type_map[name])
-        for place, value in promised.items():
-            assert answered.get(place) == value, (name, place)
+        assert name in schema.type_map
+        required, actual = describe(type_), describe(schema.type_map[name])
+        for part, value in required.items():
+            assert actual.get(part) == value, (name, part)
         fields = set(getattr(type_, "fields", ()))
-        more = [key for key in answered.keys() - promised.keys() if "!" in key and "(" in key]
-        extra = [key for key in more if key.partition("(")[0] in fields]
+        added = [key for key in actual.keys() - required.keys() if "!" in key and "(" in key]
+        extra = [key for key in added if key.partition("(")[0] in fields]
         assert not extra, f"{name} has required arguments that clients do not send: {extra}"
 
 
-def test_the_description_of_every_contract_type_is_served(client: Client) -> None:
-    contract, found = build_schema(CONTRACT.read_text(encoding="utf-8")), served(client)
+def test_the_served_schema_has_the_descriptions_of_the_contract(client: Client) -> None:
+    contract, schema = build_schema(CONTRACT.read_text(encoding="utf-8")), load_schema(client)
     for name, type_ in contract.type_map.items():
-        assert type_.description is None or found.type_map[name].description == type_.description
+        assert type_.description is None or schema.type_map[name].description == type_.description
 
 
-def test_the_contract_in_the_docs_equals_the_original_where_that_exists() -> None:
+def test_the_contract_in_the_docs_equals_the_original() -> None:
     copies = sorted(CONTRACT.parent.iterdir())
     assert [copy.name for copy in copies] == ["contract.md", "schema.graphql"]
     for copy in copies:
-        original = ORIGINALS / copy.name  # it is outside of the repository
+        original = ORIGINALS / copy.name  # outside of the repository
         if original.exists():
             assert copy.read_text(encoding="utf-8") == original.read_text(encoding="utf-8")
 
 
-def test_the_command_schema_prints_what_is_served() -> None:
-    printed = regulars("schema")
-    assert printed.returncode == 0
-    assert build_schema(printed.stdout)
-    # They have more arguments: ifVersion, first, after.
-    longer = ("  updateCustomer(", "  deleteCustomers(", "  leads: ", "  list: ")
+def test_the_command_schema_prints_the_served_schema() -> None:
+    result = run_regulars("schema")
+    assert result.returncode == 0
+    assert build_schema(result.stdout)
+    # These have more arguments than in the contract: ifVersion, first, after.
+    extended = ("  updateCustomer(", "  deleteCustomers(", "  leads: ", "  list: ")
     for line in CONTRACT.read_text(encoding="utf-8").splitlines():
-        assert line.startswith(("#", *longer)) or line in printed.stdout
+        assert line.startswith(("#", *extended)) or line in result.stdout

@@ -23,10 +23,10 @@ from regulars.store.tables import customers, metadata
 from tests.conftest import DATABASES
 from tests.support import (
     Client,
-    environment,
-    new_token,
-    regulars,
-    running,
+    build_environment,
+    create_token,
+    run_regulars,
+    run_server,
     scratch_database,
     with_store,
 )
@@ -52,12 +52,12 @@ def empty(kind: str, request: pytest.FixtureRequest, folder: Path, name: str) ->
 def made(url: str) -> str:
     """A database with two accounts, and everything that an account may have."""
     for command in ("migrate", "account create one", "account create two"):
-        assert regulars(*command.split(), "--database-url", url).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", url).returncode == 0
     for name, count in (("one", "150"), ("two", "40")):
         sample = ("sample", "--account", name, "--customers", count)
-        assert regulars(*sample, "--database-url", url).returncode == 0
-    with running(url) as server:
-        token = new_token(server, "one", scopes=("admin",))
+        assert run_regulars(*sample, "--database-url", url).returncode == 0
+    with run_server(url) as server:
+        token = create_token(server, "one", scopes=("admin",))
         with Client(server, token) as client:
             key = {"Idempotency-Key": "a key"}
             create = 'mutation { createCustomer(node: {email: "key@example.com"}) { id } }'
@@ -73,7 +73,7 @@ def made(url: str) -> str:
 
 def copied(source: str, target: str, *options: str) -> dict[str, Any]:
     """What a copy says of itself."""
-    done = regulars("copy", source, target, "--json", *options)
+    done = run_regulars("copy", source, target, "--json", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     assert result["different"] == 0
@@ -86,7 +86,7 @@ def exported(url: str) -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("one", "two"):
             file = Path(folder) / f"{name}.jsonl"
-            done = regulars("export", str(file), "--account", name, "--database-url", url)
+            done = run_regulars("export", str(file), "--account", name, "--database-url", url)
             assert done.returncode == 0, done.stderr
             found.append(file.read_bytes())
     return found
@@ -106,7 +106,7 @@ def test_a_copy_is_the_same_row_by_row(
             for name in ("tokens", "history", "terms", "orders", "receipts", "counters"):
                 assert tables[name]["added"] == tables[name]["compared"] > 0, name
             assert exported(source) == exported(target)
-            assert regulars("verify", "--database-url", target).returncode == 0
+            assert run_regulars("verify", "--database-url", target).returncode == 0
 
 
 @pytest.mark.slow
@@ -120,8 +120,8 @@ def test_a_copy_is_brought_up_to_date(
     copied(source, target)
     again = copied(source, target, "--continue")["tables"]
     assert {(t["added"], t["removed"]) for t in again.values()} == {(0, 0)}
-    assert regulars("account", "create", "new there", "--database-url", target).returncode == 0
-    with running(source) as server, Client(server, new_token(server, "one")) as client:
+    assert run_regulars("account", "create", "new there", "--database-url", target).returncode == 0
+    with run_server(source) as server, Client(server, create_token(server, "one")) as client:
         ids = [edge["node"]["id"] for edge in client.page("id", first=6)["edges"]]
         client.delete(*ids[:2])
         client.update(ids[2], email="taken@example.com")
@@ -134,7 +134,7 @@ def test_a_copy_is_brought_up_to_date(
     assert result["accounts"]["removed"] == 1
     assert result["customers"]["removed"] >= 4
     assert exported(source) == exported(target)
-    assert regulars("verify", "--database-url", target).returncode == 0
+    assert run_regulars("verify", "--database-url", target).returncode == 0
 
 
 @pytest.mark.slow
@@ -143,16 +143,16 @@ def test_a_copy_that_was_killed_is_gone_on_with(
 ) -> None:
     source = made(f"sqlite:///{tmp_path / 'source.db'}")
     with scratch_database(postgresql) as target:
-        assert regulars("migrate", "--database-url", target).returncode == 0
+        assert run_regulars("migrate", "--database-url", target).returncode == 0
         process = subprocess.Popen(
-            [sys.executable, "-m", "regulars", "copy", source, target], env=environment()
+            [sys.executable, "-m", "regulars", "copy", source, target], env=build_environment()
         )
         end = time.monotonic() + 30
         while not count(target) and process.poll() is None:
             assert time.monotonic() < end
         process.send_signal(signal.SIGKILL)
         process.wait()
-        refused = regulars("copy", source, target)
+        refused = run_regulars("copy", source, target)
         assert refused.returncode == 2
         assert "--continue" in refused.stderr
         copied(source, target, "--continue")
@@ -210,12 +210,12 @@ def test_what_is_not_the_same_is_told(empty_database: str, tmp_path: Path) -> No
 def test_a_database_is_not_copied_to_itself_or_over_another(tmp_path: Path) -> None:
     one, two = (f"sqlite:///{tmp_path / name}.db" for name in ("one", "two"))
     for url in (one, two):
-        assert regulars("migrate", "--database-url", url).returncode == 0
-        assert regulars("account", "create", "x", "--database-url", url).returncode == 0
-    assert regulars("copy", one, one).returncode == 2
-    refused = regulars("copy", one, two)
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("account", "create", "x", "--database-url", url).returncode == 0
+    assert run_regulars("copy", one, one).returncode == 2
+    refused = run_regulars("copy", one, two)
     assert refused.returncode == 2
     assert "has accounts already" in refused.stderr
-    missing = regulars("copy", f"sqlite:///{tmp_path / 'none.db'}", two)
+    missing = run_regulars("copy", f"sqlite:///{tmp_path / 'none.db'}", two)
     assert missing.returncode != 0
     assert not (tmp_path / "none.db").exists()

@@ -1,4 +1,4 @@
-"""Failing well: killed, cut off, out of room, told to stop. What was answered is there."""
+"""Crashes: after a kill, a lost connection, a full disk or a stop, every answered write is stored."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.load import audit, writing
-from tests.postgres import ACCOUNTS, held, own_server, with_standby
+from tests.load import audit, background_writes
+from tests.postgres import ACCOUNTS, hold_lock, own_server, with_standby
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
     get,
-    regulars,
-    running,
+    run_regulars,
+    run_server,
     scratch_database,
 )
 from tests.wire import Wire
@@ -37,37 +37,37 @@ from tests.wire import Wire
 CREATE = 'mutation { createCustomer(node: {email: "%s@example.com"}) { _id } }'
 
 
-def verified(url: str) -> None:
-    done = regulars("verify", "--database-url", url)
-    assert done.returncode == 0, done.stdout + done.stderr
+def assert_consistent(url: str) -> None:
+    result = run_regulars("verify", "--database-url", url)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def kill_again_and_again(url: str, times: int) -> None:
-    """Kills a server in the middle of writes, starts it again, and looks for every answered one."""
+    """Kill a server during writes, start it again, and check every answered write."""
     writers = None
     for _ in range(times):
-        with running(url, status=-signal.SIGKILL) as server:
-            with writing(server, BOOTSTRAP_TOKEN, 6, writers) as writers:
+        with run_server(url, status=-signal.SIGKILL) as server:
+            with background_writes(server, BOOTSTRAP_TOKEN, 6, writers) as writers:
                 time.sleep(0.5 + 0.3 * os.urandom(1)[0] / 255)
                 os.kill(server.pid, signal.SIGKILL)
-        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 5
             for writer in writers:  # what nobody knew is known now
-                for email, possible in writer.asked.items():
+                for email, possible in writer.unacknowledged.items():
                     if possible:
-                        found = client.data(
+                        edges = client.data(
                             "query($q: String) { customers(query: $q) { edges { node { phone } } } }",
                             q=f"email:{email}",
                         )["customers"]["edges"]
-                        writer.certain[email] = found[0]["node"]["phone"] if found else None
-                        writer.asked[email] = set()
-    verified(url)
+                        writer.acknowledged[email] = edges[0]["node"]["phone"] if edges else None
+                        writer.unacknowledged[email] = set()
+    assert_consistent(url)
 
 
 @pytest.mark.slow
-def test_what_was_answered_is_there_after_many_kills(empty_database: str) -> None:
+def test_answered_writes_survive_many_kills(new_database: str) -> None:
     """`REGULARS_TEST_KILLS=200 make test-slow` does it two hundred times on each database."""
-    kill_again_and_again(empty_database, int(os.environ.get("REGULARS_TEST_KILLS", "4")))
+    kill_again_and_again(new_database, int(os.environ.get("REGULARS_TEST_KILLS", "4")))
 
 
 def wait_until_answered(server: Server, seconds: float = 10) -> None:
@@ -82,10 +82,10 @@ def statuses_of(writers: list[Any]) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_restart_of_postgresql_is_survived() -> None:
-    with own_server() as database, running(database.dsn) as server:
+def test_server_survives_a_restart_of_postgresql() -> None:
+    with own_server() as database, run_server(database.dsn) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(0.5)
                 database.stop("immediate")
                 time.sleep(0.3)
@@ -102,18 +102,18 @@ def test_a_restart_of_postgresql_is_survived() -> None:
                     assert "127.0.0.1" not in answer.text
                 assert get(f"{server.url}/healthz").status_code == 200
                 assert get(f"{server.url}/readyz").status_code == 503
-                before = sum(writer.answered for writer in writers)
+                before = sum(writer.success_count for writer in writers)
                 database.start()
                 wait_until_answered(server)
                 time.sleep(0.5)
-                assert sum(writer.answered for writer in writers) > before
+                assert sum(writer.success_count for writer in writers) > before
             assert audit(client, writers) > 20
             assert statuses_of(writers) == {"200", "503 errors_unavailable"}
-        verified(database.dsn)
+        assert_consistent(database.dsn)
 
 
 @pytest.mark.slow
-def test_connections_that_are_cut_are_survived(postgresql: str) -> None:
+def test_server_survives_cut_connections(postgresql: str) -> None:
     async def cut(dsn: str) -> None:
         connection = await asyncpg.connect(dsn)
         for _ in range(10):
@@ -124,9 +124,9 @@ def test_connections_that_are_cut_are_survived(postgresql: str) -> None:
             await asyncio.sleep(0.05)
         await connection.close()
 
-    with scratch_database(postgresql) as url, running(url) as server:
+    with scratch_database(postgresql) as url, run_server(url) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(0.3)
                 asyncio.run(cut(url))
                 wait_until_answered(server)
@@ -134,13 +134,13 @@ def test_connections_that_are_cut_are_survived(postgresql: str) -> None:
             audit(client, writers)
             assert statuses_of(writers) <= {"200", "503 errors_unavailable"}
             assert "503 errors_unavailable" in statuses_of(writers)
-        verified(url)
+        assert_consistent(url)
 
 
 @pytest.mark.slow
 def test_a_failed_primary_is_replaced() -> None:
-    """Synchronous replication, and a DSN that names both hosts: whatever was answered is on the
-    standby when the primary dies."""
+    """With synchronous replication and a DSN with both hosts, every answered write is on the standby
+    when the primary is killed."""
     with with_standby() as (primary, standby, url):
 
         async def synchronous() -> None:
@@ -155,27 +155,27 @@ def test_a_failed_primary_is_replaced() -> None:
             await connection.close()
 
         asyncio.run(synchronous())
-        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-            with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+        with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+            with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
                 time.sleep(1)
                 primary.kill()
-                before = sum(writer.answered for writer in writers)
+                before = sum(writer.success_count for writer in writers)
                 assert before > 10
                 time.sleep(0.3)
                 killed = time.monotonic()
                 standby.promote()
                 wait_until_answered(server, 15)
-                while sum(writer.answered for writer in writers) < before + 20:
+                while sum(writer.success_count for writer in writers) < before + 20:
                     assert time.monotonic() < killed + 15, statuses_of(writers)
                     time.sleep(0.05)
             assert audit(client, writers) > before
             assert statuses_of(writers) <= {"200", "503 errors_unavailable"}
-        verified(standby.dsn)
+        assert_consistent(standby.dsn)
 
 
 @contextlib.contextmanager
 def full_disk(path: Path, pid: int) -> Iterator[None]:
-    """A file that the server cannot make longer: its writes fail as on a full disk."""
+    """Limit the size of a file of the server, so that its writes fail as on a full disk."""
     sizes = [file.stat().st_size for file in path.parent.glob(f"{path.name}*")]
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (max(sizes), before[1]))
@@ -186,7 +186,7 @@ def full_disk(path: Path, pid: int) -> Iterator[None]:
 
 
 def until_refused(client: Client) -> httpx.Response:
-    """Writes until a write is refused."""
+    """Write until a write is refused; return the response."""
     for number in range(3_000):
         note = "x" * 20_000
         answer = client.post(
@@ -199,9 +199,9 @@ def until_refused(client: Client) -> httpx.Response:
 
 
 @pytest.mark.slow
-def test_no_room_is_survived(tmp_path: Path) -> None:
+def test_server_survives_a_full_database(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
-    with running(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
         client.create("before@example.com")
         with full_disk(path, server.pid):
             answer = until_refused(client)
@@ -211,18 +211,18 @@ def test_no_room_is_survived(tmp_path: Path) -> None:
             # A small write may find a place where a large one did not.
             assert until_refused(client).status_code == 503
         assert client.create("after@example.com")
-    verified(f"sqlite:///{path}")
+    assert_consistent(f"sqlite:///{path}")
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
-    """On a file system of a few megabytes, where this machine lets us make one."""
+def test_full_disk_is_reported(tmp_path: Path) -> None:
+    """Uses a file system of a few megabytes, if this machine can mount one."""
     folder = Path(tempfile.mkdtemp(prefix="regulars-small-"))
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)], capture_output=True
     )
     try:
-        with running(f"sqlite:///{folder / 'r.db'}") as server:
+        with run_server(f"sqlite:///{folder / 'r.db'}") as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 client.create("before@example.com")
                 filling = folder / "filling"
@@ -234,7 +234,7 @@ def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
                     assert client.emails("before") == ["before@example.com"]
                     filling.unlink()
                 assert client.create("after@example.com")
-        verified(f"sqlite:///{folder / 'r.db'}")
+        assert_consistent(f"sqlite:///{folder / 'r.db'}")
     finally:
         if mounted.returncode == 0:
             subprocess.run(["umount", str(folder)], check=True)
@@ -245,12 +245,12 @@ def test_a_full_disk_is_told_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_told_to_stop_a_server_finishes_what_is_in_flight(postgresql: str) -> None:
+def test_stopping_server_finishes_requests_in_flight(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             idle = Wire(client)
             with ThreadPoolExecutor(1) as pool:
-                with held(url, ACCOUNTS):
+                with hold_lock(url, ACCOUNTS):
                     waiting = pool.submit(client.post, CREATE % "a")
                     time.sleep(0.3)
                     server.end()
@@ -262,15 +262,15 @@ def test_told_to_stop_a_server_finishes_what_is_in_flight(postgresql: str) -> No
                         assert another.connect_ex((str(parts.hostname), port)) != 0
                 assert waiting.result().json() == {"data": {"createCustomer": {"_id": 1}}}
             idle.socket.close()
-        verified(url)
+        assert_consistent(url)
 
 
 @pytest.mark.slow
-def test_a_server_does_not_wait_for_ever_when_it_is_told_to_stop(postgresql: str) -> None:
+def test_stopping_server_does_not_wait_without_end(postgresql: str) -> None:
     options = ("--shutdown-seconds", "1", "--request-seconds", "3")
     with scratch_database(postgresql) as url, contextlib.ExitStack() as stack:
-        with running(url, *options) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-            stack.enter_context(held(url, ACCOUNTS))
+        with run_server(url, *options) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+            stack.enter_context(hold_lock(url, ACCOUNTS))
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(client.post, CREATE % "a")
                 time.sleep(0.3)

@@ -1,4 +1,4 @@
-"""The docs: what they show is what happens, and what there is they name."""
+"""The examples in the docs work, and the reference is complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
 from regulars.cli.webhooks import secret_app
 from regulars.settings import Settings
-from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 
 pytestmark = pytest.mark.any_database
 
@@ -28,42 +28,42 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(path: Path) -> list[tuple[str, str]]:
+def code_blocks(path: Path) -> list[tuple[str, str]]:
     return BLOCK.findall(path.read_text(encoding="utf-8"))
 
 
-def keys_in_the_code() -> set[str]:
-    found: set[str] = set()
+def error_keys_in_code() -> set[str]:
+    keys: set[str] = set()
     for path in (ROOT / "src").rglob("*.py"):
-        found |= set(
+        keys |= set(
             re.findall(
                 r'"(errors_\w+|rate_\w+|tokens_not\w+|webhooks_\w+)"',
                 path.read_text(encoding="utf-8"),
             )
         )
-    return found
+    return keys
 
 
-def test_the_tutorial_is_answered_as_it_says(client: Client) -> None:
-    found = blocks(ROOT / "docs" / "tutorial.md")
-    shown = 0
-    for (kind, text), (next_kind, answer) in itertools.pairwise(found):
+def test_the_tutorial_shows_real_responses(client: Client) -> None:
+    tutorial = code_blocks(ROOT / "docs" / "tutorial.md")
+    example_count = 0
+    for (kind, text), (next_kind, response) in itertools.pairwise(tutorial):
         if (kind, next_kind) == ("graphql", "json"):
-            assert client.run(text) == json.loads(answer), text
-            shown += 1
-    assert shown == sum(kind == "graphql" for kind, _ in found) == 6
+            assert client.run(text) == json.loads(response), text
+            example_count += 1
+    assert example_count == sum(kind == "graphql" for kind, _ in tutorial) == 6
 
 
-def test_the_queries_of_the_readme_are_answered_as_it_says(tmp_path: Path) -> None:
-    shown = [
-        (command, answer)
-        for (_, command), (kind, answer) in itertools.pairwise(blocks(ROOT / "README.md"))
+def test_the_readme_shows_real_responses(tmp_path: Path) -> None:
+    examples = [
+        (command, response)
+        for (_, command), (kind, response) in itertools.pairwise(code_blocks(ROOT / "README.md"))
         if "curl" in command and kind == "json"
     ]
-    assert len(shown) == 2
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
-        for command, answer in shown:
-            printed = subprocess.run(
+    assert len(examples) == 2
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
+        for command, response in examples:
+            process = subprocess.run(
                 ["bash", "-c", command.replace("http://127.0.0.1:8000", server.url)],
                 env={"REGULARS_TOKEN": BOOTSTRAP_TOKEN, "PATH": "/usr/bin:/bin"},
                 capture_output=True,
@@ -71,27 +71,29 @@ def test_the_queries_of_the_readme_are_answered_as_it_says(tmp_path: Path) -> No
                 check=True,
                 timeout=30,
             )
-            assert json.loads(printed.stdout) == json.loads(answer)
+            assert json.loads(process.stdout) == json.loads(response)
 
 
-def test_the_compilers_example_answers_what_it_says() -> None:
-    (_, code), (_, printed) = blocks(ROOT / "docs" / "compiler.md")
-    done = subprocess.run(
+def test_the_compiler_page_shows_the_real_output() -> None:
+    (_, code), (_, output) = code_blocks(ROOT / "docs" / "compiler.md")
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
-    assert done.stdout == printed
+    assert process.stdout == output
 
 
 def test_the_generated_pages_are_current() -> None:
     check = [sys.executable, "tools/reference.py", "--check"]
-    done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout
+    process = subprocess.run(
+        check, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert process.returncode == 0, process.stdout
 
 
-def test_every_error_key_has_its_line() -> None:
+def test_every_error_key_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
-    assert documented == keys_in_the_code()
+    assert documented == error_keys_in_code()
 
 
 def test_every_error_key_is_tested() -> None:
@@ -100,17 +102,17 @@ def test_every_error_key_is_tested() -> None:
         for path in (ROOT / "tests").glob("test_*.py")
         if path.name != "test_docs.py"
     )
-    for key in keys_in_the_code():
+    for key in error_keys_in_code():
         assert f'"{key}"' in tests, key
 
 
-def test_every_setting_has_its_line() -> None:
+def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     for name in Settings.model_fields:
         assert f"`REGULARS_{name.upper()}`" in page
 
 
-def test_every_command_has_its_heading() -> None:
+def test_every_command_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     groups = (
         *(("", app), ("", maintenance_app), ("", webhooks_app)),
@@ -125,23 +127,23 @@ def test_every_command_has_its_heading() -> None:
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)
-def test_every_link_leads_somewhere(path: Path) -> None:
+def test_every_link_has_a_target(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         assert (path.parent / target).exists(), target
 
 
-def test_no_page_is_left_out_of_the_index() -> None:
+def test_the_index_lists_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     for path in DOCS:
         name = path.relative_to(ROOT / "docs").as_posix()
         assert name == "README.md" or f"({name})" in index
 
 
-def test_the_modules_that_the_docs_name_exist() -> None:
-    """The pages about the code name modules of the program. `notices` is an invented entity."""
-    program = ROOT / "src" / "regulars"
-    roots = [ROOT, program, program / "store"]
+def test_modules_named_in_the_docs_exist() -> None:
+    """The pages about the code refer to modules of the package. `notices` is the example entity."""
+    package = ROOT / "src" / "regulars"
+    roots = [ROOT, package, package / "store"]
     missing = []
     for page in ("architecture.md", "compiler.md", "glossary.md"):
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""An entity is one description: an invented one is written, found, changed and erased."""
+"""Entities: an invented entity is created, looked up, updated and deleted by its description."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from regulars.store.columns import key, number, text
 from regulars.store.entity import Entity, Lookup, delete_rows
 from regulars.store.queries import of_account
 from regulars.store.query import Query
-from tests.support import regulars
+from tests.support import run_regulars
 
 # Tables of its own, so that no other test sees the invented one.
 METADATA = sa.MetaData()
@@ -57,19 +57,19 @@ class NoticeCommand(SmallCommand):
 
 
 class CreateNotice(NoticeCommand):
-    """A notice of a customer, of a title that no other notice has."""
+    """Create a notice of a customer, with a unique title."""
 
 
 class UpdateNotice(NoticeCommand):
-    """Another title of a notice."""
+    """Change the title of a notice."""
 
 
 class DeleteNotice(NoticeCommand):
-    """Deletes a notice."""
+    """Delete a notice."""
 
 
 class TryNotice(NoticeCommand):
-    """Creates a notice, changes and deletes others, and takes it all back."""
+    """Create, change and delete notices, and roll everything back."""
 
 
 def create(unit: CustomerUnitOfWork, command: CreateNotice) -> Row:
@@ -131,7 +131,7 @@ WITH_NOTICES = Entities((*ENTITIES, NOTICES))
 
 
 async def prepare(url: str) -> Store:
-    """A store of a database that has the invented table, too: what a migration would add."""
+    """A store of a database with the invented table, which a migration would add."""
     plain = store_for(url)
     await plain.open()
     dialect, number_type = DIALECTS[plain.dialect]
@@ -149,9 +149,9 @@ def customer(email: str) -> CreateCustomer:
     return CreateCustomer(values, 1, problems)
 
 
-def test_an_invented_entity_is_one_description(empty_database: str) -> None:
-    for command in ("migrate", "account create one", "account create two"):
-        assert regulars(*command.split(), "--database-url", empty_database).returncode == 0
+def test_invented_entity_needs_only_its_description(new_database: str) -> None:
+    for command in ("account create one", "account create two"):
+        assert run_regulars(*command.split(), "--database-url", new_database).returncode == 0
 
     columns = (notices.c.notice_id, notices.c.customer_id, notices.c.title)
     query = Query(sa.select(*columns).where(of_account(notices)).order_by(notices.c.notice_id))
@@ -160,7 +160,7 @@ def test_an_invented_entity_is_one_description(empty_database: str) -> None:
         return [tuple(row) for row in await store.fetch(query, {"account_id": account_id})]
 
     async def run() -> None:
-        store = await prepare(empty_database)
+        store = await prepare(new_database)
         one, two = [account.account_id for account in await Accounts(store).all()][:2]
         for account in (one, two):
             await store.write(account, customer("a@b.co"))
@@ -201,26 +201,26 @@ def test_an_invented_entity_is_one_description(empty_database: str) -> None:
     asyncio.run(run())
 
 
-def test_a_name_of_no_lookup_is_an_error() -> None:
+def test_unknown_lookup_is_an_error() -> None:
     with pytest.raises(LookupError, match="notice_ids"):
         ENTITIES.merge([LookupKeys(notice_ids=[1])])
     assert WITH_NOTICES.merge([LookupKeys(notice_ids=[1])]) == {"notice_ids": {1}}
 
 
-def test_a_command_without_a_rule_is_an_error() -> None:
+def test_command_without_a_rule_is_an_error() -> None:
     with pytest.raises(LookupError, match="CreateNotice"):
         ENTITIES.rule(CreateNotice)
 
 
-def test_entities_come_after_those_that_they_refer_to() -> None:
+def test_entities_follow_the_entities_they_refer_to() -> None:
     order = [entity.table for entity in ENTITIES]
-    for place, table in enumerate(order):
+    for index, table in enumerate(order):
         for other in table.foreign_keys:
-            assert other.column.table in order[:place], f"{table.name} refers to {other}"
+            assert other.column.table in order[:index], f"{table.name} refers to {other}"
 
 
-def test_every_table_with_customers_says_what_their_deletion_does() -> None:
-    """A table that names customers is erased with them."""
+def test_every_table_with_a_customer_id_defines_the_effect_of_deletion() -> None:
+    """The deletion of a customer has a defined effect on every table with a `customer_id`."""
     described = {entity.name for entity in ENTITIES.of_customers}
     tables = ENTITIES.root.table.metadata.tables.values()
     named = {table.name for table in tables if "customer_id" in table.c}
@@ -228,7 +228,7 @@ def test_every_table_with_customers_says_what_their_deletion_does() -> None:
     assert named - {"customers", "terms", "deliveries"} <= described
 
 
-def test_a_savepoint_covers_every_kind_of_change() -> None:
+def test_savepoint_covers_every_kind_of_change() -> None:
     notice = {
         "account_id": 1,
         "notice_id": 1,

@@ -1,4 +1,4 @@
-"""A customer who is deleted is deleted everywhere: every table is searched for its values."""
+"""The deletion of a customer removes its values from every table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from regulars.accounts.accounts import now_ms
-from regulars.orders.inbox_keys import EVERYBODY, MAX_KEYS, keys_of
+from regulars.orders.inbox_keys import EVERYBODY, MAX_KEYS, find_keys
 from regulars.store import Store, parse_url
 from regulars.store.migrate import run_in_snapshot
 from regulars.store.query import Query
@@ -21,7 +21,14 @@ from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids
 from regulars.transfer.uploads import KEPT_MS, forget_old
 from regulars.webhooks import inbox_queries
 from tests.receiver import Receiver
-from tests.support import Client, account_of, eventually, new_token, regulars, with_store
+from tests.support import (
+    Client,
+    create_token,
+    find_account_name,
+    run_regulars,
+    wait_until,
+    with_store,
+)
 from tests.test_inbound import Shop, order
 from tests.test_webhooks import client as client
 from tests.test_webhooks import hook
@@ -34,10 +41,10 @@ KEPT = {"imports", "import_parts", "deleted_shop_ids"}
 
 
 def tables_with(url: str, mark: str) -> dict[str, list[str]]:
-    """The rows of every table that hold a text, as text."""
+    """Return the rows that contain a text, by table."""
 
     def scan(connection: sa.Connection) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        matches: dict[str, list[str]] = {}
         for table in metadata.sorted_tables:
             for row in connection.execute(table.select()):
                 shown = " ".join(
@@ -45,30 +52,30 @@ def tables_with(url: str, mark: str) -> dict[str, list[str]]:
                     for v in row
                 )
                 if mark in shown.lower().replace("\\u0040", "@"):
-                    found.setdefault(table.name, []).append(shown)
-        return found
+                    matches.setdefault(table.name, []).append(shown)
+        return matches
 
     return run_in_snapshot(parse_url(url), scan)
 
 
 @pytest.fixture
 def mark() -> str:
-    """A text that is in no other test's account."""
+    """A text that no other test stores."""
     return f"zqx{next(_marks)}mark"
 
 
 @pytest.fixture
 def shop(open_server: Any) -> Iterator[Shop]:
-    made = Shop(open_server)
-    yield made
-    made.close()
+    shop_client = Shop(open_server)
+    yield shop_client
+    shop_client.close()
 
 
 def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
-    """Leaves rows about one customer in every table, and answers its global id."""
+    """Write rows about one customer into every table; return its global id."""
     email = f"{mark}.now@example.com"
     address = {"line1": f"1 {mark} Street", "city": f"{mark} City", "country": "MA"}
-    token = new_token(
+    token = create_token(
         shop.client.server, shop.name, scopes=("customers", "orders:write", "webhooks")
     )
     with Client(shop.client.server, token) as client:
@@ -105,15 +112,15 @@ def fill(shop: Shop, receiver: Receiver, mark: str) -> str:
         receiver.wait(2, "/order")
     keep(shop, email, mark)
     file = f'email,first_name,_id\n"not {mark}",{mark},{mark}\n'.encode()
-    begun = shop.client.http.post("/import", content=file, headers={"content-type": "text/csv"})
-    assert begun.status_code == 202, begun.text
-    place = begun.headers["location"]
-    eventually(lambda: shop.client.http.get(place).json()["data"]["state"] == "done")
+    response = shop.client.http.post("/import", content=file, headers={"content-type": "text/csv"})
+    assert response.status_code == 202, response.text
+    location = response.headers["location"]
+    wait_until(lambda: shop.client.http.get(location).json()["data"]["state"] == "done")
     return str(number)
 
 
 def keep(shop: Shop, email: str, mark: str) -> None:
-    """Leaves events in the inbox: about the customer, and one about somebody else."""
+    """Store events in the inbox: some about the customer, and one about another."""
     bodies = (
         {"node": {"email": email.upper(), "tags": 5}},
         {"node": {"name": 5, "customer": {"id": "cus_1", "full_name": mark}}},
@@ -129,13 +136,13 @@ def keep(shop: Shop, email: str, mark: str) -> None:
 
 
 def assert_gone(shop: Shop, mark: str) -> None:
-    def left() -> dict[str, list[str]]:
-        found = tables_with(shop.client.server.database_url, mark)
-        return {name: rows for name, rows in found.items() if name not in KEPT}
+    def remaining() -> dict[str, list[str]]:
+        matches = tables_with(shop.client.server.database_url, mark)
+        return {name: rows for name, rows in matches.items() if name not in KEPT}
 
-    assert left() == {}
+    assert remaining() == {}
     assert len(shop.inbox()) == 1
-    assert regulars("verify", *shop.database).returncode == 0
+    assert run_regulars("verify", *shop.database).returncode == 0
 
 
 @pytest.mark.parametrize("path", ["deleteCustomers", "contact/deleted"])
@@ -173,31 +180,31 @@ def test_nothing_of_a_deleted_customer_remains(
     assert not tables_with(shop.client.server.database_url, "cus_1").keys() - {"shop_ids"}
 
 
-def test_a_pull_deletes_what_the_inbox_says_of_a_customer(shop: Shop, mark: str) -> None:
+def test_pull_deletes_inbox_events_of_a_deleted_customer(shop: Shop, mark: str) -> None:
     email = f"{mark}@example.com"
     server = shop.client.server
-    with Client(server, new_token(server)) as there:
-        number = there.create(email, first_name=mark)["id"]
-        there.create("other@example.com")
+    with Client(server, create_token(server)) as remote:
+        number = remote.create(email, first_name=mark)["id"]
+        remote.create("other@example.com")
         options = ("--account", shop.name, "--delete", "--json")
-        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
-        assert regulars("pull", server.url, *options, env=env).returncode == 0
+        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": remote.token}
+        assert run_regulars("pull", server.url, *options, env=env).returncode == 0
         shop.understood("contact/updated", {"id": "cus_1", "email": email, "notes": mark})
         keep(shop, email, mark)
-        there.delete(number)
-        done = regulars("pull", server.url, *options, env=env)
-        assert json.loads(done.stdout)["deleted"] == 1, done.stdout
+        remote.delete(number)
+        result = run_regulars("pull", server.url, *options, env=env)
+        assert json.loads(result.stdout)["deleted"] == 1, result.stdout
     assert_gone(shop, mark)
 
 
-def test_what_old_pulls_rejected_is_forgotten(shop: Shop, mark: str) -> None:
-    """The messages may quote customers. How far the pull came stays."""
+def test_messages_about_rows_rejected_by_old_pulls_are_deleted(shop: Shop, mark: str) -> None:
+    """The messages may quote customers. The cursor of the pull is kept."""
     server = shop.client.server
-    name = account_of(server, shop.client.token)
-    with Client(server, new_token(server)) as there:
-        there.create("a@example.com")
-        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
-        regulars("pull", server.url, "--account", name, env=env)
+    name = find_account_name(server, shop.client.token)
+    with Client(server, create_token(server)) as remote:
+        remote.create("a@example.com")
+        env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": remote.token}
+        run_regulars("pull", server.url, "--account", name, env=env)
 
         async def age(store: Store, later: int = KEPT_MS + 1) -> None:
             quote = sa.text(f"UPDATE imports SET problems = '{{\"{mark}\": 1}}'")
@@ -208,22 +215,22 @@ def test_what_old_pulls_rejected_is_forgotten(shop: Shop, mark: str) -> None:
         assert "imports" in tables_with(server.database_url, mark)
         with_store(server.database_url, age)
         assert "imports" not in tables_with(server.database_url, mark)
-        again = regulars("pull", server.url, "--account", name, "--since", "last", env=env)
+        again = run_regulars("pull", server.url, "--account", name, "--since", "last", env=env)
         assert again.returncode == 0, again.stderr
 
 
-def test_an_attempt_that_is_noted_while_its_customer_is_deleted_forgets_it(
+def test_attempt_recorded_during_a_deletion_is_blanked(
     shop: Shop, receiver: Receiver, mark: str
 ) -> None:
-    """PostgreSQL does not show such an attempt to the statement that deletes. It is as if it were
-    written by hand afterwards."""
+    """The statement that deletes the customer does not see such an attempt. The test writes it after
+    the deletion."""
     number = fill(shop, receiver, mark)
     shop.client.delete(number)
-    left = sa.text(f'UPDATE attempts SET exchange = \'{{"request": "{mark}"}}\'')
+    remaining = sa.text(f'UPDATE attempts SET exchange = \'{{"request": "{mark}"}}\'')
     url = shop.client.server.database_url
 
     async def forget(store: Store) -> None:
-        await store.execute([(Query(left), {})])
+        await store.execute([(Query(remaining), {})])
         await store.execute([(blank_late_attempts(), {"since": now_ms() + 1_000})])
 
     with_store(url, forget)
@@ -236,7 +243,7 @@ def test_an_attempt_that_is_noted_while_its_customer_is_deleted_forgets_it(
     assert "attempts" not in tables_with(url, mark)
 
 
-def test_the_keys_of_an_event_are_its_emails_and_ids() -> None:
+def test_keys_of_an_event_are_its_emails_and_ids() -> None:
     event = {
         "node": {
             "id": "order_1",
@@ -246,11 +253,11 @@ def test_the_keys_of_an_event_are_its_emails_and_ids() -> None:
         }
     }
     escaped = json.dumps(event).encode()
-    assert set(keys_of(escaped)) >= {"order_1", "cus_1", "ana@exämple.com", "ben@example.com"}
-    assert set(keys_of(b"{broken ana@example.com")) == {"ana@example.com"}
-    assert keys_of(b"[]") == keys_of(b'{"node": 5}') == []
+    assert set(find_keys(escaped)) >= {"order_1", "cus_1", "ana@exämple.com", "ben@example.com"}
+    assert set(find_keys(b"{broken ana@example.com")) == {"ana@example.com"}
+    assert find_keys(b"[]") == find_keys(b'{"node": 5}') == []
     many = json.dumps([f"u{n}@example.com" for n in range(MAX_KEYS + 1)]).encode()
-    assert keys_of(many) == [EVERYBODY]
+    assert find_keys(many) == [EVERYBODY]
 
 
 @pytest.mark.parametrize(
@@ -266,11 +273,11 @@ def test_the_keys_of_an_event_are_its_emails_and_ids() -> None:
     ],
 )
 def test_an_email_within_a_text_is_a_key(text: str, email: str) -> None:
-    assert email in keys_of(json.dumps({"node": {"notes": text}}).encode())
+    assert email in find_keys(json.dumps({"node": {"notes": text}}).encode())
     assert email in _migration_keys(json.dumps({"node": {"notes": text}}).encode())
 
 
 def _migration_keys(body: bytes) -> list[str]:
     name = "regulars.store.migrations.versions.v0010_inbox_keys"
-    found: list[str] = import_module(name)._keys(body)
-    return found
+    matches: list[str] = import_module(name)._keys(body)
+    return matches

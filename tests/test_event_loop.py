@@ -1,4 +1,4 @@
-"""Nothing that one client sends stops the event loop for longer than 100 ms.
+"""No input of a client blocks the event loop for longer than 100 ms.
 
 Each attack is the worst input of a limit. A server is measured from inside (`loop_probe.py`), where
 other processes of a busy machine do not count, and from outside by /healthz. An input that blocks
@@ -22,49 +22,53 @@ from regulars.store import Store
 from regulars.webhooks.signatures import secrets_of
 from tests.attacks import CASES, Case, fill
 from tests.conftest import DATABASES
-from tests.event_loop import Measured, Target, calibrated, measure
-from tests.support import regulars, scratch_database, with_store
+from tests.event_loop import Measured, Target, measure, measure_idle
+from tests.support import run_regulars, scratch_database, with_store
 
 LIMITS = Path(__file__).parent.parent / "docs" / "reference" / "limits.md"
 PAUSE_SECONDS = 0.1
-# From outside everything counts that this machine does meanwhile, this process included.
+# Measured from outside, this includes everything else that the machine does.
 HEALTHZ_SECONDS = 1.5
 GROWN_BYTES = 200 * 2**20
 ATTEMPTS = 3
-# What `slowness` takes on two cores that have nothing else to do.
+# The processor time of `measure_slowness` on two idle cores.
 ALONE_SECONDS = 0.03
-# What is so much beyond is not measured again.
-HOPELESS = 5
+# A pause this many times over the limit is not measured again.
+HOPELESS_FACTOR = 5
 
 
 @pytest.fixture(scope="module", params=DATABASES)
 def target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
-    """A server with customers who are as large as may be."""
+    """A server with customers of the largest possible size."""
     folder = tmp_path_factory.mktemp("event-loop")
     if request.param == "sqlite":
-        with _filled(f"sqlite:///{folder / 'r.db'}", folder) as filled:
+        with FilledTarget(f"sqlite:///{folder / 'r.db'}", folder) as filled:
             yield filled
         return
     with scratch_database(request.getfixturevalue("postgresql")) as url:
-        with _filled(url, folder) as filled:
+        with FilledTarget(url, folder) as filled:
             yield filled
 
 
-class _filled:  # noqa: N801  # a context manager, named as a function
+class FilledTarget:
+    """A target with the customers that the attacks read."""
+
     def __init__(self, url: str, folder: Path) -> None:
         self._target = Target(url, folder)
 
     def __enter__(self) -> Target:
         target = self._target.__enter__()
         fill(target)
-        # As many again, of the ordinary kind.
-        done = regulars("sample", "--customers", "1000", "--database-url", target.database_url)
-        assert done.returncode == 0, done.stderr
+        # And customers of usual size.
+        result = run_regulars(
+            "sample", "--customers", "1000", "--database-url", target.database_url
+        )
+        assert result.returncode == 0, result.stderr
 
         async def secret(store: Store) -> str:
-            account = await Accounts(store).named(None)
+            account = await Accounts(store).resolve(None)
             return (await secrets_of(store, account.account_id, 0)).current
 
         target.secret = with_store(target.database_url, secret)
@@ -77,55 +81,55 @@ class _filled:  # noqa: N801  # a context manager, named as a function
 @pytest.mark.alone
 @pytest.mark.slow
 def test_the_measurement_is_calibrated(target: Target) -> None:
-    """Without an attack there is no pause: else, nothing that is measured here means anything."""
-    quiet = best(target, Case("nothing", lambda *_: calibrated(target), (), ()), None)
-    assert quiet.pause_seconds < PAUSE_SECONDS / 2, quiet
-    assert quiet.healthz_seconds < HEALTHZ_SECONDS, quiet
+    """Without an attack, the event loop does not pause. Otherwise the measurements are invalid."""
+    idle = measure_best(target, Case("nothing", lambda *_: measure_idle(target), (), ()), None)
+    assert idle.pause_seconds < PAUSE_SECONDS / 2, idle
+    assert idle.healthz_seconds < HEALTHZ_SECONDS, idle
 
 
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
-def test_the_event_loop_is_not_stopped(target: Target, case: Case) -> None:
+def test_an_attack_does_not_block_the_event_loop(target: Target, case: Case) -> None:
     if target.database_url.startswith("postgresql") and not case.uses_database:
-        return  # what is refused before any database is asked is the same on both
+        return  # the database does not matter for this input
     senders = {"with a token": target.token}
-    measured = {name: best(target, case, token) for name, token in senders.items()}
+    measured = {name: measure_best(target, case, token) for name, token in senders.items()}
     if case.stranger:
-        measured["without a token"] = best(target, case, None)
-    said = "; ".join(f"{name}: {result}" for name, result in measured.items())
-    print(said)
-    assert all(is_good(result) for result in measured.values()), said
+        measured["without a token"] = measure_best(target, case, None)
+    summary = "; ".join(f"{name}: {result}" for name, result in measured.items())
+    print(summary)
+    assert all(is_good(result) for result in measured.values()), summary
 
 
-def best(target: Target, case: Case, token: str | None) -> Measured:
-    """The best of some attempts."""
-    found: list[Measured] = []
+def measure_best(target: Target, case: Case, token: str | None) -> Measured:
+    """Returns the best result of several attempts."""
+    results: list[Measured] = []
     for number in range(ATTEMPTS):
         result = measure(target, case.attack, number, token)
         if is_good(result):
             return result
-        result = replace(result, pause_seconds=result.pause_seconds / slowness())
+        result = replace(result, pause_seconds=result.pause_seconds / measure_slowness())
         if is_good(result):
             return result
-        found.append(result)
-        if result.pause_seconds > HOPELESS * PAUSE_SECONDS:
+        results.append(result)
+        if result.pause_seconds > HOPELESS_FACTOR * PAUSE_SECONDS:
             break
-    return min(found, key=lambda one: one.pause_seconds)
+    return min(results, key=lambda result: result.pause_seconds)
 
 
-def slowness() -> float:
-    """How much longer than alone this machine takes at present for the same instructions: the
-    processor's time of a step grows, too, with what else the machine does. At least 1."""
+def measure_slowness() -> float:
+    """Returns how many times longer than on an idle machine the same instructions take now. The
+    processor time of a step grows, too, if the machine is busy. At least 1."""
     began = time.thread_time()
-    found: dict[int, str] = {}
+    texts: dict[int, str] = {}
     for number in range(60_000):
-        found[number % 997] = str(number) + found.get((number * 7) % 997, "")[:3]
+        texts[number % 997] = str(number) + texts.get((number * 7) % 997, "")[:3]
     return max(1.0, (time.thread_time() - began) / ALONE_SECONDS)
 
 
 def is_good(result: Measured) -> bool:
-    """Whether nothing is beyond its bound."""
+    """Returns whether all measurements are within their limits."""
     return (
         not result.problems
         and result.pause_seconds <= PAUSE_SECONDS
@@ -135,7 +139,7 @@ def is_good(result: Measured) -> bool:
 
 
 def documented_limits() -> list[str]:
-    """The first column of the table of limits."""
+    """Returns the first column of the table of limits."""
     table = LIMITS.read_text().partition("| --- |")[2].partition("\n\n")[0]
     return re.findall(r"^\| (.+?) \|", table, re.MULTILINE)
 
@@ -150,7 +154,7 @@ def test_each_documented_limit_has_an_attack() -> None:
 
 def test_each_route_has_an_attack(tmp_path: Path) -> None:
     app = Application(Settings(database_url=f"sqlite:///{tmp_path / 'r.db'}"))
-    routes = [*app.graphql_at, *(getattr(route, "path", "") for route in app._rest.routes)]
+    routes = [*app.graphql_at, *(getattr(route, "path", "") for route in app._starlette.routes)]
     attacked = {route for case in CASES for route in case.routes}
     missing = [route for route in routes if route not in attacked]
     assert not missing, f"add attacks of these routes to tests/attacks.py: {missing}"

@@ -11,7 +11,7 @@ import pytest
 
 from regulars.webhooks.values import TYPES, UNSUPPORTED
 from tests.receiver import Receiver
-from tests.support import Client, regulars
+from tests.support import Client, run_regulars
 from tests.test_inbound import Shop, order
 from tests.test_webhooks import CREATE, hook
 from tests.test_webhooks import client as client
@@ -50,7 +50,7 @@ def test_every_documented_type_is_accepted_or_refused_with_a_reason(
         if type_ in TYPES:
             assert client.data(CREATE, node=node)["createWebhook"]["type"] == type_
         else:
-            message = client.refused("errors_invalid_input", CREATE, node=node)["message"]
+            message = client.expect_error("errors_invalid_input", CREATE, node=node)["message"]
             assert f"Regulars stores no {UNSUPPORTED[type_]}" in message
             assert "Supported types: contact/signup" in message
     assert client.data("{ webhookTypes }")["webhookTypes"] == list(TYPES)
@@ -227,7 +227,7 @@ def test_the_inbox_forgets_a_customer_who_is_deleted(shop: Shop) -> None:
     kept = shop.inbox()
     assert len(kept) == 1
     assert "marker" not in json.dumps(kept)
-    assert regulars("verify", *shop.database).returncode == 0
+    assert run_regulars("verify", *shop.database).returncode == 0
 
 
 def test_an_order_is_cancelled_and_taken_back_twice(shop: Shop) -> None:

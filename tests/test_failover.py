@@ -1,4 +1,4 @@
-"""A primary whose place another has taken, and that does not know it."""
+"""Failover: a former primary that does not know that it was replaced."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ import pytest
 
 from regulars.store.postgresql.connect import connect
 from tests.postgres import PostgreSQL, ask, with_standby
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_server, wait_until
 
 pytestmark = pytest.mark.slow
 SECONDS = 10
 
 
 def emails(server: PostgreSQL) -> set[str]:
-    """Those of all customers that a server has."""
+    """Return the emails of all customers in a database."""
     return set(ask(server, "SELECT array_agg(email) FROM customers"))
 
 
-def written(server: Server) -> str:
-    """The address of a customer that a server was asked to create."""
+def create_customer(server: Server) -> str:
+    """Create a customer; return its email."""
     with Client(server, BOOTSTRAP_TOKEN) as client:
         email = f"{uuid4().hex}@example.com"
         client.create(email)
     return email
 
 
-def arrives(server: Server, there: PostgreSQL) -> bool:
-    """Whether what a server is asked to create is there; not, where it says to try again."""
+def reaches(server: Server, server_with_row: PostgreSQL) -> bool:
+    """Create a customer; return whether the database has it. False if the server refuses."""
     email = f"{uuid4().hex}@example.com"
     create = "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"
     with Client(server, BOOTSTRAP_TOKEN) as client:
         answer = client.post(create, {"e": email})
     assert answer.status_code in (200, 503)
-    return answer.status_code == 200 and email in emails(there)
+    return answer.status_code == 200 and email in emails(server_with_row)
 
 
 @pytest.fixture
-def two() -> Iterator[tuple[PostgreSQL, PostgreSQL, str]]:
-    """A primary, its standby, and the URL that names both."""
-    with with_standby() as made:
-        yield made
+def primary_and_standby() -> Iterator[tuple[PostgreSQL, PostgreSQL, str]]:
+    """A primary, its standby, and the URL with both hosts."""
+    with with_standby() as servers:
+        yield servers
 
 
-def test_a_primary_whose_place_another_has_is_not_asked(
-    two: tuple[PostgreSQL, PostgreSQL, str],
+def test_former_primary_receives_no_queries(
+    primary_and_standby: tuple[PostgreSQL, PostgreSQL, str],
 ) -> None:
-    """Both say that they take writes, as when one comes back from a pause."""
-    old, new, url = two
-    with running(url) as server:
-        before = written(server)
-        eventually(lambda: before in emails(new), SECONDS)
+    """Both servers take writes, as after a pause of the former primary."""
+    old, new, url = primary_and_standby
+    with run_server(url) as server:
+        before = create_customer(server)
+        wait_until(lambda: before in emails(new), SECONDS)
         new.promote()
-        eventually(lambda: arrives(server, new), SECONDS)
+        wait_until(lambda: reaches(server, new), SECONDS)
         last = emails(old)
-        assert {written(server) for _ in range(20)} <= emails(new)
-        with running(url) as second:  # which has never met another
-            eventually(lambda: arrives(second, new), SECONDS)
-            assert {written(second) for _ in range(20)} <= emails(new)
+        assert {create_customer(server) for _ in range(20)} <= emails(new)
+        with run_server(url) as second:  # which has never met another
+            wait_until(lambda: reaches(second, new), SECONDS)
+            assert {create_customer(second) for _ in range(20)} <= emails(new)
         last_of_all = emails(old)
         assert last_of_all >= last
         # Rather nothing than what is old.
@@ -71,12 +71,12 @@ def test_a_primary_whose_place_another_has_is_not_asked(
             for _ in range(20):
                 assert client.post("{ customers(first: 1) { totalCount } }").status_code == 503
         new.start()
-        eventually(lambda: arrives(server, new), SECONDS)
+        wait_until(lambda: reaches(server, new), SECONDS)
         assert emails(old) == last_of_all
 
 
 def port_of(url: str) -> int:
-    """The port of the server that is connected to."""
+    """Return the port of the server that a connection reaches."""
 
     async def run() -> int:
         connection = await connect(url)
@@ -88,23 +88,23 @@ def port_of(url: str) -> int:
     return asyncio.run(run())
 
 
-def test_of_two_that_take_writes_the_newer_is_connected_to(
-    two: tuple[PostgreSQL, PostgreSQL, str],
+def test_primary_with_the_newer_timeline_is_used(
+    primary_and_standby: tuple[PostgreSQL, PostgreSQL, str],
 ) -> None:
-    old, new, url = two
+    old, new, url = primary_and_standby
     assert port_of(url) == old.port
     new.promote()
     assert {port_of(url) for _ in range(20)} == {new.port}
 
 
-def test_one_that_says_late_that_it_takes_writes_is_not_believed(
-    two: tuple[PostgreSQL, PostgreSQL, str],
+def test_primary_that_answers_late_is_not_used(
+    primary_and_standby: tuple[PostgreSQL, PostgreSQL, str],
 ) -> None:
-    """It was asked while it stood still; the other was not the primary yet."""
-    old, new, url = two
+    """The connection begins while the old primary is paused and the other is still a standby."""
+    old, new, url = primary_and_standby
     with ThreadPoolExecutor() as pool:
         with old.paused():
-            asked = pool.submit(port_of, url)
+            future = pool.submit(port_of, url)
             time.sleep(1)
             new.promote()
-        assert asked.result(SECONDS) == new.port
+        assert future.result(SECONDS) == new.port

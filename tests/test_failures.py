@@ -1,4 +1,4 @@
-"""Our own faults: the client learns that it is ours, the log where, and neither any more."""
+"""Internal errors: the client gets a request id, and the log the place, without further data."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 
 
-def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> None:
+def test_internal_error_shows_only_its_request_id(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     log_path = tmp_path / "log"
-    with log_path.open("w") as log, running(f"sqlite:///{path}", log=log) as server:
+    with log_path.open("w") as log, run_server(f"sqlite:///{path}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("secret.person@example.com")
             with closing(sqlite3.connect(path)) as connection:
@@ -31,17 +31,17 @@ def test_a_fault_of_ours_tells_nothing_but_its_request_id(tmp_path: Path) -> Non
             }
             assert "leads" not in error["message"]
             assert client.emails() == ["secret.person@example.com"]
-    written = log_path.read_text()
-    assert identity in written
-    assert "SQLError" in written
-    assert "secret.person" not in written
-    assert BOOTSTRAP_TOKEN not in written
+    log_text = log_path.read_text()
+    assert identity in log_text
+    assert "SQLError" in log_text
+    assert "secret.person" not in log_text
+    assert BOOTSTRAP_TOKEN not in log_text
 
 
-def test_a_quiet_server_logs_nothing(tmp_path: Path) -> None:
+def test_server_without_request_log_logs_nothing(tmp_path: Path) -> None:
     log_path = tmp_path / "log"
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    with log_path.open("w") as log, running(url, "--no-log-requests", log=log) as server:
+    with log_path.open("w") as log, run_server(url, "--no-log-requests", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("a@example.com")
             client.errors("{ nothing }")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from regulars.http.fair_queue import ContentionDetector, FairQueue
-from tests.postgres import ACCOUNTS, held
-from tests.support import BOOTSTRAP_TOKEN, Client, new_token, running, scratch_database
+from tests.postgres import ACCOUNTS, hold_lock
+from tests.support import BOOTSTRAP_TOKEN, Client, create_token, run_server, scratch_database
 from tests.wire import Wire
 
 
@@ -29,7 +29,7 @@ async def work(queue: FairQueue, account_id: int, log: list[int], cost: int = 0)
     queue.leave(account_id, cost, began)
 
 
-def in_order(slots: int, *requests: tuple[int, int]) -> list[int]:
+def start_order(slots: int, *requests: tuple[int, int]) -> list[int]:
     """Returns the accounts in the order in which their simultaneous requests began."""
 
     async def run() -> list[int]:
@@ -42,27 +42,27 @@ def in_order(slots: int, *requests: tuple[int, int]) -> list[int]:
 
 
 def test_late_requests_of_others_do_not_wait_for_a_flood() -> None:
-    order = in_order(4, *[(1, 0)] * 40, (2, 0), (3, 0))
+    order = start_order(4, *[(1, 0)] * 40, (2, 0), (3, 0))
     assert sorted(order) == [1] * 40 + [2, 3]
     assert order.index(2) < 10
     assert order.index(3) < 10
 
 
 def test_the_account_with_the_least_time_is_next() -> None:
-    order = in_order(2, *[(1, 0)] * 20, *[(2, 0)] * 20)
+    order = start_order(2, *[(1, 0)] * 20, *[(2, 0)] * 20)
     for end in range(4, 36):
         assert abs(order[:end].count(1) - order[:end].count(2)) <= 4
 
 
 def test_an_expensive_request_takes_more_slots() -> None:
     async def run() -> int:
-        queue, most, log = FairQueue(8, ContentionDetector()), 0, list[int]()
+        queue, max_used_slots, log = FairQueue(8, ContentionDetector()), 0, list[int]()
         tasks = [asyncio.create_task(work(queue, 2, log))]
         tasks += [asyncio.create_task(work(queue, 1, log, 7_000)) for _ in range(10)]
         while not all(task.done() for task in tasks):
-            most = max(most, queue._used_by_account.get(1, 0))
+            max_used_slots = max(max_used_slots, queue._used_by_account.get(1, 0))
             await asyncio.sleep(0)
-        return most
+        return max_used_slots
 
     assert asyncio.run(run()) == 8  # the slots of one request: the account never has two
 
@@ -99,14 +99,14 @@ PAGE = b'{"query":"{ customers(first: 100) { edges { node { id full_name } } } }
 
 
 def test_a_server_answers_others_before_the_rest_of_a_flood(
-    empty_database: str, tmp_path: Path
+    new_database: str, tmp_path: Path
 ) -> None:
     """The server is paused while the requests arrive, so that their order is certain: one of another
     account, then the flood, then more of the other account. In the order of arrival, those are the
     last to be answered."""
     path = tmp_path / "log"
-    with path.open("w") as log, running(empty_database, "--no-bulkhead", log=log) as server:
-        tokens = [new_token(server), new_token(server)]
+    with path.open("w") as log, run_server(new_database, "--no-bulkhead", log=log) as server:
+        tokens = [create_token(server), create_token(server)]
         clients = [Client(server, token) for token in tokens]
         for number in range(100):
             clients[0].create(f"{number}@example.com")
@@ -134,8 +134,8 @@ def test_a_server_answers_others_before_the_rest_of_a_flood(
 @pytest.mark.slow
 def test_one_account_does_not_take_all_requests(postgresql: str) -> None:
     """A flood is refused before it takes all requests of a process, so that others are answered."""
-    with scratch_database(postgresql) as url, running(url, "--max-requests", "8") as server:
-        other = new_token(server)
+    with scratch_database(postgresql) as url, run_server(url, "--max-requests", "8") as server:
+        other = create_token(server)
         statuses: list[int] = []
         create = "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"
 
@@ -143,7 +143,7 @@ def test_one_account_does_not_take_all_requests(postgresql: str) -> None:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 statuses.append(client.post(create, {"e": f"{number}@example.com"}).status_code)
 
-        with held(url, ACCOUNTS):
+        with hold_lock(url, ACCOUNTS):
             threads = [threading.Thread(target=write, args=(n,)) for n in range(10)]
             for thread in threads:
                 thread.start()

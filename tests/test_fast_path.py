@@ -1,4 +1,4 @@
-"""The two ways of a request, past ASGI and through it: they answer the same, whatever the wire does."""
+"""The fast path and ASGI: both return the same responses for requests of any framing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from regulars.app import Application
 from regulars.settings import Settings
-from tests.support import BOOTSTRAP_TOKEN, Client, running
+from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 from tests.wire import ANSWER, QUERY, Wire
 
 pytestmark = pytest.mark.any_database
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.any_database
 
 @pytest.fixture
 def wire(client: Client) -> Iterator[Wire]:
-    made = Wire(client)
-    yield made
-    made.socket.close()
+    connection = Wire(client)
+    yield connection
+    connection.socket.close()
 
 
-def test_both_ways_answer_the_same(wire: Wire) -> None:
+def test_the_fast_path_and_asgi_return_the_same_response(wire: Wire) -> None:
     bodies = [
         QUERY,
         b'{"query":"{ nothing }"}',
@@ -39,15 +39,15 @@ def test_both_ways_answer_the_same(wire: Wire) -> None:
     ]
     for body in bodies:
         wire.send(wire.request(body))
-        short = wire.answer()
+        fast_response = wire.answer()
         wire.send(wire.chunked(body))
-        long = wire.answer()
-        assert short[0] == long[0]
-        assert short[2] == long[2]
-        for headers in (short[1], long[1]):
+        asgi_response = wire.answer()
+        assert fast_response[0] == asgi_response[0]
+        assert fast_response[2] == asgi_response[2]
+        for headers in (fast_response[1], asgi_response[1]):
             assert headers["x-request-id"]
             assert headers["date"]
-        assert sorted(short[1]) == sorted(long[1])
+        assert sorted(fast_response[1]) == sorted(asgi_response[1])
 
 
 def test_a_request_may_arrive_byte_by_byte(wire: Wire) -> None:
@@ -57,11 +57,11 @@ def test_a_request_may_arrive_byte_by_byte(wire: Wire) -> None:
     assert wire.answer()[2] == ANSWER
 
 
-def test_requests_sent_at_once_are_answered_in_their_order(wire: Wire) -> None:
-    def asking(number: int) -> bytes:
+def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
+    def numbered_request(number: int) -> bytes:
         return wire.request(b'{"query":"{ n%d: __typename }"}' % number, f"X-Request-Id: r{number}")
 
-    wire.send(asking(1) + asking(2) + wire.chunked() + asking(3))
+    wire.send(numbered_request(1) + numbered_request(2) + wire.chunked() + numbered_request(3))
     assert wire.answer()[2] == {"data": {"n1": "Query"}}
     status, headers, body = wire.answer()
     assert (status, headers["x-request-id"], body) == (200, "r2", {"data": {"n2": "Query"}})
@@ -71,13 +71,13 @@ def test_requests_sent_at_once_are_answered_in_their_order(wire: Wire) -> None:
     assert wire.answer()[2] == ANSWER
 
 
-def test_writes_sent_at_once_are_all_done(wire: Wire, client: Client) -> None:
+def test_pipelined_writes_are_all_made(wire: Wire, client: Client) -> None:
     mutation = 'mutation { createCustomer(node: {email: \\"%d@example.com\\"}) { _id } }'
     wire.send(
         b"".join(wire.request(b'{"query":"%s"}' % (mutation % n).encode()) for n in range(1, 6))
     )
-    made = [wire.answer()[2]["data"]["createCustomer"]["_id"] for _ in range(5)]
-    assert made == [1, 2, 3, 4, 5]
+    ids = [wire.answer()[2]["data"]["createCustomer"]["_id"] for _ in range(5)]
+    assert ids == [1, 2, 3, 4, 5]
     assert len(client.emails()) == 5
 
 
@@ -89,7 +89,7 @@ def test_a_body_of_any_size_within_the_limit_is_read(wire: Wire, size: int) -> N
         assert wire.answer()[2] == ANSWER
 
 
-def test_the_connection_ends_when_the_client_wants_it_to(wire: Wire) -> None:
+def test_connection_close_closes_the_connection(wire: Wire) -> None:
     wire.send(wire.request(QUERY, "Connection: close"))
     status, headers, body = wire.answer()
     assert (status, headers["connection"], body) == (200, "close", ANSWER)
@@ -97,13 +97,13 @@ def test_the_connection_ends_when_the_client_wants_it_to(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("headers", [[], ["Connection: keep-alive"]])
-def test_a_client_of_http_1_0_is_answered(wire: Wire, headers: list[str]) -> None:
+def test_http_1_0_is_supported(wire: Wire, headers: list[str]) -> None:
     wire.send(wire.request(QUERY, *headers, version="1.0"))
     assert wire.answer()[2] == ANSWER
     assert wire.is_closed()
 
 
-def test_a_client_that_asks_before_it_sends_is_told_to_go_on(wire: Wire) -> None:
+def test_expect_100_continue_gets_an_interim_response(wire: Wire) -> None:
     request = wire.request(QUERY, "Expect: 100-continue")
     wire.send(request[: -len(QUERY)])
     assert wire.socket.recv(100).startswith(b"HTTP/1.1 100 ")
@@ -112,7 +112,7 @@ def test_a_client_that_asks_before_it_sends_is_told_to_go_on(wire: Wire) -> None
 
 
 @pytest.mark.parametrize("garbage", [b"what is this\r\n\r\n", b"\x00\x01\x02\x03\r\n\r\n"])
-def test_what_is_no_http_is_answered_as_every_other_refusal(wire: Wire, garbage: bytes) -> None:
+def test_bytes_that_are_not_http_get_an_error_response(wire: Wire, garbage: bytes) -> None:
     wire.send(garbage)
     status, headers, body = wire.answer()
     assert status == 400
@@ -131,7 +131,7 @@ def test_what_is_no_http_is_answered_as_every_other_refusal(wire: Wire, garbage:
         "Content-Length: +26",
     ],
 )
-def test_a_body_of_doubtful_length_is_refused(wire: Wire, framing: str) -> None:
+def test_an_ambiguous_body_length_is_refused(wire: Wire, framing: str) -> None:
     head, _, body = wire.request().partition(b"\r\n\r\n")
     head = head.replace(b"Content-Length: 26", framing.encode())
     wire.send(head + b"\r\n\r\n" + body)
@@ -139,7 +139,7 @@ def test_a_body_of_doubtful_length_is_refused(wire: Wire, framing: str) -> None:
     assert wire.is_closed()
 
 
-def test_a_client_that_goes_away_disturbs_nobody(client: Client) -> None:
+def test_a_disconnected_client_does_not_affect_others(client: Client) -> None:
     for cut in (30, 120, -5, 0):
         wire = Wire(client)
         request = wire.request()
@@ -149,15 +149,15 @@ def test_a_client_that_goes_away_disturbs_nobody(client: Client) -> None:
 
 
 @contextmanager
-def started(path: Path, *options: str, log: Path | None = None) -> Iterator[Client]:
+def run_sqlite_server(path: Path, *options: str, log: Path | None = None) -> Iterator[Client]:
     with (log or path.with_suffix(".log")).open("w") as written:
-        with running(f"sqlite:///{path}", *options, log=written) as server:
+        with run_server(f"sqlite:///{path}", *options, log=written) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 yield client
 
 
-def test_the_limit_of_bodies_holds_on_both_ways(tmp_path: Path) -> None:
-    with started(tmp_path / "r.db", "--max-body-bytes", "1024") as client:
+def test_the_body_limit_applies_to_the_fast_path_and_asgi(tmp_path: Path) -> None:
+    with run_sqlite_server(tmp_path / "r.db", "--max-body-bytes", "1024") as client:
         for size, status in ((1_024, 200), (1_025, 413)):
             body = QUERY.ljust(size)
             wire = Wire(client)
@@ -169,24 +169,24 @@ def test_the_limit_of_bodies_holds_on_both_ways(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(tmp_path: Path) -> None:
-    with started(tmp_path / "r.db", "--keep-alive-seconds", "1") as client:
-        idle, busy = Wire(client), Wire(client)
-        until = time.monotonic() + 2
+    with run_sqlite_server(tmp_path / "r.db", "--keep-alive-seconds", "1") as client:
+        idle, background_load = Wire(client), Wire(client)
+        deadline = time.monotonic() + 2
         idle.send(idle.request())
         assert idle.answer()[2] == ANSWER
-        while time.monotonic() < until:
-            busy.send(busy.request())
-            assert busy.answer()[2] == ANSWER
+        while time.monotonic() < deadline:
+            background_load.send(background_load.request())
+            assert background_load.answer()[2] == ANSWER
             time.sleep(0.5)
         assert idle.is_closed()
-        for wire in (idle, busy):
+        for wire in (idle, background_load):
             wire.socket.close()
 
 
 @pytest.mark.slow
-def test_a_server_that_is_told_to_stop_answers_what_it_has(tmp_path: Path) -> None:
+def test_a_server_that_shuts_down_answers_requests_in_progress(tmp_path: Path) -> None:
     log, path = tmp_path / "log", tmp_path / "r.db"
-    with started(path, "--no-log-requests", log=log) as client:
+    with run_sqlite_server(path, "--no-log-requests", log=log) as client:
         wire = Wire(client)
         mutation = (
             b'{"query":"mutation { createCustomer(node: {email: \\"a@example.com\\"}) { _id } }"}'
@@ -208,9 +208,9 @@ def test_a_server_that_is_told_to_stop_answers_what_it_has(tmp_path: Path) -> No
 @pytest.mark.parametrize("is_on", [True, False])
 def test_a_setting_switches_the_fast_path_off(tmp_path: Path, is_on: bool) -> None:
     url = f"sqlite:///{tmp_path / 'fast.db'}"
-    with running(url, env={"REGULARS_FAST_PATH": str(is_on)}) as server:
-        made = Wire(Client(server, BOOTSTRAP_TOKEN))
-        made.send(made.request())
-        assert made.answer()[2] == ANSWER
-        made.socket.close()
+    with run_server(url, env={"REGULARS_FAST_PATH": str(is_on)}) as server:
+        connection = Wire(Client(server, BOOTSTRAP_TOKEN))
+        connection.send(connection.request())
+        assert connection.answer()[2] == ANSWER
+        connection.socket.close()
     assert (Application(Settings(database_url=url, fast_path=is_on)).fast_path is not None) is is_on

@@ -1,5 +1,4 @@
-"""A field that the product does not have: one declaration and a generated migration, and it is
-everywhere.
+"""An invented field works in every layer with one declaration and a generated migration.
 
 The tests declare it in a copy of the program, as docs/architecture.md says ("Add a field"), and use
 that copy over HTTP and by its commands.
@@ -30,9 +29,9 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    environment,
-    new_token,
-    running,
+    build_environment,
+    create_token,
+    run_server,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -54,20 +53,20 @@ class Program:
 
     def python(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
         """Runs Python with the copy; returns what it printed."""
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, *arguments],
-            env=environment({**self.env, **(env or {})}),
+            env=build_environment({**self.env, **(env or {})}),
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert process.returncode == 0, process.stdout + process.stderr
+        return process.stdout
 
-    def regulars(self, url: str, *arguments: str, **env: str) -> str:
+    def run_regulars(self, url: str, *arguments: str, **env: str) -> str:
         """Runs a command with a database."""
-        given = {"REGULARS_DATABASE_URL": url, **env}
-        return self.python("-m", "regulars", *arguments, env=given)
+        variables = {"REGULARS_DATABASE_URL": url, **env}
+        return self.python("-m", "regulars", *arguments, env=variables)
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +78,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     text = fields.read_text()
     assert text.count(BEFORE) == 1
     fields.write_text(text.replace(BEFORE, f"    {DECLARATION}\n{BEFORE}"))
-    made = Program(folder)
-    made.python(str(folder / "tools/schema.py"))
-    made.python(str(folder / "tools/migration.py"), "add_company")
-    return made
+    program_copy = Program(folder)
+    program_copy.python(str(folder / "tools/schema.py"))
+    program_copy.python(str(folder / "tools/migration.py"), "add_company")
+    return program_copy
 
 
 ACCOUNTS = """
@@ -108,7 +107,7 @@ asyncio.run(main())
 def copy(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the copy."""
     url = f"sqlite:///{tmp_path_factory.mktemp('copy') / 'copy.db'}"
-    with running(url, "--webhook-private-targets", env=program.env) as server:
+    with run_server(url, "--webhook-private-targets", env=program.env) as server:
         yield server
 
 
@@ -142,7 +141,7 @@ def companies(client: Client, query: str = "order_by:id order_dir:asc") -> list[
     return [edge["node"]["company"] for edge in client.page("company", query=query)["edges"]]
 
 
-def test_it_is_cleaned(client: Client) -> None:
+def test_field_is_cleaned(client: Client) -> None:
     number = client.create("a@x.test", company=f"  {SOHNE}\u0308 ")["id"]
     assert companies(client) == [f"{SOHNE}\u0308"]
     mutation = (
@@ -159,10 +158,10 @@ def test_it_is_cleaned(client: Client) -> None:
         assert error["extensions"]["input_path"] == ["node", "company"]
 
 
-def test_it_is_searched_and_sorted(client: Client) -> None:
+def test_field_is_searchable_and_sortable(client: Client) -> None:
     for n, company in enumerate(["Zeta", SOHNE, "", "beta works"]):
         client.create(email=f"c{n}@x.test", company=company)
-    for query, found in (
+    for query, expected in (
         ("sohne", [SOHNE]),
         ("works", ["beta works"]),
         ("zet", ["Zeta"]),
@@ -173,19 +172,19 @@ def test_it_is_searched_and_sorted(client: Client) -> None:
         ("has:company order_by:company order_dir:asc", [SOHNE, "beta works", "Zeta"]),
         ("order_by:company order_dir:desc", ["Zeta", "beta works", SOHNE, ""]),
     ):
-        assert companies(client, query) == found, query
-    seen: list[str] = []
+        assert companies(client, query) == expected, query
+    companies_seen: list[str] = []
     after = None
     for _ in range(4):
         page = client.page("company", query="order_by:company order_dir:asc", first=1, after=after)
-        seen += [edge["node"]["company"] for edge in page["edges"]]
+        companies_seen += [edge["node"]["company"] for edge in page["edges"]]
         after = page["pageInfo"]["endCursor"]
-    assert seen == ["", SOHNE, "beta works", "Zeta"]
+    assert companies_seen == ["", SOHNE, "beta works", "Zeta"]
     keys = client.data("{ searchLanguage { keys { name takes } } }")["searchLanguage"]["keys"]
     assert {"name": "company", "takes": "text"} in keys
 
 
-def test_the_history_has_it(client: Client) -> None:
+def test_history_has_the_field(client: Client) -> None:
     number = client.create("a@x.test", company="Acme")["id"]
     client.update(number, company="Beta")
     changes = client.data("{ customerChanges { edges { node { fields { name before after } } } } }")
@@ -193,7 +192,7 @@ def test_the_history_has_it(client: Client) -> None:
     assert last == [{"name": "company", "before": "Acme", "after": "Beta"}]
 
 
-def test_events_tell_of_it(client: Client) -> None:
+def test_events_have_the_field(client: Client) -> None:
     with receiving() as receiver:
         hook = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
         settings = {"changes": True}
@@ -207,20 +206,20 @@ def test_events_tell_of_it(client: Client) -> None:
     assert list(first["node"])[-2:] == ["company", "__typename"]
 
 
-def test_files_have_it(shop: Shop, program: Program, tmp_path: Path) -> None:
+def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_path: Path) -> None:
     client = shop.client
-    url, given = client.server.database_url, ("--account", shop.name)
+    url, options = client.server.database_url, ("--account", shop.name)
     (tmp_path / "in.csv").write_text(
         f"E-mail,Firm\na@x.test,{SOHNE}\nb@x.test,\nc@x.test,{'x' * 41}\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "regulars", "import", str(tmp_path / "in.csv"), "--json", *given],
-        env=environment({**program.env, "REGULARS_DATABASE_URL": url}),
+    process = subprocess.run(
+        [sys.executable, "-m", "regulars", "import", str(tmp_path / "in.csv"), "--json", *options],
+        env=build_environment({**program.env, "REGULARS_DATABASE_URL": url}),
         capture_output=True,
         text=True,
         check=False,
     )
-    (result,) = json.loads(done.stdout)
+    (result,) = json.loads(process.stdout)
     assert (result["created"], result["rejected"]) == (2, 1)
     assert companies(client) == [SOHNE, ""]
     rows = csv.DictReader(io.StringIO(client.http.get("/export").text, newline=""))
@@ -229,11 +228,11 @@ def test_files_have_it(shop: Shop, program: Program, tmp_path: Path) -> None:
     assert [json.loads(line)["company"] for line in lines] == [SOHNE, ""]
 
     (tmp_path / "clear.csv").write_text("email,company\na@x.test,\n")
-    program.regulars(url, "import", str(tmp_path / "clear.csv"), "--empty", "clear", *given)
+    program.run_regulars(url, "import", str(tmp_path / "clear.csv"), "--empty", "clear", *options)
     assert companies(client) == ["", ""]
 
 
-def test_a_mirror_has_it(
+def test_mirror_has_the_field(
     shop: Shop, copy: Server, shops: Iterator[tuple[str, str]], program: Program
 ) -> None:
     client, url = shop.client, copy.database_url
@@ -241,36 +240,36 @@ def test_a_mirror_has_it(
     name, token = next(shops)
     with Client(copy, token) as mirror:
         pull = ("pull", copy.url, "--account", name)
-        program.regulars(url, *pull, REGULARS_REMOTE_TOKEN=client.token)
+        program.run_regulars(url, *pull, REGULARS_REMOTE_TOKEN=client.token)
         assert companies(mirror) == ["Acme"]
         client.update(number, company="Beta")
         push = ("push", copy.url, "--account", shop.name)
-        program.regulars(url, *push, REGULARS_REMOTE_TOKEN=token)
+        program.run_regulars(url, *push, REGULARS_REMOTE_TOKEN=token)
         assert companies(mirror) == ["Beta"]
 
 
 @pytest.mark.slow
-def test_a_mirror_of_a_server_without_it_keeps_it(
+def test_mirror_of_an_older_server_keeps_the_field(
     shop: Shop, program: Program, sqlite_server: Server
 ) -> None:
     client, server = shop.client, sqlite_server
     number = client.create("a@x.test", company="Acme", phone="1")["id"]
-    url, given = client.server.database_url, ("--account", shop.name)
-    with Client(server, new_token(server)) as there:
-        env = {"REGULARS_REMOTE_TOKEN": there.token}
-        program.regulars(url, "push", server.url, *given, **env)
-        (edge,) = there.page("id email phone")["edges"]
+    url, options = client.server.database_url, ("--account", shop.name)
+    with Client(server, create_token(server)) as remote:
+        env = {"REGULARS_REMOTE_TOKEN": remote.token}
+        program.run_regulars(url, "push", server.url, *options, **env)
+        (edge,) = remote.page("id email phone")["edges"]
         assert edge["node"]["phone"] == "1"
-        there.update(edge["node"]["id"], phone="2")
-        program.regulars(url, "pull", server.url, "--match", "email", *given, **env)
-    found = client.page("id phone company")["edges"][0]["node"]
-    assert found == {"id": number, "phone": "2", "company": "Acme"}
+        remote.update(edge["node"]["id"], phone="2")
+        program.run_regulars(url, "pull", server.url, "--match", "email", *options, **env)
+    node = client.page("id phone company")["edges"][0]["node"]
+    assert node == {"id": number, "phone": "2", "company": "Acme"}
 
 
-def test_an_event_of_a_shop_sets_it(shop: Shop, program: Program) -> None:
+def test_shop_event_sets_the_field(shop: Shop, program: Program) -> None:
     client, name = shop.client, shop.name
     url = client.server.database_url
-    secret = program.regulars(url, "webhook-secret", "show", "--account", name, "--json")
+    secret = program.run_regulars(url, "webhook-secret", "show", "--account", name, "--json")
     key = json.loads(secret)["secret"].encode()
 
     def tell(type_: str, **node: Any) -> None:
@@ -291,7 +290,7 @@ def test_an_event_of_a_shop_sets_it(shop: Shop, program: Program) -> None:
     assert companies(client) == [""]
 
 
-def test_the_schema_and_the_pages_have_it(client: Client) -> None:
+def test_schema_and_pages_have_the_field(client: Client) -> None:
     document = """{ customer: __type(name: "Customer") { fields { name type { ofType { name } } } }
       create: __type(name: "InputCustomer") { inputFields { name defaultValue } }
       update: __type(name: "InputUpdateCustomer") { inputFields { name } }
@@ -314,20 +313,20 @@ def test_the_schema_and_the_pages_have_it(client: Client) -> None:
 
 
 @pytest.mark.slow
-def test_an_older_database_is_upgraded_beside_an_older_program(
+def test_database_is_upgraded_while_an_older_program_serves(
     program: Program, empty_database: str
 ) -> None:
-    """Between the two parts an older program writes, and forgets to index the field."""
-    with running(empty_database) as old, Client(old, BOOTSTRAP_TOKEN) as client:
+    """Between the two parts of the migration an older program writes without indexing the field."""
+    with run_server(empty_database) as old, Client(old, BOOTSTRAP_TOKEN) as client:
         first = client.create("a@x.test", first_name="Ana", tags=["vip"])["id"]
-        program.regulars(empty_database, "migrate", "--expand")
-        with running(empty_database, env=program.env) as new, Client(new, client.token) as other:
+        program.run_regulars(empty_database, "migrate", "--expand")
+        with run_server(empty_database, env=program.env) as new, Client(new, client.token) as other:
             other.update(first, company=SOHNE)
             assert companies(other, "sohne") == [SOHNE]
             client.update(first, tags=["new"])
             assert companies(other, "order_by:id") == [SOHNE]
             assert companies(other, "sohne") == []
-    program.regulars(empty_database, "migrate")
-    program.regulars(empty_database, "verify")
-    with running(empty_database, env=program.env) as new, Client(new, BOOTSTRAP_TOKEN) as client:
+    program.run_regulars(empty_database, "migrate")
+    program.run_regulars(empty_database, "verify")
+    with run_server(empty_database, env=program.env) as new, Client(new, BOOTSTRAP_TOKEN) as client:
         assert companies(client, "sohne") == companies(client, "tag:new") == [SOHNE]

@@ -14,9 +14,17 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.load import Writer, audit, writing
+from tests.load import Writer, audit, background_writes
 from tests.patroni import TTL_SECONDS, Cluster, Node, cluster
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, eventually, regulars, running, used
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    Server,
+    count_used_replicas,
+    run_regulars,
+    run_server,
+    wait_until,
+)
 
 pytestmark = pytest.mark.ha
 
@@ -37,14 +45,14 @@ def servers(patroni: Cluster) -> Iterator[tuple[Server, Server]]:
     """Two servers on the cluster, which know every node, and read from those that are replicas."""
     patroni.wait_until_whole()
     env = {"REGULARS_READ_DATABASE_URL": " ".join(patroni.urls)}
-    with running(patroni.url, env=env) as one, running(patroni.url, env=env) as two:
+    with run_server(patroni.url, env=env) as one, run_server(patroni.url, env=env) as two:
         yield one, two
 
 
 class Visits:
-    """Counts visits of one customer, each with a key of its own that is sent until it is answered,
-    to one server or the other: so that each is made once, however often it was sent. Whichever is
-    asked then tells all that were answered, or nothing; `unseen` are those that were not told."""
+    """Records visits of one customer. Each has its own idempotency key and is sent to either server
+    until it is answered, so it must count once. A read afterwards must return all answered visits
+    or an error; `unseen` counts the missing ones."""
 
     def __init__(self, servers: tuple[Server, Server]) -> None:
         with Client(servers[0], BOOTSTRAP_TOKEN) as client:
@@ -91,38 +99,38 @@ class Visits:
                             self.unseen += max(0, self.made - seen)
 
 
-def answered(writers: list[list[Writer]]) -> int:
-    return sum(writer.answered for each in writers for writer in each)
+def count_answered(writers: list[list[Writer]]) -> int:
+    return sum(writer.success_count for each in writers for writer in each)
 
 
-def survived(
+def assert_survives(
     patroni: Cluster,
     servers: tuple[Server, Server],
     disturb: Callable[[Node], None],
     seconds: float,
     mend: Callable[[Node], None] = lambda _node: None,
 ) -> float:
-    """Disturbs the primary under load, and has it mended once another has its place. Asserts that
-    writes go on within so many seconds, that every answered write is there, and that none was made
-    twice; answers after how many seconds they went on."""
+    """Disturb the primary under load, and repair it when another node is the primary. Assert that
+    writes succeed again within the limit in seconds, that every answered write is stored, and that
+    none is stored twice. Return the seconds until writes succeed."""
     primary = patroni.wait_until_whole()
     with Visits(servers) as visits, contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(writing(s, BOOTSTRAP_TOKEN, 3)) for s in servers]
+        writers = [stack.enter_context(background_writes(s, BOOTSTRAP_TOKEN, 3)) for s in servers]
         time.sleep(2)
-        before = answered(writers)
+        before = count_answered(writers)
         assert before > 20
         began = time.monotonic()
         disturb(primary)
         patroni.primary(but=primary)
-        start = answered(writers)
-        while answered(writers) < start + 20:
+        start = count_answered(writers)
+        while count_answered(writers) < start + 20:
             assert time.monotonic() < began + seconds, "writes do not go on"
             time.sleep(0.02)
         took = time.monotonic() - began
-        start = answered(writers)
+        start = count_answered(writers)
         mend(primary)
         time.sleep(3)
-        assert answered(writers) > start + 20, "writes end when it comes back"
+        assert count_answered(writers) > start + 20, "writes end when it comes back"
     patroni.wait_until_whole()
     with Client(servers[1], BOOTSTRAP_TOKEN) as client:
         for each in writers:
@@ -131,26 +139,26 @@ def survived(
         found = client.node(visits.id, "... on Customer { summary { visits } }")
         assert (found["summary"]["visits"], visits.unseen) == (visits.made, 0)
     assert visits.made > 20
-    eventually(lambda: all(used(server) == 2 for server in servers), 30)
-    done = regulars("verify", "--database-url", patroni.url)
-    assert done.returncode == 0, done.stdout
+    wait_until(lambda: all(count_used_replicas(server) == 2 for server in servers), 30)
+    result = run_regulars("verify", "--database-url", patroni.url)
+    assert result.returncode == 0, result.stdout
     print(f"writes went on after {took:.1f} s; {visits.repeated} requests were sent again")
     return took
 
 
 def test_the_primary_is_killed(patroni: Cluster, servers: tuple[Server, Server]) -> None:
-    survived(patroni, servers, lambda node: os.kill(node.postmaster, signal.SIGKILL), 20)
+    assert_survives(patroni, servers, lambda node: os.kill(node.postmaster, signal.SIGKILL), 20)
 
 
-def test_it_is_switched_over(patroni: Cluster, servers: tuple[Server, Server]) -> None:
-    survived(patroni, servers, patroni.switch_over, 20)
+def test_switchover(patroni: Cluster, servers: tuple[Server, Server]) -> None:
+    assert_survives(patroni, servers, patroni.switch_over, 20)
 
 
 def test_the_network_of_the_primary_is_cut(
     patroni: Cluster, servers: tuple[Server, Server]
 ) -> None:
-    """Nobody reaches it, and it reaches nobody: it may not take the others' place until its lease
-    has ended, and when it comes back it is a replica."""
+    """The node is cut off in both directions. A replica is promoted when its lease has ended, and it
+    is a replica when it returns."""
 
     def cut(node: Node) -> None:
         for wire in node.wires:
@@ -160,18 +168,20 @@ def test_the_network_of_the_primary_is_cut(
         for wire in node.wires:
             wire.mend()
 
-    survived(patroni, servers, cut, TTL_SECONDS + 25, mend)
+    assert_survives(patroni, servers, cut, TTL_SECONDS + 25, mend)
 
 
-def test_a_primary_that_was_paused_changes_nothing(
+def test_paused_primary_accepts_no_writes_afterwards(
     patroni: Cluster, servers: tuple[Server, Server]
 ) -> None:
-    """The whole node stands still, is replaced, and goes on where it was: first its server alone,
-    which says that it takes writes until Patroni ends that."""
+    """The whole node is paused, replaced and resumed: first its server alone, which takes writes until
+    Patroni demotes it."""
 
     def resume(node: Node) -> None:
         node.send(signal.SIGCONT, node.server())
         time.sleep(5)
         node.send(signal.SIGCONT)
 
-    survived(patroni, servers, lambda node: node.send(signal.SIGSTOP), TTL_SECONDS + 25, resume)
+    assert_survives(
+        patroni, servers, lambda node: node.send(signal.SIGSTOP), TTL_SECONDS + 25, resume
+    )

@@ -1,4 +1,4 @@
-"""Seeing it run: alive, ready, figures, and a line of the log for each request."""
+"""Liveness, readiness, metrics, and the log of requests."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    eventually,
-    figures,
     get,
-    running,
+    read_metrics,
+    run_server,
     scratch_database,
+    wait_until,
 )
 
 SECRET = "secret.person@example.com"
@@ -36,12 +36,12 @@ def test_a_server_is_alive_and_ready(server: Server) -> None:
     assert httpx.post(f"{server.url}/healthz").status_code == 405
 
 
-def test_a_server_with_other_tables_is_not_ready(tmp_path: Path) -> None:
+def test_a_server_with_an_incompatible_schema_is_not_ready(tmp_path: Path) -> None:
     import sqlite3
     from contextlib import closing
 
     path = tmp_path / "r.db"
-    with running(f"sqlite:///{path}") as server:
+    with run_server(f"sqlite:///{path}") as server:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
             connection.execute("UPDATE compatibility SET oldest = '9999'")
@@ -67,27 +67,27 @@ def assert_refuses_writes(server: Server, client: Client, email: str) -> None:
 
 @pytest.mark.parametrize("file", ["r.db", "r.db-wal"])
 def test_a_server_whose_sqlite_file_is_gone_refuses_writes(tmp_path: Path, file: str) -> None:
-    """A write to a deleted file would be answered, and gone after a restart."""
-    path, elsewhere = tmp_path / file, tmp_path / "elsewhere"
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+    """A write to a deleted file would succeed, and be lost after a restart."""
+    path, moved_path = tmp_path / file, tmp_path / "elsewhere"
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("before@example.com")
-            path.rename(elsewhere)
+            path.rename(moved_path)
             assert_refuses_writes(server, client, "deleted@example.com")
-            path.write_bytes(elsewhere.read_bytes())  # another file, of the same name
+            path.write_bytes(moved_path.read_bytes())  # another file, of the same name
             assert_refuses_writes(server, client, "replaced@example.com")
-            elsewhere.rename(path)
+            moved_path.rename(path)
             assert get(f"{server.url}/readyz").status_code == 200
             client.create("after@example.com")
             assert client.emails() == ["after@example.com", "before@example.com"]
 
 
-def test_a_server_whose_postgresql_is_read_only_refuses_writes(empty_postgresql: str) -> None:
-    name = urlsplit(empty_postgresql).path.strip("/")
+def test_a_server_whose_postgresql_is_read_only_refuses_writes(new_postgresql: str) -> None:
+    name = urlsplit(new_postgresql).path.strip("/")
 
     async def set_read_only(state: str) -> None:
         connection = await asyncpg.connect(
-            empty_postgresql.replace("postgresql+asyncpg", "postgresql")
+            new_postgresql.replace("postgresql+asyncpg", "postgresql")
         )
         try:
             await connection.execute("SET default_transaction_read_only = off")
@@ -101,19 +101,19 @@ def test_a_server_whose_postgresql_is_read_only_refuses_writes(empty_postgresql:
         finally:
             await connection.close()
 
-    with running(empty_postgresql) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(new_postgresql) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         client.create("before@example.com")
         asyncio.run(set_read_only("on"))
-        eventually(lambda: get(f"{server.url}/readyz").status_code == 503)
+        wait_until(lambda: get(f"{server.url}/readyz").status_code == 503)
         assert_refuses_writes(server, client, "read-only@example.com")
         asyncio.run(set_read_only("off"))
-        eventually(lambda: get(f"{server.url}/readyz").status_code == 200)
+        wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
         client.create("after@example.com")
         assert client.emails() == ["after@example.com", "before@example.com"]
 
 
 def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for _ in range(3):
                 client.run("query Names { customers { totalCount } }")
@@ -121,66 +121,68 @@ def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
             client.errors(
                 f'query Wrong {{ customers(query: "nothing:{SECRET}") {{ totalCount }} }}'
             )
-        found = figures(server.url)
+        metrics = read_metrics(server.url)
         names = '{kind="query",operation="Names",status="200"}'
-        assert found[f"regulars_requests_total{names}"] == 3
-        assert found['regulars_request_seconds_count{kind="query"}'] == 4
-        assert found['regulars_request_seconds_count{kind="mutation"}'] == 1
-        assert found['regulars_errors_total{key="errors_invalid_query"}'] == 1
-        assert found['regulars_documents_total{result="miss"}'] == 4
-        assert found['regulars_documents_total{result="hit"}'] == 1
-        assert found["regulars_documents_kept"] == 1
-        assert found["regulars_writes_waiting"] == 0
-        assert found["regulars_requests_in_flight"] == 0
-        assert found["process_resident_memory_bytes"] > 0
+        assert metrics[f"regulars_requests_total{names}"] == 3
+        assert metrics['regulars_request_seconds_count{kind="query"}'] == 4
+        assert metrics['regulars_request_seconds_count{kind="mutation"}'] == 1
+        assert metrics['regulars_errors_total{key="errors_invalid_query"}'] == 1
+        assert metrics['regulars_documents_total{result="miss"}'] == 4
+        assert metrics['regulars_documents_total{result="hit"}'] == 1
+        assert metrics["regulars_documents_kept"] == 1
+        assert metrics["regulars_writes_waiting"] == 0
+        assert metrics["regulars_requests_in_flight"] == 0
+        assert metrics["process_resident_memory_bytes"] > 0
         assert SECRET not in get(f"{server.url}/metrics").text
 
 
-def test_the_names_of_operations_are_bounded(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}") as server:
+def test_operation_labels_are_limited(tmp_path: Path) -> None:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.run(f"query {'Long' * 10_000} {{ __typename }}")
             for number in range(150):
                 client.run(f"query Name{number} {{ __typename }}")
-        found = [name for name in figures(server.url) if name.startswith("regulars_requests_total")]
-        assert len(found) == 101
-        assert any('operation="other"' in name for name in found)
-        assert max(len(name) for name in found) < 200
+        series = [
+            name for name in read_metrics(server.url) if name.startswith("regulars_requests_total")
+        ]
+        assert len(series) == 101
+        assert any('operation="other"' in name for name in series)
+        assert max(len(name) for name in series) < 200
 
 
 @pytest.mark.slow
-def test_the_figures_are_those_of_all_processes(postgresql: str) -> None:
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+def test_metrics_include_all_processes(postgresql: str) -> None:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
         for _ in range(30):
             with Client(server, BOOTSTRAP_TOKEN) as client:  # a new connection each
                 client.run("query Spread { __typename }")
         name = 'regulars_requests_total{kind="query",operation="Spread",status="200"}'
         deadline = time.monotonic() + 15
-        while figures(server.url).get(name) != 30:
-            assert time.monotonic() < deadline, figures(server.url)
+        while read_metrics(server.url).get(name) != 30:
+            assert time.monotonic() < deadline, read_metrics(server.url)
             time.sleep(0.5)
-        assert figures(server.url)["regulars_connections_free"] >= 1
+        assert read_metrics(server.url)["regulars_connections_free"] >= 1
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_each_request_is_a_line_of_the_log(tmp_path: Path) -> None:
+def test_each_request_is_logged(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+    with path.open("w") as log, run_server(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             created = client.post(
                 'mutation Add($e: String!) { createCustomer(node: {email: $e, notes: "sécret"}) { email } }',
                 {"e": SECRET},
             )
             client.errors(f'{{ customers(query: "nothing:{SECRET}") {{ totalCount }} }}')
-            client.refused(
+            client.expect_error(
                 "errors_dup_email",
                 f'mutation {{ createCustomer(node: {{email: "{SECRET}"}}) {{ id }} }}',
             )
             client.http.post("/api/v2", headers={"Authorization": "Bearer wrong-token"})
-    added, search, duplicate, stranger = lines_of(path)
+    added, search, duplicate, stranger = read_log(path)
     assert added["event"] == "request"
     assert added["level"] == "info"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", added["time"])
@@ -193,24 +195,24 @@ def test_each_request_is_a_line_of_the_log(tmp_path: Path) -> None:
     assert duplicate["errors"] == ["errors_dup_email"]
     assert (stranger["status"], stranger["errors"]) == (401, ["errors_unauthenticated"])
     assert (stranger["account"], stranger["token"]) == (None, None)
-    written = path.read_text()
+    log_text = path.read_text()
     for secret in (SECRET, "sécret", BOOTSTRAP_TOKEN, "wrong-token"):
-        assert secret not in written
+        assert secret not in log_text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_nothing_that_is_ours_is_left_when_the_log_is_closed(
+def test_a_closed_log_does_not_fail_requests(
     request: pytest.FixtureRequest, tmp_path: Path, database: str
 ) -> None:
-    """A reader of the log that goes away takes no request with it."""
+    """Requests succeed after the reader of the log has closed the pipe."""
     import os
 
     url = f"sqlite:///{tmp_path / 'r.db'}"
     if database == "postgresql":
         url = request.getfixturevalue("postgresql")
-    reading, writing = os.pipe()
-    with os.fdopen(writing, "w") as log, running(url, log=log) as server:
+    reading, background_writes = os.pipe()
+    with os.fdopen(background_writes, "w") as log, run_server(url, log=log) as server:
         os.close(reading)
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for _ in range(5):

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regulars.api.schema import schema
-from tests.support import Client, Server, new_token
+from tests.support import Client, Server, create_token
 
 HOSTILE = {
     "NUL": "a\0b",
@@ -43,7 +43,7 @@ PLAIN = {"Int": 1, "Float": 1.5, "Boolean": True}
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     """A client that may use every argument."""
-    with Client(server, new_token(server, scopes=ALL_SCOPES)) as made:
+    with Client(server, create_token(server, scopes=ALL_SCOPES)) as made:
         yield made
 
 

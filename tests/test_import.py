@@ -20,7 +20,14 @@ from regulars.cli.errors import error_message
 from regulars.core.errors import Rejected
 from regulars.customers.bulk import SetCustomers, Step
 from regulars.store import Store
-from tests.support import Done, environment, eventually, regulars, with_store
+from tests.support import (
+    CommandResult,
+    build_environment,
+    copy_sqlite_template,
+    run_regulars,
+    wait_until,
+    with_store,
+)
 
 
 class Shop:
@@ -30,11 +37,10 @@ class Shop:
         self.env = {"REGULARS_DATABASE_URL": url}
         self.url = url
         self.folder = folder
-        assert self.run("migrate").returncode == 0
         assert self.run("account", "create", "shop").returncode == 0
 
-    def run(self, *arguments: str, **env: str) -> Done:
-        return regulars(*arguments, env={**self.env, **env})
+    def run(self, *arguments: str, **env: str) -> CommandResult:
+        return run_regulars(*arguments, env={**self.env, **env})
 
     def file(self, name: str, content: str | bytes) -> str:
         path = self.folder / name
@@ -60,14 +66,14 @@ class Shop:
 
 
 @pytest.fixture
-def shop(empty_database: str, tmp_path: Path) -> Shop:
-    return Shop(empty_database, tmp_path)
+def shop(new_database: str, tmp_path: Path) -> Shop:
+    return Shop(new_database, tmp_path)
 
 
 @pytest.fixture
 def local(tmp_path: Path) -> Shop:
     """A shop on SQLite: for what is read, which is the same on both."""
-    return Shop(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path)
+    return Shop(copy_sqlite_template(tmp_path / "shop.db"), tmp_path)
 
 
 def counts(result: dict[str, Any]) -> tuple[int, int, int, int]:
@@ -306,7 +312,7 @@ def test_an_import_that_was_stopped_goes_on(shop: Shop) -> None:
         before = len(shop.emails())
         process = subprocess.Popen(
             [sys.executable, "-m", "regulars", "import", file, *resume],
-            env=environment(shop.env),
+            env=build_environment(shop.env),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -349,11 +355,11 @@ def test_an_import_that_has_ended_is_not_gone_on_with(shop: Shop) -> None:
 def test_an_import_goes_behind_a_server(local: Shop) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "regulars", "import", "-"],
-        env=environment(local.env),
+        env=build_environment(local.env),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as importing:
-        eventually(lambda: os.sched_getscheduler(importing.pid) == os.SCHED_BATCH)
+        wait_until(lambda: os.sched_getscheduler(importing.pid) == os.SCHED_BATCH)
         assert psutil.Process(importing.pid).nice() > psutil.Process().nice()
         printed, _ = importing.communicate(b"email\nana@x.test\n", 30)
     assert b"1        1" in printed
@@ -363,7 +369,7 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
     done = subprocess.run(
         [sys.executable, "-m", "regulars", "import", "-"],
         input=b"email\nana@x.test\n",
-        env=environment(local.env),
+        env=build_environment(local.env),
         capture_output=True,
         check=True,
         timeout=30,
@@ -371,7 +377,7 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
     assert b"1        1" in done.stdout
     shown = subprocess.run(
         [sys.executable, "-m", "regulars", "export", "--columns", "email"],
-        env=environment(local.env),
+        env=build_environment(local.env),
         capture_output=True,
         check=True,
         timeout=30,

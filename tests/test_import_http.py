@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,19 @@ import pytest
 
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store
+from regulars.transfer.jobs import PROGRAM
 from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
-from tests.support import Client, Server, account_of, new_token, regulars, running, with_store
+from tests.support import (
+    Client,
+    Server,
+    create_token,
+    find_account_name,
+    find_processes,
+    run_regulars,
+    run_server,
+    wait_until,
+    with_store,
+)
 
 pytestmark = pytest.mark.any_database
 
@@ -171,15 +183,15 @@ def test_a_waiting_import_is_cancelled(client: Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_an_import_survives_a_restart(empty_database: str, how: signal.Signals) -> None:
+def test_an_import_survives_a_restart(new_database: str, how: signal.Signals) -> None:
     status = 0 if how == signal.SIGTERM else -signal.SIGKILL
-    with running(empty_database, status=status) as server:
-        token = new_token(server, "default")
+    with run_server(new_database, status=status) as server:
+        token = create_token(server, "default")
         with Client(server, token) as client:
             sent = send(client, many(6_000) + "bad,,,\n")
             wait(client, sent.headers["location"], "running", rows=1)
         server.end(how)
-    with running(empty_database) as server, Client(server, token) as client:
+    with run_server(new_database) as server, Client(server, token) as client:
         found = wait(client, sent.headers["location"], *ENDED)
         assert (found["state"], found["created"], found["rejected"]) == ("done", 6_000, 1)
         cursor = base64.b64encode(b'["change",5999]').decode()
@@ -227,6 +239,20 @@ def test_what_is_no_import_is_refused_at_once(
 
 
 @pytest.mark.slow
+def test_an_import_runs_in_a_new_python(tmp_path: Path) -> None:
+    """The servers of other tests fork their imports (tests/fork_server.py)."""
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    with run_server(url, env={"PYTHONUNBUFFERED": "1"}) as server:
+        with Client(server, create_token(server)) as client:
+            response = send(client, many(20_000))
+            wait_until(lambda: find_processes(server.pid, PROGRAM))
+            (process,) = find_processes(server.pid, PROGRAM)
+            assert process.cmdline()[:3] == [sys.executable, "-m", PROGRAM]
+            result = ended(client, response)
+            assert (result["state"], result["created"]) == ("done", 20_000)
+
+
+@pytest.mark.slow
 def test_a_file_that_turns_out_damaged_fails_with_the_reason(client: Client) -> None:
     damaged = gzip.compress(b"email\n" + b"bad\n" * 30_000)[:-20]
     found = ended(client, send(client, damaged))
@@ -255,8 +281,8 @@ def test_other_bodies_and_methods_are_refused(client: Client) -> None:
 
 def test_imports_and_exports_need_their_scopes(server: Server) -> None:
     nobody = Client(server, "nothing")
-    reader = Client(server, new_token(server, scopes=("customers:read",)))
-    writer = Client(server, new_token(server, scopes=("customers:write",)))
+    reader = Client(server, create_token(server, scopes=("customers:read",)))
+    writer = Client(server, create_token(server, scopes=("customers:write",)))
     with nobody, reader, writer:
         refused(send(nobody, "email\na@x.test\n"), 401, "errors_unauthenticated")
         refused(nobody.http.get("/export"), 401, "errors_unauthenticated")
@@ -271,8 +297,8 @@ def test_imports_and_exports_need_their_scopes(server: Server) -> None:
 def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'limit.db'}"
     options = ("--max-import-bytes", "5000", "--rate-limit", "1", "--rate-burst", "20000")
-    with running(url, *options) as server:
-        with Client(server, new_token(server)) as client:
+    with run_server(url, *options) as server:
+        with Client(server, create_token(server)) as client:
             sent = send(client, "email\n" + "a" * 5_000)
             assert "REGULARS_MAX_IMPORT_BYTES" in refused(sent, 413, "errors_body_limit")
 
@@ -299,11 +325,11 @@ def test_few_imports_of_an_account_wait_at_a_time(client: Client, other: Client)
 
 
 def test_imports_of_the_command_line_are_told_of(client: Client, tmp_path: Path) -> None:
-    account = account_of(client.server, client.token)
+    account = find_account_name(client.server, client.token)
     env = {"REGULARS_DATABASE_URL": client.server.database_url}
     file = tmp_path / "mine.csv"
     file.write_text("email\na@x.test\nbad\n")
-    assert regulars("import", str(file), "--account", account, env=env).returncode == 5
+    assert run_regulars("import", str(file), "--account", account, env=env).returncode == 5
     (found,) = client.http.get("/import").json()["data"]
     assert (found["name"], found["created"], found["state"]) == ("mine.csv", 1, "done")
     refused(client.http.get(f"/import/{found['id']}/rejected"), 404, "errors_not_found")
@@ -332,11 +358,11 @@ def test_an_export_is_the_command_line_s(client: Client, tmp_path: Path) -> None
     client.create("ana@x.test", **names)
     for number in range(600):
         client.create(f"c{number}@x.test")
-    account = account_of(client.server, client.token)
+    account = find_account_name(client.server, client.token)
     env = {"REGULARS_DATABASE_URL": client.server.database_url}
     for form in ("csv", "jsonl"):
         target = tmp_path / f"out.{form}"
-        done = regulars("export", str(target), "--account", account, env=env)
+        done = run_regulars("export", str(target), "--account", account, env=env)
         assert done.returncode == 0, done.stderr
         answer = client.http.get("/export", params={"format": form})
         assert answer.content == target.read_bytes()
@@ -457,8 +483,8 @@ def test_an_import_does_not_tell_a_writer_what_is_stored(server: Server) -> None
     name = f"oracle {server.pid}"
     with_store(server.database_url, lambda store: Accounts(store).create(name))
     with (
-        Client(server, new_token(server, name)) as owner,
-        Client(server, new_token(server, name, scopes=("customers:write",))) as writer,
+        Client(server, create_token(server, name)) as owner,
+        Client(server, create_token(server, name, scopes=("customers:write",))) as writer,
     ):
         owner.create("a@x.test", notes="secret")
         for guess in ("wrong", "secret"):

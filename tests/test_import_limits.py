@@ -31,7 +31,7 @@ from regulars.transfer.import_options import Options
 from regulars.transfer.import_repository import ImportRepository
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.uploads import LEASE_MS, Upload
-from tests.support import TLS, Client, Server, Stopwatch, new_token, running, with_store
+from tests.support import TLS, Client, Server, Stopwatch, create_token, run_server, with_store
 from tests.test_import_http import ENDED, ended, previewed, refused, send, wait
 
 pytestmark = pytest.mark.any_database
@@ -138,8 +138,8 @@ def test_a_bomb_after_good_rows_ends_the_import_with_the_reason(
 ) -> None:
     url = f"sqlite:///{tmp_path / 'bomb.db'}"
     rows = "email\n" + "".join(f"a{n}@x.test\n" for n in range(20_000))
-    with running(url, "--max-import-unpacked-bytes", str(30 * MIB)) as server:
-        with Client(server, new_token(server)) as client:
+    with run_server(url, "--max-import-unpacked-bytes", str(30 * MIB)) as server:
+        with Client(server, create_token(server)) as client:
             found = ended(client, send(client, gzip.compress(rows.encode()) + bomb))
             assert found["state"] == "failed"
             assert problem in found["message"]
@@ -271,9 +271,9 @@ def begin_uploads(server: Server, token: str, count: int) -> list[socket.socket]
 
 
 @pytest.mark.slow
-def test_uploads_that_a_crash_cut_off_soon_block_nothing(empty_database: str) -> None:
-    with running(empty_database, status=-signal.SIGKILL) as server:
-        token = new_token(server)
+def test_uploads_that_a_crash_cut_off_soon_block_nothing(new_database: str) -> None:
+    with run_server(new_database, status=-signal.SIGKILL) as server:
+        token = create_token(server)
         with Client(server, token) as client:
             begun = begin_uploads(server, token, 10)
             until = time.monotonic() + 30
@@ -295,10 +295,10 @@ def test_uploads_that_a_crash_cut_off_soon_block_nothing(empty_database: str) ->
                 past = {**held, "now": row["updated_at"] - LEASE_MS}
                 await store.execute([(imports.touch_upload(), past)])
 
-    with running(empty_database) as server, Client(server, token) as client:
+    with run_server(new_database) as server, Client(server, token) as client:
         states = [one["state"] for one in client.http.get("/import").json()["data"]]
         assert states == ["receiving"] * 10
-        with_store(empty_database, later)
+        with_store(new_database, later)
         assert ended(client, send(client, "email\nb@x.test\n"))["created"] == 1
 
 
@@ -352,10 +352,10 @@ def test_accounts_take_turns(client: Client, other: Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_long_import_gives_way_to_another_account_s(empty_database: str, dry_run: bool) -> None:
-    environment = {"REGULARS_DATABASE_URL": empty_database}
-    with running(empty_database) as server:  # makes the tables
-        new_token(server)
+def test_a_long_import_gives_way_to_another_account_s(new_database: str, dry_run: bool) -> None:
+    environment = {"REGULARS_DATABASE_URL": new_database}
+    with run_server(new_database) as server:  # makes the tables
+        create_token(server)
 
     async def work(store: Store) -> None:
         accounts = Accounts(store)
@@ -386,7 +386,7 @@ def test_a_long_import_gives_way_to_another_account_s(empty_database: str, dry_r
         await running_
         assert ended_at["short"] < ended_at["long"]
 
-    with_store(empty_database, work)
+    with_store(new_database, work)
 
 
 def customers(client: Client) -> dict[str, Any]:

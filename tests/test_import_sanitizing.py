@@ -24,7 +24,7 @@ from regulars.transfer.input_file import open_input
 from regulars.transfer.remote_customers import row_of
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told
-from tests.support import Client, examples
+from tests.support import Client, copy_sqlite_template, example_count
 from tests.test_import import Shop
 from tests.test_import_http import ended, send
 
@@ -44,7 +44,7 @@ HOSTILE = st.text(
 
 @pytest.fixture
 def local(tmp_path: Path) -> Shop:
-    return Shop(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path)
+    return Shop(copy_sqlite_template(tmp_path / "shop.db"), tmp_path)
 
 
 def rows_of(content: str, form: str) -> list[SetRow]:
@@ -88,7 +88,7 @@ ROW = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=example_count(200), deadline=None)
 @given(ROW)
 def test_no_text_of_a_csv_file_is_rejected_for_its_characters(row: dict[str, str]) -> None:
     (found,) = rows_of(csv_of({"email": "a@x.test", **row}), "csv")
@@ -102,7 +102,7 @@ JSON_VALUE = st.recursive(
 )
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=example_count(200), deadline=None)
 @given(
     ROW,
     st.lists(HOSTILE, max_size=3),
@@ -118,7 +118,7 @@ def test_no_text_of_json_lines_is_rejected_for_its_characters(
     assert_stored(found)
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=example_count(100), deadline=None)
 @given(HOSTILE, HOSTILE)
 def test_an_email_is_sanitized_before_it_is_checked(before: str, after: str) -> None:
     for form, content in (

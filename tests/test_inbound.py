@@ -9,7 +9,6 @@ import io
 import itertools
 import json
 import random
-import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -29,12 +28,12 @@ from tests.support import (
     TLS,
     Client,
     Server,
-    regulars,
-    running,
+    run_regulars,
+    run_server,
     scratch_database,
     with_store,
 )
-from tests.test_history import feed
+from tests.test_history import read_feed
 
 _numbers = itertools.count(1)
 ADDRESS = {"line1": "1 Rue X", "line2": "", "city": "Fès", "country": "MA", "zip": "30000"}
@@ -120,10 +119,10 @@ class Shop:
         return edge["node"]
 
     def kinds(self) -> list[str]:
-        return [edge["node"]["kind"] for edge in feed(self.client, first=100)["edges"]]
+        return [edge["node"]["kind"] for edge in read_feed(self.client, first=100)["edges"]]
 
     def inbox(self) -> list[dict[str, Any]]:
-        done = regulars("inbox", "list", "--json", "--account", self.name, *self.database)
+        done = run_regulars("inbox", "list", "--json", "--account", self.name, *self.database)
         kept: list[dict[str, Any]] = json.loads(done.stdout)
         return kept
 
@@ -168,7 +167,7 @@ def test_an_order_comes_in(shop: Shop) -> None:
             }
         },
     }
-    page = feed(shop.client)["edges"]
+    page = read_feed(shop.client)["edges"]
     assert page[1]["node"]["actor"] == {"kind": "inbound", "name": "order/created"}
 
 
@@ -432,7 +431,7 @@ def test_a_forged_event_costs_little_and_does_not_say_which_accounts_exist(shop:
             assert here.status_code == there.status_code == 401
             assert here.content == there.content
             assert {**here.headers, "date": ""} == {**there.headers, "date": ""}
-        exists, missing = (statistics.median(taken) for taken in times.values())
+        exists, missing = (min(taken) for taken in times.values())  # least affected by load
         assert min(*times[shop.name], *times["nobody"]) < 0.25
         assert 0.5 < exists / missing < 2, (exists, missing)
 
@@ -475,12 +474,12 @@ def test_a_shop_may_have_a_secret_of_its_own(shop: Shop, monkeypatch: pytest.Mon
     shop.secret = "the-secret-of-the-shop"
     assert shop.post("order/created", body).status_code == 401
     monkeypatch.setattr(sys, "stdin", io.StringIO(shop.secret + "\n"))
-    done = regulars("inbox", "secret", "--account", shop.name, *shop.database)
+    done = run_regulars("inbox", "secret", "--account", shop.name, *shop.database)
     assert done.returncode == 0, done.stderr
     assert shop.secret not in done.stdout
     assert shop.post("order/created", body).status_code == 200
     monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
-    refused = regulars("inbox", "secret", "--account", shop.name, *shop.database)
+    refused = run_regulars("inbox", "secret", "--account", shop.name, *shop.database)
     assert refused.returncode == 2
     assert "at least 8 characters" in refused.stderr
 
@@ -526,18 +525,18 @@ def test_a_kept_event_is_understood_later(shop: Shop) -> None:
     told = shop.tell("order/created", late)
     assert not told["understood"]
     options = ("--account", shop.name, *shop.database)
-    done = regulars("inbox", "retry", *options)
+    done = run_regulars("inbox", "retry", *options)
     assert "needs its email" in done.stdout
     assert "0 understood, 1 still kept" in done.stdout
     shop.understood("contact/signup", {"id": "cus_ana", "email": "ana@example.com"})
-    done = regulars("inbox", "retry", told["inbox_id"], *options)
+    done = run_regulars("inbox", "retry", told["inbox_id"], *options)
     assert f"{told['inbox_id']}: understood" in done.stdout
     assert shop.inbox() == []
     assert shop.customer("email orders_count") == {"email": "ana@example.com", "orders_count": 1}
-    assert regulars("inbox", "retry", "nothing", *options).returncode == 2
+    assert run_regulars("inbox", "retry", "nothing", *options).returncode == 2
     # Sent again, it would be understood at once.
     kept = shop.tell("order/created", {"name": "x"})
-    done = regulars("inbox", "forget", kept["inbox_id"], *options)
+    done = run_regulars("inbox", "forget", kept["inbox_id"], *options)
     assert done.stdout == "Forgot 1.\n"
     assert shop.inbox() == []
 
@@ -552,7 +551,7 @@ def test_an_event_that_was_refused_is_understood_when_it_comes_again(shop: Shop)
 @pytest.mark.slow
 def test_two_processes_are_told_of_one_order(postgresql: str) -> None:
     """Both read while the other writes: what does not go together is read again."""
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
         shop = Shop(server)
         for turn in range(15):
             names = {"name": f"#{turn}", "email": f"{turn}@example.com"}

@@ -14,7 +14,7 @@ from regulars.customers.field_rules import EMPTY
 from regulars.store import Store
 from regulars.store.relations import ORDERS, all_of_each
 from regulars.webhooks.payloads import contact
-from tests.support import Client, Server, eventually, new_token, regulars, with_store
+from tests.support import Client, Server, create_token, run_regulars, wait_until, with_store
 from tests.test_inbound import ADDRESS, Shop, order
 
 pytestmark = pytest.mark.any_database
@@ -156,7 +156,7 @@ def test_late_events_do_not_create_a_deleted_customer_again(shop: Shop, path: st
     shop.understood("contact/deleted", {"id": "cus_1"})
     shop.understood("contact/signup", WHOLE)
     assert shop.client.page()["edges"] == []
-    assert regulars("verify", *shop.database).returncode == 0
+    assert run_regulars("verify", *shop.database).returncode == 0
 
 
 def test_a_deleted_customer_s_event_is_not_found_by_the_shop_s_id(shop: Shop) -> None:
@@ -170,7 +170,7 @@ def test_an_import_may_bring_a_deleted_customer_back(shop: Shop) -> None:
     shop.understood("contact/deleted", {"id": "cus_1"})
     file = b"id,email\ncus_1,ana@example.com\n"
     shop.client.http.post("/import", content=file, headers={"content-type": "text/csv"})
-    eventually(lambda: shop.client.emails() == ["ana@example.com"])
+    wait_until(lambda: shop.client.emails() == ["ana@example.com"])
     shop.understood("contact/updated", {"id": "cus_1", "notes": "n"})
     assert shop.customer("notes") == {"notes": "n"}
 
@@ -219,10 +219,10 @@ def test_late_attempts_of_another_regulars_change_nothing(shop: Shop) -> None:
 
 def test_a_mirrored_customer_is_known_by_its_own_id(shop: Shop) -> None:
     server = shop.client.server
-    with Client(server, new_token(server)) as there:
+    with Client(server, create_token(server)) as there:
         made = [there.create(f"c{n}@example.com") for n in range(3)]
         env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
-        assert regulars("pull", server.url, "--account", shop.name, env=env).returncode == 0
+        assert run_regulars("pull", server.url, "--account", shop.name, env=env).returncode == 0
         local = shop.client.create("local@example.com")
         assert local["_id"] == 4
         # It was not created by the pull: the number there is of another customer.
@@ -237,11 +237,11 @@ def test_a_mirrored_customer_is_known_by_its_own_id(shop: Shop) -> None:
 
 def test_an_account_that_matches_by_email_ignores_foreign_numbers(shop: Shop) -> None:
     server = shop.client.server
-    with Client(server, new_token(server)) as there:
+    with Client(server, create_token(server)) as there:
         there.create("a@example.com")
         env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": there.token}
         options = ("--account", shop.name, "--match", "email")
-        assert regulars("pull", server.url, *options, env=env).returncode == 0
+        assert run_regulars("pull", server.url, *options, env=env).returncode == 0
         shop.understood("contact/deleted", {"id": "Q3VzdG9tZXI6MQ==", "_id": 1})
     assert shop.client.emails() == ["a@example.com"]
 
@@ -275,7 +275,7 @@ def test_an_order_keeps_what_it_says_of_its_customer(shop: Shop) -> None:
 
 
 def test_a_recorded_order_keeps_what_it_says_of_its_customer(shop: Shop) -> None:
-    token = new_token(shop.client.server, shop.name, scopes=("customers", "orders:write"))
+    token = create_token(shop.client.server, shop.name, scopes=("customers", "orders:write"))
     record = "mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }"
     node = {"name": "#1", "email": "ana@example.com", "total": 1}
     with Client(shop.client.server, token) as client:
@@ -296,7 +296,7 @@ def test_a_kept_event_of_a_deleted_customer_goes_when_it_is_retried(shop: Shop) 
     kept = shop.tell("order/created", order(email=None, customer={"id": "cus_7"}))
     assert not kept["understood"]
     shop.understood("contact/deleted", {"id": "cus_7"})
-    done = regulars("inbox", "retry", "--account", shop.name, *shop.database)
+    done = run_regulars("inbox", "retry", "--account", shop.name, *shop.database)
     assert "1 understood" in done.stdout
     assert shop.inbox() == []
 

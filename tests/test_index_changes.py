@@ -1,4 +1,4 @@
-"""The search index of a customer who is changed: it follows from the change, and is bounded."""
+"""The search index after a change: only differing terms are written, and the work is limited."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from regulars.customers.search import search_document
 from regulars.customers.values import new_row, with_values
-from tests.support import Client, Server, account_of, examples, new_token, regulars, running
+from tests.support import (
+    Client,
+    Server,
+    create_token,
+    example_count,
+    find_account_name,
+    run_regulars,
+    run_server,
+)
 
 TEXT = st.lists(
     st.sampled_from(
@@ -40,40 +48,40 @@ TAG = "mutation($ids: [ID!]!, $tags: [String!]!) { addTags(items: $ids, tags: $t
 LONG_NOTES = " ".join(f"{n:x}" for n in range(0x1000, 0x1000 + 13_000))
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=example_count(400), deadline=None)
 @given(VALUES, VALUES, st.sampled_from([4_096, 0]))
-def test_what_changes_of_the_index_is_what_differs(
+def test_only_differing_terms_of_the_index_are_written(
     before: dict[str, Any], change: dict[str, Any], long: int
 ) -> None:
-    """Long texts, which are not indexed again, give the same terms as short ones."""
-    kept = search_document._LONG
+    """The terms are the same for long texts, which are not indexed again, as for short ones."""
+    original = search_document._LONG_LENGTH
     try:
-        search_document._LONG = 10**9
+        search_document._LONG_LENGTH = 10**9
         old, _ = with_values(new_row(1), {"email": "q@example.com", **before}, ())
         new, _ = with_values(old, change, ())
         now, then = search_document.terms_of(new), search_document.terms_of(old)
-        search_document._LONG = long
-        assert search_document.derived(new) == {
+        search_document._LONG_LENGTH = long
+        assert search_document.derive_columns(new) == {
             name: new[name] for name in search_document._SOURCES
         }
         assert search_document.terms_of(new) == now
         assert search_document.changed_terms(old, new) == (now - then, then - now)
     finally:
-        search_document._LONG = kept
+        search_document._LONG_LENGTH = original
 
 
 @pytest.fixture(scope="module")
-def noted(server: Server) -> Iterator[tuple[Client, list[str]]]:
+def customers_with_notes(server: Server) -> Iterator[tuple[Client, list[str]]]:
     """A client, and 20 customers with the longest notes."""
-    with Client(server, new_token(server)) as client:
+    with Client(server, create_token(server)) as client:
         yield client, [client.create(f"{n}@example.com", notes=LONG_NOTES)["id"] for n in range(20)]
 
 
 @pytest.mark.slow
 def test_a_tag_is_added_to_many_customers_with_long_notes(
-    noted: tuple[Client, list[str]],
+    customers_with_notes: tuple[Client, list[str]],
 ) -> None:
-    client, ids = noted
+    client, ids = customers_with_notes
     client.data(TAG, ids=ids, tags=["abc1"])
     assert len(client.emails("tag:abc1", first=250)) == 20
     nodes = [{"email": f"{n}@example.com", "first_name": "1abc"} for n in range(20)]
@@ -83,33 +91,37 @@ def test_a_tag_is_added_to_many_customers_with_long_notes(
 
 
 @pytest.mark.slow
-def test_more_than_can_be_indexed_at_once_is_refused(noted: tuple[Client, list[str]]) -> None:
-    client, ids = noted
+def test_command_beyond_the_index_limit_of_a_transaction_is_refused(
+    customers_with_notes: tuple[Client, list[str]],
+) -> None:
+    client, ids = customers_with_notes
     delete = "mutation($ids: [ID!]!) { deleteCustomers(items: $ids) }"
-    refused = client.refused("errors_invalid_input", delete, ids=ids)
-    assert "Send fewer customers." in refused["message"]
+    error = client.expect_error("errors_invalid_input", delete, ids=ids)
+    assert "Send fewer customers." in error["message"]
     for policy in ("REJECT_ALL", "REJECT_ROW"):
         nodes = [{"email": f"{n}@example.com", "notes": "short"} for n in range(20)]
-        client.refused("errors_invalid_input", SET, nodes=nodes, policy=policy)
+        client.expect_error("errors_invalid_input", SET, nodes=nodes, policy=policy)
     tags = ["é" * 240 + str(n) for n in range(250)]
-    client.refused("errors_invalid_input", TAG, ids=ids, tags=tags)
+    client.expect_error("errors_invalid_input", TAG, ids=ids, tags=tags)
     assert len(client.emails("notes:1000", first=250)) == 20
     assert client.delete(*ids[:2]) == ids[:2]
 
 
 @pytest.mark.slow
-def test_writes_of_long_texts_at_once_are_all_made(noted: tuple[Client, list[str]]) -> None:
-    """They are more than one transaction takes: the others follow in the next."""
-    client, ids = noted
+def test_concurrent_writes_of_long_texts_are_all_saved(
+    customers_with_notes: tuple[Client, list[str]],
+) -> None:
+    """They exceed the limit of a transaction; the others are saved in the next."""
+    client, ids = customers_with_notes
 
     def write(number: int) -> None:
-        with Client(client.server, client.token) as one:
+        with Client(client.server, client.token) as own_client:
             if number < 3:
-                one.create(f"new{number}@example.com", notes=LONG_NOTES)
+                own_client.create(f"new{number}@example.com", notes=LONG_NOTES)
             elif number < 6:
-                one.update(ids[number], notes=f"{LONG_NOTES} w{number}"[-65_000:])
+                own_client.update(ids[number], notes=f"{LONG_NOTES} w{number}"[-65_000:])
             else:
-                one.delete(ids[number])
+                own_client.delete(ids[number])
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(write, range(8)))
@@ -121,17 +133,17 @@ def test_writes_of_long_texts_at_once_are_all_made(noted: tuple[Client, list[str
 
 
 @pytest.mark.slow
-def test_an_import_of_long_texts_is_made_in_parts(tmp_path: Any) -> None:
-    """Customers whose notes are replaced: their old text counts, too."""
+def test_import_of_long_texts_is_saved_in_parts(tmp_path: Any) -> None:
+    """Replaced notes count with their old and their new text."""
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    with running(url) as server, Client(server, new_token(server)) as client:
+    with run_server(url) as server, Client(server, create_token(server)) as client:
         for number in range(30):
             client.create(f"{number}@example.com", notes=LONG_NOTES)
         file = tmp_path / "list.csv"
         file.write_text("email,notes\n" + "".join(f"{n}@example.com,x\n" for n in range(30)))
-        name = account_of(server, client.token)
-        done = regulars("import", str(file), "--account", name, "--database-url", url)
-        assert done.returncode == 0, done.stderr
+        name = find_account_name(server, client.token)
+        result = run_regulars("import", str(file), "--account", name, "--database-url", url)
+        assert result.returncode == 0, result.stderr
         assert len(client.emails("notes:x", first=250)) == 30
-        checked = regulars("verify", "--database-url", url)
+        checked = run_regulars("verify", "--database-url", url)
         assert checked.returncode == 0, checked.stdout

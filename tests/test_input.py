@@ -1,4 +1,4 @@
-"""Bad input: each gets its documented answer, and the database is as it was."""
+"""Invalid input returns the documented error and leaves the database unchanged."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ pytestmark = pytest.mark.any_database
 
 CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { id } }"
 UPDATE = "mutation($node: InputUpdateCustomer!) { updateCustomer(id: 1, node: $node) { id } }"
-LONG = 10_000_000
+LONG_CHARACTERS = 10_000_000
 
 
 def paths(errors: list[dict[str, Any]]) -> list[list[Any]]:
-    """Where the faults of errors lie; all of them are of the input."""
+    """Returns the input paths of errors, all of which must be about the input."""
     assert {error["key"] for error in errors} == {"errors_invalid_input"}, errors
     return [error["extensions"]["input_path"] for error in errors]
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "place"),
+    ("field", "value", "subpath"),
     [
         ("email", "", []),
         ("email", "nobody", []),
@@ -59,15 +59,15 @@ def paths(errors: list[dict[str, Any]]) -> list[list[Any]]:
         ("billing_address", {"country": "XX"}, ["country"]),
     ],
 )
-def test_a_value_that_cannot_be_kept_is_refused(
-    client: Client, field: str, value: Any, place: list[Any]
+def test_an_invalid_value_is_rejected(
+    client: Client, field: str, value: Any, subpath: list[Any]
 ) -> None:
-    client.create("kept@example.com", phone="1")
-    expected = [["node", field, *place]]
+    client.create("unchanged@example.com", phone="1")
+    expected = [["node", field, *subpath]]
     assert paths(client.errors(CREATE, node={"email": "a@example.com", field: value})) == expected
     assert paths(client.errors(UPDATE, node={field: value})) == expected
     assert client.page("email phone", first=5)["edges"][0]["node"]["phone"] == "1"
-    assert client.emails() == ["kept@example.com"]
+    assert client.emails() == ["unchanged@example.com"]
 
 
 @pytest.mark.parametrize(
@@ -89,22 +89,22 @@ def test_a_value_that_cannot_be_kept_is_refused(
         ("billing_address", {"country": "fr"}),
     ],
 )
-def test_a_value_at_the_limit_is_kept(client: Client, field: str, value: Any) -> None:
+def test_a_value_at_the_limit_is_stored(client: Client, field: str, value: Any) -> None:
     selection = {"shipping_address": "city", "billing_address": "country"}.get(field)
     fields = f"{field} {{ {selection} }}" if selection else field
     node = {"email": "a@example.com", field: value}
-    kept = client.data(CREATE.replace("{ id }", f"{{ {fields} }}"), node=node)["createCustomer"]
+    created = client.data(CREATE.replace("{ id }", f"{{ {fields} }}"), node=node)["createCustomer"]
     if field == "tags":
-        assert kept["tags"] == list(dict.fromkeys(value))
+        assert created["tags"] == list(dict.fromkeys(value))
     elif field == "notes":
-        assert kept["notes"] == value.strip()
+        assert created["notes"] == value.strip()
     elif field == "billing_address":
-        assert kept["billing_address"] == {"country": "FR"}
+        assert created["billing_address"] == {"country": "FR"}
     else:
-        assert kept == {field: value}
+        assert created == {field: value}
 
 
-def test_every_fault_is_reported(client: Client) -> None:
+def test_all_errors_are_reported_at_once(client: Client) -> None:
     client.create("taken@example.com")
     node = {
         "email": "Taken@example.com",
@@ -114,7 +114,7 @@ def test_every_fault_is_reported(client: Client) -> None:
     }
     for document in (CREATE, UPDATE.replace("id: 1", "id: 7")):
         errors = client.errors(document, node=node)
-        found = [(error["key"], error["extensions"]["input_path"]) for error in errors]
+        problems = [(error["key"], error["extensions"]["input_path"]) for error in errors]
         expected = [
             ("errors_invalid_input", ["node", "phone"]),
             ("errors_invalid_input", ["node", "tags", 0]),
@@ -122,10 +122,10 @@ def test_every_fault_is_reported(client: Client) -> None:
             ("errors_invalid_input", ["node", "shipping_address", "country"]),
             ("errors_invalid_input", ["node", "shipping_address", "city"]),
         ]
-        by_database = {
+        from_database = {
             CREATE: ("errors_dup_email", ["node", "email"]),
         }.get(document, ("errors_customer_not_found", ["id"]))
-        assert sorted(found, key=str) == sorted([*expected, by_database], key=str)
+        assert sorted(problems, key=str) == sorted([*expected, from_database], key=str)
         assert {tuple(error["path"]) for error in errors} == {
             ("createCustomer",) if document == CREATE else ("updateCustomer",)
         }
@@ -133,7 +133,7 @@ def test_every_fault_is_reported(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "place"),
+    ("node", "subpath"),
     [
         ("{}", ["email"]),
         ("{email: null}", ["email"]),
@@ -152,19 +152,21 @@ def test_every_fault_is_reported(client: Client) -> None:
         ("1", []),
     ],
 )
-def test_a_value_of_the_wrong_type_says_where(client: Client, node: str, place: list[Any]) -> None:
-    expected = [["node", *place]]
+def test_a_value_of_the_wrong_type_is_rejected_with_its_path(
+    client: Client, node: str, subpath: list[Any]
+) -> None:
+    expected = [["node", *subpath]]
     literal = f"mutation {{ createCustomer(node: {node}) {{ id }} }}"
     assert paths(client.errors(literal)) == expected
     value = json.loads(
         node.replace("{", '{"').replace(": ", '": ').replace(", ", ', "').replace('{"}', "{}")
         .replace(', "1]', ", 1]").replace('""', '"')
-    ) if place != ["tags", 1] else {"email": "a@b.co", "tags": ["a", 1]}  # fmt: skip
+    ) if subpath != ["tags", 1] else {"email": "a@b.co", "tags": ["a", 1]}  # fmt: skip
     assert paths(client.errors(CREATE, node=value)) == expected
     assert client.emails() == []
 
 
-def test_an_unknown_field_may_have_any_name(client: Client) -> None:
+def test_unknown_fields_of_any_name_are_rejected(client: Client) -> None:
     for name in ("İ", "\u0000", "", "fist_name"):
         (error,) = client.errors(CREATE, node={"email": "a@b.co", name: 1})
         assert error["key"] == "errors_invalid_input"
@@ -172,7 +174,7 @@ def test_an_unknown_field_may_have_any_name(client: Client) -> None:
     assert "Did you mean 'first_name'" in error["message"]
 
 
-def test_a_refusal_repeats_no_value(client: Client) -> None:
+def test_errors_do_not_contain_input_values(client: Client) -> None:
     node = {"email": ["Jane Doe"], "first_name": {"x": "Jane Doe"}, "tags": "x", "nothing": "Jane"}
     for error in client.errors(CREATE, node={**node, "custom": "Jane Doe"}):
         assert "Jane" not in error["message"]
@@ -184,14 +186,14 @@ def test_a_refusal_repeats_no_value(client: Client) -> None:
     assert null[0]["message"] == "Expected value of non-null type 'String!' not to be null."
 
 
-def test_a_variable_within_a_literal_says_where(client: Client) -> None:
+def test_a_variable_inside_a_literal_is_rejected_with_its_path(client: Client) -> None:
     document = """mutation($e: String!, $t: String!) {
         createCustomer(node: {email: $e, tags: ["a", $t]}) { id } }"""
     assert paths(client.errors(document, e="a@b.co")) == [["node", "tags", 1]]
     assert paths(client.errors(document, e=1, t=None)) == [["node", "email"], ["node", "tags", 1]]
 
 
-def test_an_unused_variable_needs_no_value_but_a_right_one(client: Client) -> None:
+def test_an_unused_variable_is_optional_but_checked(client: Client) -> None:
     document = "query($n: Int!, $s: String!) { customers(first: 1) { edges { cursor } } }"
     assert client.data(document) == {"customers": {"edges": []}}
     assert client.data(document, n=1) == {"customers": {"edges": []}}
@@ -200,7 +202,7 @@ def test_an_unused_variable_needs_no_value_but_a_right_one(client: Client) -> No
     assert client.data(document, unknown=1) == {"customers": {"edges": []}}
 
 
-def test_integers_beyond_32_bits_are_refused(client: Client) -> None:
+def test_integers_beyond_32_bits_are_rejected(client: Client) -> None:
     document = "query($n: Int) { customers(first: $n) { edges { cursor } } }"
     for number in (2**31, -(2**31) - 1, 2**63, 2**64, 10**30, 1.5, "1", True):
         assert paths(client.errors(document, n=number)) == [["first"]]
@@ -214,25 +216,25 @@ def test_integers_beyond_32_bits_are_refused(client: Client) -> None:
 @pytest.mark.parametrize(
     "field", ["email", "phone", "first_name", "notes", "tags", "custom", "shipping_address"]
 )
-def test_strings_of_10_mb_are_refused(client: Client, field: str) -> None:
-    huge = "x" * LONG
+def test_strings_of_10_mb_are_rejected(client: Client, field: str) -> None:
+    huge = "x" * LONG_CHARACTERS
     value: Any = {"tags": [huge], "custom": {"x": huge}, "shipping_address": {"city": huge}}.get(
         field, huge
     )
     node = {"email": "a@example.com", field: value}
-    answer = client.post(CREATE, {"node": node})
-    assert answer.status_code == 413
+    response = client.post(CREATE, {"node": node})
+    assert response.status_code == 413
     assert client.emails() == []
 
 
 @pytest.mark.parametrize("field", ["email", "phone", "first_name", "notes"])
-def test_strings_just_under_the_body_limit_are_refused(client: Client, field: str) -> None:
+def test_strings_just_under_the_body_limit_are_rejected(client: Client, field: str) -> None:
     node = {"email": "a@example.com", field: "é" * 1_000_000}
     assert paths(client.errors(CREATE, node=node)) == [["node", field]]
 
 
 @pytest.mark.parametrize("depth", [33, 200, 900])
-def test_custom_fields_nested_too_deeply_are_refused(client: Client, depth: int) -> None:
+def test_custom_fields_nested_too_deeply_are_rejected(client: Client, depth: int) -> None:
     nested: Any = 1
     for _ in range(depth):
         nested = {"x": nested}
@@ -241,7 +243,7 @@ def test_custom_fields_nested_too_deeply_are_refused(client: Client, depth: int)
     ]
 
 
-def test_251_ids_are_too_many_to_delete(client: Client) -> None:
+def test_delete_rejects_251_ids(client: Client) -> None:
     client.create("a@example.com")
     document = "mutation($items: [ID!]!) { deleteCustomers(items: $items) }"
     assert paths(client.errors(document, items=["1"] * 251)) == [["items"]]
@@ -250,7 +252,7 @@ def test_251_ids_are_too_many_to_delete(client: Client) -> None:
 
 
 @pytest.mark.parametrize("items", [None, [None], [1.5], [True], [{}], {}])
-def test_ids_that_are_none_are_refused(client: Client, items: Any) -> None:
+def test_invalid_ids_are_rejected(client: Client, items: Any) -> None:
     document = "mutation($items: [ID!]!) { deleteCustomers(items: $items) }"
     assert paths(client.errors(document, items=items))[0][0] == "items"
 
@@ -276,7 +278,7 @@ def test_ids_that_are_none_are_refused(client: Client, items: Any) -> None:
         '{ node(id: "\\ud800") { id } }',
     ],
 )
-def test_a_document_that_is_invalid_is_refused(client: Client, document: str) -> None:
+def test_an_invalid_document_is_rejected(client: Client, document: str) -> None:
     for error in client.errors(document):
         assert error["key"] == "errors_invalid_document"
 
@@ -284,13 +286,13 @@ def test_a_document_that_is_invalid_is_refused(client: Client, document: str) ->
 CYCLE = "summary { orders { list { order { customer { "
 
 
-def many(count: int) -> str:
-    """Fields of three tokens each."""
+def many_fields(count: int) -> str:
+    """Returns fields of three tokens each."""
     return " ".join(f"a{number}: __typename" for number in range(count))
 
 
 def nested(cycles: int) -> str:
-    """A valid document: an order's customer's orders' customers, and so on."""
+    """Returns a valid document that repeatedly selects the customer of an order of a customer."""
     start, end = "{ customers(first: 1) { edges { node { ", " } } } }"
     return start + CYCLE * cycles + "id" + " } } } } }" * cycles + end
 
@@ -298,7 +300,7 @@ def nested(cycles: int) -> str:
 @pytest.mark.parametrize(
     "document",
     [
-        "{ " + many(3_400) + "}",
+        "{ " + many_fields(3_400) + "}",
         "{ " + "__typename " * 5_000 + "}",
         "{" + "a{" * 5_000,
         nested(4),
@@ -311,17 +313,17 @@ def nested(cycles: int) -> str:
     ],
     ids=["tokens", "repetitions", "unclosed", "deep", "deeper", "deepest", "lists", "fragments"],
 )
-def test_a_document_that_is_too_large_or_deep_is_refused(client: Client, document: str) -> None:
-    error = client.refused("errors_document_limit", document)
+def test_a_document_that_is_too_large_or_deep_is_rejected(client: Client, document: str) -> None:
+    error = client.expect_error("errors_document_limit", document)
     assert re.search(r"\d", error["message"])
 
 
-def test_a_document_at_the_limit_is_answered(client: Client) -> None:
+def test_a_document_at_the_limit_is_accepted(client: Client) -> None:
     client.create("a@example.com")
     assert client.data(nested(3))
 
 
-def test_a_format_that_is_too_long_is_refused(client: Client) -> None:
+def test_a_format_that_is_too_long_is_rejected(client: Client) -> None:
     client.create("a@example.com")
     document = """query($f: String) { customers { edges { node {
         a: created_at(format: $f) b: created_at } } } }"""

@@ -1,4 +1,4 @@
-"""Limits: on each side of each of them, on a server whose limits are small."""
+"""Limits: requests within and beyond each limit, on a server with small limits."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.postgres import ACCOUNTS, CUSTOMERS, held
+from tests.postgres import ACCOUNTS, CUSTOMERS, hold_lock
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
     Stopwatch,
+    create_token,
     get,
-    new_token,
-    running,
+    run_server,
     scratch_database,
 )
 from tests.wire import QUERY, Wire
@@ -38,7 +38,7 @@ SMALL = (
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of a server with small limits."""
     url = f"sqlite:///{tmp_path_factory.mktemp('limits') / 'r.db'}"
-    with running(url, *SMALL) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    with run_server(url, *SMALL) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         client.create("a@example.com")
         yield client
 
@@ -49,7 +49,7 @@ def fields(*names: str) -> str:
 
 PAGE = "{ customers { edges { node { %s } } } }"
 
-# For each limit of documents what is at it, what is over it, and the numbers that the message has.
+# For each limit: a document within it, a document beyond it, and a part of the message.
 DOCUMENTS = {
     "tokens": (
         "{ __typename " + "# a comment is no token " * 20 + "\n}",
@@ -102,32 +102,32 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document_is_answered_up_to_its_limit(small: Client, name: str) -> None:
-    within, beyond, said = DOCUMENTS[name]
+def test_a_document_within_and_beyond_each_limit(small: Client, name: str) -> None:
+    within, beyond, message = DOCUMENTS[name]
     if "%s" in within:
         within = within % time.monotonic_ns()
     assert "errors" not in small.run(within), small.run(within)
-    error = small.refused("errors_document_limit", beyond)
-    assert said in error["message"]
+    error = small.expect_error("errors_document_limit", beyond)
+    assert message in error["message"]
     preferred = {"Accept": "application/graphql-response+json"}
     assert small.post(beyond, headers=preferred).status_code == 400
 
 
-def test_fields_that_must_be_compared_are_counted(client: Client) -> None:
-    """Each pair of fields with one name is compared, and so is what is below them."""
+def test_comparisons_of_fields_are_limited(client: Client) -> None:
+    """Validation compares each pair of fields with one name, and the fields below them."""
     within, beyond = ("{ " + "customers { edges { node { id } } } " * n + "}" for n in (25, 50))
     assert client.data(within)
     stopwatch = Stopwatch(client.server.pid)
-    error = client.refused("errors_document_limit", beyond)
+    error = client.expect_error("errors_document_limit", beyond)
     assert stopwatch.seconds < 2
     assert "3,000 pairs" in error["message"]
 
 
-def test_lists_in_variables_are_counted(small: Client) -> None:
+def test_lists_in_variables_are_limited(small: Client) -> None:
     create = "mutation($n: InputCustomer!) { createCustomer(node: $n) { tags } }"
     node = {"email": f"{time.monotonic_ns()}@b.co", "tags": ["1", "2", "3"]}
     assert small.data(create, n=node)["createCustomer"]["tags"] == ["1", "2", "3"]
-    error = small.refused("errors_invalid_input", create, n={**node, "tags": ["1"] * 4})
+    error = small.expect_error("errors_invalid_input", create, n={**node, "tags": ["1"] * 4})
     assert error["extensions"]["input_path"] == ["node", "tags"]
     assert "4 values; at most 3" in error["message"]
     custom = {"email": f"{time.monotonic_ns()}@b.co", "custom": {"a": [1, 2, 3, 4, 5]}}
@@ -137,37 +137,39 @@ def test_lists_in_variables_are_counted(small: Client) -> None:
 def test_a_page_a_search_and_a_delete_have_limits(small: Client) -> None:
     page = "query($n: Int) { customers(first: $n) { edges { cursor } } }"
     assert small.data(page, n=5)
-    assert "0 to 5" in small.refused("errors_page_size", page, n=6)["message"]
+    assert "0 to 5" in small.expect_error("errors_page_size", page, n=6)["message"]
     assert small.data("{ customers { edges { cursor } } }")
     search = "query($q: String) { customers(query: $q, first: 1) { edges { cursor } } }"
     assert small.data(search, q="a" * 20)
-    assert "21 characters" in small.refused("errors_invalid_query", search, q="a" * 21)["message"]
+    assert (
+        "21 characters" in small.expect_error("errors_invalid_query", search, q="a" * 21)["message"]
+    )
     delete = "mutation($i: [ID!]!) { deleteCustomers(items: $i) }"
-    assert small.refused("errors_customer_not_found", delete, i=["98", "99"])
+    assert small.expect_error("errors_customer_not_found", delete, i=["98", "99"])
     assert (
         "at most 2"
-        in small.refused("errors_invalid_input", delete, i=["97", "98", "99"])["message"]
+        in small.expect_error("errors_invalid_input", delete, i=["97", "98", "99"])["message"]
     )
 
 
 def test_headers_have_a_limit(small: Client) -> None:
-    answers = []
+    statuses = []
     for size in (500, 1_100, 100_000):
         wire = Wire(small)
         wire.send(wire.request(QUERY, f"X-Padding: {'x' * size}"))
         status, headers, body = wire.answer()
-        answers.append(status)
+        statuses.append(status)
         if status != 200:
             assert body["errors"][0]["key"] == "errors_header_limit"
             assert "1,024 bytes" in body["errors"][0]["message"]
             assert headers["x-request-id"]
             assert wire.is_closed()
         wire.socket.close()
-    assert answers == [200, 431, 431]
+    assert statuses == [200, 431, 431]
 
 
-def test_a_long_body_before_a_header_is_none_of_it(small: Client) -> None:
-    """The end of one request and the beginning of the next come in one piece."""
+def test_a_body_does_not_count_as_a_header(small: Client) -> None:
+    """The end of one request and the beginning of the next arrive together."""
     wire = Wire(small)
     long = wire.request(QUERY.ljust(4_000))
     wire.send(long + wire.request()[:40])
@@ -177,7 +179,7 @@ def test_a_long_body_before_a_header_is_none_of_it(small: Client) -> None:
     wire.socket.close()
 
 
-def test_a_write_is_answered_though_nonsense_follows(small: Client) -> None:
+def test_a_write_before_an_invalid_request_is_answered(small: Client) -> None:
     wire = Wire(small)
     email = f"{time.monotonic_ns()}@example.com"
     create = (
@@ -194,46 +196,46 @@ def test_a_write_is_answered_though_nonsense_follows(small: Client) -> None:
     wire.socket.close()
 
 
-def send_again_and_again(wire: Wire, data: bytes) -> None:
-    """Sends for ten seconds, and reads nothing."""
+def send_for_ten_seconds(wire: Wire, data: bytes) -> None:
+    """Sends data for ten seconds, and does not read."""
     wire.socket.settimeout(10)
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
         wire.send(data)
 
 
-def test_a_header_without_an_end_is_cut_off(small: Client) -> None:
+def test_an_endless_header_is_disconnected(small: Client) -> None:
     wire = Wire(small)
     wire.send(b"POST /api/v2 HTTP/1.1\r\nX-Padding: ")
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
-        send_again_and_again(wire, b"x" * 1_000)
+        send_for_ten_seconds(wire, b"x" * 1_000)
     wire.socket.close()
 
 
 @pytest.mark.parametrize("part", [b"", b"POST /api/v2 HT", b"half", b"body"])
-def test_who_sends_slowly_is_cut_off_and_nobody_else(small: Client, part: bytes) -> None:
+def test_only_slow_senders_are_disconnected(small: Client, part: bytes) -> None:
     wire = Wire(small)
     whole = wire.request()
-    sent = {b"half": whole[:60], b"body": whole[:-3]}.get(part, part)
+    data = {b"half": whole[:60], b"body": whole[:-3]}.get(part, part)
     slow = [Wire(small) for _ in range(20)]
-    for each in slow:
-        each.send(sent)
-    began = time.monotonic()
+    for connection in slow:
+        connection.send(data)
+    start = time.monotonic()
     wire.send(whole)
     assert wire.answer()[0] == 200
-    assert time.monotonic() - began < 0.9
-    for each in slow:
+    assert time.monotonic() - start < 0.9
+    for connection in slow:
         if part:
-            status, _, body = each.answer()
+            status, _, body = connection.answer()
             assert (status, body["errors"][0]["key"]) == (408, "errors_receive_timeout")
-        assert each.is_closed()
-        each.socket.close()
-    assert 0.5 < time.monotonic() - began < 6
+        assert connection.is_closed()
+        connection.socket.close()
+    assert 0.5 < time.monotonic() - start < 6
     wire.socket.close()
 
 
-def test_a_body_that_drips_in_is_cut_off(small: Client) -> None:
-    """Time is counted for the whole request, not for its bytes."""
+def test_a_slow_body_is_disconnected(small: Client) -> None:
+    """The time limit is for the whole request, not for each byte."""
     wire = Wire(small)
     for byte in wire.request()[:40]:
         try:
@@ -242,20 +244,20 @@ def test_a_body_that_drips_in_is_cut_off(small: Client) -> None:
             break
         time.sleep(0.1)
     else:
-        pytest.fail("the server waits for ever")
+        pytest.fail("the server does not close the connection")
     wire.socket.close()
 
 
 @pytest.mark.slow
-def test_who_does_not_take_an_answer_is_cut_off(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}", "--receive-seconds", "1") as server:
+def test_a_client_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", "--receive-seconds", "1") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("a@example.com", notes="x" * 60_000)
             wire = Wire(client)
             wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             query = b'{"query":"{ customers { edges { node { notes } } } }"}'
             with pytest.raises((BrokenPipeError, ConnectionResetError)):
-                send_again_and_again(wire, wire.request(query))
+                send_for_ten_seconds(wire, wire.request(query))
             wire.socket.close()
             assert client.emails() == ["a@example.com"]
 
@@ -264,36 +266,36 @@ CREATE = 'mutation { createCustomer(node: {email: "%s@example.com"}) { id } }'
 
 
 @pytest.mark.slow
-def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
-    """And its statement is ended in the database."""
+def test_a_request_times_out(postgresql: str) -> None:
+    """Its statement ends in the database, too."""
     active = (
         "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' "
         "AND datname = current_database() AND pid <> pg_backend_pid() "
-        # What the server does by itself waits for the table, too.
+        # A background task of the server waits for the table, too.
         "AND query NOT LIKE 'UPDATE attempts%'"
     )
 
     async def count(dsn: str) -> Any:
         connection = await asyncpg.connect(dsn)
-        found = await connection.fetchval(active)
+        statements = await connection.fetchval(active)
         await connection.close()
-        return found
+        return statements
 
     with scratch_database(postgresql) as url:
-        with running(url, "--request-seconds", "1") as server:
-            with Client(server, BOOTSTRAP_TOKEN) as client, held(url, CUSTOMERS):
-                began = time.monotonic()
+        with run_server(url, "--request-seconds", "1") as server:
+            with Client(server, BOOTSTRAP_TOKEN) as client, hold_lock(url, CUSTOMERS):
+                start = time.monotonic()
                 for query in (PAGE % "id", "{ a: " + (PAGE % "id")[1:], CREATE % "a"):
-                    answer = client.post(query)
-                    assert answer.status_code == 200
-                    (error,) = answer.json()["errors"]
+                    response = client.post(query)
+                    assert response.status_code == 200
+                    (error,) = response.json()["errors"]
                     assert error["key"] == "errors_timeout"
-                    assert error["extensions"]["request_id"] == answer.headers["x-request-id"]
-                assert 2.5 < time.monotonic() - began < 8
+                    assert error["extensions"]["request_id"] == response.headers["x-request-id"]
+                assert 2.5 < time.monotonic() - start < 8
                 three = '{ a: node(id: "Q3VzdG9tZXI6MQ==") { id } b: node(id: "Q3VzdG9tZXI6MQ==") { id } c: node(id: "Q3VzdG9tZXI6MQ==") { id } }'
-                began = time.monotonic()
+                start = time.monotonic()
                 client.errors(three)
-                assert time.monotonic() - began < 2.5
+                assert time.monotonic() - start < 2.5
                 time.sleep(0.5)
                 assert asyncio.run(count(url)) == 0
             with Client(server, BOOTSTRAP_TOKEN) as client:
@@ -301,22 +303,22 @@ def test_a_request_takes_no_longer_than_it_may(postgresql: str) -> None:
 
 
 @pytest.mark.slow
-def test_more_requests_than_allowed_are_refused_at_once(postgresql: str) -> None:
+def test_requests_beyond_the_maximum_are_rejected_at_once(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url, "--max-requests", "8") as server:
-            token = new_token(server)
+        with run_server(url, "--max-requests", "8") as server:
+            token = create_token(server)
 
             def send(query: str) -> tuple[int, float]:
                 with Client(server, token) as client:
-                    began = time.monotonic()
-                    answer = client.post(query)
-                    if answer.status_code == 503:
-                        assert answer.headers["retry-after"] == "1"
-                        assert answer.json()["errors"][0]["key"] == "errors_unavailable"
-                    return answer.status_code, time.monotonic() - began
+                    start = time.monotonic()
+                    response = client.post(query)
+                    if response.status_code == 503:
+                        assert response.headers["retry-after"] == "1"
+                        assert response.json()["errors"][0]["key"] == "errors_unavailable"
+                    return response.status_code, time.monotonic() - start
 
             with ThreadPoolExecutor(12) as pool:
-                with held(url, ACCOUNTS):
+                with hold_lock(url, ACCOUNTS):
                     waiting = [pool.submit(send, CREATE % n) for n in range(4)]
                     time.sleep(0.7)
                     more = list(pool.map(send, ["{ __typename }"] * 8))
@@ -330,68 +332,68 @@ RATE = ("--rate-limit", "100", "--rate-burst", "200", "--max-cost", "200")
 
 
 COST = 51  # of a page of 50 cursors
-PAGES = 9  # 200 points are there at once, and 100 a second: the others take three seconds
+PAGES = 9  # 200 points at once, and 100 per second: the rest takes three seconds
 
 
-def until_pages(server: Server, clients: int) -> tuple[float, int, int]:
-    """Lets clients ask together, as fast as they can, until PAGES pages are answered: the seconds,
-    the pages (with those that were under way then), and how often a client was refused."""
-    answered: list[bool] = []
-    began = time.monotonic()
+def read_pages(server: Server, clients: int) -> tuple[float, int, int]:
+    """Lets clients request pages concurrently until `PAGES` are answered. Returns the seconds, the
+    answered pages, and the number of rejected requests."""
+    outcomes: list[bool] = []
+    start = time.monotonic()
 
-    def ask(_: int) -> None:
+    def request_pages(_: int) -> None:
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            while sum(answered) < PAGES:
-                assert time.monotonic() - began < 60, "the rate lets too little through"
-                answer = client.post("{ customers(first: 50) { edges { cursor } } }")
-                answered.append(answer.status_code == 200)
-                if answer.status_code != 200:
-                    assert answer.status_code == 429
-                    assert answer.json()["errors"][0]["key"] == "rate_limit_reached"
-                    assert 1 <= int(answer.headers["retry-after"]) <= 2
+            while sum(outcomes) < PAGES:
+                assert time.monotonic() - start < 60, "the rate lets too little through"
+                response = client.post("{ customers(first: 50) { edges { cursor } } }")
+                outcomes.append(response.status_code == 200)
+                if response.status_code != 200:
+                    assert response.status_code == 429
+                    assert response.json()["errors"][0]["key"] == "rate_limit_reached"
+                    assert 1 <= int(response.headers["retry-after"]) <= 2
                     time.sleep(0.02)
 
     with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(ask, range(clients)))
-    return time.monotonic() - began, sum(answered), answered.count(False)
+        list(pool.map(request_pages, range(clients)))
+    return time.monotonic() - start, sum(outcomes), outcomes.count(False)
 
 
 @pytest.mark.slow
-def test_a_token_has_a_rate(empty_database: str) -> None:
-    with running(empty_database, *RATE) as server:
-        seconds, answered, refused = until_pages(server, 1)
+def test_a_token_has_a_rate_limit(new_database: str) -> None:
+    with run_server(new_database, *RATE) as server:
+        seconds, answered, expect_error = read_pages(server, 1)
         assert PAGES <= answered <= (200 + 100 * seconds) / COST
-        assert refused > 0
+        assert expect_error > 0
         with Client(server, BOOTSTRAP_TOKEN) as client:
-            with Client(server, new_token(server, "default")) as other:
+            with Client(server, create_token(server, "default")) as other:
                 assert other.post("{ __typename }").status_code == 200
             time.sleep(0.7)
-            answer = client.post("{ __typename }", headers={"Regulars-Cost": "1"}).json()
-            assert answer["extensions"]["cost"]["requested"] == 1
-            assert answer["extensions"]["cost"]["limit"] == 200
-            assert 0 <= answer["extensions"]["cost"]["remaining"] <= 199
+            response = client.post("{ __typename }", headers={"Regulars-Cost": "1"}).json()
+            assert response["extensions"]["cost"]["requested"] == 1
+            assert response["extensions"]["cost"]["limit"] == 200
+            assert 0 <= response["extensions"]["cost"]["remaining"] <= 199
 
 
 @pytest.mark.slow
-def test_a_rate_holds_over_several_processes(postgresql: str) -> None:
+def test_a_rate_limit_holds_across_processes(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url, *RATE, "--workers", "2") as server:
-            seconds, answered, refused = until_pages(server, 6)
-            # Each process may have taken a tenth of a second's points ahead.
+        with run_server(url, *RATE, "--workers", "2") as server:
+            seconds, answered, expect_error = read_pages(server, 6)
+            # Each process may have reserved the points of a tenth of a second.
             assert PAGES <= answered <= (200 + 2 * 10 + 100 * seconds) / COST
-            assert refused > 0
+            assert expect_error > 0
 
 
 @pytest.mark.slow
-def test_a_refused_document_costs_something(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}", "--rate-limit", "1", *RATE[2:]) as server:
+def test_an_invalid_document_costs_points(tmp_path: Path) -> None:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", "--rate-limit", "1", *RATE[2:]) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             statuses = [client.post(f"{{ nothing{n} }}").status_code for n in range(230)]
     assert statuses[:200] == [200] * 200
     assert 429 in statuses
 
 
-def test_there_is_no_rate_on_loopback_unless_it_is_wanted(server: Server) -> None:
+def test_loopback_has_no_rate_limit_by_default(server: Server) -> None:
     from regulars.settings import DEFAULT_RATE_LIMIT, Settings
 
     assert Settings().points_per_second == 0
@@ -403,10 +405,10 @@ def test_there_is_no_rate_on_loopback_unless_it_is_wanted(server: Server) -> Non
     assert Settings(rate_limit=7).points_per_second == 7
 
 
-def test_the_cost_of_a_request_is_told_when_it_is_asked_for(client: Client) -> None:
+def test_the_cost_is_returned_on_request(client: Client) -> None:
     def cost(query: str) -> Any:
-        answer = client.post(query, headers={"Regulars-Cost": "1"}).json()
-        return answer["extensions"]["cost"]["requested"]
+        response = client.post(query, headers={"Regulars-Cost": "1"}).json()
+        return response["extensions"]["cost"]["requested"]
 
     assert "extensions" not in client.run("{ __typename }")
     assert cost("{ __typename }") == 1
@@ -417,39 +419,42 @@ def test_the_cost_of_a_request_is_told_when_it_is_asked_for(client: Client) -> N
     assert cost('{ customers(first: 0, query: "%s") { edges { cursor } } }' % ("a" * 100)) == 11
     assert cost('{ node(id: "x") { id } }') == 1
     assert cost("mutation { deleteCustomers(items: [1, 2, 3]) }") == 31
-    refused = client.post(
+    expect_error = client.post(
         "{ customers(first: 250) { edges { node { summary { orders { list { order { customer { summary { orders { list { order { id } } } } } } } } } } } } }",
         headers={"Regulars-Cost": "1"},
     ).json()
-    assert refused["errors"][0]["key"] == "errors_document_limit"
-    assert refused["errors"][0]["extensions"]["limit"] == 20_000
-    assert refused["extensions"]["cost"]["requested"] == refused["errors"][0]["extensions"]["cost"]
+    assert expect_error["errors"][0]["key"] == "errors_document_limit"
+    assert expect_error["errors"][0]["extensions"]["limit"] == 20_000
+    assert (
+        expect_error["extensions"]["cost"]["requested"]
+        == expect_error["errors"][0]["extensions"]["cost"]
+    )
 
 
-def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
-    from tests.support import regulars
+def test_contradictory_settings_are_rejected(tmp_path: Path) -> None:
+    from tests.support import run_regulars
 
-    done = regulars(
+    process = run_regulars(
         "serve", "--max-cost", "50000", env={"REGULARS_DATABASE_URL": f"sqlite:///{tmp_path}/r.db"}
     )
-    assert done.returncode == 2
-    assert "REGULARS_RATE_BURST (40,000) is less than REGULARS_MAX_COST (50,000)" in done.stderr
+    assert process.returncode == 2
+    assert "REGULARS_RATE_BURST (40,000) is less than REGULARS_MAX_COST (50,000)" in process.stderr
 
 
 @pytest.mark.slow
-def test_two_thousand_connections_of_which_a_quarter_are_slow(tmp_path: Path) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}", "--receive-seconds", "5") as server:
+def test_two_thousand_connections_with_a_quarter_slow(tmp_path: Path) -> None:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", "--receive-seconds", "5") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             idle = [Wire(client) for _ in range(1_500)]
             slow = [Wire(client) for _ in range(500)]
             for wire in slow:
                 wire.send(wire.request()[:80])
-            took = []
+            durations = []
             for _ in range(50):
-                began = time.monotonic()
+                start = time.monotonic()
                 assert client.post("{ __typename }").status_code == 200
-                took.append(time.monotonic() - began)
-            assert sorted(took)[25] < 0.2
+                durations.append(time.monotonic() - start)
+            assert sorted(durations)[25] < 0.2
             assert idle[0].socket.fileno() > 0
             for wire in (*idle, *slow):
                 wire.socket.close()

@@ -1,4 +1,4 @@
-"""Keeping a deployment well: doctor, verify, backup, restore."""
+"""Maintenance: doctor, verify, backup, restore."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ from regulars.store.migrate import run_in_transaction
 from regulars.store.schema_version import newest_version
 from tests.conftest import DATABASES
 from tests.postgres import BIN, PostgreSQL
-from tests.support import BOOTSTRAP_TOKEN, Client, Done, regulars, running, scratch_database
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    Client,
+    CommandResult,
+    run_regulars,
+    run_server,
+    scratch_database,
+)
 
 # A newer pg_restore than the server is of sets what that does not know.
 TOOLS = BIN
@@ -31,12 +38,12 @@ if os.environ.get("REGULARS_TEST_DSN"):
 
 
 def fill(url: str) -> None:
-    """Puts customers of many kinds into a database."""
+    """Write customers of many kinds into a database."""
     for command in ("migrate", "account create one", "account create two"):
-        assert regulars(*command.split(), "--database-url", url).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", url).returncode == 0
     for name, count in (("one", "120"), ("two", "30")):
         sample = ("sample", "--account", name, "--customers", count)
-        assert regulars(*sample, "--database-url", url).returncode == 0
+        assert run_regulars(*sample, "--database-url", url).returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +61,7 @@ def templates(
 
 
 @pytest.fixture(params=DATABASES)
-def filled(
+def filled_database(
     request: pytest.FixtureRequest, templates: tuple[Path, str], postgresql: str, tmp_path: Path
 ) -> Iterator[str]:
     """The URL of a database with customers of many kinds."""
@@ -68,21 +75,21 @@ def filled(
         yield url
 
 
-def run(url: str, *arguments: str) -> Done:
-    return regulars(*arguments, "--database-url", url)
+def run(url: str, *arguments: str) -> CommandResult:
+    return run_regulars(*arguments, "--database-url", url)
 
 
 def change(url: str, statement: str) -> None:
-    """Changes a database behind Regulars' back."""
+    """Run a statement on a database, outside Regulars."""
     run_in_transaction(parse_url(url), lambda c: c.execute(sa.text(statement)))
 
 
-def test_a_sound_database_is_consistent(filled: str) -> None:
-    done = run(filled, "verify")
-    assert done.returncode == 0, done.stdout
-    assert "150 customers" in done.stdout
-    assert done.stdout.endswith("Consistent.\n")
-    read = json.loads(run(filled, "verify", "--json").stdout)["read"]
+def test_a_sound_database_is_consistent(filled_database: str) -> None:
+    result = run(filled_database, "verify")
+    assert result.returncode == 0, result.stdout
+    assert "150 customers" in result.stdout
+    assert result.stdout.endswith("Consistent.\n")
+    read = json.loads(run(filled_database, "verify", "--json").stdout)["read"]
     assert read["customers"] == 150
     assert read["terms"] > 1_000
 
@@ -113,21 +120,21 @@ DAMAGE = {
 
 @pytest.mark.parametrize("name", DAMAGE)
 @pytest.mark.slow
-def test_damage_is_found(filled: str, name: str) -> None:
+def test_damage_is_found(filled_database: str, name: str) -> None:
     statement, said = DAMAGE[name]
-    change(filled, statement)
-    done = run(filled, "verify")
-    assert done.returncode == 1
-    assert said in done.stdout, done.stdout
-    assert "example." not in done.stdout
+    change(filled_database, statement)
+    result = run(filled_database, "verify")
+    assert result.returncode == 1
+    assert said in result.stdout, result.stdout
+    assert "example." not in result.stdout
 
 
-def test_many_problems_are_counted(filled: str) -> None:
-    change(filled, "DELETE FROM terms WHERE account_id = 1")
-    found = json.loads(run(filled, "verify", "--json").stdout)
-    assert found["found"] == 120
-    assert len(found["problems"]) == 100
-    assert "… and 20 more." in run(filled, "verify").stdout
+def test_many_problems_are_counted(filled_database: str) -> None:
+    change(filled_database, "DELETE FROM terms WHERE account_id = 1")
+    report = json.loads(run(filled_database, "verify", "--json").stdout)
+    assert report["found"] == 120
+    assert len(report["problems"]) == 100
+    assert "… and 20 more." in run(filled_database, "verify").stdout
 
 
 def test_a_damaged_file_is_found(tmp_path: Path) -> None:
@@ -144,16 +151,16 @@ def test_a_damaged_file_is_found(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(root * size - 400)
         file.write(b"\xff" * 400)
-    done = run(url, "verify")
-    assert done.returncode != 0
-    assert "SQLite" in done.stdout + done.stderr
-    refused = run(url, "backup", str(tmp_path / "copy"))
-    assert refused.returncode == 1
+    result = run(url, "verify")
+    assert result.returncode != 0
+    assert "SQLite" in result.stdout + result.stderr
+    rejected = run(url, "backup", str(tmp_path / "copy"))
+    assert rejected.returncode == 1
     assert list(tmp_path.glob("copy*")) == []
 
 
-def dumped(url: str) -> dict[str, list[Any]]:
-    """Every row of a database."""
+def dump_tables(url: str) -> dict[str, list[Any]]:
+    """Return every row of a database, by table."""
     from regulars.store.tables import metadata
 
     def read(connection: sa.Connection) -> dict[str, list[Any]]:
@@ -169,43 +176,45 @@ def dumped(url: str) -> dict[str, list[Any]]:
 
 
 @pytest.fixture
-def another_database(request: pytest.FixtureRequest, filled: str, tmp_path: Path) -> Iterator[str]:
-    """Another database of the same kind, empty or not there."""
-    if filled.startswith("sqlite"):
+def another_database(
+    request: pytest.FixtureRequest, filled_database: str, tmp_path: Path
+) -> Iterator[str]:
+    """Another database of the same kind, empty or missing."""
+    if filled_database.startswith("sqlite"):
         yield f"sqlite:///{tmp_path / 'another.db'}"
         return
     with scratch_database(request.getfixturevalue("postgresql")) as url:
         yield url
 
 
-def test_a_backup_is_restored(filled: str, another_database: str, tmp_path: Path) -> None:
+def test_a_backup_is_restored(filled_database: str, another_database: str, tmp_path: Path) -> None:
     file = tmp_path / "copy"
-    done = run(filled, "backup", str(file), "--tools", str(TOOLS))
-    assert done.returncode == 0, done.stderr
+    result = run(filled_database, "backup", str(file), "--tools", str(TOOLS))
+    assert result.returncode == 0, result.stderr
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert not list(tmp_path.glob("*.part*"))
-    done = run(another_database, "restore", str(file), "--tools", str(TOOLS))
-    assert done.returncode == 0, done.stderr
-    assert dumped(another_database) == dumped(filled)
+    result = run(another_database, "restore", str(file), "--tools", str(TOOLS))
+    assert result.returncode == 0, result.stderr
+    assert dump_tables(another_database) == dump_tables(filled_database)
     assert run(another_database, "verify").returncode == 0
-    assert newest_version() in done.stdout
+    assert newest_version() in result.stdout
     again = run(another_database, "restore", str(file), "--tools", str(TOOLS))
     assert again.returncode == 1
     assert "already" in again.stderr or "not empty" in again.stderr
-    again = run(filled, "backup", str(file), "--tools", str(TOOLS))
+    again = run(filled_database, "backup", str(file), "--tools", str(TOOLS))
     assert again.returncode == 1
     assert "already a file" in again.stderr
 
 
 @pytest.mark.slow
 def test_a_backup_is_made_while_others_write(
-    filled: str, another_database: str, tmp_path: Path
+    filled_database: str, another_database: str, tmp_path: Path
 ) -> None:
-    stop, begun = threading.Event(), threading.Event()
-    with running(filled) as server:
-        token = json.loads(run(filled, "token", "create", "--account", "one", "--json").stdout)[
-            "token"
-        ]
+    stop, started = threading.Event(), threading.Event()
+    with run_server(filled_database) as server:
+        token = json.loads(
+            run(filled_database, "token", "create", "--account", "one", "--json").stdout
+        )["token"]
 
         def write() -> None:
             number = 0
@@ -213,29 +222,29 @@ def test_a_backup_is_made_while_others_write(
                 while not stop.is_set():
                     number += 1
                     client.create(f"meanwhile.{number}@example.com", tags=["x"])
-                    begun.set()
+                    started.set()
 
         thread = threading.Thread(target=write)
         thread.start()
         try:
-            assert begun.wait(30)
+            assert started.wait(30)
             for number in range(3):
                 file = tmp_path / f"copy{number}"
-                done = run(filled, "backup", str(file), "--tools", str(TOOLS))
-                assert done.returncode == 0, done.stderr
-            assert run(filled, "verify").returncode == 0
+                result = run(filled_database, "backup", str(file), "--tools", str(TOOLS))
+                assert result.returncode == 0, result.stderr
+            assert run(filled_database, "verify").returncode == 0
         finally:
             stop.set()
             thread.join()
     assert run(another_database, "restore", str(file), "--tools", str(TOOLS)).returncode == 0
-    found = json.loads(run(another_database, "verify", "--json").stdout)
-    assert found["problems"] == []
-    assert found["read"]["customers"] > 150
-    with running(another_database) as server, Client(server, token) as client:
+    report = json.loads(run(another_database, "verify", "--json").stdout)
+    assert report["problems"] == []
+    assert report["read"]["customers"] > 150
+    with run_server(another_database) as server, Client(server, token) as client:
         assert client.page()["edges"]
 
 
-def test_what_is_no_backup_is_not_restored(tmp_path: Path, postgresql: str) -> None:
+def test_file_that_is_no_backup_is_not_restored(tmp_path: Path, postgresql: str) -> None:
     target = f"sqlite:///{tmp_path / 'r.db'}"
     (tmp_path / "text").write_text("hello")
     (tmp_path / "broken").write_bytes(b"SQLite format 3\0" + b"\xff" * 5_000)
@@ -246,72 +255,75 @@ def test_what_is_no_backup_is_not_restored(tmp_path: Path, postgresql: str) -> N
         ("dump", "PostgreSQL"),
         ("missing", "cannot be read"),
     ):
-        done = run(target, "restore", str(tmp_path / name))
-        assert done.returncode == 1
-        assert said in done.stderr, done.stderr
+        result = run(target, "restore", str(tmp_path / name))
+        assert result.returncode == 1
+        assert said in result.stderr, result.stderr
         assert not (tmp_path / "r.db").exists()
     with scratch_database(postgresql) as url:
-        done = run(url, "restore", str(tmp_path / "dump"), "--tools", str(TOOLS))
-        assert done.returncode == 1
-        assert "pg_restore failed" in done.stderr
+        result = run(url, "restore", str(tmp_path / "dump"), "--tools", str(TOOLS))
+        assert result.returncode == 1
+        assert "pg_restore failed" in result.stderr
 
 
 def test_a_database_without_tables_is_not_backed_up(empty_database: str, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
-    done = run(empty_database, "backup", str(tmp_path / "copy"), "--tools", str(TOOLS))
-    assert done.returncode == 1
-    assert "no tables of Regulars" in done.stderr
+    result = run(empty_database, "backup", str(tmp_path / "copy"), "--tools", str(TOOLS))
+    assert result.returncode == 1
+    assert "no tables of Regulars" in result.stderr
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_backup_without_tables_is_not_restored(tmp_path: Path, postgresql: str) -> None:
-    other = tmp_path / "other.db"
-    with closing(sqlite3.connect(other)) as connection:
+    empty_file = tmp_path / "other.db"
+    with closing(sqlite3.connect(empty_file)) as connection:
         connection.execute("CREATE TABLE t (x)")
         connection.commit()
-    content = other.read_bytes()
-    done = run(f"sqlite:///{tmp_path / 'new.db'}", "restore", str(other))
-    assert done.returncode == 1
-    assert "no tables of Regulars" in done.stderr
+    content = empty_file.read_bytes()
+    result = run(f"sqlite:///{tmp_path / 'new.db'}", "restore", str(empty_file))
+    assert result.returncode == 1
+    assert "no tables of Regulars" in result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.db"]
-    assert other.read_bytes() == content
+    assert empty_file.read_bytes() == content
     with scratch_database(postgresql) as empty, scratch_database(postgresql) as target:
         dump = tmp_path / "dump"
         command = [str(TOOLS / "pg_dump"), "--format=custom", f"--file={dump}", f"--dbname={empty}"]
         subprocess.run(command, check=True)
-        done = run(target, "restore", str(dump), "--tools", str(TOOLS))
-        assert done.returncode == 1
-        assert "no tables of Regulars" in done.stderr
+        result = run(target, "restore", str(dump), "--tools", str(TOOLS))
+        assert result.returncode == 1
+        assert "no tables of Regulars" in result.stderr
 
 
-def test_a_tool_that_is_not_there_gets_a_sentence(tmp_path: Path, postgresql: str) -> None:
+def test_missing_tool_is_reported(tmp_path: Path, postgresql: str) -> None:
     with scratch_database(postgresql) as url:
         assert run(url, "migrate").returncode == 0
-        done = run(url, "backup", str(tmp_path / "copy"), "--tools", str(tmp_path))
-        assert done.returncode == 1
-        assert "pg_dump is not installed" in done.stderr
+        result = run(url, "backup", str(tmp_path / "copy"), "--tools", str(tmp_path))
+        assert result.returncode == 1
+        assert "pg_dump is not installed" in result.stderr
         assert not (tmp_path / "copy").exists()
     assert run(f"sqlite:///{tmp_path / 'r.db'}", "migrate").returncode == 0
-    done = run(f"sqlite:///{tmp_path / 'r.db'}", "backup", str(tmp_path / "no" / "such" / "x"))
-    assert done.returncode == 1
-    assert "cannot be written" in done.stderr
+    result = run(f"sqlite:///{tmp_path / 'r.db'}", "backup", str(tmp_path / "no" / "such" / "x"))
+    assert result.returncode == 1
+    assert "cannot be written" in result.stderr
 
 
-def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "r.db"
-    with running(f"sqlite:///{path}") as server, Client(server, BOOTSTRAP_TOKEN) as client:
+def test_new_database_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    with (
+        run_server(url, use_template=False) as server,
+        Client(server, BOOTSTRAP_TOKEN) as client,
+    ):
         client.create("a@example.com")
         modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("r.db*")}
         assert modes == {0o600}
 
 
-def examined(url: str, *options: str, env: dict[str, str] | None = None) -> dict[str, str]:
-    done = regulars("doctor", "--json", *options, "--database-url", url, env=env)
-    return {row["what"]: row["state"] for row in json.loads(done.stdout)}
+def run_doctor(url: str, *options: str, env: dict[str, str] | None = None) -> dict[str, str]:
+    result = run_regulars("doctor", "--json", *options, "--database-url", url, env=env)
+    return {row["what"]: row["state"] for row in json.loads(result.stdout)}
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_a_good_deployment_has_nothing_to_mend(
+def test_doctor_reports_no_problem_for_a_good_deployment(
     database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     if database == "sqlite":
@@ -320,36 +332,36 @@ def test_a_good_deployment_has_nothing_to_mend(
         url = request.getfixturevalue("durable_postgresql").dsn
     fill(url)
     assert run(url, "token", "create", "--account", "one").returncode == 0
-    found = examined(url)
-    assert "fail" not in found.values()
-    assert found["database"] == "ok"
-    assert found["network"] == "ok"
+    report = run_doctor(url)
+    assert "fail" not in report.values()
+    assert report["database"] == "ok"
+    assert report["network"] == "ok"
     assert run(url, "doctor").returncode == 0
 
 
-def test_what_is_to_be_mended_is_said(tmp_path: Path) -> None:
+def test_doctor_reports_problems(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     url = f"sqlite:///{path}"
-    assert examined(url) == {"network": "ok", "open files": "ok", "database": "fail"}
+    assert run_doctor(url) == {"network": "ok", "open files": "ok", "database": "fail"}
     assert run(url, "doctor").returncode == 1
     assert not path.exists()
     for command in ("migrate", "account create one"):
         assert run(url, *command.split()).returncode == 0
-    assert examined(url)["tokens"] == "warn"
+    assert run_doctor(url)["tokens"] == "warn"
     path.chmod(0o644)
     public = {"REGULARS_RATE_LIMIT": "0", "REGULARS_CORS_ORIGINS": "*"}
-    found = examined(url, "--host", "0.0.0.0", env=public)
-    for what in ("network", "rate limit", "CORS", "permissions"):
-        assert found[what] == "warn"
+    report = run_doctor(url, "--host", "0.0.0.0", env=public)
+    for subject in ("network", "rate limit", "CORS", "permissions"):
+        assert report[subject] == "warn"
 
 
-def test_the_settings_of_postgresql_are_looked_at(durable_postgresql: PostgreSQL) -> None:
+def test_doctor_checks_the_settings_of_postgresql(durable_postgresql: PostgreSQL) -> None:
     with scratch_database(durable_postgresql.dsn) as url:
         assert run(url, "migrate").returncode == 0
-        found = examined(url)
-        assert found["version"] == "ok"
-        assert found["durability"] == "ok"
-        assert examined(url, "--workers", "200")["connections"] == "warn"
+        report = run_doctor(url)
+        assert report["version"] == "ok"
+        assert report["durability"] == "ok"
+        assert run_doctor(url, "--workers", "200")["connections"] == "warn"
         name = url.partition("?")[0].rpartition("/")[2]
         change(url, f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-        assert examined(url)["durability"] == "fail"
+        assert run_doctor(url)["durability"] == "fail"

@@ -1,4 +1,4 @@
-"""Migrations: what they make is what the tables say, from every earlier version."""
+"""Migrations: from every earlier version, they create the tables that the program defines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from regulars.store import Store, parse_url
 from regulars.store.migrate import module, run_in_transaction
 from regulars.store.schema_version import newest_version, require_usable, versions
 from regulars.store.tables import inbox, inbox_keys, metadata
-from tests.support import regulars, with_store
+from tests.support import run_regulars, with_store
 from tests.test_upgrades import UNRELEASED
 
 
@@ -40,7 +40,7 @@ def test_the_migrated_tables_are_those_that_the_program_defines(empty_database: 
     assert run_in_transaction(address, differences) == []
 
 
-def test_a_database_is_brought_up_from_every_earlier_version(empty_database: str) -> None:
+def test_database_is_upgraded_from_every_earlier_version(empty_database: str) -> None:
     address = parse_url(empty_database)
     for version in versions():
         assert upgrade(address, version) == version
@@ -63,7 +63,7 @@ RELEASED = {
 
 
 def written_sql(version: str, dialect: str) -> str:
-    """The SQL that a migration writes, with single spaces."""
+    """Return the SQL of a migration, with single spaces."""
     output = io.StringIO()
     context = MigrationContext.configure(
         dialect_name=dialect, opts={"as_sql": True, "output_buffer": output}
@@ -95,7 +95,7 @@ def test_a_migration_imports_nothing_of_the_product() -> None:
             assert {name.partition(".")[0] for name in names} <= allowed, path
 
 
-def test_the_versions_are_those_that_alembic_knows() -> None:
+def test_versions_match_alembic() -> None:
     config = Config()
     config.set_main_option("script_location", "regulars.store:migrations")
     scripts = list(ScriptDirectory.from_config(config).walk_revisions())
@@ -110,14 +110,16 @@ def test_the_tables_of_sqlite_are_strict(tmp_path: object) -> None:
         rows = connection.exec_driver_sql("SELECT name, strict FROM pragma_table_list")
         return [(name, strict) for name, strict in rows if name in metadata.tables]
 
-    found = run_in_transaction(address, tables)
-    assert sorted(found) == [(name, 1) for name in sorted(metadata.tables)]
+    result = run_in_transaction(address, tables)
+    assert sorted(result) == [(name, 1) for name in sorted(metadata.tables)]
 
 
-def test_customers_of_an_earlier_version_are_found(empty_database: str, tmp_path: Path) -> None:
-    """What version 0003 derives from stored customers is what it would have stored itself."""
+def test_customers_of_an_earlier_version_are_searchable_after_the_upgrade(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """The values derived from stored customers are those that the writer would have stored."""
     now = f"sqlite:///{tmp_path / 'now.db'}"
-    assert regulars("migrate", "--database-url", now).returncode == 0
+    assert run_regulars("migrate", "--database-url", now).returncode == 0
     node = {
         "email": "Yassir.Ennazk@example.com",
         "first_name": "太郎",
@@ -151,10 +153,10 @@ def test_customers_of_an_earlier_version_are_found(empty_database: str, tmp_path
     assert upgrade(address, "0002") == "0002"
     run_in_transaction(address, fill)
     assert upgrade(address) == newest_version()
-    for row, found in zip(
+    for row, result in zip(
         stored["customers"], run_in_transaction(address, partial(rows_of, "customers")), strict=True
     ):
-        assert found == row
+        assert result == row
     assert run_in_transaction(address, partial(rows_of, "terms")) == terms
     assert len(terms) == 20
     history = run_in_transaction(address, partial(rows_of, "history"))
@@ -173,10 +175,10 @@ def rows_of(name: str, connection: sa.Connection) -> list[dict[str, object]]:
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def test_events_that_an_older_program_kept_get_their_keys(empty_database: str) -> None:
-    """It keeps them without keys between the two parts of the migration."""
+def test_migration_adds_keys_to_stored_inbox_events(empty_database: str) -> None:
+    """An older program stores events without keys between the two parts of the migration."""
     url = ("--database-url", empty_database)
-    assert regulars("migrate", "--before", *url).returncode == 0
+    assert run_regulars("migrate", "--before", *url).returncode == 0
 
     def keep(connection: sa.Connection) -> None:
         row = {"account_id": 1, "inbox_id": "e1", "type": "order/created", "problem": "No name."}
@@ -184,7 +186,7 @@ def test_events_that_an_older_program_kept_get_their_keys(empty_database: str) -
         connection.execute(inbox.insert(), {**row, "body": body, "received_at": 1, "times": 1})
 
     run_in_transaction(parse_url(empty_database), keep)
-    assert regulars("migrate", *url).returncode == 0
+    assert run_regulars("migrate", *url).returncode == 0
 
     def keys(connection: sa.Connection) -> set[str]:
         return set(connection.execute(sa.select(inbox_keys.c.key)).scalars())

@@ -11,8 +11,8 @@ import pytest
 from regulars.transfer import remote
 from regulars.transfer.errors import BadOption
 from regulars.transfer.remote import address_of
-from tests.flaky import Flaky, flaky
-from tests.support import Client, Done, account_of, new_token, regulars
+from tests.flaky import FlakyProxy, run_flaky_proxy
+from tests.support import Client, CommandResult, create_token, find_account_name, run_regulars
 
 pytestmark = pytest.mark.any_database
 
@@ -25,19 +25,19 @@ class Mirror:
     """An account on the same database that pulls from another one, through a server that has bad
     days."""
 
-    def __init__(self, there: Client, flaky: Flaky) -> None:
+    def __init__(self, there: Client, proxy: FlakyProxy) -> None:
         self.there = there
-        self.flaky = flaky
+        self.proxy = proxy
         self.env = {
             "REGULARS_DATABASE_URL": there.server.database_url,
             "REGULARS_REMOTE_TOKEN": there.token,
         }
-        self.here = Client(there.server, new_token(there.server))
-        self.name = account_of(there.server, self.here.token)
+        self.here = Client(there.server, create_token(there.server))
+        self.name = find_account_name(there.server, self.here.token)
 
-    def run(self, command: str, *options: str) -> Done:
+    def run(self, command: str, *options: str) -> CommandResult:
         account = ("--account", self.name)
-        return regulars(command, self.flaky.url, *account, *options, env=self.env)
+        return run_regulars(command, self.proxy.url, *account, *options, env=self.env)
 
     def pull(self, *options: str) -> dict[str, Any]:
         done = self.run("pull", "--json", *options)
@@ -67,8 +67,8 @@ def counts(result: dict[str, Any]) -> tuple[int, ...]:
 
 @pytest.fixture
 def mirror(client: Client) -> Iterator[Mirror]:
-    with flaky(client.server) as made:
-        found = Mirror(client, made)
+    with run_flaky_proxy(client.server) as proxy:
+        found = Mirror(client, proxy)
         with found.here:
             yield found
 
@@ -81,7 +81,7 @@ def small_pages(mirror: Mirror, size: int) -> None:
         first = asked.get("variables", {}).get("first")
         return {"errors": [too_many]} if first and first > size else answer
 
-    mirror.flaky.shown = shown
+    mirror.proxy.transform_response = shown
 
 
 def some(client: Client, count: int, start: int = 0) -> list[str]:
@@ -116,7 +116,7 @@ def test_a_mirror_has_everything(mirror: Mirror) -> None:
     mirror.assert_same()
     query = "{ customerChanges { edges { node { actor { kind name } } } } }"
     (edge, *_) = mirror.here.data(query)["customerChanges"]["edges"]
-    actor = {"kind": "import", "name": mirror.flaky.url + "/api/v2"}
+    actor = {"kind": "import", "name": mirror.proxy.url + "/api/v2"}
     assert edge["node"]["actor"] == actor
 
 
@@ -124,11 +124,11 @@ def test_bad_days_are_waited_for(mirror: Mirror, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.01)
     some(mirror.there, 30)
     small_pages(mirror, 10)
-    mirror.flaky.faults = [
+    mirror.proxy.faults = [
         "429",
         "502",
         "",
-        "429 until",
+        "429 date",
         "half",
         "text",
         "null",
@@ -137,7 +137,7 @@ def test_bad_days_are_waited_for(mirror: Mirror, monkeypatch: pytest.MonkeyPatch
         "gone",
     ] + [*("no nodes", "", "502", "429", "null", "", "half")]
     assert counts(mirror.pull()) == (30, 0, 0, 0, 0)
-    assert not mirror.flaky.faults
+    assert not mirror.proxy.faults
     mirror.assert_same()
 
 
@@ -147,13 +147,13 @@ def test_a_list_that_changes_is_mirrored(mirror: Mirror) -> None:
     done: list[int] = []
 
     def before(_count: int) -> None:
-        if len(mirror.flaky.pages) > 8 and not done:
+        if len(mirror.proxy.pages) > 8 and not done:
             done.append(1)
             mirror.there.delete(*ids[:5], *ids[35:])
             mirror.there.update(ids[6], first_name="Later")
             some(mirror.there, 5, start=100)
 
-    mirror.flaky.before = before
+    mirror.proxy.before_request = before
     mirror.pull()
     assert done
     result = mirror.pull("--since", "last", "--delete")
@@ -186,7 +186,7 @@ def test_a_page_that_leaves_somebody_out_deletes_nobody(mirror: Mirror) -> None:
             del answer["data"]["customers"]["edges"][2:4]
         return answer
 
-    mirror.flaky.shown = shown
+    mirror.proxy.transform_response = shown
     assert mirror.pull("--delete")["gone"] == 0
     assert len(customers(mirror.here)) == 6
 
@@ -196,7 +196,7 @@ def test_a_page_that_leaves_somebody_out_deletes_nobody(mirror: Mirror) -> None:
             answer["data"]["customers"] = {"edges": [], "pageInfo": info}
         return answer
 
-    mirror.flaky.shown = none
+    mirror.proxy.transform_response = none
     done = mirror.run("pull", "--delete")
     assert "nobody here is taken to be gone" in done.stderr
     assert len(customers(mirror.here)) == 6
@@ -212,7 +212,7 @@ def test_a_server_that_finds_nobody_by_id_has_nobody_gone(mirror: Mirror) -> Non
             return {"data": dict.fromkeys(answer["data"])}
         return answer
 
-    mirror.flaky.shown = shown
+    mirror.proxy.transform_response = shown
     done = mirror.run("pull", "--delete")
     assert "nobody is taken as gone" in done.stderr
     assert len(customers(mirror.here)) == 4
@@ -223,16 +223,16 @@ def test_since_last_reads_the_feed(mirror: Mirror) -> None:
     assert "No pull from this server has come to its end" in refused.stderr
     ids = some(mirror.there, 8)
     mirror.pull()
-    mirror.flaky.asked.clear()
+    mirror.proxy.requests.clear()
     mirror.there.update(ids[3], first_name="Changed")
     mirror.there.delete(ids[4])
     some(mirror.there, 2, start=50)
     result = mirror.pull("--since", "last", "--delete")
     assert (result["how"], result["created"], result["deleted"]) == ("feed", 2, 1)
     mirror.assert_same()
-    mirror.flaky.asked.clear()
+    mirror.proxy.requests.clear()
     assert counts(mirror.pull("--since", "last")) == (0, 0, 0, 0, 0)
-    assert len(mirror.flaky.asked) == 1
+    assert len(mirror.proxy.requests) == 1
 
 
 def not_regulars(asked: dict[str, Any], answer: Any) -> Any:
@@ -245,7 +245,7 @@ def not_regulars(asked: dict[str, Any], answer: Any) -> Any:
 
 
 def test_without_a_feed_the_latest_changes_are_read(mirror: Mirror) -> None:
-    mirror.flaky.shown = not_regulars
+    mirror.proxy.transform_response = not_regulars
     ids = some(mirror.there, 5)
     mirror.pull()
     assert mirror.here.node(f"cus_{3:024x}", "... on Customer { email }")["email"] == "c2@x.test"
@@ -267,7 +267,7 @@ def test_a_server_that_tells_ages_is_mirrored_without_moments(mirror: Mirror) ->
         return answer if "changes" not in asked["query"] else not_regulars(asked, answer)
 
     some(mirror.there, 3)
-    mirror.flaky.shown = shown
+    mirror.proxy.transform_response = shown
     assert counts(mirror.pull()) == (3, 0, 0, 0, 0)
     assert "how long ago" in mirror.run("pull", "--since", "2026-01-01").stderr
 
@@ -280,21 +280,21 @@ def test_a_pull_that_was_stopped_goes_on(mirror: Mirror, monkeypatch: pytest.Mon
     monkeypatch.setattr(remote.Remote.__init__, "__defaults__", (lambda _w, _s: None, 0.0))
 
     def before(_count: int) -> None:
-        if len(mirror.flaky.pages) == 8:
-            mirror.flaky.faults = ["502"]
+        if len(mirror.proxy.pages) == 8:
+            mirror.proxy.faults = ["502"]
 
-    mirror.flaky.before = before
+    mirror.proxy.before_request = before
     done = mirror.run("pull")
     assert done.returncode == 1
     assert "has not answered" in done.stderr
     monkeypatch.undo()
     here = len(customers(mirror.here))
     assert 0 < here < 40
-    mirror.flaky.before = lambda _count: None
-    mirror.flaky.asked.clear()
+    mirror.proxy.before_request = lambda _count: None
+    mirror.proxy.requests.clear()
     result = mirror.pull("--resume")
     assert (result["rows"], result["created"]) == (40, 40)
-    assert mirror.flaky.pages[0]["after"] is not None
+    assert mirror.proxy.pages[0]["after"] is not None
     mirror.assert_same()
 
 
@@ -317,7 +317,7 @@ def test_customers_whom_the_rules_refuse_are_told(mirror: Mirror) -> None:
         return answer
 
     some(mirror.there, 3)
-    mirror.flaky.shown = shown
+    mirror.proxy.transform_response = shown
     result = mirror.pull()
     assert counts(result) == (2, 0, 0, 1, 0)
     (problem,) = result["problems"]
@@ -355,7 +355,7 @@ def test_an_account_that_was_merged_is_no_mirror(mirror: Mirror) -> None:
 
 
 def test_a_pull_since_a_moment_does_not_hide_what_came_before(mirror: Mirror) -> None:
-    mirror.flaky.shown = not_regulars
+    mirror.proxy.transform_response = not_regulars
     ids = some(mirror.there, 3)
     mirror.pull()
     mirror.there.update(ids[0], first_name="Changed")
@@ -396,7 +396,7 @@ def test_what_the_other_server_refuses_is_told(mirror: Mirror) -> None:
     done = mirror.run("pull")
     assert done.returncode == 1
     assert "A valid token is needed" in done.stderr
-    done = regulars("pull", mirror.flaky.url, "--match", "name", env={**mirror.env, "X": "y"})
+    done = run_regulars("pull", mirror.proxy.url, "--match", "name", env={**mirror.env, "X": "y"})
     assert done.returncode == 2
     for options in (("--match", "email", "--delete"), ("--resume", "--dry-run"), ("--since", "x")):
         assert mirror.run("pull", *options).returncode == 2
@@ -411,10 +411,10 @@ def test_a_push_makes_the_other_server_the_same(
     mirror.here.update(ids[0], shipping_address=address, custom={"a": 1}, tags=["vip"])
     some(mirror.there, 1, start=100)
     mirror.there.create("c1@x.test", first_name="Other", custom={"old": 1}, notes="n")
-    mirror.flaky.faults = ["", "lost", "429", "lost", "half", "lost"]
+    mirror.proxy.faults = ["", "lost", "429", "lost", "half", "lost"]
     assert mirror.push("--dry-run")["created"] == 11
     assert len(customers(mirror.there)) == 2
-    mirror.flaky.faults = ["", "lost", "429", "lost", "half", "lost"]
+    mirror.proxy.faults = ["", "lost", "429", "lost", "half", "lost"]
     result = mirror.push()
     assert counts({**result, "gone": 0}) == (11, 1, 0, 0, 0)
     assert result["only_there"] == 1
@@ -428,7 +428,7 @@ def test_a_push_makes_the_other_server_the_same(
 
 
 def test_what_a_push_is_refused_is_told(mirror: Mirror) -> None:
-    reader = new_token(mirror.there.server, scopes=("customers:read",))
+    reader = create_token(mirror.there.server, scopes=("customers:read",))
     mirror.env["REGULARS_REMOTE_TOKEN"] = reader
     some(mirror.here, 2)
     done = mirror.run("push")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from regulars.directory.decide import decide
 from regulars.directory.entities import ENTITIES
 from regulars.orders.commands import RecordOrder
-from regulars.orders.shop_input import clean_order, order_details
+from regulars.orders.shop_input import clean_order, clean_order_details
 from regulars.store import State
 from regulars.webhooks.values import TYPES
 from tests.receiver import Receiver
-from tests.support import Client, examples
-from tests.test_history import feed
+from tests.support import Client, example_count
+from tests.test_history import read_feed
 from tests.test_webhooks import client as client
 from tests.test_webhooks import hook
 from tests.test_webhooks import open_server as open_server
@@ -77,14 +77,14 @@ def states(steps: list[Node]) -> list[Node]:
     return found
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=example_count(300), deadline=None)
 @given(STEPS)
 def test_the_kinds_follow_from_the_two_states_alone(steps: list[Node]) -> None:
     commands = []
     for at, step in enumerate(steps, 1):
         values, person, problems = clean_order({**ORDER, **step}, ())
         assert not problems
-        commands.append(RecordOrder(values, person, at, details=order_details(step)))
+        commands.append(RecordOrder(values, person, at, details=clean_order_details(step)))
     _, changes = decide(1, commands, State(NONE))
     entries = [e for e in changes.of("history").inserted if e["kind"].startswith("order_")]
     before: Node | None = None
@@ -114,7 +114,7 @@ def test_a_webhook_of_updates_gets_every_entry_but_the_first(
     record = "mutation($n: InputRecordOrder!) { recordOrder(node: $n) { id } }"
     for step in steps:
         client.data(record, n={**ORDER, **step})
-    page = [edge["node"] for edge in feed(client, first=100)["edges"]]
+    page = [edge["node"] for edge in read_feed(client, first=100)["edges"]]
     entries = [entry for entry in page if entry["kind"].startswith("order_")]
     wanted: list[str] = []
     before = None

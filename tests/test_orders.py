@@ -1,4 +1,4 @@
-"""Orders, messages and visits: told by a shop, counted for the customer to the last cent."""
+"""Orders, leads and visits of a shop, and the totals of their customers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import Client, Server, new_token, regulars, running
+from tests.support import Client, Server, create_token, run_regulars, run_server
 
 ORDER = """_id name email total refunded_amount net_payment currency financial_status
     fulfillment_status tags test cancelled_at(format: "ISO") created_at(format: "ISO")"""
@@ -20,13 +20,13 @@ RECORD = """mutation($node: InputRecordOrder!) { recordOrder(node: $node) { %s
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
-    """A client of a new account that may tell of orders, too."""
-    with a_client(server) as made:
-        yield made
+    """A client of a new account with the scope `orders:write`."""
+    with create_client(server) as new_client:
+        yield new_client
 
 
-def a_client(server: Server) -> Client:
-    return Client(server, new_token(server, scopes=("customers", "orders:write")))
+def create_client(server: Server) -> Client:
+    return Client(server, create_token(server, scopes=("customers", "orders:write")))
 
 
 def record(client: Client, name: str, **node: Any) -> Any:
@@ -34,7 +34,7 @@ def record(client: Client, name: str, **node: Any) -> Any:
 
 
 def customer(client: Client, fields: str = "expenses orders_count") -> Any:
-    """The account's only customer."""
+    """Returns the only customer of the account."""
     (edge,) = client.data("{ customers { edges { node { %s } } } }" % fields)["customers"]["edges"]  # noqa: UP031  # GraphQL is full of braces
     return edge["node"]
 
@@ -44,14 +44,14 @@ def kinds(client: Client) -> list[str]:
     return [edge["node"]["kind"] for edge in page["customerChanges"]["edges"]]
 
 
-def refused_paths(client: Client, **node: Any) -> list[list[str]]:
+def error_paths(client: Client, **node: Any) -> list[list[str]]:
     errors = client.errors(RECORD % "_id", node={"name": "1", **node})
     assert {error["key"] for error in errors} == {"errors_invalid_input"}
     return [error["extensions"]["input_path"] for error in errors]
 
 
 def test_a_new_order_finds_or_creates_its_customer(client: Client) -> None:
-    found = record(
+    order = record(
         client,
         "1001",
         email="Ana@example.com",
@@ -61,7 +61,7 @@ def test_a_new_order_finds_or_creates_its_customer(client: Client) -> None:
         tags=["a", "a", " b "],
         referrer="https://example.com/x",
     )
-    assert found == {
+    assert order == {
         "_id": 1,
         "name": "1001",
         "email": "Ana@example.com",
@@ -93,8 +93,10 @@ def test_a_new_order_finds_or_creates_its_customer(client: Client) -> None:
         "orders_count": 2,
         "version": 3,
     }
-    shown = customer(client, "summary { visits orders { count list { referrer order { name } } } }")
-    assert shown["summary"]["orders"] == {
+    summary = customer(
+        client, "summary { visits orders { count list { referrer order { name } } } }"
+    )
+    assert summary["summary"]["orders"] == {
         "count": 2,
         "list": [
             {"referrer": None, "order": {"name": "1002"}},
@@ -110,13 +112,13 @@ def test_an_order_of_the_same_name_is_updated(client: Client) -> None:
     assert customer(client) == {"expenses": 0, "orders_count": 1}
     record(client, "1", financial_status="paid")
     assert customer(client) == {"expenses": 0.3, "orders_count": 1}
-    found = record(
+    order = record(
         client, "1", refunded_amount=0.1, financial_status="partially_refunded", email="b@b.co"
     )
-    assert found["net_payment"] == 0.2
-    assert found["email"] == "b@b.co"
-    assert found["customer"]["email"] == "a@example.com"
-    assert found["tags"] == ["x"]
+    assert order["net_payment"] == 0.2
+    assert order["email"] == "b@b.co"
+    assert order["customer"]["email"] == "a@example.com"
+    assert order["tags"] == ["x"]
     assert customer(client) == {"expenses": 0.2, "orders_count": 1}
     record(client, "1", cancelled_at="2024-03-18T14:20:37Z")
     assert customer(client) == {"expenses": 0, "orders_count": 0}
@@ -135,7 +137,7 @@ def test_an_order_of_the_same_name_is_updated(client: Client) -> None:
     ]
 
 
-def test_an_order_that_is_told_again_changes_nothing(client: Client) -> None:
+def test_recording_an_order_again_changes_nothing(client: Client) -> None:
     node = {"email": "a@example.com", "total": 5, "created_at": "2024-03-18", "tags": ["x"]}
     first = record(client, "1", **node)
     before = kinds(client)
@@ -143,7 +145,7 @@ def test_an_order_that_is_told_again_changes_nothing(client: Client) -> None:
     assert kinds(client) == before
 
 
-def test_an_orders_change_tells_what_changed(client: Client) -> None:
+def test_a_change_of_an_order_has_the_changed_fields(client: Client) -> None:
     record(client, "1", email="a@example.com", total=5, financial_status="pending")
     record(client, "1", financial_status="paid", tags=["late"], cancelled_at="2024-03-18")
     document = """{ customerChanges { edges { node { kind order { name customer { email } }
@@ -165,7 +167,7 @@ def test_an_orders_change_tells_what_changed(client: Client) -> None:
     assert cancelled["fields"] == []
 
 
-def test_what_was_paid_in_part_counts_in_part(client: Client) -> None:
+def test_a_partial_payment_counts_partially(client: Client) -> None:
     record(client, "1", email="a@example.com", total=100, paid=40, financial_status="pending")
     assert customer(client)["expenses"] == 40
     record(client, "1", refunded_amount=15)
@@ -174,10 +176,10 @@ def test_what_was_paid_in_part_counts_in_part(client: Client) -> None:
     assert customer(client)["expenses"] == 85
 
 
-def test_everything_that_is_wrong_is_told(client: Client) -> None:
-    assert refused_paths(client) == [["node", "email"], ["node", "total"]]
-    good = {"email": "a@example.com", "total": 1}
-    for wrong in (
+def test_all_errors_of_an_order_are_reported(client: Client) -> None:
+    assert error_paths(client) == [["node", "email"], ["node", "total"]]
+    valid = {"email": "a@example.com", "total": 1}
+    for invalid in (
         {"total": -1},
         {"total": 0.00001},
         {"total": 1e12},
@@ -190,15 +192,17 @@ def test_everything_that_is_wrong_is_told(client: Client) -> None:
         {"email": "nobody"},
         {"phone": "1" * 65},
     ):
-        assert refused_paths(client, **{**good, **wrong}) == [["node", next(iter(wrong))]], wrong
-    assert refused_paths(client, **{**good, "shipping_address": {"country": "Atlantis"}}) == [
+        assert error_paths(client, **{**valid, **invalid}) == [["node", next(iter(invalid))]], (
+            invalid
+        )
+    assert error_paths(client, **{**valid, "shipping_address": {"country": "Atlantis"}}) == [
         ["node", "shipping_address", "country"]
     ]
-    assert len(refused_paths(client, email="x", total=-1, currency="", name="")) == 4
+    assert len(error_paths(client, email="x", total=-1, currency="", name="")) == 4
     assert kinds(client) == []
 
 
-def test_a_customer_is_filled_and_never_overwritten(client: Client) -> None:
+def test_an_order_fills_only_empty_fields_of_the_customer(client: Client) -> None:
     client.create("a@example.com", first_name="Ana", shipping_address={"city": "Fès"})
     record(
         client,
@@ -218,22 +222,22 @@ def test_a_customer_is_filled_and_never_overwritten(client: Client) -> None:
         "billing_address": {"city": "Rabat"},
     }
     assert kinds(client) == ["created", "updated", "order_created", "order_confirmed"]
-    found = client.data('{ customers(query: "last_name:sa") { totalCount } }')
-    assert found["customers"]["totalCount"] == 1
+    matches = client.data('{ customers(query: "last_name:sa") { totalCount } }')
+    assert matches["customers"]["totalCount"] == 1
 
 
-def test_an_order_goes_with_its_customer(client: Client) -> None:
+def test_deleting_a_customer_deletes_its_orders(client: Client) -> None:
     record(client, "1", email="a@example.com", total=5)
     client.data("mutation { deleteCustomers(items: [1]) }")
-    found = record(client, "1", email="a@example.com", total=7)
-    assert (found["_id"], found["customer"]["_id"]) == (2, 2)
-    both = """mutation { deleteCustomers(items: [2])
+    order = record(client, "1", email="a@example.com", total=7)
+    assert (order["_id"], order["customer"]["_id"]) == (2, 2)
+    delete_and_record = """mutation { deleteCustomers(items: [2])
         recordOrder(node: {name: "1", email: "b@example.com", total: 1}) { _id } }"""
-    assert client.data(both)["recordOrder"] == {"_id": 3}
+    assert client.data(delete_and_record)["recordOrder"] == {"_id": 3}
     assert customer(client, "email expenses") == {"email": "b@example.com", "expenses": 1}
 
 
-def test_a_message_is_kept(client: Client) -> None:
+def test_a_lead_is_recorded(client: Client) -> None:
     document = """mutation($node: InputRecordLead!) { recordLead(node: $node) {
         _id subject message custom created_at(format: "ISO") } }"""
     node = {
@@ -244,8 +248,8 @@ def test_a_message_is_kept(client: Client) -> None:
         "created_at": "2024-03-18T14:20:37Z",
         "first_name": "Ana",
     }
-    found = client.data(document, node=node)["recordLead"]
-    assert found == {
+    lead = client.data(document, node=node)["recordLead"]
+    assert lead == {
         "_id": 1,
         "subject": "Hello",
         "message": "Is\nanybody there?",
@@ -253,9 +257,9 @@ def test_a_message_is_kept(client: Client) -> None:
         "created_at": "2024-03-18T14:20:37.000Z",
     }
     client.data(document, node={"email": "A@example.com", "message": "Still there"})
-    shown = customer(client, "first_name version leads { message }")
-    assert shown["first_name"] == "Ana"
-    assert sorted(lead["message"] for lead in shown["leads"]) == [
+    recorded_customer = customer(client, "first_name version leads { message }")
+    assert recorded_customer["first_name"] == "Ana"
+    assert sorted(lead["message"] for lead in recorded_customer["leads"]) == [
         "Is\nanybody there?",
         "Still there",
     ]
@@ -264,10 +268,10 @@ def test_a_message_is_kept(client: Client) -> None:
     assert len(errors) == 3
 
 
-def test_a_message_that_is_sent_again_with_its_key_is_kept_once(client: Client) -> None:
+def test_a_lead_with_an_idempotency_key_is_recorded_once(client: Client) -> None:
     document = 'mutation { recordLead(node: {email: "a@example.com", message: "x"}) { _id } }'
-    answers = [client.post(document, headers={"Idempotency-Key": "k"}) for _ in range(2)]
-    assert answers[0].json() == answers[1].json() == {"data": {"recordLead": {"_id": 1}}}
+    responses = [client.post(document, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert responses[0].json() == responses[1].json() == {"data": {"recordLead": {"_id": 1}}}
     assert kinds(client) == ["created", "lead_created"]
 
 
@@ -275,41 +279,41 @@ def test_a_visit_is_counted(client: Client) -> None:
     client.create("a@example.com")
     document = "mutation($id: ID!) { recordVisit(id: $id) { summary { visits } } }"
     for number in (1, 2):
-        found = client.data(document, id="1")["recordVisit"]
-        assert found == {"summary": {"visits": number}}
-    client.refused("errors_customer_not_found", document, id="99")
+        visited = client.data(document, id="1")["recordVisit"]
+        assert visited == {"summary": {"visits": number}}
+    client.expect_error("errors_customer_not_found", document, id="99")
     assert kinds(client) == ["created", "visited", "visited"]
 
 
-def test_an_order_told_a_hundred_times_from_ten_connections_counts_once(
-    server: Server, client: Client
-) -> None:
-    def tell(number: int) -> Any:
-        with Client(server, client.token) as one:
+def test_an_order_recorded_concurrently_counts_once(server: Server, client: Client) -> None:
+    def record_repeatedly(_: int) -> Any:
+        with Client(server, client.token) as connection:
             return [
-                record(one, "1", email="a@example.com", total=9.99, refunded_amount=0.99)["_id"]
+                record(connection, "1", email="a@example.com", total=9.99, refunded_amount=0.99)[
+                    "_id"
+                ]
                 for _ in range(10)
             ]
 
     with ThreadPoolExecutor(10) as pool:
-        ids = [one for each in pool.map(tell, range(10)) for one in each]
+        ids = [i for recorded in pool.map(record_repeatedly, range(10)) for i in recorded]
     assert ids == [1] * 100
     assert customer(client) == {"expenses": 9, "orders_count": 1}
     assert kinds(client) == ["created", "order_created", "order_confirmed", "order_refunded"]
 
 
-def test_expenses_are_exact_whatever_is_told(empty_database: str) -> None:
-    """Random orders of three customers, told and told again: sums by Decimal are those shown."""
-    # A server of its own: the database of all tests takes 10 s to verify.
-    with running(empty_database) as server, a_client(server) as client:
+def test_expenses_are_exact_for_random_orders(new_database: str) -> None:
+    """Random orders of three customers, recorded repeatedly, have the totals that Decimal computes."""
+    # A separate server: verifying the shared database takes 10 s.
+    with run_server(new_database) as server, create_client(server) as client:
         record_random_orders(client)
-        verified = regulars("verify", "--database-url", empty_database)
-        assert verified.returncode == 0, verified.stdout
+        verification = run_regulars("verify", "--database-url", new_database)
+        assert verification.returncode == 0, verification.stdout
 
 
 def record_random_orders(client: Client) -> None:
     draw = random.Random(7)
-    known: dict[str, dict[str, Any]] = {}
+    orders: dict[str, dict[str, Any]] = {}
     for _ in range(60):
         name = str(draw.randrange(12))
         total = Decimal(draw.randrange(1, 10**6)) / draw.choice((1, 100, 10_000))
@@ -319,24 +323,24 @@ def record_random_orders(client: Client) -> None:
         node["financial_status"] = draw.choice(("paid", "pending"))
         node["cancelled_at"] = draw.choice((None, None, "2024-03-18"))
         node["test"] = draw.random() < 0.1
-        node["email"] = known.get(name, {}).get("email") or f"{draw.randrange(3)}@example.com"
+        node["email"] = orders.get(name, {}).get("email") or f"{draw.randrange(3)}@example.com"
         if node["financial_status"] == "pending":
             node["refunded_amount"] = 0
         record(client, name, **node)
-        known[name] = node
+        orders[name] = node
     edges = client.data("{ customers { edges { node { email expenses orders_count } } } }")
     for edge in edges["customers"]["edges"]:
-        mine = [
-            one
-            for one in known.values()
-            if one["email"] == edge["node"]["email"]
-            and not one["test"]
-            and one["cancelled_at"] is None
+        counted = [
+            order
+            for order in orders.values()
+            if order["email"] == edge["node"]["email"]
+            and not order["test"]
+            and order["cancelled_at"] is None
         ]
-        paid = [
-            Decimal(repr(one["total"])) - Decimal(repr(one["refunded_amount"]))
-            for one in mine
-            if one["financial_status"] == "paid"
+        payments = [
+            Decimal(repr(order["total"])) - Decimal(repr(order["refunded_amount"]))
+            for order in counted
+            if order["financial_status"] == "paid"
         ]
-        assert edge["node"]["expenses"] == float(sum(paid))
-        assert edge["node"]["orders_count"] == len(mine)
+        assert edge["node"]["expenses"] == float(sum(payments))
+        assert edge["node"]["orders_count"] == len(counted)

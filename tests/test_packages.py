@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Client, Server, new_token, running
+from tests.support import Client, Server, create_token, run_server
 from tests.test_fields import Program
 
 ROOT = Path(__file__).parents[1]
 FILES = {
     "__init__.py": '"""Notices of customers."""\n',
     "table.py": """
-from regulars.store.columns import goes_with, key, number, table, text
+from regulars.store.columns import belongs_to, key, number, table, text
 from regulars.store.tables import add_counter
 
 notices = table(
@@ -28,7 +28,7 @@ notices = table(
     key("notice_id"),
     number("customer_id"),
     text("title"),
-    goes_with("customers", "customer_id"),
+    belongs_to("customers", "customer_id"),
 )
 COUNTER = add_counter("notices")
 """,
@@ -129,7 +129,7 @@ async def rows_of(env, layout, *conditions, **parameters):
     rows = await env.directory.store.fetch(
         Query(query), {"account_id": env.account_id, **parameters}
     )
-    return await layout.fill(rows, env)
+    return await layout.load_related(rows, env)
 
 
 def notices(layouts):
@@ -190,12 +190,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     packages.write_text(text.replace(LINE, f'{LINE}, "notices"'))
     program = Program(folder)
     program.python(str(folder / "tools/migration.py"), "add_notices")
-    with running(f"sqlite:///{folder / 'copy.db'}", env=program.env) as server:
+    with run_server(f"sqlite:///{folder / 'copy.db'}", env=program.env) as server:
         yield server
 
 
 def test_a_package_a_line_and_a_migration_are_an_entity(copy: Server) -> None:
-    with Client(copy, new_token(copy)) as client, Client(copy, new_token(copy)) as other:
+    with Client(copy, create_token(copy)) as client, Client(copy, create_token(copy)) as other:
         customer = client.create("ada@example.com")
         second = client.create("bo@example.com")
         response = client.data(CREATE, customer=customer["id"], title="First")

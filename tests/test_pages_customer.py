@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser import Person, person_at
-from tests.support import Client, Server, account_of, get, new_token, running
+from tests.support import Client, Server, create_token, find_account_name, get, run_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
@@ -100,7 +100,6 @@ def test_what_the_api_refuses_is_told_at_its_field(ana: Person) -> None:
     assert field(ana, "version") == 1
 
 
-@pytest.mark.smoke
 def test_addresses_are_edited_and_removed(ana: Person) -> None:
     page = ana.page
     form = editing(page, "Shipping address")
@@ -123,7 +122,6 @@ def test_addresses_are_edited_and_removed(ana: Person) -> None:
     assert field(ana, "location") == ""
 
 
-@pytest.mark.smoke
 def test_tags_are_added_and_removed(ana: Person) -> None:
     page = ana.page
     box = page.get_by_role("textbox", name="Add a tag")
@@ -228,7 +226,9 @@ def test_a_customer_is_deleted_unless_that_is_undone(ana: Person) -> None:
 @contextmanager
 def colleague(browser: Browser, ana: Person) -> Iterator[Person]:
     """Somebody else, at another browser, in the same account."""
-    token = new_token(ana.server, account_of(ana.server, ana.client.token), scopes=("admin",))
+    token = create_token(
+        ana.server, find_account_name(ana.server, ana.client.token), scopes=("admin",)
+    )
     with Client(ana.server, token) as client:
         other = Person(browser, ana.server, client)
         other.is_signed_in()
@@ -340,7 +340,7 @@ def test_nothing_that_is_typed_becomes_markup(person: Person) -> None:
 
 def test_a_rate_that_is_used_up_is_waited_for(browser: Browser, tmp_path: Path) -> None:
     limits = ("--rate-limit", "2000", "--rate-burst", "20000")
-    with running(f"sqlite:///{tmp_path / 'r.db'}", *limits) as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", *limits) as server:
         with person_at(browser, server) as person:
             person.client.create("ana@example.com", first_name="Ana")
             page = person.goes("/customers/1")
@@ -356,9 +356,9 @@ def test_a_rate_that_is_used_up_is_waited_for(browser: Browser, tmp_path: Path) 
 
 
 def test_a_server_that_is_stopped_in_the_middle_loses_nothing(
-    browser: Browser, empty_database: str
+    browser: Browser, new_database: str
 ) -> None:
-    with running(empty_database) as first:
+    with run_server(new_database) as first:
         with person_at(browser, first) as person:
             person.client.create("ana@example.com", first_name="Ana")
             page = person.goes("/customers/1")
@@ -372,7 +372,7 @@ def test_a_server_that_is_stopped_in_the_middle_loses_nothing(
             page.get_by_role("link", name="Customers", exact=True).first.click()
             page.get_by_role("dialog").get_by_role("button", name="Leave").click()
             expect(page.get_by_role("heading", name="The server does not answer")).to_be_visible()
-            with running(empty_database, "--port", port):
+            with run_server(new_database, "--port", port):
                 page.get_by_role("button", name="Try again").click()
                 expect(page.get_by_role("link", name="Ana")).to_be_visible()
 

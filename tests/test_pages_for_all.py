@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, person_at
 from tests.receiver import receiving
-from tests.support import Server, account_of, regulars, running
+from tests.support import Server, find_account_name, run_regulars, run_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
@@ -27,11 +27,11 @@ def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     url = f"sqlite:///{tmp_path_factory.mktemp('pages') / 'r.db'}"
     with (
         receiving() as receiver,
-        running(url, "--webhook-private-targets") as server,
+        run_server(url, "--webhook-private-targets") as server,
         person_at(browser, server) as person,
     ):
-        account = account_of(server, person.client.token)
-        regulars(
+        account = find_account_name(server, person.client.token)
+        run_regulars(
             *("sample", "--customers", "400", "--recent", "--account", account),
             *("--database-url", url),
         )

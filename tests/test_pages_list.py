@@ -365,7 +365,6 @@ def test_the_keyboard_alone_is_enough(several: Person) -> None:
     shows(page, *reversed(NAMES))
 
 
-@pytest.mark.smoke
 def test_an_empty_account_says_what_to_do(person: Person) -> None:
     page = person.goes("/customers")
     expect(page.get_by_role("heading", name="No customers yet")).to_be_visible()

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from tests.browser import Person, person_at
 from tests.receiver import receiving
-from tests.support import Client, running
+from tests.support import Client, run_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
@@ -188,10 +188,10 @@ def test_what_is_no_file_of_customers_is_refused(person: Person, tmp_path: Path)
     expect(page.locator(".notice.wrong")).to_contain_text("is a JSON array")
 
 
-def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, empty_database: str) -> None:
+def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, new_database: str) -> None:
     with (
         receiving() as receiver,
-        running(empty_database, "--webhook-private-targets") as server,
+        run_server(new_database, "--webhook-private-targets") as server,
         person_at(browser, server) as person,
     ):
         page = person.goes("/webhooks")
@@ -230,10 +230,10 @@ def test_a_webhook_is_made_tested_seen_and_deleted(browser: Browser, empty_datab
         expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()
 
 
-def test_a_webhook_is_paused_and_resumed(browser: Browser, empty_database: str) -> None:
+def test_a_webhook_is_paused_and_resumed(browser: Browser, new_database: str) -> None:
     with (
         receiving() as receiver,
-        running(empty_database, "--webhook-private-targets") as server,
+        run_server(new_database, "--webhook-private-targets") as server,
         person_at(browser, server) as person,
     ):
         node = {"type": "contact/signup", "url": receiver.url}

@@ -8,7 +8,15 @@ import pytest
 from playwright.sync_api import Browser, Request, expect
 
 from tests.browser import Person, person_at
-from tests.support import Client, Server, account_of, get, new_token, regulars, running
+from tests.support import (
+    Client,
+    Server,
+    create_token,
+    find_account_name,
+    get,
+    run_regulars,
+    run_server,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.any_database]
 
@@ -66,7 +74,7 @@ def test_nothing_of_one_account_is_there_in_another(person: Person, other: Clien
 
 @pytest.mark.smoke
 def test_a_wrong_token_is_told_at_its_field(browser: Browser, server: Server) -> None:
-    with Client(server, new_token(server)) as client:
+    with Client(server, create_token(server)) as client:
         person = Person(browser, server, client)
         page = person.page
         page.goto("/customers?q=ana")
@@ -87,10 +95,10 @@ def test_a_wrong_token_is_told_at_its_field(browser: Browser, server: Server) ->
 
 
 def test_a_link_signs_in_once_and_leaves_the_history(browser: Browser, server: Server) -> None:
-    with Client(server, new_token(server)) as client:
+    with Client(server, create_token(server)) as client:
         url = ("--database-url", server.database_url)
-        account = account_of(server, client.token)
-        made = regulars(
+        account = find_account_name(server, client.token)
+        made = run_regulars(
             *("token", "create", "--account", account, "--name", "Ana", "--link", *url),
             *("--url", server.url),
         )
@@ -120,10 +128,10 @@ def test_who_is_signed_out_meanwhile_loses_nothing(person: Person) -> None:
 
 
 def test_who_may_only_read_is_offered_nothing_else(browser: Browser, server: Server) -> None:
-    with Client(server, new_token(server)) as client:
+    with Client(server, create_token(server)) as client:
         created = client.create("ana@example.com", first_name="Ana")
-        account = account_of(server, client.token)
-        token = new_token(server, account, scopes=("customers:read",))
+        account = find_account_name(server, client.token)
+        token = create_token(server, account, scopes=("customers:read",))
         with Client(server, token) as reader:
             person = Person(browser, server, reader)
             person.signs_in()
@@ -152,7 +160,7 @@ def test_the_pages_load_nothing_from_elsewhere(person: Person) -> None:
 def test_pictures_are_asked_for_only_where_a_setting_allows_it(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with running(f"sqlite:///{tmp_path / 'r.db'}", "--gravatar") as server:
+    with run_server(f"sqlite:///{tmp_path / 'r.db'}", "--gravatar") as server:
         with person_at(browser, server) as person:
             person.client.create("ana@example.com", first_name="Ana", last_name="Núñez")
             asked: list[str] = []

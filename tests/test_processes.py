@@ -1,4 +1,4 @@
-"""The processes of `regulars serve --workers N`: each of them may end, or stand still."""
+"""The processes of `regulars serve --workers N`: each may exit or hang."""
 
 from __future__ import annotations
 
@@ -11,92 +11,98 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.load import audit, writing
+from tests.load import audit, background_writes
 from tests.postgres import folders
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    eventually,
+    find_worker_pids,
     get,
-    running,
-    workers,
+    run_server,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
 
-TWO = ("--workers", "2")
+TWO_WORKERS = ("--workers", "2")
 READ = "{ customers(first: 1) { totalCount } }"
 
 
-def begun(server: Server) -> list[int]:
-    """The two processes, once requests are answered."""
-    eventually(lambda: len(workers(server.pid)) == 2)
+def wait_for_processes(server: Server) -> list[int]:
+    """Waits until two processes respond. Returns their pids."""
+    wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
     for _ in range(20):
         assert get(f"{server.url}/readyz").status_code == 200
-    return workers(server.pid)
+    return find_worker_pids(server.pid)
 
 
-def replaced(server: Server, one: int) -> bool:
-    """Whether there are two processes beside one that ends."""
-    return len({*workers(server.pid)} - {one}) == 2
+def is_replaced(server: Server, pid: int) -> bool:
+    """Returns whether there are two processes apart from one that exits."""
+    return len({*find_worker_pids(server.pid)} - {pid}) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
-def test_another_takes_the_place_of_each(empty_postgresql: str, number: int) -> None:
-    with running(empty_postgresql, *TWO) as server:
-        before = begun(server)
-        with writing(server, BOOTSTRAP_TOKEN, 6) as writers:
+def test_a_killed_or_paused_process_is_replaced(new_postgresql: str, number: int) -> None:
+    with run_server(new_postgresql, *TWO_WORKERS) as server:
+        before = wait_for_processes(server)
+        with background_writes(server, BOOTSTRAP_TOKEN, 6) as writers:
             time.sleep(1)
-            for one in before:
-                os.kill(one, number)
-                eventually(partial(replaced, server, one))
+            for pid in before:
+                os.kill(pid, number)
+                wait_until(partial(is_replaced, server, pid))
                 time.sleep(1)
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
-        # Whoever was being answered by it got no answer, and nobody got a wrong one.
-        assert {status for writer in writers for status in writer.statuses} <= {"200", "nothing"}
+        # Requests in progress in that process get no response, and all others succeed.
+        assert {status for writer in writers for status in writer.statuses} <= {
+            "200",
+            "no response",
+        }
 
 
-def test_they_end_with_the_one_that_looks_after_them(empty_postgresql: str) -> None:
-    """They would keep the port from the next server."""
-    with running(empty_postgresql, *TWO, status=-signal.SIGKILL) as server:
-        begun(server)
+def test_worker_processes_exit_with_the_supervisor(new_postgresql: str) -> None:
+    """Otherwise the next server could not use the port."""
+    with run_server(new_postgresql, *TWO_WORKERS, status=-signal.SIGKILL) as server:
+        wait_for_processes(server)
         port = urlsplit(server.url).port
-        with writing(server, BOOTSTRAP_TOKEN, 4) as writers:
+        with background_writes(server, BOOTSTRAP_TOKEN, 4) as writers:
             time.sleep(1)
             os.kill(server.pid, signal.SIGKILL)
 
-            def free() -> bool:
+            def is_port_free() -> bool:
                 with socket.socket() as probe:
                     return probe.connect_ex(("127.0.0.1", port)) != 0
 
-            eventually(free)
-    with running(empty_postgresql, *TWO, "--port", str(port)) as server:
+            wait_until(is_port_free)
+    with run_server(new_postgresql, *TWO_WORKERS, "--port", str(port)) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert audit(client, writers) > 100
 
 
-def test_one_that_begins_without_the_database_stops_nobody() -> None:
-    """A process ends while the database is away: another takes its place, and answers that
-    it is."""
+def test_a_process_that_starts_without_the_database_responds_503() -> None:
+    """A process exits while the database is unreachable. Its replacement starts, responds 503, and
+    recovers with the database."""
     with folders(1) as (primary,):
         primary.initialise()
         primary.start()
-        with running(primary.dsn, *TWO) as server, Client(server, BOOTSTRAP_TOKEN) as client:
-            first, second = begun(server)
+        with (
+            run_server(primary.dsn, *TWO_WORKERS) as server,
+            Client(server, BOOTSTRAP_TOKEN) as client,
+        ):
+            first, second = wait_for_processes(server)
             primary.kill()
             os.kill(first, signal.SIGKILL)
-            eventually(partial(replaced, server, first))
+            wait_until(partial(is_replaced, server, first))
             end = time.monotonic() + 5
             while time.monotonic() < end:
                 assert get(f"{server.url}/healthz").status_code == 200
                 assert get(f"{server.url}/readyz").status_code == 503
-            third = workers(server.pid)
+            third = find_worker_pids(server.pid)
             assert second in third
             assert client.post(READ).status_code == 503
             primary.start()
             for _ in range(20):
-                eventually(lambda: get(f"{server.url}/readyz").status_code == 200)
+                wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
             assert client.post(READ).is_success
-            assert workers(server.pid) == third
+            assert find_worker_pids(server.pid) == third

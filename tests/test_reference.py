@@ -1,4 +1,4 @@
-"""Every example of the API's reference, as printed, with fields for the placeholder comments."""
+"""The examples of the API reference work, with fields in place of the placeholder comments."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ NODE: dict[str, Any] = {
 }
 
 
-def test_the_list_as_printed_names_its_made_up_cursor(client: Client) -> None:
-    error = client.refused("errors_invalid_cursor", LIST)
+def test_the_printed_list_fails_with_its_invalid_cursor(client: Client) -> None:
+    error = client.expect_error("errors_invalid_cursor", LIST)
     assert error["path"] == ["customers"]
     assert error["extensions"]["input_path"] == ["after"]
 
 
-def test_the_list_without_its_cursor_answers_a_page(client: Client) -> None:
+def test_the_printed_list_without_a_cursor_returns_a_page(client: Client) -> None:
     for number in range(11):
         client.create(f"c{number}@example.com", first_name="Yassir", last_name="Ennazk")
     page = client.data(LIST_FROM_THE_START)["customers"]
@@ -99,7 +99,7 @@ def test_the_list_without_its_cursor_answers_a_page(client: Client) -> None:
     assert page["pageInfo"] == {"endCursor": "WzIsMl0=", "hasNextPage": True}
 
 
-def test_create_retrieve_and_update_as_printed(client: Client) -> None:
+def test_the_printed_create_retrieve_and_update_work(client: Client) -> None:
     created = client.data(CREATE, node=NODE)["createCustomer"]
     assert created["id"] == "Q3VzdG9tZXI6MQ=="
     assert created["full_name"] == "Yassir Ennazk"
@@ -109,17 +109,17 @@ def test_create_retrieve_and_update_as_printed(client: Client) -> None:
     assert updated["updateCustomer"] == {**created, "phone": "+212 537-000000"}
 
 
-def test_the_same_through_the_python_client_gql(client: Client) -> None:
+def test_the_examples_work_with_the_python_client_gql(client: Client) -> None:
     transport = HTTPXTransport(
         url=f"{client.server.url}/api/v2", headers={"Authorization": f"Bearer {client.token}"}
     )
-    # gql's own validation, with the schema that the server describes, knows no unused variable.
+    # gql validates with the introspected schema and rejects unused variables.
     with GraphQLClient(transport=transport, fetch_schema_from_transport=True) as session:
         create = gql(CREATE)
         create.variable_values = {"node": NODE}
         created = session.execute(create)["createCustomer"]
-        unvaried = re.sub(r"\(\$first.*?\)", "", LIST_FROM_THE_START, count=1)
-        listed = session.execute(gql(unvaried))
+        list_document = re.sub(r"\(\$first.*?\)", "", LIST_FROM_THE_START, count=1)
+        listed = session.execute(gql(list_document))
         assert [e["node"]["id"] for e in listed["customers"]["edges"]] == [created["id"]]
         retrieve = gql(RETRIEVE)
         retrieve.variable_values = {"id": created["id"]}

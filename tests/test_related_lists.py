@@ -17,8 +17,8 @@ from regulars.customers.values import clean_values
 from regulars.directory.directory import Directory
 from regulars.orders.values import NewOrder
 from regulars.store import Store
-from tests.support import Client, Server, new_token, running, with_store
-from tests.test_statements import asked
+from tests.support import Client, Server, create_token, run_server, with_store
+from tests.test_statements import run_document
 
 COUNTS = (300, 7, 0, 60)  # the orders of each customer, and the leads
 NOW = 1_700_000_000_000
@@ -60,25 +60,25 @@ def fill(server: Server, account: str) -> None:
 def shop(server: Server) -> Iterator[Client]:
     """A client of an account whose customers have the orders and leads of `COUNTS`."""
     fill(server, "shop of related lists")
-    with Client(server, new_token(server, "shop of related lists")) as client:
+    with Client(server, create_token(server, "shop of related lists")) as client:
         yield client
 
 
 def arguments(**values: Any) -> str:
-    given = ", ".join(f"{name}: {value}" for name, value in values.items())
-    return f"({given})" if given else ""
+    pairs = ", ".join(f"{name}: {value}" for name, value in values.items())
+    return f"({pairs})" if pairs else ""
 
 
 def rows(node: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The orders, or the leads, of a customer in a response."""
+    """Returns the orders or the leads of a customer in a response."""
     if name == "leads":
-        found: list[dict[str, Any]] = node["leads"]
-        return found
+        leads: list[dict[str, Any]] = node["leads"]
+        return leads
     return [summary["order"] for summary in node["summary"]["orders"]["list"]]
 
 
-def read(client: Client, name: str, number: int = 1, **values: Any) -> list[dict[str, Any]]:
-    """The orders, or the leads, of the customer of a number."""
+def read_list(client: Client, name: str, number: int = 1, **values: Any) -> list[dict[str, Any]]:
+    """Returns the orders or the leads of the customer with an `_id`."""
     customer_id = base64.b64encode(f"Customer:{number}".encode()).decode()
     selection = LIST[name] % arguments(**values)
     return rows(client.node(customer_id, f"... on Customer {{ {selection} }}"), name)
@@ -89,20 +89,20 @@ def quoted(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", LIST)
-def test_the_pages_of_one_customer_make_up_the_whole_list(shop: Client, name: str) -> None:
-    whole = read(shop, name)
+def test_the_pages_of_a_customer_add_up_to_the_list(shop: Client, name: str) -> None:
+    whole = read_list(shop, name)
     assert len(whole) == 300
     for size in (1, 100, 7, 250):
         pages: list[dict[str, Any]] = []
         values: dict[str, Any] = {"first": size}
         while len(pages) < 300 if size > 1 else len(pages) < 30:
-            page = read(shop, name, **values)
+            page = read_list(shop, name, **values)
             pages += page
             assert len(page) == min(size, 300 - len(pages) + len(page))
             values["after"] = quoted(page[-1]["id"])
         assert pages == whole[: len(pages)]
-    assert read(shop, name, first=5, after=quoted(whole[-1]["id"])) == []
-    assert read(shop, name, first=0) == []
+    assert read_list(shop, name, first=5, after=quoted(whole[-1]["id"])) == []
+    assert read_list(shop, name, first=0) == []
 
 
 @pytest.mark.parametrize("name", LIST)
@@ -117,46 +117,46 @@ def test_a_list_is_newest_first_and_ties_break_by_id(shop: Client, name: str) ->
 
 
 @pytest.mark.parametrize("name", LIST)
-def test_after_alone_returns_all_that_follow(shop: Client, name: str) -> None:
-    whole = read(shop, name)
+def test_after_without_first_returns_the_rest(shop: Client, name: str) -> None:
+    whole = read_list(shop, name)
     for after in (whole[9]["id"], whole[9]["id"].rstrip("="), str(whole[9]["_id"])):
-        assert read(shop, name, after=quoted(after)) == whole[10:]
-    assert read(shop, name, after=whole[9]["_id"]) == whole[10:]
-    assert read(shop, name, after='""', first="null") == whole
-    assert read(shop, name, after="null") == whole
+        assert read_list(shop, name, after=quoted(after)) == whole[10:]
+    assert read_list(shop, name, after=whole[9]["_id"]) == whole[10:]
+    assert read_list(shop, name, after='""', first="null") == whole
+    assert read_list(shop, name, after="null") == whole
 
 
 @pytest.mark.parametrize("name", LIST)
-def test_the_lists_of_several_customers_come_together(shop: Client, name: str) -> None:
+def test_lists_of_several_customers(shop: Client, name: str) -> None:
     query = """{ customers(query: "order_by:id order_dir:asc") { edges { node {
         %s } } } }"""
     whole = [rows(edge["node"], name) for edge in nodes(shop, query % (LIST[name] % ""))]
-    assert [len(each) for each in whole] == list(COUNTS)
+    assert [len(items) for items in whole] == list(COUNTS)
     first = nodes(shop, query % (LIST[name] % "(first: 50)"))
-    assert [rows(edge["node"], name) for edge in first] == [each[:50] for each in whole]
-    # A row of one customer is a place in the list of every customer.
+    assert [rows(edge["node"], name) for edge in first] == [items[:50] for items in whole]
+    # The cursor of one customer's row is a position in the list of every customer.
     after = whole[0][99]
     position = order_of(shop, name)[after["_id"]]
     rest = nodes(shop, query % (LIST[name] % arguments(first=250, after=quoted(after["id"]))))
-    for each, edge in zip(whole, rest, strict=True):
-        following = [row for row in each if order_of(shop, name)[row["_id"]] < position]
+    for items, edge in zip(whole, rest, strict=True):
+        following = [row for row in items if order_of(shop, name)[row["_id"]] < position]
         assert rows(edge["node"], name) == following[:250]
 
 
 def nodes(client: Client, query: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.data(query)["customers"]["edges"]
-    return found
+    edges: list[dict[str, Any]] = client.data(query)["customers"]["edges"]
+    return edges
 
 
 def order_of(client: Client, name: str) -> dict[int, tuple[int, int]]:
-    """What the rows of all customers are ordered by."""
+    """Returns the sort keys of the rows of all customers, by `_id`."""
     selection = LIST[name].replace("_id", '_id created_at(format: "x")') % ""
     edges = nodes(client, PAGE % selection)
-    found = [row for edge in edges for row in rows(edge["node"], name)]
-    return {row["_id"]: (int(row["created_at"]), row["_id"]) for row in found}
+    all_rows = [row for edge in edges for row in rows(edge["node"], name)]
+    return {row["_id"]: (int(row["created_at"]), row["_id"]) for row in all_rows}
 
 
-def test_lists_under_two_names_are_two_lists(shop: Client) -> None:
+def test_two_aliases_of_a_list(shop: Client) -> None:
     query = """{ customers(query: "1@example.com") { edges { node {
         a: leads(first: 2) { message } b: leads { message } summary { orders {
           a: list(first: 3) { order { name } } b: list(first: 4) { order { name } } } } } } } }"""
@@ -173,10 +173,10 @@ def document(name: str) -> str:
 
 @pytest.mark.parametrize("name", LIST)
 @pytest.mark.parametrize("size", [-1, 251, 2**31 - 1])
-def test_a_size_that_no_page_has_is_refused(client: Client, name: str, size: int) -> None:
+def test_an_invalid_page_size_is_rejected(client: Client, name: str, size: int) -> None:
     client.create("a@example.com")
     key = "errors_document_limit" if size > 251 else "errors_page_size"
-    error = client.refused(key, document(name), first=size)
+    error = client.expect_error(key, document(name), first=size)
     if size <= 251:
         assert error["extensions"]["input_path"] == ["first"]
         assert error["path"] == ["customers"]
@@ -184,26 +184,26 @@ def test_a_size_that_no_page_has_is_refused(client: Client, name: str, size: int
 
 
 @pytest.mark.parametrize("name", LIST)
-def test_an_id_that_is_not_in_a_list_is_refused(shop: Client, other: Client, name: str) -> None:
+def test_an_id_of_no_row_is_rejected(shop: Client, other: Client, name: str) -> None:
     type_name, wrong_type = ("Lead", "Order") if name == "leads" else ("Order", "Lead")
     ids = [f"{type_name}:999999", f"{wrong_type}:1", "Customer:1", f"{type_name}:0", "x"]
     encoded = [base64.b64encode(text.encode()).decode() for text in ids]
     for after in (*encoded, "x", "-1", "999999", "4000000000", " "):
-        error = shop.refused("errors_invalid_cursor", document(name), after=after)
+        error = shop.expect_error("errors_invalid_cursor", document(name), after=after)
         assert error["extensions"]["input_path"] == ["after"]
         assert f"`id` of the last {type_name.lower()}" in error["message"]
-    # Another account's rows are no different from none.
+    # Rows of another account do not exist for this one.
     other.create("a@example.com")
-    other.refused("errors_invalid_cursor", document(name), after="1")
+    other.expect_error("errors_invalid_cursor", document(name), after="1")
     both = shop.errors(document(name), first=-1, after="x")
     assert [error["key"] for error in both] == ["errors_page_size", "errors_invalid_cursor"]
 
 
 def costs(client: Client, query: str) -> tuple[int, int]:
-    """The cost of a request before it is executed, and afterwards."""
-    answer = client.post(query, headers={"Regulars-Cost": "1"}).json()
-    found = answer["extensions"]["cost"]
-    return found["requested"], found["actual"]
+    """Returns the cost of a request before and after it is executed."""
+    response = client.post(query, headers={"Regulars-Cost": "1"}).json()
+    points = response["extensions"]["cost"]
+    return points["requested"], points["actual"]
 
 
 def cost(client: Client, query: str) -> int:
@@ -223,15 +223,15 @@ def test_a_list_costs_what_it_can_return(shop: Client, name: str) -> None:
 
 @pytest.mark.parametrize("name", LIST)
 def test_the_lists_of_a_page_take_one_statement(shop: Client, name: str) -> None:
-    whole = read(shop, name)
-    for given, extra in (
+    whole = read_list(shop, name)
+    for page_arguments, extra in (
         ("", 0),
         ("(first: 5)", 0),
-        (f'(first: 5, after: "{whole[4]["id"]}")', 1),  # the place of that row
+        (f'(first: 5, after: "{whole[4]["id"]}")', 1),  # the position of that row
     ):
-        selection = LIST[name] % given
+        selection = LIST[name] % page_arguments
         query = PAGE % selection
-        statements, answer = asked(shop.server.database_url, query, "shop of related lists")
+        statements, answer = run_document(shop.server.database_url, query, "shop of related lists")
         assert "errors" not in answer
         assert len(statements) == 2 + extra, statements
 
@@ -241,7 +241,7 @@ def test_a_list_without_first_costs_what_it_returns(shop: Client, name: str) -> 
     query = "{ customers(first: 4) { edges { node { %s } } } }"
     more = sum(COUNTS) - 4 * 10
     assert costs(shop, query % (LIST[name] % "")) == (45, 45 + more)
-    after = f'(after: "{read(shop, name)[-1]["id"]}")'
+    after = f'(after: "{read_list(shop, name)[-1]["id"]}")'
     assert costs(shop, query % (LIST[name] % after)) == (45, 45)
     # A page never costs more than it can return.
     assert costs(shop, query % (LIST[name] % "(first: 250)")) == (1005, 1005)
@@ -251,7 +251,7 @@ def test_a_list_without_first_costs_what_it_returns(shop: Client, name: str) -> 
     assert costs(shop, IN_BRACES % (one + "b: __typename")) == (12, 12 + 290)
 
 
-def test_an_object_of_each_row_is_an_object(shop: Client) -> None:
+def test_the_customer_of_each_order_costs_a_point(shop: Client) -> None:
     query = """{ customers(first: 4) { edges { node {
         summary { orders { list { order { customer { id } } } } } } } } }"""
     assert costs(shop, query) == (1 + 4 * 21, 1 + 4 * 21 + 2 * (sum(COUNTS) - 40))
@@ -261,16 +261,16 @@ ONE = NODE % (LIST["orders"] % "")
 
 
 @pytest.fixture
-def strict(empty_database: str) -> Iterator[Client]:
+def strict(new_database: str) -> Iterator[Client]:
     """A client of a server that allows a request 400 points, and 10 points per second."""
     options = ("--max-cost", "400", "--rate-limit", "10", "--rate-burst", "2000")
-    with running(empty_database, *options) as server:
+    with run_server(new_database, *options) as server:
         fill(server, "strict")
-        with Client(server, new_token(server, "strict")) as client:
+        with Client(server, create_token(server, "strict")) as client:
             yield client
 
 
-def test_a_response_costs_no_more_than_a_request_may(strict: Client) -> None:
+def test_a_response_beyond_the_cost_limit_is_rejected(strict: Client) -> None:
     assert len(rows(strict.data(IN_BRACES % ONE)["node"], "orders")) == 300
     response = strict.run(TWO % (ONE, ONE))
     assert len(rows(response["data"]["a"], "orders")) == 300
@@ -288,18 +288,18 @@ def test_a_response_costs_no_more_than_a_request_may(strict: Client) -> None:
     assert "errors" not in strict.run(paged)
 
 
-def test_the_rate_is_charged_for_what_a_response_has(strict: Client) -> None:
+def test_the_rate_limit_is_charged_for_the_response(strict: Client) -> None:
     def remaining() -> Any:
-        answer = strict.post("{ __typename }", headers={"Regulars-Cost": "1"}).json()
-        return answer["extensions"]["cost"]["remaining"]
+        response = strict.post("{ __typename }", headers={"Regulars-Cost": "1"}).json()
+        return response["extensions"]["cost"]["remaining"]
 
     before = remaining()
     strict.data(IN_BRACES % ONE)
     assert 200 < before - remaining() <= 302
     for _ in range(20):
-        answer = strict.post(IN_BRACES % ONE)
-        if answer.status_code == 429:
+        response = strict.post(IN_BRACES % ONE)
+        if response.status_code == 429:
             break
-    assert answer.status_code == 429
-    assert answer.json()["errors"][0]["key"] == "rate_limit_reached"
-    assert int(answer.headers["retry-after"]) >= 1
+    assert response.status_code == 429
+    assert response.json()["errors"][0]["key"] == "rate_limit_reached"
+    assert int(response.headers["retry-after"]) >= 1

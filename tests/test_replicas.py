@@ -1,4 +1,4 @@
-"""Replicas: what is read from them, and that nobody reads less than they must."""
+"""Replicas: which requests read from them, and that no request reads data that is too old."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
     Server,
-    eventually,
-    regulars,
-    running,
+    count_used_replicas,
+    run_regulars,
+    run_server,
     scratch_database,
-    used,
+    wait_until,
 )
 
 COUNT = "{ customers(first: 1) { totalCount } }"
@@ -39,42 +39,42 @@ class Pair(NamedTuple):
 def pair() -> Iterator[Pair]:
     with with_standby() as (primary, replica, _):
         env = {"REGULARS_READ_DATABASE_URL": replica.dsn, "REGULARS_REPLICA_SECONDS": "2"}
-        with running(primary.dsn, env=env) as one, running(primary.dsn, env=env) as two:
-            yield Pair(primary, replica, (one, two))
+        with run_server(primary.dsn, env=env) as writer, run_server(primary.dsn, env=env) as reader:
+            yield Pair(primary, replica, (writer, reader))
 
 
 @pytest.fixture
 def clients(pair: Pair) -> Iterator[tuple[Client, Client]]:
-    """The same token at both servers, which read from the replica."""
-    one, two = pair.servers
-    eventually(lambda: all(used(server) == 1 for server in pair.servers), SECONDS)
-    with Client(one, BOOTSTRAP_TOKEN) as first, Client(two, BOOTSTRAP_TOKEN) as second:
+    """Two clients with the same token, one for each server; the servers read from the replica."""
+    writer, reader = pair.servers
+    wait_until(lambda: all(count_used_replicas(server) == 1 for server in pair.servers), SECONDS)
+    with Client(writer, BOOTSTRAP_TOKEN) as first, Client(reader, BOOTSTRAP_TOKEN) as second:
         yield first, second
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
 
 
 def count(client: Client, **headers: str) -> tuple[int, int]:
-    """How many customers an answer tells of, and the number of the last change it has."""
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = client.post(COUNT, headers=given)
+    """Return the number of customers in a response, and the number of the last change."""
+    http_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = client.post(COUNT, headers=http_headers)
     total: int = answer.json()["data"]["customers"]["totalCount"]
     return total, int(answer.headers["Regulars-Change"])
 
 
-def test_every_answer_has_the_number_of_the_last_change(client: Client) -> None:
+def test_response_has_the_number_of_the_last_change(client: Client) -> None:
     create = "mutation($e: String!) { createCustomer(node: {email: $e}) { _id } }"
     for number in (1, 2):
         answer = client.post(create, {"e": f"{number}@example.com"})
         assert answer.headers["Regulars-Change"] == str(number)
     assert count(client) == (2, 2)
-    refused = client.post(create, {"e": "1@example.com"})
-    assert refused.json()["errors"]
-    assert refused.headers["Regulars-Change"] == "2"
+    rejected = client.post(create, {"e": "1@example.com"})
+    assert rejected.json()["errors"]
+    assert rejected.headers["Regulars-Change"] == "2"
 
 
-@pytest.mark.parametrize("given", ["x", "-1", "1.5", "", "9" * 19])
-def test_a_change_that_is_no_number_is_refused(client: Client, given: str) -> None:
-    answer = client.post(COUNT, headers={"Regulars-Change": given})
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", "", "9" * 19])
+def test_a_change_that_is_no_number_is_refused(client: Client, value: str) -> None:
+    answer = client.post(COUNT, headers={"Regulars-Change": value})
     assert answer.status_code == 400
     (error,) = answer.json()["errors"]
     assert error["key"] == "errors_bad_request"
@@ -82,122 +82,122 @@ def test_a_change_that_is_no_number_is_refused(client: Client, given: str) -> No
 
 
 @pytest.mark.slow
-def test_whoever_writes_reads_it_through_whichever_process(
+def test_client_reads_its_own_write_through_any_process(
     pair: Pair, clients: tuple[Client, Client]
 ) -> None:
-    """A replica that stands still is passed over for the primary; and is read by whoever needs no
-    more than it has."""
-    one, two = clients
-    one.create("before@example.com")
-    before = count(one)
-    eventually(lambda: count(two, Regulars_Change=str(before[1])) == before, SECONDS)
+    """A replica that does not replay is read only by requests that need no newer changes. Other
+    requests read the primary."""
+    writer, reader = clients
+    writer.create("before@example.com")
+    before = count(writer)
+    wait_until(lambda: count(reader, Regulars_Change=str(before[1])) == before, SECONDS)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
-    one.create("after@example.com")
+    writer.create("after@example.com")
     after = (before[0] + 1, before[1] + 1)
     # Whoever says nothing reads what was answered before, at once.
-    assert count(two) == count(one) == after
+    assert count(reader) == count(writer) == after
     # Whoever says what is needed reads that; the replica has no more than it.
-    assert count(two, Regulars_Change=str(before[1])) == before
-    assert count(two, Regulars_Change=str(after[1])) == after
+    assert count(reader, Regulars_Change=str(before[1])) == before
+    assert count(reader, Regulars_Change=str(after[1])) == after
     # What a mutation shows is the primary's, whatever it is sent with.
-    again = one.post(
+    again = writer.post(
         'mutation { createCustomer(node: {email: "after@example.com"}) { _id } }',
         headers={"Regulars-Change": str(before[1])},
     )
     assert [error["key"] for error in again.json()["errors"]] == ["errors_dup_email"]
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-    eventually(lambda: count(two, Regulars_Change=str(before[1])) == after, SECONDS)
+    wait_until(lambda: count(reader, Regulars_Change=str(before[1])) == after, SECONDS)
 
 
 @pytest.mark.slow
-def test_a_cursor_that_a_replica_has_not_come_to_is_asked_of_the_primary(
+def test_cursor_beyond_the_replica_is_read_from_the_primary(
     pair: Pair, clients: tuple[Client, Client]
 ) -> None:
-    one, two = clients
+    writer, reader = clients
     feed = """query($after: String) { customerChanges(first: 100, after: $after) {
         edges { node { sequence } } pageInfo { endCursor } } }"""
-    _, change = count(one)
-    eventually(lambda: count(two, Regulars_Change=str(change))[1] == change, SECONDS)
+    _, change = count(writer)
+    wait_until(lambda: count(reader, Regulars_Change=str(change))[1] == change, SECONDS)
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
-    one.create("feed@example.com")
-    after = one.data(feed)["customerChanges"]["pageInfo"]["endCursor"]
-    answer = two.post(feed, {"after": after}, {"Regulars-Change": str(change)})
+    writer.create("feed@example.com")
+    after = writer.data(feed)["customerChanges"]["pageInfo"]["endCursor"]
+    answer = reader.post(feed, {"after": after}, {"Regulars-Change": str(change)})
     assert answer.json()["data"]["customerChanges"]["edges"] == []
 
 
 @pytest.mark.slow
-def test_a_replica_that_is_behind_is_left_out_and_comes_back(
+def test_lagging_replica_is_ejected_and_readmitted(
     pair: Pair, clients: tuple[Client, Client]
 ) -> None:
-    one, two = clients
+    writer, reader = clients
     ask(pair.replica, "SELECT pg_wal_replay_pause()")
     end = time.monotonic() + 15
     number = 0
-    while used(pair.servers[1]) and time.monotonic() < end:
-        one.create(f"behind{number}@example.com")
+    while count_used_replicas(pair.servers[1]) and time.monotonic() < end:
+        writer.create(f"behind{number}@example.com")
         number += 1
         time.sleep(0.2)
-    assert used(pair.servers[1]) == 0
+    assert count_used_replicas(pair.servers[1]) == 0
     # Even whoever needs nothing reads the newest.
-    assert count(two, Regulars_Change="0") == count(one)
+    assert count(reader, Regulars_Change="0") == count(writer)
     ask(pair.replica, "SELECT pg_wal_replay_resume()")
-    eventually(lambda: used(pair.servers[1]) == 1, SECONDS)
+    wait_until(lambda: count_used_replicas(pair.servers[1]) == 1, SECONDS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "stopped"])
-def test_a_replica_that_is_gone_costs_no_request(
+def test_lost_replica_fails_no_request(
     pair: Pair, clients: tuple[Client, Client], how: str
 ) -> None:
-    one, two = clients
-    with gone(pair.replica, how):
+    writer, reader = clients
+    with lost_server(pair.replica, how):
         end = time.monotonic() + 4
         number = 0
         while time.monotonic() < end:
-            one.create(f"{how}{number}@example.com")
+            writer.create(f"{how}{number}@example.com")
             began = time.monotonic()
-            assert count(two) == count(one)
+            assert count(reader) == count(writer)
             assert time.monotonic() - began < 3
             number += 1
-        assert used(pair.servers[0]) == used(pair.servers[1]) == 0
-    eventually(lambda: all(used(server) == 1 for server in pair.servers), SECONDS)
-    assert count(two) == count(one)
+        assert count_used_replicas(pair.servers[0]) == count_used_replicas(pair.servers[1]) == 0
+    wait_until(lambda: all(count_used_replicas(server) == 1 for server in pair.servers), SECONDS)
+    assert count(reader) == count(writer)
 
 
 @contextmanager
-def gone(server: PostgreSQL, how: str) -> Iterator[None]:
-    """It is killed, or stands still, until the block ends."""
+def lost_server(server: PostgreSQL, how: str) -> Iterator[None]:
+    """Kill or pause a server until the block ends."""
     if how == "stopped":
         with server.paused():
             yield
         return
-    processes = server.first.children()
+    find_processes = server.first.children()
     server.kill()
     try:
         yield
     finally:
         (server.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
-        eventually(lambda: not any(one.is_running() for one in processes), SECONDS)
+        wait_until(lambda: not any(process.is_running() for process in find_processes), SECONDS)
         server.start()
 
 
 def replica_of_doctor(url: str, replica: str) -> tuple[str, str]:
-    """What doctor finds of a replica."""
+    """Return the state and the message of doctor about a replica."""
     command = ("doctor", "--json", "--database-url", url, "--read-database-url", replica)
-    findings = json.loads(regulars(*command).stdout)
-    (found,) = [finding for finding in findings if finding["what"] == "replica"]
-    return found["state"], found["message"]
+    findings = json.loads(run_regulars(*command).stdout)
+    (replica_finding,) = [finding for finding in findings if finding["what"] == "replica"]
+    return replica_finding["state"], replica_finding["message"]
 
 
 @pytest.mark.slow
-def test_doctor_looks_at_replicas(pair: Pair) -> None:
+def test_doctor_checks_replicas(pair: Pair) -> None:
     state, message = replica_of_doctor(pair.primary.dsn, pair.replica.dsn)
     assert (state, message.endswith(" s behind.")) == ("ok", True)
 
 
-def test_doctor_tells_what_is_no_replica(postgresql: str) -> None:
+def test_doctor_reports_a_server_that_is_no_replica(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
         state, message = replica_of_doctor(url, url)
         assert (state, "takes writes" in message) == ("warn", True)
         state, message = replica_of_doctor(url, "postgresql://127.0.0.1:1/x")
@@ -205,11 +205,11 @@ def test_doctor_tells_what_is_no_replica(postgresql: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_takes_writes_is_no_replica(postgresql: str) -> None:
+def test_server_that_takes_writes_is_not_used_as_a_replica(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
-        with running(url, env={"REGULARS_READ_DATABASE_URL": url}) as server:
+        with run_server(url, env={"REGULARS_READ_DATABASE_URL": url}) as server:
             time.sleep(1.5)
-            assert used(server) == 0
+            assert count_used_replicas(server) == 0
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 client.create("a@example.com")
                 assert count(client) == (1, 1)
@@ -222,9 +222,9 @@ def test_a_server_that_takes_writes_is_no_replica(postgresql: str) -> None:
         ("postgresql://127.0.0.1/x", "sqlite:///x.db"),
     ],
 )
-def test_replicas_are_postgresqls(tmp_path: Path, database: str, replicas: str) -> None:
-    done = regulars(
+def test_replicas_need_postgresql(tmp_path: Path, database: str, replicas: str) -> None:
+    result = run_regulars(
         "serve", env={"REGULARS_DATABASE_URL": database, "REGULARS_READ_DATABASE_URL": replicas}
     )
-    assert done.returncode == 2
-    assert "REGULARS_READ_DATABASE_URL" in done.stderr
+    assert result.returncode == 2
+    assert "REGULARS_READ_DATABASE_URL" in result.stderr

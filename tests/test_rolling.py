@@ -1,4 +1,4 @@
-"""Restarts and upgrades while requests come: none of them is lost."""
+"""Restarts and upgrades under load lose no request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support import (
     TLS,
     Client,
     Server,
-    environment,
-    eventually,
+    build_environment,
+    find_worker_pids,
     get,
-    regulars,
-    running,
-    workers,
+    run_regulars,
+    run_server,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -39,8 +39,8 @@ THREADS = 8
 
 
 class Load:
-    """Clients that write and read all the time, through whichever server takes them: as a proxy
-    does, each goes to another server when one says that it ends the connection, or takes none."""
+    """Clients that write and read continuously. Like a proxy, each changes to another server when a
+    server closes the connection or refuses one."""
 
     def __init__(self, urls: list[str]) -> None:
         self._urls = urls
@@ -88,7 +88,7 @@ class Load:
         client.close()
 
 
-def everything_there(server: Server, load: Load) -> None:
+def expect_nothing_lost(server: Server, load: Load) -> None:
     """What was answered is stored, once."""
     assert load.lost == []
     assert load.answered > 200
@@ -99,38 +99,38 @@ def everything_there(server: Server, load: Load) -> None:
             assert len(client.emails(f"email:{email}")) == 1
 
 
-def test_processes_are_replaced_one_after_another(empty_postgresql: str) -> None:
-    with running(empty_postgresql, "--workers", "2", env=DRAIN) as server:
+def test_processes_are_replaced_one_after_another(new_postgresql: str) -> None:
+    with run_server(new_postgresql, "--workers", "2", env=DRAIN) as server:
         with Load([server.url]) as load:
             time.sleep(1)
-            before = workers(server.pid)
+            before = find_worker_pids(server.pid)
             os.kill(server.pid, signal.SIGHUP)
             end = time.monotonic() + 40
-            while set(workers(server.pid)) & set(before):
+            while set(find_worker_pids(server.pid)) & set(before):
                 assert time.monotonic() < end, "the processes were not replaced"
                 time.sleep(0.1)
             time.sleep(1)
-        everything_there(server, load)
+        expect_nothing_lost(server, load)
 
 
-def test_a_process_that_begins_slowly_is_waited_for(empty_postgresql: str) -> None:
-    """As on a machine that is busy."""
-    with running(empty_postgresql, "--workers", "2") as server:
-        eventually(lambda: len(workers(server.pid)) == 2)
-        before = set(workers(server.pid))
+def test_a_reload_waits_for_a_slow_process(new_postgresql: str) -> None:
+    """As on a busy machine."""
+    with run_server(new_postgresql, "--workers", "2") as server:
+        wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
+        before = set(find_worker_pids(server.pid))
         os.kill(server.pid, signal.SIGHUP)
-        eventually(lambda: set(workers(server.pid)) - before)
-        (slow,) = set(workers(server.pid)) - before
+        wait_until(lambda: set(find_worker_pids(server.pid)) - before)
+        (slow,) = set(find_worker_pids(server.pid)) - before
         os.kill(slow, signal.SIGSTOP)
         time.sleep(7)
         os.kill(slow, signal.SIGCONT)
-        eventually(lambda: not set(workers(server.pid)) & before)
-        assert slow in workers(server.pid)
+        wait_until(lambda: not set(find_worker_pids(server.pid)) & before)
+        assert slow in find_worker_pids(server.pid)
         assert get(f"{server.url}/readyz").status_code == 200
 
 
-def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
-    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
+def test_a_draining_server_reports_that_it_is_stopping(new_postgresql: str) -> None:
+    with run_server(new_postgresql, env={"REGULARS_DRAIN_SECONDS": "3"}) as server:
         assert get(f"{server.url}/readyz").status_code == 200
         with Client(server, BOOTSTRAP_TOKEN) as client:
             assert "connection" not in client.post(READ).headers
@@ -146,8 +146,8 @@ def test_a_server_that_drains_says_so(empty_postgresql: str) -> None:
             assert client.http.get("/export").headers["connection"] == "close"
 
 
-def test_told_twice_a_server_that_drains_stops_at_once(empty_postgresql: str) -> None:
-    with running(empty_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
+def test_a_second_signal_stops_a_draining_server(new_postgresql: str) -> None:
+    with run_server(new_postgresql, env={"REGULARS_DRAIN_SECONDS": "60"}) as server:
         os.kill(server.pid, signal.SIGTERM)
         time.sleep(0.3)
         began = time.monotonic()
@@ -158,9 +158,9 @@ NEXT = "9001"
 
 
 @pytest.fixture
-def newer(tmp_path: Path) -> Path:
-    """The next version of the program: this one, with a migration in two parts, which a program of
-    these tables can work with until the second."""
+def newer_source(tmp_path: Path) -> Path:
+    """The source of a next version, with a migration in two parts. This version works until the
+    second part."""
     folder = tmp_path / "next" / "regulars"
     shutil.copytree(Path(str(package.__file__)).parent, folder)
     (folder / "store/migrations/versions" / f"v{NEXT}_next.py").write_text(
@@ -184,43 +184,43 @@ def contract() -> None:
     return folder.parent
 
 
-def run_newer(newer: Path, url: str, *command: str) -> None:
-    env = environment({"PYTHONPATH": str(newer), "REGULARS_DATABASE_URL": url})
+def run_newer(newer_source: Path, url: str, *command: str) -> None:
+    env = build_environment({"PYTHONPATH": str(newer_source), "REGULARS_DATABASE_URL": url})
     subprocess.run([sys.executable, "-m", "regulars", *command], env=env, check=True)
 
 
-def test_an_upgrade_loses_no_request(empty_postgresql: str, newer: Path) -> None:
-    """The old version and the new one serve one database side by side; then the old one is gone,
-    and may not come back."""
+def test_an_upgrade_loses_no_request(new_postgresql: str, newer_source: Path) -> None:
+    """Both versions serve one database at the same time. Then the old version stops, and cannot
+    start again."""
     with contextlib.ExitStack() as stack:
-        old = running(empty_postgresql, env=DRAIN)
+        old = run_server(new_postgresql, env=DRAIN)
         first = old.__enter__()
         urls = [first.url]
         load = stack.enter_context(Load(urls))
         try:
             time.sleep(1)
-            run_newer(newer, empty_postgresql, "migrate", "--expand")
-            env = {**DRAIN, "PYTHONPATH": str(newer)}
-            second = stack.enter_context(running(empty_postgresql, env=env))
+            run_newer(newer_source, new_postgresql, "migrate", "--expand")
+            env = {**DRAIN, "PYTHONPATH": str(newer_source)}
+            second = stack.enter_context(run_server(new_postgresql, env=env))
             assert get(f"{second.url}/healthz").json()["version"] == "99.0"
             assert get(f"{first.url}/healthz").json()["version"] == package.__version__
             urls.append(second.url)
             time.sleep(2)
             for server in (first, second):
                 assert get(f"{server.url}/readyz").status_code == 200
-            # An older program may still be started, and knows that it need not migrate.
-            with running(empty_postgresql) as third:
+            # The old version can still start, and does not migrate.
+            with run_server(new_postgresql) as third:
                 assert get(f"{third.url}/readyz").status_code == 200
-            done = regulars("migrate", "--database-url", empty_postgresql)
-            assert done.returncode == 0
-            assert "newer" in done.stdout
+            result = run_regulars("migrate", "--database-url", new_postgresql)
+            assert result.returncode == 0
+            assert "newer" in result.stdout
         finally:
             old.__exit__(None, None, None)
         urls.remove(first.url)
-        run_newer(newer, empty_postgresql, "migrate")
+        run_newer(newer_source, new_postgresql, "migrate")
         time.sleep(1)
         load.__exit__()
-        everything_there(second, load)
-        refused = regulars("serve", "--database-url", empty_postgresql)
-        assert refused.returncode == 4
-        assert "newer Regulars" in refused.stderr
+        expect_nothing_lost(second, load)
+        result = run_regulars("serve", "--database-url", new_postgresql)
+        assert result.returncode == 4
+        assert "newer Regulars" in result.stderr

@@ -1,4 +1,4 @@
-"""The search as a client uses it: by word, by key, across writes; and what it refuses."""
+"""The search as a client uses it: words, keys, results after writes, and rejected queries."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from regulars.core.errors import Rejected
 from regulars.customers.search.parser import Order, parse
-from tests.support import Client, examples
+from tests.support import Client, example_count
 
-TOTAL = "query($q: String) { customers(query: $q) { totalCount } }"
+COUNT_QUERY = "query($q: String) { customers(query: $q) { totalCount } }"
 
 
-def found(client: Client, query: str) -> list[str]:
-    """The first names found, in the order of their creation."""
+def matching_names(client: Client, query: str) -> list[str]:
+    """Returns the first names of the matches, oldest customer first."""
     page = client.page("first_name", query=f"{query} order_dir:asc", first=250)
     return [edge["node"]["first_name"] for edge in page["edges"]]
 
 
 @pytest.fixture
 def shop(client: Client) -> Client:
-    """An account with a few customers of whom each is easy to tell from the others."""
+    """An account with a few customers that are easy to distinguish."""
     client.create(
         "yassir.ennazk@example.com",
         first_name="Yassir",
@@ -73,7 +73,7 @@ def shop(client: Client) -> Client:
         ("pierre", ["Jean-Pierre"]),
         ("jean-pierre", ["Jean-Pierre"]),
         ("club", ["Yassir"]),
-        # Phones, whatever their spacing.
+        # Phone numbers with any spacing.
         ("+212612345678", ["Yassir"]),
         ("+212 612 345 678", ["Yassir"]),
         ("00212-612-345-678", ["Yassir"]),
@@ -121,14 +121,14 @@ def shop(client: Client) -> Client:
         ("created_at:>-5m created_at:-1d updated_at:>=-1y", ["Yassir", "José", "太郎", "Jean-Pierre"]),
         ("created_at:<-1mo", []),
         ("created_at:2024", []),
-        # Together.
+        # Combinations.
         ("tag:gift OR nunez", ["José", "太郎"]),
         ("tag:gift OR nunez yassir", ["太郎"]),
         ("(tag:gift OR nunez) -太郎", ["José"]),
         ("NOT (tag:gift OR nunez)", ["Yassir", "Jean-Pierre"]),
         ("yassir AND tag:vip", ["Yassir"]),
         ("-tag:vip -tag:gift -nunez", ["Jean-Pierre"]),
-        # Nothing in a value has a meaning for a database.
+        # Values with special characters of the databases.
         ("%", None),
         ("tag:%", []),
         ("tag:_IP", []),
@@ -141,15 +141,17 @@ def shop(client: Client) -> Client:
         ("na\\:me", []),
     ],
 )  # fmt: skip
-def test_what_a_query_finds(shop: Client, query: str, names: list[str] | None) -> None:
+def test_a_query_returns_matching_customers(
+    shop: Client, query: str, names: list[str] | None
+) -> None:
     if names is None:
-        shop.refused("errors_invalid_query", TOTAL, q=query)
+        shop.expect_error("errors_invalid_query", COUNT_QUERY, q=query)
         return
-    assert found(shop, query) == names
-    assert shop.data(TOTAL, q=query)["customers"]["totalCount"] == len(names)
+    assert matching_names(shop, query) == names
+    assert shop.data(COUNT_QUERY, q=query)["customers"]["totalCount"] == len(names)
 
 
-def test_a_search_is_ordered_and_paged_like_any_list(shop: Client) -> None:
+def test_a_search_is_sorted_and_paged_like_a_list(shop: Client) -> None:
     query = "example order_by:last_name order_dir:asc"
     page = shop.page("last_name", query=query, first=2)
     assert [edge["node"]["last_name"] for edge in page["edges"]] == ["Ennazk", "Núñez"]
@@ -158,7 +160,7 @@ def test_a_search_is_ordered_and_paged_like_any_list(shop: Client) -> None:
     page = shop.page("last_name", query=query, first=2, after=after)
     assert [edge["node"]["last_name"] for edge in page["edges"]] == ["田中"]
     assert page["pageInfo"] == {**page["pageInfo"], "hasNextPage": False, "hasPreviousPage": True}
-    error = shop.refused(
+    error = shop.expect_error(
         "errors_invalid_cursor",
         "query($q: String, $a: String) { customers(query: $q, after: $a) { totalCount } }",
         q="example",
@@ -167,7 +169,7 @@ def test_a_search_is_ordered_and_paged_like_any_list(shop: Client) -> None:
     assert error["extensions"]["input_path"] == ["after"]
 
 
-def test_the_order_may_stand_anywhere(shop: Client) -> None:
+def test_the_sort_order_can_be_anywhere_in_the_query(shop: Client) -> None:
     for query in (
         "order_by:last_name order_dir:asc example",
         "order_by:last_name example order_dir:asc",
@@ -177,43 +179,45 @@ def test_the_order_may_stand_anywhere(shop: Client) -> None:
         assert [e["node"]["last_name"] for e in page["edges"]] == ["Ennazk", "Núñez", "田中"]
 
 
-def test_a_search_sees_a_write_at_once(client: Client) -> None:
+def test_a_search_sees_writes_immediately(client: Client) -> None:
     created = client.create("before@example.com", first_name="Before", tags=["old"], notes="Lorem")
-    assert found(client, "before") == found(client, "tag:old lorem") == ["Before"]
+    assert matching_names(client, "before") == matching_names(client, "tag:old lorem") == ["Before"]
     client.update(
         created["id"], email="after@example.org", first_name="After", tags=["new"], notes=None
     )
-    for gone in ("before", "tag:old", "lorem", "notes:lorem", "has:notes", "example.com"):
-        assert found(client, gone) == [], gone
-    assert found(client, "after tag:new example.org") == ["After"]
+    for old_query in ("before", "tag:old", "lorem", "notes:lorem", "has:notes", "example.com"):
+        assert matching_names(client, old_query) == [], old_query
+    assert matching_names(client, "after tag:new example.org") == ["After"]
     client.update(created["id"], phone="+33 6 12 34 56 78", custom={"a": {"b": 1}})
-    assert found(client, "0612345678") == found(client, "custom.a.b:1") == ["After"]
+    assert (
+        matching_names(client, "0612345678") == matching_names(client, "custom.a.b:1") == ["After"]
+    )
     client.update(created["id"], custom={"a": None}, shipping_address={"city": "Lyon"})
-    assert found(client, "has:custom") == []
-    assert found(client, "city:lyon") == ["After"]
+    assert matching_names(client, "has:custom") == []
+    assert matching_names(client, "city:lyon") == ["After"]
     client.delete(created["id"])
-    for gone in ("after", "tag:new", "0612345678", "city:lyon", "id:>0"):
-        assert found(client, gone) == [], gone
-        assert client.data(TOTAL, q=gone)["customers"]["totalCount"] == 0
-    # The email is free again, and what is found is the new customer.
+    for old_query in ("after", "tag:new", "0612345678", "city:lyon", "id:>0"):
+        assert matching_names(client, old_query) == [], old_query
+        assert client.data(COUNT_QUERY, q=old_query)["customers"]["totalCount"] == 0
+    # The email can be reused, and the search finds the new customer.
     client.create("after@example.org", first_name="Another")
-    assert found(client, "after") == ["Another"]
+    assert matching_names(client, "after") == ["Another"]
 
 
-def test_a_word_that_moves_from_name_to_name_is_still_found(client: Client) -> None:
-    """The words are the same; by which index each is found is not."""
+def test_a_word_that_moves_between_names_still_matches(client: Client) -> None:
+    """The words stay the same, but move to another index."""
     created = client.create("x@example.com", first_name="Ana Maria", last_name="Lopez")
     for first, last in (("Ana", "Maria Lopez"), ("Ana Maria Lopez", ""), ("", "Ana Maria Lopez")):
         client.update(created["id"], first_name=first, last_name=last)
         for word in ("ana", "maria", "lopez", "lop"):
-            assert found(client, word) == [first], (word, first, last)
-            assert client.data(TOTAL, q=word)["customers"]["totalCount"] == 1
+            assert matching_names(client, word) == [first], (word, first, last)
+            assert client.data(COUNT_QUERY, q=word)["customers"]["totalCount"] == 1
 
 
-def test_another_account_is_never_found(shop: Client, other: Client) -> None:
+def test_a_search_excludes_other_accounts(shop: Client, other: Client) -> None:
     for query in ("yassir", "tag:vip", "id:1", "email:yassir.ennazk@example.com", "-tag:x", ""):
-        assert found(other, query) == []
-        assert other.data(TOTAL, q=query)["customers"]["totalCount"] == 0
+        assert matching_names(other, query) == []
+        assert other.data(COUNT_QUERY, q=query)["customers"]["totalCount"] == 0
 
 
 def test_total_count_counts_all_pages(shop: Client) -> None:
@@ -225,8 +229,8 @@ def test_total_count_counts_all_pages(shop: Client) -> None:
     assert page == {"totalCount": 3, "edges": [{"node": {"_id": 1}}]}
 
 
-def test_long_texts_are_found(client: Client) -> None:
-    """Longer than an index takes: each word and each value counts as far as it is indexed."""
+def test_long_texts_match(client: Client) -> None:
+    """Words and values that are longer than an index allows are matched by their indexed part."""
     word, tag = "x" * 200, "t" * 255
     notes = " ".join(f"word{number}" for number in range(5_000)) + f" {word}"
     client.create(
@@ -237,21 +241,25 @@ def test_long_texts_are_found(client: Client) -> None:
         custom={"k" * 300: "v" * 900},
     )
     for query in ("word4999", word, "x" * 64, f"tag:{tag}", f"tag:{tag[:-1]}*", "notes:word0"):
-        assert found(client, query) == ["Long"], query
-    assert found(client, f"custom.{'k' * 300}:{'v' * 900}") == ["Long"]
-    assert found(client, f"tag:{tag[:-1]}") == []
-    assert found(client, "word5000") == []
+        assert matching_names(client, query) == ["Long"], query
+    assert matching_names(client, f"custom.{'k' * 300}:{'v' * 900}") == ["Long"]
+    assert matching_names(client, f"tag:{tag[:-1]}") == []
+    assert matching_names(client, "word5000") == []
 
 
-def test_what_folding_makes_longer_can_be_kept_and_found(client: Client) -> None:
-    """The longest of Unicode's decompositions: one character becomes eighteen."""
+def test_text_that_folding_lengthens_is_stored_and_matches(client: Client) -> None:
+    """The longest decomposition of Unicode: one character becomes eighteen."""
     text = "\ufdfa" * 250
     client.create("a@example.com", first_name=text, tags=[text], custom={"a": text}, notes=text)
-    assert found(client, f"first_name:{text}") == found(client, f"tag:{text}") == [text]
-    assert found(client, text) == [text]
+    assert (
+        matching_names(client, f"first_name:{text}")
+        == matching_names(client, f"tag:{text}")
+        == [text]
+    )
+    assert matching_names(client, text) == [text]
 
 
-REFUSED: list[tuple[str, int, str, str, str | None]] = [
+REJECTED_QUERIES: list[tuple[str, int, str, str, str | None]] = [
     ("qqq:1", 0, "'qqq' is not a key", "a key", None),
     ("a acepts_marketing:true", 2, "not a key", "a key", "accepts_marketing"),
     ("Email:a@b.co", 0, "not a key", "a key", "email"),
@@ -310,48 +318,48 @@ REFUSED: list[tuple[str, int, str, str, str | None]] = [
 
 @pytest.mark.parametrize(
     ("query", "position", "message", "expected", "suggestion"),
-    REFUSED,
-    ids=[query[:30] for query, *_ in REFUSED],
+    REJECTED_QUERIES,
+    ids=[query[:30] for query, *_ in REJECTED_QUERIES],
 )
-def test_what_cannot_be_read_is_refused_where_it_stands(
+def test_an_invalid_query_is_rejected_with_its_position(
     client: Client, query: str, position: int, message: str, expected: str, suggestion: str | None
 ) -> None:
-    error = client.refused("errors_invalid_query", TOTAL, q=query)
+    error = client.expect_error("errors_invalid_query", COUNT_QUERY, q=query)
     assert message in error["message"]
-    told = error["extensions"]
-    assert told["input_path"] == ["query"]
-    assert told["position"] == position
-    assert told["expected"].startswith(expected)
-    assert told.get("suggestion") == suggestion
+    extensions = error["extensions"]
+    assert extensions["input_path"] == ["query"]
+    assert extensions["position"] == position
+    assert extensions["expected"].startswith(expected)
+    assert extensions.get("suggestion") == suggestion
     if suggestion:
         assert f"Did you mean {suggestion}?" in error["message"]
 
 
-def test_the_limits_are_what_can_just_be_read(client: Client) -> None:
+def test_a_query_at_the_limits_is_accepted(client: Client) -> None:
     for query in ("x" * 2_000, "a " * 50, "(" * 10 + "a" + ")" * 10, "tag:a OR " * 49 + "tag:b"):
-        assert client.data(TOTAL, q=query)["customers"]["totalCount"] == 0, query
+        assert client.data(COUNT_QUERY, q=query)["customers"]["totalCount"] == 0, query
 
 
-@settings(max_examples=examples(500))
+@settings(max_examples=example_count(500))
 @given(st.text(alphabet=st.sampled_from("ab:\"'\\()-*<>=. \u3000ANDORT|%_\n12田é+"), max_size=60))
-def test_any_text_is_read_or_refused(query: str) -> None:
+def test_any_text_is_parsed_or_rejected(query: str) -> None:
     try:
         search = parse(query)
-    except Rejected as refused:
-        (problem,) = refused.problems
+    except Rejected as error:
+        (problem,) = error.problems
         assert 0 <= problem.extensions["position"] <= len(query)
         assert problem.extensions["expected"]
     else:
         assert search.order == Order()
 
 
-def test_what_looks_like_an_operator_is_one_only_as_a_whole_word(client: Client) -> None:
+def test_operators_are_whole_words(client: Client) -> None:
     client.create("a@example.com", first_name="Android", last_name="NOTE", tags=["OR"])
     for query in ("android", "ANDROID", "NOTE", "ORnothing OR android", '"OR"', "and", "\\OR"):
-        assert found(client, query) == ["Android"], query
+        assert matching_names(client, query) == ["Android"], query
 
 
-def test_escapes_make_plain_characters(client: Client) -> None:
+def test_escaped_characters_are_literal(client: Client) -> None:
     client.create(
         "a@example.com", first_name="Plain", tags=['a"b', "c*", "d\\e", "f g", "(h)", "-i"]
     )
@@ -366,10 +374,10 @@ def test_escapes_make_plain_characters(client: Client) -> None:
         "tag:-i",
         "\\-i",
     ):
-        assert found(client, query) == ["Plain"], query
+        assert matching_names(client, query) == ["Plain"], query
 
 
-def test_dates_are_whole_days_months_and_timestamps(client: Client) -> None:
+def test_dates_match_days_months_and_timestamps(client: Client) -> None:
     created = client.create("a@example.com", first_name="Now")
     timestamp = client.node(created["id"], '... on Customer { created_at(format: "ISO") }')
     iso: str = timestamp["created_at"]
@@ -385,7 +393,7 @@ def test_dates_are_whole_days_months_and_timestamps(client: Client) -> None:
         f"created_at:>={iso} created_at:<={iso}",
         f"created_at:{iso.replace('Z', '+00:00')}",
     ):
-        assert found(client, query) == ["Now"], query
+        assert matching_names(client, query) == ["Now"], query
     for query in (
         f"created_at:<{day}",
         f"created_at:>{day}",
@@ -394,10 +402,10 @@ def test_dates_are_whole_days_months_and_timestamps(client: Client) -> None:
         f"created_at:>{month}",
         f"created_at:{iso[:19]}+05:00",
     ):
-        assert found(client, query) == [], query
+        assert matching_names(client, query) == [], query
 
 
-def described(client: Client) -> dict[str, Any]:
+def field_types(client: Client) -> dict[str, Any]:
     query = (
         '{ __type(name: "CustomerConnection") { fields { name type { kind ofType { name } } } } }'
     )
@@ -405,4 +413,4 @@ def described(client: Client) -> dict[str, Any]:
 
 
 def test_total_count_is_in_the_schema(client: Client) -> None:
-    assert described(client)["totalCount"] == {"kind": "NON_NULL", "ofType": {"name": "Int"}}
+    assert field_types(client)["totalCount"] == {"kind": "NON_NULL", "ofType": {"name": "Int"}}

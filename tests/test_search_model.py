@@ -1,5 +1,5 @@
-"""Random queries, compared with a slow filter over all customers: every way of finding them, in
-every order, page by page, on both databases."""
+"""Random queries return the same customers as a slow filter: with every search strategy, sort order
+and page size, on both databases."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from regulars.directory.directory import Directory
 from regulars.orders.values import NewOrder
 from regulars.store import Store
 from tests.conftest import DATABASES
-from tests.search_model import Person, Query, fold, matches, quoted, text_of
-from tests.support import examples, regulars, scratch_database
+from tests.search_model import ModelCustomer, Query, fold, format_query, matches, quote
+from tests.support import example_count, run_regulars, scratch_database
 
 NAMES = (
     ("Yassir", "Ennazk"),
@@ -61,7 +61,7 @@ EMAILS = (
     "nunez+{}@bücher.example",
     "{}@b.co",
 )
-# A phone, and by which digits it is found.
+# A phone number, and the digits that match it.
 PHONES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", ()),
     ("+212 612-345678", ("212612345678", "612345678", "0612345678")),
@@ -107,13 +107,13 @@ DAY = 86_400_000
 COUNT = 120
 
 
-def people(seed: int = 7) -> list[tuple[Person, CreateCustomer]]:
-    """The customers of the model, and the commands that create them."""
+def model_customers(seed: int = 7) -> list[tuple[ModelCustomer, CreateCustomer]]:
+    """Returns the customers of the model with the commands that create them."""
     draw = random.Random(seed)
-    found = []
+    customers = []
     for number in range(1, COUNT + 1):
         first, last = draw.choice(NAMES)
-        phone, known_by = draw.choice(PHONES)
+        phone, phone_forms = draw.choice(PHONES)
         node: dict[str, Any] = {
             "email": draw.choice(EMAILS).format(number),
             "first_name": first,
@@ -126,27 +126,29 @@ def people(seed: int = 7) -> list[tuple[Person, CreateCustomer]]:
             "billing_address": draw.choice(PLACES),
             "custom": draw.choice(CUSTOM),
         }
-        at = SINCE + draw.randrange(60) * DAY // 2 + draw.choice((0, 1, DAY // 2 - 1))
+        created_at = SINCE + draw.randrange(60) * DAY // 2 + draw.choice((0, 1, DAY // 2 - 1))
         totals = [Decimal(draw.choice(("35", "12.5", "0.01"))) for _ in range(draw.randrange(4))]
-        timestamps = [at + draw.randrange(10) * DAY for _ in totals]
+        timestamps = [created_at + draw.randrange(10) * DAY for _ in totals]
         orders = tuple(
             NewOrder(f"{number}-{n}", total, timestamp)
             for n, (total, timestamp) in enumerate(zip(totals, timestamps, strict=True))
         )
         values, problems = clean_values(node, ())
         assert not problems, (node, [problem.message for problem in problems])
-        changed = max([at, *timestamps])
+        updated_at = max([created_at, *timestamps])
         spent = sum(totals, Decimal(0))
-        person = Person(number, node, known_by, at, changed, spent, len(totals))
-        found.append((person, CreateCustomer(values, at, problems, Activity(orders))))
-    return found
+        customer = ModelCustomer(
+            number, node, phone_forms, created_at, updated_at, spent, len(totals)
+        )
+        customers.append((customer, CreateCustomer(values, created_at, problems, Activity(orders))))
+    return customers
 
 
-PEOPLE = people()
+MODEL_CUSTOMERS = model_customers()
 
 
-class Asked:
-    """An API on a database with the people in it, asked without a server between."""
+class ModelApi:
+    """The API on a database with the customers of the model, called without a server."""
 
     def __init__(self, url: str) -> None:
         self.loop = asyncio.new_event_loop()
@@ -157,36 +159,38 @@ class Asked:
     async def _fill(self) -> None:
         await self.store.open()
         accounts = Accounts(self.store)
-        # A second account has the same people: none of them is ever found.
+        # A second account has the same customers, which must not match.
         for name in ("other", "model"):
             self.account = await accounts.create(name)
             directory = Directory(self.store)
-            commands = [command for _, command in PEOPLE]
+            commands = [command for _, command in MODEL_CUSTOMERS]
             outcomes = await directory.create_many(self.account.account_id, commands)
-            assert not [one for one in outcomes if isinstance(one, Exception)]
-        for person, _ in PEOPLE[::2]:
-            # Half of them were somebody else meanwhile, with the same words in other places.
-            first, last = person.node["first_name"], person.node["last_name"]
+            assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        for customer, _ in MODEL_CUSTOMERS[::2]:
+            # Half of them change and change back, with the same words in other fields.
+            first, last = customer.node["first_name"], customer.node["last_name"]
             head, _, tail = f"{first} {last}".strip().partition(" ")
             for node in (
                 {"first_name": last, "last_name": first, "tags": ["was"], "notes": "were"},
-                person.node,
+                customer.node,
                 {"first_name": head, "last_name": tail},
                 {"first_name": first, "last_name": last},
             ):
-                await self._update(directory, person, node)
+                await self._update(directory, customer, node)
 
-    async def _update(self, directory: Directory, person: Person, node: dict[str, Any]) -> None:
-        reference = Reference(str(person.number), person.number)
+    async def _update(
+        self, directory: Directory, customer: ModelCustomer, node: dict[str, Any]
+    ) -> None:
+        reference = Reference(str(customer.number), customer.number)
         await directory.write(
             self.account.account_id,
-            UpdateCustomer.from_node(reference, node, person.updated_at),
+            UpdateCustomer.from_node(reference, node, customer.updated_at),
         )
 
     def response(self, document: str, **variables: Any) -> dict[str, Any]:
         context = Context(self.account.account_id, Directory(self.store), "test", SINCE)
-        running = self.api.run(self.api.operation(document), variables, context)
-        return dict(self.loop.run_until_complete(running).response())
+        execution = self.api.run(self.api.get_operation(document), variables, context)
+        return dict(self.loop.run_until_complete(execution).to_response())
 
     def run(self, document: str, **variables: Any) -> dict[str, Any]:
         response = self.response(document, **variables)
@@ -200,21 +204,21 @@ class Asked:
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def asked(
+def model_api(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Asked]:
+) -> Iterator[ModelApi]:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('model') / 'model.db'}"
-        assert regulars("migrate", "--database-url", url).returncode == 0
-        made = Asked(url)
-        yield made
-        made.close()
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
+        api = ModelApi(url)
+        yield api
+        api.close()
         return
     with scratch_database(request.getfixturevalue("postgresql")) as url:
-        assert regulars("migrate", "--database-url", url).returncode == 0
-        made = Asked(url)
-        yield made
-        made.close()
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
+        api = ModelApi(url)
+        yield api
+        api.close()
 
 
 PIECES = sorted(
@@ -226,31 +230,31 @@ PIECES = sorted(
 PIECES = [piece for piece in PIECES if any(c.isalnum() or c in "🌸👩💻" for c in piece)]
 
 
-def one_from(choices: Sequence[Any]) -> st.SearchStrategy[Any]:
-    """`sampled_from` without the choices in its name: all of them together are 35 KB."""
+def sample_from(choices: Sequence[Any]) -> st.SearchStrategy[Any]:
+    """Like `sampled_from`, but without the choices in its repr, which would be 35 KB."""
     return st.integers(0, len(choices) - 1).map(tuple(choices).__getitem__)
 
 
-SIGNS = one_from(("=", "<", "<=", ">", ">="))
+SIGNS = sample_from(("=", "<", "<=", ">", ">="))
 
 
-def exact(key: str, *texts: str) -> st.SearchStrategy[Query]:
-    """A key with a text, whole, in other cases, or cut and starred."""
-    written = one_from([t for text in texts for t in (text, text.upper(), text.lower())])
-    cut = one_from([text[:end] for text in texts for end in range(1, len(text) + 1)])
-    starred = cut.filter(lambda text: any(c.isalnum() or c in "🌸👩💻" for c in text))
+def text_key(key: str, *texts: str) -> st.SearchStrategy[Query]:
+    """Returns queries for a key: the full text in any case, or a prefix with a star."""
+    full = sample_from([t for text in texts for t in (text, text.upper(), text.lower())])
+    prefixes = sample_from([text[:end] for text in texts for end in range(1, len(text) + 1)])
+    searchable = prefixes.filter(lambda text: any(c.isalnum() or c in "🌸👩💻" for c in text))
     return st.one_of(
-        written.map(lambda text: ("key", key, "=", text, False)),
-        starred.map(lambda text: ("key", key, "=", text.strip(), True)),
+        full.map(lambda text: ("key", key, "=", text, False)),
+        searchable.map(lambda text: ("key", key, "=", text.strip(), True)),
     )
 
 
-def ordered(key: str, *texts: str) -> st.SearchStrategy[Query]:
-    return st.tuples(st.just("key"), st.just(key), SIGNS, one_from(texts), st.just(False))
+def comparable_key(key: str, *texts: str) -> st.SearchStrategy[Query]:
+    return st.tuples(st.just("key"), st.just(key), SIGNS, sample_from(texts), st.just(False))
 
 
-def fixed(key: str, *texts: str) -> st.SearchStrategy[Query]:
-    return one_from([("key", key, "=", text, False) for text in texts])
+def fixed_key(key: str, *texts: str) -> st.SearchStrategy[Query]:
+    return sample_from([("key", key, "=", text, False) for text in texts])
 
 
 FIRST = sorted({first for first, _ in NAMES if first})
@@ -261,36 +265,36 @@ KEYS = (
     "custom.loyalty", "custom.size", "custom.n", "custom.a", "custom.empty",
 )  # fmt: skip
 LEAVES: st.SearchStrategy[Query] = st.one_of(
-    one_from(PIECES).map(lambda text: ("word", text)),
-    one_from(PIECES).map(lambda text: ("word", text.upper())),
-    exact("first_name", *FIRST),
-    exact("last_name", *LAST),
-    exact("full_name", *(f"{a} {b}".strip() for a, b in NAMES if a)),
-    exact("tag", *TAGS, "other"),
-    exact("city", "Saint-Étienne", "New York", "横浜", "saint-etienne"),
-    exact("state", "NY"),
-    exact("zip", "42000", "220-0012"),
-    fixed("country", "FR", "us", "France", "JP", "DE").map(
+    sample_from(PIECES).map(lambda text: ("word", text)),
+    sample_from(PIECES).map(lambda text: ("word", text.upper())),
+    text_key("first_name", *FIRST),
+    text_key("last_name", *LAST),
+    text_key("full_name", *(f"{a} {b}".strip() for a, b in NAMES if a)),
+    text_key("tag", *TAGS, "other"),
+    text_key("city", "Saint-Étienne", "New York", "横浜", "saint-etienne"),
+    text_key("state", "NY"),
+    text_key("zip", "42000", "220-0012"),
+    fixed_key("country", "FR", "us", "France", "JP", "DE").map(
         lambda query: (*query[:3], {"France": "FR"}.get(query[3], query[3]), query[4])
     ),
-    exact("notes", "paid", "cash", "Paid in", "grunkohl", "电话", "since 2019", "bar"),
-    exact("custom.loyalty", "gold", "silver"),
-    exact("custom.size.eu", "42"),
-    exact("custom.size", "42"),
-    exact("custom.Fav colour", "red"),
-    exact("custom.likes", "tea", "chai", "3"),
-    exact("custom.a.b", "true"),
-    exact("custom.a:b", "c"),
-    exact("phone", "0612345678", "06 12 34 56 78", "212612345678", "+212 612 345678", "415 555-0100", "89123456789"),
-    fixed("accepts_marketing", "true", "false"),
-    fixed("email", *(person.node["email"] for person, _ in PEOPLE[:5]), "nobody@example.com"),
-    fixed("has", *KEYS),
-    ordered("id", "1", "60", "119", "120", "500"),
-    ordered("orders_count", "0", "1", "3", "9"),
-    ordered("expenses", "0", "12.5", "35", "47.5", "0.01"),
-    ordered("total_spent", "35", "70"),
-    ordered("created_at", "2024-03-18", "2024-03", "2024-03-01", "2024-04", "2023-12"),
-    ordered("updated_at", "2024-03-18", "2024-03-20", "2024-04"),
+    text_key("notes", "paid", "cash", "Paid in", "grunkohl", "电话", "since 2019", "bar"),
+    text_key("custom.loyalty", "gold", "silver"),
+    text_key("custom.size.eu", "42"),
+    text_key("custom.size", "42"),
+    text_key("custom.Fav colour", "red"),
+    text_key("custom.likes", "tea", "chai", "3"),
+    text_key("custom.a.b", "true"),
+    text_key("custom.a:b", "c"),
+    text_key("phone", "0612345678", "06 12 34 56 78", "212612345678", "+212 612 345678", "415 555-0100", "89123456789"),
+    fixed_key("accepts_marketing", "true", "false"),
+    fixed_key("email", *(customer.node["email"] for customer, _ in MODEL_CUSTOMERS[:5]), "nobody@example.com"),
+    fixed_key("has", *KEYS),
+    comparable_key("id", "1", "60", "119", "120", "500"),
+    comparable_key("orders_count", "0", "1", "3", "9"),
+    comparable_key("expenses", "0", "12.5", "35", "47.5", "0.01"),
+    comparable_key("total_spent", "35", "70"),
+    comparable_key("created_at", "2024-03-18", "2024-03", "2024-03-01", "2024-04", "2023-12"),
+    comparable_key("updated_at", "2024-03-18", "2024-03-20", "2024-04"),
 )  # fmt: skip
 QUERIES: st.SearchStrategy[Query] = st.recursive(
     LEAVES,
@@ -308,7 +312,7 @@ PAGE = """query($q: String, $first: Int, $after: String, $last: Int, $before: St
       totalCount edges { node { _id } cursor } pageInfo { hasNextPage hasPreviousPage } } }"""
 
 
-def in_order(found: list[Person], order: str, ascending: bool) -> list[int]:
+def sort_ids(matching: list[ModelCustomer], order: str, ascending: bool) -> list[int]:
     key: dict[str, Any] = {
         "id": lambda p: p.number,
         "created_at": lambda p: p.created_at,
@@ -319,8 +323,8 @@ def in_order(found: list[Person], order: str, ascending: bool) -> list[int]:
         "expenses": lambda p: p.expenses,
         "orders_count": lambda p: p.orders_count,
     }
-    ranked = sorted(found, key=lambda p: (key[order](p), p.number), reverse=not ascending)
-    return [person.number for person in ranked]
+    customers = sorted(matching, key=lambda p: (key[order](p), p.number), reverse=not ascending)
+    return [customer.number for customer in customers]
 
 
 ORDERS = (
@@ -337,8 +341,8 @@ ORDERS = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A query, an order, and the size of the pages; `few` and `far` choose the way that it is
-    found: with 120 customers all searches would go the first."""
+    """A query, a sort order and a page size. `few` and `far` set the thresholds between the search
+    strategies, as 120 customers would always use the first."""
 
     query: Query
     order: str
@@ -351,11 +355,11 @@ class Case:
 CASES = st.builds(
     Case,
     QUERIES,
-    one_from(ORDERS),
+    sample_from(ORDERS),
     st.booleans(),
     st.integers(1, 40),
-    one_from((0, 3, 15, 5_000)),
-    one_from((1, 20, 5_000)),
+    sample_from((0, 3, 15, 5_000)),
+    sample_from((1, 20, 5_000)),
 )
 COMMON: dict[str, Any] = {
     "deadline": None,
@@ -363,72 +367,72 @@ COMMON: dict[str, Any] = {
 }
 
 
-@settings(max_examples=examples(40), **COMMON)
+@settings(max_examples=example_count(40), **COMMON)
 @given(case=CASES)
-def test_a_search_finds_what_a_slow_filter_finds(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch, case: Case
+def test_a_search_agrees_with_the_model(
+    model_api: ModelApi, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
-    compare(asked, monkeypatch, case)
+    compare(model_api, monkeypatch, case)
 
 
 HOSTILE = st.text(
     alphabet=st.one_of(
-        one_from("ab:\"'\\()-*<>=. %_\n12田éANDOR+,;[]{}|^$?"),
+        sample_from("ab:\"'\\()-*<>=. %_\n12田éANDOR+,;[]{}|^$?"),
         st.characters(codec="utf-8"),
     ),
     max_size=40,
 )
 HOSTILE_VALUES = st.builds(
-    lambda key, text, end: f"{key}{quoted(text)}{end}",
-    one_from(("", "tag:", "first_name:", "notes:", "custom.a:", "city:", "phone:", "-")),
+    lambda key, text, end: f"{key}{quote(text)}{end}",
+    sample_from(("", "tag:", "first_name:", "notes:", "custom.a:", "city:", "phone:", "-")),
     HOSTILE,
-    one_from(("", "*")),
+    sample_from(("", "*")),
 )
 
 
-@settings(max_examples=examples(80), **COMMON)
+@settings(max_examples=example_count(80), **COMMON)
 @given(query=st.one_of(HOSTILE, HOSTILE_VALUES))
-def test_no_text_breaks_a_database(asked: Asked, query: str) -> None:
-    """Whatever is looked for is found, not found, or refused; and nothing of it is run."""
-    response = asked.response(PAGE, q=query, first=1)
+def test_any_search_text_is_safe(model_api: ModelApi, query: str) -> None:
+    """Any text matches, does not match or is rejected, and never runs as SQL."""
+    response = model_api.response(PAGE, q=query, first=1)
     for error in response.get("errors", ()):
         assert error["key"] == "errors_invalid_query", (query, error)
-    assert asked.run(PAGE, q="")["totalCount"] == COUNT
+    assert model_api.run(PAGE, q="")["totalCount"] == COUNT
 
 
 @pytest.mark.slow
 @settings(max_examples=800, **COMMON)
 @given(case=CASES)
-def test_many_searches_find_what_a_slow_filter_finds(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch, case: Case
+def test_many_searches_agree_with_the_model(
+    model_api: ModelApi, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
-    compare(asked, monkeypatch, case)
+    compare(model_api, monkeypatch, case)
 
 
-def compare(asked: Asked, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
-    """The pages of a search, forwards and backwards, with those of the slow filter."""
+def compare(model_api: ModelApi, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
+    """Compares the pages of a search, forwards and backwards, with those of the slow filter."""
     query, order, size = case.query, case.order, case.size
-    monkeypatch.setattr(finding, "FEW", case.few)
-    monkeypatch.setattr(finding, "FAR", case.far)
-    monkeypatch.setattr(finding, "MANY", 2 * case.few)
-    expected = in_order([p for p, _ in PEOPLE if matches(p, query)], order, case.ascending)
-    text = f"{text_of(query)} order_by:{order} order_dir:{'asc' if case.ascending else 'desc'}"
-    found: list[int] = []
+    monkeypatch.setattr(finding, "MAX_INDEX_SCAN", case.few)
+    monkeypatch.setattr(finding, "MAX_ORDER_SCAN", case.far)
+    monkeypatch.setattr(finding, "MAX_COUNTED", 2 * case.few)
+    expected = sort_ids([p for p, _ in MODEL_CUSTOMERS if matches(p, query)], order, case.ascending)
+    text = f"{format_query(query)} order_by:{order} order_dir:{'asc' if case.ascending else 'desc'}"
+    ids: list[int] = []
     cursor: str | None = None
     while True:
-        page = asked.run(PAGE, q=text, first=size, after=cursor)
+        page = model_api.run(PAGE, q=text, first=size, after=cursor)
         assert page["totalCount"] == len(expected), text
         info = page["pageInfo"]
-        assert info["hasPreviousPage"] == bool(found), text
-        found += [edge["node"]["_id"] for edge in page["edges"]]
-        assert info["hasNextPage"] == (len(found) < len(expected)), text
+        assert info["hasPreviousPage"] == bool(ids), text
+        ids += [edge["node"]["_id"] for edge in page["edges"]]
+        assert info["hasNextPage"] == (len(ids) < len(expected)), text
         if not info["hasNextPage"]:
             break
         cursor = page["edges"][-1]["cursor"]
-    assert found == expected, text
-    page = asked.run(PAGE, q=text, last=size)
+    assert ids == expected, text
+    page = model_api.run(PAGE, q=text, last=size)
     assert [edge["node"]["_id"] for edge in page["edges"]] == expected[-size:], text
     if len(expected) > size:
-        page = asked.run(PAGE, q=text, last=size, before=page["edges"][0]["cursor"])
+        page = model_api.run(PAGE, q=text, last=size, before=page["edges"][0]["cursor"])
         assert [e["node"]["_id"] for e in page["edges"]] == expected[:-size][-size:], text
         assert page["pageInfo"]["hasNextPage"], text

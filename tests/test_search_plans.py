@@ -1,4 +1,4 @@
-"""Each kind of search, in every order, is answered by an index on both databases."""
+"""Each kind of search, in every order, uses an index on both databases."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from regulars.api.schema import engine
 from regulars.customers.search import finding
 from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
-from regulars.sample import UNTIL
+from regulars.sample import LAST_TIMESTAMP
 from regulars.store import parse_url
 from regulars.store.query import Query
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
-from tests.support import Listening, regulars, scratch_database
+from tests.support import RecordingStore, run_regulars, scratch_database
 
 CUSTOMERS = 12_000
 TERMS = {"sqlite": "terms USING PRIMARY KEY", "postgresql": "Scan using terms_pkey on terms"}
@@ -74,15 +74,15 @@ KINDS: dict[str, str | None] = {
 ALONG = ("-tag:vip", "-vip -gift -country:FR", "-tag:vip OR tag:gift", "-has:notes -id:5")
 
 
-def filled(url: str) -> str:
+def fill_database(url: str) -> str:
     for command in ("migrate", "account create one", f"sample --customers {CUSTOMERS}"):
-        assert regulars(*command.split(), "--database-url", url).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", url).returncode == 0
     return url
 
 
 @pytest.fixture(scope="module")
 def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return filled(f"sqlite:///{tmp_path_factory.mktemp('plans') / 'plans.db'}")
+    return fill_database(f"sqlite:///{tmp_path_factory.mktemp('plans') / 'plans.db'}")
 
 
 @pytest.fixture(scope="module")
@@ -93,27 +93,29 @@ def on_postgresql(postgresql: str) -> Iterator[str]:
         await connection.close()
 
     with scratch_database(postgresql) as url:
-        asyncio.run(analyze(filled(url)))
+        asyncio.run(analyze(fill_database(url)))
         yield url
 
 
-def asked(url: str, queries: Sequence[str]) -> dict[str, list[tuple[Query, Mapping[str, Any]]]]:
-    """What each query's first page asks of the database."""
+def statements_of(
+    url: str, queries: Sequence[str]
+) -> dict[str, list[tuple[Query, Mapping[str, Any]]]]:
+    """Return the statements of the first page of each query."""
     document = "query($q: String) { customers(query: $q) { edges { node { email } } } }"
 
     async def run() -> dict[str, list[tuple[Query, Mapping[str, Any]]]]:
         store = store_for(url)
         await store.open()
-        account = await Accounts(store).named(None)
-        api, found = engine(), {}
+        account = await Accounts(store).resolve(None)
+        api, by_query = engine(), {}
         for query in queries:
-            listening = Listening(store)
-            context = Context(account.account_id, Directory(listening), "test", UNTIL)
-            answer = await api.run(api.operation(document), {"q": query}, context)
-            assert "errors" not in answer.response(), answer.response()
-            found[query] = listening.asked
+            listening = RecordingStore(store)
+            context = Context(account.account_id, Directory(listening), "test", LAST_TIMESTAMP)
+            answer = await api.run(api.get_operation(document), {"q": query}, context)
+            assert "errors" not in answer.to_response(), answer.to_response()
+            by_query[query] = listening.asked
         await store.close()
-        return found
+        return by_query
 
     return asyncio.run(run())
 
@@ -137,17 +139,17 @@ def kind_of(query: str) -> str:
     return query.partition(" order_by:")[0]
 
 
-@pytest.mark.parametrize("few", [finding.FEW, 5])
+@pytest.mark.parametrize("few", [finding.MAX_INDEX_SCAN, 5])
 @pytest.mark.slow
-def test_every_search_is_answered_by_an_index_on_sqlite(
+def test_every_search_uses_an_index_on_sqlite(
     on_sqlite: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`few` of 5 makes it walk where it would gather."""
-    monkeypatch.setattr(finding, "FEW", few)
+    """With `few` of 5, an order scan is chosen instead of an index scan."""
+    monkeypatch.setattr(finding, "MAX_INDEX_SCAN", few)
     path = parse_url(on_sqlite).path
     assert path
     connection = connect(path)
-    for query, statements in asked(on_sqlite, in_every_order()).items():
+    for query, statements in statements_of(on_sqlite, in_every_order()).items():
         plans = []
         for statement, parameters in statements:
             compiled = statement.compiled("sqlite")
@@ -162,12 +164,12 @@ def test_every_search_is_answered_by_an_index_on_sqlite(
         for line in plans:
             if line.startswith("SEARCH terms"):
                 assert "(account_id=? AND term" in line, (query, plan)
-        wanted = KINDS[kind_of(query)]
+        column = KINDS[kind_of(query)]
         index = {"customer_id": "sqlite_autoindex_customers_1"}.get(
-            wanted or "", f"INDEX customers_{wanted} "
+            column or "", f"INDEX customers_{column} "
         )
-        assert (index if wanted else TERMS["sqlite"]) in plan, (query, plan)
-    for query, statements in asked(on_sqlite, in_every_order(ALONG)).items():
+        assert (index if column else TERMS["sqlite"]) in plan, (query, plan)
+    for query, statements in statements_of(on_sqlite, in_every_order(ALONG)).items():
         plan = "\n".join(
             str(row[3])
             for statement, parameters in statements
@@ -182,10 +184,10 @@ def test_every_search_is_answered_by_an_index_on_sqlite(
 
 
 @pytest.mark.slow
-def test_every_search_is_answered_by_an_index_on_postgresql(on_postgresql: str) -> None:
+def test_every_search_uses_an_index_on_postgresql(on_postgresql: str) -> None:
     async def plans() -> dict[str, str]:
         connection = await asyncpg.connect(on_postgresql)
-        found = {}
+        by_query = {}
         for query, statements in asked_for.items():
             lines = []
             for statement, parameters in statements:
@@ -193,21 +195,21 @@ def test_every_search_is_answered_by_an_index_on_postgresql(on_postgresql: str) 
                 values = compiled.arguments(parameters)
                 rows = await connection.fetch(f"EXPLAIN {compiled.text}", *values)
                 lines += [row[0] for row in rows]
-            found[query] = "\n".join(lines)
+            by_query[query] = "\n".join(lines)
         await connection.close()
-        return found
+        return by_query
 
-    asked_for = asked(on_postgresql, in_every_order([*KINDS, *ALONG]))
+    asked_for = statements_of(on_postgresql, in_every_order([*KINDS, *ALONG]))
     for query, plan in asyncio.run(plans()).items():
         if kind_of(query) in ALONG:
             assert order_index(query, "customers_pkey") in plan, (query, plan)
             assert "Sort" not in plan, (query, plan)
             continue
         # The account's own counters are a page of a handful of rows.
-        seen = plan.replace("Seq Scan on counters", "")
-        assert "Seq Scan" not in seen, (query, plan)
-        wanted = KINDS[kind_of(query)]
-        index = {"customer_id": "customers_pkey"}.get(wanted or "", f"customers_{wanted}")
-        bitmap = "on terms_pkey" if wanted is None else f"on {index}"
-        direct = "using terms_pkey" if wanted is None else f"using {index}"
+        plan_without_counters = plan.replace("Seq Scan on counters", "")
+        assert "Seq Scan" not in plan_without_counters, (query, plan)
+        column = KINDS[kind_of(query)]
+        index = {"customer_id": "customers_pkey"}.get(column or "", f"customers_{column}")
+        bitmap = "on terms_pkey" if column is None else f"on {index}"
+        direct = "using terms_pkey" if column is None else f"using {index}"
         assert bitmap in plan or direct in plan, (query, plan)

@@ -1,4 +1,4 @@
-"""Sessions: how a person's browser comes in, and how nobody else does."""
+"""Sessions: signing in with a browser, and protection from other sites."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from regulars.accounts.accounts import Accounts
-from regulars.accounts.sessions import Sessions, forget_old
+from regulars.accounts.sessions import Sessions, delete_expired
 from regulars.store import Store
 from regulars.store.auth_tables import sessions
 from regulars.store.query import Query
@@ -25,68 +25,68 @@ from tests.support import (
     Client,
     OpenStore,
     Server,
-    environment,
-    new_token,
-    regulars,
-    running,
+    build_environment,
+    create_token,
+    run_regulars,
+    run_server,
     scratch_database,
     with_store,
 )
 
-WHO = {"query": "{ viewer { token { name } account { name } } }"}
+VIEWER_QUERY = {"query": "{ viewer { token { name } account { name } } }"}
 
 
 class Browser:
-    """What a browser does of itself: it keeps cookies, and says where a request is from."""
+    """Acts like a browser: it stores cookies, and sends the origin of requests."""
 
     def __init__(self, server: Server) -> None:
         self.origin = server.url
         self.http = httpx.Client(base_url=server.url, verify=TLS, timeout=30)
         self.headers = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
 
-    def sign_in(self, **given: str) -> httpx.Response:
-        return self.http.post("/session", json=given, headers=self.headers)
+    def sign_in(self, **credentials: str) -> httpx.Response:
+        return self.http.post("/session", json=credentials, headers=self.headers)
 
     def sign_out(self) -> httpx.Response:
         return self.http.delete("/session", headers=self.headers)
 
-    def who(self, **headers: str) -> httpx.Response:
-        return self.http.post("/api/v2", json=WHO, headers=headers or self.headers)
+    def viewer(self, **headers: str) -> httpx.Response:
+        return self.http.post("/api/v2", json=VIEWER_QUERY, headers=headers or self.headers)
 
 
 @pytest.fixture
 def browser(server: Server) -> Iterator[Browser]:
-    made = Browser(server)
-    yield made
-    made.http.close()
+    browser = Browser(server)
+    yield browser
+    browser.http.close()
 
 
-def key_of(answer: httpx.Response) -> str:
+def error_key(answer: httpx.Response) -> str:
     (error,) = answer.json()["errors"]
     assert error["message"]
     key: str = error["key"]
     return key
 
 
-def test_a_person_signs_in_with_a_token_and_out_again(server: Server, browser: Browser) -> None:
-    assert key_of(browser.who()) == "errors_unauthenticated"
-    answer = browser.sign_in(token=new_token(server))
+def test_a_user_signs_in_with_a_token_and_signs_out(server: Server, browser: Browser) -> None:
+    assert error_key(browser.viewer()) == "errors_unauthenticated"
+    answer = browser.sign_in(token=create_token(server))
     assert answer.json() == {"data": {"signed_in": True}}
     cookie = answer.headers["set-cookie"]
     assert re.fullmatch(
         r"regulars_\d+=[\w-]{43}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict", cookie
     )
-    assert browser.who().json()["data"]["viewer"]["token"] == {"name": "test"}
-    kept = dict(browser.http.cookies)
+    assert browser.viewer().json()["data"]["viewer"]["token"] == {"name": "test"}
+    cookies = dict(browser.http.cookies)
     assert browser.sign_out().json() == {"data": {"signed_in": False}}
     assert not browser.http.cookies
-    browser.http.cookies.update(kept)
-    assert browser.who().status_code == 401
+    browser.http.cookies.update(cookies)
+    assert browser.viewer().status_code == 401
     assert browser.sign_out().status_code == 200
 
 
 def test_the_cookie_is_secure_behind_tls(server: Server, browser: Browser) -> None:
-    token = new_token(server)
+    token = create_token(server)
     for headers in (
         {"Origin": "https://customers.example.com", "Sec-Fetch-Site": "same-origin"},
         {**browser.headers, "X-Forwarded-Proto": "https"},
@@ -98,8 +98,8 @@ def test_the_cookie_is_secure_behind_tls(server: Server, browser: Browser) -> No
     assert answer.headers["set-cookie"].startswith("regulars=")
 
 
-def test_the_cookie_opens_nothing_to_another_site(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
+def test_a_session_is_refused_from_another_site(server: Server, browser: Browser) -> None:
+    browser.sign_in(token=create_token(server))
     for headers in (
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -109,13 +109,13 @@ def test_the_cookie_opens_nothing_to_another_site(server: Server, browser: Brows
         {"Origin": "null"},
         {"X": "a program that has the cookie"},
     ):
-        answer = browser.who(**headers)
-        assert (answer.status_code, key_of(answer)) == (403, "errors_cross_site")
+        answer = browser.viewer(**headers)
+        assert (answer.status_code, error_key(answer)) == (403, "errors_cross_site")
         for address in ("/import", "/session"):
             answer = browser.http.post(address, json={"token": "x"}, headers=headers)
-            assert (answer.status_code, key_of(answer)) == (403, "errors_cross_site")
-    assert browser.who(Origin=browser.origin).status_code == 200
-    # What only reads may come from the address bar, and from a browser that says nothing.
+            assert (answer.status_code, error_key(answer)) == (403, "errors_cross_site")
+    assert browser.viewer(Origin=browser.origin).status_code == 200
+    # Reads may come from the address bar, and from a browser that sends neither header.
     for headers, status in (
         ({"Sec-Fetch-Site": "none"}, 200),
         ({}, 200),
@@ -125,32 +125,32 @@ def test_the_cookie_opens_nothing_to_another_site(server: Server, browser: Brows
         assert browser.http.get("/export", headers=headers).status_code == status
 
 
-def test_a_token_comes_before_a_cookie(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
-    other = new_token(server, scopes=("metrics",))
-    answer = browser.who(Authorization=f"Bearer {other}", Origin="https://evil.example.com")
+def test_a_token_takes_precedence_over_a_cookie(server: Server, browser: Browser) -> None:
+    browser.sign_in(token=create_token(server))
+    other = create_token(server, scopes=("metrics",))
+    answer = browser.viewer(Authorization=f"Bearer {other}", Origin="https://evil.example.com")
     assert answer.status_code == 200
-    assert browser.who(Authorization="Bearer nothing").status_code == 401
+    assert browser.viewer(Authorization="Bearer nothing").status_code == 401
 
 
-def test_a_proxys_password_is_not_in_the_way(server: Server, browser: Browser) -> None:
-    browser.sign_in(token=new_token(server))
-    for _ in range(2):  # looked up, and remembered
-        answer = browser.who(Authorization="Basic YTpi", **browser.headers)
+def test_basic_authentication_of_a_proxy_is_ignored(server: Server, browser: Browser) -> None:
+    browser.sign_in(token=create_token(server))
+    for _ in range(2):  # from the database, and from the cache
+        answer = browser.viewer(Authorization="Basic YTpi", **browser.headers)
         assert answer.json()["data"]["viewer"]["token"] == {"name": "test"}
 
 
-def test_a_link_is_what_an_address_is_for(server: Server) -> None:
+def test_the_url_option_requires_the_link_option(server: Server) -> None:
     url = ("--database-url", server.database_url)
-    refused = regulars("token", "create", "--url", "https://example.com", *url)
-    assert refused.returncode == 2
-    assert "give --link" in refused.stderr
+    result = run_regulars("token", "create", "--url", "https://example.com", *url)
+    assert result.returncode == 2
+    assert "give --link" in result.stderr
 
 
-def test_a_wrong_token_signs_nobody_in(browser: Browser) -> None:
-    for given in ({"token": "rgl_nothing"}, {"link": "nothing"}):
-        answer = browser.sign_in(**given)
-        assert (answer.status_code, key_of(answer)) == (401, "errors_unauthenticated")
+def test_an_invalid_token_or_link_is_refused(browser: Browser) -> None:
+    for credentials in ({"token": "rgl_nothing"}, {"link": "nothing"}):
+        answer = browser.sign_in(**credentials)
+        assert (answer.status_code, error_key(answer)) == (401, "errors_unauthenticated")
         assert "set-cookie" not in answer.headers
         assert "regulars token create" in answer.json()["errors"][0]["message"]
     post = browser.http.post
@@ -164,60 +164,62 @@ def test_a_wrong_token_signs_nobody_in(browser: Browser) -> None:
     ]
     for body in bodies:
         answer = post("/session", json=body, headers=browser.headers)
-        assert (answer.status_code, key_of(answer)) == (400, "errors_bad_request")
+        assert (answer.status_code, error_key(answer)) == (400, "errors_bad_request")
     answer = post(
         "/session", content=b"{", headers={**browser.headers, "Content-Type": "application/json"}
     )
-    assert key_of(answer) == "errors_bad_request"
+    assert error_key(answer) == "errors_bad_request"
     answer = post("/session", data={"token": "x"}, headers=browser.headers)
-    assert key_of(answer) == "errors_media_type"
-    assert key_of(browser.http.get("/session")) == "errors_method"
+    assert error_key(answer) == "errors_media_type"
+    assert error_key(browser.http.get("/session")) == "errors_method"
 
 
 def test_a_session_ends_with_its_token(server: Server, browser: Browser) -> None:
     name = f"ends {time.monotonic_ns()}"
-    assert regulars("account", "create", name, "--database-url", server.database_url)
-    token = new_token(server, name, scopes=("admin",))
+    assert run_regulars("account", "create", name, "--database-url", server.database_url)
+    token = create_token(server, name, scopes=("admin",))
     browser.sign_in(token=token)
-    asked = {"query": "{ viewer { token { id } } }"}
-    answer = browser.http.post("/api/v2", json=asked, headers=browser.headers)
+    query = {"query": "{ viewer { token { id } } }"}
+    answer = browser.http.post("/api/v2", json=query, headers=browser.headers)
     token_id = answer.json()["data"]["viewer"]["token"]["id"]
     revoke = {"query": f'mutation {{ revokeToken(id: "{token_id}") {{ state }} }}'}
     answer = browser.http.post("/api/v2", json=revoke, headers=browser.headers)
     assert answer.json() == {"data": {"revokeToken": {"state": "revoked"}}}
     time.sleep(1.05)
-    assert browser.who().status_code == 401
+    assert browser.viewer().status_code == 401
     assert browser.sign_in(token=token).status_code == 401
 
 
 @pytest.mark.slow
-def test_a_session_that_is_not_used_ends(empty_database: str) -> None:
-    with running(empty_database, "--session-hours", "0.0004") as server:
+def test_an_unused_session_expires(empty_database: str) -> None:
+    with run_server(empty_database, "--session-hours", "0.0004") as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
-        assert browser.who().status_code == 200
+        assert browser.viewer().status_code == 200
         time.sleep(2.6)
-        assert browser.who().status_code == 401
+        assert browser.viewer().status_code == 401
         browser.http.close()
 
 
-def link_of(server: Server, *options: str) -> str:
-    """The code of a link that the command makes for a new account."""
+def create_link(server: Server, *options: str) -> str:
+    """Creates an account and a sign-in link for it. Returns the code of the link."""
     name = f"linked {time.monotonic_ns()}"
     url = ("--database-url", server.database_url)
-    assert regulars("account", "create", name, *url).returncode == 0
-    made = regulars("token", "create", "--account", name, "--name", "Ana", "--link", *options, *url)
-    assert "rgl_" not in made.stdout
-    where, _, code = made.stdout.strip().partition("#")
-    assert where == "https://customers.example.com/sign-in"
+    assert run_regulars("account", "create", name, *url).returncode == 0
+    result = run_regulars(
+        "token", "create", "--account", name, "--name", "Ana", "--link", *options, *url
+    )
+    assert "rgl_" not in result.stdout
+    page_url, _, code = result.stdout.strip().partition("#")
+    assert page_url == "https://customers.example.com/sign-in"
     return code
 
 
 def test_a_link_signs_in_once(server: Server, browser: Browser) -> None:
-    code = link_of(server, "--url", "https://customers.example.com/")
+    code = create_link(server, "--url", "https://customers.example.com/")
     assert browser.sign_in(token=code).status_code == 401
     assert browser.sign_in(link=code).status_code == 200
-    assert browser.who().json()["data"]["viewer"]["token"] == {"name": "Ana"}
+    assert browser.viewer().json()["data"]["viewer"]["token"] == {"name": "Ana"}
     second = Browser(server)
     assert second.sign_in(link=code).status_code == 401
     second.http.close()
@@ -229,19 +231,19 @@ def test_a_link_signs_in_once(server: Server, browser: Browser) -> None:
 def test_the_first_start_shows_a_link(empty_database: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],
-        env=environment({"REGULARS_DATABASE_URL": empty_database}),
+        env=build_environment({"REGULARS_DATABASE_URL": empty_database}),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
     assert process.stdout
     try:
-        said = "".join(process.stdout.readline() for _ in range(6))
-        link = re.search(r"(http://\S+)/sign-in#(\S+)", said)
-        assert link, said
+        output = "".join(process.stdout.readline() for _ in range(6))
+        link = re.search(r"(http://\S+)/sign-in#(\S+)", output)
+        assert link, output
         browser = Browser(Server(link[1], empty_database, process.pid, OpenStore(empty_database)))
         assert browser.sign_in(link=link[2]).status_code == 200
-        assert browser.who().json()["data"]["viewer"]["account"] == {"name": "default"}
+        assert browser.viewer().json()["data"]["viewer"]["account"] == {"name": "default"}
         browser.http.close()
     finally:
         process.terminate()
@@ -249,11 +251,11 @@ def test_the_first_start_shows_a_link(empty_database: str) -> None:
         process.stdout.close()
 
 
-def test_a_token_that_is_given_has_no_link_printed(tmp_path: Path) -> None:
-    """It is given so that nothing in a container's log lets anybody in."""
+def test_a_configured_token_prints_no_link(tmp_path: Path) -> None:
+    """The log of a container must not contain a credential."""
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],
-        env=environment(
+        env=build_environment(
             {
                 "REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}",
                 "REGULARS_BOOTSTRAP_TOKEN": BOOTSTRAP_TOKEN,
@@ -264,43 +266,43 @@ def test_a_token_that_is_given_has_no_link_printed(tmp_path: Path) -> None:
         text=True,
     )
     assert process.stdout
-    said = "".join(process.stdout.readline() for _ in range(6))
+    output = "".join(process.stdout.readline() for _ in range(6))
     process.terminate()
     process.wait(30)
     process.stdout.close()
-    assert "sign in with a token" in said
-    assert "sign-in" not in said
-    assert BOOTSTRAP_TOKEN not in said
+    assert "sign in with a token" in output
+    assert "sign-in" not in output
+    assert BOOTSTRAP_TOKEN not in output
 
 
-def test_neither_a_session_nor_a_link_is_kept_as_it_is(server: Server, browser: Browser) -> None:
-    code = link_of(server, "--url", "https://customers.example.com")
-    browser.sign_in(token=new_token(server))
+def test_sessions_and_links_are_stored_hashed(server: Server, browser: Browser) -> None:
+    code = create_link(server, "--url", "https://customers.example.com")
+    browser.sign_in(token=create_token(server))
     secret = next(iter(browser.http.cookies.values()))
 
-    async def kept(store: Store) -> str:
+    async def read_sessions(store: Store) -> str:
         return str(await store.fetch(Query(sa.select(sessions)), {}))
 
-    found = with_store(server.database_url, kept)
-    assert code not in found
-    assert secret not in found
+    stored_text = with_store(server.database_url, read_sessions)
+    assert code not in stored_text
+    assert secret not in stored_text
 
 
 @pytest.mark.slow
-def test_who_signs_out_is_out_within_a_second_in_every_process(postgresql: str) -> None:
-    with scratch_database(postgresql) as url, running(url, "--workers", "2") as server:
+def test_a_sign_out_reaches_every_process_within_a_second(postgresql: str) -> None:
+    with scratch_database(postgresql) as url, run_server(url, "--workers", "2") as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
-        kept = dict(browser.http.cookies)
+        cookies = dict(browser.http.cookies)
 
         def statuses() -> set[int]:
-            found = set()
+            codes = set()
             for _ in range(12):
-                one = Browser(server)
-                one.http.cookies.update(kept)
-                found.add(one.who().status_code)
-                one.http.close()
-            return found
+                another = Browser(server)
+                another.http.cookies.update(cookies)
+                codes.add(another.viewer().status_code)
+                another.http.close()
+            return codes
 
         assert statuses() == {200}
         browser.sign_out()
@@ -310,22 +312,22 @@ def test_who_signs_out_is_out_within_a_second_in_every_process(postgresql: str) 
 
 
 @pytest.mark.slow
-def test_the_log_has_no_secret_of_a_session(tmp_path: Path) -> None:
+def test_the_log_contains_no_session_secret(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+    with path.open("w") as log, run_server(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
         browser = Browser(server)
         browser.sign_in(token=BOOTSTRAP_TOKEN)
         secret = next(iter(browser.http.cookies.values()))
-        browser.who()
+        browser.viewer()
         browser.sign_in(link="code-of-a-link")
         browser.http.close()
     text = path.read_text()
     assert '"kind":"session"' in text
-    for one in (secret, BOOTSTRAP_TOKEN, "code-of-a-link"):
-        assert one not in text
+    for secret_text in (secret, BOOTSTRAP_TOKEN, "code-of-a-link"):
+        assert secret_text not in text
 
 
-def test_old_sessions_are_forgotten(client: Client) -> None:
+def test_old_sessions_are_deleted(client: Client) -> None:
     async def work(store: Store) -> tuple[int, int]:
         grant = await Accounts(store).authenticate(client.token)
         assert grant
@@ -335,7 +337,7 @@ def test_old_sessions_are_forgotten(client: Client) -> None:
             sa.select(sa.func.count()).select_from(sessions).where(sessions.c.created_at == 1_000)
         )
         ((before,),) = await store.fetch(count, {})
-        await forget_old(store, 1_000 + 3_600_000)
+        await delete_expired(store, 1_000 + 3_600_000)
         ((after,),) = await store.fetch(count, {})
         return before, after
 

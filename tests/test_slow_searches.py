@@ -1,4 +1,4 @@
-"""Searches that no index serves: they are given up in time, and keep nobody else waiting."""
+"""Searches without an index: they are cancelled in time, and do not delay others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from regulars.directory.database import store_for
 from regulars.directory.directory import Directory
 from regulars.store import StatementTimeout, Store
 from regulars.store.query import Query
-from tests.support import regulars
+from tests.support import run_regulars
 
 # Some ten million steps: a second, more or less.
 COUNT_FAR = Query(
@@ -37,22 +37,22 @@ ONE = Query(sa.text("SELECT 1"))
 
 
 @pytest.fixture
-def migrated(tmp_path: Path) -> str:
+def migrated_database(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'slow.db'}"
     for command in ("migrate", "account create one", "sample --customers 1000"):
-        assert regulars(*command.split(), "--database-url", url).returncode == 0
+        assert run_regulars(*command.split(), "--database-url", url).returncode == 0
     return url
 
 
-def test_a_long_read_keeps_no_other_waiting_on_sqlite(migrated: str) -> None:
+def test_long_read_does_not_delay_others_on_sqlite(migrated_database: str) -> None:
     async def run() -> None:
-        store = store_for(migrated)
+        store = store_for(migrated_database)
         await store.open()
         long = asyncio.create_task(store.fetch(COUNT_FAR, {}, is_long=True))
         await asyncio.sleep(0)
         assert (await store.fetch(ONE, {}))[0][0] == 1
         directory = Directory(store)
-        account = await Accounts(store).named(None)
+        account = await Accounts(store).resolve(None)
         await directory.write(
             account.account_id, CreateCustomer.from_node({"email": "meanwhile@example.com"}, 1)
         )
@@ -63,9 +63,11 @@ def test_a_long_read_keeps_no_other_waiting_on_sqlite(migrated: str) -> None:
     asyncio.run(run())
 
 
-def test_a_quick_search_is_not_delayed_by_slow_ones_of_another_account(migrated: str) -> None:
+def test_a_quick_search_is_not_delayed_by_slow_ones_of_another_account(
+    migrated_database: str,
+) -> None:
     async def run() -> None:
-        store = store_for(migrated)
+        store = store_for(migrated_database)
         await store.open()
         slow = [
             asyncio.create_task(store.fetch(COUNT, {"account_id": 1}, is_long=True))
@@ -86,9 +88,9 @@ def test_a_quick_search_is_not_delayed_by_slow_ones_of_another_account(migrated:
     asyncio.run(run())
 
 
-def test_slow_searches_of_two_accounts_take_turns(migrated: str) -> None:
+def test_slow_searches_of_two_accounts_take_turns(migrated_database: str) -> None:
     async def run() -> None:
-        store = store_for(migrated)
+        store = store_for(migrated_database)
         await store.open()
         order: list[int] = []
 
@@ -107,7 +109,7 @@ def test_slow_searches_of_two_accounts_take_turns(migrated: str) -> None:
 
 
 def test_a_search_that_takes_too_long_is_refused(
-    migrated: str,
+    migrated_database: str,
 ) -> None:
     terms = " ".join(f"-molly{number}" for number in range(50))
 
@@ -115,22 +117,22 @@ def test_a_search_that_takes_too_long_is_refused(
         api = engine()
         context = Context(1, Directory(store), "test", 0)
         document = f'{{ customers(query: "{terms}") {{ totalCount }} }}'
-        answer = await api.run(api.operation(document), {}, context)
+        answer = await api.run(api.get_operation(document), {}, context)
         await store.close()
-        return answer.response()
+        return answer.to_response()
 
-    async def opened() -> Any:
-        store = store_for(migrated, 0.001)
+    async def open_store() -> Any:
+        store = store_for(migrated_database, 0.001)
         await store.open()
         return await run(store)
 
-    (error,) = asyncio.run(opened())["errors"]
+    (error,) = asyncio.run(open_store())["errors"]
     assert error["key"] == "errors_invalid_query"
     assert "given up" in error["message"]
     assert error["extensions"]["expected"] == "a term that few customers meet"
 
 
-def test_a_statement_that_takes_too_long_is_ended_on_postgresql(
+def test_statement_beyond_the_timeout_is_cancelled_on_postgresql(
     postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
@@ -139,9 +141,9 @@ def test_a_statement_that_takes_too_long_is_ended_on_postgresql(
         with pytest.raises(StatementTimeout):
             await store.fetch(SLEEP, {}, is_long=True)
         active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sl' || 'eep(61)%'"
-        left = Query(sa.text(f"{active} AND state = 'active'"))
+        active_query = Query(sa.text(f"{active} AND state = 'active'"))
         for _ in range(50):
-            if (await store.fetch(left, {}))[0][0] == 0:
+            if (await store.fetch(active_query, {}))[0][0] == 0:
                 break
             await asyncio.sleep(0.05)
         else:
@@ -151,7 +153,7 @@ def test_a_statement_that_takes_too_long_is_ended_on_postgresql(
     asyncio.run(run())
 
 
-def test_an_account_has_two_slow_searches_under_way_at_most_on_postgresql(postgresql: str) -> None:
+def test_account_runs_at_most_two_slow_searches_on_postgresql(postgresql: str) -> None:
     nap = Query(sa.text("SELECT pg_sleep(0.4) AS nap_of_the_test"))
     active = Query(
         sa.text(

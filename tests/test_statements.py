@@ -1,4 +1,4 @@
-"""What the databases are asked: few statements, only the columns needed, always by an index."""
+"""Statements: few for each request, with only the needed columns, and always by an index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.relations import LEADS, ORDERS, first_of_each
 from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
-from tests.support import Listening, regulars, scratch_database
+from tests.support import RecordingStore, run_regulars, scratch_database
 
 NESTED = """{ customers(first: 50) { edges { cursor node { full_name
     leads { subject } shipping_address { city }
@@ -32,48 +32,52 @@ NESTED = """{ customers(first: 50) { edges { cursor node { full_name
 
 
 @pytest.fixture
-def sampled(empty_database: str) -> str:
+def sample_database(new_database: str) -> str:
     """A database with an account of sample customers."""
-    for command in ("migrate", "account create one", "sample --customers 400"):
-        assert regulars(*command.split(), "--database-url", empty_database).returncode == 0
-    return empty_database
+    for command in ("account create one", "sample --customers 400"):
+        assert run_regulars(*command.split(), "--database-url", new_database).returncode == 0
+    return new_database
 
 
-def asked(
+def run_document(
     database_url: str, document: str, account_name: str | None = None
 ) -> tuple[list[str], Any]:
-    """The statements that a document takes, and its answer."""
+    """Return the statements that a document runs, and the response."""
 
     async def run() -> tuple[list[str], Any]:
         store = store_for(database_url)
         await store.open()
-        listening = Listening(store)
-        account = await Accounts(store).named(account_name)
-        context = Context(account.account_id, Directory(listening), "test", 0)
+        recorder = RecordingStore(store)
+        account = await Accounts(store).resolve(account_name)
+        context = Context(account.account_id, Directory(recorder), "test", 0)
         api = engine()
-        answer = await api.run(api.operation(document), {}, context)
+        answer = await api.run(api.get_operation(document), {}, context)
         await store.close()
-        texts = [query.compiled("sqlite").text for query, _ in listening.asked]
-        return texts, answer.response()
+        texts = [query.compiled("sqlite").text for query, _ in recorder.queries]
+        return texts, answer.to_response()
 
     return asyncio.run(run())
 
 
-def test_a_nested_document_takes_a_statement_for_each_relation_and_level(sampled: str) -> None:
+def test_a_nested_document_takes_a_statement_for_each_relation_and_level(
+    sample_database: str,
+) -> None:
     for size in (1, 50):
-        statements, answer = asked(sampled, NESTED.replace("first: 50", f"first: {size}"))
+        statements, answer = run_document(
+            sample_database, NESTED.replace("first: 50", f"first: {size}")
+        )
         assert "errors" not in answer
         assert len(answer["data"]["customers"]["edges"]) == size
         # The page; leads and orders of its customers; the orders' customers; theirs.
         assert len(statements) == 6, statements
 
 
-def test_what_lies_on_both_sides_of_a_page_comes_with_it(sampled: str) -> None:
-    """However a page is bounded, it takes one statement, as long as anybody is on it."""
+def test_page_and_page_info_take_one_statement(sample_database: str) -> None:
+    """A page with any bounds takes one statement, unless it is empty."""
     for bounds in ('first: 2, after: "WzIwMCwyMDBd"', 'last: 2, before: "WzIwMCwyMDBd"'):
         for more in ("", ', before: "WzEwMCwxMDBd"' if "after" in bounds else ""):
-            statements, answer = asked(
-                sampled,
+            statements, answer = run_document(
+                sample_database,
                 f"{{ customers({bounds}{more}) {{ edges {{ node {{ _id }} }} "
                 "pageInfo { hasNextPage hasPreviousPage } } }",
             )
@@ -84,8 +88,8 @@ def test_what_lies_on_both_sides_of_a_page_comes_with_it(sampled: str) -> None:
 
 
 @pytest.mark.one_server
-def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
-    asked: list[str] = []
+def test_single_write_takes_two_round_trips(postgresql: str) -> None:
+    sent: list[str] = []
 
     async def write(dsn: str) -> None:
         store = PostgreSQLStore(dsn, DOMAIN)
@@ -96,7 +100,7 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
         # The first statements of a connection ask for the types of their arrays as well.
         await directory.write(account.account_id, CreateCustomer.from_node({"email": "a@b.co"}, 1))
         async with store._cluster.pool.acquire() as connection:
-            connection.add_query_logger(lambda record: asked.append(record.query))
+            connection.add_query_logger(lambda record: sent.append(record.query))
         created = await directory.write(
             account.account_id, CreateCustomer.from_node({"email": "b@b.co"}, 1)
         )
@@ -108,13 +112,15 @@ def test_a_lone_write_takes_two_round_trips(postgresql: str) -> None:
         await store.close()
 
     with scratch_database(postgresql) as dsn:
-        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        assert run_regulars("migrate", "--database-url", dsn).returncode == 0
         asyncio.run(write(dsn))
-    assert len(asked) == 6, asked
+    assert len(sent) == 6, sent
 
 
-def test_only_the_columns_that_a_document_needs_are_read(sampled: str) -> None:
-    (statement,), _ = asked(sampled, "{ customers { edges { node { avatar full_name } } } }")
+def test_only_the_columns_that_a_document_needs_are_read(sample_database: str) -> None:
+    (statement,), _ = run_document(
+        sample_database, "{ customers { edges { node { avatar full_name } } } }"
+    )
     columns = re.findall(r"customers\.(\w+)", statement.split("FROM")[0])
     assert sorted(columns) == ["customer_id", "customer_id", "email", "first_name", "last_name"]
 
@@ -129,7 +135,7 @@ PAGES = [
 
 def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
     url = f"sqlite:///{tmp_path / 'r.db'}"
-    assert regulars("migrate", "--database-url", url).returncode == 0
+    assert run_regulars("migrate", "--database-url", url).returncode == 0
     path = parse_url(url).path
     assert path
     connection = connect(path)
@@ -139,7 +145,7 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
         assert "SEARCH customers USING INDEX" in plan, (shape, plan)
         assert "TEMP B-TREE" not in plan, (shape, plan)
-    for query in (ENTITIES.state(LookupKeys()), queries.customers_by_id(("email",))):
+    for query in (ENTITIES.state_query(LookupKeys()), queries.customers_by_id(("email",))):
         compiled = query.compiled("sqlite")
         values = ["[]"] * len(compiled.names)
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", values).fetchall())
@@ -157,7 +163,7 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
 def test_every_page_is_read_along_an_index_on_postgresql(postgresql: str) -> None:
     async def plans(dsn: str) -> list[str]:
         connection = await asyncpg.connect(dsn)
-        found = []
+        texts = []
         # Without figures about a large table, the planner would sort a small one.
         await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
         for order, ascending, after, before in PAGES:
@@ -167,12 +173,12 @@ def test_every_page_is_read_along_an_index_on_postgresql(postgresql: str) -> Non
             text = order in ("email", "first_name", "last_name", "full_name")
             values = ["x" if text and name.endswith("_value") else 1 for name in compiled.names]
             rows = await connection.fetch(f"EXPLAIN {compiled.text}", *values)
-            found.append("\n".join(row[0] for row in rows))
+            texts.append("\n".join(row[0] for row in rows))
         await connection.close()
-        return found
+        return texts
 
     with scratch_database(postgresql) as url:
-        assert regulars("migrate", "--database-url", url).returncode == 0
+        assert run_regulars("migrate", "--database-url", url).returncode == 0
         for plan in asyncio.run(plans(url)):
             assert "Index Scan" in plan
             assert "Sort" not in plan

@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.support import Client, Server, new_token
+from tests.support import Client, Server, create_token
 
 COUNTS = """{ statistics { customers accepts_marketing ordered expenses
     new_by_week { start(format: "ISO") customers } countries { country customers }
@@ -34,7 +34,7 @@ def test_an_empty_account_counts_nothing(client: Client) -> None:
 
 
 def test_customers_and_orders_are_counted(server: Server, other: Client) -> None:
-    with Client(server, new_token(server, scopes=("customers", "orders:write"))) as client:
+    with Client(server, create_token(server, scopes=("customers", "orders:write"))) as client:
         other.create("other@example.com", shipping_address={"country": "DE"})
         client.create("ana@example.com", accepts_marketing=True, shipping_address={"country": "MA"})
         client.create(

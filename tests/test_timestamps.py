@@ -1,4 +1,4 @@
-"""Moments as text: every token, and relative times."""
+"""Timestamps as text: every token, and relative times."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Now:
     now: int
 
 
-def rendered(at: int, form: str | None, suffix: bool | None = True, now: int = AT) -> str | None:
+def render(at: int, form: str | None, suffix: bool | None = True, now: int = AT) -> str | None:
     (text,) = prepare({"format": form, "suffix": suffix})(Now(now), [at])
     return text
 
@@ -57,23 +57,23 @@ def rendered(at: int, form: str | None, suffix: bool | None = True, now: int = A
     ],
 )
 def test_every_token(form: str, expected: str) -> None:
-    assert rendered(AT, form) == expected
+    assert render(AT, form) == expected
 
 
 def test_noon_and_midnight() -> None:
     for hour, expected in ((0, "12 AM 00"), (11, "11 AM 11"), (12, "12 PM 12"), (23, "11 PM 23")):
         at = int(datetime(2024, 1, 1, hour, tzinfo=UTC).timestamp() * 1000)
-        assert rendered(at, "h A HH") == expected
+        assert render(at, "h A HH") == expected
 
 
 def test_ordinals() -> None:
     for day, expected in ((1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th")):
         at = int(datetime(2024, 1, day, tzinfo=UTC).timestamp() * 1000)
-        assert rendered(at, "Do") == expected
-    assert rendered(int(datetime(2024, 1, 12, tzinfo=UTC).timestamp() * 1000), "Do") == "12th"
-    assert rendered(int(datetime(2024, 1, 13, tzinfo=UTC).timestamp() * 1000), "Do") == "13th"
-    assert rendered(int(datetime(2024, 1, 22, tzinfo=UTC).timestamp() * 1000), "Do") == "22nd"
-    assert rendered(int(datetime(2024, 1, 31, tzinfo=UTC).timestamp() * 1000), "Do") == "31st"
+        assert render(at, "Do") == expected
+    assert render(int(datetime(2024, 1, 12, tzinfo=UTC).timestamp() * 1000), "Do") == "12th"
+    assert render(int(datetime(2024, 1, 13, tzinfo=UTC).timestamp() * 1000), "Do") == "13th"
+    assert render(int(datetime(2024, 1, 22, tzinfo=UTC).timestamp() * 1000), "Do") == "22nd"
+    assert render(int(datetime(2024, 1, 31, tzinfo=UTC).timestamp() * 1000), "Do") == "31st"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_relative_times_of_the_contract() -> None:
     assert len(rows) == 14
     for at, now, text in rows:
         assert from_now(milliseconds(at), milliseconds(now)) == text, (at, now)
-        assert rendered(milliseconds(at), None, now=milliseconds(now)) == text
+        assert render(milliseconds(at), None, now=milliseconds(now)) == text
 
 
 def milliseconds(text: str) -> int:
@@ -123,8 +123,8 @@ def milliseconds(text: str) -> int:
     return int(at.timestamp()) * 1000 + at.microsecond // 1000
 
 
-def test_null_arguments_are_as_good_as_absent() -> None:
-    assert rendered(AT - DAY, None, None) == "a day ago"
+def test_null_arguments_are_absent_arguments() -> None:
+    assert render(AT - DAY, None, None) == "a day ago"
     assert prepare({})(Now(AT), [AT, None]) == ["a few seconds ago", None]
 
 
@@ -166,12 +166,12 @@ console.log(JSON.stringify(cases.map(([at, now, form]) => [
     not shutil.which("node") or not MOMENT.exists(),
     reason="moment.js is not here: npm install --prefix build/node moment",
 )
-def test_the_same_as_moment_js() -> None:
-    """60,000 random timestamps, presents and formats, many of them near the limits at which the
-    calendar decides."""
+def test_all_formats_match_moment_js() -> None:
+    """Compares 60,000 random timestamps, present times and formats, many of them near the limits
+    between two words."""
     draw = random.Random(1)
-    # Tokens stand apart: side by side, some of them are one of moment.js's further tokens.
-    apart = [" ", "-", ":", "[at]", "[YYYY o'clock]", "/", ", ", "é"]
+    # Text between the tokens: adjacent tokens can form another token of moment.js.
+    separators = [" ", "-", ":", "[at]", "[YYYY o'clock]", "/", ", ", "é"]
     month = 146_097 * DAY // 4_800
     cases = []
     for number in range(60_000):
@@ -187,17 +187,17 @@ def test_the_same_as_moment_js() -> None:
         if draw.random() < 0.2:
             at, now = now, at
         pairs = [
-            draw.choice(list(TOKENS)) + draw.choice(apart) for _ in range(draw.randrange(1, 8))
+            draw.choice(list(TOKENS)) + draw.choice(separators) for _ in range(draw.randrange(1, 8))
         ]
         cases.append((at, now, "".join(pairs)))
-    done = subprocess.run(
+    process = subprocess.run(
         ["node", "-e", _SCRIPT, str(MOMENT.resolve())],
         input=json.dumps(cases),
         capture_output=True,
         text=True,
         check=True,
     )
-    for (at, now, form), (text, words, bare) in zip(cases, json.loads(done.stdout), strict=True):
-        assert rendered(at, form) == text, (at, form)
-        assert from_now(at, now) == rendered(at, None, now=now) == words, (at, now)
+    for (at, now, form), (text, words, bare) in zip(cases, json.loads(process.stdout), strict=True):
+        assert render(at, form) == text, (at, form)
+        assert from_now(at, now) == render(at, None, now=now) == words, (at, now)
         assert from_now(at, now, suffix=False) == bare, (at, now)

@@ -19,14 +19,14 @@ GRAPHQL_RESPONSE = "application/graphql-response+json"
 MUTATION = 'mutation { createCustomer(node: {email: "a@example.com"}) { id } }'
 
 
-def raw(client: Client, body: bytes, **headers: str) -> httpx.Response:
-    """The answer to a body that is JSON by its own account."""
-    given = {"Content-Type": "application/json", **headers}
-    return client.http.post("/api/v2", content=body, headers=given)
+def post_body(client: Client, body: bytes, **headers: str) -> httpx.Response:
+    """Sends a body with the content type of JSON."""
+    all_headers = {"Content-Type": "application/json", **headers}
+    return client.http.post("/api/v2", content=body, headers=all_headers)
 
 
 def expect(answer: httpx.Response, status: int, key: str) -> dict[str, Any]:
-    """The error of an answer that is a GraphQL response with one error and no data."""
+    """Checks a GraphQL response with one error and no data. Returns the error."""
     assert answer.status_code == status, answer.text
     assert answer.headers["x-request-id"]
     body = answer.json()
@@ -38,17 +38,17 @@ def expect(answer: httpx.Response, status: int, key: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["/api/v2", "/graphql"])
-def test_post_and_get_answer_the_same(client: Client, path: str) -> None:
+def test_post_and_get_return_the_same_response(client: Client, path: str) -> None:
     posted = client.http.post(path, json={"query": QUERY, "extensions": {}})
-    got = client.http.get(path, params={"query": QUERY, "extensions": "{}", "variables": ""})
-    for answer in (posted, got):
+    fetched = client.http.get(path, params={"query": QUERY, "extensions": "{}", "variables": ""})
+    for answer in (posted, fetched):
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/json"
         assert answer.json() == {"data": {"__typename": "Query"}}
         assert answer.headers["x-request-id"]
 
 
-def test_get_takes_variables_and_an_operation_name(client: Client) -> None:
+def test_get_accepts_variables_and_an_operation_name(client: Client) -> None:
     client.create("a@example.com")
     query = "query a { __typename } query b($n: Int) { customers(first: $n) { edges { node { _id } } } }"
     answer = client.http.get(
@@ -57,7 +57,7 @@ def test_get_takes_variables_and_an_operation_name(client: Client) -> None:
     assert answer.json() == {"data": {"customers": {"edges": [{"node": {"_id": 1}}]}}}
 
 
-def test_get_changes_nothing(client: Client) -> None:
+def test_get_refuses_mutations(client: Client) -> None:
     answer = client.http.get("/api/v2", params={"query": MUTATION})
     expect(answer, 405, "errors_method")
     assert answer.headers["allow"] == "POST"
@@ -71,7 +71,7 @@ def test_other_methods_are_refused(client: Client, method: str) -> None:
     assert answer.headers["allow"] == "GET, POST"
 
 
-def test_there_is_nothing_elsewhere(client: Client) -> None:
+def test_an_unknown_path_is_not_found(client: Client) -> None:
     expect(client.http.get("/elsewhere"), 404, "errors_not_found")
 
 
@@ -79,7 +79,7 @@ def test_there_is_nothing_elsewhere(client: Client) -> None:
     "authorization",
     [None, "", "Bearer", "Bearer wrong", "Basic {token}", "{token}", "Bearer {token}x", "Bearer é"],
 )
-def test_without_a_valid_token_nothing_is_answered(
+def test_a_request_without_a_valid_token_is_refused(
     client: Client, authorization: str | None
 ) -> None:
     headers = []
@@ -91,9 +91,9 @@ def test_without_a_valid_token_nothing_is_answered(
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_the_scheme_is_read_without_case(client: Client) -> None:
+def test_the_authorization_scheme_is_case_insensitive(client: Client) -> None:
     headers = {"Authorization": f"bearer {client.token}"}
-    assert raw(client, b'{"query":"{__typename}"}', **headers).status_code == 200
+    assert post_body(client, b'{"query":"{__typename}"}', **headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_the_scheme_is_read_without_case(client: Client) -> None:
         b'{"query":"{ __typename }","variables":' + b'{"a":' * 100_000,
     ],
 )
-def test_a_body_that_is_no_request_is_refused(client: Client, body: bytes) -> None:
-    expect(raw(client, body), 400, "errors_bad_request")
+def test_an_invalid_body_is_refused(client: Client, body: bytes) -> None:
+    expect(post_body(client, body), 400, "errors_bad_request")
 
 
 @pytest.mark.parametrize(
@@ -135,15 +135,15 @@ def test_a_body_that_is_no_request_is_refused(client: Client, body: bytes) -> No
     ]
     + ["query={__typename}&extensions=1", "query={__typename}&variables=%FF"],
 )
-def test_a_query_string_that_is_no_request_is_refused(client: Client, query_string: str) -> None:
+def test_an_invalid_query_string_is_refused(client: Client, query_string: str) -> None:
     address = f"{client.server.url}/api/v2?{query_string}"
     expect(client.http.get(address), 400, "errors_bad_request")
 
 
 @pytest.mark.parametrize("name", ["variables", "operationName", "extensions"])
-def test_null_is_as_good_as_absent(client: Client, name: str) -> None:
+def test_a_null_parameter_is_ignored(client: Client, name: str) -> None:
     body = json.dumps({"query": QUERY, name: None}).encode()
-    assert raw(client, body).json() == {"data": {"__typename": "Query"}}
+    assert post_body(client, body).json() == {"data": {"__typename": "Query"}}
 
 
 @pytest.mark.parametrize(
@@ -152,32 +152,39 @@ def test_null_is_as_good_as_absent(client: Client, name: str) -> None:
     + ["application/graphql", "application/json; charset=utf-16", "application/jsonx"],
 )
 def test_another_content_type_is_refused(client: Client, content_type: str) -> None:
-    answer = raw(client, b'{"query":"{ __typename }"}', **{"Content-Type": content_type})
+    answer = post_body(client, b'{"query":"{ __typename }"}', **{"Content-Type": content_type})
     expect(answer, 415, "errors_media_type")
 
 
 def test_a_compressed_body_is_refused(client: Client) -> None:
-    answer = raw(client, b"x", **{"Content-Encoding": "gzip"})
+    answer = post_body(client, b"x", **{"Content-Encoding": "gzip"})
     expect(answer, 415, "errors_media_type")
 
 
+def test_a_body_with_the_identity_encoding_is_read(client: Client) -> None:
+    encoding = {"Content-Encoding": "identity"}  # RFC 9110, 8.4.1 and 12.5.3: no encoding
+    assert post_body(client, b'{"query":"{ __typename }"}', **encoding).status_code == 200
+    file = client.http.post("/import/preview", content=b"email\na@example.com\n", headers=encoding)
+    assert file.status_code == 200
+
+
 @pytest.mark.parametrize("content_type", ["application/json;charset=UTF-8", "Application/JSON"])
-def test_json_in_utf_8_is_taken_however_it_is_written(client: Client, content_type: str) -> None:
-    answer = raw(client, b'{"query":"{ __typename }"}', **{"Content-Type": content_type})
+def test_the_content_type_is_case_insensitive(client: Client, content_type: str) -> None:
+    answer = post_body(client, b'{"query":"{ __typename }"}', **{"Content-Type": content_type})
     assert answer.status_code == 200
 
 
-def test_a_body_over_the_limit_is_refused_and_one_at_it_is_read(client: Client) -> None:
+def test_the_body_limit_is_exact(client: Client) -> None:
     limit = 2 * 1024 * 1024
     body = b'{"query":"{ __typename }","extensions":{"x":"%s"}}'
     fits = body % (b"x" * (limit - len(body) + 2))
     assert len(fits) == limit
-    assert raw(client, fits).status_code == 200
-    expect(raw(client, fits + b" "), 413, "errors_body_limit")
-    expect(raw(client, b"x" * 10_000_000), 413, "errors_body_limit")
+    assert post_body(client, fits).status_code == 200
+    expect(post_body(client, fits + b" "), 413, "errors_body_limit")
+    expect(post_body(client, b"x" * 10_000_000), 413, "errors_body_limit")
 
 
-def test_a_body_without_a_length_is_limited_too(client: Client) -> None:
+def test_a_chunked_body_is_limited(client: Client) -> None:
     answer = client.http.post(
         "/api/v2",
         content=(b" " * 65_536 for _ in range(100)),
@@ -197,10 +204,8 @@ def test_a_body_without_a_length_is_limited_too(client: Client) -> None:
         ("text/html", "application/json"),
     ],
 )
-def test_the_answer_is_of_the_type_that_the_client_prefers(
-    client: Client, accept: str, media: str
-) -> None:
-    answer = raw(client, b'{"query":"{ __typename }"}', Accept=accept)
+def test_the_media_type_is_negotiated(client: Client, accept: str, media: str) -> None:
+    answer = post_body(client, b'{"query":"{ __typename }"}', Accept=accept)
     assert answer.headers["content-type"] == media
     assert answer.json() == {"data": {"__typename": "Query"}}
 
@@ -217,36 +222,39 @@ def test_the_answer_is_of_the_type_that_the_client_prefers(
         ("subscription { x }", {}),
     ],
 )
-def test_a_request_that_cannot_run_is_200_or_400_by_the_media_type(
+def test_the_status_of_an_invalid_document_depends_on_the_media_type(
     client: Client, query: str, variables: dict[str, Any]
 ) -> None:
     body = json.dumps({"query": query, "variables": variables}).encode()
     for accept, status in (("application/json", 200), (GRAPHQL_RESPONSE, 400)):
-        answer = raw(client, body, Accept=accept)
+        answer = post_body(client, body, Accept=accept)
         assert answer.status_code == status
         assert list(answer.json()) == ["errors"]
 
 
-def test_a_field_that_fails_is_200_in_both(client: Client) -> None:
+def test_a_field_error_has_status_200(client: Client) -> None:
     body = json.dumps({"query": "{ customers(first: -1) { edges { cursor } } }"}).encode()
     for accept in ("application/json", GRAPHQL_RESPONSE):
-        answer = raw(client, body, Accept=accept)
+        answer = post_body(client, body, Accept=accept)
         assert answer.status_code == 200
         assert answer.json()["data"] is None
 
 
-def test_the_request_id_of_the_client_is_kept_when_it_is_decent(client: Client) -> None:
+def test_a_valid_request_id_of_the_client_is_returned(client: Client) -> None:
     body = b'{"query":"{ __typename }"}'
-    given = "01HV-abc_1.2"
-    assert raw(client, body, **{"X-Request-Id": given}).headers["x-request-id"] == given
-    for wrong in ("a b", "x" * 65, "a;b"):
-        answer = raw(client, body, **{"X-Request-Id": wrong})
-        assert answer.headers["x-request-id"] != wrong
-    first, second = (raw(client, body).headers["x-request-id"] for _ in range(2))
+    request_id = "01HV-abc_1.2"
+    assert (
+        post_body(client, body, **{"X-Request-Id": request_id}).headers["x-request-id"]
+        == request_id
+    )
+    for invalid_id in ("a b", "x" * 65, "a;b"):
+        answer = post_body(client, body, **{"X-Request-Id": invalid_id})
+        assert answer.headers["x-request-id"] != invalid_id
+    first, second = (post_body(client, body).headers["x-request-id"] for _ in range(2))
     assert first != second
 
 
-def test_a_sender_that_hangs_up_harms_nobody(client: Client) -> None:
+def test_an_incomplete_request_does_not_affect_others(client: Client) -> None:
     address = urlsplit(client.server.url)
     assert address.hostname
     with socket.create_connection((address.hostname, address.port or 0)) as connection:

@@ -1,7 +1,7 @@
-"""Databases that released programs made are upgraded without loss, on both databases.
+"""Databases of released programs are upgraded without loss, on SQLite and PostgreSQL.
 
-Each file in tests/files/versions was made by a program of its time, which was used through its API:
-the rows of all tables, and the customers as that program returned them.
+Each file in tests/files/versions was written by the program of that version, after it was used
+through its API: the rows of all tables, and the customers as that program returned them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from regulars.directory.database import upgrade
 from regulars.store import parse_url
 from regulars.store.migrate import run_in_transaction
 from regulars.store.schema_version import versions
-from tests.support import Client, new_token, regulars, running
+from tests.support import Client, create_token, run_regulars, run_server
 
 FOLDER = Path(__file__).parent / "files" / "versions"
 # The version of the first program whose tables are not in the folder yet: the one in development.
@@ -56,41 +56,41 @@ def value_of(column: sa.Column[Any], value: Any) -> Any:
 
 
 def all_customers(client: Client) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    customers: list[dict[str, Any]] = []
     after = None
     while True:
         page = client.data(CUSTOMERS, after=after)["customers"]
-        found += [edge["node"] for edge in page["edges"]]
+        customers += [edge["node"] for edge in page["edges"]]
         if not page["pageInfo"]["hasNextPage"]:
-            return found
+            return customers
         after = page["pageInfo"]["endCursor"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [path.stem for path in sorted(FOLDER.iterdir())])
 def test_a_database_of_a_released_version_is_upgraded(durable_database: str, version: str) -> None:
-    made = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
-    assert made["version"] == version
+    dump = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
+    assert dump["version"] == version
     address = parse_url(durable_database)
     assert upgrade(address, version) == version
-    run_in_transaction(address, lambda connection: insert(connection, in_order(made["tables"])))
+    run_in_transaction(address, lambda connection: insert(connection, in_order(dump["tables"])))
 
-    assert regulars("migrate", "--database-url", durable_database).returncode == 0
-    done = regulars("verify", "--database-url", durable_database)
-    assert done.returncode == 0, done.stdout
-    with running(durable_database) as server:
-        account = made["tables"]["accounts"][0]["name"]
-        with Client(server, new_token(server, account)) as client:
-            expected = [edge["node"] for edge in made["customers"]]
+    assert run_regulars("migrate", "--database-url", durable_database).returncode == 0
+    result = run_regulars("verify", "--database-url", durable_database)
+    assert result.returncode == 0, result.stdout
+    with run_server(durable_database) as server:
+        account = dump["tables"]["accounts"][0]["name"]
+        with Client(server, create_token(server, account)) as client:
+            expected = [edge["node"] for edge in dump["customers"]]
             assert all_customers(client) == expected
             client.create("afterwards@example.com")
             words = client.data('{ customers(query: "Søren") { totalCount } }')
             assert words["customers"]["totalCount"] > 0
-    assert regulars("doctor", "--database-url", durable_database).returncode == 0
-    assert regulars("verify", "--database-url", durable_database).returncode == 0
+    assert run_regulars("doctor", "--database-url", durable_database).returncode == 0
+    assert run_regulars("verify", "--database-url", durable_database).returncode == 0
 
 
 def in_order(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """The tables, those first to which others refer."""
+    """Return the tables, with referenced tables before those that refer to them."""
     first = [name for name in REFERRED_TO if name in tables]
     return {name: tables[name] for name in (*first, *(n for n in tables if n not in first))}

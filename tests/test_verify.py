@@ -1,4 +1,4 @@
-"""`regulars verify` on a database that is in use, and damaged by hand in each of its tables."""
+"""`regulars verify` on a database in use, and on one that is damaged in each of its tables."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tests.receiver import Receiver, receiving
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
-    eventually,
-    regulars,
-    running,
+    run_regulars,
+    run_server,
     scratch_database,
+    wait_until,
     with_store,
 )
 
@@ -39,13 +39,13 @@ ENV = {
 
 
 def use(url: str, receiver: Receiver) -> None:
-    """Uses every feature that leaves rows in a database."""
-    with running(url, env=ENV) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+    """Use every feature that writes rows."""
+    with run_server(url, env=ENV) as server, Client(server, BOOTSTRAP_TOKEN) as client:
         hook = {"type": "contact/updated", "url": f"{receiver.url}/hook"}
         client.data("mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }", n=hook)
-        made = [client.create(f"user{n}@example.com", tags=["a"]) for n in range(5)]
-        client.update(made[0]["id"], first_name="Ana", custom={"size": 1})
-        client.update(made[4]["id"], first_name="Gone")
+        customers = [client.create(f"user{n}@example.com", tags=["a"]) for n in range(5)]
+        client.update(customers[0]["id"], first_name="Ana", custom={"size": 1})
+        client.update(customers[4]["id"], first_name="Gone")
         client.post(
             'mutation { createCustomer(node: {email: "once@example.com"}) { id } }',
             headers={"Idempotency-Key": "once"},
@@ -69,13 +69,13 @@ def use(url: str, receiver: Receiver) -> None:
         file = b"email\nimported@example.com\nnot an email\n"
         started = client.http.post("/import", content=file, headers={"content-type": "text/csv"})
         location = started.headers["location"]
-        eventually(lambda: client.http.get(location).json()["data"]["state"] == "done")
+        wait_until(lambda: client.http.get(location).json()["data"]["state"] == "done")
         signed_in = client.http.post(
             "/session", json={"token": BOOTSTRAP_TOKEN}, headers={"origin": server.url}
         )
         assert signed_in.status_code == 200
-        eventually(lambda: len(receiver.requests) >= 2)
-        client.delete(made[4]["id"])
+        wait_until(lambda: len(receiver.requests) >= 2)
+        client.delete(customers[4]["id"])
         time.sleep(1)  # what the worker and the uses of tokens note
 
 
@@ -101,7 +101,7 @@ def templates(
 
 
 @pytest.fixture(params=DATABASES)
-def used(
+def used_database(
     request: pytest.FixtureRequest, templates: tuple[Path, str], postgresql: str, tmp_path: Path
 ) -> Iterator[str]:
     """The URL of a database with rows in every table."""
@@ -206,13 +206,14 @@ def test_every_table_is_damaged_and_has_rules() -> None:
         assert RULES[table.name].keys() <= {str(column.name) for column in table.c}
 
 
-def test_a_database_in_use_is_consistent(used: str) -> None:
-    done = regulars("verify", "--json", "--database-url", used)
-    report = json.loads(done.stdout)
+def test_a_database_in_use_is_consistent(used_database: str) -> None:
+    result = run_regulars("verify", "--json", "--database-url", used_database)
+    assert result.stdout, result.stderr
+    report = json.loads(result.stdout)
     assert report["problems"] == []
-    assert done.returncode == 0
+    assert result.returncode == 0
     empty = {name for name, count in report["read"].items() if not count}
-    assert empty <= WITHOUT_ROWS[parse_url(used).dialect]
+    assert empty <= WITHOUT_ROWS[parse_url(used_database).dialect]
     assert report["read"].keys() == DAMAGE.keys()
 
 
@@ -220,8 +221,8 @@ def test_a_database_in_use_is_consistent(used: str) -> None:
 @pytest.mark.parametrize(
     ("table", "number"), [(table, n) for table, each in DAMAGE.items() for n in range(len(each))]
 )
-def test_damage_of_each_table_is_found(used: str, table: str, number: int) -> None:
-    if table in WITHOUT_ROWS[parse_url(used).dialect]:
+def test_damage_of_each_table_is_found(used_database: str, table: str, number: int) -> None:
+    if table in WITHOUT_ROWS[parse_url(used_database).dialect]:
         return
     statement, said = DAMAGE[table][number]
 
@@ -230,8 +231,8 @@ def test_damage_of_each_table_is_found(used: str, table: str, number: int) -> No
             connection.execute(sa.text("SET session_replication_role = replica"))
         connection.execute(sa.text(statement))
 
-    run_in_transaction(parse_url(used), damage)
-    done = regulars("verify", "--database-url", used)
-    assert done.returncode == 1, done.stdout
-    assert said in done.stdout, done.stdout
-    assert "example.com" not in done.stdout
+    run_in_transaction(parse_url(used_database), damage)
+    result = run_regulars("verify", "--database-url", used_database)
+    assert result.returncode == 1, result.stdout
+    assert said in result.stdout, result.stdout
+    assert "example.com" not in result.stdout

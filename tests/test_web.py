@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, get, new_token, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, create_token, get, run_server
 
 MUTATION = 'mutation { createCustomer(node: {email: "a@example.com"}) { id } }'
 ORIGIN = "https://app.example.com"
@@ -18,7 +18,7 @@ ORIGIN = "https://app.example.com"
 def open_to_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     url = f"sqlite:///{tmp_path_factory.mktemp('web') / 'r.db'}"
     origins = f"{ORIGIN}/, https://b.example.com"
-    with running(url, "--cors-origins", origins) as server:
+    with run_server(url, "--cors-origins", origins) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             yield client
 
@@ -139,14 +139,14 @@ def test_the_figures_are_for_this_machine_or_a_token(server: Server, client: Cli
     assert status(Authorization="Bearer nothing") == 401
     assert status(Authorization=f"Bearer {client.token}") == 403
     for scope in ("metrics", "admin"):
-        token = new_token(server, scopes=(scope,))
+        token = create_token(server, scopes=(scope,))
         assert status(Authorization=f"Bearer {token}", Host="regulars.example.com") == 200
 
 
 def test_nobody_writes_a_line_of_the_log(tmp_path: Path) -> None:
     """Whatever a client sends: each line is JSON, and one of ours."""
     path = tmp_path / "log"
-    with path.open("w") as log, running(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+    with path.open("w") as log, run_server(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             evil = 'x"}\\n{"level":"error","event":"forged"}'
             for name in (evil, "a\tb", "é", "x" * 5_000):

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from regulars.webhooks.javascript import stringify
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, regulars, running
-from tests.test_docs import ROOT, blocks
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_regulars, run_server
+from tests.test_docs import ROOT, code_blocks
 from tests.test_webhooks import hook
 
 HOW_TO = ROOT / "docs" / "how-to"
@@ -43,7 +43,7 @@ CUSTOM = {
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     url = f"sqlite:///{tmp_path_factory.mktemp('docs') / 'r.db'}"
-    with running(url, "--webhook-private-targets", "--webhook-retry-seconds", "60") as server:
+    with run_server(url, "--webhook-private-targets", "--webhook-retry-seconds", "60") as server:
         yield server
 
 
@@ -59,7 +59,7 @@ def program(command: list[str], server: Server) -> Iterator[tuple[subprocess.Pop
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shown = regulars("webhook-secret", "show", "--database-url", server.database_url)
+    shown = run_regulars("webhook-secret", "show", "--database-url", server.database_url)
     env = {**os.environ, "WEBHOOK_SECRET": shown.stdout.strip(), "PORT": str(port)}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
     try:
@@ -80,7 +80,7 @@ def program(command: list[str], server: Server) -> Iterator[tuple[subprocess.Pop
 
 
 def code(page: str, kind: str) -> str:
-    (found,) = [text for name, text in blocks(HOW_TO / page) if name == kind]
+    (found,) = [text for name, text in code_blocks(HOW_TO / page) if name == kind]
     return found
 
 
@@ -212,10 +212,10 @@ def test_the_reader_of_the_feed_keeps_up(client: Client, tmp_path: Path) -> None
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not here")
 def test_a_shops_event_by_hand(client: Client) -> None:
-    found = blocks(HOW_TO / "mirror-a-shop.md")
+    found = code_blocks(HOW_TO / "mirror-a-shop.md")
     (command,) = [text for _, text in found if "openssl" in text]
     (answer,) = [text for kind, text in found if kind == "json"]
-    shown = regulars("webhook-secret", "show", "--database-url", client.server.database_url)
+    shown = run_regulars("webhook-secret", "show", "--database-url", client.server.database_url)
     done = subprocess.run(
         ["bash", "-c", command.replace("http://127.0.0.1:8000", client.server.url)],
         env={"SECRET": shown.stdout.strip(), "PATH": os.environ["PATH"]},

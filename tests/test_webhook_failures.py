@@ -18,10 +18,10 @@ import pytest
 
 from regulars.webhooks.targets import TIMEOUT_SECONDS
 from regulars.webhooks.worker import MAX_QUICK
-from tests.load import writing
+from tests.load import background_writes
 from tests.receiver import Received, receiving
-from tests.support import BOOTSTRAP_TOKEN, Client, environment, running, scratch_database
-from tests.test_history import feed
+from tests.support import BOOTSTRAP_TOKEN, Client, build_environment, run_server, scratch_database
+from tests.test_history import read_feed
 from tests.test_webhooks import hook
 
 OPEN = ("--webhook-private-targets", "--webhook-retry-seconds", "20")
@@ -33,7 +33,7 @@ def worker(url: str, status: int = 0) -> Iterator[subprocess.Popen[str]]:
     """A `regulars worker`, ended afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-m", "regulars", "worker", *OPEN],
-        env=environment({"REGULARS_DATABASE_URL": url}),
+        env=build_environment({"REGULARS_DATABASE_URL": url}),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -53,7 +53,7 @@ def history(client: Client) -> dict[int, str]:
     found: dict[int, str] = {}
     after = None
     while True:
-        page = feed(client, after, 250)
+        page = read_feed(client, after, 250)
         for edge in page["edges"]:
             found[edge["node"]["sequence"]] = edge["node"]["kind"]
         after = page["pageInfo"]["endCursor"] or after
@@ -62,28 +62,28 @@ def history(client: Client) -> dict[int, str]:
 
 
 @pytest.mark.slow
-def test_every_committed_change_arrives_whatever_is_killed(empty_database: str) -> None:
+def test_every_committed_change_arrives_whatever_is_killed(new_database: str) -> None:
     """Server and workers are killed in the middle of it, again and again; then every change of the
     history has arrived, at least once, at who asked for it."""
     times = int(os.environ.get("REGULARS_TEST_KILLS", "4"))
-    workers = 0 if empty_database.startswith("sqlite") else 2
+    workers = 0 if new_database.startswith("sqlite") else 2
     writers = None
     with receiving() as receiver:
         slow = itertools.cycle([0.0, 0.0, 0.05])
         receiver.answer = lambda _: (time.sleep(next(slow)) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
         for turn in range(times):
-            with running(empty_database, *OPEN, status=-signal.SIGKILL) as server:
+            with run_server(new_database, *OPEN, status=-signal.SIGKILL) as server:
                 if turn == 0:
                     with Client(server, BOOTSTRAP_TOKEN) as client:
                         for kind, type_ in TYPES.items():
                             hook(client, type_, f"{receiver.url}/{kind}")
-                with several(empty_database, workers) as started:
-                    with writing(server, BOOTSTRAP_TOKEN, 4, writers) as writers:
+                with several(new_database, workers) as started:
+                    with background_writes(server, BOOTSTRAP_TOKEN, 4, writers) as writers:
                         time.sleep(0.7)
                         for process in started:
                             process.kill()
                         os.kill(server.pid, signal.SIGKILL)
-        with running(empty_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(new_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             changes = history(client)
             assert len(changes) > 20 * times
             expected = {(f"/{kind}", number) for number, kind in changes.items()}
@@ -126,7 +126,7 @@ def test_several_workers_never_deliver_to_one_webhook_at_a_time(postgresql: str)
     webhooks, customers = 12, 40
     with scratch_database(postgresql) as url, receiving() as receiver:
         receiver.answer = answer
-        with running(url, "--no-webhook-worker", *OPEN) as server:
+        with run_server(url, "--no-webhook-worker", *OPEN) as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 for number in range(webhooks):
                     hook(client, "contact/signup", f"{receiver.url}/{number}")
@@ -142,7 +142,7 @@ def test_several_workers_never_deliver_to_one_webhook_at_a_time(postgresql: str)
 
 
 @pytest.mark.slow
-def test_dead_receivers_delay_no_other(empty_database: str) -> None:
+def test_dead_receivers_delay_no_other(new_database: str) -> None:
     """Half of many receivers never answer in time: more than a worker waits for at once, if they
     did not make room."""
     count = 450
@@ -156,7 +156,7 @@ def test_dead_receivers_delay_no_other(empty_database: str) -> None:
 
     document = """{ webhooks { deliveries(first: 1) { edges { node { state
         attempts { error } } } } } }"""
-    with receiving() as receiver, running(empty_database, *OPEN) as server:
+    with receiving() as receiver, run_server(new_database, *OPEN) as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:
             for number in range(count):
                 hook(client, "contact/signup", f"{receiver.url}/{number}")
@@ -191,16 +191,16 @@ def spread(requests: list[Received]) -> float:
 
 
 @pytest.mark.slow
-def test_a_server_that_is_told_to_stop_finishes_what_it_sends(empty_database: str) -> None:
+def test_a_server_that_is_told_to_stop_finishes_what_it_sends(new_database: str) -> None:
     with receiving() as receiver:
         receiver.answer = lambda _: (time.sleep(1) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
-        with running(empty_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(new_database, *OPEN) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             hook(client, "contact/signup", f"{receiver.url}/x")
             client.create("one@example.com")
             client.create("two@example.com")
             receiver.wait(1)
         # The second one is sent by the next server, at once; the first one is not sent again.
-        with running(empty_database, *OPEN) as server:
+        with run_server(new_database, *OPEN) as server:
             receiver.wait(2)
             time.sleep(0.5)
         events = [one.event for one in receiver.requests]
@@ -210,7 +210,7 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_sends(empty_database: st
 def test_sqlite_has_one_worker(tmp_path: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "regulars", "worker"],
-        env=environment({"REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}"}),
+        env=build_environment({"REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}"}),
         capture_output=True,
         text=True,
         check=False,

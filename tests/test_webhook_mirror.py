@@ -20,9 +20,9 @@ from regulars.store.writes import blank_late_attempts
 from tests.support import (
     Client,
     Server,
-    new_token,
-    regulars,
-    running,
+    create_token,
+    run_regulars,
+    run_server,
     scratch_database,
     with_store,
 )
@@ -52,7 +52,7 @@ def servers(
         urls = [f"sqlite:///{tmp_path / 'r.db'}", url]
         if request.param.startswith("postgresql"):
             urls.reverse()
-        first, second = (stack.enter_context(running(url, env=ENV)) for url in urls)
+        first, second = (stack.enter_context(run_server(url, env=ENV)) for url in urls)
         yield first, second
 
 
@@ -60,7 +60,7 @@ def exported(server: Server, folder: Path) -> list[dict[str, Any]]:
     file = folder / "customers.jsonl"
     file.unlink(missing_ok=True)
     options = ("--columns", COLUMNS, "--account", "shop", "--database-url", server.database_url)
-    done = regulars("export", str(file), *options)
+    done = run_regulars("export", str(file), *options)
     assert done.returncode == 0, done.stderr
     rows = map(json.loads, file.read_text().splitlines())
     # An event says `{}` for custom fields that are null, too.
@@ -145,14 +145,14 @@ def test_one_regulars_mirrors_another_by_webhooks(
 ) -> None:
     first, second = servers
     for server in servers:
-        made = regulars("account", "create", "shop", "--database-url", server.database_url)
+        made = run_regulars("account", "create", "shop", "--database-url", server.database_url)
         assert made.returncode == 0, made.stderr
     scopes = ("customers", "orders:write", "webhooks")
-    tokens = [new_token(server, "shop", scopes=scopes) for server in servers]
+    tokens = [create_token(server, "shop", scopes=scopes) for server in servers]
     place = ("--account", "shop", "--database-url")
-    secret = regulars("webhook-secret", "show", *place, first.database_url).stdout.strip()
+    secret = run_regulars("webhook-secret", "show", *place, first.database_url).stdout.strip()
     monkeypatch.setattr(sys, "stdin", io.StringIO(secret.splitlines()[0] + "\n"))
-    done = regulars("inbox", "secret", *place, second.database_url)
+    done = run_regulars("inbox", "secret", *place, second.database_url)
     assert done.returncode == 0, done.stderr
     with Client(first, tokens[0]) as client:
         for type_ in ("contact/signup", "contact/updated", "contact/deleted"):
@@ -175,11 +175,11 @@ def test_one_regulars_mirrors_another_by_webhooks(
             if time.monotonic() > waited + WAIT_SECONDS:
                 break
             time.sleep(1)
-        assert json.loads(regulars(*kept).stdout) == []
+        assert json.loads(run_regulars(*kept).stdout) == []
         assert [row for row in found if row not in wanted] == []
         assert [row for row in wanted if row not in found] == []
         assert found == wanted
     for server in servers:
         # The server does it every ten minutes.
         with_store(server.database_url, forget_late_attempts)
-        assert regulars("verify", "--database-url", server.database_url).returncode == 0
+        assert run_regulars("verify", "--database-url", server.database_url).returncode == 0

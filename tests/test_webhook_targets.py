@@ -15,7 +15,7 @@ import pytest
 
 from regulars.webhooks import sending, targets
 from tests.receiver import receiving
-from tests.support import BOOTSTRAP_TOKEN, Client, Server, new_token, running
+from tests.support import BOOTSTRAP_TOKEN, Client, Server, create_token, run_server
 
 SPECIAL = [
     *("0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254"),
@@ -55,26 +55,26 @@ def test_other_addresses_are_public(address: str) -> None:
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     scopes = ("customers", "webhooks")
-    with Client(server, new_token(server, scopes=scopes)) as made:
+    with Client(server, create_token(server, scopes=scopes)) as made:
         yield made
 
 
 def test_an_address_of_this_machine_is_refused(client: Client) -> None:
     for url in HERE:
-        error = client.refused("errors_invalid_input", CREATE, url=url)
+        error = client.expect_error("errors_invalid_input", CREATE, url=url)
         assert error["extensions"]["input_path"] == ["node", "url"], url
         assert "REGULARS_WEBHOOK_PRIVATE_TARGETS" in error["message"]
     assert client.data("{ webhooks { id } }") == {"webhooks": []}
 
 
 def test_http_is_refused_and_https_is_not(client: Client) -> None:
-    error = client.refused("errors_invalid_input", CREATE, url="http://93.184.215.14/x")
+    error = client.expect_error("errors_invalid_input", CREATE, url="http://93.184.215.14/x")
     assert "Use https" in error["message"]
     assert client.data(CREATE, url="https://93.184.215.14/x")
     # A name that cannot be resolved now may be later.
     assert client.data(CREATE, url="https://nothing.invalid/x")
     update = """mutation { updateWebhook(id: 1, node: {url: "https://127.0.0.1/"}) { id } }"""
-    client.refused("errors_invalid_input", update)
+    client.expect_error("errors_invalid_input", update)
 
 
 def test_the_address_that_is_connected_to_is_the_one_that_was_looked_at(
@@ -116,12 +116,12 @@ def test_what_was_allowed_before_is_not_sent_to_any_more(tmp_path: Path) -> None
     """Each event is held against the setting that holds then."""
     url = f"sqlite:///{tmp_path / 'r.db'}"
     with receiving() as receiver:
-        with running(url, "--webhook-private-targets") as server:
+        with run_server(url, "--webhook-private-targets") as server:
             with Client(server, BOOTSTRAP_TOKEN) as client:
                 client.data(CREATE, url=f"{receiver.url}/x")
                 client.create("one@example.com")
                 receiver.wait(1)
-        with running(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        with run_server(url) as server, Client(server, BOOTSTRAP_TOKEN) as client:
             client.create("two@example.com")
             document = """{ webhooks { deliveries(first: 1) { edges { node { sequence
                 attempts { status error } } } } } }"""

@@ -29,10 +29,10 @@ from tests.receiver import Received, Receiver, receiving
 from tests.support import (
     Client,
     Server,
+    create_token,
     get,
-    new_token,
-    regulars,
-    running,
+    run_regulars,
+    run_server,
     scratch_database,
     with_store,
 )
@@ -53,18 +53,20 @@ def open_server(
     """A server that may send to this machine, and gives an event up after half a second."""
     options = ("--webhook-private-targets", "--webhook-retry-seconds", "0.5")
     if request.param == "sqlite":
-        with running(f"sqlite:///{tmp_path_factory.mktemp('hooks') / 'r.db'}", *options) as server:
+        with run_server(
+            f"sqlite:///{tmp_path_factory.mktemp('hooks') / 'r.db'}", *options
+        ) as server:
             yield server
         return
     with scratch_database(request.getfixturevalue("postgresql")) as url:
-        with running(url, *options) as server:
+        with run_server(url, *options) as server:
             yield server
 
 
 @pytest.fixture
 def client(open_server: Server) -> Iterator[Client]:
     """A client of a new account that may do everything with customers and webhooks."""
-    with Client(open_server, new_token(open_server, scopes=SCOPES)) as made:
+    with Client(open_server, create_token(open_server, scopes=SCOPES)) as made:
         yield made
 
 
@@ -100,7 +102,7 @@ def settled(client: Client, count: int) -> list[dict[str, Any]]:
 
 def last_account(server: Server) -> str:
     """The name of the account that was made last: each test makes one."""
-    done = regulars("account", "list", "--json", "--database-url", server.database_url)
+    done = run_regulars("account", "list", "--json", "--database-url", server.database_url)
     name: str = json.loads(done.stdout)[-1]["name"]
     return name
 
@@ -108,7 +110,7 @@ def last_account(server: Server) -> str:
 def secret_of(client: Client) -> str:
     url = ("--database-url", client.server.database_url)
     name = last_account(client.server)
-    return regulars("webhook-secret", "show", "--account", name, *url).stdout.strip()
+    return run_regulars("webhook-secret", "show", "--account", name, *url).stdout.strip()
 
 
 def test_a_webhook_is_made_shown_changed_and_deleted(client: Client) -> None:
@@ -132,7 +134,7 @@ def test_a_webhook_is_made_shown_changed_and_deleted(client: Client) -> None:
         "settings": {"mine": [1]},
     }
     same = {"url": "http://127.0.0.1:1/a", "type": "contact/updated"}
-    client.refused("webhooks_duplicated", update, node=same)
+    client.expect_error("webhooks_duplicated", update, node=same)
     listed = client.data("{ webhooks { _id url } }")["webhooks"]
     assert listed == [
         {"_id": 1, "url": "http://127.0.0.1:1/b"},
@@ -140,8 +142,8 @@ def test_a_webhook_is_made_shown_changed_and_deleted(client: Client) -> None:
     ]
     delete = "mutation($id: ID!) { deleteWebhook(id: $id) }"
     assert client.data(delete, id=made["id"]) == {"deleteWebhook": made["id"]}
-    client.refused("webhooks_not_found", delete, id=made["id"])
-    client.refused("webhooks_not_found", update, node={})
+    client.expect_error("webhooks_not_found", delete, id=made["id"])
+    client.expect_error("webhooks_not_found", update, node={})
     assert [one["_id"] for one in client.data("{ webhooks { _id } }")["webhooks"]] == [2]
     assert hook(client, "contact/signup", "http://127.0.0.1:1/a")["_id"] == 3
 
@@ -157,18 +159,18 @@ def test_one_webhook_is_returned_by_its_id(client: Client, open_server: Server) 
         assert client.data(query, id=none) == {"webhook": None}
     client.data("mutation($id: ID!) { deleteWebhook(id: $id) }", id=first["id"])
     assert client.data(query, id=first["id"]) == {"webhook": None}
-    with Client(open_server, new_token(open_server, scopes=("webhooks",))) as other:
+    with Client(open_server, create_token(open_server, scopes=("webhooks",))) as other:
         assert other.data(query, id=second["id"]) == {"webhook": None}
-    with Client(open_server, new_token(open_server, scopes=("customers",))) as reader:
-        error = reader.refused("errors_scope", query, id=second["id"])
+    with Client(open_server, create_token(open_server, scopes=("customers",))) as reader:
+        error = reader.expect_error("errors_scope", query, id=second["id"])
         assert error["path"] == ["webhook"]
 
 
 def test_a_webhook_that_cannot_be_is_refused(client: Client) -> None:
     good = {"type": "contact/signup", "url": "http://127.0.0.1:1/a"}
     client.data(CREATE, node=good)
-    client.refused("webhooks_duplicated", CREATE, node=good)
-    client.refused(
+    client.expect_error("webhooks_duplicated", CREATE, node=good)
+    client.expect_error(
         "webhooks_version_error", CREATE, node={**good, "version": "v1", "url": good["url"] + "x"}
     )
     for wrong in (
@@ -184,20 +186,20 @@ def test_a_webhook_that_cannot_be_is_refused(client: Client) -> None:
         {"settings": {"changes": "yes"}},
         {"settings": {"x": "y" * 4096}},
     ):
-        error = client.refused("errors_invalid_input", CREATE, node={**good, **wrong})
+        error = client.expect_error("errors_invalid_input", CREATE, node={**good, **wrong})
         assert error["extensions"]["input_path"] == ["node", *wrong]
     assert (
         "Did you mean contact/signup?"
-        in client.refused("errors_invalid_input", CREATE, node={**good, "type": "contact/signups"})[
-            "message"
-        ]
+        in client.expect_error(
+            "errors_invalid_input", CREATE, node={**good, "type": "contact/signups"}
+        )["message"]
     )
 
 
 def test_who_may_not_read_customers_is_not_told_of_them(open_server: Server) -> None:
-    with Client(open_server, new_token(open_server, scopes=("webhooks",))) as blind:
+    with Client(open_server, create_token(open_server, scopes=("webhooks",))) as blind:
         node = {"type": "contact/signup", "url": "http://127.0.0.1:1/a"}
-        error = blind.refused("webhooks_errors_permission", CREATE, node=node)
+        error = blind.expect_error("webhooks_errors_permission", CREATE, node=node)
         assert "customers:read" in error["message"]
         assert blind.data("{ webhooks { id } }") == {"webhooks": []}
 
@@ -382,7 +384,7 @@ def test_after_eight_attempts_the_webhook_is_disabled_and_loses_nothing(
         given = delivery["id"] if document == retry else webhook["id"]
         assert (
             "Enable it first"
-            in client.refused("errors_invalid_input", document, id=given)["message"]
+            in client.expect_error("errors_invalid_input", document, id=given)["message"]
         )
     time.sleep(0.5)
     assert len(receiver.requests) == 8
@@ -478,11 +480,11 @@ def test_an_example_can_be_sent(client: Client, receiver: Receiver) -> None:
         found = receiver.wait(2, f"/{type_}")
         assert {one.event for one in found} == {one["event_id"] for one in sent}
         assert found[0].json["node"]["email"] == "test@example.com"
-    client.refused("webhooks_not_found", test, id="99")
-    client.refused("webhooks_not_found", test, id="nothing")
+    client.expect_error("webhooks_not_found", test, id="99")
+    client.expect_error("webhooks_not_found", test, id="nothing")
     retry = "mutation($id: ID!) { retryWebhookDelivery(id: $id) { id } }"
     for given in ("nothing", base64.b64encode(b"WebhookDelivery:1-99").decode(), "1"):
-        client.refused("webhooks_not_found", retry, id=given)
+        client.expect_error("webhooks_not_found", retry, id=given)
 
 
 def test_deliveries_come_in_pages(client: Client, receiver: Receiver) -> None:
@@ -500,9 +502,9 @@ def test_deliveries_come_in_pages(client: Client, receiver: Receiver) -> None:
         assert after == found["edges"][-1]["cursor"]
         assert found["pageInfo"]["hasNextPage"] == (turn < 2)
     assert read == [5, 4, 3, 2, 1]
-    client.refused("errors_invalid_cursor", page, after="x")
+    client.expect_error("errors_invalid_cursor", page, after="x")
     wrong = "{ webhooks { deliveries(first: 999) { edges { cursor } } } }"
-    client.refused("errors_page_size", wrong)
+    client.expect_error("errors_page_size", wrong)
 
 
 def test_bodies_are_shown_to_who_may_read_customers(
@@ -512,11 +514,11 @@ def test_bodies_are_shown_to_who_may_read_customers(
     client.create("0@example.com")
     settled(client, 1)
     name = last_account(open_server)
-    with Client(open_server, new_token(open_server, name, scopes=("webhooks",))) as blind:
+    with Client(open_server, create_token(open_server, name, scopes=("webhooks",))) as blind:
         shown = "{ webhooks { deliveries { edges { node { attempts { %s } } } } } }"
         assert "200" in str(blind.data(shown % "status milliseconds"))
         for field in ("request", "response", "request_headers", "response_headers"):
-            blind.refused("errors_scope", shown % field)
+            blind.expect_error("errors_scope", shown % field)
 
 
 def test_a_webhook_is_told_of_what_comes_after_it(client: Client, receiver: Receiver) -> None:
@@ -540,7 +542,7 @@ def test_a_secret_is_rotated_and_the_old_one_is_good_for_a_day(
     assert secret_of(client) == old
     url = ("--database-url", client.server.database_url)
     name = last_account(client.server)
-    done = regulars("webhook-secret", "rotate", "--account", name, "--json", *url)
+    done = run_regulars("webhook-secret", "rotate", "--account", name, "--json", *url)
     told = json.loads(done.stdout)
     assert told == {"account": name, "secret": secret_of(client), "previous": old}
     client.create("0@example.com")
@@ -622,5 +624,5 @@ def test_a_retry_that_meets_a_release_is_not_forgotten(postgresql: str) -> None:
 
     with scratch_database(postgresql) as url:
         env = {"REGULARS_DATABASE_URL": url}
-        assert regulars("migrate", env=env).returncode == 0
+        assert run_regulars("migrate", env=env).returncode == 0
         assert with_store(url, race) == 5

@@ -1,4 +1,4 @@
-"""The writer: what a batch decides, and what many writers at once leave behind."""
+"""The writer: the decisions of a batch, and concurrent writers."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from tests.postgres import ACCOUNTS
 from tests.support import (
     Client,
     Server,
-    new_token,
-    regulars,
+    create_token,
+    run_regulars,
     scratch_database,
     with_store,
 )
@@ -65,12 +65,12 @@ def keys(outcome: Any) -> list[str]:
     return [problem.key for problem in outcome.problems]
 
 
-def decided(*commands: Command, state: State | None = None) -> tuple[Sequence[Any], Changes]:
+def decide_batch(*commands: Command, state: State | None = None) -> tuple[Sequence[Any], Changes]:
     return decide(1, commands, state or State(NONE))
 
 
-def test_a_command_sees_what_earlier_ones_of_its_batch_did() -> None:
-    outcomes, changes = decided(
+def test_command_sees_the_changes_of_earlier_commands_of_its_batch() -> None:
+    outcomes, changes = decide_batch(
         create("a@b.co"),
         create("A@b.co"),
         update(1, email="c@b.co"),
@@ -88,9 +88,9 @@ def test_a_command_sees_what_earlier_ones_of_its_batch_did() -> None:
     assert not changes.of("customers").deleted
 
 
-def test_a_refused_command_leaves_nothing_behind() -> None:
+def test_refused_command_has_no_effect() -> None:
     order = NewOrder("1", Decimal(5), 1)
-    outcomes, changes = decided(
+    outcomes, changes = decide_batch(
         create("a@b.co", phone="x" * 65, activity=Activity((order,))), create("b@b.co")
     )
     assert keys(outcomes[0]) == ["errors_invalid_input"]
@@ -100,9 +100,9 @@ def test_a_refused_command_leaves_nothing_behind() -> None:
 
 
 def test_only_the_columns_that_change_are_written() -> None:
-    _, changes = decided(create("a@b.co", first_name="Ana"), create("b@b.co"))
+    _, changes = decide_batch(create("a@b.co", first_name="Ana"), create("b@b.co"))
     state = State(changes.counters, {"customers": changes.of("customers").inserted})
-    outcomes, changes = decided(
+    outcomes, changes = decide_batch(
         update(1, accepts_marketing=True),
         update(2, notes="x"),
         update(1, first_name="Ana"),
@@ -117,13 +117,15 @@ def test_only_the_columns_that_change_are_written() -> None:
 
 
 def test_a_batch_adds_and_removes_the_terms_that_differ() -> None:
-    _, changes = decided(create("ana@b.co", tags=["old"], notes="Lorem ipsum"), create("b@b.co"))
+    _, changes = decide_batch(
+        create("ana@b.co", tags=["old"], notes="Lorem ipsum"), create("b@b.co")
+    )
     assert changes.added_terms[1] == {
         *("tag:old", "w:b", "w:co", "w:lorem", "w:ipsum", "notes:", "notes:lorem", "notes:ipsum"),
     }
     assert changes.removed_terms == {}
     state = State(changes.counters, {"customers": changes.of("customers").inserted})
-    _, changes = decided(
+    _, changes = decide_batch(
         update(1, tags=["new"], notes="Lorem"),
         update(2, accepts_marketing=True),
         create("c@b.co"),
@@ -132,22 +134,22 @@ def test_a_batch_adds_and_removes_the_terms_that_differ() -> None:
     )
     assert changes.added_terms == {1: {"tag:new"}}
     assert changes.removed_terms == {1: {"tag:old", "w:ipsum", "notes:ipsum"}}
-    _, changes = decided(delete(1), update(2, tags=["x"]), update(2, tags=[]), state=state)
+    _, changes = decide_batch(delete(1), update(2, tags=["x"]), update(2, tags=[]), state=state)
     assert changes.added_terms == {}
     assert changes.removed_terms.keys() == {1}
     assert len(changes.removed_terms[1]) == 8
 
 
-def test_the_clock_going_back_does_not_take_a_moment_back() -> None:
-    _, changes = decided(create("a@b.co", at=10))
-    outcomes, _ = decided(
+def test_timestamps_do_not_decrease_when_the_clock_goes_back() -> None:
+    _, changes = decide_batch(create("a@b.co", at=10))
+    outcomes, _ = decide_batch(
         update(1, at=5, phone="1"),
         state=State(NONE, {"customers": changes.of("customers").inserted}),
     )
     assert outcomes[0]["updated_at"] == 10
 
 
-def test_spend_is_exact_and_counts_what_counts() -> None:
+def test_expenses_are_exact_and_count_only_paid_orders() -> None:
     orders = (
         NewOrder("1", Decimal("0.1"), 5),
         NewOrder("2", Decimal("0.2"), 6),
@@ -157,13 +159,13 @@ def test_spend_is_exact_and_counts_what_counts() -> None:
         NewOrder("6", Decimal(1000), 30, cancelled_at=31),
     )
     leads = (NewLead("Hello", "Is anybody there?", 3),)
-    outcomes, changes = decided(create("a@b.co", activity=Activity(orders, leads, visits=4)))
+    outcomes, changes = decide_batch(create("a@b.co", activity=Activity(orders, leads, visits=4)))
     row = outcomes[0]
     assert amounts([row["expenses"]]) == [0.3]
     assert (row["orders_count"], row["visits"], row["updated_at"]) == (4, 4, 9)
     assert [o["order_id"] for o in changes.of("orders").inserted] == [1, 2, 3, 4, 5, 6]
     assert [lead["customer_id"] for lead in changes.of("leads").inserted] == [1]
-    again, _ = decided(
+    again, _ = decide_batch(
         create("b@b.co", activity=Activity(orders[:1])),
         state=State(NONE, {"customers": [row], "orders": changes.of("orders").inserted}),
     )
@@ -173,20 +175,20 @@ def test_spend_is_exact_and_counts_what_counts() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"), [("35", "35"), ("12.50", "12.5"), ("0.0001", "0.0001"), ("-3", "-3")]
 )
-def test_an_amount_is_shown_as_it_is(text: str, shown: str) -> None:
-    assert [str(one) for one in amounts([units(Decimal(text))])] == [shown]
+def test_amount_is_rendered_exactly(text: str, shown: str) -> None:
+    assert [str(amount) for amount in amounts([units(Decimal(text))])] == [shown]
     with pytest.raises(ValueError, match="decimal places"):
         units(Decimal("0.00001"))
 
 
-def test_an_account_that_has_given_all_its_ids_says_so() -> None:
+def test_account_without_free_ids_refuses_a_customer() -> None:
     full = State({**NONE, "customers": MAX_ID})
-    outcomes, changes = decided(create("a@b.co"), state=full)
+    outcomes, changes = decide_batch(create("a@b.co"), state=full)
     assert keys(outcomes[0]) == ["errors_invalid_input"]
     assert changes.counters == {}
 
 
-def test_many_callers_create_one_customer_of_each_email(client: Client) -> None:
+def test_concurrent_creates_store_one_customer_for_each_email(client: Client) -> None:
     document = "mutation($n: InputCustomer!) { createCustomer(node: $n) { _id } }"
 
     def attempt(number: int) -> dict[str, Any]:
@@ -195,13 +197,13 @@ def test_many_callers_create_one_customer_of_each_email(client: Client) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(attempt, range(100)))
-    made = sorted(a["data"]["createCustomer"]["_id"] for a in answers if a.get("data"))
-    assert made == list(range(1, 26))
-    refused = [a["errors"][0]["key"] for a in answers if "errors" in a]
-    assert refused == ["errors_dup_email"] * 75
+    created = sorted(a["data"]["createCustomer"]["_id"] for a in answers if a.get("data"))
+    assert created == list(range(1, 26))
+    refusal_keys = [a["errors"][0]["key"] for a in answers if "errors" in a]
+    assert refusal_keys == ["errors_dup_email"] * 75
 
 
-def test_many_callers_update_one_customer_without_losing_a_change(client: Client) -> None:
+def test_concurrent_updates_of_a_customer_lose_no_change(client: Client) -> None:
     client.create("a@example.com", custom={})
 
     def attempt(number: int) -> None:
@@ -210,13 +212,13 @@ def test_many_callers_update_one_customer_without_losing_a_change(client: Client
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(attempt, range(60)))
-    found = client.node("Q3VzdG9tZXI6MQ==", "... on Customer { custom }")
-    assert found["custom"] == {f"k{number}": number for number in range(60)}
+    customer = client.node("Q3VzdG9tZXI6MQ==", "... on Customer { custom }")
+    assert customer["custom"] == {f"k{number}": number for number in range(60)}
 
 
 def test_two_processes_write_to_one_account(server: Server) -> None:
-    """The server and this process: ids stay in order, and no email is there twice."""
-    token = new_token(server)
+    """The server and this process write: ids stay in order, and no email is stored twice."""
+    token = create_token(server)
 
     async def add(store: Store) -> list[Any]:
         account = (await Accounts(store).all())[-1]
@@ -239,23 +241,23 @@ def test_two_processes_write_to_one_account(server: Server) -> None:
             with Client(server, token) as own:
                 return own.run(document).get("data")
 
-        theirs = [pool.submit(attempt, number) for number in range(100)]
+        futures = [pool.submit(attempt, number) for number in range(100)]
         ours = with_store(server.database_url, add)
         ids = [o["customer_id"] for o in ours if not isinstance(o, Rejected)]
-        ids += [f.result()["createCustomer"]["_id"] for f in theirs if f.result()]
+        ids += [f.result()["createCustomer"]["_id"] for f in futures if f.result()]
         assert sorted(ids) == list(range(1, 101))
         edges = client.page(first=250)["edges"]
         assert sorted(e["node"]["_id"] for e in edges) == sorted(ids)
 
 
-def test_a_batch_passes_emails_on(server: Server) -> None:
-    """What one command of a batch frees, another takes: by delete, by update, in a circle."""
-    new_token(server)
+def test_email_freed_in_a_batch_is_used_in_the_same_batch(server: Server) -> None:
+    """An email that a command frees, another command uses: by a delete, by an update, in a cycle."""
+    create_token(server)
 
     async def write(store: Store) -> list[Any]:
         number = (await Accounts(store).all())[-1].account_id
-        made = [create(f"{letter}@b.co") for letter in "abcd"]
-        await asyncio.gather(*[store.write(number, command) for command in made])
+        commands = [create(f"{letter}@b.co") for letter in "abcd"]
+        await asyncio.gather(*[store.write(number, command) for command in commands])
         batch = [
             delete(1),
             create("a@b.co"),
@@ -280,8 +282,8 @@ def test_a_batch_passes_emails_on(server: Server) -> None:
     ]
 
 
-def test_a_batch_of_many_kinds_of_updates(server: Server) -> None:
-    new_token(server)
+def test_batch_with_many_combinations_of_updated_columns(server: Server) -> None:
+    create_token(server)
 
     async def write(store: Store) -> list[Any]:
         number = (await Accounts(store).all())[-1].account_id
@@ -296,7 +298,7 @@ def test_a_batch_of_many_kinds_of_updates(server: Server) -> None:
             {"email": "x@b.co"},
             {},
         ]
-        batch = [update(place, **kind) for place, kind in enumerate(kinds, start=1)]
+        batch = [update(customer_id, **kind) for customer_id, kind in enumerate(kinds, start=1)]
         await asyncio.gather(*[store.write(number, command) for command in batch])
         columns = ("phone", "notes", "first_name", "tags", "email", "updated_at")
         query = queries.page("id", columns, True, False, False)
@@ -313,68 +315,70 @@ def test_a_batch_of_many_kinds_of_updates(server: Server) -> None:
     ]
 
 
-def test_a_batch_that_may_have_been_saved_is_not_tried_again(postgresql: str) -> None:
-    """The connection ends while it is being saved: nobody is told of a duplicate of his own."""
+def test_batch_that_may_be_saved_is_not_retried(postgresql: str) -> None:
+    """The connection ends during the save. No caller gets an error about a duplicate of its own."""
 
     async def write(dsn: str) -> list[BaseException]:
         store = PostgreSQLStore(dsn, DOMAIN)
         await store.open()
         number = (await Accounts(store).create("one")).account_id
-        other = await asyncpg.connect(dsn)
-        async with other.transaction():
+        second = await asyncpg.connect(dsn)
+        async with second.transaction():
             # The batch waits for the account's row, at the moment of saving.
-            await other.execute(ACCOUNTS)
+            await second.execute(ACCOUNTS)
             writes = [store.write(number, create(f"{letter}@b.co")) for letter in "ab"]
             waiting = asyncio.gather(*writes, return_exceptions=True)
-            ended = 0
-            while not ended:
+            ended_count = 0
+            while not ended_count:
                 await asyncio.sleep(0.02)
-                ended = await other.fetchval(
+                ended_count = await second.fetchval(
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
                     "WHERE wait_event_type = 'Lock' AND datname = current_database()"
                 )
             outcomes = await waiting
-        assert await other.fetchval("SELECT count(*) FROM customers") == 0
-        await other.close()
+        assert await second.fetchval("SELECT count(*) FROM customers") == 0
+        await second.close()
         await store.write(number, create("a@b.co"))
         await store.close()
         return outcomes
 
     with scratch_database(postgresql) as dsn:
-        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        assert run_regulars("migrate", "--database-url", dsn).returncode == 0
         outcomes = asyncio.run(write(dsn))
     assert [type(outcome) for outcome in outcomes] == [Unreachable, Unreachable]
 
 
 def test_two_stores_write_to_one_account_at_once(server: Server) -> None:
-    """Whoever is slower decides again: no id is given twice, and no change is lost."""
-    new_token(server)
+    """The slower store decides again: no id is used twice, and no change is lost."""
+    create_token(server)
 
     async def write(store: Store) -> None:
         number = (await Accounts(store).all())[-1].account_id
-        other = store_for(server.database_url)
-        await other.open()
+        second = store_for(server.database_url)
+        await second.open()
         await store.write(number, create("first@b.co", custom={}))
         for turn in range(25):
             await asyncio.gather(
                 store.write(number, create(f"a{turn}@b.co")),
-                other.write(number, create(f"b{turn}@b.co")),
+                second.write(number, create(f"b{turn}@b.co")),
                 store.write(number, update(1, custom={f"a{turn}": turn})),
-                other.write(number, update(1, custom={f"b{turn}": turn})),
+                second.write(number, update(1, custom={f"b{turn}": turn})),
             )
-        await other.close()
+        await second.close()
         query = queries.page("id", ("customer_id", "custom"), True, False, False)
         rows = await store.fetch(query, {"account_id": number, "limit": 100})
         assert [row[0] for row in rows] == list(range(1, 52))
-        kept = json.loads(rows[0][1])
-        assert kept == {f"{who}{turn}": turn for turn in range(25) for who in "ab"}
+        stored = json.loads(rows[0][1])
+        assert stored == {
+            f"{writer_name}{turn}": turn for turn in range(25) for writer_name in "ab"
+        }
 
     with_store(server.database_url, write)
 
 
-def test_a_write_that_the_database_refuses_harms_no_other_of_its_batch(server: Server) -> None:
-    """A row that no rule refuses but the database does: it fails alone."""
-    new_token(server)
+def test_write_that_the_database_refuses_does_not_affect_its_batch(server: Server) -> None:
+    """A row that only the database refuses fails alone."""
+    create_token(server)
 
     class Broken(CreateCustomer):
         """A command whose row has text where a number belongs."""
@@ -393,9 +397,9 @@ def test_a_write_that_the_database_refuses_harms_no_other_of_its_batch(server: S
     assert ids == [1, 2, 3, 4]
 
 
-def test_what_does_not_go_together_is_read_again_under_the_lock(postgresql: str) -> None:
-    """A batch is read by several statements, between which another process may write: a decision
-    that fails is made again when nobody can. One that fails then is a fault."""
+def test_inconsistent_rows_are_loaded_again_under_the_lock(postgresql: str) -> None:
+    """Several statements load a batch, and another process may write between them. A decision that
+    fails is repeated under the lock. If it fails again, the error is raised."""
     failing = {"times": 1}
 
     def deciding(account_id: int, commands: Sequence[Any], state: State) -> Any:
@@ -417,5 +421,5 @@ def test_what_does_not_go_together_is_read_again_under_the_lock(postgresql: str)
         await store.close()
 
     with scratch_database(postgresql) as dsn:
-        assert regulars("migrate", "--database-url", dsn).returncode == 0
+        assert run_regulars("migrate", "--database-url", dsn).returncode == 0
         asyncio.run(write(dsn))

@@ -1,4 +1,4 @@
-"""A connection to a server on which each byte is ours."""
+"""A connection to a server that sends exact bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANSWER = {"data": {"__typename": "Query"}}
 
 
 class Wire:
-    """A connection on which each byte is ours."""
+    """A connection to a server. Sends exact bytes, and reads responses one at a time."""
 
     def __init__(self, client: Client) -> None:
         parts = urlsplit(client.server.url)
@@ -25,7 +25,7 @@ class Wire:
         self._received = b""
 
     def request(self, body: bytes = QUERY, *headers: str, version: str = "1.1") -> bytes:
-        """A POST with a body of known length."""
+        """Returns a POST request with a Content-Length."""
         lines = [
             f"POST /api/v2 HTTP/{version}",
             "Host: localhost",
@@ -37,7 +37,7 @@ class Wire:
         return "\r\n".join([*lines, "", ""]).encode() + body
 
     def chunked(self, body: bytes = QUERY) -> bytes:
-        """The same with a body of chunks, whose length nobody knows before its end."""
+        """Returns a POST request with a body in two chunks."""
         head, _, _ = self.request(body).partition(b"\r\n\r\n")
         head = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", head)
         half = len(body) // 2
@@ -50,26 +50,26 @@ class Wire:
         self.socket.sendall(data)
 
     def answer(self) -> tuple[int, dict[str, str], Any]:
-        """The next answer: status, headers, body."""
+        """Reads the next response. Returns the status, the headers and the decoded body."""
         while b"\r\n\r\n" not in self._received:
-            self._more()
+            self._receive()
         head, _, rest = self._received.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
+        status_line, *lines = head.decode().split("\r\n")
         headers = {
             name.lower(): value for name, _, value in (line.partition(": ") for line in lines)
         }
         length = int(headers["content-length"])
         self._received = rest
         while len(self._received) < length:
-            self._more()
+            self._receive()
         body, self._received = self._received[:length], self._received[length:]
-        return int(first.split(" ")[1]), headers, json.loads(body)
+        return int(status_line.split(" ")[1]), headers, json.loads(body)
 
     def is_closed(self) -> bool:
-        """Whether the server ends the connection, and sends nothing more before."""
+        """Returns whether the server closes the connection without sending more bytes."""
         return self._received == b"" and self.socket.recv(1) == b""
 
-    def _more(self) -> None:
+    def _receive(self) -> None:
         data = self.socket.recv(65_536)
         assert data, f"the connection ended after {self._received!r}"
         self._received += data

@@ -268,12 +268,14 @@ COMMANDS = (
 
 
 def page(title: str, *parts: str) -> str:
+    """Return a generated page with paragraphs."""
     return "\n\n".join([f"{NOTE}\n# {title}", *(part.strip("\n") for part in parts)]) + "\n"
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(head)
-    lines = [heads, ["---"] * len(heads), *([str(cell) for cell in row] for row in rows)]
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    head = list(headings)
+    lines = [head, ["---"] * len(head), *([str(cell) for cell in row] for row in rows)]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
         for line in lines
@@ -281,10 +283,10 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def types_page() -> str:
-    built = schema()
-    roots = [built.query_type, built.mutation_type]
-    named = [t for t in built.type_map.values() if not t.name.startswith("__") and t not in roots]
-    own = [t for t in named if t.ast_node is not None]
+    api = schema()
+    roots = [api.query_type, api.mutation_type]
+    types = [t for t in api.type_map.values() if not t.name.startswith("__") and t not in roots]
+    declared = [t for t in types if t.ast_node is not None]
     parts = [
         "Every type, field and argument that the API has. `!` means never null. "
         "`regulars schema` prints the same in GraphQL's schema definition language; what a type "
@@ -296,7 +298,7 @@ def types_page() -> str:
     for root in roots:
         assert root
         parts.append(type_part(root))
-    parts += [type_part(type_) for type_ in sorted(own, key=lambda t: t.name)]
+    parts += [type_part(type_) for type_ in sorted(declared, key=lambda t: t.name)]
     return page("Types", *parts)
 
 
@@ -336,7 +338,7 @@ def default(node: object) -> str:
 
 
 class Example:
-    """A request at a moment."""
+    """A request context with a fixed time."""
 
     now = int(datetime(2024, 3, 18, 15, 20, 37, tzinfo=UTC).timestamp() * 1000)
 
@@ -422,17 +424,17 @@ def commands_page() -> str:
 
 
 def help_of(command: str) -> str:
-    """What a command's help prints, on a terminal of 100 columns."""
-    printed = io.StringIO()
+    """Return the help of a command, on a terminal of 100 columns."""
+    output = io.StringIO()
     os.environ["COLUMNS"] = "100"
     sys.argv = ["regulars", *command.split(), "--help"]
-    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+    with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         main()
-    return re.sub(r" +$", "", printed.getvalue(), flags=re.MULTILINE).strip()
+    return re.sub(r" +$", "", output.getvalue(), flags=re.MULTILINE).strip()
 
 
 def pages() -> dict[str, str]:
-    """The generated pages, by file name."""
+    """Return the generated pages, by file name."""
     return {
         "types.md": types_page(),
         "formats.md": formats_page(),
@@ -443,6 +445,7 @@ def pages() -> dict[str, str]:
 
 
 def run(check: bool) -> int:
+    """Write the pages, or check them; return the exit code."""
     stale = []
     for name, text in pages().items():
         path = PAGES / name

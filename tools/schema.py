@@ -19,7 +19,7 @@ SCHEMA = Path(__file__).parents[1] / "src" / "regulars" / "customers" / "schema.
 
 
 class Types(NamedTuple):
-    """How a kind of field is read, and given to a new customer and to an update."""
+    """The types of a kind of field: in `Customer`, in `InputCustomer`, in `InputUpdateCustomer`."""
 
     output: str
     create: str = ""
@@ -52,7 +52,7 @@ LEADS = """\
     after: ID
   ): [Lead!]!
 """
-# What a customer has beside its fields: before the field of this name.
+# Members of `Customer` that are no fields, by the name of the field that they precede.
 OBJECTS = {"custom": "  summary: CustomerSummary!\n", "tags": LEADS}
 # The order of the first release; other fields follow.
 CREATE_ORDER = (
@@ -62,6 +62,7 @@ CREATE_ORDER = (
 
 
 def output_lines() -> Iterable[str]:
+    """Yield the fields of `Customer`."""
     for field in FIELDS:
         if field.in_api:
             description = f'  "{field.description}"\n' if field.description else ""
@@ -70,17 +71,19 @@ def output_lines() -> Iterable[str]:
 
 
 def update_lines() -> Iterable[str]:
+    """Return the fields of an update."""
     return (f"  {field.name}: {OF_KIND[type(field)].update}\n" for field in WRITABLE)
 
 
 def create_lines() -> Iterable[str]:
+    """Yield the fields of `InputCustomer`."""
     by_name = {field.name: field for field in WRITABLE}
     for name in in_order(CREATE_ORDER, names_of(WRITABLE)):
         yield f"  {name}: {OF_KIND[type(by_name[name])].create}\n"
 
 
 def blocks() -> dict[str, str]:
-    """The types by their first lines."""
+    """Return the members of each type, by the type's first line."""
     return {
         "type Customer implements Node {\n": (
             '  "Base64 of `Customer:<_id>`."\n  id: ID!\n  _id: Int!\n'
@@ -94,8 +97,8 @@ def blocks() -> dict[str, str]:
     }
 
 
-def generated(schema: str) -> str:
-    """Return the schema with those types as the fields say."""
+def update_schema(schema: str) -> str:
+    """Return the schema with the types that follow from the fields."""
     for head, lines in blocks().items():
         start = schema.index(head) + len(head)
         end = re.compile("^}", re.MULTILINE).search(schema, start)
@@ -105,13 +108,15 @@ def generated(schema: str) -> str:
 
 
 def run(check: bool) -> int:
-    now = SCHEMA.read_text(encoding="utf-8")
-    if generated(now) == now:
+    """Write the schema, or check it; return the exit code."""
+    current = SCHEMA.read_text(encoding="utf-8")
+    expected = update_schema(current)
+    if expected == current:
         return 0
     if check:
         print("customers/schema.graphql is not what customers/fields.py says. Run: make docs")
         return 1
-    SCHEMA.write_text(generated(now), encoding="utf-8")
+    SCHEMA.write_text(expected, encoding="utf-8")
     return 0
 
 

@@ -1,1 +1,1 @@
-"""The peers: the same list, node and create, written as each one's own documentation has it."""
+"""The peers: the same list, node and create, each written as its own documentation shows."""

@@ -1,4 +1,4 @@
-"""What the Python peers share: the wording of moments, ids and cursors."""
+"""Shared by the Python peers: SQL, relative times, ids and cursors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNITS = (
 
 
 def from_now(at: datetime) -> str:
-    """A moment's age in words."""
+    """Returns how long ago a timestamp is, in words."""
     seconds = (datetime.now(UTC) - at).total_seconds()
     for below, unit, name in _UNITS:
         if seconds < below:
@@ -41,31 +41,31 @@ def from_now(at: datetime) -> str:
 
 
 def avatar(email: str) -> str:
-    """The address of an email's picture."""
+    """Returns the URL of the avatar of an email."""
     digest = hashlib.md5(email.strip().lower().encode(), usedforsecurity=False).hexdigest()
     return f"//www.gravatar.com/avatar/{digest}"
 
 
 def encode_id(number: int) -> str:
-    """A global id."""
+    """Returns a global id."""
     return base64.b64encode(f"Customer:{number}".encode()).decode()
 
 
 def decode_id(text: str) -> int:
-    """The number in a global id."""
+    """Returns the number in a global id."""
     return int(base64.b64decode(text).decode().partition(":")[2])
 
 
 def encode_cursor(number: int) -> str:
-    """A cursor."""
+    """Returns a cursor."""
     return base64.b64encode(f"[{number},{number}]".encode()).decode()
 
 
 def decode_cursor(text: str | None) -> int:
-    """The number after which a page begins; without a cursor, past every customer."""
+    """Returns the id in a cursor; without one, an id larger than any."""
     return int(json.loads(base64.b64decode(text))[1]) if text else 2**62
 
 
 def address(stored: str | None) -> dict[str, Any] | None:
-    """An address, of JSON text."""
+    """Parses an address from JSON."""
     return json.loads(stored) if stored else None

@@ -1,4 +1,4 @@
-"""graphql-core and SQLAlchemy behind FastAPI, with parsed and validated documents kept."""
+"""graphql-core and SQLAlchemy behind FastAPI, with a cache of parsed and validated documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor for HTTP: uvicorn answering a fixed body, whatever was asked."""
+"""The floor for HTTP: an app that sends the same body to every request."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How Regulars scales: `make bench-scale`."""
+"""Measure how Regulars scales: `make bench-scale`."""

@@ -1,5 +1,5 @@
-"""Accounts by the thousand: one is filled with sample customers, and the others are made of it in
-SQL, for a load of millions of customers would take hours through the API."""
+"""Fill a database with thousands of accounts: one gets sample customers, and SQL copies it to the
+others, because millions of customers would take hours through the API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from benchmarks.scale.fairness import regulars
+from benchmarks.scale.fairness import run_regulars
 
 _BLOCK = 1_000
 _TABLES = ("customers", "terms", "history", "orders", "leads")
@@ -21,44 +21,46 @@ _IDS = {
     "orders": ("customer_id", "order_id"),
     "leads": ("customer_id", "lead_id"),
 }
-# What is one customer's alone within an account.
+# The columns that are unique within an account.
 _UNIQUE = {"customers": ("email", "email_key", "email_folded"), "orders": ("name",)}
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """A database of so many accounts with so many customers each, and its size in bytes."""
+class FilledDatabase:
+    """A database of several accounts with the same number of customers each."""
 
     url: str
     accounts: int
-    each: int
-    bytes: int
+    customers_per_account: int
+    size_bytes: int
 
     def token(self, number: int) -> str:
-        """The token of an account, from 1."""
+        """Returns the token of an account. Accounts are numbered from 1."""
         return f"benchmark-{number}"
 
     def tokens(self) -> Iterator[str]:
-        """The tokens, one after another, again and again; those of neighbours far apart."""
+        """Yields all tokens endlessly. Those of accounts with close numbers are far apart."""
         number = 0
         while True:
             number = (number + 7_919) % self.accounts
             yield self.token(number + 1)
 
 
-def fill(url: str, accounts: int, customers: int) -> Filled:
-    """Fills an empty database with so many customers in so many accounts."""
-    each = max(1, customers // accounts)
-    regulars(url, "migrate")
-    regulars(url, "account", "create", "1")
-    regulars(url, "sample", "--customers", str(min(each, _BLOCK)))
-    return asyncio.run(_multiply(url, accounts, each))
+def fill(url: str, accounts: int, customers: int) -> FilledDatabase:
+    """Fills an empty database with `customers` customers in `accounts` accounts."""
+    customers_per_account = max(1, customers // accounts)
+    run_regulars(url, "migrate")
+    run_regulars(url, "account", "create", "1")
+    run_regulars(url, "sample", "--customers", str(min(customers_per_account, _BLOCK)))
+    return asyncio.run(_multiply(url, accounts, customers_per_account))
 
 
-async def _multiply(url: str, accounts: int, each: int) -> Filled:
-    async with asyncpg.create_pool(url, min_size=1, max_size=len(_TABLES), init=_hurry) as pool:
-        keys, others = await _bared(pool)
-        await _more_of_the_first(pool, each)
+async def _multiply(url: str, accounts: int, customers_per_account: int) -> FilledDatabase:
+    async with asyncpg.create_pool(
+        url, min_size=1, max_size=len(_TABLES), init=_speed_up_writes
+    ) as pool:
+        keys, foreign_keys = await _drop_keys_and_indexes(pool)
+        await _multiply_first_account(pool, customers_per_account)
         await pool.execute(
             "INSERT INTO accounts SELECT n, n::text, 0 FROM generate_series(2, $1) n", accounts
         )
@@ -69,49 +71,49 @@ async def _multiply(url: str, accounts: int, each: int) -> Filled:
             accounts,
         )
         tables = ("counters", *_TABLES)
-        await asyncio.gather(*(_copied(pool, table, accounts) for table in tables))
-        await asyncio.gather(*(_in_turn(pool, statements) for statements in keys))
-        await _in_turn(pool, others)
+        await asyncio.gather(*(_copy_to_accounts(pool, table, accounts) for table in tables))
+        await asyncio.gather(*(_execute_all(pool, statements) for statements in keys))
+        await _execute_all(pool, foreign_keys)
         await pool.execute("VACUUM ANALYZE")
         size = await pool.fetchval("SELECT pg_database_size(current_database())")
-    return Filled(url, accounts, each, size)
+    return FilledDatabase(url, accounts, customers_per_account, size)
 
 
-async def _hurry(connection: asyncpg.Connection) -> None:
+async def _speed_up_writes(connection: asyncpg.Connection) -> None:
     await connection.execute("SET synchronous_commit = off")
     await connection.execute("SET maintenance_work_mem = '1GB'")
 
 
-async def _in_turn(pool: asyncpg.Pool, statements: Sequence[str]) -> None:
+async def _execute_all(pool: asyncpg.Pool, statements: Sequence[str]) -> None:
     for statement in statements:
         await pool.execute(statement)
 
 
-async def _copied(pool: asyncpg.Pool, table: str, accounts: int) -> None:
-    """Gives every account what the first has in a table."""
+async def _copy_to_accounts(pool: asyncpg.Pool, table: str, accounts: int) -> None:
+    """Copies the rows of the first account in a table to all others."""
     columns = await _columns(pool, table)
-    shown = ", ".join("n" if c == "account_id" else f"t.{c}" for c in columns)
+    selected = ", ".join("n" if c == "account_id" else f"t.{c}" for c in columns)
     await pool.execute(
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {shown} "
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {selected} "
         f"FROM generate_series(2, $1) n, {table} t WHERE t.account_id = 1",
         accounts,
     )
 
 
-async def _more_of_the_first(pool: asyncpg.Pool, each: int) -> None:
-    """Has the first account hold so many customers: its first block, again and again."""
-    blocks = each // _BLOCK
+async def _multiply_first_account(pool: asyncpg.Pool, customers_per_account: int) -> None:
+    """Repeats the first block of the first account until it has `customers_per_account`."""
+    blocks = customers_per_account // _BLOCK
     if blocks < 2:
         return
-    last = {
+    counter_values = {
         name: f"(SELECT {name} FROM counters WHERE account_id = 1)" for name in _COUNTED.values()
     }
-    steps = {"customer_id": last["customers"], "sequence": last["changes"]}
-    steps |= {"order_id": last["orders"], "lead_id": last["leads"]}
+    steps = {"customer_id": counter_values["customers"], "sequence": counter_values["changes"]}
+    steps |= {"order_id": counter_values["orders"], "lead_id": counter_values["leads"]}
 
-    async def more(table: str) -> None:
+    async def multiply(table: str) -> None:
         columns = await _columns(pool, table)
-        shown = [
+        selected = [
             f"t.{c} + n * {steps[c]}"
             if c in _IDS[table]
             else f"n || '.' || t.{c}"
@@ -120,20 +122,19 @@ async def _more_of_the_first(pool: asyncpg.Pool, each: int) -> None:
             for c in columns
         ]
         await pool.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(shown)} "
+            f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(selected)} "
             f"FROM generate_series(1, $1) n, {table} t WHERE t.account_id = 1",
             blocks - 1,
         )
 
-    await asyncio.gather(*map(more, _TABLES))
+    await asyncio.gather(*map(multiply, _TABLES))
     sets = ", ".join(f"{name} = {name} * {blocks}" for name in _COUNTED.values())
     await pool.execute(f"UPDATE counters SET {sets} WHERE account_id = 1")
 
 
-async def _bared(pool: asyncpg.Pool) -> tuple[list[list[str]], list[str]]:
-    """Takes the keys and indexes off the large tables, which are faster made of rows that
-    are there; answers the statements that put them back: those of each table, and after them
-    those that refer from one table to another."""
+async def _drop_keys_and_indexes(pool: asyncpg.Pool) -> tuple[list[list[str]], list[str]]:
+    """Drops the keys and indexes of the large tables, which are faster to build afterwards. Returns
+    the statements that restore them: first those of each table, then the foreign keys."""
     keys = await pool.fetch(
         """SELECT conrelid::regclass::text AS held_by, conname, contype = 'f' AS refers,
             pg_get_constraintdef(oid) AS definition
@@ -141,11 +142,11 @@ async def _bared(pool: asyncpg.Pool) -> tuple[list[list[str]], list[str]]:
         ORDER BY refers DESC""",
         _TABLES,
     )
-    put_back: dict[str, list[str]] = {table: [] for table in _TABLES}
-    refer: list[str] = []
+    restore: dict[str, list[str]] = {table: [] for table in _TABLES}
+    foreign_keys: list[str] = []
     for key in keys:
         await pool.execute(f"ALTER TABLE {key['held_by']} DROP CONSTRAINT {key['conname']}")
-        statements = refer if key["refers"] else put_back[key["held_by"]]
+        statements = foreign_keys if key["refers"] else restore[key["held_by"]]
         statements.append(
             f"ALTER TABLE {key['held_by']} ADD CONSTRAINT {key['conname']} {key['definition']}"
         )
@@ -154,8 +155,8 @@ async def _bared(pool: asyncpg.Pool) -> tuple[list[list[str]], list[str]]:
     )
     for index in indexes:
         await pool.execute(f"DROP INDEX {index['indexname']}")
-        put_back[index["tablename"]].append(index["indexdef"])
-    return list(put_back.values()), refer
+        restore[index["tablename"]].append(index["indexdef"])
+    return list(restore.values()), foreign_keys
 
 
 async def _columns(pool: asyncpg.Pool, table: str) -> list[str]:

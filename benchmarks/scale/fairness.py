@@ -1,5 +1,5 @@
-"""One account that takes all it can get, and what another still gets: its latency beside the other,
-against its latency alone, in one run."""
+"""Measure fairness between accounts: the p99 latency of an ordinary account alone and with a noisy
+neighbor, interleaved in one run of `make bench-scale`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.load import Sample, http_request, send
-from benchmarks.servers import free_port
+from benchmarks.load import Sample, build_http_request, send
+from benchmarks.servers import find_free_port
 from regulars.accounts.accounts import Accounts
 from regulars.cli.database import with_store
 from regulars.settings import Settings
@@ -26,74 +26,75 @@ from regulars.store import Store
 
 PATH = "/api/v2"
 CUSTOMERS = 10_000
-_BEGUN_SECONDS = 0.5
+_RAMP_UP_SECONDS = 0.5
 
-# What an ordinary shop asks: its list, a page at a time.
+# The query of an ordinary shop: a page of its list.
 ORDINARY = """{ customers(first: 25, query: "order_by:created_at") { edges { node { id full_name
     email avatar created_at expenses orders_count location } } pageInfo { hasNextPage } } }"""
-# As dear as a request may be: whole customers with all they have, and a search of no index.
-DEAREST = """{ found: customers(first: 25, query: "zz OR -tag:vip order_by:email") { totalCount }
+# The most expensive request: customers with all relations, and a search without an index.
+EXPENSIVE = """{ found: customers(first: 25, query: "zz OR -tag:vip order_by:email") { totalCount }
     many: customers(first: 250) { edges { node { id full_name email avatar location notes tags
     created_at updated_at expenses summary { visits orders { list { order { name total } } } }
     leads { subject message } changes(first: 5) { edges { node { kind at } } } } } } }"""
 CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { id } }"
-# No index serves it: every customer is read, to find few and to count them.
+# A search without an index, which reads every customer.
 SEARCH = """{ customers(first: 5, query: "zz OR -custom.a:b -zx order_by:email") { totalCount
     edges { node { id } } } }"""
 QUERIES = {
     "ordinary": ORDINARY,
-    "dearest": DEAREST,
+    "dearest": EXPENSIVE,
     "create": CREATE,
     "tokens": ORDINARY,
     "searches": SEARCH,
 }
-TOKENS = 10_000
-# What the ordinary account does, and on how many connections.
-ORDINARILY = (("read", 1), ("read", 4), ("create", 1))
+TOKEN_COUNT = 10_000
+# The operations of the ordinary account, and the number of connections.
+ORDINARY_CASES = (("read", 1), ("read", 4), ("create", 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Disturbed:
-    """What an ordinary account's requests took at the 99th percentile, in seconds: alone, and
-    beside one that does `what`; of which operation, and on how many connections."""
+class FairnessResult:
+    """The p99 latency in seconds of an operation of the ordinary account, on a number of
+    connections: alone, and with a noisy neighbor."""
 
-    what: str
+    neighbor: str
     operation: str
     connections: int
-    alone: float
-    beside: float
+    alone_seconds: float
+    contended_seconds: float
 
     @property
     def ratio(self) -> float:
-        return self.beside / self.alone
+        return self.contended_seconds / self.alone_seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A server with two accounts of customers: its address, their tokens, and its database."""
+class TwoAccountServer:
+    """A server with two accounts: its URL, its database, and the tokens of the ordinary and of the
+    noisy account."""
 
     url: str
     database_url: str
     tokens: tuple[str, str]
 
 
-def regulars(database_url: str, *arguments: str) -> str:
-    """What a command prints."""
+def run_regulars(database_url: str, *arguments: str) -> str:
+    """Runs a command of `regulars` and returns its output."""
     environment = {**os.environ, "REGULARS_DATABASE_URL": database_url}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "regulars", *arguments],
         env=environment,
         check=True,
         capture_output=True,
         text=True,
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 @contextlib.contextmanager
-def serving(database_url: str, *options: str) -> Iterator[str]:
-    """A server's address."""
-    port = free_port()
+def run_server(database_url: str, *options: str) -> Iterator[str]:
+    """Runs a server and yields its URL."""
+    port = find_free_port()
     environment = {
         **os.environ,
         "REGULARS_DATABASE_URL": database_url,
@@ -116,49 +117,51 @@ def serving(database_url: str, *options: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def two_accounts(database_url: str) -> Iterator[Served]:
-    """An ordinary account, and one that will take all it can get."""
-    regulars(database_url, "migrate")
+def run_two_account_server(database_url: str) -> Iterator[TwoAccountServer]:
+    """Runs a server with an ordinary account and a noisy one of as many customers."""
+    run_regulars(database_url, "migrate")
     tokens = []
-    for name in ("ordinary", "greedy"):
-        regulars(database_url, "account", "create", name)
-        regulars(database_url, "sample", "--account", name, "--customers", str(CUSTOMERS))
-        tokens.append(regulars(database_url, "token", "create", "--account", name))
-    with_store(Settings(database_url=database_url), _many_tokens)
-    with serving(database_url) as url:
-        yield Served(url, database_url, (tokens[0], tokens[1]))
+    for name in ("ordinary", "noisy"):
+        run_regulars(database_url, "account", "create", name)
+        run_regulars(database_url, "sample", "--account", name, "--customers", str(CUSTOMERS))
+        tokens.append(run_regulars(database_url, "token", "create", "--account", name))
+    with_store(Settings(database_url=database_url), _create_many_tokens)
+    with run_server(database_url) as url:
+        yield TwoAccountServer(url, database_url, (tokens[0], tokens[1]))
 
 
-async def _many_tokens(store: Store) -> None:
-    """Gives the greedy account thousands of tokens."""
+async def _create_many_tokens(store: Store) -> None:
+    """Creates thousands of tokens for the noisy account."""
     accounts = Accounts(store)
-    greedy = await accounts.named("greedy")
-    for number in range(TOKENS):
-        await accounts.create_token(greedy, str(number), text=many_token(number))
+    noisy_account = await accounts.resolve("noisy")
+    for number in range(TOKEN_COUNT):
+        await accounts.create_token(noisy_account, str(number), text=token_of_many(number))
 
 
-def many_token(number: int) -> str:
-    """One of the thousands of tokens."""
-    return f"benchmark-of-fairness-{number % TOKENS}"
+def token_of_many(number: int) -> str:
+    """Returns one of the thousands of tokens of the noisy account."""
+    return f"benchmark-of-fairness-{number % TOKEN_COUNT}"
 
 
-def ask(url: str, query: str, token: str, headers: str = "", **variables: object) -> bytes:
-    """A request."""
+def build_request(
+    url: str, query: str, token: str, headers: str = "", **variables: object
+) -> bytes:
+    """Returns the bytes of a request."""
     body = json.dumps({"query": query, "variables": variables}).encode()
-    return http_request(url, body, token, headers)
+    return build_http_request(url, body, token, headers)
 
 
 @contextlib.contextmanager
-def flooding(served: Served, query: str, connections: int) -> Iterator[None]:
-    """The greedy account asks all the time, on many connections."""
+def flood(server: TwoAccountServer, query: str, connections: int) -> Iterator[None]:
+    """Lets the noisy account send requests continuously on several connections."""
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "benchmarks.scale.flood"),
-            *(served.url, served.tokens[1], query, str(connections)),
+            *(server.url, server.tokens[1], query, str(connections)),
         ]
     )
     try:
-        time.sleep(_BEGUN_SECONDS)
+        time.sleep(_RAMP_UP_SECONDS)
         yield
     finally:
         process.kill()
@@ -166,73 +169,77 @@ def flooding(served: Served, query: str, connections: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def importing(served: Served) -> Iterator[None]:
-    """The greedy account has a million rows imported by the server."""
+def import_rows(server: TwoAccountServer) -> Iterator[None]:
+    """Lets the noisy account import a million rows."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "million.csv"
-        with file.open("w") as rows:
-            rows.write("email,first_name,last_name,tags\n")
+        with file.open("w") as csv_file:
+            csv_file.write("email,first_name,last_name,tags\n")
             for number in range(1_000_000):
-                rows.write(f"{number}@import.example.com,Ada,Lovelace,vip\n")
+                csv_file.write(f"{number}@import.example.com,Ada,Lovelace,vip\n")
         process = subprocess.Popen(
-            [sys.executable, "-m", "regulars", "import", str(file), "--account", "greedy"],
-            env={**os.environ, "REGULARS_DATABASE_URL": served.database_url},
+            [sys.executable, "-m", "regulars", "import", str(file), "--account", "noisy"],
+            env={**os.environ, "REGULARS_DATABASE_URL": server.database_url},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
-            time.sleep(4 * _BEGUN_SECONDS)
+            time.sleep(4 * _RAMP_UP_SECONDS)
             yield
         finally:
             process.kill()
             process.wait()
 
 
-def disturbances(
-    served: Served,
+def neighbor_loads(
+    server: TwoAccountServer,
 ) -> dict[str, Callable[[], contextlib.AbstractContextManager[None]]]:
-    """What the greedy account does."""
+    """Returns the kinds of load of the noisy account."""
     return {
-        "floods with its dearest queries": lambda: flooding(served, "dearest", 32),
-        "floods with pages of its list": lambda: flooding(served, "ordinary", 64),
-        "floods with creates": lambda: flooding(served, "create", 64),
-        f"floods with {TOKENS:,} tokens": lambda: flooding(served, "tokens", 64),
-        "imports a million rows": lambda: importing(served),
+        "floods with its dearest queries": lambda: flood(server, "dearest", 32),
+        "floods with pages of its list": lambda: flood(server, "ordinary", 64),
+        "floods with creates": lambda: flood(server, "create", 64),
+        f"floods with {TOKEN_COUNT:,} tokens": lambda: flood(server, "tokens", 64),
+        "imports a million rows": lambda: import_rows(server),
     }
 
 
-def ordinary(
-    served: Served, seconds: float, operation: str = "read", connections: int = 4
+def send_ordinary(
+    server: TwoAccountServer, seconds: float, operation: str = "read", connections: int = 4
 ) -> Sample:
-    """What the ordinary account asks."""
-    return send(served.url, _requests(served, operation), connections, seconds)
+    """Sends the requests of the ordinary account."""
+    return send(server.url, _requests(server, operation), connections, seconds)
 
 
-def _requests(served: Served, operation: str) -> Iterator[bytes]:
-    url, token = served.url, served.tokens[0]
+def _requests(server: TwoAccountServer, operation: str) -> Iterator[bytes]:
+    url, token = server.url, server.tokens[0]
     if operation == "read":
-        return itertools.repeat(ask(url, ORDINARY, token))
-    numbers = itertools.count(time.monotonic_ns())
-    return (ask(url, CREATE, token, e=f"{n}@ordinary.example.com") for n in numbers)
+        return itertools.repeat(build_request(url, ORDINARY, token))
+    serial_numbers = itertools.count(time.monotonic_ns())
+    return (
+        build_request(url, CREATE, token, e=f"{n}@ordinary.example.com") for n in serial_numbers
+    )
 
 
 def measure(
-    served: Served, rounds: int, seconds: float, say: Callable[[str], None]
-) -> list[Disturbed]:
-    """Each disturbance, interleaved with the account alone; medians of the rounds."""
-    found = []
-    ordinary(served, seconds)
-    for what, disturb in disturbances(served).items():
-        say(f"one account {what}")
-        alone: dict[tuple[str, int], list[float]] = {one: [] for one in ORDINARILY}
-        beside: dict[tuple[str, int], list[float]] = {one: [] for one in ORDINARILY}
+    server: TwoAccountServer, rounds: int, seconds: float, progress: Callable[[str], None]
+) -> list[FairnessResult]:
+    """Measures the ordinary account with each kind of noisy neighbor, interleaved with the account
+    alone, and returns the medians of the rounds."""
+    results = []
+    send_ordinary(server, seconds)
+    for neighbor, start_load in neighbor_loads(server).items():
+        progress(f"one account {neighbor}")
+        alone: dict[tuple[str, int], list[float]] = {case: [] for case in ORDINARY_CASES}
+        contended: dict[tuple[str, int], list[float]] = {case: [] for case in ORDINARY_CASES}
         for _ in range(rounds):
-            for one in ORDINARILY:
-                alone[one].append(ordinary(served, seconds, *one).percentile(99))
-            with disturb():
-                for one in ORDINARILY:
-                    beside[one].append(ordinary(served, seconds, *one).percentile(99))
-        found += [
-            Disturbed(what, *one, median(alone[one]), median(beside[one])) for one in ORDINARILY
+            for case in ORDINARY_CASES:
+                alone[case].append(send_ordinary(server, seconds, *case).percentile(99))
+            with start_load():
+                for case in ORDINARY_CASES:
+                    contended[case].append(send_ordinary(server, seconds, *case).percentile(99))
+        results += [
+            FairnessResult(neighbor, *case, median(alone[case]), median(contended[case]))
+            for case in ORDINARY_CASES
         ]
-    return found
+    return results

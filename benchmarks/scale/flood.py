@@ -1,5 +1,5 @@
-"""A client that asks all the time, in a process of its own: `python -m benchmarks.scale.flood URL
-TOKEN QUERY CONNECTIONS`. It ends after a minute at the latest."""
+"""Send requests continuously, for one minute at most: `python -m benchmarks.scale.flood URL TOKEN
+QUERY CONNECTIONS`. This is the noisy neighbor of `benchmarks.scale.fairness`."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.load import BenchmarkError, send
-from benchmarks.scale.fairness import QUERIES, ask, many_token
+from benchmarks.scale.fairness import QUERIES, build_request, token_of_many
 
-_MOST_SECONDS = 60.0
+_MAX_SECONDS = 60.0
 
 
 def main() -> None:
-    url, token, query, connections = sys.argv[1:]
-    os.nice(19)  # what is measured is the server, not how the clients share a core
-    end = time.monotonic() + _MOST_SECONDS
+    url, account_token, query, connections = sys.argv[1:]
+    os.nice(19)  # the measured client must get the core when it needs it
+    deadline = time.monotonic() + _MAX_SECONDS
 
     def requests() -> Iterator[bytes]:
         for number in itertools.count():
             email = f"{os.getpid()}.{number}@flood.example.com"
             variables = {"e": email} if query == "create" else {}
-            whose = many_token(number) if query == "tokens" else token
-            yield ask(url, QUERIES[query], whose, **variables)
+            token = token_of_many(number) if query == "tokens" else account_token
+            yield build_request(url, QUERIES[query], token, **variables)
 
-    given = requests()
-    while time.monotonic() < end:
-        with contextlib.suppress(BenchmarkError, OSError):  # a refusal: it asks again
-            send(url, given, int(connections), end - time.monotonic())
+    request_stream = requests()
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BenchmarkError, OSError):  # a refused request is repeated
+            send(url, request_stream, int(connections), deadline - time.monotonic())
 
 
 if __name__ == "__main__":

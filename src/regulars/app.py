@@ -47,14 +47,14 @@ from regulars.http.messages import (
     Receive,
     Scope,
     Send,
-    headers_by_name,
-    request_id_of,
+    choose_request_id,
+    index_headers,
 )
 from regulars.http.metrics import Metrics
 from regulars.http.pages import ASSETS, Pages
 from regulars.http.rates import LocalRateLimiter, RateLimiter, SharedRateLimiter
 from regulars.http.request_observer import LogAndMetricsObserver
-from regulars.http.route_handler import starlette_error
+from regulars.http.route_handler import build_error_response
 from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
@@ -68,20 +68,20 @@ from regulars.webhooks.worker import Worker
 GRAPHQL_PATHS = ("/api/v2", "/graphql", "/api2")
 # The cost of an import or an export, in points.
 TRANSFER_COST = 1_000
-_SAMPLE_SECONDS = 5
-_OPEN_SECONDS = 1
-# The last number is 10 in Python. A full collection looks at every object of a large request, which
-# takes 100 ms and finds nothing: what a request leaves behind is mostly freed by reference counts.
+_SAMPLE_INTERVAL_SECONDS = 5
+_OPEN_INTERVAL_SECONDS = 1
+# Python's last threshold is 10. A full collection visits every object of a large request, takes
+# 100 ms, and frees almost nothing, because reference counts free the objects of a request.
 _GC_THRESHOLDS = (700, 10, 100)
-# What is no method of a page is refused by it, in our own words.
-_ANY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# The handlers of the pages refuse methods themselves, with errors of Regulars.
+_ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _log = logging.getLogger("regulars.server")
 
 
 class Application:
-    """Regulars as an ASGI application. GraphQL paths (`graphql_at`) are matched before Starlette's
-    routing, which would cost more than the rest of a small request."""
+    """Regulars as an ASGI application. It matches GraphQL paths (`graphql_at`) before Starlette's
+    routing, which would take longer than the rest of a small request."""
 
     def __init__(self, settings: Settings) -> None:
         self._store = store_for(settings.database_url, settings.request_seconds)
@@ -97,7 +97,7 @@ class Application:
         engine = build_engine(settings)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
         self._observer = LogAndMetricsObserver(self._metrics, settings.log_requests)
-        rate_limiter = self._rate_limiter(settings)
+        rate_limiter = self._create_rate_limiter(settings)
         self._bulkhead = self._create_bulkhead(settings)
         sources = Sources(self._store, self._replicas, directory_limits(settings))
         graphql = GraphQLEndpoint(
@@ -139,7 +139,7 @@ class Application:
         session = SessionHandler(self._sessions, settings.session_hours, self._observer)
         pages = Pages(settings.gravatar)
         health = Health(self._store, self._accounts, self._metrics_text, self.draining)
-        self._rest = Starlette(
+        self._starlette = Starlette(
             routes=[
                 Route("/healthz", health.alive),
                 Route("/readyz", health.ready),
@@ -150,27 +150,27 @@ class Application:
                 Route(f"{IMPORT_PATH}/{{import}}", imports),
                 Route(f"{IMPORT_PATH}/{{import}}/{{part}}", imports),
                 Route(SESSION_PATH, session),
-                *_page_routes(pages),
+                *_create_page_routes(pages),
             ],
             exception_handlers={405: _method_not_allowed, Exception: _internal_error},
             lifespan=self._lifespan,
         )
-        self._rest.router.redirect_slashes = False  # `_canonical` removes the slash
-        self._rest.router.default = partial(_nothing_here, pages)
+        self._starlette.router.redirect_slashes = False  # `_normalize` removes the slash
+        self._starlette.router.default = partial(_respond_not_found, pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._rest(scope, receive, send)
+            await self._starlette(scope, receive, send)
             return
-        scope = _canonical(scope)
+        scope = _normalize(scope)
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            # PostgreSQL stores no NUL, and no parameter can contain one.
-            request_id = request_id_of(headers_by_name(scope["headers"]))
-            await starlette_error(nul_in_address(), request_id)(scope, receive, send)
+            # PostgreSQL cannot store NUL, and rejects a parameter that contains one.
+            request_id = choose_request_id(index_headers(scope["headers"]))
+            await build_error_response(nul_in_address(), request_id)(scope, receive, send)
         else:
-            await self.graphql_at.get(scope["path"], self._rest)(scope, receive, send)
+            await self.graphql_at.get(scope["path"], self._starlette)(scope, receive, send)
 
-    def _rate_limiter(self, settings: Settings) -> RateLimiter | None:
+    def _create_rate_limiter(self, settings: Settings) -> RateLimiter | None:
         rate, burst = settings.points_per_second, settings.rate_burst
         if not rate:
             return None
@@ -204,7 +204,7 @@ class Application:
         description = (
             "Bytes held for slow connections: large bodies, and responses that are not read yet."
         )
-        gauge("regulars_buffered_bytes", description, lambda: self.buffers.total)
+        gauge("regulars_buffered_bytes", description, lambda: self.buffers.total_bytes)
         description = "Connections cut off because too many bytes were held for slow ones."
         gauge("regulars_connections_cut_off", description, lambda: self.buffers.cut_off_count)
         description = "Documents kept with their plans."
@@ -225,13 +225,16 @@ class Application:
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         is_open = await self._try_open()
         self.draining.install()
-        tasks = [asyncio.create_task(self._housekeeping.run()), asyncio.create_task(self._sample())]
+        tasks = [
+            asyncio.create_task(self._housekeeping.run()),
+            asyncio.create_task(self._sample_metrics()),
+        ]
         if not is_open:
             _log.warning("The database cannot be reached yet.")
             tasks.append(asyncio.create_task(self._keep_opening()))
         import_task = asyncio.create_task(self._jobs.run())
         delivery_task = asyncio.create_task(self._worker.run()) if self._worker else None
-        # All objects so far stay: the garbage collector can ignore them.
+        # The garbage collector need not visit the objects of the application.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -249,13 +252,13 @@ class Application:
                 self._worker.stop()
                 await asyncio.gather(delivery_task, return_exceptions=True)
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._accounts.uses.settled()
+            await self._accounts.uses.flush()
             await self._store.close()
             self._observer.flush()
 
     async def _try_open(self) -> bool:
-        """Opens the store, and returns whether the database is reachable. A server starts without
-        its database, too, and answers 503. Raises StoreError for an error that stays."""
+        """Opens the store. Returns whether the database is reachable: without it, the server starts
+        and responds 503. Raises StoreError for errors that a retry does not solve."""
         try:
             await self._store.open()
         except Unreachable:
@@ -267,24 +270,24 @@ class Application:
     async def _keep_opening(self) -> None:
         is_open = False
         while not is_open:
-            await asyncio.sleep(_OPEN_SECONDS)
+            await asyncio.sleep(_OPEN_INTERVAL_SECONDS)
             is_open = await self._try_open()
 
     def _metrics_text(self) -> bytes:
         self._observer.flush()
         return self._metrics.text()
 
-    async def _sample(self) -> None:
-        """Samples the gauges, because any process may be asked for the metrics of all."""
+    async def _sample_metrics(self) -> None:
+        """Samples the metrics regularly, because any process may serve the metrics of all
+        processes."""
         while True:
             self._metrics.sample()
-            await asyncio.sleep(_SAMPLE_SECONDS)
+            await asyncio.sleep(_SAMPLE_INTERVAL_SECONDS)
 
 
-def _canonical(scope: Scope) -> Scope:
-    """Returns the normalized scope of a request: a path with a trailing slash as the path
-    without it, and HEAD as GET. The server drops the body of a response to HEAD by its own scope
-    (RFC 9110, 9.3.2)."""
+def _normalize(scope: Scope) -> Scope:
+    """Returns the normalized scope of a request: without a trailing slash in the path, and with GET
+    for HEAD. The server still discards the body of a response to HEAD (RFC 9110, 9.3.2)."""
     path = scope["path"]
     if path.endswith("/") and path != "/":
         scope = {**scope, "path": path[:-1]}
@@ -296,43 +299,48 @@ def _canonical(scope: Scope) -> Scope:
 async def _method_not_allowed(request: Request, error: Exception) -> Response:
     headers: Mapping[str, str] = getattr(error, "headers", None) or {}
     message = f"{request.method[:20]} is not a method of this path. Use GET."
-    refused = method_not_allowed(request.method, headers.get("Allow", "GET"), message)
-    return starlette_error(refused, request_id_of(headers_by_name(request.scope["headers"])))
+    http_error = method_not_allowed(request.method, headers.get("Allow", "GET"), message)
+    return build_error_response(
+        http_error, choose_request_id(index_headers(request.scope["headers"]))
+    )
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
-    request_id = request_id_of(headers_by_name(request.scope["headers"]))
+    request_id = choose_request_id(index_headers(request.scope["headers"]))
     (fault, *_) = describe(error, request_id.decode())
     if fault.key == UNAVAILABLE:
-        return starlette_error(HTTPError(503, fault.key, fault.message, [RETRY]), request_id)
-    failed = HTTPError(500, fault.key, fault.message)
-    failed.fault = fault
-    return starlette_error(failed, request_id)
+        return build_error_response(HTTPError(503, fault.key, fault.message, [RETRY]), request_id)
+    http_error = HTTPError(500, fault.key, fault.message)
+    http_error.fault = fault
+    return build_error_response(http_error, request_id)
 
 
-def _page_routes(pages: Pages) -> list[Route]:
-    routes = [Route(path, pages.page, methods=list(_ANY)) for path in pages.paths]
-    return [*routes, Route(f"{ASSETS}/{{version}}/{{name}}", pages.asset, methods=list(_ANY))]
+def _create_page_routes(pages: Pages) -> list[Route]:
+    routes = [Route(path, pages.page, methods=list(_ALL_METHODS)) for path in pages.paths]
+    return [
+        *routes,
+        Route(f"{ASSETS}/{{version}}/{{name}}", pages.asset, methods=list(_ALL_METHODS)),
+    ]
 
 
-async def _nothing_here(pages: Pages, scope: Scope, receive: Receive, send: Send) -> None:
-    answer = pages.missing(Request(scope))
-    answer = answer or starlette_error(
-        not_found(), request_id_of(headers_by_name(scope["headers"]))
+async def _respond_not_found(pages: Pages, scope: Scope, receive: Receive, send: Send) -> None:
+    response = pages.not_found_page(Request(scope))
+    response = response or build_error_response(
+        not_found(), choose_request_id(index_headers(scope["headers"]))
     )
-    await answer(scope, receive, send)
+    await response(scope, receive, send)
 
 
 def create() -> Application:
-    """Returns the application with the settings of the environment, for a server process."""
+    """Returns the application for a server process, with the settings of the environment."""
     log.configure()
     _exit_with_supervisor()
     return Application(Settings())
 
 
 def _exit_with_supervisor() -> None:
-    """Shuts this worker process down when its supervisor exits for any reason: it would keep the
-    port from the next server."""
+    """Shuts this worker process down when its supervisor exits for any reason, so that the next
+    server can use the port."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

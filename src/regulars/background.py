@@ -1,4 +1,4 @@
-"""Priorities of background processes, where the processor is scarce."""
+"""Lowers the priority of background processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ _NICENESS = 10
 
 
 def lower_priority() -> None:
-    """Gives this process a tenth of the processor time of others, if those need it, and no
-    preemption (sched(7), SCHED_BATCH). Does nothing if the system does not allow or have that."""
+    """Lowers the priority of this process: on a busy machine it gets about a tenth of the processor
+    time of another process, and preempts none (sched(7), SCHED_BATCH). Does nothing where the
+    system does not support or permit it."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(_NICENESS)
     with contextlib.suppress(OSError, AttributeError):
@@ -18,9 +19,9 @@ def lower_priority() -> None:
 
 
 def run_when_idle() -> None:
-    """Runs this process only when a processor is idle (sched(7), SCHED_IDLE). While all processors
-    are busy it hardly runs, so it must not hold what others wait for. With a single processor, only
-    lowers the priority."""
+    """Makes this process run only when a processor is idle (sched(7), SCHED_IDLE). While all
+    processors are busy, it hardly runs, so it must hold no locks that other processes need. On a
+    single processor, only lowers the priority."""
     lower_priority()
     with contextlib.suppress(OSError, AttributeError):
         if len(os.sched_getaffinity(0)) > 1:

@@ -1,7 +1,7 @@
-"""`python -m regulars.bulkhead_worker`: the bulkhead worker process (`http/bulkhead.py`).
+"""`python -m regulars.bulkhead_worker`: the worker process of the bulkhead (`http/bulkhead.py`).
 
-Its standard input is a socket: it reads requests from it and writes responses to it. It stops when
-the socket is closed, which happens when the server exits for any reason.
+Its standard input is a socket, from which it reads requests and to which it writes responses. The
+worker exits when the socket is closed, which happens when the server exits for any reason.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from regulars.http.bulkhead_protocol import (
     HEARTBEAT,
     HEARTBEAT_SECONDS,
     ForwardedRequest,
+    encode_reply,
     read_frame,
-    reply_frame,
 )
 from regulars.http.endpoint import GraphQLEndpoint
 from regulars.http.in_flight import InFlight
@@ -38,9 +38,9 @@ from regulars.store.postgresql.replicas import running_replicas
 
 
 class _ServerDecisions:
-    """What the server has decided for each request: its account and what is left of its rate. It
-    takes the place of the authenticator, the rate limit and the observer, which stay with the
-    server."""
+    """The authenticator, rate limiter and request observer of the endpoint in the worker. They use
+    what the server has decided for each request: its grant and the remaining points of its
+    token."""
 
     def __init__(self) -> None:
         self._requests: dict[asyncio.Task[None], ForwardedRequest] = {}
@@ -65,20 +65,20 @@ class _ServerDecisions:
         return self.cached_grant(headers, method)
 
     def charge(self, grant: Grant, cost: int) -> None:
-        """Does nothing: the server has taken the cost already."""
+        """Does nothing: the server has charged the cost."""
 
     def debit(self, grant: Grant, cost: int) -> None:  # noqa: ARG002  # the task has it
-        """Changes the figure that the response shows: the server takes the cost itself."""
+        """Reduces the remaining points that the response shows. The server charges the cost."""
         request = self._requests[_current_task()]
         if request.remaining_points is not None:
-            remaining = request.remaining_points - cost
-            self._requests[_current_task()] = request._replace(remaining_points=remaining)
+            remaining_points = request.remaining_points - cost
+            self._requests[_current_task()] = request._replace(remaining_points=remaining_points)
 
     def remaining_points(self, grant: Grant) -> int | None:  # noqa: ARG002  # the task has it
         return self._requests[_current_task()].remaining_points
 
     def record_document(self, is_hit: bool) -> None:
-        """Does nothing: the server has recorded it."""
+        """Does nothing: the server has recorded the document."""
 
     def record_response(self, record: RequestRecord, status: int, seconds: float) -> None:  # noqa: ARG002  # the server records them
         self._records[_current_task()] = record
@@ -90,7 +90,7 @@ def _current_task() -> asyncio.Task[None]:
     return task
 
 
-async def _work() -> None:
+async def _run() -> None:
     settings = Settings()
     store = store_for(settings.database_url, settings.request_seconds, is_bulk=True)
     replicas = replicas_for(
@@ -101,7 +101,7 @@ async def _work() -> None:
         build_engine(settings),
         decisions,
         Sources(store, replicas, directory_limits(settings)),
-        # The server has checked the length of the body, and has serialized it again.
+        # The server has checked the size of the body, and has serialized it again.
         request_limits(settings)._replace(body_bytes=sys.maxsize),
         InFlight(settings.max_requests, settings.request_seconds),
         decisions,
@@ -116,7 +116,7 @@ async def _work() -> None:
 
 
 async def _serve(endpoint: GraphQLEndpoint, decisions: _ServerDecisions) -> None:
-    """Answers requests until the server closes the socket."""
+    """Responds to requests until the server closes the socket."""
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0), limit=BUFFER_BYTES)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -124,7 +124,7 @@ async def _serve(endpoint: GraphQLEndpoint, decisions: _ServerDecisions) -> None
         decisions.begin(request)
         headers = {**request.headers, b"content-type": JSON}
         reply = await endpoint.respond("POST", headers, request.body)
-        writer.write(reply_frame(request.number, decisions.end(), reply))
+        writer.write(encode_reply(request.number, decisions.end(), reply))
 
     async def send_heartbeats() -> None:
         while True:
@@ -138,7 +138,7 @@ async def _serve(endpoint: GraphQLEndpoint, decisions: _ServerDecisions) -> None
     heartbeats = asyncio.create_task(send_heartbeats())
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
-            request = ForwardedRequest.from_frame(*await read_frame(reader))
+            request = ForwardedRequest.decode(*await read_frame(reader))
             task = asyncio.create_task(respond(request))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -151,10 +151,10 @@ def main() -> None:
     """Runs the worker until the server exits."""
     log.configure()
     # A terminal and a service manager signal all processes of the server at once.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.SIG_IGN)
     run_when_idle()
-    uvloop.run(_work())
+    uvloop.run(_run())
 
 
 if __name__ == "__main__":

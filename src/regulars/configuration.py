@@ -1,17 +1,16 @@
-"""Builds the parts that the server and its bulkhead worker share, from the settings."""
+"""Builds the engine and the limits from the settings, for the server and its bulkhead worker."""
 
 from __future__ import annotations
 
 from regulars.api import schema
 from regulars.core.limits import Limits as DirectoryLimits
-from regulars.graphql import Engine
-from regulars.graphql import Limits as DocumentLimits
+from regulars.graphql import DocumentLimits, Engine
 from regulars.http.endpoint import Limits as RequestLimits
 from regulars.settings import Settings
 
 
 def build_engine(settings: Settings) -> Engine:
-    """Returns the engine with the limits of the settings."""
+    """Returns a GraphQL engine with the limits of the settings."""
     limits = DocumentLimits(
         characters=settings.max_document_characters,
         tokens=settings.max_document_tokens,
@@ -28,7 +27,7 @@ def build_engine(settings: Settings) -> Engine:
 
 
 def request_limits(settings: Settings) -> RequestLimits:
-    """Returns the limits of a request."""
+    """Returns the limits of HTTP requests."""
     return RequestLimits(
         settings.max_cost,
         settings.max_body_bytes,

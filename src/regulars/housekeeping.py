@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from regulars.accounts.accounts import now_ms
-from regulars.accounts.sessions import forget_old as forget_old_sessions
+from regulars.accounts.sessions import delete_expired as delete_expired_sessions
 from regulars.core.idempotency_records import KEPT_MS
 from regulars.store import Store
 from regulars.store.writes import (
@@ -19,16 +19,16 @@ from regulars.webhooks import inbox_queries
 from regulars.webhooks.worker import delete_old as delete_old_deliveries
 
 _INTERVAL_SECONDS = 600
-# The first requests of a server come first.
-_START_SECONDS = 5
-# Longer than the interval: an attempt that was recorded late is found in the next run.
+# The first run does not delay the first requests of a server.
+_START_DELAY_SECONDS = 5
+# Longer than the interval, so that the next run finds an attempt that was recorded late.
 _LATE_ATTEMPT_MS = 3_600_000
 _DAY_MS = 86_400_000
 
 
 class Housekeeping:
-    """Deletes old data every ten minutes. Events of shops that could not be parsed are deleted
-    after `inbox_days`."""
+    """Deletes old data every ten minutes: idempotency records, deliveries, uploads, sessions, and
+    events in the inbox after `inbox_days`."""
 
     def __init__(self, store: Store, inbox_days: int) -> None:
         self._store = store
@@ -36,24 +36,23 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
-        await asyncio.sleep(_START_SECONDS)
+        await asyncio.sleep(_START_DELAY_SECONDS)
         while True:
-            idempotency_records = {"idempotency_records_before": now_ms() - KEPT_MS}
-            with contextlib.suppress(
-                Exception
-            ):  # the database is unreachable; it is tried again the next time
-                await self._store.execute([(forget_idempotency_records(), idempotency_records)])
-                await delete_old_deliveries(self._store, now_ms())
-                events = {"before": now_ms() - self._inbox_ms}
-                await self._store.execute(
-                    [
-                        (inbox_queries.delete_old_events(), events),
-                        (forget_deleted_shop_ids(), events),
-                    ]
-                )
-                await forget_old_imports(self._store, now_ms())
-                await forget_old_sessions(self._store, now_ms())
-                await self._store.execute([(inbox_queries.delete_orphaned_keys(), {})])
-                attempts = {"since": now_ms() - _LATE_ATTEMPT_MS}
-                await self._store.execute([(blank_late_attempts(), attempts)])
+            with contextlib.suppress(Exception):  # the next run tries again
+                await self._delete_old()
             await asyncio.sleep(_INTERVAL_SECONDS)
+
+    async def _delete_old(self) -> None:
+        store = self._store
+        records = {"idempotency_records_before": now_ms() - KEPT_MS}
+        await store.execute([(forget_idempotency_records(), records)])
+        await delete_old_deliveries(store, now_ms())
+        events = {"before": now_ms() - self._inbox_ms}
+        await store.execute(
+            [(inbox_queries.delete_old_events(), events), (forget_deleted_shop_ids(), events)]
+        )
+        await forget_old_imports(store, now_ms())
+        await delete_expired_sessions(store, now_ms())
+        await store.execute([(inbox_queries.delete_orphaned_keys(), {})])
+        attempts = {"since": now_ms() - _LATE_ATTEMPT_MS}
+        await store.execute([(blank_late_attempts(), attempts)])

@@ -1,4 +1,4 @@
-"""`python -m regulars.import_worker ACCOUNT IMPORT`: the process that runs one import.
+"""`python -m regulars.import_worker ACCOUNT_ID IMPORT_ID`: the process that runs one import.
 
 It stops when its standard input is closed, which happens when the server exits for any reason.
 """
@@ -24,7 +24,7 @@ from regulars.transfer.job import Job
 _log = logging.getLogger("regulars.imports")
 
 
-async def _work(account_id: int, import_id: str) -> None:
+async def _run(account_id: int, import_id: str) -> None:
     settings = Settings()
     store = store_for(settings.database_url, is_bulk=True)
     await store.open()
@@ -32,35 +32,35 @@ async def _work(account_id: int, import_id: str) -> None:
         bounds = Bounds(settings.max_import_unpacked_bytes)
         job = Job(store, account_id, import_id, bounds)
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError):  # Windows has other ways
-            # A terminal and a service manager tell the server's processes all at once.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, job.stop)
-        threading.Thread(target=_watch, args=(loop, job), daemon=True).start()
+        with contextlib.suppress(NotImplementedError):  # on Windows
+            # A terminal and a service manager signal all processes of the server at once.
+            for signal_number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(signal_number, job.stop)
+        threading.Thread(target=_stop_with_server, args=(loop, job), daemon=True).start()
         await job.run()
     finally:
         await store.close()
 
 
-def _watch(loop: asyncio.AbstractEventLoop, job: Job) -> None:
+def _stop_with_server(loop: asyncio.AbstractEventLoop, job: Job) -> None:
+    """Stops the job when the standard input is closed."""
     while os.read(0, 1):
         pass
-    with contextlib.suppress(RuntimeError):  # it is done, and the loop closed
+    with contextlib.suppress(RuntimeError):  # the job has ended, and the event loop is closed
         loop.call_soon_threadsafe(job.stop)
 
 
 def main() -> None:
-    """Runs one import, to its end or until the server's."""
+    """Runs one import until it ends or the server exits."""
     log.configure()
     lower_priority()
     _, account_id, import_id = sys.argv
     collect_less()
     try:
-        asyncio.run(_work(int(account_id), import_id))
+        asyncio.run(_run(int(account_id), import_id))
     except Exception as error:
-        # The log shows where, and no text: it may quote a customer.
-        fields = {"fields": {"import": import_id}}
-        _log.error("An import failed.", exc_info=error, extra=fields)
+        # The log omits the message of the exception, which may contain customer data.
+        _log.error("An import failed.", exc_info=error, extra={"fields": {"import": import_id}})
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Loopback addresses."""
+"""Recognizes loopback hosts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether only this machine can reach a host, a name or an address."""
+    """Returns whether a host, a name or an IP address, can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

@@ -1,7 +1,7 @@
-"""Sample customers: realistic, the same for the same seed, and nobody's.
+"""Generates sample customers: realistic and fictitious, and always the same for a seed.
 
-Names, places and streets come from Faker, drawn into pools once; the customers are combined from
-the pools, because drawing each value anew would take longer than storing it.
+Names, cities and streets come from Faker. They are generated once, in pools from which the
+customers are combined, because generating each value would take longer than storing it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from regulars.core.text import fold
 from regulars.customers.commands import Activity, NewLead
 from regulars.orders.values import NewOrder
 
-# The last sample customer came before this moment, the first three years earlier: the same for
-# the same seed means that no clock is asked.
-UNTIL = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-_DAY = 86_400_000
-_SPAN = 3 * 365 * _DAY
+# All sample data is from the three years before this timestamp, in milliseconds. A clock would make
+# it depend on the time.
+LAST_TIMESTAMP = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+_DAY_MS = 86_400_000
+_SPAN_MS = 3 * 365 * _DAY_MS
 
-_PLACES = {
+_LOCALES = {  # by country
     "US": "en_US",
     "GB": "en_GB",
     "FR": "fr_FR",
@@ -46,7 +46,7 @@ _PLACES = {
 }
 _CURRENCIES = {"GB": "GBP", "US": "USD", "BR": "BRL", "PL": "PLN", "SE": "SEK", "TR": "TRY"}
 _CURRENCIES |= {"UA": "UAH", "IN": "INR", "JP": "JPY", "CN": "CNY", "SA": "SAR"}
-_POOL = 100
+_POOL_SIZE = 100
 _PROVIDERS = [f"faker.providers.{name}" for name in ("person", "address", "phone_number")]
 _DOMAINS = ("example.com", "example.net", "example.org")
 _TAGS = ("vip", "wholesale", "newsletter", "returning", "gift", "local", "birthday club", "B2B")
@@ -66,7 +66,7 @@ _SUBJECTS = (
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What the customers of a country are combined from."""
+    """The values from which the customers of a country are combined."""
 
     country: str
     first_names: list[str]
@@ -79,117 +79,120 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class SampleCustomer:
-    """A customer as somebody would create it, when, and what the customer did since."""
+    """A customer: the input that creates it, its creation timestamp in milliseconds, and its
+    activity since."""
 
     node: dict[str, Any]
     created_at: int
     activity: Activity
 
 
-def sample_customers(count: int, seed: int) -> Iterator[SampleCustomer]:
-    """`count` customers; the first of a longer run are those of a shorter one."""
-    draw = random.Random(seed)  # noqa: S311  # it has to be repeatable, not secret
-    pools = [_pool(country, locale, seed) for country, locale in _PLACES.items()]
-    orders_before = 0
+def generate_customers(count: int, seed: int) -> Iterator[SampleCustomer]:
+    """Yields `count` customers. A larger count yields the same customers first."""
+    rng = random.Random(seed)  # noqa: S311  # it must be repeatable, not secret
+    pools = [_fill_pool(country, locale, seed) for country, locale in _LOCALES.items()]
+    order_count = 0
     for index in range(count):
-        customer = _customer(draw, draw.choice(pools), index, f"S{seed}", orders_before)
-        orders_before += len(customer.activity.orders)
+        customer = _generate_customer(rng, rng.choice(pools), index, f"S{seed}", order_count)
+        order_count += len(customer.activity.orders)
         yield customer
 
 
-def moved(customer: SampleCustomer, by: int) -> SampleCustomer:
-    """A customer all of whose moments are so many milliseconds later."""
+def shift_timestamps(customer: SampleCustomer, shift_ms: int) -> SampleCustomer:
+    """Returns a customer with all timestamps later by `shift_ms`."""
     orders = tuple(
         replace(
             order,
-            created_at=order.created_at + by,
-            cancelled_at=None if order.cancelled_at is None else order.cancelled_at + by,
+            created_at=order.created_at + shift_ms,
+            cancelled_at=None if order.cancelled_at is None else order.cancelled_at + shift_ms,
         )
         for order in customer.activity.orders
     )
     leads = tuple(
-        replace(lead, created_at=lead.created_at + by) for lead in customer.activity.leads
+        replace(lead, created_at=lead.created_at + shift_ms) for lead in customer.activity.leads
     )
     activity = replace(customer.activity, orders=orders, leads=leads)
-    return replace(customer, created_at=customer.created_at + by, activity=activity)
+    return replace(customer, created_at=customer.created_at + shift_ms, activity=activity)
 
 
-def _pool(country: str, locale: str, seed: int) -> Pool:
+def _fill_pool(country: str, locale: str, seed: int) -> Pool:
     fake = Faker(locale, providers=_PROVIDERS, use_weighting=False)
     fake.seed_instance(f"{seed}:{locale}")
     return Pool(
         country,
-        [fake.first_name() for _ in range(_POOL)],
-        [fake.last_name() for _ in range(_POOL)],
-        [fake.city() for _ in range(_POOL // 5)],
-        [fake.street_address().replace("\n", ", ") for _ in range(_POOL)],
-        [fake.postcode() for _ in range(_POOL)],
-        [fake.phone_number() for _ in range(_POOL)],
+        [fake.first_name() for _ in range(_POOL_SIZE)],
+        [fake.last_name() for _ in range(_POOL_SIZE)],
+        [fake.city() for _ in range(_POOL_SIZE // 5)],
+        [fake.street_address().replace("\n", ", ") for _ in range(_POOL_SIZE)],
+        [fake.postcode() for _ in range(_POOL_SIZE)],
+        [fake.phone_number() for _ in range(_POOL_SIZE)],
     )
 
 
-def _customer(
-    draw: random.Random, pool: Pool, index: int, prefix: str, orders_before: int
+def _generate_customer(
+    rng: random.Random, pool: Pool, index: int, prefix: str, order_count: int
 ) -> SampleCustomer:
-    first, last = draw.choice(pool.first_names), draw.choice(pool.last_names)
-    words = [re.sub("[^a-z]", "", fold(word)) for word in (first, last)]
+    first_name, last_name = rng.choice(pool.first_names), rng.choice(pool.last_names)
+    words = [re.sub("[^a-z]", "", fold(word)) for word in (first_name, last_name)]
     name = ".".join(word for word in words if word) or "customer"
     node: dict[str, Any] = {
-        "email": f"{name}.{prefix.lower()}.{index}@{draw.choice(_DOMAINS)}",
-        "phone": draw.choice(pool.phones) if draw.random() < 0.7 else "",
-        "first_name": first,
-        "last_name": last,
-        "accepts_marketing": draw.random() < 0.4,
-        "tags": draw.sample(_TAGS, draw.choice((0, 0, 1, 1, 2, 3))),
+        "email": f"{name}.{prefix.lower()}.{index}@{rng.choice(_DOMAINS)}",
+        "phone": rng.choice(pool.phones) if rng.random() < 0.7 else "",
+        "first_name": first_name,
+        "last_name": last_name,
+        "accepts_marketing": rng.random() < 0.4,
+        "tags": rng.sample(_TAGS, rng.choice((0, 0, 1, 1, 2, 3))),
     }
-    if draw.random() < 0.8:
-        node["shipping_address"] = _address(draw, pool, first, last)
-    if draw.random() < 0.3:
-        node["billing_address"] = _address(draw, pool, first, last)
-    if draw.random() < 0.1:
-        node["notes"] = draw.choice(_NOTES)
-    if draw.random() < 0.2:
-        node["custom"] = {"loyalty": draw.choice(("bronze", "silver", "gold")), "since": index % 5}
-    created = UNTIL - draw.randrange(_SPAN)
-    count = draw.choice((0, 0, 1, 1, 1, 2, 3, 5))
+    if rng.random() < 0.8:
+        node["shipping_address"] = _generate_address(rng, pool, first_name, last_name)
+    if rng.random() < 0.3:
+        node["billing_address"] = _generate_address(rng, pool, first_name, last_name)
+    if rng.random() < 0.1:
+        node["notes"] = rng.choice(_NOTES)
+    if rng.random() < 0.2:
+        node["custom"] = {"loyalty": rng.choice(("bronze", "silver", "gold")), "since": index % 5}
+    created_at = LAST_TIMESTAMP - rng.randrange(_SPAN_MS)
+    count = rng.choice((0, 0, 1, 1, 1, 2, 3, 5))
     orders = tuple(
-        _order(draw, pool, created, f"{prefix}-{1001 + orders_before + number}")
+        _generate_order(rng, pool, created_at, f"{prefix}-{1001 + order_count + number}")
         for number in range(count)
     )
     leads = tuple(
-        NewLead(*draw.choice(_SUBJECTS), draw.randrange(created, UNTIL))
-        for _ in range(draw.choice((0, 0, 0, 0, 1, 2)))
+        NewLead(*rng.choice(_SUBJECTS), rng.randrange(created_at, LAST_TIMESTAMP))
+        for _ in range(rng.choice((0, 0, 0, 0, 1, 2)))
     )
-    visits = count + draw.randrange(20)
-    return SampleCustomer(node, created, Activity(orders, leads, visits))
+    visits = count + rng.randrange(20)
+    return SampleCustomer(node, created_at, Activity(orders, leads, visits))
 
 
-def _address(draw: random.Random, pool: Pool, first: str, last: str) -> dict[str, str]:
+def _generate_address(
+    rng: random.Random, pool: Pool, first_name: str, last_name: str
+) -> dict[str, str]:
     return {
-        "first_name": first,
-        "last_name": last,
-        "line1": draw.choice(pool.streets),
-        "city": draw.choice(pool.cities),
-        "zip": draw.choice(pool.zips),
+        "first_name": first_name,
+        "last_name": last_name,
+        "line1": rng.choice(pool.streets),
+        "city": rng.choice(pool.cities),
+        "zip": rng.choice(pool.zips),
         "country": pool.country,
     }
 
 
-def _order(draw: random.Random, pool: Pool, since: int, name: str) -> NewOrder:
-    at = draw.randrange(since, UNTIL)
-    total = Decimal(draw.randrange(500, 50_000)) / 100
-    status = draw.choices(("paid", "pending", "refunded", "partially_refunded"), (85, 7, 4, 4))[0]
+def _generate_order(rng: random.Random, pool: Pool, min_timestamp: int, name: str) -> NewOrder:
+    created_at = rng.randrange(min_timestamp, LAST_TIMESTAMP)
+    total = Decimal(rng.randrange(500, 50_000)) / 100
+    status = rng.choices(("paid", "pending", "refunded", "partially_refunded"), (85, 7, 4, 4))[0]
     refunds = {"refunded": total, "partially_refunded": (total / 2).quantize(Decimal("0.01"))}
     return NewOrder(
         name=name,
         total=total,
-        created_at=at,
+        created_at=created_at,
         currency=_CURRENCIES.get(pool.country, "EUR"),
         refunded_amount=refunds.get(status, Decimal(0)),
         financial_status=status,
-        fulfillment_status=draw.choice(("fulfilled", "fulfilled", "unfulfilled", "partial")),
-        tags=("gift",) if draw.random() < 0.1 else (),
-        test=draw.random() < 0.01,
-        referrer=draw.choice(_REFERRERS),
-        cancelled_at=min(at + _DAY, UNTIL) if draw.random() < 0.03 else None,
+        fulfillment_status=rng.choice(("fulfilled", "fulfilled", "unfulfilled", "partial")),
+        tags=("gift",) if rng.random() < 0.1 else (),
+        test=rng.random() < 0.01,
+        referrer=rng.choice(_REFERRERS),
+        cancelled_at=min(created_at + _DAY_MS, LAST_TIMESTAMP) if rng.random() < 0.03 else None,
     )

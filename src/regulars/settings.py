@@ -1,4 +1,4 @@
-"""Every setting: its default, its environment variable, and what it is for."""
+"""The settings: their defaults, environment variables and descriptions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DEFAULT_DATABASE_URL = "sqlite:///regulars.db"
 DEFAULT_RATE_LIMIT = 1_000
 
 
-def _limit(default: int, description: str, least: int = 1, most: int = 2**31 - 1) -> Any:
-    return Field(default=default, ge=least, le=most, description=description)
+def _limit(default: int, description: str, minimum: int = 1, maximum: int = 2**31 - 1) -> Any:
+    return Field(default=default, ge=minimum, le=maximum, description=description)
 
 
 def _seconds(default: float, description: str) -> Any:
@@ -24,8 +24,8 @@ def _seconds(default: float, description: str) -> Any:
 
 
 class Settings(BaseSettings):
-    """The settings of a process. Each is read from the environment, as `REGULARS_` and its name
-    in capitals; the option of the same name on the command line comes first."""
+    """The settings of a process. Each is read from the environment variable `REGULARS_` and its
+    name in capitals. The command-line option of the same name takes precedence."""
 
     model_config = SettingsConfigDict(env_prefix="REGULARS_", extra="ignore")
 
@@ -99,35 +99,35 @@ class Settings(BaseSettings):
     max_body_bytes: int = _limit(
         2 * 1024 * 1024,
         "The largest request body that is read, in bytes.",
-        least=1024,
-        most=1024 * 1024 * 1024,
+        minimum=1024,
+        maximum=1024 * 1024 * 1024,
     )
     max_import_bytes: int = _limit(
         1024 * 1024 * 1024,
         "The largest file that POST /import takes, in bytes.",
-        least=1024,
-        most=2**40,
+        minimum=1024,
+        maximum=2**40,
     )
     max_import_unpacked_bytes: int = _limit(
         4 * 1024 * 1024 * 1024,
         "The most bytes that a file of POST /import may have unpacked, if it comes with gzip.",
-        least=1024,
-        most=2**42,
+        minimum=1024,
+        maximum=2**42,
     )
     max_header_bytes: int = _limit(
         16 * 1024,
         "The most that the request line and the headers of a request may have, in bytes; and its "
         "trailers; and the framing of a chunked body beyond four times its content.",
-        least=1024,
-        most=1024 * 1024,
+        minimum=1024,
+        maximum=1024 * 1024,
     )
     max_buffered_bytes: int = _limit(
         256 * 1024 * 1024,
         "How many bytes a process holds for slow connections: large bodies that arrive or are "
         "worked on, and responses that are not read yet. Beyond it, and beyond half of it for one "
         "account, connections that have waited longest for their clients are cut off.",
-        least=1024 * 1024,
-        most=2**40,
+        minimum=1024 * 1024,
+        maximum=2**40,
     )
     min_read_rate: int = _limit(
         4_096,
@@ -135,37 +135,39 @@ class Settings(BaseSettings):
         "receive_seconds; slower ones are disconnected.",
     )
     max_document_characters: int = _limit(
-        100_000, "The most characters of a GraphQL document.", least=100, most=10_000_000
+        100_000, "The most characters of a GraphQL document.", minimum=100, maximum=10_000_000
     )
     max_document_tokens: int = _limit(10_000, "The most tokens of a GraphQL document.")
-    max_depth: int = _limit(20, "The most levels of fields within each other.", most=50)
+    max_depth: int = _limit(20, "The most levels of fields within each other.", maximum=50)
     max_fields: int = _limit(
         1_000, "The most fields of a document, fragments counted wherever they are spread."
     )
     max_root_fields: int = _limit(50, "The most fields of Query or Mutation in one operation.")
-    max_aliases: int = _limit(100, "The most aliases of a document.", least=0)
-    max_directives: int = _limit(100, "The most directives of a document.", least=0)
+    max_aliases: int = _limit(100, "The most aliases of a document.", minimum=0)
+    max_directives: int = _limit(100, "The most directives of a document.", minimum=0)
     max_list_items: int = _limit(1_000, "The most values of a list in arguments and variables.")
     inbox_days: int = _limit(
-        30, "For how many days an event of a shop is kept that could not be understood.", most=3_650
+        30,
+        "For how many days an event of a shop is kept that could not be understood.",
+        maximum=3_650,
     )
     max_response_bytes: int = _limit(
         16 * 1024 * 1024,
         "The most bytes of a GraphQL response, about.",
-        least=1024 * 1024,
-        most=1024**3,
+        minimum=1024 * 1024,
+        maximum=1024**3,
     )
     max_page_size: int = _limit(
-        250, "The most customers, changes, deliveries, orders or leads on a page.", most=10_000
+        250, "The most customers, changes, deliveries, orders or leads on a page.", maximum=10_000
     )
-    max_deletes: int = _limit(250, "The most ids that deleteCustomers takes.", most=10_000)
-    max_search_characters: int = _limit(2_000, "The most characters of a search.", most=100_000)
+    max_deletes: int = _limit(250, "The most ids that deleteCustomers takes.", maximum=10_000)
+    max_search_characters: int = _limit(2_000, "The most characters of a search.", maximum=100_000)
     document_cache_bytes: int = _limit(
         64 * 1024 * 1024,
         "The most memory for parsed GraphQL documents and their plans in each process, in bytes. "
         "One account uses at most a quarter of it.",
-        least=1024 * 1024,
-        most=2**40,
+        minimum=1024 * 1024,
+        maximum=2**40,
     )
     request_seconds: float = _seconds(
         10, "How long a request may take. Its statement is ended in the database, too."
@@ -243,20 +245,22 @@ class Settings(BaseSettings):
         return tuple(re.split(r"[\s,]+(?=\w+://)", urls)) if urls else ()
 
     @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
+    def is_loopback(self) -> bool:
+        """Whether the server can be reached from this machine only."""
         return is_loopback(self.host)
 
     @property
     def points_per_second(self) -> int:
-        """The rate limit in effect, in points; 0 is none."""
+        """The effective rate limit, in points per second. 0 means no limit."""
         if self.rate_limit is not None:
             return self.rate_limit
-        return 0 if self.loopback else DEFAULT_RATE_LIMIT
+        return 0 if self.is_loopback else DEFAULT_RATE_LIMIT
 
     def environment(self) -> dict[str, str]:
         """Returns the environment variables with these settings, for another process. Omits the
         bootstrap token."""
         values = self.model_dump(exclude={"bootstrap_token"}, exclude_none=True)
-        texts = {k: ",".join(v) if isinstance(v, tuple) else str(v) for k, v in values.items()}
-        return {f"REGULARS_{name.upper()}": text for name, text in texts.items()}
+        return {
+            f"REGULARS_{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in values.items()
+        }

@@ -1,4 +1,4 @@
-"""The part of accounts and tokens in the API."""
+"""Accounts and tokens in the API."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from regulars.core import ids
 from regulars.core.dates import parse_timestamp
 from regulars.core.errors import InvalidInput, Problem, Rejected
 from regulars.core.scopes import ADMIN, SCOPES
-from regulars.graphql import Layout, Layouts, Part, Resolve, Root, TypeBinding, Value
+from regulars.graphql import Layout, Layouts, Nested, Resolve, Root, TypeBinding, Value
 
 
 class TokenNotFound(Problem):
-    """An id that names no token of the account that could be revoked."""
+    """An id of no valid token of the account."""
 
     key = "tokens_not_found"
 
-    def __init__(self, given: str) -> None:
+    def __init__(self, token_id: str) -> None:
         super().__init__(
-            f"No valid token of this account has the id {given[:50]}. See the query `tokens`.",
+            f"No valid token of this account has the id {token_id[:50]}. See the query `tokens`.",
             ("id",),
         )
 
 
-async def own_account(env: Context) -> Mapping[str, Any]:
-    """The account of the token, as the fields of `Account` read it."""
-    found = asdict(await _accounts(env).one(env.account_id))
+async def load_account(env: Context) -> Mapping[str, Any]:
+    """Return the account of the request, with the fields of the type `Account`."""
+    stored = asdict(await _accounts(env).load(env.account_id))
     return {
-        **found,
+        **stored,
         "id": ids.encoder("Account")([env.account_id])[0],
         "_id": env.account_id,
-        "account_name": found["name"],
+        "account_name": stored["name"],
         "email": None,
         "timezone": "UTC",
         "stores": [],
@@ -45,60 +45,60 @@ async def own_account(env: Context) -> Mapping[str, Any]:
 
 
 def account(_layouts: Layouts) -> Resolve:
-    """The account of the token."""
+    """Resolve the account of the request."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
-        return await own_account(env)
+        return await load_account(env)
 
     return resolve
 
 
-async def own_token(env: Context, token_id: str) -> Mapping[str, Any] | None:
-    """The account's token of an id, if there is one."""
-    return next(iter(await _tokens(env, token_id)), None)
+async def load_token(env: Context, token_id: str) -> Mapping[str, Any] | None:
+    """Return a token of the account by id, or None."""
+    return next(iter(await _load_tokens(env, token_id)), None)
 
 
 def viewer(_layouts: Layouts) -> Resolve:
-    """Who asks."""
+    """Resolve the account, token and scopes of the request."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
-        (token,) = await _tokens(env, env.token_id)
+        (token,) = await _load_tokens(env, env.token_id)
         scopes = [name for name in SCOPES if name in env.scopes]
-        return {"account": await own_account(env), "token": token, "scopes": scopes}
+        return {"account": await load_account(env), "token": token, "scopes": scopes}
 
     return resolve
 
 
 def tokens(_layouts: Layouts) -> Resolve:
-    """The account's tokens, oldest first."""
+    """Resolve the account's tokens, oldest first."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
-        return await _tokens(env)
+        return await _load_tokens(env)
 
     return resolve
 
 
 def token_scopes(_layouts: Layouts) -> Resolve:
-    """The scopes that there are."""
-    shown = [{"name": name, "description": what} for name, what in SCOPES.items()]
+    """Resolve all scopes."""
+    scopes = [{"name": name, "description": description} for name, description in SCOPES.items()]
 
     async def resolve(_env: Context, _arguments: dict[str, Any]) -> Any:
-        return shown
+        return scopes
 
     return resolve
 
 
 def create_token(_layouts: Layouts) -> Resolve:
-    """Makes a token for the account of who asks."""
+    """Create a token for the account of the request."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
         node = arguments["node"]
-        ends = _expiry(node.get("expires_at"), env.now)
+        expires_at = _parse_expiry(node.get("expires_at"), env.now)
         accounts = _accounts(env)
-        account = await accounts.one(env.account_id)
+        account = await accounts.load(env.account_id)
         try:
             secret, token = await accounts.create_token(
-                account, node["name"], ends, scopes=node["scopes"]
+                account, node["name"], expires_at, scopes=node["scopes"]
             )
         except AccountError as error:
             path = ("node", error.about) if error.about else ("node",)
@@ -109,51 +109,52 @@ def create_token(_layouts: Layouts) -> Resolve:
 
 
 def revoke_token(_layouts: Layouts) -> Resolve:
-    """Ends a token of the account."""
+    """Revoke a token of the account."""
 
     async def resolve(env: Context, arguments: dict[str, Any]) -> Any:
-        given = arguments["id"]
-        if not await _tokens(env, given):
-            raise Rejected(TokenNotFound(given))
+        token_id = arguments["id"]
+        if not await _load_tokens(env, token_id):
+            raise Rejected(TokenNotFound(token_id))
         try:
-            await _accounts(env).revoke(given)
+            await _accounts(env).revoke(token_id)
         except AccountError as error:
-            raise Rejected(TokenNotFound(given)) from error
-        (token,) = await _tokens(env, given)
+            raise Rejected(TokenNotFound(token_id)) from error
+        (token,) = await _load_tokens(env, token_id)
         return token
 
     return resolve
 
 
 def _accounts(env: Context) -> Accounts:
-    """The accounts, at the moment of the answer: what is done then is not yet to come."""
+    """Return the accounts with the time of the response as their clock: no timestamp in a response
+    is later than the response."""
     return Accounts(env.directory.store, clock=lambda: env.now)
 
 
-async def _tokens(env: Context, token_id: str | None = None) -> list[Mapping[str, Any]]:
-    """The account's tokens, or the one of that id."""
-    found = await _accounts(env).tokens_of(env.account_id)
-    return [_row(one, env.now) for one in found if token_id in (None, one.token_id)]
+async def _load_tokens(env: Context, token_id: str | None = None) -> list[Mapping[str, Any]]:
+    """Return the account's tokens, or the one with an id."""
+    stored = await _accounts(env).tokens_of(env.account_id)
+    return [_row(token, env.now) for token in stored if token_id in (None, token.token_id)]
 
 
 def _row(token: Token, now: int) -> Mapping[str, Any]:
     return {**asdict(token), "scopes": token.scopes.split(), "state": token.state(now)}
 
 
-def _expiry(given: str | None, now: int) -> int | None:
-    """The moment that a token ends. Raises Rejected."""
-    if given is None:
+def _parse_expiry(text: str | None, now: int) -> int | None:
+    """Return when a token expires, in milliseconds since 1970. Raises Rejected."""
+    if text is None:
         return None
-    ends = parse_timestamp(given)
-    if ends is None or ends <= now:
-        what = "is past" if ends else "is not a moment"
-        message = f"The expires_at {what}: write one to come, as in 2030-12-31T00:00:00Z."
+    expires_at = parse_timestamp(text)
+    if expires_at is None or expires_at <= now:
+        error = "is past" if expires_at else "is not a moment"
+        message = f"The expires_at {error}: write one to come, as in 2030-12-31T00:00:00Z."
         raise Rejected(InvalidInput(message, ("node", "expires_at")))
-    return ends
+    return expires_at
 
 
 async def _account_node(env: Context, number: int, _layout: Layout) -> Mapping[str, Any] | None:
-    return await own_account(env) if number == env.account_id else None
+    return await load_account(env) if number == env.account_id else None
 
 
 def _roots(_page_size: int) -> Mapping[str, Root]:
@@ -171,11 +172,11 @@ API = ApiPart(
     {
         "Viewer": TypeBinding(
             {
-                "account": Part(("account",)),
-                "token": Part(("token",)),
+                "account": Nested(("account",)),
+                "token": Nested(("token",)),
                 "scopes": Value(("scopes",)),
             },
-            keyed=True,
+            has_dict_rows=True,
         ),
         "Account": TypeBinding(
             {
@@ -184,13 +185,13 @@ API = ApiPart(
                     for name in ("id", "_id", "name", "account_name", "email", "timezone")
                 },
                 "created_at": timestamp_of("created_at"),
-                "stores": Part(("stores",)),
+                "stores": Nested(("stores",)),
             },
-            keyed=True,
+            has_dict_rows=True,
         ),
         "Store": TypeBinding(
             {name: Value((name,)) for name in ("id", "uid", "name", "slug", "defaultDomain")},
-            keyed=True,
+            has_dict_rows=True,
         ),
         "Token": TypeBinding(
             {
@@ -201,13 +202,13 @@ API = ApiPart(
                     for name in ("created_at", "expires_at", "revoked_at", "last_used_at")
                 },
             },
-            keyed=True,
+            has_dict_rows=True,
         ),
         "CreatedToken": TypeBinding(
-            {"secret": Value(("secret",)), "token": Part(("token",))}, keyed=True
+            {"secret": Value(("secret",)), "token": Nested(("token",))}, has_dict_rows=True
         ),
         "TokenScope": TypeBinding(
-            {name: Value((name,)) for name in ("name", "description")}, keyed=True
+            {name: Value((name,)) for name in ("name", "description")}, has_dict_rows=True
         ),
     },
     _roots,

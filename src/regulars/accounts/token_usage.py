@@ -1,5 +1,5 @@
-"""That tokens are used, and sessions: recorded whatever else goes on, for a database that takes no
-writes must not keep anybody from reading."""
+"""Record the use of tokens and sessions in the background. A read succeeds even if the database
+accepts no writes."""
 
 from __future__ import annotations
 
@@ -13,66 +13,69 @@ from regulars.store import Store
 from regulars.store.query import Query
 from regulars.store.tokens import touch_tokens
 
-# How often it is noted that a token is used.
-USED_MS = 60_000
-# What is used meanwhile is noted together: a transaction for each would keep writers waiting.
-_NOTED_AFTER_SECONDS = 0.2
-_NOTED_TOGETHER = 100
-_MOST_NOTED = 100_000
+# The use of a token is recorded at most this often.
+USE_INTERVAL_MS = 60_000
+# Uses are recorded in batches: a transaction for each would block other writers.
+_BATCH_DELAY_SECONDS = 0.2
+_BATCH_SIZE = 100
+_MAX_RECORDED = 100_000
 
 
 class TokenUsage:
-    """The uses of a database's tokens, as one process sees them."""
+    """The uses of tokens in one process."""
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
-        # Which tokens are used, and not noted yet; and when that was noted of others.
-        self._used: dict[str, None] = {}
-        self._noted: dict[str, int] = {}
-        self._noting: set[asyncio.Task[None]] = set()
-        self._settling = False
+        # The tokens whose use is not recorded yet, and when the use of others was recorded (ms).
+        self._pending: dict[str, None] = {}
+        self._recorded: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
-    def note(self, token_id: str) -> None:
-        """Records that a token is used, unless that was recorded within a minute: soon, and with
-        others that are used until then."""
-        if self._clock() < self._noted.get(token_id, 0) + USED_MS:
+    def record(self, token_id: str) -> None:
+        """Record the use of a token in the next batch, unless it was recorded within a minute."""
+        if self._clock() < self._recorded.get(token_id, 0) + USE_INTERVAL_MS:
             return
-        if not self._used:
-            self._do_beside(self._note())
-        self._used[token_id] = None
+        if not self._pending:
+            self._run_in_background(self._write())
+        self._pending[token_id] = None
 
-    async def _note(self) -> None:
+    async def _write(self) -> None:
         try:
-            while self._used:
-                await asyncio.sleep(0 if self._settling else _NOTED_AFTER_SECONDS)
+            while self._pending:
+                await asyncio.sleep(0 if self._is_closing else _BATCH_DELAY_SECONDS)
                 now = self._clock()
-                some = list(islice(self._used, _NOTED_TOGETHER))
-                used = {"used_ids": some, "used_before": now - USED_MS, "used_at": now}
-                await self._store.execute([(touch_tokens(), used)])
-                if len(self._noted) > _MOST_NOTED:
-                    self._noted.clear()
-                for token_id in some:
-                    self._noted[token_id] = now
-                    del self._used[token_id]
+                token_ids = list(islice(self._pending, _BATCH_SIZE))
+                parameters = {
+                    "used_ids": token_ids,
+                    "used_before": now - USE_INTERVAL_MS,
+                    "used_at": now,
+                }
+                await self._store.execute([(touch_tokens(), parameters)])
+                if len(self._recorded) > _MAX_RECORDED:
+                    self._recorded.clear()
+                for token_id in token_ids:
+                    self._recorded[token_id] = now
+                    del self._pending[token_id]
         finally:
-            self._used.clear()
+            self._pending.clear()
 
-    def in_passing(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> None:
-        """Records a use of another kind."""
-        self._do_beside(self._store.execute(statements))
+    def execute_in_background(self, statements: Sequence[tuple[Query, Mapping[str, Any]]]) -> None:
+        """Execute statements in the background, and ignore errors."""
+        self._run_in_background(self._store.execute(statements))
 
-    def _do_beside(self, work: Coroutine[Any, Any, object]) -> None:
-        async def note() -> None:
+    def _run_in_background(self, work: Coroutine[Any, Any, object]) -> None:
+        async def run() -> None:
             with contextlib.suppress(Exception):
                 await work
 
-        task = asyncio.create_task(note())
-        self._noting.add(task)
-        task.add_done_callback(self._noting.discard)
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def settled(self) -> None:
-        """Records every use that is not recorded yet; nothing is asked any more."""
-        self._settling = True
-        if self._noting:
-            await asyncio.wait(self._noting)
+    async def flush(self) -> None:
+        """Record all pending uses before shutdown."""
+        self._is_closing = True
+        if self._tasks:
+            await asyncio.wait(self._tasks)

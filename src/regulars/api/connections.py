@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from regulars.core.paging import Page
-from regulars.graphql import Layout, Part, Same, TypeBinding, Value
+from regulars.graphql import Layout, Nested, SameRow, TypeBinding, Value
 
 Encode = Callable[..., list[str]]
 
@@ -18,11 +18,11 @@ class Connection:
     cursors are `encode` of the columns `keyset`."""
 
     def __init__(self, layout: Layout, keyset: tuple[str, ...], encode: Encode) -> None:
-        self.edges = layout.part("edges")
+        self.edges = layout.nested("edges")
         self.columns = tuple(dict.fromkeys((*self.edges.columns, *keyset)))
         self._encode = encode
         self._keyset = [self.columns.index(name) for name in keyset]
-        info = layout.part("pageInfo", keyed=True).columns
+        info = layout.nested("pageInfo", has_dict_rows=True).columns
         self._has_ends = "startCursor" in info or "endCursor" in info
         self.beyond = frozenset(_BEYOND[name] for name in info if name in _BEYOND)
 
@@ -42,7 +42,7 @@ class Connection:
 
     async def rows_of(self, pages: Sequence[Page], env: Any) -> list[dict[str, Any]]:
         """Return the rows of several connections, filled together."""
-        filled = await self.edges.fill_nested([list(page.rows) for page in pages], env)
+        filled = await self.edges.load_related_grouped([list(page.rows) for page in pages], env)
         return [self.row(page, edges) for page, edges in zip(pages, filled, strict=True)]
 
 
@@ -50,10 +50,10 @@ def connection_types(
     name: str, keyset: tuple[str, ...], encode: Encode, more: Mapping[str, Value] | None = None
 ) -> dict[str, TypeBinding]:
     """Return the bindings of `NameConnection` and `NameEdge`."""
-    parts = {"edges": Part(("edges",), paged=True), "pageInfo": Part(("pageInfo",))}
+    parts = {"edges": Nested(("edges",), is_page=True), "pageInfo": Nested(("pageInfo",))}
     return {
-        f"{name}Connection": TypeBinding({**parts, **(more or {})}, keyed=True),
-        f"{name}Edge": TypeBinding({"node": Same(), "cursor": Value(keyset, encode)}),
+        f"{name}Connection": TypeBinding({**parts, **(more or {})}, has_dict_rows=True),
+        f"{name}Edge": TypeBinding({"node": SameRow(), "cursor": Value(keyset, encode)}),
     }
 
 
@@ -62,5 +62,5 @@ PAGE_INFO = TypeBinding(
         name: Value((name,))
         for name in ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
     },
-    keyed=True,
+    has_dict_rows=True,
 )

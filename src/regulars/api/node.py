@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from regulars.accounts.graphql import own_token
+from regulars.accounts.graphql import load_token
 from regulars.api.context import Context, require
 from regulars.api.part import Node
 from regulars.core.ids import decode
@@ -43,7 +43,7 @@ def node(nodes: Mapping[str, Node]) -> Callable[[Layouts], Resolve]:
             named = await env.directory.of_shop(env.account_id, text)
             if named is not None:
                 return await load(env, *named)
-            token = await own_token(env, text) if ADMIN in env.scopes else None
+            token = await load_token(env, text) if ADMIN in env.scopes else None
             return None if token is None else ("Token", token)
 
         return resolve

@@ -64,7 +64,7 @@ def node_loader(read: Callable[..., Any]) -> Callable[[Context, int, Layout], An
         row = await read(env.directory, env.account_id, number, layout.columns)
         if row is None:
             return None
-        (filled,) = await layout.fill([row], env)
+        (filled,) = await layout.load_related([row], env)
         return filled
 
     return load

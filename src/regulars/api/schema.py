@@ -28,7 +28,15 @@ from regulars.api.node import node
 from regulars.api.part import ApiPart, Node
 from regulars.core.limits import DEFAULTS as DIRECTORY_DEFAULTS
 from regulars.core.packages import PACKAGES, parts
-from regulars.graphql import CACHE_BYTES, DEFAULTS, Bindings, Engine, Limits, Root, TypeBinding
+from regulars.graphql import (
+    CACHE_BYTES,
+    DEFAULT_LIMITS,
+    Bindings,
+    DocumentLimits,
+    Engine,
+    Root,
+    TypeBinding,
+)
 
 PAGE_SIZE = DIRECTORY_DEFAULTS.page_size
 _API = "api"
@@ -53,7 +61,9 @@ def schema() -> GraphQLSchema:
 
 
 def engine(
-    limits: Limits = DEFAULTS, page_size: int = PAGE_SIZE, cache_bytes: int = CACHE_BYTES
+    limits: DocumentLimits = DEFAULT_LIMITS,
+    page_size: int = PAGE_SIZE,
+    cache_bytes: int = CACHE_BYTES,
 ) -> Engine:
     """Returns the engine of the Customers API: for documents within the limits and pages of at most
     `page_size` rows. It caches at most `cache_bytes` of documents and plans."""

@@ -37,7 +37,7 @@ async def write(env: Context, make: Callable[[IdempotencyRecord | None], Awaitab
 
 async def filled(env: Context, row: Row, layout: Layout) -> Any:
     """A written row in a layout, with what is related to it."""
-    (filled,) = await layout.fill([tuple([row[name] for name in layout.columns])], env)
+    (filled,) = await layout.load_related([tuple([row[name] for name in layout.columns])], env)
     return filled
 
 

@@ -148,7 +148,7 @@ def token_create(
 
     async def create(store: Any) -> tuple[str, Any]:
         accounts = Accounts(store)
-        owner = await accounts.named(account)
+        owner = await accounts.resolve(account)
         text, token = await accounts.create_token(owner, name, ends, scopes=scope)
         if link:
             code = await Sessions(store, accounts, settings.session_hours).link(token.token_id)

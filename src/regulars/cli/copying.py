@@ -50,7 +50,7 @@ def _require_same(address: DatabaseUrl) -> None:
 
 async def _copy(source_url: str, target_url: str, go_on: bool, name: str) -> dict[str, Any]:
     async with _opened(source_url) as source, _opened(target_url) as target:
-        if not go_on and await Accounts(target).any():
+        if not go_on and await Accounts(target).has_any():
             raise UsageError(
                 f"{name} has accounts already. Copy into an empty database; or, to go on with a "
                 "copy or bring it up to date, add --continue: what is only there is then deleted."

@@ -78,7 +78,7 @@ def _tables(address: DatabaseUrl, schema: SchemaState) -> Finding:
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
-    if settings.loopback:
+    if settings.is_loopback:
         yield Finding(OK, "network", f"Listens on {settings.host}: for this machine alone.")
     else:
         message = (

@@ -38,7 +38,7 @@ def run(
     chosen = form or ("jsonl" if plain.endswith((".jsonl", ".ndjson")) else "csv")
 
     async def work(store: Store) -> dict[str, Any]:
-        owner = await Accounts(store).named(account)
+        owner = await Accounts(store).resolve(account)
         export = Export(owner.account_id, chosen, query, columns, now_ms())
         began, count = time.monotonic(), 0
         with _written(target) as file, counting() as progress:

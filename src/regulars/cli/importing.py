@@ -81,7 +81,7 @@ def _check(job: Job, files: Sequence[str]) -> None:
 
 
 async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
-    account = await Accounts(store).named(job.account)
+    account = await Accounts(store).resolve(job.account)
     runs = ImportRepository(store, account.account_id)
     with open_input(name, job.options.encoding, form=job.options.format) as file:
         source = Source(file, job.options)

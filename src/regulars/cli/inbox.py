@@ -33,7 +33,7 @@ def inbox_list(
     """List the events that are kept, and why. As JSON with their bodies."""
 
     async def read(store: Store) -> list[dict[str, Any]]:
-        owner = await Accounts(store).named(account)
+        owner = await Accounts(store).resolve(account)
         return await Inbox(store).events(owner.account_id)
 
     rows = [
@@ -101,7 +101,7 @@ async def _select_events(
     store: Store, account: str | None, ids: list[str] | None
 ) -> tuple[Inbox, list[dict[str, Any]]]:
     """The kept events of those ids; all without any. Raises UsageError."""
-    owner = await Accounts(store).named(account)
+    owner = await Accounts(store).resolve(account)
     inbox = Inbox(store)
     events = await inbox.events(owner.account_id)
     missing = set(ids or ()) - {event["inbox_id"] for event in events}
@@ -128,7 +128,7 @@ def inbox_secret(
         )
 
     async def save(store: Store) -> str:
-        owner = await Accounts(store).named(account)
+        owner = await Accounts(store).resolve(account)
         await secrets_of(store, owner.account_id, now_ms())
         row = {"account_id": owner.account_id, "inbound": secret}
         await store.execute([(secret_queries.set_inbound_secret(), row)])

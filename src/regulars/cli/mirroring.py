@@ -62,7 +62,7 @@ def pull(
     address = address_of(server.url, server.insecure)
 
     async def work(store: Store) -> dict[str, Any]:
-        owner = await Accounts(store).named(account)
+        owner = await Accounts(store).resolve(account)
         async with Remote(address, server.token, _paused) as remote:
             there = Customers(remote)
             transfer = Pull(store, owner.account_id, there, address, options, _say)
@@ -93,7 +93,7 @@ def push(
     address = address_of(server.url, server.insecure)
 
     async def work(store: Store) -> dict[str, Any]:
-        owner = await Accounts(store).named(account)
+        owner = await Accounts(store).resolve(account)
         async with Remote(address, server.token, _paused) as remote:
             there = Customers(remote)
             transfer = Push(store, owner.account_id, remote, there, query, dry_run, now_ms())

@@ -15,7 +15,7 @@ from regulars.core.errors import DuplicateEmail, Rejected
 from regulars.customers.commands import CreateCustomer
 from regulars.customers.values import clean_values
 from regulars.directory.directory import Directory
-from regulars.sample import UNTIL, SampleCustomer, moved, sample_customers
+from regulars.sample import LAST_TIMESTAMP, SampleCustomer, generate_customers, shift_timestamps
 from regulars.store import Store
 from regulars.store.writer import MAX_BATCH
 
@@ -25,15 +25,17 @@ async def fill(
 ) -> dict[str, Any]:
     """Adds `count` sample customers; if they are `recent`, the last came just now. Answers how many
     were `added`, how many `present` already, the account's name, and the `seconds` it took."""
-    account = await Accounts(store).named(account_name)
+    account = await Accounts(store).resolve(account_name)
     directory = Directory(store)
     started = time.monotonic()
     added = 0
     with counting() as progress:
         task = progress.add_task("Customers", total=count)
         writing: asyncio.Task[int] | None = None
-        later = now_ms() - UNTIL if recent else 0
-        customers = (moved(customer, later) for customer in sample_customers(count, seed))
+        later = now_ms() - LAST_TIMESTAMP if recent else 0
+        customers = (
+            shift_timestamps(customer, later) for customer in generate_customers(count, seed)
+        )
         for chunk in _chunks(customers, MAX_BATCH):
             # The next chunk is made while the database is busy with this one.
             added += await writing if writing else 0

@@ -123,7 +123,7 @@ class _Server(uvicorn.Server):
 async def bootstrap(store: Store, settings: Settings) -> InitialCredentials | None:
     """Creates the first account and token of a database without accounts."""
     accounts = Accounts(store)
-    if await accounts.any():
+    if await accounts.has_any():
         return None
     try:
         account = await accounts.create(FIRST_ACCOUNT)

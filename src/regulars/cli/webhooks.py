@@ -54,7 +54,7 @@ def _print_secret(
     from regulars.webhooks.signatures import rotate, secrets_of
 
     async def read(store: Store) -> Any:
-        owner = await Accounts(store).named(account)
+        owner = await Accounts(store).resolve(account)
         make = rotate if rotating else secrets_of
         return owner, await make(store, owner.account_id, now_ms())
 

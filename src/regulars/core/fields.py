@@ -1,7 +1,7 @@
 """The kinds of fields that an entity can have.
 
-A declaration is plain data. What a kind means is in the layers: each has one table from kind to
-behaviour, and loops over the declarations when it is imported.
+A declaration is plain data. Each layer has one table from kind to behaviour, and loops over the
+declarations when it is imported.
 """
 
 from __future__ import annotations
@@ -157,13 +157,14 @@ class Avatar(Computed):
     """The picture of an email."""
 
 
-def in_order(first: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names in the order that `first` (separated by spaces) fixes; others follow."""
-    known = tuple(names)
-    fixed = [name for name in first.split() if name in known]
-    return tuple(dict.fromkeys([*fixed, *known]))
+def in_order(leading: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names: first those of `leading` (separated by spaces) in its order, then the
+    others."""
+    all_names = tuple(names)
+    fixed = [name for name in leading.split() if name in all_names]
+    return tuple(dict.fromkeys([*fixed, *all_names]))
 
 
 def names_of(fields: Sequence[Field], *kinds: type[Field]) -> tuple[str, ...]:
-    """Return the names of the fields of these kinds; of all, if none is named."""
+    """Return the names of the fields of these kinds; without kinds, of all fields."""
     return tuple(field.name for field in fields if not kinds or isinstance(field, kinds))

@@ -27,8 +27,8 @@ CUSTOMERS = Entity(
         CreateCustomer: rules.create,
         UpdateCustomer: rules.update,
         DeleteCustomers: rules.delete,
-        SetCustomers: upsert.customers,
-        ChangeTags: upsert.tags,
+        SetCustomers: upsert.set_customers,
+        ChangeTags: upsert.change_tags,
     },
     long_texts=("words", "notes_words"),
 )

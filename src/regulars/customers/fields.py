@@ -5,7 +5,7 @@ A new field is one line here and a migration: see "Add a field" in docs/architec
 
 from __future__ import annotations
 
-from dataclasses import fields as attributes_of
+from dataclasses import fields as options_of
 from typing import Any
 
 from regulars.core.fields import (
@@ -112,16 +112,16 @@ WRITABLE = tuple(field for field in FIELDS if field.is_writable)
 
 
 def described() -> list[dict[str, Any]]:
-    """Return the fields as JSON has them: for each its `kind`, `is_writable`, and what its
-    declaration says. The pages make their columns, forms and formats from it."""
+    """Return the declarations as JSON values: for each field its `kind`, `is_writable`, and its
+    options. The pages make their columns, forms and formats from it."""
     return [
         {
             "kind": type(field).__name__,
             "is_writable": field.is_writable,
             **{
-                one.name: list(value) if isinstance(value, tuple) else value
-                for one in attributes_of(field)
-                if one.name != "headings" and (value := getattr(field, one.name)) is not None
+                option.name: list(value) if isinstance(value, tuple) else value
+                for option in options_of(field)
+                if option.name != "headings" and (value := getattr(field, option.name)) is not None
             },
         }
         for field in FIELDS

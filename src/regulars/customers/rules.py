@@ -23,7 +23,7 @@ from regulars.customers.commands import (
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import with_values
-from regulars.orders.values import counts, order_row, with_order
+from regulars.orders.values import is_counted, order_row, with_order
 from regulars.store import Row
 from regulars.store.tables import leads, orders
 
@@ -54,7 +54,7 @@ def _with_activity(unit: CustomerUnitOfWork, customer: Row, activity: Activity) 
         row = order_row(unit.account_id, unit.next_id("orders"), customer, order)
         unit.rows[orders].put(row)
         customer = with_order(customer, row)
-        if counts(row):
+        if is_counted(row):
             timestamp = max(customer["updated_at"], row["updated_at"])
             customer = {**customer, "updated_at": timestamp}
     for lead in activity.leads:
@@ -101,7 +101,7 @@ def delete(unit: CustomerUnitOfWork, command: DeleteCustomers) -> list[int]:
     work = sum(
         search_document.work_of(unit.customer(customer_id), None) for customer_id in set(ids)
     )
-    if work > search_document.MOST_WORK and len(set(ids)) > 1:
+    if work > search_document.MAX_WORK and len(set(ids)) > 1:
         raise Rejected(TooMuchWork())
     for customer_id in dict.fromkeys(ids):
         unit.delete_customer(customer_id, command.at)

@@ -1,4 +1,4 @@
-"""The rules of setting many customers: an upsert for each row, and tags added and removed."""
+"""The rules of bulk writes: an upsert for each row, and tags added and removed."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from regulars.store.tables import imports
 
 
 @dataclass(slots=True)
-class _Seen:
-    """Which row named a customer first, by `_id` and by email."""
+class _FirstRows:
+    """The first row of each customer in a command, by `_id` and by email."""
 
     ids: dict[int, int] = field(default_factory=dict)
     emails: dict[str, int] = field(default_factory=dict)
 
     def first(self, number: int | None, email_key: str, index: int) -> int | None:
-        """The row that named the customer before this one, if one did."""
+        """Return the index of an earlier row of the customer, or None, and remember this row."""
         before = self.ids.get(number) if number is not None else None
         if before is None and email_key:
             before = self.emails.get(email_key)
@@ -62,40 +62,47 @@ class _Seen:
         return before
 
 
-def customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
-    """What becomes of each row. Raises Rejected with Stopped if the rows are a step of an import
-    that has ended, or is at another place."""
+def set_customers(unit: CustomerUnitOfWork, command: SetCustomers) -> SetResult:
+    """Create or update a customer for each row, and return the outcomes.
+
+    Raises Rejected with TooMuchWork if the batch would change too many terms, and with Stopped if
+    the rows are a step of an import that has ended or is at another position.
+    """
     if command.step:
         _require_current(unit, command.step)
     savepoint = unit.savepoint()
-    seen = _Seen() if command.distinct else None
+    first_rows = _FirstRows() if command.distinct else None
     outcomes = []
     for n, row in enumerate(command.rows):
-        outcomes.append(_set_or_reject(unit, command, n, row, seen))
-        if unit.work - savepoint.work > search_document.MOST_WORK and n:
+        outcomes.append(_set_or_reject(unit, command, n, row, first_rows))
+        if unit.work - savepoint.work > search_document.MAX_WORK and n:
             unit.roll_back(savepoint)
             raise Rejected(TooMuchWork())
     rejected = [n for n, outcome in enumerate(outcomes) if outcome.outcome == REJECTED]
-    whole = command.whole and bool(rejected)
-    if whole or command.dry_run:
+    is_rejected = command.whole and bool(rejected)
+    if is_rejected or command.dry_run:
         unit.roll_back(savepoint)
-    if whole:
+    if is_rejected:
         outcomes = [
-            _not_alone(unit, row, outcome, rejected[0])
+            _reject_with_others(unit, row, outcome, rejected[0])
             for row, outcome in zip(command.rows, outcomes, strict=True)
         ]
     if command.step:
-        unit.rows[imports].put(_after(unit, command.step, outcomes, command.at))
-    return SetResult(not whole and not command.dry_run, tuple(outcomes))
+        unit.rows[imports].put(_advance_import(unit, command.step, outcomes, command.at))
+    return SetResult(not is_rejected and not command.dry_run, tuple(outcomes))
 
 
 def _set_or_reject(
-    unit: CustomerUnitOfWork, command: SetCustomers, index: int, row: SetRow, seen: _Seen | None
+    unit: CustomerUnitOfWork,
+    command: SetCustomers,
+    index: int,
+    row: SetRow,
+    first_rows: _FirstRows | None,
 ) -> RowOutcome:
-    """What becomes of a row. An exception rejects the row alone: `_set` computes everything before
-    it changes the unit of work, so that the other rows are not affected."""
+    """Set a row. An exception rejects only this row: `_set` computes everything before it changes
+    the unit of work."""
     try:
-        return _set(unit, command, index, row, seen)
+        return _set(unit, command, index, row, first_rows)
     except Rejected as refused:  # the account has no more ids
         return RowOutcome(REJECTED, None, refused.problems)
     except Exception as error:
@@ -103,60 +110,64 @@ def _set_or_reject(
 
 
 def _set(
-    unit: CustomerUnitOfWork, command: SetCustomers, index: int, row: SetRow, seen: _Seen | None
+    unit: CustomerUnitOfWork,
+    command: SetCustomers,
+    index: int,
+    row: SetRow,
+    first_rows: _FirstRows | None,
 ) -> RowOutcome:
     if row.problems and not row.values:  # nothing of it could be read
         return RowOutcome(REJECTED, None, row.problems)
-    found = _found(unit, row)
+    stored = _find(unit, row)
     problems = list(row.problems)
-    if seen:
-        number = found["customer_id"] if found else None
-        before = seen.first(number, row.values.get("email_key", ""), index)
-        if before is not None:
-            problems.insert(0, DuplicateRow(before, row.path))
-    if found is None:
-        problems += _wrong_with_new(unit, row)
-        changed, more = with_values(_new(row, command.at), row.values, row.path)
+    if first_rows:
+        customer_id = stored["customer_id"] if stored else None
+        earlier = first_rows.first(customer_id, row.values.get("email_key", ""), index)
+        if earlier is not None:
+            problems.insert(0, DuplicateRow(earlier, row.path))
+    if stored is None:
+        problems += _creation_problems(unit, row)
+        new_values, value_problems = with_values(_new_row_of(row, command.at), row.values, row.path)
     else:
         key = row.values.get("email_key")
         holder = unit.holder(key) if key else None
-        if holder is not None and holder != found["customer_id"]:
+        if holder is not None and holder != stored["customer_id"]:
             problems.append(DuplicateEmail((*row.path, "email")))
-        values = instead(found, row.values) if row.mirrored else row.values
-        changed, more = with_values(found, values, row.path)
-    problems += more
+        values = instead(stored, row.values) if row.mirrored else row.values
+        new_values, value_problems = with_values(stored, values, row.path)
+    problems += value_problems
     if problems:
-        return RowOutcome(REJECTED, found, tuple(problems))
-    if changed is not found:
-        unit.changed_terms(found, changed)
-    if found is None:
-        saved = _create(unit, row, changed, command)
+        return RowOutcome(REJECTED, stored, tuple(problems))
+    if new_values is not stored:
+        unit.changed_terms(stored, new_values)
+    if stored is None:
+        row_after = _create(unit, row, new_values, command)
         outcome = CREATED
     else:
         at = row.timestamps[1] if row.mirrored and row.timestamps else None
-        saved = unit.save(found, changed, command, at)
-        outcome = UNCHANGED if saved is found else UPDATED
-    unit.shop_ids.add(row.shop_id, "Customer", saved["customer_id"], saved["customer_id"])
-    return RowOutcome(outcome, saved)
+        row_after = unit.save(stored, new_values, command, at)
+        outcome = UNCHANGED if row_after is stored else UPDATED
+    unit.shop_ids.add(row.shop_id, "Customer", row_after["customer_id"], row_after["customer_id"])
+    return RowOutcome(outcome, row_after)
 
 
-def _found(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
+def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:
     if row.customer is not None:
         return unit.find(row.customer)
     holder = unit.holder(row.values.get("email_key", ""))
     return None if holder is None else unit.customer(holder)
 
 
-def _wrong_with_new(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
-    """What is wrong with a row for a customer that there is not."""
-    named = row.customer is not None
+def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
+    """Return the problems of a row that would create a customer."""
+    has_reference = row.customer is not None
     if row.take is not None and row.take > MAX_BROUGHT_ID and unit.is_free(row.take):
         message = (
             f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, and few "
             "ids would be left for others. Remove it: the customer gets the next free one."
         )
         return [InvalidInput(message, (*row.path, "_id"))]
-    if named and row.mirrored and row.take is not None and not unit.is_free(row.take):
+    if has_reference and row.mirrored and row.take is not None and not unit.is_free(row.take):
         message = (
             f"The _id {row.take} was given to a customer who is deleted here, and an _id is given "
             "once. Delete the customer there, too, or make another account for the mirror."
@@ -173,7 +184,7 @@ def _wrong_with_new(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
     return []
 
 
-def _new(row: SetRow, at: int) -> Row:
+def _new_row_of(row: SetRow, at: int) -> Row:
     if row.timestamps is None:
         return new_row(at)
     created, updated = row.timestamps
@@ -181,10 +192,12 @@ def _new(row: SetRow, at: int) -> Row:
 
 
 def _create(unit: CustomerUnitOfWork, row: SetRow, values: Row, command: SetCustomers) -> Row:
-    number = unit.take_id(row.take) if row.take is not None and unit.is_free(row.take) else None
+    customer_id = (
+        unit.take_id(row.take) if row.take is not None and unit.is_free(row.take) else None
+    )
     keys = {
         "account_id": unit.account_id,
-        "customer_id": unit.next_id("customers") if number is None else number,
+        "customer_id": unit.next_id("customers") if customer_id is None else customer_id,
     }
     created = {**values, **keys}
     unit.put_customer(created)
@@ -192,11 +205,13 @@ def _create(unit: CustomerUnitOfWork, row: SetRow, values: Row, command: SetCust
     return created
 
 
-def _not_alone(unit: CustomerUnitOfWork, row: SetRow, outcome: RowOutcome, bad: int) -> RowOutcome:
-    """What became of a row where nothing is saved because of another."""
+def _reject_with_others(
+    unit: CustomerUnitOfWork, row: SetRow, outcome: RowOutcome, rejected_index: int
+) -> RowOutcome:
+    """Return the outcome of a row if another row prevents the save."""
     if outcome.outcome == REJECTED:
         return outcome
-    return RowOutcome(REJECTED, _found(unit, row), (OtherRows(bad, row.path),))
+    return RowOutcome(REJECTED, _find(unit, row), (OtherRows(rejected_index, row.path),))
 
 
 def _require_current(unit: CustomerUnitOfWork, step: Step) -> None:
@@ -205,8 +220,10 @@ def _require_current(unit: CustomerUnitOfWork, step: Step) -> None:
         raise Rejected(Stopped(step.import_id))
 
 
-def _after(unit: CustomerUnitOfWork, step: Step, outcomes: Sequence[RowOutcome], at: int) -> Row:
-    """An import's row after a step."""
+def _advance_import(
+    unit: CustomerUnitOfWork, step: Step, outcomes: Sequence[RowOutcome], at: int
+) -> Row:
+    """Return an import's row after a step."""
     before = unit.rows[imports].get(step.import_id)
     assert before is not None  # `_require_current`
     counts = counted(outcome.outcome for outcome in outcomes)
@@ -228,34 +245,37 @@ def _after(unit: CustomerUnitOfWork, step: Step, outcomes: Sequence[RowOutcome],
     }
 
 
-def tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
-    """The `_id`s of the customers, in the order given. Raises Rejected."""
+def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
+    """Add and remove tags, and return the `_id`s of the customers in the order of the command.
+    Raises Rejected."""
     missing = [r.given for r in command.customers if unit.find(r) is None]
     if missing:
         raise Rejected(CustomerNotFound(missing, ("items",)), *command.problems)
     if command.problems:
         raise Rejected(*command.problems)
     problems: list[Problem] = []
-    saved: list[tuple[Row, Row]] = []
+    updates: list[tuple[Row, Row]] = []
     work = 0
     for reference in dict.fromkeys(command.customers):
         row = unit.find(reference)
         assert row is not None
-        kept: list[Any] = orjson.loads(row["tags"])
-        kept = [tag for tag in dict.fromkeys([*kept, *command.add]) if tag not in command.remove]
-        if len(kept) > MAX_TAGS:
+        new_tags: list[Any] = orjson.loads(row["tags"])
+        new_tags = [
+            tag for tag in dict.fromkeys([*new_tags, *command.add]) if tag not in command.remove
+        ]
+        if len(new_tags) > MAX_TAGS:
             message = (
-                f"The customer {reference.given[:50]} would have {len(kept):,} tags; at most "
+                f"The customer {reference.given[:50]} would have {len(new_tags):,} tags; at most "
                 f"{MAX_TAGS} are allowed."
             )
             problems.append(InvalidInput(message, ("tags",)))
-        changed, _ = with_values(row, {"tags": kept}, ())
-        work += search_document.work_of(row, changed)
-        if work > search_document.MOST_WORK and saved:
+        updated, _ = with_values(row, {"tags": new_tags}, ())
+        work += search_document.work_of(row, updated)
+        if work > search_document.MAX_WORK and updates:
             raise Rejected(TooMuchWork())
-        saved.append((row, changed))
+        updates.append((row, updated))
     if problems:
         raise Rejected(*problems)
-    for row, changed in saved:
-        unit.save(row, changed, command)
+    for row, updated in updates:
+        unit.save(row, updated, command)
     return [r.customer_id for r in command.customers if r.customer_id is not None]

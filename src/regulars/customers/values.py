@@ -93,5 +93,5 @@ def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Pr
         return row, problems
     changed |= folded_columns(changed, values.keys())
     if not problems and not values.keys().isdisjoint(search_document.SOURCES):
-        changed |= search_document.derived(changed, values.keys())
+        changed |= search_document.derive_columns(changed, values.keys())
     return changed, problems

@@ -32,7 +32,7 @@ def decide(
             outcomes.append(_apply_once(unit, command))
         except Rejected as refused:
             outcomes.append(refused)
-        if unit.work >= search_document.MOST_BATCH_WORK:
+        if unit.work >= search_document.MAX_BATCH_WORK:
             break
     return outcomes, unit.changes()
 

@@ -1,7 +1,7 @@
-"""Proves a database consistent: everything that is stored is what the rules would store.
+"""Verify that a database is consistent: each stored value is what the rules would store.
 
-It reads one snapshot of the whole database, while others write. What it finds is told by id, never
-with what a customer is called.
+It reads one snapshot of the whole database while other processes write. Problems identify rows by
+id and contain no personal data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from regulars.customers.field_rules import folded_columns
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import search_document
 from regulars.directory.stored_values import wrong_values
-from regulars.orders.values import counts, net_payment
+from regulars.orders.values import is_counted, net_payment
 from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
 from regulars.store.migrate import run_in_snapshot
@@ -54,7 +54,7 @@ from regulars.store.tables import (
 )
 from regulars.webhooks.values import PENDING
 
-# Every table whose rows are of an account; a token's account is looked at with the token.
+# The tables whose rows belong to an account. `_credentials` checks the account of a token.
 _OF_ACCOUNTS = [
     table
     for table in metadata.sorted_tables
@@ -71,7 +71,7 @@ Row = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Report:
-    """What was read, and what is wrong with it: the first `MAX_PROBLEMS`, and how many in all."""
+    """The number of rows read per table, the first `MAX_PROBLEMS` problems, and their number."""
 
     read: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Report:
 
 
 def verify(address: DatabaseUrl) -> Report:
-    """Reads everything in a database. Raises StoreError when it cannot be read."""
+    """Verify all rows of a database. Raises StoreError if it cannot be read."""
     require_usable(address)
     report = Report()
     if address.path is not None:
@@ -100,32 +100,32 @@ class _Verifier:
         self._report = report
 
     def run(self) -> None:
-        known = {row["account_id"] for row in self._all(accounts)}
-        self._report.add(self._entrance(known))
-        for account_id in sorted(known):
-            last = next(iter(list(self._all(counters, account_id))), None)
-            if last is None:
+        account_ids = {row["account_id"] for row in self._all(accounts)}
+        self._report.add(self._credentials(account_ids))
+        for account_id in sorted(account_ids):
+            counter_row = next(iter(list(self._all(counters, account_id))), None)
+            if counter_row is None:
                 self._report.add(iter([f"account {account_id}: its counters are missing"]))
                 continue
-            self._report.add(self._account(account_id, last))
-            self._report.add(self._others(account_id, last))
+            self._report.add(self._account(account_id, counter_row))
+            self._report.add(self._others(account_id, counter_row))
         for table in _OF_ACCOUNTS:
-            others = sa.select(table.c.account_id).distinct()
+            account_ids_of_rows = sa.select(table.c.account_id).distinct()
             self._report.add(
                 f"{table.name}: rows of the account {row.account_id}, which is missing"
-                for row in self._connection.execute(others)
-                if row.account_id not in known
+                for row in self._connection.execute(account_ids_of_rows)
+                if row.account_id not in account_ids
             )
 
-    def _entrance(self, known: Collection[int]) -> Iterator[str]:
-        """What is wrong with tokens, sessions and the only row of `compatibility`."""
-        tokens_known = set()
+    def _credentials(self, account_ids: Collection[int]) -> Iterator[str]:
+        """Yield the problems of tokens, sessions and the only row of `compatibility`."""
+        token_ids = set()
         for row in self._all(tokens):
-            tokens_known.add(row["token_id"])
-            if row["account_id"] not in known:
+            token_ids.add(row["token_id"])
+            if row["account_id"] not in account_ids:
                 yield f"token {row['token_id']}: its account {row['account_id']} is missing"
         for row in self._all(sessions):
-            if row["token_id"] not in tokens_known:
+            if row["token_id"] not in token_ids:
                 yield f"session: its token {row['token_id']} is missing"
             if row["expires_at"] < row["created_at"]:
                 yield f"session of the token {row['token_id']}: it ends before it begins"
@@ -133,77 +133,79 @@ class _Verifier:
         if count != 1:
             yield f"compatibility: it has {count} rows, not 1"
 
-    def _others(self, account_id: int, last: Row) -> Iterator[str]:
-        """What is wrong with an account's webhooks, imports, inbox and other records."""
-        here = f"account {account_id}"
+    def _others(self, account_id: int, counter_row: Row) -> Iterator[str]:
+        """Yield the problems of an account's webhooks, imports, inbox and other records."""
+        account = f"account {account_id}"
         ids = {
             "Customer": self._ids(customers.c.customer_id, account_id),
             "Order": self._ids(orders.c.order_id, account_id),
             "Lead": self._ids(leads.c.lead_id, account_id),
         }
-        hooks = set()
+        webhook_ids = set()
         for row in self._all(webhooks, account_id):
-            hooks.add(row["webhook_id"])
-            place = f"{here}, webhook {row['webhook_id']}"
-            if row["webhook_id"] > last["webhooks"]:
-                yield f"{place}: its id was never given"
-            if row["position"] > last["changes"]:
-                yield f"{place}: its position is after the end of the history"
+            webhook_ids.add(row["webhook_id"])
+            label = f"{account}, webhook {row['webhook_id']}"
+            if row["webhook_id"] > counter_row["webhooks"]:
+                yield f"{label}: its id was never given"
+            if row["position"] > counter_row["changes"]:
+                yield f"{label}: its position is after the end of the history"
             if row["updated_at"] < row["created_at"]:
-                yield f"{place}: it was updated before it was created"
-            # An older program that enables a paused webhook leaves the mark.
+                yield f"{label}: it was updated before it was created"
+            # An older version that enables a paused webhook does not reset `paused`.
             if row["paused"] and row["disabled_at"] is None:
-                yield f"{place}: it is paused and was never disabled"
+                yield f"{label}: it is paused and was never disabled"
         for row in self._all(deliveries, account_id):
-            place = f"{here}, delivery {row['webhook_id']}-{row['number']}"
-            yield from _delivery(place, row, last["changes"], hooks)
+            label = f"{account}, delivery {row['webhook_id']}-{row['number']}"
+            yield from _delivery(label, row, counter_row["changes"], webhook_ids)
         for row in self._all(attempts, account_id):
-            place = f"{here}, attempt {row['webhook_id']}-{row['number']}-{row['attempt']}"
-            if row["webhook_id"] not in hooks:
-                yield f"{place}: its webhook is missing"
-            gone = row["customer_id"] is not None and row["customer_id"] not in ids["Customer"]
-            if gone and row["exchange"] is not None:
-                yield f"{place}: its customer is deleted, and it keeps what was sent"
+            label = f"{account}, attempt {row['webhook_id']}-{row['number']}-{row['attempt']}"
+            if row["webhook_id"] not in webhook_ids:
+                yield f"{label}: its webhook is missing"
+            is_deleted = (
+                row["customer_id"] is not None and row["customer_id"] not in ids["Customer"]
+            )
+            if is_deleted and row["exchange"] is not None:
+                yield f"{label}: its customer is deleted, and it keeps what was sent"
         for row in self._all(shop_ids, account_id):
-            place = f"{here}, id of a shop for {row['type']} {row['number']}"
+            label = f"{account}, id of a shop for {row['type']} {row['number']}"
             if row["number"] not in ids.get(row["type"], ()):
-                yield f"{place}: it is missing"
+                yield f"{label}: it is missing"
             if row["customer_id"] not in ids["Customer"]:
-                yield f"{place}: its customer {row['customer_id']} is missing"
-        kept = {row["inbox_id"] for row in self._all(inbox, account_id)}
+                yield f"{label}: its customer {row['customer_id']} is missing"
+        inbox_ids = {row["inbox_id"] for row in self._all(inbox, account_id)}
         for row in self._all(inbox_keys, account_id):
-            if row["inbox_id"] not in kept:
-                yield f"{here}, key of the event {row['inbox_id']}: the event is missing"
+            if row["inbox_id"] not in inbox_ids:
+                yield f"{account}, key of the event {row['inbox_id']}: the event is missing"
         for _ in self._all(deleted_shop_ids, account_id):
-            pass  # each value is looked at
+            pass  # `_all` checks each value
         for row in self._all(webhook_secrets, account_id):
             if row["previous"] is not None and row["previous"] == row["secret"]:
-                yield f"{here}, secret of the webhooks: it equals the one before it"
+                yield f"{account}, secret of the webhooks: it equals the one before it"
         for row in self._all(buckets, account_id):
             if row["level"] < 0:
-                yield f"{here}, rate of the token {row['token_id']}: its level is negative"
-        yield from self._imports(here, account_id)
+                yield f"{account}, rate of the token {row['token_id']}: its level is negative"
+        yield from self._imports(account, account_id)
 
-    def _imports(self, here: str, account_id: int) -> Iterator[str]:
-        known = set()
+    def _imports(self, account: str, account_id: int) -> Iterator[str]:
+        import_ids = set()
         for row in self._all(imports, account_id):
-            known.add(row["import_id"])
-            place = f"{here}, import {row['import_id']}"
-            counted = sum(row[name] for name in ("created", "updated", "unchanged", "rejected"))
-            if counted != row["position"]:
-                yield f"{place}: its counts are not those of its {row['position']} rows"
+            import_ids.add(row["import_id"])
+            label = f"{account}, import {row['import_id']}"
+            row_count = sum(row[name] for name in ("created", "updated", "unchanged", "rejected"))
+            if row_count != row["position"]:
+                yield f"{label}: its counts are not those of its {row['position']} rows"
             is_over = row["state"] not in (RECEIVING, *UNFINISHED)
             if is_over != (row["ended_at"] is not None):
-                yield f"{place}: its state is {row['state']}, which does not go with its end"
-        parts: dict[tuple[str, str], int] = {}
+                yield f"{label}: its state is {row['state']}, which does not go with its end"
+        next_parts: dict[tuple[str, str], int] = {}
         for row in self._all(import_parts, account_id):
             key = (row["import_id"], row["kind"])
-            place = f"{here}, part {row['part']} of the import {row['import_id']}"
-            if row["import_id"] not in known:
-                yield f"{place}: the import is missing"
-            if row["part"] != parts.get(key, 0):
-                yield f"{place}: the one before it is missing"
-            parts[key] = row["part"] + 1
+            label = f"{account}, part {row['part']} of the import {row['import_id']}"
+            if row["import_id"] not in import_ids:
+                yield f"{label}: the import is missing"
+            if row["part"] != next_parts.get(key, 0):
+                yield f"{label}: the one before it is missing"
+            next_parts[key] = row["part"] + 1
 
     def _ids(self, column: sa.ColumnElement[Any], account_id: int) -> set[int]:
         table = column.table
@@ -214,52 +216,55 @@ class _Verifier:
             )
         }
 
-    def _account(self, account_id: int, last: Row) -> Iterator[str]:
-        """What is wrong with an account's customers, orders, leads and history."""
-        of_orders: dict[int, list[int]] = {}
-        here = f"account {account_id}"
+    def _account(self, account_id: int, counter_row: Row) -> Iterator[str]:
+        """Yield the problems of an account's customers, orders, leads and history."""
+        totals: dict[int, list[int]] = {}
+        account = f"account {account_id}"
         for row in self._all(orders, account_id):
-            yield from _order(here, row, last["orders"])
-            counted = counts(row)
-            spent = of_orders.setdefault(row["customer_id"], [0, 0])
-            spent[0] += counted
-            spent[1] += row["net_payment"] if counted else 0
-        owners = set(of_orders)
+            yield from _order(account, row, counter_row["orders"])
+            is_included = is_counted(row)
+            total = totals.setdefault(row["customer_id"], [0, 0])
+            total[0] += is_included
+            total[1] += row["net_payment"] if is_included else 0
+        owners = set(totals)
         for row in self._all(leads, account_id):
             owners.add(row["customer_id"])
-            if row["lead_id"] > last["leads"]:
-                yield f"{here}, lead {row['lead_id']}: its id was never given"
-        told = _History(here)
+            if row["lead_id"] > counter_row["leads"]:
+                yield f"{account}, lead {row['lead_id']}: its id was never given"
+        change_log = _History(account)
         for row in self._all(history, account_id):
-            yield from told.read(row)
-        if told.last != last["changes"]:
-            yield f"{here}: its history ends with change {told.last}, not {last['changes']}"
+            yield from change_log.read(row)
+        if change_log.last != counter_row["changes"]:
+            end = counter_row["changes"]
+            yield f"{account}: its history ends with change {change_log.last}, not {end}"
         stored_terms = self._terms(account_id)
         for row in self._all(customers, account_id):
-            number = row["customer_id"]
-            owners.discard(number)
-            place = f"{here}, customer {number}"
-            if number > last["customers"]:
-                yield f"{place}: its id was never given"
-            yield from told.of_present(number)
-            wrong = list(_customer(row))
-            yield from (f"{place}: {what}" for what in wrong)
-            count, spent_in_all = of_orders.get(number, (0, 0))
-            if (row["orders_count"], row["expenses"]) != (count, spent_in_all):
-                yield f"{place}: orders_count or expenses are not those of its orders"
-            found = stored_terms.pop(number, (0, 0))
-            if not wrong and found != _checksum(search_document.terms_of(row)):
-                yield f"{place}: the index of the search is not that of its values"
-        for number in sorted(owners):
-            yield f"{here}: orders or leads of the customer {number}, who is missing"
-        yield from told.of_missing()
-        for number in sorted(stored_terms):
-            yield f"{here}: the index of the search has the customer {number}, who is missing"
+            customer_id = row["customer_id"]
+            owners.discard(customer_id)
+            label = f"{account}, customer {customer_id}"
+            if customer_id > counter_row["customers"]:
+                yield f"{label}: its id was never given"
+            yield from change_log.of_present(customer_id)
+            row_problems = list(_customer(row))
+            yield from (f"{label}: {problem}" for problem in row_problems)
+            count, expenses = totals.get(customer_id, (0, 0))
+            if (row["orders_count"], row["expenses"]) != (count, expenses):
+                yield f"{label}: orders_count or expenses are not those of its orders"
+            stored_checksum = stored_terms.pop(customer_id, (0, 0))
+            if not row_problems and stored_checksum != _checksum(search_document.terms_of(row)):
+                yield f"{label}: the index of the search is not that of its values"
+        for customer_id in sorted(owners):
+            yield f"{account}: orders or leads of the customer {customer_id}, who is missing"
+        yield from change_log.of_missing()
+        for customer_id in sorted(stored_terms):
+            label = f"{account}: the index of the search"
+            yield f"{label} has the customer {customer_id}, who is missing"
         for _ in self._all(idempotency_records, account_id):
-            pass  # each value is looked at
+            pass  # `_all` checks each value
 
     def _terms(self, account_id: int) -> dict[int, tuple[int, int]]:
-        """How many terms each customer has, and a sum of their hashes: they are stored by term."""
+        """Return the number of terms of each customer and the sum of their hashes. Terms are not
+        stored in the order of customers, and a checksum needs less memory."""
         sums: dict[int, tuple[int, int]] = {}
         for row in self._all(terms, account_id):
             count, total = sums.get(row["customer_id"], (0, 0))
@@ -267,51 +272,53 @@ class _Verifier:
         return sums
 
     def _all(self, table: sa.Table, account_id: int | None = None) -> Iterator[Row]:
-        """The rows of a table, of one account or of all, in the order of its key, some at a
-        time."""
+        """Yield the rows of a table in the order of its key, of one account or of all, and report
+        invalid values. Reads `_BATCH` rows at a time."""
         keys = list(table.primary_key.columns)
         statement = table.select().order_by(*keys).limit(_BATCH)
         if account_id is not None:
             statement = statement.where(table.c.account_id == account_id)
-        after: Sequence[Any] | None = None
+        last_key: Sequence[Any] | None = None
         count = 0
         while True:
             page = statement
-            if after is not None:
-                page = statement.where(sa.tuple_(*keys) > sa.tuple_(*map(sa.literal, after)))
+            if last_key is not None:
+                page = statement.where(sa.tuple_(*keys) > sa.tuple_(*map(sa.literal, last_key)))
             rows = self._connection.execute(page).mappings().all()
             for values in rows:
                 row = dict(values)
-                wrong = wrong_values(table.name, row)
-                self._report.add(f"{_name(table, row)}: {what}" for what in wrong)
+                row_problems = wrong_values(table.name, row)
+                self._report.add(f"{_name(table, row)}: {problem}" for problem in row_problems)
                 yield row
             count += len(rows)
             if len(rows) < _BATCH:
                 break
-            after = [rows[-1][key.name] for key in keys]
+            last_key = [rows[-1][key.name] for key in keys]
         self._report.read[table.name] = self._report.read.get(table.name, 0) + count
 
 
 def _name(table: sa.Table, row: Row) -> str:
-    """How a row is called in the report. Keys that are secrets or somebody's words are left out."""
+    """Return the label of a row, without keys that are secrets or personal data."""
     keys = [column for column in table.primary_key.columns if column.name not in _NOT_SHOWN]
     return f"{table.name} {', '.join(f'{key.name} {row[key.name]}' for key in keys)}"
 
 
-def _delivery(place: str, row: Row, last: int, hooks: Collection[int]) -> Iterator[str]:
-    if row["webhook_id"] not in hooks:
-        yield f"{place}: its webhook is missing"
-    if row["number"] > last or row["number"] == 0:
-        yield f"{place}: the history has no such change"
+def _delivery(
+    label: str, row: Row, last_change: int, webhook_ids: Collection[int]
+) -> Iterator[str]:
+    if row["webhook_id"] not in webhook_ids:
+        yield f"{label}: its webhook is missing"
+    if row["number"] > last_change or row["number"] == 0:
+        yield f"{label}: the history has no such change"
     is_pending = row["state"] == PENDING
     if is_pending != (row["due_at"] is not None) or is_pending != (row["ended_at"] is None):
-        yield f"{place}: its state is {row['state']}, which does not go with its times"
+        yield f"{label}: its state is {row['state']}, which does not go with its times"
     if row["tries"] > row["attempts"]:
-        yield f"{place}: it has fewer attempts than tries"
+        yield f"{label}: it has fewer attempts than tries"
 
 
 class _History:
-    """What the history of an account tells of its customers."""
+    """The state of an account's customers according to its history."""
 
     def __init__(self, account: str) -> None:
         self._account = account
@@ -320,50 +327,50 @@ class _History:
         self.last = 0
 
     def read(self, row: Row) -> Iterator[str]:
-        place = f"{self._account}, change {row['sequence']}"
+        label = f"{self._account}, change {row['sequence']}"
         if row["sequence"] != self.last + 1:
-            yield f"{place}: the one before it is missing"
+            yield f"{label}: the one before it is missing"
         self.last = row["sequence"]
         if row["fields"] is not None:
             self._with_values.add(row["customer_id"])
         self._kinds[row["customer_id"]] = row["kind"]
 
-    def of_present(self, number: int) -> Iterator[str]:
-        """What is wrong with what is told of a customer who is there."""
-        kind = self._kinds.pop(number, None)
+    def of_present(self, customer_id: int) -> Iterator[str]:
+        """Yield the problems of the history of an existing customer."""
+        kind = self._kinds.pop(customer_id, None)
         if kind is None or kind == changes.DELETED:
-            what = "says that it is deleted" if kind else "does not know it"
-            yield f"{self._account}, customer {number}: the history {what}"
+            error = "says that it is deleted" if kind else "does not know it"
+            yield f"{self._account}, customer {customer_id}: the history {error}"
 
     def of_missing(self) -> Iterator[str]:
-        """What is wrong with what is told of customers who are not there."""
-        for number, kind in self._kinds.items():
-            place = f"{self._account}, customer {number}"
+        """Yield the problems of the history of customers that do not exist."""
+        for customer_id, kind in self._kinds.items():
+            label = f"{self._account}, customer {customer_id}"
             if kind != changes.DELETED:
-                yield f"{place}: the history does not say that it is deleted"
-            if number in self._with_values:
-                yield f"{place}: it is deleted, and the history keeps values of it"
+                yield f"{label}: the history does not say that it is deleted"
+            if customer_id in self._with_values:
+                yield f"{label}: it is deleted, and the history keeps values of it"
 
 
-def _checksum(found: set[str]) -> tuple[int, int]:
-    return len(found), sum(map(hash, found)) & _MASK
+def _checksum(terms_of_row: set[str]) -> tuple[int, int]:
+    return len(terms_of_row), sum(map(hash, terms_of_row)) & _MASK
 
 
-def _order(here: str, row: Row, last: int) -> Iterator[str]:
-    place = f"{here}, order {row['order_id']}"
-    if row["order_id"] > last:
-        yield f"{place}: its id was never given"
+def _order(account: str, row: Row, last_id: int) -> Iterator[str]:
+    label = f"{account}, order {row['order_id']}"
+    if row["order_id"] > last_id:
+        yield f"{label}: its id was never given"
     if row["net_payment"] != net_payment(row):
-        yield f"{place}: net_payment is not what was paid less refunds"
+        yield f"{label}: net_payment is not what was paid less refunds"
 
 
 def _customer(row: Row) -> Iterator[str]:
-    """What of a customer's row is not what the rules would store."""
+    """Yield the values of a customer's row that the rules would not store."""
     if any(wrong_values("customers", row)):
         yield "a value is not one that is stored"
         return
-    shown, key, wrong = clean_email(row["email"])
-    if wrong or (shown, key) != (row["email"], row["email_key"]):
+    email, key, error = clean_email(row["email"])
+    if error or (email, key) != (row["email"], row["email_key"]):
         yield "its email is not as it would be kept"
     for name in names_of(FIELDS, fields.Address):
         parts = addresses.load(row[name])
@@ -371,7 +378,7 @@ def _customer(row: Row) -> Iterator[str]:
             yield f"{name} is not as it would be kept"
     if row["version"] < 1 or row["updated_at"] < row["created_at"]:
         yield "its version or its moments cannot be"
-    expected = {**folded_columns(row), **search_document.derived(row)}
+    expected = {**folded_columns(row), **search_document.derive_columns(row)}
     different = [name for name, value in expected.items() if row[name] != value]
     if different:
         yield f"derived from other values than it has: {', '.join(different)}"

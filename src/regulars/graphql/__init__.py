@@ -1,25 +1,25 @@
-"""A compiler for GraphQL documents: each becomes a plan once, and the plan is run.
+"""A compiler and executor of GraphQL documents over rows. docs/compiler.md explains it.
 
-It builds on graphql-core's parser, validation and type system and imports nothing of Regulars:
-a schema is bound to data by the classes of `bindings`, and run by an `Engine`.
+It uses graphql-core's parser, validation and type system, and imports nothing of Regulars. The
+classes of `bindings.py` bind a schema to data; an `Engine` executes documents.
 """
 
 from regulars.graphql.bindings import (
     Arguments,
     Bindings,
-    Each,
     Guard,
     Load,
-    Part,
+    Nested,
+    PerRow,
     Related,
     Resolve,
     Root,
-    Same,
+    SameRow,
     TypeBinding,
     Value,
 )
 from regulars.graphql.document import CACHE_BYTES, InvalidDocument
-from regulars.graphql.engine import Answer, Engine, Prepared
+from regulars.graphql.engine import Engine, ExecutionResult, PreparedOperation
 from regulars.graphql.errors import (
     DOCUMENT_LIMIT,
     INTERNAL,
@@ -30,36 +30,36 @@ from regulars.graphql.errors import (
     error_entry,
 )
 from regulars.graphql.layout import Layout, Layouts
-from regulars.graphql.limits import DEFAULTS, Limits
+from regulars.graphql.limits import DEFAULT_LIMITS, DocumentLimits
 from regulars.graphql.operation import Operation
 
 __all__ = [
     "CACHE_BYTES",
-    "DEFAULTS",
+    "DEFAULT_LIMITS",
     "DOCUMENT_LIMIT",
     "INTERNAL",
     "INTERNAL_KEY",
-    "Answer",
     "Arguments",
     "Bindings",
     "CostLimitError",
-    "Each",
+    "DocumentLimits",
     "Engine",
+    "ExecutionResult",
     "Fault",
     "Guard",
     "InvalidDocument",
     "Layout",
     "Layouts",
-    "Limits",
     "Load",
+    "Nested",
     "Operation",
-    "Part",
-    "Prepared",
+    "PerRow",
+    "PreparedOperation",
     "Related",
     "RequestError",
     "Resolve",
     "Root",
-    "Same",
+    "SameRow",
     "TypeBinding",
     "Value",
     "error_entry",

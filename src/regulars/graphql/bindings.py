@@ -1,11 +1,12 @@
-"""How a schema's fields are bound to data.
+"""Bindings: which columns a field of the schema reads, and how its values are made of them.
 
-A type's data are *rows*: tuples whose columns the compiler chooses, or, for a `keyed`
-type, mappings. A binding says which columns a field reads and what it makes of them. It is called
-with whole columns, of all the rows of a level, because a call for each value costs more than what
-most of them do; `Each` makes such a function of one of single values.
-A binding answers values that are ready for JSON: the compiler serialises nothing again.
-Bindings are pure: the same columns render as the same values, and a row may be rendered twice.
+The rows of a type are tuples, whose columns the compiler chooses, or dicts. The functions of a
+binding are called with whole columns: one sequence per column, with the values of all rows of a
+level. A call per value would cost more than most of these functions do. `PerRow` turns a function
+of single values into a function of columns.
+
+A binding returns values that are ready for JSON. A binding is pure: it returns the same values for
+the same columns, because a row may be rendered twice.
 """
 
 from __future__ import annotations
@@ -20,82 +21,87 @@ if TYPE_CHECKING:
 Row = Any
 Arguments = Mapping[str, Any]
 
-# Columns in, of the same length, one column out.
-OfColumns = Callable[..., Sequence[Any]]
+# (*columns) -> a column of the same length.
+ColumnFunction = Callable[..., Sequence[Any]]
 
 
-class Each:
-    """A function of columns that calls one of single values, `of_one`, for each of them."""
+class PerRow:
+    """A column function that calls `row_function` with the values of each row."""
 
-    __slots__ = ("of_one",)
+    __slots__ = ("row_function",)
 
-    def __init__(self, of_one: Callable[..., Any]) -> None:
-        self.of_one = of_one
+    def __init__(self, row_function: Callable[..., Any]) -> None:
+        self.row_function = row_function
 
     def __call__(self, *columns: Sequence[Any]) -> list[Any]:
-        return list(map(self.of_one, *columns))
+        return list(map(self.row_function, *columns))
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A leaf: the columns in `reads`, through `render(*columns)`, which answers a column of values.
+    """A leaf. `render(*columns)` returns its values; without `render` they are its only column.
 
-    Without `render` it is its only column. A field with arguments gives `prepare`
-    instead: `prepare(arguments)` is called once for each plan, may refuse them
-    (`RequestError`), and answers `render(env, *columns)`. `cost` is what the field costs beside
-    the objects, in points. `is_long` says that a value may have kilobytes.
+    A field with arguments has `prepare` instead: `prepare(arguments)` is called once per plan and
+    returns `render(env, *columns)`. It raises RequestError for invalid arguments.
+
+    `cost` is the cost of the field in points, in addition to the cost of the objects.
+    `can_be_large` is true if a value can have kilobytes.
     """
 
-    reads: tuple[str, ...]
-    render: OfColumns | None = None
-    prepare: Callable[[Arguments], OfColumns] | None = None
+    columns: tuple[str, ...]
+    render: ColumnFunction | None = None
+    prepare: Callable[[Arguments], ColumnFunction] | None = None
     cost: int = 0
-    is_long: bool = False
+    can_be_large: bool = False
 
     def __post_init__(self) -> None:
         if self.prepare is None:
-            _only_column(self.reads, self.render)
+            _check_columns(self.columns, self.render)
 
 
 @dataclass(frozen=True, slots=True)
-class Same:
-    """An object that is another view of the same row."""
+class SameRow:
+    """An object whose fields read the row of the parent object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """An object, or a list of objects, that is made of columns of the row: `pick(*columns)`
-    answers a column of rows, or of lists of rows; None where there is none. Without `pick` it is
-    the only column.
+class Nested:
+    """An object, or a list of objects, whose rows are inside the parent row.
 
-    Whoever makes the rows of a part fills them, if its type has `Related` fields:
-    `Layout.fill` of the layout `Layout.part`. `paged` when it is the page whose length the root
-    field's arguments say. `is_long` says that the columns may have kilobytes.
+    `extract(*columns)` returns a column of rows, or of lists of rows; None stands for null. Without
+    `extract` that is the only column.
+
+    If the nested type has `Related` fields, the code that makes the nested rows appends their
+    related rows, with `Layout.load_related` of `Layout.nested(field)`.
+
+    `is_page` is true for the rows of a page whose size is an argument of the root field, or of the
+    `Related` field above. `can_be_large` is true if the columns can have kilobytes.
     """
 
-    reads: tuple[str, ...]
-    pick: OfColumns | None = None
-    paged: bool = False
-    is_long: bool = False
+    columns: tuple[str, ...]
+    extract: ColumnFunction | None = None
+    is_page: bool = False
+    can_be_large: bool = False
 
     def __post_init__(self) -> None:
-        _only_column(self.reads, self.pick)
+        _check_columns(self.columns, self.extract)
 
 
-# (env, keys, layout) -> for each key what is related to it.
+# (env, keys, layout) -> for each key a row, a list of rows, or None.
 Load = Callable[[Any, list[Any], "Layout"], Awaitable[Sequence[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """An object, or a list of objects, in rows of their own.
+    """An object, or a list of objects, whose rows are loaded by a key.
 
-    `load(env, keys, layout)` is called once for all the rows of a level. It answers, in the
-    order of `keys` (the values of column `key`), a list of rows for a list field, a row or
-    None otherwise; each row holds the layout's columns. A field with arguments gives `prepare`
-    instead: `prepare(arguments)` is called once for each plan and answers `load`. `size(arguments)`
-    says how many rows its page has, where its type has a `paged` part; of a list, how many rows
-    that may have at most, or None.
+    `load(env, keys, layout)` is called once for all rows of a level. `keys` are the values of the
+    column `key`. It returns for each key, in the same order, a list of rows if the field is a list,
+    else a row or None. The rows have the columns of the layout.
+
+    A field with arguments has `prepare` instead: `prepare(arguments)` is called once per plan and
+    returns `load`. `size(arguments)` returns the number of rows on the page if the type has an
+    `is_page` field. For a list it returns the maximum number of rows, or None if it has none.
     """
 
     key: str
@@ -114,63 +120,53 @@ Guard = Callable[[Any], None]
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A field of Query or Mutation: `prepare(layouts)` is called once for each plan and answers
-    `resolve(env, arguments)`.
+    """A field of Query or Mutation.
 
-    For an object that answers a row that holds the layout's columns, for a list of objects a
-    list of rows, for an abstract type a pair (name of the object type, row), for a leaf the
-    value; None for null. The arguments are not to be changed.
+    `prepare(layouts)` is called once per plan and returns `resolve(env, arguments)`. That returns,
+    by the type of the field:
 
-    `guard(layouts)`, called once for each plan too, answers what is asked before anything else of
-    the field: it raises for an `env` that may not have it. `price(arguments, fixed, per_row)` is
-    what the field costs, of the points it has in any case and those of each row of its page;
-    without it, the fixed ones. A field is `anywhere` if it may be read from a copy of the data,
-    which may lack what was changed a moment ago.
+    - object: a row with the columns of the layout
+    - list of objects: a list of rows
+    - interface or union: a pair (name of the object type, row)
+    - leaf: the value
+
+    or None for null. It must not change the arguments.
+
+    `prepare_guard(layouts)` is called once per plan and returns `guard(env)`, which runs before
+    `resolve` and raises if `env` does not permit the field.
+
+    `compute_cost(arguments, fixed, per_row)` returns the cost of the field in points: `fixed` are
+    the points of the selection, `per_row` those of each row of its page. Without it the cost is
+    `fixed`.
+
+    `is_replica_safe` is true if the field may read from a replica, which can lack recent changes.
     """
 
     prepare: Callable[[Layouts], Resolve]
-    guard: Callable[[Layouts], Guard] | None = None
-    price: Callable[[Arguments, int, int], int] | None = None
+    prepare_guard: Callable[[Layouts], Guard] | None = None
+    compute_cost: Callable[[Arguments, int, int], int] | None = None
     is_replica_safe: bool = False
 
 
-def _only_column(reads: tuple[str, ...], function: Callable[..., Any] | None) -> None:
-    if function is None and len(reads) != 1:
+def _check_columns(columns: tuple[str, ...], function: ColumnFunction | None) -> None:
+    if function is None and len(columns) != 1:
         raise TypeError("a binding without a function of its columns reads exactly one")
 
 
-FieldBinding = Value | Same | Part | Related
+FieldBinding = Value | SameRow | Nested | Related
 
 
 @dataclass(frozen=True, slots=True)
 class TypeBinding:
-    """The bindings of an object type's fields; `keyed` when its rows are mappings."""
+    """The bindings of an object type, by field. Its rows are dicts or tuples."""
 
     fields: Mapping[str, FieldBinding]
-    keyed: bool = False
+    has_dict_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
-    """Everything a schema's fields are bound to: object types, and the root fields by name."""
+    """The bindings of a schema: its object types, and the fields of Query and Mutation, by name."""
 
     types: Mapping[str, TypeBinding]
     roots: Mapping[str, Root]
-
-
-__all__ = [
-    "Arguments",
-    "Bindings",
-    "Each",
-    "FieldBinding",
-    "Guard",
-    "Load",
-    "Part",
-    "Related",
-    "Resolve",
-    "Root",
-    "Row",
-    "Same",
-    "TypeBinding",
-    "Value",
-]

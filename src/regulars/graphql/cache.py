@@ -1,5 +1,4 @@
-"""A cache that is bounded in bytes, for each owner too: one owner can neither fill it nor push out
-what others use."""
+"""A cache with a limit in bytes, and a limit per owner: an owner cannot evict what others use."""
 
 from __future__ import annotations
 
@@ -8,11 +7,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-# An owner has at most this part of the bytes.
-_SHARE = 4
+# An owner has at most this fraction of the bytes: a quarter.
+_OWNER_FRACTION = 4
 
 
-class _Share(OrderedDict[Hashable, "Entry"]):
+class _Share(OrderedDict[Hashable, "CacheEntry"]):
     """The entries of an owner, the most recently used one last, and their size in bytes."""
 
     def __init__(self, owner: Hashable) -> None:
@@ -22,7 +21,7 @@ class _Share(OrderedDict[Hashable, "Entry"]):
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class CacheEntry:
     """A cached value, and its size in bytes."""
 
     key: Hashable
@@ -32,15 +31,18 @@ class Entry:
 
 
 class ByteCache:
-    """Values by key. An owner with more than a quarter of `max_bytes` loses its least recently used
-    values; if all owners together have more than `max_bytes`, the largest of them does."""
+    """A cache of at most `max_bytes`, of which each owner has at most a quarter.
+
+    An owner with more loses its least recently used entries. If all owners together have more than
+    `max_bytes`, the owner with the most bytes does.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._entries: dict[Hashable, Entry] = {}
+        self._entries: dict[Hashable, CacheEntry] = {}
         self._shares: dict[Hashable, _Share] = {}
         self.size = 0
-        self.share_bytes = max_bytes // _SHARE
+        self.share_bytes = max_bytes // _OWNER_FRACTION
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -49,39 +51,40 @@ class ByteCache:
         return key in self._entries
 
     def get(self, key: Hashable) -> Any:
-        """The value of a key, or None. It becomes the most recently used one of its owner."""
+        """Returns the value of a key, or None. It becomes the most recently used one."""
         entry = self._entries.get(key)
         if entry is None:
             return None
         entry.share.move_to_end(key)
         return entry.value
 
-    def add(self, key: Hashable, value: Any, size: int, owner: Hashable) -> Entry:
-        """Caches a value under a key that has none."""
+    def add(self, key: Hashable, value: Any, size: int, owner: Hashable) -> CacheEntry:
+        """Adds a value under a new key. `size` is in bytes."""
         if owner not in self._shares:
             self._shares[owner] = _Share(owner)
         share = self._shares[owner]
-        entry = Entry(key, value, share)
+        entry = CacheEntry(key, value, share)
         self._entries[key] = share[key] = entry
-        self.grow(entry, size)
+        self.resize(entry, size)
         return entry
 
-    def grow(self, entry: Entry, more: int) -> None:
-        """Adds to the size of an entry, and drops what is too much: perhaps the entry itself."""
+    def resize(self, entry: CacheEntry, change: int) -> None:
+        """Changes the size of an entry by a number of bytes, and evicts entries above the limits:
+        perhaps the entry itself. An evicted entry is ignored."""
         if self._entries.get(entry.key) is not entry:
             return
-        self._count(entry, more)
+        self._count(entry, change)
         while entry.share.size > self.share_bytes:
-            self._drop(entry.share)
+            self._evict(entry.share)
         while self.size > self._max_bytes:
-            self._drop(max(self._shares.values(), key=lambda share: share.size))
+            self._evict(max(self._shares.values(), key=lambda share: share.size))
 
-    def _count(self, entry: Entry, more: int) -> None:
-        entry.size += more
-        entry.share.size += more
-        self.size += more
+    def _count(self, entry: CacheEntry, change: int) -> None:
+        entry.size += change
+        entry.share.size += change
+        self.size += change
 
-    def _drop(self, share: _Share) -> None:
+    def _evict(self, share: _Share) -> None:
         key, entry = share.popitem(last=False)
         del self._entries[key]
         self._count(entry, -entry.size)

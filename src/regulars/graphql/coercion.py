@@ -1,7 +1,8 @@
-"""Input values, held against their types: quickly where they are right.
+"""Coercion of input values to their types.
 
-What is wrong raises, whatever it is; graphql-core then says what. The rules are those of the
-GraphQL specification (sections 3.5 to 3.12, input coercion, and 6.4.1).
+The coercers are fast for valid values. For an invalid value they raise some exception, and
+graphql-core then describes the error. The rules are those of the GraphQL specification (sections
+3.5 to 3.12, input coercion, and 6.4.1).
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from graphql.utilities.coerce_input_value import (
     coerce_input_value,
 )
 
-from regulars.graphql.limits import Limits
+from regulars.graphql.limits import DocumentLimits
 
 Coerce = Callable[[Any], Any]
 
-# The Python type whose every value a built-in scalar takes as it is.
-_AS_IT_IS: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
+# The built-in scalars whose values are those of a Python type.
+_PYTHON_TYPES: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
 
 
-class WrongValueError(Exception):
-    """A value that its type does not take; which, and why, is graphql-core's to say."""
+class InvalidValueError(Exception):
+    """A value is invalid for its type. It has no message: graphql-core describes the error."""
 
 
 class TooManyValuesError(Exception):
@@ -44,76 +45,79 @@ class TooManyValuesError(Exception):
 
 
 class Coercers:
-    """The coercion of each input type of a schema, made once. A list of more than `list_items`
-    values is wrong. `list_values` is how many more values the lists of a request may have together:
-    a document can declare lists of lists, and a million values take seconds."""
+    """The coercers of the input types of a schema, created once per type.
 
-    def __init__(self, limits: Limits) -> None:
-        self._list_items = limits.list_items
-        self.list_values = limits.variable_values
-        self._made: dict[str, Coerce] = {}
+    A list of more than `list_items` values is invalid. `list_values_left` is the number of values
+    that the lists of the present request may still have together: a document can declare lists of
+    lists, and a million values take seconds.
+    """
 
-    def of(self, type_: GraphQLInputType) -> Coerce:
-        """What turns a value from a request into a value of the type."""
+    def __init__(self, limits: DocumentLimits) -> None:
+        self._max_list_items = limits.list_items
+        self.list_values_left = limits.variable_values
+        self._by_type: dict[str, Coerce] = {}
+
+    def for_type(self, type_: GraphQLInputType) -> Coerce:
+        """Returns the function that coerces a value to the type, or raises."""
         name = str(type_)
-        if name not in self._made:
-            # A type may lead back to itself: it is found by name once it is made.
-            self._made[name] = lambda value: self._made[name](value)
-            self._made[name] = self._make(type_)
-        return self._made[name]
+        if name not in self._by_type:
+            # A type can refer to itself, so its coercer looks itself up until it exists.
+            self._by_type[name] = lambda value: self._by_type[name](value)
+            self._by_type[name] = self._create(type_)
+        return self._by_type[name]
 
-    def takes(self, type_: GraphQLInputType, value: Any) -> bool:
-        """Whether a type takes a value."""
+    def is_valid(self, type_: GraphQLInputType, value: Any) -> bool:
+        """Returns whether a value is valid for a type."""
         try:
-            self.of(type_)(value)
+            self.for_type(type_)(value)
         except Exception:
             return False
         return True
 
-    def _make(self, type_: GraphQLInputType) -> Coerce:
+    def _create(self, type_: GraphQLInputType) -> Coerce:
         if is_non_null_type(type_):
-            return _non_null(self.of(type_.of_type))
+            return _non_null(self.for_type(type_.of_type))
         if is_list_type(type_):
-            return self._list(self.of(type_.of_type))
+            return self._list(self.for_type(type_.of_type))
         if is_input_object_type(type_):
             return self._object(type_)
         return _leaf(type_)  # type: ignore[arg-type]  # no other input type is left
 
-    def _list(self, inner: Coerce) -> Coerce:
-        most = self._list_items
+    def _list(self, coerce_item: Coerce) -> Coerce:
+        max_items = self._max_list_items
 
         def coerce(value: Any) -> Any:
             if value is None:
                 return None
             if type(value) is not list:
-                return [inner(value)]
-            if len(value) > most:
-                raise WrongValueError
-            self.list_values -= len(value)
-            if self.list_values < 0:
+                return [coerce_item(value)]
+            if len(value) > max_items:
+                raise InvalidValueError
+            self.list_values_left -= len(value)
+            if self.list_values_left < 0:
                 raise TooManyValuesError
-            return [inner(item) for item in value]
+            return [coerce_item(item) for item in value]
 
         return coerce
 
     def _object(self, type_: GraphQLInputObjectType) -> Coerce:
         if type_.is_one_of:
-            return _by_library(type_)
+            return _graphql_core(type_)
         fields = [
-            (name, field.out_name or name, self.of(field.type), default_of(field))
+            (name, field.out_name or name, self.for_type(field.type), default_factory(field))
             for name, field in type_.fields.items()
         ]
-        known = type_.fields.keys()
+        field_names = type_.fields.keys()
 
         def coerce(value: Any) -> Any:
             if value is None:
                 return None
-            if type(value) is not dict or not value.keys() <= known:
-                raise WrongValueError
+            if type(value) is not dict or not value.keys() <= field_names:
+                raise InvalidValueError
             coerced = {}
-            for name, out_name, inner, default in fields:
+            for name, out_name, coerce_field, default in fields:
                 if name in value:
-                    coerced[out_name] = inner(value[name])
+                    coerced[out_name] = coerce_field(value[name])
                 elif default is not Undefined:
                     coerced[out_name] = default()
             return type_.out_type(coerced)
@@ -121,33 +125,35 @@ class Coercers:
         return coerce
 
 
-def default_of(field: GraphQLInputField | GraphQLArgument) -> Any:
-    """What makes the value of an input that is not given; Undefined when it is left out."""
-    default = coerce_default_value(field)
+def default_factory(definition: GraphQLInputField | GraphQLArgument) -> Any:
+    """Returns the function that returns the default value of an input field or argument, or raises
+    if a value is required. Returns Undefined if the value is optional and has no default."""
+    default = coerce_default_value(definition)
     if default is Undefined:
-        return missing if is_non_null_type(field.type) else Undefined
+        return raise_missing if is_non_null_type(definition.type) else Undefined
     return lambda: default
 
 
-def _by_library(type_: GraphQLInputType) -> Coerce:
+def raise_missing() -> None:
+    """Raises InvalidValueError for a required value that is missing."""
+    raise InvalidValueError
+
+
+def _graphql_core(type_: GraphQLInputType) -> Coerce:
     def coerce(value: Any) -> Any:
         coerced = coerce_input_value(value, type_)
         if coerced is Undefined:
-            raise WrongValueError
+            raise InvalidValueError
         return coerced
 
     return coerce
 
 
-def missing() -> None:
-    raise WrongValueError
-
-
-def _non_null(inner: Coerce) -> Coerce:
+def _non_null(coerce_nullable: Coerce) -> Coerce:
     def coerce(value: Any) -> Any:
         if value is None:
-            raise WrongValueError
-        return inner(value)
+            raise InvalidValueError
+        return coerce_nullable(value)
 
     return coerce
 
@@ -155,24 +161,24 @@ def _non_null(inner: Coerce) -> Coerce:
 def _leaf(type_: GraphQLLeafType) -> Coerce:
     if is_enum_type(type_):
         return _enum(type_)
-    as_it_is = _AS_IT_IS.get(type_.name, Undefined)
-    slowly = type_.coerce_input_value
+    python_type = _PYTHON_TYPES.get(type_.name, Undefined)
+    coerce_other = type_.coerce_input_value
 
     def coerce(value: Any) -> Any:
-        return value if value is None or type(value) is as_it_is else slowly(value)
+        return value if value is None or type(value) is python_type else coerce_other(value)
 
     return coerce
 
 
 def _enum(type_: GraphQLEnumType) -> Coerce:
-    """Without graphql-core's search for a similar name, which a wrong value need not be worth."""
+    """Returns a coercer that, unlike graphql-core's, does not search for a similar name."""
     values = type_.values
 
     def coerce(value: Any) -> Any:
         if value is None:
             return None
         if type(value) is not str or value not in values:
-            raise WrongValueError
+            raise InvalidValueError
         return values[value].value
 
     return coerce

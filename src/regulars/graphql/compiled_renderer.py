@@ -1,23 +1,23 @@
-"""The compiled renderer: a plan written as Python, for documents that are used again.
+"""The compiled renderer: writes a plan as Python functions, for a plan that is used again.
 
-A row by itself is rendered value by value, rows together column by column. For the plan of
-`{ thing { name kids { size } } }` the source is, but for some names,
+An object by itself is rendered value by value, the objects of a list together, column by column.
+For the plan of `{ thing { name kids { size } } }` the source is, but for some names,
 
-    def many_0(rows, env):
+    def render_rows_0(rows, env):
         if not rows: return []
         c = tuple(zip(*rows))
         v1 = c[0]
         v2 = f5(env, v1)
         return [{'size': a0} if a0 is not None else fail() for a0, in zip(v2, strict=True)]
 
-    def one_1(r, env):
-        v0 = r[0]
-        v1 = r[-1]
-        v2 = None if v1 is None else present(many_0, v1, env)
+    def render_row_1(row, env):
+        v0 = row[0]
+        v1 = row[-1]
+        v2 = None if v1 is None else render_required(render_rows_0, v1, env)
         return {'name': v0, 'kids': v2} if v0 is not None and v2 is not None else fail()
 
-It handles no errors: it raises for every error, and for a null where none is allowed, and the row
-renderer finds the path of the error. So bindings must be pure.
+The functions raise for every error, and for a null that is not allowed; then the row renderer finds
+the path of the error.
 """
 
 from __future__ import annotations
@@ -25,214 +25,227 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from regulars.graphql.bindings import Each
-from regulars.graphql.column_renderer import fail, lists, optional, present
+from regulars.graphql.bindings import PerRow
+from regulars.graphql.column_renderer import (
+    fail,
+    render_lists,
+    render_optional,
+    render_required,
+)
 from regulars.graphql.plan import (
-    ColumnRefs,
     FieldPlan,
-    Leaf,
-    Nested,
+    LeafPlan,
+    NestedPlan,
     ObjectPlan,
     RootPlan,
-    TypeName,
+    SameRowPlan,
+    TypeNamePlan,
 )
 
+# (value, env) -> the response.
 Render = Callable[[Any, Any], Any]
 
 
-def compiled(plan: RootPlan) -> Render:
-    """Returns `render(value, env)`, which returns what `render_root` returns for a value that is
-    not null and has no errors, and raises for any other."""
-    writer = _Writer()
-    kind = _Many if plan.is_list else _One
-    names = {type_name: writer.function(one, kind) for type_name, one in plan.objects.items()}
-    functions_by_name = writer.functions()
-    if plan.abstract:
-        by_type = {type_name: functions_by_name[name] for type_name, name in names.items()}
+def compile_plan(plan: RootPlan) -> Render:
+    """Returns `render(value, env)`, for a value that is not None. It returns what `render_root`
+    returns if there are no errors, and raises if there are."""
+    writer = _SourceWriter()
+    function_class = _RowsFunction if plan.is_list else _RowFunction
+    names = {
+        type_name: writer.write_function(object_plan, function_class)
+        for type_name, object_plan in plan.objects.items()
+    }
+    functions = writer.compile_functions()
+    if plan.is_abstract:
+        by_type = {type_name: functions[name] for type_name, name in names.items()}
         return lambda value, env: by_type[value[0]](value[1], env)
     (name,) = names.values()
-    render: Render = functions_by_name[name]
+    render: Render = functions[name]
     if plan.is_list:
-        items = optional if plan.item_nullable else present
-        return lambda rows, env: items(render, rows, env)
+        render_items = render_optional if plan.has_nullable_items else render_required
+        return lambda rows, env: render_items(render, rows, env)
     return render
 
 
-class _Writer:
-    """Writes a function for each object, and keeps the names that the functions refer to."""
+class _SourceWriter:
+    """Writes a function for each object, and collects the values that the functions use."""
 
     def __init__(self) -> None:
-        self._names: dict[str, Any] = {
+        self._globals: dict[str, Any] = {
             "fail": fail,
-            "lists": lists,
-            "present": present,
-            "optional": optional,
+            "render_lists": render_lists,
+            "render_required": render_required,
+            "render_optional": render_optional,
         }
         self._lines: list[str] = []
-        self._written = 0
+        self._function_count = 0
 
-    def functions(self) -> dict[str, Any]:
+    def compile_functions(self) -> dict[str, Any]:
         """Compiles the functions, and returns them by name."""
         code = compile("\n".join(self._lines), "<plan>", "exec")
-        exec(code, self._names)  # noqa: S102  # the source holds names of the schema and of GraphQL, quoted
-        return self._names
+        exec(code, self._globals)  # noqa: S102  # the source holds names of the schema and of GraphQL, quoted
+        return self._globals
 
-    def function(self, plan: ObjectPlan, kind: type[_Function]) -> str:
+    def write_function(self, plan: ObjectPlan, function_class: type[_Function]) -> str:
         """Writes the function of an object, and returns its name."""
-        function = kind(self, plan.keyed)
-        shown = function.dict(plan)
-        name = f"{kind.name}_{self._written}"
-        self._written += 1
-        self._lines += [f"def {name}({kind.parameters}, env):"]
-        self._lines += [f"    {line}" for line in [*function.lines, function.return_line(shown)]]
+        function = function_class(self, plan.has_dict_rows)
+        response = function.dict_display(plan)
+        name = f"{function_class.name}_{self._function_count}"
+        self._function_count += 1
+        self._lines += [f"def {name}({function_class.parameter}, env):"]
+        self._lines += [f"    {line}" for line in [*function.lines, function.return_line(response)]]
         return name
 
-    def refer(self, value: Any) -> str:
-        """Returns the name by which a function is called in the source."""
-        name = f"f{len(self._names)}"
-        self._names[name] = value
+    def add_global(self, value: Any) -> str:
+        """Returns the global name of a value in the source."""
+        name = f"f{len(self._globals)}"
+        self._globals[name] = value
         return name
 
 
 class _Function:
-    """The function of an object while it is written. Each value of the response is in a local
-    variable."""
+    """The function of an object while it is written. It has a local variable for each value of the
+    response."""
 
     name: str
-    parameters: str
+    parameter: str
 
-    def __init__(self, writer: _Writer, keyed: bool) -> None:
+    def __init__(self, writer: _SourceWriter, has_dict_rows: bool) -> None:
         self._writer = writer
-        self._keyed = keyed
-        self._known: dict[str, str] = {}
-        self._needed: dict[str, None] = {}
+        self._has_dict_rows = has_dict_rows
+        self._variables: dict[str, str] = {}
+        self._non_null: dict[str, None] = {}
         self.lines: list[str] = []
 
-    def dict(self, plan: ObjectPlan) -> str:
-        """Returns the object as a dict display. Lines that must come before it go into `lines`."""
-        entries = [f"{one.key!r}: {self._field(one)}" for one in plan.fields]
+    def dict_display(self, plan: ObjectPlan) -> str:
+        """Returns the dict display of an object. The lines that it needs go into `lines`."""
+        entries = [f"{field.key!r}: {self._value(field)}" for field in plan.fields]
         return f"{{{', '.join(entries)}}}"
 
-    def return_line(self, shown: str) -> str:
+    def return_line(self, display: str) -> str:
         """Returns the line that returns the object, or all objects."""
         raise NotImplementedError
 
-    def column_ref(self, column_ref: int | str) -> str:
+    def column(self, column_ref: int | str) -> str:
         """Returns the expression for a column."""
         raise NotImplementedError
 
-    def call(self, function: Callable[..., Any], columns: str, with_env: bool) -> str:
-        """Returns the expression for the call of a binding."""
+    def call(self, function: Callable[..., Any], columns: str, has_env: bool) -> str:
+        """Returns the expression for the call of a binding's function."""
         raise NotImplementedError
 
-    def nested(self, value_plan: Nested, rows: str) -> str:
-        """Returns the expression for nested objects, from a variable that holds their rows."""
+    def nested(self, value_plan: NestedPlan, rows: str) -> str:
+        """Returns the expression for nested objects. `rows` is the variable with their rows."""
         raise NotImplementedError
 
-    def shown(self, variable: str) -> str:
-        """Returns the expression for a variable's value in the dict display."""
+    def item(self, variable: str) -> str:
+        """Returns the expression for the value of a variable in the dict display."""
         raise NotImplementedError
 
-    def _field(self, plan: FieldPlan) -> str:
+    def _value(self, plan: FieldPlan) -> str:
+        """Returns the expression for the value of a field in the dict display."""
         value_plan = plan.value_plan
-        if isinstance(value_plan, TypeName):
+        if isinstance(value_plan, TypeNamePlan):
             return repr(value_plan.name)
-        if not isinstance(value_plan, Leaf | Nested):
-            return self.dict(value_plan.object)
-        columns = self._columns(value_plan.column_refs)
-        if isinstance(value_plan, Leaf):
+        if isinstance(value_plan, SameRowPlan):
+            return self.dict_display(value_plan.object)
+        columns = ", ".join(
+            self.variable(self.column(column_ref)) for column_ref in value_plan.column_refs
+        )
+        if isinstance(value_plan, LeafPlan):
             value = columns
             if value_plan.render is not None:
-                value = self.call(value_plan.render, columns, value_plan.with_env)
+                value = self.call(value_plan.render, columns, value_plan.has_env)
         else:
-            if value_plan.pick is not None:
-                columns = self.call(value_plan.pick, columns, with_env=False)
+            if value_plan.extract is not None:
+                columns = self.call(value_plan.extract, columns, has_env=False)
             value = self.nested(value_plan, self.variable(columns))
-        shown = self.shown(self.variable(value))
-        if not plan.nullable:
-            self._needed[shown] = None
-        return shown
+        item = self.item(self.variable(value))
+        if not plan.is_nullable:
+            self._non_null[item] = None
+        return item
 
-    def _columns(self, column_refs: ColumnRefs) -> str:
-        return ", ".join(self.variable(self.column_ref(column_ref)) for column_ref in column_refs)
+    def variable(self, expression: str, name: str = "") -> str:
+        """Returns the local variable for an expression: one per expression. A name is its own
+        variable."""
+        if expression.isidentifier():
+            return expression
+        if expression not in self._variables:
+            self._variables[expression] = name or f"v{len(self._variables)}"
+            self.lines.append(f"{self._variables[expression]} = {expression}")
+        return self._variables[expression]
 
-    def variable(self, value: str, name: str = "") -> str:
-        """Returns a local variable that holds a value: the same variable for the same value, and a
-        name itself."""
-        if value.isidentifier():
-            return value
-        if value not in self._known:
-            self._known[value] = name or f"v{len(self._known)}"
-            self.lines.append(f"{self._known[value]} = {value}")
-        return self._known[value]
-
-    def checked(self, shown: str) -> str:
-        """Returns the dict display, with a check for nulls where none is allowed."""
-        checks = " and ".join(f"{name} is not None" for name in self._needed)
-        return f"{shown} if {checks} else fail()" if checks else shown
+    def with_null_checks(self, display: str) -> str:
+        """Returns the dict display, with checks for nulls that are not allowed."""
+        checks = " and ".join(f"{item} is not None" for item in self._non_null)
+        return f"{display} if {checks} else fail()" if checks else display
 
 
-class _One(_Function):
-    """`one(r, env)`: the object of a row."""
+class _RowFunction(_Function):
+    """`render_row(row, env)` returns the object of a row. A variable holds a value."""
 
-    name, parameters = "one", "r"
+    name, parameter = "render_row", "row"
 
-    def return_line(self, shown: str) -> str:
-        return f"return {self.checked(shown)}"
+    def return_line(self, display: str) -> str:
+        return f"return {self.with_null_checks(display)}"
 
-    def column_ref(self, column_ref: int | str) -> str:
-        return f"r[{column_ref!r}]"
+    def column(self, column_ref: int | str) -> str:
+        return f"row[{column_ref!r}]"
 
-    def call(self, function: Callable[..., Any], columns: str, with_env: bool) -> str:
-        if isinstance(function, Each):
-            return f"{self._writer.refer(function.of_one)}({columns})"
-        singles = [f"({column},)" for column in columns.split(", ")]
-        parameters = ", ".join(["env", *singles] if with_env else singles)
-        return f"{self._writer.refer(function)}({parameters})[0]"
+    def call(self, function: Callable[..., Any], columns: str, has_env: bool) -> str:
+        if isinstance(function, PerRow):
+            return f"{self._writer.add_global(function.row_function)}({columns})"
+        arguments = [f"({column},)" for column in columns.split(", ")]
+        if has_env:
+            arguments.insert(0, "env")
+        return f"{self._writer.add_global(function)}({', '.join(arguments)})[0]"
 
-    def nested(self, value_plan: Nested, rows: str) -> str:
-        render = self._writer.function(value_plan.object, _Many if value_plan.is_list else _One)
+    def nested(self, value_plan: NestedPlan, rows: str) -> str:
+        function_class = _RowsFunction if value_plan.is_list else _RowFunction
+        render = self._writer.write_function(value_plan.object, function_class)
         if not value_plan.is_list:
             return f"None if {rows} is None else {render}({rows}, env)"
-        items = "optional" if value_plan.item_nullable else "present"
-        return f"None if {rows} is None else {items}({render}, {rows}, env)"
+        render_items = "render_optional" if value_plan.has_nullable_items else "render_required"
+        return f"None if {rows} is None else {render_items}({render}, {rows}, env)"
 
-    def shown(self, variable: str) -> str:
+    def item(self, variable: str) -> str:
         return variable
 
 
-class _Many(_Function):
-    """`many(rows, env)`: the objects of rows, in whose source each variable holds a column."""
+class _RowsFunction(_Function):
+    """`render_rows(rows, env)` returns the objects of rows. A variable holds a column, and a loop
+    variable an item of it."""
 
-    name, parameters = "many", "rows"
+    name, parameter = "render_rows", "rows"
 
-    def __init__(self, writer: _Writer, keyed: bool) -> None:
-        super().__init__(writer, keyed)
-        self._looped: dict[str, str] = {}
+    def __init__(self, writer: _SourceWriter, has_dict_rows: bool) -> None:
+        super().__init__(writer, has_dict_rows)
+        self._loop_variables: dict[str, str] = {}
         self.lines = ["if not rows: return []"]
 
-    def return_line(self, shown: str) -> str:
-        if not self._looped:
-            return f"return [{shown} for _ in rows]"
-        names, columns = ", ".join(self._looped.values()), ", ".join(self._looped)
-        return f"return [{self.checked(shown)} for {names}, in zip({columns}, strict=True)]"
+    def return_line(self, display: str) -> str:
+        if not self._loop_variables:
+            return f"return [{display} for _ in rows]"
+        names, columns = ", ".join(self._loop_variables.values()), ", ".join(self._loop_variables)
+        item = self.with_null_checks(display)
+        return f"return [{item} for {names}, in zip({columns}, strict=True)]"
 
-    def column_ref(self, column_ref: int | str) -> str:
-        if self._keyed:
-            return f"[r[{column_ref!r}] for r in rows]"
+    def column(self, column_ref: int | str) -> str:
+        if self._has_dict_rows:
+            return f"[row[{column_ref!r}] for row in rows]"
         self.variable("tuple(zip(*rows))", "c")
         return f"c[{column_ref}]"
 
-    def call(self, function: Callable[..., Any], columns: str, with_env: bool) -> str:
-        parameters = f"env, {columns}" if with_env else columns
-        return f"{self._writer.refer(function)}({parameters})"
+    def call(self, function: Callable[..., Any], columns: str, has_env: bool) -> str:
+        arguments = f"env, {columns}" if has_env else columns
+        return f"{self._writer.add_global(function)}({arguments})"
 
-    def nested(self, value_plan: Nested, rows: str) -> str:
-        render = self._writer.function(value_plan.object, _Many)
+    def nested(self, value_plan: NestedPlan, rows: str) -> str:
+        render = self._writer.write_function(value_plan.object, _RowsFunction)
         if not value_plan.is_list:
-            return f"optional({render}, {rows}, env)"
-        items = "optional" if value_plan.item_nullable else "present"
-        return f"lists({items}, {render}, {rows}, env)"
+            return f"render_optional({render}, {rows}, env)"
+        render_items = "render_optional" if value_plan.has_nullable_items else "render_required"
+        return f"render_lists({render_items}, {render}, {rows}, env)"
 
-    def shown(self, variable: str) -> str:
-        return self._looped.setdefault(variable, f"a{len(self._looped)}")
+    def item(self, variable: str) -> str:
+        return self._loop_variables.setdefault(variable, f"a{len(self._loop_variables)}")

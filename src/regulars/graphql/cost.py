@@ -1,7 +1,7 @@
-"""What a root field costs before it is run: a point for each object that it can answer.
+"""The cost of a root field, in points: one point per object that the response can have.
 
-A list counts as many objects as its arguments request, or else `LIST_SIZE`. What depends on the
-arguments alone (how many rows a page has) is the binding's to say.
+A list counts the number of objects that its arguments request, or else `LIST_SIZE`. The binding of
+a root field says how many rows its page has.
 """
 
 from __future__ import annotations
@@ -10,128 +10,142 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from regulars.graphql.plan import ColumnRefs, Leaf, Nested, ObjectPlan, RootPlan, SameRow
+from regulars.graphql.plan import (
+    ColumnRefs,
+    LeafPlan,
+    NestedPlan,
+    ObjectPlan,
+    RootPlan,
+    SameRowPlan,
+)
 
+# The estimated length of a list whose arguments do not say it.
 LIST_SIZE = 10
-# What a number, a flag or a null takes.
-_OTHER_BYTES = 6
-# How many plain values take as long as one that is rendered by a function.
-_RENDERED = 10
+# The bytes of a number, a boolean or null in a response.
+_SCALAR_BYTES = 6
+# A value that a function renders takes as long as this number of plain values.
+_FUNCTION_VALUES = 10
 
 
 class Weight(NamedTuple):
-    """The points of a root field: those that it has in any case, and those of each row of its
-    page."""
+    """The points of a root field: `fixed`, and `per_row` for each row of its page."""
 
     fixed: int
     per_row: int
 
 
-def weight(plan: RootPlan) -> Weight:
-    """The weight of a root field: of the heaviest type, where it may answer several."""
-    each = [_object(one) for one in plan.objects.values()] or [Weight(0, 0)]
-    return Weight(1 + max(w.fixed for w in each), max(w.per_row for w in each))
+def compute_weight(plan: RootPlan) -> Weight:
+    """Returns the weight of a root field: the weight of the most expensive type, if there are
+    several."""
+    weights = [_object_weight(object_plan) for object_plan in plan.objects.values()]
+    if not weights:
+        return Weight(1, 0)
+    fixed = 1 + max(weight.fixed for weight in weights)
+    return Weight(fixed, max(weight.per_row for weight in weights))
 
 
-def _object(plan: ObjectPlan) -> Weight:
-    """The points of what is in an object; not of itself."""
+def _object_weight(plan: ObjectPlan) -> Weight:
+    """Returns the points of the fields of an object, without the object itself."""
     fixed = per_row = 0
     for field in plan.fields:
         value_plan = field.value_plan
-        if isinstance(value_plan, Leaf):
+        if isinstance(value_plan, LeafPlan):
             fixed += value_plan.cost
-        elif isinstance(value_plan, SameRow):
-            inner = _object(value_plan.object)
+        elif isinstance(value_plan, SameRowPlan):
+            inner = _object_weight(value_plan.object)
             fixed, per_row = fixed + inner.fixed, per_row + inner.per_row
-        elif isinstance(value_plan, Nested):
-            inner = _object(value_plan.object)
-            if value_plan.paged:
+        elif isinstance(value_plan, NestedPlan):
+            inner = _object_weight(value_plan.object)
+            if value_plan.is_page:
                 per_row += 1 + inner.fixed + inner.per_row
             elif value_plan.size is not None and not value_plan.is_list:
                 fixed += 1 + inner.fixed + value_plan.size * inner.per_row
             else:
-                times = _length(value_plan)
-                fixed += times * (1 + inner.fixed)
-                per_row += times * inner.per_row
+                count = _estimate_count(value_plan)
+                fixed += count * (1 + inner.fixed)
+                per_row += count * inner.per_row
     return Weight(fixed, per_row)
 
 
-def _length(plan: Nested) -> int:
-    """How many objects a list is estimated to have; 1 where there is no list."""
+def _estimate_count(plan: NestedPlan) -> int:
+    """Returns the estimated number of objects: 1 if the field is not a list."""
     if not plan.is_list:
         return 1
     return LIST_SIZE if plan.size is None else max(0, plan.size)
 
 
 class OpenList(NamedTuple):
-    """A field with objects below, of which some are in lists of estimated length: how to find them
-    in a row. `points` is what each object costs if the field itself is such a list, else 0."""
+    """A field that is a list of estimated length, or has such lists below it.
+
+    `column_refs` and `extract` find its objects in a row. `points` is the cost of each object if
+    the field itself is such a list, else 0. `inner` are the open lists of its objects.
+    """
 
     column_refs: ColumnRefs
-    pick: Callable[..., Any] | None
+    extract: Callable[..., Any] | None
     is_list: bool
     points: int
-    below: Sequence[OpenList]
+    inner: Sequence[OpenList]
 
 
-def open_lists(plan: ObjectPlan) -> Sequence[OpenList]:
-    """Return the fields of an object that are lists of estimated length, or have some below."""
+def find_open_lists(plan: ObjectPlan) -> Sequence[OpenList]:
+    """Returns the open lists of an object."""
     lists: list[OpenList] = []
     for field in plan.fields:
         nested = field.value_plan
-        if isinstance(nested, SameRow):
-            lists += open_lists(nested.object)
-        elif isinstance(nested, Nested):
-            below = open_lists(nested.object)
+        if isinstance(nested, SameRowPlan):
+            lists += find_open_lists(nested.object)
+        elif isinstance(nested, NestedPlan):
+            inner = find_open_lists(nested.object)
             is_open = nested.is_related and nested.is_list and nested.size is None
-            points = 1 + _object(nested.object).fixed if is_open else 0
-            if points or below:
+            points = 1 + _object_weight(nested.object).fixed if is_open else 0
+            if points or inner:
                 lists.append(
-                    OpenList(nested.column_refs, nested.pick, nested.is_list, points, below)
+                    OpenList(nested.column_refs, nested.extract, nested.is_list, points, inner)
                 )
     return lists
 
 
-def surplus(lists: Sequence[OpenList], rows: Sequence[Any]) -> int:
-    """Return the points of the objects that rows have in lists beyond the estimate."""
+def compute_surplus(lists: Sequence[OpenList], rows: Sequence[Any]) -> int:
+    """Returns the points of the objects in the lists of the rows beyond the estimated length."""
     points = 0
     for open_list in lists:
-        columns = [[row[index] for row in rows] for index in open_list.column_refs]
-        cells = columns[0] if open_list.pick is None else open_list.pick(*columns)
+        columns = [[row[column_ref] for row in rows] for column_ref in open_list.column_refs]
+        cells = columns[0] if open_list.extract is None else open_list.extract(*columns)
         present = [cell for cell in cells if cell is not None]
         if open_list.points:
             points += open_list.points * max(0, sum(map(len, present)) - LIST_SIZE * len(rows))
-        if open_list.below:
+        if open_list.inner:
             objects = [row for cell in present for row in cell] if open_list.is_list else present
-            points += surplus(open_list.below, [row for row in objects if row is not None])
+            points += compute_surplus(open_list.inner, [row for row in objects if row is not None])
     return points
 
 
-def values(plan: RootPlan) -> int:
-    """How many values are rendered for each object of a root field. One that a function renders
-    counts as some plain ones."""
-    return max((_values(one) for one in plan.objects.values()), default=0)
+def count_values(plan: RootPlan) -> int:
+    """Returns the number of values that are rendered per object of a root field. A value that a
+    function renders counts as several plain values."""
+    return max((_count_values(object_plan) for object_plan in plan.objects.values()), default=0)
 
 
-def _values(plan: ObjectPlan) -> int:
+def _count_values(plan: ObjectPlan) -> int:
     count = 0
     for field in plan.fields:
         value_plan = field.value_plan
-        if isinstance(value_plan, Leaf):
-            count += 1 if value_plan.render is None else _RENDERED
-        elif isinstance(value_plan, SameRow | Nested):
-            count += _values(value_plan.object)
+        if isinstance(value_plan, LeafPlan):
+            count += 1 if value_plan.render is None else _FUNCTION_VALUES
+        elif isinstance(value_plan, SameRowPlan | NestedPlan):
+            count += _count_values(value_plan.object)
     return count
 
 
-def copies(plan: RootPlan) -> int:
-    """How many times the response can hold what is read: the selections of the column that is
-    selected most often, of those that may have kilobytes. 0 where there are none, and no lists of
-    unknown length."""
-    return max((_copies(one) for one in plan.objects.values()), default=0)
+def count_copies(plan: RootPlan) -> int:
+    """Returns how many times the response can contain the rows: the number of selections of the
+    large column that is selected most often. Returns 0 if there are no large columns and no lists
+    of unknown length."""
+    return max((_count_copies(object_plan) for object_plan in plan.objects.values()), default=0)
 
 
-def _copies(plan: ObjectPlan) -> int:
+def _count_copies(plan: ObjectPlan) -> int:
     return max(_copies_by_column(plan).values(), default=0)
 
 
@@ -139,28 +153,28 @@ def _copies_by_column(plan: ObjectPlan) -> Counter[Any]:
     counts: Counter[Any] = Counter()
     for field in plan.fields:
         value_plan = field.value_plan
-        if isinstance(value_plan, Leaf) and value_plan.is_long:
+        if isinstance(value_plan, LeafPlan) and value_plan.can_be_large:
             counts[value_plan.column_refs] += 1
-        elif isinstance(value_plan, SameRow):
+        elif isinstance(value_plan, SameRowPlan):
             counts += _copies_by_column(value_plan.object)
-        elif isinstance(value_plan, Nested):
-            unbounded = value_plan.is_list and not value_plan.paged and value_plan.size is None
+        elif isinstance(value_plan, NestedPlan):
+            is_unbounded = value_plan.is_list and not value_plan.is_page and value_plan.size is None
             counts[value_plan.column_refs] += max(
-                _copies(value_plan.object), int(value_plan.is_long or unbounded)
+                _count_copies(value_plan.object), int(value_plan.can_be_large or is_unbounded)
             )
     return counts
 
 
-def text_bytes(value: Any, most: int) -> int:
-    """About how many bytes rows take in a response: their text, and some for every other value.
-    Looks no further than `most`."""
-    waiting, size = [value], 0
-    while waiting and size <= most:
-        here = waiting.pop()
-        if isinstance(here, str):
-            size += len(here) if here.isascii() else 3 * len(here)
-        elif here is None or isinstance(here, int | float | bytes):
-            size += _OTHER_BYTES
-        else:  # a mapping, a list, or a row of whatever kind the database's driver has
-            waiting += here.values() if isinstance(here, dict) else here
+def estimate_bytes(value: Any, max_bytes: int) -> int:
+    """Returns the approximate size of rows in a response, in bytes. Stops counting above
+    `max_bytes`."""
+    pending, size = [value], 0
+    while pending and size <= max_bytes:
+        item = pending.pop()
+        if isinstance(item, str):
+            size += len(item) if item.isascii() else 3 * len(item)
+        elif item is None or isinstance(item, int | float | bytes):
+            size += _SCALAR_BYTES
+        else:  # a dict, a list, or a row of the database driver
+            pending += item.values() if isinstance(item, dict) else item
     return size

@@ -1,4 +1,9 @@
-"""The engine: a schema, its bindings, and the documents that run against them."""
+"""The engine: prepares and executes the operations of documents against a schema and its bindings.
+
+A request passes through these modules: `document.py` parses, validates and caches its document;
+`argument_values.py` coerces its variables and arguments; `plan.py` compiles its root fields;
+`root_field.py` computes their cost and chooses the renderer.
+"""
 
 from __future__ import annotations
 
@@ -17,49 +22,52 @@ from graphql.execution.values import VariableValues, get_argument_values
 
 from regulars.graphql.bindings import Bindings
 from regulars.graphql.coercion import TooManyValuesError
-from regulars.graphql.document import CACHE_BYTES, Documents, InvalidDocument
+from regulars.graphql.document import CACHE_BYTES, DocumentCache, InvalidDocument
 from regulars.graphql.errors import INVALID_INPUT, CostLimitError, Fault, RequestError, error_entry
 from regulars.graphql.introspection import Introspector
-from regulars.graphql.limits import DEFAULTS, Limits
+from regulars.graphql.limits import DEFAULT_LIMITS, DocumentLimits
 from regulars.graphql.operation import Operation
 from regulars.graphql.plan import Compiler
 from regulars.graphql.root_field import RootField
-from regulars.graphql.row_renderer import FieldError, RenderContext, located
-from regulars.graphql.selection import Selector
-from regulars.graphql.variables import refuse_variables, variable_values
+from regulars.graphql.row_renderer import FieldError, RenderContext, as_field_error
+from regulars.graphql.selection import FieldCollector
+from regulars.graphql.variables import raise_variable_errors, variable_values
 
-# The event loop serves other requests after this time, between two root fields.
+# Between two root fields, the event loop serves other requests after this time.
 _YIELD_SECONDS = 0.01
-# Measured as in document.py: what a plan takes besides its root fields.
+# Measured as in document.py: the memory of a plan without its root fields.
 _PLAN_BYTES = 10_000
 
 
-Describe = Callable[[Exception, Any], Sequence[Fault]]
+ErrorFormatter = Callable[[Exception, Any], Sequence[Fault]]
 
 
-class Answer(NamedTuple):
-    """The outcome of a request. `executed` is false if it was refused before any field ran; then
-    the response has no `data` entry (GraphQL specification, section 7.1). `surplus` is how many
-    points the response costs beyond the estimate, because its lists are long."""
+class ExecutionResult(NamedTuple):
+    """The result of a request.
+
+    `is_executed` is false if the request was refused before any field ran. Then the response has no
+    `data` entry (GraphQL specification, section 7.1). `surplus` is the cost of the response beyond
+    the estimate, in points: its lists are longer than estimated.
+    """
 
     data: dict[str, Any] | None
     errors: Sequence[dict[str, Any]]
-    executed: bool = True
+    is_executed: bool = True
     surplus: int = 0
 
-    def response(self) -> dict[str, Any]:
-        """The response map, errors first, as the specification recommends."""
-        answer: dict[str, Any] = {}
+    def to_response(self) -> dict[str, Any]:
+        """Returns the response map, errors first, as the specification recommends."""
+        response: dict[str, Any] = {}
         if self.errors:
-            answer["errors"] = self.errors
-        if self.executed:
-            answer["data"] = self.data
-        return answer
+            response["errors"] = self.errors
+        if self.is_executed:
+            response["data"] = self.data
+        return response
 
 
-class Prepared(NamedTuple):
-    """An operation that is ready to be executed: its root fields, each with its arguments or with
-    the error in them, and its cost in points."""
+class PreparedOperation(NamedTuple):
+    """An operation that is ready to be executed. `fields` are its root fields, each with its
+    arguments, or with the exception of an invalid argument. `cost` is in points."""
 
     operation: Operation
     raw_variables: Mapping[str, Any]
@@ -68,7 +76,7 @@ class Prepared(NamedTuple):
 
     @property
     def is_replica_safe(self) -> bool:
-        """Whether a replica may execute it: a query with no other fields than replica-safe ones."""
+        """Whether a replica may execute it: a query whose fields are all replica-safe."""
         if self.operation.kind != "query":
             return False
         return all(
@@ -77,43 +85,28 @@ class Prepared(NamedTuple):
 
 
 class Engine:
-    """Runs documents against a schema.
+    """Executes documents against a schema.
 
-    `describe(exception, env)` returns the errors that a client gets for an exception of a binding;
-    `limits` are the limits of a document. Raises TypeError when a field of the schema has no
-    binding, or a binding no field.
+    `format_error(exception, env)` returns the faults that a client sees for an exception of a
+    binding. `limits` are the limits of a document, `cache_bytes` the memory for documents and their
+    plans. Raises TypeError if a field of the schema has no binding, or a binding has no field.
     """
 
     def __init__(
         self,
         schema: GraphQLSchema,
         bindings: Bindings,
-        describe: Describe,
-        limits: Limits = DEFAULTS,
+        format_error: ErrorFormatter,
+        limits: DocumentLimits = DEFAULT_LIMITS,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        _check(schema, bindings)
+        _check_bindings(schema, bindings)
         self._schema = schema
         self._bindings = bindings
-        self._describe = describe
-        self._documents = Documents(schema, limits, cache_bytes)
-        self._response_bytes = limits.response_bytes
+        self._format_error = format_error
+        self._documents = DocumentCache(schema, limits, cache_bytes)
+        self._max_response_bytes = limits.response_bytes
         self._max_cost = limits.cost
-
-    def is_cached(self, text: str) -> bool:
-        """Returns whether a document is in the cache."""
-        return self._documents.is_cached(text)
-
-    def operation(self, text: str, name: str | None = None, owner: Hashable = None) -> Operation:
-        """Returns the operation to run. Its place in the cache counts in the share of the owner.
-        Raises InvalidDocument."""
-        return self._documents.operation(text, name, owner)
-
-    async def operation_of_long(
-        self, text: str, name: str | None, owner: Hashable = None
-    ) -> Operation:
-        """`operation`, which does not block the event loop while it parses a long document."""
-        return await self._documents.operation_of_long(text, name, owner)
 
     @property
     def cached_bytes(self) -> int:
@@ -125,46 +118,130 @@ class Engine:
         """The number of cached documents."""
         return self._documents.cached_count
 
-    async def prepare_large(
-        self, operation: Operation, raw_variables: Mapping[str, Any]
-    ) -> Prepared:
-        """`prepare`, which coerces large variables in a thread, so that the event loop goes on."""
+    def is_cached(self, text: str) -> bool:
+        """Returns whether a document is in the cache."""
+        return self._documents.is_cached(text)
+
+    async def run(
+        self, operation: Operation, raw_variables: Mapping[str, Any], env: Any
+    ) -> ExecutionResult:
+        """Prepares an operation and executes it."""
         try:
-            variables = await asyncio.to_thread(self._variables, operation, raw_variables)
-        except RequestError as refused:
-            raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
-        return self.prepare(operation, raw_variables, variables)
+            prepared = self.prepare(operation, raw_variables)
+        except InvalidDocument as error:
+            return ExecutionResult(None, error.errors, is_executed=False)
+        return await self.execute(prepared, env)
+
+    def get_operation(
+        self, text: str, name: str | None = None, owner: Hashable = None
+    ) -> Operation:
+        """Returns an operation of a document: the one with the name, or the only one. The document
+        counts in the owner's share of the cache. Raises InvalidDocument."""
+        return self._documents.get_operation(text, name, owner)
+
+    async def get_operation_in_thread(
+        self, text: str, name: str | None, owner: Hashable = None
+    ) -> Operation:
+        """`get_operation`, but parses a long document in a thread."""
+        return await self._documents.get_operation_in_thread(text, name, owner)
 
     def prepare(
         self,
         operation: Operation,
         raw_variables: Mapping[str, Any],
         variables: Mapping[str, Any] | None = None,
-    ) -> Prepared:
-        """Returns an operation with its variables: `raw_variables` as they were sent, or
-        `variables`, which were coerced before. Raises InvalidDocument."""
+    ) -> PreparedOperation:
+        """Returns an operation with its arguments and its cost. `raw_variables` are the variables
+        of the request, `variables` the same if they are already coerced. Raises
+        InvalidDocument."""
         try:
             if variables is None:
-                variables = self._variables(operation, raw_variables)
-            fields = self._fields(operation, variables, raw_variables)
-        except RequestError as refused:
-            raise InvalidDocument([error_entry(fault) for fault in refused.faults]) from refused
+                variables = self._coerce_variables(operation, raw_variables)
+            fields = self._root_fields(operation, variables, raw_variables)
+        except RequestError as error:
+            raise InvalidDocument([error_entry(fault) for fault in error.faults]) from error
         except FieldError as error:
-            raise InvalidDocument(self._entries(error, None)) from error
+            raise InvalidDocument(self._field_error_entries(error, None)) from error
         prepared_fields: list[tuple[RootField, Any]] = []
         cost = 0
         for field in fields:
             arguments: Any = None
             if field.binding is not None:
                 try:
-                    arguments = self._arguments(field, operation, variables, raw_variables)
+                    arguments = self._coerce_arguments(field, operation, variables, raw_variables)
                 except (RequestError, GraphQLError) as error:
                     arguments = error  # raised when the field runs
             prepared_fields.append((field, arguments))
-            cost += field.cost(arguments) if not isinstance(arguments, Exception) else 1
-        return Prepared(operation, raw_variables, prepared_fields, cost)
+            cost += field.estimate_cost(arguments) if not isinstance(arguments, Exception) else 1
+        return PreparedOperation(operation, raw_variables, prepared_fields, cost)
 
-    def _arguments(
+    async def prepare_in_thread(
+        self, operation: Operation, raw_variables: Mapping[str, Any]
+    ) -> PreparedOperation:
+        """`prepare`, but coerces the variables in a thread, because they are large."""
+        try:
+            variables = await asyncio.to_thread(self._coerce_variables, operation, raw_variables)
+        except RequestError as error:
+            raise InvalidDocument([error_entry(fault) for fault in error.faults]) from error
+        return self.prepare(operation, raw_variables, variables)
+
+    def _coerce_variables(
+        self, operation: Operation, raw_variables: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Returns the values of the variables. Raises RequestError."""
+        max_values = operation.limits.variable_values
+        try:
+            return operation.variable_coercer.coerce(raw_variables, max_values)
+        except TooManyValuesError:
+            message = (
+                f"The lists in the variables have more than {max_values:,} values together. "
+                "Send fewer values at once."
+            )
+            raise RequestError(Fault(message, INVALID_INPUT)) from None
+        except Exception:
+            # A value is invalid: graphql-core describes the error.
+            raise_variable_errors(self._schema, operation, self._documents.coercers, raw_variables)
+
+    def _root_fields(
+        self, operation: Operation, variables: Mapping[str, Any], raw_variables: Mapping[str, Any]
+    ) -> list[RootField]:
+        """Returns the root fields. They are cached by the values of the plan variables."""
+        plan_key = ""
+        if operation.plan_variables:
+            plan_key = repr([variables.get(name, ...) for name in operation.plan_variables])
+        cached = operation.plans.get(plan_key)
+        if cached is not None:
+            fields: list[RootField] = cached[0]
+            return fields
+        values = variable_values(self._schema, operation, raw_variables, variables)
+        fields = self._compile(operation, values)
+        plan_bytes = _PLAN_BYTES + sum(field.size_bytes for field in fields)
+        self._documents.cache_plan(operation, plan_key, fields, plan_bytes)
+        return fields
+
+    def _compile(self, operation: Operation, variables: VariableValues) -> list[RootField]:
+        root = self._schema.get_root_type(OperationType(operation.kind))
+        if root is None:  # a valid document names no operation type that the schema lacks
+            raise TypeError(f"the schema has no {operation.kind} type")
+        collector = FieldCollector(self._schema, operation.fragments, variables)
+        compiler = Compiler(self._schema, self._bindings, collector, variables)
+        introspector = Introspector(self._schema, collector, variables)
+        fields = []
+        for key, nodes in collector.collect(root, [operation.node.selection_set]).items():
+            name = nodes[0].name.value
+            try:
+                if name.startswith("__"):
+                    plan = compiler.compile_introspection(key, nodes)
+                    result = None if name == "__typename" else introspector.resolve(nodes)
+                    fields.append(RootField(plan, root, None, result))
+                else:
+                    plan = compiler.compile_root(root, key, nodes)
+                    fields.append(RootField(plan, root, self._bindings.roots[name]))
+            except (RequestError, GraphQLError) as cause:
+                raise FieldError(cause, (None, key), nodes) from cause
+        return fields
+
+    def _coerce_arguments(
         self,
         field: RootField,
         operation: Operation,
@@ -172,36 +249,28 @@ class Engine:
         raw_variables: Mapping[str, Any],
     ) -> dict[str, Any]:
         try:
-            return field.arguments.coerce(variables)
+            return field.argument_coercer.coerce(variables)
         except Exception:
             # An unusual or invalid value: graphql-core handles it.
             values = variable_values(self._schema, operation, raw_variables, variables)
             return get_argument_values(field.definition, field.plan.nodes[0], values)
 
-    async def run(self, operation: Operation, raw_variables: Mapping[str, Any], env: Any) -> Answer:
-        """Prepares an operation and executes it."""
-        try:
-            prepared = self.prepare(operation, raw_variables)
-        except InvalidDocument as invalid:
-            return Answer(None, invalid.errors, executed=False)
-        return await self.execute(prepared, env)
-
-    async def execute(self, prepared: Prepared, env: Any) -> Answer:
+    async def execute(self, prepared: PreparedOperation, env: Any) -> ExecutionResult:
         """Executes an operation.
 
-        Fields of a mutation run one after another, in the document's order; after one that
-        fails where no null is allowed, none of the rest is run.
+        Fields run one after another, in the order of the document. If a field fails that must not
+        be null, the fields after it do not run.
         """
-        run = RenderContext(env)
+        context = RenderContext(env)
         data: dict[str, Any] = {}
         errors: list[FieldError] = []
-        until = monotonic() + _YIELD_SECONDS
-        left = self._response_bytes
-        points, max_points = 0, max(0, self._max_cost - prepared.cost)
+        yield_at = monotonic() + _YIELD_SECONDS
+        bytes_left = self._max_response_bytes
+        surplus, max_surplus = 0, max(0, self._max_cost - prepared.cost)
         for field, arguments in prepared.fields:
-            if monotonic() > until:
+            if monotonic() > yield_at:
                 await asyncio.sleep(0)
-                until = monotonic() + _YIELD_SECONDS
+                yield_at = monotonic() + _YIELD_SECONDS
             plan = field.plan
             try:
                 if field.binding is None:
@@ -212,115 +281,57 @@ class Engine:
                 if isinstance(arguments, Exception):
                     raise arguments
                 value = await field.resolve(env, arguments)
-                extra = field.surplus(value)
-                points += extra
-                if points > max_points:
-                    raise CostLimitError(prepared.cost + points, self._max_cost)
-                is_large = field.is_large(arguments, extra)
-                left -= field.response_bytes(value, is_large, left)
+                field_surplus = field.compute_surplus(value)
+                surplus += field_surplus
+                if surplus > max_surplus:
+                    raise CostLimitError(prepared.cost + surplus, self._max_cost)
+                is_large = field.is_large(arguments, field_surplus)
+                bytes_left -= field.estimate_bytes(value, is_large, bytes_left)
                 if is_large:
-                    # Other requests go on: Python switches threads every 5 ms.
-                    data[plan.key] = await asyncio.to_thread(field.render, value, run)
+                    # The event loop serves other requests: Python switches threads every 5 ms.
+                    data[plan.key] = await asyncio.to_thread(field.render, value, context)
                 else:
-                    data[plan.key] = field.render(value, run)
+                    data[plan.key] = field.render(value, context)
             except Exception as cause:
-                errors.append(located(cause, (None, plan.key), plan.nodes))
+                errors.append(as_field_error(cause, (None, plan.key), plan.nodes))
                 if isinstance(cause, CostLimitError):
-                    points = max_points
-                if not plan.nullable:
-                    entries = self._all_entries(run.errors + errors, env)
-                    return Answer(None, entries, surplus=points)
+                    surplus = max_surplus
+                if not plan.is_nullable:
+                    entries = self._error_entries(context.errors + errors, env)
+                    return ExecutionResult(None, entries, surplus=surplus)
                 data[plan.key] = None
-        if not errors and not run.errors:
-            return Answer(data, (), surplus=points)
-        return Answer(data, self._all_entries(run.errors + errors, env), surplus=points)
+        if not errors and not context.errors:
+            return ExecutionResult(data, (), surplus=surplus)
+        entries = self._error_entries(context.errors + errors, env)
+        return ExecutionResult(data, entries, surplus=surplus)
 
-    def _variables(self, operation: Operation, raw_variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values of the variables. Raises RequestError."""
-        most = operation.limits.variable_values
-        try:
-            return operation.variables.coerce(raw_variables, most)
-        except TooManyValuesError:
-            message = (
-                f"The lists in the variables have more than {most:,} values together. "
-                "Send fewer values at once."
-            )
-            raise RequestError(Fault(message, INVALID_INPUT)) from None
-        except Exception:
-            # A value is invalid: graphql-core finds the error.
-            refuse_variables(self._schema, operation, self._documents.coercers, raw_variables)
+    def _error_entries(self, errors: Sequence[FieldError], env: Any) -> list[dict[str, Any]]:
+        return [entry for error in errors for entry in self._field_error_entries(error, env)]
 
-    def _fields(
-        self, operation: Operation, variables: Mapping[str, Any], raw_variables: Mapping[str, Any]
-    ) -> list[RootField]:
-        """Returns the root fields, cached by the values of the variables that shape their plans."""
-        shape = ""
-        if operation.structural:
-            shape = repr([variables.get(name, ...) for name in operation.structural])
-        cached = operation.plans.get(shape)
-        if cached is not None:
-            fields: list[RootField] = cached[0]
-            return fields
-        values = variable_values(self._schema, operation, raw_variables, variables)
-        fields = self._compile(operation, values)
-        size = _PLAN_BYTES + sum(field.size for field in fields)
-        self._documents.cache_plan(operation, shape, fields, size)
-        return fields
-
-    def _compile(self, operation: Operation, variables: VariableValues) -> list[RootField]:
-        root = self._schema.get_root_type(OperationType(operation.kind))
-        if root is None:  # a valid document names no operation type that the schema lacks
-            raise TypeError(f"the schema has no {operation.kind} type")
-        selector = Selector(self._schema, operation.fragments, variables)
-        compiler = Compiler(self._schema, self._bindings, selector, variables)
-        introspector = Introspector(self._schema, selector, variables)
-        fields = []
-        for key, nodes in selector.fields(root, [operation.node.selection_set]).items():
-            name = nodes[0].name.value
-            try:
-                if name.startswith("__"):
-                    plan = compiler.introspection(key, nodes)
-                    introspected = None if name == "__typename" else introspector.root(nodes)
-                    fields.append(RootField(plan, root, None, introspected))
-                else:
-                    plan = compiler.root(root, key, nodes)
-                    fields.append(RootField(plan, root, self._bindings.roots[name]))
-            except (RequestError, GraphQLError) as cause:
-                raise FieldError(cause, (None, key), nodes) from cause
-        return fields
-
-    def _all_entries(self, errors: Sequence[FieldError], env: Any) -> list[dict[str, Any]]:
-        return [entry for error in errors for entry in self._entries(error, env)]
-
-    def _entries(self, error: FieldError, env: Any) -> list[dict[str, Any]]:
+    def _field_error_entries(self, error: FieldError, env: Any) -> list[dict[str, Any]]:
         cause = error.cause
         if isinstance(cause, RequestError):
             faults: Sequence[Fault] = cause.faults
         elif isinstance(cause, GraphQLError):
             faults = [Fault(cause.message, INVALID_INPUT)]
         else:
-            faults = self._describe(cause, env)
+            faults = self._format_error(cause, env)
         return [error_entry(fault, error.nodes, error.path) for fault in faults]
 
 
-def _check(schema: GraphQLSchema, bindings: Bindings) -> None:
-    roots = {
-        name: type_.fields
-        for type_ in (schema.query_type, schema.mutation_type)
-        if type_
-        for name in type_.fields
-    }
-    _same("root fields", set(roots), set(bindings.roots))
+def _check_bindings(schema: GraphQLSchema, bindings: Bindings) -> None:
     root_types = {schema.query_type, schema.mutation_type}
+    root_fields = {name for type_ in root_types if type_ for name in type_.fields}
+    _check_names("root fields", root_fields, set(bindings.roots))
     for name, type_ in schema.type_map.items():
         if is_object_type(type_) and not name.startswith("__") and type_ not in root_types:
-            bound = bindings.types[name].fields if name in bindings.types else {}
-            _same(f"fields of {name}", set(type_.fields), set(bound))
+            field_bindings = bindings.types[name].fields if name in bindings.types else {}
+            _check_names(f"fields of {name}", set(type_.fields), set(field_bindings))
 
 
-def _same(description: str, in_schema: set[str], bound: set[str]) -> None:
-    if in_schema != bound:
-        missing, unknown = sorted(in_schema - bound), sorted(bound - in_schema)
+def _check_names(description: str, in_schema: set[str], in_bindings: set[str]) -> None:
+    if in_schema != in_bindings:
+        missing, unknown = sorted(in_schema - in_bindings), sorted(in_bindings - in_schema)
         raise TypeError(
             f"{description}: without a binding {missing}, unknown to the schema {unknown}"
         )

@@ -1,8 +1,7 @@
-"""What can go wrong in a GraphQL request, and how it is written down.
+"""The errors of GraphQL requests, and their entries in the response.
 
-Exception
-├── RequestError          the caller can mend it; carries one Fault or more
-└── (anything else)  a binding failed; the engine asks its `describe` hook what to say
+An exception is either a RequestError, which is the client's to correct and carries its faults, or
+an error of a binding, whose faults the engine's `format_error` returns.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ DOCUMENT_LIMIT = "errors_document_limit"
 INVALID_INPUT = "errors_invalid_input"
 INTERNAL_KEY = "errors_internal"
 
-# The code that Apollo clients look for, by key. Applications add their own keys.
+# The codes of Apollo Server, by key. Applications add their own keys.
 BAD_USER_INPUT = "BAD_USER_INPUT"
 CODES: dict[str, str] = {
     INVALID_DOCUMENT: BAD_USER_INPUT,
@@ -32,24 +31,24 @@ CODES: dict[str, str] = {
 
 Path = tuple[str | int, ...]
 
-MAX_MESSAGE = 1_000
-# Names of input fields are a client's, where they are wrong.
-_MAX_STEP = 255
+MAX_MESSAGE_CHARACTERS = 1_000
+# A path can contain the name of an unknown input field, which can be long.
+_MAX_STEP_CHARACTERS = 255
 
 
-def cut(message: str) -> str:
-    """A message without the middle of a long value that it quotes."""
-    if len(message) <= MAX_MESSAGE:
+def truncate(message: str) -> str:
+    """Returns a message without its middle if it quotes a long value."""
+    if len(message) <= MAX_MESSAGE_CHARACTERS:
         return message
-    return f"{message[: MAX_MESSAGE // 2]}…{message[-MAX_MESSAGE // 4 :]}"
+    return f"{message[: MAX_MESSAGE_CHARACTERS // 2]}…{message[-MAX_MESSAGE_CHARACTERS // 4 :]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong.
+    """A fault of a request.
 
-    `message` is for a person, `key` for a program. `input_path` says where in the
-    arguments of the field the fault lies; empty when it lies nowhere in particular.
+    `message` is for people, `key` for programs. `input_path` is the path of the invalid value in
+    the arguments of the field, or empty.
     """
 
     message: str
@@ -60,7 +59,7 @@ class Fault:
 
 
 class RequestError(Exception):
-    """A request, or a field of it, that the caller can mend."""
+    """An error of a request, or of one of its fields, that the client can correct."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(fault.message for fault in faults))
@@ -68,7 +67,7 @@ class RequestError(Exception):
 
 
 class CostLimitError(RequestError):
-    """A response whose lists have more objects than a request may cost."""
+    """The response costs more than a request may cost. Costs are in points."""
 
     def __init__(self, cost: int, max_cost: int) -> None:
         message = (
@@ -81,19 +80,22 @@ class CostLimitError(RequestError):
 
 
 def error_entry(fault: Fault, nodes: Sequence[Node] = (), path: Path = ()) -> dict[str, Any]:
-    """One entry of the response's `errors`, as the GraphQL specification (section 7.1) has it,
-    with `name` and `key` beside the message; `extensions` has the key again, and its code."""
+    """Returns an entry of the response's `errors` (GraphQL specification, section 7.1). In addition
+    it has `name` and `key`, and `extensions` has `key` and `code`."""
     entry: dict[str, Any] = {"message": fault.message, "name": fault.name, "key": fault.key}
     locations = [node.loc.source.get_location(node.loc.start) for node in nodes if node.loc]
     if locations:
-        entry["locations"] = [{"line": at.line, "column": at.column} for at in locations]
+        entry["locations"] = [
+            {"line": location.line, "column": location.column} for location in locations
+        ]
     if path:
         entry["path"] = list(path)
     code = CODES.get(fault.key, BAD_USER_INPUT)
     extensions: dict[str, Any] = {"key": fault.key, "code": code, **fault.extensions}
     if fault.input_path:
         extensions["input_path"] = [
-            step[:_MAX_STEP] if isinstance(step, str) else step for step in fault.input_path
+            step[:_MAX_STEP_CHARACTERS] if isinstance(step, str) else step
+            for step in fault.input_path
         ]
     entry["extensions"] = extensions
     return entry

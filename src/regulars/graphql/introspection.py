@@ -1,8 +1,8 @@
-"""Introspection: `__schema` and `__type`, resolved by graphql-core's resolvers.
+"""Introspection: resolves `__schema` and `__type` with graphql-core's resolvers.
 
-What is selected of a type is the same wherever the type is named, so it is built once. The value
-shares its parts: it is small where the response is large, and the size of the response is known
-before it is written.
+Each type is resolved once per selection, and the response shares the result wherever the type
+occurs. So the value is small even if the response is large, and the size of the response is known
+before it is serialized.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_argument_values
 
 from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, RequestError
-from regulars.graphql.selection import Selector
+from regulars.graphql.selection import FieldCollector
 
-# What one document may look at: a type under another selection counts again. The query that
-# clients send takes 800.
+# The most types, fields and arguments that a document may look at, each counted once per selection.
+# The query that clients send takes 800.
 _MAX_OBJECTS = 2_500
-_TOO_MUCH = (
+_TOO_MANY_OBJECTS = (
     f"The introspection looks at more than {_MAX_OBJECTS:,} different types, fields and arguments. "
     "Select fewer, or send several requests."
 )
@@ -41,105 +41,111 @@ _TOO_MUCH = (
 _ROOTS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 
-class Introspected(NamedTuple):
-    """A part of the response: its value, and how many fields it has, with those below."""
+class IntrospectionResult(NamedTuple):
+    """A part of the response, and its number of fields, with those below."""
 
     value: Any
-    fields: int
+    field_count: int
 
 
-class _Selected(NamedTuple):
+class _SelectedField(NamedTuple):
+    """A selected field; `definition` is None for `__typename`."""
+
     key: str
     definition: GraphQLField | None
     arguments: Mapping[str, Any]
-    below: tuple[SelectionSetNode, ...]
+    selection_sets: tuple[SelectionSetNode, ...]
 
 
 class Introspector:
-    """Answers introspection fields under one set of variable values."""
+    """Resolves introspection fields, for one set of variable values."""
 
     def __init__(
-        self, schema: GraphQLSchema, selector: Selector, variables: VariableValues
+        self, schema: GraphQLSchema, collector: FieldCollector, variables: VariableValues
     ) -> None:
         self._schema = schema
-        self._selector = selector
+        self._collector = collector
         self._variables = variables
         self._info = SimpleNamespace(schema=schema)
-        self._selected: dict[tuple[Any, ...], list[_Selected]] = {}
-        # The source is kept with what was built of it, so that its id is not used again.
-        self._built: dict[tuple[Any, ...], tuple[Any, Introspected]] = {}
+        self._fields: dict[tuple[Any, ...], list[_SelectedField]] = {}
+        # The keys have ids of sources. A source is stored, so that its id is not used again.
+        self._objects: dict[tuple[Any, ...], tuple[Any, IntrospectionResult]] = {}
 
-    def root(self, nodes: Sequence[FieldNode]) -> Introspected:
-        """The value of `__schema` or `__type`. Raises GraphQLError for invalid arguments."""
+    def resolve(self, nodes: Sequence[FieldNode]) -> IntrospectionResult:
+        """Returns the value of `__schema` or `__type`. Raises GraphQLError for invalid arguments,
+        and RequestError for a selection that looks at too many objects."""
         definition = _ROOTS[nodes[0].name.value]
         source: Any = self._schema
         if definition is TypeMetaFieldDef:
             arguments = get_argument_values(definition, nodes[0], self._variables)
             source = self._schema.get_type(arguments["name"])
-        return self._complete(definition.type, source, _sets(nodes))
+        return self._value(definition.type, source, _selection_sets(nodes))
 
-    def _complete(
-        self, type_: Any, source: Any, sets: tuple[SelectionSetNode, ...]
-    ) -> Introspected:
+    def _value(
+        self, type_: Any, source: Any, selection_sets: tuple[SelectionSetNode, ...]
+    ) -> IntrospectionResult:
         if is_non_null_type(type_):
             type_ = type_.of_type
         if source is None:
-            return Introspected(None, 1)
+            return IntrospectionResult(None, 1)
         if is_list_type(type_):
-            items = [self._complete(type_.of_type, item, sets) for item in source]
-            return Introspected([item.value for item in items], sum(i.fields for i in items) + 1)
+            items = [self._value(type_.of_type, item, selection_sets) for item in source]
+            field_count = sum(item.field_count for item in items) + 1
+            return IntrospectionResult([item.value for item in items], field_count)
         if is_leaf_type(type_):
-            return Introspected(type_.coerce_output_value(source), 1)
-        return self._object(type_, source, sets)
+            return IntrospectionResult(type_.coerce_output_value(source), 1)
+        return self._object(type_, source, selection_sets)
 
     def _object(
-        self, type_: GraphQLObjectType, source: Any, sets: tuple[SelectionSetNode, ...]
-    ) -> Introspected:
-        cache_key = (_identity(source), *map(id, sets))
-        if cache_key not in self._built:
-            if len(self._built) >= _MAX_OBJECTS:
-                raise RequestError(Fault(_TOO_MUCH, DOCUMENT_LIMIT))
-            answer: dict[str, Any] = {}
-            fields = 1
-            for one in self._fields_of(type_, sets):
-                if one.definition is None:
-                    answer[one.key] = type_.name
-                    fields += 1
+        self, type_: GraphQLObjectType, source: Any, selection_sets: tuple[SelectionSetNode, ...]
+    ) -> IntrospectionResult:
+        cache_key = (_identity(source), *map(id, selection_sets))
+        if cache_key not in self._objects:
+            if len(self._objects) >= _MAX_OBJECTS:
+                raise RequestError(Fault(_TOO_MANY_OBJECTS, DOCUMENT_LIMIT))
+            value: dict[str, Any] = {}
+            field_count = 1
+            for field in self._selected_fields(type_, selection_sets):
+                if field.definition is None:
+                    value[field.key] = type_.name
+                    field_count += 1
                     continue
-                assert one.definition.resolve is not None
-                value = one.definition.resolve(source, self._info, **one.arguments)
-                built = self._complete(one.definition.type, value, one.below)
-                answer[one.key] = built.value
-                fields += built.fields
-            self._built[cache_key] = (source, Introspected(answer, fields))
-        return self._built[cache_key][1]
+                assert field.definition.resolve is not None
+                resolved = field.definition.resolve(source, self._info, **field.arguments)
+                result = self._value(field.definition.type, resolved, field.selection_sets)
+                value[field.key] = result.value
+                field_count += result.field_count
+            self._objects[cache_key] = (source, IntrospectionResult(value, field_count))
+        return self._objects[cache_key][1]
 
-    def _fields_of(
-        self, type_: GraphQLObjectType, sets: tuple[SelectionSetNode, ...]
-    ) -> list[_Selected]:
-        cache_key = (type_.name, *map(id, sets))
-        if cache_key not in self._selected:
-            self._selected[cache_key] = [
-                self._field(type_, key, nodes)
-                for key, nodes in self._selector.fields(type_, sets).items()
+    def _selected_fields(
+        self, type_: GraphQLObjectType, selection_sets: tuple[SelectionSetNode, ...]
+    ) -> list[_SelectedField]:
+        cache_key = (type_.name, *map(id, selection_sets))
+        if cache_key not in self._fields:
+            self._fields[cache_key] = [
+                self._selected_field(type_, key, nodes)
+                for key, nodes in self._collector.collect(type_, selection_sets).items()
             ]
-        return self._selected[cache_key]
+        return self._fields[cache_key]
 
-    def _field(self, type_: GraphQLObjectType, key: str, nodes: Sequence[FieldNode]) -> _Selected:
-        definition = type_.fields.get(nodes[0].name.value)  # none of __typename
+    def _selected_field(
+        self, type_: GraphQLObjectType, key: str, nodes: Sequence[FieldNode]
+    ) -> _SelectedField:
+        definition = type_.fields.get(nodes[0].name.value)
         if definition is None:
-            return _Selected(key, None, {}, ())
+            return _SelectedField(key, None, {}, ())
         arguments = get_argument_values(definition, nodes[0], self._variables)
-        below = () if is_leaf_type(get_named_type(definition.type)) else _sets(nodes)
-        return _Selected(key, definition, arguments, below)
+        is_leaf = is_leaf_type(get_named_type(definition.type))
+        return _SelectedField(key, definition, arguments, () if is_leaf else _selection_sets(nodes))
 
 
-def _sets(nodes: Sequence[FieldNode]) -> tuple[SelectionSetNode, ...]:
+def _selection_sets(nodes: Sequence[FieldNode]) -> tuple[SelectionSetNode, ...]:
     return tuple(node.selection_set for node in nodes if node.selection_set)
 
 
 def _identity(source: Any) -> Any:
-    """What a source is known by: `[String!]` is another object at each field."""
+    """Returns a cache key for a source: `[String!]` is a new object in each field."""
     if isinstance(source, tuple):  # a field, an argument or an enum value, with its name
         return source[0], id(source[1])
     return str(source) if is_wrapping_type(source) else id(source)

@@ -1,8 +1,8 @@
-"""The layout of rows: which columns a document needs of each row, and where they stand in it.
+"""The layout of rows: the columns and relations that a document selects, and their positions.
 
-A row of a plain type is a tuple: first the columns, in the order in which the document asked
-for them, then what is related to it. Related rows are found by negative positions, so that a
-renderer can be compiled before the last column is known.
+A tuple row has its columns first, in the order in which they were added, and then its related rows.
+Related rows have negative positions, so that a renderer can be compiled before the last column is
+known.
 """
 
 from __future__ import annotations
@@ -14,77 +14,80 @@ from regulars.graphql.bindings import Load
 
 
 class Layout:
-    """What the rows of one place in the answer must hold."""
+    """The content of the rows of one level. Rows are tuples, or dicts if `has_dict_rows`."""
 
-    __slots__ = ("_columns", "_parts", "_related", "keyed")
+    __slots__ = ("_columns", "_nested", "_relations", "has_dict_rows")
 
-    def __init__(self, keyed: bool = False) -> None:
-        self.keyed = keyed
+    def __init__(self, has_dict_rows: bool = False) -> None:
+        self.has_dict_rows = has_dict_rows
         self._columns: dict[str, int] = {}
-        self._related: dict[str, tuple[str, Load, Layout]] = {}
-        self._parts: dict[str, Layout] = {}
+        self._relations: dict[str, tuple[str, Load, Layout]] = {}
+        self._nested: dict[str, Layout] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns, in the order in which a row holds them."""
+        """The names of the columns, in the order of a row."""
         return tuple(self._columns)
 
-    def column(self, name: str) -> int | str:
-        """Where a row holds the column: its position, or its name in a keyed row."""
-        if self.keyed:
+    def add_column(self, name: str) -> int | str:
+        """Adds a column, if it is new. Returns its position in a row, or its name in a dict."""
+        if self.has_dict_rows:
             self._columns.setdefault(name, 0)
             return name
         return self._columns.setdefault(name, len(self._columns))
 
-    def related(self, field: str, key: str, load: Load, keyed: bool) -> tuple[int, Layout]:
-        """Where a row holds what is related to it by `field` (its name and arguments), and the
-        layout of those rows; `load` finds them by the row's column `key`."""
-        self.column(key)
-        if field not in self._related:
-            self._related[field] = (key, load, Layout(keyed))
-        return -1 - list(self._related).index(field), self._related[field][2]
+    def add_relation(
+        self, name: str, key: str, load: Load, has_dict_rows: bool
+    ) -> tuple[int, Layout]:
+        """Adds a relation, if it is new. Its name is a field with its arguments; `load` finds its
+        rows by the column `key`. Returns its position in a row, and the layout of its rows."""
+        self.add_column(key)
+        if name not in self._relations:
+            self._relations[name] = (key, load, Layout(has_dict_rows))
+        return -1 - list(self._relations).index(name), self._relations[name][2]
 
-    def part(self, field: str, keyed: bool = False) -> Layout:
-        """The layout of the rows in `field`; without columns when nothing of it is selected."""
-        return self._parts.setdefault(field, Layout(keyed))
+    def nested(self, field: str, has_dict_rows: bool = False) -> Layout:
+        """Returns the layout of the rows in `field`. It is empty if the field is not selected."""
+        return self._nested.setdefault(field, Layout(has_dict_rows))
 
     def selects(self, *fields: str) -> bool:
-        """Whether a document asks for one of the fields: columns of the same name, or parts."""
-        return any(field in self._columns or field in self._parts for field in fields)
+        """Returns whether one of the fields is selected. Fields have the names of columns, or are
+        nested."""
+        return any(field in self._columns or field in self._nested for field in fields)
 
     def reads_only(self, *columns: str) -> bool:
-        """Whether a document asks for nothing but these columns."""
-        return not self._related and self._columns.keys() <= set(columns)
+        """Returns whether nothing but these columns is selected."""
+        return not self._relations and self._columns.keys() <= set(columns)
 
-    async def fill(self, rows: Sequence[Any], env: Any) -> Sequence[Any]:
-        """The rows with what is related to them appended: one load for each relation,
-        however many rows there are, level by level."""
-        if not self._related or not rows:
+    async def load_related(self, rows: Sequence[Any], env: Any) -> Sequence[Any]:
+        """Returns the rows with their related rows appended. Each relation is loaded once for all
+        rows, level by level."""
+        if not self._relations or not rows:
             return rows
-        tails: list[Sequence[Any]] = []
-        for key, load, layout in reversed(self._related.values()):
+        related: list[Sequence[Any]] = []
+        for key, load, layout in reversed(self._relations.values()):
             position = self._columns[key]
             keys = [row[position] for row in rows]
-            loaded = await load(env, keys, layout)
-            tails.append(await layout.fill_nested(loaded, env))
-        return [(*row, *tail) for row, tail in zip(rows, zip(*tails, strict=True), strict=True)]
+            groups = await load(env, keys, layout)
+            related.append(await layout.load_related_grouped(groups, env))
+        return [(*row, *tail) for row, tail in zip(rows, zip(*related, strict=True), strict=True)]
 
-    async def fill_nested(self, loaded: Sequence[Any], env: Any) -> Sequence[Any]:
-        """`fill` for a sequence in which each place holds a list of rows, a row, or None."""
-        if not self._related:
-            return loaded
-        column_refs = [group if isinstance(group, list) else [group] for group in loaded]
-        rows = [row for group in column_refs for row in group if row is not None]
-        filled = iter(await self.fill(rows, env))
-        full = [[None if row is None else next(filled) for row in group] for group in column_refs]
+    async def load_related_grouped(self, groups: Sequence[Any], env: Any) -> Sequence[Any]:
+        """`load_related` for a sequence of lists of rows, rows, or None."""
+        if not self._relations:
+            return groups
+        lists = [group if isinstance(group, list) else [group] for group in groups]
+        rows = [row for group in lists for row in group if row is not None]
+        loaded = iter(await self.load_related(rows, env))
+        complete = [[None if row is None else next(loaded) for row in group] for group in lists]
         return [
-            group if isinstance(original, list) else group[0]
-            for original, group in zip(loaded, full, strict=True)
+            items if isinstance(group, list) else items[0]
+            for group, items in zip(groups, complete, strict=True)
         ]
 
 
 class Layouts:
-    """The layouts of a root field: one for each object type that it can answer."""
+    """The layouts of a root field, by object type."""
 
     __slots__ = ("_by_type",)
 
@@ -92,6 +95,7 @@ class Layouts:
         self._by_type = by_type
 
     def of(self, type_name: str) -> Layout:
+        """Returns the layout of an object type, for a field of an abstract type."""
         return self._by_type[type_name]
 
     @property

@@ -18,18 +18,19 @@ from graphql import (
     visit,
 )
 
-from regulars.graphql.argument_values import Variables
-from regulars.graphql.cache import Entry
+from regulars.graphql.argument_values import VariableCoercer
+from regulars.graphql.cache import CacheEntry
 from regulars.graphql.coercion import Coercers
-from regulars.graphql.limits import Limits
+from regulars.graphql.limits import DocumentLimits
 
 
 class Operation:
-    """One operation of a valid document.
+    """An operation of a valid document.
 
-    `used` names the variables that it reads, directly or through fragments; `structural`
-    those whose values shape the plan: they stand in a directive or in an argument below
-    the root fields.
+    `used_variables` are the names of the variables that it reads, directly or through fragments.
+    `plan_variables` are those on whose values its plans depend: the variables in directives and in
+    arguments below the root fields. `plans` are its compiled root fields by the values of these
+    variables, each with its size in bytes.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Operation:
         coercers: Coercers,
         node: OperationDefinitionNode,
         fragments: dict[str, FragmentDefinitionNode],
-        limits: Limits,
+        limits: DocumentLimits,
     ) -> None:
         self.node = node
         self.limits = limits
@@ -46,61 +47,61 @@ class Operation:
         self.kind: str = node.operation.value
         self.fragments = fragments
         self.plans: OrderedDict[str, tuple[Any, int]] = OrderedDict()
-        self.cached: Entry | None = None
-        root_arguments: set[str] = set()
-        elsewhere: set[str] = set()
-        for field in _root_fields(node.selection_set, fragments, elsewhere, set()):
-            root_arguments |= _variables(field.arguments, fragments)
-            elsewhere |= _variables(field.directives, fragments)
+        self.cache_entry: CacheEntry | None = None
+        root_variables: set[str] = set()
+        plan_variables: set[str] = set()
+        for field in _root_fields(node.selection_set, fragments, plan_variables, set()):
+            root_variables |= _variable_names(field.arguments, fragments)
+            plan_variables |= _variable_names(field.directives, fragments)
             if field.selection_set:
-                elsewhere |= _variables([field.selection_set], fragments)
-        elsewhere |= _variables(node.directives, fragments)
-        self.used = frozenset(root_arguments | elsewhere)
-        self.structural = tuple(sorted(elsewhere))
+                plan_variables |= _variable_names([field.selection_set], fragments)
+        plan_variables |= _variable_names(node.directives, fragments)
+        self.used_variables = frozenset(root_variables | plan_variables)
+        self.plan_variables = tuple(sorted(plan_variables))
         definitions = node.variable_definitions or ()
-        self.variables = Variables(schema, coercers, definitions, self.used)
+        self.variable_coercer = VariableCoercer(schema, coercers, definitions, self.used_variables)
 
 
 def _root_fields(
     selection_set: SelectionSetNode,
     fragments: dict[str, FragmentDefinitionNode],
     directive_variables: set[str],
-    seen_fragments: set[str],
+    visited_fragments: set[str],
 ) -> Iterator[FieldNode]:
-    """The fields at the root, through fragments; variables of directives on the way are added
-    to `directive_variables`."""
+    """Yields the root fields, also those in fragments. Adds the variables in directives of the
+    fragments to `directive_variables`."""
     for selection in selection_set.selections:
         if isinstance(selection, FieldNode):
             yield selection
             continue
-        directive_variables |= _variables(selection.directives, fragments)
+        directive_variables |= _variable_names(selection.directives, fragments)
         if isinstance(selection, FragmentSpreadNode):
             name = selection.name.value
-            if name in seen_fragments:
+            if name in visited_fragments:
                 continue
-            seen_fragments.add(name)
+            visited_fragments.add(name)
             inner = fragments[name].selection_set
         else:
             inner = selection.selection_set  # type: ignore[attr-defined]  # InlineFragmentNode
-        yield from _root_fields(inner, fragments, directive_variables, seen_fragments)
+        yield from _root_fields(inner, fragments, directive_variables, visited_fragments)
 
 
-def _variables(nodes: Any, fragments: dict[str, FragmentDefinitionNode]) -> set[str]:
-    """The names of the variables in the nodes and in the fragments that they spread."""
+def _variable_names(nodes: Any, fragments: dict[str, FragmentDefinitionNode]) -> set[str]:
+    """Returns the names of the variables in the nodes and in the fragments that they spread."""
     names: set[str] = set()
-    spread: set[str] = set()
+    visited_fragments: set[str] = set()
 
-    class Collect(Visitor):
+    class VariableVisitor(Visitor):
         def enter_variable(self, node: VariableNode, *_args: Any) -> None:
             names.add(node.name.value)
 
         def enter_fragment_spread(self, node: FragmentSpreadNode, *_args: Any) -> None:
             name = node.name.value
-            if name not in spread:
-                spread.add(name)
-                visit(fragments[name].selection_set, collect)
+            if name not in visited_fragments:
+                visited_fragments.add(name)
+                visit(fragments[name].selection_set, visitor)
 
-    collect = Collect()
+    visitor = VariableVisitor()
     for node in nodes or ():
-        visit(node, collect)
+        visit(node, visitor)
     return names

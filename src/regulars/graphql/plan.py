@@ -1,7 +1,8 @@
-"""The compiler: a selection becomes a layout (what to read) and a plan (what to answer).
+"""The compiler: turns a selection into a layout (what to read) and a plan (what to render).
 
-A plan is a tree of plain data: positions, arguments and fragments are settled, and nothing is
-looked up when it is rendered. `render` walks it with care; `source` writes it as Python.
+A plan is a tree of plain data. Positions, arguments and fragments are resolved, so that a renderer
+looks nothing up. `column_renderer.py` and `row_renderer.py` walk a plan; `compiled_renderer.py`
+writes it as Python.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, cast
 
 from graphql import (
     FieldNode,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
@@ -23,207 +25,228 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
-from regulars.graphql.bindings import Bindings, Related, Same, Value
+from regulars.graphql.bindings import Bindings, Related, SameRow, Value
 from regulars.graphql.layout import Layout, Layouts
-from regulars.graphql.selection import Selector
+from regulars.graphql.selection import FieldCollector
 
-# Where a row holds a column: its position, or its name in a keyed row.
+# The positions of columns in a row, or their names in a dict.
 ColumnRefs = tuple[int | str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
-    """Values: the columns at `places`, through `render(*columns)`, or `render(env, *columns)`
-    when `with_env`. Without `render` they are its only column. They cost `cost` points, and each
-    may have kilobytes if they are `is_long`."""
+class LeafPlan:
+    """A leaf. `render(*columns)` returns its values, or `render(env, *columns)` if `has_env`;
+    without `render` they are its only column. `cost` is in points. `can_be_large` is true if a
+    value can have kilobytes."""
 
     column_refs: ColumnRefs
     render: Callable[..., Any] | None = None
-    with_env: bool = False
+    has_env: bool = False
     cost: int = 0
-    is_long: bool = False
+    can_be_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class TypeName:
+class TypeNamePlan:
     """`__typename`."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class SameRow:
-    """An object that is another view of the same row."""
+class SameRowPlan:
+    """An object whose fields read the row of the parent object."""
 
     object: ObjectPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Nested:
-    """Objects in rows of their own, or lists of them: what `pick` makes of the columns at
-    `places`; without it, the only column. `paged` when they are the rows of a page: of the root's,
-    or of the nearest object above that has a `size`, the number of rows on its page. Of a list,
-    `size` is how many objects it has at most, if its arguments say so. `is_long` when
-    a column may have kilobytes."""
+class NestedPlan:
+    """An object, or a list of objects, with rows of its own: nested or related ones.
+
+    `extract(*columns)` returns a column of rows, or of lists of rows; without `extract` that is the
+    only column. `is_page` is true for the rows of a page. `size` is the number of rows on the page
+    inside the object, or the maximum length of the list; None if it is unknown. `can_be_large` is
+    true if a column can have kilobytes.
+    """
 
     column_refs: ColumnRefs
-    pick: Callable[..., Any] | None
+    extract: Callable[..., Any] | None
     is_list: bool
-    item_nullable: bool
+    has_nullable_items: bool
     object: ObjectPlan
-    paged: bool = False
+    is_page: bool = False
     size: int | None = None
-    is_long: bool = False
+    can_be_large: bool = False
     is_related: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
-    """A field of an object: its response key, the selections that asked for it, and whether it
-    may be null."""
+    """A field of an object: its response key, its selections, and the plan of its value."""
 
     key: str
     nodes: Sequence[FieldNode]
-    nullable: bool
-    value_plan: Leaf | TypeName | SameRow | Nested
+    is_nullable: bool
+    value_plan: LeafPlan | TypeNamePlan | SameRowPlan | NestedPlan
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectPlan:
-    """An object: its type's name, whether its rows are mappings, and its fields, in the order of
-    the answer."""
+    """An object: its type, and its fields in the order of the response."""
 
     type_name: str
-    keyed: bool
+    has_dict_rows: bool
     fields: Sequence[FieldPlan]
-
-
-def fields_in(plan: ObjectPlan) -> int:
-    """How many fields an object has, with those below."""
-    inner = [
-        field.value_plan.object
-        for field in plan.fields
-        if isinstance(field.value_plan, SameRow | Nested)
-    ]
-    return len(plan.fields) + sum(map(fields_in, inner))
 
 
 @dataclass(frozen=True, slots=True)
 class RootPlan:
-    """A root field: what its value is made of, by the names of the object types that it can
-    answer; without any, its value is the answer."""
+    """A root field. `objects` are the plans of the object types that it can return, by name; a leaf
+    has none, and its value is the response."""
 
     key: str
     name: str
     nodes: Sequence[FieldNode]
-    nullable: bool
-    abstract: bool
+    is_nullable: bool
+    is_abstract: bool
     is_list: bool
-    item_nullable: bool
+    has_nullable_items: bool
     layouts: Layouts
     objects: dict[str, ObjectPlan]
 
 
+def count_fields(plan: ObjectPlan) -> int:
+    """Returns the number of fields of an object and of the objects below it."""
+    inner = [
+        field.value_plan.object
+        for field in plan.fields
+        if isinstance(field.value_plan, SameRowPlan | NestedPlan)
+    ]
+    return len(plan.fields) + sum(map(count_fields, inner))
+
+
 class Compiler:
-    """Compiles selections under one set of variable values."""
+    """Compiles the selections of an operation, for one set of variable values."""
 
     def __init__(
         self,
         schema: GraphQLSchema,
         bindings: Bindings,
-        selector: Selector,
+        collector: FieldCollector,
         variables: VariableValues,
     ) -> None:
         self._schema = schema
         self._bindings = bindings
-        self._selector = selector
+        self._collector = collector
         self._variables = variables
 
-    def root(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> RootPlan:
-        """A root field's plan. Raises RequestError for arguments below it that are refused."""
+    def compile_root(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> RootPlan:
+        """Returns the plan of a root field. Raises RequestError or GraphQLError for invalid
+        arguments of the fields below it."""
         name = nodes[0].name.value
         type_ = parent.fields[name].type
-        named = get_named_type(type_)
-        abstract = is_abstract_type(named)
+        named_type = get_named_type(type_)
+        is_abstract = is_abstract_type(named_type)
         layouts: dict[str, Layout] = {}
         objects: dict[str, ObjectPlan] = {}
-        if not is_leaf_type(named):
-            possible = self._schema.get_possible_types(named) if abstract else [named]
-            for one in cast("Sequence[GraphQLObjectType]", possible):
-                layouts[one.name] = Layout(self._bindings.types[one.name].keyed)
-                objects[one.name] = self._object(one, nodes, layouts[one.name])
-        nullable = not is_non_null_type(type_)
-        is_list, item_nullable = _list_of(type_)
+        if not is_leaf_type(named_type):
+            types = self._schema.get_possible_types(named_type) if is_abstract else [named_type]
+            for object_type in cast("Sequence[GraphQLObjectType]", types):
+                layout = Layout(self._bindings.types[object_type.name].has_dict_rows)
+                layouts[object_type.name] = layout
+                objects[object_type.name] = self._object(object_type, nodes, layout)
+        is_list, has_nullable_items = _list_of(type_)
         return RootPlan(
-            key, name, nodes, nullable, abstract, is_list, item_nullable, Layouts(layouts), objects
+            key,
+            name,
+            nodes,
+            not is_non_null_type(type_),
+            is_abstract,
+            is_list,
+            has_nullable_items,
+            Layouts(layouts),
+            objects,
         )
 
     @staticmethod
-    def introspection(key: str, nodes: list[FieldNode]) -> RootPlan:
-        """The plan of `__typename`, `__schema` or `__type`: the engine answers it itself."""
+    def compile_introspection(key: str, nodes: list[FieldNode]) -> RootPlan:
+        """Returns the plan of `__typename`, `__schema` or `__type`, which read no rows."""
         name = nodes[0].name.value
         return RootPlan(key, name, nodes, name == "__type", False, False, False, Layouts({}), {})
 
     def _object(
         self, type_: GraphQLObjectType, nodes: Sequence[FieldNode], layout: Layout
     ) -> ObjectPlan:
-        sets = [node.selection_set for node in nodes if node.selection_set]
+        selection_sets = [node.selection_set for node in nodes if node.selection_set]
         fields = [
-            self._field(type_, key, group, layout)
-            for key, group in self._selector.fields(type_, sets).items()
+            self._field(type_, key, field_nodes, layout)
+            for key, field_nodes in self._collector.collect(type_, selection_sets).items()
         ]
-        return ObjectPlan(type_.name, layout.keyed, fields)
+        return ObjectPlan(type_.name, layout.has_dict_rows, fields)
 
     def _field(
         self, type_: GraphQLObjectType, key: str, nodes: list[FieldNode], layout: Layout
     ) -> FieldPlan:
         name = nodes[0].name.value
         if name == "__typename":
-            return FieldPlan(key, nodes, False, TypeName(type_.name))
+            return FieldPlan(key, nodes, False, TypeNamePlan(type_.name))
         definition = type_.fields[name]
         binding = self._bindings.types[type_.name].fields[name]
-        nullable = not is_non_null_type(definition.type)
-
-        def arguments() -> dict[str, Any]:
-            return get_argument_values(definition, nodes[0], self._variables)
-
+        is_nullable = not is_non_null_type(definition.type)
         if isinstance(binding, Value):
-            column_refs = tuple(layout.column(column) for column in binding.reads)
-            if binding.prepare is None:
-                leaf = Leaf(column_refs, binding.render, cost=binding.cost, is_long=binding.is_long)
-                return FieldPlan(key, nodes, nullable, leaf)
-            leaf = Leaf(column_refs, binding.prepare(arguments()), with_env=True, cost=binding.cost)
-            return FieldPlan(key, nodes, nullable, leaf)
+            leaf = self._leaf(binding, definition, nodes[0], layout)
+            return FieldPlan(key, nodes, is_nullable, leaf)
         target = cast("GraphQLObjectType", get_named_type(definition.type))
-        if isinstance(binding, Same):
-            return FieldPlan(key, nodes, nullable, SameRow(self._object(target, nodes, layout)))
-        keyed = self._bindings.types[target.name].keyed
-        size, is_long = None, False
+        if isinstance(binding, SameRow):
+            same_row = SameRowPlan(self._object(target, nodes, layout))
+            return FieldPlan(key, nodes, is_nullable, same_row)
+        has_dict_rows = self._bindings.types[target.name].has_dict_rows
+        is_list, has_nullable_items = _list_of(definition.type)
         if isinstance(binding, Related):
-            relation, load = name, binding.load
+            relation, load, size = name, binding.load, None
             if load is None:
                 assert binding.prepare is not None
-                arguments_used = arguments()
-                relation, load = f"{name} {arguments_used!r}", binding.prepare(arguments_used)
-                size = binding.size(arguments_used) if binding.size else None
-            position, rows = layout.related(relation, binding.key, load, keyed)
-            column_refs, pick, paged = (position,), None, False
+                arguments = get_argument_values(definition, nodes[0], self._variables)
+                relation, load = f"{name} {arguments!r}", binding.prepare(arguments)
+                size = binding.size(arguments) if binding.size else None
+            position, rows = layout.add_relation(relation, binding.key, load, has_dict_rows)
+            nested = NestedPlan(
+                (position,),
+                None,
+                is_list,
+                has_nullable_items,
+                self._object(target, nodes, rows),
+                size=size,
+                is_related=True,
+            )
         else:
-            column_refs = tuple(layout.column(column) for column in binding.reads)
-            pick, rows, paged = binding.pick, layout.part(name, keyed), binding.paged
-            is_long = binding.is_long
-        below = self._object(target, nodes, rows)
-        is_list, item_nullable = _list_of(definition.type)
-        is_related = isinstance(binding, Related)
-        value_plan = Nested(
-            column_refs, pick, is_list, item_nullable, below, paged, size, is_long, is_related
-        )
-        return FieldPlan(key, nodes, nullable, value_plan)
+            nested = NestedPlan(
+                tuple(layout.add_column(column) for column in binding.columns),
+                binding.extract,
+                is_list,
+                has_nullable_items,
+                self._object(target, nodes, layout.nested(name, has_dict_rows)),
+                is_page=binding.is_page,
+                can_be_large=binding.can_be_large,
+            )
+        return FieldPlan(key, nodes, is_nullable, nested)
+
+    def _leaf(
+        self, binding: Value, definition: GraphQLField, node: FieldNode, layout: Layout
+    ) -> LeafPlan:
+        column_refs = tuple(layout.add_column(column) for column in binding.columns)
+        if binding.prepare is None:
+            return LeafPlan(
+                column_refs, binding.render, cost=binding.cost, can_be_large=binding.can_be_large
+            )
+        render = binding.prepare(get_argument_values(definition, node, self._variables))
+        return LeafPlan(column_refs, render, has_env=True, cost=binding.cost)
 
 
 def _list_of(type_: GraphQLOutputType) -> tuple[bool, bool]:
-    """Whether a type is a list, and whether its items may be null."""
-    inner = type_.of_type if is_non_null_type(type_) else type_
-    if not is_list_type(inner):
+    """Returns whether a type is a list, and whether its items may be null."""
+    nullable_type = type_.of_type if is_non_null_type(type_) else type_
+    if not is_list_type(nullable_type):
         return False, False
-    return True, not is_non_null_type(inner.of_type)
+    return True, not is_non_null_type(nullable_type.of_type)

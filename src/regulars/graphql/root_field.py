@@ -6,28 +6,33 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from graphql import (
-    GraphQLObjectType,
-)
+from graphql import GraphQLObjectType
 
-from regulars.graphql.argument_values import Arguments
+from regulars.graphql.argument_values import ArgumentCoercer
 from regulars.graphql.bindings import Root
-from regulars.graphql.compiled_renderer import Render, compiled
-from regulars.graphql.cost import copies, open_lists, surplus, text_bytes, values, weight
+from regulars.graphql.compiled_renderer import Render, compile_plan
+from regulars.graphql.cost import (
+    compute_surplus,
+    compute_weight,
+    count_copies,
+    count_values,
+    estimate_bytes,
+    find_open_lists,
+)
 from regulars.graphql.errors import DOCUMENT_LIMIT, Fault, RequestError
-from regulars.graphql.introspection import Introspected
-from regulars.graphql.plan import RootPlan, fields_in
+from regulars.graphql.introspection import IntrospectionResult
+from regulars.graphql.plan import RootPlan, count_fields
 from regulars.graphql.row_renderer import RenderContext, render_root
 
-# Measured as in document.py: a plan takes up to 1,100 bytes for each field, with its source.
+# Measured as in document.py: a plan takes up to 1,100 bytes per field, with its source.
 _FIELD_BYTES, _ROOT_BYTES = 1_200, 1_500
 
-# A field of an introspection's response takes up to 60 bytes; some have descriptions.
-_INTROSPECTED_BYTES = 100
+# A field of an introspection response takes up to 60 bytes; some have descriptions.
+_INTROSPECTION_BYTES = 100
 
-_FIELDS_PER_POINT = 10
+_INTROSPECTION_FIELDS_PER_POINT = 10
 
-# A field that may have more values is rendered in a thread. A page of 25 customers has some 1,000.
+# A response with more values is rendered in a thread. A page of 25 customers has about 1,000.
 _LARGE_VALUES = 2_000
 
 _TOO_LONG = (
@@ -37,9 +42,10 @@ _TOO_LONG = (
 
 
 class RootField:
-    """A root field of a plan, ready to run.
+    """A compiled root field.
 
-    The first value is rendered without compilation; a second one shows that the plan is used again.
+    The first response is rendered without compiling the renderer, because most plans of documents
+    with literals are used once. The second response shows that the plan is used again.
     """
 
     __slots__ = (
@@ -49,11 +55,11 @@ class RootField:
         "_render",
         "_values",
         "_weight",
-        "arguments",
+        "argument_coercer",
         "binding",
         "definition",
         "guard",
-        "introspected",
+        "introspection",
         "plan",
         "resolve",
         "root",
@@ -64,83 +70,90 @@ class RootField:
         plan: RootPlan,
         root: GraphQLObjectType,
         binding: Root | None,
-        introspected: Introspected | None = None,
+        introspection: IntrospectionResult | None = None,
     ) -> None:
         self.plan = plan
         self.root = root
         self.binding = binding
-        self.introspected = introspected
+        self.introspection = introspection
         if binding is not None:
             self.definition = root.fields[plan.name]
-            self.arguments = Arguments(self.definition, plan.nodes[0])
+            self.argument_coercer = ArgumentCoercer(self.definition, plan.nodes[0])
             self.resolve = binding.prepare(plan.layouts)
-            self.guard = binding.guard(plan.layouts) if binding.guard else None
-        self._weight = weight(plan)
-        self._values = values(plan)
-        self._copies = copies(plan)
-        self._open_lists = {name: open_lists(one) for name, one in plan.objects.items()}
+            self.guard = binding.prepare_guard(plan.layouts) if binding.prepare_guard else None
+        self._weight = compute_weight(plan)
+        self._values = count_values(plan)
+        self._copies = count_copies(plan)
+        self._open_lists = {
+            type_name: find_open_lists(object_plan)
+            for type_name, object_plan in plan.objects.items()
+        }
         self._is_rendered = False
         self._render: Render | None = None
 
     @property
-    def size(self) -> int:
+    def size_bytes(self) -> int:
         """The memory that the field takes, in bytes, rounded up."""
-        size = _ROOT_BYTES + _FIELD_BYTES * sum(map(fields_in, self.plan.objects.values()))
-        return size + (_INTROSPECTED_BYTES * self.introspected.fields if self.introspected else 0)
+        size = _ROOT_BYTES + _FIELD_BYTES * sum(map(count_fields, self.plan.objects.values()))
+        if self.introspection is not None:
+            size += _INTROSPECTION_BYTES * self.introspection.field_count
+        return size
 
-    def cost(self, arguments: Mapping[str, Any]) -> int:
-        """Returns what the field costs, in points."""
-        if self.introspected is not None:
-            return 1 + self.introspected.fields // _FIELDS_PER_POINT
-        price = self.binding.price if self.binding else None
-        return price(arguments, *self._weight) if price else self._weight.fixed
+    def estimate_cost(self, arguments: Mapping[str, Any]) -> int:
+        """Returns the cost of the field, in points."""
+        if self.introspection is not None:
+            return 1 + self.introspection.field_count // _INTROSPECTION_FIELDS_PER_POINT
+        compute_cost = self.binding.compute_cost if self.binding else None
+        return compute_cost(arguments, *self._weight) if compute_cost else self._weight.fixed
 
-    def surplus(self, value: Any) -> int:
-        """Returns the points that the value costs beyond the estimate, because its lists are
-        long."""
+    def compute_surplus(self, value: Any) -> int:
+        """Returns the cost of the resolved value beyond the estimate, in points: its lists are
+        longer than estimated."""
         if value is None or not any(self._open_lists.values()):
             return 0
-        if self.plan.abstract:
+        if self.plan.is_abstract:
             type_name, row = value
-            return surplus(self._open_lists[type_name], [row])
+            return compute_surplus(self._open_lists[type_name], [row])
         (lists,) = self._open_lists.values()
         rows = [row for row in value if row is not None] if self.plan.is_list else [value]
-        return surplus(lists, rows)
+        return compute_surplus(lists, rows)
 
     def is_large(self, arguments: Mapping[str, Any], surplus: int) -> bool:
-        """Returns whether it takes milliseconds to render the response. The number of values is
-        estimated, like the cost: the values of one object for each object."""
-        return (self.cost(arguments) + surplus) * self._values > _LARGE_VALUES
+        """Returns whether it takes milliseconds to render the response. The estimated number of
+        values is the number of objects, which is the cost, times the values per object."""
+        return (self.estimate_cost(arguments) + surplus) * self._values > _LARGE_VALUES
 
-    def response_bytes(self, value: Any, is_large: bool, max_bytes: int) -> int:
-        """Returns about how many bytes the response takes for the resolved value; 0 if it cannot
-        be many. Raises RequestError beyond `max_bytes`."""
-        times = self._copies or int(is_large)
-        size = times * text_bytes(value, max_bytes // times) if times else 0
+    def estimate_bytes(self, value: Any, is_large: bool, max_bytes: int) -> int:
+        """Returns the approximate size of the response for the resolved value, in bytes. Returns 0
+        if it is always small. Raises RequestError if it is more than `max_bytes`."""
+        copies = self._copies or int(is_large)
+        size = copies * estimate_bytes(value, max_bytes // copies) if copies else 0
         if size > max_bytes:
             raise RequestError(Fault(_TOO_LONG, DOCUMENT_LIMIT))
         return size
 
     def render(self, value: Any, context: RenderContext) -> Any:
-        """Returns the response for the resolved value."""
+        """Returns the response for the resolved value. Raises FieldError if it has an error and
+        must not be null."""
         if value is None or not self.plan.objects:
             return render_root(self.plan, value, context)
         if self._render is None:
             if not self._is_rendered:
                 self._is_rendered = True
                 return render_root(self.plan, value, context)
-            self._render = compiled(self.plan)
+            self._render = compile_plan(self.plan)
         try:
             return self._render(value, context.env)
         except Exception:
+            # The row renderer finds the path of the error.
             return render_root(self.plan, value, context)
 
     def introspect(self) -> Any:
-        """Returns the value of an introspection field, which is serialized once for each plan."""
-        if self.introspected is None:
+        """Returns the value of an introspection field, serialized once per plan."""
+        if self.introspection is None:
             return self.root.name
-        value, fields = self.introspected
+        value, field_count = self.introspection
         if not isinstance(value, orjson.Fragment):
             value = orjson.Fragment(orjson.dumps(value))
-            self.introspected = Introspected(value, fields)
+            self.introspection = IntrospectionResult(value, field_count)
         return value

@@ -1,4 +1,5 @@
-"""Which fields are selected: CollectFields of the GraphQL specification (section 6.3.2)."""
+"""Collects the fields that a selection selects: CollectFields of the GraphQL specification (section
+6.3.2)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,6 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLAbstractType,
     GraphQLIncludeDirective,
     GraphQLObjectType,
     GraphQLSchema,
@@ -23,8 +23,8 @@ from graphql import (
 from graphql.execution.values import VariableValues
 
 
-class Selector:
-    """Collects the fields of selection sets under one set of variable values."""
+class FieldCollector:
+    """Collects the fields of selection sets, for one set of variable values."""
 
     def __init__(
         self,
@@ -36,40 +36,40 @@ class Selector:
         self._fragments = fragments
         self._variables = variables
 
-    def fields(
-        self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode]
+    def collect(
+        self, type_: GraphQLObjectType, selection_sets: Sequence[SelectionSetNode]
     ) -> dict[str, list[FieldNode]]:
-        """The selected fields by response key, in the order of the answer."""
-        grouped: dict[str, list[FieldNode]] = {}
-        seen: set[str] = set()
-        for selection_set in sets:
-            self._collect(type_, selection_set, grouped, seen)
-        return grouped
+        """Returns the selected fields by response key, in the order of the response."""
+        fields: dict[str, list[FieldNode]] = {}
+        visited_fragments: set[str] = set()
+        for selection_set in selection_sets:
+            self._collect(type_, selection_set, fields, visited_fragments)
+        return fields
 
     def _collect(
         self,
         type_: GraphQLObjectType,
         selection_set: SelectionSetNode,
-        grouped: dict[str, list[FieldNode]],
-        seen: set[str],
+        fields: dict[str, list[FieldNode]],
+        visited_fragments: set[str],
     ) -> None:
         for selection in selection_set.selections:
-            if not self._included(selection):
+            if not self._is_included(selection):
                 continue
             if isinstance(selection, FieldNode):
                 key = selection.alias.value if selection.alias else selection.name.value
-                grouped.setdefault(key, []).append(selection)
+                fields.setdefault(key, []).append(selection)
             elif isinstance(selection, InlineFragmentNode):
                 if self._applies(selection.type_condition, type_):
-                    self._collect(type_, selection.selection_set, grouped, seen)
+                    self._collect(type_, selection.selection_set, fields, visited_fragments)
             elif isinstance(selection, FragmentSpreadNode):
                 name = selection.name.value
                 fragment = self._fragments[name]
-                if name not in seen and self._applies(fragment.type_condition, type_):
-                    seen.add(name)
-                    self._collect(type_, fragment.selection_set, grouped, seen)
+                if name not in visited_fragments and self._applies(fragment.type_condition, type_):
+                    visited_fragments.add(name)
+                    self._collect(type_, fragment.selection_set, fields, visited_fragments)
 
-    def _included(self, selection: SelectionNode) -> bool:
+    def _is_included(self, selection: SelectionNode) -> bool:
         if not selection.directives:
             return True
         skip = get_directive_values(GraphQLSkipDirective, selection, self._variables)
@@ -81,8 +81,5 @@ class Selector:
     def _applies(self, condition: NamedTypeNode | None, type_: GraphQLObjectType) -> bool:
         if condition is None or condition.name.value == type_.name:
             return True
-        named = self._schema.get_type(condition.name.value)
-        return is_abstract_type(named) and self._is_possible(named, type_)
-
-    def _is_possible(self, abstract: GraphQLAbstractType, type_: GraphQLObjectType) -> bool:
-        return self._schema.is_sub_type(abstract, type_)
+        condition_type = self._schema.get_type(condition.name.value)
+        return is_abstract_type(condition_type) and self._schema.is_sub_type(condition_type, type_)

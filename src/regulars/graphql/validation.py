@@ -1,5 +1,5 @@
-"""The rules by which a document is validated: those of the GraphQL specification, less what no
-schema of ours has, and each only where it can have anything to say."""
+"""The validation rules for a document: those of the GraphQL specification that can find an error in
+it."""
 
 from __future__ import annotations
 
@@ -41,64 +41,64 @@ from graphql.language import SKIP, ArgumentNode
 from graphql.language.visitor import EnterLeaveVisitor
 from graphql.utilities.validate_input_value import validate_input_literal
 
-_FOUND = re.compile(r",? found: .*$|(?<=value): .*$", re.IGNORECASE | re.DOTALL)
-_NAMED_FIELD = re.compile(r"(?:required|unknown) field '(\w+)'")
+# The value that a message of graphql-core repeats.
+_QUOTED_VALUE = re.compile(r",? found: .*$|(?<=value): .*$", re.IGNORECASE | re.DOTALL)
+_INPUT_FIELD = re.compile(r"(?:required|unknown) field '(\w+)'")
+
+# The messages about one argument quote at most this many characters, before they are truncated.
+_MAX_QUOTED_CHARACTERS = 100_000
 
 
-# The most characters that messages about one argument quote together, before they are cut.
-_QUOTED = 100_000
+def remove_value(message: str) -> str:
+    """Returns a message of graphql-core's input validation without the value that it repeats, which
+    can be personal data and megabytes long."""
+    text = _QUOTED_VALUE.sub("", message).replace("not to be None", "not to be null")
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
-class _EnoughError(Exception):
-    """An argument has as many faults as can be reported."""
+def named_input_field(message: str) -> list[str]:
+    """Returns the input field that a message of graphql-core's input validation names because it is
+    missing or unknown, as the rest of a path. Returns an empty list for other messages."""
+    match = _INPUT_FIELD.search(message)
+    return [match[1]] if match else []
 
 
-class _LiteralsOfCorrectType(ValuesOfCorrectTypeRule):
-    """Values of correct type, with the place of the fault in the arguments."""
+class _FaultLimitError(Exception):
+    """The messages about an argument quote as much as they may."""
+
+
+class _LiteralsOfCorrectTypeRule(ValuesOfCorrectTypeRule):
+    """Checks the types of literals, and adds the path in the arguments to the errors."""
 
     def enter_argument(self, node: ArgumentNode, *_args: Any) -> Any:
         argument = self.context.get_argument()
         if argument is None:
             return None
 
-        # Each message quotes the whole of an object, however long that is.
+        # Each message quotes the whole literal, however long it is.
         length = node.loc.end - node.loc.start if node.loc else 1
-        left = max(1, _QUOTED // max(1, length))
+        errors_left = max(1, _MAX_QUOTED_CHARACTERS // max(1, length))
 
         def on_error(error: GraphQLError, path: list[str | int]) -> None:
-            nonlocal left
-            if not left:
-                raise _EnoughError
-            left -= 1
-            input_path = [node.name.value, *path, *named_field(error.message)]
+            nonlocal errors_left
+            if not errors_left:
+                raise _FaultLimitError
+            errors_left -= 1
+            input_path = [node.name.value, *path, *named_input_field(error.message)]
             error.extensions = {"input_path": input_path}
             self.report_error(error)
 
-        with suppress(_EnoughError):
+        with suppress(_FaultLimitError):
             validate_input_literal(node.value, argument.type, on_error)
         return SKIP
 
 
-def without_value(message: str) -> str:
-    """A message of graphql-core's input validation without the value that it repeats: that may be
-    a person's name, and megabytes long."""
-    text = _FOUND.sub("", message).replace("not to be None", "not to be null")
-    return text if text.endswith((".", "?")) else f"{text}."
-
-
-def named_field(message: str) -> list[str]:
-    """The input field that a message of graphql-core's input validation is about, when it is
-    reported at the object that lacks it, or that has one too many."""
-    found = _NAMED_FIELD.search(message)
-    return [found[1]] if found else []
-
-
-_LEFT_OUT = (
-    # An unused variable is no error: the reference's own example declares three and uses none.
+_EXCLUDED_RULES = (
+    # An unused variable is no error: the contract's example declares three and uses none.
     NoUnusedVariablesRule,
+    # _LiteralsOfCorrectTypeRule replaces it.
     ValuesOfCorrectTypeRule,
-    # These are about @defer, @stream and subscriptions, which no schema of ours has: a document
-    # with one is refused as unknown.
+    # @defer, @stream and subscriptions are not supported: other rules report them as unknown.
     DeferStreamDirectiveLabel,
     DeferStreamDirectiveOnRootField,
     DeferStreamDirectiveOnValidOperationsRule,
@@ -106,37 +106,40 @@ _LEFT_OUT = (
     StreamDirectiveOnListField,
 )
 
+_NO_VISITOR = EnterLeaveVisitor(None, None)
 
-def _lean(rule: type[ASTValidationRule]) -> type[ASTValidationRule]:
-    """The rule, but what it does at which kind of node is looked up once and not again for each
-    document: that took a third of the validation."""
-    known: dict[str, tuple[str, str]] = {}
 
-    class Lean(rule):  # type: ignore[misc, valid-type]  # a class that is given
+def _cache_visitors(rule: type[ASTValidationRule]) -> type[ASTValidationRule]:
+    """Returns a subclass of the rule that looks up its methods for a kind of node once, and not for
+    each document. The look-up took a third of the validation."""
+    method_names: dict[str, tuple[str, str]] = {}
+
+    class CachedRule(rule):  # type: ignore[misc, valid-type]  # a class that is a parameter
         def get_enter_leave_for_kind(self, kind: str) -> EnterLeaveVisitor:
-            if kind not in known:
-                known[kind] = (self._name("enter", kind), self._name("leave", kind))
-            enter, leave = known[kind]
+            if kind not in method_names:
+                method_names[kind] = (
+                    self._method_name("enter", kind),
+                    self._method_name("leave", kind),
+                )
+            enter, leave = method_names[kind]
             if not enter and not leave:
-                return _NEITHER
+                return _NO_VISITOR
             return EnterLeaveVisitor(
                 getattr(self, enter) if enter else None, getattr(self, leave) if leave else None
             )
 
-        def _name(self, what: str, kind: str) -> str:
-            names = (f"{what}_{kind}", what)
+        def _method_name(self, event: str, kind: str) -> str:
+            names = (f"{event}_{kind}", event)
             return next((name for name in names if hasattr(self, name)), "")
 
-    return Lean
+    return CachedRule
 
 
-_NEITHER = EnterLeaveVisitor(None, None)
-
-# What a document must hold somewhere for a rule to have anything to say. What stands in a string
-# or a comment is taken for the thing itself: then a rule is asked in vain.
+# A rule can find an error only in a document that contains one of these texts. A text inside a
+# string or a comment counts too: then the rule runs in vain.
 _FRAGMENTS, _VARIABLES, _DIRECTIVES = ("...", "fragment"), ("$",), ("@",)
 _ARGUMENTS, _INTROSPECTION = ("(",), ("__",)
-_IN_VAIN_WITHOUT: Mapping[type[ASTValidationRule], tuple[str, ...]] = {
+_REQUIRED_TEXT: Mapping[type[ASTValidationRule], tuple[str, ...]] = {
     FragmentsOnCompositeTypesRule: _FRAGMENTS,
     UniqueFragmentNamesRule: _FRAGMENTS,
     KnownFragmentNamesRule: _FRAGMENTS,
@@ -153,15 +156,22 @@ _IN_VAIN_WITHOUT: Mapping[type[ASTValidationRule], tuple[str, ...]] = {
     KnownArgumentNamesRule: _ARGUMENTS,
     UniqueArgumentNamesRule: _ARGUMENTS,
     UniqueInputFieldNamesRule: _ARGUMENTS,
-    _LiteralsOfCorrectType: _ARGUMENTS,
+    _LiteralsOfCorrectTypeRule: _ARGUMENTS,
     MaxIntrospectionDepthRule: _INTROSPECTION,
 }
 _RULES = [
-    (_lean(rule), _IN_VAIN_WITHOUT.get(rule, ("",)))
-    for rule in (*(r for r in specified_rules if r not in _LEFT_OUT), _LiteralsOfCorrectType)
+    (_cache_visitors(rule), _REQUIRED_TEXT.get(rule, ("",)))
+    for rule in (
+        *(rule for rule in specified_rules if rule not in _EXCLUDED_RULES),
+        _LiteralsOfCorrectTypeRule,
+    )
 ]
 
 
 def rules_for(text: str) -> list[type[ASTValidationRule]]:
-    """The rules that can have anything to say of a document."""
-    return [rule for rule, marks in _RULES if any(mark in text for mark in marks)]
+    """Returns the rules that can find an error in a document."""
+    return [
+        rule
+        for rule, required_texts in _RULES
+        if any(required in text for required in required_texts)
+    ]

@@ -1,4 +1,4 @@
-"""Variables: the values that come with a request, held against the types of their definitions."""
+"""Describes the errors in the variables of a request, and passes variables to graphql-core."""
 
 from __future__ import annotations
 
@@ -33,9 +33,16 @@ from graphql.utilities.validate_input_value import validate_input_value
 
 from regulars.graphql.coercion import Coercers
 from regulars.graphql.document import MAX_ERRORS
-from regulars.graphql.errors import INVALID_INPUT, MAX_MESSAGE, Fault, Path, RequestError, cut
+from regulars.graphql.errors import (
+    INVALID_INPUT,
+    MAX_MESSAGE_CHARACTERS,
+    Fault,
+    Path,
+    RequestError,
+    truncate,
+)
 from regulars.graphql.operation import Operation
-from regulars.graphql.validation import named_field, without_value
+from regulars.graphql.validation import named_input_field, remove_value
 
 
 def variable_values(
@@ -44,7 +51,7 @@ def variable_values(
     raw_variables: Mapping[str, Any],
     coerced: Mapping[str, Any],
 ) -> VariableValues:
-    """The coerced values of an operation's variables as graphql-core takes them."""
+    """Returns the coerced variables of an operation in the form that graphql-core takes."""
     sources = {}
     for definition in operation.node.variable_definitions or ():
         signature = signature_of(schema, definition)
@@ -54,153 +61,163 @@ def variable_values(
     return VariableValues(sources, dict(coerced))
 
 
-def refuse_variables(
+def raise_variable_errors(
     schema: GraphQLSchema,
     operation: Operation,
     coercers: Coercers,
     raw_variables: Mapping[str, Any],
 ) -> NoReturn:
-    """Raises RequestError with up to 20 faults of the variables' values, which are wrong.
+    """Raises RequestError with up to 20 faults of the variables, of which at least one is invalid.
 
-    A variable that the operation does not use needs no value, whatever its type; one that is
-    sent is checked all the same.
+    A variable that the operation does not use needs no value, but its value is checked.
     """
-    search = _Search(operation, coercers)
+    finder = _FaultFinder(operation, coercers)
     for definition in operation.node.variable_definitions or ():
         name = definition.variable.name.value
         type_ = type_from_ast(schema, definition.type)
+        is_used = name in operation.used_variables
         if name in raw_variables:
-            search.variable(name, type_, raw_variables[name])
-        elif name in operation.used and is_non_null_type(type_) and not definition.default_value:
+            finder.check_variable(name, type_, raw_variables[name])
+        elif is_used and is_non_null_type(type_) and not definition.default_value:
             message = f"Variable '${name}' of type '{type_}' is required and has no value."
-            search.add(name, message, ())
-        if len(search.faults) >= MAX_ERRORS:
+            finder.add(name, message, ())
+        if len(finder.faults) >= MAX_ERRORS:
             break
-    if not search.faults:  # a default value is wrong, which validation reports: it is not reached
-        search.faults.append(Fault("A variable has an invalid value.", INVALID_INPUT))
-    raise RequestError(*search.faults)
+    if not finder.faults:  # only for an invalid default value, which validation reports
+        finder.faults.append(Fault("A variable has an invalid value.", INVALID_INPUT))
+    raise RequestError(*finder.faults)
 
 
-class _EnoughError(Exception):
+class _FaultLimitError(Exception):
     """There are as many faults as a response reports."""
 
 
-class _Search:
-    """Looks for faults where the fast coercion finds a value wrong, and nowhere else: graphql-core
-    takes microseconds for each value."""
+class _FaultFinder:
+    """Finds the faults of variables. graphql-core checks only the values that the fast coercion
+    rejects, because it takes microseconds per value."""
 
     def __init__(self, operation: Operation, coercers: Coercers) -> None:
         self._operation = operation
         self._coercers = coercers
-        self._paths: Mapping[str, Path] | None = None
+        self._argument_paths: Mapping[str, Path] | None = None
         self.faults: list[Fault] = []
 
-    def variable(self, name: str, type_: Any, value: Any) -> None:
-        with suppress(_EnoughError):
-            self._look(name, type_, value, ())
+    def check_variable(self, name: str, type_: Any, value: Any) -> None:
+        """Adds the faults of a variable."""
+        with suppress(_FaultLimitError):
+            self._check(name, type_, value, ())
 
     def add(self, variable: str, message: str, path: Path) -> None:
-        if self._paths is None:
-            self._paths = argument_paths(self._operation)
-        place = (*self._paths.get(variable, (variable,)), *path)
-        self.faults.append(Fault(cut(message), INVALID_INPUT, place))
+        """Adds a fault of the value at a path in a variable."""
+        if self._argument_paths is None:
+            self._argument_paths = argument_paths(self._operation)
+        input_path = (*self._argument_paths.get(variable, (variable,)), *path)
+        self.faults.append(Fault(truncate(message), INVALID_INPUT, input_path))
 
-    def _look(self, name: str, type_: Any, value: Any, path: Path) -> None:
-        # The lists have been counted before.
-        self._coercers.list_values = self._operation.limits.variable_values
-        if self._coercers.takes(type_, value):
+    def _check(self, name: str, type_: Any, value: Any, path: Path) -> None:
+        # The number of list values has been checked before.
+        self._coercers.list_values_left = self._operation.limits.variable_values
+        if self._coercers.is_valid(type_, value):
             return
-        inner = type_.of_type if is_non_null_type(type_) else type_
-        if is_list_type(inner) and isinstance(value, list):
+        nullable_type = type_.of_type if is_non_null_type(type_) else type_
+        if is_list_type(nullable_type) and isinstance(value, list):
             if len(value) > self._operation.limits.list_items:
-                self._too_many(name, len(value), path)
+                self._add_long_list(name, len(value), path)
                 return
             for index, item in enumerate(value):
-                self._look(name, inner.of_type, item, (*path, index))
-        elif is_input_object_type(inner) and isinstance(value, dict) and _is_whole(inner, value):
-            for field_name, field in inner.fields.items():
+                self._check(name, nullable_type.of_type, item, (*path, index))
+        elif (
+            is_input_object_type(nullable_type)
+            and isinstance(value, dict)
+            and _has_valid_names(nullable_type, value)
+        ):
+            for field_name, field in nullable_type.fields.items():
                 if field_name in value:
-                    self._look(name, field.type, value[field_name], (*path, field_name))
+                    self._check(name, field.type, value[field_name], (*path, field_name))
         else:
-            self._ask_library(name, type_, value, path)
+            self._check_with_graphql_core(name, type_, value, path)
 
-    def _too_many(self, name: str, length: int, path: Path) -> None:
-        most = self._operation.limits.list_items
-        message = f"The list has {length:,} values; at most {most:,} are allowed."
+    def _add_long_list(self, name: str, length: int, path: Path) -> None:
+        max_items = self._operation.limits.list_items
+        message = f"The list has {length:,} values; at most {max_items:,} are allowed."
         self.add(name, message, path)
         if len(self.faults) >= MAX_ERRORS:
-            raise _EnoughError
+            raise _FaultLimitError
 
-    def _ask_library(self, name: str, type_: Any, value: Any, path: Path) -> None:
-        def on_error(error: GraphQLError, below: list[str | int]) -> None:
-            message = f"Variable '${name}': {without_value(cut(error.message))}"
-            self.add(name, message, (*path, *below, *named_field(error.message)))
+    def _check_with_graphql_core(self, name: str, type_: Any, value: Any, path: Path) -> None:
+        def on_error(error: GraphQLError, inner_path: list[str | int]) -> None:
+            message = f"Variable '${name}': {remove_value(truncate(error.message))}"
+            self.add(name, message, (*path, *inner_path, *named_input_field(error.message)))
             if len(self.faults) >= MAX_ERRORS:
-                raise _EnoughError
+                raise _FaultLimitError
 
-        value = _trimmed(type_, value)
-        before = len(self.faults)
+        value = _shorten(type_, value)
+        fault_count = len(self.faults)
         try:
             validate_input_value(value, type_, on_error)
         except IndexError:
-            # graphql-core cannot look for a name like one that grows in lower case, as "İ" does.
-            del self.faults[before:]
+            # graphql-core's search for similar names fails for "İ", whose lower case is longer.
+            del self.faults[fault_count:]
             validate_input_value(value, type_, on_error, hide_suggestions=True)
 
 
-def _trimmed(type_: Any, value: Any) -> Any:
-    """A wrong value without what makes it long: graphql-core looks at all of it for each fault."""
-    inner = type_.of_type if is_non_null_type(type_) else type_
+def _shorten(type_: Any, value: Any) -> Any:
+    """Returns an invalid value without its long parts: graphql-core reads all of it for each
+    fault."""
+    nullable_type = type_.of_type if is_non_null_type(type_) else type_
     if isinstance(value, str):
-        return value[:MAX_MESSAGE]
-    if not is_input_object_type(inner) or not isinstance(value, dict):
+        return value[:MAX_MESSAGE_CHARACTERS]
+    if not is_input_object_type(nullable_type) or not isinstance(value, dict):
         return value
-    known = {name: value[name] for name in inner.fields if name in value}
-    unknown = (name for name in value if name not in inner.fields)
-    return known | {name[:MAX_MESSAGE]: None for name in islice(unknown, MAX_ERRORS)}
+    fields = nullable_type.fields
+    known = {name: value[name] for name in fields if name in value}
+    unknown = (name for name in value if name not in fields)
+    return known | {name[:MAX_MESSAGE_CHARACTERS]: None for name in islice(unknown, MAX_ERRORS)}
 
 
-def _is_whole(type_: Any, value: Mapping[str, Any]) -> bool:
-    """Whether an input object has no unknown field and lacks no required one."""
+def _has_valid_names(type_: Any, value: Mapping[str, Any]) -> bool:
+    """Returns whether an input object has no unknown field, and all required ones."""
     fields = type_.fields
     return (
         not type_.is_one_of
         and value.keys() <= fields.keys()
-        and all(name in value for name, one in fields.items() if is_required_input_field(one))
+        and all(name in value for name, field in fields.items() if is_required_input_field(field))
     )
 
 
 def argument_paths(operation: Operation) -> Mapping[str, Path]:
-    """Where in an argument each variable is used first: `("node", "email")` for
+    """Returns for each variable the path of its first use in an argument: `("node", "email")` for
     `createCustomer(node: {email: $email})`."""
-    finder = _Finder(operation)
-    visit(operation.node, finder)
-    return finder.paths
+    visitor = _PathVisitor(operation)
+    visit(operation.node, visitor)
+    return visitor.paths
 
 
-class _Finder(Visitor):
+class _PathVisitor(Visitor):
+    """Collects the paths of variables in arguments."""
+
     def __init__(self, operation: Operation) -> None:
         super().__init__()
         self._operation = operation
-        self._seen: set[str] = set()
+        self._visited_fragments: set[str] = set()
         self.paths: dict[str, Path] = {}
 
     def enter_argument(self, node: ArgumentNode, *_args: Any) -> None:
-        self._search(node.value, (node.name.value,))
+        self._add_paths(node.value, (node.name.value,))
 
     def enter_fragment_spread(self, node: FragmentSpreadNode, *_args: Any) -> None:
         name = node.name.value
-        if name not in self._seen:
-            self._seen.add(name)
+        if name not in self._visited_fragments:
+            self._visited_fragments.add(name)
             visit(self._operation.fragments[name].selection_set, self)
 
-    def _search(self, node: ValueNode, path: Path) -> None:
+    def _add_paths(self, node: ValueNode, path: Path) -> None:
         if isinstance(node, VariableNode):
             self.paths.setdefault(node.name.value, path)
         elif isinstance(node, ListValueNode):
             for index, value in enumerate(node.values):
-                self._search(value, (*path, index))
+                self._add_paths(value, (*path, index))
         elif isinstance(node, ObjectValueNode):
             for field in node.fields:
                 if isinstance(field, ObjectFieldNode):
-                    self._search(field.value, (*path, field.name.value))
+                    self._add_paths(field.value, (*path, field.name.value))

@@ -1,1 +1,1 @@
-"""Requests in, answers out: GraphQL over HTTP."""
+"""The HTTP layer: GraphQL over HTTP, imports, exports, sessions, pages, health and metrics."""

@@ -30,8 +30,8 @@ class ASGICycle(RequestResponseCycle):
 
 
 class BodyFlowControl(FlowControl):
-    """uvicorn's flow control. An application that asks for more of its body does not resume
-    reading while bytes of the next request are held."""
+    """uvicorn's flow control, which does not resume reading while the connection holds bytes of the
+    next request, even if the application requests more of its body."""
 
     is_held = False
 
@@ -40,7 +40,7 @@ class BodyFlowControl(FlowControl):
             super().resume_reading()
 
 
-def scope_of(connection: HttpToolsProtocol, path: bytes, query: bytes, version: str) -> Any:
+def build_scope(connection: HttpToolsProtocol, path: bytes, query: bytes, version: str) -> Any:
     """Returns the ASGI scope of the request whose head the connection has parsed."""
     return {
         "type": "http",

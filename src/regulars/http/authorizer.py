@@ -9,13 +9,13 @@ from regulars.core.scopes import READ
 from regulars.directory.sources import Source
 from regulars.http.credentials import Authenticator
 from regulars.http.errors import Headers, forbidden, unauthenticated
-from regulars.http.messages import change_header, headers_by_name
+from regulars.http.messages import change_header, index_headers
 from regulars.http.rates import RateLimiter, charge
 from regulars.http.request_observer import RequestRecord
 
 
 class Authorizer:
-    """Authorizes requests of a route, which cost `cost` points of the token's rate."""
+    """Authorizes the requests of a route. Each costs `cost` points of the token's rate."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class Authorizer:
         self._source = source
 
     async def authorize(self, record: RequestRecord, request: Request, scope: str) -> Grant:
-        """Returns the grant of a request. Raises HTTPError (401), and (403) for a grant without the
-        scope, or for another site."""
-        headers = headers_by_name(request.scope["headers"])
+        """Returns the grant of a request. Raises HTTPError: 401 without a valid token or session,
+        403 if the grant lacks the scope or another site sends the request."""
+        headers = index_headers(request.scope["headers"])
         grant = await self._authenticator.authenticate(headers, request.method)
         if grant is None:
             raise unauthenticated()
@@ -47,8 +47,9 @@ class Authorizer:
         await charge(self._rate_limiter, grant, self._cost)
 
     async def change_header(self, grant: Grant) -> Headers:
-        """Returns the header with the number of the account's last change, if the number is known
-        and the token may read: the number shows whether a write changed something."""
+        """Returns the header with the number of the account's last change. Returns no header if the
+        number is unknown, or if the grant cannot read: it shows whether a write changed
+        something."""
         if READ not in grant.scopes:
             return []
         return change_header(await self._source.last_change(grant.account_id))

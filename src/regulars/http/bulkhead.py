@@ -1,9 +1,8 @@
-"""The bulkhead: requests that would delay other accounts run in a worker process, which has less of
-the processor where that is scarce.
+"""The bulkhead: runs requests that would delay other accounts in a worker process of low priority.
 
 The pattern is from Nygard, Release It! (2007). The server uses no worker while only one account
-sends requests, or while no account sends many. The worker starts when it is needed first, and stops
-with the server, however that ends.
+sends requests, or while all requests are few and cheap. The worker starts with the first request
+that needs it, and stops when the server exits for any reason.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from regulars.accounts.accounts import Grant
 from regulars.http.bulkhead_protocol import (
     BUFFER_BYTES,
     ForwardedRequest,
+    decode_reply,
     read_frame,
-    read_reply,
 )
 from regulars.http.fair_queue import FairQueue
 from regulars.http.messages import GraphQLRequest, Reply, RequestHeaders
@@ -34,32 +33,34 @@ from regulars.http.noisy_neighbor import FAIR_SHARE, NoisyNeighborDetector
 from regulars.http.request_observer import RequestRecord
 
 PROGRAM = "regulars.bulkhead_worker"
-# How many requests that read, and that write, an account has in the worker at once. Between two of
-# them the server and the database are free for others. An account rests after a request for so many
-# times as long as that took, because a database's processes have no lower priority.
+# Requests that read, and that write, which one account has in the worker at once. After a request,
+# the account pauses for the duration of the request times the factor, because the processes of a
+# database have no lower priority.
 _READ_SLOTS = 1
 _WRITE_SLOTS = 2
 _REST_FACTOR = 2
 _MAX_REST_SECONDS = 1.0
-# A worker that stopped by itself is replaced after this time.
+# A worker that exits while the server runs is replaced after this time.
 _RESTART_SECONDS = 5.0
 _EXIT_SECONDS = 10.0
-# A worker without a heartbeat for this time gets no more requests, and the server repeats its
-# reads: soon enough for those, and late enough that a busy machine does not cause it.
+# After this time without a heartbeat, the worker gets no more requests, and the server repeats its
+# reads. A busy machine alone does not delay a heartbeat for so long.
 _SILENT_SECONDS = 4.0
-# The request headers that matter for the response.
+# The request headers that influence the response.
 _HEADERS = frozenset((b"accept", b"regulars-cost", b"regulars-change", b"idempotency-key"))
 
 _log = logging.getLogger("regulars.bulkhead")
 
 
 class WorkerExited(Exception):
-    """The worker stopped, or became silent, before it answered."""
+    """The worker exited or became silent before it sent the response."""
 
 
 class Bulkhead:
-    """Forwards requests that would delay others. `environment` has the settings of the worker;
-    `on_forward` is called for each request that is forwarded."""
+    """Forwards requests that would delay other accounts to the worker.
+
+    `environment` has the environment variables with the settings of the worker. `on_forward` is
+    called for each forwarded request."""
 
     def __init__(self, environment: Mapping[str, str], on_forward: Callable[[], None]) -> None:
         self._environment = {**os.environ, **environment}
@@ -83,8 +84,9 @@ class Bulkhead:
         return self._reads.waiting_count + self._writes.waiting_count
 
     def should_forward(self, account_id: int, cost: int, in_progress_count: int) -> bool:
-        """Returns whether a request is forwarded. While the worker starts, only an account that
-        floods waits for it."""
+        """Returns whether to forward a request that costs so many points. `in_progress_count` is
+        the number of the account's requests in progress. While the worker starts, only the requests
+        of an account with more than its fair share wait for it."""
         is_alive = self._check_heartbeat()
         if not self._detector.is_noisy(account_id, cost, in_progress_count):
             return False
@@ -94,8 +96,8 @@ class Bulkhead:
         return is_alive
 
     def _check_heartbeat(self) -> bool:
-        """Returns whether the worker has sent a heartbeat, if it has requests. Fails the reads of
-        a silent worker, so that the server repeats them."""
+        """Returns whether the worker is alive: without requests, it needs no heartbeat. Fails the
+        reads of a silent worker, so that the server repeats them."""
         if self._is_silent:
             return False
         if not self._pending or monotonic() < self._last_heartbeat + _SILENT_SECONDS:
@@ -118,8 +120,8 @@ class Bulkhead:
         headers: RequestHeaders,
         remaining_points: int | None,
     ) -> Reply | None:
-        """Returns the worker's response, or None if there is no worker after all, and nothing was
-        done. Raises WorkerExited."""
+        """Returns the worker's response, or None if the request was not sent to a worker. Raises
+        WorkerExited if the worker may have executed it."""
         number = next(self._numbers)
         forwarded = {name: headers[name] for name in _HEADERS & headers.keys()}
         forwarded[b"x-request-id"] = record.request_id
@@ -127,9 +129,9 @@ class Bulkhead:
         body = {"query": query, "variables": variables, "operationName": operation_name}
         try:
             content = orjson.dumps(body)
-        except TypeError:  # orjson reads what is nested deeper than it writes
+        except TypeError:  # orjson reads deeper nesting than it writes
             return None
-        frame = ForwardedRequest(number, grant, remaining_points, forwarded, content).to_frame()
+        frame = ForwardedRequest(number, grant, remaining_points, forwarded, content).encode()
         if self._starting is not None:
             await asyncio.shield(self._starting)
         queue = self._writes if record.kind == "mutation" else self._reads
@@ -160,10 +162,10 @@ class Bulkhead:
             head, content = await response
         finally:
             self._pending.pop(number, None)
-        return read_reply(head, content, record)
+        return decode_reply(head, content, record)
 
     async def close(self) -> None:
-        """Stops the worker once it has answered its requests."""
+        """Stops the worker after it has answered its requests."""
         self._is_closed = True
         if self._writer is not None:
             self._writer.close()

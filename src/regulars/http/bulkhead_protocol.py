@@ -1,5 +1,8 @@
-"""The messages between a server and its bulkhead worker: a JSON head and a body, each with its
-length."""
+"""The messages between a server and its bulkhead worker.
+
+A message is a frame: the lengths of head and body (two 32-bit integers, big-endian), a JSON head,
+and a body.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from regulars.http.messages import Reply
 from regulars.http.request_observer import RequestRecord
 
 BUFFER_BYTES = 4 * 1024 * 1024
-# A worker that has requests sends a heartbeat this often.
+# The interval of the heartbeats of a worker that has requests.
 HEARTBEAT_SECONDS = 0.25
 _LENGTHS = struct.Struct(">II")
 
 
 class ForwardedRequest(NamedTuple):
-    """A request for the worker: its number, its grant, the points that are left of its rate, and
-    its headers and body."""
+    """A request for the worker. `remaining_points` are those of the token's rate limit, or None if
+    rates are not limited."""
 
     number: int
     grant: Grant
@@ -30,14 +33,14 @@ class ForwardedRequest(NamedTuple):
     headers: Mapping[bytes, bytes]
     body: bytes
 
-    def to_frame(self) -> bytes:
-        """Returns the message."""
+    def encode(self) -> bytes:
+        """Returns the request as a message."""
         headers = {name.decode(): value.decode("latin-1") for name, value in self.headers.items()}
         grant = [*self.grant[:3], list(self.grant.scopes)]
         return _frame([self.number, grant, self.remaining_points, headers], self.body)
 
     @classmethod
-    def from_frame(cls, head: list[Any], body: bytes) -> ForwardedRequest:
+    def decode(cls, head: list[Any], body: bytes) -> ForwardedRequest:
         """Returns the request in a message."""
         number, (account_id, token_id, name, scopes), remaining_points, headers = head
         grant = Grant(account_id, token_id, name, frozenset(scopes))
@@ -45,23 +48,24 @@ class ForwardedRequest(NamedTuple):
         return cls(number, grant, remaining_points, by_name, body)
 
 
-def reply_frame(number: int, record: RequestRecord, reply: Reply) -> bytes:
-    """Returns the message that answers a request."""
+def encode_reply(number: int, record: RequestRecord, reply: Reply) -> bytes:
+    """Returns the message with the response to a request."""
     headers = [(name.decode(), value.decode("latin-1")) for name, value in reply.extra_headers]
     head = [number, reply.status, list(record.error_keys), record.surplus, headers]
     return _frame(head, reply.content)
 
 
-def read_reply(head: list[Any], content: bytes, record: RequestRecord) -> Reply:
-    """Returns the response in a message, and notes in the record the keys of its errors and what
-    it costs beyond the estimate."""
+def decode_reply(head: list[Any], content: bytes, record: RequestRecord) -> Reply:
+    """Returns the response in a message. Copies the keys of its errors and its surplus into the
+    record."""
     status, record.error_keys, record.surplus, headers = head
     extra_headers = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     return Reply(status, content, record.media_type, record.request_id, extra_headers)
 
 
 async def read_frame(reader: asyncio.StreamReader) -> tuple[list[Any], bytes]:
-    """Returns the head and the body of the next message. Raises IncompleteReadError at the end."""
+    """Returns the head and the body of the next message. Raises IncompleteReadError at the end of
+    the stream."""
     head_bytes, body_bytes = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
     head = orjson.loads(await reader.readexactly(head_bytes))
     return head, await reader.readexactly(body_bytes)
@@ -72,5 +76,5 @@ def _frame(head: object, body: bytes) -> bytes:
     return b"".join((_LENGTHS.pack(len(text), len(body)), text, body))
 
 
-# The answer to no request.
+# Number 0 is of no request.
 HEARTBEAT = _frame([0], b"")

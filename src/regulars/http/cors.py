@@ -1,8 +1,5 @@
-"""Cross-origin resource sharing (the Fetch standard, section 3.2): which pages may call the API.
-
-Only pages of configured origins may. The API needs no cookies, so that credentials are never
-allowed.
-"""
+"""Cross-origin resource sharing (Fetch standard, section 3.2): lets pages of configured origins
+call the API. The API needs no cookies for that, so credentials are never allowed."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from regulars.http.messages import RequestHeaders
 
 _EXPOSED = b"Idempotent-Replayed, Regulars-Change, Retry-After, X-Request-Id"
 _METHODS = b"GET, POST"
-# The API's own, those of Apollo's and other GraphQL clients, and of tracing (W3C Trace Context).
+# The headers of the API, of Apollo's and other GraphQL clients, and of tracing (W3C Trace Context).
 _ALLOWED_HEADERS = (
     b"Accept, Authorization, Content-Type, Idempotency-Key, Regulars-Change, Regulars-Cost, "
     b"X-Request-Id, Apollographql-Client-Name, Apollographql-Client-Version, "
@@ -26,14 +23,14 @@ _PREFLIGHT_SECONDS = b"7200"
 
 
 class CORS:
-    """The origins whose pages may call the API; `*` is every one."""
+    """The CORS headers for a list of allowed origins. `*` allows every origin."""
 
     def __init__(self, origins: Sequence[str]) -> None:
         self._origins = {origin.encode() for origin in origins}
 
     def headers(self, request: RequestHeaders) -> Headers:
-        """Returns the headers that let an allowed page read the response. `Vary` is always there,
-        because a cache must know that responses depend on the origin."""
+        """Returns the headers that let a page of an allowed origin read the response. `Vary` is
+        always included, because a cache must know that responses depend on the origin."""
         origin = request.get(b"origin")
         vary = (b"vary", b"Origin")
         if origin is None or not self._allows(origin):
@@ -45,8 +42,8 @@ class CORS:
         ]
 
     def preflight(self, request: RequestHeaders) -> Headers | None:
-        """Returns the headers of a response to a preflight request; None for other requests and
-        other origins."""
+        """Returns the headers of the response to a preflight request. Returns None for other
+        requests, and for origins that are not allowed."""
         origin = request.get(b"origin")
         if origin is None or b"access-control-request-method" not in request:
             return None

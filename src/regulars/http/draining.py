@@ -1,8 +1,9 @@
-"""Shuts a server down without the loss of a request.
+"""Shuts a server down without losing a request.
 
-A server that is stopped closes its listening socket and every idle connection; a request that is
-sent there at that moment is lost. A server that drains first reports that it is not ready (a proxy
-stops sending to it), still serves requests, and closes each connection after its next response.
+A server that stops at once closes its listening socket and every idle connection, and loses a
+request that is sent at that moment. A server that drains reports that it is not ready, so that a
+proxy sends no more requests. It still serves requests, and closes each connection after the next
+response.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Draining:
-    """Delays a stop by `seconds`, for which `is_draining` is true. A second signal stops the server
-    at once."""
+    """Delays the shutdown by `seconds`, during which `is_draining` is true. A second signal stops
+    the server at once. With 0 seconds, the server does not drain."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""The GraphQL endpoint: GraphQL over HTTP, for requests with a token or a session."""
+"""The GraphQL endpoint: authenticates requests, reads them, and turns errors into responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from regulars.accounts.accounts import Grant, now_ms
 from regulars.api.errors import UNAVAILABLE, describe, too_slow
 from regulars.directory.sources import Sources
-from regulars.graphql import Answer, Engine, Fault, InvalidDocument, error_entry
+from regulars.graphql import Engine, ExecutionResult, Fault, InvalidDocument, error_entry
 from regulars.http.bulkhead import Bulkhead
 from regulars.http.cors import CORS
 from regulars.http.credentials import Authenticator
@@ -24,28 +24,28 @@ from regulars.http.messages import (
     Scope,
     Send,
     check_content_type,
-    headers_by_name,
+    choose_request_id,
+    index_headers,
+    negotiate_media_type,
     parse_body,
     parse_query_string,
     read_body,
-    request_id_of,
-    response_media_type,
     send_reply,
 )
 from regulars.http.rates import RateLimiter
 from regulars.http.request_observer import RequestObserver, RequestRecord
-from regulars.http.route_handler import error_reply
+from regulars.http.route_handler import build_error_reply
 from regulars.http.slices import TimeSlice
 
 
 def error_response(fault: Fault) -> dict[str, Any]:
-    """Returns a GraphQL response with an error, for a request that could not be read."""
+    """Returns a GraphQL response that has one error and no data."""
     return {"errors": [error_entry(fault)]}
 
 
 class Limits(NamedTuple):
-    """The limits of a request: its cost in points, the sizes of its body and head, and the time it
-    may take to arrive."""
+    """The limits of a request: its cost in points, the sizes of its body and its headers, and the
+    time in which it must arrive."""
 
     cost: int
     body_bytes: int
@@ -90,7 +90,7 @@ class GraphQLEndpoint:
         return self._authenticator.account_of(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = headers_by_name(scope["headers"])
+        headers = index_headers(scope["headers"])
         reply = await self.respond(scope["method"], headers, receive, scope["query_string"])
         await send_reply(send, reply)
 
@@ -104,22 +104,22 @@ class GraphQLEndpoint:
         """Returns the response to a request. `body` is the body itself, or is received once the
         request is authenticated."""
         began = time.perf_counter()
-        record = RequestRecord(method, request_id_of(headers), response_media_type(headers))
+        record = RequestRecord(method, choose_request_id(headers), negotiate_media_type(headers))
         try:
             reply = await self._respond(record, method, headers, body, query_string)
-        except InvalidDocument as invalid:
-            answer = Answer(None, invalid.errors, executed=False)
+        except InvalidDocument as error:
+            answer = ExecutionResult(None, error.errors, is_executed=False)
             reply = self._executor.reply(record, answer, headers)
         except HTTPError as error:
-            reply = error_reply(record, error.status, [error.fault], error.headers)
+            reply = build_error_reply(record, error.status, [error.fault], error.headers)
         except RequestTimedOut:
-            answer = Answer(None, [error_entry(too_slow(record.request_id.decode()))])
+            answer = ExecutionResult(None, [error_entry(too_slow(record.request_id.decode()))])
             reply = self._executor.reply(record, answer, headers)
         except Exception as error:
             faults = describe(error, record.request_id.decode())
             is_unavailable = faults[0].key == UNAVAILABLE
-            status, more = (503, [RETRY]) if is_unavailable else (500, [])
-            reply = error_reply(record, status, faults, more)
+            status, extra_headers = (503, [RETRY]) if is_unavailable else (500, [])
+            reply = build_error_reply(record, status, faults, extra_headers)
         if self._cors is not None:
             cors_headers = self._cors.headers(headers)
             reply = reply._replace(extra_headers=[*reply.extra_headers, *cors_headers])
@@ -163,7 +163,7 @@ class GraphQLEndpoint:
                 return await self._executor.run(record, grant, parse_body(body), headers)
         finally:
             self._in_flight.leave(task)
-        # A request whose body arrives slowly is not counted while it arrives.
+        # A request is not counted as in flight while its body arrives.
         body = await read_body(body, self.limits.body_bytes)
         task = self._in_flight.enter()
         try:
@@ -173,8 +173,8 @@ class GraphQLEndpoint:
             self._in_flight.leave(task)
 
     async def _authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
-        """Authenticates a request whose token is not cached. Only a few at once, and one begins at
-        a time: a client with thousands of tokens must not delay the others."""
+        """Authenticates a request whose token is not cached. A queue limits such requests, so that
+        a client with thousands of tokens does not delay others."""
         turn = self._unknown_tokens.enter(0, 0)
         if turn is not None:
             await turn

@@ -1,4 +1,4 @@
-"""What HTTP itself refuses: each case its status, its key and its sentence."""
+"""The errors of the HTTP layer. Each function returns an error with its status, key and message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IDEMPOTENCY_RUNNING = "errors_idempotency_running"
 
 
 class HTTPError(RegularsError):
-    """An answer other than GraphQL's own: status, fault and headers."""
+    """An error that has an HTTP status. `headers` are added to the response."""
 
     def __init__(self, status: int, key: str, message: str, headers: Headers = ()) -> None:
         super().__init__(key)
@@ -38,17 +38,18 @@ class HTTPError(RegularsError):
 
 
 def bad_request(message: str) -> HTTPError:
-    """A request that makes no sense."""
+    """Returns the error for a malformed request: status 400."""
     return HTTPError(400, BAD_REQUEST, message)
 
 
 def nul_in_address() -> HTTPError:
-    """A NUL character in the path or in the query string."""
+    """Returns the error for a NUL character in the path or the query string: status 400."""
     return bad_request("The address has a NUL character (%00). Remove it.")
 
 
 def unauthenticated() -> HTTPError:
-    """No token, or one that opens nothing: the answer does not say why."""
+    """Returns the error for a missing or invalid token: status 401. It does not reveal the
+    reason."""
     message = (
         "A valid token is needed: send the header Authorization: Bearer TOKEN. "
         "`regulars token create` makes one."
@@ -57,7 +58,7 @@ def unauthenticated() -> HTTPError:
 
 
 def signed_out() -> HTTPError:
-    """No session, or one that has ended; a token or a link that begins none."""
+    """Returns the error for a token or a sign-in link that starts no session: status 401."""
     message = (
         "The token or the link is not valid: it may have been used, revoked, or have ended. "
         "`regulars token create --link` makes a new link, `regulars token create` a token."
@@ -66,7 +67,7 @@ def signed_out() -> HTTPError:
 
 
 def cross_site() -> HTTPError:
-    """A request that another site's page had a browser send."""
+    """Returns the error for a request from a page of another site: status 403."""
     message = (
         "A session is for the pages of this server alone, and the request was made by another "
         "site. From a program, send a token: Authorization: Bearer TOKEN."
@@ -75,8 +76,8 @@ def cross_site() -> HTTPError:
 
 
 def bad_signature() -> HTTPError:
-    """An event that is not signed with a secret of its account, or of an account that there is not:
-    the answer does not say which."""
+    """Returns the error for an event without a valid signature, or for an unknown account: status
+    401. It does not reveal which of the two."""
     message = (
         "The event is not signed with this account's secret: lightfunnels-hmac is base64 of "
         "HMAC-SHA256 of the body. See `regulars inbox secret` and `regulars webhook-secret show`."
@@ -85,7 +86,7 @@ def bad_signature() -> HTTPError:
 
 
 def earlier_event_missing() -> HTTPError:
-    """An event of another Regulars that came before one that it needs."""
+    """Returns the error for a mirrored event that depends on an event that has not arrived: 409."""
     message = (
         "Another customer has this email, and an event that changes it has not arrived. Nothing "
         "was done. Send the event again later."
@@ -94,59 +95,62 @@ def earlier_event_missing() -> HTTPError:
 
 
 def forbidden(scope: str) -> HTTPError:
-    """A token that lacks a scope."""
+    """Returns the error for a token that lacks a scope: status 403."""
     return HTTPError(403, MissingScope.key, MissingScope(scope).message)
 
 
 def method_not_allowed(method: str, allowed: str, message: str = "") -> HTTPError:
-    """A method that the address does not take."""
+    """Returns the error for a method that the path does not support: status 405."""
     text = (
         message or f"{method[:20]} is not a method of this address. Use POST, or GET for a query."
     )
     return HTTPError(405, METHOD, text, [(b"allow", allowed.encode())])
 
 
-def unsupported_media_type(given: str) -> HTTPError:
-    """A body that is not JSON by its own account."""
-    what = f"{given[:100]!r} is not understood" if given else "The content type is missing"
-    return HTTPError(415, MEDIA_TYPE, f"{what}. Send the request as application/json.")
+def unsupported_media_type(media_type: str) -> HTTPError:
+    """Returns the error for a body whose headers do not declare JSON: status 415."""
+    problem = (
+        f"{media_type[:100]!r} is not understood" if media_type else "The content type is missing"
+    )
+    return HTTPError(415, MEDIA_TYPE, f"{problem}. Send the request as application/json.")
 
 
-def body_limit(most: int) -> HTTPError:
-    """A body over the limit."""
-    message = f"The body is larger than {most:,} bytes (REGULARS_MAX_BODY_BYTES)."
+def body_limit(max_bytes: int) -> HTTPError:
+    """Returns the error for a body over the limit: status 413."""
+    message = f"The body is larger than {max_bytes:,} bytes (REGULARS_MAX_BODY_BYTES)."
     return HTTPError(413, BODY_LIMIT, message)
 
 
-def upload_limit(most: int) -> HTTPError:
-    """A file over the limit."""
+def upload_limit(max_bytes: int) -> HTTPError:
+    """Returns the error for a file over the limit: status 413. Ends the connection."""
     message = (
-        f"The file is larger than {most:,} bytes (REGULARS_MAX_IMPORT_BYTES). Compress it with "
-        "gzip, send it in parts, or use the command regulars import."
+        f"The file is larger than {max_bytes:,} bytes (REGULARS_MAX_IMPORT_BYTES). Compress it "
+        "with gzip, send it in parts, or use the command regulars import."
     )
     return HTTPError(413, BODY_LIMIT, message, [(b"connection", b"close")])
 
 
-def header_limit(most: int) -> HTTPError:
-    """Headers over the limit."""
+def header_limit(max_bytes: int) -> HTTPError:
+    """Returns the error for headers over the limit: status 431."""
     message = (
-        f"The request line and the headers have more than {most:,} bytes "
+        f"The request line and the headers have more than {max_bytes:,} bytes "
         "(REGULARS_MAX_HEADER_BYTES)."
     )
     return HTTPError(431, HEADER_LIMIT, message)
 
 
-def framing_limit(most: int) -> HTTPError:
-    """Chunk sizes, extensions and trailers over the limit."""
+def framing_limit(max_bytes: int) -> HTTPError:
+    """Returns the error for chunk sizes, extensions and trailers over the limit: status 431."""
     message = (
-        f"The chunk sizes, chunk extensions or trailers of the body have more than {most:,} bytes "
-        "(REGULARS_MAX_HEADER_BYTES). Send larger chunks, without extensions and trailers."
+        "The chunk sizes, chunk extensions or trailers of the body have more than "
+        f"{max_bytes:,} bytes (REGULARS_MAX_HEADER_BYTES). Send larger chunks, without "
+        "extensions and trailers."
     )
     return HTTPError(431, HEADER_LIMIT, message)
 
 
 def receive_timeout(seconds: float) -> HTTPError:
-    """A request that does not arrive."""
+    """Returns the error for a request that does not arrive in time: status 408."""
     message = (
         f"The request did not arrive within {seconds:g} s (REGULARS_RECEIVE_SECONDS). "
         "Send it again, whole."
@@ -154,42 +158,43 @@ def receive_timeout(seconds: float) -> HTTPError:
     return HTTPError(408, TOO_SLOW_TO_ARRIVE, message)
 
 
-def too_many_exports(most: int, of_account: bool) -> HTTPError:
-    """More concurrent exports than a process allows, to one account or to all."""
-    whose = "This account has" if of_account else "The server has"
-    message = f"{whose} {most} exports under way. Try again in a few seconds."
+def too_many_exports(max_exports: int, is_account_limit: bool) -> HTTPError:
+    """Returns the error for more concurrent exports than a process allows: status 503. The limit is
+    that of one account or that of all accounts together."""
+    subject = "This account has" if is_account_limit else "The server has"
+    message = f"{subject} {max_exports} exports under way. Try again in a few seconds."
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(5)])
 
 
-def too_many_imports(most: int) -> HTTPError:
-    """More files of an account than wait at once."""
+def too_many_imports(max_imports: int) -> HTTPError:
+    """Returns the error for more waiting imports than an account may have: status 503."""
     message = (
-        f"{most} imports of this account wait already. Nothing was taken: try again when one has "
-        "ended, or cancel one."
+        f"{max_imports} imports of this account wait already. Nothing was taken: try again when "
+        "one has ended, or cancel one."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(60)])
 
 
-def overloaded(most: int) -> HTTPError:
-    """More requests at once than a process works on."""
+def overloaded(max_requests: int) -> HTTPError:
+    """Returns the error for more concurrent requests than a process allows: status 503."""
     message = (
-        f"The server works on {most:,} requests already (REGULARS_MAX_REQUESTS). Nothing was done: "
-        "try again in a second."
+        f"The server works on {max_requests:,} requests already (REGULARS_MAX_REQUESTS). Nothing "
+        "was done: try again in a second."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
 
-def too_many_of_account(most: int) -> HTTPError:
-    """More concurrent requests of one account than half of all."""
+def too_many_of_account(max_requests: int) -> HTTPError:
+    """Returns the error for more concurrent requests than one account may have: status 503."""
     message = (
-        f"This account has {most:,} concurrent requests, half of what the server allows "
+        f"This account has {max_requests:,} concurrent requests, half of what the server allows "
         "(REGULARS_MAX_REQUESTS). Nothing was done. Try again in a second."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
 
 def out_of_buffers() -> HTTPError:
-    """A large body that arrives while the process holds too much for slow connections."""
+    """Returns the error for a large body while the buffer budget is used up: status 503."""
     message = (
         "The server holds too many bytes for slow connections (REGULARS_MAX_BUFFERED_BYTES). "
         "Nothing was done. Try again in a second."
@@ -198,8 +203,8 @@ def out_of_buffers() -> HTTPError:
 
 
 def persisted_query() -> HTTPError:
-    """A persisted query that is sent by its hash alone: Apollo's and urql's clients look for this
-    message and code, and send the document then."""
+    """Returns the error for a persisted query, which is sent by its hash alone: status 200. The
+    clients of Apollo and urql recognize this message and code, and send the document."""
     error = HTTPError(200, PERSISTED_QUERY, "PersistedQueryNotSupported")
     code = {"code": "PERSISTED_QUERY_NOT_SUPPORTED"}
     error.fault = Fault("PersistedQueryNotSupported", PERSISTED_QUERY, extensions=code)
@@ -207,7 +212,8 @@ def persisted_query() -> HTTPError:
 
 
 def interrupted() -> HTTPError:
-    """A write, in the midst of which a process of the server ended."""
+    """Returns the error for a write whose process exited before the outcome was known: status
+    503."""
     message = (
         "A process of the server ended in the midst of it. The write may have been made all the "
         "same: send it again with the same Idempotency-Key, or look first."
@@ -215,46 +221,48 @@ def interrupted() -> HTTPError:
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
 
-def rate_limited(rate: int, burst: int, seconds: float) -> HTTPError:
-    """A token that has used up its rate."""
-    wait = max(1, math.ceil(seconds))
+def rate_limited(rate: int, burst: int, wait_seconds: float) -> HTTPError:
+    """Returns the error for a token over its rate limit: status 429. `rate` is in points per
+    second, `burst` in points."""
+    retry_seconds = max(1, math.ceil(wait_seconds))
     message = (
         f"The token has used up its rate: {rate:,} points a second, {burst:,} at once "
-        f"(REGULARS_RATE_LIMIT, REGULARS_RATE_BURST). Nothing was done: try again in {wait:,} s."
+        f"(REGULARS_RATE_LIMIT, REGULARS_RATE_BURST). Nothing was done: try again in "
+        f"{retry_seconds:,} s."
     )
-    return HTTPError(429, RATE_LIMIT, message, [_retry_after(wait)])
+    return HTTPError(429, RATE_LIMIT, message, [_retry_after(retry_seconds)])
 
 
-def cost_limit(cost: int, most: int) -> InvalidDocument:
-    """An operation that could return too much."""
+def cost_limit(cost: int, max_cost: int) -> InvalidDocument:
+    """Returns the error for an operation that costs too many points."""
     message = (
-        f"The request costs {cost:,} points; at most {most:,} are allowed (REGULARS_MAX_COST). "
-        "Ask for smaller pages, or for fewer lists within them."
+        f"The request costs {cost:,} points; at most {max_cost:,} are allowed "
+        "(REGULARS_MAX_COST). Ask for smaller pages, or for fewer lists within them."
     )
-    extensions = {"cost": cost, "limit": most}
+    extensions = {"cost": cost, "limit": max_cost}
     return InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT, extensions=extensions))])
 
 
 def bad_key() -> HTTPError:
-    """An Idempotency-Key that is none."""
+    """Returns the error for an invalid Idempotency-Key: status 400."""
     return bad_request("An Idempotency-Key is 1 to 255 printable characters of ASCII.")
 
 
-def bad_change(given: str) -> HTTPError:
-    """A Regulars-Change that is no number."""
+def bad_change(value: str) -> HTTPError:
+    """Returns the error for a Regulars-Change that is not a number: status 400."""
     return bad_request(
-        f"Regulars-Change is the number of a change, as an answer's header has it: {given[:50]!r} "
+        f"Regulars-Change is the number of a change, as an answer's header has it: {value[:50]!r} "
         "is none. Send the one you were answered, or leave it out."
     )
 
 
 def other_request() -> HTTPError:
-    """A key that was sent with another request."""
+    """Returns the error for an Idempotency-Key that belongs to another request: status 422."""
     return HTTPError(422, IDEMPOTENCY_KEY, OtherRequest().message)
 
 
 def still_running() -> HTTPError:
-    """A request that was sent again before it was answered."""
+    """Returns the error for an Idempotency-Key whose request is in progress: status 409."""
     message = "A request with this Idempotency-Key is being worked on. Send it again in a second."
     return HTTPError(409, IDEMPOTENCY_RUNNING, message, [_retry_after(1)])
 
@@ -267,6 +275,6 @@ RETRY = _retry_after(1)
 
 
 def not_found(message: str = "") -> HTTPError:
-    """An address where there is nothing."""
+    """Returns the error for an unknown path: status 404."""
     message = message or "There is nothing at this address. GraphQL is at POST /api/v2."
     return HTTPError(404, NOT_FOUND, message)

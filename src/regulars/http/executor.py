@@ -1,4 +1,5 @@
-"""Executes GraphQL requests: their cost, their turn among accounts, and their response."""
+"""Executes GraphQL requests: charges the cost, waits in the fair queue, and renders the
+response."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from regulars.api.errors import UNAVAILABLE
 from regulars.core.commands import Origin
 from regulars.core.scopes import READ
 from regulars.directory.sources import Sources
-from regulars.graphql import Answer, Engine, InvalidDocument, Prepared
+from regulars.graphql import Engine, ExecutionResult, InvalidDocument, PreparedOperation
 from regulars.http.bulkhead import Bulkhead, WorkerExited
 from regulars.http.errors import (
     RETRY,
@@ -31,8 +32,8 @@ from regulars.http.messages import (
     GraphQLRequest,
     Reply,
     RequestHeaders,
+    build_json_reply,
     change_header,
-    json_reply,
 )
 from regulars.http.noisy_neighbor import FAIR_SHARE
 from regulars.http.rates import RateLimiter, charge, debit
@@ -41,7 +42,7 @@ from regulars.store.large_work import is_large
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 _REPLAYED = (b"idempotent-replayed", b"true")
-# An invalid document costs a point, and one for so many characters of it.
+# An invalid document costs one point, and one more for each of these characters.
 _CHARACTERS_PER_POINT = 1_000
 
 
@@ -86,8 +87,8 @@ class Executor:
         headers: RequestHeaders,
         queries_only: bool = False,
     ) -> Reply:
-        """Executes a request here, or in the bulkhead's worker. Raises HTTPError and
-        InvalidDocument."""
+        """Executes a request in this process or in the bulkhead worker. With `queries_only`,
+        refuses mutations. Raises HTTPError and InvalidDocument."""
         try:
             prepared = await self._prepare(record, grant, request, queries_only)
         except InvalidDocument:
@@ -105,7 +106,7 @@ class Executor:
             if turn is not None:
                 await turn
             began = time.monotonic()
-            # Decided now, because a flood may have begun while the request waited.
+            # Decided after the wait, because a flood may have begun in the meantime.
             if bulkhead is None or not bulkhead.should_forward(
                 account_id, cost, self._in_progress_count(account_id)
             ):
@@ -122,7 +123,8 @@ class Executor:
             queue.leave(account_id, cost, began)
 
     def _in_progress_count(self, account_id: int) -> int:
-        """Returns the requests of an account in progress. A slow search counts as a flood."""
+        """Returns the number of requests in progress of an account. A slow search counts as a
+        flood."""
         count = self._in_flight.count(account_id)
         has_slow_search = self._sources.primary.directory.store.has_slow_search(account_id)
         return count + FAIR_SHARE if has_slow_search else count
@@ -135,8 +137,8 @@ class Executor:
         request: GraphQLRequest,
         headers: RequestHeaders,
     ) -> Reply | None:
-        """Returns the worker's response, or None if nothing was done. Raises HTTPError (503) if a
-        write may have been made."""
+        """Returns the worker's response, or None if this process must execute the request. Raises
+        HTTPError (503) for a write that the worker may have made."""
         remaining = self._rate_limiter.remaining_points(grant) if self._rate_limiter else None
         try:
             return await bulkhead.forward(record, grant, request, headers, remaining)
@@ -147,23 +149,23 @@ class Executor:
 
     async def _prepare(
         self, record: RequestRecord, grant: Grant, request: GraphQLRequest, queries_only: bool
-    ) -> Prepared:
-        """Returns the operation, ready to be executed. Raises InvalidDocument and HTTPError
-        (405)."""
+    ) -> PreparedOperation:
+        """Returns the operation with its variables and its cost. Raises InvalidDocument, and
+        HTTPError (405) for a mutation with `queries_only`."""
         engine = self._engine
         text, name, variables = request.query, request.operation_name, request.variables
         is_cached = engine.is_cached(text)
         self._observer.record_document(is_cached)
         if is_cached:
-            operation = engine.operation(text, name)
+            operation = engine.get_operation(text, name)
         else:
-            operation = await engine.operation_of_long(text, name, grant.account_id)
+            operation = await engine.get_operation_in_thread(text, name, grant.account_id)
         record.operation, record.kind = operation.name[:NAME_LENGTH], operation.kind
         if queries_only and operation.kind != "query":
             message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
             raise method_not_allowed("GET", "POST", message)
         if variables and is_large(variables):
-            prepared = await engine.prepare_large(operation, variables)
+            prepared = await engine.prepare_in_thread(operation, variables)
         else:
             prepared = engine.prepare(operation, variables)
         record.cost = prepared.cost
@@ -177,7 +179,7 @@ class Executor:
         grant: Grant,
         request: GraphQLRequest,
         headers: RequestHeaders,
-        prepared: Prepared,
+        prepared: PreparedOperation,
     ) -> Reply:
         request_id = record.request_id.decode()
         source = self._sources.primary
@@ -219,26 +221,27 @@ class Executor:
     def reply(
         self,
         record: RequestRecord,
-        answer: Answer,
+        answer: ExecutionResult,
         headers: RequestHeaders,
         idempotency: IdempotencyContext | None = None,
         last_change: int | None = None,
     ) -> Reply:
         """Returns the HTTP response for a GraphQL response."""
-        body = answer.response()
-        status, more = 200, [_REPLAYED] if idempotency and idempotency.is_replayed else []
-        more += change_header(last_change)
+        body = answer.to_response()
+        status = 200
+        extra_headers = [_REPLAYED] if idempotency and idempotency.is_replayed else []
+        extra_headers += change_header(last_change)
         if answer.errors:
             record.error_keys = [error["key"] for error in answer.errors]
             if UNAVAILABLE in record.error_keys:
-                status, more = 503, [*more, RETRY]
-        # With application/json a client cannot tell the server's errors from a proxy's by status:
-        # GraphQL over HTTP (section 6.4.1) answers 200 to every well-formed request.
-        if not answer.executed and record.media_type == GRAPHQL_RESPONSE:
+                status, extra_headers = 503, [*extra_headers, RETRY]
+        # With application/json, the status is 200 for every well-formed request (GraphQL over HTTP,
+        # section 6.4.1): by another status, a client could not tell the server from a proxy.
+        if not answer.is_executed and record.media_type == GRAPHQL_RESPONSE:
             status = 400
         if b"regulars-cost" in headers:
             body["extensions"] = {"cost": self._cost_extension(record)}
-        return json_reply(status, body, record.media_type, record.request_id, more)
+        return build_json_reply(status, body, record.media_type, record.request_id, extra_headers)
 
     def _cost_extension(self, record: RequestRecord) -> dict[str, Any]:
         limiter, grant = self._rate_limiter, record.grant

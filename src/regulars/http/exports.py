@@ -1,4 +1,4 @@
-"""The route that exports customers: `/export`."""
+"""The route `/export`: sends customers as a file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from regulars.core.scopes import READ
 from regulars.customers.commands import reference_to
 from regulars.http.authorizer import Authorizer
 from regulars.http.errors import bad_request, method_not_allowed, too_many_exports
-from regulars.http.messages import Reply, check_content_type, headers_by_name, read_body
-from regulars.http.options import options_of
+from regulars.http.messages import Reply, check_content_type, index_headers, read_body
+from regulars.http.options import parse_options
 from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
@@ -25,18 +25,19 @@ from regulars.transfer.errors import BadOption
 from regulars.transfer.export import Export
 
 PATH = "/export"
-# Each reads from a snapshot, which on PostgreSQL holds a connection.
+# Concurrent exports of a process, and of one account. Each reads from a snapshot, which holds a
+# connection on PostgreSQL.
 MAX_EXPORTS = 4
-MAX_OF_ACCOUNT = MAX_EXPORTS // 2
-# Customers that are read at once, while other requests of this process wait.
-_PAGE = 250
-# Ids that are read at once.
-_IDS = 5_000
+MAX_EXPORTS_OF_ACCOUNT = MAX_EXPORTS // 2
+# Customers that are read before other requests of this process can run.
+_PAGE_SIZE = 250
+# Ids that are decoded before other requests of this process can run.
+_IDS_PER_STEP = 5_000
 _OPTIONS = ("query", "columns", "format")
 
 
 class ExportHandler(RouteHandler):
-    """Sends the customers of an account as a file."""
+    """Sends all customers of an account, those of a search, or those with the ids in the body."""
 
     def __init__(
         self,
@@ -59,42 +60,43 @@ class ExportHandler(RouteHandler):
             message = "An export is read by GET; by POST, that of the customers whose ids are sent."
             raise method_not_allowed(record.method, "GET, POST", message)
         grant = await self._authorizer.authorize(record, request, READ)
-        options = options_of(request, _OPTIONS)
+        options = parse_options(request, _OPTIONS)
         file_format, columns = options.get("format", "csv"), options.get("columns", "")
         column_names = [name.strip() for name in columns.split(",") if name.strip()]
         query = options.get("query", "")
         chosen_ids = await self._ids(request, query) if record.method == "POST" else None
         try:
             export = Export(
-                grant.account_id, file_format, query, column_names, now_ms(), _PAGE, chosen_ids
+                grant.account_id, file_format, query, column_names, now_ms(), _PAGE_SIZE, chosen_ids
             )
         except BadOption as error:
             raise bad_request(str(error)) from error
         self._require_slot(grant.account_id)
         await self._authorizer.charge(record, grant)
-        self._require_slot(grant.account_id)  # another may have begun meanwhile
+        self._require_slot(grant.account_id)  # another export may have begun in the meantime
         self._in_progress[grant.account_id] += 1
         try:
-            # The export has at least this change, because it reads later.
+            # The export contains at least this change, because it reads later.
             change_header = await self._authorizer.change_header(grant)
             name = f"customers.{file_format}"
-            async with contextlib.aclosing(_texts(export, self._store)) as texts:
-                await stream(record, request, send, texts, export.media_type, name, change_header)
+            async with contextlib.aclosing(_pieces(export, self._store)) as pieces:
+                await stream(record, request, send, pieces, export.media_type, name, change_header)
         finally:
             self._in_progress[grant.account_id] -= 1
-            self._in_progress += Counter()  # forgets accounts without exports
+            self._in_progress += Counter()  # removes accounts without exports
         return None
 
     def _require_slot(self, account_id: int) -> None:
-        """Raises HTTPError (503) if all slots, or all that one account may have, are in use."""
+        """Raises HTTPError (503) if all export slots, or those of the account, are in use."""
         if self._in_progress.total() >= MAX_EXPORTS:
-            raise too_many_exports(MAX_EXPORTS, of_account=False)
-        if self._in_progress[account_id] >= MAX_OF_ACCOUNT:
-            raise too_many_exports(MAX_OF_ACCOUNT, of_account=True)
+            raise too_many_exports(MAX_EXPORTS, is_account_limit=False)
+        if self._in_progress[account_id] >= MAX_EXPORTS_OF_ACCOUNT:
+            raise too_many_exports(MAX_EXPORTS_OF_ACCOUNT, is_account_limit=True)
 
     async def _ids(self, request: Request, query: str) -> list[int]:
-        """Returns the `_id`s for the ids in the body. Raises HTTPError (400, 413, 415)."""
-        check_content_type(headers_by_name(request.scope["headers"]))
+        """Returns the numeric ids for the global ids in the body, without duplicates and without
+        ids that are not of a customer. Raises HTTPError (400, 413, 415)."""
+        check_content_type(index_headers(request.scope["headers"]))
         try:
             payload = orjson.loads(await read_body(request.receive, self._max_body_bytes))
         except orjson.JSONDecodeError:
@@ -103,21 +105,22 @@ class ExportHandler(RouteHandler):
         if (
             query
             or not isinstance(global_ids, list)
-            or not all(isinstance(one, str) for one in global_ids)
+            or not all(isinstance(global_id, str) for global_id in global_ids)
         ):
             raise bad_request('The body is {"ids": ["…"]}, and there is no query beside it.')
-        numbers: dict[int, None] = {}
-        for start in range(0, len(global_ids), _IDS):
-            for one in global_ids[start : start + _IDS]:
-                number = reference_to(one).customer_id
-                if number is not None:
-                    numbers[number] = None
+        customer_ids: dict[int, None] = {}  # ordered
+        for start in range(0, len(global_ids), _IDS_PER_STEP):
+            for global_id in global_ids[start : start + _IDS_PER_STEP]:
+                customer_id = reference_to(global_id).customer_id
+                if customer_id is not None:
+                    customer_ids[customer_id] = None
             await asyncio.sleep(0)
-        return list(numbers)
+        return list(customer_ids)
 
 
-async def _texts(export: Export, store: Store) -> AsyncGenerator[bytes, None]:
-    """Yields the export in pieces. The first piece has the head and the first customers."""
+async def _pieces(export: Export, store: Store) -> AsyncGenerator[bytes, None]:
+    """Yields the export in pieces. The first piece has the header and the first customers, so that
+    an error of the search becomes an error response."""
     head = b""
     async with contextlib.aclosing(export.pages(store)) as pages:
         async for count, text in pages:

@@ -1,10 +1,10 @@
-"""A fair queue: while several accounts send requests, they are served by account and not in the
-order of arrival, so that one account's flood delays only that account.
+"""A fair queue: while several accounts send requests, it serves them by account and not in the
+order of arrival, so that the flood of one account delays only that account.
 
 Waiting requests begin one at a time, and the event loop reads new requests in between. The next
-request is of the account whose requests have taken the least time so far (start-time fair
+request is from the account whose requests have taken the least time so far (start-time fair
 queueing: Goyal, Vin and Cheng, 1996). No account has more than its share in progress, and an
-account that has nothing in progress can always begin.
+account without requests in progress can always begin one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Awaitable
 from itertools import islice
 from time import monotonic
 
-# How many requests that read, and that write, are in progress at once. Reads take fewer connections
-# than there are to a database; writes are saved together.
+# Slots for requests that read, and that write. Reads take fewer connections than the pool has, and
+# writes are saved in batches.
 READ_SLOTS = 8
 WRITE_SLOTS = 16
-# A request takes one more slot for so many points of its cost.
+# A request takes one slot, and one more for each of these points of its cost.
 _POINTS_PER_SLOT = 1_000
 # Two accounts that sent requests within this time contend.
 _CONTENTION_SECONDS = 1.0
-# How many waiting accounts are compared.
+# Waiting accounts that are compared to choose the next request.
 _MAX_COMPARED = 64
 
 
@@ -35,7 +35,8 @@ class ContentionDetector:
         self._contended_until = 0.0
 
     def is_alone(self, account_id: int) -> bool:
-        """Notes a request of an account, and returns whether no other account sent one lately."""
+        """Records a request of an account. Returns whether no other account sent one within the
+        last second."""
         if account_id == self._latest_account_id:
             return monotonic() > self._contended_until
         self._latest_account_id = account_id
@@ -44,9 +45,9 @@ class ContentionDetector:
 
 
 class FairQueue:
-    """Lets requests begin: at most `slots` are in use at once, but each account can always have one
-    request in progress. Without contention, requests begin at once. Several queues can share a
-    detector, because reads delay writes. `contention` is None for a queue that always has it."""
+    """Starts requests: at most `slots` are in use, but each account can always have one request in
+    progress. Without contention, requests begin at once. Several queues can share a detector,
+    because reads delay writes. Pass None for a queue that is always under contention."""
 
     def __init__(self, slots: int, contention: ContentionDetector | None) -> None:
         self._slots = slots
@@ -66,8 +67,8 @@ class FairQueue:
         return sum(map(len, self._waiting.values()))
 
     def enter(self, account_id: int, cost: int) -> Awaitable[None] | None:
-        """Begins a request of that cost in points: at once (None), or when the awaitable is done.
-        Call `leave` when the request ends."""
+        """Begins a request with a cost in points. Returns None if it begins at once, or an
+        awaitable that is done when it begins. Call `leave` when the request ends."""
         slots = 1 + cost // _POINTS_PER_SLOT
         is_alone = self._contention is not None and self._contention.is_alone(account_id)
         if is_alone and not self._waiting:
@@ -80,7 +81,7 @@ class FairQueue:
         return None
 
     def leave(self, account_id: int, cost: int, began: float) -> None:
-        """Ends a request of that cost, which began at that time of the monotonic clock."""
+        """Ends a request. `began` is the time of the monotonic clock, in seconds, when it began."""
         slots = 1 + cost // _POINTS_PER_SLOT
         self._used_slots -= slots
         self._taken_seconds[account_id] += monotonic() - began
@@ -94,7 +95,7 @@ class FairQueue:
             self._schedule()
 
     def _can_begin(self, account_id: int, slots: int) -> bool:
-        """Returns whether a request of the account fits into the free slots and its share."""
+        """Returns whether a request fits into the free slots and into the share of the account."""
         used = self._used_by_account.get(account_id, 0)
         if not used:
             return True
@@ -112,7 +113,7 @@ class FairQueue:
         asyncio.get_running_loop().call_soon(self._begin_next)
 
     def _begin_next(self) -> None:
-        """Begins the next request. Requests that arrived in the meantime are considered."""
+        """Begins the next request. Considers requests that arrived in the meantime."""
         self._is_scheduled = False
         candidates = islice(self._waiting, _MAX_COMPARED)
         for account_id in sorted(candidates, key=self._taken_seconds.__getitem__):
@@ -122,8 +123,9 @@ class FairQueue:
                 return
 
     def _begin_first_of(self, account_id: int) -> bool:
-        """Begins the account's first request that still waits. Returns whether there is one."""
-        # The account moves behind the others, in case more wait than are compared.
+        """Begins the first request of the account that still waits. Returns False if all of them
+        were cancelled."""
+        # The account moves to the end, in case more accounts wait than are compared.
         queue = self._waiting.pop(account_id)
         while queue:
             turn, slots = queue.popleft()
@@ -144,7 +146,7 @@ class FairQueue:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it began at this very moment
+            if turn.done() and not turn.cancelled():  # it began just before
                 self.leave(account_id, (slots - 1) * _POINTS_PER_SLOT, monotonic())
             raise
 

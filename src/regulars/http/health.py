@@ -1,4 +1,4 @@
-"""Health checks and metrics."""
+"""The routes for operators: `/healthz`, `/readyz` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from regulars.core.scopes import METRICS
 from regulars.http.draining import Draining
 from regulars.http.endpoint import error_response
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
-from regulars.http.messages import SECURITY, headers_by_name, request_id_of
+from regulars.http.messages import SECURITY, choose_request_id, index_headers
 from regulars.store import Store, StoreError
 from regulars.store.queries import table_version
 from regulars.store.schema_version import is_usable, newest_version
@@ -25,12 +25,12 @@ log = logging.getLogger("regulars.server")
 
 _LOCAL_ADDRESSES = ("127.0.0.1", "::1")
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-# Headers of a proxy: the peer of the connection is not the client.
+# Headers that a proxy adds. With them, the peer of the connection is not the client.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 class Health:
-    """The routes for operators: liveness, readiness and metrics."""
+    """Answers liveness and readiness checks, and serves the metrics."""
 
     def __init__(
         self,
@@ -45,12 +45,13 @@ class Health:
         self._draining = draining
 
     async def alive(self, request: Request) -> Response:
-        """Answers that the process runs."""
-        return _json(request, 200, {"status": "ok", "version": __version__})
+        """Responds 200: the process runs."""
+        return _json_response(request, 200, {"status": "ok", "version": __version__})
 
     async def ready(self, request: Request) -> Response:
-        """Answers whether the server can serve requests: the database is reachable, its tables fit
-        this program, and the server does not drain."""
+        """Responds 200 if the server can serve requests: the database is reachable and writable,
+        its tables have a version that this program can use, and the server does not drain. Else
+        responds 503."""
         checks: dict[str, Any] = {"database": "ok", "tables": newest_version()}
         try:
             ((version, oldest),) = await self._store.fetch(table_version(), {})
@@ -60,14 +61,14 @@ class Health:
             if not is_usable(version, oldest):
                 checks["database"] = f"has tables of version {version}"
             else:
-                checks["database"] = await self._writable()
+                checks["database"] = await self._check_writable()
         is_ready = checks["database"] == "ok" and not self._draining.is_draining
         status = {"status": "ok" if is_ready else "not ready"}
         if self._draining.is_draining:
             status["status"] = "stopping"
-        return _json(request, 200 if is_ready else 503, {**status, **checks})
+        return _json_response(request, 200 if is_ready else 503, {**status, **checks})
 
-    async def _writable(self) -> str:
+    async def _check_writable(self) -> str:
         """Returns `ok` or `not writable`, and logs the reason."""
         try:
             await self._store.require_writable()
@@ -77,22 +78,23 @@ class Health:
         return "ok"
 
     async def metrics(self, request: Request) -> Response:
-        """Answers the metrics in Prometheus's text format, to this machine and to tokens with the
-        scope `metrics`."""
+        """Responds with the metrics in Prometheus's text format. Only local clients and tokens with
+        the scope `metrics` may read them."""
         try:
             await self._check_access(request)
         except HTTPError as error:
-            answer = _json(request, error.status, error_response(error.fault))
+            response = _json_response(request, error.status, error_response(error.fault))
             for name, value in error.headers:
-                answer.headers[name.decode()] = value.decode()
-            return answer
-        return _with_security_headers(
+                response.headers[name.decode()] = value.decode()
+            return response
+        return _add_security_headers(
             request, Response(self._metrics_text(), media_type=CONTENT_TYPE_LATEST)
         )
 
     async def _check_access(self, request: Request) -> None:
-        """Raises HTTPError unless the client may see the metrics. The Host header must be local,
-        too: another site's page can use a domain name that points to this machine."""
+        """Raises HTTPError (401, 403) unless the client may read the metrics. The Host header must
+        be local, too: a page of another site can use a domain name that resolves to this
+        machine."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             grant = await self._accounts.authenticate(token.strip())
@@ -109,13 +111,13 @@ class Health:
             raise unauthenticated()
 
 
-def _json(request: Request, status: int, body: Any) -> Response:
-    return _with_security_headers(request, JSONResponse(body, status))
+def _json_response(request: Request, status: int, body: Any) -> Response:
+    return _add_security_headers(request, JSONResponse(body, status))
 
 
-def _with_security_headers(request: Request, answer: Response) -> Response:
+def _add_security_headers(request: Request, response: Response) -> Response:
     for name, value in SECURITY:
-        answer.headers[name.decode()] = value.decode()
-    request_id = request_id_of(headers_by_name(request.headers.raw))
-    answer.headers["x-request-id"] = request_id.decode()
-    return answer
+        response.headers[name.decode()] = value.decode()
+    request_id = choose_request_id(index_headers(request.headers.raw))
+    response.headers["x-request-id"] = request_id.decode()
+    return response

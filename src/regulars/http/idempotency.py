@@ -1,4 +1,4 @@
-"""Mutations with an `Idempotency-Key`: each is made once, however often it is sent."""
+"""Executes mutations with an `Idempotency-Key`: a repeated request writes nothing again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 from regulars.api.context import Context, IdempotencyContext
 from regulars.directory.directory import Directory
-from regulars.graphql import Answer, Engine, Prepared
+from regulars.graphql import Engine, ExecutionResult, PreparedOperation
 from regulars.http.errors import IDEMPOTENCY_KEY, bad_key, bad_request, other_request, still_running
 from regulars.http.messages import GraphQLRequest
 
@@ -17,7 +17,8 @@ _KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 
 
 class IdempotentExecutor:
-    """Executes mutations with a key. A request that this process executes is not started again."""
+    """Executes mutations with a key. Refuses a request whose key is in use by a request in
+    progress."""
 
     def __init__(self, engine: Engine, directory: Directory) -> None:
         self._engine = engine
@@ -25,40 +26,44 @@ class IdempotentExecutor:
         self._running: set[tuple[str, bytes]] = set()
 
     async def execute(
-        self, prepared: Prepared, context: Context, key: bytes, request: GraphQLRequest
-    ) -> Answer:
-        """Executes a mutation. Writes of it that were made before are not made again, and their
-        stored outcomes are rendered. Raises HTTPError."""
+        self, prepared: PreparedOperation, context: Context, key: bytes, request: GraphQLRequest
+    ) -> ExecutionResult:
+        """Executes a mutation. Does not repeat writes that an earlier request with the key made,
+        and renders their stored outcomes. Raises HTTPError: 400 for an invalid key, 409 while a
+        request with the key is in progress, 422 if the key belongs to another request."""
         if not _KEY.fullmatch(key):
             raise bad_key()
-        running_key = (context.token_id, key)
-        if running_key in self._running:
+        token_key = (context.token_id, key)
+        if token_key in self._running:
             raise still_running()
-        text = key.decode()
-        fingerprint = _fingerprint(request)
-        self._running.add(running_key)
+        key_text = key.decode()
+        fingerprint = _hash_request(request)
+        self._running.add(token_key)
         try:
-            stored = await self._directory.request_of(
-                context.account_id, context.token_id, text, context.received_at
+            stored_fingerprint = await self._directory.request_of(
+                context.account_id, context.token_id, key_text, context.received_at
             )
-            if stored is not None and stored != fingerprint:
+            if stored_fingerprint is not None and stored_fingerprint != fingerprint:
                 raise other_request()
-            context.idempotency = IdempotencyContext(context.token_id, text, fingerprint)
+            context.idempotency = IdempotencyContext(context.token_id, key_text, fingerprint)
             answer = await self._engine.execute(prepared, context)
-            # Another process may have received the key in the meantime, with another request.
-            if answer.data is None and any(e["key"] == IDEMPOTENCY_KEY for e in answer.errors):
+            # Another process may have received another request with the key in the meantime.
+            if answer.data is None and any(
+                error["key"] == IDEMPOTENCY_KEY for error in answer.errors
+            ):
                 raise other_request()
             return answer
         finally:
-            self._running.discard(running_key)
+            self._running.discard(token_key)
 
 
-def _fingerprint(request: GraphQLRequest) -> bytes:
-    """Returns a hash that identifies a request. Raises HTTPError (400)."""
+def _hash_request(request: GraphQLRequest) -> bytes:
+    """Returns a hash that identifies a request. Raises HTTPError (400) for variables that cannot be
+    serialized."""
     parts = [request.query, request.operation_name, request.variables]
     try:
         text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
-    except TypeError as error:  # orjson reads what is nested deeper than it writes
+    except TypeError as error:  # orjson reads deeper nesting than it writes
         raise bad_request(
             "The variables are nested too deep. At most 250 levels are allowed."
         ) from error

@@ -1,4 +1,4 @@
-"""The routes that import customers: `/import`, and one for each import."""
+"""The routes of imports: `/import`, `/import/preview`, and those of each import."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from regulars.http.errors import (
     too_many_imports,
     upload_limit,
 )
-from regulars.http.messages import JSON, Reply, json_reply, read_body
-from regulars.http.options import flag, options_of
+from regulars.http.messages import JSON, Reply, build_json_reply, read_body
+from regulars.http.options import parse_flag, parse_options
 from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
@@ -43,27 +43,29 @@ PREVIEW_PATH = "/import/preview"
 _OPTIONS = ("name", "format", "encoding", "delimiter", "header", "map", "unknown", "empty", "match")
 _LIST_LIMIT = 50
 _MAX_WAITING = 10
-_NAME_LENGTH = 200
+_MAX_NAME_LENGTH = 200
 
 
 class PreviewQueue:
-    """Limits previews to one at a time, of an account and of all: they share this process's
-    interpreter with requests."""
+    """Runs previews one at a time, because they share the interpreter of this process with
+    requests. The previews of one account wait in a queue of their own, so they do not delay other
+    accounts."""
 
     def __init__(self) -> None:
-        self._one = asyncio.Lock()
-        self._accounts: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._lock = asyncio.Lock()
+        self._account_locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def turn(self, account_id: int) -> AsyncIterator[None]:
-        """Waits for the preview's turn."""
-        account = self._accounts.setdefault(account_id, asyncio.Lock())
-        async with account, self._one:
+        """Waits until the preview can run."""
+        account_lock = self._account_locks.setdefault(account_id, asyncio.Lock())
+        async with account_lock, self._lock:
             yield
 
 
 class ImportHandler(RouteHandler):
-    """Receives files, shows the progress of imports, and ends them."""
+    """Receives files, lists imports with their progress, sends rejected rows, and cancels or
+    deletes imports."""
 
     def __init__(
         self,
@@ -90,14 +92,14 @@ class ImportHandler(RouteHandler):
         import_id, part = (request.path_params.get(name, "") for name in ("import", "part"))
         if not import_id:
             return await self._list_or_start(record, grant, request)
-        runs = ImportRepository(self._store, grant.account_id)
-        row = await runs.find(import_id)
+        repository = ImportRepository(self._store, grant.account_id)
+        row = await repository.find(import_id)
         if row is None or row["kind"] != FILE or part not in ("", "rejected"):
             raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
         if part:
-            return await self._rejected(record, grant, request, send, row)
+            return await self._send_rejected(record, grant, request, send, row)
         if record.method == "DELETE":
-            return await self._end(record, grant, runs, row)
+            return await self._end(record, grant, repository, row)
         if record.method != "GET":
             message = "GET tells how far an import has come, DELETE ends it."
             raise method_not_allowed(record.method, "DELETE, GET", message)
@@ -113,7 +115,7 @@ class ImportHandler(RouteHandler):
         return await self._json(record, grant, 200, [_visible(grant, row) for row in newest])
 
     async def _preview(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
-        """Previews the beginning of a file. Stores nothing."""
+        """Returns a preview of the beginning of a file. Stores nothing."""
         if record.method != "POST":
             message = "Send the beginning of a file by POST."
             raise method_not_allowed(record.method, "POST", message)
@@ -134,7 +136,7 @@ class ImportHandler(RouteHandler):
     async def _start(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
         parameters = _parse_parameters(request)
         if parameters.dry_run and READ not in grant.scopes:
-            # It would reveal stored values without changing them.
+            # A dry run reveals stored values without a trace.
             raise forbidden(READ)
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_file_bytes:
@@ -164,9 +166,9 @@ class ImportHandler(RouteHandler):
         )
 
     async def _require_room(self, grant: Grant) -> None:
-        """Raises HTTPError (503) if too many files of the account wait."""
-        runs = ImportRepository(self._store, grant.account_id)
-        if await runs.waiting(now_ms() - LEASE_MS, _LIST_LIMIT) >= _MAX_WAITING:
+        """Raises HTTPError (503) if too many imports of the account wait."""
+        repository = ImportRepository(self._store, grant.account_id)
+        if await repository.waiting(now_ms() - LEASE_MS, _LIST_LIMIT) >= _MAX_WAITING:
             raise too_many_imports(_MAX_WAITING)
 
     async def _receive_file(self, upload: Upload, request: Request) -> Row:
@@ -182,25 +184,26 @@ class ImportHandler(RouteHandler):
             raise bad_request(str(error)) from error
 
     async def _end(
-        self, record: RequestRecord, grant: Grant, runs: ImportRepository, row: Row
+        self, record: RequestRecord, grant: Grant, repository: ImportRepository, row: Row
     ) -> Reply:
-        """Cancels an import in progress. Deletes one that has ended or has an incomplete file."""
+        """Cancels an import that waits or runs. Deletes an import that has ended, or whose file is
+        incomplete."""
         import_id = row["import_id"]
         if row["state"] in (PENDING, RUNNING):
-            await runs.end(import_id, CANCELLED, now_ms(), "Cancelled.")
+            await repository.end(import_id, CANCELLED, now_ms(), "Cancelled.")
             self._jobs.nudge()
-            row = await runs.find(import_id) or row  # it may have ended meanwhile
+            row = await repository.find(import_id) or row  # it may have ended before
         else:
-            await runs.forget(import_id)
+            await repository.forget(import_id)
         return await self._json(record, grant, 200, _visible(grant, row))
 
     async def _json(
         self, record: RequestRecord, grant: Grant, status: int, data: Any, headers: Headers = ()
     ) -> Reply:
-        more = [*headers, *await self._authorizer.change_header(grant)]
-        return json_reply(status, {"data": data}, JSON, record.request_id, more)
+        all_headers = [*headers, *await self._authorizer.change_header(grant)]
+        return build_json_reply(status, {"data": data}, JSON, record.request_id, all_headers)
 
-    async def _rejected(
+    async def _send_rejected(
         self,
         record: RequestRecord,
         grant: Grant,
@@ -216,31 +219,31 @@ class ImportHandler(RouteHandler):
                 "No row of this import was rejected and kept here. (Those of a file that was "
                 "imported from the command line are in a file beside it.)"
             )
-        form = told(row)["recognised"]["format"]
+        file_format = told(row)["recognised"]["format"]
         await stream(
             record,
             request,
             send,
             chunks.all(),
-            MEDIA_TYPES[form],
-            f"rejected.{form}",
+            MEDIA_TYPES[file_format],
+            f"rejected.{file_format}",
             await self._authorizer.change_header(grant),
         )
         return None
 
 
 def _visible(grant: Grant, row: Row) -> dict[str, Any]:
-    """Returns an import as a client may see it. The counts of changed rows reveal stored values,
-    and need `customers:read`."""
-    shown = told(row)
+    """Returns the description of an import for a client. Without `customers:read`, it has no counts
+    of changed rows, which reveal stored values."""
+    description = told(row)
     if READ not in grant.scopes:
-        shown |= dict.fromkeys(("created", "updated", "unchanged"))
-    return shown
+        description |= dict.fromkeys(("created", "updated", "unchanged"))
+    return description
 
 
 class _ImportParameters(NamedTuple):
-    """The parameters of an import: how the file is read, its name, whether it is a dry run, whether
-    webhooks get no events, and whether a preview has the whole file."""
+    """The parameters of an import: how to read the file, its name, whether to change nothing,
+    whether to send no events to webhooks, and whether the body of a preview is the whole file."""
 
     options: Options
     name: str
@@ -250,15 +253,16 @@ class _ImportParameters(NamedTuple):
 
 
 def _parse_parameters(request: Request) -> _ImportParameters:
-    """Raises HTTPError (400, 415)."""
-    only = ("whole",) if request.url.path == PREVIEW_PATH else ("dry_run", "silent")
-    params = options_of(request, (*_OPTIONS, *only), repeatable="map")
+    """Returns the parameters in the query string. Raises HTTPError (400, 415)."""
+    is_preview = request.url.path == PREVIEW_PATH
+    known = (*_OPTIONS, *(("whole",) if is_preview else ("dry_run", "silent")))
+    params = parse_options(request, known, repeatable="map")
     _check_media_type(request)
     options = Options(
         format=params.get("format"),
         encoding=params.get("encoding"),
         delimiter=params.get("delimiter"),
-        header=flag(params, "header", True),
+        header=parse_flag(params, "header", True),
         mapped=tuple(params.getlist("map")),
         unknown=params.get("unknown", "custom"),
         empty=params.get("empty", "keep"),
@@ -267,17 +271,20 @@ def _parse_parameters(request: Request) -> _ImportParameters:
     if options.problem:
         raise bad_request(options.problem)
     name = params.get("name", "") or "upload"
-    if len(name) > _NAME_LENGTH or not name.isprintable():
-        raise bad_request(f"A name has at most {_NAME_LENGTH} characters, all printable.")
-    dry_run, silent = (
-        flag(params, "dry_run", False),
-        flag(params, "silent", False),
+    if len(name) > _MAX_NAME_LENGTH or not name.isprintable():
+        raise bad_request(f"A name has at most {_MAX_NAME_LENGTH} characters, all printable.")
+    return _ImportParameters(
+        options,
+        name,
+        dry_run=parse_flag(params, "dry_run", False),
+        silent=parse_flag(params, "silent", False),
+        whole=parse_flag(params, "whole", True),
     )
-    return _ImportParameters(options, name, dry_run, silent, flag(params, "whole", True))
 
 
 def _check_media_type(request: Request) -> None:
-    """Raises HTTPError (415) for a multipart form: the body must be the file itself."""
+    """Raises HTTPError (415) for a multipart form, and for an encoding other than gzip: the body
+    must be the file itself."""
     media_type = request.headers.get("content-type", "")
     if media_type.startswith("multipart/"):
         message = (
@@ -285,8 +292,8 @@ def _check_media_type(request: Request) -> None:
             "as curl -X POST -T FILE does."
         )
         raise HTTPError(415, MEDIA_TYPE, message)
-    encoding = request.headers.get("content-encoding", "request_id").lower()
-    if encoding not in ("request_id", "gzip", ""):
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", "gzip", ""):
         raise HTTPError(
             415,
             MEDIA_TYPE,

@@ -1,6 +1,6 @@
 """Limits how many requests are in progress, and how long each may take.
 
-A timer for each request would cost as much as all of its parsing: one timer checks all of them.
+One timer checks all requests, because a timer for each would cost as much as its parsing.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 
 from regulars.http.errors import overloaded, too_many_of_account
 
-# A statement has all of a request's time; the task that waits for it learns of its end later.
+# A statement may take all of the time, and its task continues a little later.
 _GRACE_SECONDS = 0.5
 _CHECK_SECONDS = 0.25
 
 
 class RequestTimedOut(Exception):
-    """A request took longer than it may."""
+    """A request took longer than its limit."""
 
 
 class InFlight:
-    """At most `max_requests` at once, at most half of them of one account, and each for at most
-    `seconds`."""
+    """The requests in progress: at most `max_requests`, at most half of them of one account, each
+    for at most `seconds`."""
 
     def __init__(self, max_requests: int, seconds: float) -> None:
         self._max_requests = max_requests
@@ -39,12 +39,12 @@ class InFlight:
         return len(self._began)
 
     def count(self, account_id: int) -> int:
-        """Returns how many of the requests are of an account."""
+        """Returns the number of requests in progress of an account."""
         return self._counts.get(account_id, 0)
 
     def enter(self) -> asyncio.Task[Any]:
-        """Begins a request in the current task, and returns the task for `leave`. Raises HTTPError
-        (503) if there are too many."""
+        """Begins a request in the current task. Returns the task, for `leave`. Raises HTTPError
+        (503) if too many requests are in progress."""
         if len(self._began) >= self._max_requests:
             raise overloaded(self._max_requests)
         task = current_task()
@@ -55,8 +55,8 @@ class InFlight:
         return task
 
     def set_account(self, task: asyncio.Task[Any], account_id: int) -> None:
-        """Sets the account of a request, unless it has one. Raises HTTPError (503) if the account
-        has too many."""
+        """Sets the account of a request, unless it is set. Raises HTTPError (503) if too many
+        requests of the account are in progress."""
         if task in self._accounts:
             return
         count = self.count(account_id)
@@ -66,7 +66,7 @@ class InFlight:
         self._accounts[task] = account_id
 
     def leave(self, task: asyncio.Task[Any]) -> None:
-        """Ends a request. Raises RequestTimedOut if it was cancelled because it took too long."""
+        """Ends a request. Raises RequestTimedOut if the timer has cancelled its task."""
         del self._began[task]
         account_id = self._accounts.pop(task, None)
         if account_id is not None:
@@ -79,9 +79,9 @@ class InFlight:
             raise RequestTimedOut
 
     def _check(self) -> None:
-        oldest = monotonic() - self._seconds
+        earliest = monotonic() - self._seconds
         for task, began in self._began.items():
-            if began < oldest and task not in self._timed_out:
+            if began < earliest and task not in self._timed_out:
                 self._timed_out.add(task)
                 task.cancel()
         self._timer = None

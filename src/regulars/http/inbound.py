@@ -1,4 +1,4 @@
-"""The route for the events of shops: `POST /in/<account>/<type>`."""
+"""The route `POST /in/<account>/<type>`: receives the events of shops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from regulars.accounts.accounts import Accounts, now_ms
 from regulars.directory.sources import Source
 from regulars.http.errors import bad_signature, earlier_event_missing, method_not_allowed
 from regulars.http.in_flight import InFlight
-from regulars.http.messages import JSON, Reply, change_header, json_reply, read_body
+from regulars.http.messages import JSON, Reply, build_json_reply, change_header, read_body
 from regulars.http.request_observer import RequestObserver, RequestRecord
 from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.orders.shop_events import TYPES
@@ -20,7 +20,7 @@ from regulars.webhooks.signatures import accepted_secrets
 
 
 class ShopEventHandler(RouteHandler):
-    """Receives the events of shops."""
+    """Receives the events of shops. Each is authenticated by its signature, not by a token."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ShopEventHandler(RouteHandler):
         signature = request.headers.get("lightfunnels-hmac", "")
         account = await self._accounts.find(name)
         now = now_ms()
-        # An account that does not exist takes the same steps, and gets the same answer.
+        # For an unknown account the steps and the response are the same.
         account_id = account.account_id if account else 0
         secrets = await accepted_secrets(self._store, account_id, now)
         if not await is_genuine(secrets, signature, body):
@@ -70,4 +70,4 @@ class ShopEventHandler(RouteHandler):
         if result.inbox_id is not None:
             data |= {"inbox_id": result.inbox_id, "problem": result.problem}
         headers = change_header(await self._source.last_change(account_id))
-        return json_reply(200, {"data": data}, JSON, record.request_id, headers)
+        return build_json_reply(200, {"data": data}, JSON, record.request_id, headers)

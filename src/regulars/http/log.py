@@ -1,8 +1,8 @@
-"""The log: JSON, a line for each event, on standard error.
+"""The log: one line of JSON for each event, on standard error.
 
-A request's line has no personal data, and only two values that a client chose: the request's id and
-the operation's name, both of a plain alphabet. JSON escapes line breaks, so that nobody can add
-lines.
+The line of a request contains no personal data. Clients choose only two of its values, the request
+id and the name of the operation, and both have a restricted alphabet. JSON escapes line breaks, so
+a client cannot add lines.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import orjson
 
 
 def line(level: str, event: str, **fields: Any) -> bytes:
-    """Returns a line of the log."""
+    """Returns a line of the log, with the current time and the line break."""
     timestamp = format_timestamp(time.time()).decode()
     entry = {"time": timestamp, "level": level, "event": event, **fields}
     return orjson.dumps(entry, default=str) + b"\n"
 
 
 def format_timestamp(seconds: float) -> bytes:
-    """Returns a time, in seconds since 1970, in ISO 8601: to the millisecond, in UTC."""
+    """Formats a time in seconds since 1970 as ISO 8601, in UTC, with milliseconds."""
     whole_seconds = int(seconds)
     milliseconds = int((seconds - whole_seconds) * 1000)
     return b"%s.%03dZ" % (_format_seconds(whole_seconds), milliseconds)
@@ -38,8 +38,8 @@ def _format_seconds(seconds: int) -> bytes:
 
 
 class JSONFormatter(logging.Formatter):
-    """Formats records of Python's logging as lines of the log. Of an exception, a line has the type
-    and the stack, but no message: a database's message may quote a customer."""
+    """Formats the records of Python's logging as lines of the log. A line contains the type and the
+    stack of an exception, but not its message, which may contain customer data."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {"logger": record.name, **getattr(record, "fields", {})}
@@ -52,14 +52,14 @@ class JSONFormatter(logging.Formatter):
 
 
 def configure() -> None:
-    """Sends warnings and errors of this process to standard error."""
+    """Makes this process log warnings and errors to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
 def write(lines: bytes) -> None:
-    """Writes lines. A log that nobody reads does not fail a request."""
+    """Writes lines. Ignores a closed standard error, so that requests do not fail."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.buffer.write(lines)
         sys.stderr.buffer.flush()

@@ -1,7 +1,7 @@
-"""Reads requests and writes responses on bare ASGI.
+"""Reads requests and builds responses without Starlette.
 
-The endpoint serves thousands of requests a second; Starlette's objects for each request and each
-response would cost a fifth of that.
+The endpoint serves thousands of requests per second. Starlette's objects for requests and responses
+would take a fifth of that time.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# The number of the account's last change: that a response has seen, or that a request needs.
+# The header with the number of an account's last change: one that a response includes, or one that
+# a request requires.
 CHANGE = b"regulars-change"
 
 JSON = b"application/json"
 GRAPHQL_RESPONSE = b"application/graphql-response+json"
 
-# Ids of requests without one: a random number for the process, and a counter.
+# New request ids have a random number of the process and a counter.
 _PROCESS = secrets.token_hex(4).encode()
 _COUNT = itertools.count(1)
 
@@ -36,7 +37,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class GraphQLRequest(NamedTuple):
-    """A GraphQL request from a body or a query string."""
+    """A GraphQL request, from a body or a query string."""
 
     query: str
     variables: dict[str, Any]
@@ -64,8 +65,8 @@ class Reply(NamedTuple):
         ]
 
     def head(self) -> bytes:
-        """Returns the headers as they go over the wire, formatted at once, because every response
-        needs them."""
+        """Returns the serialized headers. They are formatted in one step, because every response
+        has them."""
         lines = (b"content-type: %s\r\ncontent-length: %d\r\nx-request-id: %s\r\n%s") % (
             self.media_type,
             len(self.content),
@@ -76,12 +77,12 @@ class Reply(NamedTuple):
 
 
 def header_lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Returns headers as they go over the wire."""
+    """Returns serialized headers."""
     return b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
-# Keeps a browser from using a response as anything but JSON: OWASP's REST Security Cheat
-# Sheet, "Security Headers". TLS, and the header that demands it, are the proxy's.
+# Prevents a browser from using a response as anything but JSON (OWASP, REST Security Cheat Sheet,
+# "Security Headers"). A proxy adds TLS and the header that requires it.
 SECURITY = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -92,27 +93,28 @@ SECURITY = (
 _SECURITY_LINES = header_lines(SECURITY)
 
 
-def headers_by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Returns the headers of a request by name: the first of each."""
+def index_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Returns the headers of a request by name. Of repeated headers, returns the first."""
     return dict(reversed(headers))
 
 
-def bearer_token(headers: RequestHeaders) -> str:
+def parse_bearer_token(headers: RequestHeaders) -> str:
     """Returns the token in the Authorization header, or an empty string."""
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def request_id_of(headers: RequestHeaders) -> bytes:
-    """Returns the request id of the client, if it is valid, or a new one."""
-    params = headers.get(b"x-request-id")
-    if params is not None and _REQUEST_ID.fullmatch(params):
-        return params
+def choose_request_id(headers: RequestHeaders) -> bytes:
+    """Returns the request id of the client if it is valid, or a new one."""
+    request_id = headers.get(b"x-request-id")
+    if request_id is not None and _REQUEST_ID.fullmatch(request_id):
+        return request_id
     return b"%s%08x" % (_PROCESS, next(_COUNT))
 
 
-def response_media_type(headers: RequestHeaders) -> bytes:
-    """Returns the media type of the response: JSON, unless the client prefers GraphQL's own."""
+def negotiate_media_type(headers: RequestHeaders) -> bytes:
+    """Returns the media type of the response: JSON, unless the Accept header prefers
+    application/graphql-response+json."""
     accepted = headers.get(b"accept", b"").lower()
     if GRAPHQL_RESPONSE not in accepted:
         return JSON
@@ -136,7 +138,8 @@ def _weight(parameters: Sequence[bytes]) -> float:
 
 
 async def read_body(receive: Receive, max_bytes: int) -> bytes:
-    """Returns the request's body. Raises HTTPError (413) for more than `max_bytes` bytes."""
+    """Returns the body of a request. Raises HTTPError: 413 for more than `max_bytes`, 400 if the
+    connection ends."""
     chunks: list[bytes] = []
     length = 0
     while True:
@@ -146,7 +149,7 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
         chunk = message.get("body", b"")
         length += len(chunk)
         if length > max_bytes:
-            raise body_limit(max_bytes)  # the protocol drops the rest
+            raise body_limit(max_bytes)  # the protocol discards the rest
         chunks.append(chunk)
         if not message.get("more_body", False):
             break
@@ -154,23 +157,23 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
 
 
 def check_content_type(headers: RequestHeaders) -> None:
-    """Raises HTTPError (415) unless the headers say that the body is JSON in UTF-8."""
+    """Raises HTTPError (415) unless the headers declare an uncompressed body of JSON in UTF-8."""
     encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-    if encoding.lower() not in ("", "request_id"):
+    if encoding.lower() not in ("", "identity"):
         raise unsupported_media_type(f"content-encoding: {encoding}")
     if headers.get(b"content-type") == JSON:
         return
-    params = headers.get(b"content-type", b"").decode("latin-1")
-    name, _, parameters = params.partition(";")
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    name, _, parameters = content_type.partition(";")
     charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE)
     if name.strip().lower() != "application/json" or (
         charset and charset[1].lower() not in ("utf-8", "utf8")
     ):
-        raise unsupported_media_type(params)
+        raise unsupported_media_type(content_type)
 
 
 def parse_body(body: bytes) -> GraphQLRequest:
-    """Returns the request in a JSON body. Raises HTTPError (400)."""
+    """Returns the request in a JSON body. Raises HTTPError (400) if it is malformed."""
     try:
         decoded = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -183,7 +186,7 @@ def parse_body(body: bytes) -> GraphQLRequest:
 
 
 def parse_query_string(query_string: bytes, headers: RequestHeaders) -> GraphQLRequest:
-    """Returns the request in a query string. Raises HTTPError (400)."""
+    """Returns the request in a query string. Raises HTTPError (400) if it is malformed."""
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
         params: dict[str, Any] = dict(pairs)
@@ -227,19 +230,20 @@ def _is_persisted(extensions: Any) -> bool:
     return isinstance(extensions, dict) and isinstance(extensions.get("persistedQuery"), dict)
 
 
-def json_reply(
+def build_json_reply(
     status: int,
     body: Any,
     media_type: bytes,
     request_id: bytes,
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> Reply:
-    """Returns a response of JSON."""
+    """Returns a response whose body is serialized as JSON."""
     return Reply(status, orjson.dumps(body), media_type, request_id, headers)
 
 
 def change_header(number: int | None) -> list[tuple[bytes, bytes]]:
-    """Returns the header with the number of an account's last change, if it is known."""
+    """Returns the header with the number of an account's last change, or no header if it is
+    unknown."""
     return [] if number is None else [(CHANGE, b"%d" % number)]
 
 

@@ -1,6 +1,7 @@
-"""The metrics for Prometheus: requests, their duration, errors, and queues.
+"""The metrics for Prometheus: requests, durations, errors, documents and queues.
 
-The names of operations come from clients: the first hundred have a label, the rest are `other`.
+Clients choose the names of operations. To limit the number of time series, only the first hundred
+names become labels, and the others are counted as `other`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 
 class RequestOutcome(Protocol):
-    """The facts about a request that are measured."""
+    """The attributes of a finished request that the metrics use."""
 
     operation: str
     kind: str
@@ -39,7 +40,7 @@ class RequestOutcome(Protocol):
 
 
 class Metrics:
-    """The metrics of this process."""
+    """Counts in this process, and renders the metrics of all processes of the server."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own
@@ -78,7 +79,7 @@ class Metrics:
             registry=registry,
         )
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
-        # Counted here, and passed to the library in `sample`, which takes a lock for each count.
+        # The library takes a lock for each count, so `sample` passes the sums to it.
         self._counts: dict[tuple[str, str, int], int] = {}
         self._hits = self._misses = 0
         self._histograms: dict[str, Histogram] = {}
@@ -96,14 +97,14 @@ class Metrics:
             PlatformCollector(registry=registry)
 
     def add_gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
-        """Adds a metric whose value is read when the metrics are requested."""
+        """Adds a gauge. `value` is called in each `sample`."""
         gauge = Gauge(name, description, registry=self._registry, multiprocess_mode="livesum")
         self._gauges.append((gauge, value))
 
     def count_requests(self, records: Iterable[RequestOutcome]) -> None:
-        """Counts requests and the errors in their responses."""
+        """Counts requests, their durations, and the errors in their responses."""
         for record in records:
-            labels = (self._name(record.operation), record.kind, record.status)
+            labels = (self._operation_label(record.operation), record.kind, record.status)
             self._counts[labels] = self._counts.get(labels, 0) + 1
             histogram = self._histograms.get(record.kind)
             if histogram is None:
@@ -113,21 +114,21 @@ class Metrics:
                 self._errors.labels(key).inc()
 
     def count_document(self, is_hit: bool) -> None:
-        """Counts a document, by whether it was in the cache."""
+        """Counts a GraphQL document that was in the cache (a hit) or had to be parsed (a miss)."""
         if is_hit:
             self._hits += 1
         else:
             self._misses += 1
 
     def count_forwarded(self) -> None:
-        """Counts a request that the bulkhead forwards."""
+        """Counts a request that the bulkhead forwards to its worker."""
         self._forwarded.inc()
 
     def count_attempt(self, is_delivered: bool) -> None:
-        """Counts an attempt to deliver an event."""
+        """Counts an attempt to deliver an event to a webhook."""
         self._attempts.labels("delivered" if is_delivered else "failed").inc()
 
-    def _name(self, operation: str) -> str:
+    def _operation_label(self, operation: str) -> str:
         if operation in self._names:
             return operation
         if len(self._names) >= MAX_OPERATIONS:
@@ -136,7 +137,7 @@ class Metrics:
         return operation
 
     def sample(self) -> None:
-        """Passes the counts to the library, and reads the gauges."""
+        """Passes the counts to the library, and updates the gauges."""
         for (operation, kind, status), count in self._counts.items():
             self._requests.labels(operation, kind, str(status)).inc(count)
         self._counts.clear()
@@ -147,7 +148,7 @@ class Metrics:
             gauge.set(value())
 
     def text(self) -> bytes:
-        """Returns all metrics of all processes of this server, in Prometheus's text format."""
+        """Returns the metrics of all processes of this server, in Prometheus's text format."""
         self.sample()
         if MULTIPROCESS not in os.environ:
             return generate_latest(self._registry)

@@ -6,25 +6,25 @@ from time import monotonic
 
 from regulars.store.recently_seen import RecentlySeen
 
-# An account that has more requests in progress than this takes more than its share.
+# An account with more requests in progress floods.
 FAIR_SHARE = 8
-# A request that costs so many points delays others.
+# A request that costs this many points delays others.
 EXPENSIVE_COST = 1_000
 _RECENT_SECONDS = 1.0
 
 
 class NoisyNeighborDetector:
-    """Knows the accounts that flood, and the last two that do not: at least one of those two is
-    another account than the one that floods."""
+    """Detects accounts that flood while others send few requests. It remembers the last two
+    accounts that do not flood, because at least one of them is not the account of the request."""
 
     def __init__(self) -> None:
         self._flooding = RecentlySeen(_RECENT_SECONDS)
-        # Account id, and until when its request counts as recent.
+        # Account ids, and the times when their requests stop being recent.
         self._last = self._previous = (0, 0.0)
 
     def is_noisy(self, account_id: int, cost: int, in_progress_count: int) -> bool:
-        """Returns whether a request of that cost, of an account that has so many in progress,
-        would delay another account that sends few."""
+        """Returns whether a request would delay another account that sends few requests. `cost` is
+        in points, and `in_progress_count` is the number of the account's requests in progress."""
         now = monotonic()
         if in_progress_count <= FAIR_SHARE and account_id not in self._flooding:
             if self._last[0] != account_id:
@@ -38,6 +38,7 @@ class NoisyNeighborDetector:
         return True
 
     def has_neighbor(self, account_id: int) -> bool:
-        """Returns whether another account sent a request lately, and does not flood."""
-        _, until = self._previous if self._last[0] == account_id else self._last
-        return monotonic() < until
+        """Returns whether another account that does not flood sent a request within the last
+        second."""
+        _, recent_until = self._previous if self._last[0] == account_id else self._last
+        return monotonic() < recent_until

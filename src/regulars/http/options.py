@@ -1,4 +1,4 @@
-"""The options of a route, in its query string."""
+"""Reads the options of a route from the query string."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from regulars.http.errors import bad_request
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def options_of(request: Request, known: Collection[str], repeatable: str = "") -> QueryParams:
-    """Returns the options of a request. Raises HTTPError (400) for an unknown option, and for a
-    repeated one that is not `repeatable`."""
+def parse_options(request: Request, known: Collection[str], repeatable: str = "") -> QueryParams:
+    """Returns the options of a request. Raises HTTPError (400) for an option that is not `known`,
+    and for one that is repeated without being `repeatable`."""
     options = request.query_params
     for name in options:
         if name not in known:
@@ -27,8 +27,8 @@ def options_of(request: Request, known: Collection[str], repeatable: str = "") -
     return options
 
 
-def flag(options: QueryParams, name: str, default: bool) -> bool:
-    """Returns an option that is true or false. Raises HTTPError (400)."""
+def parse_flag(options: QueryParams, name: str, default: bool) -> bool:
+    """Returns the value of a Boolean option. Raises HTTPError (400) for another value."""
     if name not in options:
         return default
     value = _FLAGS.get(options[name].lower())

@@ -1,7 +1,7 @@
-"""HTTP/1.1 on uvicorn's protocol: the timeouts, sending and closing of a connection.
+"""HTTP/1.1 on uvicorn's protocol: the timeouts of a connection, sending, and closing.
 
-`request_reader.py` reads the requests; `fast_path.py` is the way past ASGI. Slow clients are
-disconnected, and what the server holds for them is counted (`buffers.py`).
+`request_reader.py` reads the requests, and `fast_path.py` runs most of them without ASGI. Slow
+clients are disconnected, and the bytes that are held for them are limited (`buffers.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from regulars.http.asgi_cycle import ASGICycle, BodyFlowControl, scope_of
+from regulars.http.asgi_cycle import ASGICycle, BodyFlowControl, build_scope
 from regulars.http.buffers import BufferBudget
 from regulars.http.draining import Draining
 from regulars.http.endpoint import GraphQLEndpoint, error_response
@@ -17,24 +17,25 @@ from regulars.http.errors import HTTPError, out_of_buffers, receive_timeout
 from regulars.http.messages import (
     JSON,
     Reply,
-    headers_by_name,
-    json_reply,
-    request_id_of,
+    build_json_reply,
+    choose_request_id,
+    index_headers,
 )
 from regulars.http.read_rate import ReadRate
 from regulars.http.request_head import split_target
 from regulars.http.request_reader import BETWEEN, HEAD, SIZED, SMALL_BODY_BYTES, RequestReader
-from regulars.http.response_bytes import response_bytes
+from regulars.http.response_bytes import serialize_response
 
-# A client that is refused while it sends can read the response only if the server goes on reading
-# for a while (RFC 9112, 9.6).
+# A client that is refused while it sends can read the response only if the server continues to read
+# (RFC 9112, 9.6).
 _LINGER_SECONDS = 2.0
 
 
 class Protocol(RequestReader):
-    """uvicorn's HTTP/1.1 for an application with `graphql_at` (an endpoint for each path),
-    `fast_path` (a FastPath or None), `buffers` (a BufferBudget), `draining`, `upload_at` (bodies
-    there may take any time, as long as they come) and `min_read_rate` (bytes per second)."""
+    """uvicorn's HTTP/1.1 for an application with these attributes: `graphql_at` (the endpoint of
+    each path), `fast_path` (a FastPath or None), `buffers` (a BufferBudget), `draining`,
+    `upload_at` (a path whose bodies may take any time while bytes arrive) and `min_read_rate`
+    (bytes per second)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -44,7 +45,7 @@ class Protocol(RequestReader):
         self._draining: Draining = self.app.draining
         self._buffers: BufferBudget = self.app.buffers
         self._upload_path: bytes = self.app.upload_at.encode()
-        self._is_counted = False  # in the buffer budget
+        self._is_counted = False  # whether the buffer budget has this connection
         self._read_rate = ReadRate(self.app.min_read_rate, self.limits.receive_seconds)
         self._timer: asyncio.TimerHandle | None = None
         self._tick_seconds = min(self.limits.receive_seconds, self.timeout_keep_alive) / 4
@@ -63,7 +64,8 @@ class Protocol(RequestReader):
             self._buffers.release(self)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio's, not as uvicorn's
-        """A client that has sent its request whole may end its side, and read the response."""
+        """Keeps the connection open for a client that has ended its side after a complete request
+        and waits for the response."""
         if self._is_lingering or self._stage != BETWEEN or not self.is_busy():
             return False
         self.cycle.keep_alive = False
@@ -73,7 +75,7 @@ class Protocol(RequestReader):
         path, query = split_target(self.url)
         self._is_uploading = path == self._upload_path
         expects = headers.get(b"expect", b"").lower() == b"100-continue"
-        self.scope = scope_of(self, path, query, version)
+        self.scope = build_scope(self, path, query, version)
         keep_alive = version == "1.1" and self.parser.should_keep_alive()
         self.cycle = ASGICycle(
             scope=self.scope,
@@ -98,13 +100,13 @@ class Protocol(RequestReader):
         keep_alive = keep_alive and not self._draining.is_draining
         if not self.is_closing():
             default_headers = self.server_state.default_headers
-            self.transport.write(response_bytes(reply, default_headers, keep_alive))
+            self.transport.write(serialize_response(reply, default_headers, keep_alive))
             if not keep_alive:
                 self.close()
         self.on_response_complete()
 
     def fail(self) -> None:
-        """Closes the connection of a request on the fast path that has no response."""
+        """Closes the connection of a request on the fast path that failed without a response."""
         self.transport.close()
 
     def write(self, data: bytes) -> None:
@@ -113,12 +115,12 @@ class Protocol(RequestReader):
             self.transport.write(data)
 
     def is_closing(self) -> bool:
-        """Returns whether nothing more is sent."""
+        """Returns whether the server sends nothing more."""
         return self._is_lingering or self.transport.is_closing()
 
     def close(self) -> None:
-        """Ends the connection once everything is sent, if that does not take too long. If the
-        client is still sending, reads on for a while, so that it can read the response."""
+        """Closes the connection when everything is sent, or after a timeout. If the client is still
+        sending, continues to read for a while, so that the client can read the response."""
         if self.is_closing():
             return
         self._deadline = None
@@ -145,12 +147,12 @@ class Protocol(RequestReader):
             return
         if self.flow.read_paused:
             self.flow.resume_reading()
-        # If the body is still arriving, it is dropped; the client has as long as for a new request.
+        # A body that is still arriving is discarded within the time limit of a new request.
         is_between = self._stage == BETWEEN
         self.expect(self.timeout_keep_alive if is_between else self.limits.receive_seconds)
 
     def _parse_held(self) -> None:
-        """Parses what was held, if the client has read its response."""
+        """Parses the bytes that were held, if the client has read the earlier response."""
         if self.flow.write_paused or self.is_busy():
             return
         data, self._held, self.flow.is_held = self._held, b"", False
@@ -161,8 +163,8 @@ class Protocol(RequestReader):
                 self.expect(self.timeout_keep_alive)
 
     def refuse(self, error: HTTPError) -> None:
-        """Responds to what is not a request, or does not become one. Then the connection ends; if
-        an earlier request is in progress, after its response instead."""
+        """Sends an error response and closes the connection. If an earlier request is in progress,
+        closes the connection after the response to that request instead."""
         self._refusal = error
         cycle = self.cycle
         if self.is_busy() and not self._waits_for_body():
@@ -172,28 +174,28 @@ class Protocol(RequestReader):
             self.flow.is_held = True
             self.flow.pause_reading()
             return
-        if self.is_busy():  # its application, if there is one, learns that nothing more comes
+        if self.is_busy():  # tells the application, if there is one
             cycle.disconnected = True
             cycle.message_event.set()
-        request_id = request_id_of(headers_by_name(self.headers or ()))
-        reply = json_reply(
+        request_id = choose_request_id(index_headers(self.headers or ()))
+        reply = build_json_reply(
             error.status, error_response(error.fault), JSON, request_id, error.headers
         )
-        self.write(response_bytes(reply, self.server_state.default_headers, keep_alive=False))
+        self.write(serialize_response(reply, self.server_state.default_headers, keep_alive=False))
         if self._stage == BETWEEN:
-            self._stage = HEAD  # what is refused may go on
+            self._stage = HEAD  # the client may continue to send
         self.close()
 
     def _waits_for_body(self) -> bool:
-        """Returns whether the request in progress has not arrived, and no part of its response was
-        sent."""
+        """Returns whether the request in progress is incomplete, and its response has not
+        started."""
         cycle = self.cycle
         if self._stage < SIZED:
             return False
         return type(cycle) is not ASGICycle or not cycle.response_started
 
-    # Time. A timer for each request would cost as much as its parsing: there is one for each
-    # connection.
+    # Timeouts. Each connection has one timer: one for each request would cost as much as its
+    # parsing.
 
     def expect(self, seconds: float) -> None:
         self._deadline = self.loop.time() + seconds
@@ -205,7 +207,7 @@ class Protocol(RequestReader):
         now = self.loop.time()
         rate = self._read_rate
         if rate.is_too_slow(now, self.transport.get_write_buffer_size()):
-            self.transport.abort()  # what is left is never sent
+            self.transport.abort()  # discards the unsent bytes
             return
         if self._deadline is not None and self._deadline < now:
             self._handle_deadline()
@@ -217,16 +219,16 @@ class Protocol(RequestReader):
             self._deadline = None
             self.transport.close()
         elif self._read_rate.is_paused:
-            self.expect(self.timeout_keep_alive)  # its rate is watched
+            self.expect(self.timeout_keep_alive)  # the read rate limits it
         elif self._stage == BETWEEN or not (self._stage == HEAD or self.is_busy()):
             self.close()
         elif self.flow.read_paused:
-            self.expect(self.limits.receive_seconds)  # it is the application that is slow
+            self.expect(self.limits.receive_seconds)  # the application is slow, not the client
         else:
             self.refuse(receive_timeout(self.limits.receive_seconds))
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than the server sends."""
+        """Starts to measure a client that reads more slowly than the server sends."""
         super().pause_writing()
         if not self._read_rate.is_paused:
             self._read_rate.pause(self.loop.time(), self.transport.get_write_buffer_size())
@@ -243,24 +245,25 @@ class Protocol(RequestReader):
             self._parse_held()
 
     def _unset_keepalive_if_required(self) -> None:
-        """uvicorn's own timer is never set."""
+        """Does nothing: uvicorn's own timer is not used."""
 
     # The buffer budget
 
     def buffered_bytes(self) -> int:
         """Returns the bytes of a large body and of an unread response."""
-        size = self._message_bytes if type(self.cycle) is ASGICycle and self.is_busy() else 0
-        size = 0 if self._is_uploading else size
-        size = min(size, self.limits.body_bytes) if size > SMALL_BODY_BYTES else 0
-        unsent = self.transport.get_write_buffer_size() if self._read_rate.is_paused else 0
-        return size + unsent
+        body_bytes = self._message_bytes if type(self.cycle) is ASGICycle and self.is_busy() else 0
+        if self._is_uploading or body_bytes <= SMALL_BODY_BYTES:
+            body_bytes = 0
+        unsent_bytes = self.transport.get_write_buffer_size() if self._read_rate.is_paused else 0
+        return min(body_bytes, self.limits.body_bytes) + unsent_bytes
 
     def is_slow(self) -> bool:
         """Returns whether the connection waits for its client."""
         return self._read_rate.is_paused or self._stage != BETWEEN
 
     def cut_off(self) -> None:
-        """Refuses a request that arrives; aborts the connection of a client that does not read."""
+        """Refuses a request that is still arriving. Aborts the connection of a client that does not
+        read."""
         self._is_counted = False
         if not self._read_rate.is_paused and self._stage != BETWEEN:
             self.refuse(out_of_buffers())
@@ -271,7 +274,7 @@ class Protocol(RequestReader):
         size = self.buffered_bytes()
         if size:
             self._is_counted = True
-            account_id = self._endpoint.account_of(headers_by_name(self.headers)) or 0
+            account_id = self._endpoint.account_of(index_headers(self.headers)) or 0
             self._buffers.hold(self, account_id, size)
         elif self._is_counted:
             self._is_counted = False

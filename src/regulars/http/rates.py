@@ -1,8 +1,8 @@
 """Rate limits: a leaky bucket for each token, in points of cost.
 
-A bucket loses `rate` points a second and overflows at `burst`. A single process keeps its buckets
-in memory. Several processes keep them in the database, and each takes some points ahead, so that
-few requests need a statement: together they exceed the limit by at most that, for each process.
+A bucket loses `rate` points per second and overflows at `burst` points. A single process stores its
+buckets in memory. Several processes store them in the database, and each takes some points ahead,
+so that few requests need a statement. The processes exceed a limit by at most those points.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from regulars.store import Store, StoreError
 from regulars.store.rates import take, wanting
 
 MAX_BUCKETS = 10_000
-# A process takes the points of this time ahead.
+# A process takes the points of this period ahead.
 _AHEAD_SECONDS = 0.1
 _MILLI = 1_000
 # No bucket overflows at this level.
@@ -26,30 +26,31 @@ _NO_BURST = 2**62
 
 
 class RateLimiter(Protocol):
-    """Limits the points of each token."""
+    """Limits how many points each token uses."""
 
     def charge(self, grant: Grant, cost: int) -> Awaitable[None] | None:
-        """Takes the cost from the token's rate: at once (None), or when it is awaited. Raises
-        HTTPError (429) if the bucket would overflow."""
+        """Charges a cost in points before the request is executed. Returns None, or an awaitable
+        that charges it. Raises HTTPError (429) if the bucket would overflow."""
 
     def debit(self, grant: Grant, cost: int) -> Awaitable[None] | None:
-        """Takes a cost that is known only afterwards: at once (None), or when it is awaited. The
-        bucket may overflow; the token waits for longer then."""
+        """Charges a cost that is known only after the execution. Returns None, or an awaitable that
+        charges it. The bucket may overflow, and the token has to wait longer."""
 
     def remaining_points(self, grant: Grant) -> int | None:
-        """Returns how many points the token has left, as far as this process knows."""
+        """Returns the remaining points of the token, or None if this process does not know them."""
 
 
 async def charge(limiter: RateLimiter | None, grant: Grant, cost: int) -> None:
-    """Takes a cost from the token's rate, if rates are limited. Raises HTTPError (429)."""
+    """Charges a cost before the request is executed, if rates are limited. Raises HTTPError
+    (429)."""
     pending = limiter.charge(grant, cost) if limiter is not None else None
     if pending is not None:
         await pending
 
 
 async def debit(limiter: RateLimiter | None, grant: Grant, cost: int) -> None:
-    """Takes a cost that is known only afterwards, if rates are limited. While the database is
-    unavailable it is not taken: the response is there, and a write is made."""
+    """Charges a cost that is known only after the execution, if rates are limited. Charges nothing
+    while the database is unavailable, because the request has succeeded."""
     pending = limiter.debit(grant, cost) if limiter is not None and cost else None
     if pending is not None:
         with suppress(StoreError):
@@ -62,7 +63,7 @@ class _Bucket(NamedTuple):
 
 
 class LocalRateLimiter:
-    """The buckets of a single process."""
+    """Buckets in memory, for a single process. `clock` returns seconds."""
 
     def __init__(self, rate: int, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
@@ -136,7 +137,7 @@ class SharedRateLimiter:
                 token_id = grant.token_id
                 ahead = self._points_ahead.get(token_id, 0) + points - cost
                 self._points_ahead[token_id] = ahead
-                # The database's answers can arrive in another order: this one may be outdated.
+                # Results of statements can arrive in another order, so this one may be outdated.
                 remaining = self._burst - rows[0][0] // _MILLI + ahead
                 self._remaining[token_id] = min(remaining, self._burst)
                 return

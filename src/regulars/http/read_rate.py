@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class ReadRate:
-    """Measures how fast a client reads while bytes wait for it. Times are in seconds of one clock,
-    and a period has `period_seconds` of waiting."""
+    """Measures how fast a client reads while unsent bytes wait for it. The rate is an average over
+    `period_seconds` of such time. All times are seconds of one clock."""
 
     def __init__(self, min_bytes_per_second: float, period_seconds: float) -> None:
         self._min_bytes_per_second = min_bytes_per_second
@@ -22,7 +22,7 @@ class ReadRate:
         return self._paused_since is not None
 
     def pause(self, now: float, unsent_bytes: int) -> None:
-        """Starts a measurement: bytes wait for the client from now on."""
+        """Starts a measurement: unsent bytes wait for the client from now on."""
         self._paused_since, self._paused_bytes = now, unsent_bytes
 
     def resume(self, now: float, unsent_bytes: int) -> None:
@@ -33,7 +33,7 @@ class ReadRate:
             self._paused_since = None
 
     def is_too_slow(self, now: float, unsent_bytes: int) -> bool:
-        """Returns whether the client read less than the minimum in the last whole period."""
+        """Returns whether a period has ended in which the client read less than the minimum."""
         if self._paused_since is None:
             return False
         seconds = self._seconds + now - self._paused_since

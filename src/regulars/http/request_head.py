@@ -1,4 +1,4 @@
-"""Checks of a request's head that the parser does not make."""
+"""Checks the head of a request where the parser does not."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SINGLE = (b"host", b"content-length", b"transfer-encoding", b"authorization")
 def check_headers(
     lines: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], version: str
 ) -> None:
-    """Raises HTTPError (400) for headers that a proxy could read differently. `lines` are all
-    headers, `headers` the first of each name."""
+    """Raises HTTPError (400) for headers that a proxy could read differently. `lines` has all
+    headers, and `headers` the first of each name."""
     host = headers.get(b"host")
     names = [name for name, _ in lines]
     problem = ""

@@ -1,7 +1,7 @@
-"""Records each request: a line of the log, and the metrics.
+"""Records each request in the log and in the metrics.
 
-Requests are recorded a moment later, all of that moment together: measured, that takes a third of
-the time that recording each request at its end takes.
+Requests are recorded in groups, every 20 ms, which takes a third of the time of recording each
+request when it ends.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from regulars.http import log
 from regulars.http.metrics import Metrics
 
 _FLUSH_SECONDS = 0.02
-# Clients choose the names of operations: so many characters of one are recorded.
+# Characters of an operation's name that are recorded. Clients choose these names.
 NAME_LENGTH = 100
 _METHODS = {"GET": b"GET", "POST": b"POST", "OPTIONS": b"OPTIONS", "DELETE": b"DELETE"}
-# A request's line of the log, formatted at once, because every request has one. Its values need no
-# escapes: a request's id, names of GraphQL and fixed words are of plain alphabets.
+# The line of a request in the log, formatted in one step, because every request has one. Request
+# ids, GraphQL names and fixed words contain no characters that JSON escapes.
 _LINE = (
     b'{"time":"%s","level":"info","event":"request","request_id":"%s","method":"%s","status":%d,'
     b'"ms":%.3f,"operation":"%s","kind":"%s","cost":%d,"account":%s,"token":%s,"errors":[%s]}\n'
@@ -28,8 +28,8 @@ _LINE = (
 
 
 class RequestRecord:
-    """The facts about a request that are logged and measured. `timestamp` is the time of its
-    response, in seconds since 1970. `surplus` is what the response costs beyond `cost`."""
+    """The properties of a request for the log and the metrics. `timestamp` is the time of the
+    response, in seconds since 1970. `surplus` are the points of the response beyond `cost`."""
 
     __slots__ = (
         "cost",
@@ -65,10 +65,10 @@ class RequestObserver(Protocol):
     """Records requests."""
 
     def record_document(self, is_hit: bool) -> None:
-        """Records whether a document was in the cache."""
+        """Records a GraphQL document that was in the cache, or was not."""
 
     def record_response(self, record: RequestRecord, status: int, seconds: float) -> None:
-        """Records the end of a request."""
+        """Records a request that has ended, with its status and its duration."""
 
 
 class LogAndMetricsObserver:
@@ -92,7 +92,7 @@ class LogAndMetricsObserver:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Writes the records that wait."""
+        """Writes the pending records."""
         self._timer = None
         records, self._records = self._records, []
         self._metrics.count_requests(records)

@@ -1,9 +1,9 @@
 """Reads HTTP/1.1 requests one at a time, with bounded cost.
 
-- The parser gets the bytes of one request. What a client sends after it waits, and is not read
-  from the socket, until the response is sent (RFC 9112, 9.3.2).
-- Every loop over input is bounded: heads are measured before they are parsed, and the framing of
-  chunked bodies (sizes, extensions, trailers) while it is.
+- The parser gets the bytes of one request. The bytes of the next request wait, and the socket is
+  not read, until the response is sent (RFC 9112, 9.3.2).
+- Every loop over input is bounded. Heads are measured before the parser gets them, and the framing
+  of chunked bodies (sizes, extensions, trailers) while it is parsed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from regulars.http.errors import (
     method_not_allowed,
 )
 from regulars.http.fast_path import FastPath
-from regulars.http.messages import header_lines, headers_by_name
+from regulars.http.messages import header_lines, index_headers
 from regulars.http.request_head import (
     check_headers,
     check_transfer_encoding,
@@ -33,23 +33,23 @@ from regulars.http.request_head import (
     unknown_method,
 )
 
-# Bodies up to this size are not counted in the buffer budget.
+# The buffer budget does not count bodies up to this size.
 SMALL_BODY_BYTES = 64 * 1024
-# An upload gets the receive timeout again after so many bytes.
+# The receive timeout of an upload starts again after these bytes.
 _UPLOAD_STEP_BYTES = 64 * 1024
-# The parser gets so many bytes at most before the limits are checked again.
+# The limits are checked after each slice that the parser gets.
 _SLICE_BYTES = 64 * 1024
 # A read of a chunked body is cut at so many empty lines at most, to find the end of the request.
 _MAX_CUTS = 64
 _MAX_DROPPED_BYTES = 64 * 1024 * 1024
-# A byte of content pays for so many bytes of chunk sizes and extensions.
+# Each byte of content permits so many bytes of chunk sizes and extensions.
 _FRAMING_BYTES_PER_BYTE = 4
 
 BETWEEN, HEAD, SIZED, CHUNKED = range(4)
 
 
 class RequestReader(HttpToolsProtocol):
-    """The reading half of a connection. `Protocol` adds time, sending and closing."""
+    """The reading half of a connection. `Protocol` adds timeouts, sending and closing."""
 
     cycle: Any  # a FastPathRequest or an ASGICycle
     flow: BodyFlowControl
@@ -60,29 +60,29 @@ class RequestReader(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._stage = BETWEEN
         self._scanner = BlockScanner(_SLICE_BYTES)
-        self._held = b""  # of the next request
+        self._held = b""  # bytes of the next request
         self._head_bytes = 0
-        self._body_left = 0
-        self._framing_bytes = 0  # of a chunked body, less those that its content pays for
+        self._remaining_body_bytes = 0
+        self._framing_bytes = 0  # of a chunked body, beyond those that its content permits
         self._trailer_bytes = 0
-        self._content_bytes = 0  # of the slice that is parsed
-        self._message_bytes = 0  # of the body that arrived so far
+        self._content_bytes = 0  # of the current slice
+        self._message_bytes = 0  # of the body so far
         self._checked_host = b""
         self._is_uploading = False
-        self._upload_credit_bytes = 0  # since the time for the upload was extended
+        self._upload_credit_bytes = 0  # since the receive timeout of the upload started
         self._refusal: HTTPError | None = None
-        self._deadline: float | None = None  # for what the client has to send
+        self._deadline: float | None = None  # by which the client must send
         self._is_lingering = False
         self._dropped_bytes = 0
 
-    # What the other half does
+    # Implemented by `Protocol`
 
     def expect(self, seconds: float) -> None:
-        """Gives the client so many seconds to send."""
+        """Sets the time limit within which the client must send."""
         raise NotImplementedError
 
     def refuse(self, error: HTTPError) -> None:
-        """Sends an error response and ends the connection."""
+        """Sends an error response and closes the connection."""
         raise NotImplementedError
 
     def begin_asgi(self, headers: dict[bytes, bytes], version: str) -> None:
@@ -90,7 +90,7 @@ class RequestReader(HttpToolsProtocol):
         raise NotImplementedError
 
     def count_buffered(self) -> None:
-        """Updates what the connection holds of the buffer budget."""
+        """Updates the bytes of the connection in the buffer budget."""
         raise NotImplementedError
 
     # Reading
@@ -116,11 +116,11 @@ class RequestReader(HttpToolsProtocol):
             self.parse(data)
 
     def is_busy(self) -> bool:
-        """Returns whether a request was not answered yet."""
+        """Returns whether a request is in progress."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _can_begin(self) -> bool:
-        """Returns whether the next request can begin now."""
+        """Returns whether the next request can begin."""
         blocked = self.flow.write_paused or self._refusal is not None or self._is_lingering
         return not blocked and not self.is_busy()
 
@@ -130,7 +130,7 @@ class RequestReader(HttpToolsProtocol):
             self.transport.abort()
 
     def _hold(self, data: bytes) -> None:
-        """Keeps what came after the request in progress, and stops reading."""
+        """Stores the bytes after the request in progress, and stops reading."""
         self._held = data
         self.flow.is_held = True
         self.flow.pause_reading()
@@ -148,8 +148,8 @@ class RequestReader(HttpToolsProtocol):
                     continue
                 self._begin_message()
             if self._stage == SIZED:
-                end = min(size, position + self._body_left, position + _SLICE_BYTES)
-                self._body_left -= end - position
+                end = min(size, position + self._remaining_body_bytes, position + _SLICE_BYTES)
+                self._remaining_body_bytes -= end - position
             elif self._stage == HEAD or cuts < _MAX_CUTS:
                 end = self._scanner.end_of_block(data, position)
                 cuts += 1
@@ -183,8 +183,8 @@ class RequestReader(HttpToolsProtocol):
                 self._count_body(len(piece))
 
     def _handle_stop(self, error: Exception, piece: bytes) -> None:
-        """Handles a parser that stopped: goes on after an offer to upgrade, and refuses everything
-        else."""
+        """Handles an exception of the parser. Continues after an offer to upgrade, and refuses the
+        request in all other cases."""
         if isinstance(error, httptools.HttpParserUpgrade):
             self._ignore_upgrade()
             body = piece[error.args[0] :]
@@ -197,7 +197,8 @@ class RequestReader(HttpToolsProtocol):
             self.refuse(self._refusal or invalid)
 
     def _count_body(self, size: int) -> None:
-        """Counts a slice of a body. Bytes of framing that no content pays for are limited."""
+        """Counts a slice of a body. Refuses too many bytes of framing in relation to the
+        content."""
         content, max_bytes = self._content_bytes, self.limits.header_bytes
         framing = self._framing_bytes + size - content
         self._framing_bytes = max(0, framing - _FRAMING_BYTES_PER_BYTE * content)
@@ -217,8 +218,8 @@ class RequestReader(HttpToolsProtocol):
             self.count_buffered()
 
     def _ignore_upgrade(self) -> None:
-        """Goes on in HTTP/1.1 (RFC 9110, 7.8). The parser has skipped the body for the protocol
-        that was offered, so that another parser gets the head without the offer."""
+        """Continues with HTTP/1.1 (RFC 9110, 7.8). The parser treats the body as data of the
+        offered protocol, so a new parser gets the head without the offer."""
         method = self.parser.get_method()
         if method == b"CONNECT":
             message = "CONNECT is for proxies, and this server is none. Use POST."
@@ -232,12 +233,12 @@ class RequestReader(HttpToolsProtocol):
         self._head_bytes = 0
         self._feed(head)
 
-    # What the parser calls. An exception stops it, and `_handle_stop` sends the refusal.
+    # Callbacks of the parser. An exception stops it, and `_handle_stop` sends the error.
 
     def on_message_begin(self) -> None:
         if self._stage != HEAD:
-            # A chunked body ended within a slice. The response is sent, and the client sends again
-            # what follows on a new connection (RFC 9112, 9.3.2).
+            # A chunked body ended within a slice. After the response, the client sends the next
+            # requests again on a new connection (RFC 9112, 9.3.2).
             self._stop(bad_request("Send the next request after the response."))
         self.url = b""
         self.headers = []
@@ -246,13 +247,13 @@ class RequestReader(HttpToolsProtocol):
         if self._stage == HEAD:
             self.headers.append((name.lower(), value))
             return
-        # Trailers are dropped (RFC 9110, 6.5.1).
+        # Trailers are discarded (RFC 9110, 6.5.1).
         self._trailer_bytes += len(name) + len(value) + 4
         if self._trailer_bytes > self.limits.header_bytes:
             self._stop(framing_limit(self.limits.header_bytes))
 
     def on_headers_complete(self) -> None:
-        parser, headers = self.parser, headers_by_name(self.headers)
+        parser, headers = self.parser, index_headers(self.headers)
         host = headers.get(b"host")
         if host is None or host != self._checked_host or len(headers) != len(self.headers):
             self._check(check_headers, self.headers, headers, parser.get_http_version())
@@ -260,7 +261,7 @@ class RequestReader(HttpToolsProtocol):
         if self.fast_path is not None:
             request = self.fast_path.accept(self.url, headers, parser)
             if request is not None:
-                self._body_left = request.body_bytes
+                self._remaining_body_bytes = request.body_bytes
                 if request.body_bytes:
                     self._stage = SIZED
                 self.cycle = request
@@ -275,7 +276,7 @@ class RequestReader(HttpToolsProtocol):
             self._check(check_transfer_encoding, encoding, version)
             self._stage = CHUNKED
         elif length:
-            self._body_left = length
+            self._remaining_body_bytes = length
             self._stage = SIZED
         self._check(check_version, version)
         self._upload_credit_bytes = 0

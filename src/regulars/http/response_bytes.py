@@ -1,4 +1,4 @@
-"""A response as it goes over the wire."""
+"""Serializes responses for HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ _STATUS_LINES = {
 
 
 class _DefaultLines:
-    """The lines of uvicorn's default headers, which are a new list each second, for the date."""
+    """Caches the serialized default headers. uvicorn replaces their list each second, for the
+    date."""
 
     def __init__(self) -> None:
         self._headers: Sequence[tuple[bytes, bytes]] = ()
         self._lines = b""
 
-    def of(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    def serialize(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
         if headers is not self._headers:
             self._headers, self._lines = headers, header_lines(headers)
         return self._lines
@@ -28,13 +29,14 @@ class _DefaultLines:
 _default_lines = _DefaultLines()
 
 
-def response_bytes(
+def serialize_response(
     reply: Reply, default_headers: Sequence[tuple[bytes, bytes]], keep_alive: bool
 ) -> bytes:
-    """Returns the head and the body of a response, with uvicorn's default headers."""
+    """Returns the head and the body of a response, with uvicorn's default headers. Without
+    `keep_alive`, adds the header that closes the connection."""
     return b"%s%s%s%s%s" % (
         _STATUS_LINES[reply.status],
-        _default_lines.of(default_headers),
+        _default_lines.serialize(default_headers),
         reply.head(),
         b"\r\n" if keep_alive else b"connection: close\r\n\r\n",
         reply.content,

@@ -1,4 +1,4 @@
-"""Routes other than GraphQL. Their errors have the form of a GraphQL response, too."""
+"""The base of routes other than GraphQL. Their errors have the form of a GraphQL response, too."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from regulars.http.in_flight import RequestTimedOut
 from regulars.http.messages import (
     JSON,
     Reply,
-    headers_by_name,
-    json_reply,
-    request_id_of,
+    build_json_reply,
+    choose_request_id,
+    index_headers,
     send_reply,
 )
 from regulars.http.request_observer import RequestObserver, RequestRecord
 
 
 class RouteHandler(ABC):
-    """A route as an ASGI application. Errors become the errors of a GraphQL response."""
+    """A route as an ASGI application. Turns exceptions into the errors of a GraphQL response."""
 
     def __init__(self, observer: RequestObserver) -> None:
         self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request_id = request_id_of(headers_by_name(scope["headers"]))
+        request_id = choose_request_id(index_headers(scope["headers"]))
         record = RequestRecord(scope["method"], request_id, JSON)
         sender = ResponseSender(send)
         try:
@@ -43,7 +43,7 @@ class RouteHandler(ABC):
                 reply = await self.handle(record, Request(scope, receive), sender)
             except Exception as error:
                 if sender.has_started:
-                    raise  # the response breaks off, and the client sees that it is incomplete
+                    raise  # ends the connection, so that the client detects the incomplete response
                 reply = _reply_to_exception(record, error)
             if reply is not None:
                 record.status = reply.status
@@ -55,8 +55,8 @@ class RouteHandler(ABC):
     async def handle(
         self, record: RequestRecord, request: Request, send: ResponseSender
     ) -> Reply | None:
-        """Returns the response, or None if it was sent. Raises HTTPError, and every exception that
-        `describe` knows."""
+        """Returns the response, or None if the handler has sent it. May raise any exception:
+        HTTPError has its own status, and `describe` returns the faults of others."""
 
 
 class ResponseSender:
@@ -73,31 +73,33 @@ class ResponseSender:
 
 def _reply_to_exception(record: RequestRecord, error: Exception) -> Reply:
     if isinstance(error, HTTPError):
-        return error_reply(record, error.status, [error.fault], error.headers)
+        return build_error_reply(record, error.status, [error.fault], error.headers)
     request_id = record.request_id.decode()
     if isinstance(error, RequestTimedOut):
-        return error_reply(record, 503, [too_slow(request_id)], [RETRY])
+        return build_error_reply(record, 503, [too_slow(request_id)], [RETRY])
     faults = describe(error, request_id)
     if isinstance(error, Rejected):
-        return error_reply(record, 400, faults)
+        return build_error_reply(record, 400, faults)
     if faults[0].key in (UNAVAILABLE, TIMEOUT):
-        return error_reply(record, 503, faults, [RETRY])
-    return error_reply(record, 500, faults)
+        return build_error_reply(record, 503, faults, [RETRY])
+    return build_error_reply(record, 500, faults)
 
 
-def error_reply(
+def build_error_reply(
     record: RequestRecord, status: int, faults: Sequence[Fault], headers: Headers = ()
 ) -> Reply:
-    """Returns a response with errors alone, and notes their keys in the record."""
+    """Returns a response with errors and no data. Stores their keys in the record."""
     record.error_keys = [fault.key for fault in faults]
     errors = [error_entry(fault) for fault in faults]
-    return json_reply(status, {"errors": errors}, record.media_type, record.request_id, headers)
+    return build_json_reply(
+        status, {"errors": errors}, record.media_type, record.request_id, headers
+    )
 
 
-def starlette_error(error: HTTPError, request_id: bytes) -> Response:
-    """Returns an error as a Starlette response, for a request that is not recorded."""
+def build_error_response(error: HTTPError, request_id: bytes) -> Response:
+    """Returns an error as a Starlette response, for requests that are not recorded."""
     body = {"errors": [error_entry(error.fault)]}
-    reply = json_reply(error.status, body, JSON, request_id, error.headers)
+    reply = build_json_reply(error.status, body, JSON, request_id, error.headers)
     response = Response(reply.content, reply.status)
     response.raw_headers = reply.headers
     return response

@@ -1,5 +1,4 @@
-"""Time slices: how long the event loop serves the requests that arrived together, before it reads
-others."""
+"""Time slices: limit how long the event loop serves requests before it reads its connections."""
 
 from __future__ import annotations
 
@@ -10,29 +9,29 @@ _SLICE_SECONDS = 0.01
 
 
 class TimeSlice:
-    """The event loop runs everything that is ready before it reads its connections again. If
-    thousands of requests are ready, that takes a second. A request that begins after the end of the
-    time slice waits until the event loop has read its connections."""
+    """Delays requests that begin after the end of a time slice until the event loop has read its
+    connections. Without it, the event loop runs all requests that are ready before it reads its
+    connections again, which takes a second for thousands of requests."""
 
     def __init__(self) -> None:
-        self._until = 0.0
+        self._end_time = 0.0
 
     async def begin(self) -> None:
-        """Returns when a request can begin that found the time slice used up."""
-        used_up = True
-        while used_up:
+        """Waits until a request can begin. Call it if the time slice is used up."""
+        is_used_up = True
+        while is_used_up:
             await asyncio.sleep(0)
-            used_up = self.is_used_up()
+            is_used_up = self.is_used_up()
 
     def is_used_up(self) -> bool:
-        """Returns whether a request has to wait. The first request after the event loop has read
-        its connections starts the time slice."""
+        """Returns whether a request must wait. The first call after the event loop has read its
+        connections starts a time slice."""
         now = monotonic()
-        if self._until:
-            return now > self._until
-        self._until = now + _SLICE_SECONDS
+        if self._end_time:
+            return now > self._end_time
+        self._end_time = now + _SLICE_SECONDS
         asyncio.get_running_loop().call_soon(self._end)
         return False
 
     def _end(self) -> None:
-        self._until = 0.0
+        self._end_time = 0.0

@@ -1,4 +1,4 @@
-"""Responses that are sent while they are made."""
+"""Streams files: sends a response in pieces, while they are generated."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from regulars.http.messages import SECURITY
 from regulars.http.request_observer import RequestRecord
 from regulars.http.route_handler import ResponseSender
 
-# A fast level: the network limits the export, and other requests wait for this process.
+# The fastest level, because other requests of this process wait during the compression.
 _GZIP_LEVEL = 1
-_GZIP_WINDOW = 31  # zlib's way to say gzip
-# Set in the scope of a HEAD request, which is handled as GET: the body is not needed.
+_GZIP_WINDOW_BITS = 31  # selects the gzip format in zlib
+# A key in the scope of a HEAD request, which is handled as GET, but needs no body.
 HEAD_ONLY = "regulars.head_only"
 
 
@@ -25,38 +25,38 @@ async def stream(
     send: ResponseSender,
     pieces: AsyncIterator[bytes],
     media_type: str,
-    name: str,
-    more: Headers,
+    filename: str,
+    extra_headers: Headers,
 ) -> None:
-    """Sends pieces as a file with a name and more headers, compressed if the client accepts that.
-    The first piece is made before anything is sent, so that an error in it becomes an error
-    response. Ends when the client disconnects."""
-    first = await anext(pieces, b"")
+    """Sends pieces as a file, compressed with gzip if the client accepts it. Reads the first piece
+    before it sends the headers, so that an error in it becomes an error response. Stops when the
+    client disconnects."""
+    first_piece = await anext(pieces, b"")
     compressor = None
     headers = [
         (b"content-type", media_type.encode()),
-        (b"content-disposition", f'attachment; filename="{name}"'.encode()),
+        (b"content-disposition", f'attachment; filename="{filename}"'.encode()),
         (b"x-request-id", record.request_id),
         (b"vary", b"accept-encoding"),
         *SECURITY,
-        *more,
+        *extra_headers,
     ]
     if "gzip" in request.headers.get("accept-encoding", ""):
-        compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+        compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW_BITS)
         headers.append((b"content-encoding", b"gzip"))
     record.status = 200
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def body(piece: bytes, more: bool) -> None:
-        if piece or not more:
-            await send({"type": "http.response.body", "body": piece, "more_body": more})
+    async def send_piece(piece: bytes, has_more: bool) -> None:
+        if piece or not has_more:
+            await send({"type": "http.response.body", "body": piece, "more_body": has_more})
 
     if HEAD_ONLY in request.scope:
-        await body(b"", more=False)
+        await send_piece(b"", has_more=False)
         return
-    await body(compressor.compress(first) if compressor else first, more=True)
+    await send_piece(compressor.compress(first_piece) if compressor else first_piece, has_more=True)
     async for piece in pieces:
         if await request.is_disconnected():
-            return  # the client has disconnected
-        await body(compressor.compress(piece) if compressor else piece, more=True)
-    await body(compressor.flush() if compressor else b"", more=False)
+            return
+        await send_piece(compressor.compress(piece) if compressor else piece, has_more=True)
+    await send_piece(compressor.flush() if compressor else b"", has_more=False)

@@ -23,13 +23,13 @@ SHOP_ID_LENGTH = 255
 
 
 class ShopIds(NamedTuple):
-    """What the shop calls a customer, and its order."""
+    """The ids that the shop uses for a customer and its order."""
 
     customer: str | None = None
     order: str | None = None
 
     @property
-    def named(self) -> frozenset[str]:
+    def all_ids(self) -> frozenset[str]:
         return frozenset(shop_id for shop_id in self if shop_id)
 
 
@@ -37,7 +37,8 @@ NO_SHOP_IDS = ShopIds()
 
 
 class Delivery(NamedTuple):
-    """How another Regulars sent an event: the event's number in its history, and the attempt."""
+    """How another Regulars sent an event: the number of the event in its history, and the number
+    of the attempt, from 1."""
 
     event: int
     attempt: int
@@ -45,11 +46,12 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordOrder(SmallCommand):
-    """What a shop tells of an order, at a moment: `values` as they are kept, by the columns of the
-    order, and of the customer, who is found by email or is new, `person`. What is not told stays.
-    `details` are what else is kept of the order. Of one that comes by an `event` of the shop, what
-    an event that came before knows better stays, too; `shop_ids` are what the shop calls the order
-    and the customer."""
+    """Create or update an order.
+
+    `values` are columns of the order and `person` columns of its customer. Absent columns keep
+    their values. `at` is in milliseconds since 1970. `details` are stored as JSON. `event` is the
+    type of the shop event, if there is one: it does not replace values of a later event.
+    """
 
     values: Values
     person: Values
@@ -66,30 +68,32 @@ class RecordOrder(SmallCommand):
         return LookupKeys(
             email_keys=email_keys(self.person),
             order_names=frozenset([name]) if name else frozenset(),
-            shop_ids=self.shop_ids.named,
+            shop_ids=self.shop_ids.all_ids,
             idempotency_keys=record_keys(self.idempotency_record),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class RecordContact(SmallCommand):
-    """What an event of a shop tells of a customer, at a moment: `values` as they are kept. A
-    customer who is known, by what the shop calls it or by email, is only given what it lacks where
-    the event is of its beginning (`fill`); otherwise the custom fields are all that it has.
+    """Create or update a customer from an event of a shop.
 
-    `delivery` is there if another Regulars sent the event. `told_id` is the `_id` that the event
-    tells, and `mirrored` the same where the account mirrors the sender, who is meant by it."""
+    `values` are columns of the customer. An existing customer is matched by shop id, then by
+    email. With `should_fill_empty` only its empty fields are set; without, its fields are updated
+    and its custom fields replaced. `delivery` is present if another Regulars sent the event.
+    `sender_customer_id` is the `_id` in the event. `mirrored_customer_id` is the same id if the
+    account mirrors the sender: then it identifies the customer here.
+    """
 
     values: Values
     at: int
-    fill: bool
+    should_fill_empty: bool
     problems: list[Problem] = field(default_factory=list)
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     shop_ids: ShopIds = NO_SHOP_IDS
     delivery: Delivery | None = None
-    told_id: int | None = None
-    mirrored: int | None = None
+    sender_customer_id: int | None = None
+    mirrored_customer_id: int | None = None
 
     @property
     def is_large(self) -> bool:
@@ -97,30 +101,30 @@ class RecordContact(SmallCommand):
 
     def lookup_keys(self) -> LookupKeys:
         emails, idempotency_records = email_keys(self.values), record_keys(self.idempotency_record)
-        ids = one_id(self.mirrored)
+        ids = one_id(self.mirrored_customer_id)
         return LookupKeys(
             customer_ids=ids,
             email_keys=emails,
-            shop_ids=self.shop_ids.named,
+            shop_ids=self.shop_ids.all_ids,
             idempotency_keys=idempotency_records,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteContact(SmallCommand):
-    """Deletes the customer whom a shop calls so, if there is one; `told_id` and `mirrored` are
-    those of RecordContact."""
+    """Delete the customer with a shop id, if it exists. `sender_customer_id` and
+    `mirrored_customer_id` are as in RecordContact."""
 
     at: int
     shop_id: str | None
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
-    told_id: int | None = None
-    mirrored: int | None = None
+    sender_customer_id: int | None = None
+    mirrored_customer_id: int | None = None
 
     def lookup_keys(self) -> LookupKeys:
         shop_ids = frozenset([self.shop_id] if self.shop_id else [])
-        ids = one_id(self.mirrored)
+        ids = one_id(self.mirrored_customer_id)
         return LookupKeys(
             customer_ids=ids,
             shop_ids=shop_ids,
@@ -130,7 +134,7 @@ class DeleteContact(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class RecordLead(SmallCommand):
-    """A message that a visitor left, who is found by email or is a new customer."""
+    """Create a lead. Its customer is matched by email, or created."""
 
     values: Values
     person: Values
@@ -148,7 +152,7 @@ class RecordLead(SmallCommand):
 
 @dataclass(frozen=True, slots=True)
 class RecordVisit(SmallCommand):
-    """A visit of a customer, at a moment."""
+    """Count a visit of a customer at `at`, in milliseconds since 1970."""
 
     customer: Reference
     at: int

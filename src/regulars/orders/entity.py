@@ -22,10 +22,10 @@ ORDERS = Entity(
     editable=tuple(str(c.name) for c in tables.orders.c if not c.primary_key),
     on_customer_delete=CASCADE,
     rules={
-        RecordOrder: rules.order,
-        RecordContact: rules.contact,
+        RecordOrder: rules.record_order,
+        RecordContact: rules.record_contact,
         DeleteContact: rules.delete_contact,
-        RecordVisit: rules.visit,
+        RecordVisit: rules.record_visit,
     },
 )
 
@@ -33,7 +33,7 @@ LEADS = Entity(
     tables.leads,
     counter="leads",
     on_customer_delete=CASCADE,
-    rules={RecordLead: rules.lead},
+    rules={RecordLead: rules.record_lead},
 )
 
 SHOP_IDS = Entity(
@@ -45,11 +45,7 @@ SHOP_IDS = Entity(
 
 DELETED_SHOP_IDS = Entity(tables.deleted_shop_ids, unique=(("shop_id",),))
 
-INBOX = Entity(
-    tables.inbox, on_customer_delete=OnCustomerDelete((delete_from_inbox(tables.inbox),))
-)
-
-# The inbox comes before its keys, which say which customers its events name.
+# The inbox comes before its keys: a deletion finds its events by them.
 INBOX = Entity(
     tables.inbox, on_customer_delete=OnCustomerDelete((delete_from_inbox(tables.inbox),))
 )

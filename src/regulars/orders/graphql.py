@@ -1,4 +1,4 @@
-"""The part of orders, leads and visits in the API."""
+"""Orders, leads and visits in the API."""
 
 from __future__ import annotations
 
@@ -20,37 +20,39 @@ from regulars.customers import custom
 from regulars.customers.commands import reference_to
 from regulars.customers.graphql.bulk import WRITTEN
 from regulars.directory.directory import Directory
-from regulars.graphql import Each, Related, Root, Same, TypeBinding, Value
+from regulars.graphql import PerRow, Related, Root, SameRow, TypeBinding, Value
 from regulars.orders.commands import RecordLead, RecordOrder, RecordVisit
-from regulars.orders.shop_input import clean_lead, clean_order, order_details
+from regulars.orders.shop_input import clean_lead, clean_order, clean_order_details
 
 
-def _order(
+def _order_command(
     env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
 ) -> RecordOrder:
     values, person, problems = clean_order(arguments["node"], ("node",))
-    details = order_details(arguments["node"])
+    details = clean_order_details(arguments["node"])
     return RecordOrder(
         values, person, env.now, problems, idempotency_record, env.origin, details=details
     )
 
 
-def _lead(
+def _lead_command(
     env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
 ) -> RecordLead:
     values, person, problems = clean_lead(arguments["node"], ("node",))
     return RecordLead(values, person, env.now, problems, idempotency_record, env.origin)
 
 
-def _visit(
+def _visit_command(
     env: Context, arguments: dict[str, Any], idempotency_record: IdempotencyRecord | None
 ) -> RecordVisit:
     return RecordVisit(reference_to(arguments["id"]), env.now, idempotency_record, env.origin)
 
 
-record_order, record_lead, record_visit = mutation(_order), mutation(_lead), mutation(_visit)
+record_order = mutation(_order_command)
+record_lead = mutation(_lead_command)
+record_visit = mutation(_visit_command)
 
-ORDER_SUMMARY = TypeBinding({"order": Same(), "referrer": Value(("referrer",))})
+ORDER_SUMMARY = TypeBinding({"order": SameRow(), "referrer": Value(("referrer",))})
 
 ORDER = TypeBinding(
     {
@@ -65,8 +67,8 @@ ORDER = TypeBinding(
         "financial_status": Value(("financial_status",)),
         "fulfillment_status": Value(("fulfillment_status",)),
         "customer": Related("customer_id", customers_of),
-        "tags": Value(("tags",), Each(orjson.loads), is_long=True),
-        "test": Value(("test",), Each(bool)),
+        "tags": Value(("tags",), PerRow(orjson.loads), can_be_large=True),
+        "test": Value(("test",), PerRow(bool)),
         "cancelled_at": timestamp_of("cancelled_at"),
         "created_at": timestamp_of("created_at"),
         "updated_at": timestamp_of("updated_at"),
@@ -77,9 +79,9 @@ LEAD = TypeBinding(
     {
         "id": global_id("Lead", "lead_id"),
         "_id": Value(("lead_id",)),
-        "subject": Value(("subject",), is_long=True),
-        "message": Value(("message",), is_long=True),
-        "custom": Value(("custom",), Each(custom.load), is_long=True),
+        "subject": Value(("subject",), can_be_large=True),
+        "message": Value(("message",), can_be_large=True),
+        "custom": Value(("custom",), PerRow(custom.load), can_be_large=True),
         "created_at": timestamp_of("created_at"),
     }
 )

@@ -1,4 +1,4 @@
-"""Whom an event names that could not be understood: it is deleted with a customer of those."""
+"""Find the customers in an event that could not be parsed. It is deleted with any of them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from regulars.orders.commands import SHOP_ID_LENGTH
 MAX_KEYS = 200
 EVERYBODY = ""
 
-# Around each `@`: what is before it and after it, as far as an email may go. A single pattern would
-# try each character of a text without any as a beginning.
-_MOST_SIGNS = 10_000
+# The text before and after each `@`, up to the length of an email. A single pattern would try each
+# character of the text as a start.
+_MAX_AT_SIGNS = 10_000
 _BEFORE = re.compile(r"[^\s\"<>(),:;\\\[\]@]{1,64}\Z")
-# An email may hold most of these, and most often one begins after them: `?email=a@example.com`.
+# An email can contain most of these characters, but usually starts after them:
+# `?email=a@example.com`.
 _DELIMITER = re.compile(r"[^\w.+-]")
 _AFTER = re.compile(r"[^\s\"'<>(),:;\\\[\]@/?&=!|#%{}`]{1,253}")
 
 
-def keys_of(body: bytes) -> list[str]:
-    """The emails in a body, each as `email_key` and as it stands there, and the ids that the shop
-    gives its customer, or its order."""
+def find_keys(body: bytes) -> list[str]:
+    """Return the emails in a body, each as an `email_key` and as it is written there, and the shop
+    ids of its customer and its order."""
     text = body.decode("utf-8", "replace")
     ids: set[str] = set()
     try:
@@ -35,20 +36,20 @@ def keys_of(body: bytes) -> list[str]:
         pass
     else:
         # Decoded, because JSON can write an email in many ways.
-        text = "\n".join(_texts(event))
+        text = "\n".join(_find_texts(event))
         node = event.get("node") if isinstance(event, dict) else None
         if isinstance(node, dict):
             customer = node.get("customer")
-            ids = {*_id(node), *_id(customer if isinstance(customer, dict) else {})}
-    parts = text.split("@", _MOST_SIGNS + 1)
-    if len(parts) > _MOST_SIGNS:
+            ids = {*_shop_id(node), *_shop_id(customer if isinstance(customer, dict) else {})}
+    parts = text.split("@", _MAX_AT_SIGNS + 1)
+    if len(parts) > _MAX_AT_SIGNS:
         return [EVERYBODY]
     emails: set[str] = set()
     for before, after in itertools.pairwise(parts):
         local, domain = _BEFORE.search(before[-64:]), _AFTER.match(after[:253])
         if not local or not domain:
             continue
-        for name in _names(local[0]):
+        for name in _email_names(local[0]):
             email = f"{name}@{domain[0].rstrip('.')}"
             if email.casefold() not in emails:
                 emails |= {email.casefold(), clean_email(email)[1]} - {""}
@@ -57,28 +58,29 @@ def keys_of(body: bytes) -> list[str]:
     return sorted(key.replace("\0", "") for key in emails | ids)
 
 
-def _names(local: str) -> set[str]:
-    """What may be the name of an email: all of it, or what follows a delimiter."""
-    ends = [0, *(match.end() for match in _DELIMITER.finditer(local))]
-    return {local[end:] for end in ends} - {""}
+def _email_names(local: str) -> set[str]:
+    """Return the possible local parts of an email: the whole text, and each part that follows a
+    delimiter."""
+    starts = [0, *(match.end() for match in _DELIMITER.finditer(local))]
+    return {local[start:] for start in starts} - {""}
 
 
-def _id(node: dict[str, Any]) -> set[str]:
-    found = node.get("id")
-    return {found} if isinstance(found, str) and 0 < len(found) <= SHOP_ID_LENGTH else set()
+def _shop_id(node: dict[str, Any]) -> set[str]:
+    shop_id = node.get("id")
+    return {shop_id} if isinstance(shop_id, str) and 0 < len(shop_id) <= SHOP_ID_LENGTH else set()
 
 
-def _texts(event: Any) -> list[str]:
-    """Every text in a JSON value, keys of objects too."""
+def _find_texts(event: Any) -> list[str]:
+    """Return all texts in a JSON value, including the keys of objects."""
     texts: list[str] = []
-    waiting = [event]
-    while waiting:
-        here = waiting.pop()
-        if isinstance(here, str):
-            texts.append(here)
-        elif isinstance(here, dict):
-            texts += here
-            waiting += here.values()
-        elif isinstance(here, list):
-            waiting += here
+    pending = [event]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, dict):
+            texts += value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
     return texts

@@ -1,9 +1,8 @@
-"""What a shop tells: orders, messages, visits. They count for the customer in the same transaction,
-to the last unit of money.
+"""The rules of orders, leads, visits and contact events.
 
-An order belongs to the customer with its email when it was first told of, and stays with that
-customer. A customer who is found by email gets the names, the phone and the addresses that it
-lacks; what it has already stays.
+They update the customer's totals in the same transaction. An order belongs to the customer that
+had its email when it was first recorded, and stays with that customer. A customer that is matched
+by email gets missing names, phone and addresses; its existing values stay.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ from regulars.orders.commands import (
     RecordVisit,
 )
 from regulars.orders.values import (
+    keep_cleared_cancellation,
     net_payment,
     reconcile_out_of_order,
-    with_cleared_cancellation,
     with_details,
     with_order,
 )
@@ -44,11 +43,11 @@ from regulars.store.tables import leads, orders
 
 _NO_EMAIL = "There is no customer whom the shop calls so, and a new one needs an email."
 
-_NEEDED = "There is no order of this name yet, and a new one needs its %s."
+_NO_ORDER = "There is no order of this name yet, and a new one needs its %s."
 
-# So many attempts another Regulars makes within 13 minutes, while an event before this one may be
-# under way. After that the event is taken as it is.
-_PATIENT_ATTEMPTS = 4
+# Another Regulars makes these attempts within 13 minutes. An earlier event may arrive meanwhile.
+# After that, the event is applied as it is.
+_EARLY_ATTEMPTS = 4
 
 _NEW_ORDER = {
     "email": "",
@@ -65,22 +64,23 @@ _NEW_ORDER = {
 }
 
 
-def order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
-    """The order as it is kept now. Raises Rejected."""
-    known = unit.order(command.values.get("name", ""))
+def record_order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
+    """Create or update an order, and return its row: empty if its customer was deleted. Raises
+    Rejected."""
+    stored = unit.order(command.values.get("name", ""))
     if command.event:
-        if known is None and _is_of_deleted(unit, command):
+        if stored is None and _is_of_deleted(unit, command):
             return {}
-        values = reconcile_out_of_order(known, command.values, command.event)
+        values = reconcile_out_of_order(stored, command.values, command.event)
     else:
         values = dict(command.values)
-    if known is None or command.event != "order/created":
-        values = with_details(known, values, command.details)
-    number = unit.shop_ids.find(command.shop_ids.customer, "Customer")
-    problems = [*command.problems, *_amiss(known, values, number)]
+    if stored is None or command.event != "order/created":
+        values = with_details(stored, values, command.details)
+    customer_id = unit.shop_ids.find(command.shop_ids.customer, "Customer")
+    problems = [*command.problems, *_order_problems(stored, values, customer_id)]
     if problems:
         raise Rejected(*problems)
-    if known is None:
+    if stored is None:
         row = {
             **_NEW_ORDER,
             "created_at": command.at,
@@ -88,46 +88,46 @@ def order(unit: CustomerUnitOfWork, command: RecordOrder) -> Row:
             "account_id": unit.account_id,
             "order_id": unit.next_id("orders"),
         }
-        customer = _customer(unit, command)
+        customer = _find_or_create(unit, command)
         row |= {"customer_id": customer["customer_id"]}
         row["email"] = values.get("email") or customer["email"]
     else:
-        row = {**known, **with_cleared_cancellation(known, values)}
-        found = unit.customer(known["customer_id"])
-        assert found is not None  # an order goes with its customer
-        is_theirs = _is_of(unit, command, found)
-        customer = _filled(unit, found, command) if is_theirs else found
-    number = customer["customer_id"]
-    if known is None or is_theirs:
-        unit.shop_ids.add(command.shop_ids.customer, "Customer", number, number)
-    unit.shop_ids.add(command.shop_ids.order, "Order", row["order_id"], number)
+        row = {**stored, **keep_cleared_cancellation(stored, values)}
+        owner = unit.customer(stored["customer_id"])
+        assert owner is not None  # an order is deleted with its customer
+        is_by_owner = _is_of(unit, command, owner)
+        customer = _fill(unit, owner, command) if is_by_owner else owner
+    customer_id = customer["customer_id"]
+    if stored is None or is_by_owner:
+        unit.shop_ids.add(command.shop_ids.customer, "Customer", customer_id, customer_id)
+    unit.shop_ids.add(command.shop_ids.order, "Order", row["order_id"], customer_id)
     row["net_payment"] = net_payment(row)
-    if known is not None and row == known:
-        return known
-    row["updated_at"] = max(command.at, row["created_at"], known["updated_at"] if known else 0)
+    if stored is not None and row == stored:
+        return stored
+    row["updated_at"] = max(command.at, row["created_at"], stored["updated_at"] if stored else 0)
     unit.rows[orders].put(row)
-    counted = with_order(customer, row, known)
-    if counted != customer:
-        counted = unit.touch(counted, command)
-    fields = history.difference(customer, counted) | history.order_difference(known, row)
-    for kind in _kinds(known, row):
-        unit.record(kind, number, command, history.dump(fields), row["order_id"])
+    counted_customer = with_order(customer, row, stored)
+    if counted_customer != customer:
+        counted_customer = unit.touch(counted_customer, command)
+    fields = history.difference(customer, counted_customer) | history.order_difference(stored, row)
+    for kind in _change_kinds(stored, row):
+        unit.record(kind, customer_id, command, history.dump(fields), row["order_id"])
         fields = {}
     return row
 
 
 def _is_of(unit: CustomerUnitOfWork, command: RecordOrder, owner: Row) -> bool:
-    """Whether what is told of an order's customer is about its owner. An order stays with its
-    customer when a shop gives it, or its name, to another one."""
-    number = unit.shop_ids.find(command.shop_ids.customer, "Customer")
-    if number is not None:
-        return bool(number == owner["customer_id"])
+    """Whether the person in the command is the owner of the order. An order stays with its
+    customer even if the shop assigns it, or its name, to another one."""
+    customer_id = unit.shop_ids.find(command.shop_ids.customer, "Customer")
+    if customer_id is not None:
+        return bool(customer_id == owner["customer_id"])
     return bool(command.person.get("email_key", owner["email_key"]) == owner["email_key"])
 
 
 def _is_of_deleted(unit: CustomerUnitOfWork, command: RecordOrder) -> bool:
-    """Whether an order that is unknown is one that was deleted with its customer, or was made
-    before its customer was deleted: an event of it comes late."""
+    """Whether an unknown order was deleted with its customer, or created before its customer was
+    deleted: its event is late."""
     if unit.shop_ids.deleted_at(command.shop_ids.order) is not None:
         return True
     deleted_at = unit.shop_ids.deleted_at(command.shop_ids.customer)
@@ -135,108 +135,117 @@ def _is_of_deleted(unit: CustomerUnitOfWork, command: RecordOrder) -> bool:
     return deleted_at is not None and created_at is not None and created_at <= deleted_at
 
 
-def contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
-    """The customer as it is kept now; nothing of an event that comes too late. Raises Rejected."""
+def record_contact(unit: CustomerUnitOfWork, command: RecordContact) -> Row:
+    """Create or update a customer, and return its row: empty if the event is too late. Raises
+    Rejected."""
     shop_id, values = command.shop_ids.customer, command.values
     if unit.shop_ids.deleted_at(shop_id) is not None or _is_late(unit, command):
         return {}
-    number = unit.shop_ids.find(shop_id, "Customer")
-    if number is None and command.mirrored is not None and unit.customer(command.mirrored):
-        number = command.mirrored
+    customer_id = unit.shop_ids.find(shop_id, "Customer")
+    if (
+        customer_id is None
+        and command.mirrored_customer_id is not None
+        and unit.customer(command.mirrored_customer_id)
+    ):
+        customer_id = command.mirrored_customer_id
     holder = unit.holder(values.get("email_key", ""))
     problems = list(command.problems)
-    if holder not in (None, number):
-        if _is_patient(command) and (number is not None or unit.shop_ids.has_customer(holder or 0)):
+    if holder not in (None, customer_id):
+        if _is_retried(command) and (
+            customer_id is not None or unit.shop_ids.has_customer(holder or 0)
+        ):
             raise Rejected(HeldEmail(("node", "email")))
-        if number is not None:
+        if customer_id is not None:
             problems.append(DuplicateEmail(("node", "email")))
-    if number is None and holder is None and "email" not in values:
+    if customer_id is None and holder is None and "email" not in values:
         problems.append(InvalidInput(_NO_EMAIL, ("node", "email")))
     if problems:
         raise Rejected(*problems)
-    known = unit.customer(number if number is not None else holder or 0)
-    if known is None:
-        row = _created(unit, values, command)
-    elif command.fill:
-        row = _filled_with(unit, known, values, command)
+    stored = unit.customer(customer_id if customer_id is not None else holder or 0)
+    if stored is None:
+        row = _create(unit, values, command)
+    elif command.should_fill_empty:
+        row = _fill_values(unit, stored, values, command)
     else:
-        changed, problems = with_values(known, _whole_custom(known, values), ("node",))
+        updated, problems = with_values(stored, _replace_custom(stored, values), ("node",))
         if problems:
             raise Rejected(*problems)
-        row = unit.save(known, changed, command)
-    number = row["customer_id"]
-    unit.shop_ids.add(shop_id, "Customer", number, number)
+        row = unit.save(stored, updated, command)
+    customer_id = row["customer_id"]
+    unit.shop_ids.add(shop_id, "Customer", customer_id, customer_id)
     if command.delivery:
         unit.shop_ids.record_event(shop_id, command.delivery.event)
     return row
 
 
 def _is_late(unit: CustomerUnitOfWork, command: RecordContact) -> bool:
-    """Whether another Regulars has told of the customer since. It sends the events of a type in
-    their order; an attempt after the first, and an event of another type, may change places."""
+    """Whether a later event of another Regulars about the customer was applied. It sends the
+    events of one type in order. Repeated attempts and other types can overtake each other."""
     delivery = command.delivery
-    if delivery is None or not (command.fill or delivery.attempt > 1):
+    if delivery is None or not (command.should_fill_empty or delivery.attempt > 1):
         return False
     return delivery.event < unit.shop_ids.last_event(command.shop_ids.customer)
 
 
-def _is_patient(command: RecordContact) -> bool:
-    """Whether an event will come again so soon that one before it may arrive meanwhile."""
-    return command.delivery is not None and command.delivery.attempt <= _PATIENT_ATTEMPTS
+def _is_retried(command: RecordContact) -> bool:
+    """Whether the sender will repeat the event soon, so that an earlier one can arrive first."""
+    return command.delivery is not None and command.delivery.attempt <= _EARLY_ATTEMPTS
 
 
-def _whole_custom(known: Row, values: Values) -> dict[str, Any]:
-    """Values whose custom fields take the place of those that the customer has."""
-    if values.get("custom") is None or not known["custom"]:
+def _replace_custom(stored: Row, values: Values) -> dict[str, Any]:
+    """Return the values with a patch of custom fields that replaces all stored ones."""
+    if values.get("custom") is None or not stored["custom"]:
         return dict(values)
-    return {**values, "custom": replacing(orjson.loads(known["custom"]), values["custom"])}
+    return {**values, "custom": replacing(orjson.loads(stored["custom"]), values["custom"])}
 
 
 def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:
-    """Deletes the customer whom the shop calls so. One that is unknown is deleted already, and its
-    id is noted: events of it may come later."""
-    number = unit.shop_ids.find(command.shop_id, "Customer")
-    if number is None:
-        number = command.mirrored
-    if number is not None and unit.customer(number) is not None:
-        unit.delete_customer(number, command.at)
-        unit.record(history.DELETED, number, command)
+    """Delete the customer with a shop id. Record the id even if it is unknown, because late events
+    of the customer may follow."""
+    customer_id = unit.shop_ids.find(command.shop_id, "Customer")
+    if customer_id is None:
+        customer_id = command.mirrored_customer_id
+    if customer_id is not None and unit.customer(customer_id) is not None:
+        unit.delete_customer(customer_id, command.at)
+        unit.record(history.DELETED, customer_id, command)
     if command.shop_id:
         unit.shop_ids.record_deleted(command.shop_id, command.at)
 
 
-def _amiss(known: Row | None, values: Any, customer_id: int | None) -> list[Problem]:
-    """What of an order cannot be, given what is known of it, and of its customer."""
-    needed = () if known else ("total",) if customer_id else ("email", "total")
+def _order_problems(stored: Row | None, values: Any, customer_id: int | None) -> list[Problem]:
+    """Return the problems of an order's values together with its stored row."""
+    required_names = () if stored else ("total",) if customer_id else ("email", "total")
     problems: list[Problem] = [
-        InvalidInput(_NEEDED % name, ("node", name)) for name in needed if name not in values
+        InvalidInput(_NO_ORDER % name, ("node", name))
+        for name in required_names
+        if name not in values
     ]
-    merged = {**_NEW_ORDER, "total": 0, **(known or {}), **values}
+    merged = {**_NEW_ORDER, "total": 0, **(stored or {}), **values}
     if merged["refunded_amount"] > max(merged["total"], merged["paid"] or 0):
         message = "More is refunded than the order's total. Mend refunded_amount, or total."
         problems.append(InvalidInput(message, ("node", "refunded_amount")))
     return problems
 
 
-def _kinds(before: Row | None, now: Row) -> list[str]:
-    """The changes of status of an order, in the order in which they are told."""
+def _change_kinds(before: Row | None, after: Row) -> list[str]:
+    """Return the kinds of changes between two rows of an order, in the order of the history."""
     kinds = [] if before else [history.ORDER_CREATED]
-    was: Any = before or {**_NEW_ORDER, "financial_status": "pending"}
-    if was["financial_status"] == "pending" and now["financial_status"] != "pending":
+    previous: Any = before or {**_NEW_ORDER, "financial_status": "pending"}
+    if previous["financial_status"] == "pending" and after["financial_status"] != "pending":
         kinds.append(history.ORDER_CONFIRMED)
-    if now["fulfillment_status"] != was["fulfillment_status"]:
+    if after["fulfillment_status"] != previous["fulfillment_status"]:
         kinds.append(history.ORDER_FULFILLED)
-    if now["refunded_amount"] > was["refunded_amount"]:
+    if after["refunded_amount"] > previous["refunded_amount"]:
         kinds.append(history.ORDER_REFUNDED)
-    if now["cancelled_at"] is not None and was["cancelled_at"] is None:
+    if after["cancelled_at"] is not None and previous["cancelled_at"] is None:
         kinds.append(history.ORDER_CANCELLED)
-    if now["cancelled_at"] is None and was["cancelled_at"] is not None:
+    if after["cancelled_at"] is None and previous["cancelled_at"] is not None:
         kinds.append(history.ORDER_UNCANCELLED)
     return kinds or [history.ORDER_UPDATED]
 
 
-def lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
-    """The message as it is kept. Raises Rejected."""
+def record_lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
+    """Create a lead, and return its row. Raises Rejected."""
     if command.problems:
         raise Rejected(*command.problems)
     row = {
@@ -248,7 +257,7 @@ def lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
         "created_at": command.at,
         **command.values,
     }
-    customer = _customer(unit, command)
+    customer = _find_or_create(unit, command)
     row["customer_id"] = customer["customer_id"]
     unit.rows[leads].put(row)
     unit.touch(customer, command)
@@ -256,52 +265,53 @@ def lead(unit: CustomerUnitOfWork, command: RecordLead) -> Row:
     return row
 
 
-def visit(unit: CustomerUnitOfWork, command: RecordVisit) -> Row:
-    """The customer, with one more visit. Raises Rejected."""
+def record_visit(unit: CustomerUnitOfWork, command: RecordVisit) -> Row:
+    """Count a visit, and return the customer's row. Raises Rejected."""
     row = unit.find(command.customer)
     if row is None:
         raise Rejected(CustomerNotFound([command.customer.given], ("id",)))
-    saved = unit.touch({**row, "visits": row["visits"] + 1}, command)
-    fields = history.dump(history.difference(row, saved))
+    updated = unit.touch({**row, "visits": row["visits"] + 1}, command)
+    fields = history.dump(history.difference(row, updated))
     unit.record(history.VISITED, row["customer_id"], command, fields)
-    return saved
+    return updated
 
 
-def _customer(unit: CustomerUnitOfWork, command: RecordOrder | RecordLead) -> Row:
-    """The customer whom the shop calls so, or with the email of the person, or a new one."""
-    number = None
+def _find_or_create(unit: CustomerUnitOfWork, command: RecordOrder | RecordLead) -> Row:
+    """Return the customer with the shop id or else the email, with empty fields filled. Create it
+    if it does not exist."""
+    customer_id = None
     if isinstance(command, RecordOrder):
-        number = unit.shop_ids.find(command.shop_ids.customer, "Customer")
-    if number is None:
-        number = unit.holder(command.person["email_key"])
-    if number is None:
-        return _created(unit, command.person, command)
-    found = unit.customer(number)
-    assert found is not None  # who has an email, or an id of the shop, is there
-    return _filled(unit, found, command)
+        customer_id = unit.shop_ids.find(command.shop_ids.customer, "Customer")
+    if customer_id is None:
+        customer_id = unit.holder(command.person["email_key"])
+    if customer_id is None:
+        return _create(unit, command.person, command)
+    customer = unit.customer(customer_id)
+    assert customer is not None  # emails and shop ids always have a customer
+    return _fill(unit, customer, command)
 
 
-def _created(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
+def _create(unit: CustomerUnitOfWork, values: Values, command: Command) -> Row:
     keys = {"account_id": unit.account_id, "customer_id": unit.next_id("customers")}
     row, problems = with_values(new_row(command.at), dict(values), ("node",))
     if problems:
         raise Rejected(*problems)
-    created = {**row, **keys}
-    unit.put_customer(created)
-    unit.record(history.CREATED, created["customer_id"], command)
-    return created
+    customer = {**row, **keys}
+    unit.put_customer(customer)
+    unit.record(history.CREATED, customer["customer_id"], command)
+    return customer
 
 
-def _filled(unit: CustomerUnitOfWork, row: Row, command: RecordOrder | RecordLead) -> Row:
-    """A customer with what it lacked."""
-    return _filled_with(unit, row, command.person, command)
+def _fill(unit: CustomerUnitOfWork, row: Row, command: RecordOrder | RecordLead) -> Row:
+    """Set the empty fields of a customer from the person in the command."""
+    return _fill_values(unit, row, command.person, command)
 
 
-def _filled_with(unit: CustomerUnitOfWork, row: Row, values: Values, command: Command) -> Row:
-    lacking = {
+def _fill_values(unit: CustomerUnitOfWork, row: Row, values: Values, command: Command) -> Row:
+    missing_values = {
         name: values[name] for name in FILLABLE if values.get(name) and row[name] == EMPTY[name]
     }
-    if not lacking:
+    if not missing_values:
         return row
-    changed, problems = with_values(row, lacking, ("node",))
-    return row if problems else unit.save(row, changed, command)
+    updated, problems = with_values(row, missing_values, ("node",))
+    return row if problems else unit.save(row, updated, command)

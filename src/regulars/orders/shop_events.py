@@ -1,22 +1,21 @@
-"""Events of a shop: what it tells of orders and customers, read as commands.
+"""Parse events of a shop into commands.
 
-A shop sends `{"node": {…}}`, with amounts as JSON numbers and moments as `2024-03-18 14:20:37` in
-UTC or as an age in words. What is not known here is left alone; what cannot be read is said.
+A shop sends `{"node": {…}}`. Amounts are JSON numbers. Unknown fields are ignored; a known field
+that cannot be read raises UnparseableEvent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from regulars.core import fields
 from regulars.core.commands import Command, IdempotencyRecord, Origin
-from regulars.core.dates import from_now, iso, parse_timestamp
-from regulars.core.errors import InvalidInput, Problem, RegularsError
+from regulars.core.dates import iso
+from regulars.core.errors import InvalidInput, Problem
 from regulars.core.fields import in_order, names_of
-from regulars.core.ids import MAX_ID
 from regulars.customers import custom
 from regulars.customers.field_rules import EMPTY, FILLABLE, NULLABLE
 from regulars.customers.fields import FIELDS
@@ -31,12 +30,25 @@ from regulars.orders.commands import (
     ShopIds,
 )
 from regulars.orders.shop_input import (
-    address,
-    address_patch,
-    amount,
+    clean_address,
+    clean_address_patch,
     clean_lead,
     clean_order,
-    order_details,
+    clean_order_details,
+    parse_amount,
+)
+from regulars.orders.shop_node import (
+    Node,
+    UnparseableEvent,
+    read_flag,
+    read_names,
+    read_number,
+    read_object,
+    read_regulars_id,
+    read_shop_id,
+    read_tags,
+    read_text,
+    read_timestamp,
 )
 from regulars.orders.values import financial_status
 
@@ -54,25 +66,18 @@ FULFILLMENT_STATUSES = ("unfulfilled", "fulfilled", "partial")
 _IDS = ("id", "_id", "__typename")
 _ORDER_TEXTS = ("name", "currency")
 _ADDRESSES = names_of(FIELDS, fields.Address)
-# The fields of a contact that are texts, in the order in which they are read; and flags.
+# The text fields of a contact in the order in which they are read, and its flags.
 _TEXTS = in_order(
     "email phone notes first_name last_name",
     names_of(FIELDS, fields.Email, fields.Phone, fields.Text, fields.LongText),
 )
 _FLAGS = names_of(FIELDS, fields.Flag)
-# What null in an event of the whole customer empties.
-_CLEARED = tuple(name for name in FILLABLE if name not in names_of(FIELDS, fields.Tags))
-# Of an order.
-_NOTES_LENGTH = 65_535
-
-Node = Mapping[str, Any]
+# The fields that null empties in an event of the whole customer.
+_CLEARABLE = tuple(name for name in FILLABLE if name not in names_of(FIELDS, fields.Tags))
+_ORDER_NOTES_LENGTH = 65_535
 
 
-class UnparseableEvent(RegularsError):
-    """An event that cannot be read; the message says why, and names no values."""
-
-
-def command_of(
+def parse_event(
     type_: str,
     body: bytes,
     at: int,
@@ -80,141 +85,145 @@ def command_of(
     origin: Origin,
     delivery: Delivery | None = None,
 ) -> Command | None:
-    """What an event asks for, which came at a moment, sent by another Regulars if there is a
-    `delivery`; None for one that tells nothing. Raises UnparseableEvent."""
+    """Return the command of an event, or None if the event changes nothing.
+
+    `at` is when it arrived, in milliseconds since 1970. `delivery` is present if another Regulars
+    sent it. Raises UnparseableEvent.
+    """
     try:
-        told = orjson.loads(body)
+        event = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise UnparseableEvent("The body is not JSON.") from error
-    node = told.get("node") if isinstance(told, dict) else None
+    node = event.get("node") if isinstance(event, dict) else None
     if not isinstance(node, dict):
         raise UnparseableEvent('The body is not of the form {"node": {…}}.')
     if type_ in TYPES and _is_of_deleted(type_, node):
         return None
     if type_ in ORDERS:
-        return _order(type_, node, at, idempotency_record, origin)
+        return _parse_order(type_, node, at, idempotency_record, origin)
     if type_ in CONTACTS:
-        return _contact(node, at, type_ == "contact/signup", idempotency_record, origin, delivery)
+        should_fill_empty = type_ == "contact/signup"
+        return _parse_contact(node, at, should_fill_empty, idempotency_record, origin, delivery)
     if type_ == DELETED:
-        return _deletion(node, at, idempotency_record, origin)
+        return _parse_deletion(node, at, idempotency_record, origin)
     if type_ == FORM:
-        return _form(node, at, idempotency_record, origin)
+        return _parse_lead(node, at, idempotency_record, origin)
     if type_ == CHECKOUT:
-        return _contact(_buyer(node), at, True, idempotency_record, origin)
+        return _parse_contact(_buyer(node), at, True, idempotency_record, origin)
     raise UnparseableEvent(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
 
 
-def _deletion(
+def _is_of_deleted(type_: str, node: Node) -> bool:
+    """Whether Regulars sent the event after its customer was deleted: it has ids and no values.
+    Only `contact/deleted` deletes a customer."""
+    if type_ == DELETED or "__typename" not in node:
+        return False
+    values = [value for name, value in node.items() if name not in _IDS]
+    return not any(map(_has_content, values)) if type_ in CONTACTS else not values
+
+
+def _has_content(value: Any) -> bool:
+    return any(map(_has_content, value.values())) if isinstance(value, dict) else bool(value)
+
+
+def _parse_deletion(
     node: Node, at: int, idempotency_record: IdempotencyRecord | None, origin: Origin
 ) -> DeleteContact:
-    shop_id, number = _id(node), _number_id(node)
-    if shop_id is None and number is None:
+    shop_id, sender_customer_id = read_shop_id(node), read_regulars_id(node)
+    if shop_id is None and sender_customer_id is None:
         raise UnparseableEvent(
             "The event names no customer: its `id` is not a text of 1 to "
             f"{SHOP_ID_LENGTH} characters."
         )
-    return DeleteContact(at, shop_id, idempotency_record, origin, number)
+    return DeleteContact(at, shop_id, idempotency_record, origin, sender_customer_id)
 
 
-def _is_of_deleted(type_: str, node: Node) -> bool:
-    """Whether a body is one that Regulars sends of a customer who is deleted meanwhile: it has the
-    ids, and no value. It changes nothing; `contact/deleted` does."""
-    if type_ == DELETED or "__typename" not in node:
-        return False
-    values = [value for name, value in node.items() if name not in _IDS]
-    return not any(map(_says, values)) if type_ in CONTACTS else not values
-
-
-def _says(value: Any) -> bool:
-    return any(map(_says, value.values())) if isinstance(value, dict) else bool(value)
-
-
-def _order(
+def _parse_order(
     type_: str, node: Node, at: int, idempotency_record: IdempotencyRecord | None, origin: Origin
 ) -> RecordOrder:
     buyer = {name: value for name, value in _buyer(node).items() if name != "id"}
-    told: dict[str, Any] = {name: _text(node, name) for name in _ORDER_TEXTS if node.get(name)}
-    if not told.get("name"):
+    raw: dict[str, Any] = {name: read_text(node, name) for name in _ORDER_TEXTS if node.get(name)}
+    if not raw.get("name"):
         raise UnparseableEvent("The order has no name.")
-    told["total"] = _number(node, "total")
-    told["refunded_amount"] = _number(node, "refunded_amount")
-    told["paid"] = _paid(type_, node, told)
-    told["tags"] = _tags(node)
-    told["test"] = _flag(node, "test")
-    told["created_at"] = _timestamp(node, "created_at", at)
-    told["cancelled_at"] = _timestamp(node, "cancelled_at", at)
-    if type_ == "order/cancelled" and told["cancelled_at"] is None:
-        told["cancelled_at"] = iso(at)
+    raw["total"] = read_number(node, "total")
+    raw["refunded_amount"] = read_number(node, "refunded_amount")
+    raw["paid"] = _paid_amount(type_, node, raw)
+    raw["tags"] = read_tags(node)
+    raw["test"] = read_flag(node, "test")
+    raw["created_at"] = read_timestamp(node, "created_at", at)
+    raw["cancelled_at"] = read_timestamp(node, "cancelled_at", at)
+    if type_ == "order/cancelled" and raw["cancelled_at"] is None:
+        raw["cancelled_at"] = iso(at)
     if type_ == "order/uncancelled":
-        told["cancelled_at"] = None
-    told["fulfillment_status"] = _fulfillment(type_, node)
-    clean, person, problems = clean_order(
-        {name: value for name, value in told.items() if value is not None} | buyer, ("node",)
+        raw["cancelled_at"] = None
+    raw["fulfillment_status"] = _fulfillment_status(type_, node)
+    order_values, person, problems = clean_order(
+        {name: value for name, value in raw.items() if value is not None} | buyer, ("node",)
     )
-    values = dict(clean)
+    values = dict(order_values)
     if values.get("paid") is not None and not problems:
         total, refunded = values.get("total", 0), values.get("refunded_amount", 0)
         values["financial_status"] = financial_status(total, values["paid"], refunded)
-    details = {**order_details(_said(node, buyer)), **_details(node)}
+    details = {**clean_order_details(_person_of_order(node, buyer)), **_order_details(node)}
     customer = node.get("customer")
-    of_shop = ShopIds(
-        _id(customer) if isinstance(customer, dict) else None,
-        _id(node),
+    shop_ids = ShopIds(
+        read_shop_id(customer) if isinstance(customer, dict) else None,
+        read_shop_id(node),
     )
     return RecordOrder(
-        values, person, at, problems, idempotency_record, origin, type_, of_shop, details
+        values, person, at, problems, idempotency_record, origin, type_, shop_ids, details
     )
 
 
-def _said(node: Node, buyer: Node) -> dict[str, Any]:
-    """What an order itself says of its customer. Null says that there is none."""
-    said = {name: buyer[name] for name in ("first_name", "last_name") if name in buyer}
-    for name, kind in (("phone", str), *((name, dict) for name in _ADDRESSES)):
+def _person_of_order(node: Node, buyer: Node) -> dict[str, Any]:
+    """Return the person's fields that the order itself contains. Null means that there is none."""
+    person = {name: buyer[name] for name in ("first_name", "last_name") if name in buyer}
+    for name, type_ in (("phone", str), *((name, dict) for name in _ADDRESSES)):
         value = node.get(name)
-        if name in node and (value is None or isinstance(value, kind)):
-            said[name] = address(value) if kind is dict else value
-    return said
+        if name in node and (value is None or isinstance(value, type_)):
+            person[name] = clean_address(value) if type_ is dict else value
+    return person
 
 
-def _fulfillment(type_: str, node: Node) -> str | None:
-    """The fulfillment status that an event says, if it is one that is stored. Only an event of a
-    new order, and those that are about it, say it: others may come late."""
-    given = node.get("fulfillment_status")
-    known = given if given in FULFILLMENT_STATUSES else None
+def _fulfillment_status(type_: str, node: Node) -> str | None:
+    """Return the fulfillment status if it is one that is stored. Only events of a new order and
+    events about fulfillment set it: others may arrive late."""
+    value = node.get("fulfillment_status")
+    status = value if value in FULFILLMENT_STATUSES else None
     if type_ == "order/fulfilled":
-        return known or "fulfilled"
-    return known if type_ in ("order/created", "order/updated") else None
+        return status or "fulfilled"
+    return status if type_ in ("order/created", "order/updated") else None
 
 
-def _paid(type_: str, node: Node, told: Mapping[str, Any]) -> float | None:
-    """What the customer has paid, as far as the shop tells it."""
-    given = _number(node, "paid_by_customer")
-    if given is not None:
-        return given
-    net = _number(node, "net_payment")
+def _paid_amount(type_: str, node: Node, order: Mapping[str, Any]) -> float | None:
+    """Return what the customer has paid, or None if the event does not say it."""
+    paid = read_number(node, "paid_by_customer")
+    if paid is not None:
+        return paid
+    net = read_number(node, "net_payment")
     if net is not None:
-        return round(net + (told["refunded_amount"] or 0), 4)
+        return round(net + (order["refunded_amount"] or 0), 4)
     payments = node.get("payments")
     if isinstance(payments, list) and payments:
-        totals = [_number(one, "total") for one in payments if isinstance(one, dict)]
+        totals = [read_number(item, "total") for item in payments if isinstance(item, dict)]
         return round(sum(total for total in totals if total is not None), 4)
     if type_ in ("order/confirmed", "order/refunded"):
-        return told["total"]  # type: ignore[no-any-return]  # it is a number, or None
+        return order["total"]  # type: ignore[no-any-return]  # it is a number, or None
     return 0 if type_ == "order/created" else None
 
 
-def _details(node: Node) -> dict[str, Any]:
-    """What else is kept of an order, for the events that tell of it, but for its customer."""
+def _order_details(node: Node) -> dict[str, Any]:
+    """Return the values of an order that are stored as its details, without the customer's."""
     details: dict[str, Any] = {}
     for name in ("subtotal", "shipping"):
-        value = _number(node, name)
-        if value is not None and amount(value)[1] is None:
+        value = read_number(node, name)
+        if value is not None and parse_amount(value)[1] is None:
             details[name] = value
     if isinstance(node.get("notes"), str):
-        details["notes"] = node["notes"][:_NOTES_LENGTH]
-    for name, kind in (("custom", dict), ("payments", list)):
+        details["notes"] = node["notes"][:_ORDER_NOTES_LENGTH]
+    for name, type_ in (("custom", dict), ("payments", list)):
         value = node.get(name)
-        if not isinstance(value, kind):
+        if not isinstance(value, type_):
             continue
         if custom.check(value, ()):
             raise UnparseableEvent(
@@ -226,162 +235,87 @@ def _details(node: Node) -> dict[str, Any]:
 
 
 def _buyer(node: Node) -> dict[str, Any]:
-    """Whom an order, or a checkout, is of: by what it tells itself, and by its customer."""
+    """Return the person of an order or a checkout: its own values first, then its customer's."""
     customer = node.get("customer")
     customer = customer if isinstance(customer, dict) else {}
     buyer: dict[str, Any] = {"id": customer.get("id")}
     for name in ("email", "phone"):
-        buyer[name] = _text(node, name) or _text(customer, name)
+        buyer[name] = read_text(node, name) or read_text(customer, name)
     for name in _ADDRESSES:
-        given = node.get(name)
-        buyer[name] = address(given) if isinstance(given, dict) else None
-    names = _names(customer) or _names(node)
+        address = node.get(name)
+        buyer[name] = clean_address(address) if isinstance(address, dict) else None
+    names = read_names(customer) or read_names(node)
     for name in _ADDRESSES:
-        names = names or _names(buyer[name] or {})
+        names = names or read_names(buyer[name] or {})
     return {name: value for name, value in (buyer | names).items() if value}
 
 
-def _names(told: Node) -> dict[str, str]:
-    first, last = _text(told, "first_name"), _text(told, "last_name")
-    if not first and not last:
-        first, _, last = (_text(told, "full_name") or "").strip().partition(" ")
-    found = {"first_name": first, "last_name": last}
-    return {name: value for name, value in found.items() if value}
-
-
-def _contact(
+def _parse_contact(
     node: Node,
     at: int,
-    fill: bool,
+    should_fill_empty: bool,
     idempotency_record: IdempotencyRecord | None,
     origin: Origin,
     delivery: Delivery | None = None,
 ) -> RecordContact:
-    told: dict[str, Any] = _names(node)
-    told |= {name: node[name] for name in _TEXTS if _text(node, name) is not None}
-    if _tags(node) is not None:
-        told["tags"] = _tags(node)
+    raw: dict[str, Any] = read_names(node)
+    raw |= {name: node[name] for name in _TEXTS if read_text(node, name) is not None}
+    if (tags := read_tags(node)) is not None:
+        raw["tags"] = tags
     for name in _FLAGS:
-        if (flag := _flag(node, name)) is not None:
-            told[name] = flag
-    if (custom_fields := _object(node, "custom")) is not None:
-        told["custom"] = custom_fields or None
-    unreadable: list[Problem] = []
+        if (flag := read_flag(node, name)) is not None:
+            raw[name] = flag
+    if (custom_fields := read_object(node, "custom")) is not None:
+        raw["custom"] = custom_fields or None
+    address_problems: list[Problem] = []
     for name in _ADDRESSES:
-        given = _object(node, name)
-        if given is None:
+        address = read_object(node, name)
+        if address is None:
             continue
-        if fill:
-            told[name] = address(given)
+        if should_fill_empty:
+            raw[name] = clean_address(address)
         else:
-            told[name], wrong = address_patch(given, ("node", name))
-            unreadable += wrong
-    if not fill:
-        told = {**_cleared(node), **told}
-    told = {name: value for name, value in told.items() if value is not None or not fill}
-    if not told.get("email"):
-        told.pop("email", None)
-    values, problems = clean_values(told, ("node",))
-    ids = (ShopIds(_id(node)), delivery, _number_id(node))
+            raw[name], problems = clean_address_patch(address, ("node", name))
+            address_problems += problems
+    if not should_fill_empty:
+        raw = {**_cleared_fields(node), **raw}
+    raw = {name: value for name, value in raw.items() if value is not None or not should_fill_empty}
+    if not raw.get("email"):
+        raw.pop("email", None)
+    values, problems = clean_values(raw, ("node",))
+    ids = (ShopIds(read_shop_id(node)), delivery, read_regulars_id(node))
     return RecordContact(
-        values, at, fill, [*problems, *unreadable], idempotency_record, origin, *ids
+        values,
+        at,
+        should_fill_empty,
+        [*problems, *address_problems],
+        idempotency_record,
+        origin,
+        *ids,
     )
 
 
-def _cleared(node: Node) -> dict[str, Any]:
-    """The fields that are null in an event of the whole customer: there is nothing in them."""
+def _cleared_fields(node: Node) -> dict[str, Any]:
+    """Return empty values for the fields that are null in an event of the whole customer."""
     return {
         name: None if name in NULLABLE else EMPTY[name]
-        for name in _CLEARED
+        for name in _CLEARABLE
         if name in node and node[name] is None
     }
 
 
-def _form(
+def _parse_lead(
     node: Node, at: int, idempotency_record: IdempotencyRecord | None, origin: Origin
 ) -> RecordLead:
-    told: dict[str, Any] = {
-        name: _text(node, name) for name in ("email", "phone", "subject", "message")
+    raw: dict[str, Any] = {
+        name: read_text(node, name) for name in ("email", "phone", "subject", "message")
     }
-    told |= _names(node) or _names({"full_name": node.get("name")})
-    told["created_at"] = _timestamp(node, "created_at", at)
+    raw |= read_names(node) or read_names({"full_name": node.get("name")})
+    raw["created_at"] = read_timestamp(node, "created_at", at)
     if isinstance(node.get("custom"), dict):
-        told["custom"] = node["custom"]
-    told = {name: value for name, value in told.items() if value}
-    values, person, problems = clean_lead(told, ("node",))
-    if "email_key" not in person:
-        problems = [*problems, *([] if problems else [_no_email()])]
+        raw["custom"] = node["custom"]
+    raw = {name: value for name, value in raw.items() if value}
+    values, person, problems = clean_lead(raw, ("node",))
+    if "email_key" not in person and not problems:
+        problems = [InvalidInput("The message has no email.", ("node", "email"))]
     return RecordLead(values, person, at, problems, idempotency_record, origin)
-
-
-def _no_email() -> Problem:
-    return InvalidInput("The message has no email.", ("node", "email"))
-
-
-def _id(told: Node) -> str | None:
-    """What the shop calls something: `order_…`, `cus_…`."""
-    given = told.get("id")
-    if not isinstance(given, str) or not 0 < len(given) <= SHOP_ID_LENGTH or "\0" in given:
-        return None
-    return given
-
-
-def _number_id(told: Node) -> int | None:
-    """The `_id` of something in another Regulars."""
-    given = told.get("_id")
-    return given if type(given) is int and 0 < given <= MAX_ID else None
-
-
-def _text(told: Node, name: str) -> str | None:
-    found: str | None = _of_kind(told, name, "a text", lambda value: isinstance(value, str))
-    return found
-
-
-def _flag(told: Node, name: str) -> bool | None:
-    found: bool | None = _of_kind(told, name, "true or false", lambda v: isinstance(v, bool))
-    return found
-
-
-def _number(told: Node, name: str) -> float | None:
-    found: float | None = _of_kind(told, name, "a number", _is_number)
-    return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _object(told: Node, name: str) -> dict[str, Any] | None:
-    """An object; PHP writes an empty one as `[]`."""
-    found = _of_kind(told, name, "an object", lambda value: isinstance(value, dict) or value == [])
-    return {} if found == [] else found
-
-
-def _tags(told: Node) -> list[str] | None:
-    found: list[str] | None = _of_kind(told, "tags", "a list of texts", _are_tags)
-    return found
-
-
-def _are_tags(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _of_kind(told: Node, name: str, kind: str, fits: Callable[[Any], bool]) -> Any:
-    """A value, None where there is none. Raises UnparseableEvent for one of another kind."""
-    value = told.get(name)
-    if value is not None and not fits(value):
-        raise UnparseableEvent(f"{name} is not {kind}.")
-    return value
-
-
-def _timestamp(told: Node, name: str, at: int) -> str | None:
-    """A moment that is told, as `2024-03-18T14:20:37.000Z`."""
-    given = _text(told, name)
-    if not given:
-        return None
-    found = parse_timestamp(given)
-    if found is None:
-        found = from_now(given, at)
-    if found is None:
-        raise UnparseableEvent(f"{name} is neither a moment nor an age.")
-    return iso(found)

@@ -1,4 +1,4 @@
-"""What somebody tells of orders, messages and visits, cleaned into values as they are kept."""
+"""Clean the input of orders, leads and visits into values as they are stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUBJECT_LENGTH = 1_000
 MESSAGE_LENGTH = 65_535
 
 AMOUNTS = ("total", "refunded_amount", "paid")
-MOMENTS = ("created_at", "cancelled_at")
+TIMESTAMPS = ("created_at", "cancelled_at")
 ADDRESSES = ("shipping_address", "billing_address")
 PERSON = ("email", "phone", "first_name", "last_name", *ADDRESSES)
 _CLEARABLE = ("referrer", "cancelled_at", "paid", *PERSON[1:])
@@ -32,132 +32,137 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def clean_order(node: Mapping[str, Any], path: InputPath) -> tuple[Values, Values, list[Problem]]:
-    """An order as somebody tells it: the columns of the order, those of its customer, and
-    everything that is wrong with them. Only what `node` names is there."""
+    """Return the columns of an order, those of its customer, and all problems. Only the fields in
+    `node` are present."""
     values: Values = {}
     problems: list[Problem] = []
-    for name, given in node.items():
-        here = (*path, name)
+    for name, value in node.items():
+        value_path = (*path, name)
         if name in PERSON:
             continue
-        if given is None:
+        if value is None:
             if name in _CLEARABLE:
                 values[name] = None
             else:
-                problems.append(_null(name, here))
+                problems.append(_null_problem(name, value_path))
         elif name in AMOUNTS:
-            values[name], wrong = amount(given)
-            if wrong:
-                problems.append(InvalidInput(f"The {name} {wrong}", here))
-        elif name in MOMENTS:
-            values[name] = parse_timestamp(given)
+            values[name], error = parse_amount(value)
+            if error:
+                problems.append(InvalidInput(f"The {name} {error}", value_path))
+        elif name in TIMESTAMPS:
+            values[name] = parse_timestamp(value)
             if values[name] is None:
-                problems.append(InvalidInput(_NO_MOMENT % name, here))
+                problems.append(InvalidInput(_INVALID_TIMESTAMP % name, value_path))
         elif name == "tags":
-            tags, found = clean_tags(given, here)
+            tags, tag_problems = clean_tags(value, value_path)
             values["tags"] = orjson.dumps(tags).decode()
-            problems += found
+            problems += tag_problems
         elif name == "currency":
-            values[name] = given.strip().upper()
+            values[name] = value.strip().upper()
             if not _CURRENCY.fullmatch(values[name]):
                 message = "The currency is not a code of ISO 4217: three letters, as in MAD or EUR."
-                problems.append(InvalidInput(message, here))
+                problems.append(InvalidInput(message, value_path))
         elif name in ("name", "referrer"):
-            values[name], wrong = clean(given, NAME_LENGTH)
-            wrong = wrong or (None if values[name] or name == "referrer" else "is empty.")
-            if wrong:
-                problems.append(InvalidInput(f"The {name} {wrong}", here))
+            values[name], error = clean(value, NAME_LENGTH)
+            error = error or (None if values[name] or name == "referrer" else "is empty.")
+            if error:
+                problems.append(InvalidInput(f"The {name} {error}", value_path))
         elif name in ("test", "financial_status", "fulfillment_status"):
-            values[name] = given  # checked by its GraphQL type, or made by `shop_events`
+            values[name] = value  # checked by its GraphQL type, or set by `shop_events`
         else:  # a value that no rule has checked is never stored
             raise LookupError(f"No rule for the field {name!r}.")
-    person, found = clean_person(node, path)
+    person, person_problems = clean_person(node, path)
     if person.get("email"):
         values["email"] = person["email"]
-    return values, person, [*problems, *found]
+    return values, person, [*problems, *person_problems]
 
 
 def clean_lead(node: Mapping[str, Any], path: InputPath) -> tuple[Values, Values, list[Problem]]:
-    """A message as somebody tells it: as `clean_order`."""
+    """Return the columns of a lead, those of its customer, and all problems."""
     values: Values = {}
     problems: list[Problem] = []
-    for name, most in (("subject", SUBJECT_LENGTH), ("message", MESSAGE_LENGTH)):
+    for name, max_length in (("subject", SUBJECT_LENGTH), ("message", MESSAGE_LENGTH)):
         if name in node:
-            values[name], wrong = clean(node[name] or "", most, lines=name == "message")
-            if wrong:
-                problems.append(InvalidInput(f"The {name} {wrong}", (*path, name)))
+            values[name], error = clean(node[name] or "", max_length, lines=name == "message")
+            if error:
+                problems.append(InvalidInput(f"The {name} {error}", (*path, name)))
     if node.get("created_at") is not None:
         values["created_at"] = parse_timestamp(node["created_at"])
         if values["created_at"] is None:
-            problems.append(InvalidInput(_NO_MOMENT % "created_at", (*path, "created_at")))
+            problems.append(InvalidInput(_INVALID_TIMESTAMP % "created_at", (*path, "created_at")))
     if node.get("custom") is not None:
-        here = (*path, "custom")
-        found = custom.check(node["custom"], here)
-        if not found:
-            values["custom"], found = custom.dump(node["custom"], here)
-        problems += found
-    person, found = clean_person(node, path)
-    return values, person, [*problems, *found]
+        custom_path = (*path, "custom")
+        custom_problems = custom.check(node["custom"], custom_path)
+        if not custom_problems:
+            values["custom"], custom_problems = custom.dump(node["custom"], custom_path)
+        problems += custom_problems
+    person, person_problems = clean_person(node, path)
+    return values, person, [*problems, *person_problems]
 
 
-def order_details(node: Mapping[str, Any]) -> dict[str, Any]:
-    """What an order itself says of its customer's names, phone and addresses, as it is kept: empty
-    where it says that there is none. It is told with the order, whatever the customer has."""
-    said = {name: node[name] for name in PERSON if name in node and name != "email"}
-    person, _ = clean_person(said, ())
-    texts = {name: person.get(name, "") for name in said if name not in ADDRESSES}
-    kept = {
-        name: addresses.merge(None, person.get(name)) or {} for name in said if name in ADDRESSES
-    }
-    return {**texts, **kept}
+def clean_order_details(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names, phone and addresses that an order itself contains, as they are stored with
+    it. Null becomes an empty value. They do not depend on the customer's own."""
+    input_values = {name: node[name] for name in PERSON if name in node and name != "email"}
+    person, _ = clean_person(input_values, ())
+    details: dict[str, Any] = {}
+    for name in input_values:
+        if name in ADDRESSES:
+            details[name] = addresses.merge(None, person.get(name)) or {}
+        else:
+            details[name] = person.get(name, "")
+    return details
 
 
 def clean_person(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list[Problem]]:
-    """What is told of the customer. What is null is not told."""
-    told = {name: node[name] for name in PERSON if node.get(name) is not None}
-    return clean_values(told, path)
+    """Return the columns of the customer of an order or lead, and all problems. Null is ignored."""
+    return clean_values({name: node[name] for name in PERSON if node.get(name) is not None}, path)
 
 
-def _null(name: str, path: InputPath) -> InvalidInput:
+def _null_problem(name: str, path: InputPath) -> InvalidInput:
     return InvalidInput(f"{name} cannot be null. Leave it out to keep what it is.", path)
 
 
-_NO_MOMENT = (
+_INVALID_TIMESTAMP = (
     "The %s is not a moment: write it as in 2024-03-18T14:20:37Z, or 2024-03-18 14:20:37 in UTC."
 )
 
 
-def amount(given: float | int) -> tuple[int, str | None]:
-    """A JSON number as an amount that is kept, and what is wrong with it, if anything."""
-    if not 0 <= given <= MAX_AMOUNT:
+def parse_amount(amount: float | int) -> tuple[int, str | None]:
+    """Return a JSON number in units of 1/10,000, and the error if it is not a valid amount."""
+    if not 0 <= amount <= MAX_AMOUNT:
         return 0, f"is not an amount from 0 to {MAX_AMOUNT:,}."
     try:
-        return units(Decimal(repr(given))), None
+        return units(Decimal(repr(amount))), None
     except ValueError:
         return 0, "has more than four decimal places. Round it."
 
 
-def address(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """An address as it is kept with an order; None for an empty one, or one that is none."""
-    kept, problems = addresses.clean_patch(
-        {name: given[name] for name in addresses.PARTS if isinstance(given.get(name), str)}
-        if given
+def clean_address(address: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return an address as it is stored with an order, without its invalid parts; None if nothing
+    remains."""
+    parts, problems = addresses.clean_patch(
+        {name: address[name] for name in addresses.PARTS if isinstance(address.get(name), str)}
+        if address
         else {},
         (),
     )
-    wrong = {problem.input_path[-1] for problem in problems}
-    return {name: value for name, value in kept.items() if value and name not in wrong} or None
+    invalid_names = {problem.input_path[-1] for problem in problems}
+    return {
+        name: value for name, value in parts.items() if value and name not in invalid_names
+    } or None
 
 
-def address_patch(
-    given: Mapping[str, Any], path: InputPath
+def clean_address_patch(
+    address: Mapping[str, Any], path: InputPath
 ) -> tuple[dict[str, str | None], list[Problem]]:
-    """What an address that is told as a whole changes of one that is kept, and which parts are no
-    texts: a part that is empty is removed; one that is not told, or cannot be kept, stays."""
-    told = {name: given[name] for name in addresses.PARTS if name in given}
-    texts = {name: value for name, value in told.items() if value is None or type(value) is str}
-    kept, problems = addresses.clean_patch(texts, path)
-    wrong = {problem.input_path[-1] for problem in problems}
-    return {name: value for name, value in kept.items() if name not in wrong}, [
-        InvalidInput(f"{name} is not a text.", (*path, name)) for name in told.keys() - texts.keys()
+    """Return the patch that a complete address makes of a stored one, and a problem for each part
+    that is not a text. An empty part is removed; a missing or invalid part stays."""
+    parts = {name: address[name] for name in addresses.PARTS if name in address}
+    texts = {name: value for name, value in parts.items() if value is None or type(value) is str}
+    patch, problems = addresses.clean_patch(texts, path)
+    invalid_names = {problem.input_path[-1] for problem in problems}
+    return {name: value for name, value in patch.items() if name not in invalid_names}, [
+        InvalidInput(f"{name} is not a text.", (*path, name))
+        for name in parts.keys() - texts.keys()
     ]

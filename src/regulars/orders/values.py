@@ -1,4 +1,4 @@
-"""Orders, as far as a customer directory keeps them, and what they add to a customer."""
+"""The values of orders, and their effect on the customer's totals."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from regulars.store import Row
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """An order to record. Amounts are exact decimals of at most four places; moments are
-    milliseconds since 1970. `name` is the shop's own number, unique in an account."""
+    """An order to record. Amounts are exact decimals with at most four places; timestamps are in
+    milliseconds since 1970. `name` is the shop's order number, unique in an account."""
 
     name: str
     total: Decimal
@@ -32,21 +32,21 @@ class NewOrder:
 
 
 def net_payment(order: Row) -> int:
-    """What was paid of an order, less refunds. Where nobody says what was paid, nothing is of one
-    that is still pending, and all of any other."""
+    """Return the paid amount of an order less refunds, in 1/10,000. If the paid amount is unknown,
+    a pending order is unpaid, and any other is paid in full."""
     paid: int | None = order["paid"]
     if paid is None:
         paid = 0 if order["financial_status"] == "pending" else order["total"]
     return paid - int(order["refunded_amount"])
 
 
-def counts(order: Row) -> bool:
-    """Whether an order counts for its customer. A cancelled order and a test count for nothing."""
+def is_counted(order: Row) -> bool:
+    """Whether an order counts in its customer's totals. Cancelled and test orders do not."""
     return not order["test"] and order["cancelled_at"] is None
 
 
 def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) -> Row:
-    """An order as it is stored."""
+    """Return the row of a new order."""
     row = {
         "account_id": account_id,
         "order_id": order_id,
@@ -71,15 +71,15 @@ def order_row(account_id: int, order_id: int, customer: Row, order: NewOrder) ->
     return {**row, "net_payment": net_payment(row)}
 
 
-def spend(order: Row | None) -> tuple[int, int]:
-    """What an order adds to its customer's expenses, and to the count of orders."""
-    return (order["net_payment"], 1) if order is not None and counts(order) else (0, 0)
+def order_spend(order: Row | None) -> tuple[int, int]:
+    """Return what an order adds to its customer's expenses (1/10,000) and order count."""
+    return (order["net_payment"], 1) if order is not None and is_counted(order) else (0, 0)
 
 
 def with_order(customer: Row, order: Row, before: Row | None = None) -> Row:
-    """A customer's row with an order's spend and count, in the place of those that the order had
-    before."""
-    (expenses, count), (old_expenses, old_count) = spend(order), spend(before)
+    """Return a customer's row with the spend and count of an order instead of those of its earlier
+    row `before`."""
+    (expenses, count), (old_expenses, old_count) = order_spend(order), order_spend(before)
     return {
         **customer,
         "expenses": customer["expenses"] + expenses - old_expenses,
@@ -88,68 +88,70 @@ def with_order(customer: Row, order: Row, before: Row | None = None) -> Row:
 
 
 def financial_status(total: int, paid: int, refunded: int) -> str:
-    """How an order stands, by what was paid of it and given back."""
+    """Return the financial status for amounts in 1/10,000."""
     if refunded:
         return "refunded" if refunded >= paid else "partially_refunded"
     return "paid" if paid >= total else "pending"
 
 
-# Where an order's details keep the time of a cancellation that was taken back.
+# The key in an order's details for the time of a cancellation that was reverted.
 _CLEARED = "cleared_cancelled_at"
 
 
-def with_cleared_cancellation(known: Row, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of an order that is known, which also keep the cancellation that they take back: a
-    shop that sends it again does not cancel the order again."""
+def keep_cleared_cancellation(order: Row, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of an update, with the time of a cancellation that they revert. If the shop
+    repeats that cancellation, the order is not cancelled again."""
     is_cleared = "cancelled_at" in values and values["cancelled_at"] is None
-    if not is_cleared or known["cancelled_at"] is None:
+    if not is_cleared or order["cancelled_at"] is None:
         return dict(values)
-    stored = values.get("details") or known["details"]
-    details = {**(orjson.loads(stored) if stored else {}), _CLEARED: known["cancelled_at"]}
+    stored = values.get("details") or order["details"]
+    details = {**(orjson.loads(stored) if stored else {}), _CLEARED: order["cancelled_at"]}
     return {**values, "details": orjson.dumps(details, option=orjson.OPT_SORT_KEYS).decode()}
 
 
 def with_details(
-    known: Row | None, values: Mapping[str, Any], details: Mapping[str, Any]
+    order: Row | None, values: Mapping[str, Any], details: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Values of an order with what else is kept of it. What an earlier write said stays."""
+    """Return the values of an order with `details` merged into its stored details."""
     if not details:
         return dict(values)
-    before = orjson.loads(known["details"]) if known and known["details"] else {}
+    before = orjson.loads(order["details"]) if order and order["details"] else {}
     merged = orjson.dumps({**before, **details}, option=orjson.OPT_SORT_KEYS)
     return {**values, "details": merged.decode()}
 
 
 def reconcile_out_of_order(
-    known: Row | None, values: Mapping[str, Any], event: str
+    order: Row | None, values: Mapping[str, Any], event: str
 ) -> dict[str, Any]:
-    """What an event of a shop tells of an order that is known: events may come late, in another
-    order than they happened, and none takes back what a later one told. What was paid, and what was
-    given back, only grows; a cancellation stays; and what an order was when it was created says
-    nothing of what it is now."""
-    if known is None:
-        # Nobody has said that it was paid.
+    """Return the values of an event that still apply to an order.
+
+    Events can arrive late and out of order; none reverts the values of a later one. Paid and
+    refunded amounts only grow. A cancellation stays until `order/uncancelled`. `order/created`
+    changes nothing else in an order that exists.
+    """
+    if order is None:
+        # No event has reported a payment.
         return {"financial_status": "pending", **values}
-    told = {} if event == "order/created" else dict(values)
-    known_details = orjson.loads(known["details"]) if known["details"] else {}
-    # A moment that is told as an age is another one each time.
-    told.pop("created_at", None)
+    updates = {} if event == "order/created" else dict(values)
+    details = orjson.loads(order["details"]) if order["details"] else {}
+    # A timestamp that is sent as an age differs each time.
+    updates.pop("created_at", None)
     for name in ("paid", "refunded_amount"):
         if values.get(name) is not None:
-            told[name] = max(values[name], known[name] or 0)
+            updates[name] = max(values[name], order[name] or 0)
     if event == "order/uncancelled":
-        told["cancelled_at"] = None
+        updates["cancelled_at"] = None
     elif (
-        told.get("cancelled_at") is None
-        or known["cancelled_at"] is not None
-        or told["cancelled_at"] == known_details.get(_CLEARED)
+        updates.get("cancelled_at") is None
+        or order["cancelled_at"] is not None
+        or updates["cancelled_at"] == details.get(_CLEARED)
     ):
-        told.pop("cancelled_at", None)
-    if event == "order/created" and known["cancelled_at"] is None and values.get("cancelled_at"):
-        told["cancelled_at"] = values["cancelled_at"]
-    now = {**known, **told}
-    if now["paid"] is not None:
-        told["financial_status"] = financial_status(
-            now["total"], now["paid"], now["refunded_amount"]
+        updates.pop("cancelled_at", None)
+    if event == "order/created" and order["cancelled_at"] is None and values.get("cancelled_at"):
+        updates["cancelled_at"] = values["cancelled_at"]
+    after = {**order, **updates}
+    if after["paid"] is not None:
+        updates["financial_status"] = financial_status(
+            after["total"], after["paid"], after["refunded_amount"]
         )
-    return told
+    return updates

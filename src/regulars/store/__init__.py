@@ -1,6 +1,8 @@
 """SQLite and PostgreSQL behind one interface."""
 
 from regulars.store.base import STATEMENT_SECONDS, QueryExecutor, Store
+from regulars.store.changes import Changes, LookupKeys, State, Terms
+from regulars.store.entities import Entities
 from regulars.store.entity import LoadedRows, Row
 from regulars.store.errors import (
     BadDatabaseURL,
@@ -13,15 +15,7 @@ from regulars.store.errors import (
 )
 from regulars.store.postgresql.store import PostgreSQLStore
 from regulars.store.sqlite.store import SQLiteStore
-from regulars.store.unit_of_work import (
-    Changes,
-    Domain,
-    Entities,
-    LookupKeys,
-    State,
-    Terms,
-    UnitOfWork,
-)
+from regulars.store.unit_of_work import Domain, UnitOfWork
 from regulars.store.url import DatabaseUrl, parse_url
 from regulars.store.writer import Command
 

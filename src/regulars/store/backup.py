@@ -70,8 +70,8 @@ def restore(url: DatabaseUrl, file: Path, tools: Path | None = None) -> None:
     """Restore a backup into a database that does not exist (SQLite) or is empty. Raises
     BackupError, and Unreachable."""
     try:
-        with file.open("rb") as opened:
-            magic = opened.read(len(_SQLITE_MAGIC))
+        with file.open("rb") as stream:
+            magic = stream.read(len(_SQLITE_MAGIC))
     except OSError as error:
         raise BackupError(f"{file} cannot be read: {error.strerror or error}.") from error
     kind = "sqlite" if magic == _SQLITE_MAGIC else ""
@@ -180,8 +180,8 @@ def _dump(dsn: str, file: Path, tools: Path | None) -> None:
 
 
 def _load(dsn: str, file: Path, tools: Path | None) -> None:
-    whole = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
-    _run("pg_restore", dsn, tools, *whole, str(file))
+    options = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
+    _run("pg_restore", dsn, tools, *options, str(file))
 
 
 def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> str:
@@ -200,14 +200,14 @@ def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> str
         command.append(f"--dbname={dbname}")
         if password:
             environment["PGPASSWORD"] = password
-    done = subprocess.run(  # noqa: S603  # an executable from PATH, without a shell
+    process = subprocess.run(  # noqa: S603  # an executable from PATH, without a shell
         command, env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or [f"it ended with {process.returncode}"]
         message = next((line for line in lines if "error:" in line), lines[0])
         raise BackupError(f"{tool} failed: {message.removeprefix(f'{tool}: ')}.")
-    return done.stdout
+    return process.stdout
 
 
 def _split_password(dsn: str) -> tuple[str, str | None]:

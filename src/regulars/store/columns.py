@@ -16,37 +16,38 @@ Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def table(name: str, *items: sa.Column[object] | sa.schema.SchemaItem) -> sa.Table:
-    """A table of `metadata`."""
+    """Return a new table of `metadata`."""
     return sa.Table(name, metadata, *items, sqlite_strict=True)
 
 
 def number(name: str, **options: bool) -> sa.Column[int]:
-    """A whole number of 64 bits; `nullable` or not."""
+    """Return a column of 64-bit integers, `nullable` or not."""
     return sa.Column(name, Number, nullable=options.get("nullable", False))
 
 
 def text(name: str, **options: bool) -> sa.Column[str]:
-    """Text that is compared by code point; `nullable` or not."""
+    """Return a column of text that is compared by code point, `nullable` or not."""
     return sa.Column(name, Text, nullable=options.get("nullable", False))
 
 
 def key(name: str) -> sa.Column[int]:
-    """A number of the primary key."""
+    """Return a number column of the primary key."""
     return sa.Column(name, Number, primary_key=True, autoincrement=False)
 
 
 def flag(name: str, **options: Any) -> sa.Column[bool]:
-    """True or false."""
+    """Return a column of Boolean values."""
     return sa.Column(name, Flag, nullable=False, **options)
 
 
 def derived(name: str) -> sa.Column[str]:
-    """Text made of other columns, for the search."""
+    """Return a column of text for the search, made of other columns."""
     return sa.Column(name, Text, nullable=False, server_default="")
 
 
-def goes_with(table: str, key: str) -> sa.ForeignKeyConstraint:
-    """What belongs to a customer, or to a webhook, goes with it."""
+def belongs_to(table: str, key: str) -> sa.ForeignKeyConstraint:
+    """Return a foreign key to a table of the account: the rows are deleted with the row that they
+    refer to."""
     columns = ["account_id", key]
-    there = [f"{table}.{column}" for column in columns]
-    return sa.ForeignKeyConstraint(columns, there, ondelete="CASCADE")
+    referenced = [f"{table}.{column}" for column in columns]
+    return sa.ForeignKeyConstraint(columns, referenced, ondelete="CASCADE")

@@ -1,7 +1,7 @@
 """Descriptions of entities: what the writer must know of a table to load, change and save rows.
 
 An entity is described once, as plain data. The unit of work and the statements loop over the
-descriptions in an explicit order: an entity comes after the entities that it refers to.
+descriptions.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from regulars.store.queries import of_account
 from regulars.store.query import Query, among, any_of, number
 
 Row = Mapping[str, Any]
-# The rows that a query returns, by the name under which the state holds them.
+# The rows that a query returns, by the name of their table in the state.
 LoadedRows = Mapping[str, Sequence[Row]]
-# Combines the conditions of a statement with those on which a batch is saved.
+# Returns the conditions of a statement, combined with those on which the batch is saved.
 Where = Callable[..., sa.ColumnElement[bool]]
 Change = sa.Insert | sa.Update | sa.Delete
 
@@ -31,12 +31,12 @@ DELETED_AT = "deleted_at"
 
 
 def batch_account() -> sa.BindParameter[int]:
-    """The account of the batch, as a parameter."""
+    """Return the parameter of the batch's account."""
     return number(ACCOUNT)
 
 
-def deleted(table: sa.Table) -> str:
-    """The name of the parameter that holds the keys of deleted rows."""
+def deleted_keys_name(table: sa.Table) -> str:
+    """Return the name of the parameter with the keys of deleted rows."""
     return f"deleted_{table.name}"
 
 
@@ -50,22 +50,22 @@ class Updates(Enum):
 
 @dataclass(frozen=True)
 class Lookup:
-    """How commands name rows: the values of a column, under a name of LookupKeys. With `via`, the
-    column is compared with the values that this statement selects instead."""
+    """How commands name rows: by the values of a column, under a name of LookupKeys. With `via`,
+    the column is compared with the values that this statement selects."""
 
     name: str
     column: sa.Column[Any]
     via: Callable[[], sa.Select[Any]] | None = None
 
     def condition(self) -> sa.ColumnElement[bool]:
-        """Whether a row is named."""
+        """Return the condition that the lookup's keys name a row."""
         return among(self.column, self.via()) if self.via else any_of(self.column, self.name)
 
 
 @dataclass(frozen=True)
 class Load:
-    """A query for what commands name: run when one of `lookups` has values. `parameters` are the
-    names of all values that it takes. `split` turns its rows into rows by name."""
+    """A query for rows that commands name. It runs if one of `lookups` has keys. `parameters` are
+    the lookups whose keys it takes. `split` turns its rows into rows by table."""
 
     lookups: tuple[str, ...]
     query: Callable[[], Query]
@@ -75,8 +75,8 @@ class Load:
 
 @dataclass(frozen=True)
 class BatchStatement:
-    """A statement that is part of a batch, besides inserts, updates and deletes. With
-    `needs_snapshot` it must see rows that others commit while the batch waits for a lock: it is
+    """A statement of a batch that is no insert, update or delete of rows by key. With
+    `needs_snapshot` it must see rows that others commit while the batch waits for a lock, so it is
     never combined with other statements."""
 
     name: str
@@ -87,12 +87,12 @@ class BatchStatement:
 @dataclass(frozen=True)
 class OnCustomerDelete:
     """What the deletion of customers does to the rows of an entity: the statements that run before
-    and after the customers are deleted, and the column that is set to null. Without `blanks`, the
-    rows are deleted: by `after`, or by a foreign key that cascades."""
+    and after it, and the column that they set to null. Without `blank_column` the rows are deleted,
+    by `after` or by a foreign key that cascades."""
 
     before: tuple[BatchStatement, ...] = ()
     after: tuple[BatchStatement, ...] = ()
-    blanks: str | None = None
+    blank_column: str | None = None
 
 
 # A foreign key deletes the rows.
@@ -100,7 +100,7 @@ CASCADE = OnCustomerDelete()
 
 
 def blank(table: sa.Table, column: str) -> OnCustomerDelete:
-    """Sets a column to null in the rows of deleted customers."""
+    """Set a column to null in the rows of deleted customers."""
 
     def build(where: Where) -> Change:
         return (
@@ -109,20 +109,21 @@ def blank(table: sa.Table, column: str) -> OnCustomerDelete:
             .values({column: sa.null()})
         )
 
-    return OnCustomerDelete(after=(BatchStatement(f"blanked_{table.name}", build),), blanks=column)
+    statement = BatchStatement(f"blanked_{table.name}", build)
+    return OnCustomerDelete(after=(statement,), blank_column=column)
 
 
-def delete_rows(table: sa.Table, *first: BatchStatement) -> OnCustomerDelete:
-    """Deletes the rows of deleted customers, after the statements `first`."""
+def delete_rows(table: sa.Table, *preceding: BatchStatement) -> OnCustomerDelete:
+    """Delete the rows of deleted customers, after the `preceding` statements."""
 
     def build(where: Where) -> Change:
         return table.delete().where(where(*of_deleted_customers(table)))
 
-    return OnCustomerDelete(after=(*first, BatchStatement(f"erased_{table.name}", build)))
+    return OnCustomerDelete(after=(*preceding, BatchStatement(f"erased_{table.name}", build)))
 
 
 def of_deleted_customers(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
-    """The conditions of rows that belong to deleted customers."""
+    """Return the conditions that a row belongs to a deleted customer of the batch."""
     account = table.c.account_id == batch_account()
     return account, any_of(table.c.customer_id, "deleted_customers")
 
@@ -134,8 +135,8 @@ class Entity:
     `counter` numbers the rows of an account. `lookups` say how commands name rows; `load` replaces
     the query that is made of them. `unique` are the columns, besides the key, by which a unit of
     work finds rows. `editable` are the columns that `updates` may write. `rules` are the functions
-    that decide commands, by the class of the command. `long_texts` are columns whose length makes
-    a decision slow.
+    that decide commands, by the class of the command. `long_texts` are columns whose text takes
+    long to index.
     """
 
     table: sa.Table
@@ -177,20 +178,20 @@ class Entity:
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
-        """The queries for the rows that commands name."""
+        """The queries for the rows that commands name, made of `lookups` unless `load` is set."""
         if self.load or not self.lookups:
             return (self.load,) if self.load else ()
         names = tuple(lookup.name for lookup in self.lookups)
-        query = Query(lambda: self.named(self.lookups))
+        query = Query(lambda: self.select(self.lookups))
 
         def split(rows: Sequence[Sequence[Any]]) -> LoadedRows:
             return {self.name: [dict(zip(self.columns, row, strict=True)) for row in rows]}
 
         return (Load(names, lambda: query, split, names),)
 
-    def named(self, lookups: Sequence[Lookup]) -> sa.SelectBase:
-        """Selects whole rows by lookups. A row that is named in several ways comes as often: SQLite
-        reads the whole account for an OR."""
+    def select(self, lookups: Sequence[Lookup]) -> sa.SelectBase:
+        """Return a statement that selects whole rows by lookups. It returns a row once for each
+        lookup that names it: for an OR, SQLite would read the whole account."""
         rows = sa.select(*self.table.columns).where(of_account(self.table))
-        each = [rows.where(lookup.condition()) for lookup in lookups]
-        return each[0] if len(each) == 1 else sa.union_all(*each)
+        selects = [rows.where(lookup.condition()) for lookup in lookups]
+        return selects[0] if len(selects) == 1 else sa.union_all(*selects)

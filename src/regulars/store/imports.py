@@ -12,8 +12,7 @@ from regulars.store.query import Query, any_of, number
 from regulars.store.tables import import_parts, imports
 
 COLUMNS = tuple(str(column.name) for column in imports.columns)
-# An import over HTTP is received, waits, and goes on in a process of its own. One that waits or
-# goes on is unfinished.
+# An import over HTTP is received, waits as pending, and runs in a process of its own.
 RECEIVING, PENDING, RUNNING = "receiving", "pending", "running"
 UNFINISHED = (PENDING, RUNNING)
 # Where an import's customers come from: a file, or another server.
@@ -135,8 +134,8 @@ def extend_claim() -> Query:
     statement = imports.update().where(
         _of_import(imports), _is_unfinished(), imports.c.claimed_by == _text("claimed_by")
     )
-    held = statement.values(claimed_until=number("until"))
-    return Query(held.returning(imports.c.state))
+    extended = statement.values(claimed_until=number("until"))
+    return Query(extended.returning(imports.c.state))
 
 
 @cache
@@ -209,12 +208,14 @@ def delete_any() -> Query:
 def delete_old() -> Query:
     """Delete, for all accounts, the imports of files that were last updated at the time `before` or
     earlier, and those whose files were still incomplete at the time `broken_before`."""
-    broken = sa.and_(
+    is_incomplete = sa.and_(
         imports.c.state == _word(RECEIVING),
         imports.c.updated_at <= number("broken_before"),
     )
     return Query(
-        imports.delete().where(_is_file(), sa.or_(imports.c.updated_at <= number("before"), broken))
+        imports.delete().where(
+            _is_file(), sa.or_(imports.c.updated_at <= number("before"), is_incomplete)
+        )
     )
 
 
@@ -224,9 +225,11 @@ def clear_old_problems() -> Query:
     the time `before` or earlier: the messages may quote customers. The next pull continues from the
     stored cursor."""
     old = imports.c.updated_at <= number("before")
-    rest = imports.c.problems != sa.literal_column("'{}'")
-    named = imports.c.last_rejected != sa.literal_column("'[]'")
-    statement = imports.update().where(imports.c.kind == _word(PULL), old, sa.or_(rest, named))
+    has_problems = imports.c.problems != sa.literal_column("'{}'")
+    has_rejected = imports.c.last_rejected != sa.literal_column("'[]'")
+    statement = imports.update().where(
+        imports.c.kind == _word(PULL), old, sa.or_(has_problems, has_rejected)
+    )
     values: dict[str, Any] = {
         "problems": sa.literal_column("'{}'"),
         "last_rejected": sa.literal_column("'[]'"),

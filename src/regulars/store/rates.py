@@ -24,8 +24,8 @@ def _now() -> sa.ColumnElement[int]:
 
 def _level(now: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
     """The level of the bucket at a time."""
-    passed = sa.func.greatest(sa.literal_column("0"), now - buckets.c.at)
-    return sa.func.greatest(sa.literal_column("0"), buckets.c.level - passed * number("rate"))
+    elapsed_ms = sa.func.greatest(sa.literal_column("0"), now - buckets.c.at)
+    return sa.func.greatest(sa.literal_column("0"), buckets.c.level - elapsed_ms * number("rate"))
 
 
 @cache
@@ -41,11 +41,11 @@ def take() -> Query:
     }
     insert = postgresql.insert(buckets).values(new)
     at = insert.excluded.at
-    filled = _level(at) + number("wanted")
+    new_level = _level(at) + number("wanted")
     statement = insert.on_conflict_do_update(
         index_elements=[buckets.c.account_id, buckets.c.token_id],
-        set_={"level": filled, "at": sa.func.greatest(buckets.c.at, at)},
-        where=filled <= number("burst"),
+        set_={"level": new_level, "at": sa.func.greatest(buckets.c.at, at)},
+        where=new_level <= number("burst"),
     )
     return Query(statement.returning(buckets.c.level))
 

@@ -1,9 +1,12 @@
-"""Saving a batch: what both databases run, in which order. On PostgreSQL a batch is one statement,
-or several of one transaction (Citus); a set of rows travels as one array for each column."""
+"""The statements that save a batch, and their order.
+
+On PostgreSQL a batch is one statement, or several of one transaction (Citus). A set of rows is sent
+as one array for each column.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -11,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from regulars.store import queries
+from regulars.store.changes import Changes, State
+from regulars.store.entities import Entities
 from regulars.store.entity import (
     ACCOUNT,
     DELETED_AT,
@@ -21,20 +26,19 @@ from regulars.store.entity import (
     Updates,
     Where,
     batch_account,
-    deleted,
+    deleted_keys_name,
 )
 from regulars.store.query import Query, any_of, number
 from regulars.store.tables import counters, terms
-from regulars.store.unit_of_work import Changes, Entities, State
 
-# An entity has at most this many updates in a batch, each with columns of its own.
+# An entity has at most this many update statements in a batch, each for other columns.
 MAX_UPDATES = 3
 
 
 class Shape(NamedTuple):
-    """The kinds of changes that a batch makes: the entities with deleted rows, those with updated
-    rows and the columns that are updated together, the further statements, the entities with new
-    rows, and whether customers lose or get search terms."""
+    """The kinds of changes that a batch makes: the entities with deleted rows; those with updated
+    rows, and the columns that are updated together; further statements; the entities with new rows;
+    and whether search terms are removed or added."""
 
     entities: Entities
     deletes: tuple[Entity, ...]
@@ -51,85 +55,91 @@ class Shape(NamedTuple):
 
 
 def deletions(entities: Entities, deletes: Sequence[Entity]) -> Iterator[BatchStatement]:
-    """The statements that delete rows, in their order."""
+    """Yield the statements that delete rows, in their order."""
     for entity in deletes:
-        erased = entities.of_customers if entity is entities.root else ()
-        each = [one.on_customer_delete for one in erased if one.on_customer_delete]
-        yield from (statement for one in each for statement in one.before)
+        dependents = entities.of_customers if entity is entities.root else ()
+        actions = [e.on_customer_delete for e in dependents if e.on_customer_delete]
+        yield from (statement for action in actions for statement in action.before)
         yield _deletion(entity.table)
-        yield from (statement for one in each for statement in one.after)
+        yield from (statement for action in actions for statement in action.after)
 
 
 @cache
 def _deletion(table: sa.Table) -> BatchStatement:
-    """Deletes rows by their keys."""
+    """Return the statement that deletes rows by their keys."""
 
     def build(where: Where) -> Change:
         account, key = table.primary_key.columns
-        return table.delete().where(where(account == batch_account(), any_of(key, deleted(table))))
+        return table.delete().where(
+            where(account == batch_account(), any_of(key, deleted_keys_name(table)))
+        )
 
     return BatchStatement(f"deleted_{table.name}", build)
 
 
-def hold(names: Sequence[str]) -> sa.Update:
-    """Sets the counters of an account and increments its revision, if the revision is still that of
-    the parameter."""
+def advance_revision(names: Sequence[str]) -> sa.Update:
+    """Return the statement that sets the counters `names` of the account and increments its
+    revision, if the revision is still `batch_revision`."""
     table = queries.counters_table(tuple(names))
     statement = table.update().where(
         table.c.account_id == batch_account(), table.c.revision == number("batch_revision")
     )
-    after = {name: number(f"last_{name}") for name in names}
-    return statement.values(revision=table.c.revision + 1, **after)
+    values = {name: number(f"last_{name}") for name in names}
+    return statement.values(revision=table.c.revision + 1, **values)
 
 
 @lru_cache(maxsize=1_000)
 def save(shape: Shape) -> Query:
-    """All the changes of a batch in one statement (PostgreSQL): 1 if they were made, 0 if the
-    account has another revision than the batch was decided on, and nothing was changed.
+    """All changes of a batch in one statement (PostgreSQL): 1 if they were made, or 0, with nothing
+    changed, if the account's revision is not the loaded one any more.
 
-    Parts have no order of their own (PostgreSQL, section 7.8.4), and an email that a delete frees
-    may be used by an insert: so each part waits for the one before it.
+    PostgreSQL runs the parts of a WITH in no fixed order (section 7.8.4), but an insert may use an
+    email that a delete frees. So each part depends on the one before it.
     """
-    held = hold(shape.entities.counters).returning(sa.literal_column("1").label("done")).cte("held")
-    parts = [held]
+    revision = (
+        advance_revision(shape.entities.counters)
+        .returning(sa.literal_column("1").label("done"))
+        .cte("held")
+    )
+    parts = [revision]
 
     def where(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-        done = sa.select(sa.func.count()).select_from(parts[-1]).scalar_subquery()
-        return sa.and_(
-            sa.exists(sa.select(held.c.done)), done >= sa.literal_column("0"), *conditions
-        )
+        row_count = sa.select(sa.func.count()).select_from(parts[-1]).scalar_subquery()
+        is_current = sa.exists(sa.select(revision.c.done))
+        return sa.and_(is_current, row_count >= sa.literal_column("0"), *conditions)
 
     def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
         return sa.select(batch_account(), *columns).where(where())
 
     for name, statement, _ in _changes(shape, where, rows):
         parts.append(statement.returning(sa.literal_column("1").label("done")).cte(name))
-    counted = sa.select(sa.func.count()).select_from(held)
-    return Query(counted.add_cte(*parts))
+    count = sa.select(sa.func.count()).select_from(revision)
+    return Query(count.add_cte(*parts))
 
 
 @lru_cache(maxsize=1_000)
 def save_in_steps(shape: Shape) -> tuple[Query, tuple[tuple[Query, bool], ...]]:
-    """All the changes of a batch as statements of one transaction, each of which Citus sends to the
-    account's node as it is: it takes no INSERT within another statement, and rows for the one node
-    only where they are selected together with a row of the account's. The first returns a row,
-    unless the account has another revision than the batch was decided on; then the others must not
-    be run. The parameters are those of `save`.
+    """All changes of a batch as statements of one transaction (Citus), with the parameters of
+    `save`. Citus accepts no INSERT within another statement. It sends a statement to the account's
+    node only if the inserted rows are selected together with a row of the account.
 
-    With each of the others comes whether it must insert rows. If it inserts none, the first
-    statement ran on a shard that the account has left since: Citus lets a statement that has waited
-    for a split go on without holding the new shard, which may then be moved. Nothing of the batch
-    may be kept.
+    The first statement returns a row if the account's revision is still the loaded one. Otherwise
+    the others must not run. Each of the others comes with whether it must insert rows. If it
+    inserts none, the transaction must be rolled back: the account has left the shard on which the
+    first statement ran, because Citus lets a statement that has waited for a split continue without
+    a lock on the new shard.
     """
 
     def rows(columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-        mine = counters.c.account_id == batch_account()
-        held_here = counters.c.revision == number("batch_revision") + 1
-        return sa.select(counters.c.account_id, *columns).where(mine, held_here)
+        is_account = counters.c.account_id == batch_account()
+        is_advanced = counters.c.revision == number("batch_revision") + 1
+        return sa.select(counters.c.account_id, *columns).where(is_account, is_advanced)
 
-    held = Query(hold(shape.entities.counters).returning(sa.literal_column("1").label("done")))
+    advance = advance_revision(shape.entities.counters)
     steps = _changes(shape, sa.and_, rows)
-    return held, tuple((Query(statement), must_insert) for _, statement, must_insert in steps)
+    return Query(advance.returning(sa.literal_column("1").label("done"))), tuple(
+        (Query(statement), must_insert) for _, statement, must_insert in steps
+    )
 
 
 def _changes(
@@ -137,44 +147,46 @@ def _changes(
     where: Where,
     rows_of: Callable[[Sequence[sa.ColumnElement[Any]]], sa.Select[Any]],
 ) -> Iterator[tuple[str, Change, bool]]:
-    """The statements of a batch in their order, each with its name and whether it must insert rows.
-    `where` adds the conditions on which the batch is saved; `rows_of` selects the account and the
-    columns of rows to insert."""
-    for each in (*deletions(shape.entities, shape.deletes),):
-        yield each.name, each.build(where), False
-    for place, (entity, columns) in enumerate(shape.updates):
+    """Yield the statements of a batch in their order, each with its name and whether it must insert
+    rows. `where` adds the conditions on which the batch is saved. `rows_of` selects the account and
+    the columns of rows to insert."""
+    for deletion in deletions(shape.entities, shape.deletes):
+        yield deletion.name, deletion.build(where), False
+    for index, (entity, columns) in enumerate(shape.updates):
         account, key = entity.table.primary_key.columns
-        rows = _arrays([entity.table.c[n] for n in (key.name, *columns)], _updated(place))
-        same = where(account == batch_account(), key == rows.c[key.name])
+        rows = _arrays([entity.table.c[n] for n in (key.name, *columns)], _update_prefix(index))
+        is_row = where(account == batch_account(), key == rows.c[key.name])
         values = {name: rows.c[name] for name in columns}
-        yield f"updated_{place}", entity.table.update().where(same).values(values), False
+        yield f"updated_{index}", entity.table.update().where(is_row).values(values), False
     if shape.removes_terms:
-        lost = _terms("removed_").subquery("lost")
-        same = sa.and_(*(terms.c[name] == lost.c[name] for name in ("term", "customer_id")))
+        removed = _terms("removed_").subquery("lost")
+        is_removed = sa.and_(
+            *(terms.c[name] == removed.c[name] for name in ("term", "customer_id"))
+        )
         of_account = terms.c.account_id == batch_account()
-        yield "removed", terms.delete().where(where(of_account, same)), False
-    for each in shape.statements:
-        yield each.name, each.build(where), False
+        yield "removed", terms.delete().where(where(of_account, is_removed)), False
+    for statement in shape.statements:
+        yield statement.name, statement.build(where), False
     for entity in shape.inserts:
         own_columns = [column for column in entity.table.c if column.name != "account_id"]
-        chosen = rows_of(list(_arrays(own_columns, f"{entity.name}_").columns))
+        new_rows = rows_of(list(_arrays(own_columns, f"{entity.name}_").columns))
         names = ["account_id", *(str(column.name) for column in own_columns)]
-        yield f"inserted_{entity.name}", entity.table.insert().from_select(names, chosen), True
+        yield f"inserted_{entity.name}", entity.table.insert().from_select(names, new_rows), True
     if shape.adds_terms:
-        new = _terms("added_").subquery("new")
-        chosen = rows_of([new.c.term, new.c.customer_id])
-        yield "added", terms.insert().from_select([c.name for c in terms.c], chosen), True
+        added = _terms("added_").subquery("new")
+        new_rows = rows_of([added.c.term, added.c.customer_id])
+        yield "added", terms.insert().from_select([c.name for c in terms.c], new_rows), True
 
 
 def shape_of(entities: Entities, changes: Changes) -> Shape:
-    """The shape of the statement that saves the changes."""
-    each = [(entities.by_name[name], found) for name, found in changes.tables.items()]
+    """Return the shape of changes."""
+    tables = [(entities.by_name[name], table) for name, table in changes.tables.items()]
     return Shape(
         entities,
-        tuple(entity for entity, found in each if found.deleted),
+        tuple(entity for entity, table in tables if table.deleted),
         tuple((entity, columns) for entity, columns, _ in updates(entities, changes)),
         tuple(changes.statements),
-        tuple(entity for entity, found in each if found.inserted),
+        tuple(entity for entity, table in tables if table.inserted),
         bool(changes.removed_terms),
         bool(changes.added_terms),
     )
@@ -183,73 +195,73 @@ def shape_of(entities: Entities, changes: Changes) -> Shape:
 def parameters(
     entities: Entities, account_id: int, state: State, changes: Changes
 ) -> dict[str, Any]:
-    """The parameters that both databases need: all but those of updated and inserted rows, and of
-    search terms."""
-    after = {**state.counters, **changes.counters}
-    found: dict[str, Any] = {f"last_{name}": after[name] for name in entities.counters}
-    found |= {ACCOUNT: account_id, "batch_revision": state.revision}
-    found[DELETED_AT] = changes.deleted_at
+    """Return the parameters that both databases need: all but those of updated and inserted rows,
+    and of search terms."""
+    counters = {**state.counters, **changes.counters}
+    values: dict[str, Any] = {f"last_{name}": counters[name] for name in entities.counters}
+    values |= {ACCOUNT: account_id, "batch_revision": state.revision}
+    values[DELETED_AT] = changes.deleted_at
     for name, table in changes.tables.items():
         if table.deleted:
-            found[deleted(entities.by_name[name].table)] = list(table.deleted)
-    for values in changes.statements.values():
-        found |= values
-    return found
+            values[deleted_keys_name(entities.by_name[name].table)] = list(table.deleted)
+    for statement_values in changes.statements.values():
+        values |= statement_values
+    return values
 
 
 def save_parameters(
     entities: Entities, account_id: int, state: State, changes: Changes
 ) -> dict[str, Any]:
-    """The parameters of `save`."""
-    found = parameters(entities, account_id, state, changes)
-    for place, (entity, columns, rows) in enumerate(updates(entities, changes)):
+    """Return the parameters of `save`."""
+    values = parameters(entities, account_id, state, changes)
+    for index, (entity, columns, rows) in enumerate(updates(entities, changes)):
         for name in (*entity.key, *columns):
-            found[_updated(place) + name] = [row[name] for row in rows]
-    for table, each in changes.tables.items():
-        for name in each.inserted[0] if each.inserted else ():
-            found[f"{table}_{name}"] = [row[name] for row in each.inserted]
+            values[_update_prefix(index) + name] = [row[name] for row in rows]
+    for table_name, table in changes.tables.items():
+        for name in table.inserted[0] if table.inserted else ():
+            values[f"{table_name}_{name}"] = [row[name] for row in table.inserted]
     for prefix, texts in (("added", changes.added_terms), ("removed", changes.removed_terms)):
-        found[f"{prefix}_ids"] = list(texts)
-        found[f"{prefix}_terms"] = ["\n".join(each) for each in texts.values()]
-    return found
+        values[f"{prefix}_ids"] = list(texts)
+        values[f"{prefix}_terms"] = ["\n".join(terms_of) for terms_of in texts.values()]
+    return values
 
 
 def updates(
     entities: Entities, changes: Changes
 ) -> list[tuple[Entity, tuple[str, ...], Sequence[Row]]]:
-    """The rows to update: the entity, the columns to write, the rows. Rows with many combinations
-    of changed columns are updated together, because each combination is a statement to prepare."""
-    found: list[tuple[Entity, tuple[str, ...], Sequence[Row]]] = []
+    """Return the rows to update: the entity, the columns to write, the rows. Rows with many
+    combinations of changed columns are updated together: each combination is a statement."""
+    result: list[tuple[Entity, tuple[str, ...], Sequence[Row]]] = []
     for name, table in changes.tables.items():
         entity = entities.by_name[name]
-        updated = table.updated
-        if len(updated) > MAX_UPDATES and entity.updates is Updates.CHANGED:
-            columns = tuple(sorted({name for names in updated for name in names}))
-            found.append((entity, columns, [row for rows in updated.values() for row in rows]))
+        rows_by_columns = table.updated
+        if len(rows_by_columns) > MAX_UPDATES and entity.updates is Updates.CHANGED:
+            columns = tuple(sorted({name for names in rows_by_columns for name in names}))
+            all_rows = [row for rows in rows_by_columns.values() for row in rows]
+            result.append((entity, columns, all_rows))
         else:
-            found += [(entity, columns, rows) for columns, rows in sorted(updated.items())]
-    return found
+            result += [(entity, columns, rows) for columns, rows in sorted(rows_by_columns.items())]
+    return result
 
 
-def _updated(place: int) -> str:
+def _update_prefix(index: int) -> str:
     """The prefix of the parameters of an update."""
-    return f"updated_{place}_"
+    return f"updated_{index}_"
 
 
-def _arrays(of: Iterable[sa.Column[Any]], prefix: str) -> sa.TableValuedAlias:
-    """Rows made of an array parameter for each column, of its name after the prefix."""
-    typed = list(of)
-    arrays = [sa.bindparam(prefix + c.name, type_=postgresql.ARRAY(c.type)) for c in typed]
-    columns = [sa.column(c.name, c.type) for c in typed]
-    return sa.func.unnest(*arrays).table_valued(*columns).render_derived()
+def _arrays(columns: Sequence[sa.Column[Any]], prefix: str) -> sa.TableValuedAlias:
+    """Rows made of an array parameter for each column, named by the prefix and the column."""
+    arrays = [sa.bindparam(prefix + c.name, type_=postgresql.ARRAY(c.type)) for c in columns]
+    elements = [sa.column(c.name, c.type) for c in columns]
+    return sa.func.unnest(*arrays).table_valued(*elements).render_derived()
 
 
 def _terms(prefix: str) -> sa.Select[Any]:
-    """Terms and their customers, of an array of customers and one of the terms of each, in lines:
-    an element for each term would take longer to send than to store."""
+    """Terms and their customers, from two arrays: the customers, and the terms of each customer as
+    lines of a text. To send an element for each term would take longer than to store the terms."""
     ids = sa.bindparam(f"{prefix}ids", type_=postgresql.ARRAY(terms.c.customer_id.type))
     lines = sa.bindparam(f"{prefix}terms", type_=postgresql.ARRAY(terms.c.term.type))
     columns = (sa.column("customer_id", terms.c.customer_id.type), sa.column("lines", sa.Text()))
-    each = sa.func.unnest(ids, lines).table_valued(*columns).render_derived()
-    term = sa.func.unnest(sa.func.string_to_array(each.c.lines, sa.literal_column("E'\\n'")))
-    return sa.select(term.label("term"), each.c.customer_id)
+    rows = sa.func.unnest(ids, lines).table_valued(*columns).render_derived()
+    term = sa.func.unnest(sa.func.string_to_array(rows.c.lines, sa.literal_column("E'\\n'")))
+    return sa.select(term.label("term"), rows.c.customer_id)

@@ -52,8 +52,8 @@ def count_new_by_week() -> Query:
 def count_terms() -> Query:
     """The terms from `low` to before `high` and their numbers of customers, most frequent first."""
     count = sa.func.count()
-    between = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
-    counts = sa.select(terms.c.term, count).where(of_account(terms), *between)
+    in_range = (terms.c.term >= sa.bindparam("low"), terms.c.term < sa.bindparam("high"))
+    counts = sa.select(terms.c.term, count).where(of_account(terms), *in_range)
     return Query(counts.group_by(terms.c.term).order_by(count.desc(), terms.c.term))
 
 
@@ -65,8 +65,8 @@ def spend_by_day() -> Query:
     day = (orders.c.created_at // DAY_MS).label("day")
     since = orders.c.created_at >= number("since")
     counts = (orders.c.test == sa.false(), orders.c.cancelled_at.is_(None))
-    chosen = (day, orders.c.currency, orders.c.net_payment)
-    days = sa.select(*chosen).where(of_account(orders), since, *counts).subquery()
+    columns = (day, orders.c.currency, orders.c.net_payment)
+    days = sa.select(*columns).where(of_account(orders), since, *counts).subquery()
     total = sa.cast(sa.func.sum(days.c.net_payment), sa.BigInteger)
-    grouped = (days.c.day, days.c.currency)
-    return Query(sa.select(*grouped, total, sa.func.count()).group_by(*grouped).order_by(*grouped))
+    group = (days.c.day, days.c.currency)
+    return Query(sa.select(*group, total, sa.func.count()).group_by(*group).order_by(*group))

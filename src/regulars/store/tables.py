@@ -1,21 +1,15 @@
 """The tables, written once for both databases.
 
-Every key begins with `account_id` (but those of `entrance`), and every statement names it, so that
-accounts can be spread over machines. Moments are milliseconds since 1970 in UTC; amounts are
-counted in 1/10,000 of the currency's unit, which is exact for every currency of ISO 4217; text is
-compared by code point.
+Every key begins with `account_id` (except in `auth_tables.py`), and every statement names it, so
+that accounts can be spread over machines. Times are in milliseconds since 1970 in UTC. Amounts are
+in 1/10,000 of the currency's unit, which is exact for every currency of ISO 4217. Text is compared
+by code point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import sqlalchemy as sa
 
-from regulars.core import fields
-from regulars.core.fields import Field
-from regulars.customers.fields import FIELDS
 from regulars.store.auth_tables import accounts as accounts
 from regulars.store.auth_tables import compatibility as compatibility
 from regulars.store.auth_tables import sessions as sessions
@@ -23,23 +17,23 @@ from regulars.store.auth_tables import tokens as tokens
 from regulars.store.columns import (
     Number,
     Text,
-    derived,
+    belongs_to,
     flag,
-    goes_with,
     key,
     number,
     table,
     text,
 )
 
-# Whoever asks for it here has all the tables in it.
+# The metadata that this module exports has all tables.
 from regulars.store.columns import metadata as metadata
+from regulars.store.customer_table import ORDER_COLUMNS as ORDER_COLUMNS
+from regulars.store.customer_table import customers as customers
 
 MONEY_SCALE = 10_000
 
-# The last `_id` that an account gave for each type, how many batches have changed the account, and
-# the number of the last change in its history.
-# Its row is the account's lock.
+# The last `_id` of each type in an account, the number of the last change in its history, and its
+# revision, which counts the batches that have changed it. The row is the account's lock.
 counters = table(
     "counters",
     key("account_id"),
@@ -58,62 +52,8 @@ def add_counter(name: str) -> str:
     return name
 
 
-# The columns of each kind of field. A sorted text has its folded form in a column of its own.
-_COLUMNS: dict[type[Field], Callable[[Any], list[sa.Column[Any]]]] = {
-    fields.Timestamp: lambda field: [number(field.name)],
-    fields.Text: lambda field: [text(field.name), *_folded(field)],
-    fields.LongText: lambda field: [text(field.name, nullable=True)],
-    fields.Email: lambda field: [text(field.name), text(field.key_column), *_folded(field)],
-    fields.Phone: lambda field: [text(field.name)],
-    fields.Flag: lambda field: [flag(field.name)],
-    fields.Money: lambda field: [number(field.name)],
-    fields.Count: lambda field: [_count(field)],
-    fields.Json: lambda field: [text(field.name, nullable=True)],
-    fields.Address: lambda field: [text(field.name, nullable=True)],
-    fields.Tags: lambda field: [text(field.name)],
-    fields.FullName: lambda field: _folded(field),
-    fields.Location: lambda _: [],
-    fields.Avatar: lambda _: [],
-}
-
-
-def _folded(field: Field) -> list[sa.Column[Any]]:
-    return [text(field.folded_column)] if field.sort else []
-
-
-def _count(field: fields.Count) -> sa.Column[Any]:
-    default = str(field.start) if field.start else None
-    return sa.Column(field.name, Number, nullable=False, server_default=default)
-
-
-customers = table(
-    "customers",
-    key("account_id"),
-    key("customer_id"),
-    *(column for field in FIELDS for column in _COLUMNS[type(field)](field)),
-    derived("words"),
-    derived("notes_words"),
-    derived("facets"),
-)
-
-# The orders of the list. Each ends with the customer's id, which breaks ties.
-ORDER_COLUMNS = {"id": "customer_id", **{f.name: f.sort_column for f in FIELDS if f.sort}}
-
-for _field in FIELDS:
-    if isinstance(_field, fields.Email):
-        _unique = _field.key_column
-        sa.Index(f"customers_{_unique}", customers.c.account_id, customers.c[_unique], unique=True)
-    if _field.sort or (_field.search and isinstance(_field, fields.Flag)):
-        _column = _field.sort_column
-        sa.Index(
-            f"customers_{_column}",
-            customers.c.account_id,
-            customers.c[_column],
-            customers.c.customer_id,
-        )
-
-# By which words and values a customer is found, a row for each. They are written with their
-# customer, and go with it; a foreign key would be asked for each of a dozen rows.
+# The words and facets by which customers are found, a row for each. The writer deletes them with
+# their customer: a foreign key would be checked for each of a dozen rows.
 terms = sa.Table(
     "terms",
     metadata,
@@ -124,9 +64,9 @@ terms = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# The history of an account: what happened to its customers, numbered without gaps in the order of
-# commits. `fields` is a JSON object of pairs, the values before and after; null when there are
-# none, and once the customer is deleted. Nothing else of a row ever changes.
+# The history of an account: the changes of its customers, numbered without gaps in the order of
+# commits. `fields` is a JSON object of pairs, the values before and after, or null. The deletion of
+# the customer sets it to null; nothing else of a row changes.
 history = sa.Table(
     "history",
     metadata,
@@ -146,8 +86,8 @@ history = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# What became of a write that was sent with a key, so that the same request can be answered again:
-# the outcome as JSON; null once its customer is deleted.
+# The outcome, as JSON, of a write with an idempotency key: a repeated request returns it. The
+# deletion of the customer sets it to null.
 idempotency_records = table(
     "receipts",
     key("account_id"),
@@ -172,8 +112,8 @@ buckets = table(
     number("at"),
 )
 
-# `paid` is what the customer has paid, where that is known: else it follows from the status.
-# `details` is a JSON object: what else the shop tells of the order.
+# `paid` is the amount that the customer has paid; if it is null, the status determines the amount.
+# `details` is a JSON object with further values from the shop.
 orders = table(
     "orders",
     key("account_id"),
@@ -195,7 +135,7 @@ orders = table(
     number("updated_at"),
     number("paid", nullable=True),
     text("details", nullable=True),
-    goes_with("customers", "customer_id"),
+    belongs_to("customers", "customer_id"),
     sa.Index("orders_name", "account_id", "name", unique=True),
     sa.Index("orders_of_customer", "account_id", "customer_id", "created_at", "order_id"),
 )
@@ -209,14 +149,14 @@ leads = table(
     text("message"),
     text("custom", nullable=True),
     number("created_at"),
-    goes_with("customers", "customer_id"),
+    belongs_to("customers", "customer_id"),
     sa.Index("leads_of_customer", "account_id", "customer_id", "created_at", "lead_id"),
 )
 
-# A subscription to events of one type. The worker that delivers also writes the columns from
-# `position` on: `position`, the last change of the history that was looked at; `next_at`, when a
-# delivery is due; `claimed_by` and `claimed_until`, which worker delivers. It is disabled when
-# `disabled_at` is later than `enabled_at`, and then paused if that was asked for (`paused`).
+# A subscription to events of one type. The delivery worker writes the columns from `position` on:
+# `position` is the last change of the history that it has read; `next_at`, when a delivery is due;
+# `claimed_by` and `claimed_until`, the claim of a worker. A webhook is disabled if `disabled_at` is
+# later than `enabled_at`; `paused` says that a client disabled it.
 webhooks = table(
     "webhooks",
     key("account_id"),
@@ -237,10 +177,9 @@ webhooks = table(
     sa.Index("webhook_targets", "account_id", "url", "type", unique=True),
 )
 
-
-# An event on its way to a webhook. Its `number` is that of its change in the history; a test has a
-# negative one. `tries` counts the attempts since it was last asked for; `due_at` is null unless it
-# is pending.
+# An event for a webhook. `number` is the number of its change in the history; that of a test is
+# negative. `tries` counts the attempts since delivery was last requested. `due_at` is null unless
+# the delivery is pending.
 deliveries = table(
     "deliveries",
     key("account_id"),
@@ -253,14 +192,14 @@ deliveries = table(
     number("due_at", nullable=True),
     number("created_at"),
     number("ended_at", nullable=True),
-    goes_with("webhooks", "webhook_id"),
+    belongs_to("webhooks", "webhook_id"),
     sa.Index("deliveries_of_webhook", "account_id", "webhook_id", "created_at", "number"),
     sa.Index("deliveries_due", "account_id", "webhook_id", "due_at"),
     sa.Index("deliveries_created_at", "created_at"),
 )
 
-# What was sent to a webhook, and what it answered: `exchange` is a JSON object, null once the
-# customer is deleted.
+# The attempts of a delivery. `exchange` is a JSON object with the request and the response. The
+# deletion of the customer sets it to null.
 attempts = table(
     "attempts",
     key("account_id"),
@@ -273,13 +212,13 @@ attempts = table(
     number("status", nullable=True),
     text("error", nullable=True),
     text("exchange", nullable=True),
-    goes_with("webhooks", "webhook_id"),
+    belongs_to("webhooks", "webhook_id"),
     sa.Index("attempts_of_customer", "account_id", "customer_id"),
     sa.Index("attempts_at", "at"),
 )
 
-# With what an account's events are signed: the present secret, and the one before it; and the one
-# that its shop signs with, if it has another.
+# The secrets with which an account's events are signed: the current one and the previous one; and
+# `inbound`, with which its shop signs, if that is another.
 webhook_secrets = table(
     "webhook_secrets",
     key("account_id"),
@@ -289,9 +228,8 @@ webhook_secrets = table(
     text("inbound", nullable=True),
 )
 
-# The ids that an account's shop gave to what is kept here: the type and the `_id` that it has here,
-# and the customer with whom it goes. `event` is the number of the last event about it, where the
-# shop is another Regulars.
+# The ids that an account's shop uses for objects: the type and the `_id` of the object, and its
+# customer. `event` is the number of the last event about it, if the shop is another Regulars.
 shop_ids = table(
     "shop_ids",
     key("account_id"),
@@ -303,8 +241,8 @@ shop_ids = table(
     sa.Index("shop_ids_of_customer", "account_id", "customer_id"),
 )
 
-# The ids of a shop whose customers are deleted, and when they were: a late event of such a customer
-# does not create it again. They are kept as long as events of the inbox.
+# The shop ids of deleted customers, with the time of the deletion, so that a late event does not
+# create such a customer again. They are stored as long as events of the inbox.
 deleted_shop_ids = table(
     "deleted_shop_ids",
     key("account_id"),
@@ -313,7 +251,7 @@ deleted_shop_ids = table(
     sa.Index("deleted_shop_ids_deleted_at", "deleted_at"),
 )
 
-# Events of a shop that could not be understood, as they came.
+# Events of a shop that could not be parsed, unchanged.
 inbox = table(
     "inbox",
     key("account_id"),
@@ -325,9 +263,9 @@ inbox = table(
     number("times"),
 )
 
-# The emails (as `email_key`) and the ids of a shop that an event of the inbox names: the event is
-# deleted with a customer who has one of them. The empty key stands for every customer: the event
-# names too many. There is no foreign key, as on `terms`: Citus takes none while tables are added.
+# The emails (as `email_key`) and shop ids in an event of the inbox. The event is deleted with a
+# customer that has one of them. An event with too many has an empty key: it names every customer.
+# There is no foreign key: Citus accepts none while tables are added.
 inbox_keys = table(
     "inbox_keys",
     key("account_id"),
@@ -336,11 +274,11 @@ inbox_keys = table(
     sa.Index("inbox_keys_of_event", "account_id", "inbox_id"),
 )
 
-# Customers on their way in, from a file or, of the kind `pull`, from another server, whose list is
-# read from `cursor` on. `position` counts the rows that are done, each of which is in
-# one of the four counts; `last_rejected` tells of those of the last batch, as JSON, and the others
-# are kept up to `rejected_at`: bytes of a file, or parts. `source` is JSON: what is read and how;
-# `problems` are examples, as JSON. Who brings it on holds it until `claimed_until`.
+# Imports of files and, with the kind `pull`, of the list of another server, which is read from
+# `cursor` on. `position` counts the processed rows, each of which is in one of the four counts.
+# `last_rejected` has the rejected rows of the last batch as JSON; earlier ones are in a file or in
+# parts, up to `rejected_at` (bytes of a file, or parts). `source` is JSON: what is read, and how.
+# `problems` has examples of problems as JSON. `claimed_until` is the end of a worker's claim.
 imports = table(
     "imports",
     key("account_id"),
@@ -371,8 +309,7 @@ imports = table(
     sa.Index("imports_created_at", "account_id", "created_at", "import_id"),
 )
 
-# The parts of a file that came over HTTP (`file`), and of its rejected rows (`rejected`), in their
-# order.
+# The parts of a file that came over HTTP (`file`) and of its rejected rows (`rejected`), in order.
 import_parts = table(
     "import_parts",
     key("account_id"),

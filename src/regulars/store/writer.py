@@ -1,8 +1,8 @@
 """The writer: load, decide, save. One mechanism for every change, on both databases.
 
-Writes that wait for the same account are taken together. The store loads the rows that they name,
-in one transaction and under the account's lock; `decide` turns commands and rows into new rows or
-refusals, without a database, a clock or any I/O; the store saves the difference, and commits.
+Writes that wait for the same account are one batch. The store loads the rows that their commands
+need. `decide` turns commands and rows into new rows or refusals, without a database, a clock or any
+I/O. The store saves the difference and commits, if the account has not changed since the load.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from regulars.store.unit_of_work import Changes, LookupKeys
+from regulars.store.changes import Changes, LookupKeys
 
-# A write that waits is answered with its batch: a larger one makes the first of it wait longer.
+# All writes of a batch are answered together: in a larger batch the first one waits longer.
 MAX_BATCH = 500
 _MAX_ACCOUNTS = 100_000
 
 
 class Command(Protocol):
-    """A change that somebody asks for."""
+    """A change of an account, before it is decided."""
 
     @property
     def is_large(self) -> bool:
-        """Whether it brings so much text that the event loop must not wait for its decision."""
+        """Whether it has so much text that it must not be decided in the event loop."""
         ...
 
     def lookup_keys(self) -> LookupKeys:
-        """The rows that must be loaded before it can be decided."""
+        """Return the keys of the rows that it needs."""
         ...
 
 
 @dataclass(slots=True)
 class Write:
-    """A command on its way: who asked is waiting for `answered`."""
+    """A command in the queue of the writer. Its caller awaits `answered`."""
 
     account_id: int
     command: Command
@@ -42,9 +42,9 @@ class Write:
     outcome: Any = field(default=None)
 
     def answer(self) -> None:
-        """Tells the caller the outcome, in the caller's event loop."""
+        """Set the result of `answered`. Call it in the caller's event loop."""
         if self.answered.done():
-            return  # the caller went away; the write is done all the same
+            return  # the caller was cancelled; the write is saved nevertheless
         if isinstance(self.outcome, BaseException):
             self.answered.set_exception(self.outcome)
         else:
@@ -52,18 +52,18 @@ class Write:
 
 
 class LastWrittenSequence:
-    """The sequence number of the last change that this process has written to each account. Old
-    ones are dropped."""
+    """The number of the last change that this process has written to each account. All are dropped
+    when there are too many."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
 
     def of(self, account_id: int) -> int | None:
-        """The number for an account; None if it is not known."""
+        """Return the number of an account; None if it is not known."""
         return self._numbers.get(account_id)
 
     def note(self, account_id: int, changes: Changes) -> None:
-        """Records that a batch of an account is saved."""
+        """Record that the changes of a batch are saved."""
         last = changes.counters.get("changes")
         if last is not None:
             if len(self._numbers) >= _MAX_ACCOUNTS:
@@ -72,7 +72,7 @@ class LastWrittenSequence:
 
 
 def by_account(writes: Iterable[Write]) -> dict[int, list[Write]]:
-    """A batch's writes, account by account, each in the order of arrival."""
+    """Return writes by account, each in the order of arrival."""
     grouped: dict[int, list[Write]] = {}
     for write in writes:
         grouped.setdefault(write.account_id, []).append(write)

@@ -1,4 +1,5 @@
-"""Statements that write: rows of any table, and what entities need beyond that."""
+"""Statements that write: inserts and updates of rows of any table, and the further statements of
+entities."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from regulars.store.tables import (
 
 @cache
 def insert_one(table: sa.Table) -> Query:
-    """One row; a parameter for each column, of its name."""
+    """Insert a row. Each column has a parameter of its name."""
     return Query(
         table.insert().values({c.name: sa.bindparam(c.name, type_=c.type) for c in table.c})
     )
@@ -38,7 +39,8 @@ def insert_one(table: sa.Table) -> Query:
 
 @lru_cache(maxsize=1_000)
 def update_row(table: sa.Table, columns: tuple[str, ...]) -> Query:
-    """Columns of one row of a table; a parameter for each, and for the keys, of its name."""
+    """Update columns of a row. Each of them, and each column of the key, has a parameter of its
+    name."""
     keys = [c == sa.bindparam(c.name, type_=c.type) for c in table.primary_key]
     values = {n: sa.bindparam(n, type_=table.c[n].type) for n in columns}
     return Query(table.update().where(*keys).values(values))
@@ -48,11 +50,11 @@ SKIPPED = "skipped"
 
 
 def _skip_deliveries(where: Where) -> Change:
-    theirs = (
+    of_webhooks = (
         deliveries.c.account_id == batch_account(),
         any_of(deliveries.c.webhook_id, "skipped_webhooks"),
     )
-    statement = deliveries.update().where(where(*theirs, deliveries.c.due_at.is_not(None)))
+    statement = deliveries.update().where(where(*of_webhooks, deliveries.c.due_at.is_not(None)))
     return statement.values(state=SKIPPED, due_at=sa.null(), ended_at=number("skipped_at"))
 
 
@@ -62,32 +64,32 @@ SKIP_DELIVERIES = BatchStatement("skipped", _skip_deliveries, needs_snapshot=Tru
 
 @cache
 def blank_late_attempts() -> Query:
-    """Forgets what was sent, at the moment `since` or later, of customers of any account who are
-    deleted. PostgreSQL does not show an attempt that is being noted to the statement that deletes
-    its customer (section 13.2.1), so the attempt may keep what was sent."""
-    same = (
+    """Set `exchange` to null in the attempts of deleted customers of all accounts, from the time
+    `since` on. The statement that deletes a customer does not see an attempt that is being recorded
+    at the same time (PostgreSQL, section 13.2.1)."""
+    same_customer = (
         customers.c.account_id == attempts.c.account_id,
         customers.c.customer_id == attempts.c.customer_id,
     )
-    there: sa.Select[Any] = sa.select(sa.literal_column("1")).where(*same)
+    customer: sa.Select[Any] = sa.select(sa.literal_column("1")).where(*same_customer)
     statement = attempts.update().where(
         attempts.c.at >= number("since"),
         attempts.c.exchange.is_not(None),
         attempts.c.customer_id.is_not(None),
-        ~there.correlate(attempts).exists(),
+        ~customer.correlate(attempts).exists(),
     )
     return Query(statement.values(exchange=sa.null()))
 
 
 def _record_deleted_shop_ids(where: Where) -> Change:
-    """Inserts a row of `deleted_shop_ids` for each id of a deleted customer, unless it exists."""
+    """Insert a row into `deleted_shop_ids` for each id of a deleted customer, unless it exists."""
     at = number(DELETED_AT)
-    same: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+    existing: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
         deleted_shop_ids.c.account_id == batch_account(),
         deleted_shop_ids.c.shop_id == shop_ids.c.shop_id,
         deleted_shop_ids.c.deleted_at == at,
     )
-    is_new = ~same.correlate(shop_ids).exists()
+    is_new = ~existing.correlate(shop_ids).exists()
     rows = sa.select(shop_ids.c.account_id, shop_ids.c.shop_id, at)
     rows = rows.where(where(*of_deleted_customers(shop_ids), is_new))
     return deleted_shop_ids.insert().from_select([c.name for c in deleted_shop_ids.c], rows)
@@ -97,20 +99,20 @@ RECORD_DELETED_SHOP_IDS = BatchStatement("noted_shop_ids", _record_deleted_shop_
 
 
 def delete_from_inbox(table: sa.Table) -> BatchStatement:
-    """Deletes the rows of `inbox` or `inbox_keys` whose event names a deleted customer. It needs
-    the customers, their shop ids and `inbox_keys`, so it runs before those are deleted."""
+    """Delete the rows of `inbox` or `inbox_keys` whose event names a deleted customer. It reads the
+    customers, their shop ids and `inbox_keys`, so it runs before those are deleted."""
 
     def build(where: Where) -> Change:
         emails = sa.select(customers.c.email_key).where(*of_deleted_customers(customers))
-        theirs = sa.select(shop_ids.c.shop_id).where(*of_deleted_customers(shop_ids))
+        ids = sa.select(shop_ids.c.shop_id).where(*of_deleted_customers(shop_ids))
         keys = inbox_keys.alias("keys")
-        of_them = [among(keys.c.key, found) for found in (emails, theirs)]
-        named = sa.select(keys.c.inbox_id).where(
+        names_customer = [among(keys.c.key, selected) for selected in (emails, ids)]
+        events = sa.select(keys.c.inbox_id).where(
             keys.c.account_id == batch_account(),
-            sa.or_(*of_them, keys.c.key == sa.literal_column("''")),
+            sa.or_(*names_customer, keys.c.key == sa.literal_column("''")),
         )
         return table.delete().where(
-            where(table.c.account_id == batch_account(), among(table.c.inbox_id, named))
+            where(table.c.account_id == batch_account(), among(table.c.inbox_id, events))
         )
 
     return BatchStatement(f"deleted_from_{table.name}", build)
@@ -133,7 +135,8 @@ REPLACE_IDEMPOTENCY_RECORDS = BatchStatement("replaced", _replace_idempotency_re
 
 @cache
 def forget_idempotency_records() -> Query:
-    """The records of all accounts that were created at `idempotency_records_before` or earlier."""
+    """Delete, for all accounts, the records that were created at `idempotency_records_before` or
+    earlier."""
     return Query(
         idempotency_records.delete().where(
             idempotency_records.c.created_at <= number("idempotency_records_before")
@@ -143,13 +146,14 @@ def forget_idempotency_records() -> Query:
 
 @cache
 def forget_deleted_shop_ids() -> Query:
-    """The ids of a shop of every account whose customers were deleted at `before` or earlier."""
+    """Delete, for all accounts, the shop ids of customers that were deleted at `before` or
+    earlier."""
     old = deleted_shop_ids.c.deleted_at <= number("before")
     return Query(deleted_shop_ids.delete().where(old))
 
 
 @cache
 def remove_term() -> Query:
-    """One row of the terms; a parameter for each column, in its order."""
-    same = [column == sa.bindparam(column.name, type_=column.type) for column in terms.c]
-    return Query(terms.delete().where(*same))
+    """Delete a row of `terms`. Each column has a parameter, in the order of the columns."""
+    is_row = [column == sa.bindparam(column.name, type_=column.type) for column in terms.c]
+    return Query(terms.delete().where(*is_row))

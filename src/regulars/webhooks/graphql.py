@@ -22,10 +22,10 @@ from regulars.core.paging import DELIVERY_CURSORS, page_of, requested_size
 from regulars.core.scopes import READ, WEBHOOKS
 from regulars.graphql import (
     Arguments,
-    Each,
     Layout,
     Layouts,
     Load,
+    PerRow,
     Related,
     Resolve,
     Root,
@@ -188,7 +188,7 @@ async def _webhooks_filled(env: Context, rows: Sequence[Row], layout: Layout) ->
 
 async def _filled(env: Context, rows: Sequence[Row], layout: Layout) -> Sequence[Any]:
     tuples = [tuple(row[name] for name in layout.columns) for row in rows]
-    return await layout.fill(tuples, env)
+    return await layout.load_related(tuples, env)
 
 
 def _deliveries(arguments: Arguments) -> Load:
@@ -215,7 +215,7 @@ def _told(name: str) -> Value:
     def part(stored: str | None) -> Any:
         return None if stored is None else orjson.loads(stored)[name]
 
-    return Value(("exchange",), Each(part), is_long=True)
+    return Value(("exchange",), PerRow(part), can_be_large=True)
 
 
 def _customer_ids(numbers: Sequence[int | None]) -> list[str | None]:
@@ -230,7 +230,7 @@ WEBHOOK = TypeBinding(
         "type": Value(("type",)),
         "url": Value(("url",)),
         "version": Value(("webhook_id",), lambda numbers: ["v2"] * len(numbers)),
-        "settings": Value(("settings",), Each(orjson.loads), is_long=True),
+        "settings": Value(("settings",), PerRow(orjson.loads), can_be_large=True),
         "created_at": timestamp_of("created_at"),
         "updated_at": timestamp_of("updated_at"),
         "disabled_at": timestamp_of("disabled_since"),

@@ -20,8 +20,9 @@ import orjson
 from regulars.core.commands import IdempotencyRecord, Origin
 from regulars.core.errors import HeldEmail, Rejected
 from regulars.orders.commands import DeleteContact, Delivery, RecordContact
-from regulars.orders.inbox_keys import keys_of
-from regulars.orders.shop_events import UnparseableEvent, command_of
+from regulars.orders.inbox_keys import find_keys
+from regulars.orders.shop_events import parse_event
+from regulars.orders.shop_node import UnparseableEvent
 from regulars.store import Row, Store, StoreError, imports, queries
 from regulars.store.large_work import run_large
 from regulars.webhooks import inbox_queries
@@ -114,7 +115,9 @@ class Inbox:
             "received_at": at,
             "times": 1,
         }
-        keys = await run_large(lambda: keys_of(body)) if len(body) > LARGE_BODY else keys_of(body)
+        keys = (
+            await run_large(lambda: find_keys(body)) if len(body) > LARGE_BODY else find_keys(body)
+        )
         inserts = [(inbox_queries.insert_key(), {**row, "key": key}) for key in keys]
         await self._store.execute(
             [(inbox_queries.update_event(), row), (inbox_queries.insert_event(), row), *inserts]
@@ -166,10 +169,10 @@ class Inbox:
         """Apply an event; return the problem if that fails."""
         origin = Origin("inbound", type_, request_id)
         try:
-            command = command_of(type_, body, at, idempotency_record, origin, delivery)
-            if isinstance(command, RecordContact | DeleteContact) and command.told_id is not None:
-                mirrored = await self._mirrored(account_id, command.told_id)
-                command = replace(command, mirrored=mirrored)
+            command = parse_event(type_, body, at, idempotency_record, origin, delivery)
+            if isinstance(command, RecordContact | DeleteContact) and command.sender_customer_id:
+                mirrored_id = await self._mirrored(account_id, command.sender_customer_id)
+                command = replace(command, mirrored_customer_id=mirrored_id)
             if command is not None:
                 await self._store.write(account_id, command)
         except UnparseableEvent as error:

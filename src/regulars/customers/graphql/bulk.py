@@ -13,7 +13,7 @@ from regulars.core.scopes import READ
 from regulars.customers.bulk import ChangeTags, RowOutcome, SetCustomers, SetResult, SetRow, counted
 from regulars.customers.commands import Reference, reference_to
 from regulars.customers.values import clean_tags, clean_values
-from regulars.graphql import Arguments, Layout, Layouts, Part, TypeBinding, Value
+from regulars.graphql import Arguments, Layout, Layouts, Nested, TypeBinding, Value
 from regulars.store.large_work import is_large, run_large, text_size
 
 REJECT_ALL = "REJECT_ALL"
@@ -72,7 +72,7 @@ async def _set_result(env: Context, result: Any, layouts: Layouts) -> Any:
         return await _replayed(env, result, layout)
     customers = [row.row and tuple([row.row[c] for c in layout.columns]) for row in result.rows]
     outcomes = [_outcome(row) for row in result.rows]
-    return _result(result.saved, outcomes, await layout.fill_nested(customers, env))
+    return _result(result.saved, outcomes, await layout.load_related_grouped(customers, env))
 
 
 set_customers = mutation(_set, _prepare_rows, _set_result)
@@ -80,14 +80,14 @@ set_customers = mutation(_set, _prepare_rows, _set_result)
 
 def shows_outcomes(layouts: Layouts) -> bool:
     """Whether a document selects what became of the rows."""
-    return layouts.only.selects(*_OUTCOMES) or layouts.only.part("rows", keyed=True).selects(
-        "outcome"
-    )
+    return layouts.only.selects(*_OUTCOMES) or layouts.only.nested(
+        "rows", has_dict_rows=True
+    ).selects("outcome")
 
 
 def customer_layout(layouts: Layouts) -> Layout:
     """The layout of the customers in the answer."""
-    return layouts.only.part("rows", keyed=True).part("customer")
+    return layouts.only.nested("rows", has_dict_rows=True).nested("customer")
 
 
 def _row(env: Context, node: Mapping[str, Any], index: int) -> SetRow:
@@ -135,7 +135,7 @@ async def _replayed(env: Context, stored: Mapping[str, Any], layout: Layout) -> 
     existing = [number for number in numbers if number is not None]
     found = await env.directory.customers(env.account_id, existing, layout.columns)
     rows = dict(zip(existing, found, strict=True))
-    customers = await layout.fill_nested([rows.get(number) for number in numbers], env)
+    customers = await layout.load_related_grouped([rows.get(number) for number in numbers], env)
     outcomes = [{"outcome": row["outcome"], "errors": row["problems"]} for row in stored["rows"]]
     return _result(stored["saved"], outcomes, customers)
 
@@ -165,7 +165,7 @@ def _remove(env: Context, prepared: Any, record: IdempotencyRecord | None) -> Ch
 
 async def _customers(env: Context, numbers: Sequence[int], layouts: Layouts) -> Any:
     rows = await env.directory.customers(env.account_id, numbers, layouts.only.columns)
-    return await layouts.only.fill_nested(rows, env)
+    return await layouts.only.load_related_grouped(rows, env)
 
 
 add_tags = mutation(_add, _prepare_tags, _customers)
@@ -192,20 +192,20 @@ _RESULT = TypeBinding(
     {
         **{name: Value((name,)) for name in ("saved", "created", "updated", "unchanged")},
         "rejected": Value(("rejected",)),
-        "rows": Part(("rows",), paged=True),
+        "rows": Nested(("rows",), is_page=True),
     },
-    keyed=True,
+    has_dict_rows=True,
 )
 _ROW = TypeBinding(
     {
         "outcome": Value(("outcome",)),
-        "customer": Part(("customer",)),
-        "errors": Part(("errors",)),
+        "customer": Nested(("customer",)),
+        "errors": Nested(("errors",)),
     },
-    keyed=True,
+    has_dict_rows=True,
 )
 _ERROR = TypeBinding(
-    {name: Value((name,)) for name in ("key", "message", "input_path")}, keyed=True
+    {name: Value((name,)) for name in ("key", "message", "input_path")}, has_dict_rows=True
 )
 
 TYPES: Mapping[str, TypeBinding] = {

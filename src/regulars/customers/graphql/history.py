@@ -13,14 +13,14 @@ from regulars.core.paging import CHANGE_CURSORS, KeysetPage, page_of
 from regulars.customers import history
 from regulars.graphql import (
     Arguments,
-    Each,
     Layout,
     Layouts,
     Load,
-    Part,
+    Nested,
+    PerRow,
     Related,
     Resolve,
-    Same,
+    SameRow,
     TypeBinding,
     Value,
 )
@@ -43,7 +43,7 @@ def customer_changes(layouts: Layouts) -> Resolve:
         page = await env.directory.changes(
             env.account_id, _page(env, arguments), connection.columns
         )
-        return connection.row(page, await connection.edges.fill(page.rows, env))
+        return connection.row(page, await connection.edges.load_related(page.rows, env))
 
     return resolve
 
@@ -73,19 +73,19 @@ CHANGE = TypeBinding(
         "sequence": Value(("sequence",)),
         "kind": Value(("kind",)),
         "at": timestamp_of("at"),
-        "actor": Same(),
+        "actor": SameRow(),
         "request_id": Value(("request_id",)),
         "customer_id": global_id("Customer", "customer_id"),
         "customer": Related("customer_id", customers_of),
         "order": Related("order_id", _orders),
-        "fields": Part(("fields",), Each(history.fields), is_long=True),
-        "silent": Value(("silent",), Each(bool)),
+        "fields": Nested(("fields",), PerRow(history.fields), can_be_large=True),
+        "silent": Value(("silent",), PerRow(bool)),
     }
 )
 ACTOR = TypeBinding({"kind": Value(("actor_kind",)), "name": Value(("actor",))})
 FIELD_CHANGE = TypeBinding(
-    {name: Value((name,), is_long=name != "name") for name in ("name", "before", "after")},
-    keyed=True,
+    {name: Value((name,), can_be_large=name != "name") for name in ("name", "before", "after")},
+    has_dict_rows=True,
 )
 
 TYPES: Mapping[str, TypeBinding] = {

@@ -42,7 +42,7 @@ def customers(layouts: Layouts) -> Resolve:
             env.account_id, selected, connection.columns, connection.beyond
         )
         env.change = page.change
-        edges = await connection.edges.fill(page.rows, env)
+        edges = await connection.edges.load_related(page.rows, env)
         return {"totalCount": total, **connection.row(page, edges)}
 
     return resolve

@@ -8,8 +8,8 @@ from typing import Any
 
 from regulars.api.context import Context
 from regulars.customers.search.keys import CUSTOM, KEYS, WITHIN
-from regulars.customers.search.parser import ALLOWED
-from regulars.graphql import Layouts, Part, Resolve, TypeBinding, Value
+from regulars.customers.search.parser import ORDER_KEYS
+from regulars.graphql import Layouts, Nested, Resolve, TypeBinding, Value
 
 _OF_KEY = ("takes", "compared", "prefix", "values")
 
@@ -18,7 +18,7 @@ def search_language(_layouts: Layouts) -> Resolve:
     """What a search may hold."""
     known = {name: asdict(key) for name, key in {**KEYS, "custom.": CUSTOM}.items()}
     order = {"takes": "an order", "compared": False, "prefix": False}
-    known |= {name: {**order, "values": values} for name, values in ALLOWED.items()}
+    known |= {name: {**order, "values": values} for name, values in ORDER_KEYS.items()}
     keys = [
         {"name": name, **{field: key[field] for field in _OF_KEY}} for name, key in known.items()
     ]
@@ -32,7 +32,9 @@ def search_language(_layouts: Layouts) -> Resolve:
 
 TYPES: Mapping[str, TypeBinding] = {
     "SearchLanguage": TypeBinding(
-        {"keys": Part(("keys",)), "words": Value(("words",))}, keyed=True
+        {"keys": Nested(("keys",)), "words": Value(("words",))}, has_dict_rows=True
     ),
-    "SearchKey": TypeBinding({name: Value((name,)) for name in ("name", *_OF_KEY)}, keyed=True),
+    "SearchKey": TypeBinding(
+        {name: Value((name,)) for name in ("name", *_OF_KEY)}, has_dict_rows=True
+    ),
 }

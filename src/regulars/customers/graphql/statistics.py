@@ -9,7 +9,7 @@ from regulars.api.context import Context
 from regulars.api.values import timestamp_of
 from regulars.core.money import amounts
 from regulars.customers.statistics import Statistics
-from regulars.graphql import Arguments, Layouts, Part, Resolve, TypeBinding, Value
+from regulars.graphql import Arguments, Layouts, Nested, Resolve, TypeBinding, Value
 
 # What it costs, in points: everything is counted.
 _COST = 200
@@ -48,21 +48,21 @@ TYPES: Mapping[str, TypeBinding] = {
         {
             **{name: Value((name,)) for name in ("customers", "accepts_marketing", "ordered")},
             "expenses": Value(("expenses",), amounts),
-            **{name: Part((name,)) for name in _LISTS},
+            **{name: Nested((name,)) for name in _LISTS},
         },
-        keyed=True,
+        has_dict_rows=True,
     ),
     "WeekCount": TypeBinding(
-        {"start": timestamp_of("start"), "customers": Value(("customers",))}, keyed=True
+        {"start": timestamp_of("start"), "customers": Value(("customers",))}, has_dict_rows=True
     ),
     "CountryCount": TypeBinding(
-        {name: Value((name,)) for name in ("country", "customers")}, keyed=True
+        {name: Value((name,)) for name in ("country", "customers")}, has_dict_rows=True
     ),
     "MonthlySpend": TypeBinding(
         {
             **{name: Value((name,)) for name in ("month", "currency", "orders")},
             "amount": Value(("amount",), amounts),
         },
-        keyed=True,
+        has_dict_rows=True,
     ),
 }

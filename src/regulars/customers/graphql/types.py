@@ -21,14 +21,14 @@ from regulars.customers.avatars import avatars
 from regulars.customers.fields import FIELDS
 from regulars.customers.graphql.history import changes_of
 from regulars.graphql import (
-    Each,
-    Part,
+    Nested,
+    PerRow,
     Related,
-    Same,
+    SameRow,
     TypeBinding,
     Value,
 )
-from regulars.graphql.bindings import OfColumns
+from regulars.graphql.bindings import ColumnFunction
 from regulars.store.queries import ORDER_VALUE
 from regulars.store.relations import LEADS, ORDERS
 
@@ -52,35 +52,37 @@ def address_row(kind: str, customer_id: int, stored: str | None) -> Mapping[str,
     return {"address_id": 2 * customer_id + (kind == BILLING), "parts": parts}
 
 
-def _address(kind: str) -> Part:
-    return Part(("customer_id", kind), Each(partial(address_row, kind)), is_long=True)
+def _address(kind: str) -> Nested:
+    return Nested(("customer_id", kind), PerRow(partial(address_row, kind)), can_be_large=True)
 
 
 def _part(name: str, missing: str | None = "") -> Value:
     """A part of an address; `missing` where it is not known."""
-    return Value(("parts",), Each(lambda parts: parts.get(name, missing)))
+    return Value(("parts",), PerRow(lambda parts: parts.get(name, missing)))
 
 
-def _column(read: OfColumns | None = None, *, is_long: bool = False) -> Callable[[Field], Value]:
+def _column(
+    read: ColumnFunction | None = None, *, can_be_large: bool = False
+) -> Callable[[Field], Value]:
     """A field that shows its own column."""
-    return lambda field: Value((field.name,), read, is_long=is_long)
+    return lambda field: Value((field.name,), read, can_be_large=can_be_large)
 
 
 # How each kind of field is shown.
-_OF_KIND: Mapping[type[Field], Callable[[Any], Value | Part]] = {
+_OF_KIND: Mapping[type[Field], Callable[[Any], Value | Nested]] = {
     kinds.Text: _column(),
-    kinds.LongText: _column(is_long=True),
+    kinds.LongText: _column(can_be_large=True),
     kinds.Email: _column(),
     kinds.Phone: _column(),
-    kinds.Flag: _column(Each(bool)),
-    kinds.Tags: _column(Each(orjson.loads), is_long=True),
-    kinds.Json: _column(Each(custom.load), is_long=True),
+    kinds.Flag: _column(PerRow(bool)),
+    kinds.Tags: _column(PerRow(orjson.loads), can_be_large=True),
+    kinds.Json: _column(PerRow(custom.load), can_be_large=True),
     kinds.Address: lambda field: _address(field.name),
     kinds.Timestamp: lambda field: timestamp_of(field.name),
     kinds.Money: _column(amounts),
     kinds.Count: _column(),
-    kinds.FullName: lambda field: Value(field.sources, Each(full_name)),
-    kinds.Location: lambda field: Value(field.sources, Each(_location)),
+    kinds.FullName: lambda field: Value(field.sources, PerRow(full_name)),
+    kinds.Location: lambda field: Value(field.sources, PerRow(_location)),
     kinds.Avatar: lambda field: Value(field.sources, avatars),
 }
 
@@ -89,7 +91,7 @@ CUSTOMER = TypeBinding(
         "id": global_id("Customer", "customer_id"),
         "_id": Value(("customer_id",)),
         **{field.name: _OF_KIND[type(field)](field) for field in FIELDS if field.in_api},
-        "summary": Same(),
+        "summary": SameRow(),
         "leads": list_of(LEADS, "Lead", "leads"),
         "changes": Related("customer_id", prepare=changes_of, size=requested_size),
     }
@@ -101,12 +103,12 @@ ADDRESS = TypeBinding(
         "_id": Value(("address_id",)),
         **{name: _part(name) for name in addresses.PARTS if name != "country"},
         "country": _part("country", missing=None),
-        "toString": Value(("parts",), Each(addresses.on_one_line)),
+        "toString": Value(("parts",), PerRow(addresses.on_one_line)),
     },
-    keyed=True,
+    has_dict_rows=True,
 )
 
-SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": Same()})
+SUMMARY = TypeBinding({"visits": Value(("visits",)), "orders": SameRow()})
 
 CUSTOMER_ORDERS = TypeBinding(
     {

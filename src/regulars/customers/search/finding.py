@@ -1,18 +1,18 @@
-"""Finding: how the customers who meet a condition are read, a page at a time, and counted.
+"""Read and count the customers that match a condition.
 
-Three ways, of which the cheapest is taken by what the indexes hold:
+A page is read in the cheapest of three ways, chosen by the sizes of the index entries:
 
-- *index scan*: where an index names few customers, they are read and put in order; in the order of
-  ids, all that is needed is read off the index in that order.
-- *order scan*: where every index names many, the list is read along its order until the page is
-  full: among many that meet the condition, the next is near. Not further than `FAR` customers.
-- where that did not fill the page, the scan goes on as far as what it has found promises, or those
-  whom the indexes name together are gathered, whichever costs less. Where there is no index, the
-  scan goes on to its end.
+- *Index scan*: if an index has few entries, their customers are read and sorted. In the order of
+  ids, the entries are sorted already and reading stops at the end of the page.
+- *Order scan*: if all indexes have many entries, the list is read in its order until the page is
+  full, because matches are frequent. It stops after `MAX_ORDER_SCAN` customers.
+- If that does not fill the page, the order scan continues for the distance that its matches
+  predict, or the entries of several indexes are intersected, whichever costs less. Without an
+  index, the order scan continues to the end of the list.
 
-Few is what costs less to read than the scan is expected to, and at most `FEW`. So the work is
-bounded by `FEW` and `FAR`, unless the indexes name many and yet few of them meet the condition, or
-they stand far away in the order; then it is bounded by those whom the smallest index names.
+An index has few entries if reading them is cheaper than the expected order scan, with
+`MAX_INDEX_SCAN` as the limit. These two limits bound the work, unless large indexes have few
+matches together, or the matches are late in the order. Then the smallest index bounds the work.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ from regulars.store.query import Query
 from regulars.store.searches import Reading
 from regulars.store.tables import ORDER_COLUMNS
 
-FEW = 5_000
-FAR = 4_096
-# As far as indexes are counted that name more than `FEW`.
-MANY = 100_000
-# To read a customer costs as much as to read so many entries of an index. One is worth intersecting
-# with a smaller one that names at least a fifth of as many.
-_ENTRIES = 10
-_WORTH = 5
-# So many indexes are asked how many they name.
-_ASKED = 8
+MAX_INDEX_SCAN = 5_000
+MAX_ORDER_SCAN = 4_096
+# Larger indexes are counted up to this many entries.
+MAX_COUNTED = 100_000
+# Reading a customer costs as much as reading this many entries of an index. An index is intersected
+# with the smallest one if it has at most `_MAX_SIZE_RATIO` times as many entries.
+_ENTRIES_PER_ROW = 10
+_MAX_SIZE_RATIO = 5
+# The number of unions whose entries are counted.
+_MAX_UNIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A slice of a list: at most `limit` customers past the position of the parameters
-    `after_…` and short of `before_…`, where those are among `positions`; `including` says that
-    `after_…` itself belongs to it. It is read in the direction of `order`."""
+    """A slice of a list in the direction of `order`: at most `limit` customers after the position
+    `after_…` and before `before_…`, if `positions` has them. With `including`, it starts at
+    `after_…` itself."""
 
     order: Order
     limit: int
@@ -66,19 +66,19 @@ class Slice:
 
 
 class _Task(NamedTuple):
-    """A slice as it is read: of the parts of the condition, the ranges of the order's own column
-    are `inside` its index, and the `others` are asked of each row."""
+    """The parameters of a read. `order_ranges` are conditions on the column of the order, which
+    limit the scan of its index. `filters` are the other conditions, which are tested per row."""
 
     reading: Reading
     parameters: Mapping[str, Any]
     limit: int
-    inside: Sequence[Within]
-    others: Sequence[Condition]
+    order_ranges: Sequence[Within]
+    filters: Sequence[Condition]
 
 
 class Finder:
-    """The customers of an account who meet a condition at a moment. Its methods raise Rejected for
-    a search that takes too long."""
+    """Finds the customers of an account that match a condition at `now`, in milliseconds since
+    1970. Its methods raise Rejected if a search takes too long."""
 
     def __init__(
         self, store: QueryExecutor, account_id: int, condition: Condition, now: int
@@ -87,136 +87,154 @@ class Finder:
         self._account_id = account_id
         self._now = now
         self._parts = conjuncts(condition)
-        self._unions = [union for part in self._parts for union in unions(part)][:_ASKED]
+        self._unions = [union for part in self._parts for union in unions(part)][:_MAX_UNIONS]
 
     async def rows(self, slice_: Slice, columns: tuple[str, ...]) -> Sequence[Any]:
-        """The columns of those on a slice of the list."""
+        """Return columns of the customers in a slice of the list."""
         task = self._task(slice_, columns)
-        if not task.others:
+        if not task.filters:
             return await self._order_scan(task, None)
-        if slice_.order.by == "id" and len(self._parts) == 1 and self._in_order_of_ids():
-            return await self._index_scan(task, self._in_order_of_ids())
-        given, sizes = await self._sizes(FEW)
+        if slice_.order.by == "id" and len(self._parts) == 1 and self._id_ordered_union():
+            return await self._index_scan(task, self._id_ordered_union())
+        customer_count, sizes = await self._count_unions(MAX_INDEX_SCAN)
         if 0 in sizes:
             return []
         if not self._unions:
-            return await self._to_the_end(task, given)
-        few = min(FEW, isqrt(task.limit * given))
-        named = [u for u, size in zip(self._unions, sizes, strict=True) if size <= few]
-        if named:
-            return await self._index_scan(task, named, is_long=True)
-        found = await self._along(task, FAR)
-        return found if len(found) == task.limit else await self._further(task, len(found))
+            return await self._scan_all(task, customer_count)
+        max_entries = min(MAX_INDEX_SCAN, isqrt(task.limit * customer_count))
+        small_unions = [
+            u for u, size in zip(self._unions, sizes, strict=True) if size <= max_entries
+        ]
+        if small_unions:
+            return await self._index_scan(task, small_unions, is_long=True)
+        rows = await self._scan(task, MAX_ORDER_SCAN)
+        return rows if len(rows) == task.limit else await self._continue(task, len(rows))
 
     async def count(self) -> int:
-        """How many there are."""
-        named: list[Union] = []
+        """Return the number of matching customers."""
+        chosen_unions: list[Union] = []
         exact = [exact_union(part) for part in self._parts]
         if len(exact) == 1 and exact[0]:
-            named = [exact[0]]
+            chosen_unions = [exact[0]]
         elif self._unions:
-            _, smallest, _, named = await self._fewest()
-            if smallest == 0:
+            _, smallest_size, _, chosen_unions = await self._smallest_unions()
+            if smallest_size == 0:
                 return 0
-            if smallest > MANY and not all(exact):
-                named = []  # most customers are read anyway
-        parameters, shapes, condition = self._shapes(named)
-        found = await self._fetch(
-            searches.count(shapes, condition), parameters.values, is_long=True
-        )
-        return int(found[0][0])
+            if smallest_size > MAX_COUNTED and not all(exact):
+                chosen_unions = []  # most customers are read anyway
+        parameters, shapes, condition = self._shapes(chosen_unions)
+        rows = await self._fetch(searches.count(shapes, condition), parameters.values, is_long=True)
+        return int(rows[0][0])
 
     def _task(self, slice_: Slice, columns: tuple[str, ...]) -> _Task:
         order, positions = slice_.order, slice_.positions
-        bounded = ("after_id" in positions, "before_id" in positions)
-        reading = Reading(columns, order.by, order.ascending, *bounded, slice_.including)
+        bounds = ("after_id" in positions, "before_id" in positions)
+        reading = Reading(columns, order.by, order.ascending, *bounds, slice_.including)
         ranges = {part: _range_of(part, ORDER_COLUMNS[order.by]) for part in self._parts}
-        inside = [within for within in ranges.values() if within]
-        inside += [implied for part in self._parts if (implied := _implied(part, order.by))]
-        others = [part for part, within in ranges.items() if not within]
-        return _Task(reading, {**positions, "limit": slice_.limit}, slice_.limit, inside, others)
+        order_ranges = [within for within in ranges.values() if within]
+        order_ranges += [implied for part in self._parts if (implied := _implied(part, order.by))]
+        filters = [part for part, within in ranges.items() if not within]
+        return _Task(
+            reading, {**positions, "limit": slice_.limit}, slice_.limit, order_ranges, filters
+        )
 
-    def _in_order_of_ids(self) -> list[Union]:
-        """One of the unions whose customers an index has in the order of ids, if there is one."""
+    def _id_ordered_union(self) -> list[Union]:
+        """Return a union whose index entries are in the order of ids, as a list of at most one."""
         one_valued = (u for u in self._unions if len(u) == 1 and u[0].one_value)
         return list(islice(one_valued, 1))
 
-    async def _to_the_end(self, task: _Task, given: int) -> Sequence[Any]:
-        """A slice that no index serves, read along the order, each time four times as far."""
-        far = FAR
+    async def _scan_all(self, task: _Task, customer_count: int) -> Sequence[Any]:
+        """Read a slice without an index: scan in the order, four times as far each time."""
+        max_rows = MAX_ORDER_SCAN
         while True:
-            found = await self._along(task, far)
-            if len(found) == task.limit or far >= given:
-                return found
-            far *= 4
+            rows = await self._scan(task, max_rows)
+            if len(rows) == task.limit or max_rows >= customer_count:
+                return rows
+            max_rows *= 4
 
-    async def _further(self, task: _Task, found: int) -> Sequence[Any]:
-        """A slice of which a scan as far as `FAR` found too few."""
-        given, smallest, entries, named = await self._fewest()
-        everywhere = given * (found + 1) // FAR
-        cost = entries // _ENTRIES + (smallest if len(named) == 1 else min(smallest, everywhere))
-        promised = 2 * FAR * task.limit // (found + 1)
-        # Times a power of two, because each distance is a statement of its own: as far as was
-        # promised, or, if that costs more than an index scan, half of what that costs.
-        doublings = (promised // FAR).bit_length()
-        if promised >= cost:
-            doublings = (cost // 2 // FAR).bit_length() - 1
+    async def _continue(self, task: _Task, row_count: int) -> Sequence[Any]:
+        """Read a slice for which an order scan of `MAX_ORDER_SCAN` customers returned only
+        `row_count` rows."""
+        customer_count, smallest_size, entry_count, index_unions = await self._smallest_unions()
+        expected_matches = customer_count * (row_count + 1) // MAX_ORDER_SCAN
+        cost = entry_count // _ENTRIES_PER_ROW + (
+            smallest_size if len(index_unions) == 1 else min(smallest_size, expected_matches)
+        )
+        expected_distance = 2 * MAX_ORDER_SCAN * task.limit // (row_count + 1)
+        # A power of two, because each distance is a separate statement: the expected distance, or
+        # half the cost of an index scan if that is cheaper.
+        doublings = (expected_distance // MAX_ORDER_SCAN).bit_length()
+        if expected_distance >= cost:
+            doublings = (cost // 2 // MAX_ORDER_SCAN).bit_length() - 1
         if doublings > 0:
-            scanned = await self._along(task, FAR << doublings)
-            if len(scanned) == task.limit:
-                return scanned
-        return await self._index_scan(task, named, is_long=True)
+            rows = await self._scan(task, MAX_ORDER_SCAN << doublings)
+            if len(rows) == task.limit:
+                return rows
+        return await self._index_scan(task, index_unions, is_long=True)
 
-    async def _sizes(self, most: int) -> tuple[int, list[int]]:
-        """How many customers the account has had, and how many each union names, counted to one
-        more than `most`."""
+    async def _count_unions(self, max_count: int) -> tuple[int, list[int]]:
+        """Return how many customers the account has ever had, and the size of each union, counted
+        up to `max_count` + 1."""
         parameters = Parameters(self._now)
         shapes = tuple(parameters.union(union) for union in self._unions)
-        (row,) = await self._fetch(searches.sizes(shapes, most), parameters.values, is_long=True)
-        given, *sizes = row
-        return given, sizes
+        (row,) = await self._fetch(
+            searches.sizes(shapes, max_count), parameters.values, is_long=True
+        )
+        customer_count, *sizes = row
+        return customer_count, sizes
 
-    async def _fewest(self) -> tuple[int, int, int, list[Union]]:
-        """How many customers the account has had; how many the smallest union names, counted to
-        one more than `MANY`; and it with those that are worth intersecting with it, after how many
-        they name in all."""
-        given, sizes = await self._sizes(MANY)
-        smallest = min(sizes)
-        sized = zip(sizes, self._unions, strict=True)
-        worth = [(size, union) for size, union in sized if size <= _WORTH * smallest]
-        return given, smallest, sum(size for size, _ in worth), [union for _, union in worth]
+    async def _smallest_unions(self) -> tuple[int, int, int, list[Union]]:
+        """Return how many customers the account has ever had, the size of the smallest union
+        (counted up to `MAX_COUNTED` + 1), and the total size and the list of the unions that are
+        worth intersecting, including the smallest."""
+        customer_count, sizes = await self._count_unions(MAX_COUNTED)
+        smallest_size = min(sizes)
+        sized_unions = zip(sizes, self._unions, strict=True)
+        candidates = [
+            (size, union) for size, union in sized_unions if size <= _MAX_SIZE_RATIO * smallest_size
+        ]
+        return (
+            customer_count,
+            smallest_size,
+            sum(size for size, _ in candidates),
+            [union for _, union in candidates],
+        )
 
-    async def _along(self, task: _Task, far: int) -> Sequence[Any]:
-        """The first of a slice, read along the order among `far` customers."""
-        ordered = self._in_order_of_ids() if task.reading.order == "id" else []
-        if ordered:
-            return await self._index_scan(task, ordered, far, is_long=True)
-        return await self._order_scan(task, far, is_long=True)
+    async def _scan(self, task: _Task, max_rows: int) -> Sequence[Any]:
+        """Read a slice by an order scan of at most `max_rows` customers."""
+        ordered_unions = self._id_ordered_union() if task.reading.order == "id" else []
+        if ordered_unions:
+            return await self._index_scan(task, ordered_unions, max_rows, is_long=True)
+        return await self._order_scan(task, max_rows, is_long=True)
 
     async def _order_scan(
-        self, task: _Task, most: int | None, is_long: bool = False
+        self, task: _Task, max_rows: int | None, is_long: bool = False
     ) -> Sequence[Any]:
         parameters = Parameters(self._now)
-        bounds = tuple(parameters.within(each) for each in task.inside)
-        condition = parameters.condition(And(tuple(task.others))) if task.others else None
-        query = searches.order_scan(task.reading, bounds, condition, most)
+        bounds = tuple(parameters.within(order_range) for order_range in task.order_ranges)
+        condition = parameters.condition(And(tuple(task.filters))) if task.filters else None
+        query = searches.order_scan(task.reading, bounds, condition, max_rows)
         return await self._fetch(query, {**parameters.values, **task.parameters}, is_long)
 
     async def _index_scan(
-        self, task: _Task, named: Sequence[Union], most: int | None = None, is_long: bool = False
+        self,
+        task: _Task,
+        index_unions: Sequence[Union],
+        max_rows: int | None = None,
+        is_long: bool = False,
     ) -> Sequence[Any]:
-        parameters, shapes, condition = self._shapes(named)
-        query = searches.index_scan(task.reading, shapes, condition, most)
+        parameters, shapes, condition = self._shapes(index_unions)
+        query = searches.index_scan(task.reading, shapes, condition, max_rows)
         return await self._fetch(query, {**parameters.values, **task.parameters}, is_long)
 
     def _shapes(
-        self, named: Sequence[Union]
+        self, index_unions: Sequence[Union]
     ) -> tuple[Parameters, tuple[Union, ...], Condition | None]:
-        """The shapes of unions, and of the parts that they do not answer already."""
+        """Return the shapes of unions, and of the conditions that they do not cover."""
         parameters = Parameters(self._now)
-        shapes = tuple(parameters.union(union) for union in named)
-        rest = tuple(part for part in self._parts if exact_union(part) not in named)
-        return parameters, shapes, parameters.condition(And(rest)) if rest else None
+        shapes = tuple(parameters.union(union) for union in index_unions)
+        remaining = tuple(part for part in self._parts if exact_union(part) not in index_unions)
+        return parameters, shapes, parameters.condition(And(remaining)) if remaining else None
 
     async def _fetch(
         self, query: Query, parameters: Mapping[str, Any], is_long: bool
@@ -234,8 +252,8 @@ class Finder:
 
 
 def _implied(part: Condition, order: str) -> Within | None:
-    """What a part implies for the moment that a list is ordered by: nobody was changed before being
-    created. Without it, a scan from the newest would pass all who were created too late."""
+    """Return the range that a condition implies for the timestamp of the order: no customer is
+    updated before it is created. Without it, a scan would read all rows outside this range."""
     match order, part:
         case "created_at", Predicate(condition=Within("updated_at", _, high, _, through)) if high:
             return Within("created_at", high=high, through=through)
@@ -245,8 +263,8 @@ def _implied(part: Condition, order: str) -> Within | None:
 
 
 def _range_of(part: Condition, column: str) -> Within | None:
-    """What a part asks of a column, if it is a range of it."""
+    """Return the range of a column in a condition, or None."""
     match part:
-        case Predicate(condition=Within(column=found) as within) if found == column:
+        case Predicate(condition=Within(column=range_column) as within) if range_column == column:
             return within
     return None

@@ -20,7 +20,7 @@ from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
 from regulars.customers.search.lexer import KeyValue, refused
 from regulars.customers.search.matching import in_notes, line
-from regulars.customers.search.search_document import ADDRESS_KEYS, NOTES, custom_key, facet
+from regulars.customers.search.search_document import ADDRESS_KEYS, NOTES, custom_key, make_facet
 from regulars.store.conditions import (
     And,
     Condition,
@@ -59,11 +59,11 @@ def _compared(column: str, operator: str, start: Any, end: Any) -> Within:
 
 
 def _text_facet(term: KeyValue) -> Condition:
-    return line(facet(term.key, term.value.text), term.value.prefix)
+    return line(make_facet(term.key, term.value.text), term.value.prefix)
 
 
 def _custom(term: KeyValue) -> Condition:
-    return line(facet(_custom_path(term), term.value.text), term.value.prefix)
+    return line(make_facet(_custom_path(term), term.value.text), term.value.prefix)
 
 
 def _custom_path(term: KeyValue) -> str:
@@ -85,7 +85,7 @@ def _country(term: KeyValue) -> Condition:
             "its name there."
         )
         raise refused(message, term.value.position, "a country", _like_country(given))
-    return line(facet("country", country.alpha2))
+    return line(make_facet("country", country.alpha2))
 
 
 def _like_country(given: str) -> str | None:

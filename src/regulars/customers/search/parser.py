@@ -1,10 +1,10 @@
-"""The search language: a query's text read into an order and a condition.
+"""Parse the text of a search into an order and a condition.
 
     query  = term { [AND | OR] term }          juxtaposition is AND; AND binds tighter than OR
     term   = [NOT | -] ( "(" query ")" | key ":" [< | <= | > | >=] value | value )
     value  = word | "quoted words" | 'quoted words'        a trailing * makes it a prefix
 
-Reading takes time in proportion to the text's length.
+Parsing takes time in proportion to the length of the text.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MAX_TERMS = 50
 MAX_DEPTH = 10
 
 ORDER_BY, ORDER_DIR = "order_by", "order_dir"
-# What stands with the order's own keys.
-ALLOWED = {ORDER_BY: tuple(ORDER_COLUMNS), ORDER_DIR: ("asc", "desc")}
+# The keys of the order and their values.
+ORDER_KEYS = {ORDER_BY: tuple(ORDER_COLUMNS), ORDER_DIR: ("asc", "desc")}
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A list's order: by one of the names of `ORDER_COLUMNS`; ties break by `_id` in the same
-    direction."""
+    """The order of a list: a name of `ORDER_COLUMNS` and a direction. Ties are sorted by `_id` in
+    the same direction."""
 
     by: str = "id"
     ascending: bool = False
@@ -42,8 +42,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a query asks: an order, whether it says so itself, and a condition unless all customers
-    are meant."""
+    """A parsed query: an order, a condition (None matches all customers), and whether the query
+    contains the order."""
 
     order: Order
     condition: Condition | None = None
@@ -51,16 +51,16 @@ class Search:
 
 
 @lru_cache(maxsize=500)
-def parse(query: str, most: int = DEFAULTS.search_characters) -> Search:
-    """Reads a query of at most `most` characters. Newest first (`order_by:id order_dir:desc`) where
-    it does not say.
+def parse(query: str, max_length: int = DEFAULTS.search_characters) -> Search:
+    """Parse a query of at most `max_length` characters. The default order is newest first
+    (`order_by:id order_dir:desc`).
 
-    Raises Rejected with InvalidQuery: the position of the first fault, what was expected there,
-    and the nearest word that would be right.
+    Raises Rejected with InvalidQuery: the position of the first error, the expected term, and the
+    nearest valid word.
     """
-    if len(query) > most:
-        message = f"The query has {len(query):,} characters; at most {most:,} are allowed."
-        raise refused(message, most, "the end")
+    if len(query) > max_length:
+        message = f"The query has {len(query):,} characters; at most {max_length:,} are allowed."
+        raise refused(message, max_length, "the end")
     if "\0" in query:
         message = "The query has a NUL character, which no text here can have."
         raise refused(message, query.index("\0"), "another character")
@@ -68,99 +68,103 @@ def parse(query: str, most: int = DEFAULTS.search_characters) -> Search:
 
 
 class _Part(NamedTuple):
-    """A term as it was read, and its text if it may be a part of a phone number."""
+    """A parsed term, and its text if it can be a part of a phone number."""
 
     condition: Condition
     number: str | None = None
 
 
 class _Parser:
-    """Reads one query."""
+    """Parses one query by recursive descent."""
 
     def __init__(self, query: str) -> None:
         self._text = Text(query)
         self._depth = 0
         self._terms = 0
-        self._said: dict[str, str] = {}
+        self._order_values: dict[str, str] = {}
 
     def search(self) -> Search:
-        """All of the query."""
-        found = self._any()
+        """Parse the whole query."""
+        part = self._disjunction()
         if not self._text.at_end():
             message = "This parenthesis closes none. Take it away, or write \\) to look for one."
             raise refused(message, self._text.position, "a term")
-        order = Order(self._said.get(ORDER_BY, "id"), self._said.get(ORDER_DIR, "desc") == "asc")
-        return Search(order, found.condition if found else None, bool(self._said))
+        order = Order(
+            self._order_values.get(ORDER_BY, "id"),
+            self._order_values.get(ORDER_DIR, "desc") == "asc",
+        )
+        return Search(order, part.condition if part else None, bool(self._order_values))
 
-    def _any(self) -> _Part | None:
-        """Terms up to a closing parenthesis or the end: None if they say nothing but an order."""
-        found: list[_Part] = []
+    def _disjunction(self) -> _Part | None:
+        """Parse terms up to a closing parenthesis or the end. Return None if they contain only an
+        order."""
+        parts: list[_Part] = []
         while True:
-            part = self._all()
+            part = self._conjunction()
             position = self._text.position
-            if found and not part:
-                raise self._no_term_behind("OR")
+            if parts and not part:
+                raise self._missing_term("OR")
             if part:
-                found.append(part)
+                parts.append(part)
             if not self._text.take_keyword("OR"):
                 break
             if not part:
                 raise refused("OR needs a term before it.", position, "a term")
             self._require_term("OR")
-        if len(found) < 2:
-            return found[0] if found else None
-        return _Part(Or(tuple(part.condition for part in found)))
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        return _Part(Or(tuple(part.condition for part in parts)))
 
-    def _all(self) -> _Part | None:
-        """Terms up to an OR, a closing parenthesis or the end."""
-        found: list[list[_Part]] = []  # those that stand side by side, without an AND, together
-        beside = waiting = False  # for what an AND wants
+    def _conjunction(self) -> _Part | None:
+        """Parse terms up to an OR, a closing parenthesis or the end."""
+        groups: list[list[_Part]] = []  # terms without an AND between them form a group
+        is_adjacent = needs_term = False
         while True:
             self._text.skip_spaces()
             if self._text.at_end() or self._text.next_is(")"):
                 break
             position = self._text.position
             if self._text.take_keyword("AND"):
-                if not found:
+                if not groups:
                     raise refused("AND needs a term before it.", position, "a term")
                 self._require_term("AND")
-                beside, waiting = False, True
+                is_adjacent, needs_term = False, True
                 continue
-            if self._next_keyword("OR"):
+            if self._is_next_keyword("OR"):
                 break
             part = self._term()
-            if part and beside:
-                found[-1].append(part)
+            if part and is_adjacent:
+                groups[-1].append(part)
             elif part:
-                found.append([part])
-            beside = part is not None
-            waiting = waiting and not part
-        if waiting:
-            raise self._no_term_behind("AND")
-        if len(found) == 1 and len(found[0]) == 1:
-            return found[0][0]
-        parts = [asked for group in found for asked in _with_numbers_joined(group)]
-        return _Part(And(tuple(parts))) if parts else None
+                groups.append([part])
+            is_adjacent = part is not None
+            needs_term = needs_term and not part
+        if needs_term:
+            raise self._missing_term("AND")
+        if len(groups) == 1 and len(groups[0]) == 1:
+            return groups[0][0]
+        conditions = [condition for group in groups for condition in _join_phone_numbers(group)]
+        return _Part(And(tuple(conditions))) if conditions else None
 
-    def _next_keyword(self, word: str) -> bool:
+    def _is_next_keyword(self, word: str) -> bool:
         start = self._text.position
-        taken = self._text.take_keyword(word)
+        is_next = self._text.take_keyword(word)
         self._text.position = start
-        return taken
+        return is_next
 
     def _require_term(self, operator: str) -> None:
-        """Raises Rejected unless a term follows an operator."""
+        """Raise Rejected unless a term follows an operator."""
         self._text.skip_spaces()
-        ends = self._text.at_end() or self._text.next_is(")")
-        if ends or self._next_keyword("AND") or self._next_keyword("OR"):
-            raise self._no_term_behind(operator)
+        is_end = self._text.at_end() or self._text.next_is(")")
+        if is_end or self._is_next_keyword("AND") or self._is_next_keyword("OR"):
+            raise self._missing_term(operator)
 
-    def _no_term_behind(self, operator: str) -> Rejected:
+    def _missing_term(self, operator: str) -> Rejected:
         message = f"{operator} needs a term behind it. To look for the word, put it in quotes."
         return refused(message, self._text.position, "a term")
 
     def _term(self) -> _Part | None:
-        """One term; None for one that says the order."""
+        """Parse one term. Return None if it sets the order."""
         start = self._text.position
         negated = "NOT" if self._text.take_keyword("NOT") else "-" if self._text.take("-") else ""
         if negated == "NOT":
@@ -179,7 +183,7 @@ class _Parser:
             message = f"Parentheses stand more than {MAX_DEPTH} deep here."
             raise refused(message, start, "a term without parentheses")
         self._text.take("(")
-        part = self._any()
+        part = self._disjunction()
         if not self._text.take(")"):
             message = "This parenthesis is not closed. Close it, or write \\( to look for one."
             raise refused(message, start, "a closing parenthesis")
@@ -196,52 +200,51 @@ class _Parser:
             raise refused(message, position, "the end")
         term = self._text.term()
         if isinstance(term, KeyValue):
-            if term.key in ALLOWED:
-                self._order(term, negated)
+            if term.key in ORDER_KEYS:
+                self._take_order(term, negated)
                 return None
-            asked = keys.keyed(term, tuple(ALLOWED))
+            condition = keys.keyed(term, tuple(ORDER_KEYS))
         elif term.bare and term.text in keys.WITHIN:
-            asked = keys.WITHIN[term.text]
+            condition = keys.WITHIN[term.text]
         else:
             return _Part(matching.free(term), _number(term))
-        return _Part(asked)
+        return _Part(condition)
 
-    def _order(self, term: KeyValue, negated: str) -> None:
-        """Takes `order_by:` or `order_dir:`."""
+    def _take_order(self, term: KeyValue, negated: str) -> None:
+        """Set the order from `order_by:` or `order_dir:`."""
         if self._depth or negated:
             message = (
                 f"{term.key}: says how the list is ordered; it stands outside parentheses, and is "
                 "not negated."
             )
             raise refused(message, term.position, "a term")
-        if term.key in self._said:
+        if term.key in self._order_values:
             raise refused(f"{term.key}: stands here twice.", term.position, "another term")
-        said, allowed = term.value.text, ALLOWED[term.key]
-        if said not in allowed or term.operator or term.value.prefix:
-            message = f"{term.key}: takes one of {', '.join(allowed)}; it is {said[:100]!r} here."
-            near = nearest(said, allowed)
-            raise refused(message, term.value.position, f"one of {', '.join(allowed)}", near)
-        self._said[term.key] = said
+        value, allowed = term.value.text, ORDER_KEYS[term.key]
+        if value not in allowed or term.operator or term.value.prefix:
+            message = f"{term.key}: takes one of {', '.join(allowed)}; it is {value[:100]!r} here."
+            suggestion = nearest(value, allowed)
+            raise refused(message, term.value.position, f"one of {', '.join(allowed)}", suggestion)
+        self._order_values[term.key] = value
 
 
 def _number(value: Value) -> str | None:
     return value.text if value.bare and matching.phone_digits(value.text) else None
 
 
-def _with_numbers_joined(parts: Sequence[_Part]) -> list[Condition]:
-    """The conditions of terms that stand side by side. Numbers in a row are each what it is, or
-    together a phone number."""
-    found: list[Condition] = []
-    row: list[_Part] = []
+def _join_phone_numbers(parts: Sequence[_Part]) -> list[Condition]:
+    """Return the conditions of adjacent terms. Consecutive numbers match separately, or together as
+    a phone number."""
+    result: list[Condition] = []
+    number_parts: list[_Part] = []
     for part in [*parts, _Part(ALWAYS)]:
         if part.number:
-            row.append(part)
+            number_parts.append(part)
             continue
-        together = (
-            matching.number_in_parts([each.number or "" for each in row]) if row[1:] else None
-        )
-        each = [one.condition for one in row]
-        found += [Or((And(tuple(each)), together))] if together else each
-        row = []
-        found.append(part.condition)
-    return found[:-1]
+        texts = [number_part.number or "" for number_part in number_parts]
+        phone_number = matching.number_in_parts(texts) if len(texts) > 1 else None
+        conditions = [number_part.condition for number_part in number_parts]
+        result += [Or((And(tuple(conditions)), phone_number))] if phone_number else conditions
+        number_parts = []
+        result.append(part.condition)
+    return result[:-1]

@@ -204,11 +204,11 @@ async def _wait_for_writers(connection: Any) -> None:
         return {row[0] for row in await connection.fetch(_WRITERS, counters.name)}
 
     end = time.monotonic() + _MAX_WAIT_SECONDS
-    left = await writers()
-    while left and time.monotonic() < end:
+    remaining = await writers()
+    while remaining and time.monotonic() < end:
         await asyncio.sleep(_PAUSE_SECONDS)
-        left &= await writers()
-    if left:
+        remaining &= await writers()
+    if remaining:
         raise MoveError(
             "The account has a part of the tables of its own now, but is not moved: a transaction "
             f"that was writing then has not ended in {_MAX_WAIT_SECONDS:g} s. Try again."

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `regulars.store.migrate` gives."""
+"""Runs the migrations on the connection that `regulars.store.migrate` passes."""
 
 from alembic import context
 

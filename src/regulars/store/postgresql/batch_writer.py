@@ -10,6 +10,8 @@ from typing import Any
 import asyncpg
 
 from regulars.store import queries, saving
+from regulars.store.changes import LookupKeys, State
+from regulars.store.entities import Entities
 from regulars.store.errors import StatementTimeout, Unreachable
 from regulars.store.large_work import LARGE_CHARACTERS, run_large
 from regulars.store.postgresql.cluster import Cluster
@@ -20,7 +22,7 @@ from regulars.store.postgresql.transactions import (
     retry_rolled_back,
 )
 from regulars.store.recently_seen import RecentlySeen
-from regulars.store.unit_of_work import Domain, Entities, LookupKeys, Outcomes, State
+from regulars.store.unit_of_work import Domain, Outcomes
 from regulars.store.writer import MAX_BATCH, Command, LastWrittenSequence, Write
 
 # A batch that names more customers takes milliseconds to decide.
@@ -71,11 +73,11 @@ class BatchWriter:
         while pending:
             batch = [pending.popleft() for _ in range(min(len(pending), MAX_BATCH))]
             self._in_progress += len(batch)
-            done = await self._transact(account_id, batch)
+            outcome_count = await self._transact(account_id, batch)
             self._in_progress -= len(batch)
-            for write in batch[:done]:
+            for write in batch[:outcome_count]:
                 write.answer()
-            pending.extendleft(reversed(batch[done:]))
+            pending.extendleft(reversed(batch[outcome_count:]))
         del self._queues[account_id]
 
     async def _transact(self, account_id: int, batch: Sequence[Write]) -> int:
@@ -126,9 +128,9 @@ class BatchWriter:
         state = await _load(connection, entities, account_id, keys)
         commands = [write.command for write in batch]
         # In a thread, other requests go on.
-        large = entities.customers_named(keys) > _LARGE_BATCH
+        is_large = entities.count_customers(keys) > _LARGE_BATCH
         try:
-            if large or _has_much_text(commands, entities, state):
+            if is_large or _has_much_text(commands, entities, state):
                 outcomes, changes = await run_large(
                     lambda: self._decide(account_id, commands, state)
                 )
@@ -144,7 +146,7 @@ class BatchWriter:
             return outcomes
         shape = saving.shape_of(entities, changes)
         to_save = (entities, account_id, state, changes)
-        if large:
+        if is_large:
             parameters = await asyncio.to_thread(saving.save_parameters, *to_save)
         else:
             parameters = saving.save_parameters(*to_save)
@@ -163,8 +165,8 @@ def _has_much_text(commands: Sequence[Command], entities: Entities, state: State
     """Whether indexing a batch takes long: the text of new customers, and the stored text that is
     compared with it."""
     texts = entities.root.long_texts
-    stored = sum([len(row[n]) for row in state.rows[entities.root.name] for n in texts])
-    return stored > LARGE_CHARACTERS or any(command.is_large for command in commands)
+    characters = sum([len(row[n]) for row in state.rows[entities.root.name] for n in texts])
+    return characters > LARGE_CHARACTERS or any(command.is_large for command in commands)
 
 
 async def _save_in_steps(
@@ -172,9 +174,9 @@ async def _save_in_steps(
 ) -> bool:
     """Save a batch statement by statement; return whether the revision was still the loaded
     one."""
-    held, steps = saving.save_in_steps(shape)
+    advance, steps = saving.save_in_steps(shape)
     async with connection.transaction():
-        if not await fetch_rows(connection, held, parameters):
+        if not await fetch_rows(connection, advance, parameters):
             return False
         for step, must_insert in steps:
             status = await execute(connection, step, parameters)
@@ -185,10 +187,10 @@ async def _save_in_steps(
 
 async def _load(connection: Any, entities: Entities, account_id: int, keys: LookupKeys) -> State:
     # The revision is read first: a change after it is noticed when the batch is saved.
-    parameters = entities.parameters(account_id, keys)
-    rows = await fetch_rows(connection, entities.state(keys), parameters)
-    others = [
+    parameters = entities.state_parameters(account_id, keys)
+    rows = await fetch_rows(connection, entities.state_query(keys), parameters)
+    loads = [
         (load, await fetch_rows(connection, load.query(), parameters))
         for load, parameters in entities.loads(account_id, keys)
     ]
-    return entities.loaded(rows, others)
+    return entities.build_state(rows, loads)

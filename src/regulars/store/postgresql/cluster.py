@@ -1,4 +1,4 @@
-"""The servers behind a DSN: their connections, and what is known of the primary and the nodes."""
+"""The servers of a DSN: their connections, and the state of the primary and of the nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regulars.store.query import Query
 
 
 class Cluster:
-    """A pool of connections, whose connections are closed when the primary or a Citus node stops
+    """A connection pool whose connections are closed when the primary or a Citus node stops
     answering."""
 
     def __init__(
@@ -60,8 +60,8 @@ class Cluster:
         """A connection for statements with these parameters. Raises NodeUnreachable if the node of
         an account among them does not answer."""
         async with self.pool.acquire() as connection:
-            for each in parameters:
-                await self._circuit_breaker.check(each.get("account_id"), connection)
+            for values in parameters:
+                await self._circuit_breaker.check(values.get("account_id"), connection)
             yield connection
 
     async def reachable_accounts(self) -> list[int] | None:

@@ -18,7 +18,7 @@ from regulars.store.postgresql.timeline_fence import REPLACED, TimelineFence
 CONNECT_SECONDS = 5.0
 # After the first primary has answered, the other hosts have this time to show a newer timeline.
 _OTHER_HOSTS_SECONDS = 0.25
-# A primary that answers later may have been paused; the other hosts are asked again.
+# A primary that answers later may have been paused, so all hosts are tried again.
 _LATE_SECONDS = 1.0
 # No host answers, the server refuses the connection, or no host takes writes.
 CONNECT_ERRORS = (
@@ -98,14 +98,14 @@ async def _connect_to_primary(
                     connections.append(task.result())
             if not done:
                 break
-        primary = next((each for each in connections if not timeline_fence.is_old(each)), None)
+        primary = next((c for c in connections if not timeline_fence.is_old(c)), None)
     finally:
         for task in pending:
             task.cancel()
         late = await asyncio.gather(*pending, return_exceptions=True)
-        for other in (*connections, *late):
-            if isinstance(other, asyncpg.Connection) and other is not primary:
-                other.terminate()
+        for result in (*connections, *late):
+            if isinstance(result, asyncpg.Connection) and result is not primary:
+                result.terminate()
     if primary is None:
         raise failure
     return primary

@@ -24,8 +24,8 @@ _log = logging.getLogger("regulars.postgresql")
 
 
 class PrimaryMonitor(BackgroundTask):
-    """Asks each host every second whether it takes writes, and on which timeline; calls `on_lost`
-    if none does. Does nothing for a DSN with a single host."""
+    """Checks each host every second: whether it takes writes, and its timeline. Calls `on_lost` if
+    no host is a primary. Does nothing for a DSN with a single host."""
 
     def __init__(
         self, dsn: str, timeline_fence: TimelineFence, on_lost: Callable[[], None]
@@ -41,13 +41,13 @@ class PrimaryMonitor(BackgroundTask):
             super().start()
 
     async def _run(self) -> None:
-        missed = 0
+        missed_rounds = 0
         try:
             while True:
                 await asyncio.sleep(_INTERVAL_SECONDS)
                 has_primary = any(await asyncio.gather(*map(self._is_primary, self._hosts)))
-                missed = 0 if has_primary else missed + 1
-                if missed == _MAX_MISSED:
+                missed_rounds = 0 if has_primary else missed_rounds + 1
+                if missed_rounds == _MAX_MISSED:
                     _log.warning("The primary does not answer, or is no primary any more.")
                     self._on_lost()
         finally:

@@ -55,8 +55,8 @@ class Snapshot:
 
 
 class PostgreSQLStore:
-    """A store on a PostgreSQL server. A store with `is_bulk` does not
-    count as activity for others."""
+    """A store on a PostgreSQL server. A store with `is_bulk` does not count as activity for
+    others."""
 
     dialect = "postgresql"
 

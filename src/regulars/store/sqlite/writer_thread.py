@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import apsw
 
+from regulars.store.changes import Changes
 from regulars.store.errors import Unreachable
 from regulars.store.sqlite.batch_writer import load, save
 from regulars.store.sqlite.file import BULK_CACHE_KIB, FileGuard, connect, translate_error
-from regulars.store.unit_of_work import Changes, Domain
+from regulars.store.unit_of_work import Domain
 from regulars.store.writer import (
     MAX_BATCH,
     LastWrittenSequence,
