@@ -27,9 +27,9 @@ import pytest
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store, imports
 from regulars.transfer.charsets import CHARSETS
+from regulars.transfer.import_options import Options
 from regulars.transfer.import_repository import ImportRepository
 from regulars.transfer.jobs import Jobs
-from regulars.transfer.row_parser import Options
 from regulars.transfer.uploads import LEASE_MS, Upload
 from tests.support import TLS, Client, Server, Stopwatch, create_token, run_server, with_store
 from tests.test_import_http import ENDED, ended, previewed, refused, send, wait

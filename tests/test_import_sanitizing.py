@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from regulars.core.errors import InvalidInput
 from regulars.customers.bulk import SetRow
+from regulars.transfer.import_options import Options
 from regulars.transfer.importer import Tally
 from regulars.transfer.input_file import open_input
 from regulars.transfer.remote_customers import row_of
-from regulars.transfer.row_parser import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told
 from tests.support import Client, copy_sqlite_template, example_count

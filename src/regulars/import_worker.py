@@ -18,7 +18,7 @@ from regulars.directory.database import store_for
 from regulars.http import log
 from regulars.settings import Settings
 from regulars.transfer.garbage_collector import collect_less
-from regulars.transfer.input_file import Bounds
+from regulars.transfer.gzip_reader import Bounds
 from regulars.transfer.job import Job
 
 _log = logging.getLogger("regulars.imports")

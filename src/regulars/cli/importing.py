@@ -1,4 +1,4 @@
-"""`regulars import`: files into an account, with a progress bar, and a summary of each."""
+"""`regulars import`: import files into an account, with a progress bar and a summary of each."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.garbage_collector import collect_less
+from regulars.transfer.import_options import Options
 from regulars.transfer.import_repository import (
     CANCELLED,
     COUNTS,
@@ -32,14 +33,13 @@ from regulars.transfer.import_repository import (
 from regulars.transfer.importer import Importer, Tally
 from regulars.transfer.input_file import STDIN, open_input
 from regulars.transfer.rejected_rows import DiscardedRows, RejectedFile
-from regulars.transfer.row_parser import Options
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_told
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is done with each file."""
+    """The options of the command, which apply to each file."""
 
     account: str | None
     options: Options
@@ -50,12 +50,12 @@ class Job:
 
 
 def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> None:
-    """Imports files, one after the other. Ends with 5 when rows were rejected. Raises UsageError,
-    TransferError and StoreError."""
+    """Import files one after another. Exit with SOME_REJECTED (5) if rows were rejected. Raises
+    UsageError, TransferError and StoreError."""
     _check(job, files)
 
     async def work(store: Store) -> list[dict[str, Any]]:
-        return [await _one(store, name, job) for name in files]
+        return [await _import_file(store, name, job) for name in files]
 
     lower_priority()
     collect_less()
@@ -70,8 +70,8 @@ def run(settings: Settings, files: Sequence[str], job: Job, as_json: bool) -> No
 
 
 def _check(job: Job, files: Sequence[str]) -> None:
-    if job.options.wrong:
-        raise UsageError(f"--{job.options.wrong}")
+    if job.options.problem:
+        raise UsageError(f"--{job.options.problem}")
     if job.rejected and len(files) > 1:
         raise UsageError(
             "--rejected names one file: import the files one at a time, or leave it out."
@@ -80,7 +80,7 @@ def _check(job: Job, files: Sequence[str]) -> None:
         raise UsageError("A dry run saves nothing that could be gone on with: leave out --resume.")
 
 
-async def _one(store: Store, name: str, job: Job) -> dict[str, Any]:
+async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
     account = await Accounts(store).resolve(job.account)
     runs = ImportRepository(store, account.account_id)
     with open_input(name, job.options.encoding, form=job.options.format) as file:
@@ -121,7 +121,7 @@ async def _current(
     size: int | None,
     output: RejectedFile,
 ) -> Row:
-    """The import to go on with, or a new one. Raises BadOption."""
+    """Return the row of the import to resume, or of a new one. Raises BadOption."""
     if job.resume:
         if before is None:
             raise BadOption(
@@ -138,7 +138,7 @@ async def _current(
         message = f"An import of this file stopped after {before['position']:,} rows"
         print(f"{message}; --resume would have gone on. Starting anew.", file=sys.stderr)
         await runs.end(before["import_id"], CANCELLED, now_ms(), "Begun anew.")
-    import_details = {"options": job.options.told, "silent": job.silent, **source.to_json()}
+    import_details = {"options": job.options.as_json, "silent": job.silent, **source.to_json()}
     return await runs.begin(
         RUNNING, known, source.fingerprint, import_details, size, now_ms(), claimed_until=FOREVER
     )
@@ -155,7 +155,7 @@ def _rejected_path(name: str, source: Source, job: Job) -> Path:
 
 
 def _show(name: str, source: Source) -> None:
-    """What was recognised, on standard error."""
+    """Print the format of the file and its columns to standard error."""
     print(f"{name}: {source.shown}", file=sys.stderr)
     if source.shape.columns is None:
         return

@@ -1,4 +1,4 @@
-"""`regulars pull` and `regulars push`: customers from another server, and to one."""
+"""`regulars pull` and `regulars push`: mirror another server, or send customers to it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HOW = {
 
 @dataclass(frozen=True, slots=True)
 class RemoteServer:
-    """The server that is spoken to."""
+    """The other server. `insecure` allows plain HTTP."""
 
     url: str
     token: str
@@ -43,7 +43,7 @@ class RemoteServer:
 
 
 def since(text: str | None) -> int | str | None:
-    """What `--since` means: `last`, or a moment. Raises UsageError."""
+    """Parse `--since`: `last`, or a timestamp in milliseconds since 1970. Raises UsageError."""
     if text is None or text == LAST:
         return text
     timestamp = parse_timestamp(text)
@@ -57,7 +57,8 @@ def since(text: str | None) -> int | str | None:
 def pull(
     settings: Settings, account: str | None, server: RemoteServer, options: Options, as_json: bool
 ) -> None:
-    """Mirrors a server. Ends with 5 when customers were rejected. Raises TransferError."""
+    """Mirror a server. Exit with SOME_REJECTED (5) if customers were rejected. Raises
+    TransferError."""
     address = address_of(server.url, server.insecure)
 
     async def work(store: Store) -> dict[str, Any]:
@@ -87,8 +88,8 @@ def push(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Sends an account's customers to a server. Ends with 5 when some were refused. Raises
-    TransferError, and Rejected with InvalidQuery."""
+    """Send the customers of an account to a server. Exit with SOME_REJECTED (5) if it refused
+    some. Raises TransferError, and Rejected with InvalidQuery."""
     address = address_of(server.url, server.insecure)
 
     async def work(store: Store) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def import_(
     and --resume goes on.
     """
     from regulars.cli.importing import Job, run
-    from regulars.transfer.row_parser import Options
+    from regulars.transfer.import_options import Options
 
     chosen = Options(
         format=form,
@@ -228,8 +228,8 @@ def pull(
     from regulars.cli.mirroring import RemoteServer
     from regulars.cli.mirroring import pull as run
     from regulars.cli.mirroring import since as timestamp_of
+    from regulars.transfer.import_options import MATCH
     from regulars.transfer.pull import Options
-    from regulars.transfer.row_parser import MATCH
 
     if match not in MATCH:
         raise UsageError(f"--match is {' or '.join(MATCH)}, not {match!r}.")

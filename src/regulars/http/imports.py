@@ -32,10 +32,10 @@ from regulars.http.streaming import stream
 from regulars.store import Row, Store
 from regulars.store.imports import FILE, PENDING, RUNNING
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
+from regulars.transfer.import_options import MEDIA_TYPES, Options
 from regulars.transfer.import_repository import CANCELLED, REJECTED_ROWS, ImportRepository
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.preview import preview
-from regulars.transfer.row_parser import MEDIA_TYPES, Options
 from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, told
 
 PATH = "/import"
@@ -268,8 +268,8 @@ def _parse_parameters(request: Request) -> _ImportParameters:
         empty=params.get("empty", "keep"),
         match=params.get("match", "email"),
     )
-    if options.wrong:
-        raise bad_request(options.wrong)
+    if options.problem:
+        raise bad_request(options.problem)
     name = params.get("name", "") or "upload"
     if len(name) > _MAX_NAME_LENGTH or not name.isprintable():
         raise bad_request(f"A name has at most {_MAX_NAME_LENGTH} characters, all printable.")

@@ -1,8 +1,8 @@
-"""Cells of a CSV file: what stands in them for what.
+"""Encode and parse the cells of a CSV file.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` or a control character for a formula,
-and would run what a customer typed (OWASP, "CSV Injection"). Those are written behind an
-apostrophe, as are cells that begin with one, and reading takes it away again.
+A spreadsheet runs a cell that begins with `=`, `+`, `-`, `@` or a control character as a formula
+(OWASP, "CSV Injection"). An export writes an apostrophe before such cells, and before those that
+begin with an apostrophe. An import removes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 
 _RISKY = re.compile(r"['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]")
-# Shops write numbers behind an apostrophe, too, so that a spreadsheet leaves their zeros.
+# Shops also write an apostrophe before numbers, so that a spreadsheet keeps leading zeros.
 _KEPT_APART = re.compile(r"'(?:['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]|[0-9][0-9 +()./-]*$)")
 
 _YES = frozenset("yes y true t 1 x on subscribed".split())
@@ -21,17 +21,17 @@ _NO = frozenset("no n false f 0 off unsubscribed non-subscribed nonsubscribed cl
 
 
 def neutral(text: str) -> str:
-    """A text as a cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet runs as a formula."""
     return f"'{text}" if _RISKY.match(text) else text
 
 
 def original(cell: str) -> str:
-    """What `neutral` made a cell of; and a number that stands behind an apostrophe."""
+    """Undo `neutral`, and remove the apostrophe before a number."""
     return cell[1:] if _KEPT_APART.match(cell) else cell
 
 
 def flag(text: str) -> bool | None:
-    """What a cell says of a question; None for what is no answer."""
+    """Parse yes or no; None if the text is neither."""
     word = text.strip().lower()
     if word in _YES:
         return True
@@ -39,14 +39,14 @@ def flag(text: str) -> bool | None:
 
 
 def tags(cell: str) -> list[str]:
-    """The tags in a cell: between commas; one with a comma in it stands in quotes."""
+    """Split a cell at commas into tags. A tag that contains a comma is quoted."""
     if '"' not in cell:
         return cell.split(",") if cell else []
     return [tag for row in csv.reader([cell], skipinitialspace=True) for tag in row]
 
 
 def of_tags(found: Iterable[str]) -> str:
-    """The cell of tags."""
+    """Join tags to a cell."""
     kept = list(found)
     if not any("," in tag or '"' in tag for tag in kept):
         return ",".join(kept)

@@ -1,4 +1,4 @@
-"""What keeps a transfer from being made; the message says what would be right."""
+"""Errors of transfers. Their messages are for the user."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from regulars.core.errors import RegularsError
 
 
 class TransferError(RegularsError):
-    """A file, an option or a server with which nothing can be done."""
+    """An invalid file or option, or a failure of the other server."""
 
 
 class BadFile(TransferError):
-    """A file that is not what it should be."""
+    """A file is invalid or damaged."""
 
 
 class BadOption(TransferError):
-    """An option that does not fit, or not to this file."""
+    """An option is invalid, or does not fit the file."""
 
 
 class Interrupted(TransferError):
-    """Somebody asked to stop: what was done is kept, and can be gone on with."""
+    """The transfer was stopped by the user, and can be resumed."""

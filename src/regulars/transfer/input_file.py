@@ -17,11 +17,11 @@ from typing import IO, Any
 
 from regulars.transfer.charsets import charset
 from regulars.transfer.errors import BadFile
+from regulars.transfer.gzip_reader import CHUNK_BYTES, WHOLE, Bounds, GzipReader
 
 STDIN = "-"
 SAMPLE = 65_536
 _BUFFER = 262_144
-_CHUNK = 16_384
 _GZIP = b"\x1f\x8b"
 # What other containers begin with.
 _PACKED = {
@@ -58,21 +58,6 @@ _BAD = re.compile("[\udc80-\udcff]+")
 _DOUBT = 10
 # Beyond so many, and so many times as many, the rest of the file makes no difference.
 _CLEAR = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much of a file is read: bytes after unpacking (None for any number), rows without any
-    text, and members of a gzip file. Each member, and each blank line, takes time of its own."""
-
-    unpacked_bytes: int | None = None
-    blank_lines: int = 2_000_000
-    members: int = 100_000
-
-
-WHOLE = Bounds()
-# To recognise a file by its beginning, which may be packed.
-BEGINNING = Bounds(2 * 1024 * 1024, 10_000, 1_000)
 
 
 @dataclass(slots=True)
@@ -123,72 +108,6 @@ class _CountingReader(io.RawIOBase):
         buffer[: len(data)] = data
         self.count += len(data)
         return len(data)
-
-
-class _GzipReader(io.RawIOBase):
-    """What is packed in a gzip file (RFC 1952), of any number of members, within bounds."""
-
-    def __init__(self, name: str, packed: IO[bytes], bounds: Bounds) -> None:
-        self._name = name
-        self._packed = packed
-        self._bounds = bounds
-        self._member: Any = None
-        self._input = b""
-        self._members = 0
-        self._count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while True:
-            self._input = self._input or self._packed.read(_CHUNK)
-            if self._member is None and not self._begin():
-                return 0
-            if not self._input:
-                raise EOFError
-            data = self._member.decompress(self._input, len(buffer))
-            self._input = self._member.unconsumed_tail
-            if self._member.eof:
-                self._input = self._member.unused_data
-                self._member = None
-            if data:
-                self._note(len(data))
-                buffer[: len(data)] = data
-                return len(data)
-
-    def _begin(self) -> bool:
-        """Begins the next member; whether there is one. Zeros after a member are padding."""
-        if self._members:
-            while self._input and not (rest := self._input.lstrip(b"\0")):
-                self._input = self._packed.read(_CHUNK)
-            self._input = rest if self._input else b""
-        if not self._input:
-            return False
-        self._members += 1
-        if self._members > self._bounds.members:
-            raise BadFile(
-                f"{self._name} has more than {self._bounds.members:,} gzip members. Compress it as "
-                "a whole."
-            )
-        self._member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        return True
-
-    def _note(self, length: int) -> None:
-        self._count += length
-        most = self._bounds.unpacked_bytes
-        if most is not None and self._count > most:
-            raise BadFile(too_large(self._name, most))
-
-
-def too_large(name: str, most: int) -> str:
-    """What is wrong with a file that unpacks to more than so many bytes."""
-    if most == BEGINNING.unpacked_bytes:
-        return f"The first rows of {name} take more than {most:,} bytes unpacked."
-    return (
-        f"{name} has more than {most:,} bytes unpacked (REGULARS_MAX_IMPORT_UNPACKED_BYTES). "
-        "Divide it, or use the command regulars import."
-    )
 
 
 @contextmanager
@@ -284,7 +203,7 @@ def _plain(
     plain = io.BufferedReader(raw, _BUFFER)
     if not head.startswith(_GZIP):
         return head, raw, head, plain
-    unpacked = io.BufferedReader(_GzipReader(name, plain, bounds), _BUFFER)
+    unpacked = io.BufferedReader(GzipReader(name, plain, bounds), _BUFFER)
     sample = _beginning(unpacked)
     return head, raw, sample, io.BufferedReader(_CountingReader(sample, unpacked), _BUFFER)
 
@@ -330,7 +249,7 @@ def _charset_of_all(file: IO[bytes]) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     sequences = bad = 0
     try:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(CHUNK_BYTES):
             before = len(decoder.getstate()[0])
             text = decoder.decode(chunk)
             if len(text) == len(chunk) and not before and text.isascii():

@@ -13,6 +13,8 @@ from regulars.core.commands import Origin
 from regulars.core.errors import Rejected
 from regulars.store import Row, Store, imports
 from regulars.transfer.errors import Interrupted, TransferError
+from regulars.transfer.gzip_reader import WHOLE, Bounds
+from regulars.transfer.import_options import parse_options
 from regulars.transfer.import_repository import (
     COUNTS,
     DONE,
@@ -21,9 +23,8 @@ from regulars.transfer.import_repository import (
     ImportRepository,
 )
 from regulars.transfer.importer import Importer
-from regulars.transfer.input_file import WHOLE, Bounds, open_input
+from regulars.transfer.input_file import open_input
 from regulars.transfer.rejected_rows import DiscardedRows
-from regulars.transfer.row_parser import options_of
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import Parts, copied
 
@@ -75,7 +76,7 @@ class Job:
 
     async def _bring(self, run: Row) -> None:
         source_told = orjson.loads(run["source"])
-        options, dry = options_of(source_told["options"]), source_told["dry_run"]
+        options, dry = parse_options(source_told["options"]), source_told["dry_run"]
         with tempfile.TemporaryFile() as content:
             await copied(self._store, run, content)
             form = options.format

@@ -11,9 +11,10 @@ import orjson
 
 from regulars.transfer.columns import COLUMNS, columns_as_they_are, mapping
 from regulars.transfer.errors import BadFile, BadOption
-from regulars.transfer.input_file import BEGINNING, open_input
+from regulars.transfer.gzip_reader import BEGINNING
+from regulars.transfer.import_options import Options
+from regulars.transfer.input_file import open_input
 from regulars.transfer.records import Lines, Record, csv_records
-from regulars.transfer.row_parser import Options
 from regulars.transfer.source import Source, delimiter_as_chosen
 
 ROWS = 10

@@ -1,7 +1,7 @@
-"""Records of a file: the rows of CSV in any common dialect, and JSON Lines.
+"""Read the records of a file: rows of CSV in any common dialect, or lines of JSON Lines.
 
-What cannot be read is a record, too, with what is wrong with it; so nothing of a file is passed
-over in silence. No more than a record is held in memory, and none longer than `LONGEST`.
+An unreadable row is a record with a problem, so that no row is skipped silently. One record is in
+memory at a time, of at most `LONGEST` characters.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from regulars.transfer.input_file import UNREADABLE, InputFile, unreadable
 
 # Characters of a line. Notes and custom fields have up to 65,535 each, and are the longest.
 LONGEST = 4 * 1024 * 1024
-# Characters of a cell: beyond this, a quote was opened that nobody closed.
+# Characters of a cell. A longer one has a quote that is never closed.
 LONGEST_CELL = 1024 * 1024
-# Characters that are read again after quotes that are never closed: each such row may take all that
-# follows it.
+# Characters that are read again after unclosed quotes. Such a row may include all that follows.
 _MOST_READ_AGAIN = 64 * 1024 * 1024
 # Levels of a line of JSON, and its names.
 MOST_LEVELS = 200
@@ -39,8 +38,8 @@ _MOST_SAMPLED = 2_000
 
 
 class Record(NamedTuple):
-    """A record: its `line`, from 1; the cells of a row of CSV, or the object of a line of JSON; or
-    what is wrong with it. `size` is how many characters it takes in the file."""
+    """A record of a file: its `line` (from 1), and the `cells` of a row of CSV, the `data` of a
+    line of JSON, or a `problem`. `size` is its length in the file, in characters."""
 
     line: int
     cells: list[str] | None = None
@@ -54,7 +53,7 @@ class _UnclosedQuote(Exception):
 
 
 class _LineTooLong(Exception):
-    """A line that is longer than one may be."""
+    """A line is longer than `LONGEST`."""
 
 
 _NOT_CLOSED = "A quote is opened here and never closed. Close it, or write it twice."
@@ -68,7 +67,7 @@ _UNDECODABLE = (
 
 
 class Lines:
-    """The lines of a text, each with its end; counted, and bounded in length."""
+    """Iterates over the lines of a text, with their ends. Counts them and limits their length."""
 
     def __init__(self, file: InputFile) -> None:
         self._name = file.name
@@ -84,8 +83,8 @@ class Lines:
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
-        """The lines that are left. Raises _UnclosedQuote at the end of the file where a record has
-        begun, _LineTooLong, and BadFile."""
+        """Yield the remaining lines. Raises _UnclosedQuote if the file ends within a record,
+        _LineTooLong, and BadFile."""
         while True:
             line = self._again.popleft() if self._again else self._read(LONGEST + 1)
             if not line:
@@ -102,9 +101,9 @@ class Lines:
                 raise _LineTooLong
             yield line
 
-    def _read(self, most: int) -> str:
+    def _read(self, max_characters: int) -> str:
         try:
-            return self._stream.readline(most)
+            return self._stream.readline(max_characters)
         except UNREADABLE as error:
             raise unreadable(self._name, error) from error
 
@@ -114,12 +113,12 @@ class Lines:
         self.held = [""]
 
     def undecodable(self, text: str) -> str | None:
-        """What is wrong with a text that holds bytes that could not be decoded."""
+        """Return the problem of a text with bytes that could not be decoded, or None."""
         return _UNDECODABLE if self._undecodable.search(text) else None
 
     def give_back(self) -> None:
-        """Takes all but the first of the lines of the present record to be read again. Raises
-        BadFile where that happened too often."""
+        """Read all lines of the current record but the first again. Raises BadFile if that happens
+        too often."""
         self._read_again += self.held_characters
         if self._read_again > _MOST_READ_AGAIN:
             raise BadFile(
@@ -131,20 +130,20 @@ class Lines:
         self.release()
 
     def release(self) -> None:
-        """Begins another record."""
+        """Start the next record."""
         self.held.clear()
         self.held_characters = 0
 
     def count_blank(self) -> None:
-        """Counts a row without any text. Raises BadFile beyond the limit."""
+        """Count a blank row. Raises BadFile beyond the limit."""
         self._blank += 1
         if self._blank > self._most_blank:
             raise BadFile(f"{self._name} has more than {self._most_blank:,} blank lines.")
 
 
 def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
-    """The rows of a CSV file (RFC 4180, and what is common beside it: other delimiters, line ends
-    of any kind, quotes within cells). Rows without any text are passed over."""
+    """Yield the rows of a CSV file (RFC 4180, with other delimiters, line ends and quotes within
+    cells). Blank rows are skipped."""
     csv.field_size_limit(LONGEST_CELL)
     while True:
         reader = csv.reader(lines, delimiter=delimiter)
@@ -171,7 +170,7 @@ def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
 
 
 def json_records(lines: Lines) -> Iterator[Record]:
-    """The objects of a file of JSON Lines."""
+    """Yield the objects of a file of JSON Lines."""
     while True:
         try:
             for line in lines:
@@ -205,7 +204,7 @@ def _json_record(number: int, line: str, wrong: str | None) -> Record:
 
 
 def is_deep(value: Any, levels: int) -> bool:
-    """Whether a JSON value has more levels of arrays and objects."""
+    """Return whether a JSON value has more than `levels` levels of arrays and objects."""
     here = [value]
     for _ in range(levels):
         here = [
@@ -220,7 +219,7 @@ def is_deep(value: Any, levels: int) -> bool:
 
 
 def is_json(file: InputFile) -> bool:
-    """Whether a file seems to be JSON Lines. Raises BadFile for other JSON."""
+    """Return whether a file looks like JSON Lines. Raises BadFile for a JSON array."""
     text = file.sample.lstrip("\ufeff \t\r\n")
     if text.startswith("["):
         first = text.split("\n", 1)[0].rstrip()
@@ -233,8 +232,8 @@ def is_json(file: InputFile) -> bool:
 
 
 def delimiter_of(sample: str) -> str:
-    """The delimiter of a CSV file that begins so: the one with which its first rows have the most
-    columns, and all as many."""
+    """Detect the delimiter of CSV from a sample: the one with which the most rows have as many
+    columns as the first one, then the one with the most columns."""
     best, chosen = (0.0, 0), ","
     for delimiter in DELIMITERS:
         widths = _widths(sample, delimiter)
@@ -258,11 +257,11 @@ def _widths(sample: str, delimiter: str) -> list[int]:
                 break
     except csv.Error:
         pass
-    # The last of a sample may be cut off.
+    # The last row of a sample may be truncated.
     return widths[:-1] if len(widths) > 1 else widths
 
 
 def delimiter_named(text: str) -> str | None:
-    """The delimiter that an option means: a character, or its name."""
+    """Parse the delimiter of an option: a character or its name. None if it is invalid."""
     usable = len(text) == 1 and text.isprintable() and not text.isalnum() and text not in "\"'@"
     return _CHARACTERS.get(text, text if usable else None)

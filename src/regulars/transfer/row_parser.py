@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -26,63 +25,12 @@ from regulars.transfer.columns import (
     Column,
     recognised,
 )
+from regulars.transfer.import_options import Options
 from regulars.transfer.records import Record
 from regulars.transfer.sanitizing import CUSTOM, sanitized, without_nul
 from regulars.transfer.values import READ, InvalidValue, Read, as_text
 
-# The forms of files, each with its media type.
-MEDIA_TYPES = {
-    "csv": "text/csv; charset=utf-8; header=present",
-    "jsonl": "application/x-ndjson",
-}
-FORMATS = tuple(MEDIA_TYPES)
-UNKNOWN = ("custom", "drop", "refuse")
-EMPTY = ("keep", "clear")
-MATCH = ("email", "_id")
-
 _ID_LENGTH = 255
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a file is read. `format` is csv or jsonl, `delimiter` a character, and None for either,
-    as for `encoding`, is what is recognised; `mapped` are texts HEADING=FIELD; `unknown` what is
-    done with other columns; `empty` what an empty cell does to a customer who is there; `match` by
-    what a customer is found."""
-
-    format: str | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    header: bool = True
-    mapped: tuple[str, ...] = ()
-    unknown: str = "custom"
-    empty: str = "keep"
-    match: str = "email"
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """The options as JSON has them."""
-        return {**asdict(self), "mapped": list(self.mapped)}
-
-    @property
-    def wrong(self) -> str | None:
-        """What is wrong with an option that is one of a few words, beginning with its name."""
-        for name, value, known in (
-            ("format", self.format, (None, *FORMATS)),
-            ("unknown", self.unknown, UNKNOWN),
-            ("empty", self.empty, EMPTY),
-            ("match", self.match, MATCH),
-        ):
-            if value not in known:
-                return f"{name} is {' or '.join(filter(None, known))}, not {value!r}."
-        return None
-
-
-def options_of(told: Mapping[str, Any]) -> Options:
-    """What `Options.told` told."""
-    return Options(**{**told, "mapped": tuple(told["mapped"])})
-
-
 # What an empty cell makes of a field that can be cleared.
 _EMPTY: Mapping[str, Any] = {
     **dict.fromkeys(names_of(FIELDS, fields.Text, fields.Phone), ""),

@@ -9,6 +9,7 @@ from typing import Any
 
 from regulars.transfer.columns import Column, columns, mapping
 from regulars.transfer.errors import BadFile, BadOption
+from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import InputFile
 from regulars.transfer.records import (
     DELIMITERS,
@@ -21,7 +22,7 @@ from regulars.transfer.records import (
     is_json,
     json_records,
 )
-from regulars.transfer.row_parser import Options, RowParser
+from regulars.transfer.row_parser import RowParser
 
 _SEPARATOR = "sep="  # a first line by which some spreadsheets are told the delimiter
 

@@ -1,4 +1,4 @@
-"""A table of one's own for as long as a transfer takes."""
+"""A temporary table for a transfer."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import apsw
 
 
 def temporary_table(table: str) -> apsw.Connection:
-    """A connection to a temporary file with a table, of which this is the definition; the file is
-    gone with it, and memory does not grow with the rows."""
+    """Return a connection to a temporary file with one table, which `table` defines. Closing the
+    connection deletes the file. Memory does not grow with the rows."""
     connection = apsw.Connection("")
     connection.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
     connection.execute(f"CREATE TABLE {table} WITHOUT ROWID; BEGIN")

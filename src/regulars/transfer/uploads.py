@@ -18,9 +18,10 @@ from regulars.store.imports import FILE, PENDING, RECEIVING
 from regulars.store.tables import import_parts
 from regulars.store.writes import insert_one
 from regulars.transfer.errors import Interrupted
+from regulars.transfer.gzip_reader import BEGINNING
+from regulars.transfer.import_options import Options
 from regulars.transfer.import_repository import COUNTS, ImportRepository
-from regulars.transfer.input_file import BEGINNING, open_input
-from regulars.transfer.row_parser import Options
+from regulars.transfer.input_file import open_input
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING
 from regulars.transfer.source import Source
 
@@ -106,7 +107,7 @@ class Upload:
     ) -> Upload:
         """A new import that waits for its file."""
         source = {
-            "options": options.told,
+            "options": options.as_json,
             "dry_run": dry_run,
             "silent": silent,
             "request_id": request_id,

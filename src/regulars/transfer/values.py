@@ -1,4 +1,4 @@
-"""What the values of a file mean: flags, moments, countries and the rest, as texts or as JSON."""
+"""Parse the values of a file by the kind of their field: flags, timestamps, countries."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from regulars.core.ids import MAX_ID
 from regulars.customers.fields import FIELDS
 from regulars.transfer import cells
 
-# The first moment that a list ordered by moments can show: 1970-01-26.
+# The first timestamp that a sorted list can show: 1970-01-26.
 _FIRST_MOMENT = 2**31
-# The last one that ISO 8601 writes with four digits of a year.
+# The last timestamp that ISO 8601 writes with a year of four digits.
 _LAST_MOMENT = 253_402_300_799_999
 _LONGEST_MOMENT = 64
 
 
 class InvalidValue(Exception):
-    """A value that a field cannot have."""
+    """A value that is invalid for its field."""
 
 
 Read = Callable[[Any], Any]
 
 
 def as_text(value: Any) -> str:
-    """A text; of a number, its digits. Raises InvalidValue."""
+    """Return a text, or a number as text. Raises InvalidValue."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | dict | list):
@@ -75,8 +75,8 @@ _LAST_SECOND = 100_000_000_000
 
 
 def _timestamp(value: Any) -> int:
-    """A moment as a file tells it: ISO 8601, as an export of a shop writes it, or seconds or
-    milliseconds since 1970. In UTC unless it says otherwise."""
+    """Parse a timestamp: ISO 8601, the form of a shop's export, or seconds or milliseconds since
+    1970. Without an offset it is in UTC."""
     if type(value) is int:
         found: int | None = value if value > _LAST_SECOND else value * 1_000
     else:
@@ -148,7 +148,7 @@ _COUNTRIES = {
 
 
 def _country(value: Any) -> str:
-    """A country's code; of a name or a code of three letters, the code of two."""
+    """Return the ISO 3166 code (2 letters) of a country's name or code; else the text itself."""
     text = as_text(value).strip()
     key = text.upper()
     if key in iso3166.countries_by_alpha2:
@@ -165,7 +165,7 @@ def _whole(field: Field, read: Read) -> dict[str, Read]:
     return {field.name: read}
 
 
-# How each kind of field is read; of an address, how its parts are.
+# The parsers of each kind of field, by field name.
 _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Text: lambda field: _whole(field, as_text),
     kinds.LongText: lambda field: _whole(field, as_text),

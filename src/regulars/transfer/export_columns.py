@@ -1,0 +1,203 @@
+"""The columns of an export: what each reads of the database, and how its values are rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from regulars.core import fields as kinds
+from regulars.core.dates import iso
+from regulars.core.fields import in_order, names_of
+from regulars.core.ids import encoder
+from regulars.core.money import amounts
+from regulars.core.text import did_you_mean, full_name
+from regulars.customers import addresses
+from regulars.customers.avatars import avatars
+from regulars.customers.fields import FIELDS, WRITABLE
+from regulars.transfer.cells import neutral, of_tags
+from regulars.transfer.errors import BadOption
+
+# Columns of the table whose values may be long.
+LONG_COLUMNS = frozenset(names_of(FIELDS, kinds.Json, kinds.LongText, kinds.Tags, kinds.Address))
+
+Values = Sequence[Any]
+
+
+class ExportColumn(NamedTuple):
+    """A column of an export.
+
+    `reads` are the columns of the table that it needs. `cells` renders them, a page at a time, as
+    cells of CSV, and `values` as values of JSON. `is_user_text` marks text that a customer may
+    have written: in CSV it is protected from formulas.
+    """
+
+    reads: tuple[str, ...]
+    cells: Callable[..., Values]
+    values: Callable[..., Values]
+    is_user_text: bool = True
+
+
+def _same(column: Values) -> Values:
+    return column
+
+
+def _flags(column: Values) -> Values:
+    return ["true" if value else "false" for value in column]
+
+
+def _fragments(column: Values) -> Values:
+    return [None if value is None else orjson.Fragment(value) for value in column]
+
+
+def _timestamps(column: Values) -> Values:
+    return [iso(value) for value in column]
+
+
+def _locations(shipping: Values, billing: Values) -> Values:
+    loaded = ([addresses.load(value) for value in column] for column in (shipping, billing))
+    return list(map(addresses.location, *loaded))
+
+
+def _full_names(first: Values, last: Values) -> Values:
+    return list(map(full_name, first, last))
+
+
+def _part(kind: str, part: str) -> ExportColumn:
+    def select(column: Values) -> Values:
+        loaded = json_cache(column)
+        if loaded is None:
+            return [""] * len(column)
+        return [value.get(part, "") for value in loaded]
+
+    return ExportColumn((kind,), select, select)
+
+
+def _custom(key: str) -> ExportColumn:
+    def values(column: Values) -> Values:
+        loaded = json_cache(column)
+        if loaded is None:
+            return [None] * len(column)
+        return [value.get(key) if isinstance(value, dict) else None for value in loaded]
+
+    def cells(column: Values) -> Values:
+        return [
+            v if isinstance(v, str) else "" if v is None else orjson.dumps(v).decode()
+            for v in values(column)
+        ]
+
+    return ExportColumn(("custom",), cells, values)
+
+
+class _JsonCache:
+    """Parses the addresses and custom fields of a page once for all of their parts."""
+
+    def __init__(self) -> None:
+        # The columns are kept, so that no other object gets their `id()`.
+        self._columns: dict[int, tuple[Values, list[dict[str, Any]] | None]] = {}
+
+    def __call__(self, column: Values) -> list[dict[str, Any]] | None:
+        cached = self._columns.get(id(column))
+        if cached is None:
+            loaded = (
+                [orjson.loads(value) if value else {} for value in column] if any(column) else None
+            )
+            cached = self._columns[id(column)] = (column, loaded)
+        return cached[1]
+
+    def clear(self) -> None:
+        """Empty the cache before the next page."""
+        self._columns.clear()
+
+
+json_cache = _JsonCache()
+
+
+def _addresses(field: kinds.Address) -> dict[str, ExportColumn]:
+    return {f"{field.name}.{part}": _part(field.name, part) for part in addresses.PARTS}
+
+
+def _column(
+    cells: Callable[..., Values], values: Callable[..., Values], *, is_user_text: bool = True
+) -> Callable[[Any], dict[str, ExportColumn]]:
+    """Return the columns of a kind whose fields are one column of the table each."""
+    return lambda field: {field.name: ExportColumn((field.name,), cells, values, is_user_text)}
+
+
+def _computed(
+    render: Callable[..., Values], *, is_user_text: bool = True
+) -> Callable[[Any], dict[str, ExportColumn]]:
+    return lambda field: {field.name: ExportColumn(field.sources, render, render, is_user_text)}
+
+
+def _or_empty(column: Values) -> Values:
+    return [value or "" for value in column]
+
+
+def _tag_cells(column: Values) -> Values:
+    return [of_tags(orjson.loads(value)) for value in column]
+
+
+_TEXT = _column(_same, _same)
+# The columns of each kind of field.
+_COLUMNS_OF_KIND: Mapping[type[kinds.Field], Callable[[Any], dict[str, ExportColumn]]] = {
+    kinds.Text: _TEXT,
+    kinds.Email: _TEXT,
+    kinds.Phone: _TEXT,
+    kinds.LongText: _column(_or_empty, _same),
+    kinds.Flag: _column(_flags, lambda column: list(map(bool, column)), is_user_text=False),
+    kinds.Tags: _column(_tag_cells, _fragments),
+    kinds.Json: _column(_or_empty, _fragments),
+    kinds.Address: _addresses,
+    kinds.Timestamp: _column(_timestamps, _timestamps, is_user_text=False),
+    kinds.Money: _column(amounts, amounts, is_user_text=False),
+    kinds.Count: _column(_same, _same, is_user_text=False),
+    kinds.FullName: _computed(_full_names),
+    kinds.Location: _computed(_locations),
+    kinds.Avatar: _computed(avatars, is_user_text=False),
+}
+_BY_NAME = {field.name: _COLUMNS_OF_KIND[type(field)](field) for field in FIELDS}
+# In the order of the first release; other fields follow.
+_IMPORTED = in_order(
+    "email first_name last_name phone accepts_marketing tags notes shipping_address "
+    "billing_address custom created_at updated_at",
+    names_of(FIELDS, *{type(field) for field in WRITABLE}, kinds.Timestamp),
+)
+_ID = {"_id": ExportColumn(("customer_id",), _same, _same, is_user_text=False)}
+_OWN = {**_ID, **{name: field for f in _IMPORTED for name, field in _BY_NAME[f].items()}}
+_GLOBAL_ID = encoder("Customer")
+_DERIVED = {
+    "id": ExportColumn(("customer_id",), _GLOBAL_ID, _GLOBAL_ID, is_user_text=False),
+    **{
+        name: field
+        for f in names_of(FIELDS)
+        if f not in _IMPORTED
+        for name, field in _BY_NAME[f].items()
+    },
+}
+# An address is one value of JSON, and a column for each part in CSV.
+_JSON_ONLY = {
+    name: ExportColumn((name,), _same, _fragments) for name in names_of(FIELDS, kinds.Address)
+}
+# The default columns of each format: everything that can be imported.
+DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": ("_id", *_IMPORTED)}
+_COLUMNS = {**_OWN, **_DERIVED}
+_COLUMNS_OF_FORMAT = {"csv": _COLUMNS, "jsonl": {**_COLUMNS, **_JSON_ONLY}}
+
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789{")
+
+
+def without_formulas(column: Values) -> Values:
+    return [value if not value or value[0] in _PLAIN else neutral(value) for value in column]
+
+
+def export_column(name: str, form: str) -> ExportColumn:
+    columns = _COLUMNS_OF_FORMAT[form]
+    if name in columns:
+        return columns[name]
+    if name.startswith("custom.") and name != "custom.":
+        return _custom(name.removeprefix("custom."))
+    hint = did_you_mean(name, columns)
+    raise BadOption(f"There is no column {name!r}.{hint} The columns are {', '.join(columns)}.")

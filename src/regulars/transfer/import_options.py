@@ -1,0 +1,64 @@
+"""The options of an import, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# The formats of files, each with its media type.
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8; header=present",
+    "jsonl": "application/x-ndjson",
+}
+FORMATS = tuple(MEDIA_TYPES)
+UNKNOWN = ("custom", "drop", "refuse")
+EMPTY = ("keep", "clear")
+MATCH = ("email", "_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of an import.
+
+    - `format` (csv or jsonl), `encoding` and `delimiter` (one character or its name): None detects
+      them from the file.
+    - `header`: whether the first line has the headings.
+    - `mapped`: texts of the form HEADING=FIELD.
+    - `unknown`: what to do with unknown columns: custom, drop or refuse.
+    - `empty`: whether an empty cell keeps or clears the field of an existing customer.
+    - `match`: the field by which customers are found: email or _id.
+    """
+
+    format: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: bool = True
+    mapped: tuple[str, ...] = ()
+    unknown: str = "custom"
+    empty: str = "keep"
+    match: str = "email"
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """The options as a JSON object."""
+        return {**asdict(self), "mapped": list(self.mapped)}
+
+    @property
+    def problem(self) -> str | None:
+        """A message about the first option with an invalid value, or None. It starts with the name
+        of the option."""
+        for name, value, choices in (
+            ("format", self.format, (None, *FORMATS)),
+            ("unknown", self.unknown, UNKNOWN),
+            ("empty", self.empty, EMPTY),
+            ("match", self.match, MATCH),
+        ):
+            if value not in choices:
+                return f"{name} is {' or '.join(filter(None, choices))}, not {value!r}."
+        return None
+
+
+def parse_options(stored: Mapping[str, Any]) -> Options:
+    """Return the options of an object that `Options.as_json` returned."""
+    return Options(**{**stored, "mapped": tuple(stored["mapped"])})
