@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser import NARROW, SCREENSHOTS, WIDE, Person
+from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, sign_in_person
 from tests.receiver import run_receiver
 from tests.support import Server, find_account_name, run_regulars, run_server
 

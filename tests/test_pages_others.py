@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from tests.browser import Person
+from tests.browser import Person, sign_in_person
 from tests.receiver import run_receiver
 from tests.support import Client, run_server
 
