@@ -18,7 +18,7 @@ from regulars.store.migrate import run_in_snapshot
 from regulars.store.query import Query
 from regulars.store.tables import metadata
 from regulars.store.writes import blank_late_attempts, forget_deleted_shop_ids
-from regulars.transfer.uploads import KEPT_MS, forget_old
+from regulars.transfer.uploads import RETENTION_MS, forget_old
 from regulars.webhooks import inbox_queries
 from tests.receiver import Receiver
 from tests.support import (
@@ -163,7 +163,7 @@ def test_nothing_of_a_deleted_customer_remains(
     assert_gone(shop, mark)
 
     async def a_month_later(store: Store) -> None:
-        later = now_ms() + KEPT_MS + 1
+        later = now_ms() + RETENTION_MS + 1
         await forget_old(store, later)
         before = {"before": later}
         await store.execute(
@@ -206,7 +206,7 @@ def test_messages_about_rows_rejected_by_old_pulls_are_deleted(shop: Shop, mark:
         env = {"REGULARS_DATABASE_URL": server.database_url, "REGULARS_REMOTE_TOKEN": remote.token}
         run_regulars("pull", server.url, "--account", name, env=env)
 
-        async def age(store: Store, later: int = KEPT_MS + 1) -> None:
+        async def age(store: Store, later: int = RETENTION_MS + 1) -> None:
             quote = sa.text(f"UPDATE imports SET problems = '{{\"{mark}\": 1}}'")
             await store.execute([(Query(quote), {})])
             await forget_old(store, now_ms() + later)

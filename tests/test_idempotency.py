@@ -10,7 +10,7 @@ import pytest
 
 from regulars.accounts.accounts import Accounts
 from regulars.core.commands import IdempotencyRecord, Replay
-from regulars.core.idempotency_records import KEPT_MS
+from regulars.core.idempotency_records import RETENTION_MS
 from regulars.customers.commands import CreateCustomer
 from regulars.customers.values import clean_values
 from regulars.directory.decide import decide
@@ -185,11 +185,11 @@ def test_a_key_is_stored_for_a_day() -> None:
     )
     _, first = decide_one(command(5), [])
     (idempotency_record,) = first.of("receipts").inserted
-    replayed, changes = decide_one(command(5 + KEPT_MS - 1), [idempotency_record])
+    replayed, changes = decide_one(command(5 + RETENTION_MS - 1), [idempotency_record])
     assert isinstance(replayed, Replay)
     assert replayed.at == 5
     assert not changes
-    fresh, changes = decide_one(command(5 + KEPT_MS, b"2"), [idempotency_record])
+    fresh, changes = decide_one(command(5 + RETENTION_MS, b"2"), [idempotency_record])
     assert not isinstance(fresh, Replay)
     assert changes.statements[REPLACE_IDEMPOTENCY_RECORDS] == {
         "replaced_keys": ["k"],
@@ -211,6 +211,6 @@ def test_a_key_older_than_a_day_is_replaced(client: Client) -> None:
 
     url = client.server.database_url
     assert with_store(url, lambda store: write(store, 5, b"1"))
-    assert with_store(url, lambda store: write(store, 6 + KEPT_MS, b"2"))
-    assert isinstance(with_store(url, lambda store: write(store, 7 + KEPT_MS, b"2")), Replay)
+    assert with_store(url, lambda store: write(store, 6 + RETENTION_MS, b"2"))
+    assert isinstance(with_store(url, lambda store: write(store, 7 + RETENTION_MS, b"2")), Replay)
     assert len(client.emails()) == 2

@@ -21,7 +21,7 @@ import pytest
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store
 from regulars.transfer.jobs import PROGRAM
-from regulars.transfer.uploads import KEPT_MS, RECEIVING_MS, forget_old
+from regulars.transfer.uploads import RETENTION_MS, RECEIVING_MS, forget_old
 from tests.support import (
     Client,
     Server,
@@ -348,7 +348,7 @@ def test_old_imports_are_forgotten(client: Client) -> None:
 
     later(RECEIVING_MS + 1)
     assert client.http.get(sent.headers["location"]).status_code == 200
-    later(KEPT_MS + 1)
+    later(RETENTION_MS + 1)
     refused(client.http.get(sent.headers["location"]), 404, "errors_not_found")
 
 

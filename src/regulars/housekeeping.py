@@ -7,7 +7,7 @@ import contextlib
 
 from regulars.accounts.accounts import now_ms
 from regulars.accounts.sessions import delete_expired as delete_expired_sessions
-from regulars.core.idempotency_records import KEPT_MS
+from regulars.core.idempotency_records import RETENTION_MS
 from regulars.store import Store
 from regulars.store.writes import (
     blank_late_attempts,
@@ -44,7 +44,7 @@ class Housekeeping:
 
     async def _delete_old(self) -> None:
         store = self._store
-        records = {"idempotency_records_before": now_ms() - KEPT_MS}
+        records = {"idempotency_records_before": now_ms() - RETENTION_MS}
         await store.execute([(forget_idempotency_records(), records)])
         await delete_old_deliveries(store, now_ms())
         events = {"before": now_ms() - self._inbox_ms}

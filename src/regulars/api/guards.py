@@ -1,4 +1,4 @@
-"""Which scopes a root field needs, and what it costs."""
+"""The scopes that a root field needs, and its cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from regulars.graphql import Arguments, Guard, Layout, Layouts
 
 
 def needs(*scopes: str) -> Callable[[Layouts], Guard]:
-    """The guard of a field for which a token must have scopes."""
+    """Returns the guard of a field that needs all of these scopes."""
 
     def check(env: Context) -> None:
         for scope in scopes:
@@ -24,45 +24,44 @@ def _only(layouts: Layouts) -> Layout:
     return layouts.only
 
 
-def _never(_layouts: Layouts) -> bool:
+def _selects_nothing(_layouts: Layouts) -> bool:
     return False
 
 
-def reads_what_it_writes(
+def needs_to_write(
     scope: str,
-    *written: str,
-    shown: Callable[[Layouts], Layout] = _only,
-    tells: Callable[[Layouts], bool] = _never,
+    *public_columns: str,
+    response_layout: Callable[[Layouts], Layout] = _only,
+    selects_outcome: Callable[[Layouts], bool] = _selects_nothing,
 ) -> Callable[[Layouts], Guard]:
-    """The guard of a write that shows the object as it is then (in the layout `shown`), and so what
-    its writer did not write. Who may not read is told no more than the columns that are `written`
-    in any case, and nothing of what `tells` says is selected besides."""
+    """Returns the guard of a write whose response has the written object.
+
+    The response can have values that the client did not write. So the field also needs the scope to
+    read customers, unless `response_layout` has only `public_columns` and the document selects no
+    outcome, which would show whether a value was changed.
+    """
 
     def prepare(layouts: Layouts) -> Guard:
-        blind = shown(layouts).reads_only(*written) and not tells(layouts)
-        may_write, may_read = needs(scope)(layouts), needs(READ)(layouts)
-
-        def check(env: Context) -> None:
-            may_write(env)
-            if not blind:
-                may_read(env)
-
-        return check
+        layout = response_layout(layouts)
+        if layout.reads_only(*public_columns) and not selects_outcome(layouts):
+            return needs(scope)(layouts)
+        return needs(scope, READ)(layouts)
 
     return prepare
 
 
-# What a write costs, in points.
+# The cost of a write, in points.
 WRITE_COST = 10
-# How many characters of a search cost a point.
-_SEARCH_COST = 10
+# So many characters of a search cost a point.
+_CHARACTERS_PER_POINT = 10
 
 
 def price_of_page(page_size: int, arguments: Arguments, fixed: int, per_row: int) -> int:
-    """A page costs what it can return, and its search by its length."""
-    search = len(arguments.get("query") or "") // _SEARCH_COST
+    """Returns the cost of a page: the rows that it can return, and the length of its search."""
+    search = len(arguments.get("query") or "") // _CHARACTERS_PER_POINT
     return fixed + search + requested_size(arguments, page_size) * per_row
 
 
 def price_of_write(_arguments: Arguments, fixed: int, _per_row: int) -> int:
+    """Returns the cost of one write."""
     return WRITE_COST + fixed

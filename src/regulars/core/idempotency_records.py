@@ -1,7 +1,7 @@
-"""Requests that are sent again: what became of their writes, and what to answer.
+"""Idempotency records: the outcomes of writes, by which a repeated request gets the first response.
 
-A write with a key stores an idempotency record in its own transaction, so that neither exists
-without the other. A record holds what the directory answered: a row, ids, or problems.
+A write with a key stores its record in its own transaction, so that neither exists without the
+other. A record has the result of the write (a row, ids) or its problems.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from regulars.store import Row, UnitOfWork
 from regulars.store.tables import idempotency_records
 from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
 
-KEPT_MS = 24 * 3_600_000
+RETENTION_MS = 24 * 3_600_000
 
 
 def find(unit: UnitOfWork, idempotency_record: IdempotencyRecord) -> Row | None:
-    """What is stored of the write, if its request came before and not too long ago."""
+    """Returns the stored record of a write, if there is one of the last 24 hours."""
     row = unit.rows[idempotency_records].get(
         (idempotency_record.token_id, idempotency_record.key, idempotency_record.part)
     )
-    return row if row and row["created_at"] > idempotency_record.at - KEPT_MS else None
+    return row if row and row["created_at"] > idempotency_record.at - RETENTION_MS else None
 
 
 def record(unit: UnitOfWork, idempotency_record: IdempotencyRecord, outcome: Any) -> None:
-    """Stores what a write came to: a customer's row, the ids of customers, or a refusal. It
-    replaces what is stored of the key for longer than a day."""
-    before = idempotency_record.at - KEPT_MS
+    """Stores the outcome of a write: a customer's row, ids of customers, or Rejected. Replaces
+    records of the same key that are older than 24 hours."""
+    before = idempotency_record.at - RETENTION_MS
     unit.run(
         REPLACE_IDEMPOTENCY_RECORDS, replaced_keys=[idempotency_record.key], replaced_before=before
     )
@@ -62,10 +62,10 @@ def _to_json(outcome: Any) -> dict[str, Any]:
 
 
 def replayed(row: Row, idempotency_record: IdempotencyRecord) -> Replay:
-    """The answer to a write that was made before.
+    """Returns the stored result of a repeated write.
 
-    Raises Rejected: as the write was refused then; with OtherRequest if the key was another's; or
-    with CustomerNotFound if the customer has been deleted since.
+    Raises Rejected: with the stored problems; with OtherRequest if the key belongs to another
+    request; with CustomerNotFound if the customer has been deleted since.
     """
     if row["fingerprint"] != idempotency_record.fingerprint:
         raise Rejected(OtherRequest())

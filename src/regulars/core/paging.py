@@ -99,21 +99,6 @@ class TaggedCursors:
         return encode([self.tag] * len(columns[0]), *columns)
 
 
-CHANGE_CURSORS = TaggedCursors(
-    "change",
-    1,
-    "This is not a cursor of a change. Use an edge's cursor, or pageInfo's endCursor, of "
-    "customerChanges or of a customer's changes.",
-    minimum=0,
-)
-DELIVERY_CURSORS = TaggedCursors(
-    "delivery",
-    2,
-    "This is not a cursor of a delivery. Use an edge's cursor, or pageInfo's endCursor, of a "
-    "webhook's deliveries.",
-)
-
-
 def page_of(arguments: Mapping[str, Any], cursors: Cursors, noun: str, max_size: int) -> KeysetPage:
     """Read the arguments of a connection, as Relay's specification defines them (section 4). A
     list without backward pages has no `last` and `before`. `noun` is what its rows are, in the

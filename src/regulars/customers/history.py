@@ -18,6 +18,7 @@ from regulars.core.dates import iso, parse_timestamp
 from regulars.core.errors import InvalidCursor
 from regulars.core.fields import Field
 from regulars.core.money import amounts, units
+from regulars.core.paging import TaggedCursors
 from regulars.customers.fields import STORED
 from regulars.store import Row
 
@@ -39,6 +40,15 @@ KINDS = (
 )
 
 _LARGEST = 2**63 - 1
+
+# The cursors of the history.
+CHANGE_CURSORS = TaggedCursors(
+    "change",
+    1,
+    "This is not a cursor of a change. Use an edge's cursor, or pageInfo's endCursor, of "
+    "customerChanges or of a customer's changes.",
+    minimum=0,
+)
 
 
 class Form(NamedTuple):

@@ -37,7 +37,7 @@ from regulars.customers.bulk import (
 )
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
-from regulars.customers.values import MAX_TAGS, instead, new_row, with_values
+from regulars.customers.values import MAX_TAGS, new_row, replacing_values, with_values
 from regulars.store import Row
 from regulars.store.imports import RUNNING
 from regulars.store.tables import imports
@@ -133,7 +133,7 @@ def _set(
         holder = unit.holder(key) if key else None
         if holder is not None and holder != stored["customer_id"]:
             problems.append(DuplicateEmail((*row.path, "email")))
-        values = instead(stored, row.values) if row.mirrored else row.values
+        values = replacing_values(stored, row.values) if row.mirrored else row.values
         new_values, value_problems = with_values(stored, values, row.path)
     problems += value_problems
     if problems:

@@ -1,4 +1,4 @@
-"""What a customer is: input cleaned into values, values turned into rows."""
+"""The values of a customer: cleaning input into values, and applying values to rows."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ MAX_TAGS = _TAGS.max_count
 
 
 def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list[Problem]]:
-    """The fields that somebody sends, as they are kept, and everything that is wrong with them.
+    """Returns the fields of the input as they are stored, and all of their problems.
 
-    Answers only the fields that `node` names. An address and `custom` stay patches: what they
-    are merged with is known later. `email` comes with its `email_key`.
+    Only the fields in `node` are returned. An address and `custom` stay patches, which are merged
+    with the stored values later. `email` comes with its `email_key`.
     """
     values: Values = {}
     problems: list[Problem] = []
@@ -50,39 +50,39 @@ def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
     return values, problems
 
 
-def clean_tags(given: Sequence[str], path: InputPath) -> tuple[list[str], list[Problem]]:
-    """Tags trimmed; empty ones and exact duplicates dropped, the order kept."""
-    return field_rules.clean_tags(given, path, _TAGS)
+def clean_tags(tags: Sequence[str], path: InputPath) -> tuple[list[str], list[Problem]]:
+    """Returns trimmed tags in the same order, without empty ones and duplicates, and problems."""
+    return field_rules.clean_tags(tags, path, _TAGS)
 
 
 def new_row(at: int) -> Row:
-    """An empty customer, created at a moment (milliseconds since 1970), without its keys."""
+    """Returns an empty customer without its keys, created at `at` (milliseconds since 1970)."""
     return {**EMPTY, **dict.fromkeys(TIMESTAMPS, at)}
 
 
-def instead(row: Row, values: Values) -> Values:
-    """Clean values that take the place of what a row has, where else they are merged with it: parts
-    of addresses and custom fields that they do not name are removed."""
-    whole = {
-        name: replacing(orjson.loads(row[name]), values[name])
+def replacing_values(row: Row, values: Values) -> Values:
+    """Returns values that replace addresses and custom fields as a whole, where `values` would be
+    merged with them."""
+    patches = {
+        name: replacement_patch(orjson.loads(row[name]), values[name])
         for name in MERGED
         if values.get(name) is not None and row[name]
     }
-    return {**values, **whole}
+    return {**values, **patches}
 
 
-def replacing(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The patch that makes an object another one, where it is merged with it (RFC 7396)."""
+def replacement_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the merge patch (RFC 7396) that turns the object `before` into `after`."""
     patch = {**dict.fromkeys(before), **after}
     for name, value in after.items():
         old = before.get(name)
         if isinstance(value, dict) and isinstance(old, dict):
-            patch[name] = replacing(old, value)
+            patch[name] = replacement_patch(old, value)
     return patch
 
 
 def with_values(row: Row, values: Values, path: InputPath) -> tuple[Row, list[Problem]]:
-    """A row with clean values applied, and what is wrong with the result."""
+    """Returns the row with clean values applied, and the problems of the result."""
     changed = {**row, **values}
     problems: list[Problem] = []
     for name, value in values.items():

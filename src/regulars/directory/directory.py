@@ -8,7 +8,7 @@ from typing import Any
 
 from regulars.core.commands import Command
 from regulars.core.errors import Rejected
-from regulars.core.idempotency_records import KEPT_MS
+from regulars.core.idempotency_records import RETENTION_MS
 from regulars.core.limits import DEFAULTS, Limits
 from regulars.core.paging import Cursor, KeysetPage, Page
 from regulars.core.relations import page_of_each, rows_of_each
@@ -154,7 +154,7 @@ class Directory:
             idempotency_record = dict(zip(queries.IDEMPOTENCY_RECORD_COLUMNS, row, strict=True))
             if (
                 idempotency_record["token_id"] == token_id
-                and idempotency_record["created_at"] > now - KEPT_MS
+                and idempotency_record["created_at"] > now - RETENTION_MS
             ):
                 return bytes(idempotency_record["fingerprint"])
         return None

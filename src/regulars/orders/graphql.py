@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from regulars.api.context import Context
-from regulars.api.guards import needs, price_of_write, reads_what_it_writes
+from regulars.api.guards import needs, needs_to_write, price_of_write
 from regulars.api.part import ApiPart, Node
 from regulars.api.related import customers_of, node_loader
 from regulars.api.values import global_id, timestamp_of
@@ -90,12 +90,12 @@ LEAD = TypeBinding(
 def _roots(_page_size: int) -> Mapping[str, Root]:
     return {
         "recordOrder": Root(
-            record_order, reads_what_it_writes(ORDERS, "order_id", "name"), price_of_write
+            record_order, needs_to_write(ORDERS, "order_id", "name"), price_of_write
         ),
         "recordLead": Root(record_lead, needs(ORDERS), price_of_write),
         "recordVisit": Root(
             record_visit,
-            reads_what_it_writes(ORDERS, *WRITTEN, "visits"),
+            needs_to_write(ORDERS, *WRITTEN, "visits"),
             price_of_write,
         ),
     }

@@ -23,7 +23,7 @@ from regulars.core.errors import (
 from regulars.customers import history
 from regulars.customers.field_rules import EMPTY, FILLABLE
 from regulars.customers.unit_of_work import CustomerUnitOfWork
-from regulars.customers.values import new_row, replacing, with_values
+from regulars.customers.values import new_row, replacement_patch, with_values
 from regulars.orders.commands import (
     DeleteContact,
     RecordContact,
@@ -196,7 +196,7 @@ def _replace_custom(stored: Row, values: Values) -> dict[str, Any]:
     """Return the values with a patch of custom fields that replaces all stored ones."""
     if values.get("custom") is None or not stored["custom"]:
         return dict(values)
-    return {**values, "custom": replacing(orjson.loads(stored["custom"]), values["custom"])}
+    return {**values, "custom": replacement_patch(orjson.loads(stored["custom"]), values["custom"])}
 
 
 def delete_contact(unit: CustomerUnitOfWork, command: DeleteContact) -> None:

@@ -14,7 +14,7 @@ from regulars.customers.emails import clean_email
 from regulars.customers.field_rules import MERGED
 from regulars.customers.listing import CustomerPage, Listing
 from regulars.customers.search.parser import Order, parse
-from regulars.customers.values import new_row, replacing
+from regulars.customers.values import new_row, replacement_patch
 from regulars.store import Store
 from regulars.store.queries import ORDER_VALUE
 from regulars.transfer.errors import Interrupted
@@ -142,7 +142,7 @@ def _has(name: str) -> Callable[[Any], bool]:
 def _instead(name: str, there: Any, here: Any) -> Any:
     """A value that takes the place of another, where the server merges the two."""
     if name in MERGED and there and here:
-        return replacing(there, here)
+        return replacement_patch(there, here)
     return here
 
 

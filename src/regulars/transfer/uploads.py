@@ -31,7 +31,7 @@ _BEAT_MS = 15_000
 LEASE_MS = 60_000
 # A file is kept in parts of so many bytes, and no more of it is held in memory.
 PART = 1024 * 1024
-KEPT_MS = 30 * 86_400_000
+RETENTION_MS = 30 * 86_400_000
 # Longer than a server may wait for the next bytes (REGULARS_RECEIVE_SECONDS).
 RECEIVING_MS = 7_200_000
 
@@ -231,5 +231,5 @@ def _kinds(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
 async def forget_old(store: Store, now: int) -> None:
     """Forgets imports of which nothing has been heard for a month, files that broke off, and what
     pulls of a month ago rejected."""
-    given = {"before": now - KEPT_MS, "broken_before": now - RECEIVING_MS}
+    given = {"before": now - RETENTION_MS, "broken_before": now - RECEIVING_MS}
     await store.execute([(imports.delete_old(), given), (imports.clear_old_problems(), given)])

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from regulars.core.paging import TaggedCursors
 from regulars.store import Row
 from regulars.webhooks.values import PENDING
 
 # A webhook: account, number.
 WebhookKey = tuple[int, int]
+
+DELIVERY_CURSORS = TaggedCursors(
+    "delivery",
+    2,
+    "This is not a cursor of a delivery. Use an edge's cursor, or pageInfo's endCursor, of a "
+    "webhook's deliveries.",
+)
 
 
 def new_delivery(key: WebhookKey, number: int, customer_id: int | None, now: int) -> Row:

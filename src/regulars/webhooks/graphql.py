@@ -18,7 +18,7 @@ from regulars.core import ids
 from regulars.core.commands import IdempotencyRecord
 from regulars.core.errors import InvalidInput, MissingScope, Problem, Rejected
 from regulars.core.ids import number_of
-from regulars.core.paging import DELIVERY_CURSORS, page_of, requested_size
+from regulars.core.paging import page_of, requested_size
 from regulars.core.scopes import READ, WEBHOOKS
 from regulars.graphql import (
     Arguments,
@@ -35,6 +35,7 @@ from regulars.graphql import (
 from regulars.store import Row
 from regulars.store.relations import DELIVERIES
 from regulars.webhooks.commands import CreateWebhook, DeleteWebhook, UpdateWebhook
+from regulars.webhooks.deliveries import DELIVERY_CURSORS
 from regulars.webhooks.log import DeliveryLog, with_status
 from regulars.webhooks.targets import ForbiddenTarget, require_allowed
 from regulars.webhooks.values import TYPES as EVENT_TYPES

@@ -8,9 +8,9 @@ from functools import partial
 from regulars.api.guards import (
     WRITE_COST,
     needs,
+    needs_to_write,
     price_of_page,
     price_of_write,
-    reads_what_it_writes,
 )
 from regulars.api.part import ApiPart, Node, Scalar
 from regulars.api.related import node_loader
@@ -41,21 +41,22 @@ def _roots(page_size: int) -> Mapping[str, Root]:
         ),
         "searchLanguage": Root(search.search_language, is_replica_safe=True),
         "createCustomer": Root(create_customer, needs(WRITE), price_of_write),
-        "updateCustomer": Root(
-            update_customer, reads_what_it_writes(WRITE, *WRITTEN), price_of_write
-        ),
+        "updateCustomer": Root(update_customer, needs_to_write(WRITE, *WRITTEN), price_of_write),
         "deleteCustomers": Root(delete_customers, needs(WRITE), price_of_deletes),
         "setCustomers": Root(
             bulk.set_customers,
-            reads_what_it_writes(
-                WRITE, *WRITTEN, shown=bulk.customer_layout, tells=bulk.shows_outcomes
+            needs_to_write(
+                WRITE,
+                *WRITTEN,
+                response_layout=bulk.customer_layout,
+                selects_outcome=bulk.selects_outcomes,
             ),
             partial(bulk.price_of_nodes, WRITE_COST),
         ),
         **{
             name: Root(
                 change,
-                reads_what_it_writes(WRITE, *WRITTEN),
+                needs_to_write(WRITE, *WRITTEN),
                 partial(bulk.price_of_items, WRITE_COST),
             )
             for name, change in (("addTags", bulk.add_tags), ("removeTags", bulk.remove_tags))

@@ -78,7 +78,7 @@ async def _set_result(env: Context, result: Any, layouts: Layouts) -> Any:
 set_customers = mutation(_set, _prepare_rows, _set_result)
 
 
-def shows_outcomes(layouts: Layouts) -> bool:
+def selects_outcomes(layouts: Layouts) -> bool:
     """Whether a document selects what became of the rows."""
     return layouts.only.selects(*_OUTCOMES) or layouts.only.nested(
         "rows", has_dict_rows=True

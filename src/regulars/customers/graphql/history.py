@@ -9,7 +9,7 @@ from regulars.api.connections import Connection, connection_types
 from regulars.api.context import Context
 from regulars.api.related import customers_of
 from regulars.api.values import global_id, timestamp_of
-from regulars.core.paging import CHANGE_CURSORS, KeysetPage, page_of
+from regulars.core.paging import KeysetPage, page_of
 from regulars.customers import history
 from regulars.graphql import (
     Arguments,
@@ -28,11 +28,11 @@ from regulars.store.relations import CHANGES
 
 
 def _page(env: Context, arguments: Arguments) -> KeysetPage:
-    return page_of(arguments, CHANGE_CURSORS, "changes", env.directory.limits.page_size)
+    return page_of(arguments, history.CHANGE_CURSORS, "changes", env.directory.limits.page_size)
 
 
 def _connection(layout: Layout) -> Connection:
-    return Connection(layout, CHANGES.keyset, CHANGE_CURSORS.encode)
+    return Connection(layout, CHANGES.keyset, history.CHANGE_CURSORS.encode)
 
 
 def customer_changes(layouts: Layouts) -> Resolve:
@@ -91,7 +91,7 @@ FIELD_CHANGE = TypeBinding(
 )
 
 TYPES: Mapping[str, TypeBinding] = {
-    **connection_types("CustomerChange", CHANGES.keyset, CHANGE_CURSORS.encode),
+    **connection_types("CustomerChange", CHANGES.keyset, history.CHANGE_CURSORS.encode),
     "CustomerChange": CHANGE,
     "Actor": ACTOR,
     "FieldChange": FIELD_CHANGE,
