@@ -21,9 +21,7 @@ CUSTOMER = (
 )
 
 
-def test_what_one_account_has_is_to_another_as_if_it_were_not(
-    client: Client, other: Client
-) -> None:
+def test_an_account_cannot_see_data_of_another(client: Client, other: Client) -> None:
     """The same requests about another's objects and about none: the same answers."""
     other.create("theirs@example.com", shipping_address={"city": "Fès"})
     ids = {"theirs": "Q3VzdG9tZXI6MQ==", "nobody's": "Q3VzdG9tZXI6OTk="}
@@ -99,7 +97,7 @@ def test_the_bootstrap_token_opens_the_first_account(server: Server) -> None:
     assert status(server, BOOTSTRAP_TOKEN) == 200
 
 
-def test_a_token_is_256_random_bits_and_only_its_hash_is_stored(server: Server) -> None:
+def test_a_token_has_256_random_bits_and_is_stored_as_a_hash(server: Server) -> None:
     token = create_token(server)
     assert re.fullmatch(r"rgl_[0-9a-f]{64}", token)
 
@@ -133,7 +131,7 @@ def test_a_revoked_token_opens_nothing_within_a_second(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\u0000b", "a\nb"])
-def test_an_account_needs_a_decent_name(server: Server, name: str) -> None:
+def test_an_invalid_account_name_is_refused(server: Server, name: str) -> None:
     from regulars.accounts.accounts import AccountError
 
     async def create(store: Store) -> None:

@@ -60,7 +60,7 @@ def refused(database_url: str, code: int, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_has_help(command: str) -> None:
     done = run_regulars(*command.split(), "--help")
     assert done.returncode == 0
     assert "Usage: " in done.stdout
@@ -74,11 +74,11 @@ def test_a_database_is_migrated_once(empty_database: str) -> None:
     assert "already" in ok(empty_database, "migrate")
 
 
-def test_a_database_without_tables_is_left_alone(empty_database: str) -> None:
+def test_a_database_without_tables_is_not_changed(empty_database: str) -> None:
     assert "regulars migrate" in refused(empty_database, NOT_MIGRATED, "account", "list")
 
 
-def test_accounts_and_tokens_from_birth_to_death(database: str) -> None:
+def test_accounts_and_tokens_are_created_listed_and_revoked(database: str) -> None:
     assert "account create" in refused(database, REFUSED, "token", "create")
     assert "Created the account north" in ok(database, "account", "create", "north")
     token = ok(database, "token", "create").strip()
@@ -110,7 +110,7 @@ def test_accounts_and_tokens_from_birth_to_death(database: str) -> None:
 
 
 @pytest.mark.parametrize("expires", ["tomorrow", "0d", "-1d", "2020-01-01", "30x", "2030-13-01"])
-def test_an_expiry_that_is_none_is_refused(tmp_path: Path, expires: str) -> None:
+def test_an_invalid_expiry_is_refused(tmp_path: Path, expires: str) -> None:
     url = f"sqlite:///{tmp_path / 'r.db'}"
     assert "--expires" in refused(url, USAGE, "token", "create", f"--expires={expires}")
 
@@ -183,7 +183,7 @@ def test_the_version_is_printed() -> None:
         (["sample", "--customers", "-1"], USAGE, "--customers"),
     ],
 )
-def test_a_wrong_word_gets_a_sentence(
+def test_an_invalid_argument_has_an_error_message(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
@@ -198,7 +198,7 @@ def test_a_wrong_word_gets_a_sentence(
     assert "pw" not in done.stderr
 
 
-def test_an_error_of_a_real_process_is_its_exit_code() -> None:
+def test_an_error_sets_the_exit_code_of_the_process() -> None:
     command = [sys.executable, "-m", "regulars", "migrate", "--database-url", "sqlite:////no/r.db"]
     done = subprocess.run(
         command, env=build_environment(), capture_output=True, text=True, check=False, timeout=30
@@ -209,7 +209,7 @@ def test_an_error_of_a_real_process_is_its_exit_code() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_format_is_refused_as_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_text("These are my notes, and they are not a database at all.\n" * 50)
     refused(f"sqlite:///{path}", UNREACHABLE, "migrate")
@@ -221,7 +221,7 @@ def test_a_database_of_another_encoding_is_refused(postgresql: str) -> None:
         assert "UTF8" in refused(url, USAGE, "migrate")
 
 
-def test_a_role_that_may_not_make_tables_gets_a_sentence(postgresql: str) -> None:
+def test_a_role_without_create_privilege_has_an_error_message(postgresql: str) -> None:
     async def run(statement: str) -> None:
         connection = await asyncpg.connect(postgresql)
         await connection.execute(statement)
@@ -235,7 +235,9 @@ def test_a_role_that_may_not_make_tables_gets_a_sentence(postgresql: str) -> Non
     asyncio.run(run("DROP ROLE visitor"))
 
 
-def test_a_locked_database_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_database_has_an_error_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from regulars.store.sqlite import file
 
     monkeypatch.setattr(file, "BUSY_SECONDS", 0.1)
@@ -255,7 +257,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
         assert "--port" in refused(url, UNREACHABLE, "serve", "--port", port)
 
 
-def test_a_database_of_a_newer_program_is_left_alone(database: str) -> None:
+def test_a_database_of_a_newer_version_is_not_changed(database: str) -> None:
     import sqlalchemy as sa
 
     from regulars.store import parse_url
@@ -270,7 +272,7 @@ def test_a_database_of_a_newer_program_is_left_alone(database: str) -> None:
         assert "newer" in refused(database, NOT_MIGRATED, *command)
 
 
-def test_the_first_start_shows_a_token_and_a_line_that_works(tmp_path: Path) -> None:
+def test_the_first_start_shows_a_token_and_a_working_command(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],
         env=build_environment(),

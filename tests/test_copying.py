@@ -94,7 +94,7 @@ def exported(url: str) -> list[bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_a_copy_is_the_same_row_by_row(
+def test_a_copy_has_identical_rows(
     first: str, second: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     with empty(first, request, tmp_path, "source") as source:
@@ -110,7 +110,7 @@ def test_a_copy_is_the_same_row_by_row(
 
 
 @pytest.mark.slow
-def test_a_copy_is_brought_up_to_date(
+def test_a_copy_is_updated(
     empty_database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """What was changed, deleted and made since; what took the place of something else; and an
@@ -138,7 +138,7 @@ def test_a_copy_is_brought_up_to_date(
 
 
 @pytest.mark.slow
-def test_a_copy_that_was_killed_is_gone_on_with(
+def test_a_killed_copy_is_continued(
     postgresql: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     source = made(f"sqlite:///{tmp_path / 'source.db'}")
@@ -170,7 +170,7 @@ def count(url: str) -> int:
 
 
 @pytest.mark.slow
-def test_what_is_not_the_same_is_told(empty_database: str, tmp_path: Path) -> None:
+def test_different_rows_are_reported(empty_database: str, tmp_path: Path) -> None:
     """A row that something else wrote into the copy while it was made."""
     from regulars.transfer.database_copy import Copy
 
@@ -207,7 +207,7 @@ def test_what_is_not_the_same_is_told(empty_database: str, tmp_path: Path) -> No
     assert with_store(empty_database, run) == 1
 
 
-def test_a_database_is_not_copied_to_itself_or_over_another(tmp_path: Path) -> None:
+def test_a_database_is_not_copied_to_itself_or_to_a_used_one(tmp_path: Path) -> None:
     one, two = (f"sqlite:///{tmp_path / name}.db" for name in ("one", "two"))
     for url in (one, two):
         assert run_regulars("migrate", "--database-url", url).returncode == 0

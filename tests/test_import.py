@@ -80,7 +80,7 @@ def counts(result: dict[str, Any]) -> tuple[int, int, int, int]:
     return tuple(result[n] for n in ("created", "updated", "unchanged", "rejected"))
 
 
-def test_rows_are_created_updated_and_left_as_they_are(shop: Shop) -> None:
+def test_rows_create_update_or_keep_customers(shop: Shop) -> None:
     first = shop.bring("email,first_name\nana@x.test,Ana\nben@x.test,Ben\n")
     assert counts(first) == (2, 0, 0, 0)
     again = shop.bring("email,first_name\nana@x.test,Ana\nBEN@x.test,Benno\ncid@x.test,\n")
@@ -111,7 +111,7 @@ ENCODINGS = {
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
-def test_a_file_is_read_as_it_is_written(local: Shop, name: str) -> None:
+def test_a_file_is_read_in_its_format_and_encoding(local: Shop, name: str) -> None:
     result = local.bring(ENCODINGS[name])
     assert result["rejected"] == 0
     assert {"email": "ana@x.test", "first_name": "ÀÉ €"} in local.customers("email,first_name")
@@ -123,7 +123,7 @@ def test_cells_hold_quotes_line_breaks_and_delimiters(local: Shop) -> None:
     assert row == {"notes": 'He said "hi",\nand went', "tags": ["vip", "a, b"]}
 
 
-def test_wrong_rows_come_back_with_the_reason_and_can_be_mended(shop: Shop) -> None:
+def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Shop) -> None:
     content = "email,country,phone\nana@x.test,FR,1\nbad,Nowhere,=2\ncid@x.test,US\n"
     result = shop.bring(content)
     assert counts(result) == (1, 0, 0, 2)
@@ -147,7 +147,7 @@ def test_wrong_rows_come_back_with_the_reason_and_can_be_mended(shop: Shop) -> N
     assert {"email": "bad@x.test", "phone": "=2"} in shop.customers("email,phone")
 
 
-def test_what_cannot_be_read_is_rejected_and_the_rest_comes_in(local: Shop) -> None:
+def test_unreadable_rows_are_rejected_and_the_others_imported(local: Shop) -> None:
     content = (
         b'email,first_name\na@x.test,Ana\nb@x.test,"never closed\nc@x.test,Cid\n'
         b"d@x.test,\xff\xfe\ne@x.test,Eva\n"
@@ -160,7 +160,7 @@ def test_what_cannot_be_read_is_rejected_and_the_rest_comes_in(local: Shop) -> N
     assert "--encoding" in text
 
 
-def test_a_line_longer_than_any_customer_is_rejected(local: Shop) -> None:
+def test_a_line_over_the_length_limit_is_rejected(local: Shop) -> None:
     content = f"email,notes\na@x.test,short\nb@x.test,{'x' * 5_000_000}\nc@x.test,\n"
     result = local.bring(content)
     assert counts(result) == (2, 0, 0, 1)
@@ -179,7 +179,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_file_that_cannot_be_imported_says_why(local: Shop, name: str) -> None:
+def test_an_unusable_file_is_refused_with_a_reason(local: Shop, name: str) -> None:
     content, said = REFUSED[name]
     done = local.run("import", local.file("a.csv", content))
     assert done.returncode in (1, 2)
@@ -187,11 +187,11 @@ def test_a_file_that_cannot_be_imported_says_why(local: Shop, name: str) -> None
     assert local.emails() == []
 
 
-def test_only_headings_are_no_error(local: Shop) -> None:
+def test_a_file_with_headings_only_is_valid(local: Shop) -> None:
     assert local.bring("email,first_name\n")["rows"] == 0
 
 
-def test_a_damaged_archive_keeps_what_came_before(local: Shop) -> None:
+def test_rows_before_the_damage_of_an_archive_are_imported(local: Shop) -> None:
     rows = "".join(f"a{n}@x.test,{os.urandom(200).hex()}\n" for n in range(20_000))
     packed = gzip.compress(f"email,notes\n{rows}".encode())
     done = local.run("import", local.file("a.csv.gz", packed[: len(packed) // 2]))
@@ -214,7 +214,7 @@ def test_columns_are_mapped_dropped_and_kept(local: Shop) -> None:
     assert "no column 'Nobody'" in absent.stderr
 
 
-def test_a_file_without_headings_is_read_by_the_place_of_its_columns(local: Shop) -> None:
+def test_a_file_without_headings_is_mapped_by_column_number(local: Shop) -> None:
     local.bring("ana@x.test,Ana\n", "--no-header", "--map", "1=email", "--map", "2=first_name")
     assert local.customers("email,first_name") == [{"email": "ana@x.test", "first_name": "Ana"}]
 
@@ -228,7 +228,7 @@ def test_empty_cells_keep_or_clear(local: Shop) -> None:
     assert row == {"phone": "", "notes": None, "tags": [], "shipping_address": None}
 
 
-def test_ids_are_kept_where_they_were_never_given(shop: Shop) -> None:
+def test_ids_of_the_file_are_kept_if_they_are_unused(shop: Shop) -> None:
     assert counts(shop.bring("_id,email\n7,a@x.test\n3,b@x.test\n")) == (2, 0, 0, 0)
     assert [row["_id"] for row in shop.customers("_id")] == [3, 7]
     shop.bring("email\nc@x.test\n", name="b.csv")
@@ -241,7 +241,7 @@ def test_ids_are_kept_where_they_were_never_given(shop: Shop) -> None:
     assert shop.run("verify").stdout.endswith("Consistent.\n")
 
 
-def test_a_dry_run_says_what_would_happen_and_saves_nothing(shop: Shop) -> None:
+def test_a_dry_run_reports_outcomes_and_saves_nothing(shop: Shop) -> None:
     shop.bring("email,phone\na@x.test,1\n")
     rows = "".join(f"n{n}@x.test,\n" for n in range(1_500))
     content = f"email,phone\na@x.test,2\n{rows}n0@x.test,3\nbad,\n"
@@ -281,7 +281,7 @@ def test_no_cell_of_an_export_is_a_formula(local: Shop) -> None:
     assert local.bring(target.read_text(), name="b.csv")["unchanged"] == len(names)
 
 
-def test_an_export_finds_orders_and_chooses(shop: Shop) -> None:
+def test_an_export_filters_sorts_and_selects_columns(shop: Shop) -> None:
     shop.run("sample", "--customers", "50")
     options = ("--query", "expenses:>0 order_by:expenses", "--columns", "email,expenses,full_name")
     done = shop.run("export", "--format", "jsonl", *options, str(shop.folder / "x.jsonl"))
@@ -299,7 +299,7 @@ def test_an_export_finds_orders_and_chooses(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-def test_an_import_that_was_stopped_goes_on(shop: Shop) -> None:
+def test_a_stopped_import_is_resumed(shop: Shop) -> None:
     rows = [
         # One in a hundred is rejected, and one in seven has a control character.
         (f"a{n}@x.test," if n % 100 else f"bad{n},") + ("" if n % 7 else "\x07") + str(n)
@@ -337,7 +337,7 @@ def test_an_import_that_was_stopped_goes_on(shop: Shop) -> None:
         )
 
 
-def test_an_import_that_has_ended_is_not_gone_on_with(shop: Shop) -> None:
+def test_a_complete_import_cannot_be_resumed(shop: Shop) -> None:
     shop.bring("email\na@x.test\n")
 
     async def late(store: Store) -> Rejected:
@@ -352,7 +352,7 @@ def test_an_import_that_has_ended_is_not_gone_on_with(shop: Shop) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux has classes of processes")
-def test_an_import_goes_behind_a_server(local: Shop) -> None:
+def test_an_import_lowers_its_priority(local: Shop) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "regulars", "import", "-"],
         env=build_environment(local.env),
@@ -386,7 +386,7 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
 
 
 @pytest.mark.parametrize("at", ["regulars.transfer.row_parser.clean_values"])
-def test_a_fault_of_ours_rejects_one_row_of_a_file(
+def test_an_internal_error_rejects_one_row_of_a_file(
     shop: Shop, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, _, name = at.rpartition(".")

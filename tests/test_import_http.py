@@ -21,7 +21,7 @@ import pytest
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.store import Store
 from regulars.transfer.jobs import PROGRAM
-from regulars.transfer.uploads import RETENTION_MS, RECEIVING_MS, forget_old
+from regulars.transfer.uploads import RECEIVING_MS, RETENTION_MS, forget_old
 from tests.support import (
     Client,
     Server,
@@ -72,7 +72,7 @@ def many(count: int) -> str:
     return "email,first_name,last_name,tags\n" + "\n".join(lines) + "\n"
 
 
-def test_a_file_is_imported_and_what_is_rejected_comes_back(client: Client) -> None:
+def test_a_file_is_imported_and_rejected_rows_are_returned(client: Client) -> None:
     content = "E-Mail,Vorname,Stadt\nana@x.test,Ana,Ulm\nbad,Bo,=1+1\nben@x.test,Ben,Bonn\n"
     options = {"name": "Kunden.csv", "map": ["Vorname=first_name"]}
     sent = send(client, content, **options)
@@ -100,7 +100,7 @@ def test_a_file_is_imported_and_what_is_rejected_comes_back(client: Client) -> N
     assert {"email": "bo@x.test", "custom": {"Stadt": "=1+1"}} in nodes
 
 
-def test_files_tell_the_number_of_the_last_change(client: Client) -> None:
+def test_responses_have_the_number_of_the_last_change(client: Client) -> None:
     """So that what was imported is read from a replica that has it."""
     sent = send(client, "email\na@x.test\nbad\nb@x.test\n")
     assert sent.headers["Regulars-Change"] in ("0", "2")
@@ -121,7 +121,7 @@ def test_the_history_names_the_file_and_the_request(client: Client) -> None:
     assert edge["node"] == {"kind": "created", "request_id": "my-import", "actor": actor}
 
 
-def test_files_come_compressed_and_as_json_lines(client: Client) -> None:
+def test_compressed_files_and_json_lines_are_imported(client: Client) -> None:
     lines = '{"email": "ana@x.test", "tags": ["vip"]}\n{"email": "bad"}\n'
     sent = send(client, gzip.compress(lines.encode()))
     found = ended(client, sent)
@@ -144,7 +144,7 @@ def test_a_dry_run_saves_nothing(client: Client) -> None:
 
 
 @pytest.mark.slow
-def test_imports_are_listed_newest_first_and_forgotten(client: Client, other: Client) -> None:
+def test_imports_are_listed_newest_first_and_deleted(client: Client, other: Client) -> None:
     places = []
     for name in ("one", "two"):
         sent = send(client, f"email\n{name}@x.test\n", name=name)
@@ -202,7 +202,7 @@ def test_an_import_survives_a_restart(new_database: str, how: signal.Signals) ->
         assert len(rejected.splitlines()) == 2
 
 
-def test_a_file_of_several_parts_comes_whole(client: Client) -> None:
+def test_a_file_of_several_parts_is_imported_completely(client: Client) -> None:
     notes = "n" * 60_000
     content = "email,notes\n" + "".join(f"c{n}@x.test,{notes}\n" for n in range(50))
 
@@ -231,7 +231,7 @@ def test_a_file_of_several_parts_comes_whole(client: Client) -> None:
         ("email\na@x.test\n", {"name": "a" * 201}, "at most 200"),
     ],
 )
-def test_what_is_no_import_is_refused_at_once(
+def test_an_invalid_upload_is_refused_immediately(
     client: Client, content: str, options: dict[str, Any], what: str
 ) -> None:
     assert what in refused(send(client, content, **options), 400, "errors_bad_request")
@@ -253,7 +253,7 @@ def test_an_import_runs_in_a_new_python(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_that_turns_out_damaged_fails_with_the_reason(client: Client) -> None:
+def test_an_import_of_a_damaged_file_fails_with_the_reason(client: Client) -> None:
     damaged = gzip.compress(b"email\n" + b"bad\n" * 30_000)[:-20]
     found = ended(client, send(client, damaged))
     assert found["state"] == "failed"
@@ -314,7 +314,9 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
             refused(limited[0], 429, "rate_limit_reached")
 
 
-def test_few_imports_of_an_account_wait_at_a_time(client: Client, other: Client) -> None:
+def test_the_number_of_waiting_imports_of_an_account_is_limited(
+    client: Client, other: Client
+) -> None:
     first = send(client, many(20_000))
     sent = [send(client, "email\na@x.test\n") for _ in range(10)]
     assert "10 imports" in refused(sent[-1], 503, "errors_unavailable")
@@ -324,7 +326,7 @@ def test_few_imports_of_an_account_wait_at_a_time(client: Client, other: Client)
         client.http.delete(answer.headers["location"])
 
 
-def test_imports_of_the_command_line_are_told_of(client: Client, tmp_path: Path) -> None:
+def test_imports_of_the_command_line_are_listed(client: Client, tmp_path: Path) -> None:
     account = find_account_name(client.server, client.token)
     env = {"REGULARS_DATABASE_URL": client.server.database_url}
     file = tmp_path / "mine.csv"
@@ -336,7 +338,7 @@ def test_imports_of_the_command_line_are_told_of(client: Client, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_old_imports_are_forgotten(client: Client) -> None:
+def test_old_imports_are_deleted(client: Client) -> None:
     sent = send(client, "email\na@x.test\nbad\n")
     ended(client, sent)
 
@@ -353,7 +355,7 @@ def test_old_imports_are_forgotten(client: Client) -> None:
 
 
 @pytest.mark.slow
-def test_an_export_is_the_command_line_s(client: Client, tmp_path: Path) -> None:
+def test_an_export_equals_that_of_the_command_line(client: Client, tmp_path: Path) -> None:
     names: dict[str, Any] = {"first_name": "=SUM(A1)", "last_name": "Ünal", "tags": ["vip"]}
     client.create("ana@x.test", **names)
     for number in range(600):
@@ -376,7 +378,7 @@ def test_an_export_is_the_command_line_s(client: Client, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_exports_that_nobody_reads_end(client: Client) -> None:
+def test_exports_without_a_reader_are_ended(client: Client) -> None:
     notes = "n" * 20_000
     content = "email,notes\n" + "".join(f"c{n}@x.test,{n}{notes}\n" for n in range(1_500))
     ended(client, send(client, content))
@@ -391,7 +393,7 @@ def test_exports_that_nobody_reads_end(client: Client) -> None:
         time.sleep(0.1)
 
 
-def test_an_export_is_chosen_by_query_and_columns(client: Client) -> None:
+def test_an_export_takes_a_query_and_columns(client: Client) -> None:
     client.create("ana@x.test", tags=["vip"])
     client.create("ben@x.test")
     options = {"query": "tag:vip", "columns": "email, id", "format": "csv"}
@@ -413,7 +415,7 @@ def previewed(client: Client, content: str | bytes, **options: Any) -> dict[str,
     return found
 
 
-def test_a_file_is_looked_at_before_anything_of_it_is_imported(client: Client) -> None:
+def test_a_preview_imports_nothing(client: Client) -> None:
     file = "E-Mail;Vorname;Country Code\nana@example.com;Ana;MA\n"
     found = previewed(client, file, map="Vorname=first_name")
     assert (found["format"], found["delimiter"], found["problem"]) == ("csv", ";", None)
@@ -428,7 +430,7 @@ def test_a_file_is_looked_at_before_anything_of_it_is_imported(client: Client) -
     assert client.http.get("/import").json()["data"] == []
 
 
-def test_columns_that_are_not_clear_are_shown_with_what_is_to_be_said(client: Client) -> None:
+def test_a_preview_shows_ambiguous_columns_and_the_problem(client: Client) -> None:
     found = previewed(client, "Post,Vorname\nana@example.com,Ana\n")
     assert "No column is the customer's email" in found["problem"]
     assert found["columns"] == [
@@ -441,7 +443,7 @@ def test_columns_that_are_not_clear_are_shown_with_what_is_to_be_said(client: Cl
     assert [column["field"] for column in found["columns"]] == ["email", "custom.2"]
 
 
-def test_the_beginning_of_a_file_is_shown_without_what_is_cut_off(client: Client) -> None:
+def test_a_preview_omits_a_truncated_last_row(client: Client) -> None:
     lines = ["email,first_name", *[f"a{n}@example.com,Ana {n}" for n in range(8)]]
     text = "\n".join(lines)
     assert len(previewed(client, text)["rows"]) == 8
@@ -455,7 +457,7 @@ def test_the_beginning_of_a_file_is_shown_without_what_is_cut_off(client: Client
     assert found["rows"] == [["a@example.com", '["a"]'], ["5", ""]]
 
 
-def test_a_preview_refuses_what_is_no_file(client: Client) -> None:
+def test_a_preview_refuses_unusable_files(client: Client) -> None:
     refused(client.http.post("/import/preview", content=b""), 400, "errors_bad_request")
     large = b"email\n" + b"x" * 1024 * 1024
     refused(client.http.post("/import/preview", content=large), 413, "errors_body_limit")
@@ -463,7 +465,7 @@ def test_a_preview_refuses_what_is_no_file(client: Client) -> None:
     refused(answer, 400, "errors_bad_request")
 
 
-def test_those_who_are_named_are_exported_in_that_order(client: Client) -> None:
+def test_an_export_of_ids_keeps_their_order(client: Client) -> None:
     ids = [client.create(f"c{n}@example.com")["id"] for n in range(5)]
     gone = client.create("gone@example.com")["id"]
     client.delete(gone)
@@ -478,7 +480,7 @@ def test_those_who_are_named_are_exported_in_that_order(client: Client) -> None:
     refused(answer, 400, "errors_bad_request")
 
 
-def test_an_import_does_not_tell_a_writer_what_is_stored(server: Server) -> None:
+def test_a_write_token_cannot_read_stored_values_by_an_import(server: Server) -> None:
     """Whether a row changed something would tell a token without `customers:read` its values."""
     name = f"oracle {server.pid}"
     with_store(server.database_url, lambda store: Accounts(store).create(name))

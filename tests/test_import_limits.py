@@ -108,7 +108,7 @@ def watched(server: Server) -> Iterator[Watch]:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_answered_at_once_and_keeps_nobody_waiting(client: Client, name: str) -> None:
+def test_a_decompression_bomb_is_refused_without_delaying_others(client: Client, name: str) -> None:
     content, problem = BOMBS[name]
     assert len(content) <= MIB
     with watched(client.server) as watch:
@@ -133,7 +133,7 @@ def test_a_bomb_is_answered_at_once_and_keeps_nobody_waiting(client: Client, nam
         (gzip.compress(b"") * 200_000, "gzip members"),
     ],
 )
-def test_a_bomb_after_good_rows_ends_the_import_with_the_reason(
+def test_a_decompression_bomb_after_valid_rows_fails_the_import(
     tmp_path: Path, bomb: bytes, problem: str
 ) -> None:
     url = f"sqlite:///{tmp_path / 'bomb.db'}"
@@ -147,13 +147,13 @@ def test_a_bomb_after_good_rows_ends_the_import_with_the_reason(
             assert 17_500 <= found["created"] <= 20_000
 
 
-def test_a_file_of_several_gzip_members_is_read_whole(client: Client) -> None:
+def test_all_members_of_a_gzip_file_are_read(client: Client) -> None:
     members = [gzip.compress(f"a{n}@x.test\n".encode()) for n in range(500)]
     content = gzip.compress(b"email\n") + b"".join(members) + b"\0" * 512
     assert ended(client, send(client, content))["created"] == 500
 
 
-def test_rows_that_are_too_deep_or_too_wide_are_rejected_alone(client: Client) -> None:
+def test_rows_with_too_many_levels_or_names_are_rejected_individually(client: Client) -> None:
     deep = '{"email":"b@x.test","c":' + "[" * 900 + "]" * 900 + "}"
     names = ",".join(f'"k{n}":1' for n in range(10_001))
     wide = f'{{"email":"c@x.test",{names}}}'
@@ -167,7 +167,7 @@ def test_rows_that_are_too_deep_or_too_wide_are_rejected_alone(client: Client) -
     assert previewed(client, content)["rows"]
 
 
-def test_values_that_no_number_holds_are_rejected_alone(client: Client) -> None:
+def test_numbers_out_of_range_reject_their_row_only(client: Client) -> None:
     cells = ["9" * 5_000, "99999999999999999999", "1e400", "x" * 100_000]
     rows = [f"a{n}@x.test,{cell},{cell}" for n, cell in enumerate(cells)]
     content = "\n".join(["email,_id,created_at", *rows, "ok@x.test,,"])
@@ -217,7 +217,7 @@ def test_a_file_in_every_encoding_is_imported_to_its_end(sqlite_client: Client) 
 
 
 @pytest.mark.parametrize("delimiter", ['"', "a", "1", "", "é", "\r", "::"])
-def test_a_delimiter_that_cannot_be_one_is_refused(sqlite_client: Client, delimiter: str) -> None:
+def test_an_invalid_delimiter_is_refused(sqlite_client: Client, delimiter: str) -> None:
     content = f"sep={delimiter}\nemail{delimiter}x\na@x.test\n"
     for path in ("/import", "/import/preview"):
         answer = sqlite_client.http.post(path, content=content, params={"delimiter": delimiter})
@@ -272,7 +272,7 @@ def begin_uploads(server: Server, token: str, count: int) -> list[socket.socket]
 
 
 @pytest.mark.slow
-def test_uploads_that_a_crash_cut_off_soon_block_nothing(new_database: str) -> None:
+def test_uploads_interrupted_by_a_crash_soon_stop_counting(new_database: str) -> None:
     with run_server(new_database, status=-signal.SIGKILL) as server:
         token = create_token(server)
         with Client(server, token) as client:
@@ -303,7 +303,7 @@ def test_uploads_that_a_crash_cut_off_soon_block_nothing(new_database: str) -> N
         assert ended(client, send(client, "email\nb@x.test\n"))["created"] == 1
 
 
-def test_an_upload_that_goes_on_keeps_its_lease(client: Client) -> None:
+def test_an_active_upload_keeps_its_lease(client: Client) -> None:
     """Bytes come every now and then; the row says so."""
 
     async def upload(store: Store) -> tuple[int, int]:
@@ -339,7 +339,7 @@ def long_file(account: str, rows: int) -> bytes:
 
 
 @pytest.mark.slow
-def test_accounts_take_turns(client: Client, other: Client) -> None:
+def test_accounts_alternate_in_the_import_queue(client: Client, other: Client) -> None:
     """One account sends many large files, and then another sends a small one."""
     large = [send(client, long_file(f"l{n}", 8_000)) for n in range(5)]
     wait(client, large[0].headers["location"], "running", *ENDED)
@@ -353,7 +353,7 @@ def test_accounts_take_turns(client: Client, other: Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_long_import_gives_way_to_another_account_s(new_database: str, dry_run: bool) -> None:
+def test_a_long_import_yields_to_another_account(new_database: str, dry_run: bool) -> None:
     environment = {"REGULARS_DATABASE_URL": new_database}
     with run_server(new_database) as server:  # makes the tables
         create_token(server)
@@ -425,7 +425,7 @@ def test_another_system_s_number_selects_no_customer(client: Client, name: str) 
     assert customers(client) == before
 
 
-def test_another_system_s_numbers_are_no_ids_of_ours(client: Client) -> None:
+def test_numbers_of_another_system_do_not_become_ids(client: Client) -> None:
     two_customers(client)
     content = "id,email,first_name,phone\n2,,Guest Stranger,0699\n7,shopper@x.test,Shopper,0611\n"
     found = ended(client, send(client, content))
@@ -434,7 +434,7 @@ def test_another_system_s_numbers_are_no_ids_of_ours(client: Client) -> None:
     assert customers(client)["shopper@x.test"]["_id"] == 3
 
 
-def test_our_own_ids_select_our_customers(client: Client) -> None:
+def test_global_ids_select_customers(client: Client) -> None:
     two_customers(client)
     exported = client.http.get("/export", params={"columns": "_id,id,first_name"}).text
     sent = send(client, exported.replace("One", "Uno"))
@@ -450,7 +450,7 @@ def test_our_own_ids_select_our_customers(client: Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("column", ["id", "_id"])
-def test_no_row_ends_the_account_s_numbers(client: Client, column: str) -> None:
+def test_no_row_exhausts_the_ids_of_an_account(client: Client, column: str) -> None:
     found = ended(client, send(client, f"{column},email\n1073741823,big@x.test\n"))
     if column == "id":
         assert found["created"] == 1
@@ -467,7 +467,7 @@ GOOD = "email,first_name\na@x.test,Zoë\nb@x.test,Élodie\n".encode()
 
 
 @pytest.mark.parametrize("place", ["first", "last", pytest.param("far", marks=pytest.mark.slow)])
-def test_one_bad_byte_does_not_garble_the_rest(sqlite_client: Client, place: str) -> None:
+def test_an_invalid_byte_affects_its_row_only(sqlite_client: Client, place: str) -> None:
     sqlite_client.create("a@x.test", first_name="Zoë")
     sqlite_client.create("b@x.test", first_name="Élodie")
     head, *rows = GOOD.splitlines(keepends=True)
@@ -482,7 +482,7 @@ def test_one_bad_byte_does_not_garble_the_rest(sqlite_client: Client, place: str
 
 
 @pytest.mark.slow
-def test_windows_1252_is_read_wherever_its_accents_stand(sqlite_client: Client) -> None:
+def test_windows_1252_is_detected_wherever_its_accents_are(sqlite_client: Client) -> None:
     rows = "".join(f"p{n}@x.test,Plain\n" for n in range(9_000))
     content = f"email,first_name\n{rows}a@x.test,Zoë\nb@x.test,Élodie\n".encode("cp1252")
     assert ended(sqlite_client, send(sqlite_client, content))["created"] == 9_002

@@ -91,7 +91,7 @@ def some(client: Client, count: int, start: int = 0) -> list[str]:
     return [row["customer"]["id"] for row in rows]
 
 
-def test_a_mirror_has_everything(mirror: Mirror) -> None:
+def test_a_mirror_has_all_fields_and_customers(mirror: Mirror) -> None:
     address = {"line1": "Ring 1", "city": "Ulm", "country": "DE"}
     ids = some(mirror.there, 3)
     mirror.there.delete(ids[1])
@@ -120,7 +120,7 @@ def test_a_mirror_has_everything(mirror: Mirror) -> None:
     assert edge["node"]["actor"] == actor
 
 
-def test_bad_days_are_waited_for(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transient_errors_are_retried(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.01)
     some(mirror.there, 30)
     small_pages(mirror, 10)
@@ -162,7 +162,7 @@ def test_a_list_that_changes_is_mirrored(mirror: Mirror) -> None:
 
 
 @pytest.mark.slow
-def test_who_is_gone_is_told_and_deleted_when_asked(mirror: Mirror) -> None:
+def test_deleted_customers_are_reported_and_deleted_on_request(mirror: Mirror) -> None:
     ids = some(mirror.there, 30)
     small_pages(mirror, 10)
     mirror.pull()
@@ -177,7 +177,7 @@ def test_who_is_gone_is_told_and_deleted_when_asked(mirror: Mirror) -> None:
     mirror.assert_same()
 
 
-def test_a_page_that_leaves_somebody_out_deletes_nobody(mirror: Mirror) -> None:
+def test_a_page_that_omits_a_customer_deletes_nobody(mirror: Mirror) -> None:
     some(mirror.there, 6)
     mirror.pull()
 
@@ -202,7 +202,7 @@ def test_a_page_that_leaves_somebody_out_deletes_nobody(mirror: Mirror) -> None:
     assert len(customers(mirror.here)) == 6
 
 
-def test_a_server_that_finds_nobody_by_id_has_nobody_gone(mirror: Mirror) -> None:
+def test_a_server_without_lookup_by_id_deletes_nobody(mirror: Mirror) -> None:
     ids = some(mirror.there, 4)
     mirror.pull()
     mirror.there.delete(ids[1])
@@ -258,7 +258,7 @@ def test_without_a_feed_the_latest_changes_are_read(mirror: Mirror) -> None:
     assert far["rows"] == 0
 
 
-def test_a_server_that_tells_ages_is_mirrored_without_moments(mirror: Mirror) -> None:
+def test_a_server_with_relative_times_is_mirrored_without_timestamps(mirror: Mirror) -> None:
     def shown(asked: dict[str, Any], answer: Any) -> Any:
         for edge in (
             not_regulars(asked, answer).get("data", {}).get("customers", {}).get("edges", [])
@@ -272,7 +272,7 @@ def test_a_server_that_tells_ages_is_mirrored_without_moments(mirror: Mirror) ->
     assert "how long ago" in mirror.run("pull", "--since", "2026-01-01").stderr
 
 
-def test_a_pull_that_was_stopped_goes_on(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     some(mirror.there, 40)
     small_pages(mirror, 10)
     assert "No pull from this server was stopped" in mirror.run("pull", "--resume").stderr
@@ -298,7 +298,7 @@ def test_a_pull_that_was_stopped_goes_on(mirror: Mirror, monkeypatch: pytest.Mon
     mirror.assert_same()
 
 
-def test_emails_that_change_hands_are_mirrored(mirror: Mirror) -> None:
+def test_emails_that_move_between_customers_are_mirrored(mirror: Mirror) -> None:
     ids = some(mirror.there, 3)
     mirror.pull()
     mirror.there.update(ids[2], email="new@x.test")
@@ -309,7 +309,7 @@ def test_emails_that_change_hands_are_mirrored(mirror: Mirror) -> None:
     mirror.assert_same()
 
 
-def test_customers_whom_the_rules_refuse_are_told(mirror: Mirror) -> None:
+def test_customers_that_the_rules_reject_are_reported(mirror: Mirror) -> None:
     def shown(asked: dict[str, Any], answer: Any) -> Any:
         for edge in answer.get("data", {}).get("customers", {}).get("edges", []):
             if edge["node"].get("email") == "c1@x.test":
@@ -325,7 +325,7 @@ def test_customers_whom_the_rules_refuse_are_told(mirror: Mirror) -> None:
     assert problem["examples"][0]["line"] == 2
 
 
-def test_a_customer_deleted_here_is_not_given_an_id_twice(mirror: Mirror) -> None:
+def test_an_id_deleted_locally_is_not_reused(mirror: Mirror) -> None:
     some(mirror.there, 2)
     mirror.pull()
     mirror.here.delete("1")
@@ -344,7 +344,7 @@ def test_an_account_with_customers_of_its_own_is_merged_by_email(mirror: Mirror)
     assert sorted(mirror.here.emails()) == sorted(mirror.there.emails())
 
 
-def test_an_account_that_was_merged_is_no_mirror(mirror: Mirror) -> None:
+def test_a_merged_account_cannot_become_a_mirror(mirror: Mirror) -> None:
     mirror.here.create("mine@x.test")
     some(mirror.there, 2)
     mirror.pull("--match", "email")
@@ -354,7 +354,7 @@ def test_an_account_that_was_merged_is_no_mirror(mirror: Mirror) -> None:
     assert "mine@x.test" in mirror.here.emails()
 
 
-def test_a_pull_since_a_moment_does_not_hide_what_came_before(mirror: Mirror) -> None:
+def test_a_pull_since_a_timestamp_leaves_earlier_changes_for_the_next(mirror: Mirror) -> None:
     mirror.proxy.transform_response = not_regulars
     ids = some(mirror.there, 3)
     mirror.pull()
@@ -379,19 +379,19 @@ def test_a_dry_run_saves_nothing(mirror: Mirror) -> None:
         ("http://shop.example.com", "unencrypted"),
     ],
 )
-def test_other_urls_are_refused(url: str, what: str) -> None:
+def test_invalid_urls_are_refused(url: str, what: str) -> None:
     with pytest.raises(BadOption, match=what):
         address_of(url, insecure=False)
 
 
-def test_urls_are_made_whole() -> None:
+def test_urls_are_completed() -> None:
     assert address_of("https://Shop.example.com", insecure=False).endswith(
         "shop.example.com/api/v2"
     )
     assert address_of("http://shop.lan/graphql", insecure=True) == "http://shop.lan/graphql"
 
 
-def test_what_the_other_server_refuses_is_told(mirror: Mirror) -> None:
+def test_an_error_of_the_other_server_is_reported(mirror: Mirror) -> None:
     mirror.env["REGULARS_REMOTE_TOKEN"] = "wrong"
     done = mirror.run("pull")
     assert done.returncode == 1
@@ -427,7 +427,7 @@ def test_a_push_makes_the_other_server_the_same(
     assert mirror.push("--query", "tag:vip")["rows"] == 1
 
 
-def test_what_a_push_is_refused_is_told(mirror: Mirror) -> None:
+def test_customers_refused_by_the_other_server_are_reported(mirror: Mirror) -> None:
     reader = create_token(mirror.there.server, scopes=("customers:read",))
     mirror.env["REGULARS_REMOTE_TOKEN"] = reader
     some(mirror.here, 2)
@@ -436,7 +436,7 @@ def test_what_a_push_is_refused_is_told(mirror: Mirror) -> None:
     assert "customers:write" in done.stdout
 
 
-def test_a_nested_custom_field_that_is_gone_there_goes_here(mirror: Mirror) -> None:
+def test_a_nested_custom_field_removed_remotely_is_removed_locally(mirror: Mirror) -> None:
     made = mirror.there.create("a@x.test", custom={"deep": {"x": 1, "y": {"z": 1}}, "k": 1})
     mirror.pull()
     mirror.there.update(made["id"], custom={"deep": {"x": None, "y": {"z": None, "w": 2}}})

@@ -19,7 +19,7 @@ def counted(client: Client) -> dict[str, Any]:
     return found
 
 
-def test_an_empty_account_counts_nothing(client: Client) -> None:
+def test_the_statistics_of_an_empty_account_are_zero(client: Client) -> None:
     found = counted(client)
     assert [found[name] for name in ("customers", "accepts_marketing", "ordered", "expenses")] == [
         0
@@ -73,13 +73,13 @@ def test_customers_and_orders_are_counted(server: Server, other: Client) -> None
         ]
 
 
-def test_only_what_is_selected_is_answered_at_its_cost(client: Client) -> None:
+def test_statistics_have_the_cost_of_the_selected_fields(client: Client) -> None:
     answer = client.post("{ statistics { ordered } }", headers={"Regulars-Cost": "1"}).json()
     assert answer["data"] == {"statistics": {"ordered": 0}}
     assert answer["extensions"]["cost"]["requested"] > 200
 
 
-def test_the_search_language_tells_of_its_keys(client: Client) -> None:
+def test_the_api_lists_the_keys_of_the_search_language(client: Client) -> None:
     told = client.data("{ searchLanguage { words keys { name takes compared prefix values } } }")
     keys = {key["name"]: key for key in told["searchLanguage"]["keys"]}
     assert "last_week" in told["searchLanguage"]["words"]
