@@ -45,11 +45,11 @@ def tags(cell: str) -> list[str]:
     return [tag for row in csv.reader([cell], skipinitialspace=True) for tag in row]
 
 
-def of_tags(found: Iterable[str]) -> str:
+def of_tags(names: Iterable[str]) -> str:
     """Join tags to a cell."""
-    kept = list(found)
-    if not any("," in tag or '"' in tag for tag in kept):
-        return ",".join(kept)
+    values = list(names)
+    if not any("," in tag or '"' in tag for tag in values):
+        return ",".join(values)
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(kept)
+    csv.writer(out, lineterminator="").writerow(values)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""The columns of a file of customers, and by which headings they are recognised.
+"""The columns of a file of customers, and the headings by which they are detected.
 
 The headings are those of the exports of Shopify, Stripe, WooCommerce and Mailchimp, as their own
 documentation has them, and of Regulars.
@@ -24,20 +24,20 @@ DROP = "-"
 ADDRESS_FIELDS = names_of(FIELDS, fields.Address)
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 _INPUT = tuple(name for name in names_of(WRITABLE) if name not in ADDRESS_FIELDS)
-# What a column may be, but for addresses' parts and custom fields. `name` is a whole name.
+# The fields of columns, except parts of addresses and custom fields. `name` is a whole name.
 PLAIN = in_order(
     "_id id email first_name last_name name phone accepts_marketing tags notes custom",
     ("_id", "id", "name", *_INPUT, *_TIMESTAMPS),
 )
 ADDRESSES = tuple(f"{kind}.{part}" for kind in ADDRESS_FIELDS for part in (*PARTS, "name"))
 COLUMNS = (*PLAIN, *ADDRESSES)
-# What follows from other fields, and so is not read.
+# Fields that are derived from others. Their columns are ignored.
 DERIVED = frozenset(
     (PROBLEM, *(name for name in names_of(FIELDS) if name not in (*PLAIN, *ADDRESS_FIELDS)))
 )
 
 _NAME_HEADINGS = "name customer_name"
-_ADDRESS_BEFORE = {
+_ADDRESS_PREFIXES = {
     SHIPPING: "shipping_address shipping default_address ship_to",
     BILLING: "billing_address billing bill_to card_address",
 }
@@ -55,7 +55,7 @@ _PARTS = {
     "email": "email email_address",
     "name": "name",
 }
-# Parts that mean the shipping address where they stand alone.
+# Headings without a prefix that are parts of the shipping address.
 _ALONE = ("line1", "line2", "city", "area", "state", "zip", "country")
 _NO_WORD = re.compile(r"[^0-9a-z]+")
 
@@ -64,23 +64,25 @@ def _plain(heading: str) -> str:
     return _NO_WORD.sub("_", heading.strip().lower()).strip("_")
 
 
-def _known() -> dict[str, str]:
-    """The fields by the plain forms of their headings."""
-    found: dict[str, str] = {}
+def _load_fields() -> dict[str, str]:
+    """Return the fields by their normalized headings."""
+    fields_by_heading: dict[str, str] = {}
     for part in _ALONE:
-        found |= dict.fromkeys(_PARTS[part].split(), f"{SHIPPING}.{part}")
-    for kind, names in _ADDRESS_BEFORE.items():
-        for before in names.split():
+        fields_by_heading |= dict.fromkeys(_PARTS[part].split(), f"{SHIPPING}.{part}")
+    for kind, names in _ADDRESS_PREFIXES.items():
+        for prefix in names.split():
             for part, parts in _PARTS.items():
-                found |= {f"{before}_{one}": f"{kind}.{part}" for one in parts.split()}
-    found |= dict.fromkeys(_NAME_HEADINGS.split(), "name")
+                fields_by_heading |= {
+                    f"{prefix}_{suffix}": f"{kind}.{part}" for suffix in parts.split()
+                }
+    fields_by_heading |= dict.fromkeys(_NAME_HEADINGS.split(), "name")
     for field in FIELDS:
-        found |= dict.fromkeys(field.headings.split(), field.name)
-    return found
+        fields_by_heading |= dict.fromkeys(field.headings.split(), field.name)
+    return fields_by_heading
 
 
-_KNOWN = _known()
-# An address in one cell, whatever it is an address of.
+_FIELDS_BY_HEADING = _load_fields()
+# Headings that may be a whole address in one cell.
 _WHOLE = frozenset(
     ("email_address", "shipping_address", "billing_address", "card_address", "default_address")
 )
@@ -88,30 +90,29 @@ _WHOLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a file: its place, its heading, and the field that it is. Without a field it is
-    not read."""
+    """A column of a file, at a position from 0. Without a field it is ignored."""
 
-    place: int
+    position: int
     heading: str
     field: str | None
 
 
 def recognised(heading: str) -> str | None:
-    """The field that a heading means, if it is known; DROP for what is derived."""
-    given = heading.strip()
-    if given in COLUMNS or given.startswith("custom."):
-        return given
-    if given in DERIVED:
+    """Return the field of a heading, None if it is unknown, DROP for a derived field."""
+    name = heading.strip()
+    if name in COLUMNS or name.startswith("custom."):
+        return name
+    if name in DERIVED:
         return DROP
     plain = _plain(heading)
-    found = _KNOWN.get(plain)
-    return None if plain in _WHOLE and found != "email" else found
+    field = _FIELDS_BY_HEADING.get(plain)
+    return None if plain in _WHOLE and field != "email" else field
 
 
-def mapping(given: Sequence[str]) -> dict[str, str]:
-    """What `--map HEADING=FIELD` says, by the heading. Raises BadOption."""
-    found: dict[str, str] = {}
-    for text in given:
+def mapping(options: Sequence[str]) -> dict[str, str]:
+    """Parse `--map HEADING=FIELD` options to fields by heading. Raises BadOption."""
+    fields_by_heading: dict[str, str] = {}
+    for text in options:
         heading, equals, field = text.rpartition("=")
         field = field.strip()
         if not equals or not heading or not field:
@@ -125,24 +126,24 @@ def mapping(given: Sequence[str]) -> dict[str, str]:
                 f"{SHIPPING}.… and {BILLING}.… ({', '.join(PARTS)}), custom.… or {DROP}, which "
                 "leaves it out."
             )
-        found[heading.strip()] = field
-    return found
+        fields_by_heading[heading.strip()] = field
+    return fields_by_heading
 
 
 def columns(headings: Sequence[str], mapped: dict[str, str], unknown: str) -> list[Column]:
-    """The columns of those headings: as they are mapped, else as they are recognised; what is
-    neither is kept in `custom`, dropped or refused, as `unknown` says. Raises BadOption."""
-    known = {heading.strip() for heading in headings}
-    missing = [heading for heading in mapped if heading not in known]
+    """Return the columns of headings. A mapping takes precedence over detection. `unknown` decides
+    about other columns: store them in `custom`, drop them or refuse the file. Raises BadOption."""
+    stripped = {heading.strip() for heading in headings}
+    missing = [heading for heading in mapped if heading not in stripped]
     if missing:
-        shown = ", ".join(heading.strip() for heading in headings[:20])
-        raise BadOption(f"There is no column {missing[0]!r}. The columns are: {shown}.")
+        listed = ", ".join(heading.strip() for heading in headings[:20])
+        raise BadOption(f"There is no column {missing[0]!r}. The columns are: {listed}.")
     fields = [mapped.get(heading.strip()) or recognised(heading) for heading in headings]
-    fields = _one_each(headings, fields, mapped)
-    left = [h for h, field in zip(headings, fields, strict=True) if field is None and h.strip()]
-    if left and unknown == "refuse":
+    fields = _select_columns(headings, fields, mapped)
+    unmapped = [h for h, field in zip(headings, fields, strict=True) if field is None and h.strip()]
+    if unmapped and unknown == "refuse":
         raise BadOption(
-            f"The column {left[0].strip()!r} is not known. Say what it is with --map, or "
+            f"The column {unmapped[0].strip()!r} is not known. Say what it is with --map, or "
             "--unknown custom or drop."
         )
     if unknown == "custom":
@@ -150,65 +151,70 @@ def columns(headings: Sequence[str], mapped: dict[str, str], unknown: str) -> li
             field or (f"custom.{heading.strip()}" if heading.strip() else None)
             for heading, field in zip(headings, fields, strict=True)
         ]
-        _refuse_same(headings, fields)
-    chosen = zip(headings, fields, strict=True)
-    found = [
-        Column(place, heading.strip(), None if field == DROP else field)
-        for place, (heading, field) in enumerate(chosen)
+        _require_distinct(headings, fields)
+    pairs = zip(headings, fields, strict=True)
+    result = [
+        Column(position, heading.strip(), None if field == DROP else field)
+        for position, (heading, field) in enumerate(pairs)
     ]
-    if not any(column.field in ("email", "_id", "id") for column in found):
+    if not any(column.field in ("email", "_id", "id") for column in result):
         raise BadOption(_no_email(headings))
-    return found
+    return result
 
 
-def columns_as_they_are(
+def preview_columns(
     headings: Sequence[str], mapped: dict[str, str]
 ) -> list[tuple[str, str | None]]:
-    """Headings, each with the field that it is mapped to or recognised as, if it is: whether they
-    go together is not looked at."""
-    found = [(heading.strip(), mapped.get(heading.strip())) for heading in headings]
-    fields = [(heading, field or recognised(heading)) for heading, field in found]
+    """Return headings with the fields to which they are mapped or by which they are detected,
+    without checking that they can be combined."""
+    mappings = [(heading.strip(), mapped.get(heading.strip())) for heading in headings]
+    fields = [(heading, field or recognised(heading)) for heading, field in mappings]
     return [(heading, None if field == DROP else field) for heading, field in fields]
 
 
-def _one_each(
+def _select_columns(
     headings: Sequence[str], fields: list[str | None], mapped: dict[str, str]
 ) -> list[str | None]:
-    """The fields, each once: where two headings mean the same, the one that was mapped counts,
-    then the field's own name, then a code before a name (`Country Code`, `Country`), then the
-    first. Raises BadOption for two that are the same."""
-    _refuse_same(headings, fields, same_heading=True)
+    """Select one column for each field: a mapped one, else the field's own name, else a code before
+    a name (`Country Code`, `Country`), else the first. Raises BadOption for equal headings."""
+    _require_distinct(headings, fields, same_heading=True)
     best: dict[str, tuple[tuple[int, int], int]] = {}
-    for place, (heading, field) in enumerate(zip(headings, fields, strict=True)):
+    for position, (heading, field) in enumerate(zip(headings, fields, strict=True)):
         if field is None or field == DROP:
             continue
-        given = heading.strip()
+        stripped = heading.strip()
         rank = (
-            0 if given in mapped else 1 if given == field else 2 if "code" in _plain(given) else 3
+            0
+            if stripped in mapped
+            else 1
+            if stripped == field
+            else 2
+            if "code" in _plain(stripped)
+            else 3
         )
-        if field not in best or (rank, place) < best[field][0]:
-            best[field] = ((rank, place), place)
-    places = {place for _, place in best.values()}
+        if field not in best or (rank, position) < best[field][0]:
+            best[field] = ((rank, position), position)
+    selected = {position for _, position in best.values()}
     return [
-        field if field is None or field == DROP or place in places else None
-        for place, field in enumerate(fields)
+        field if field is None or field == DROP or position in selected else None
+        for position, field in enumerate(fields)
     ]
 
 
-def _refuse_same(
+def _require_distinct(
     headings: Sequence[str], fields: Sequence[str | None], same_heading: bool = False
 ) -> None:
-    seen: dict[str, int] = {}
-    for place, (heading, field) in enumerate(zip(headings, fields, strict=True)):
+    positions: dict[str, int] = {}
+    for position, (heading, field) in enumerate(zip(headings, fields, strict=True)):
         if field is None or field == DROP:
             continue
         key = f"{field}\n{heading.strip()}" if same_heading else field
-        if key in seen:
+        if key in positions:
             raise BadOption(
-                f"The columns {seen[key] + 1} and {place + 1} are both {field}. Give one of them "
-                "another heading, or take it out of the file."
+                f"The columns {positions[key] + 1} and {position + 1} are both {field}. Give "
+                "one of them another heading, or take it out of the file."
             )
-        seen[key] = place
+        positions[key] = position
 
 
 def _no_email(headings: Sequence[str]) -> str:
@@ -217,8 +223,8 @@ def _no_email(headings: Sequence[str]) -> str:
             "The first line seems to be a customer and not the headings. Say that there are none, "
             "and what each column is, as in --no-header --map 1=email --map 2=first_name."
         )
-    shown = ", ".join(repr(heading.strip()[:50]) for heading in headings[:20])
+    listed = ", ".join(repr(heading.strip()[:50]) for heading in headings[:20])
     return (
-        f"No column is the customer's email. The headings are {shown}. Say which it is, as in "
+        f"No column is the customer's email. The headings are {listed}. Say which it is, as in "
         "--map 'E-mail=email'."
     )

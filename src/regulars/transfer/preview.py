@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from regulars.transfer.columns import COLUMNS, columns_as_they_are, mapping
+from regulars.transfer.columns import COLUMNS, mapping, preview_columns
 from regulars.transfer.errors import BadFile, BadOption
 from regulars.transfer.gzip_reader import BEGINNING
 from regulars.transfer.import_options import Options
@@ -48,7 +48,7 @@ def _unclear(
         records = _first(csv_records(Lines(file), delimiter), whole)
         first = records[0].cells or [] if records else []
         headings = first if options.header else [str(n + 1) for n in range(len(first))]
-        found = columns_as_they_are(headings, mapping(options.mapped))
+        found = preview_columns(headings, mapping(options.mapped))
         told = {
             "format": "csv",
             "encoding": file.encoding,

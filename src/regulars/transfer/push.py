@@ -1,4 +1,4 @@
-"""Pushing: the customers of an account are created and updated on another server."""
+"""Create and update the customers of an account on another server."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _UPDATE = """mutation ($id: ID!, $node: InputUpdateCustomer!) {
   updateCustomer(id: $id, node: $node) { id } }"""
 _COLUMNS = (ORDER_VALUE, "customer_id", "email_key", *input_of(new_row(0)))
 _PAGE = 250
-# How many writes are under way at once.
+# Concurrent writes.
 _AT_ONCE = 8
 
 
 class Push:
-    """Makes the customers of a server the same as those of an account, all of them or those whom a
-    query finds: by their emails. Nobody is deleted there."""
+    """Creates and updates the customers of an account, or the matches of a query, on a server. They
+    are matched by email. None is deleted on the server."""
 
     def __init__(
         self,
@@ -59,51 +59,51 @@ class Push:
         self.only_there = 0
 
     def stop(self) -> None:
-        """Asks to stop after the customers that are being sent."""
+        """Stop after the current customers."""
         self._stop = True
 
     async def go(self, progress: Callable[[Tally], None]) -> None:
-        """Sends. Raises RemoteError and Interrupted."""
-        known = _RemoteIndex()
+        """Push, and call `progress` after each batch. Raises RemoteError and Interrupted."""
+        index = _RemoteIndex()
         try:
-            await self._read_there(known)
+            await self._read_remote(index)
             # Not from a snapshot: it would be held for as long as the other server takes.
             pages = Listing(self._store).pages(self._account_id, self._selected, _COLUMNS)
             async for page in pages:
                 rows = [dict(zip(_COLUMNS, row, strict=True)) for row in page]
                 for start in range(0, len(rows), _AT_ONCE):
-                    some = rows[start : start + _AT_ONCE]
-                    await asyncio.gather(*(self._send(row, known) for row in some))
+                    batch = rows[start : start + _AT_ONCE]
+                    await asyncio.gather(*(self._send(row, index) for row in batch))
                     progress(self.tally)
-                    self._go_on_or_stop()
-            self.only_there = known.left()
+                    self._check_stop()
+            self.only_there = index.count_unmatched()
         finally:
-            known.close()
+            index.close()
 
-    def _go_on_or_stop(self) -> None:
+    def _check_stop(self) -> None:
         if self._stop:
             raise Interrupted(
                 f"Stopped after {self.tally.rows:,} customers. The same command goes on: who is "
                 "there by now is left as he is."
             )
 
-    async def _read_there(self, known: _RemoteIndex) -> None:
+    async def _read_remote(self, index: _RemoteIndex) -> None:
         after = None
         while True:
             page = await self._remote_customers.page("order_by:id order_dir:asc", after)
-            known.add(page.nodes)
-            self._go_on_or_stop()
+            index.add(page.nodes)
+            self._check_stop()
             if not page.more:
                 return
             after = page.after
 
-    async def _send(self, row: Mapping[str, Any], known: _RemoteIndex) -> None:
-        has = await self._remote_customers.names()
-        here = {name: value for name, value in input_of(row).items() if name in has}
-        found = known.find(row["email_key"])
+    async def _send(self, row: Mapping[str, Any], index: _RemoteIndex) -> None:
+        supported = await self._remote_customers.names()
+        local = {name: value for name, value in input_of(row).items() if name in supported}
+        match = index.find(row["email_key"])
         try:
             outcome = await (
-                self._create(row, here) if found is None else self._update(here, *found)
+                self._create(row, local) if match is None else self._update(local, *match)
             )
         except RemoteFault as fault:
             outcome = "rejected"
@@ -111,21 +111,21 @@ class Push:
         self.tally.counts[outcome] += 1
         self.tally.rows += 1
 
-    async def _create(self, row: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    async def _create(self, row: Mapping[str, Any], local: Mapping[str, Any]) -> str:
         if not self._dry_run:
-            node = {name: value for name, value in here.items() if value is not None}
-            # A server that knows the key creates nobody twice when an answer is lost.
+            node = {name: value for name, value in local.items() if value is not None}
+            # If a response is lost, a server that supports the key creates no duplicate.
             headers = {"Idempotency-Key": f"{self._run}-{row['customer_id']}"}
             await self._remote.ask(_CREATE, {"node": node}, _has("createCustomer"), headers)
         return "created"
 
     async def _update(
-        self, here: Mapping[str, Any], customer_id: str, there: Mapping[str, Any]
+        self, local: Mapping[str, Any], customer_id: str, remote: Mapping[str, Any]
     ) -> str:
         changed = {
-            name: _instead(name, there[name], value)
-            for name, value in here.items()
-            if value != there[name] and name != "email"
+            name: _replacement(name, remote[name], value)
+            for name, value in local.items()
+            if value != remote[name] and name != "email"
         }
         if not changed:
             return "unchanged"
@@ -139,25 +139,24 @@ def _has(name: str) -> Callable[[Any], bool]:
     return lambda data: bool(data[name]["id"])
 
 
-def _instead(name: str, there: Any, here: Any) -> Any:
-    """A value that takes the place of another, where the server merges the two."""
-    if name in MERGED and there and here:
-        return replacement_patch(there, here)
-    return here
+def _replacement(name: str, remote: Any, local: Any) -> Any:
+    """Return the input that changes `remote` to `local`, though the server merges the two."""
+    if name in MERGED and remote and local:
+        return replacement_patch(remote, local)
+    return local
 
 
 class _RemoteIndex:
-    """The customers of the other server by their emails, in a temporary file that is gone with it:
-    memory does not grow."""
+    """The customers of the other server by email, in a temporary file to limit memory use."""
 
     def __init__(self) -> None:
-        columns = "key TEXT PRIMARY KEY, id TEXT, given TEXT, met INTEGER"
-        self._connection = temporary_table(f"known ({columns})")
+        columns = "key TEXT PRIMARY KEY, id TEXT, customer TEXT, is_matched INTEGER"
+        self._connection = temporary_table(f"remote ({columns})")
 
     def add(self, nodes: Sequence[Node]) -> None:
-        """Takes customers."""
+        """Add customers."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO known VALUES (?, ?, ?, 0)",
+            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, 0)",
             [
                 (
                     clean_email(node.get("email") or "")[1],
@@ -169,17 +168,17 @@ class _RemoteIndex:
         )
 
     def find(self, key: str) -> tuple[str, dict[str, Any]] | None:
-        """The id and the values of who has an email, and that it was asked for."""
-        asked = "UPDATE known SET met = 1 WHERE key = ? RETURNING id, given"
-        for customer_id, given in self._connection.execute(asked, (key,)):
-            return str(customer_id), orjson.loads(str(given))
+        """Return the id and the values of the customer with an email, and mark it as matched."""
+        query = "UPDATE remote SET is_matched = 1 WHERE key = ? RETURNING id, customer"
+        for customer_id, customer in self._connection.execute(query, (key,)):
+            return str(customer_id), orjson.loads(str(customer))
         return None
 
-    def left(self) -> int:
-        """How many were never asked for."""
-        query = "SELECT count(*) FROM known WHERE NOT met"
+    def count_unmatched(self) -> int:
+        """Return the number of customers that `find` never returned."""
+        query = "SELECT count(*) FROM remote WHERE NOT is_matched"
         return int(str(next(iter(self._connection.execute(query)))[0]))
 
     def close(self) -> None:
-        """Forgets them."""
+        """Delete the file."""
         self._connection.close()

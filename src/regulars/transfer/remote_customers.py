@@ -1,4 +1,4 @@
-"""The customers of another server: how they are asked for, and what is made of them here."""
+"""Read the customers of another server, and convert them to and from rows of this one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _ADDRESSES = names_of(FIELDS, fields.Address)
 
 
 class _Mirrored(NamedTuple):
-    """How a field is mirrored: what is selected of it, how its value at the other server is read,
-    and how the stored one is written to it."""
+    """How a field is mirrored: its selection, and the conversions of a remote value to an input and
+    of a stored value to an input of the other server."""
 
     selection: str
     read: Callable[[Any], Any]
@@ -74,7 +74,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], _Mirrored]] = {
     ),
 }
 _BY_NAME = {field.name: _OF_KIND[type(field)](field) for field in WRITABLE}
-# The fields that every server of this API has; others are asked for where a server has them.
+# Every server of this API has these fields. Others are selected if the server has them.
 _EVERYWHERE = (
     *("email", "phone", "first_name", "last_name", "accepts_marketing", "notes", "tags", "custom"),
     *("shipping_address", "billing_address"),
@@ -99,12 +99,13 @@ _FEED = """query ($first: Int, $after: String) { customerChanges(first: $first, 
     pageInfo { endCursor hasNextPage } } }"""
 _HEAD = """query ($query: String!) { customers(query: $query, first: 25) {
     edges { node { changes(first: 1) { edges { node { sequence } cursor } } } } } }"""
-_MOST = 250
+_MAX_PAGE = 250
 _CHECKED_AT_ONCE = 20
 
 
 class Page(NamedTuple):
-    """A page of a list, or of the feed: whom it names, who is gone, and where the next begins."""
+    """A page of a list or of the feed: its customers, the `_id`s of deleted ones (`gone`), and the
+    cursor of the next page."""
 
     nodes: list[Node]
     gone: list[int]
@@ -117,18 +118,18 @@ class Customers:
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
-        self._size = _MOST
+        self._size = _MAX_PAGE
         self._others: tuple[str, ...] | None = None
 
     async def names(self) -> tuple[str, ...]:
-        """The fields that the server has, of those that are mirrored."""
+        """Return the mirrored fields that the server has."""
         if self._others is None:
-            known: set[str] = set()
+            available: set[str] = set()
             if _OTHERS:
                 with suppress(RemoteFault, RequestTooLarge):  # a server without introspection
                     data = await self._remote.ask(_TYPE, {}, _has_type)
-                    known = {field["name"] for field in data["__type"]["fields"]}
-            self._others = tuple(name for name in _OTHERS if name in known)
+                    available = {field["name"] for field in data["__type"]["fields"]}
+            self._others = tuple(name for name in _OTHERS if name in available)
         return (*_EVERYWHERE, *self._others)
 
     async def _document(self, template: str) -> str:
@@ -136,46 +137,49 @@ class Customers:
         return template.replace("FIELDS", _selection(self._others or ()))
 
     async def page(self, order: str, after: str | None) -> Page:
-        """A page of the list in an order of the search language."""
+        """Return a page of the list in an order of the search language."""
         document = await self._document(_LIST)
         data = await self._sized(document, {"query": order, "after": after}, _is_page("customers"))
-        found = data["customers"]
-        nodes = [edge["node"] for edge in found["edges"]]
-        info = found["pageInfo"]
+        connection = data["customers"]
+        nodes = [edge["node"] for edge in connection["edges"]]
+        info = connection["pageInfo"]
         return Page(nodes, [], info["endCursor"], info["hasNextPage"])
 
     async def changes(self, after: str | None) -> Page:
-        """What happened after a cursor of the feed: the customers as they are now, each once."""
+        """Return the customers that changed after a cursor of the feed, each once in its current
+        state."""
         document = await self._document(_FEED)
         data = await self._sized(document, {"after": after}, _is_page("customerChanges"))
-        found = data["customerChanges"]
-        named = {edge["node"]["customer_id"]: edge["node"]["customer"] for edge in found["edges"]}
+        connection = data["customerChanges"]
+        nodes_by_id = {
+            edge["node"]["customer_id"]: edge["node"]["customer"] for edge in connection["edges"]
+        }
         gone = [
             number
-            for given, node in named.items()
-            if node is None and (number := reference_to(given).customer_id) is not None
+            for global_id, node in nodes_by_id.items()
+            if node is None and (number := reference_to(global_id).customer_id) is not None
         ]
-        info = found["pageInfo"]
-        nodes = [node for node in named.values() if node is not None]
+        info = connection["pageInfo"]
+        nodes = [node for node in nodes_by_id.values() if node is not None]
         return Page(nodes, gone, info["endCursor"] or after, info["hasNextPage"])
 
     async def feed_cursor(self) -> str | None:
-        """A place in the server's feed that is not after its end, and close to it; None for a
-        server that has no feed, or nothing in it."""
+        """Return a cursor at or shortly before the end of the server's feed; None if the server has
+        no feed, or an empty one."""
         last: tuple[float, str] | None = None
         for order in ("order_by:updated_at order_dir:desc", "order_by:id order_dir:desc"):
             try:
                 data = await self._remote.ask(_HEAD, {"query": order}, _has_head)
             except (RemoteFault, RequestTooLarge):
-                return None  # it does not know the fields: it is no Regulars
+                return None  # without these fields the server is not Regulars
             for edge in data["customers"]["edges"]:
                 for change in edge["node"]["changes"]["edges"]:
-                    place = (change["node"]["sequence"], change["cursor"])
-                    last = max(last or place, place)
+                    position = (change["node"]["sequence"], change["cursor"])
+                    last = max(last or position, position)
         return last[1] if last else None
 
     async def newest(self) -> int | None:
-        """When a customer was last changed, in milliseconds since 1970; None without customers."""
+        """Return the time of the last change in milliseconds since 1970; None without customers."""
         variables = {"query": "order_by:updated_at order_dir:desc", "first": 1, "after": None}
         document = await self._document(_LIST)
         data = await self._remote.ask(document, variables, _is_page("customers"))
@@ -183,29 +187,33 @@ class Customers:
         return timestamp_of(edges[0]["node"]["updated_at"]) if edges else None
 
     async def among(self, numbers: list[int]) -> dict[int, Node | None]:
-        """The customers of `_id`s, None for one that there is not."""
-        found: dict[int, Node | None] = {}
+        """Return the customers by `_id`; None for an `_id` without a customer."""
+        nodes: dict[int, Node | None] = {}
         global_ids = ids.encoder("Customer")(numbers)
         fragment = await self._document("... on Customer { FIELDS }")
         for start in range(0, len(numbers), _CHECKED_AT_ONCE):
-            some = numbers[start : start + _CHECKED_AT_ONCE]
-            asked = dict(zip((f"n{n}" for n in some), global_ids[start:], strict=False))
-            parameters = ", ".join(f"${name}: ID!" for name in asked)
-            selections = " ".join(f"{name}: node(id: ${name}) {{ {fragment} }}" for name in asked)
-            names = set(asked)
+            batch = numbers[start : start + _CHECKED_AT_ONCE]
+            variables = dict(zip((f"n{n}" for n in batch), global_ids[start:], strict=False))
+            parameters = ", ".join(f"${name}: ID!" for name in variables)
+            selections = " ".join(
+                f"{name}: node(id: ${name}) {{ {fragment} }}" for name in variables
+            )
+            names = set(variables)
             data = await self._remote.ask(
                 f"query ({parameters}) {{ {selections} }}",
-                asked,
+                variables,
                 lambda data, names=names: names <= data.keys(),  # type: ignore[misc]  # a bound default
             )
-            found |= {number: data[f"n{number}"] or None for number in some}
-        return found
+            nodes |= {number: data[f"n{number}"] or None for number in batch}
+        return nodes
 
-    async def _sized(self, document: str, variables: Mapping[str, Any], whole: Any) -> Any:
-        """Asks for as large a page as the server answers."""
+    async def _sized(self, document: str, variables: Mapping[str, Any], is_valid: Any) -> Any:
+        """Request the largest page that the server answers."""
         while True:
             try:
-                return await self._remote.ask(document, {**variables, "first": self._size}, whole)
+                return await self._remote.ask(
+                    document, {**variables, "first": self._size}, is_valid
+                )
             except RequestTooLarge:
                 if self._size == 1:
                     raise
@@ -213,23 +221,24 @@ class Customers:
 
 
 def _is_page(name: str) -> Any:
-    """Whether an answer has a page that is whole: what breaks off is no end of the list."""
+    """Return a check that a response has a complete page. A truncated one is not the end of a
+    list."""
 
-    def whole(data: Any) -> bool:
+    def is_valid(data: Any) -> bool:
         edges, info = data[name]["edges"], data[name]["pageInfo"]
         more = info["hasNextPage"]
         nodes = [edge["node"] for edge in edges]
-        named = all(
+        has_ids = all(
             isinstance(node["customer_id"], str)
             if name == "customerChanges"
             else type(node["_id"]) is int
             for node in nodes
         )
-        return named and (
+        return has_ids and (
             more is False or (more is True and bool(edges) and bool(info["endCursor"]))
         )
 
-    return whole
+    return is_valid
 
 
 def _has_type(data: Any) -> bool:
@@ -241,18 +250,18 @@ def _has_head(data: Any) -> bool:
 
 
 def timestamp_of(text: Any) -> int | None:
-    """A moment as it was asked for; None where the server told an age instead."""
+    """Parse an absolute timestamp to milliseconds since 1970; None for a relative one."""
     return parse_timestamp(text) if isinstance(text, str) and text[:4].isdigit() else None
 
 
 def row_of(node: Node, keep_ids: bool) -> SetRow:
-    """What a customer of another server is to be here: under the same `_id` with `keep_ids`, else
-    whoever has the email."""
+    """Return the local row of a remote customer: with the same `_id` with `keep_ids`, else matched
+    by email."""
     number = node["_id"]
     input_, warnings = _sanitized(_input(node))
     values, problems = clean_values(input_, ())
     timestamps = (timestamp_of(node.get("created_at")), timestamp_of(node.get("updated_at")))
-    known = None if None in timestamps else (timestamps[0] or 0, timestamps[1] or 0)
+    created_and_updated = None if None in timestamps else (timestamps[0] or 0, timestamps[1] or 0)
     if not 0 < number <= MAX_ID:
         problems = [*problems, InvalidInput(f"An _id is from 1 to {MAX_ID:,}.", ("_id",))]
     return SetRow(
@@ -260,7 +269,7 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
         tuple(problems),
         Reference(str(number), number) if keep_ids else None,
         number,
-        known,
+        created_and_updated,
         foreign_id(node.get("id")),
         mirrored=True,
         warnings=warnings,
@@ -268,32 +277,32 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
 
 
 def _sanitized(node: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
-    """A customer's input without the characters for which the rules here refuse it, and what was
-    changed. Another Regulars may have customers from before a rule."""
-    kept: dict[str, Any] = {}
+    """Remove the characters that the local rules reject. Return the input and the changes.
+    Another Regulars may have customers from before a rule."""
+    values: dict[str, Any] = {}
     warnings: list[tuple[str, str]] = []
     for name, value in node.items():
         if name in _ADDRESSES and value:
             parts = {part: sanitized(f"{name}.{part}", text) for part, text in value.items()}
-            kept[name] = {part: text for part, (text, _) in parts.items()}
+            values[name] = {part: text for part, (text, _) in parts.items()}
             warnings += [(c, f"{name}.{part}") for part, (_, cs) in parts.items() for c in cs]
         else:
-            kept[name], changes = sanitized(name, value)
+            values[name], changes = sanitized(name, value)
             warnings += [(change, name) for change in changes]
-    return kept, tuple(warnings)
+    return values, tuple(warnings)
 
 
 def values_of(node: Node) -> dict[str, Any]:
-    """What a customer is, in the form of `input_of`."""
-    found = _input(node)
+    """Return the values of a remote customer, in the form of `input_of`."""
+    values = _input(node)
     for name in _ADDRESSES:
-        parts = found[name] or {}
-        found[name] = {part: text for part, text in parts.items() if text} or None
-    return found
+        parts = values[name] or {}
+        values[name] = {part: text for part, text in parts.items() if text} or None
+    return values
 
 
 def _input(node: Node) -> dict[str, Any]:
-    """What a customer is, as the fields of an input; without those that the server has not."""
+    """Return the input fields of a remote customer, without those that the server lacks."""
     return {
         name: mirrored.read(node.get(name))
         for name, mirrored in _MIRRORED.items()
@@ -302,5 +311,5 @@ def _input(node: Node) -> dict[str, Any]:
 
 
 def input_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A customer's row as the input that makes the same one on another server."""
+    """Return the input that creates the customer of a row on another server."""
     return {name: mirrored.write(row[name]) for name, mirrored in _MIRRORED.items()}

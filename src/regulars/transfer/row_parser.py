@@ -1,4 +1,4 @@
-"""What the records of a file say of customers: a row to set for each."""
+"""Parse the records of a file to rows of customers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from regulars.transfer.sanitizing import CUSTOM, sanitized, without_nul
 from regulars.transfer.values import READ, InvalidValue, Read, as_text
 
 _ID_LENGTH = 255
-# What an empty cell makes of a field that can be cleared.
+# The values of cleared fields.
 _EMPTY: Mapping[str, Any] = {
     **dict.fromkeys(names_of(FIELDS, fields.Text, fields.Phone), ""),
     **dict.fromkeys(names_of(FIELDS, fields.LongText)),
@@ -41,10 +41,10 @@ _KEYS = ("_id", "id", *names_of(FIELDS, fields.Timestamp))
 
 
 class _Target:
-    """Where the values of a field go in a customer's input: to `name`, or to `name` in `group`; to
-    a group as a whole without a name. `known` says whether there is such a field."""
+    """The position of a field in a customer's input: `name`, or `name` within `group`. Without a
+    name it is the whole group."""
 
-    __slots__ = ("field", "group", "has_nul", "known", "name", "read")
+    __slots__ = ("field", "group", "has_nul", "is_valid", "name", "read")
 
     def __init__(self, field: str) -> None:
         group, dot, name = field.partition(".")
@@ -56,18 +56,18 @@ class _Target:
         if field == CUSTOM:
             self.group, self.name = CUSTOM, ""
         address = group in ADDRESS_FIELDS and (name in PARTS or name == "name")
-        self.known = not dot or address or (group == CUSTOM and bool(name))
+        self.is_valid = not dot or address or (group == CUSTOM and bool(name))
         self.read: Read | None = READ.get(field)
         if self.read is None and group != CUSTOM:
             self.read = as_text
 
     def put(self, node: dict[str, Any], value: Any) -> None:
-        """Puts a value there. Raises InvalidValue where there is no such field."""
+        """Set the field to a value. Raises InvalidValue if the field does not exist."""
         if not self.group:
             node[self.name] = value
         elif not self.name:
             node[self.group] = {**value, **(node.get(self.group) or {})}
-        elif not self.known:
+        elif not self.is_valid:
             raise InvalidValue(f"There is no field {self.field!r}.")
         elif inner := node.get(self.group):
             inner[self.name] = value
@@ -75,25 +75,29 @@ class _Target:
             node[self.group] = {self.name: value}
 
 
-def foreign_id(given: Any) -> str | None:
-    """An id that is not made of an `_id`, as other systems and newer shops give them."""
-    if not isinstance(given, str) or ids.decode(given) is not None or given.isdigit():
+def foreign_id(value: Any) -> str | None:
+    """Return the id of another system, cleaned; None if it can be derived from an `_id`."""
+    if not isinstance(value, str) or ids.decode(value) is not None or value.isdigit():
         return None
-    return sanitize(given)[0].strip()[:_ID_LENGTH] or None
+    return sanitize(value)[0].strip()[:_ID_LENGTH] or None
 
 
-def _customer_of(given: Any) -> int | None:
-    """The `_id` of the customer that a global id names."""
-    named = ids.decode(given) if isinstance(given, str) else None
-    return named[1] if named and named[0] == "Customer" and named[1] <= MAX_ID else None
+def _customer_of(value: Any) -> int | None:
+    """Return the `_id` in the global id of a customer; None for any other value."""
+    global_id = ids.decode(value) if isinstance(value, str) else None
+    return (
+        global_id[1]
+        if global_id and global_id[0] == "Customer" and global_id[1] <= MAX_ID
+        else None
+    )
 
 
 _target = lru_cache(maxsize=10_000)(_Target)
 
 
 class RowParser:
-    """How the rows of a file are read: by its columns; by the names of a line of JSON, without
-    any."""
+    """Parses the rows of a file by its columns, or, without columns, by the names of a line of
+    JSON."""
 
     def __init__(
         self, columns: Sequence[Column] | None, mapped: Mapping[str, str], options: Options
@@ -102,34 +106,36 @@ class RowParser:
         self._mapped = mapped
         self.columns = columns
         self._width = len(columns or ())
-        self._targets = [(c.place, _target(c.field)) for c in columns or () if c.field is not None]
+        self._targets = [
+            (c.position, _target(c.field)) for c in columns or () if c.field is not None
+        ]
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
 
     def row(self, record: Record) -> SetRow:
-        """What a record says of a customer, and everything that is wrong with that."""
+        """Return the row of a record, with all its problems."""
         if record.problem is not None:
             return SetRow({}, (InvalidInput(record.problem),))
         node: dict[str, Any] = {}
         problems: list[Problem] = []
         warnings: list[tuple[str, str]] = []
-        found = record.cells
-        if found is None:
+        row = record.cells
+        if row is None:
             for name, value in self._of_json(record.data or {}).items():
                 self._put(node, _target(name), value, problems, warnings)
-        elif len(found) != self._width:
-            message = f"The row has {len(found):,} cells, and there are {self._width:,} headings."
+        elif len(row) != self._width:
+            message = f"The row has {len(row):,} cells, and there are {self._width:,} headings."
             return SetRow({}, (InvalidInput(message),))
         else:
-            for place, target in self._targets:
-                cell = found[place]
+            for position, target in self._targets:
+                cell = row[position]
                 if cell or self._clear:
-                    kept = cells.original(cell) if cell[:1] == "'" else cell
-                    self._put(node, target, kept, problems, warnings)
+                    value = cells.original(cell) if cell[:1] == "'" else cell
+                    self._put(node, target, value, problems, warnings)
         return self._set(node, problems)._replace(warnings=tuple(warnings))
 
     def heading(self, path: Sequence[str | int]) -> str:
-        """The heading of the column at which the input lies."""
+        """Return the heading of the column of an input path; else the path itself."""
         names = [str(step) for step in path if not isinstance(step, int)]
         for length in range(len(names), 0, -1):
             field = ".".join(names[:length])
@@ -147,23 +153,23 @@ class RowParser:
         )
 
     def _of_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of a line of JSON, by their dotted names."""
-        given: dict[str, Any] = {}
+        """Return the values of a line of JSON by the dotted names of their fields."""
+        values: dict[str, Any] = {}
         for name, value in data.items():
             field = self._mapped.get(name)
             if field == DROP or (field is None and name in DERIVED):
                 continue
             if field is None and name in ADDRESS_FIELDS and isinstance(value, dict):
-                given |= {f"{name}.{part}": inner for part, inner in value.items()}
+                values |= {f"{name}.{part}": inner for part, inner in value.items()}
             elif field is not None or recognised(name) in COLUMNS:
-                given[field or str(recognised(name))] = value
+                values[field or str(recognised(name))] = value
             elif name.startswith("custom."):
-                given[name] = value
+                values[name] = value
             elif self._options.unknown == "custom":
-                given[f"custom.{name}"] = value
+                values[f"custom.{name}"] = value
             elif self._options.unknown == "refuse":
-                given[f"unknown.{name}"] = value
-        return given
+                values[f"unknown.{name}"] = value
+        return values
 
     def _put(
         self,
@@ -173,7 +179,7 @@ class RowParser:
         problems: list[Problem],
         warnings: list[tuple[str, str]],
     ) -> None:
-        """A value in its place of a customer's input. A cell of nothing but spaces is empty."""
+        """Set a field of a customer's input. A cell of spaces only is empty."""
         if type(value) is str and value.isspace():
             value = ""
         if not (type(value) is str and value.isascii() and value.isprintable()):
@@ -187,14 +193,14 @@ class RowParser:
             return
         try:
             target.put(node, target.read(value) if target.read else value)
-        except InvalidValue as wrong:
-            problems.append(InvalidInput(str(wrong), tuple(target.field.split("."))))
+        except InvalidValue as error:
+            problems.append(InvalidInput(str(error), tuple(target.field.split("."))))
 
     def _set(self, node: dict[str, Any], problems: list[Problem]) -> SetRow:
         keys = {name: node.pop(name, None) for name in _KEYS}
         _divide_names(node)
-        values, found = clean_values(node, ())
-        problems += found
+        values, invalid = clean_values(node, ())
+        problems += invalid
         reference, take = self._reference(keys, values, problems)
         timestamps = None
         if keys["created_at"] is not None:
@@ -205,10 +211,10 @@ class RowParser:
     def _reference(
         self, keys: Mapping[str, Any], values: Mapping[str, Any], problems: list[Problem]
     ) -> tuple[Reference | None, int | None]:
-        """Whom a row names other than by email, and which `_id` a new customer takes up.
+        """Return the customer that a row selects by id, and the `_id` of a new customer.
 
-        A file of another system has numbers of its own under `id` and `_id`. They select nobody:
-        only a global id does, or an `_id` where the options say so.
+        A file of another system has its own numbers under `id` and `_id`. They select no customer:
+        only a global id does, or an `_id` with the option `match=_id`.
         """
         number, id_ = keys["_id"], keys["id"]
         own = _customer_of(id_)
@@ -243,16 +249,16 @@ def _clear(node: dict[str, Any], target: _Target) -> None:
             node[name] = _EMPTY[name]
     elif not name:
         node.setdefault(group, None)
-    elif target.known:
+    elif target.is_valid:
         node[group] = {**(node.get(group) or {}), name: None}
 
 
 def _divide_names(node: dict[str, Any]) -> None:
-    """A whole name becomes a first and a last name, at its last space, where there is neither."""
-    for place in (node, *(node.get(name) for name in ADDRESS_FIELDS)):
-        if not place:
+    """Split whole names at the last space, unless a first or last name is set."""
+    for names in (node, *(node.get(name) for name in ADDRESS_FIELDS)):
+        if not names:
             continue
-        whole = place.pop("name", None)
-        if whole and not place.get("first_name") and not place.get("last_name"):
+        whole = names.pop("name", None)
+        if whole and not names.get("first_name") and not names.get("last_name"):
             first, _, last = whole.strip().rpartition(" ")
-            place["first_name"], place["last_name"] = (first, last) if first else (last, "")
+            names["first_name"], names["last_name"] = (first, last) if first else (last, "")

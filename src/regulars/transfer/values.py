@@ -18,10 +18,10 @@ from regulars.customers.fields import FIELDS
 from regulars.transfer import cells
 
 # The first timestamp that a sorted list can show: 1970-01-26.
-_FIRST_MOMENT = 2**31
+_MIN_TIMESTAMP = 2**31
 # The last timestamp that ISO 8601 writes with a year of four digits.
-_LAST_MOMENT = 253_402_300_799_999
-_LONGEST_MOMENT = 64
+_MAX_TIMESTAMP = 253_402_300_799_999
+_MAX_TIMESTAMP_CHARACTERS = 64
 
 
 class InvalidValue(Exception):
@@ -41,10 +41,10 @@ def as_text(value: Any) -> str:
 
 
 def _flag(value: Any) -> bool:
-    found = value if isinstance(value, bool) else cells.flag(as_text(value))
-    if found is None:
+    flag = value if isinstance(value, bool) else cells.flag(as_text(value))
+    if flag is None:
         raise InvalidValue("This is neither yes nor no: say yes, no, true, false, 1 or 0.")
-    return found
+    return flag
 
 
 def _tags(value: Any) -> list[str]:
@@ -59,15 +59,15 @@ def _tags(value: Any) -> list[str]:
 
 
 def _custom(value: Any) -> dict[str, Any]:
-    found = value
+    data = value
     if isinstance(value, str):
         try:
-            found = orjson.loads(value)
+            data = orjson.loads(value)
         except orjson.JSONDecodeError:
-            found = None
-    if not isinstance(found, dict):
+            data = None
+    if not isinstance(data, dict):
         raise InvalidValue('The custom fields are a JSON object, as in {"loyalty": "gold"}.')
-    return found
+    return data
 
 
 _FORMATS = ("%d/%m/%Y %H:%M", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S")
@@ -78,31 +78,31 @@ def _timestamp(value: Any) -> int:
     """Parse a timestamp: ISO 8601, the form of a shop's export, or seconds or milliseconds since
     1970. Without an offset it is in UTC."""
     if type(value) is int:
-        found: int | None = value if value > _LAST_SECOND else value * 1_000
+        timestamp: int | None = value if value > _LAST_SECOND else value * 1_000
     else:
         text = as_text(value).strip().removesuffix(" UTC")
-        found = parse_timestamp(text)
-        if found is not None and len(text) < len("2024-03-18"):
-            found = None
-        found = found if found is not None else _other_timestamp(text)
-    if found is None or not _FIRST_MOMENT <= found <= _LAST_MOMENT:
+        timestamp = parse_timestamp(text)
+        if timestamp is not None and len(text) < len("2024-03-18"):
+            timestamp = None
+        timestamp = timestamp if timestamp is not None else _other_timestamp(text)
+    if timestamp is None or not _MIN_TIMESTAMP <= timestamp <= _MAX_TIMESTAMP:
         raise InvalidValue(
             "This is not a moment, such as 2024-03-18T14:20:37Z, from 1970-01-26 to the year 9999."
         )
-    return found
+    return timestamp
 
 
 def _other_timestamp(text: str) -> int | None:
-    if len(text) > _LONGEST_MOMENT:
+    if len(text) > _MAX_TIMESTAMP_CHARACTERS:
         return None
     if text.isdecimal() and 9 <= len(text) <= 13:
         return _timestamp(int(text))
     for form in _FORMATS:
         try:
-            found = datetime.strptime(f"{text} +0000", f"{form} %z")
+            date = datetime.strptime(f"{text} +0000", f"{form} %z")
         except ValueError:
             continue
-        return int(found.timestamp() * 1_000)
+        return int(date.timestamp() * 1_000)
     return None
 
 
@@ -153,12 +153,12 @@ def _country(value: Any) -> str:
     key = text.upper()
     if key in iso3166.countries_by_alpha2:
         return key
-    found = (
+    country = (
         iso3166.countries_by_alpha3.get(key)
         or iso3166.countries_by_name.get(key)
         or iso3166.countries_by_apolitical_name.get(key)
     )
-    return found.alpha2 if found else _COUNTRIES.get(key, text)
+    return country.alpha2 if country else _COUNTRIES.get(key, text)
 
 
 def _whole(field: Field, read: Read) -> dict[str, Read]:
