@@ -23,7 +23,7 @@ from regulars.transfer.importer import Tally
 from regulars.transfer.input_file import open_input
 from regulars.transfer.remote_customers import row_of
 from regulars.transfer.source import Source
-from regulars.transfer.uploads import problems_told
+from regulars.transfer.uploads import problems_to_json
 from tests.support import Client, copy_sqlite_template, example_count
 from tests.test_import import Shop
 from tests.test_import_http import ended, send
@@ -223,11 +223,11 @@ def test_a_row_that_the_database_rejects_has_no_warning() -> None:
     for line in range(2, 16):
         tally.withdraw_warnings(row, line, ".".join)
         tally.withdraw_warnings(wrong, line, ".".join)
-    told = problems_told(tally.problems)
+    told = problems_to_json(tally.problems)
     assert (told["rows_with_warnings"], told["problems"]) == (1, [])
     assert [(one["count"], one["examples"][0]["line"]) for one in told["warnings"]] == [(1, 1)] * 2
     tally.withdraw_warnings(row, 1, ".".join)
-    assert problems_told(tally.problems) == {
+    assert problems_to_json(tally.problems) == {
         "problems": [],
         "rows_with_warnings": 0,
         "warnings": [],
@@ -240,14 +240,14 @@ def test_kinds_of_warnings_leave_room_for_kinds_of_problems() -> None:
     for line, row in enumerate(rows):
         tally.warn(row, line, ".".join)
     tally.note("errors_invalid_input email", 1, "Wrong.")
-    told = problems_told(tally.problems)
+    told = problems_to_json(tally.problems)
     assert told["rows_with_warnings"] == 80
     assert told["warnings"][-1]["kind"] == "warning_others"
     assert sum(one["count"] for one in told["warnings"]) == 80
     assert [one["kind"] for one in told["problems"]] == ["errors_invalid_input email"]
     for line, row in enumerate(rows):
         tally.withdraw_warnings(row, line, ".".join)
-    assert problems_told(tally.problems)["warnings"] == []
+    assert problems_to_json(tally.problems)["warnings"] == []
 
 
 def test_a_pull_changes_only_values_that_would_be_rejected() -> None:

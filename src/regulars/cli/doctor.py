@@ -96,10 +96,12 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         import resource
     except ImportError:
         return
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if most != resource.RLIM_INFINITY and most < _MIN_FILES:
-        message = f"A process may open {most:,} files, and each connection is one. Raise the limit "
-        yield Finding(WARN, "open files", message + f"to {_MIN_FILES:,} or more (LimitNOFILE).")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit != resource.RLIM_INFINITY and limit < _MIN_FILES:
+        message = f"A process may open {limit:,} files, and each connection is one. Raise the "
+        yield Finding(
+            WARN, "open files", message + f"limit to {_MIN_FILES:,} or more (LimitNOFILE)."
+        )
     else:
         yield Finding(OK, "open files", "A process may open as many files as it needs.")
 
@@ -185,19 +187,19 @@ def _server(values: dict[str, str], skew: float) -> Iterator[Finding]:
         yield Finding(WARN, "clock", message)
 
 
-def _connections(address: DatabaseUrl, settings: Settings, most: int) -> Iterator[Finding]:
+def _connections(address: DatabaseUrl, settings: Settings, limit: int) -> Iterator[Finding]:
     parts = urlsplit(str(address.dsn))
     hosts = parts.netloc.rpartition("@")[2].split(",")
     asking = 1 if len(hosts) > 1 else 0  # each host whether it takes writes
     needed = settings.workers * (POOL_SIZE + asking)
-    if needed > most * 0.8:
+    if needed > limit * 0.8:
         message = (
             f"{settings.workers} processes keep up to {needed} connections, and PostgreSQL allows "
-            f"{most}. Raise max_connections, or run fewer."
+            f"{limit}. Raise max_connections, or run fewer."
         )
         yield Finding(WARN, "connections", message)
     else:
-        yield Finding(OK, "connections", f"Up to {needed} of PostgreSQL's {most} are used.")
+        yield Finding(OK, "connections", f"Up to {needed} of PostgreSQL's {limit} are used.")
     options = parse_qs(parts.query)
     names = {host.rpartition(":")[0] or host for host in hosts} | set(options.get("host", []))
     local = all(n in ("", "localhost", "127.0.0.1", "[::1]") or n.startswith("/") for n in names)
@@ -255,7 +257,7 @@ def _accounts(address: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
 
 def _silent_node(node: Node) -> Finding:
     """What is said of a node while one does not answer."""
-    names = [one.name for one in node.residents]
+    names = [account.name for account in node.residents]
     if node.is_reachable:
         message = f"{len(names):,} accounts, not counted while another node does not answer."
         return Finding(OK, f"node {node.name}", message)
@@ -268,11 +270,11 @@ def _silent_node(node: Node) -> Finding:
 
 def _node(node: Node, sizes: Mapping[int, int]) -> Finding:
     """What is on a node of Citus."""
-    counts = {one.name: sizes.get(one.account_id, 0) for one in node.residents}
+    counts = {account.name: sizes.get(account.account_id, 0) for account in node.residents}
     total = sum(counts.values())
     mib = node.size_bytes / 1024**2
     message = f"{len(counts):,} accounts with {total:,} customers, {mib:,.0f} MiB"
-    largest = sorted(node.residents, key=lambda one: -counts[one.name])[:_LARGEST]
+    largest = sorted(node.residents, key=lambda account: -counts[account.name])[:_LARGEST]
     if largest:
         names = (f"{r.name} ({counts[r.name]:,}{', alone' * r.has_own_shard})" for r in largest)
         message += f"; the largest: {', '.join(names)}"

@@ -50,7 +50,7 @@ def exit_code(error: BaseException) -> int | None:
         return INTERRUPTED
     if isinstance(error, BadOption):
         return USAGE
-    known = (
+    expected_errors = (
         AccountError
         | StoreError
         | TransferError
@@ -59,7 +59,7 @@ def exit_code(error: BaseException) -> int | None:
         | asyncpg.PostgresError
         | sa.exc.DBAPIError
     )
-    return REFUSED if isinstance(error, known) else None
+    return REFUSED if isinstance(error, expected_errors) else None
 
 
 def error_message(error: BaseException) -> str:

@@ -34,7 +34,7 @@ from regulars.transfer.importer import Importer, Tally
 from regulars.transfer.input_file import STDIN, open_input
 from regulars.transfer.rejected_rows import DiscardedRows, RejectedFile
 from regulars.transfer.source import Source
-from regulars.transfer.uploads import problems_told
+from regulars.transfer.uploads import problems_to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,11 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
         source = Source(file, job.options)
         _show(name, source)
         output = RejectedFile(_rejected_path(name, source, job))
-        known = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk
-        before = None if job.dry_run else await runs.stopped(known, source.fingerprint)
+        path = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk
+        before = None if job.dry_run else await runs.stopped(path, source.fingerprint)
         current = None
         if not job.dry_run:
-            current = await _current(runs, job, before, known, source, file.size, output)
+            current = await _current(runs, job, before, path, source, file.size, output)
         display_name = Path(name).name if name != STDIN else "standard input"
         silent = is_silent(current, job.silent, "import") if current else job.silent
         importer = Importer(
@@ -107,8 +107,8 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
             try:
                 await importer.go(progress)
             except Interrupted as error:
-                again = "" if job.dry_run else " The same command with --resume goes on."
-                raise Interrupted(f"{error}{again}") from None
+                hint = "" if job.dry_run else " The same command with --resume goes on."
+                raise Interrupted(f"{error}{hint}") from None
     return _result(name, account.name, importer.tally, output, job, time.monotonic() - start)
 
 
@@ -116,7 +116,7 @@ async def _current(
     runs: ImportRepository,
     job: Job,
     before: Row | None,
-    known: str,
+    path: str,
     source: Source,
     size: int | None,
     output: RejectedFile,
@@ -140,7 +140,7 @@ async def _current(
         await runs.end(before["import_id"], CANCELLED, now_ms(), "Begun anew.")
     import_details = {"options": job.options.as_json, "silent": job.silent, **source.to_json()}
     return await runs.begin(
-        RUNNING, known, source.fingerprint, import_details, size, now_ms(), claimed_until=FOREVER
+        RUNNING, path, source.fingerprint, import_details, size, now_ms(), claimed_until=FOREVER
     )
 
 
@@ -156,7 +156,7 @@ def _rejected_path(name: str, source: Source, job: Job) -> Path:
 
 def _show(name: str, source: Source) -> None:
     """Print the format of the file and its columns to standard error."""
-    print(f"{name}: {source.shown}", file=sys.stderr)
+    print(f"{name}: {source.summary}", file=sys.stderr)
     if source.shape.columns is None:
         return
     for column in source.shape.columns[:100]:
@@ -176,7 +176,7 @@ def _result(
         **{count: tally.counts[count] for count in COUNTS},
         "seconds": round(seconds, 3),
         "rejected_file": str(output.path) if tally.counts["rejected"] and not job.dry_run else None,
-        **problems_told(tally.problems),
+        **problems_to_json(tally.problems),
     }
 
 

@@ -75,8 +75,8 @@ def inbox_retry(
         return
     for row in rows:
         print(f"{row['id']}: {row['problem'] or 'understood'}")
-    left = sum(row["problem"] is not None for row in rows)
-    print(f"{len(rows) - left} understood, {left} still kept.")
+    remaining = sum(row["problem"] is not None for row in rows)
+    print(f"{len(rows) - remaining} understood, {remaining} still kept.")
 
 
 @inbox_app.command("forget")

@@ -24,7 +24,7 @@ from regulars.transfer.pull import LAST, Options, Pull
 from regulars.transfer.push import Push
 from regulars.transfer.remote import Remote, address_of
 from regulars.transfer.remote_customers import Customers
-from regulars.transfer.uploads import problems_told
+from regulars.transfer.uploads import problems_to_json
 
 _HOW = {
     "list": "all of the list",
@@ -64,8 +64,8 @@ def pull(
     async def work(store: Store) -> dict[str, Any]:
         owner = await Accounts(store).resolve(account)
         async with Remote(address, server.token, _paused) as remote:
-            there = Customers(remote)
-            transfer = Pull(store, owner.account_id, there, address, options, _say)
+            customers = Customers(remote)
+            transfer = Pull(store, owner.account_id, customers, address, options, _say)
             began = time.monotonic()
             await _go(transfer, address, " The same command with --resume goes on.")
         return {
@@ -95,8 +95,8 @@ def push(
     async def work(store: Store) -> dict[str, Any]:
         owner = await Accounts(store).resolve(account)
         async with Remote(address, server.token, _paused) as remote:
-            there = Customers(remote)
-            transfer = Push(store, owner.account_id, remote, there, query, dry_run, now_ms())
+            customers = Customers(remote)
+            transfer = Push(store, owner.account_id, remote, customers, query, dry_run, now_ms())
             began = time.monotonic()
             await _go(transfer, address, "")
         result = _result(address, owner.name, dry_run, transfer.tally, began)
@@ -139,7 +139,7 @@ def _result(
         "rows": tally.rows,
         **{name: tally.counts[name] for name in COUNTS},
         "seconds": round(time.monotonic() - began, 3),
-        **problems_told(tally.problems),
+        **problems_to_json(tally.problems),
     }
 
 
@@ -159,6 +159,6 @@ def _tell(result: dict[str, Any], as_json: bool, extra: str, more: Callable[[], 
 
 def _print_pulled(result: dict[str, Any]) -> None:
     print(f"Read {_HOW[result['how']]}.")
-    left = result["gone"] - result["deleted"]
-    if left:
-        print(f"{left:,} are gone there and still here: --delete deletes them.")
+    remaining = result["gone"] - result["deleted"]
+    if remaining:
+        print(f"{remaining:,} are gone there and still here: --delete deletes them.")

@@ -108,12 +108,12 @@ def settings(**values: Any) -> Settings:
         return Settings(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         lines = []
-        for one in error.errors(include_url=False, include_context=False, include_input=False):
-            message = one["msg"].removeprefix("Value error, ")
-            if not one["loc"]:  # settings that do not go together
+        for detail in error.errors(include_url=False, include_context=False, include_input=False):
+            message = detail["msg"].removeprefix("Value error, ")
+            if not detail["loc"]:  # settings that do not go together
                 lines.append(f"{message[0].upper()}{message[1:]}.")
                 continue
-            name = str(one["loc"][0])
+            name = str(detail["loc"][0])
             option = name.replace("_", "-")
             lines.append(f"--{option} (REGULARS_{name.upper()}): {message}.")
         raise UsageError(" ".join(lines)) from None

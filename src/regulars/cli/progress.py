@@ -43,16 +43,16 @@ def stopping(stop_transfer: Callable[[], None]) -> Iterator[None]:
 
     def stop() -> None:
         stop_transfer()
-        for one in signals:  # a second signal stops the command at once
-            loop.remove_signal_handler(one)
+        for signal_number in signals:  # a second signal stops the command at once
+            loop.remove_signal_handler(signal_number)
 
-    for one in signals:
-        loop.add_signal_handler(one, stop)
+    for signal_number in signals:
+        loop.add_signal_handler(signal_number, stop)
     try:
         yield
     finally:
-        for one in signals:
-            loop.remove_signal_handler(one)
+        for signal_number in signals:
+            loop.remove_signal_handler(signal_number)
 
 
 class _Bar:

@@ -184,21 +184,21 @@ def _banner(
         f"Database: {address.redacted}",
     ]
     if first is None:
-        shown = "$REGULARS_TOKEN"
+        bearer = "$REGULARS_TOKEN"
         lines.append("A token for REGULARS_TOKEN: regulars token create")
     elif first.token is None:
-        shown = "$REGULARS_BOOTSTRAP_TOKEN"
+        bearer = "$REGULARS_BOOTSTRAP_TOKEN"
         lines.append("A new database: its first token is the one in REGULARS_BOOTSTRAP_TOKEN.")
     else:
-        shown = first.token
-        lines.append(f"A new database. Its first token, shown this once: {shown}")
+        bearer = first.token
+        lines.append(f"A new database. Its first token, shown this once: {bearer}")
     if first and first.link:
         lines.append(f"Sign in to the pages, once within an hour: {sign_in_url(pages, first.link)}")
     else:
         lines.append(f"The pages are at {pages}: sign in with a token.")
     lines += [
         "Try it:",
-        f'  curl -s {url} -H "Authorization: Bearer {shown}" '
+        f'  curl -s {url} -H "Authorization: Bearer {bearer}" '
         f"-H 'Content-Type: application/json' -d '{_QUERY}'",
         "Stop it with Ctrl-C.",
     ]

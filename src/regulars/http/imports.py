@@ -36,7 +36,7 @@ from regulars.transfer.import_options import MEDIA_TYPES, Options
 from regulars.transfer.import_repository import CANCELLED, REJECTED_ROWS, ImportRepository
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.preview import preview
-from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, told
+from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, import_to_json
 
 PATH = "/import"
 PREVIEW_PATH = "/import/preview"
@@ -219,7 +219,7 @@ class ImportHandler(RouteHandler):
                 "No row of this import was rejected and kept here. (Those of a file that was "
                 "imported from the command line are in a file beside it.)"
             )
-        file_format = told(row)["recognised"]["format"]
+        file_format = import_to_json(row)["recognised"]["format"]
         await stream(
             record,
             request,
@@ -235,7 +235,7 @@ class ImportHandler(RouteHandler):
 def _visible(grant: Grant, row: Row) -> dict[str, Any]:
     """Returns the description of an import for a client. Without `customers:read`, it has no counts
     of changed rows, which reveal stored values."""
-    description = told(row)
+    description = import_to_json(row)
     if READ not in grant.scopes:
         description |= dict.fromkeys(("created", "updated", "unchanged"))
     return description

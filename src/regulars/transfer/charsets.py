@@ -30,15 +30,15 @@ _LONGEST_NAME = 50
 
 
 def charset(name: str) -> str:
-    """The name that Python gives a character set. Raises BadOption for what is none."""
+    """Return Python's name of a character set. Raises BadOption if it is unknown."""
     usable = name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME
     plain = normalize_encoding(name).lower() if usable else ""
-    known = plain if plain in CHARSETS else aliases.get(plain, "")
-    if known not in CHARSETS:
+    key = plain if plain in CHARSETS else aliases.get(plain, "")
+    if key not in CHARSETS:
         hint = did_you_mean(plain, CHARSETS)
-        shown = name[:_LONGEST_NAME]
+        excerpt = name[:_LONGEST_NAME]
         raise BadOption(
-            f"There is no encoding {shown!r}.{hint} Examples are utf-8, utf-16-le, windows-1252, "
+            f"There is no encoding {excerpt!r}.{hint} Examples are utf-8, utf-16-le, windows-1252, "
             "iso-8859-15 and shift_jis."
         )
-    return codecs.lookup(known).name
+    return codecs.lookup(key).name

@@ -1,9 +1,8 @@
-"""Copying a whole database to another, of whichever kind, row by row, and proving it the same.
+"""Copy a database to another of any kind, row by row, and compare the two.
 
-The source is read as it was at one moment. What the target has and the source has not, or has
-otherwise, goes; what it lacks is added; then every row of both is compared. So a copy that was
-interrupted is gone on with by copying again, and one of a source that has been written to since is
-brought up to date by it.
+The source is read from a snapshot. Rows that only the target has are deleted from it, and missing
+rows are added. Then all rows of both are compared. So a repeated copy continues one that was
+interrupted, and updates an older one.
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(slots=True)
 class Counts:
-    """Of a table: rows that were added and removed, rows that were compared at the end, and how
-    many of those were not the same."""
+    """The numbers of rows of a table that were added, removed, compared, and found different."""
 
     added: int = 0
     removed: int = 0
@@ -50,52 +48,55 @@ class Counts:
 
 @dataclass(slots=True)
 class CopyResult:
-    """What became of each table, by its name."""
+    """The counts of each table, by its name."""
 
     tables: dict[str, Counts] = field(default_factory=lambda: {t.name: Counts() for t in TABLES})
 
     @property
     def different(self) -> int:
-        """How many rows are not the same."""
+        """Return the number of different rows."""
         return sum(counts.different for counts in self.tables.values())
 
 
 class _Part(NamedTuple):
-    """The rows of a table that are one account's, or all of a table that is no account's."""
+    """The rows of an account in a table, or all rows of a table without accounts."""
 
     table: sa.Table
     account_id: int | None
 
     def key(self, row: Sequence[Any]) -> Key:
-        """By what a row is told from the others of the part."""
-        return tuple(row[place] for place in key_indexes(self.table))
+        """Return the key of a row within the part."""
+        return tuple(row[index] for index in key_indexes(self.table))
 
     async def page(self, database: QueryExecutor, after: Key | None) -> Rows:
-        """The next rows of it."""
-        given: dict[str, Any] = {"limit": page_size(self.table)}
+        """Return the rows that follow a key."""
+        params: dict[str, Any] = {"limit": page_size(self.table)}
         if self.account_id is not None:
-            given["account_id"] = self.account_id
+            params["account_id"] = self.account_id
         if after is not None:
             names = key_columns(self.table)
-            given |= {f"after_{name}": v for name, v in zip(names, after, strict=True)}
-        rows = await database.fetch(rows_of(self.table, after is not None), given)
+            params |= {f"after_{name}": v for name, v in zip(names, after, strict=True)}
+        rows = await database.fetch(rows_of(self.table, after is not None), params)
         return list(map(tuple, rows))
 
 
 class Copy:
-    """A copy from one database to another. `told` is called with a table's name and how many more
-    of its rows have been dealt with."""
+    """A copy from one database to another. `on_progress` is called with the name of a table and
+    the number of rows since the last call."""
 
     def __init__(
-        self, source: Store, target: Store, told: Callable[[str, int], None] = lambda *_: None
+        self,
+        source: Store,
+        target: Store,
+        on_progress: Callable[[str, int], None] = lambda *_: None,
     ) -> None:
         self._source = source
         self._target = target
-        self._told = told
+        self._on_progress = on_progress
         self.result = CopyResult()
 
     async def run(self) -> CopyResult:
-        """Copies, then compares. Raises StoreError."""
+        """Copy, then compare. Raises StoreError."""
         async with self._source.snapshot() as source:
             if await self._is_begun():
                 for table in reversed(TABLES):
@@ -111,61 +112,61 @@ class Copy:
         return bool(await _Part(TABLES[0], None).page(self._target, None))
 
     async def _clear(self, source: QueryExecutor, table: sa.Table) -> None:
-        """Removes from the target what is not so in the source."""
+        """Delete the rows of the target that the source does not have."""
         query = delete_row(table)
         names = [str(column.name) for column in table.primary_key.columns]
-        places = [table.c.keys().index(name) for name in names]
+        indexes = [table.c.keys().index(name) for name in names]
         for part in await _parts(self._target, table):
             async for _, theirs, _ in _differences(source, self._target, part):
                 keys = [
-                    {f"key_{n}": row[p] for n, p in zip(names, places, strict=True)}
+                    {f"key_{n}": row[p] for n, p in zip(names, indexes, strict=True)}
                     for row in theirs
                 ]
                 for start in range(0, len(keys), _REMOVED_AT_ONCE):
-                    few = keys[start : start + _REMOVED_AT_ONCE]
-                    await self._target.execute([(query, key) for key in few])
+                    batch = keys[start : start + _REMOVED_AT_ONCE]
+                    await self._target.execute([(query, key) for key in batch])
                 self.result.tables[table.name].removed += len(keys)
 
     async def _fill(self, source: QueryExecutor, table: sa.Table) -> None:
-        """Adds to the target what it lacks. What is read next is read while that is written."""
-        there = set(await _parts(self._target, table))
+        """Add missing rows to the target. The next page is read while a page is written."""
+        existing = set(await _parts(self._target, table))
         adding: asyncio.Task[None] | None = None
         try:
             for part in await _parts(source, table):
-                if part in there:
-                    found = _differences(source, self._target, part)
+                if part in existing:
+                    pages = _differences(source, self._target, part)
                 else:
-                    found = _all_of(source, part)
-                async for ours, _, seen in found:
+                    pages = _all_of(source, part)
+                async for ours, _, row_count in pages:
                     if adding is not None:
                         await adding
-                    adding = asyncio.create_task(self._add(table, ours, seen))
+                    adding = asyncio.create_task(self._add(table, ours, row_count))
             if adding is not None:
                 await adding
         finally:
             if adding is not None and not adding.done():
                 adding.cancel()
 
-    async def _add(self, table: sa.Table, rows: Rows, seen: int) -> None:
+    async def _add(self, table: sa.Table, rows: Rows, row_count: int) -> None:
         if rows:
-            for place in flag_indexes(table):
-                rows = [(*r[:place], bool(r[place]), *r[place + 1 :]) for r in rows]
+            for index in flag_indexes(table):
+                rows = [(*r[:index], bool(r[index]), *r[index + 1 :]) for r in rows]
             await self._target.insert_rows(table, rows)
             self.result.tables[table.name].added += len(rows)
-        self._told(table.name, seen)
+        self._on_progress(table.name, row_count)
 
     async def _compare(self, source: QueryExecutor, target: QueryExecutor, table: sa.Table) -> None:
         counts = self.result.tables[table.name]
         parts = dict.fromkeys([*await _parts(source, table), *await _parts(target, table)])
         for part in parts:
-            async for ours, theirs, seen in _differences(source, target, part):
-                counts.compared += seen
+            async for ours, theirs, row_count in _differences(source, target, part):
+                counts.compared += row_count
                 counts.different += len({part.key(row) for row in [*ours, *theirs]})
-                self._told(table.name, seen)
+                self._on_progress(table.name, row_count)
 
 
 async def _parts(database: QueryExecutor, table: sa.Table) -> list[_Part]:
-    """What a table consists of there."""
+    """Return the parts of a table in a database."""
     if not has_account_key(table):
         return [_Part(table, None)]
     rows = await database.fetch(accounts_with(table), {})
@@ -173,7 +174,7 @@ async def _parts(database: QueryExecutor, table: sa.Table) -> list[_Part]:
 
 
 async def _all_of(source: QueryExecutor, part: _Part) -> AsyncIterator[tuple[Rows, Rows, int]]:
-    """All rows of a part, as the differences from one that has none."""
+    """Yield all rows of a part, as differences from an empty one."""
     after: Key | None = None
     while rows := await part.page(source, after):
         yield rows, [], len(rows)
@@ -185,13 +186,13 @@ async def _all_of(source: QueryExecutor, part: _Part) -> AsyncIterator[tuple[Row
 async def _differences(
     source: QueryExecutor, target: QueryExecutor, part: _Part
 ) -> AsyncIterator[tuple[Rows, Rows, int]]:
-    """Page by page: the rows that the source alone has so, those that the target alone has so, and
-    how many rows of the source were looked at."""
+    """Yield for each page the rows that only the source has, the rows that only the target has, and
+    the number of rows of the source."""
     after: Key | None = None
     while True:
         ours, theirs = await asyncio.gather(part.page(source, after), part.page(target, after))
         full = [len(rows) == page_size(part.table) for rows in (ours, theirs)]
-        # As far as both have been read.
+        # Compare as far as both were read.
         ends = [part.key(rows[-1]) for rows, more in zip((ours, theirs), full, strict=True) if more]
         after = min(ends, default=None)
         if ours == theirs:

@@ -1,4 +1,4 @@
-"""Imports as the database knows them: begun, gone on with, ended."""
+"""The imports in the database."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from regulars.transfer.errors import BadOption
 
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 WAITING = (RECEIVING, PENDING, RUNNING)
-# What is kept of an import in parts: its file (FILE), and its rejected rows.
+# An import stores two kinds of parts: its file (FILE), and its rejected rows.
 REJECTED_ROWS = "rejected"
-# An import from the command line is gone on with from there alone.
+# Only the command line resumes its imports.
 FOREVER = 2**62
 COUNTS = ("created", "updated", "unchanged", "rejected")
 
@@ -43,7 +43,7 @@ class ImportRepository:
         pull_id: str | None = None,
         cursor: str | None = None,
     ) -> Row:
-        """A new import's row. That of a pull takes the place of the one before it."""
+        """Create an import and return its row. A pull replaces the one before it."""
         row = {
             "account_id": self._account_id,
             "import_id": pull_id or f"imp_{secrets.token_hex(8)}",
@@ -69,24 +69,24 @@ class ImportRepository:
         return row
 
     async def find(self, import_id: str) -> Row | None:
-        """An import's row."""
+        """Return the row of an import."""
         return await self._first(imports.import_by_id(), {"import_id": import_id})
 
     async def stopped(self, name: str, fingerprint: str) -> Row | None:
-        """The newest import of a file that was begun from the command line and not ended."""
+        """Return the newest unfinished import of a file from the command line."""
         return await self._first(
             imports.unfinished_import(), {"name": name, "fingerprint": fingerprint}
         )
 
     async def newest(self, limit: int) -> list[Row]:
-        """The account's imports, newest first."""
-        given = {"account_id": self._account_id, "limit": limit}
-        rows = await self._store.fetch(imports.newest_imports(), given)
+        """Return the imports of the account, newest first."""
+        params = {"account_id": self._account_id, "limit": limit}
+        rows = await self._store.fetch(imports.newest_imports(), params)
         return [_row(row) for row in rows]
 
     async def waiting(self, received_since: int, limit: int) -> int:
-        """How many of the account's newest imports wait or go on. An upload counts if something of
-        it came after a moment."""
+        """Return how many of the newest imports wait or run. An upload counts if it received bytes
+        since a timestamp."""
         return sum(
             row["state"] in WAITING
             and (row["state"] != RECEIVING or row["updated_at"] > received_since)
@@ -101,8 +101,8 @@ class ImportRepository:
         message: str | None = None,
         problems: str | None = None,
     ) -> bool:
-        """Ends an import, and forgets its file; whether it was going on."""
-        given = {
+        """End an import and delete its file. Return whether it was running."""
+        params = {
             "account_id": self._account_id,
             "import_id": import_id,
             "kind": FILE,
@@ -112,26 +112,26 @@ class ImportRepository:
             "new_problems": problems,
             "now": now,
         }
-        dropping = (imports.delete_parts(), given)
-        return bool(await self._store.execute([dropping, (imports.end_import(), given)]))
+        dropping = (imports.delete_parts(), params)
+        return bool(await self._store.execute([dropping, (imports.end_import(), params)]))
 
     async def forget(self, import_id: str) -> None:
-        """Forgets an import that does not go on, with its parts."""
-        given = {"account_id": self._account_id, "import_id": import_id}
-        await self._store.execute([(imports.delete_finished(), given)])
+        """Delete an import that is not running, with its parts."""
+        params = {"account_id": self._account_id, "import_id": import_id}
+        await self._store.execute([(imports.delete_finished(), params)])
 
-    async def _first(self, query: Any, given: Mapping[str, Any]) -> Row | None:
-        rows = await self._store.fetch(query, {"account_id": self._account_id, **given})
+    async def _first(self, query: Any, params: Mapping[str, Any]) -> Row | None:
+        rows = await self._store.fetch(query, {"account_id": self._account_id, **params})
         return _row(rows[0]) if rows else None
 
 
-def is_silent(run: Row, asked: bool, what: str) -> bool:
-    """Whether webhooks get no events of an import or pull (`what`) that is resumed: it keeps its
-    setting. Raises BadOption where another one is `asked` for."""
+def is_silent(run: Row, requested: bool, kind: str) -> bool:
+    """Return the `silent` setting of an import or pull (`kind`) that is resumed. Raises BadOption
+    if `requested`, but not set."""
     silent = bool(orjson.loads(run["source"]).get("silent"))
-    if asked and not silent:
+    if requested and not silent:
         raise BadOption(
-            f"This {what} was started without --silent and keeps its setting: leave out --silent."
+            f"This {kind} was started without --silent and keeps its setting: leave out --silent."
         )
     return silent
 

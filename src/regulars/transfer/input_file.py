@@ -1,4 +1,4 @@
-"""Files as they come: compressed or not, in one encoding or another."""
+"""Open input files: detect compression and encoding, and read them as text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STDIN = "-"
 SAMPLE = 65_536
 _BUFFER = 262_144
 _GZIP = b"\x1f\x8b"
-# What other containers begin with.
+# Signatures of unsupported containers.
 _PACKED = {
     b"PK\x03\x04": "a zip archive or a workbook (.xlsx)",
     b"PK\x05\x06": "a zip archive",
@@ -62,8 +62,8 @@ _CLEAR = 1_000
 
 @dataclass(slots=True)
 class InputFile:
-    """A file as text: `sample` is its beginning; `head` the beginning of its bytes. `size` is in
-    bytes, None where it is not known; `gzipped` as `encoding` is what was recognised."""
+    """A file as text. `sample` is the beginning of the text, `head` that of the bytes. `size` is in
+    bytes, None if it is unknown. `encoding` and `gzipped` are detected."""
 
     name: str
     stream: io.TextIOWrapper
@@ -81,14 +81,14 @@ class InputFile:
         return self._raw.count
 
     @property
-    def shown(self) -> str:
-        """What was recognised, for a person."""
+    def summary(self) -> str:
+        """Return the detected encoding as a text for the user."""
         packed = "gzip, " if self.gzipped else ""
         return f"{packed}{_NAMES.get(self.encoding, self.encoding)}"
 
 
 class _CountingReader(io.RawIOBase):
-    """A file whose beginning was read already, and which counts what is read of it."""
+    """A file whose beginning was read before. Counts the bytes that are read."""
 
     def __init__(self, beginning: bytes, rest: IO[bytes]) -> None:
         self._beginning = memoryview(beginning)
@@ -99,12 +99,16 @@ class _CountingReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        most = len(buffer)
-        data: Any = self._beginning[:most]
+        max_bytes = len(buffer)
+        data: Any = self._beginning[:max_bytes]
         if data:
-            self._beginning = self._beginning[most:]
+            self._beginning = self._beginning[max_bytes:]
         else:
-            data = self._rest.read1(most) if hasattr(self._rest, "read1") else self._rest.read(most)
+            data = (
+                self._rest.read1(max_bytes)
+                if hasattr(self._rest, "read1")
+                else self._rest.read(max_bytes)
+            )
         buffer[: len(data)] = data
         self.count += len(data)
         return len(data)
@@ -118,9 +122,9 @@ def open_input(
     form: str | None = None,
     bounds: Bounds = WHOLE,
 ) -> Iterator[InputFile]:
-    """Opens a file, or `-` for standard input; with `content`, what is called so, which stays open.
-    `form` is csv, jsonl, or None for what it seems to be. Raises BadFile, and BadOption for an
-    encoding that there is not."""
+    """Open a file, or `-` for standard input; `content` instead of it, if passed, which stays open.
+    `form` is csv, jsonl, or None to detect it. Raises BadFile, and BadOption for an unknown
+    encoding."""
     chosen = None if encoding is None else charset(encoding)
     try:
         file = content or (sys.stdin.buffer if name == STDIN else Path(name).open("rb"))  # noqa: SIM115  # closed below
@@ -134,29 +138,29 @@ def open_input(
                 file.seek(0)
             elif chosen is None:
                 file = _spooled(file)
-            found = _open_text(name, file, size, chosen, form, bounds)
+            input_file = _open_text(name, file, size, chosen, form, bounds)
         except UNREADABLE as error:
             raise unreadable(name, error) from error
-        yield found
+        yield input_file
     finally:
         if content is None and file is not sys.stdin.buffer:
             file.close()
 
 
 def _spooled(file: IO[bytes]) -> IO[bytes]:
-    """A copy of a stream that can be read twice: the encoding is known when all was read."""
+    """Copy a stream to a temporary file, so that it can be read twice."""
     copy = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
     shutil.copyfileobj(file, copy, _BUFFER)
     copy.seek(0)
     return copy
 
 
-# What is raised while a file is read, and is the file's fault.
+# Exceptions that a damaged file raises while it is read.
 UNREADABLE = (EOFError, zlib.error, OSError, UnicodeError)
 
 
 def unreadable(name: str, error: Exception) -> BadFile:
-    """What is wrong with a file in which one of UNREADABLE was met."""
+    """Return the error of a file for an exception of UNREADABLE."""
     if isinstance(error, UnicodeError):
         return BadFile(f"{name} cannot be decoded: {error}.")
     if isinstance(error, OSError):
@@ -184,20 +188,23 @@ def _open_text(
             chosen = _charset_of_all(_plain(name, file, bounds)[3])
             file.seek(0)
             head, raw, sample, plain = _plain(name, file, bounds)
-    # What cannot be decoded is kept as what no text has, and its row rejected.
+    # Undecodable bytes become characters that no text has. Their rows are rejected.
     errors = "replace" if chosen.startswith(("utf-16", "utf-32")) else "surrogateescape"
     stream = io.TextIOWrapper(plain, encoding=chosen, errors=errors, newline="")
     try:
-        shown = codecs.getincrementaldecoder(chosen)("replace").decode(sample)
+        text_sample = codecs.getincrementaldecoder(chosen)("replace").decode(sample)
     except UnicodeError as error:
         raise BadFile(f"{name} is not {chosen}: {error}. Choose another encoding.") from error
-    return InputFile(name, stream, shown, head, size, chosen, head.startswith(_GZIP), bounds, raw)
+    return InputFile(
+        name, stream, text_sample, head, size, chosen, head.startswith(_GZIP), bounds, raw
+    )
 
 
 def _plain(
     name: str, file: IO[bytes], bounds: Bounds
 ) -> tuple[bytes, _CountingReader, bytes, IO[bytes]]:
-    """The beginning of a file, what counts its bytes, the beginning of its text, and its text."""
+    """Return the beginning of a file, its counting reader, and the beginning and the whole of its
+    uncompressed content."""
     head = _beginning(file)
     raw = _CountingReader(head, file)
     plain = io.BufferedReader(raw, _BUFFER)
@@ -209,7 +216,7 @@ def _plain(
 
 
 def _require_plain(name: str, sample: bytes) -> None:
-    """Raises BadFile for a container that is not read."""
+    """Raise BadFile for an unsupported container."""
     if sample.startswith(_GZIP):
         raise BadFile(f"{name} is compressed with gzip twice. Compress it once.")
     for start, kind in _PACKED.items():
@@ -218,14 +225,14 @@ def _require_plain(name: str, sample: bytes) -> None:
 
 
 def _beginning(file: IO[bytes]) -> bytes:
-    """The first bytes of a file; a pipe may give them a few at a time."""
-    found = b""
-    while len(found) < SAMPLE:
-        more = file.read(SAMPLE - len(found))
+    """Read the first bytes of a file. A pipe may return them in several parts."""
+    head = b""
+    while len(head) < SAMPLE:
+        more = file.read(SAMPLE - len(head))
         if not more:
             break
-        found += more
-    return found
+        head += more
+    return head
 
 
 def recognised(sample: bytes) -> str:

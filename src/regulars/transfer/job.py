@@ -26,16 +26,16 @@ from regulars.transfer.importer import Importer
 from regulars.transfer.input_file import open_input
 from regulars.transfer.rejected_rows import DiscardedRows
 from regulars.transfer.source import Source
-from regulars.transfer.uploads import Parts, copied
+from regulars.transfer.uploads import Parts, copy_file
 
-# Who brings an import on holds it for so long, and says again and again that it does.
-HELD_MS = 15_000
-_HOLD_EVERY = 1.0
+# The claim of a process on an import ends after this time, unless it is extended.
+_CLAIM_MS = 15_000
+_EXTEND_SECONDS = 1.0
 
 
 class Job:
-    """Brings an import on, to its end or until `stop`. What was done of it is kept, and gone on
-    with by the next one who claims it; a dry run begins anew."""
+    """Runs an import to its end or until `stop`. The next job continues it; a dry run starts from
+    the beginning."""
 
     def __init__(
         self, store: Store, account_id: int, import_id: str, bounds: Bounds = WHOLE
@@ -50,35 +50,35 @@ class Job:
         self._stopped = False
 
     def stop(self) -> None:
-        """Has it stop after the batch that is being written."""
+        """Stop after the current batch."""
         self._stopped = True
         if self._importer:
             self._importer.stop()
 
     async def run(self) -> None:
-        """Does it, unless somebody else holds the import. Raises StoreError."""
-        given = {**self._held(HELD_MS), "now": now_ms()}
-        ((rows,)) = await self._store.run([(imports.claim_import(), given)])
+        """Run, unless another process has claimed the import. Raises StoreError."""
+        params = {**self._claim(_CLAIM_MS), "now": now_ms()}
+        ((rows,)) = await self._store.run([(imports.claim_import(), params)])
         if not rows:
             return
         row = dict(zip(imports.COLUMNS, rows[0], strict=True))
-        holding = asyncio.create_task(self._hold())
+        extension = asyncio.create_task(self._extend_claim())
         try:
-            await self._bring(row)
+            await self._import(row)
         except (Interrupted, Rejected):
-            pass  # it was asked to stop, or the import was cancelled
+            pass  # stopped, or the import was cancelled
         except TransferError as error:
             await self._runs.end(self._import_id, FAILED, now_ms(), str(error))
         finally:
-            holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
-            await self._store.run([(imports.extend_claim(), self._held(-1))])
+            extension.cancel()
+            await asyncio.gather(extension, return_exceptions=True)
+            await self._store.run([(imports.extend_claim(), self._claim(-1))])
 
-    async def _bring(self, run: Row) -> None:
-        source_told = orjson.loads(run["source"])
-        options, dry = parse_options(source_told["options"]), source_told["dry_run"]
+    async def _import(self, run: Row) -> None:
+        details = orjson.loads(run["source"])
+        options, dry = parse_options(details["options"]), details["dry_run"]
         with tempfile.TemporaryFile() as content:
-            await copied(self._store, run, content)
+            await copy_file(self._store, run, content)
             form = options.format
             with open_input(run["name"], options.encoding, content, form, self._bounds) as file:
                 rejected = Parts(self._store, self._account_id, self._import_id, REJECTED_ROWS)
@@ -90,8 +90,8 @@ class Job:
                     Origin(
                         "import",
                         run["name"],
-                        source_told["request_id"],
-                        silent=source_told.get("silent", False),
+                        details["request_id"],
+                        silent=details.get("silent", False),
                     ),
                     None if dry else run,
                 )
@@ -99,32 +99,34 @@ class Job:
                     return
                 await importer.go(lambda _tally: None)
         if dry:
-            await self._tell(importer)
+            await self._save_progress(importer)
             await self._runs.end(self._import_id, DONE, now_ms())
 
-    async def _hold(self) -> None:
-        """Holds the import, and tells how far a dry run has come, until it is cancelled."""
+    async def _extend_claim(self) -> None:
+        """Extend the claim, and save the progress of a dry run, until this is cancelled."""
         while True:
-            await asyncio.sleep(_HOLD_EVERY)
-            (kept,) = await self._store.run([(imports.extend_claim(), self._held(HELD_MS))])
-            if not kept:
+            await asyncio.sleep(_EXTEND_SECONDS)
+            (is_extended,) = await self._store.run(
+                [(imports.extend_claim(), self._claim(_CLAIM_MS))]
+            )
+            if not is_extended:
                 self.stop()
                 return
             if self._importer and self._importer.is_dry_run:
-                await self._tell(self._importer)
+                await self._save_progress(self._importer)
 
-    async def _tell(self, importer: Importer) -> None:
+    async def _save_progress(self, importer: Importer) -> None:
         tally = importer.tally
-        told = {
+        progress = {
             "new_position": tally.rows,
             "new_bytes_read": tally.bytes_read,
             **{f"new_{name}": tally.counts[name] for name in COUNTS},
             "new_problems": orjson.dumps(tally.problems).decode(),
             "now": now_ms(),
         }
-        await self._store.execute([(imports.update_progress(), {**self._held(0), **told})])
+        await self._store.execute([(imports.update_progress(), {**self._claim(0), **progress})])
 
-    def _held(self, milliseconds: int) -> dict[str, object]:
+    def _claim(self, milliseconds: int) -> dict[str, object]:
         return {
             "account_id": self._account_id,
             "import_id": self._import_id,

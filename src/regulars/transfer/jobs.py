@@ -64,12 +64,12 @@ class Jobs:
         await self._wait(_FIRST_SECONDS)
         while not self._stopping:
             self._something.clear()
-            found = await self._due()
-            if not found:
+            due = await self._due()
+            if not due:
                 await self._wait(_POLL_SECONDS)
                 continue
             # The account that was served longest ago, or never.
-            account_id, import_id = min(found, key=lambda row: self._served.get(row[0], 0))
+            account_id, import_id = min(due, key=lambda row: self._served.get(row[0], 0))
             self._served[account_id] = self._count = self._count + 1
             try:
                 await self._do(account_id, import_id)

@@ -1,4 +1,4 @@
-"""What a file of customers looks like, before any of it is imported."""
+"""Preview a file of customers before it is imported."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from regulars.transfer.gzip_reader import BEGINNING
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import open_input
 from regulars.transfer.records import Lines, Record, csv_records
-from regulars.transfer.source import Source, delimiter_as_chosen
+from regulars.transfer.source import Source, choose_delimiter
 
 ROWS = 10
-# Of a cell, so many characters are shown.
-_CELL = 200
+_MAX_CELL_CHARACTERS = 200
 
 
 def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[str, Any]:
-    """What a file of that beginning is recognised as, its columns, the fields that they may be, and
-    its first rows; and, where its columns are not clear, what the problem is. `whole` says whether
-    the beginning is all of it. Raises BadFile, and BadOption."""
+    """Return the detected format of a file, its columns, all fields, its first rows, and the
+    problem if its columns are ambiguous. With `whole`, `beginning` is the whole file.
+
+    Raises BadFile and BadOption.
+    """
     try:
         content = io.BytesIO(beginning)
         with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
             source = Source(file, options)
             records = _first(source.records, whole)
             fields = source.shape.columns
-            found = None if fields is None else [(c.heading, c.field) for c in fields]
-            return _shown(source.to_json(), found, records, None)
+            columns = None if fields is None else [(c.heading, c.field) for c in fields]
+            return _to_json(source.to_json(), columns, records, None)
     except BadOption as error:
         return _unclear(name, beginning, options, whole, str(error))
 
@@ -41,38 +42,38 @@ def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[
 def _unclear(
     name: str, beginning: bytes, options: Options, whole: bool, problem: str
 ) -> dict[str, Any]:
-    """The preview of a CSV file of whose columns something is still to be said."""
+    """Return the preview of a CSV file with ambiguous columns."""
     content = io.BytesIO(beginning)
     with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
-        delimiter = delimiter_as_chosen(file, options)
+        delimiter = choose_delimiter(file, options)
         records = _first(csv_records(Lines(file), delimiter), whole)
         first = records[0].cells or [] if records else []
         headings = first if options.header else [str(n + 1) for n in range(len(first))]
-        found = preview_columns(headings, mapping(options.mapped))
-        told = {
+        columns = preview_columns(headings, mapping(options.mapped))
+        file_format = {
             "format": "csv",
             "encoding": file.encoding,
             "gzip": file.gzipped,
             "delimiter": delimiter,
         }
-        return _shown(told, found, records[1:] if options.header else records, problem)
+        return _to_json(file_format, columns, records[1:] if options.header else records, problem)
 
 
 def _first(records: Iterable[Record], whole: bool) -> list[Record]:
-    """The first records; of a beginning that is not whole, not its last, which may be cut off."""
-    found: list[Record] = []
+    """Return the first records, without a last one that may be truncated."""
+    first: list[Record] = []
     try:
-        found.extend(islice(records, ROWS + 1))
+        first.extend(islice(records, ROWS + 1))
     except BadFile:  # a compressed file that is cut off
         if whole:
             raise
-    if not whole and len(found) <= ROWS:
-        found = found[:-1]
-    return found
+    if not whole and len(first) <= ROWS:
+        first = first[:-1]
+    return first
 
 
-def _shown(
-    told: Mapping[str, Any],
+def _to_json(
+    file_format: Mapping[str, Any],
     columns: Sequence[tuple[str, str | None]] | None,
     records: Sequence[Record],
     problem: str | None,
@@ -85,7 +86,7 @@ def _shown(
     else:
         cells = [[_text(cell) for cell in record.cells or ()] for record in rows]
     return {
-        **{name: told[name] for name in ("format", "encoding", "gzip", "delimiter")},
+        **{name: file_format[name] for name in ("format", "encoding", "gzip", "delimiter")},
         "columns": [{"heading": heading, "field": field} for heading, field in columns],
         "rows": cells,
         "fields": list(COLUMNS),
@@ -96,6 +97,7 @@ def _shown(
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    text = (value if isinstance(value, str) else orjson.dumps(value).decode())[:_CELL]
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = text[:_MAX_CELL_CHARACTERS]
     # A byte that is no text in the file's encoding is shown as `?`.
     return text if text.isascii() else text.encode(errors="replace").decode()

@@ -126,26 +126,26 @@ class Pull:
 
     async def _begin(self) -> PullCheckpoint:
         before = await self._runs.find(self._id)
-        known = (
+        previous = (
             PullCheckpoint(**orjson.loads(before["cursor"]))
             if before and before["cursor"]
             else None
         )
         if self._options.resume:
-            return await self._resume(before, known)
-        if known is None and self._options.keep_ids:
+            return await self._resume(before, previous)
+        if previous is None and self._options.keep_ids:
             await self._require_empty()
-        self._require_same(known)
+        self._require_same(previous)
         if self._options.since == LAST:
-            checkpoint = since_last(known)
+            checkpoint = since_last(previous)
         else:
             assert not isinstance(self._options.since, str)
             since = self._options.since
             checkpoint = PullCheckpoint(
                 LIST if since is None else UPDATED_SINCE, self._options.keep_ids, since
             )
-            if known:
-                checkpoint.feed, checkpoint.updated = known.feed, known.updated
+            if previous:
+                checkpoint.feed, checkpoint.updated = previous.feed, previous.updated
         await self._mark(checkpoint)
         if not self._options.dry_run:
             await self._runs.begin(
@@ -161,24 +161,24 @@ class Pull:
             )
         return checkpoint
 
-    async def _resume(self, before: Row | None, known: PullCheckpoint | None) -> PullCheckpoint:
-        if before is None or known is None or before["state"] != RUNNING:
+    async def _resume(self, before: Row | None, previous: PullCheckpoint | None) -> PullCheckpoint:
+        if before is None or previous is None or before["state"] != RUNNING:
             raise BadOption("No pull from this server was stopped: leave out --resume.")
-        if known.by == UPDATED_SINCE:
+        if previous.by == UPDATED_SINCE:
             raise BadOption("A pull with --since is short: begin it anew, without --resume.")
-        self._require_same(known)
+        self._require_same(previous)
         silent = is_silent(before, self._options.silent, "pull")
         self._origin = self._origin._replace(silent=silent)
         self.tally.rows = before["position"]
         self.tally.counts = {name: before[name] for name in self.tally.counts}
         self.tally.problems = orjson.loads(before["problems"])
-        return known
+        return previous
 
-    def _require_same(self, known: PullCheckpoint | None) -> None:
+    def _require_same(self, previous: PullCheckpoint | None) -> None:
         """Raise BadOption if `keep_ids` changed. After a merge by email, an `_id` may belong to
         different customers here and on the server."""
-        if known and known.keep_ids != self._options.keep_ids:
-            how = "without" if known.keep_ids else "with"
+        if previous and previous.keep_ids != self._options.keep_ids:
+            how = "without" if previous.keep_ids else "with"
             raise BadOption(
                 f"The pull before this one, from the same server, was {how} --match email. Say the "
                 "same again, or make another account (regulars account create)."

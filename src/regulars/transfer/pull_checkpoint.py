@@ -1,4 +1,4 @@
-"""How far a mirror has come."""
+"""The position of a mirror in the data of the other server."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import orjson
 
 from regulars.transfer.errors import BadOption
 
-# How the other server is read: its list by `_id`, its latest changes first, or its feed.
+# Ways to read the other server: its list by `_id`, its latest changes first, or its feed.
 LIST, UPDATED_SINCE, FEED = "list", "updated", "feed"
 
 
 @dataclass(slots=True)
 class PullCheckpoint:
-    """How far a mirror has come: in this run, which reads what changed `since`, and what it was up
-    to date with before (`feed`, a cursor of the other server's feed; `updated`, the last change of
-    a customer there), or will be at the end of the run (`next_…`). Moments are milliseconds since
-    1970."""
+    """The position of a mirror. Timestamps are milliseconds since 1970.
+
+    - `since`, `after`, `last`: of this run, which reads changes since `since`.
+    - `feed`, `updated`: a cursor of the other server's feed and its last change before this run.
+    - `next_feed`, `next_updated`: the same for the end of this run.
+    """
 
     by: str
     keep_ids: bool
@@ -30,26 +32,28 @@ class PullCheckpoint:
     next_updated: int | None = None
 
     def dump(self) -> str:
-        """The checkpoint as it is kept."""
+        """Return the checkpoint as JSON text for the database."""
         return orjson.dumps(asdict(self)).decode()
 
 
-def since_last(known: PullCheckpoint | None) -> PullCheckpoint:
-    """A run from the last one on. Raises BadOption where there was none."""
-    if known is None or (known.feed is None and known.updated is None):
+def since_last(previous: PullCheckpoint | None) -> PullCheckpoint:
+    """Return the checkpoint of a run that follows `previous`. Raises BadOption without one."""
+    if previous is None or (previous.feed is None and previous.updated is None):
         raise BadOption(
             "No pull from this server has come to its end yet: leave out --since, or give a moment."
         )
-    checkpoint = PullCheckpoint(FEED, known.keep_ids, feed=known.feed, updated=known.updated)
-    if known.feed is not None:
-        checkpoint.after = known.feed
+    checkpoint = PullCheckpoint(
+        FEED, previous.keep_ids, feed=previous.feed, updated=previous.updated
+    )
+    if previous.feed is not None:
+        checkpoint.after = previous.feed
     else:
-        checkpoint.by, checkpoint.since = UPDATED_SINCE, known.updated
+        checkpoint.by, checkpoint.since = UPDATED_SINCE, previous.updated
     return checkpoint
 
 
 def leaves_no_gap(checkpoint: PullCheckpoint) -> bool:
-    """Whether a run read all that changed after the one before it."""
+    """Return whether a run read all changes since the run before it."""
     if checkpoint.by != UPDATED_SINCE:
         return True
     return checkpoint.updated is not None and (checkpoint.since or 0) <= checkpoint.updated

@@ -24,17 +24,17 @@ LONGEST = 4 * 1024 * 1024
 # Characters of a cell. A longer one has a quote that is never closed.
 LONGEST_CELL = 1024 * 1024
 # Characters that are read again after unclosed quotes. Such a row may include all that follows.
-_MOST_READ_AGAIN = 64 * 1024 * 1024
+_MAX_REREAD_CHARACTERS = 64 * 1024 * 1024
 # Levels of a line of JSON, and its names.
-MOST_LEVELS = 200
-MOST_NAMES = 10_000
-MOST_COLUMNS = 10_000
+MAX_LEVELS = 200
+MAX_NAMES = 10_000
+MAX_COLUMNS = 10_000
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 _CHARACTERS = {**{name: char for char, name in DELIMITERS.items()}, "\\t": "\t"}
-_LOOKED_AT = 50
+_MAX_SAMPLE_WIDTHS = 50
 # Rows with or without text, of a sample.
-_MOST_SAMPLED = 2_000
+_MAX_SAMPLE_ROWS = 2_000
 
 
 class Record(NamedTuple):
@@ -59,8 +59,8 @@ class _LineTooLong(Exception):
 _NOT_CLOSED = "A quote is opened here and never closed. Close it, or write it twice."
 _TOO_LONG = f"The line is longer than {LONGEST:,} characters; no customer is."
 _NO_OBJECT = "The line is not a JSON object."
-_TOO_WIDE = f"The object has more than {MOST_NAMES:,} names."
-_TOO_DEEP = f"The line is nested deeper than {MOST_LEVELS} levels."
+_TOO_WIDE = f"The object has more than {MAX_NAMES:,} names."
+_TOO_DEEP = f"The line is nested deeper than {MAX_LEVELS} levels."
 _UNDECODABLE = (
     "The row has bytes that are no text in this file's encoding. Say which it is with --encoding."
 )
@@ -74,27 +74,27 @@ class Lines:
         self._stream = file.stream
         wide = file.encoding.startswith(("utf-16", "utf-32"))
         self._undecodable = re.compile("[\ud800-\udfff\ufffd]" if wide else "[\udc80-\udcff]")
-        self._again: deque[str] = deque()
-        self._most_blank = file.bounds.blank_lines
+        self._pending: deque[str] = deque()
+        self._max_blank = file.bounds.blank_lines
         self._blank = 0
-        self._read_again = 0
-        self.held: list[str] = []
-        self.held_characters = 0
+        self._reread_characters = 0
+        self.record_lines: list[str] = []
+        self.record_characters = 0
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
         """Yield the remaining lines. Raises _UnclosedQuote if the file ends within a record,
         _LineTooLong, and BadFile."""
         while True:
-            line = self._again.popleft() if self._again else self._read(LONGEST + 1)
+            line = self._pending.popleft() if self._pending else self._read(LONGEST + 1)
             if not line:
-                if self.held:
+                if self.record_lines:
                     raise _UnclosedQuote
                 return
             self.number += 1
-            self.held.append(line)
-            self.held_characters += len(line)
-            if self.held_characters > LONGEST and len(self.held) > 1:
+            self.record_lines.append(line)
+            self.record_characters += len(line)
+            if self.record_characters > LONGEST and len(self.record_lines) > 1:
                 raise _UnclosedQuote
             if len(line) > LONGEST and line[-1] not in "\r\n":
                 self._skip()
@@ -110,7 +110,7 @@ class Lines:
     def _skip(self) -> None:
         while (more := self._read(LONGEST)) and more[-1] not in "\r\n":
             pass
-        self.held = [""]
+        self.record_lines = [""]
 
     def undecodable(self, text: str) -> str | None:
         """Return the problem of a text with bytes that could not be decoded, or None."""
@@ -119,26 +119,27 @@ class Lines:
     def give_back(self) -> None:
         """Read all lines of the current record but the first again. Raises BadFile if that happens
         too often."""
-        self._read_again += self.held_characters
-        if self._read_again > _MOST_READ_AGAIN:
+        self._reread_characters += self.record_characters
+        if self._reread_characters > _MAX_REREAD_CHARACTERS:
             raise BadFile(
                 f"{self._name} has too many quotes that are never closed, the last one in line "
-                f"{self.number - len(self.held) + 1:,}. Close them, or choose another delimiter."
+                f"{self.number - len(self.record_lines) + 1:,}. Close them, or choose another "
+                "delimiter."
             )
-        self._again.extendleft(reversed(self.held[1:]))
-        self.number -= len(self.held) - 1
+        self._pending.extendleft(reversed(self.record_lines[1:]))
+        self.number -= len(self.record_lines) - 1
         self.release()
 
     def release(self) -> None:
         """Start the next record."""
-        self.held.clear()
-        self.held_characters = 0
+        self.record_lines.clear()
+        self.record_characters = 0
 
     def count_blank(self) -> None:
         """Count a blank row. Raises BadFile beyond the limit."""
         self._blank += 1
-        if self._blank > self._most_blank:
-            raise BadFile(f"{self._name} has more than {self._most_blank:,} blank lines.")
+        if self._blank > self._max_blank:
+            raise BadFile(f"{self._name} has more than {self._max_blank:,} blank lines.")
 
 
 def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
@@ -149,19 +150,19 @@ def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
         reader = csv.reader(lines, delimiter=delimiter)
         try:
             for cells in reader:
-                start = lines.number - len(lines.held) + 1
-                size = lines.held_characters
+                start = lines.number - len(lines.record_lines) + 1
+                size = lines.record_characters
                 lines.release()
                 text = "".join(cells)
                 if text:
-                    wrong = None if text.isascii() else lines.undecodable(text)
-                    yield Record(start, cells, problem=wrong, size=size)
+                    problem = None if text.isascii() else lines.undecodable(text)
+                    yield Record(start, cells, problem=problem, size=size)
                 else:
                     lines.count_blank()
             return
         except (_UnclosedQuote, csv.Error):
-            start = lines.number - len(lines.held) + 1
-            first = lines.held[0].rstrip("\r\n")
+            start = lines.number - len(lines.record_lines) + 1
+            first = lines.record_lines[0].rstrip("\r\n")
             lines.give_back()
             yield Record(start, [first], problem=_NOT_CLOSED)
         except _LineTooLong:
@@ -185,10 +186,10 @@ def json_records(lines: Lines) -> Iterator[Record]:
             lines.release()
 
 
-def _json_record(number: int, line: str, wrong: str | None) -> Record:
+def _json_record(number: int, line: str, problem: str | None) -> Record:
     size = len(line)
-    if wrong:
-        return Record(number, [line.strip()], problem=wrong, size=size)
+    if problem:
+        return Record(number, [line.strip()], problem=problem, size=size)
     try:
         data = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -196,24 +197,24 @@ def _json_record(number: int, line: str, wrong: str | None) -> Record:
         return Record(number, [line.strip()], problem=problem, size=size)
     if not isinstance(data, dict):
         return Record(number, [line.strip()], problem=_NO_OBJECT, size=size)
-    if len(data) > MOST_NAMES:
+    if len(data) > MAX_NAMES:
         return Record(number, [line.strip()], problem=_TOO_WIDE, size=size)
-    if line.count("{") + line.count("[") > MOST_LEVELS and is_deep(data, MOST_LEVELS):
+    if line.count("{") + line.count("[") > MAX_LEVELS and is_deep(data, MAX_LEVELS):
         return Record(number, [line.strip()], problem=_TOO_DEEP, size=size)
     return Record(number, data=data, size=size)
 
 
 def is_deep(value: Any, levels: int) -> bool:
     """Return whether a JSON value has more than `levels` levels of arrays and objects."""
-    here = [value]
+    containers = [value]
     for _ in range(levels):
-        here = [
+        containers = [
             inner
-            for outer in here
+            for outer in containers
             for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, dict | list)
         ]
-        if not here:
+        if not containers:
             return False
     return True
 
@@ -250,10 +251,10 @@ def _widths(sample: str, delimiter: str) -> list[int]:
     widths: list[int] = []
     try:
         rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
-        for cells in islice(rows, _MOST_SAMPLED):
+        for cells in islice(rows, _MAX_SAMPLE_ROWS):
             if any(cells):
                 widths.append(len(cells))
-            if len(widths) > _LOOKED_AT:
+            if len(widths) > _MAX_SAMPLE_WIDTHS:
                 break
     except csv.Error:
         pass
@@ -261,7 +262,7 @@ def _widths(sample: str, delimiter: str) -> list[int]:
     return widths[:-1] if len(widths) > 1 else widths
 
 
-def delimiter_named(text: str) -> str | None:
+def parse_delimiter(text: str) -> str | None:
     """Parse the delimiter of an option: a character or its name. None if it is invalid."""
     usable = len(text) == 1 and text.isprintable() and not text.isalnum() and text not in "\"'@"
     return _CHARACTERS.get(text, text if usable else None)

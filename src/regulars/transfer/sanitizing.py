@@ -1,10 +1,11 @@
-"""Values of files and of other servers without the characters for which a row would be rejected.
+"""Remove characters from values of files and other servers that would reject a row.
 
-The contract says how (docs/contract/contract.md, "Writes"): the row is imported with a warning.
+The row is imported with a warning (docs/contract/contract.md, "Writes").
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Any
 
@@ -18,7 +19,7 @@ from regulars.customers.fields import FIELDS
 
 CUSTOM = "custom"
 _LONG_TEXTS = names_of(FIELDS, fields.LongText)
-# With what the kind of a warning begins, in the problems of an import.
+# The prefix of the kinds of warnings in the problems of an import.
 WARNING = "warning_"
 WARNED_ROWS = f"{WARNING}rows"
 
@@ -30,13 +31,13 @@ Changes = tuple[str, ...]
 
 
 def sanitized(field: str, value: Any) -> tuple[Any, Changes]:
-    """The value of a field, and the kinds of changes that were made to it. Of `custom` only NUL is
-    removed, from keys, too."""
+    """Return the clean value of a field, and the kinds of changes. In `custom`, only NUL is
+    removed, also from keys."""
     if field == CUSTOM and isinstance(value, str):
         return _custom_text(value)
     if field.partition(".")[0] == CUSTOM:
-        kept = without_nul(value)
-        return kept, () if kept is value else (CONTROL_CHARACTERS,)
+        clean = without_nul(value)
+        return clean, () if clean is value else (CONTROL_CHARACTERS,)
     if isinstance(value, str):
         return sanitize(value, lines=field in _LONG_TEXTS)
     if isinstance(value, list):
@@ -47,8 +48,8 @@ def sanitized(field: str, value: Any) -> tuple[Any, Changes]:
 
 
 def _custom_text(text: str) -> tuple[Any, Changes]:
-    """Custom fields as the text of a JSON object. A control character within a string makes it no
-    JSON; outside of one it means nothing."""
+    """Clean custom fields in the form of a JSON text. JSON allows no control characters in
+    strings."""
     if not _CONTROL_IN_JSON.search(text) and _ESCAPED_NUL not in text:
         return text, ()
     changes: Changes = ()
@@ -63,20 +64,20 @@ def _custom_text(text: str) -> tuple[Any, Changes]:
             return text, changes
     if not isinstance(value, dict):
         return text, changes
-    kept = without_nul(value)
-    return kept, changes if kept is value else (CONTROL_CHARACTERS,)
+    clean = without_nul(value)
+    return clean, changes if clean is value else (CONTROL_CHARACTERS,)
 
 
 def without_nul(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """A JSON value without NUL in its strings and keys; the same object if it has none. What is
-    nested deeper than custom fields may be is not looked at."""
+    """Remove NUL from the strings and keys of a JSON value. Return the same object if it has none.
+    Values deeper than custom fields may be nested are not changed."""
     if isinstance(value, str):
         return value.replace("\0", "") if "\0" in value else value
     if not depth or not isinstance(value, dict | list):
         return value
     if isinstance(value, list):
         items = [without_nul(item, depth - 1) for item in value]
-        return value if all(map(_is, items, value)) else items
+        return value if all(map(operator.is_, items, value)) else items
     pairs = [(without_nul(key), without_nul(item, depth - 1)) for key, item in value.items()]
     same = all(
         key is k and item is i for (key, item), (k, i) in zip(pairs, value.items(), strict=True)
@@ -84,12 +85,8 @@ def without_nul(value: Any, depth: int = MAX_DEPTH) -> Any:
     return value if same else dict(pairs)
 
 
-def _is(one: Any, other: Any) -> bool:
-    return one is other
-
-
 def warning_message(change: str, field: str) -> str:
-    """What was changed in a value, for a person."""
+    """Return the message of a warning for the user."""
     if change == COMBINING_MARKS:
         return "More than 30 combining marks in a row. The first 30 were imported."
     if field.partition(".")[0] == CUSTOM:

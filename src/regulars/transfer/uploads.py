@@ -1,4 +1,4 @@
-"""Imports whose files come over HTTP: their parts, and what is told of them."""
+"""Imports whose files are uploaded over HTTP: their parts, and their JSON."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from regulars.transfer.input_file import open_input
 from regulars.transfer.sanitizing import WARNED_ROWS, WARNING
 from regulars.transfer.source import Source
 
-# A file that is received is said to be so this often. One of which nothing came for LEASE_MS was
-# cut off, with its server or its connection, and is no import that waits.
+# How often an upload renews its lease. Without it an upload was interrupted, and does not count as
+# waiting.
 _BEAT_MS = 15_000
 LEASE_MS = 60_000
-# A file is kept in parts of so many bytes, and no more of it is held in memory.
+# Files are stored in parts of this size, to limit memory use.
 PART = 1024 * 1024
 RETENTION_MS = 30 * 86_400_000
 # Longer than a server may wait for the next bytes (REGULARS_RECEIVE_SECONDS).
@@ -37,7 +37,7 @@ RECEIVING_MS = 7_200_000
 
 
 class Parts:
-    """The bytes that are kept with an import, of a kind, in parts."""
+    """Content of one kind that is stored with an import, in parts."""
 
     def __init__(self, store: Store, account_id: int, import_id: str, kind: str) -> None:
         self._store = store
@@ -60,25 +60,25 @@ class Parts:
             self.size += 1
 
     async def any(self) -> bool:
-        """Whether there are any."""
-        given = {**self._keys, "part": 0, "limit": 1}
-        return bool(await self._store.fetch(imports.parts_from(), given))
+        """Return whether the import has parts."""
+        params = {**self._keys, "part": 0, "limit": 1}
+        return bool(await self._store.fetch(imports.parts_from(), params))
 
     async def all(self) -> AsyncIterator[bytes]:
-        """The parts, in their order."""
+        """Yield the parts in order."""
         part = 0
         while True:
-            given = {**self._keys, "part": part, "limit": 1}
-            found = await self._store.fetch(imports.parts_from(), given)
-            if not found:
+            params = {**self._keys, "part": part, "limit": 1}
+            rows = await self._store.fetch(imports.parts_from(), params)
+            if not rows:
                 return
-            ((part, content),) = found
+            ((part, content),) = rows
             yield content
             part += 1
 
 
 class Upload:
-    """A file on its way in: begun, then fed, then finished, or given up."""
+    """A file that is being received: begin, feed, then finish or give up."""
 
     def __init__(self, store: Store, account_id: int, run: Row, options: Options) -> None:
         self._store = store
@@ -105,7 +105,7 @@ class Upload:
         request_id: str,
         now: int,
     ) -> Upload:
-        """A new import that waits for its file."""
+        """Create an import that waits for its file."""
         source = {
             "options": options.as_json,
             "dry_run": dry_run,
@@ -117,8 +117,8 @@ class Upload:
         return cls(store, account_id, run, options)
 
     async def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes. Raises Interrupted when the import was cancelled."""
-        await self._hold(now_ms())
+        """Store the next bytes. Raises Interrupted if the import was cancelled."""
+        await self._renew_lease(now_ms())
         self.size += len(chunk)
         self._buffer += chunk
         while len(self._buffer) >= PART:
@@ -126,36 +126,36 @@ class Upload:
             del self._buffer[:PART]
 
     async def finish(self, now: int) -> Row:
-        """The import, which waits for its turn. Raises BadFile and BadOption for a file that shows
-        at its beginning that nothing can be done with it, and Interrupted."""
+        """Queue the import and return its row. Raises BadFile and BadOption if the beginning of the
+        file is unusable, and Interrupted."""
         await self._keep(bytes(self._buffer))
         name = self._run["name"]
-        told = await asyncio.to_thread(_recognised, name, self._first, self._options)
-        source = {**orjson.loads(self._run["source"]), **told}
-        changed = {
+        detected = await asyncio.to_thread(_detect, name, self._first, self._options)
+        source = {**orjson.loads(self._run["source"]), **detected}
+        changes = {
             "state": PENDING,
             "size": self.size,
             "fingerprint": self._digest.hexdigest(),
             "source": orjson.dumps(source).decode(),
             "updated_at": now,
         }
-        given = {"account_id": self._account_id, "now": now, **self._run, **changed}
-        if not await self._store.execute([(imports.mark_received(), given)]):
+        params = {"account_id": self._account_id, "now": now, **self._run, **changes}
+        if not await self._store.execute([(imports.mark_received(), params)]):
             raise Interrupted("The import was cancelled.")
-        return {**self._run, **changed}
+        return {**self._run, **changes}
 
     async def give_up(self) -> None:
-        """Forgets it, and what has come of it."""
+        """Delete the import and its parts."""
         await ImportRepository(self._store, self._account_id).forget(self._run["import_id"])
 
-    async def _hold(self, now: int) -> None:
-        """Says, from time to time, that the file is still received."""
+    async def _renew_lease(self, now: int) -> None:
+        """Renew the lease of the upload if it is due."""
         if now - self._beat < _BEAT_MS:
             return
         self._beat = now
         import_id = self._run["import_id"]
-        held = {"account_id": self._account_id, "import_id": import_id, "now": now}
-        if not await self._store.execute([(imports.touch_upload(), held)]):
+        params = {"account_id": self._account_id, "import_id": import_id, "now": now}
+        if not await self._store.execute([(imports.touch_upload(), params)]):
             raise Interrupted("The import was cancelled.")
 
     async def _keep(self, part: bytes) -> None:
@@ -164,26 +164,26 @@ class Upload:
         await self._parts.append(part)
 
 
-def _recognised(name: str, beginning: bytes, options: Options) -> dict[str, Any]:
-    """What a file of that beginning is recognised as. Raises BadFile and BadOption."""
+def _detect(name: str, beginning: bytes, options: Options) -> dict[str, Any]:
+    """Return the detected format of a file. Raises BadFile and BadOption."""
     content = io.BytesIO(beginning)
     with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
         return Source(file, options).to_json()
 
 
-async def copied(store: Store, run: Row, file: IO[bytes]) -> None:
-    """Writes the file of an import to another one, on the disk."""
+async def copy_file(store: Store, run: Row, file: IO[bytes]) -> None:
+    """Write the file of an import to a local file."""
     async for part in Parts(store, run["account_id"], run["import_id"], FILE).all():
         file.write(part)
     file.flush()
 
 
-def told(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What an import's row tells a client."""
+def import_to_json(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an import as the JSON of a response."""
     source = orjson.loads(run["source"])
     return {
         "id": run["import_id"],
-        # That of one from the command line is a path of this machine.
+        # Imports of the command line have a path of the server as name.
         "name": PurePath(run["name"]).name,
         "state": run["state"],
         "by": run["actor"],
@@ -194,7 +194,7 @@ def told(run: Mapping[str, Any]) -> dict[str, Any]:
         "rows": run["position"],
         **{name: run[name] for name in COUNTS},
         "message": run["message"],
-        **problems_told(orjson.loads(run["problems"])),
+        **problems_to_json(orjson.loads(run["problems"])),
         "recognised": {
             name: source.get(name)
             for name in ("format", "encoding", "gzip", "delimiter", "columns")
@@ -205,8 +205,9 @@ def told(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def problems_told(problems: Mapping[str, Any]) -> dict[str, Any]:
-    """Kinds of problems and of warnings with examples, and how many rows have warnings."""
+def problems_to_json(problems: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the kinds of problems and warnings with examples, and the number of rows with
+    warnings."""
     rows = problems.get(WARNED_ROWS, {"count": 0})["count"]
     warnings = [kind for kind in problems if kind.startswith(WARNING) and kind != WARNED_ROWS]
     return {
@@ -220,16 +221,16 @@ def _kinds(problems: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "kind": kind,
-            "count": found["count"],
-            "examples": [{"line": line, "message": message} for line, message in found["examples"]],
+            "count": group["count"],
+            "examples": [{"line": line, "message": message} for line, message in group["examples"]],
         }
-        for kind, found in problems.items()
-        if found["count"]
+        for kind, group in problems.items()
+        if group["count"]
     ]
 
 
 async def forget_old(store: Store, now: int) -> None:
-    """Forgets imports of which nothing has been heard for a month, files that broke off, and what
-    pulls of a month ago rejected."""
-    given = {"before": now - RETENTION_MS, "broken_before": now - RECEIVING_MS}
-    await store.execute([(imports.delete_old(), given), (imports.clear_old_problems(), given)])
+    """Delete imports without progress for a month, interrupted uploads, and the problems of pulls
+    of a month ago."""
+    params = {"before": now - RETENTION_MS, "broken_before": now - RECEIVING_MS}
+    await store.execute([(imports.delete_old(), params), (imports.clear_old_problems(), params)])
