@@ -83,8 +83,8 @@ def test_accounts_and_tokens_are_created_listed_and_revoked(database: str) -> No
     assert "Created the account north" in ok(database, "account", "create", "north")
     token = ok(database, "token", "create").strip()
     assert re.fullmatch(r"rgl_[0-9a-f]{64}", token)
-    made = json.loads(ok(database, "account", "create", "south", "--json"))
-    assert made["name"] == "south"
+    created = json.loads(ok(database, "account", "create", "south", "--json"))
+    assert created["name"] == "south"
     assert "--account" in refused(database, REFUSED, "token", "create")
     assert "already" in refused(database, REFUSED, "account", "create", "south")
     assert "east" in refused(database, REFUSED, "token", "create", "--account", "east")
@@ -121,8 +121,10 @@ def test_a_sample_is_the_same_for_the_same_seed(database: str) -> None:
         ok(database, "account", "create", name)
     first = ok(database, *"sample --customers 30 --seed 7 --account one --json".split())
     assert json.loads(first)["added"] == 30
-    again = json.loads(ok(database, *"sample --customers 40 --seed 7 --account one --json".split()))
-    assert (again["added"], again["present"]) == (10, 30)
+    repeated = json.loads(
+        ok(database, *"sample --customers 40 --seed 7 --account one --json".split())
+    )
+    assert (repeated["added"], repeated["present"]) == (10, 30)
     ok(database, *"sample --customers 40 --seed 7 --account two".split())
     accounts = json.loads(ok(database, "account", "list", "--json"))
     assert [account["customers"] for account in accounts] == [40, 40]
@@ -249,10 +251,10 @@ def test_a_locked_database_has_an_error_message(
 
 
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
         url = f"sqlite:///{tmp_path / 'r.db'}"
         assert "--port" in refused(url, UNREACHABLE, "serve", "--port", port)
 

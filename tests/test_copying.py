@@ -49,7 +49,7 @@ def empty(kind: str, request: pytest.FixtureRequest, folder: Path, name: str) ->
         yield url
 
 
-def made(url: str) -> str:
+def create_source(url: str) -> str:
     """A database with two accounts, and everything that an account may have."""
     for command in ("migrate", "account create one", "account create two"):
         assert run_regulars(*command.split(), "--database-url", url).returncode == 0
@@ -82,14 +82,14 @@ def copied(source: str, target: str, *options: str) -> dict[str, Any]:
 
 def exported(url: str) -> list[bytes]:
     """All customers, as they are exported."""
-    found = []
+    exports = []
     with tempfile.TemporaryDirectory() as folder:
         for name in ("one", "two"):
             file = Path(folder) / f"{name}.jsonl"
             done = run_regulars("export", str(file), "--account", name, "--database-url", url)
             assert done.returncode == 0, done.stderr
-            found.append(file.read_bytes())
-    return found
+            exports.append(file.read_bytes())
+    return exports
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_a_copy_has_identical_rows(
     first: str, second: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     with empty(first, request, tmp_path, "source") as source:
-        made(source)
+        create_source(source)
         with empty(second, request, tmp_path, "target") as target:
             tables = copied(source, target)["tables"]
             assert set(tables) == set(metadata.tables) - {"compatibility"}
@@ -115,7 +115,7 @@ def test_a_copy_is_updated(
 ) -> None:
     """What was changed, deleted and made since; what took the place of something else; and an
     account that is only in the copy."""
-    source = made(f"sqlite:///{tmp_path / 'source.db'}")
+    source = create_source(f"sqlite:///{tmp_path / 'source.db'}")
     target = empty_database
     copied(source, target)
     again = copied(source, target, "--continue")["tables"]
@@ -141,7 +141,7 @@ def test_a_copy_is_updated(
 def test_a_killed_copy_is_continued(
     postgresql: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    source = made(f"sqlite:///{tmp_path / 'source.db'}")
+    source = create_source(f"sqlite:///{tmp_path / 'source.db'}")
     with scratch_database(postgresql) as target:
         assert run_regulars("migrate", "--database-url", target).returncode == 0
         process = subprocess.Popen(
@@ -174,7 +174,7 @@ def test_different_rows_are_reported(empty_database: str, tmp_path: Path) -> Non
     """A row that something else wrote into the copy while it was made."""
     from regulars.transfer.database_copy import Copy
 
-    source = made(f"sqlite:///{tmp_path / 'source.db'}")
+    source = create_source(f"sqlite:///{tmp_path / 'source.db'}")
     copied(source, empty_database)
 
     async def run(target: Store) -> int:
@@ -208,14 +208,14 @@ def test_different_rows_are_reported(empty_database: str, tmp_path: Path) -> Non
 
 
 def test_a_database_is_not_copied_to_itself_or_to_a_used_one(tmp_path: Path) -> None:
-    one, two = (f"sqlite:///{tmp_path / name}.db" for name in ("one", "two"))
-    for url in (one, two):
+    first, second = (f"sqlite:///{tmp_path / name}.db" for name in ("one", "two"))
+    for url in (first, second):
         assert run_regulars("migrate", "--database-url", url).returncode == 0
         assert run_regulars("account", "create", "x", "--database-url", url).returncode == 0
-    assert run_regulars("copy", one, one).returncode == 2
-    refused = run_regulars("copy", one, two)
+    assert run_regulars("copy", first, first).returncode == 2
+    refused = run_regulars("copy", first, second)
     assert refused.returncode == 2
     assert "has accounts already" in refused.stderr
-    missing = run_regulars("copy", f"sqlite:///{tmp_path / 'none.db'}", two)
+    missing = run_regulars("copy", f"sqlite:///{tmp_path / 'none.db'}", second)
     assert missing.returncode != 0
     assert not (tmp_path / "none.db").exists()

@@ -43,8 +43,8 @@ PLAIN = {"Int": 1, "Float": 1.5, "Boolean": True}
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     """A client that may use every argument."""
-    with Client(server, create_token(server, scopes=ALL_SCOPES)) as made:
-        yield made
+    with Client(server, create_token(server, scopes=ALL_SCOPES)) as admin:
+        yield admin
 
 
 def post(client: Client, document: str, variables: dict[str, Any]) -> httpx.Response:
@@ -61,8 +61,8 @@ def arguments_with_text(
     if isinstance(type_, GraphQLNonNull):
         yield from arguments_with_text(type_.of_type, text, depth)
     elif isinstance(type_, GraphQLList):
-        for place, value in arguments_with_text(type_.of_type, text, depth):
-            yield f"[{place}]", [value]
+        for path, value in arguments_with_text(type_.of_type, text, depth):
+            yield f"[{path}]", [value]
     elif isinstance(type_, GraphQLInputObjectType):
         required = {
             name: plain(field.type)
@@ -70,8 +70,8 @@ def arguments_with_text(
             if isinstance(field.type, GraphQLNonNull)
         }
         for name, field in type_.fields.items():
-            for place, value in arguments_with_text(field.type, text, depth + 1):
-                yield f"{name} {place}", {**required, name: value}
+            for path, value in arguments_with_text(field.type, text, depth + 1):
+                yield f"{name} {path}", {**required, name: value}
     elif isinstance(type_, GraphQLScalarType) and type_.name not in PLAIN:
         if type_.name in ("CustomFields", "WebhookSettings", "JSON"):
             yield "value", {"key": text}
@@ -118,18 +118,18 @@ def _requests_of(
         declared = ", ".join(f"${n}: {a.type}" for n, a in used.items())
         passed = ", ".join(f"{n}: ${n}" for n in used)
         document = f"{kind}({declared}) {{ {name}({passed}) {selected} }}"
-        for place, value in arguments_with_text(argument.type, text):
+        for path, value in arguments_with_text(argument.type, text):
             variables = {n: plain(a.type) for n, a in required.items()}
-            yield f"{name}({name_of} {place})", document, {**variables, name_of: value}
+            yield f"{name}({name_of} {path})", document, {**variables, name_of: value}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_in_an_argument_causes_no_internal_error(client: Client, name: str) -> None:
     tried = 0
-    for place, document, variables in requests(HOSTILE[name]):
+    for path, document, variables in requests(HOSTILE[name]):
         response = post(client, document, variables)
-        assert "errors_internal" not in response.text, (place, response.text)
-        assert response.status_code in (200, 400), (place, response.text)
+        assert "errors_internal" not in response.text, (path, response.text)
+        assert response.status_code in (200, 400), (path, response.text)
         tried += 1
     assert tried > 150
 
@@ -138,15 +138,15 @@ def test_hostile_text_in_an_argument_causes_no_internal_error(client: Client, na
 def test_a_nested_value_in_an_argument_causes_no_internal_error(
     client: Client, key: dict[str, str]
 ) -> None:
-    for place, document, variables in requests("x"):
+    for path, document, variables in requests("x"):
         if '"x"' not in json.dumps(variables):
             continue  # the text is a key
         body = json.dumps({"query": document, "variables": variables})
         deep = body.replace('"x"', "[" * 600 + "]" * 600)
         headers = {"content-type": "application/json", **key}
         response = client.http.post("/api/v2", content=deep.encode(), headers=headers)
-        assert "errors_internal" not in response.text, (place, response.text)
-        assert response.status_code in (200, 400), (place, response.text)
+        assert "errors_internal" not in response.text, (path, response.text)
+        assert response.status_code in (200, 400), (path, response.text)
 
 
 @pytest.mark.parametrize("text", ["%00", "a%00b", "%ff", "%ed%a0%80", "%EF%BF%BF"])
@@ -216,25 +216,27 @@ def test_any_text_in_a_customer_is_stored_or_refused(client: Client) -> None:
 @pytest.mark.parametrize("tag", ["!", "-", "€"])
 @pytest.mark.parametrize("name", ["Иван", "Søren", "山田"])
 def test_a_tag_without_letters_is_stored(client: Client, name: str, tag: str) -> None:
-    made = client.create("plain@example.com", first_name=name, tags=[tag])
+    customer = client.create("plain@example.com", first_name=name, tags=[tag])
     client.data(
         'mutation($i: ID!) { updateCustomer(id: $i, node: {tags: ["€", "vip"]}) { id } }',
-        i=made["id"],
+        i=customer["id"],
     )
-    client.data('mutation($i: [ID!]!) { addTags(items: $i, tags: ["!"]) { id } }', i=[made["id"]])
+    client.data(
+        'mutation($i: [ID!]!) { addTags(items: $i, tags: ["!"]) { id } }', i=[customer["id"]]
+    )
     rows = [{"email": f"{n}@example.com", "first_name": name, "tags": [tag]} for n in range(3)]
     result = client.data(
         "mutation($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { created } }", n=rows
     )
     assert result["setCustomers"]["created"] == 3
-    found = client.data("query($q: String) { customers(query: $q) { totalCount } }", q=name)
-    assert found["customers"]["totalCount"] == 4
+    data = client.data("query($q: String) { customers(query: $q) { totalCount } }", q=name)
+    assert data["customers"]["totalCount"] == 4
 
 
 def test_custom_fields_and_settings_of_php_are_objects(client: Client) -> None:
-    made = client.create("php@example.com", custom=[])
+    customer = client.create("php@example.com", custom=[])
     node = client.data(
-        "query($i: ID!) { node(id: $i) { ... on Customer { custom } } }", i=made["id"]
+        "query($i: ID!) { node(id: $i) { ... on Customer { custom } } }", i=customer["id"]
     )
     assert node["node"]["custom"] == {}
     literal = (

@@ -127,9 +127,9 @@ def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Sho
     content = "email,country,phone\nana@x.test,FR,1\nbad,Nowhere,=2\ncid@x.test,US\n"
     result = shop.bring(content)
     assert counts(result) == (1, 0, 0, 2)
-    kept = Path(result["rejected_file"])
-    assert kept.stat().st_mode & 0o777 == 0o600
-    lines = kept.read_text().splitlines()
+    rejected = Path(result["rejected_file"])
+    assert rejected.stat().st_mode & 0o777 == 0o600
+    lines = rejected.read_text().splitlines()
     assert lines[0] == "regulars_problem,email,country,phone"
     assert lines[1].endswith(",bad,Nowhere,'=2")
     assert "not an email address" in lines[1]
@@ -140,8 +140,8 @@ def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Sho
     refused = shop.run("import", str(shop.folder / "a.csv"))
     assert refused.returncode == 2
     assert "Mend and import" in refused.stderr
-    mended = kept.read_text().replace(",bad,Nowhere", ",bad@x.test,Spain")
-    kept.unlink()
+    mended = rejected.read_text().replace(",bad,Nowhere", ",bad@x.test,Spain")
+    rejected.unlink()
     result = shop.bring(mended.replace("cid@x.test,US", "cid@x.test,US,"), name="b.csv")
     assert counts(result) == (2, 0, 0, 0)
     assert {"email": "bad@x.test", "phone": "=2"} in shop.customers("email,phone")
@@ -205,9 +205,9 @@ def test_columns_are_mapped_dropped_and_kept(local: Shop) -> None:
     maps = ("--map", "Kunde=email", "--map", "Mobil=phone", "--map", "Intern=-")
     local.bring(content, *maps)
     assert local.customers("phone,custom") == [{"phone": "1", "custom": {"Punkte": "7"}}]
-    wrong = local.run("import", local.file("b.csv", content), "--map", "Kunde=emial")
-    assert wrong.returncode == 2
-    assert "Did you mean email?" in wrong.stderr
+    invalid = local.run("import", local.file("b.csv", content), "--map", "Kunde=emial")
+    assert invalid.returncode == 2
+    assert "Did you mean email?" in invalid.stderr
     unknown = local.run("import", local.file("b.csv", content), *maps, "--unknown", "refuse")
     assert "'Punkte' is not known" in unknown.stderr
     absent = local.run("import", local.file("b.csv", content), "--map", "Nobody=email")
@@ -290,8 +290,8 @@ def test_an_export_filters_sorts_and_selects_columns(shop: Shop) -> None:
     spent = [row["expenses"] for row in rows]
     assert spent == sorted(spent, reverse=True)
     assert spent[-1] > 0
-    wrong = shop.run("export", "--columns", "emial", str(shop.folder / "y.csv"))
-    assert (wrong.returncode, "Did you mean email?" in wrong.stderr) == (2, True)
+    invalid = shop.run("export", "--columns", "emial", str(shop.folder / "y.csv"))
+    assert (invalid.returncode, "Did you mean email?" in invalid.stderr) == (2, True)
     assert not (shop.folder / "y.csv").exists()
     query = shop.run("export", "--query", "nokey:1", str(shop.folder / "y.csv"))
     assert query.returncode == 1
@@ -326,9 +326,9 @@ def test_a_stopped_import_is_resumed(shop: Shop) -> None:
         done.stderr
     )  # it may have come to its end before it was killed
     assert len(shop.emails()) == 7_920
-    kept = (shop.folder / "a.rejected.csv").read_text().splitlines()
-    assert len(kept) == 81
-    assert len(set(kept)) == 81
+    rejected = (shop.folder / "a.rejected.csv").read_text().splitlines()
+    assert len(rejected) == 81
+    assert len(set(rejected)) == 81
     if done.returncode == 5:
         (result,) = json.loads(done.stdout)
         assert counts(result) == (7_920, 0, 0, 80)
@@ -375,14 +375,14 @@ def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> 
         timeout=30,
     )
     assert b"1        1" in done.stdout
-    shown = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "regulars", "export", "--columns", "email"],
         env=build_environment(local.env),
         capture_output=True,
         check=True,
         timeout=30,
     )
-    assert shown.stdout == b"email\r\nana@x.test\r\n"
+    assert result.stdout == b"email\r\nana@x.test\r\n"
 
 
 @pytest.mark.parametrize("at", ["regulars.transfer.row_parser.clean_values"])

@@ -50,14 +50,14 @@ def ended(client: Client, sent: httpx.Response) -> dict[str, Any]:
     return wait(client, sent.headers["location"], *ENDED)
 
 
-def wait(client: Client, place: str, *states: str, rows: int = 0) -> dict[str, Any]:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        found: dict[str, Any] = client.http.get(place).json()["data"]
-        if found["state"] in states and found["rows"] >= rows:
-            return found
+def wait(client: Client, location: str, *states: str, rows: int = 0) -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        details: dict[str, Any] = client.http.get(location).json()["data"]
+        if details["state"] in states and details["rows"] >= rows:
+            return details
         time.sleep(0.05)
-    raise AssertionError(f"still {found}")
+    raise AssertionError(f"still {details}")
 
 
 def refused(answer: httpx.Response, status: int, key: str) -> str:
@@ -76,14 +76,19 @@ def test_a_file_is_imported_and_rejected_rows_are_returned(client: Client) -> No
     content = "E-Mail,Vorname,Stadt\nana@x.test,Ana,Ulm\nbad,Bo,=1+1\nben@x.test,Ben,Bonn\n"
     options = {"name": "Kunden.csv", "map": ["Vorname=first_name"]}
     sent = send(client, content, **options)
-    told = sent.json()["data"]
-    assert told["id"].startswith("imp_")
-    assert told["recognised"]["columns"]["Vorname"] == "first_name"
-    found = ended(client, sent)
-    assert (found["state"], found["rows"], found["created"], found["rejected"]) == ("done", 3, 2, 1)
-    assert (found["name"], found["by"], found["dry_run"]) == ("Kunden.csv", "test", False)
-    assert found["bytes"] == found["bytes_read"] == len(content)
-    (problem,) = found["problems"]
+    accepted = sent.json()["data"]
+    assert accepted["id"].startswith("imp_")
+    assert accepted["recognised"]["columns"]["Vorname"] == "first_name"
+    details = ended(client, sent)
+    assert (details["state"], details["rows"], details["created"], details["rejected"]) == (
+        "done",
+        3,
+        2,
+        1,
+    )
+    assert (details["name"], details["by"], details["dry_run"]) == ("Kunden.csv", "test", False)
+    assert details["bytes"] == details["bytes_read"] == len(content)
+    (problem,) = details["problems"]
     assert problem["count"] == 1
     assert problem["examples"][0]["line"] == 3
 
@@ -105,9 +110,11 @@ def test_responses_have_the_number_of_the_last_change(client: Client) -> None:
     sent = send(client, "email\na@x.test\nbad\nb@x.test\n")
     assert sent.headers["Regulars-Change"] in ("0", "2")
     ended(client, sent)
-    place = sent.headers["location"]
-    gets = [client.http.get(path) for path in ("/import", place, f"{place}/rejected", "/export")]
-    answers = [*gets, client.http.delete(place), client.http.post("/export", json={"ids": []})]
+    location = sent.headers["location"]
+    gets = [
+        client.http.get(path) for path in ("/import", location, f"{location}/rejected", "/export")
+    ]
+    answers = [*gets, client.http.delete(location), client.http.post("/export", json={"ids": []})]
     assert {answer.headers["Regulars-Change"] for answer in answers} == {"2"}
 
 
@@ -124,18 +131,18 @@ def test_the_history_names_the_file_and_the_request(client: Client) -> None:
 def test_compressed_files_and_json_lines_are_imported(client: Client) -> None:
     lines = '{"email": "ana@x.test", "tags": ["vip"]}\n{"email": "bad"}\n'
     sent = send(client, gzip.compress(lines.encode()))
-    found = ended(client, sent)
-    assert found["recognised"]["format"] == "jsonl"
-    assert found["recognised"]["gzip"] is True
-    assert (found["created"], found["rejected"]) == (1, 1)
+    details = ended(client, sent)
+    assert details["recognised"]["format"] == "jsonl"
+    assert details["recognised"]["gzip"] is True
+    assert (details["created"], details["rejected"]) == (1, 1)
     (line,) = client.http.get(sent.headers["location"] + "/rejected").text.splitlines()
     assert json.loads(line)["email"] == "bad"
 
 
 def test_a_dry_run_saves_nothing(client: Client) -> None:
     sent = send(client, "email\na@x.test\nbad\n", dry_run="true")
-    found = ended(client, sent)
-    assert (found["dry_run"], found["created"], found["rejected"]) == (True, 1, 1)
+    details = ended(client, sent)
+    assert (details["dry_run"], details["created"], details["rejected"]) == (True, 1, 1)
     assert client.emails() == []
     message = refused(
         client.http.get(sent.headers["location"] + "/rejected"), 404, "errors_not_found"
@@ -151,7 +158,7 @@ def test_imports_are_listed_newest_first_and_deleted(client: Client, other: Clie
         ended(client, sent)
         places.append(sent.headers["location"])
     listed = client.http.get("/import").json()["data"]
-    assert [one["name"] for one in listed] == ["two", "one"]
+    assert [row["name"] for row in listed] == ["two", "one"]
     assert other.http.get("/import").json()["data"] == []
     for answer in (other.http.get(places[0]), other.http.delete(places[0])):
         refused(answer, 404, "errors_not_found")
@@ -167,18 +174,18 @@ def test_an_import_is_cancelled(client: Client) -> None:
     assert answer.json()["data"]["state"] == "cancelled"
     # The next one waits until that one has stopped.
     ended(client, send(client, "email\nlast@x.test\n"))
-    found = client.http.get(sent.headers["location"]).json()["data"]
-    assert found["state"] == "cancelled"
-    assert 0 < found["rows"] < 30_000
+    details = client.http.get(sent.headers["location"]).json()["data"]
+    assert details["state"] == "cancelled"
+    assert 0 < details["rows"] < 30_000
     total = client.data("{ customers { totalCount } }")["customers"]["totalCount"]
-    assert total == found["created"] + 1
+    assert total == details["created"] + 1
 
 
 def test_a_waiting_import_is_cancelled(client: Client) -> None:
     sent = send(client, "email\na@x.test\n")
     client.http.delete(sent.headers["location"])
-    found = wait(client, sent.headers["location"], *ENDED)
-    assert found["state"] in ("cancelled", "done")  # it may have been faster
+    details = wait(client, sent.headers["location"], *ENDED)
+    assert details["state"] in ("cancelled", "done")  # it may have been faster
 
 
 @pytest.mark.slow
@@ -192,8 +199,8 @@ def test_an_import_survives_a_restart(new_database: str, how: signal.Signals) ->
             wait(client, sent.headers["location"], "running", rows=1)
         server.end(how)
     with run_server(new_database) as server, Client(server, token) as client:
-        found = wait(client, sent.headers["location"], *ENDED)
-        assert (found["state"], found["created"], found["rejected"]) == ("done", 6_000, 1)
+        details = wait(client, sent.headers["location"], *ENDED)
+        assert (details["state"], details["created"], details["rejected"]) == ("done", 6_000, 1)
         cursor = base64.b64encode(b'["change",5999]').decode()
         query = "query($c: String) { customerChanges(after: $c) { edges { node { sequence } } } }"
         edges = client.data(query, c=cursor)["customerChanges"]["edges"]
@@ -212,8 +219,8 @@ def test_a_file_of_several_parts_is_imported_completely(client: Client) -> None:
             yield data[start : start + 100_001]
 
     sent = client.http.post("/import", content=pieces())
-    found = ended(client, sent)
-    assert (found["bytes"], found["created"]) == (len(content), 50)
+    details = ended(client, sent)
+    assert (details["bytes"], details["created"]) == (len(content), 50)
 
 
 @pytest.mark.parametrize(
@@ -255,9 +262,9 @@ def test_an_import_runs_in_a_new_python(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_import_of_a_damaged_file_fails_with_the_reason(client: Client) -> None:
     damaged = gzip.compress(b"email\n" + b"bad\n" * 30_000)[:-20]
-    found = ended(client, send(client, damaged))
-    assert found["state"] == "failed"
-    assert "not whole" in found["message"]
+    details = ended(client, send(client, damaged))
+    assert details["state"] == "failed"
+    assert "not whole" in details["message"]
 
 
 def test_other_bodies_and_methods_are_refused(client: Client) -> None:
@@ -309,7 +316,7 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
             refused(client.http.post("/import", content=unannounced()), 413, "errors_body_limit")
             assert client.http.get("/import").json()["data"] == []
             answers = [client.http.get("/export") for _ in range(30)]
-            limited = [one for one in answers if one.status_code == 429]
+            limited = [answer for answer in answers if answer.status_code == 429]
             assert limited
             refused(limited[0], 429, "rate_limit_reached")
 
@@ -332,9 +339,9 @@ def test_imports_of_the_command_line_are_listed(client: Client, tmp_path: Path) 
     file = tmp_path / "mine.csv"
     file.write_text("email\na@x.test\nbad\n")
     assert run_regulars("import", str(file), "--account", account, env=env).returncode == 5
-    (found,) = client.http.get("/import").json()["data"]
-    assert (found["name"], found["created"], found["state"]) == ("mine.csv", 1, "done")
-    refused(client.http.get(f"/import/{found['id']}/rejected"), 404, "errors_not_found")
+    (details,) = client.http.get("/import").json()["data"]
+    assert (details["name"], details["created"], details["state"]) == ("mine.csv", 1, "done")
+    refused(client.http.get(f"/import/{details['id']}/rejected"), 404, "errors_not_found")
 
 
 @pytest.mark.slow
@@ -387,9 +394,9 @@ def test_exports_without_a_reader_are_ended(client: Client) -> None:
         with client.http.stream("GET", "/export", headers=headers) as answer:
             assert answer.status_code == 200
             next(answer.iter_raw())
-    until = time.monotonic() + 20
+    deadline = time.monotonic() + 20
     while client.http.get("/export", params={"columns": "email"}).status_code != 200:
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
@@ -402,8 +409,8 @@ def test_an_export_takes_a_query_and_columns(client: Client) -> None:
     assert len(text.splitlines()) == 2
     none = client.http.get("/export", params={"query": "tag:none", "columns": "email"})
     assert none.text == "email\r\n"
-    wrong = {"columns": "emial"}, {"format": "xlsx"}, {"colums": "email"}
-    for options in wrong:
+    invalid_options = {"columns": "emial"}, {"format": "xlsx"}, {"colums": "email"}
+    for options in invalid_options:
         refused(client.http.get("/export", params=options), 400, "errors_bad_request")
     refused(client.http.get("/export", params={"query": "tag:("}), 400, "errors_invalid_query")
 
@@ -411,36 +418,36 @@ def test_an_export_takes_a_query_and_columns(client: Client) -> None:
 def previewed(client: Client, content: str | bytes, **options: Any) -> dict[str, Any]:
     answer = client.http.post("/import/preview", content=content, params=options)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()["data"]
-    return found
+    preview: dict[str, Any] = answer.json()["data"]
+    return preview
 
 
 def test_a_preview_imports_nothing(client: Client) -> None:
     file = "E-Mail;Vorname;Country Code\nana@example.com;Ana;MA\n"
-    found = previewed(client, file, map="Vorname=first_name")
-    assert (found["format"], found["delimiter"], found["problem"]) == ("csv", ";", None)
-    assert found["columns"] == [
+    preview = previewed(client, file, map="Vorname=first_name")
+    assert (preview["format"], preview["delimiter"], preview["problem"]) == ("csv", ";", None)
+    assert preview["columns"] == [
         {"heading": "E-Mail", "field": "email"},
         {"heading": "Vorname", "field": "first_name"},
         {"heading": "Country Code", "field": "shipping_address.country"},
     ]
-    assert found["rows"] == [["ana@example.com", "Ana", "MA"]]
-    assert "accepts_marketing" in found["fields"]
+    assert preview["rows"] == [["ana@example.com", "Ana", "MA"]]
+    assert "accepts_marketing" in preview["fields"]
     assert client.emails() == []
     assert client.http.get("/import").json()["data"] == []
 
 
 def test_a_preview_shows_ambiguous_columns_and_the_problem(client: Client) -> None:
-    found = previewed(client, "Post,Vorname\nana@example.com,Ana\n")
-    assert "No column is the customer's email" in found["problem"]
-    assert found["columns"] == [
+    preview = previewed(client, "Post,Vorname\nana@example.com,Ana\n")
+    assert "No column is the customer's email" in preview["problem"]
+    assert preview["columns"] == [
         {"heading": "Post", "field": None},
         {"heading": "Vorname", "field": None},
     ]
-    assert found["rows"] == [["ana@example.com", "Ana"]]
-    found = previewed(client, "ana@example.com,Ana\n", header="false", map="1=email")
-    assert found["problem"] is None
-    assert [column["field"] for column in found["columns"]] == ["email", "custom.2"]
+    assert preview["rows"] == [["ana@example.com", "Ana"]]
+    preview = previewed(client, "ana@example.com,Ana\n", header="false", map="1=email")
+    assert preview["problem"] is None
+    assert [column["field"] for column in preview["columns"]] == ["email", "custom.2"]
 
 
 def test_a_preview_omits_a_truncated_last_row(client: Client) -> None:
@@ -452,9 +459,9 @@ def test_a_preview_omits_a_truncated_last_row(client: Client) -> None:
     packed = gzip.compress("\n".join(["email,first_name", *many]).encode())[:200_000]
     assert len(previewed(client, packed, whole="false")["rows"]) == 10
     refused(client.http.post("/import/preview", content=packed[:40]), 400, "errors_bad_request")
-    found = previewed(client, '{"email": "a@example.com", "tags": ["a"]}\n{"email": 5}\n')
-    assert [column["heading"] for column in found["columns"]] == ["email", "tags"]
-    assert found["rows"] == [["a@example.com", '["a"]'], ["5", ""]]
+    preview = previewed(client, '{"email": "a@example.com", "tags": ["a"]}\n{"email": 5}\n')
+    assert [column["heading"] for column in preview["columns"]] == ["email", "tags"]
+    assert preview["rows"] == [["a@example.com", '["a"]'], ["5", ""]]
 
 
 def test_a_preview_refuses_unusable_files(client: Client) -> None:
@@ -469,8 +476,8 @@ def test_an_export_of_ids_keeps_their_order(client: Client) -> None:
     ids = [client.create(f"c{n}@example.com")["id"] for n in range(5)]
     gone = client.create("gone@example.com")["id"]
     client.delete(gone)
-    given = {"ids": [ids[3], gone, ids[1], "4", "nothing", ids[3]]}
-    answer = client.http.post("/export", json=given, params={"columns": "_id,email"})
+    payload = {"ids": [ids[3], gone, ids[1], "4", "nothing", ids[3]]}
+    answer = client.http.post("/export", json=payload, params={"columns": "_id,email"})
     assert answer.text == "_id,email\r\n4,c3@example.com\r\n2,c1@example.com\r\n"
     assert client.http.post("/export", json={"ids": []}).text.count("\n") == 1
     bodies: list[Any] = [{}, {"ids": "x"}, {"ids": [1]}, [], {"ids": [], "x": 1}]
@@ -496,5 +503,5 @@ def test_a_write_token_cannot_read_stored_values_by_an_import(server: Server) ->
             assert run["created"] is run["updated"] is run["unchanged"] is None
             assert "regulars-change" not in sent.headers
         listed = writer.http.get("/import").json()["data"]
-        assert {one["unchanged"] for one in listed} == {None}
-        assert {one["unchanged"] for one in owner.http.get("/import").json()["data"]} == {0}
+        assert {row["unchanged"] for row in listed} == {None}
+        assert {row["unchanged"] for row in owner.http.get("/import").json()["data"]} == {0}

@@ -140,11 +140,11 @@ def test_a_decompression_bomb_after_valid_rows_fails_the_import(
     rows = "email\n" + "".join(f"a{n}@x.test\n" for n in range(20_000))
     with run_server(url, "--max-import-unpacked-bytes", str(30 * MIB)) as server:
         with Client(server, create_token(server)) as client:
-            found = ended(client, send(client, gzip.compress(rows.encode()) + bomb))
-            assert found["state"] == "failed"
-            assert problem in found["message"]
+            details = ended(client, send(client, gzip.compress(rows.encode()) + bomb))
+            assert details["state"] == "failed"
+            assert problem in details["message"]
             # What was written before the last batch of 2,500 rows, which may be smaller.
-            assert 17_500 <= found["created"] <= 20_000
+            assert 17_500 <= details["created"] <= 20_000
 
 
 def test_all_members_of_a_gzip_file_are_read(client: Client) -> None:
@@ -159,9 +159,9 @@ def test_rows_with_too_many_levels_or_names_are_rejected_individually(client: Cl
     wide = f'{{"email":"c@x.test",{names}}}'
     content = f'{{"email":"a@x.test"}}\n{deep}\n{wide}\n{{"email":"d@x.test"}}\n'
     sent = send(client, content)
-    found = ended(client, sent)
-    assert (found["state"], found["created"], found["rejected"]) == ("done", 2, 2)
-    messages = [problem["examples"][0]["message"] for problem in found["problems"]]
+    details = ended(client, sent)
+    assert (details["state"], details["created"], details["rejected"]) == ("done", 2, 2)
+    messages = [problem["examples"][0]["message"] for problem in details["problems"]]
     assert any("nested deeper" in said for said in messages), messages
     assert len(client.http.get(sent.headers["location"] + "/rejected").text.splitlines()) == 2
     assert previewed(client, content)["rows"]
@@ -171,11 +171,11 @@ def test_numbers_out_of_range_reject_their_row_only(client: Client) -> None:
     cells = ["9" * 5_000, "99999999999999999999", "1e400", "x" * 100_000]
     rows = [f"a{n}@x.test,{cell},{cell}" for n, cell in enumerate(cells)]
     content = "\n".join(["email,_id,created_at", *rows, "ok@x.test,,"])
-    found = ended(client, send(client, content))
-    assert (found["state"], found["created"], found["rejected"]) == ("done", 1, len(cells))
+    details = ended(client, send(client, content))
+    assert (details["state"], details["created"], details["rejected"]) == ("done", 1, len(cells))
     far = '{"email":"a@x.test","created_at":9223372036854775807}\n{"email":"b@x.test"}\n'
-    found = ended(client, send(client, far))
-    assert (found["state"], found["created"], found["rejected"]) == ("done", 1, 1)
+    details = ended(client, send(client, far))
+    assert (details["state"], details["created"], details["rejected"]) == ("done", 1, 1)
     quoted = 'email,tags\na@x.test,"a ""b\nc"\n'
     assert ended(client, send(client, quoted))["state"] == "done"
 
@@ -188,12 +188,15 @@ def test_every_encoding_is_read_or_refused(sqlite_client: Client) -> None:
     more = ("raw_unicode_escape", "mbcs", "oem", "aliases", "é", "x" * 5_000, "a/../b")
     for name in sorted({*aliases, *aliases.values(), *CHARSETS, *odd, *more}):
         options = {"encoding": name}
-        known = aliases.get(name, name) in CHARSETS
+        is_supported = aliases.get(name, name) in CHARSETS
         for body in (content.encode(), "email\nä@x.test\n".encode("utf-16"), bytes(range(256)) * 9):
             answer = sqlite_client.http.post("/import/preview", content=body, params=options)
-            assert answer.status_code in ((200, 400) if known else (400,)), (name, answer.text)
+            assert answer.status_code in ((200, 400) if is_supported else (400,)), (
+                name,
+                answer.text,
+            )
         if name not in CHARSETS:
-            if not known:
+            if not is_supported:
                 assert "no encoding" in answer.json()["errors"][0]["message"]
             continue
         answer = sqlite_client.http.post(
@@ -201,8 +204,8 @@ def test_every_encoding_is_read_or_refused(sqlite_client: Client) -> None:
         )
         assert answer.status_code == 200, (name, answer.text)
         assert answer.json()["data"]["rows"] == [["a@x.test", "Ana"]], name
-    wrong = sqlite_client.http.post("/import", content=content, params={"encoding": "utf_16"})
-    assert "byte order" in refused(wrong, 400, "errors_bad_request") or "BOM" in wrong.text
+    invalid = sqlite_client.http.post("/import", content=content, params={"encoding": "utf_16"})
+    assert "byte order" in refused(invalid, 400, "errors_bad_request") or "BOM" in invalid.text
 
 
 @pytest.mark.slow
@@ -210,10 +213,10 @@ def test_a_file_in_every_encoding_is_imported_to_its_end(sqlite_client: Client) 
     """What cannot be decoded in the midst of a file is rejected."""
     for name in sorted(CHARSETS):
         head = "email,first_name\na@x.test,Ana\n".encode(name)
-        found = ended(
+        details = ended(
             sqlite_client, send(sqlite_client, head + bytes(range(128, 256)) * 3, encoding=name)
         )
-        assert found["state"] == "done" or "decoded" in found["message"], (name, found)
+        assert details["state"] == "done" or "decoded" in details["message"], (name, details)
 
 
 @pytest.mark.parametrize("delimiter", ['"', "a", "1", "", "é", "\r", "::"])
@@ -277,37 +280,35 @@ def test_uploads_interrupted_by_a_crash_soon_stop_counting(new_database: str) ->
         token = create_token(server)
         with Client(server, token) as client:
             begun = begin_uploads(server, token, 10)
-            until = time.monotonic() + 30
+            deadline = time.monotonic() + 30
             while len(client.http.get("/import").json()["data"]) < 10:
-                assert time.monotonic() < until
+                assert time.monotonic() < deadline
             # While they are received, they count.
             refused(send(client, "email\nb@x.test\n"), 503, "errors_unavailable")
         os.kill(server.pid, signal.SIGKILL)
     for connection in begun:
         connection.close()
 
-    async def later(store: Store) -> None:
-        """A minute passes."""
+    async def expire_leases(store: Store) -> None:
+        """Simulate that a minute has passed."""
         rows = await store.fetch(imports.due_imports(), {"now": now_ms(), "ids": None})
         assert not rows
         for account_id in range(1, 10):
             for row in await ImportRepository(store, account_id).newest(20):
-                held = {"account_id": account_id, "import_id": row["import_id"]}
-                past = {**held, "now": row["updated_at"] - LEASE_MS}
+                keys = {"account_id": account_id, "import_id": row["import_id"]}
+                past = {**keys, "now": row["updated_at"] - LEASE_MS}
                 await store.execute([(imports.touch_upload(), past)])
 
     with run_server(new_database) as server, Client(server, token) as client:
-        states = [one["state"] for one in client.http.get("/import").json()["data"]]
+        states = [details["state"] for details in client.http.get("/import").json()["data"]]
         assert states == ["receiving"] * 10
-        with_store(new_database, later)
+        with_store(new_database, expire_leases)
         assert ended(client, send(client, "email\nb@x.test\n"))["created"] == 1
 
 
 def test_an_active_upload_keeps_its_lease(client: Client) -> None:
-    """Bytes come every now and then; the row says so."""
-
-    async def upload(store: Store) -> tuple[int, int]:
-        made = await Upload.begin(
+    async def count_waiting(store: Store) -> tuple[int, int]:
+        upload = await Upload.begin(
             store,
             account.account_id,
             "slow.csv",
@@ -320,17 +321,17 @@ def test_an_active_upload_keeps_its_lease(client: Client) -> None:
         )
         runs = ImportRepository(store, account.account_id)
         before = await runs.waiting(now_ms() - LEASE_MS + 1_000, 50)
-        await made.feed(b"email\n")
+        await upload.feed(b"email\n")
         after = await runs.waiting(now_ms() - LEASE_MS + 1_000, 50)
-        await made.give_up()
+        await upload.give_up()
         return before, after
 
-    async def find(store: Store) -> Any:
+    async def create_account(store: Store) -> Any:
         accounts = Accounts(store)
         return await accounts.create(f"lease {now_ms()}")
 
-    account = with_store(client.server.database_url, find)
-    assert with_store(client.server.database_url, upload) == (0, 1)
+    account = with_store(client.server.database_url, create_account)
+    assert with_store(client.server.database_url, count_waiting) == (0, 1)
 
 
 def long_file(account: str, rows: int) -> bytes:
@@ -372,16 +373,16 @@ def test_a_long_import_yields_to_another_account(new_database: str, dry_run: boo
         jobs = Jobs(store, environment, turn_seconds=1.0)
         running_ = asyncio.create_task(jobs.run())
         long, short = (ImportRepository(store, account_id) for account_id in ids)
-        until = time.monotonic() + 120
+        deadline = time.monotonic() + 120
         ended_at: dict[str, int] = {}
         while len(ended_at) < 2:
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             for name, runs, row in (("long", long, rows[0]), ("short", short, rows[1])):
-                found = await runs.find(row["import_id"])
-                assert found
-                if found["state"] == "done":
-                    ended_at[name] = found["ended_at"]
-                    assert found["created"] == (30_000 if name == "long" else 10)
+                details = await runs.find(row["import_id"])
+                assert details
+                if details["state"] == "done":
+                    ended_at[name] = details["ended_at"]
+                    assert details["created"] == (30_000 if name == "long" else 10)
             await asyncio.sleep(0.05)
         jobs.stop()
         await running_
@@ -420,17 +421,17 @@ def test_another_system_s_number_selects_no_customer(client: Client, name: str) 
     two_customers(client)
     before = customers(client)
     sent = send(client, FOREIGN[name])
-    found = ended(client, sent)
-    assert (found["created"], found["updated"], found["rejected"]) == (0, 0, 2), found
+    details = ended(client, sent)
+    assert (details["created"], details["updated"], details["rejected"]) == (0, 0, 2), details
     assert customers(client) == before
 
 
 def test_numbers_of_another_system_do_not_become_ids(client: Client) -> None:
     two_customers(client)
     content = "id,email,first_name,phone\n2,,Guest Stranger,0699\n7,shopper@x.test,Shopper,0611\n"
-    found = ended(client, send(client, content))
-    assert (found["created"], found["updated"], found["rejected"]) == (1, 0, 1)
-    assert "email" in found["problems"][0]["examples"][0]["message"]
+    details = ended(client, send(client, content))
+    assert (details["created"], details["updated"], details["rejected"]) == (1, 0, 1)
+    assert "email" in details["problems"][0]["examples"][0]["message"]
     assert customers(client)["shopper@x.test"]["_id"] == 3
 
 
@@ -438,24 +439,24 @@ def test_global_ids_select_customers(client: Client) -> None:
     two_customers(client)
     exported = client.http.get("/export", params={"columns": "_id,id,first_name"}).text
     sent = send(client, exported.replace("One", "Uno"))
-    found = ended(client, sent)
-    assert (found["updated"], found["unchanged"], found["rejected"]) == (1, 1, 0)
+    details = ended(client, sent)
+    assert (details["updated"], details["unchanged"], details["rejected"]) == (1, 1, 0)
     only_id = client.http.get("/export", params={"columns": "id,first_name"}).text
     assert ended(client, send(client, only_id.replace("Two", "Due")))["updated"] == 1
     by_number = send(client, "_id,first_name\n2,Deux\n", match="_id")
     assert ended(client, by_number)["updated"] == 1
-    names = {one["first_name"] for one in customers(client).values()}
+    names = {row["first_name"] for row in customers(client).values()}
     assert names == {"Uno", "Deux"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("column", ["id", "_id"])
 def test_no_row_exhausts_the_ids_of_an_account(client: Client, column: str) -> None:
-    found = ended(client, send(client, f"{column},email\n1073741823,big@x.test\n"))
+    details = ended(client, send(client, f"{column},email\n1073741823,big@x.test\n"))
     if column == "id":
-        assert found["created"] == 1
+        assert details["created"] == 1
     else:
-        assert "1,000,000,000" in found["problems"][0]["examples"][0]["message"]
+        assert "1,000,000,000" in details["problems"][0]["examples"][0]["message"]
     own = base64.b64encode(b"Customer:1073741823").decode()
     ended(client, send(client, f"id,email\n{own},other@x.test\n"))
     ended(client, send(client, "_id,email\n1000000000,last@x.test\n"))
@@ -466,17 +467,17 @@ def test_no_row_exhausts_the_ids_of_an_account(client: Client, column: str) -> N
 GOOD = "email,first_name\na@x.test,Zoë\nb@x.test,Élodie\n".encode()
 
 
-@pytest.mark.parametrize("place", ["first", "last", pytest.param("far", marks=pytest.mark.slow)])
-def test_an_invalid_byte_affects_its_row_only(sqlite_client: Client, place: str) -> None:
+@pytest.mark.parametrize("position", ["first", "last", pytest.param("far", marks=pytest.mark.slow)])
+def test_an_invalid_byte_affects_its_row_only(sqlite_client: Client, position: str) -> None:
     sqlite_client.create("a@x.test", first_name="Zoë")
     sqlite_client.create("b@x.test", first_name="Élodie")
     head, *rows = GOOD.splitlines(keepends=True)
     bad = b"c@x.test,Fran\xe7ois\n"
-    plain = b"".join(b"p%d@x.test,Plain\n" % n for n in range(9_000)) if place == "far" else b""
-    lines = [head, bad, *rows] if place == "first" else [head, plain, *rows, bad]
+    plain = b"".join(b"p%d@x.test,Plain\n" % n for n in range(9_000)) if position == "far" else b""
+    lines = [head, bad, *rows] if position == "first" else [head, plain, *rows, bad]
     sent = send(sqlite_client, b"".join(lines))
-    found = ended(sqlite_client, sent)
-    assert (found["unchanged"], found["rejected"], found["updated"]) == (2, 1, 0)
+    details = ended(sqlite_client, sent)
+    assert (details["unchanged"], details["rejected"], details["updated"]) == (2, 1, 0)
     assert sqlite_client.emails("Zoë") == ["a@x.test"]
     assert "c@x.test" in sqlite_client.http.get(sent.headers["location"] + "/rejected").text
 
@@ -496,8 +497,8 @@ def test_windows_1252_is_detected_wherever_its_accents_are(sqlite_client: Client
 def test_json_lines_are_always_utf_8(sqlite_client: Client) -> None:
     content = '{"email":"a@x.test","first_name":"Zoë"}\n'.encode()
     bad = b'{"email":"b@x.test","first_name":"Fran\xe7ois"}\n' * 20
-    found = ended(sqlite_client, send(sqlite_client, bad + content, format="jsonl"))
-    assert (found["created"], found["rejected"]) == (1, 20)
+    details = ended(sqlite_client, send(sqlite_client, bad + content, format="jsonl"))
+    assert (details["created"], details["rejected"]) == (1, 20)
     assert ended(sqlite_client, send(sqlite_client, bad + content))["unchanged"] == 1
     assert customers(sqlite_client)["a@x.test"]["first_name"] == "Zoë"
     assert "Fran?ois" in str(previewed(sqlite_client, GOOD + b"c@x.test,Fran\xe7ois\n")["rows"])

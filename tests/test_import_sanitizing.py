@@ -91,8 +91,8 @@ ROW = st.fixed_dictionaries(
 @settings(max_examples=example_count(200), deadline=None)
 @given(ROW)
 def test_no_text_of_a_csv_file_is_rejected_for_its_characters(row: dict[str, str]) -> None:
-    (found,) = rows_of(csv_of({"email": "a@x.test", **row}), "csv")
-    assert_stored(found)
+    (parsed,) = rows_of(csv_of({"email": "a@x.test", **row}), "csv")
+    assert_stored(parsed)
 
 
 JSON_VALUE = st.recursive(
@@ -114,8 +114,8 @@ def test_no_text_of_json_lines_is_rejected_for_its_characters(
     # A name that is left empty is another problem.
     more = {f"x{key}": value for key, value in custom.items()}
     line = {"email": "a@x.test", **row, "tags": tags, "custom": custom, **more}
-    (found,) = rows_of(json.dumps(line) + "\n", "jsonl")
-    assert_stored(found)
+    (parsed,) = rows_of(json.dumps(line) + "\n", "jsonl")
+    assert_stored(parsed)
 
 
 @settings(max_examples=example_count(100), deadline=None)
@@ -125,8 +125,8 @@ def test_an_email_is_sanitized_before_it_is_checked(before: str, after: str) -> 
         ("csv", csv_of({"email": f"{before}a@x.test{after}", "phone": "1"})),
         ("jsonl", json.dumps({"email": f"{before}a@x.test{after}"}) + "\n"),
     ):
-        (found,) = rows_of(content, form)
-        for problem in found.problems:
+        (parsed,) = rows_of(content, form)
+        for problem in parsed.problems:
             assert "control character" not in problem.message
             assert "combining marks" not in problem.message
 
@@ -142,9 +142,9 @@ CONTENT = (
 )
 
 
-def expected_warnings(told: dict[str, Any]) -> None:
-    assert told["rows_with_warnings"] == 3
-    assert {one["kind"]: one["count"] for one in told["warnings"]} == {
+def assert_warnings(report: dict[str, Any]) -> None:
+    assert report["rows_with_warnings"] == 3
+    assert {group["kind"]: group["count"] for group in report["warnings"]} == {
         "warning_control_characters email": 1,
         "warning_control_characters first_name": 1,
         "warning_control_characters city": 1,
@@ -153,14 +153,14 @@ def expected_warnings(told: dict[str, Any]) -> None:
         "warning_control_characters custom": 1,
         "warning_combining_marks first_name": 1,
     }
-    (problem,) = told["problems"]
+    (problem,) = report["problems"]
     assert (problem["kind"], problem["count"]) == ("errors_invalid_input email", 1)
 
 
 def test_the_command_line_imports_and_warns(local: Shop) -> None:
     options = ("--encoding", "utf-8")
-    expected_warnings(local.bring(CONTENT, "--dry-run", *options))
-    expected_warnings(local.bring(CONTENT, *options))
+    assert_warnings(local.bring(CONTENT, "--dry-run", *options))
+    assert_warnings(local.bring(CONTENT, *options))
     ana, ben, cid, _ = local.customers("email,first_name,shipping_address.city,tags,notes,custom")
     assert ana == {
         "email": "ana@x.test",
@@ -172,10 +172,10 @@ def test_the_command_line_imports_and_warns(local: Shop) -> None:
     }
     assert ben["first_name"] == unicodedata.normalize("NFC", f"Be{MARK * 30}n")
     assert (cid["tags"], cid["notes"]) == (["vip", "gold"], "a\nb")
-    said = local.run("import", local.file("b.csv", CONTENT), *options).stdout
-    assert "Imported with warnings: 3\n" in said
-    assert "2 × warning_control_characters tags\n" in said
-    assert "line 6: Control characters were removed. Tabs and line breaks were" in said
+    output = local.run("import", local.file("b.csv", CONTENT), *options).stdout
+    assert "Imported with warnings: 3\n" in output
+    assert "2 × warning_control_characters tags\n" in output
+    assert "line 6: Control characters were removed. Tabs and line breaks were" in output
     assert local.run("verify").stdout.endswith("Consistent.\n")
 
 
@@ -189,11 +189,11 @@ def test_an_import_over_http_warns(client: Client) -> None:
         "accepts_marketing": "yes\x07",
     }
     plain = {"email": "ben@x.test", "notes": "a\tb", "custom": {"a": "\t"}}
-    content = "".join(json.dumps(one) + "\n" for one in (row, plain))
-    told = ended(client, send(client, content, format="jsonl"))
-    assert (told["state"], told["created"], told["problems"]) == ("done", 2, [])
-    assert told["rows_with_warnings"] == 1
-    kinds = {one["kind"]: one["examples"] for one in told["warnings"]}
+    content = "".join(json.dumps(node) + "\n" for node in (row, plain))
+    report = ended(client, send(client, content, format="jsonl"))
+    assert (report["state"], report["created"], report["problems"]) == ("done", 2, [])
+    assert report["rows_with_warnings"] == 1
+    kinds = {group["kind"]: group["examples"] for group in report["warnings"]}
     assert kinds["warning_control_characters shipping_address.city"] == [
         {
             "line": 1,
@@ -216,16 +216,18 @@ def test_an_import_over_http_warns(client: Client) -> None:
 def test_a_row_that_the_database_rejects_has_no_warning() -> None:
     tally = Tally()
     row = SetRow({}, warnings=(("control_characters", "custom.a"), ("combining_marks", "phone")))
-    wrong = row._replace(problems=(InvalidInput("Wrong."),))
+    invalid = row._replace(problems=(InvalidInput("Wrong."),))
     for line in range(1, 16):
         tally.warn(row, line, ".".join)
-        tally.warn(wrong, line, ".".join)
+        tally.warn(invalid, line, ".".join)
     for line in range(2, 16):
         tally.withdraw_warnings(row, line, ".".join)
-        tally.withdraw_warnings(wrong, line, ".".join)
-    told = problems_to_json(tally.problems)
-    assert (told["rows_with_warnings"], told["problems"]) == (1, [])
-    assert [(one["count"], one["examples"][0]["line"]) for one in told["warnings"]] == [(1, 1)] * 2
+        tally.withdraw_warnings(invalid, line, ".".join)
+    report = problems_to_json(tally.problems)
+    assert (report["rows_with_warnings"], report["problems"]) == (1, [])
+    assert [(group["count"], group["examples"][0]["line"]) for group in report["warnings"]] == [
+        (1, 1)
+    ] * 2
     tally.withdraw_warnings(row, 1, ".".join)
     assert problems_to_json(tally.problems) == {
         "problems": [],
@@ -240,11 +242,11 @@ def test_kinds_of_warnings_leave_room_for_kinds_of_problems() -> None:
     for line, row in enumerate(rows):
         tally.warn(row, line, ".".join)
     tally.note("errors_invalid_input email", 1, "Wrong.")
-    told = problems_to_json(tally.problems)
-    assert told["rows_with_warnings"] == 80
-    assert told["warnings"][-1]["kind"] == "warning_others"
-    assert sum(one["count"] for one in told["warnings"]) == 80
-    assert [one["kind"] for one in told["problems"]] == ["errors_invalid_input email"]
+    report = problems_to_json(tally.problems)
+    assert report["rows_with_warnings"] == 80
+    assert report["warnings"][-1]["kind"] == "warning_others"
+    assert sum(group["count"] for group in report["warnings"]) == 80
+    assert [group["kind"] for group in report["problems"]] == ["errors_invalid_input email"]
     for line, row in enumerate(rows):
         tally.withdraw_warnings(row, line, ".".join)
     assert problems_to_json(tally.problems)["warnings"] == []

@@ -22,18 +22,17 @@ FIELDS = """_id email phone first_name last_name accepts_marketing notes tags cu
 
 
 class Mirror:
-    """An account on the same database that pulls from another one, through a server that has bad
-    days."""
+    """An account that mirrors another one of the same database, through an unreliable proxy."""
 
-    def __init__(self, there: Client, proxy: FlakyProxy) -> None:
-        self.there = there
+    def __init__(self, remote: Client, proxy: FlakyProxy) -> None:
+        self.remote = remote
         self.proxy = proxy
         self.env = {
-            "REGULARS_DATABASE_URL": there.server.database_url,
-            "REGULARS_REMOTE_TOKEN": there.token,
+            "REGULARS_DATABASE_URL": remote.server.database_url,
+            "REGULARS_REMOTE_TOKEN": remote.token,
         }
-        self.here = Client(there.server, create_token(there.server))
-        self.name = find_account_name(there.server, self.here.token)
+        self.local = Client(remote.server, create_token(remote.server))
+        self.name = find_account_name(remote.server, self.local.token)
 
     def run(self, command: str, *options: str) -> CommandResult:
         account = ("--account", self.name)
@@ -53,7 +52,7 @@ class Mirror:
         return result
 
     def assert_same(self) -> None:
-        assert customers(self.here) == customers(self.there)
+        assert customers(self.local) == customers(self.remote)
 
 
 def customers(client: Client, fields: str = FIELDS) -> list[dict[str, Any]]:
@@ -68,23 +67,23 @@ def counts(result: dict[str, Any]) -> tuple[int, ...]:
 @pytest.fixture
 def mirror(client: Client) -> Iterator[Mirror]:
     with run_flaky_proxy(client.server) as proxy:
-        found = Mirror(client, proxy)
-        with found.here:
-            yield found
+        created = Mirror(client, proxy)
+        with created.local:
+            yield created
 
 
 def small_pages(mirror: Mirror, size: int) -> None:
-    """A server that answers no more than so many at once."""
+    """Make the server refuse pages of more than `size` customers."""
     too_many = {"message": "too many", "extensions": {"key": "errors_page_size"}}
 
-    def shown(asked: dict[str, Any], answer: Any) -> Any:
-        first = asked.get("variables", {}).get("first")
+    def transform(request: dict[str, Any], answer: Any) -> Any:
+        first = request.get("variables", {}).get("first")
         return {"errors": [too_many]} if first and first > size else answer
 
-    mirror.proxy.transform_response = shown
+    mirror.proxy.transform_response = transform
 
 
-def some(client: Client, count: int, start: int = 0) -> list[str]:
+def create_customers(client: Client, count: int, start: int = 0) -> list[str]:
     nodes = [{"email": f"c{n}@x.test", "first_name": f"N{n}"} for n in range(start, start + count)]
     mutation = "mutation($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { rows { customer { id } } } }"
     rows = client.data(mutation, n=nodes)["setCustomers"]["rows"]
@@ -93,9 +92,9 @@ def some(client: Client, count: int, start: int = 0) -> list[str]:
 
 def test_a_mirror_has_all_fields_and_customers(mirror: Mirror) -> None:
     address = {"line1": "Ring 1", "city": "Ulm", "country": "DE"}
-    ids = some(mirror.there, 3)
-    mirror.there.delete(ids[1])
-    mirror.there.update(
+    ids = create_customers(mirror.remote, 3)
+    mirror.remote.delete(ids[1])
+    mirror.remote.update(
         ids[2],
         shipping_address=address,
         billing_address={"city": "Bonn"},
@@ -109,20 +108,20 @@ def test_a_mirror_has_all_fields_and_customers(mirror: Mirror) -> None:
     mirror.assert_same()
     assert counts(mirror.pull()) == (0, 0, 2, 0, 0)
 
-    mirror.there.update(ids[2], shipping_address={"line1": None}, custom={"x": None, "z": 1})
-    mirror.there.update(ids[0], billing_address={"city": "Köln"}, first_name="")
-    mirror.there.update(ids[2], billing_address=None, notes=None, tags=[])
+    mirror.remote.update(ids[2], shipping_address={"line1": None}, custom={"x": None, "z": 1})
+    mirror.remote.update(ids[0], billing_address={"city": "Köln"}, first_name="")
+    mirror.remote.update(ids[2], billing_address=None, notes=None, tags=[])
     assert counts(mirror.pull()) == (0, 2, 0, 0, 0)
     mirror.assert_same()
     query = "{ customerChanges { edges { node { actor { kind name } } } } }"
-    (edge, *_) = mirror.here.data(query)["customerChanges"]["edges"]
+    (edge, *_) = mirror.local.data(query)["customerChanges"]["edges"]
     actor = {"kind": "import", "name": mirror.proxy.url + "/api/v2"}
     assert edge["node"]["actor"] == actor
 
 
 def test_transient_errors_are_retried(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.01)
-    some(mirror.there, 30)
+    create_customers(mirror.remote, 30)
     small_pages(mirror, 10)
     mirror.proxy.faults = [
         "429",
@@ -142,16 +141,16 @@ def test_transient_errors_are_retried(mirror: Mirror, monkeypatch: pytest.Monkey
 
 
 def test_a_list_that_changes_is_mirrored(mirror: Mirror) -> None:
-    ids = some(mirror.there, 40)
+    ids = create_customers(mirror.remote, 40)
     small_pages(mirror, 10)
     done: list[int] = []
 
     def before(_count: int) -> None:
         if len(mirror.proxy.pages) > 8 and not done:
             done.append(1)
-            mirror.there.delete(*ids[:5], *ids[35:])
-            mirror.there.update(ids[6], first_name="Later")
-            some(mirror.there, 5, start=100)
+            mirror.remote.delete(*ids[:5], *ids[35:])
+            mirror.remote.update(ids[6], first_name="Later")
+            create_customers(mirror.remote, 5, start=100)
 
     mirror.proxy.before_request = before
     mirror.pull()
@@ -163,13 +162,13 @@ def test_a_list_that_changes_is_mirrored(mirror: Mirror) -> None:
 
 @pytest.mark.slow
 def test_deleted_customers_are_reported_and_deleted_on_request(mirror: Mirror) -> None:
-    ids = some(mirror.there, 30)
+    ids = create_customers(mirror.remote, 30)
     small_pages(mirror, 10)
     mirror.pull()
-    mirror.there.delete(ids[0], ids[12], ids[13], ids[29])
+    mirror.remote.delete(ids[0], ids[12], ids[13], ids[29])
     first = mirror.pull()
     assert (first["gone"], first["deleted"]) == (4, 0)
-    assert len(customers(mirror.here)) == 30
+    assert len(customers(mirror.local)) == 30
     done = mirror.run("pull", "--dry-run", "--delete")
     assert "--delete deletes them" in done.stdout
     second = mirror.pull("--delete")
@@ -178,55 +177,55 @@ def test_deleted_customers_are_reported_and_deleted_on_request(mirror: Mirror) -
 
 
 def test_a_page_that_omits_a_customer_deletes_nobody(mirror: Mirror) -> None:
-    some(mirror.there, 6)
+    create_customers(mirror.remote, 6)
     mirror.pull()
 
-    def shown(asked: dict[str, Any], answer: Any) -> Any:
+    def transform(request: dict[str, Any], answer: Any) -> Any:
         if answer.get("data", {}).get("customers"):
             del answer["data"]["customers"]["edges"][2:4]
         return answer
 
-    mirror.proxy.transform_response = shown
+    mirror.proxy.transform_response = transform
     assert mirror.pull("--delete")["gone"] == 0
-    assert len(customers(mirror.here)) == 6
+    assert len(customers(mirror.local)) == 6
 
-    def none(asked: dict[str, Any], answer: Any) -> Any:
+    def omit_all(request: dict[str, Any], answer: Any) -> Any:
         if answer.get("data", {}).get("customers"):
             info = {"hasNextPage": False, "endCursor": None}
             answer["data"]["customers"] = {"edges": [], "pageInfo": info}
         return answer
 
-    mirror.proxy.transform_response = none
+    mirror.proxy.transform_response = omit_all
     done = mirror.run("pull", "--delete")
     assert "nobody here is taken to be gone" in done.stderr
-    assert len(customers(mirror.here)) == 6
+    assert len(customers(mirror.local)) == 6
 
 
 def test_a_server_without_lookup_by_id_deletes_nobody(mirror: Mirror) -> None:
-    ids = some(mirror.there, 4)
+    ids = create_customers(mirror.remote, 4)
     mirror.pull()
-    mirror.there.delete(ids[1])
+    mirror.remote.delete(ids[1])
 
-    def shown(asked: dict[str, Any], answer: Any) -> Any:
-        if "node(" in asked["query"]:
+    def transform(request: dict[str, Any], answer: Any) -> Any:
+        if "node(" in request["query"]:
             return {"data": dict.fromkeys(answer["data"])}
         return answer
 
-    mirror.proxy.transform_response = shown
+    mirror.proxy.transform_response = transform
     done = mirror.run("pull", "--delete")
     assert "nobody is taken as gone" in done.stderr
-    assert len(customers(mirror.here)) == 4
+    assert len(customers(mirror.local)) == 4
 
 
 def test_since_last_reads_the_feed(mirror: Mirror) -> None:
     refused = mirror.run("pull", "--since", "last")
     assert "No pull from this server has come to its end" in refused.stderr
-    ids = some(mirror.there, 8)
+    ids = create_customers(mirror.remote, 8)
     mirror.pull()
     mirror.proxy.requests.clear()
-    mirror.there.update(ids[3], first_name="Changed")
-    mirror.there.delete(ids[4])
-    some(mirror.there, 2, start=50)
+    mirror.remote.update(ids[3], first_name="Changed")
+    mirror.remote.delete(ids[4])
+    create_customers(mirror.remote, 2, start=50)
     result = mirror.pull("--since", "last", "--delete")
     assert (result["how"], result["created"], result["deleted"]) == ("feed", 2, 1)
     mirror.assert_same()
@@ -235,9 +234,9 @@ def test_since_last_reads_the_feed(mirror: Mirror) -> None:
     assert len(mirror.proxy.requests) == 1
 
 
-def not_regulars(asked: dict[str, Any], answer: Any) -> Any:
+def not_regulars(request: dict[str, Any], answer: Any) -> Any:
     """The service where a shop's customers live: without a feed, and with ids of its own."""
-    if "changes" in asked["query"] or "customerChanges" in asked["query"]:
+    if "changes" in request["query"] or "customerChanges" in request["query"]:
         return {"errors": [{"message": "Cannot query field changes"}]}
     for edge in answer["data"].get("customers", {}).get("edges", []):
         edge["node"]["id"] = f"cus_{edge['node']['_id']:024x}"
@@ -246,11 +245,11 @@ def not_regulars(asked: dict[str, Any], answer: Any) -> Any:
 
 def test_without_a_feed_the_latest_changes_are_read(mirror: Mirror) -> None:
     mirror.proxy.transform_response = not_regulars
-    ids = some(mirror.there, 5)
+    ids = create_customers(mirror.remote, 5)
     mirror.pull()
-    assert mirror.here.node(f"cus_{3:024x}", "... on Customer { email }")["email"] == "c2@x.test"
-    mirror.there.update(ids[1], first_name="Changed")
-    some(mirror.there, 1, start=50)
+    assert mirror.local.node(f"cus_{3:024x}", "... on Customer { email }")["email"] == "c2@x.test"
+    mirror.remote.update(ids[1], first_name="Changed")
+    create_customers(mirror.remote, 1, start=50)
     result = mirror.pull("--since", "last")
     assert (result["how"], *counts(result)[:2]) == ("updated", 1, 1)
     mirror.assert_same()
@@ -259,21 +258,21 @@ def test_without_a_feed_the_latest_changes_are_read(mirror: Mirror) -> None:
 
 
 def test_a_server_with_relative_times_is_mirrored_without_timestamps(mirror: Mirror) -> None:
-    def shown(asked: dict[str, Any], answer: Any) -> Any:
+    def transform(request: dict[str, Any], answer: Any) -> Any:
         for edge in (
-            not_regulars(asked, answer).get("data", {}).get("customers", {}).get("edges", [])
+            not_regulars(request, answer).get("data", {}).get("customers", {}).get("edges", [])
         ):
             edge["node"] |= {"created_at": "an hour ago", "updated_at": "a minute ago"}
-        return answer if "changes" not in asked["query"] else not_regulars(asked, answer)
+        return answer if "changes" not in request["query"] else not_regulars(request, answer)
 
-    some(mirror.there, 3)
-    mirror.proxy.transform_response = shown
+    create_customers(mirror.remote, 3)
+    mirror.proxy.transform_response = transform
     assert counts(mirror.pull()) == (3, 0, 0, 0, 0)
     assert "how long ago" in mirror.run("pull", "--since", "2026-01-01").stderr
 
 
 def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    some(mirror.there, 40)
+    create_customers(mirror.remote, 40)
     small_pages(mirror, 10)
     assert "No pull from this server was stopped" in mirror.run("pull", "--resume").stderr
     monkeypatch.setattr(remote, "PATIENCE_SECONDS", 0.0)
@@ -288,8 +287,8 @@ def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPat
     assert done.returncode == 1
     assert "has not answered" in done.stderr
     monkeypatch.undo()
-    here = len(customers(mirror.here))
-    assert 0 < here < 40
+    count = len(customers(mirror.local))
+    assert 0 < count < 40
     mirror.proxy.before_request = lambda _count: None
     mirror.proxy.requests.clear()
     result = mirror.pull("--resume")
@@ -299,25 +298,25 @@ def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPat
 
 
 def test_emails_that_move_between_customers_are_mirrored(mirror: Mirror) -> None:
-    ids = some(mirror.there, 3)
+    ids = create_customers(mirror.remote, 3)
     mirror.pull()
-    mirror.there.update(ids[2], email="new@x.test")
-    mirror.there.update(ids[0], email="c2@x.test")
-    mirror.there.delete(ids[1])
-    some(mirror.there, 1, start=1)
+    mirror.remote.update(ids[2], email="new@x.test")
+    mirror.remote.update(ids[0], email="c2@x.test")
+    mirror.remote.delete(ids[1])
+    create_customers(mirror.remote, 1, start=1)
     assert mirror.pull("--delete")["rejected"] == 0
     mirror.assert_same()
 
 
 def test_customers_that_the_rules_reject_are_reported(mirror: Mirror) -> None:
-    def shown(asked: dict[str, Any], answer: Any) -> Any:
+    def transform(request: dict[str, Any], answer: Any) -> Any:
         for edge in answer.get("data", {}).get("customers", {}).get("edges", []):
             if edge["node"].get("email") == "c1@x.test":
                 edge["node"]["email"] = "nobody"
         return answer
 
-    some(mirror.there, 3)
-    mirror.proxy.transform_response = shown
+    create_customers(mirror.remote, 3)
+    mirror.proxy.transform_response = transform
     result = mirror.pull()
     assert counts(result) == (2, 0, 0, 1, 0)
     (problem,) = result["problems"]
@@ -326,48 +325,48 @@ def test_customers_that_the_rules_reject_are_reported(mirror: Mirror) -> None:
 
 
 def test_an_id_deleted_locally_is_not_reused(mirror: Mirror) -> None:
-    some(mirror.there, 2)
+    create_customers(mirror.remote, 2)
     mirror.pull()
-    mirror.here.delete("1")
+    mirror.local.delete("1")
     result = mirror.pull()
     assert result["rejected"] == 1
     assert "an _id is given once" in result["problems"][0]["examples"][0]["message"]
 
 
 def test_an_account_with_customers_of_its_own_is_merged_by_email(mirror: Mirror) -> None:
-    mirror.here.create("c1@x.test", first_name="Mine")
-    some(mirror.there, 3)
+    mirror.local.create("c1@x.test", first_name="Mine")
+    create_customers(mirror.remote, 3)
     refused = mirror.run("pull")
     assert refused.returncode == 2
     assert "--match email" in refused.stderr
     assert counts(mirror.pull("--match", "email")) == (2, 1, 0, 0, 0)
-    assert sorted(mirror.here.emails()) == sorted(mirror.there.emails())
+    assert sorted(mirror.local.emails()) == sorted(mirror.remote.emails())
 
 
 def test_a_merged_account_cannot_become_a_mirror(mirror: Mirror) -> None:
-    mirror.here.create("mine@x.test")
-    some(mirror.there, 2)
+    mirror.local.create("mine@x.test")
+    create_customers(mirror.remote, 2)
     mirror.pull("--match", "email")
     for options in ((), ("--delete",), ("--since", "last")):
         assert "with --match email" in mirror.run("pull", *options).stderr
     assert counts(mirror.pull("--match", "email", "--since", "last"))[:3] == (0, 0, 0)
-    assert "mine@x.test" in mirror.here.emails()
+    assert "mine@x.test" in mirror.local.emails()
 
 
 def test_a_pull_since_a_timestamp_leaves_earlier_changes_for_the_next(mirror: Mirror) -> None:
     mirror.proxy.transform_response = not_regulars
-    ids = some(mirror.there, 3)
+    ids = create_customers(mirror.remote, 3)
     mirror.pull()
-    mirror.there.update(ids[0], first_name="Changed")
+    mirror.remote.update(ids[0], first_name="Changed")
     assert mirror.pull("--since", "2100-01-01T00:00:00Z")["rows"] == 0
     assert mirror.pull("--since", "last")["updated"] == 1
     mirror.assert_same()
 
 
 def test_a_dry_run_saves_nothing(mirror: Mirror) -> None:
-    some(mirror.there, 3)
+    create_customers(mirror.remote, 3)
     assert counts(mirror.pull("--dry-run")) == (3, 0, 0, 0, 0)
-    assert customers(mirror.here) == []
+    assert customers(mirror.local) == []
 
 
 @pytest.mark.parametrize(
@@ -406,39 +405,39 @@ def test_a_push_makes_the_other_server_the_same(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.01)
-    ids = some(mirror.here, 12)
+    ids = create_customers(mirror.local, 12)
     address = {"line1": "Ring 1", "city": "Ulm", "country": "DE"}
-    mirror.here.update(ids[0], shipping_address=address, custom={"a": 1}, tags=["vip"])
-    some(mirror.there, 1, start=100)
-    mirror.there.create("c1@x.test", first_name="Other", custom={"old": 1}, notes="n")
+    mirror.local.update(ids[0], shipping_address=address, custom={"a": 1}, tags=["vip"])
+    create_customers(mirror.remote, 1, start=100)
+    mirror.remote.create("c1@x.test", first_name="Other", custom={"old": 1}, notes="n")
     mirror.proxy.faults = ["", "lost", "429", "lost", "half", "lost"]
     assert mirror.push("--dry-run")["created"] == 11
-    assert len(customers(mirror.there)) == 2
+    assert len(customers(mirror.remote)) == 2
     mirror.proxy.faults = ["", "lost", "429", "lost", "half", "lost"]
     result = mirror.push()
     assert counts({**result, "gone": 0}) == (11, 1, 0, 0, 0)
     assert result["only_there"] == 1
     fields = "email first_name notes tags custom shipping_address { line1 city country }"
-    here = {node["email"]: node for node in customers(mirror.here, fields)}
-    there = {node["email"]: node for node in customers(mirror.there, fields)}
-    del there["c100@x.test"]
-    assert here == there
+    local_nodes = {node["email"]: node for node in customers(mirror.local, fields)}
+    remote_nodes = {node["email"]: node for node in customers(mirror.remote, fields)}
+    del remote_nodes["c100@x.test"]
+    assert local_nodes == remote_nodes
     assert mirror.push()["unchanged"] == 12
     assert mirror.push("--query", "tag:vip")["rows"] == 1
 
 
 def test_customers_refused_by_the_other_server_are_reported(mirror: Mirror) -> None:
-    reader = create_token(mirror.there.server, scopes=("customers:read",))
+    reader = create_token(mirror.remote.server, scopes=("customers:read",))
     mirror.env["REGULARS_REMOTE_TOKEN"] = reader
-    some(mirror.here, 2)
+    create_customers(mirror.local, 2)
     done = mirror.run("push")
     assert done.returncode == 5
     assert "customers:write" in done.stdout
 
 
 def test_a_nested_custom_field_removed_remotely_is_removed_locally(mirror: Mirror) -> None:
-    made = mirror.there.create("a@x.test", custom={"deep": {"x": 1, "y": {"z": 1}}, "k": 1})
+    customer = mirror.remote.create("a@x.test", custom={"deep": {"x": 1, "y": {"z": 1}}, "k": 1})
     mirror.pull()
-    mirror.there.update(made["id"], custom={"deep": {"x": None, "y": {"z": None, "w": 2}}})
+    mirror.remote.update(customer["id"], custom={"deep": {"x": None, "y": {"z": None, "w": 2}}})
     mirror.pull("--since", "last")
     mirror.assert_same()

@@ -14,18 +14,18 @@ COUNTS = """{ statistics { customers accepts_marketing ordered expenses
 ORDER = "mutation($node: InputRecordOrder!) { recordOrder(node: $node) { id } }"
 
 
-def counted(client: Client) -> dict[str, Any]:
-    found: dict[str, Any] = client.data(COUNTS)["statistics"]
-    return found
+def load_statistics(client: Client) -> dict[str, Any]:
+    statistics: dict[str, Any] = client.data(COUNTS)["statistics"]
+    return statistics
 
 
 def test_the_statistics_of_an_empty_account_are_zero(client: Client) -> None:
-    found = counted(client)
-    assert [found[name] for name in ("customers", "accepts_marketing", "ordered", "expenses")] == [
-        0
-    ] * 4
-    assert found["countries"] == found["spend_by_month"] == []
-    weeks = found["new_by_week"]
+    statistics = load_statistics(client)
+    assert [
+        statistics[name] for name in ("customers", "accepts_marketing", "ordered", "expenses")
+    ] == [0] * 4
+    assert statistics["countries"] == statistics["spend_by_month"] == []
+    weeks = statistics["new_by_week"]
     assert [week["customers"] for week in weeks] == [0] * 26
     starts = [datetime.fromisoformat(week["start"]) for week in weeks]
     assert {start.weekday() for start in starts} == {0}
@@ -55,18 +55,22 @@ def test_customers_and_orders_are_counted(server: Server, other: Client) -> None
         ]
         for n, node in enumerate(orders):
             client.data(ORDER, node={**paid, **node, "name": f"#{n}"})
-        found = counted(client)
-        assert (found["customers"], found["accepts_marketing"], found["ordered"]) == (3, 1, 1)
-        assert found["expenses"] == 70
-        assert found["new_by_week"][-1]["customers"] == 3
-        assert found["countries"] == [
+        statistics = load_statistics(client)
+        assert (
+            statistics["customers"],
+            statistics["accepts_marketing"],
+            statistics["ordered"],
+        ) == (3, 1, 1)
+        assert statistics["expenses"] == 70
+        assert statistics["new_by_week"][-1]["customers"] == 3
+        assert statistics["countries"] == [
             {"country": "MA", "customers": 3},
             {"country": "FR", "customers": 1},
         ]
-        months = found["spend_by_month"]
+        months = statistics["spend_by_month"]
         assert len(months) == 24
-        assert months == sorted(months, key=lambda one: (one["month"], one["currency"]))
-        some = [one for one in months if one["orders"]]
+        assert months == sorted(months, key=lambda month: (month["month"], month["currency"]))
+        some = [month for month in months if month["orders"]]
         assert some == [
             {"month": f"{last:%Y-%m}", "currency": "MAD", "amount": 20, "orders": 1},
             {"month": f"{now:%Y-%m}", "currency": "EUR", "amount": 30, "orders": 2},
@@ -80,9 +84,9 @@ def test_statistics_have_the_cost_of_the_selected_fields(client: Client) -> None
 
 
 def test_the_api_lists_the_keys_of_the_search_language(client: Client) -> None:
-    told = client.data("{ searchLanguage { words keys { name takes compared prefix values } } }")
-    keys = {key["name"]: key for key in told["searchLanguage"]["keys"]}
-    assert "last_week" in told["searchLanguage"]["words"]
+    data = client.data("{ searchLanguage { words keys { name takes compared prefix values } } }")
+    keys = {key["name"]: key for key in data["searchLanguage"]["keys"]}
+    assert "last_week" in data["searchLanguage"]["words"]
     assert keys["accepts_marketing"]["values"] == ["true", "false"]
     assert keys["order_dir"]["values"] == ["asc", "desc"]
     values = {
@@ -93,8 +97,8 @@ def test_the_api_lists_the_keys_of_the_search_language(client: Client) -> None:
     for name, key in keys.items():
         label = f"{name}key" if name == "custom." else name
         value = "asc" if name == "order_dir" else values[key["takes"]]
-        for shown in (value, *key["values"]):
-            client.page(query=f"{label}:{shown}")
+        for example in (value, *key["values"]):
+            client.page(query=f"{label}:{example}")
         compared = "errors" not in client.run(
             "query($q: String) { customers(query: $q) { edges { cursor } } }", q=f"{label}:>{value}"
         )
@@ -102,5 +106,5 @@ def test_the_api_lists_the_keys_of_the_search_language(client: Client) -> None:
             "query($q: String) { customers(query: $q) { edges { cursor } } }", q=f"{label}:{value}*"
         )
         assert (compared, starred) == (key["compared"], key["prefix"]), name
-    for word in told["searchLanguage"]["words"]:
+    for word in data["searchLanguage"]["words"]:
         client.page(query=word)
