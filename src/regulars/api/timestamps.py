@@ -128,11 +128,11 @@ def _pieces(form: str) -> tuple[str | Token, ...]:
     """A format cut into tokens and the text between them."""
     pieces: list[str | Token] = []
     end = 0
-    for found in _PART.finditer(form):
-        pieces.append(form[end : found.start()])
-        text = found[0]
+    for match in _PART.finditer(form):
+        pieces.append(form[end : match.start()])
+        text = match[0]
         pieces.append(text[1:-1] if text[0] == "[" else TOKENS[text])
-        end = found.end()
+        end = match.end()
     pieces.append(form[end:])
     return tuple(piece for piece in pieces if piece != "")
 
@@ -207,8 +207,8 @@ def _in_month(day: int, month: int) -> tuple[int, int]:
     of a month that has no such day."""
     start = date.fromordinal(_EPOCH_DAY + day)
     year, index = divmod(month, 12)
-    there = date(year, index + 1, min(start.day, calendar.monthrange(year, index + 1)[1]))
-    return month - start.year * 12 - start.month + 1, there.toordinal() - _EPOCH_DAY
+    last_day = date(year, index + 1, min(start.day, calendar.monthrange(year, index + 1)[1]))
+    return month - start.year * 12 - start.month + 1, last_day.toordinal() - _EPOCH_DAY
 
 
 def _wording() -> Iterator[tuple[int, str]]:
@@ -219,15 +219,15 @@ def _wording() -> Iterator[tuple[int, str]]:
     """
     yield 0, "a few seconds"
     smaller, enough = _SECOND, 45
-    for one, many, unit, most in (
+    for singular, plural, unit, limit in (
         ("a minute", "minutes", _MINUTE, 45),
         ("an hour", "hours", _HOUR, 22),
         ("a day", "days", _DAY, 26),
     ):
-        yield (2 * enough - 1) * smaller // 2, one
-        for number in range(2, most):
-            yield (2 * number - 1) * unit // 2, f"{number} {many}"
-        smaller, enough = unit, most
+        yield (2 * enough - 1) * smaller // 2, singular
+        for number in range(2, limit):
+            yield (2 * number - 1) * unit // 2, f"{number} {plural}"
+        smaller, enough = unit, limit
     yield (2 * enough - 1) * smaller // 2, "a month"
     for number in range(2, 12):
         limit = (2 * number - 1) * _MONTH // 2

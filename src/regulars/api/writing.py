@@ -25,8 +25,8 @@ async def write(env: Context, execute: Callable[[IdempotencyRecord | None], Awai
         return await execute(None)
     try:
         result = await execute(env.idempotency.idempotency_record(env.received_at))
-    except Rejected as refused:
-        env.idempotency.is_replayed |= refused.replayed
+    except Rejected as rejection:
+        env.idempotency.is_replayed |= rejection.replayed
         raise
     if isinstance(result, Replay):
         env.idempotency.is_replayed = True

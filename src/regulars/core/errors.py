@@ -87,9 +87,9 @@ class TooMuchWork(InvalidInput):
         )
 
 
-def is_too_much(refused: Rejected) -> bool:
+def is_too_much(rejection: Rejected) -> bool:
     """Whether a write was refused because it changes too many customers at once."""
-    return any(isinstance(problem, TooMuchWork) for problem in refused.problems)
+    return any(isinstance(problem, TooMuchWork) for problem in rejection.problems)
 
 
 class DuplicateEmail(Problem):

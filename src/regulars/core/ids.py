@@ -52,5 +52,5 @@ def number_of(text: str, type_name: str) -> int | None:
     if _BARE.fullmatch(text.strip()):
         number = int(text)
         return number if number <= MAX_ID else None
-    named = decode(text)
-    return named[1] if named and named[0] == type_name else None
+    decoded = decode(text)
+    return decoded[1] if decoded and decoded[0] == type_name else None

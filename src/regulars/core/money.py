@@ -9,7 +9,8 @@ from regulars.store.tables import MONEY_SCALE
 
 
 def units(amount: Decimal) -> int:
-    """An amount as it is stored, in 1/10,000. Raises ValueError for one that is not exact so."""
+    """Returns an amount in 1/10,000, as it is stored. Raises ValueError if it has more than four
+    decimal places."""
     scaled = amount * MONEY_SCALE
     if scaled != int(scaled):
         raise ValueError(f"{amount} has more than four decimal places")
@@ -17,6 +18,8 @@ def units(amount: Decimal) -> int:
 
 
 def amounts(stored: Sequence[int]) -> list[int | float]:
-    """Stored amounts as JSON numbers: 35 for 35.0000, 12.5 for 12.5000. Exact below 5·10¹¹,
-    where neighbouring doubles stand closer than 1/10,000."""
-    return [one / MONEY_SCALE if one % MONEY_SCALE else one // MONEY_SCALE for one in stored]
+    """Returns stored amounts as JSON numbers: 35 for 35.0000, 12.5 for 12.5000. Exact below
+    5·10¹¹, where neighbouring doubles differ by less than 1/10,000."""
+    return [
+        amount / MONEY_SCALE if amount % MONEY_SCALE else amount // MONEY_SCALE for amount in stored
+    ]

@@ -27,8 +27,8 @@ def _text(field: fields.Text | fields.Phone) -> Clean:
     name, max_length = field.name, field.max_length
 
     def clean_text(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
-        values[name], wrong = clean(value, max_length)
-        return [InvalidInput(f"The {name} {wrong}", path)] if wrong else ()
+        values[name], problem = clean(value, max_length)
+        return [InvalidInput(f"The {name} {problem}", path)] if problem else ()
 
     return clean_text
 
@@ -37,8 +37,8 @@ def _long_text(field: fields.LongText) -> Clean:
     name, max_length = field.name, field.max_length
 
     def clean_long_text(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
-        values[name], wrong = clean(value, max_length, lines=True)
-        return [InvalidInput(f"The {name} text {wrong}", path)] if wrong else ()
+        values[name], problem = clean(value, max_length, lines=True)
+        return [InvalidInput(f"The {name} text {problem}", path)] if problem else ()
 
     return clean_long_text
 
@@ -47,8 +47,8 @@ def _email(field: fields.Email) -> Clean:
     name, key = field.name, field.key_column
 
     def clean_address(values: Values, value: Any, path: InputPath) -> Sequence[Problem]:
-        values[name], values[key], wrong = clean_email(value)
-        return [InvalidInput(wrong, path)] if wrong else ()
+        values[name], values[key], problem = clean_email(value)
+        return [InvalidInput(problem, path)] if problem else ()
 
     return clean_address
 
@@ -72,21 +72,23 @@ def _tags(field: fields.Tags) -> Clean:
 
 
 def clean_tags(
-    given: Sequence[str], path: InputPath, field: fields.Tags
+    tags: Sequence[str], path: InputPath, field: fields.Tags
 ) -> tuple[list[str], list[Problem]]:
     """Return tags trimmed, in their order, without empty ones and exact duplicates."""
-    kept: dict[str, None] = {}
+    unique_tags: dict[str, None] = {}
     problems: list[Problem] = []
-    for index, tag in enumerate(given):
-        text, wrong = clean(tag, field.max_length)
-        if wrong:
-            problems.append(InvalidInput(f"The {field.key} {wrong}", (*path, index)))
+    for index, tag in enumerate(tags):
+        text, problem = clean(tag, field.max_length)
+        if problem:
+            problems.append(InvalidInput(f"The {field.key} {problem}", (*path, index)))
         if text:
-            kept[text] = None
-    if len(kept) > field.max_count:
-        message = f"There are {len(kept):,} {field.name}; at most {field.max_count} are allowed."
+            unique_tags[text] = None
+    if len(unique_tags) > field.max_count:
+        message = (
+            f"There are {len(unique_tags):,} {field.name}; at most {field.max_count} are allowed."
+        )
         problems.append(InvalidInput(message, path))
-    return list(kept), problems
+    return list(unique_tags), problems
 
 
 def _json(field: fields.Json) -> Clean:

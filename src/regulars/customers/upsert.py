@@ -103,8 +103,8 @@ def _set_or_reject(
     the unit of work."""
     try:
         return _set(unit, command, index, row, first_rows)
-    except Rejected as refused:  # the account has no more ids
-        return RowOutcome(REJECTED, None, refused.problems)
+    except Rejected as rejection:  # the account has no more ids
+        return RowOutcome(REJECTED, None, rejection.problems)
     except Exception as error:
         return RowOutcome(REJECTED, None, (failed(error, command.origin.request_id, row.path),))
 

@@ -1,7 +1,7 @@
-"""The decision on a batch: commands and the rows that they name in, new rows or refusals out.
+"""The decision on a batch: from commands and the rows that they name to new rows or rejections.
 
-Pure: no database, no clock, no I/O. Commands are decided in order, and each sees what the ones
-before it in the batch have done; a refused one leaves nothing behind.
+Pure: no database, no clock, no I/O. Commands are decided in order. Each sees the effects of those
+before it, and a rejected command has none.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from regulars.store import Changes, Domain, Entities, State
 def decide(
     account_id: int, commands: Sequence[Command], state: State, entities: Entities = ENTITIES
 ) -> tuple[list[Any], Changes]:
-    """The outcome of each command (its result, or the Rejected that it ends with) and the
-    changes of them all. Where they change much of the index, only the first of them are decided,
-    and the outcomes are fewer: the others belong in a later batch."""
+    """Returns the outcome of each command (its result, or a Rejected) and the changes of all. If
+    they change too much of the search index for one batch, only the first commands are decided, and
+    there are fewer outcomes than commands."""
     unit = CustomerUnitOfWork(account_id, state, entities)
     outcomes: list[Any] = []
     for command in commands:
         try:
             outcomes.append(_apply_once(unit, command))
-        except Rejected as refused:
-            outcomes.append(refused)
+        except Rejected as rejection:
+            outcomes.append(rejection)
         if unit.work >= search_document.MAX_BATCH_WORK:
             break
     return outcomes, unit.changes()
 
 
 def _apply_once(unit: CustomerUnitOfWork, command: Command) -> Any:
-    """The outcome of a command; of one whose request was sent before, what it was then."""
+    """Returns the result of a command; for a repeated request, the stored result."""
     idempotency_record = command.idempotency_record
     if idempotency_record is None:
         return _apply(unit, command)
-    known = idempotency_records.find(unit, idempotency_record)
-    if known is not None:
-        return idempotency_records.replayed(known, idempotency_record)
+    record = idempotency_records.find(unit, idempotency_record)
+    if record is not None:
+        return idempotency_records.replayed(record, idempotency_record)
     try:
         result = _apply(unit, command)
-    except Rejected as refused:
+    except Rejected as rejection:
         if idempotency_record.of_refusals:
-            idempotency_records.record(unit, idempotency_record, refused)
+            idempotency_records.record(unit, idempotency_record, rejection)
         raise
     idempotency_records.record(unit, idempotency_record, result)
     return result

@@ -12,18 +12,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.core import fields
-from regulars.core.fields import names_of
 from regulars.core.packages import all_tables
-from regulars.customers import addresses
-from regulars.customers import history as changes
-from regulars.customers.emails import clean_email
-from regulars.customers.field_rules import folded_columns
-from regulars.customers.fields import FIELDS
 from regulars.customers.search import search_document
 from regulars.directory.entities import ENTITIES
+from regulars.directory.row_checks import (
+    HistoryCheck,
+    add_term,
+    check_customer,
+    check_delivery,
+    check_order,
+    checksum,
+)
 from regulars.directory.stored_values import wrong_values
-from regulars.orders.values import is_counted, net_payment
+from regulars.orders.values import is_counted
 from regulars.store import DatabaseUrl
 from regulars.store.imports import RECEIVING, UNFINISHED
 from regulars.store.migrate import run_in_snapshot
@@ -38,7 +39,6 @@ from regulars.store.tables import (
     customers,
     deliveries,
     history,
-    idempotency_records,
     import_parts,
     imports,
     inbox,
@@ -52,7 +52,6 @@ from regulars.store.tables import (
     webhook_secrets,
     webhooks,
 )
-from regulars.webhooks.values import PENDING
 
 # The tables whose rows belong to an account. `_credentials` checks the account of a token.
 _OF_ACCOUNTS = [
@@ -62,7 +61,6 @@ _NOT_SHOWN = ("hash", "term", "key", "shop_id")
 
 MAX_PROBLEMS = 100
 _BATCH = 5_000
-_MASK = (1 << 64) - 1
 
 Row = Mapping[str, Any]
 
@@ -156,7 +154,7 @@ class _Verifier:
                 yield f"{label}: it is paused and was never disabled"
         for row in self._all(deliveries, account_id):
             label = f"{account}, delivery {row['webhook_id']}-{row['number']}"
-            yield from _delivery(label, row, counter_row["changes"], webhook_ids)
+            yield from check_delivery(label, row, counter_row["changes"], webhook_ids)
         for row in self._all(attempts, account_id):
             label = f"{account}, attempt {row['webhook_id']}-{row['number']}-{row['attempt']}"
             if row["webhook_id"] not in webhook_ids:
@@ -234,7 +232,7 @@ class _Verifier:
         totals: dict[int, list[int]] = {}
         account = f"account {account_id}"
         for row in self._all(orders, account_id):
-            yield from _order(account, row, counter_row["orders"])
+            yield from check_order(account, row, counter_row["orders"])
             is_included = is_counted(row)
             total = totals.setdefault(row["customer_id"], [0, 0])
             total[0] += is_included
@@ -244,7 +242,7 @@ class _Verifier:
             owners.add(row["customer_id"])
             if row["lead_id"] > counter_row["leads"]:
                 yield f"{account}, lead {row['lead_id']}: its id was never given"
-        change_log = _History(account)
+        change_log = HistoryCheck(account)
         for row in self._all(history, account_id):
             yield from change_log.read(row)
         if change_log.last != counter_row["changes"]:
@@ -258,13 +256,13 @@ class _Verifier:
             if customer_id > counter_row["customers"]:
                 yield f"{label}: its id was never given"
             yield from change_log.of_present(customer_id)
-            row_problems = list(_customer(row))
+            row_problems = list(check_customer(row))
             yield from (f"{label}: {problem}" for problem in row_problems)
             count, expenses = totals.get(customer_id, (0, 0))
             if (row["orders_count"], row["expenses"]) != (count, expenses):
                 yield f"{label}: orders_count or expenses are not those of its orders"
             stored_checksum = stored_terms.pop(customer_id, (0, 0))
-            if not row_problems and stored_checksum != _checksum(search_document.terms_of(row)):
+            if not row_problems and stored_checksum != checksum(search_document.terms_of(row)):
                 yield f"{label}: the index of the search is not that of its values"
         for customer_id in sorted(owners):
             yield f"{account}: orders or leads of the customer {customer_id}, who is missing"
@@ -272,16 +270,14 @@ class _Verifier:
         for customer_id in sorted(stored_terms):
             label = f"{account}: the index of the search"
             yield f"{label} has the customer {customer_id}, who is missing"
-        for _ in self._all(idempotency_records, account_id):
-            pass  # `_all` checks each value
 
     def _terms(self, account_id: int) -> dict[int, tuple[int, int]]:
         """Return the number of terms of each customer and the sum of their hashes. Terms are not
         stored in the order of customers, and a checksum needs less memory."""
         sums: dict[int, tuple[int, int]] = {}
         for row in self._all(terms, account_id):
-            count, total = sums.get(row["customer_id"], (0, 0))
-            sums[row["customer_id"]] = (count + 1, (total + hash(row["term"])) & _MASK)
+            total = sums.get(row["customer_id"], (0, 0))
+            sums[row["customer_id"]] = add_term(total, row["term"])
         return sums
 
     def _all(self, table: sa.Table, account_id: int | None = None) -> Iterator[Row]:
@@ -315,84 +311,3 @@ def _name(table: sa.Table, row: Row) -> str:
     """Return the label of a row, without keys that are secrets or personal data."""
     keys = [column for column in table.primary_key.columns if column.name not in _NOT_SHOWN]
     return f"{table.name} {', '.join(f'{key.name} {row[key.name]}' for key in keys)}"
-
-
-def _delivery(
-    label: str, row: Row, last_change: int, webhook_ids: Collection[int]
-) -> Iterator[str]:
-    if row["webhook_id"] not in webhook_ids:
-        yield f"{label}: its webhook is missing"
-    if row["number"] > last_change or row["number"] == 0:
-        yield f"{label}: the history has no such change"
-    is_pending = row["state"] == PENDING
-    if is_pending != (row["due_at"] is not None) or is_pending != (row["ended_at"] is None):
-        yield f"{label}: its state is {row['state']}, which does not go with its times"
-    if row["tries"] > row["attempts"]:
-        yield f"{label}: it has fewer attempts than tries"
-
-
-class _History:
-    """The state of an account's customers according to its history."""
-
-    def __init__(self, account: str) -> None:
-        self._account = account
-        self._kinds: dict[int, str] = {}
-        self._with_values: set[int] = set()
-        self.last = 0
-
-    def read(self, row: Row) -> Iterator[str]:
-        label = f"{self._account}, change {row['sequence']}"
-        if row["sequence"] != self.last + 1:
-            yield f"{label}: the one before it is missing"
-        self.last = row["sequence"]
-        if row["fields"] is not None:
-            self._with_values.add(row["customer_id"])
-        self._kinds[row["customer_id"]] = row["kind"]
-
-    def of_present(self, customer_id: int) -> Iterator[str]:
-        """Yield the problems of the history of an existing customer."""
-        kind = self._kinds.pop(customer_id, None)
-        if kind is None or kind == changes.DELETED:
-            error = "says that it is deleted" if kind else "does not know it"
-            yield f"{self._account}, customer {customer_id}: the history {error}"
-
-    def of_missing(self) -> Iterator[str]:
-        """Yield the problems of the history of customers that do not exist."""
-        for customer_id, kind in self._kinds.items():
-            label = f"{self._account}, customer {customer_id}"
-            if kind != changes.DELETED:
-                yield f"{label}: the history does not say that it is deleted"
-            if customer_id in self._with_values:
-                yield f"{label}: it is deleted, and the history keeps values of it"
-
-
-def _checksum(terms_of_row: set[str]) -> tuple[int, int]:
-    return len(terms_of_row), sum(map(hash, terms_of_row)) & _MASK
-
-
-def _order(account: str, row: Row, last_id: int) -> Iterator[str]:
-    label = f"{account}, order {row['order_id']}"
-    if row["order_id"] > last_id:
-        yield f"{label}: its id was never given"
-    if row["net_payment"] != net_payment(row):
-        yield f"{label}: net_payment is not what was paid less refunds"
-
-
-def _customer(row: Row) -> Iterator[str]:
-    """Yield the values of a customer's row that the rules would not store."""
-    if any(wrong_values("customers", row)):
-        yield "a value is not one that is stored"
-        return
-    email, key, error = clean_email(row["email"])
-    if error or (email, key) != (row["email"], row["email_key"]):
-        yield "its email is not as it would be kept"
-    for name in names_of(FIELDS, fields.Address):
-        parts = addresses.load(row[name])
-        if parts is not None and addresses.dump(parts) != row[name]:
-            yield f"{name} is not as it would be kept"
-    if row["version"] < 1 or row["updated_at"] < row["created_at"]:
-        yield "its version or its moments cannot be"
-    expected = {**folded_columns(row), **search_document.derive_columns(row)}
-    different = [name for name, value in expected.items() if row[name] != value]
-    if different:
-        yield f"derived from other values than it has: {', '.join(different)}"

@@ -199,7 +199,7 @@ class Executor:
             origin=Origin("token", grant.name, request_id),
         )
         key = headers.get(b"idempotency-key")
-        known_change = source.last_known(grant.account_id)
+        known_change = source.last_written_change(grant.account_id)
         if key is None or record.kind != "mutation":
             answer = await self._engine.execute(prepared, context)
             if answer.errors and source is not self._sources.primary:

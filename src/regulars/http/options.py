@@ -13,14 +13,14 @@ from regulars.http.errors import bad_request
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def parse_options(request: Request, known: Collection[str], repeatable: str = "") -> QueryParams:
-    """Returns the options of a request. Raises HTTPError (400) for an option that is not `known`,
+def parse_options(request: Request, allowed: Collection[str], repeatable: str = "") -> QueryParams:
+    """Returns the options of a request. Raises HTTPError (400) for an option that is not `allowed`,
     and for one that is repeated without being `repeatable`."""
     options = request.query_params
     for name in options:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            names = ", ".join(known)
+        if name not in allowed:
+            hint = did_you_mean(name, allowed)
+            names = ", ".join(allowed)
             raise bad_request(f"There is no option {name!r}.{hint} The options are {names}.")
         if name != repeatable and len(options.getlist(name)) > 1:
             raise bad_request(f"The option {name} is there twice. Give it once.")

@@ -18,7 +18,7 @@ from regulars.core.text import fold, nearest
 from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
-from regulars.customers.search.lexer import KeyValue, refused
+from regulars.customers.search.lexer import KeyValue, syntax_error
 from regulars.customers.search.matching import in_notes, line
 from regulars.customers.search.search_document import ADDRESS_KEYS, NOTES, custom_key, make_facet
 from regulars.store.conditions import (
@@ -70,7 +70,7 @@ def _custom_path(term: KeyValue) -> str:
     name = term.key.partition(".")[2]
     if not name.strip():
         message = "custom. needs the name of a custom field, as in custom.loyalty:gold."
-        raise refused(message, term.position, "the name of a custom field")
+        raise syntax_error(message, term.position, "the name of a custom field")
     return custom_key("custom", name)
 
 
@@ -84,7 +84,7 @@ def _country(term: KeyValue) -> Condition:
             f"{term.value.shown} is not a country. Use its code of ISO 3166-1, two letters, or "
             "its name there."
         )
-        raise refused(message, term.value.position, "a country", _like_country(text))
+        raise syntax_error(message, term.value.position, "a country", _like_country(text))
     return line(make_facet("country", country.alpha2))
 
 
@@ -104,7 +104,7 @@ def _phone(term: KeyValue) -> Condition:
     known_by = phones.forms(term.value.text)
     if not known_by:
         message = f"{term.value.shown} has no digit; {term.key}: compares digits."
-        raise refused(message, term.value.position, "a phone number")
+        raise syntax_error(message, term.value.position, "a phone number")
     return line(f"{term.key}:{known_by[0]}", term.value.prefix)
 
 
@@ -117,7 +117,7 @@ def _email(term: KeyValue) -> Condition:
             f"{term.value.shown} is not a whole email address. For the beginning of one put a "
             f"star behind it; for a word of one leave {term.key}: out."
         )
-        raise refused(message, term.value.position, "an email address")
+        raise syntax_error(message, term.value.position, "an email address")
     return Predicate.of_column(equal(f"{term.key}_key", key))
 
 
@@ -133,7 +133,7 @@ def _consent(term: KeyValue) -> Condition:
     if text not in ("true", "false"):
         message = f"{term.key}: takes true or false; it is {term.value.shown} here."
         suggestion = nearest(text, ("true", "false"))
-        raise refused(message, term.value.position, "true or false", suggestion)
+        raise syntax_error(message, term.value.position, "true or false", suggestion)
     return Predicate.of_column(equal(term.key, text == "true"))
 
 
@@ -145,7 +145,7 @@ def _id(term: KeyValue) -> Condition:
     number = int(text) if _WHOLE.fullmatch(text) else number_of(text, "Customer")
     if number is None or number > _MAX:
         message = f"{term.value.shown} is not the id of a customer."
-        raise refused(message, term.value.position, "an id or _id")
+        raise syntax_error(message, term.value.position, "an id or _id")
     return Predicate.of_column(_compared("customer_id", term.operator, number, number))
 
 
@@ -153,7 +153,7 @@ def _count(term: KeyValue) -> Condition:
     text = term.value.text
     if not _WHOLE.fullmatch(text) or int(text) > _MAX:
         message = f"{term.key}: takes a whole number; it is {term.value.shown} here."
-        raise refused(message, term.value.position, "a whole number")
+        raise syntax_error(message, term.value.position, "a whole number")
     return Predicate.of_column(_compared(term.key, term.operator, int(text), int(text)))
 
 
@@ -164,7 +164,7 @@ def _money(column: str, term: KeyValue) -> Condition:
             f"{term.key}: takes an amount of at most four decimal places, as in 12.5; it is "
             f"{term.value.shown} here."
         )
-        raise refused(message, term.value.position, "an amount")
+        raise syntax_error(message, term.value.position, "an amount")
     amount = int(Decimal(text) * MONEY_SCALE)
     return Predicate.of_column(_compared(column, term.operator, amount, amount))
 
@@ -180,7 +180,7 @@ def _timestamp(term: KeyValue) -> Condition:
             f"{term.value.shown} is not a date. Use a day (2024-03-18), a month (2024-03), a "
             "year, a moment (2024-03-18T14:20:37Z), or a time back from now (-7d, -12h, -3mo)."
         )
-        raise refused(message, term.value.position, "a date")
+        raise syntax_error(message, term.value.position, "a date")
     start, end = named
     if end == start + 1:  # a moment to the millisecond
         end = start
@@ -198,7 +198,7 @@ def _has(term: KeyValue) -> Condition:
     if key not in _FILLED:
         valid_keys = [*_FILLED, "custom.KEY"]
         message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(valid_keys)}."
-        raise refused(message, term.value.position, "a key", nearest(key, _FILLED))
+        raise syntax_error(message, term.value.position, "a key", nearest(key, _FILLED))
     return _FILLED[key]
 
 
@@ -328,14 +328,14 @@ def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
             "in quotes."
         )
         near = nearest(term.key, (*KEYS, *others, "custom."))
-        raise refused(message, term.position, "a key", near)
+        raise syntax_error(message, term.position, "a key", near)
     if term.operator and not key.compared:
         message = f"{term.key}: takes no {term.operator}; only dates and numbers have an order."
-        raise refused(message, term.value.position - len(term.operator), "a value")
+        raise syntax_error(message, term.value.position - len(term.operator), "a value")
     if term.value.prefix and not key.prefix:
         message = f"{term.key}: takes a whole value, and no star."
-        raise refused(message, term.value.position, "a whole value")
+        raise syntax_error(message, term.value.position, "a whole value")
     if not term.value.text.strip():
         message = f"{term.key}: needs a value. For customers without one, use -has:{term.key}."
-        raise refused(message, term.value.position, "a value")
+        raise syntax_error(message, term.value.position, "a value")
     return key.read(term)

@@ -89,12 +89,14 @@ class Text:
         if not colon:
             return self._as_value(word, start, bare)
         if not word:
-            raise refused("A key belongs before the colon.", start, "a key")
+            raise syntax_error("A key belongs before the colon.", start, "a key")
         self.position += 1
         operator = next((sign for sign in _OPERATORS if self.take(sign)), "")
         if self.ends_word():
             prefix_text = f"{word}:{operator}"[:100]
-            raise refused(f"{prefix_text} needs a value right behind it.", self.position, "a value")
+            raise syntax_error(
+                f"{prefix_text} needs a value right behind it.", self.position, "a value"
+            )
         if self._query[self.position] in _QUOTES:
             return KeyValue(word, start, operator, self._quoted())
         begins = self.position
@@ -107,7 +109,9 @@ class Text:
         if not prefix:
             return Value(text, position, bare=bare)
         if len(text) == 1:
-            raise refused("A star needs the beginning of a word before it.", position, "a word")
+            raise syntax_error(
+                "A star needs the beginning of a word before it.", position, "a word"
+            )
         return Value(text[:-1], position, prefix=True, bare=False)
 
     def _characters(self, until_colon: bool) -> tuple[str, bool, bool]:
@@ -133,7 +137,7 @@ class Text:
         self.position += 1
         if self.position >= len(self._query):
             message = "A backslash makes the next character a plain one, and there is none."
-            raise refused(message, self.position - 1, "a character")
+            raise syntax_error(message, self.position - 1, "a character")
         return self._query[self.position]
 
     def _quoted(self) -> Value:
@@ -152,15 +156,18 @@ class Text:
                 f"This quote is not closed. Close it with {quote}, or write \\{quote} to look for "
                 "one."
             )
-            raise refused(message, start, "a closing quote")
+            raise syntax_error(message, start, "a closing quote")
         self.position += 1
         prefix = self.take("*")
         if not self.ends_word():
             message = "Put a space behind the closing quote."
-            raise refused(message, self.position, "a space")
+            raise syntax_error(message, self.position, "a space")
         return Value("".join(characters), start, prefix, bare=False)
 
 
-def refused(message: str, position: int, expected: str, suggestion: str | None = None) -> Rejected:
-    """A query that cannot be read: why, where, what would be right, and the nearest such word."""
+def syntax_error(
+    message: str, position: int, expected: str, suggestion: str | None = None
+) -> Rejected:
+    """Returns the error of a query: why and where it cannot be read, what is expected, and the
+    nearest word."""
     return Rejected(InvalidQuery(message, position, expected, suggestion))

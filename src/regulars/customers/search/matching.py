@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from regulars.customers.search import phones
-from regulars.customers.search.lexer import Value, refused
+from regulars.customers.search.lexer import Value, syntax_error
 from regulars.customers.search.search_document import BEGINNINGS, NOTES, PHONE_KEYS, TAG_KEYS, WORD
 from regulars.customers.search.words import alone, as_folded, words
 from regulars.store.conditions import (
@@ -64,7 +64,7 @@ def _words_of(value: Value) -> list[str]:
     word_list = words(value.text)
     if not word_list:
         message = f"{value.shown} has no letter and no digit to look for."
-        raise refused(message, value.position, "a word")
+        raise syntax_error(message, value.position, "a word")
     return word_list
 
 

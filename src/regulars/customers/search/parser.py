@@ -19,7 +19,7 @@ from regulars.core.limits import DEFAULTS
 from regulars.core.text import nearest
 from regulars.customers.search import keys, matching
 from regulars.customers.search.keys import ALWAYS
-from regulars.customers.search.lexer import KeyValue, Text, Value, refused
+from regulars.customers.search.lexer import KeyValue, Text, Value, syntax_error
 from regulars.store.conditions import And, Condition, Not, Or
 from regulars.store.tables import ORDER_COLUMNS
 
@@ -60,10 +60,10 @@ def parse(query: str, max_length: int = DEFAULTS.search_characters) -> Search:
     """
     if len(query) > max_length:
         message = f"The query has {len(query):,} characters; at most {max_length:,} are allowed."
-        raise refused(message, max_length, "the end")
+        raise syntax_error(message, max_length, "the end")
     if "\0" in query:
         message = "The query has a NUL character, which no text here can have."
-        raise refused(message, query.index("\0"), "another character")
+        raise syntax_error(message, query.index("\0"), "another character")
     return _Parser(query).search()
 
 
@@ -88,7 +88,7 @@ class _Parser:
         part = self._disjunction()
         if not self._text.at_end():
             message = "This parenthesis closes none. Take it away, or write \\) to look for one."
-            raise refused(message, self._text.position, "a term")
+            raise syntax_error(message, self._text.position, "a term")
         order = Order(
             self._order_values.get(ORDER_BY, "id"),
             self._order_values.get(ORDER_DIR, "desc") == "asc",
@@ -109,7 +109,7 @@ class _Parser:
             if not self._text.take_keyword("OR"):
                 break
             if not part:
-                raise refused("OR needs a term before it.", position, "a term")
+                raise syntax_error("OR needs a term before it.", position, "a term")
             self._require_term("OR")
         if len(parts) < 2:
             return parts[0] if parts else None
@@ -126,7 +126,7 @@ class _Parser:
             position = self._text.position
             if self._text.take_keyword("AND"):
                 if not groups:
-                    raise refused("AND needs a term before it.", position, "a term")
+                    raise syntax_error("AND needs a term before it.", position, "a term")
                 self._require_term("AND")
                 is_adjacent, needs_term = False, True
                 continue
@@ -161,7 +161,7 @@ class _Parser:
 
     def _missing_term(self, operator: str) -> Rejected:
         message = f"{operator} needs a term behind it. To look for the word, put it in quotes."
-        return refused(message, self._text.position, "a term")
+        return syntax_error(message, self._text.position, "a term")
 
     def _term(self) -> _Part | None:
         """Parse one term. Return None if it sets the order."""
@@ -170,7 +170,7 @@ class _Parser:
         if negated == "NOT":
             self._require_term("NOT")
         if negated == "-" and self._text.ends_word() and not self._text.next_is("("):
-            raise refused("A minus needs a term right behind it.", start, "a term")
+            raise syntax_error("A minus needs a term right behind it.", start, "a term")
         part = self._group() if self._text.next_is("(") else self._single(negated)
         if part and negated:
             return _Part(Not(part.condition))
@@ -181,14 +181,14 @@ class _Parser:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             message = f"Parentheses stand more than {MAX_DEPTH} deep here."
-            raise refused(message, start, "a term without parentheses")
+            raise syntax_error(message, start, "a term without parentheses")
         self._text.take("(")
         part = self._disjunction()
         if not self._text.take(")"):
             message = "This parenthesis is not closed. Close it, or write \\( to look for one."
-            raise refused(message, start, "a closing parenthesis")
+            raise syntax_error(message, start, "a closing parenthesis")
         if part is None:
-            raise refused("There is nothing between these parentheses.", start, "a term")
+            raise syntax_error("There is nothing between these parentheses.", start, "a term")
         self._depth -= 1
         return _Part(part.condition, part.number and f"({part.number})")
 
@@ -197,7 +197,7 @@ class _Parser:
         self._terms += 1
         if self._terms > MAX_TERMS:
             message = f"The query has more than {MAX_TERMS} terms."
-            raise refused(message, position, "the end")
+            raise syntax_error(message, position, "the end")
         term = self._text.term()
         if isinstance(term, KeyValue):
             if term.key in ORDER_KEYS:
@@ -217,14 +217,16 @@ class _Parser:
                 f"{term.key}: says how the list is ordered; it stands outside parentheses, and is "
                 "not negated."
             )
-            raise refused(message, term.position, "a term")
+            raise syntax_error(message, term.position, "a term")
         if term.key in self._order_values:
-            raise refused(f"{term.key}: stands here twice.", term.position, "another term")
+            raise syntax_error(f"{term.key}: stands here twice.", term.position, "another term")
         value, allowed = term.value.text, ORDER_KEYS[term.key]
         if value not in allowed or term.operator or term.value.prefix:
             message = f"{term.key}: takes one of {', '.join(allowed)}; it is {value[:100]!r} here."
             suggestion = nearest(value, allowed)
-            raise refused(message, term.value.position, f"one of {', '.join(allowed)}", suggestion)
+            raise syntax_error(
+                message, term.value.position, f"one of {', '.join(allowed)}", suggestion
+            )
         self._order_values[term.key] = value
 
 

@@ -1,0 +1,111 @@
+"""Checks of rows for `verify`, beyond the rules of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from regulars.core import fields
+from regulars.core.fields import names_of
+from regulars.customers import addresses
+from regulars.customers import history as changes
+from regulars.customers.emails import clean_email
+from regulars.customers.field_rules import folded_columns
+from regulars.customers.fields import FIELDS
+from regulars.customers.search import search_document
+from regulars.directory.stored_values import wrong_values
+from regulars.orders.values import net_payment
+from regulars.store import Row
+from regulars.webhooks.values import PENDING
+
+_CHECKSUM_MASK = (1 << 64) - 1
+
+
+def check_delivery(
+    label: str, row: Row, last_change: int, webhook_ids: Collection[int]
+) -> Iterator[str]:
+    """Yield the problems of a delivery."""
+    if row["webhook_id"] not in webhook_ids:
+        yield f"{label}: its webhook is missing"
+    if row["number"] > last_change or row["number"] == 0:
+        yield f"{label}: the history has no such change"
+    is_pending = row["state"] == PENDING
+    if is_pending != (row["due_at"] is not None) or is_pending != (row["ended_at"] is None):
+        yield f"{label}: its state is {row['state']}, which does not go with its times"
+    if row["tries"] > row["attempts"]:
+        yield f"{label}: it has fewer attempts than tries"
+
+
+class HistoryCheck:
+    """The state of an account's customers according to its history."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._kinds: dict[int, str] = {}
+        self._with_values: set[int] = set()
+        self.last = 0
+
+    def read(self, row: Row) -> Iterator[str]:
+        """Read the next change, and yield its problems."""
+        label = f"{self._account}, change {row['sequence']}"
+        if row["sequence"] != self.last + 1:
+            yield f"{label}: the one before it is missing"
+        self.last = row["sequence"]
+        if row["fields"] is not None:
+            self._with_values.add(row["customer_id"])
+        self._kinds[row["customer_id"]] = row["kind"]
+
+    def of_present(self, customer_id: int) -> Iterator[str]:
+        """Yield the problems of the history of an existing customer."""
+        kind = self._kinds.pop(customer_id, None)
+        if kind is None or kind == changes.DELETED:
+            error = "says that it is deleted" if kind else "does not know it"
+            yield f"{self._account}, customer {customer_id}: the history {error}"
+
+    def of_missing(self) -> Iterator[str]:
+        """Yield the problems of the history of customers that do not exist."""
+        for customer_id, kind in self._kinds.items():
+            label = f"{self._account}, customer {customer_id}"
+            if kind != changes.DELETED:
+                yield f"{label}: the history does not say that it is deleted"
+            if customer_id in self._with_values:
+                yield f"{label}: it is deleted, and the history keeps values of it"
+
+
+def add_term(checksum: tuple[int, int], term: str) -> tuple[int, int]:
+    """Return a checksum with one more term: the number of terms, and the sum of their hashes."""
+    count, total = checksum
+    return count + 1, (total + hash(term)) & _CHECKSUM_MASK
+
+
+def checksum(terms_of_row: set[str]) -> tuple[int, int]:
+    """Return the checksum of the terms that a row has."""
+    return len(terms_of_row), sum(map(hash, terms_of_row)) & _CHECKSUM_MASK
+
+
+def check_order(account: str, row: Row, last_id: int) -> Iterator[str]:
+    """Yield the problems of an order. `last_id` is the last `_id` that the account gave."""
+    label = f"{account}, order {row['order_id']}"
+    if row["order_id"] > last_id:
+        yield f"{label}: its id was never given"
+    if row["net_payment"] != net_payment(row):
+        yield f"{label}: net_payment is not what was paid less refunds"
+
+
+def check_customer(row: Row) -> Iterator[str]:
+    """Yield the values of a customer's row that the rules would not store."""
+    if any(wrong_values("customers", row)):
+        yield "a value is not one that is stored"
+        return
+    email, key, error = clean_email(row["email"])
+    if error or (email, key) != (row["email"], row["email_key"]):
+        yield "its email is not as it would be kept"
+    for name in names_of(FIELDS, fields.Address):
+        parts = addresses.load(row[name])
+        if parts is not None and addresses.dump(parts) != row[name]:
+            yield f"{name} is not as it would be kept"
+    if row["version"] < 1 or row["updated_at"] < row["created_at"]:
+        yield "its version or its moments cannot be"
+    expected = {**folded_columns(row), **search_document.derive_columns(row)}
+    different = [name for name, value in expected.items() if row[name] != value]
+    if different:
+        yield f"derived from other values than it has: {', '.join(different)}"
