@@ -231,9 +231,9 @@ def test_a_role_without_create_privilege_has_an_error_message(postgresql: str) -
 
     asyncio.run(run("CREATE ROLE visitor LOGIN"))
     with scratch_database(postgresql) as url:
-        said = refused(re.sub("postgres:?@", "visitor@", url), REFUSED, "migrate")
-        assert "permission denied for schema public" in said
-        assert said.count("\n") == 1
+        message = refused(re.sub("postgres:?@", "visitor@", url), REFUSED, "migrate")
+        assert "permission denied for schema public" in message
+        assert message.count("\n") == 1
     asyncio.run(run("DROP ROLE visitor"))
 
 

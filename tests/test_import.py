@@ -180,10 +180,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_unusable_file_is_refused_with_a_reason(local: Shop, name: str) -> None:
-    content, said = REFUSED[name]
+    content, message = REFUSED[name]
     done = local.run("import", local.file("a.csv", content))
     assert done.returncode in (1, 2)
-    assert said in done.stderr
+    assert message in done.stderr
     assert local.emails() == []
 
 

@@ -210,7 +210,7 @@ def _connections(address: DatabaseUrl, settings: Settings, limit: int) -> Iterat
 
 
 async def _replica(address: DatabaseUrl, settings: Settings) -> Finding:
-    """How a replica is."""
+    """Check a replica."""
     try:
         connection = await connect(str(address.dsn))
     except CONNECT_ERRORS as error:
@@ -256,7 +256,7 @@ def _accounts(address: DatabaseUrl, settings: Settings) -> Iterator[Finding]:
 
 
 def _silent_node(node: Node) -> Finding:
-    """What is said of a node while one does not answer."""
+    """Return the finding of a node while a node does not answer."""
     names = [account.name for account in node.residents]
     if node.is_reachable:
         message = f"{len(names):,} accounts, not counted while another node does not answer."
@@ -269,7 +269,7 @@ def _silent_node(node: Node) -> Finding:
 
 
 def _node(node: Node, sizes: Mapping[int, int]) -> Finding:
-    """What is on a node of Citus."""
+    """Return the finding of a node of Citus."""
     counts = {account.name: sizes.get(account.account_id, 0) for account in node.residents}
     total = sum(counts.values())
     mib = node.size_bytes / 1024**2

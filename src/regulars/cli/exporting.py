@@ -32,8 +32,8 @@ def run(
     query: str,
     columns: Sequence[str],
 ) -> dict[str, Any]:
-    """Exports an account's customers to a file, or to `-`, standard output. Answers how many there
-    were and how long it took. A file is there when it is whole. Raises TransferError."""
+    """Export the customers of an account to a file, or to `-`, standard output. Return their number
+    and the duration. The file appears when it is complete. Raises TransferError."""
     plain = target.removesuffix(".gz")
     chosen = form or ("jsonl" if plain.endswith((".jsonl", ".ndjson")) else "csv")
 
@@ -57,7 +57,7 @@ def run(
 
 @contextlib.contextmanager
 def _written(target: str) -> Iterator[IO[bytes]]:
-    """A new file for its owner alone, in place of another once it is whole."""
+    """Open a new private file, which replaces an old one when it is complete."""
     if target == STDIN:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""The options that commands share: one for each setting, of the setting's name."""
+"""The options that commands share. Each setting has an option of the same name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from regulars.store import DatabaseUrl, parse_url
 
 
 def _option(name: str) -> Any:
-    """The option of a setting: its name, its help, and what a value of it is."""
+    """The option of a setting: its name, its help, and the type of its value."""
     field = Settings.model_fields[name]
     default = shown_default(name)
     help_text = (
@@ -44,7 +44,7 @@ _METAVARS = {
 
 
 def shown_default(name: str) -> str:
-    """A setting's default, as it would be written; empty where there is none."""
+    """Return the default of a setting as text; empty without a default."""
     default = Settings.model_fields[name].default
     if isinstance(default, bool):
         return str(default).lower()
@@ -68,12 +68,12 @@ Tools = Annotated[
 
 
 def every_setting(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command an option for each setting: it is called with those that were given."""
+    """Add an option for each setting to a command. It is called with those that are set."""
     return these_settings(*Settings.model_fields)(command)
 
 
 def these_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command options for some settings: it is called with those that were given."""
+    """Add options for some settings to a command. It is called with those that are set."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter(name, keyword, default=None, annotation=_option(name)) for name in names

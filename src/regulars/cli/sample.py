@@ -23,8 +23,8 @@ from regulars.store.writer import MAX_BATCH
 async def fill(
     store: Store, account_name: str | None, count: int, seed: int, recent: bool
 ) -> dict[str, Any]:
-    """Adds `count` sample customers; if they are `recent`, the last came just now. Answers how many
-    were `added`, how many `present` already, the account's name, and the `seconds` it took."""
+    """Add `count` sample customers. If they are `recent`, the newest was created now. Return how
+    many were `added` and `present`, the name of the account, and the duration in `seconds`."""
     account = await Accounts(store).resolve(account_name)
     directory = Directory(store)
     started = time.monotonic()
@@ -52,7 +52,7 @@ async def fill(
 
 
 async def _add(directory: Directory, account_id: int, chunk: list[SampleCustomer]) -> int:
-    """Adds customers, but for those whose email is there already. Answers how many it added."""
+    """Add the customers whose email does not exist yet. Return their number."""
     outcomes = await directory.create_many(account_id, [_command(customer) for customer in chunk])
     for outcome in outcomes:
         if isinstance(outcome, Rejected) and not any(

@@ -236,7 +236,7 @@ def _beginning(file: IO[bytes]) -> bytes:
 
 
 def recognised(sample: bytes) -> str:
-    """The encoding of a file that begins so: by its byte order mark, or by zeros; else UTF-8 or
+    """Detect the encoding of a sample by its byte order mark or by zeros; else UTF-8 or
     Windows-1252."""
     for mark, encoding in _BOMS:
         if sample.startswith(mark):

@@ -1,4 +1,4 @@
-"""An import that came over HTTP, brought on by whoever claims it."""
+"""Run an import that was uploaded over HTTP, in the process that claims it."""
 
 from __future__ import annotations
 

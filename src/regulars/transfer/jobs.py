@@ -33,7 +33,7 @@ _log = logging.getLogger("regulars.imports")
 
 
 class Jobs:
-    """Runs imports until it is told to stop. `environment` are the settings of the processes."""
+    """Runs imports until `stop`. `environment` has the settings of the processes."""
 
     def __init__(
         self, store: Store, environment: Mapping[str, str], turn_seconds: float = _TURN_SECONDS
@@ -50,17 +50,16 @@ class Jobs:
         self._stopping = False
 
     def nudge(self) -> None:
-        """Says that there is something to do."""
+        """Check for imports now."""
         self._something.set()
 
     def stop(self) -> None:
-        """Has it end; what is being imported stops after its batch, and is gone on with by the
-        next process."""
+        """Stop. The current import stops after its batch, and the next process continues it."""
         self._stopping = True
         self._something.set()
 
     async def run(self) -> None:
-        """Works until `stop`."""
+        """Run imports until `stop`."""
         await self._wait(_FIRST_SECONDS)
         while not self._stopping:
             self._something.clear()
@@ -79,7 +78,7 @@ class Jobs:
                 await self._wait(_POLL_SECONDS)
 
     async def _due(self) -> Sequence[Any]:
-        """The account and the id of each account's oldest import that waits."""
+        """Return the account and the id of the oldest waiting import of each account."""
         try:
             ids = await self._store.reachable_accounts()
             due = imports.due_imports(ids is not None)
@@ -88,7 +87,7 @@ class Jobs:
             return ()
 
     async def _turn_is_over(self, account_id: int, import_id: str, began: float) -> bool:
-        """Whether an import went on for long enough, and another account's waits."""
+        """Return whether an import has used its turn and another account has one that waits."""
         if monotonic() - began < self._turn_seconds * 2 ** self._turns[import_id]:
             return False
         if all(row[0] == account_id for row in await self._due()):

@@ -1,5 +1,4 @@
-"""Another server that speaks this API, asked patiently: as fast as it allows, and again after what
-passes by."""
+"""A client of another server with this API. It obeys rate limits and retries transient errors."""
 
 from __future__ import annotations
 
@@ -38,15 +37,15 @@ Check = Callable[[Any], bool]
 
 
 class RemoteError(TransferError):
-    """The other server refuses, or cannot be asked."""
+    """The other server refuses a request, or cannot be reached."""
 
 
 class RequestTooLarge(RemoteError):
-    """The other server does not answer so much at once."""
+    """The request is too large for the other server."""
 
 
 class RemoteFault(RemoteError):
-    """An error of a GraphQL answer: its `key`, if it has one."""
+    """An error of a GraphQL response, with its `key`, if it has one."""
 
     def __init__(self, message: str, key: str) -> None:
         super().__init__(message)
@@ -54,8 +53,7 @@ class RemoteFault(RemoteError):
 
 
 class _TransientError(Exception):
-    """What is likely to be over in a while: the reason, and for how many seconds the server asked
-    to be left alone."""
+    """A transient error: its reason, and the seconds to wait, if the server requires a time."""
 
     def __init__(self, reason: str, seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -63,8 +61,8 @@ class _TransientError(Exception):
 
 
 def address_of(url: str, insecure: bool) -> str:
-    """The address of a server's API, of what was given for it. Raises BadOption for what is no URL,
-    and for one by which the token would go over the network for everyone to read."""
+    """Return the URL of a server's API. Raises BadOption for an invalid URL, and for one that sends
+    the token without encryption."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadOption(f"{url!r} is no URL of a server, such as https://shop.example.com{PATH}.")
@@ -80,8 +78,7 @@ def address_of(url: str, insecure: bool) -> str:
 
 
 class Remote:
-    """A server, asked by the holder of a token. `said` is told of every pause: why, and for how
-    many seconds."""
+    """A client of a server. It calls `notify` before each pause with the reason and the seconds."""
 
     def __init__(
         self,
@@ -183,7 +180,7 @@ class Remote:
         return data
 
     def _refuse(self, response: httpx.Response, errors: list[Any]) -> None:
-        """Raises what the errors of an answer mean."""
+        """Raise the exception for the errors of a response."""
         error = errors[0] if isinstance(errors[0], dict) else {}
         extensions = error.get("extensions")
         extension_key = extensions.get("key", "") if isinstance(extensions, dict) else ""
@@ -200,7 +197,7 @@ _HINT = f"The API is usually at {PATH} of a server."
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """The seconds that `Retry-After` says, as a number or as a date (RFC 9110, section 10.2.3)."""
+    """Return the seconds of `Retry-After`, a number or a date (RFC 9110, section 10.2.3)."""
     header = response.headers.get("retry-after", "").strip()
     if header.isdigit():
         return min(float(header), PATIENCE_SECONDS)
