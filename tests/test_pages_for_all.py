@@ -42,10 +42,10 @@ def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         person.client.data(create_document, node=node)
         node = {"type": "contact/signup", "url": f"{receiver.url}/signups"}
         person.client.data(create_document, node=node)
-        given = {"loyalty": "gold", "points": 12, "birthday": "1990-03-18"}
-        found = person.client.page("id", query="orders_count:>4", first=1)["edges"][0]["node"]
-        person.client.update(found["id"], custom=given, notes="Prefers to be called.\nAfter 5.")
-        person.client.update(found["id"], phone="+212 612 345678", tags=["vip", "wholesale"])
+        custom = {"loyalty": "gold", "points": 12, "birthday": "1990-03-18"}
+        customer = person.client.page("id", query="orders_count:>4", first=1)["edges"][0]["node"]
+        person.client.update(customer["id"], custom=custom, notes="Prefers to be called.\nAfter 5.")
+        person.client.update(customer["id"], phone="+212 612 345678", tags=["vip", SHOWN_TAG])
         file = "email,first_name\na@example.com,Ana\nnonsense,Bo\n"
         person.client.http.post("/import?name=customers.csv", content=file)
         yield person

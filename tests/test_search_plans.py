@@ -113,7 +113,7 @@ def statements_of(
             context = Context(account.account_id, Directory(listening), "test", LAST_TIMESTAMP)
             answer = await api.run(api.get_operation(document), {"q": query}, context)
             assert "errors" not in answer.to_response(), answer.to_response()
-            by_query[query] = listening.asked
+            by_query[query] = listening.queries
         await store.close()
         return by_query
 
