@@ -50,7 +50,7 @@ def test_the_reference_lists_every_key_and_limit() -> None:
 def test_the_reference_lists_every_expected_value() -> None:
     modules = (ROOT / "src" / "regulars" / "customers" / "search").glob("*.py")
     code = "".join(module.read_text(encoding="utf-8") for module in modules)
-    expected = set(re.findall(r'refused\([^()]*?, "((?:an?|the|another|true) [^"]*)"', code))
+    expected = set(re.findall(r'syntax_error\([^()]*?, "((?:an?|the|another|true) [^"]*)"', code))
     assert len(expected) > 15
     for text in expected:
         assert f"`{text}`" in REFERENCE, text
