@@ -183,7 +183,7 @@ if __name__ == "__main__":
     # Together with what a server imports only when it needs it.
     import regulars.app
     import regulars.cli.serve
-    import regulars.import_worker  # noqa: F401
+    import regulars.import_worker  # noqa: F401  # so that forked processes have it
     from regulars.cli import main
 
     folder = Path(sys.argv[2])

@@ -95,7 +95,7 @@ class Wire:
         """Drop all bytes."""
         self._loop.call_soon_threadsafe(self._whole.clear)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Forward bytes again, beginning with those that were sent meanwhile."""
         self._loop.call_soon_threadsafe(self._whole.set)
 

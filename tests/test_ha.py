@@ -108,7 +108,7 @@ def assert_survives(
     servers: tuple[Server, Server],
     disturb: Callable[[Node], None],
     seconds: float,
-    mend: Callable[[Node], None] = lambda _node: None,
+    repair: Callable[[Node], None] = lambda _node: None,
 ) -> float:
     """Disturb the primary under load, and repair it when another node is the primary. Assert that
     writes succeed again within the limit in seconds, that every answered write is stored, and that
@@ -128,7 +128,7 @@ def assert_survives(
             time.sleep(0.02)
         took = time.monotonic() - began
         start = count_answered(writers)
-        mend(primary)
+        repair(primary)
         time.sleep(3)
         assert count_answered(writers) > start + 20, "writes end when it comes back"
     patroni.wait_until_whole()
@@ -164,11 +164,11 @@ def test_the_network_of_the_primary_is_cut(
         for wire in node.wires:
             wire.cut()
 
-    def mend(node: Node) -> None:
+    def repair(node: Node) -> None:
         for wire in node.wires:
-            wire.mend()
+            wire.repair()
 
-    assert_survives(patroni, servers, cut, TTL_SECONDS + 25, mend)
+    assert_survives(patroni, servers, cut, TTL_SECONDS + 25, repair)
 
 
 def test_paused_primary_accepts_no_writes_afterwards(

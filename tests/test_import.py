@@ -140,9 +140,9 @@ def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Sho
     refused = shop.run("import", str(shop.folder / "a.csv"))
     assert refused.returncode == 2
     assert "Mend and import" in refused.stderr
-    mended = rejected.read_text().replace(",bad,Nowhere", ",bad@x.test,Spain")
+    corrected = rejected.read_text().replace(",bad,Nowhere", ",bad@x.test,Spain")
     rejected.unlink()
-    result = shop.bring(mended.replace("cid@x.test,US", "cid@x.test,US,"), name="b.csv")
+    result = shop.bring(corrected.replace("cid@x.test,US", "cid@x.test,US,"), name="b.csv")
     assert counts(result) == (2, 0, 0, 0)
     assert {"email": "bad@x.test", "phone": "=2"} in shop.customers("email,phone")
 

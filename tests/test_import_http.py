@@ -98,8 +98,8 @@ def test_a_file_is_imported_and_rejected_rows_are_returned(client: Client) -> No
     header, row = csv.reader(io.StringIO(rejected.text))
     assert header == ["regulars_problem", "E-Mail", "Vorname", "Stadt"]
     assert row[1:] == ["bad", "Bo", "'=1+1"]
-    mended = rejected.text.replace(",bad,", ",bo@x.test,")
-    assert ended(client, send(client, mended, **options))["created"] == 1
+    corrected = rejected.text.replace(",bad,", ",bo@x.test,")
+    assert ended(client, send(client, corrected, **options))["created"] == 1
     query = "{ customers { edges { node { email custom } } } }"
     nodes = [edge["node"] for edge in client.data(query)["customers"]["edges"]]
     assert {"email": "bo@x.test", "custom": {"Stadt": "=1+1"}} in nodes

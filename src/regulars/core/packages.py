@@ -2,7 +2,7 @@
 
 A package has some of these modules: `entity` with ENTITIES, the descriptions of its tables;
 `stored_values` with RULES, what `verify` expects in its columns; `graphql` with API, its part of
-the API, and beside it `schema.graphql` with the types of that part.
+the API. `schema.graphql` in the package has the types of that part.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The directory: what can be asked of an account's customers."""
+"""The interface to an account: reads of customers, orders, leads and history, and commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from regulars.store.relations import Relation, one_cursor
 
 
 class Directory:
-    """The customers of all accounts; each call is about one account."""
+    """Reads and writes the data of accounts. Each call is about one account."""
 
     def __init__(self, store: Store, limits: Limits = DEFAULTS) -> None:
         self._store = store
@@ -47,17 +47,13 @@ class Directory:
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
     ) -> list[Any]:
         """For each id the customer's columns, or None."""
-        rows = await self._keyed(queries.customers_by_id(columns), account_id, ids)
-        rows_by_id = {row[0]: row[1:] for row in rows}
-        return [rows_by_id.get(number) for number in ids]
+        return await self._each(queries.customers_by_id(columns), account_id, ids)
 
     async def orders(
         self, account_id: int, ids: Sequence[int], columns: tuple[str, ...]
     ) -> list[Any]:
         """For each id the order's columns, or None."""
-        rows = await self._keyed(queries.orders_by_id(columns), account_id, ids)
-        rows_by_id = {row[0]: row[1:] for row in rows}
-        return [rows_by_id.get(number) for number in ids]
+        return await self._each(queries.orders_by_id(columns), account_id, ids)
 
     def customer(self, account_id: int, number: int, columns: tuple[str, ...]) -> Awaitable[Any]:
         """A customer's columns, or None."""
@@ -118,9 +114,11 @@ class Directory:
                 raise Rejected(history.beyond(last_change[0][0]))
         return page.cut(rows, is_behind=after > 0)
 
-    async def _keyed(self, query: Query, account_id: int, ids: Sequence[int]) -> Sequence[Any]:
+    async def _each(self, query: Query, account_id: int, ids: Sequence[int]) -> list[Any]:
         parameters = {"account_id": account_id, "ids": list(dict.fromkeys(ids))}
-        return await self._store.fetch(query, parameters)
+        rows = await self._store.fetch(query, parameters)
+        rows_by_id = {row[0]: row[1:] for row in rows}
+        return [rows_by_id.get(number) for number in ids]
 
     async def _one(self, query: Query, account_id: int, number: int) -> Any:
         rows = await self._store.fetch(query, {"account_id": account_id, "number": number})

@@ -27,7 +27,7 @@ from regulars.graphql import Arguments, Layout, Layouts, Resolve
 
 
 def customers(layouts: Layouts) -> Resolve:
-    """A page of customers."""
+    """Resolves a page of customers."""
     paged, counted = layouts.only.selects("edges", "pageInfo"), layouts.only.selects("totalCount")
     connection = Connection(layouts.only, CUSTOMER_KEYSET, encode)
 
@@ -57,8 +57,8 @@ async def address(env: Context, number: int, _layout: Layout) -> Mapping[str, An
 
 
 def _version(env: Context, arguments: Arguments) -> int | None:
-    """The version that a write expects. A conflict tells the current one, which changes with the
-    values of the customer."""
+    """Returns the version that a write expects. It needs the scope to read customers: a conflict
+    shows the current version, which changes with the values of the customer."""
     version: int | None = arguments.get("ifVersion")
     if version is not None:
         require(env, READ)
@@ -83,12 +83,13 @@ def _update(
 def _delete(
     env: Context, arguments: dict[str, Any], record: IdempotencyRecord | None
 ) -> DeleteCustomers:
-    customers = tuple([reference_to(text) for text in arguments["items"]])
-    count, max_count = len(customers), env.directory.limits.deletes
+    items, version = arguments["items"], _version(env, arguments)
+    count, max_count = len(items), env.directory.limits.deletes
     if count > max_count:
         message = f"There are {count:,} ids; at most {max_count:,} customers are deleted at once."
         raise Rejected(InvalidInput(message, ("items",)))
-    return DeleteCustomers(customers, env.now, _version(env, arguments), record, env.origin)
+    customers = tuple([reference_to(text) for text in items])
+    return DeleteCustomers(customers, env.now, version, record, env.origin)
 
 
 async def _global_ids(_env: Context, numbers: Sequence[int], _layouts: Layouts) -> list[str]:
