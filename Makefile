@@ -41,8 +41,8 @@ test-asgi: install ## Run the suite on SQLite with the fast HTTP path switched o
 	REGULARS_FAST_PATH=false $(BIN)/pytest -m 'not slow and not citus and not ha' -k 'not postgresql'
 
 test-slow: install ## Run what takes longer
-	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'slow and not citus and not ha and not alone'
-	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -n 0 -m 'slow and alone'
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -m 'slow and not citus and not ha and not alone'
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -n 0 -m 'slow and alone'
 
 test-full: install ## Run everything but the clusters, all of it on both databases
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix --hypothesis-profile thorough -m 'not citus and not ha and not alone'
@@ -50,7 +50,7 @@ test-full: install ## Run everything but the clusters, all of it on both databas
 
 test-citus: install ## Run the suite on a cluster with Citus: make test-citus DSN=postgresql://…
 	@test -n '$(DSN)' || { echo 'Say where the coordinator is: make test-citus DSN=postgresql://…'; exit 1; }
-	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m 'not slow and not ha and not one_server' -k 'not sqlite'
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -m 'not slow and not ha and not one_server' -k 'not sqlite'
 
 test-ha: install ## Kill, cut off, pause and switch over the primary of a Patroni cluster (needs etcd)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ha]'

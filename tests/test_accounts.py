@@ -117,6 +117,7 @@ def test_an_expired_token_opens_nothing(server: Server) -> None:
     assert status(server, token) == 401
 
 
+@pytest.mark.slow
 def test_a_revoked_token_opens_nothing_within_a_second(server: Server) -> None:
     token = create_token(server)
     assert status(server, token) == 200

@@ -95,6 +95,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPENSIVE_DOCUMENTS)
 def test_an_expensive_document_is_answered_quickly(target: Client, name: str) -> None:
     client = target

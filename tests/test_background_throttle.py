@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from regulars.accounts.accounts import Accounts
 from regulars.customers.bulk import SetCustomers
 from regulars.directory.database import store_for
 from regulars.store import Store
 from regulars.transfer.background_throttle import BackgroundThrottle
+
+pytestmark = pytest.mark.both_databases
 
 Work = Callable[[Store, Store], Awaitable[Any]]
 

@@ -14,6 +14,8 @@ from regulars.customers.values import clean_values
 from regulars.store import Store, queries
 from tests.support import Client, Server, create_token, run_regulars, with_store
 
+pytestmark = pytest.mark.both_databases
+
 SET = """mutation ($nodes: [InputSetCustomer!]!, $policy: ErrorPolicy, $dry: Boolean) {
   setCustomers(nodes: $nodes, errorPolicy: $policy, dryRun: $dry) {
     saved created updated unchanged rejected
@@ -293,6 +295,7 @@ def fail_for_faulty(function: Any, argument: int) -> Any:
     return wrapped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "target",
     [

@@ -84,6 +84,7 @@ def coerced(type_: GraphQLInputType, value: Any) -> Any:
         return Undefined
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("type_", TYPES, ids=str)
 @settings(max_examples=example_count(150), deadline=None)
 @given(value=VALUES)
@@ -124,6 +125,7 @@ RAW_VARIABLES = st.fixed_dictionaries(
 HEAD = "query($i: Int, $s: String, $f: Float, $b: Boolean, $d: Deep, $l: [String!])"
 
 
+@pytest.mark.slow
 @settings(max_examples=example_count(600), deadline=None)
 @example(literal="{sure: $s, a: 1}", name="a", variables={"s": "x"})
 @given(literal=LITERALS, name=st.sampled_from("abcd"), variables=RAW_VARIABLES)

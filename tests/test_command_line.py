@@ -78,6 +78,7 @@ def test_a_database_without_tables_is_not_changed(empty_database: str) -> None:
     assert "regulars migrate" in refused(empty_database, NOT_MIGRATED, "account", "list")
 
 
+@pytest.mark.slow
 def test_accounts_and_tokens_are_created_listed_and_revoked(database: str) -> None:
     assert "account create" in refused(database, REFUSED, "token", "create")
     assert "Created the account north" in ok(database, "account", "create", "north")
@@ -160,6 +161,7 @@ def check_figures(node: dict[str, object]) -> None:
             assert order["net_payment"] == order["total"]
 
 
+@pytest.mark.slow
 def test_the_version_is_printed() -> None:
     command = [sys.executable, "-m", "regulars", "version"]
     printed = subprocess.run(
@@ -170,6 +172,7 @@ def test_the_version_is_printed() -> None:
     assert set(json.loads(run_regulars("version", "--json").stdout)) == {"version", "tables"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
@@ -200,6 +203,7 @@ def test_an_invalid_argument_has_an_error_message(
     assert "pw" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_error_sets_the_exit_code_of_the_process() -> None:
     command = [sys.executable, "-m", "regulars", "migrate", "--database-url", "sqlite:////no/r.db"]
     done = subprocess.run(
@@ -274,6 +278,7 @@ def test_a_database_of_a_newer_version_is_not_changed(database: str) -> None:
         assert "newer" in refused(database, NOT_MIGRATED, *command)
 
 
+@pytest.mark.slow
 def test_the_first_start_shows_a_token_and_a_working_command(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "regulars", "serve", "--port", "0"],

@@ -441,9 +441,10 @@ VARIABLES = st.fixed_dictionaries(
 )
 
 
-CASES, MANY_CASES = 100, 3_000
+CASES, MANY_CASES = 100, 1_000
 
 
+@pytest.mark.slow
 @settings(max_examples=example_count(CASES), deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents(), worlds(), VARIABLES)
 def test_random_documents_and_data(text: str, rows: list[Row], variables: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ const withToken = (input, init = {}) =>
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not shutil.which("node") or not AUDIT.exists(),
     reason="graphql-http is not here: npm install --prefix build/node graphql-http graphql",

@@ -31,6 +31,8 @@ from tests.support import (
     with_store,
 )
 
+pytestmark = pytest.mark.both_databases
+
 PAIRS = [
     pytest.param(
         *pair, marks=[] if pair == ("sqlite", "postgresql") else pytest.mark.slow, id="-".join(pair)
@@ -207,6 +209,7 @@ def test_different_rows_are_reported(empty_database: str, tmp_path: Path) -> Non
     assert with_store(empty_database, run) == 1
 
 
+@pytest.mark.slow
 def test_a_database_is_not_copied_to_itself_or_to_a_used_one(tmp_path: Path) -> None:
     first, second = (f"sqlite:///{tmp_path / name}.db" for name in ("one", "two"))
     for url in (first, second):

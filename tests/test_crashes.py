@@ -34,6 +34,8 @@ from tests.support import (
 )
 from tests.wire import Wire
 
+pytestmark = pytest.mark.both_databases
+
 CREATE = 'mutation { createCustomer(node: {email: "%s@example.com"}) { _id } }'
 
 

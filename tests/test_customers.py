@@ -9,6 +9,8 @@ import pytest
 
 from tests.support import Client
 
+pytestmark = pytest.mark.both_databases
+
 ALL_FIELDS: dict[str, Any] = {
     "phone": "+212 537-000000",
     "first_name": "Yassir",

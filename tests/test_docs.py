@@ -21,8 +21,6 @@ from regulars.cli.webhooks import secret_app
 from regulars.settings import Settings
 from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 
-pytestmark = pytest.mark.any_database
-
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -82,6 +80,7 @@ def test_the_compiler_page_shows_the_real_output() -> None:
     assert process.stdout == output
 
 
+@pytest.mark.slow
 def test_the_generated_pages_are_current() -> None:
     check = [sys.executable, "tools/reference.py", "--check"]
     process = subprocess.run(

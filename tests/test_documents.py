@@ -110,6 +110,7 @@ WORST: dict[str, tuple[str, dict[str, Any] | None, str | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORST)
 def test_the_worst_documents_are_fast(client: Client, name: str) -> None:
     """Without the limits, each document takes from 0.3 to 60 seconds; with them, a few tenths of a

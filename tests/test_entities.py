@@ -26,6 +26,8 @@ from regulars.store.queries import of_account
 from regulars.store.query import Query
 from tests.support import run_regulars
 
+pytestmark = pytest.mark.both_databases
+
 # Tables of its own, so that no other test sees the invented one.
 METADATA = sa.MetaData()
 notices = sa.Table(

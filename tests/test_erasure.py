@@ -145,6 +145,7 @@ def assert_gone(shop: Shop, mark: str) -> None:
     assert run_regulars("verify", *shop.database).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["deleteCustomers", "contact/deleted"])
 def test_nothing_of_a_deleted_customer_remains(
     shop: Shop, receiver: Receiver, mark: str, path: str
@@ -219,6 +220,7 @@ def test_messages_about_rows_rejected_by_old_pulls_are_deleted(shop: Shop, mark:
         assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_attempt_recorded_during_a_deletion_is_blanked(
     shop: Shop, receiver: Receiver, mark: str
 ) -> None:

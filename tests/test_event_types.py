@@ -18,8 +18,6 @@ from tests.test_webhooks import client as client
 from tests.test_webhooks import open_server as open_server
 from tests.test_webhooks import receiver as receiver
 
-pytestmark = pytest.mark.any_database
-
 DOCUMENTED = (
     *("order/created", "order/confirmed", "order/fulfilled", "order/cancelled"),
     *("order/uncancelled", "order/refunded", "order-item/created", "order/updated"),
@@ -107,6 +105,7 @@ def test_the_body_of_an_order_event_has_the_documented_values(
     assert contact["custom"] == {}
 
 
+@pytest.mark.slow
 def test_each_change_of_status_is_an_event(client: Client, receiver: Receiver) -> None:
     types = ("created", "confirmed", "fulfilled", "refunded", "cancelled", "uncancelled", "updated")
     for type_ in types:
@@ -222,6 +221,7 @@ def test_order_events_set_the_fulfillment_and_cancellation(shop: Shop) -> None:
     assert kinds.count("order_cancelled") == 2
 
 
+@pytest.mark.slow
 def test_deleting_a_customer_deletes_its_inbox_events(shop: Shop) -> None:
     shop.expect_understood("contact/signup", {"id": "cus_ana", "email": "Ana.Marker@example.com"})
     for body in (

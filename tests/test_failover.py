@@ -14,7 +14,7 @@ from regulars.store.postgresql.connect import connect
 from tests.postgres import PostgreSQL, ask, with_standby
 from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_server, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.both_databases]
 SECONDS = 10
 
 

@@ -17,6 +17,8 @@ from tests.postgres import ACCOUNTS, hold_lock
 from tests.support import BOOTSTRAP_TOKEN, Client, create_token, run_server, scratch_database
 from tests.wire import Wire
 
+pytestmark = pytest.mark.both_databases
+
 
 async def work(queue: FairQueue, account_id: int, log: list[int], cost: int = 0) -> None:
     """A request that waits for the database once."""
@@ -67,6 +69,7 @@ def test_an_expensive_request_takes_more_slots() -> None:
     assert asyncio.run(run()) == 8  # the slots of one request: the account never has two
 
 
+@pytest.mark.slow
 def test_an_account_alone_never_waits() -> None:
     async def run() -> None:
         queue = FairQueue(2, ContentionDetector())
@@ -98,6 +101,7 @@ LATE_READS = 3
 PAGE = b'{"query":"{ customers(first: 100) { edges { node { id full_name } } } }"}'
 
 
+@pytest.mark.slow
 def test_a_server_answers_others_before_the_rest_of_a_flood(
     new_database: str, tmp_path: Path
 ) -> None:

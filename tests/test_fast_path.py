@@ -16,8 +16,6 @@ from regulars.settings import Settings
 from tests.support import BOOTSTRAP_TOKEN, Client, run_server
 from tests.wire import ANSWER, QUERY, Wire
 
-pytestmark = pytest.mark.any_database
-
 
 @pytest.fixture
 def wire(client: Client) -> Iterator[Wire]:
@@ -205,6 +203,7 @@ def test_a_server_that_shuts_down_answers_requests_in_progress(tmp_path: Path) -
     assert log.read_text() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_on", [True, False])
 def test_a_setting_switches_the_fast_path_off(tmp_path: Path, is_on: bool) -> None:
     url = f"sqlite:///{tmp_path / 'fast.db'}"

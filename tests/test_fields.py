@@ -211,6 +211,7 @@ def test_events_have_the_field(client: Client) -> None:
     assert list(first["node"])[-2:] == ["company", "__typename"]
 
 
+@pytest.mark.slow
 def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_path: Path) -> None:
     client = shop.client
     url, options = client.server.database_url, ("--account", shop.name)
@@ -237,6 +238,7 @@ def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_pa
     assert companies(client) == ["", ""]
 
 
+@pytest.mark.slow
 def test_mirror_has_the_field(
     shop: Shop, copy: Server, shops: Iterator[tuple[str, str]], program: Program
 ) -> None:
@@ -271,6 +273,7 @@ def test_mirror_of_an_older_server_keeps_the_field(
     assert node == {"id": number, "phone": "2", "company": "Acme"}
 
 
+@pytest.mark.slow
 def test_shop_event_sets_the_field(shop: Shop, program: Program) -> None:
     client, name = shop.client, shop.name
     url = client.server.database_url

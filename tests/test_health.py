@@ -65,6 +65,7 @@ def assert_refuses_writes(server: Server, client: Client, email: str) -> None:
     assert answer.json()["errors"][0]["key"] == "errors_unavailable"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["r.db", "r.db-wal"])
 def test_a_server_whose_sqlite_file_is_gone_refuses_writes(tmp_path: Path, file: str) -> None:
     """A write to a deleted file would succeed, and be lost after a restart."""
@@ -82,6 +83,7 @@ def test_a_server_whose_sqlite_file_is_gone_refuses_writes(tmp_path: Path, file:
             assert client.emails() == ["after@example.com", "before@example.com"]
 
 
+@pytest.mark.slow
 def test_a_server_whose_postgresql_is_read_only_refuses_writes(new_postgresql: str) -> None:
     name = urlsplit(new_postgresql).path.strip("/")
 
@@ -136,6 +138,7 @@ def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
         assert SECRET not in get(f"{server.url}/metrics").text
 
 
+@pytest.mark.slow
 def test_operation_labels_are_limited(tmp_path: Path) -> None:
     with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
         with Client(server, BOOTSTRAP_TOKEN) as client:

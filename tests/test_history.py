@@ -24,6 +24,8 @@ from regulars.store.query import Query
 from tests.support import Client, create_token, run_regulars, run_server, scratch_database
 from tests.test_statements import run_document
 
+pytestmark = pytest.mark.both_databases
+
 FEED = """query($after: String, $first: Int) { customerChanges(after: $after, first: $first) {
     edges { cursor node { sequence kind at(format: "x") actor { kind name } request_id customer_id
       customer { email } fields { name before after } } }
@@ -283,6 +285,7 @@ def test_the_cost_of_changes_grows_with_the_page_size(client: Client) -> None:
         assert cost(nested, size) == 1 + 10 * (1 + 1 + size)
 
 
+@pytest.mark.slow
 def test_the_feed_misses_no_late_commit(postgresql: str) -> None:
     """The feed waits for a transaction that has an earlier sequence number and commits late."""
 

@@ -123,6 +123,7 @@ def _requests_of(
             yield f"{name}({name_of} {path})", document, {**variables, name_of: value}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_in_an_argument_causes_no_internal_error(client: Client, name: str) -> None:
     tried = 0
@@ -134,6 +135,7 @@ def test_hostile_text_in_an_argument_causes_no_internal_error(client: Client, na
     assert tried > 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [{}, {"idempotency-key": "nested"}], ids=["", "with a key"])
 def test_a_nested_value_in_an_argument_causes_no_internal_error(
     client: Client, key: dict[str, str]

@@ -19,6 +19,8 @@ from regulars.store.writes import REPLACE_IDEMPOTENCY_RECORDS
 from tests.postgres import ACCOUNTS, hold_lock
 from tests.support import Client, Server, create_token, run_server, scratch_database, with_store
 
+pytestmark = pytest.mark.both_databases
+
 CREATE = "mutation($e: String!) { createCustomer(node: {email: $e}) { _id created_at version } }"
 TWO_CREATES = """mutation { a: createCustomer(node: {email: "a@example.com"}) { _id }
     b: createCustomer(node: {email: "%s"}) { _id } }"""
@@ -116,6 +118,7 @@ def test_idempotency_records_of_a_deleted_customer_contain_no_personal_data(clie
     assert client.emails() == []
 
 
+@pytest.mark.slow
 def test_a_request_that_is_under_way_is_not_begun_again(postgresql: str) -> None:
     with scratch_database(postgresql) as url, run_server(url) as server:
         with Client(server, create_token(server)) as client, ThreadPoolExecutor(1) as pool:

@@ -110,6 +110,7 @@ ENCODINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_a_file_is_read_in_its_format_and_encoding(local: Shop, name: str) -> None:
     result = local.bring(ENCODINGS[name])
@@ -178,6 +179,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_unusable_file_is_refused_with_a_reason(local: Shop, name: str) -> None:
     content, message = REFUSED[name]
@@ -191,6 +193,7 @@ def test_a_file_with_headings_only_is_valid(local: Shop) -> None:
     assert local.bring("email,first_name\n")["rows"] == 0
 
 
+@pytest.mark.slow
 def test_rows_before_the_damage_of_an_archive_are_imported(local: Shop) -> None:
     rows = "".join(f"a{n}@x.test,{os.urandom(200).hex()}\n" for n in range(20_000))
     packed = gzip.compress(f"email,notes\n{rows}".encode())
@@ -281,6 +284,7 @@ def test_no_cell_of_an_export_is_a_formula(local: Shop) -> None:
     assert local.bring(target.read_text(), name="b.csv")["unchanged"] == len(names)
 
 
+@pytest.mark.slow
 def test_an_export_filters_sorts_and_selects_columns(shop: Shop) -> None:
     shop.run("sample", "--customers", "50")
     options = ("--query", "expenses:>0 order_by:expenses", "--columns", "email,expenses,full_name")
@@ -351,6 +355,7 @@ def test_a_complete_import_cannot_be_resumed(shop: Shop) -> None:
     assert "imp_none" in error_message(refused)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux has classes of processes")
 def test_an_import_lowers_its_priority(local: Shop) -> None:
     with subprocess.Popen(
@@ -365,6 +370,7 @@ def test_an_import_lowers_its_priority(local: Shop) -> None:
     assert b"1        1" in printed
 
 
+@pytest.mark.slow
 def test_standard_input_is_imported_and_standard_output_written(local: Shop) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "regulars", "import", "-"],

@@ -34,8 +34,6 @@ from tests.support import (
     with_store,
 )
 
-pytestmark = pytest.mark.any_database
-
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -167,6 +165,7 @@ def test_imports_are_listed_newest_first_and_deleted(client: Client, other: Clie
     refused(client.http.get(places[1] + "/accepted"), 404, "errors_not_found")
 
 
+@pytest.mark.slow
 def test_an_import_is_cancelled(client: Client) -> None:
     sent = send(client, many(30_000))
     wait(client, sent.headers["location"], "running", rows=1)

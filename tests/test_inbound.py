@@ -231,6 +231,7 @@ def test_order_events_update_the_order_and_the_totals(shop: Shop) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_events_in_any_order_lead_to_the_same_state(shop: Shop) -> None:
     """Every permutation, with some events repeated, leads to the same state."""
     draw = random.Random(5)

@@ -17,8 +17,6 @@ from regulars.webhooks.payloads import contact_body
 from tests.support import Client, Server, create_token, run_regulars, wait_until, with_store
 from tests.test_inbound import ADDRESS, Shop, order
 
-pytestmark = pytest.mark.any_database
-
 FIELDS = """email phone first_name last_name accepts_marketing notes tags custom
   shipping_address { line1 city country } billing_address { city }"""
 WHOLE: dict[str, Any] = {
@@ -134,6 +132,7 @@ def test_a_reverted_and_repeated_change_is_applied(shop: Shop) -> None:
         assert shop.customer("phone") == {"phone": phone}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["shop", "before", "api"])
 def test_late_events_do_not_recreate_a_deleted_customer(shop: Shop, path: str) -> None:
     if path != "before":

@@ -22,6 +22,8 @@ from tests.support import (
     run_server,
 )
 
+pytestmark = pytest.mark.both_databases
+
 TEXT = st.lists(
     st.sampled_from(
         "ana an a 山 山田 田 가 가나 Ωmega é e\u0301 x1 +3069 123 foo-bar ß İ ff ﬁ tag".split()

@@ -10,8 +10,6 @@ import pytest
 
 from tests.support import Client
 
-pytestmark = pytest.mark.any_database
-
 CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { id } }"
 UPDATE = "mutation($node: InputUpdateCustomer!) { updateCustomer(id: 1, node: $node) { id } }"
 LONG_CHARACTERS = 10_000_000

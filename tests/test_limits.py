@@ -212,6 +212,7 @@ def test_an_endless_header_is_disconnected(small: Client) -> None:
     wire.socket.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [b"", b"POST /api/v2 HT", b"half", b"body"])
 def test_only_slow_senders_are_disconnected(small: Client, part: bytes) -> None:
     wire = Wire(small)
@@ -234,6 +235,7 @@ def test_only_slow_senders_are_disconnected(small: Client, part: bytes) -> None:
     wire.socket.close()
 
 
+@pytest.mark.slow
 def test_a_slow_body_is_disconnected(small: Client) -> None:
     """The time limit is for the whole request, not for each byte."""
     wire = Wire(small)

@@ -23,6 +23,8 @@ from regulars.orders.values import NewOrder
 from regulars.store import Store
 from tests.support import Client, Server, create_token, with_store
 
+pytestmark = pytest.mark.both_databases
+
 ORDERS = (
     "id",
     "created_at",
@@ -132,6 +134,7 @@ def walk(
         arguments[cursor] = info["startCursor" if backward else "endCursor"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_order_in_both_directions(large_account: Client, order: str, direction: str) -> None:

@@ -31,6 +31,8 @@ from tests.support import (
     scratch_database,
 )
 
+pytestmark = pytest.mark.both_databases
+
 # A newer pg_restore than the server is of sets what that does not know.
 TOOLS = BIN
 if os.environ.get("REGULARS_TEST_DSN"):
@@ -84,6 +86,7 @@ def change(url: str, statement: str) -> None:
     run_in_transaction(parse_url(url), lambda c: c.execute(sa.text(statement)))
 
 
+@pytest.mark.slow
 def test_a_sound_database_is_consistent(filled_database: str) -> None:
     result = run(filled_database, "verify")
     assert result.returncode == 0, result.stdout
@@ -129,6 +132,7 @@ def test_damage_is_found(filled_database: str, name: str) -> None:
     assert "example." not in result.stdout
 
 
+@pytest.mark.slow
 def test_many_problems_are_counted(filled_database: str) -> None:
     change(filled_database, "DELETE FROM terms WHERE account_id = 1")
     report = json.loads(run(filled_database, "verify", "--json").stdout)
@@ -137,6 +141,7 @@ def test_many_problems_are_counted(filled_database: str) -> None:
     assert "… and 20 more." in run(filled_database, "verify").stdout
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     url = f"sqlite:///{path}"
@@ -293,6 +298,7 @@ def test_a_backup_without_tables_is_not_restored(tmp_path: Path, postgresql: str
         assert "no tables of Regulars" in result.stderr
 
 
+@pytest.mark.slow
 def test_missing_tool_is_reported(tmp_path: Path, postgresql: str) -> None:
     with scratch_database(postgresql) as url:
         assert run(url, "migrate").returncode == 0
@@ -306,6 +312,7 @@ def test_missing_tool_is_reported(tmp_path: Path, postgresql: str) -> None:
     assert "cannot be written" in result.stderr
 
 
+@pytest.mark.slow
 def test_new_database_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'r.db'}"
     with (
@@ -322,6 +329,7 @@ def run_doctor(url: str, *options: str, env: dict[str, str] | None = None) -> di
     return {row["what"]: row["state"] for row in json.loads(result.stdout)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", DATABASES)
 def test_doctor_reports_no_problem_for_a_good_deployment(
     database: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -355,6 +363,7 @@ def test_doctor_reports_problems(tmp_path: Path) -> None:
         assert report[subject] == "warn"
 
 
+@pytest.mark.slow
 def test_doctor_checks_the_settings_of_postgresql(durable_postgresql: PostgreSQL) -> None:
     with scratch_database(durable_postgresql.dsn) as url:
         assert run(url, "migrate").returncode == 0

@@ -48,6 +48,7 @@ def test_a_shopify_export(tmp_path: Path) -> None:
     assert ben["shipping_address"]["zip"] == "78701"
 
 
+@pytest.mark.slow
 def test_a_stripe_export(tmp_path: Path) -> None:
     (ana, ben), url = run_documented_import("stripe", tmp_path)
     assert (ana["first_name"], ana["last_name"]) == ("Ana", "Duarte")

@@ -27,6 +27,8 @@ from regulars.store.tables import inbox, inbox_keys, metadata
 from tests.support import run_regulars, with_store
 from tests.test_upgrades import UNRELEASED
 
+pytestmark = pytest.mark.both_databases
+
 
 def differences(connection: sa.Connection) -> list[object]:
     context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -114,6 +116,7 @@ def test_the_tables_of_sqlite_are_strict(tmp_path: object) -> None:
     assert sorted(result) == [(name, 1) for name in sorted(metadata.tables)]
 
 
+@pytest.mark.slow
 def test_customers_of_an_earlier_version_are_searchable_after_the_upgrade(
     empty_database: str, tmp_path: Path
 ) -> None:
@@ -175,6 +178,7 @@ def rows_of(name: str, connection: sa.Connection) -> list[dict[str, object]]:
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
+@pytest.mark.slow
 def test_migration_adds_keys_to_stored_inbox_events(empty_database: str) -> None:
     """An older program stores events without keys between the two parts of the migration."""
     url = ("--database-url", empty_database)

@@ -14,8 +14,6 @@ from regulars.transfer.remote import address_of
 from tests.flaky import FlakyProxy, run_flaky_proxy
 from tests.support import Client, CommandResult, create_token, find_account_name, run_regulars
 
-pytestmark = pytest.mark.any_database
-
 FIELDS = """_id email phone first_name last_name accepts_marketing notes tags custom
   shipping_address { line1 city country } billing_address { city }
   created_at(format: "ISO") updated_at(format: "ISO")"""
@@ -119,6 +117,7 @@ def test_a_mirror_has_all_fields_and_customers(mirror: Mirror) -> None:
     assert edge["node"]["actor"] == actor
 
 
+@pytest.mark.slow
 def test_transient_errors_are_retried(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.01)
     create_customers(mirror.remote, 30)
@@ -140,6 +139,7 @@ def test_transient_errors_are_retried(mirror: Mirror, monkeypatch: pytest.Monkey
     mirror.assert_same()
 
 
+@pytest.mark.slow
 def test_a_list_that_changes_is_mirrored(mirror: Mirror) -> None:
     ids = create_customers(mirror.remote, 40)
     small_pages(mirror, 10)
@@ -176,6 +176,7 @@ def test_deleted_customers_are_reported_and_deleted_on_request(mirror: Mirror) -
     mirror.assert_same()
 
 
+@pytest.mark.slow
 def test_a_page_that_omits_a_customer_deletes_nobody(mirror: Mirror) -> None:
     create_customers(mirror.remote, 6)
     mirror.pull()
@@ -201,6 +202,7 @@ def test_a_page_that_omits_a_customer_deletes_nobody(mirror: Mirror) -> None:
     assert len(customers(mirror.local)) == 6
 
 
+@pytest.mark.slow
 def test_a_server_without_lookup_by_id_deletes_nobody(mirror: Mirror) -> None:
     ids = create_customers(mirror.remote, 4)
     mirror.pull()
@@ -217,6 +219,7 @@ def test_a_server_without_lookup_by_id_deletes_nobody(mirror: Mirror) -> None:
     assert len(customers(mirror.local)) == 4
 
 
+@pytest.mark.slow
 def test_since_last_reads_the_feed(mirror: Mirror) -> None:
     refused = mirror.run("pull", "--since", "last")
     assert "No pull from this server has come to its end" in refused.stderr
@@ -243,6 +246,7 @@ def not_regulars(request: dict[str, Any], answer: Any) -> Any:
     return answer
 
 
+@pytest.mark.slow
 def test_without_a_feed_the_latest_changes_are_read(mirror: Mirror) -> None:
     mirror.proxy.transform_response = not_regulars
     ids = create_customers(mirror.remote, 5)
@@ -271,6 +275,7 @@ def test_a_server_with_relative_times_is_mirrored_without_timestamps(mirror: Mir
     assert "how long ago" in mirror.run("pull", "--since", "2026-01-01").stderr
 
 
+@pytest.mark.slow
 def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     create_customers(mirror.remote, 40)
     small_pages(mirror, 10)
@@ -297,6 +302,7 @@ def test_a_stopped_pull_is_resumed(mirror: Mirror, monkeypatch: pytest.MonkeyPat
     mirror.assert_same()
 
 
+@pytest.mark.slow
 def test_emails_that_move_between_customers_are_mirrored(mirror: Mirror) -> None:
     ids = create_customers(mirror.remote, 3)
     mirror.pull()
@@ -343,6 +349,7 @@ def test_an_account_with_customers_of_its_own_is_merged_by_email(mirror: Mirror)
     assert sorted(mirror.local.emails()) == sorted(mirror.remote.emails())
 
 
+@pytest.mark.slow
 def test_a_merged_account_cannot_become_a_mirror(mirror: Mirror) -> None:
     mirror.local.create("mine@x.test")
     create_customers(mirror.remote, 2)
@@ -353,6 +360,7 @@ def test_a_merged_account_cannot_become_a_mirror(mirror: Mirror) -> None:
     assert "mine@x.test" in mirror.local.emails()
 
 
+@pytest.mark.slow
 def test_a_pull_since_a_timestamp_leaves_earlier_changes_for_the_next(mirror: Mirror) -> None:
     mirror.proxy.transform_response = not_regulars
     ids = create_customers(mirror.remote, 3)
@@ -401,6 +409,7 @@ def test_an_error_of_the_other_server_is_reported(mirror: Mirror) -> None:
         assert mirror.run("pull", *options).returncode == 2
 
 
+@pytest.mark.slow
 def test_a_push_makes_the_other_server_the_same(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def test_every_token_can_read_its_account(server: Server, scopes: str) -> None:
         assert client.data("{ account { account_name } }")["account"]["account_name"]
 
 
+@pytest.mark.slow
 def test_webhooks_deliveries_and_tokens_are_nodes(tmp_path: object) -> None:
     env = {"REGULARS_WEBHOOK_PRIVATE_TARGETS": "true"}
     with run_receiver() as receiver, run_server(f"sqlite:///{tmp_path}/n.db", env=env) as server:
@@ -95,6 +96,7 @@ def test_errors_carry_codes(client: Client, server: Server) -> None:
         assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
+@pytest.mark.slow
 def test_a_response_has_a_limit(tmp_path: object) -> None:
     env = {"REGULARS_MAX_RESPONSE_BYTES": str(1024 * 1024)}
     with run_server(f"sqlite:///{tmp_path}/n.db", env=env) as server:

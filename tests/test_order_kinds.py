@@ -6,6 +6,7 @@ import random
 import time
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ def test_kinds_depend_only_on_the_two_states(steps: list[Node]) -> None:
     assert updated == [entry["kind"] for entry in entries if entry["kind"] != "order_created"]
 
 
+@pytest.mark.slow
 def test_an_order_updated_webhook_receives_all_changes_but_the_first(
     client: Client, receiver: Receiver
 ) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support import Client, Server, create_token, run_regulars, run_server
 
+pytestmark = pytest.mark.both_databases
+
 ORDER = """_id name email total refunded_amount net_payment currency financial_status
     fulfillment_status tags test cancelled_at(format: "ISO") created_at(format: "ISO")"""
 RECORD = """mutation($node: InputRecordOrder!) { recordOrder(node: $node) { %s
@@ -285,6 +287,7 @@ def test_a_visit_is_counted(client: Client) -> None:
     assert kinds(client) == ["created", "visited", "visited"]
 
 
+@pytest.mark.slow
 def test_an_order_recorded_concurrently_counts_once(server: Server, client: Client) -> None:
     def record_repeatedly(_: int) -> Any:
         with Client(server, client.token) as connection:
@@ -302,6 +305,7 @@ def test_an_order_recorded_concurrently_counts_once(server: Server, client: Clie
     assert kinds(client) == ["created", "order_created", "order_confirmed", "order_refunded"]
 
 
+@pytest.mark.slow
 def test_expenses_are_exact_for_random_orders(new_database: str) -> None:
     """Random orders of three customers, recorded repeatedly, have the totals that Decimal computes."""
     # A separate server: verifying the shared database takes 10 s.

@@ -206,6 +206,7 @@ def copy(program: Program) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 def test_a_package_a_line_and_a_migration_are_an_entity(program: Program, copy: Server) -> None:
     with Client(copy, create_token(copy)) as client, Client(copy, create_token(copy)) as other:
         customer = client.create("ada@example.com")

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser import Person, sign_in_person
 from tests.support import Client, Server, create_token, find_account_name, get, run_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_database]
+pytestmark = pytest.mark.slow
 
 ORDER = "mutation($node: InputRecordOrder!) { recordOrder(node: $node) { id } }"
 LEAD = "mutation($node: InputRecordLead!) { recordLead(node: $node) { id } }"

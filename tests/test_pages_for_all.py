@@ -13,7 +13,7 @@ from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, sign_in_person
 from tests.receiver import run_receiver
 from tests.support import Server, find_account_name, run_regulars, run_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_database]
+pytestmark = pytest.mark.slow
 
 # The tag of the customer whose page is tested.
 SHOWN_TAG = "tested"

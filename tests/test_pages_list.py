@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser import Person
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_database]
+pytestmark = pytest.mark.slow
 
 NAMES = ("Ana Núñez", "Bo Li", "Cy Young", "Dee Dee", "Eve Moss")
 

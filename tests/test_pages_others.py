@@ -16,7 +16,7 @@ from tests.browser import Person, sign_in_person
 from tests.receiver import run_receiver
 from tests.support import Client, run_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_database]
+pytestmark = pytest.mark.slow
 
 FIELDS = """email first_name phone accepts_marketing tags notes custom shipping_address {
     city country } billing_address { city }"""

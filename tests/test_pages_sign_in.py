@@ -18,7 +18,7 @@ from tests.support import (
     run_server,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_database]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.smoke

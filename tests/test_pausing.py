@@ -76,6 +76,7 @@ def count_customers(client: Client) -> int:
     return number
 
 
+@pytest.mark.slow
 def test_a_paused_webhook_sends_what_it_missed(client: Client, receiver: Receiver) -> None:
     webhook = create_webhook(client, "contact/signup", f"{receiver.url}/x")
     client.create("1@example.com")
@@ -148,6 +149,7 @@ def test_missed_events_can_be_skipped(client: Client, receiver: Receiver) -> Non
     assert receiver.wait(before + 2)[-1].json["node"]["email"] == "1@example.com"
 
 
+@pytest.mark.slow
 def test_a_backlog_is_skipped_without_a_pause(client: Client, receiver: Receiver) -> None:
     receiver.respond = lambda _: (500, {}, b"")
     webhook = create_webhook(client, "contact/signup", receiver.url)
@@ -183,6 +185,7 @@ def test_a_webhook_of_another_type_skips_what_was_pending(
     ]
 
 
+@pytest.mark.slow
 def test_a_webhook_that_failed_can_be_paused_and_skipped(
     client: Client, receiver: Receiver
 ) -> None:
@@ -220,6 +223,7 @@ def test_a_type_that_another_webhook_has_is_refused(client: Client, receiver: Re
     ]
 
 
+@pytest.mark.slow
 def test_skipping_starts_no_concurrent_attempt(client: Client, receiver: Receiver) -> None:
     """The next event waits until the attempt in progress has ended."""
     concurrent, max_concurrent = [0], [0]
@@ -278,6 +282,7 @@ def test_a_repeated_pause_request_is_idempotent(client: Client, receiver: Receiv
     assert client.data("{ webhooks { paused } }")["webhooks"] == [{"paused": False}]
 
 
+@pytest.mark.slow
 def test_silent_writes_are_in_the_feed_and_sent_to_no_webhook(
     client: Client, receiver: Receiver
 ) -> None:

@@ -20,6 +20,8 @@ from regulars.store import Store
 from tests.support import Client, Server, create_token, run_server, with_store
 from tests.test_statements import run_document
 
+pytestmark = pytest.mark.both_databases
+
 COUNTS = (300, 7, 0, 60)  # the orders of each customer, and the leads
 NOW = 1_700_000_000_000
 
@@ -88,6 +90,7 @@ def quoted(text: str) -> str:
     return f'"{text}"'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIST)
 def test_the_pages_of_a_customer_add_up_to_the_list(shop: Client, name: str) -> None:
     whole = read_list(shop, name)
@@ -126,6 +129,7 @@ def test_after_without_first_returns_the_rest(shop: Client, name: str) -> None:
     assert read_list(shop, name, after="null") == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIST)
 def test_lists_of_several_customers(shop: Client, name: str) -> None:
     query = """{ customers(query: "order_by:id order_dir:asc") { edges { node {

@@ -23,6 +23,8 @@ from tests.support import (
     wait_until,
 )
 
+pytestmark = pytest.mark.both_databases
+
 COUNT = "{ customers(first: 1) { totalCount } }"
 SECONDS = 15
 
@@ -195,6 +197,7 @@ def test_doctor_checks_replicas(pair: Pair) -> None:
     assert (state, message.endswith(" s behind.")) == ("ok", True)
 
 
+@pytest.mark.slow
 def test_doctor_reports_a_server_that_is_no_replica(postgresql: str) -> None:
     with scratch_database(postgresql) as url:
         assert run_regulars("migrate", "--database-url", url).returncode == 0

@@ -29,8 +29,6 @@ from regulars.core.scopes import SCOPES, granted
 from regulars.store import Store
 from tests.support import Client, Server, create_token, run_regulars, run_server, with_store
 
-pytestmark = pytest.mark.any_database
-
 SCHEMA = schema()
 ROOTS = [
     (type_.name, name, field)
@@ -136,6 +134,7 @@ def without_ids(response: dict[str, Any]) -> dict[str, Any]:
     return response
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name", "field"), ID_ROOTS, ids=[name for _, name, _ in ID_ROOTS])
 def test_objects_of_other_accounts_are_not_found(
     server: Server, client: Client, other: Client, kind: str, name: str, field: GraphQLField
@@ -173,6 +172,7 @@ def by_scope(server: Server) -> Iterator[dict[str, Client]]:
         client.http.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize(("kind", "name", "field"), ROOTS, ids=NAMES)
 def test_a_field_requires_its_scope(

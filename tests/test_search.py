@@ -13,6 +13,8 @@ from regulars.core.errors import Rejected
 from regulars.customers.search.parser import Order, parse
 from tests.support import Client, example_count
 
+pytestmark = pytest.mark.both_databases
+
 COUNT_QUERY = "query($q: String) { customers(query: $q) { totalCount } }"
 
 

@@ -28,6 +28,8 @@ from tests.conftest import DATABASES
 from tests.search_model import ModelCustomer, Query, fold, format_query, matches, quote
 from tests.support import example_count, run_regulars, scratch_database
 
+pytestmark = pytest.mark.both_databases
+
 NAMES = (
     ("Yassir", "Ennazk"),
     ("José María", "Núñez"),
@@ -367,6 +369,7 @@ COMMON: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=example_count(40), **COMMON)
 @given(case=CASES)
 def test_a_search_agrees_with_the_model(
@@ -401,7 +404,7 @@ def test_any_search_text_is_safe(model_api: ModelApi, query: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=800, **COMMON)
+@settings(max_examples=300, **COMMON)
 @given(case=CASES)
 def test_many_searches_agree_with_the_model(
     model_api: ModelApi, monkeypatch: pytest.MonkeyPatch, case: Case

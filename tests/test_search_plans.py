@@ -22,6 +22,8 @@ from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from tests.support import RecordingStore, run_regulars, scratch_database
 
+pytestmark = pytest.mark.both_databases
+
 CUSTOMERS = 12_000
 TERMS = {"sqlite": "terms USING PRIMARY KEY", "postgresql": "Scan using terms_pkey on terms"}
 

@@ -174,6 +174,7 @@ def test_an_invalid_token_or_link_is_refused(browser: Browser) -> None:
     assert error_key(browser.http.get("/session")) == "errors_method"
 
 
+@pytest.mark.slow
 def test_a_session_ends_with_its_token(server: Server, browser: Browser) -> None:
     name = f"ends {time.monotonic_ns()}"
     assert run_regulars("account", "create", name, "--database-url", server.database_url)
@@ -251,6 +252,7 @@ def test_the_first_start_shows_a_link(empty_database: str) -> None:
         process.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_configured_token_prints_no_link(tmp_path: Path) -> None:
     """The log of a container must not contain a credential."""
     process = subprocess.Popen(

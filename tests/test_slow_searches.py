@@ -19,6 +19,8 @@ from regulars.store import StatementTimeout, Store
 from regulars.store.query import Query
 from tests.support import run_regulars
 
+pytestmark = pytest.mark.both_databases
+
 # Some ten million steps: a second, more or less.
 COUNT_FAR = Query(
     sa.text(
@@ -44,6 +46,7 @@ def migrated_database(tmp_path: Path) -> str:
     return url
 
 
+@pytest.mark.slow
 def test_long_read_does_not_delay_others_on_sqlite(migrated_database: str) -> None:
     async def run() -> None:
         store = store_for(migrated_database)
@@ -63,6 +66,7 @@ def test_long_read_does_not_delay_others_on_sqlite(migrated_database: str) -> No
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_quick_search_is_not_delayed_by_slow_ones_of_another_account(
     migrated_database: str,
 ) -> None:
@@ -88,6 +92,7 @@ def test_a_quick_search_is_not_delayed_by_slow_ones_of_another_account(
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_slow_searches_of_two_accounts_take_turns(migrated_database: str) -> None:
     async def run() -> None:
         store = store_for(migrated_database)
@@ -153,6 +158,7 @@ def test_statement_beyond_the_timeout_is_cancelled_on_postgresql(
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_account_runs_at_most_two_slow_searches_on_postgresql(postgresql: str) -> None:
     nap = Query(sa.text("SELECT pg_sleep(0.4) AS nap_of_the_test"))
     active = Query(

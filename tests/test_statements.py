@@ -24,6 +24,8 @@ from regulars.store.sqlite.file import connect
 from regulars.store.tables import ORDER_COLUMNS
 from tests.support import RecordingStore, run_regulars, scratch_database
 
+pytestmark = pytest.mark.both_databases
+
 NESTED = """{ customers(first: 50) { edges { cursor node { full_name
     leads { subject } shipping_address { city }
     summary { visits orders { list { referrer order { name customer { email
@@ -87,6 +89,7 @@ def test_page_and_page_info_take_one_statement(sample_database: str) -> None:
             assert answer["data"]["customers"]["pageInfo"] == info
 
 
+@pytest.mark.slow
 @pytest.mark.one_server
 def test_single_write_takes_two_round_trips(postgresql: str) -> None:
     sent: list[str] = []
@@ -160,6 +163,7 @@ def test_every_page_is_read_along_an_index_on_sqlite(tmp_path: Any) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 def test_every_page_is_read_along_an_index_on_postgresql(postgresql: str) -> None:
     async def plans(dsn: str) -> list[str]:
         connection = await asyncpg.connect(dsn)

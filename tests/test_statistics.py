@@ -6,7 +6,11 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.support import Client, Server, create_token
+
+pytestmark = pytest.mark.both_databases
 
 COUNTS = """{ statistics { customers accepts_marketing ordered expenses
     new_by_week { start(format: "ISO") customers } countries { country customers }

@@ -18,6 +18,7 @@ LOCAL = st.from_regex(r"[A-Za-z0-9._+-]{1,70}", fullmatch=True)
 DOMAIN = st.from_regex(r"[A-Za-z0-9-]{1,12}(\.[A-Za-z0-9-]{1,12}){0,3}", fullmatch=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=example_count(400), deadline=None)
 @given(st.builds("{}@{}".format, LOCAL, DOMAIN) | st.emails())
 def test_emails_agree_with_email_validator(text: str) -> None:

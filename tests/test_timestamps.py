@@ -162,6 +162,7 @@ console.log(JSON.stringify(cases.map(([at, now, form]) => [
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not shutil.which("node") or not MOMENT.exists(),
     reason="moment.js is not here: npm install --prefix build/node moment",

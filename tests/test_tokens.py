@@ -32,6 +32,7 @@ def list_tokens(admin: Client) -> list[dict[str, Any]]:
     return tokens
 
 
+@pytest.mark.slow
 def test_a_token_is_created_used_listed_and_revoked(server: Server, admin: Client) -> None:
     created = create_token_as(admin, name="an app", expires_at="2999-12-31")
     token = created["token"]

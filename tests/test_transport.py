@@ -12,8 +12,6 @@ import pytest
 
 from tests.support import Client
 
-pytestmark = pytest.mark.any_database
-
 QUERY = "{ __typename }"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 MUTATION = 'mutation { createCustomer(node: {email: "a@example.com"}) { id } }'

@@ -20,6 +20,8 @@ from regulars.store.migrate import run_in_transaction
 from regulars.store.schema_version import versions
 from tests.support import Client, create_token, run_regulars, run_server
 
+pytestmark = pytest.mark.both_databases
+
 FOLDER = Path(__file__).parent / "files" / "versions"
 # The version of the first program whose tables are not in the folder yet: the one in development.
 UNRELEASED = "0009"

@@ -31,6 +31,8 @@ from tests.support import (
     with_store,
 )
 
+pytestmark = pytest.mark.both_databases
+
 ENV = {
     "REGULARS_WEBHOOK_PRIVATE_TARGETS": "true",
     "REGULARS_RATE_LIMIT": "100000",

@@ -91,6 +91,7 @@ RECEIVERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RECEIVERS)
 def test_the_receiver_of_the_docs_accepts_only_signed_events(client: Client, kind: str) -> None:
     text = read_code("webhooks.md", kind)

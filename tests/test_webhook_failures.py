@@ -213,6 +213,7 @@ def test_a_stopping_server_finishes_its_attempts(new_database: str) -> None:
         assert events == ["event-1-1", "event-1-2"]
 
 
+@pytest.mark.slow
 def test_sqlite_has_one_worker(tmp_path: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "regulars", "worker"],

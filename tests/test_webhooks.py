@@ -37,6 +37,8 @@ from tests.support import (
     with_store,
 )
 
+pytestmark = pytest.mark.both_databases
+
 SCOPES = ("customers", "orders:write", "webhooks")
 CREATE = """mutation($node: WebhookInput!) { createWebhook(node: $node) {
     id _id type url version settings disabled_at disabled_reason } }"""
@@ -222,6 +224,7 @@ NO_ADDRESS = {
 }
 
 
+@pytest.mark.slow
 def test_an_event_contains_the_customer_and_is_signed(client: Client, receiver: Receiver) -> None:
     create_webhook(client, "contact/signup", f"{receiver.url}/hook")
     customer = client.create(
@@ -271,6 +274,7 @@ def test_an_event_contains_the_customer_and_is_signed(client: Client, receiver: 
     assert "regulars_webhooks_busy" in metrics
 
 
+@pytest.mark.slow
 def test_each_type_receives_only_its_events(client: Client, receiver: Receiver) -> None:
     types = (
         *("contact/signup", "contact/updated", "contact/deleted"),
@@ -302,6 +306,7 @@ def test_each_type_receives_only_its_events(client: Client, receiver: Receiver) 
     assert all(request.json["changes"] is not None for request in receiver.requests)
 
 
+@pytest.mark.slow
 def test_an_event_shows_the_customer_as_of_its_change(client: Client, receiver: Receiver) -> None:
     """Here, all changes are committed before the first event is sent."""
     receiver.respond = lambda _: (time.sleep(0.4) or 200, {}, b"")  # type: ignore[func-returns-value]  # sleeping is None
@@ -347,6 +352,7 @@ def test_the_body_of_an_order_event_has_the_form_of_the_api(
     assert first["shipping_address"] == NO_ADDRESS
 
 
+@pytest.mark.slow
 def test_events_arrive_in_order_and_a_failed_event_does_not_delay_others(
     client: Client, receiver: Receiver
 ) -> None:
@@ -411,6 +417,7 @@ def test_a_webhook_is_disabled_after_eight_attempts_and_resumes_without_loss(
     assert [delivery["state"] for delivery in deliveries] == ["delivered", "delivered"]
 
 
+@pytest.mark.slow
 def test_only_2xx_is_success_and_redirects_are_not_followed(
     client: Client, receiver: Receiver
 ) -> None:
@@ -463,6 +470,7 @@ def test_long_bodies_are_truncated_in_the_log(client: Client, receiver: Receiver
     assert len(attempt["request"]) == 4096
 
 
+@pytest.mark.slow
 def test_deleting_a_customer_clears_its_attempts(client: Client, receiver: Receiver) -> None:
     receiver.respond = lambda received: (200, {}, received.body)
     create_webhook(client, "contact/signup", f"{receiver.url}/x")
@@ -483,6 +491,7 @@ def test_deleting_a_customer_clears_its_attempts(client: Client, receiver: Recei
     assert "secret" not in str(list_deliveries(client))
 
 
+@pytest.mark.slow
 def test_test_webhook_sends_an_example(client: Client, receiver: Receiver) -> None:
     test = "mutation($id: ID!) { testWebhook(id: $id) { id event_id sequence customer_id state } }"
     for number, type_ in enumerate(("contact/updated", "order/created"), 1):
@@ -502,6 +511,7 @@ def test_test_webhook_sends_an_example(client: Client, receiver: Receiver) -> No
         client.expect_error("webhooks_not_found", retry, id=id_)
 
 
+@pytest.mark.slow
 def test_deliveries_are_paginated(client: Client, receiver: Receiver) -> None:
     create_webhook(client, "contact/signup", f"{receiver.url}/x")
     for number in range(5):
@@ -538,6 +548,7 @@ def test_bodies_of_attempts_require_the_scope_to_read_customers(
             restricted_client.expect_error("errors_scope", document % field)
 
 
+@pytest.mark.slow
 def test_a_webhook_receives_only_later_changes(client: Client, receiver: Receiver) -> None:
     client.data(
         """mutation($url: String!) {
@@ -551,6 +562,7 @@ def test_a_webhook_receives_only_later_changes(client: Client, receiver: Receive
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.slow
 def test_events_are_signed_with_the_new_and_the_previous_secret(
     client: Client, receiver: Receiver
 ) -> None:
@@ -602,6 +614,7 @@ def test_webhook_mutations_are_idempotent_with_a_key(client: Client) -> None:
         assert responses[1].headers["idempotent-replayed"] == "true"
 
 
+@pytest.mark.slow
 def test_a_retry_concurrent_with_a_release_is_not_lost(postgresql: str) -> None:
     """The worker releases a webhook while a retry of a delivery commits. In PostgreSQL, a statement
     that waited for a row sees that row's latest version, but older versions of all other rows."""

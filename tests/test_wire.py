@@ -375,6 +375,7 @@ def test_each_path_is_answered_with_a_slash_without_a_redirect(target: Client) -
 # Pipelining
 
 
+@pytest.mark.slow
 def test_requests_of_a_pipeline_are_read_one_at_a_time(target: Client) -> None:
     process = psutil.Process(target.server.pid)
     with connect(target) as wire:

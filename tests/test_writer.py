@@ -43,6 +43,8 @@ from tests.support import (
     with_store,
 )
 
+pytestmark = pytest.mark.both_databases
+
 NONE = {"customers": 0, "orders": 0, "leads": 0, "changes": 0}
 
 
@@ -203,6 +205,7 @@ def test_concurrent_creates_store_one_customer_for_each_email(client: Client) ->
     assert refusal_keys == ["errors_dup_email"] * 75
 
 
+@pytest.mark.slow
 def test_concurrent_updates_of_a_customer_lose_no_change(client: Client) -> None:
     client.create("a@example.com", custom={})
 
@@ -315,6 +318,7 @@ def test_batch_with_many_combinations_of_updated_columns(server: Server) -> None
     ]
 
 
+@pytest.mark.slow
 def test_batch_that_may_be_saved_is_not_retried(postgresql: str) -> None:
     """The connection ends during the save. No caller gets an error about a duplicate of its own."""
 
@@ -397,6 +401,7 @@ def test_write_that_the_database_refuses_does_not_affect_its_batch(server: Serve
     assert ids == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_inconsistent_rows_are_loaded_again_under_the_lock(postgresql: str) -> None:
     """Several statements load a batch, and another process may write between them. A decision that
     fails is repeated under the lock. If it fails again, the error is raised."""
