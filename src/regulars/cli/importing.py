@@ -87,10 +87,13 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
         source = Source(file, job.options)
         _show(name, source)
         output = RejectedFile(_rejected_path(name, source, job))
+        warned = RejectedFile(_path_beside(name, source, "warnings"))
         path = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk
         before = None if job.dry_run else await runs.stopped(path, source.fingerprint)
         current = None
         if not job.dry_run:
+            if not job.resume:
+                await warned.truncate(0)
             current = await _current(runs, job, before, path, source, file.size, output)
         display_name = Path(name).name if name != STDIN else "standard input"
         silent = is_silent(current, job.silent, "import") if current else job.silent
@@ -99,6 +102,7 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
             account.account_id,
             source,
             DiscardedRows() if job.dry_run else output,
+            DiscardedRows() if job.dry_run else warned,
             Origin("import", display_name, silent=silent),
             current,
         )
@@ -109,7 +113,8 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
             except Interrupted as error:
                 hint = "" if job.dry_run else " The same command with --resume goes on."
                 raise Interrupted(f"{error}{hint}") from None
-    return _result(name, account.name, importer.tally, output, job, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    return _result(name, account.name, importer.tally, output, warned, job, seconds)
 
 
 async def _current(
@@ -145,13 +150,16 @@ async def _current(
 
 
 def _rejected_path(name: str, source: Source, job: Job) -> Path:
-    if job.rejected:
-        return job.rejected
+    return job.rejected or _path_beside(name, source, "rejected")
+
+
+def _path_beside(name: str, source: Source, kind: str) -> Path:
+    """Return the path of a file of rows beside an imported file: `customers.rejected.csv`."""
     end = "jsonl" if source.json else "csv"
     if name == STDIN:
-        return Path(f"rejected.{end}")
+        return Path(f"{kind}.{end}")
     stem = name.removesuffix(".gz").removesuffix(f".{end}")
-    return Path(f"{stem}.rejected.{end}")
+    return Path(f"{stem}.{kind}.{end}")
 
 
 def _show(name: str, source: Source) -> None:
@@ -166,7 +174,13 @@ def _show(name: str, source: Source) -> None:
 
 
 def _result(
-    name: str, account: str, tally: Tally, output: RejectedFile, job: Job, seconds: float
+    name: str,
+    account: str,
+    tally: Tally,
+    output: RejectedFile,
+    warned: RejectedFile,
+    job: Job,
+    seconds: float,
 ) -> dict[str, Any]:
     return {
         "file": name,
@@ -176,6 +190,7 @@ def _result(
         **{count: tally.counts[count] for count in COUNTS},
         "seconds": round(seconds, 3),
         "rejected_file": str(output.path) if tally.counts["rejected"] and not job.dry_run else None,
+        "warnings_file": str(warned.path) if warned.size else None,
         **problems_to_json(tally.problems),
     }
 
@@ -190,5 +205,7 @@ def _print(result: dict[str, Any]) -> None:
     print_counts(result)
     print_problems(result["problems"], "line")
     print_warnings(result, "line")
+    if result["warnings_file"]:
+        print(f"The rows with warnings are in {result['warnings_file']}.")
     if result["rejected_file"]:
-        print(f"The rejected rows are in {result['rejected_file']}: mend and import that.")
+        print(f"The rejected rows are in {result['rejected_file']}. Correct and import that file.")

@@ -65,6 +65,42 @@ def import_(
         str,
         typer.Option("--match", metavar="FIELD", help="How customers are found: email or _id."),
     ] = "email",
+    consent: Annotated[
+        str,
+        typer.Option(
+            "--consent",
+            metavar="WHAT",
+            help="Whether a row may subscribe an unsubscribed customer: keep (no) or overwrite.",
+        ),
+    ] = "keep",
+    tags: Annotated[
+        str,
+        typer.Option(
+            "--tags",
+            metavar="WHAT",
+            help="Whether the tags of a row are added to those of a customer: add or replace.",
+        ),
+    ] = "add",
+    dates: Annotated[
+        str | None,
+        typer.Option(
+            "--dates",
+            metavar="ORDER",
+            help="The order of day and month where the file does not tell: dmy or mdy.",
+        ),
+    ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            "--sheet", metavar="NAME", help="The sheet of a workbook; else the first with rows."
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Reject a row for a value that cannot be read, instead of warning."
+        ),
+    ] = False,
     dry_run: DryRun = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an import of the file was stopped.")
@@ -122,6 +158,11 @@ def import_(
         unknown=unknown,
         empty=empty,
         match=match,
+        consent=consent,
+        tags=tags,
+        dates=dates,
+        sheet=sheet,
+        strict=strict,
     )
     settings = options.settings(database_url=database_url)
     run(settings, files, Job(account, chosen, rejected, dry_run, resume, silent), as_json)

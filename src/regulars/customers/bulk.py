@@ -27,6 +27,15 @@ UNCHANGED = "UNCHANGED"
 REJECTED = "REJECTED"
 
 
+class RowWarning(NamedTuple):
+    """A value of a row that was changed or could not be read: the `kind` of the change, the `field`
+    or the heading of the column, and a `message` where the kind does not say everything."""
+
+    kind: str
+    field: str
+    message: str = ""
+
+
 class SetRow(NamedTuple):
     """A customer to set: clean `values` merged into the one that `customer` names, else into the
     one who has the email; or into a new one, who takes up the `_id` `take` where the account has
@@ -34,8 +43,8 @@ class SetRow(NamedTuple):
 
     `moments` are those of creation and of the last change, which a new customer brings along, and
     with `mirrored` a changed one, too. `shop_id` is what the shop calls the customer. `problems`
-    are those already found; `path` is where the row stands in the input. `warnings` are the
-    changes without which the row would be rejected, each with its field.
+    are those already found; `path` is where the row stands in the input. `warnings` are the values
+    that were changed or could not be read.
     """
 
     values: Values
@@ -46,7 +55,7 @@ class SetRow(NamedTuple):
     shop_id: str | None = None
     mirrored: bool = False
     path: InputPath = ()
-    warnings: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[RowWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +77,17 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class SetCustomers(SmallCommand):
     """Sets customers, row by row, at a moment. With `whole` nothing is saved if a row is rejected;
-    with `distinct` a second row for one customer is; a dry run saves nothing in any case."""
+    with `distinct` a second row for one customer is; a dry run saves nothing in any case.
+
+    With `keeps_consent` no row turns an unsubscribed customer into a subscribed one. With
+    `adds_tags` the tags of a row are added to those of the customer."""
 
     rows: tuple[SetRow, ...]
     at: int
     whole: bool = False
     distinct: bool = False
+    keeps_consent: bool = False
+    adds_tags: bool = False
     dry_run: bool = False
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
@@ -105,11 +119,12 @@ def _ids(rows: Iterable[SetRow]) -> Iterable[int]:
 
 class RowOutcome(NamedTuple):
     """What became of a row: the outcome, the customer as it is, or would be in a dry run, and why
-    it is rejected."""
+    it is rejected. `kept_fields` are those that `keeps_consent` and `adds_tags` kept."""
 
     outcome: str
     row: Row | None
     problems: tuple[Problem, ...] = ()
+    kept_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +141,7 @@ class SetResult(SummarizedResult):
                 "customer_id": row["customer_id"] if row else None,
                 "problems": [problem.to_json() for problem in problems],
             }
-            for outcome, row, problems in self.rows
+            for outcome, row, problems, _ in self.rows
         ]
         return {"saved": self.saved, "rows": rows}
 

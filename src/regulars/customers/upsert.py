@@ -35,12 +35,15 @@ from regulars.customers.bulk import (
     Step,
     counted,
 )
+from regulars.customers.field_rules import Values
 from regulars.customers.search import search_document
 from regulars.customers.unit_of_work import CustomerUnitOfWork
 from regulars.customers.values import MAX_TAGS, new_row, replacing_values, with_values
 from regulars.store import Row
 from regulars.store.imports import RUNNING
 from regulars.store.tables import imports
+
+CONSENT = "accepts_marketing"
 
 
 @dataclass(slots=True)
@@ -120,6 +123,7 @@ def _set(
         return RowOutcome(REJECTED, None, row.problems)
     stored = _find(unit, row)
     problems = list(row.problems)
+    kept_fields: tuple[str, ...] = ()
     if first_rows:
         customer_id = stored["customer_id"] if stored else None
         earlier = first_rows.first(customer_id, row.values.get("email_key", ""), index)
@@ -134,6 +138,7 @@ def _set(
         if holder is not None and holder != stored["customer_id"]:
             problems.append(DuplicateEmail((*row.path, "email")))
         values = replacing_values(stored, row.values) if row.mirrored else row.values
+        values, kept_fields = _keep(stored, values, command)
         new_values, value_problems = with_values(stored, values, row.path)
     problems += value_problems
     if problems:
@@ -148,7 +153,22 @@ def _set(
         row_after = unit.save(stored, new_values, command, at)
         outcome = UNCHANGED if row_after is stored else UPDATED
     unit.shop_ids.add(row.shop_id, "Customer", row_after["customer_id"], row_after["customer_id"])
-    return RowOutcome(outcome, row_after)
+    return RowOutcome(outcome, row_after, kept_fields=kept_fields)
+
+
+def _keep(stored: Row, values: Values, command: SetCustomers) -> tuple[Values, tuple[str, ...]]:
+    """Return the values of a row without those that the command keeps, and the fields that would
+    have lost a value."""
+    kept_fields = []
+    if command.keeps_consent and values.get(CONSENT) and not stored[CONSENT]:
+        values = {name: value for name, value in values.items() if name != CONSENT}
+        kept_fields.append(CONSENT)
+    if command.adds_tags and "tags" in values:
+        tags, new_tags = orjson.loads(stored["tags"]), values["tags"]
+        if not set(tags) <= set(new_tags):
+            kept_fields.append("tags")
+        values = {**values, "tags": list(dict.fromkeys([*tags, *new_tags]))[:MAX_TAGS]}
+    return values, tuple(kept_fields)
 
 
 def _find(unit: CustomerUnitOfWork, row: SetRow) -> Row | None:

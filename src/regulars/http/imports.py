@@ -33,14 +33,34 @@ from regulars.store import Row, Store
 from regulars.store.imports import FILE, PENDING, RUNNING
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.import_options import MEDIA_TYPES, Options
-from regulars.transfer.import_repository import CANCELLED, REJECTED_ROWS, ImportRepository
+from regulars.transfer.import_repository import (
+    CANCELLED,
+    REJECTED_ROWS,
+    WARNED_ROWS,
+    ImportRepository,
+)
 from regulars.transfer.jobs import Jobs
 from regulars.transfer.preview import preview
 from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, import_to_json
 
 PATH = "/import"
 PREVIEW_PATH = "/import/preview"
-_OPTIONS = ("name", "format", "encoding", "delimiter", "header", "map", "unknown", "empty", "match")
+_OPTIONS = (
+    "name",
+    "format",
+    "encoding",
+    "delimiter",
+    "header",
+    "map",
+    "unknown",
+    "empty",
+    "match",
+    "consent",
+    "tags",
+    "dates",
+    "sheet",
+    "strict",
+)
 _LIST_LIMIT = 50
 _MAX_WAITING = 10
 _MAX_NAME_LENGTH = 200
@@ -94,10 +114,10 @@ class ImportHandler(RouteHandler):
             return await self._list_or_start(record, grant, request)
         repository = ImportRepository(self._store, grant.account_id)
         row = await repository.find(import_id)
-        if row is None or row["kind"] != FILE or part not in ("", "rejected"):
+        if row is None or row["kind"] != FILE or part not in ("", REJECTED_ROWS, WARNED_ROWS):
             raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
         if part:
-            return await self._send_rejected(record, grant, request, send, row)
+            return await self._send_rows(record, grant, request, send, row, part)
         if record.method == "DELETE":
             return await self._end(record, grant, repository, row)
         if record.method != "GET":
@@ -203,20 +223,23 @@ class ImportHandler(RouteHandler):
         all_headers = [*headers, *await self._authorizer.change_header(grant)]
         return build_json_reply(status, {"data": data}, JSON, record.request_id, all_headers)
 
-    async def _send_rejected(
+    async def _send_rows(
         self,
         record: RequestRecord,
         grant: Grant,
         request: Request,
         send: ResponseSender,
         row: Row,
+        kind: str,
     ) -> Reply | None:
+        """Sends the rejected rows, or those with warnings."""
         if record.method != "GET":
-            raise method_not_allowed(record.method, "GET", "The rejected rows are read by GET.")
-        chunks = Parts(self._store, row["account_id"], row["import_id"], REJECTED_ROWS)
+            raise method_not_allowed(record.method, "GET", "The rows of an import are read by GET.")
+        chunks = Parts(self._store, row["account_id"], row["import_id"], kind)
         if not await chunks.any():
+            outcome = "was rejected" if kind == REJECTED_ROWS else "was imported with warnings"
             raise not_found(
-                "No row of this import was rejected and kept here. (Those of a file that was "
+                f"No row of this import {outcome} and kept here. (Those of a file that was "
                 "imported from the command line are in a file beside it.)"
             )
         file_format = import_to_json(row)["recognised"]["format"]
@@ -226,7 +249,7 @@ class ImportHandler(RouteHandler):
             send,
             chunks.all(),
             MEDIA_TYPES[file_format],
-            f"rejected.{file_format}",
+            f"{kind}.{file_format}",
             await self._authorizer.change_header(grant),
         )
         return None
@@ -267,6 +290,11 @@ def _parse_parameters(request: Request) -> _ImportParameters:
         unknown=params.get("unknown", "custom"),
         empty=params.get("empty", "keep"),
         match=params.get("match", "email"),
+        consent=params.get("consent", "keep"),
+        tags=params.get("tags", "add"),
+        dates=params.get("dates"),
+        sheet=params.get("sheet"),
+        strict=parse_flag(params, "strict", False),
     )
     if options.problem:
         raise bad_request(options.problem)

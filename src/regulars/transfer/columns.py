@@ -19,6 +19,7 @@ from regulars.transfer.errors import BadOption
 
 SHIPPING, BILLING = "shipping_address", "billing_address"
 PROBLEM = "regulars_problem"
+WARNING = "regulars_warning"
 DROP = "-"
 
 ADDRESS_FIELDS = names_of(FIELDS, fields.Address)
@@ -33,7 +34,11 @@ ADDRESSES = tuple(f"{kind}.{part}" for kind in ADDRESS_FIELDS for part in (*PART
 COLUMNS = (*PLAIN, *ADDRESSES)
 # Fields that are derived from others. Their columns are ignored.
 DERIVED = frozenset(
-    (PROBLEM, *(name for name in names_of(FIELDS) if name not in (*PLAIN, *ADDRESS_FIELDS)))
+    (
+        PROBLEM,
+        WARNING,
+        *(name for name in names_of(FIELDS) if name not in (*PLAIN, *ADDRESS_FIELDS)),
+    )
 )
 
 _NAME_HEADINGS = "name customer_name"

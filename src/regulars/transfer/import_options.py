@@ -15,6 +15,9 @@ FORMATS = tuple(MEDIA_TYPES)
 UNKNOWN = ("custom", "drop", "refuse")
 EMPTY = ("keep", "clear")
 MATCH = ("email", "_id")
+CONSENT = ("keep", "overwrite")
+TAGS = ("add", "replace")
+DATES = ("dmy", "mdy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,13 @@ class Options:
     - `unknown`: what to do with unknown columns: custom, drop or refuse.
     - `empty`: whether an empty cell keeps or clears the field of an existing customer.
     - `match`: the field by which customers are found: email or _id.
+    - `consent`: whether a row may turn an unsubscribed customer into a subscribed one (overwrite)
+      or not (keep).
+    - `tags`: whether the tags of a row are added to those of an existing customer, or replace them.
+    - `dates`: the order of day and month where the file does not tell: dmy, mdy or None.
+    - `sheet`: the name of a workbook's sheet; None for the first one with rows.
+    - `strict`: whether a value that cannot be read rejects its row. Otherwise the row is imported
+      with a warning, and the text is kept in `custom`.
     """
 
     format: str | None = None
@@ -38,6 +48,11 @@ class Options:
     unknown: str = "custom"
     empty: str = "keep"
     match: str = "email"
+    consent: str = "keep"
+    tags: str = "add"
+    dates: str | None = None
+    sheet: str | None = None
+    strict: bool = False
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -53,6 +68,9 @@ class Options:
             ("unknown", self.unknown, UNKNOWN),
             ("empty", self.empty, EMPTY),
             ("match", self.match, MATCH),
+            ("consent", self.consent, CONSENT),
+            ("tags", self.tags, TAGS),
+            ("dates", self.dates, (None, *DATES)),
         ):
             if value not in choices:
                 return f"{name} is {' or '.join(filter(None, choices))}, not {value!r}."

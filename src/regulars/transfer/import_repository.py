@@ -16,8 +16,10 @@ from regulars.transfer.errors import BadOption
 
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 WAITING = (RECEIVING, PENDING, RUNNING)
-# An import stores two kinds of parts: its file (FILE), and its rejected rows.
+# An import stores three kinds of parts: its file (FILE), its rejected rows, and its rows with
+# warnings.
 REJECTED_ROWS = "rejected"
+WARNED_ROWS = "warnings"
 # Only the command line resumes its imports.
 FOREVER = 2**62
 COUNTS = ("created", "updated", "unchanged", "rejected")

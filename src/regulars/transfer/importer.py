@@ -28,11 +28,12 @@ from regulars.customers.bulk import (
 )
 from regulars.store import Row, Store
 from regulars.transfer.background_throttle import BackgroundThrottle, write_in_halves
+from regulars.transfer.columns import WARNING as WARNING_COLUMN
 from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
 from regulars.transfer.records import Record
 from regulars.transfer.rejected_rows import RejectedRows, as_text
-from regulars.transfer.sanitizing import WARNED_ROWS, WARNING, warning_message
+from regulars.transfer.sanitizing import KEPT, WARNED_ROWS, WARNING, warning_message
 from regulars.transfer.seen_keys import SeenKeys
 from regulars.transfer.source import Source
 
@@ -94,10 +95,10 @@ def _warnings(row: SetRow, heading: Callable[[Sequence[str]], str]) -> list[tupl
     """Return the kind and the message of each warning of a row."""
     return [
         (
-            f"{WARNING}{change} {heading(field.split('.'))}".strip(),
-            warning_message(change, field),
+            f"{WARNING}{kind} {heading(field.split('.'))}".strip(),
+            message or warning_message(kind, field),
         )
-        for change, field in row.warnings
+        for kind, field, message in row.warnings
     ]
 
 
@@ -111,6 +112,7 @@ class Importer:
         account_id: int,
         source: Source,
         rejected_rows: RejectedRows,
+        warned_rows: RejectedRows,
         origin: Origin,
         run: Row | None = None,
     ) -> None:
@@ -119,6 +121,7 @@ class Importer:
         self._account_id = account_id
         self._source = source
         self._rejected_rows = rejected_rows
+        self._warned_rows = warned_rows
         self._origin = origin
         self._run = run
         self._seen_keys = SeenKeys() if run is None else None
@@ -181,6 +184,8 @@ class Importer:
         self.tally.problems = orjson.loads(run["problems"])
         problems_by_index = dict(orjson.loads(run["last_rejected"]))
         await self._rejected_rows.truncate(run["rejected_at"])
+        warned = self.tally.problems.get(WARNED_ROWS, {})
+        await self._warned_rows.truncate(warned.get("size", 0))
         heading = self._source.shape.heading
         rejected: list[tuple[Record, list[Any]]] = []
         for index in range(run["position"]):
@@ -205,15 +210,25 @@ class Importer:
         position, to = self.tally.rows, self.tally.rows + len(batch)
         step = None
         heading = self._source.shape.heading
-        # Saved with the rows, so that a resumed import counts no warning twice.
+        # Saved with the rows, so that a resumed import counts and writes no warning twice.
         for record, row in batch:
             self.tally.warn(row, record.line, heading)
+        await self._report_warned(batch)
         if self._run is not None:
             problems = orjson.dumps(self.tally.problems).decode()
             size, import_id = self._rejected_rows.size, self._run["import_id"]
             step = Step(import_id, position, to, bytes_read, size, problems)
         rows = tuple(row for _, row in batch)
-        command = SetCustomers(rows, now_ms(), dry_run=step is None, origin=self._origin, step=step)
+        options = self._source.options
+        command = SetCustomers(
+            rows,
+            now_ms(),
+            keeps_consent=options.consent == "keep",
+            adds_tags=options.tags == "add",
+            dry_run=step is None,
+            origin=self._origin,
+            step=step,
+        )
         try:
             result: SetResult = await self._throttle.write(self._account_id, command)
         except Rejected:
@@ -229,10 +244,31 @@ class Importer:
                 if is_repeated and outcome == CREATED:
                     outcome = UPDATED  # an earlier batch of the dry run created the customer
             self.tally.counts[outcome.lower()] += 1
+            for name in row_result.kept_fields:
+                kind = f"{WARNING}{KEPT} {heading((name,))}"
+                self.tally.note(kind, record.line, warning_message(KEPT, name))
             if outcome == REJECTED:
                 self.tally.withdraw_warnings(row, record.line, heading)
                 rejected.append((record, [problem.to_json() for problem in row_result.problems]))
         await self._report_rejected(rejected)
+
+    async def _report_warned(self, batch: Sequence[tuple[Record, SetRow]]) -> None:
+        """Write the rows with warnings to their file, and note its size with the warnings."""
+        heading = self._source.shape.heading
+        rows = [
+            (
+                record,
+                " ".join(f"{kind[len(WARNING) :]}: {m}" for kind, m in _warnings(row, heading)),
+            )
+            for record, row in batch
+            if row.warnings and not row.problems
+        ]
+        if not rows:
+            return
+        is_empty = not self._warned_rows.size
+        content = as_text(self._source, rows, with_headings=is_empty, column=WARNING_COLUMN)
+        await self._warned_rows.append(content)
+        self.tally.problems[WARNED_ROWS]["size"] = self._warned_rows.size
 
     async def _report_rejected(
         self, rejected: Sequence[tuple[Record, Sequence[Mapping[str, Any]]]]

@@ -20,6 +20,7 @@ from regulars.transfer.import_repository import (
     DONE,
     FAILED,
     REJECTED_ROWS,
+    WARNED_ROWS,
     ImportRepository,
 )
 from regulars.transfer.importer import Importer
@@ -81,12 +82,16 @@ class Job:
             await copy_file(self._store, run, content)
             form = options.format
             with open_input(run["name"], options.encoding, content, form, self._bounds) as file:
-                rejected = Parts(self._store, self._account_id, self._import_id, REJECTED_ROWS)
+                rejected, warned = (
+                    Parts(self._store, self._account_id, self._import_id, kind)
+                    for kind in (REJECTED_ROWS, WARNED_ROWS)
+                )
                 self._importer = importer = Importer(
                     self._store,
                     self._account_id,
                     Source(file, options),
                     DiscardedRows() if dry else rejected,
+                    DiscardedRows() if dry else warned,
                     Origin(
                         "import",
                         run["name"],

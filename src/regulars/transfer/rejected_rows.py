@@ -1,4 +1,5 @@
-"""Rejected rows in the format of their file, with the reason in a column, to correct and import."""
+"""Rows in the format of their file, with the reason of a rejection or the warnings in a column, to
+correct and import."""
 
 from __future__ import annotations
 
@@ -76,14 +77,16 @@ class RejectedFile:
             raise BadFile(f"{self.path} cannot be written: {error.strerror}.") from error
 
 
-def as_text(source: Source, rows: Sequence[tuple[Record, str]], with_headings: bool) -> bytes:
-    """Return rejected rows, each with its reason, in the format of their file."""
+def as_text(
+    source: Source, rows: Sequence[tuple[Record, str]], with_headings: bool, column: str = PROBLEM
+) -> bytes:
+    """Return rows, each with a text in the column `column`, in the format of their file."""
     if source.json:
-        return b"".join(_line(record, reason) + b"\n" for record, reason in rows)
+        return b"".join(_line(record, reason, column) + b"\n" for record, reason in rows)
     out = io.StringIO()
     writer = csv.writer(out, delimiter=source.delimiter)
     if with_headings:
-        writer.writerow([PROBLEM, *source.headings])
+        writer.writerow([column, *source.headings])
     width = len(source.headings)
     for record, reason in rows:
         # The same number of cells: a truncated row must stay invalid.
@@ -92,8 +95,8 @@ def as_text(source: Source, rows: Sequence[tuple[Record, str]], with_headings: b
     return out.getvalue().encode(errors="replace")
 
 
-def _line(record: Record, reason: str) -> bytes:
+def _line(record: Record, reason: str, column: str) -> bytes:
     if record.data is not None:
-        return orjson.dumps({PROBLEM: reason, **record.data})
+        return orjson.dumps({column: reason, **record.data})
     text = "".join(record.cells or ()).encode(errors="replace").decode()
-    return orjson.dumps({PROBLEM: reason, "line": text})
+    return orjson.dumps({column: reason, "line": text})

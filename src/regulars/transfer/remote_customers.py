@@ -14,7 +14,7 @@ from regulars.core.errors import InvalidInput
 from regulars.core.fields import Field, names_of
 from regulars.core.ids import MAX_ID
 from regulars.customers.addresses import PARTS
-from regulars.customers.bulk import SetRow
+from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.customers.values import clean_values
@@ -276,19 +276,19 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
     )
 
 
-def _sanitized(node: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+def _sanitized(node: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[RowWarning, ...]]:
     """Remove the characters that the local rules reject. Return the input and the changes.
     Another Regulars may have customers from before a rule."""
     values: dict[str, Any] = {}
-    warnings: list[tuple[str, str]] = []
+    warnings: list[RowWarning] = []
     for name, value in node.items():
         if name in _ADDRESSES and value:
             parts = {part: sanitized(f"{name}.{part}", text) for part, text in value.items()}
             values[name] = {part: text for part, (text, _) in parts.items()}
-            warnings += [(c, f"{name}.{part}") for part, (_, cs) in parts.items() for c in cs]
+            warnings += [RowWarning(c, f"{name}.{part}") for part, (_, cs) in parts.items() for c in cs]
         else:
             values[name], changes = sanitized(name, value)
-            warnings += [(change, name) for change in changes]
+            warnings += [RowWarning(change, name) for change in changes]
     return values, tuple(warnings)
 
 

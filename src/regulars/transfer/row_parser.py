@@ -12,7 +12,7 @@ from regulars.core.fields import names_of
 from regulars.core.ids import MAX_ID
 from regulars.core.text import CONTROL_CHARACTERS, sanitize
 from regulars.customers.addresses import PARTS
-from regulars.customers.bulk import SetRow
+from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
@@ -22,33 +22,58 @@ from regulars.transfer.columns import (
     COLUMNS,
     DERIVED,
     DROP,
+    EXTERNAL_ID,
+    OPT_OUT,
+    SUBSCRIBED_AT,
+    UNSUBSCRIBED_AT,
     Column,
     recognised,
 )
+from regulars.transfer.artefacts import split_street, unwrap
+from regulars.transfer.flattening import flatten
 from regulars.transfer.import_options import Options
+from regulars.transfer.names import split_name
 from regulars.transfer.records import Record
-from regulars.transfer.sanitizing import CUSTOM, sanitized, without_nul
-from regulars.transfer.values import READ, InvalidValue, Read, as_text
+from regulars.transfer.sanitizing import CUSTOM, SURPLUS, UNREADABLE, sanitized, without_nul
+from regulars.transfer.values import (
+    READ,
+    Changed,
+    InvalidValue,
+    Read,
+    as_text,
+    read_consent,
+    read_time,
+)
 
+CONSENT = "accepts_marketing"
 _ID_LENGTH = 255
+# Characters of a text that is kept in `custom`, which has 65,535 bytes in all.
+_MAX_KEPT_CHARACTERS = 4_000
 # The values of cleared fields.
 _EMPTY: Mapping[str, Any] = {
     **dict.fromkeys(names_of(FIELDS, fields.Text, fields.Phone), ""),
     **dict.fromkeys(names_of(FIELDS, fields.LongText)),
     **{name: [] for name in names_of(FIELDS, fields.Tags)},
 }
-_KEYS = ("_id", "id", *names_of(FIELDS, fields.Timestamp))
+_TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
+_KEYS = ("_id", "id", EXTERNAL_ID, *_TIMESTAMPS)
+# Names of JSON whose targets are remembered.
+_MAX_NAMES = 10_000
+# The part of an address that has the further lines of a street, until the row is complete.
+_MORE_LINES = "more_lines"
 
 
 class _Target:
-    """The position of a field in a customer's input: `name`, or `name` within `group`. Without a
+    """Where the values of a column go: to the field `name`, or to `name` within `group`. Without a
     name it is the whole group."""
 
-    __slots__ = ("field", "group", "has_nul", "is_valid", "name", "read")
+    __slots__ = ("field", "group", "has_nul", "heading", "is_valid", "name", "read", "reader")
 
-    def __init__(self, field: str) -> None:
+    def __init__(self, field: str, heading: str, reader: str | None, order: str | None) -> None:
         group, dot, name = field.partition(".")
         self.field = field
+        self.heading = heading
+        self.reader = reader
         self.group, self.name = (group, name) if dot else ("", field)
         self.has_nul = group == CUSTOM and "\0" in name
         if self.has_nul:
@@ -58,6 +83,8 @@ class _Target:
         address = group in ADDRESS_FIELDS and (name in PARTS or name == "name")
         self.is_valid = not dot or address or (group == CUSTOM and bool(name))
         self.read: Read | None = READ.get(field)
+        if field in _TIMESTAMPS:
+            self.read = lambda value: read_time(value, order)
         if self.read is None and group != CUSTOM:
             self.read = as_text
 
@@ -75,11 +102,33 @@ class _Target:
             node[self.group] = {self.name: value}
 
 
+class _Row:
+    """A customer's input while its values are read, with problems and warnings. `consents` are the
+    answers of all columns about consent."""
+
+    __slots__ = ("consents", "node", "problems", "warnings")
+
+    def __init__(self) -> None:
+        self.node: dict[str, Any] = {}
+        self.problems: list[Problem] = []
+        self.warnings: list[RowWarning] = []
+        self.consents: list[bool] = []
+
+    def keep(self, heading: str, value: Any) -> None:
+        """Keep the original value of a column in `custom`."""
+        text = value[:_MAX_KEPT_CHARACTERS] if isinstance(value, str) else value
+        self.node[CUSTOM] = {**(self.node.get(CUSTOM) or {}), f"import: {heading}": text}
+
+
 def foreign_id(value: Any) -> str | None:
-    """Return the id of another system, cleaned; None if it can be derived from an `_id`."""
-    if not isinstance(value, str) or ids.decode(value) is not None or value.isdigit():
+    """Return the id of another system, cleaned. None for a global id, and for a number that may be
+    an `_id`: `node` would return another customer for it."""
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or ids.decode(text) is not None:
         return None
-    return sanitize(value)[0].strip()[:_ID_LENGTH] or None
+    if text.isdecimal() and (len(text) < len(str(MAX_ID)) or int(text[:_ID_LENGTH]) <= MAX_ID):
+        return None
+    return sanitize(text)[0].strip()[:_ID_LENGTH] or None
 
 
 def _customer_of(value: Any) -> int | None:
@@ -96,43 +145,59 @@ _target = lru_cache(maxsize=10_000)(_Target)
 
 
 class RowParser:
-    """Parses the rows of a file by its columns, or, without columns, by the names of a line of
-    JSON."""
+    """Parses the rows of a file by its columns; the values of JSON by their names.
+
+    `is_own` means that the file is an export of this program, whose values are read exactly.
+    `orders` has the order of day and month (`dmy` or `mdy`) of columns, by heading.
+    """
 
     def __init__(
-        self, columns: Sequence[Column] | None, mapped: Mapping[str, str], options: Options
+        self,
+        columns: Sequence[Column] | None,
+        mapped: Mapping[str, str],
+        options: Options,
+        is_own: bool = False,
+        orders: Mapping[str, str | None] | None = None,
     ) -> None:
         self._options = options
         self._mapped = mapped
+        self._is_own = is_own
+        self._orders = orders or {}
         self.columns = columns
         self._width = len(columns or ())
         self._targets = [
-            (c.position, _target(c.field)) for c in columns or () if c.field is not None
+            (c.position, self._target(c)) for c in columns or () if c.field is not None
         ]
+        self._names: dict[str, _Target | None] = {}
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
 
+    def _target(self, column: Column) -> _Target:
+        order = self._orders.get(column.heading, self._options.dates)
+        return _target(str(column.field), column.heading, column.reader, order)
+
     def row(self, record: Record) -> SetRow:
-        """Return the row of a record, with all its problems."""
+        """Return the row of a record, with all its problems and warnings."""
         if record.problem is not None:
             return SetRow({}, (InvalidInput(record.problem),))
-        node: dict[str, Any] = {}
-        problems: list[Problem] = []
-        warnings: list[tuple[str, str]] = []
-        row = record.cells
-        if row is None:
-            for name, value in self._of_json(record.data or {}).items():
-                self._put(node, _target(name), value, problems, warnings)
-        elif len(row) != self._width:
-            message = f"The row has {len(row):,} cells, and there are {self._width:,} headings."
+        row = _Row()
+        cells_of_row = record.cells
+        if cells_of_row is None:
+            self._put_json(row, record.data or {})
+        elif len(cells_of_row) != self._width:
+            message = (
+                f"The row has {len(cells_of_row):,} cells, and there are {self._width:,} headings."
+            )
             return SetRow({}, (InvalidInput(message),))
         else:
             for position, target in self._targets:
-                cell = row[position]
+                cell = cells_of_row[position]
                 if cell or self._clear:
                     value = cells.original(cell) if cell[:1] == "'" else cell
-                    self._put(node, target, value, problems, warnings)
-        return self._set(node, problems)._replace(warnings=tuple(warnings))
+                    self._put(row, target, value)
+            if record.surplus:
+                self._warn_of_surplus(row, record.surplus)
+        return self._set(row)
 
     def heading(self, path: Sequence[str | int]) -> str:
         """Return the heading of the column of an input path; else the path itself."""
@@ -152,61 +217,167 @@ class RowParser:
             for problem in problems
         )
 
-    def _of_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of a line of JSON by the dotted names of their fields."""
-        values: dict[str, Any] = {}
-        for name, value in data.items():
-            field = self._mapped.get(name)
-            if field == DROP or (field is None and name in DERIVED):
-                continue
-            if field is None and name in ADDRESS_FIELDS and isinstance(value, dict):
-                values |= {f"{name}.{part}": inner for part, inner in value.items()}
-            elif field is not None or recognised(name) in COLUMNS:
-                values[field or str(recognised(name))] = value
-            elif name.startswith("custom."):
-                values[name] = value
-            elif self._options.unknown == "custom":
-                values[f"custom.{name}"] = value
-            elif self._options.unknown == "refuse":
-                values[f"unknown.{name}"] = value
-        return values
+    def _warn_of_surplus(self, row: _Row, surplus: Sequence[str]) -> None:
+        if self._options.strict:
+            message = (
+                f"The row has {self._width + len(surplus):,} cells, and there are "
+                f"{self._width:,} headings."
+            )
+            row.problems.append(InvalidInput(message))
+            return
+        message = (
+            f"The row has {len(surplus):,} more cells than there are headings. They were kept in "
+            "`custom`. Check whether a delimiter within a value has no quotes around it."
+        )
+        row.warnings.append(RowWarning(SURPLUS, "", message))
+        row.keep("surplus cells", ", ".join(surplus))
 
-    def _put(
-        self,
-        node: dict[str, Any],
-        target: _Target,
-        value: Any,
-        problems: list[Problem],
-        warnings: list[tuple[str, str]],
-    ) -> None:
+    def _put_json(self, row: _Row, data: Mapping[str, Any]) -> None:
+        """Set the fields of a JSON object. Of a nested value, the parts that are no fields are kept
+        in `custom` under its name."""
+        for name, value in data.items():
+            nested = isinstance(value, dict | list) and name != CUSTOM and name not in self._mapped
+            if not nested or not value:
+                self._put_name(row, name, value)
+                continue
+            rest = {}
+            for path, inner in flatten({name: value}).items():
+                target = self._name(path)
+                if target is None:
+                    rest[path[len(name) + 1 :]] = inner
+                elif target.field != DROP:
+                    self._put(row, target, inner)
+            if rest and (len(rest) > 1 or "" not in rest):
+                known = len(rest) < len(flatten({name: value}))
+                self._put_name(row, name, rest if known else value)
+            elif rest:
+                self._put_name(row, name, value)
+
+    def _put_name(self, row: _Row, name: str, value: Any) -> None:
+        """Set the field of a name, else keep the value by the option `unknown`."""
+        target = self._name(name)
+        if target is None:
+            if self._options.unknown == "drop":
+                return
+            group = CUSTOM if self._options.unknown == "custom" else "unknown"
+            target = _target(f"{group}.{name}", name, None, None)
+        if target.field != DROP:
+            self._put(row, target, value)
+
+    def _name(self, name: str) -> _Target | None:
+        """Return the target of a name of JSON: None if it is unknown."""
+        if name not in self._names:
+            if len(self._names) > _MAX_NAMES:
+                self._names.clear()
+            field = self._mapped.get(name) or recognised(name)
+            if field is not None and field not in (*COLUMNS, EXTERNAL_ID, DROP):
+                field = field if field.startswith("custom.") else None
+            field = DROP if name in DERIVED and field is None else field
+            self._names[name] = field and _target(field, name, None, self._options.dates)
+        return self._names[name]
+
+    def _put(self, row: _Row, target: _Target, value: Any) -> None:
         """Set a field of a customer's input. A cell of spaces only is empty."""
-        if type(value) is str and value.isspace():
-            value = ""
+        if type(value) is str and value:
+            if value.isspace():
+                value = ""
+            elif not self._is_own:
+                value = unwrap(value)
+                if target.name == "line1" and ("\n" in value or "\r" in value):
+                    value, more = split_street(value)
+                    if more:
+                        _target(f"{target.group}.line1", "", None, None).put(row.node, value)
+                        row.node[target.group][_MORE_LINES] = more
         if not (type(value) is str and value.isascii() and value.isprintable()):
             value, changes = sanitized(target.field, value)
-            warnings += [(change, target.field) for change in changes]
+            row.warnings += [RowWarning(change, target.field) for change in changes]
         if target.has_nul:
-            warnings.append((CONTROL_CHARACTERS, target.field))
+            row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
         if value is None or value == "":
             if self._clear:
-                _clear(node, target)
+                _clear(row.node, target)
             return
         try:
-            target.put(node, target.read(value) if target.read else value)
+            self._store(row, target, value)
         except InvalidValue as error:
-            problems.append(InvalidInput(str(error), tuple(target.field.split("."))))
+            self._refuse(row, target, value, error)
 
-    def _set(self, node: dict[str, Any], problems: list[Problem]) -> SetRow:
+    def _store(self, row: _Row, target: _Target, value: Any) -> None:
+        """Read a value and set its field. Raises InvalidValue."""
+        reader = target.reader
+        if reader in (SUBSCRIBED_AT, UNSUBSCRIBED_AT):
+            time = read_time(value, None) if target.field == CONSENT else target.read(value)
+            if time is not None:
+                row.consents.append(reader == SUBSCRIBED_AT)
+                if target.field != CONSENT:
+                    target.put(row.node, time)
+            return
+        if target.field == CONSENT:
+            answer = read_consent(value)
+            row.consents.append(answer is not (reader == OPT_OUT))
+            return
+        result = target.read(value) if target.read else value
+        if type(result) is Changed:
+            row.warnings.append(RowWarning(result.kind, target.heading, result.message))
+            if result.is_lossy:
+                row.keep(target.heading, value)
+            result = result.value
+        if result is not None:
+            target.put(row.node, result)
+
+    def _refuse(self, row: _Row, target: _Target, value: Any, error: InvalidValue) -> None:
+        """Reject a row for a value that cannot be read, or keep the value and warn."""
+        if self._options.strict or not target.is_valid or not target.heading:
+            row.problems.append(InvalidInput(str(error), tuple(target.field.split("."))))
+            return
+        message = f"{error} The value was kept in `custom`."
+        row.warnings.append(RowWarning(error.kind, target.heading, message))
+        row.keep(target.heading, value)
+
+    def _set(self, row: _Row) -> SetRow:
+        node = row.node
         keys = {name: node.pop(name, None) for name in _KEYS}
         _divide_names(node)
+        for kind in ADDRESS_FIELDS:
+            address = node.get(kind)
+            if address and (more := address.pop(_MORE_LINES, None)):
+                address["line2"] = ", ".join(filter(None, (more, address.get("line2"))))
+        if row.consents:
+            node[CONSENT] = all(row.consents)
+        external = keys[EXTERNAL_ID]
+        shop_id = foreign_id(keys["id"] if external is None else external)
+        if external is not None and shop_id is None:
+            heading = self.heading((EXTERNAL_ID,))
+            node[CUSTOM] = {**(node.get(CUSTOM) or {}), heading: external}
         values, invalid = clean_values(node, ())
-        problems += invalid
+        if invalid and not self._options.strict:
+            invalid = self._keep_invalid(row, invalid)
+            values, invalid = clean_values(node, ())
+        problems = [*row.problems, *invalid]
         reference, take = self._reference(keys, values, problems)
         timestamps = None
         if keys["created_at"] is not None:
             timestamps = (keys["created_at"], keys["updated_at"] or keys["created_at"])
-        shop_id = foreign_id(keys["id"])
-        return SetRow(values, tuple(problems), reference, take, timestamps, shop_id)
+        warnings = tuple(row.warnings)
+        return SetRow(
+            values, tuple(problems), reference, take, timestamps, shop_id, warnings=warnings
+        )
+
+    def _keep_invalid(self, row: _Row, problems: Sequence[Problem]) -> list[Problem]:
+        """Move the invalid values of fields other than the email to `custom`, with warnings."""
+        left = []
+        for problem in problems:
+            path = [str(step) for step in problem.input_path if not isinstance(step, int)]
+            holder = row.node.get(path[0]) if len(path) > 1 else row.node
+            name = path[-1] if path else ""
+            if path[:1] in (["email"], [CUSTOM], []) or not isinstance(holder, dict):
+                left.append(problem)
+            elif name in holder:
+                heading = self.heading(path)
+                message = f"{problem.message} The value was kept in `custom`."
+                row.warnings.append(RowWarning(UNREADABLE, heading, message))
+                row.keep(heading, holder.pop(name))
+        return left
 
     def _reference(
         self, keys: Mapping[str, Any], values: Mapping[str, Any], problems: list[Problem]
@@ -233,7 +404,7 @@ class RowParser:
             return None, number or own
         if own is not None:
             return Reference(str(own), own), None
-        if number is not None or id_ is not None:
+        if any(keys[name] is not None for name in ("_id", "id", EXTERNAL_ID)):
             message = (
                 "The row has no email, and a number under `id` or `_id` may be another system's. "
                 "Add the email, or choose `match=_id` (--match _id) if it is the customer's `_id`."
@@ -254,11 +425,10 @@ def _clear(node: dict[str, Any], target: _Target) -> None:
 
 
 def _divide_names(node: dict[str, Any]) -> None:
-    """Split whole names at the last space, unless a first or last name is set."""
+    """Split whole names into first and last names, unless one of these is set."""
     for names in (node, *(node.get(name) for name in ADDRESS_FIELDS)):
         if not names:
             continue
         whole = names.pop("name", None)
         if whole and not names.get("first_name") and not names.get("last_name"):
-            first, _, last = whole.strip().rpartition(" ")
-            names["first_name"], names["last_name"] = (first, last) if first else (last, "")
+            names["first_name"], names["last_name"] = split_name(whole)

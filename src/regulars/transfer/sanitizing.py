@@ -22,6 +22,10 @@ _LONG_TEXTS = names_of(FIELDS, fields.LongText)
 # The prefix of the kinds of warnings in the problems of an import.
 WARNING = "warning_"
 WARNED_ROWS = f"{WARNING}rows"
+# The kinds of changes besides those of `sanitize`.
+KEPT = "kept"
+UNREADABLE = "unreadable"
+SURPLUS = "surplus_cells"
 
 _BREAK_IN_JSON = re.compile(r"\r\n|[\t\n\r]")
 _CONTROL_IN_JSON = re.compile(r"[\x00-\x1f]")
@@ -87,6 +91,13 @@ def without_nul(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 def warning_message(change: str, field: str) -> str:
     """Return the message of a warning for the user."""
+    if change == KEPT:
+        if field == "tags":
+            return "The customer's other tags were kept. Choose tags=replace (--tags) to remove them."
+        return (
+            "The customer is unsubscribed and stays so. Choose consent=overwrite (--consent) to "
+            "subscribe them."
+        )
     if change == COMBINING_MARKS:
         return "More than 30 combining marks in a row. The first 30 were imported."
     if field.partition(".")[0] == CUSTOM:

@@ -33,6 +33,7 @@ class Source:
 
     def __init__(self, file: InputFile, options: Options) -> None:
         self._file = file
+        self.options = options
         self.json = options.format == "jsonl" or (options.format is None and is_json(file))
         self.delimiter = "" if self.json else choose_delimiter(file, options)
         lines = Lines(file)
