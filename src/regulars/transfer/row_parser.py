@@ -19,6 +19,7 @@ from regulars.customers.values import clean_values
 from regulars.transfer import cells
 from regulars.transfer.columns import (
     ADDRESS_FIELDS,
+    AND_CUSTOMER,
     COLUMNS,
     DERIVED,
     DROP,
@@ -37,7 +38,7 @@ _EMPTY: Mapping[str, Any] = {
     **dict.fromkeys(names_of(FIELDS, fields.LongText)),
     **{name: [] for name in names_of(FIELDS, fields.Tags)},
 }
-_KEYS = ("_id", "id", *names_of(FIELDS, fields.Timestamp))
+_KEYS = ("_id", "id", "external_id", *names_of(FIELDS, fields.Timestamp))
 
 
 class _Target:
@@ -107,7 +108,14 @@ class RowParser:
         self.columns = columns
         self._width = len(columns or ())
         self._targets = [
-            (c.position, _target(c.field)) for c in columns or () if c.field is not None
+            (c.position, _target(c.field))
+            for c in columns or ()
+            if c.field is not None and (c.field != "accepts_marketing" or c.reader is None)
+        ]
+        self._targets += [
+            (c.position, _target(c.field.partition(".")[2]))
+            for c in columns or ()
+            if c.field is not None and c.reader == AND_CUSTOMER
         ]
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
@@ -161,8 +169,8 @@ class RowParser:
                 continue
             if field is None and name in ADDRESS_FIELDS and isinstance(value, dict):
                 values |= {f"{name}.{part}": inner for part, inner in value.items()}
-            elif field is not None or recognised(name) in COLUMNS:
-                values[field or str(recognised(name))] = value
+            elif field is not None or recognised(name, is_own=True) in COLUMNS:
+                values[field or str(recognised(name, is_own=True))] = value
             elif name.startswith("custom."):
                 values[name] = value
             elif self._options.unknown == "custom":
@@ -205,7 +213,7 @@ class RowParser:
         timestamps = None
         if keys["created_at"] is not None:
             timestamps = (keys["created_at"], keys["updated_at"] or keys["created_at"])
-        shop_id = foreign_id(keys["id"])
+        shop_id = foreign_id(keys["external_id"] or keys["id"])
         return SetRow(values, tuple(problems), reference, take, timestamps, shop_id)
 
     def _reference(
