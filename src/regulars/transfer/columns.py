@@ -1,34 +1,41 @@
-"""The columns of a file of customers, and the headings by which they are detected.
-
-The headings are those of the exports of Shopify, Stripe, WooCommerce and Mailchimp, as their own
-documentation has them, and of Regulars.
-"""
+"""The columns of a file of customers, and the fields to which they belong."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from regulars.core import fields
 from regulars.core.fields import in_order, names_of
-from regulars.core.text import did_you_mean
+from regulars.core.text import did_you_mean, nearest
 from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS, WRITABLE
+from regulars.transfer.column_choice import AND_CUSTOMER, Choice, Chooser
+from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
 from regulars.transfer.errors import BadOption
+from regulars.transfer.headings import BILLING as OF_BILLING
+from regulars.transfer.headings import SUBURB, WHOLE, comparable, is_secret, match_heading
+
+__all__ = ["AND_CUSTOMER", "Column", "ColumnProfile"]
 
 SHIPPING, BILLING = "shipping_address", "billing_address"
 PROBLEM = "regulars_problem"
 WARNING = "regulars_warning"
 DROP = "-"
+# The heading of the ids in our own exports, and the field of ids of another system.
+OWN_ID = "regulars_id"
+EXTERNAL_ID = "external_id"
+# Before the heading under which an unreadable value is kept in `custom`.
+IMPORTED = "import: "
+CUSTOM = "custom"
 
 ADDRESS_FIELDS = names_of(FIELDS, fields.Address)
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 _INPUT = tuple(name for name in names_of(WRITABLE) if name not in ADDRESS_FIELDS)
 # The fields of columns, except parts of addresses and custom fields. `name` is a whole name.
 PLAIN = in_order(
-    "_id id email first_name last_name name phone accepts_marketing tags notes custom",
-    ("_id", "id", "name", *_INPUT, *_TIMESTAMPS),
+    "_id id external_id email first_name last_name name phone accepts_marketing tags notes custom",
+    ("_id", "id", EXTERNAL_ID, "name", *_INPUT, *_TIMESTAMPS),
 )
 ADDRESSES = tuple(f"{kind}.{part}" for kind in ADDRESS_FIELDS for part in (*PARTS, "name"))
 COLUMNS = (*PLAIN, *ADDRESSES)
@@ -40,78 +47,83 @@ DERIVED = frozenset(
         *(name for name in names_of(FIELDS) if name not in (*PLAIN, *ADDRESS_FIELDS)),
     )
 )
-
-_NAME_HEADINGS = "name customer_name"
-_ADDRESS_PREFIXES = {
-    SHIPPING: "shipping_address shipping default_address ship_to",
-    BILLING: "billing_address billing bill_to card_address",
-}
-_PARTS = {
-    "line1": "line1 address1 address_1 address_line1 address_line_1 street street_address address",
-    "line2": "line2 address2 address_2 address_line2 address_line_2",
-    "city": "city town",
-    "area": "area district",
-    "state": "state province region state_province province_code state_code",
-    "zip": "zip zip_code zipcode postcode postal_code post_code",
-    "country": "country country_region country_code",
-    "phone": "phone phone_number",
-    "first_name": "first_name firstname",
-    "last_name": "last_name lastname",
-    "email": "email email_address",
-    "name": "name",
-}
-# Headings without a prefix that are parts of the shipping address.
-_ALONE = ("line1", "line2", "city", "area", "state", "zip", "country")
-_NO_WORD = re.compile(r"[^0-9a-z]+")
-
-
-def _plain(heading: str) -> str:
-    return _NO_WORD.sub("_", heading.strip().lower()).strip("_")
-
-
-def _load_fields() -> dict[str, str]:
-    """Return the fields by their normalized headings."""
-    fields_by_heading: dict[str, str] = {}
-    for part in _ALONE:
-        fields_by_heading |= dict.fromkeys(_PARTS[part].split(), f"{SHIPPING}.{part}")
-    for kind, names in _ADDRESS_PREFIXES.items():
-        for prefix in names.split():
-            for part, parts in _PARTS.items():
-                fields_by_heading |= {
-                    f"{prefix}_{suffix}": f"{kind}.{part}" for suffix in parts.split()
-                }
-    fields_by_heading |= dict.fromkeys(_NAME_HEADINGS.split(), "name")
-    for field in FIELDS:
-        fields_by_heading |= dict.fromkeys(field.headings.split(), field.name)
-    return fields_by_heading
-
-
-_FIELDS_BY_HEADING = _load_fields()
-# Headings that may be a whole address in one cell.
-_WHOLE = frozenset(
-    ("email_address", "shipping_address", "billing_address", "card_address", "default_address")
+_EARLIER_FIELDS = (
+    "_id email first_name last_name phone accepts_marketing tags notes {} custom created_at "
+    "updated_at"
 )
+_EARLIER_PARTS = "line1 line2 city area country first_name last_name zip state email phone"
+# The headings of whole exports of version 0.1.0, as CSV and as JSON Lines.
+_EARLIER_EXPORTS = tuple(
+    tuple(_EARLIER_FIELDS.format(addresses).split())
+    for addresses in (
+        " ".join(
+            f"{kind}.{part}" for kind in (SHIPPING, BILLING) for part in _EARLIER_PARTS.split()
+        ),
+        f"{SHIPPING} {BILLING}",
+    )
+)
+_MAX_LISTED = 20
+_MAX_CANDIDATES = 3
+_LIKE_EMAIL = ("email", "emailaddress", "mail", "correo", "courriel", "eposta")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a file, at a position from 0. Without a field it is ignored."""
+    """A column of a file, at a position from 0. Without a field it is left out.
+
+    `reader` is a special reading of its values. Of `accepts_marketing`: `opt_out` (yes means no),
+    `subscribed_at` and `unsubscribed_at` (a time means that this happened). `created_at` has
+    `subscribed_at` if the time is also a consent. A part of an address has `and_customer` if it is
+    also the field of that name of the customer. `note` is a sentence for the user, or None.
+    """
 
     position: int
     heading: str
     field: str | None
+    reader: str | None = None
+    note: str | None = None
 
 
-def recognised(heading: str) -> str | None:
-    """Return the field of a heading, None if it is unknown, DROP for a derived field."""
+def is_own_export(headings: Sequence[str]) -> bool:
+    """Return whether headings, or the names of a line of JSON, are those of an export of Regulars:
+    they have `regulars_id`, or are all those of an export of an earlier version."""
+    names = [heading.strip() for heading in headings]
+    if names[:1] == [PROBLEM]:
+        names = names[1:]
+    return OWN_ID in names or tuple(names) in _EARLIER_EXPORTS
+
+
+def recognised(heading: str, *, is_own: bool = False) -> str | None:
+    """Return the field of a heading without regard to other columns, None if it is unknown, DROP
+    for a derived field. `id` and `_id` are those of another system, unless `is_own`."""
     name = heading.strip()
-    if name in COLUMNS or name.startswith("custom."):
+    exact = _exact(name, is_own)
+    if exact is not None:
+        return exact
+    match = match_heading(name)
+    if match is None:
+        return None
+    if match.group is not None:
+        part = "city" if match.field == SUBURB else match.field
+        kind = BILLING if match.kind == OF_BILLING else SHIPPING
+        return None if part == WHOLE else f"{kind}.{part}"
+    field = "name" if match.field == "full_name" else match.field
+    return field if field in COLUMNS else None
+
+
+def _exact(name: str, is_own: bool) -> str | None:
+    """Return the field of a heading that is the name of a field in our exports."""
+    if name.startswith("custom.") and name != "custom.":
         return name
-    if name in DERIVED:
+    if name.startswith(IMPORTED):
+        return f"custom.{name}"
+    if name == PROBLEM:
         return DROP
-    plain = _plain(heading)
-    field = _FIELDS_BY_HEADING.get(plain)
-    return None if plain in _WHOLE and field != "email" else field
+    if not is_own:
+        return CUSTOM if name == CUSTOM else None
+    if name == OWN_ID:
+        return "id"
+    return name if name in COLUMNS else DROP if name in DERIVED else None
 
 
 def mapping(options: Sequence[str]) -> dict[str, str]:
@@ -135,101 +147,221 @@ def mapping(options: Sequence[str]) -> dict[str, str]:
     return fields_by_heading
 
 
-def columns(headings: Sequence[str], mapped: dict[str, str], unknown: str) -> list[Column]:
-    """Return the columns of headings. A mapping takes precedence over detection. `unknown` decides
-    about other columns: store them in `custom`, drop them or refuse the file. Raises BadOption."""
-    stripped = {heading.strip() for heading in headings}
-    missing = [heading for heading in mapped if heading not in stripped]
+def assign_columns(
+    headings: Sequence[str],
+    profiles: Sequence[ColumnProfile],
+    mapped: Mapping[str, str],
+    unknown: str,
+    *,
+    match: str = "email",
+) -> list[Column]:
+    """Return the columns of a file, with the fields that they have by their headings and values.
+
+    `profiles` describe the values of the columns; without them, headings decide. `mapped` takes
+    precedence. `unknown` decides about columns of no field: `custom` stores them under their
+    headings, `drop` leaves them out and `refuse` refuses the file. With `match="_id"`, `id` and
+    `_id` are the customers' own ids. Raises BadOption.
+    """
+    names = numbered(headings)
+    missing = [heading for heading in mapped if heading not in names]
     if missing:
-        listed = ", ".join(heading.strip() for heading in headings[:20])
-        raise BadOption(f"There is no column {missing[0]!r}. The columns are: {listed}.")
-    fields = [mapped.get(heading.strip()) or recognised(heading) for heading in headings]
-    fields = _select_columns(headings, fields, mapped)
-    unmapped = [h for h, field in zip(headings, fields, strict=True) if field is None and h.strip()]
-    if unmapped and unknown == "refuse":
+        raise BadOption(f"There is no column {missing[0]!r}. The columns are: {_listed(names)}.")
+    _require_one_mapping(headings, names, mapped)
+    assigned = _assign(headings, names, profiles, mapped, has_own_ids=match == "_id")
+    if not any(column.field in ("email", "_id", "id") for column in assigned):
+        raise BadOption(_no_email(names, profiles))
+    unused = [c for c in assigned if c.field is None and c.heading]
+    if unused and unknown == "refuse":
         raise BadOption(
-            f"The column {unmapped[0].strip()!r} is not known. Say what it is with --map, or "
-            "--unknown custom or drop."
+            f"The column {unused[0].heading!r} is not known. Say what it is with --map, or "
+            f"--unknown custom or drop.{' ' + unused[0].note if unused[0].note else ''}"
         )
     if unknown == "custom":
-        fields = [
-            field or (f"custom.{heading.strip()}" if heading.strip() else None)
-            for heading, field in zip(headings, fields, strict=True)
-        ]
-        _require_distinct(headings, fields)
-    pairs = zip(headings, fields, strict=True)
-    result = [
-        Column(position, heading.strip(), None if field == DROP else field)
-        for position, (heading, field) in enumerate(pairs)
-    ]
-    if not any(column.field in ("email", "_id", "id") for column in result):
-        raise BadOption(_no_email(headings))
-    return result
+        assigned = _with_custom(assigned, profiles)
+    return [replace(c, field=None) if c.field == DROP else c for c in assigned]
 
 
 def preview_columns(
-    headings: Sequence[str], mapped: dict[str, str]
+    headings: Sequence[str], mapped: Mapping[str, str]
 ) -> list[tuple[str, str | None]]:
     """Return headings with the fields to which they are mapped or by which they are detected,
     without checking that they can be combined."""
-    mappings = [(heading.strip(), mapped.get(heading.strip())) for heading in headings]
-    fields = [(heading, field or recognised(heading)) for heading, field in mappings]
-    return [(heading, None if field == DROP else field) for heading, field in fields]
+    assigned = _assign(headings, numbered(headings), (), mapped, has_own_ids=False)
+    return [(c.heading, None if c.field == DROP else c.field) for c in assigned]
 
 
-def _select_columns(
-    headings: Sequence[str], fields: list[str | None], mapped: dict[str, str]
-) -> list[str | None]:
-    """Select one column for each field: a mapped one, else the field's own name, else a code before
-    a name (`Country Code`, `Country`), else the first. Raises BadOption for equal headings."""
-    _require_distinct(headings, fields, same_heading=True)
-    best: dict[str, tuple[tuple[int, int], int]] = {}
-    for position, (heading, field) in enumerate(zip(headings, fields, strict=True)):
-        if field is None or field == DROP:
-            continue
-        stripped = heading.strip()
-        rank = (
-            0
-            if stripped in mapped
-            else 1
-            if stripped == field
-            else 2
-            if "code" in _plain(stripped)
-            else 3
-        )
-        if field not in best or (rank, position) < best[field][0]:
-            best[field] = ((rank, position), position)
-    selected = {position for _, position in best.values()}
-    return [
-        field if field is None or field == DROP or position in selected else None
-        for position, field in enumerate(fields)
-    ]
+def numbered(headings: Sequence[str]) -> list[str]:
+    """Return headings without spaces at their ends, and equal ones with a number: `Phone`,
+    `Phone 2`. A blank heading stays blank."""
+    stripped = [heading.strip() for heading in headings]
+    used = set(stripped)
+    counts: dict[str, int] = {}
+    names: list[str] = []
+    for heading in stripped:
+        name = heading
+        number = counts.get(heading, 0) + 1
+        if heading and number > 1:
+            while (name := f"{heading} {number}") in used:
+                number += 1
+            used.add(name)
+        counts[heading] = number
+        names.append(name)
+    return names
 
 
-def _require_distinct(
-    headings: Sequence[str], fields: Sequence[str | None], same_heading: bool = False
-) -> None:
-    positions: dict[str, int] = {}
-    for position, (heading, field) in enumerate(zip(headings, fields, strict=True)):
-        if field is None or field == DROP:
-            continue
-        key = f"{field}\n{heading.strip()}" if same_heading else field
-        if key in positions:
-            raise BadOption(
-                f"The columns {positions[key] + 1} and {position + 1} are both {field}. Give "
-                "one of them another heading, or take it out of the file."
+def _assign(
+    headings: Sequence[str],
+    names: Sequence[str],
+    profiles: Sequence[ColumnProfile],
+    mapped: Mapping[str, str],
+    *,
+    has_own_ids: bool,
+) -> list[Column]:
+    """Return the columns with their fields: DROP if they are left out, None if they are unknown."""
+    is_own = is_own_export(headings)
+    fixed: list[str | None] = []
+    open_headings: list[str | None] = []
+    secrets: set[int] = set()
+    for position, (heading, name) in enumerate(zip(headings, names, strict=True)):
+        field = mapped.get(name) or _exact(name, is_own or (has_own_ids and name in ("id", "_id")))
+        if field is None and is_secret(name) and match_heading(heading) is None:
+            secrets.add(position)
+            field = DROP
+        fixed.append(field)
+        open_headings.append(heading.strip() if field is None else None)
+    losers = _outranked(fixed, profiles)
+    taken = {field for field in fixed if field and field != DROP}
+    choices = Chooser(open_headings, names, profiles, taken).choose()
+    if "email" not in taken:
+        _choose_email(names, open_headings, profiles, choices)
+    assigned = []
+    for position, (name, field, choice) in enumerate(zip(names, fixed, choices, strict=True)):
+        note = choice.note
+        if position in secrets:
+            note = (
+                f"{name!r} is left out, because it seems to hold secrets. "
+                f"To keep it: --map '{name}=custom.{name}'."
             )
-        positions[key] = position
+        elif position in losers:
+            field = None
+            note = f"{name!r} is not used, because another column is mapped to the same field."
+        assigned.append(Column(position, name, field or choice.field, choice.reader, note))
+    return assigned
 
 
-def _no_email(headings: Sequence[str]) -> str:
-    if any("@" in heading for heading in headings):
+def _outranked(fixed: Sequence[str | None], profiles: Sequence[ColumnProfile]) -> set[int]:
+    """Return the positions of columns that are mapped to a field of which another is fuller."""
+    best: dict[str, int] = {}
+    losers: set[int] = set()
+    for position, field in enumerate(fixed):
+        if field is None or field == DROP:
+            continue
+        other = best.setdefault(field, position)
+        if other != position:
+            is_fuller = _filled(profiles, position) > _filled(profiles, other)
+            losers.add(other if is_fuller else position)
+            best[field] = position if is_fuller else other
+    return losers
+
+
+def _filled(profiles: Sequence[ColumnProfile], position: int) -> int:
+    return profiles[position].filled if position < len(profiles) else 0
+
+
+def _require_one_mapping(
+    headings: Sequence[str], names: Sequence[str], mapped: Mapping[str, str]
+) -> None:
+    """Raise BadOption if two equal headings are mapped to one field."""
+    positions: dict[tuple[str, str], int] = {}
+    for position, (heading, name) in enumerate(zip(headings, names, strict=True)):
+        field = mapped.get(name)
+        if field is None or field == DROP:
+            continue
+        first = positions.setdefault((field, heading.strip()), position)
+        if first != position:
+            raise BadOption(
+                f"The columns {first + 1} and {position + 1} are both mapped to {field}. Map one "
+                f"of them to another field, as in --map '{name}=custom.{name}'."
+            )
+
+
+def _choose_email(
+    names: Sequence[str],
+    headings: Sequence[str | None],
+    profiles: Sequence[ColumnProfile],
+    choices: Sequence[Choice],
+) -> None:
+    """Choose the column of which most values are emails, if no heading says which it is."""
+    current = [p for p, choice in enumerate(choices) if choice.field == "email"]
+    if any(is_email(name) for name in names):
+        return  # The first line is a customer.
+    if current and not (profiles and profiles[current[0]].sample):
+        return
+    if current and email_share(profiles[current[0]]) > 0:
+        return
+    by_share = [
+        (email_share(profile) * profile.filled, -position)
+        for position, profile in enumerate(profiles[: len(names)])
+        if (headings[position] is not None) and email_share(profile) > 0.5
+    ]
+    if not by_share:
+        return
+    position = -max(by_share)[1]
+    for other in current:
+        choices[other].field = None
+        choices[other].note = f"{names[other]!r} is not the email: none of its values is one."
+    choices[position].field, choices[position].reader = "email", None
+    choices[position].note = (
+        f"{names[position] or f'Column {position + 1}'!r} is taken as the email, because most of "
+        "its values are email addresses."
+    )
+
+
+def _with_custom(columns: Sequence[Column], profiles: Sequence[ColumnProfile]) -> list[Column]:
+    """Return the columns, with those of no field as custom fields of different names. A blank
+    heading is named by its position if it has values."""
+    used = {column.field for column in columns}
+    result = []
+    for column in columns:
+        key = column.heading
+        if not key and _filled(profiles, column.position):
+            key = f"Column {column.position + 1}"
+        if column.field is None and key:
+            number, field = 1, f"{CUSTOM}.{key}"
+            while field in used:
+                number += 1
+                field = f"{CUSTOM}.{key} {number}"
+            used.add(field)
+            column = replace(column, heading=key, field=field)
+        result.append(column)
+    return result
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > _MAX_LISTED else ""
+    return ", ".join(repr(name[:50]) for name in names[:_MAX_LISTED]) + more
+
+
+def _no_email(names: Sequence[str], profiles: Sequence[ColumnProfile]) -> str:
+    if any(is_email(name) for name in names):
         return (
             "The first line seems to be a customer and not the headings. Say that there are none, "
             "and what each column is, as in --no-header --map 1=email --map 2=first_name."
         )
-    listed = ", ".join(repr(heading.strip()[:50]) for heading in headings[:20])
-    return (
-        f"No column is the customer's email. The headings are {listed}. Say which it is, as in "
-        "--map 'E-mail=email'."
+    shares = [(email_share(profile), name) for name, profile in zip(names, profiles, strict=False)]
+    candidates = [name for share, name in sorted(shares, reverse=True) if share > 0 and name]
+    candidates += [name for name in names if _is_like_email(name)]
+    candidates = list(dict.fromkeys(candidates))[:_MAX_CANDIDATES]
+    hint = (
+        f" It may be {' or '.join(repr(name[:50]) for name in candidates)}." if candidates else ""
     )
+    example = candidates[0] if candidates else "E-mail"
+    return (
+        f"No column is the customer's email.{hint} The headings are {_listed(names)}. Say which it "
+        f"is, as in --map '{example}=email'."
+    )
+
+
+def _is_like_email(name: str) -> bool:
+    key = comparable(name)
+    return "mail" in key or nearest(key, _LIKE_EMAIL) is not None

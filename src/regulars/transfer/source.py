@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from regulars.transfer.columns import Column, columns, mapping
+from regulars.transfer.columns import Column, assign_columns, mapping
 from regulars.transfer.errors import BadFile, BadOption
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import InputFile
@@ -112,6 +112,9 @@ def _headed(
         )
     mapped = mapping(options.mapped)
     if options.header:
-        return columns(first.cells, mapped, options.unknown), records
+        return assign_columns(
+            first.cells, (), mapped, options.unknown, match=options.match
+        ), records
     numbers = [str(index + 1) for index in range(len(first.cells))]
-    return columns(numbers, mapped, options.unknown), chain([first], records)
+    columns = assign_columns(numbers, (), mapped, options.unknown, match=options.match)
+    return columns, chain([first], records)

@@ -1,0 +1,326 @@
+"""Choose the columns of a file for the fields of a customer, by their headings and values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from regulars.transfer.column_profile import (
+    ColumnProfile,
+    email_share,
+    is_consent,
+    is_mostly_account_state,
+    is_mostly_technical_id,
+    is_mostly_time,
+    is_mostly_without_digits,
+)
+from regulars.transfer.headings import (
+    BILLING,
+    NEUTRAL,
+    SHIPPING,
+    SUBURB,
+    WHOLE,
+    Match,
+    group_order,
+    is_status,
+    match_heading,
+)
+
+# Special readings of a column; see `columns.Column`.
+OPT_OUT, SUBSCRIBED_AT, UNSUBSCRIBED_AT = "opt_out", "subscribed_at", "unsubscribed_at"
+AND_CUSTOMER = "and_customer"
+
+CONSENT = "accepts_marketing"
+_LINES = frozenset((WHOLE, "line1", "line2"))
+_PERSON = ("first_name", "last_name", "name", "phone", "email")
+# The most parts of an address without a street that are parts of another one.
+_MAX_STRAY_PARTS = 2
+
+
+@dataclass(slots=True)
+class Choice:
+    """What is chosen for a column. Without a field it is kept under its heading."""
+
+    field: str | None = None
+    reader: str | None = None
+    note: str | None = None
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A column that may be that of a field, or of a part of an address."""
+
+    position: int
+    heading: str
+    match: Match
+    profile: ColumnProfile
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the column has values, as far as is known."""
+        return self.profile.rows == 0 or self.profile.filled > 0
+
+    @property
+    def rank(self) -> tuple[int, int, int, int, int]:
+        """The order in which columns of one field are preferred: lower is better."""
+        tier, index, steps = self.match.rank
+        is_weak = tier if self.has_values else tier + 2
+        return is_weak, -self.profile.filled, index, steps, self.position
+
+
+class Chooser:
+    """Chooses columns for the fields that are not in `taken`, the fields of mapped columns.
+
+    `headings` are as in the file, and None for columns that are not to be recognised. `names` are
+    their distinct names for the user.
+    """
+
+    def __init__(
+        self,
+        headings: Sequence[str | None],
+        names: Sequence[str],
+        profiles: Sequence[ColumnProfile],
+        taken: Iterable[str],
+    ) -> None:
+        self._taken = set(taken)
+        self.choices = [Choice() for _ in headings]
+        self._fields: dict[str, list[Candidate]] = defaultdict(list)
+        self._groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
+        statuses = []
+        for position, heading in enumerate(headings):
+            if not heading:
+                continue
+            name = names[position]
+            profile = profiles[position] if position < len(profiles) else ColumnProfile()
+            if is_status(heading) and is_consent(profile):
+                match = Match(CONSENT, (1, 0, 0))
+                self._fields[CONSENT].append(Candidate(position, name, match, profile))
+            elif found := match_heading(heading):
+                candidate = Candidate(position, name, found, profile)
+                if found.field == "state" and is_status(heading):
+                    statuses.append(candidate)
+                else:
+                    self._add(candidate)
+        self._add_states(statuses)
+
+    def choose(self) -> list[Choice]:
+        """Return a choice for each column."""
+        self._choose_names()
+        self._choose_addresses()
+        self._choose_consent()
+        for field, candidates in self._fields.items():
+            self._select(field, field, candidates)
+        self._complete_customer()
+        return self.choices
+
+    def _add(self, candidate: Candidate) -> None:
+        match, profile = candidate.match, candidate.profile
+        field = match.field
+        if match.group is not None:
+            if field in ("state", "country") and is_mostly_technical_id(profile):
+                return
+            self._groups[match.kind, match.group].append(candidate)
+            return
+        if field == "phone" and profile.sample and is_mostly_without_digits(profile):
+            return
+        if field == "email" and profile.sample and email_share(profile) == 0:
+            # A column of something else, if there is one with emails.
+            candidate.match = Match(field, (2, *match.rank[1:]))
+        if field == CONSENT and is_mostly_time(profile):
+            field = SUBSCRIBED_AT
+        elif field == "opt_out" and is_mostly_time(profile):
+            field = UNSUBSCRIBED_AT
+        elif field in (SUBSCRIBED_AT, UNSUBSCRIBED_AT) and (
+            profile.sample and not is_mostly_time(profile)
+        ):
+            field = CONSENT if field == SUBSCRIBED_AT else OPT_OUT
+        self._fields[field].append(candidate)
+
+    def _add_states(self, candidates: Sequence[Candidate]) -> None:
+        """Add columns headed `state`, which are parts of an address beside others only."""
+        for candidate in candidates:
+            has_address = any(
+                kind != NEUTRAL or not group.strip() or candidate.match.group == group
+                for kind, group in self._groups
+            )
+            if has_address and not is_mostly_account_state(candidate.profile):
+                self._add(candidate)
+
+    # Names
+
+    def _choose_names(self) -> None:
+        """Decide what a whole name is beside first and last names."""
+        first, last = (self._has_column(name) for name in ("first_name", "last_name"))
+        names = self._fields.pop("name", [])
+        full = self._fields.pop("full_name", [])
+        if first and last:
+            for candidate in (*names, *full):
+                self._note(candidate, "the file has columns of the first and the last name")
+        elif first or last:
+            field = "last_name" if first else "first_name"
+            self._fields[field] += names
+            for candidate in full:
+                self._note(candidate, "the file has a column of the first or the last name")
+        else:
+            for field in ("first_name", "last_name"):
+                self._fields.pop(field, None)
+            for candidate in full:
+                tier, index, steps = candidate.match.rank
+                # A plain "Name" is preferred to all but a full name.
+                candidate.match = Match("name", (tier, index - 1_000, steps))
+            self._fields["name"] = [*names, *full]
+
+    def _has_column(self, field: str) -> bool:
+        return field in self._taken or any(c.has_values for c in self._fields.get(field, ()))
+
+    # Addresses
+
+    def _choose_addresses(self) -> None:
+        """Choose one group of columns for each address, so that all parts are of one address.
+
+        A neutral group is the shipping address if no shipping group has values.
+        """
+        self._merge_strays()
+        groups = [(kind, name, columns) for (kind, name), columns in self._groups.items()]
+        of_kind = {
+            kind: [(name, columns) for k, name, columns in groups if k == kind]
+            for kind in (SHIPPING, BILLING, NEUTRAL)
+        }
+        detailed, neutral = (
+            [
+                (name, columns)
+                for name, columns in of_kind[kind]
+                if any(c.has_values and c.match.field != WHOLE for c in columns)
+            ]
+            for kind in (SHIPPING, NEUTRAL)
+        )
+        everything = of_kind[SHIPPING] or of_kind[NEUTRAL]
+        self._choose_group("shipping_address", detailed or neutral or everything)
+        self._choose_group("billing_address", of_kind[BILLING])
+        for candidate in (c for _, _, columns in groups for c in columns):
+            choice = self.choices[candidate.position]
+            if choice.field is None and choice.note is None:
+                self._note(candidate, "the columns of another address have more values")
+
+    def _choose_group(self, field: str, groups: Sequence[tuple[str, list[Candidate]]]) -> None:
+        if not groups:
+            return
+        _, columns = min(
+            groups,
+            key=lambda group: (
+                -sum(c.profile.filled for c in group[1]),
+                -len({c.match.field for c in group[1]}),
+                group_order(group[0]),
+                group[1][0].position,
+            ),
+        )
+        parts: dict[str, list[Candidate]] = defaultdict(list)
+        has_city = any(c.match.field == "city" for c in columns)
+        for candidate in columns:
+            part = candidate.match.field
+            if part == SUBURB:
+                part = "area" if has_city else "city"
+            elif part == WHOLE:
+                part = "line1"
+                candidate.match = Match(part, (0, 1_000, 0), candidate.match.group)
+            parts[part].append(candidate)
+        for part, candidates in parts.items():
+            self._select(f"{field}.{part}", part, candidates)
+
+    def _merge_strays(self) -> None:
+        """Move parts that are headed as those of no address to the address that lacks them:
+        `Billing Address` beside `City` and `Zip`, or `Country` beside `Billing Street`."""
+        plain = self._groups.get((NEUTRAL, ""), [])
+        parts = {c.match.field for c in plain}
+        others = [key for key in self._groups if key != (NEUTRAL, "")]
+        if not plain or parts & _LINES:
+            return
+        streets = [
+            key
+            for key in others
+            if {c.match.field for c in self._groups[key]} <= {*_LINES, *_PERSON}
+            and any(c.match.field in _LINES for c in self._groups[key])
+        ]
+        if len(streets) != 1 and len(others) == 1 and len(parts) <= _MAX_STRAY_PARTS:
+            other = {c.match.field for c in self._groups[others[0]]}
+            streets = others if other & _LINES and not other & parts else []
+        if len(streets) == 1:
+            self._groups[streets[0]] += self._groups.pop((NEUTRAL, ""))
+
+    def _chosen_parts(self) -> list[Candidate]:
+        return [
+            c
+            for columns in self._groups.values()
+            for c in columns
+            if self.choices[c.position].field is not None
+        ]
+
+    def _complete_customer(self) -> None:
+        """Let the name and phone of an address be those of a customer without columns of these."""
+        has_name = any(self._has_column(name) for name in ("first_name", "last_name", "name"))
+        for part in _PERSON:
+            if part == "email" or (has_name if part != "phone" else self._fields.get("phone")):
+                continue
+            if part in self._taken:
+                continue
+            columns = [
+                (-c.profile.filled, c.match.kind != BILLING, c.position)
+                for c in self._chosen_parts()
+                if c.has_values and (self.choices[c.position].field or "").endswith(f".{part}")
+            ]
+            if columns:
+                choice = self.choices[min(columns)[2]]
+                choice.reader = AND_CUSTOMER
+                choice.note = f"It is the {part.replace('_', ' ')} of the customer, too."
+
+    # Consent
+
+    def _choose_consent(self) -> None:
+        """Choose the columns of consent: one that says so, and all opt-outs and times."""
+        times = self._fields.pop(SUBSCRIBED_AT, [])
+        created = self._fields.get("created_at", [])
+        is_created = any(c.has_values and c.match.rank[0] == 0 for c in created)
+        best = min(times, key=lambda c: c.rank, default=None)
+        if best and best.has_values and not is_created and "created_at" not in self._taken:
+            self.choices[best.position] = Choice("created_at", SUBSCRIBED_AT)
+            times = [c for c in times if c is not best]
+            for candidate in self._fields.pop("created_at", []):
+                self._note(candidate, f"{best.heading!r} is used as created_at")
+        if CONSENT in self._taken:
+            for candidate in (*times, *self._fields.pop(UNSUBSCRIBED_AT, [])):
+                self._note(candidate, "a column is mapped to accepts_marketing")
+            self._fields.pop(OPT_OUT, None)
+            return
+        for reader, candidates in (
+            (SUBSCRIBED_AT, times),
+            (UNSUBSCRIBED_AT, self._fields.pop(UNSUBSCRIBED_AT, [])),
+            (OPT_OUT, self._fields.pop(OPT_OUT, [])),
+        ):
+            for candidate in candidates:
+                self.choices[candidate.position] = Choice(CONSENT, reader)
+
+    # Selection
+
+    def _select(self, target: str, field: str, candidates: Sequence[Candidate]) -> None:
+        """Select the best column of a field. The others are kept under their headings."""
+        if target in self._taken:
+            for candidate in candidates:
+                self._note(candidate, f"another column is mapped to {target}")
+            return
+        ranked = sorted(candidates, key=lambda c: c.rank)
+        for candidate in ranked[1:]:
+            best = ranked[0]
+            fuller = best.profile.filled > candidate.profile.filled
+            why = "has more values" if fuller else f"is preferred as {field}"
+            self._note(candidate, f"{best.heading!r} {why}")
+        if ranked:
+            self.choices[ranked[0].position].field = target
+
+    def _note(self, candidate: Candidate, reason: str) -> None:
+        """Note why a column with values is not used."""
+        if not candidate.has_values:
+            return
+        self.choices[
+            candidate.position
+        ].note = f"{candidate.heading!r} is not used as a field of the customer, because {reason}."

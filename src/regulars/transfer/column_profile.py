@@ -1,0 +1,75 @@
+"""What is known of the values of a column, and what they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from regulars.transfer.headings import comparable, value_words
+
+_MAX_VALUE_CHARACTERS = 400
+_NEARLY_ALL = 0.9
+_EMAIL = re.compile(r"[^\s@<>,;]{1,100}@[^\s@<>,;]{1,100}\.[^\s@<>,;.]{2,20}")
+_TIME = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\b(?:19|20)\d\d\b|^\d{8,13}$")
+_TECHNICAL_ID = re.compile(r"[a-z_]+\.[a-z0-9_]+|__\w+__\.\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnProfile:
+    """The values of a column: the number of those that are not blank, the number of rows, and up to
+    200 different values that are not blank."""
+
+    filled: int = 0
+    rows: int = 0
+    sample: tuple[str, ...] = ()
+
+
+def _share(profile: ColumnProfile, test: Callable[[str], object]) -> float:
+    """Return the share of the sampled values that pass a test; 0 without values."""
+    sample = profile.sample
+    return sum(bool(test(v[:_MAX_VALUE_CHARACTERS])) for v in sample) / len(sample) if sample else 0
+
+
+def is_consent_word(text: str) -> bool:
+    """Return whether a value is a word of consent, as in `unsubscribed`."""
+    key, values = comparable(text), value_words()
+    return key in values.consent or key in values.weak_consent
+
+
+def is_email(text: str) -> bool:
+    """Return whether a text has an email address."""
+    return _EMAIL.search(text[:_MAX_VALUE_CHARACTERS]) is not None
+
+
+def email_share(profile: ColumnProfile) -> float:
+    """Return the share of the sampled values that are email addresses."""
+    return _share(profile, is_email)
+
+
+def is_consent(profile: ColumnProfile) -> bool:
+    """Return whether nearly all values are words of consent, and not only of an account's state."""
+    return _share(profile, is_consent_word) >= _NEARLY_ALL and any(
+        comparable(value) in value_words().consent for value in profile.sample
+    )
+
+
+def is_mostly_time(profile: ColumnProfile) -> bool:
+    """Return whether most values seem to be dates or times."""
+    return _share(profile, _TIME.search) > 0.5
+
+
+def is_mostly_technical_id(profile: ColumnProfile) -> bool:
+    """Return whether most values are ids of records, as in `base.us` of Odoo."""
+    return _share(profile, _TECHNICAL_ID.fullmatch) > 0.5
+
+
+def is_mostly_account_state(profile: ColumnProfile) -> bool:
+    """Return whether most values are states of an account, as in `disabled`."""
+    states = value_words().account_states
+    return _share(profile, lambda value: comparable(value) in states) > 0.5
+
+
+def is_mostly_without_digits(profile: ColumnProfile) -> bool:
+    """Return whether most values have no digit."""
+    return _share(profile, lambda value: not any(map(str.isdigit, value))) >= 0.5
