@@ -1,0 +1,87 @@
+"""Parse yes and no, and the words of other systems for consent to marketing.
+
+The words are in consent_words.toml, with the words that mean yes in one language and no in another.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from regulars.core.text import folded
+
+# The longest word has 33 characters.
+_MAX_WORD_CHARACTERS = 64
+# Letters that have no decomposition in Unicode.
+_STROKES = str.maketrans({"ł": "l", "ı": "i", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe"})
+
+
+class _Words(NamedTuple):
+    """The words by their key: whether the word means yes."""
+
+    flags: dict[str, bool]
+    consent: dict[str, bool]
+    unset: dict[str, bool]
+
+
+def read_consent(text: str, is_opt_out: bool = False) -> bool | None:
+    """Return whether a text says that the customer accepts marketing; None if it is unknown.
+
+    With `is_opt_out`, the text is from a column of opt-outs: yes and no are inverted. Words for a
+    state, such as `unsubscribed`, keep their meaning. Numbers other than 1, 0 and -1 (true in
+    Access) are unknown.
+    """
+    if len(text) > _MAX_WORD_CHARACTERS:
+        return None
+    return _read(text, is_opt_out)
+
+
+def read_flag(text: str) -> bool | None:
+    """Return whether a text says yes or no, in one of the known languages; None if neither."""
+    return None if len(text) > _MAX_WORD_CHARACTERS else _flag(text)
+
+
+def is_consent_word(text: str) -> bool:
+    """Return whether a text is a state of consent, such as `unsubscribed`. Yes and no are not."""
+    return len(text) <= _MAX_WORD_CHARACTERS and _key(text) in _words().consent
+
+
+@lru_cache(maxsize=2_048)
+def _read(text: str, is_opt_out: bool) -> bool | None:
+    flag = _flag(text)
+    if flag is not None:
+        return flag is not is_opt_out
+    words, key = _words(), _key(text)
+    return words.consent.get(key, words.unset.get(key))
+
+
+@lru_cache(maxsize=2_048)
+def _flag(text: str) -> bool | None:
+    flags = _words().flags
+    exact = flags.get(text.strip())
+    return exact if exact is not None else flags.get(_key(text))
+
+
+def _key(text: str) -> str:
+    """Return the form by which words are compared: no case, accents, spaces and punctuation. A text
+    without letters and digits is its own key."""
+    word = "".join([c for c in folded(text).translate(_STROKES) if c.isalnum()])
+    return word or "".join([c for c in text if c.isprintable() and c != "\ufe0f"]).strip()
+
+
+@lru_cache(maxsize=1)
+def _words() -> _Words:
+    data = tomllib.loads(files(__package__).joinpath("consent_words.toml").read_text("utf-8"))
+    return _Words(*(_by_key(data[section]) for section in _Words._fields))
+
+
+def _by_key(section: dict[str, list[str]]) -> dict[str, bool]:
+    return {
+        key: answer == "yes"
+        for answer in ("yes", "no")
+        for word in section.get(answer, ())
+        # A number keeps its form: without punctuation, 1.0 is ten.
+        for key in ({word} if word[-1:] == "0" and len(word) > 1 else {word, _key(word)})
+    }

@@ -1,0 +1,474 @@
+"""Values in the forms of other systems: consent, names, tags, and artefacts of spreadsheets."""
+
+import time
+import tomllib
+from collections.abc import Callable
+from importlib.resources import files
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regulars.transfer import cells, consent
+from regulars.transfer.artefacts import (
+    DIGITS_LOST,
+    SPREADSHEET_ERROR,
+    EmailCell,
+    looks_garbled,
+    split_street,
+    strip_invisible,
+    unwrap,
+    unwrap_email,
+    unwrap_number,
+)
+from regulars.transfer.consent import is_consent_word, read_consent, read_flag
+from regulars.transfer.person_names import split_name
+from regulars.transfer.tag_cells import join_tags, split_tags
+from tests.support import example_count
+
+TEXTS = st.text() | st.text(
+    st.sampled_from(list("ab1E. ,;|\"'[]{}()<>#*:=+@&\\-\n\t\u200b\u202a\ufeff田王김é"))
+)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "SUBSCRIBED|Subscribed|subscribed|EMAIL_SUBSCRIBED|resubscribed",
+        "explicit|Express|Opt-In|opted in|Opted-In|Double opt-in|Confirmed|Accepts marketing",
+        "Active|Freely given consent from contact|Implicit",
+        "yes|Y|TRUE|true|1|1.0|-1|on|x|X|✓|✔️|☑|✅|checked",
+        "oui|Oui|sí|SI|ja|Ja|sì|sim|tak|evet|EVET|نعم|да|ДА|是|はい|예|네|ano|igen|ναι|כן",
+        "VRAI|WAHR|VERDADERO|VERO|VERDADEIRO|WAAR|PRAWDA|DOĞRU|ИСТИНА|真",
+        "abonné|Abonnée|suscrito|abonniert|iscritto|subscrito|geabonneerd|zapisany|abone|İzinli|ONAY",
+        "مشترك|موافق|подписан|Согласен|已订阅|同意|登録済み|購読中|구독 중|수신 동의|동의함",
+    ],
+)
+def test_words_for_consent(words: str) -> None:
+    assert {word: read_consent(word) for word in words.split("|")} == dict.fromkeys(
+        words.split("|"), True
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "not_subscribed|NOT_SUBSCRIBED|unsubscribed|pending|redacted|invalid|nonSubscribed|non-subscribed",
+        "NEVER_SUBSCRIBED|Never subscribed|Suppressed|cleaned|transactional|archived|bounced|unknown",
+        "Unconfirmed|cancelled|complained|Junk|Opted out|opt-out|OptOut|Blacklisted|Hard bounced|Inactive",
+        "Not set|none|N/A|null|Do Not Contact",
+        "no|N|FALSE|false|0|0.0|off|✗|❌|×|☐",
+        "non|nein|NEIN|não|nee|nie|hayır|HAYIR|Hayır|لا|нет|否|不|いいえ|아니요|아니오|nej|όχι|לא",
+        "FAUX|FALSCH|FALSO|ONWAAR|FAŁSZ|YANLIŞ|ЛОЖЬ|假",
+        "désabonné|non abonné|dado de baja|no suscrito|abgemeldet|nicht abonniert|disiscritto|RET|izinsiz",
+        "uitgeschreven|wypisany|abone değil|غير مشترك|отписан|не подписан|未订阅|已退订|配信停止|未登録|수신 거부|미동의",
+    ],
+)
+def test_words_for_no_consent(words: str) -> None:
+    assert {word: read_consent(word) for word in words.split("|")} == dict.fromkeys(
+        words.split("|"), False
+    )
+
+
+def test_unknown_and_ambiguous_words_are_neither() -> None:
+    for word in ("maybe", "2", "10", "ne", "O", "☒", "blue", "yes and no", "", "-", "y" * 65):
+        assert read_consent(word) is None, word
+        assert read_flag(word) is None, word
+
+
+def test_a_column_of_opt_outs_inverts_flags_but_not_states() -> None:
+    assert read_consent("yes", is_opt_out=True) is False
+    assert read_consent("0", is_opt_out=True) is True
+    assert read_consent("unsubscribed", is_opt_out=True) is False
+    assert read_consent("opted in", is_opt_out=True) is True
+
+
+def test_only_states_of_consent_are_consent_words() -> None:
+    assert is_consent_word("NEVER_SUBSCRIBED")
+    assert is_consent_word("cleaned")
+    assert not is_consent_word("yes")
+    assert not is_consent_word("n/a")
+    assert not is_consent_word("Paris")
+    assert read_flag("subscribed") is None
+
+
+def test_no_word_means_both_yes_and_no() -> None:
+    text = files("regulars.transfer").joinpath("consent_words.toml").read_text("utf-8")
+    meanings: dict[str, set[str]] = {}
+    for section, answers in tomllib.loads(text).items():
+        for answer, words in answers.items():
+            for word in words:
+                key = word if word in ("1.0", "0.0", "1,0", "0,0") else consent._key(word)
+                assert len(word) <= 64
+                meanings.setdefault(key, set()).add(answer)
+                assert read_consent(word) is (answer == "yes"), (section, word)
+    assert [key for key, answers in meanings.items() if len(answers) > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("John Smith", "John", "Smith"),
+        ("  John   Smith ", "John", "Smith"),
+        ("Smith, John", "John", "Smith"),
+        ("García López, María José", "María José", "García López"),
+        ("Smith,", "Smith", ""),
+        ("Ana", "Ana", ""),
+        ("", "", ""),
+        (" , ", ",", ""),
+        ("ana@example.com", "ana@example.com", ""),
+        # Titles and suffixes.
+        ("Dr. Juan de la Vega III", "Dr. Juan", "de la Vega III"),
+        ("Herr Dr. Hans von Müller", "Herr Dr. Hans", "von Müller"),
+        ("John Smith, Jr.", "John", "Smith Jr."),
+        ("John Smith, MD, PhD", "John", "Smith MD PhD"),
+        ("Smith, John, Jr.", "John", "Smith Jr."),
+        ("Smith Jr., John", "John", "Smith Jr."),
+        ("Müller, Frau", "Frau", "Müller"),
+        ("José da Silva Neto", "José", "da Silva Neto"),
+        ("Mr. and Mrs. Smith", "Mr. and Mrs.", "Smith"),
+        ("John Smith (Acme Ltd)", "John", "Smith (Acme Ltd)"),
+        # Particles.
+        ("Ludwig van der Rohe", "Ludwig", "van der Rohe"),
+        ("Vincent Van Gogh", "Vincent", "Van Gogh"),
+        ("VINCENT VAN GOGH", "VINCENT", "VAN GOGH"),
+        ("van der Berg", "", "van der Berg"),
+        ("Maria dos Santos", "Maria", "dos Santos"),
+        ("José Ortega y Gasset", "José", "Ortega y Gasset"),
+        ("Maria Costa e Silva", "Maria", "Costa e Silva"),
+        ("Sean O' Brien", "Sean", "O' Brien"),
+        ("Conan O’Brien", "Conan", "O’Brien"),
+        ("Omar Abd al-Rahman", "Omar", "Abd al-Rahman"),
+        ("محمد بن سلمان", "محمد", "بن سلمان"),
+        ("سارة العلي", "سارة", "العلي"),
+        # The last name stands first.
+        ("DUPONT Jean", "Jean", "DUPONT"),
+        ("DE LA TOUR Jean-Marie", "Jean-Marie", "DE LA TOUR"),
+        ("María GARCÍA LÓPEZ", "María", "GARCÍA LÓPEZ"),
+        ("JP Morgan", "JP", "Morgan"),
+        ("JOHN SMITH", "JOHN", "SMITH"),
+        ("Иванов Иван Иванович", "Иван Иванович", "Иванов"),
+        ("Иван Иванович Иванов", "Иван Иванович", "Иванов"),
+        ("Петрова Анна", "Анна", "Петрова"),
+        ("Анна Петрова", "Анна", "Петрова"),
+        ("Nguyễn Văn An", "Văn An", "Nguyễn"),
+        # East Asian names.
+        ("王小明", "小明", "王"),
+        ("王 小明", "小明", "王"),
+        ("小明 王", "小明", "王"),
+        ("王，小明", "小明", "王"),
+        ("欧阳娜娜", "娜娜", "欧阳"),
+        ("司馬光", "光", "司馬"),
+        ("田中 太郎", "太郎", "田中"),
+        ("田中\u3000太郎", "太郎", "田中"),
+        ("佐藤 司", "司", "佐藤"),
+        ("田中太郎", "田中太郎", ""),
+        ("田中実", "田中実", ""),
+        ("김철수", "철수", "김"),
+        ("남궁민수", "민수", "남궁"),
+        ("김 철수", "철수", "김"),
+        ("小明", "小明", ""),
+        # Companies.
+        ("Acme, Inc.", "Acme, Inc.", ""),
+        ("Müller GmbH & Co. KG", "Müller GmbH & Co. KG", ""),
+    ],
+)
+def test_whole_names_are_divided(name: str, first: str, last: str) -> None:
+    assert split_name(name) == (first, last)
+
+
+@settings(max_examples=example_count(400))
+@given(TEXTS)
+def test_no_character_of_a_name_is_lost(text: str) -> None:
+    first, last = split_name(text)
+    assert (first, last) == (first.strip(), last.strip())
+    joined = f"{first}{last}"
+    assert sorted(_letters(joined)) == sorted(_letters(text))
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text if not c.isspace() and c not in ",،，")
+
+
+@pytest.mark.parametrize(
+    ("cell", "tags"),
+    [
+        ("vip", ["vip"]),
+        ("a, b", ["a", "b"]),
+        ("vip;gold", ["vip", "gold"]),
+        ("vip|gold", ["vip", "gold"]),
+        ("|vip|gold|", ["vip", "gold"]),
+        ("vip\ngold", ["vip", "gold"]),
+        ("* vip\n* gold", ["vip", "gold"]),
+        ("常连，新客、金", ["常连", "新客", "金"]),
+        ('["vip","gold"]', ["vip", "gold"]),
+        ('[{"id": 1, "name": "vip"}, "gold", 3]', ["vip", "gold", "3"]),
+        ('{"vip": true, "gold": false}', ["vip"]),
+        ("['vip', 'gold']", ["vip", "gold"]),
+        ("[vip, gold]", ["vip", "gold"]),
+        ("[A], [B]", ["[A]", "[B]"]),
+        ("{vip,gold}", ["vip", "gold"]),
+        (r'{"a, b",NULL,"x\"y",c}', ["a, b", 'x"y', "c"]),
+        ('a:2:{i:0;s:3:"vip";i:1;s:4:"gold";}', ["vip", "gold"]),
+        ('"VIP","Blog"', ["VIP", "Blog"]),
+        ('"VIP";"Blog"', ["VIP", "Blog"]),
+        ('"a, b",c', ["a, b", "c"]),
+        ('5" disk, b', ['5" disk', "b"]),
+        ("* myContacts", []),
+        ("* My Contacts ::: Friends ::: * Starred", ["Friends"]),
+        ("#a #b", ["#a", "#b"]),
+        ("R&D; Sales", ["R&D", "Sales"]),
+        ("R&amp;D", ["R&amp;D"]),
+        ("a|b, c", ["a|b", "c"]),
+        ("1,5 kg; 2,5 kg", ["1,5 kg", "2,5 kg"]),
+        ("size:L, O'Neil", ["size:L", "O'Neil"]),
+        ('"unclosed, b', ['"unclosed', "b"]),
+        ("", []),
+        (" ", []),
+        ("[]", []),
+        ("{}", []),
+        (",;", [";"]),
+    ],
+)
+def test_tags_in_the_forms_of_other_systems(cell: str, tags: list[str]) -> None:
+    assert split_tags(cell) == tags
+
+
+TAGS = TEXTS.map(str.strip).filter(bool)
+
+
+@settings(max_examples=example_count(400))
+@given(st.lists(TAGS, max_size=4))
+def test_joined_tags_are_split_exactly(tags: list[str]) -> None:
+    assert split_tags(join_tags(tags)) == tags
+
+
+@settings(max_examples=example_count(200))
+@given(st.lists(TAGS.filter(lambda tag: not set("\r\n") & set(tag)), max_size=4))
+def test_earlier_versions_read_joined_tags(tags: list[str]) -> None:
+    assert cells.tags(join_tags(tags)) == tags
+
+
+@settings(max_examples=example_count(200))
+@given(
+    st.lists(
+        st.text(st.characters(categories=["L", "N"]), min_size=1) | st.just('a, "b"'),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_exports_of_earlier_versions_are_split_exactly(tags: list[str]) -> None:
+    assert split_tags(cells.of_tags(tags)) == tags
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("\ufeffAna", "Ana"),
+        ("\u202aAna\u202c", "Ana"),
+        ("\u00a0 Ana\u200b \u00ad", "Ana"),
+        ('="0612345678"', "0612345678"),
+        ('=""0612""', "0612"),
+        ('="say ""hi"""', 'say "hi"'),
+        ("=SUM(A1)", "=SUM(A1)"),
+        ("'0612", "0612"),
+        ("'+33 6", "+33 6"),
+        ("''a", "'a"),
+        ('\'="x"', '="x"'),
+        ("'t Hooft", "'t Hooft"),
+        # The invisible characters of words and emoji.
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+        ("❤\ufe0f", "❤\ufe0f"),
+        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",) * 2,
+    ],
+)
+def test_texts_are_unwrapped(cell: str, text: str) -> None:
+    assert unwrap(cell) == text
+
+
+@settings(max_examples=example_count(400))
+@given(TEXTS)
+def test_unwrapping_twice_changes_nothing_more(text: str) -> None:
+    once = unwrap(text)
+    if strip_invisible(text)[:1] not in ("=", "'"):
+        assert unwrap(once) == once
+
+
+@settings(max_examples=example_count(400))
+@given(TEXTS)
+def test_exported_texts_are_unwrapped_exactly(text: str) -> None:
+    text = strip_invisible(text)
+    assert unwrap(cells.neutral(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "address", "name", "rest"),
+    [
+        ("ana@example.com", "ana@example.com", "", ""),
+        ("'a@b.com", "a@b.com", "", ""),
+        ("'a@b.com'", "a@b.com", "", ""),
+        ("''a@b.com", "'a@b.com", "", ""),
+        ("mailto:a@b.com?subject=x", "a@b.com", "", ""),
+        ("MAILTO:a%40b.com", "a@b.com", "", ""),
+        ("SMTP:a@b.com", "a@b.com", "", ""),
+        ("<a@b.com>", "a@b.com", "", ""),
+        ("Ana <c@example.com>", "c@example.com", "Ana", ""),
+        ('"Lo, Ana" <c@e.com>', "c@e.com", "Lo, Ana", ""),
+        ("Lo, Ana <c@e.com>", "c@e.com", "Lo, Ana", ""),
+        ("=?utf-8?B?Wm/Dqw==?= <c@e.com>", "c@e.com", "Zoë", ""),
+        ("=?iso-8859-1?Q?Zo=EB_Lo?= <c@e.com>", "c@e.com", "Zoë Lo", ""),
+        ("=?x?B?!!?= <a@b.com>", "a@b.com", "=?x?B?!!?=", ""),
+        ("a@b.com <a@b.com>", "a@b.com", "", ""),
+        ("[a@b.com](mailto:a@b.com)", "a@b.com", "", ""),
+        ("a@b.com;", "a@b.com", "", ""),
+        ("a@b.com.", "a@b.com", "", ""),
+        ("a＠b．com", "a@b.com", "", ""),
+        ("\u202aa@exa\u200bmple.com\u202c", "a@example.com", "", ""),
+        ("a @ b.com", "a@b.com", "", ""),
+        ("a@b.com (work)", "a@b.com", "", "(work)"),
+        ("work: a@b.com", "a@b.com", "", "work"),
+        ("a@x.com; b@y.com", "a@x.com", "", "b@y.com"),
+        ("a@x.com, Ben <b@y.com>", "a@x.com", "", "Ben <b@y.com>"),
+        ("a@x.com b@y.com", "a@x.com", "", "b@y.com"),
+        ("a@x.com / b@y.com", "a@x.com", "", "b@y.com"),
+        ("info@straße.example", "info@straße.example", "", ""),
+        ('"john doe"@x.com', '"john doe"@x.com', "", ""),
+        # No address, or a doubtful one.
+        ("ana maria@example.com", "ana maria@example.com", "", ""),
+        ("a@b@c", "a@b@c", "", ""),
+        ("Ana", "Ana", "", ""),
+        ("", "", "", ""),
+    ],
+)
+def test_emails_are_unwrapped(cell: str, address: str, name: str, rest: str) -> None:
+    assert unwrap_email(cell) == EmailCell(address, name, rest)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text", "warning"),
+    [
+        ("+33 6 12 34", "+33 6 12 34", None),
+        ("447911123456.0", "447911123456", None),
+        ("2138.0", "2138", None),
+        ("0612345678,0", "0612345678", None),
+        ("01.02.03.04.05", "01.02.03.04.05", None),
+        ('="02138"', "02138", None),
+        ("'0612", "0612", None),
+        ("tel:+33-1", "+33-1", None),
+        ("p:+15551234567", "+15551234567", None),
+        ("\u202a+33\u00a07 11\u202c", "+33 7 11", None),
+        ("＋８１-3", "+81-3", None),
+        ("447,911,123,456", "447911123456", None),
+        ("SW1A 1AA", "SW1A 1AA", None),
+        ("1E10", "1E10", None),
+        ("2.12E+11", "2.12E+11", DIGITS_LOST),
+        ("2,12E+11", "2,12E+11", DIGITS_LOST),
+        ("2.138E+03", "2.138E+03", DIGITS_LOST),
+        ("4.47911123456E+11", "447911123456", None),
+        ("#NAME?", "#NAME?", SPREADSHEET_ERROR),
+        ("######", "######", SPREADSHEET_ERROR),
+    ],
+)
+def test_numbers_are_unwrapped(cell: str, text: str, warning: str | None) -> None:
+    assert unwrap_number(cell) == (text, warning)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("1 Main St", ("1 Main St", "")),
+        ("1 Main St\nApt 4", ("1 Main St", "Apt 4")),
+        ("1 Main St,\r\nApt 4\r\n\r\nFloor 2", ("1 Main St", "Apt 4, Floor 2")),
+        ("1 Main St\\nApt 4", ("1 Main St", "Apt 4")),
+        ("1\\north", ("1\\north", "")),
+        ("1 Main St<br/>Apt 4", ("1 Main St", "Apt 4")),
+        ("\n", ("", "")),
+    ],
+)
+def test_streets_are_split_at_line_breaks(text: str, lines: tuple[str, str]) -> None:
+    assert split_street(text) == lines
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+@pytest.mark.parametrize(
+    "text",
+    "Zoë|Müller|João|Élodie|Pérez|Muñoz|Łukasz|Björn|Ørsted|Çelik|Şule|Мария|Ελένη|محمد|田中太郎|김철수|it’s|Žižek".split(
+        "|"
+    ),
+)
+def test_utf_8_in_another_encoding_looks_garbled(text: str, encoding: str) -> None:
+    garbled = "".join(
+        bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in text.encode()
+    )
+    assert looks_garbled(garbled)
+    assert not looks_garbled(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    "Ana|R&D; Sales|A & B|IRMÃ|«IRMÃ»|IRMÃ’S|CAFÉ™|KŘÍŽ|café…»|voilà\u00a0»|10 °C|É, é|¿Qué?|São João|L’ÎLE|Đặng|Ça va?|naïve “é”|Größe – XL|ÅÄÖ".split(
+        "|"
+    ),
+)
+def test_good_texts_do_not_look_garbled(text: str) -> None:
+    assert not looks_garbled(text)
+
+
+@pytest.mark.parametrize("text", ["R&amp;D", "O&#39;Brien", "Caf&eacute;", "Zo\ufffd"])
+def test_entities_and_replacement_characters_look_garbled(text: str) -> None:
+    assert looks_garbled(text)
+
+
+FUNCTIONS: list[Callable[[str], object]] = [
+    read_consent,
+    read_flag,
+    is_consent_word,
+    split_name,
+    split_tags,
+    unwrap,
+    unwrap_email,
+    unwrap_number,
+    split_street,
+    looks_garbled,
+]
+
+
+@settings(max_examples=example_count(400))
+@given(TEXTS)
+def test_no_text_is_an_error(text: str) -> None:
+    for function in FUNCTIONS:
+        function(text)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        " ",
+        '"',
+        "'",
+        "<",
+        "(",
+        "a@",
+        "a@b ",
+        "a: ",
+        '"x"",',
+        "=",
+        "=?u?q?",
+        "&a",
+        "Ã",
+        "#a ",
+        "{",
+        '["',
+        ";",
+        "van ",
+        "王",
+    ],
+)
+def test_long_texts_take_bounded_time(unit: str) -> None:
+    text = (unit * 100_000)[:100_000]
+    start = time.process_time()
+    for function in FUNCTIONS:
+        function(text)
+    assert time.process_time() - start < 5
