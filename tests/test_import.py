@@ -100,7 +100,9 @@ ENCODINGS = {
     "a BOM": "\ufeffemail;first_name\nana@x.test;ÀÉ €\n".encode(),
     "utf-16": "email;first_name\nana@x.test;ÀÉ €\n".encode("utf-16"),
     "utf-16 without a BOM": "email;first_name\nana@x.test;ÀÉ €\n".encode("utf-16-le"),
-    "windows-1252": "email;first_name\nana@x.test;ÀÉ €\n".encode("cp1252"),
+    "windows-1252": "email;first_name\nana@x.test;ÀÉ €\nb@x.test;Zoë\nc@x.test;François\n".encode(
+        "cp1252"
+    ),
     "gzip": gzip.compress("email;first_name\nana@x.test;ÀÉ €\n".encode()),
     "a separator's line": "sep=;\nemail;first_name\nana@x.test;ÀÉ €\n".encode(),
     "tabs": "email\tfirst_name\r\nana@x.test\tÀÉ €\r\n".encode(),

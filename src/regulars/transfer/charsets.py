@@ -27,13 +27,57 @@ CHARSETS = frozenset(
     "tis_620 utf_16 utf_16_be utf_16_le utf_32 utf_32_be utf_32_le utf_8 utf_8_sig".split()
 )
 _LONGEST_NAME = 50
+# Names that other programs use, with the supersets that they mean.
+_OTHER_NAMES = {
+    "x_sjis": "cp932",
+    "windows_874": "cp874",
+    "windows_932": "cp932",
+    "windows_936": "gb18030",
+    "windows_949": "cp949",
+    "windows_950": "cp950",
+    "x_mac_roman": "mac_roman",
+    "x_mac_cyrillic": "mac_cyrillic",
+    "x_mac_ce": "mac_latin2",
+    "iso_8859_8_i": "iso8859_8",
+}
+_DISPLAY_NAMES = {
+    "utf-8-sig": "UTF-8 with a BOM",
+    "utf-8": "UTF-8",
+    "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16 without a BOM",
+    "utf-16-be": "UTF-16 without a BOM",
+    "utf-32": "UTF-32",
+    "utf-32-le": "UTF-32 without a BOM",
+    "utf-32-be": "UTF-32 without a BOM",
+    "cp874": "Windows-874",
+    "cp932": "Shift-JIS (cp932)",
+    "cp949": "EUC-KR (cp949)",
+    "cp950": "Big5 (cp950)",
+    "euc_jp": "EUC-JP",
+    "gb18030": "GB18030",
+    "iso2022_jp": "ISO-2022-JP",
+    "koi8-r": "KOI8-R",
+    "koi8-u": "KOI8-U",
+    "mac-roman": "Mac Roman",
+    "mac-cyrillic": "Mac Cyrillic",
+    "mac-latin2": "Mac Central European",
+}
+
+
+def display_name(encoding: str) -> str:
+    """Return the name of an encoding for the user."""
+    if encoding.startswith("cp125"):
+        return f"Windows-{encoding[2:]}"
+    if encoding.startswith("iso8859-"):
+        return encoding.replace("iso8859-", "ISO-8859-")
+    return _DISPLAY_NAMES.get(encoding, encoding)
 
 
 def charset(name: str) -> str:
     """Return Python's name of a character set. Raises BadOption if it is unknown."""
     usable = name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME
     plain = normalize_encoding(name).lower() if usable else ""
-    key = plain if plain in CHARSETS else aliases.get(plain, "")
+    key = plain if plain in CHARSETS else _OTHER_NAMES.get(plain) or aliases.get(plain, "")
     if key not in CHARSETS:
         hint = did_you_mean(plain, CHARSETS)
         excerpt = name[:_LONGEST_NAME]

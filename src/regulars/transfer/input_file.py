@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
 import shutil
 import sys
 import tempfile
@@ -15,7 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from regulars.transfer.charsets import charset
+from regulars.transfer.charsets import charset, display_name
+from regulars.transfer.encoding_detection import Guess
+from regulars.transfer.encoding_scan import (
+    EncodingScan,
+    is_json_text,
+    quoted_samples,
+    require_sure,
+    sample_cells,
+    unicode_encoding,
+)
 from regulars.transfer.errors import BadFile
 from regulars.transfer.gzip_reader import CHUNK_BYTES, WHOLE, Bounds, GzipReader
 
@@ -34,30 +42,6 @@ _PACKED = {
     b"Rar!\x1a\x07": "a rar archive",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a workbook (.xls)",
 }
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_NAMES = {
-    "utf-8-sig": "UTF-8 with a BOM",
-    "utf-8": "UTF-8",
-    "cp1252": "Windows-1252",
-    "utf-16": "UTF-16",
-    "utf-16-le": "UTF-16 without a BOM",
-    "utf-16-be": "UTF-16 without a BOM",
-    "utf-32": "UTF-32",
-}
-
-
-_UTF8, _WINDOWS = "utf-8", "cp1252"
-_BAD = re.compile("[\udc80-\udcff]+")
-# A file is not UTF-8 if it has so many bytes that are none for each continuation byte of UTF-8.
-_DOUBT = 10
-# Beyond so many, and so many times as many, the rest of the file makes no difference.
-_CLEAR = 1_000
 
 
 @dataclass(slots=True)
@@ -74,6 +58,8 @@ class InputFile:
     gzipped: bool
     bounds: Bounds
     _raw: _CountingReader = field(repr=False)
+    # Up to three decoded cells that are not ASCII, to check a detected encoding by.
+    samples: tuple[str, ...] = ()
 
     @property
     def bytes_read(self) -> int:
@@ -82,9 +68,9 @@ class InputFile:
 
     @property
     def summary(self) -> str:
-        """Return the detected encoding as a text for the user."""
+        """Return the detected encoding, with samples, as a text for the user."""
         packed = "gzip, " if self.gzipped else ""
-        return f"{packed}{_NAMES.get(self.encoding, self.encoding)}"
+        return f"{packed}{display_name(self.encoding)}{quoted_samples(self.samples)}"
 
 
 class _CountingReader(io.RawIOBase):
@@ -178,16 +164,14 @@ def _open_text(
 ) -> InputFile:
     head, raw, sample, plain = _plain(name, file, bounds)
     _require_plain(name, sample)
-    chosen = encoding or recognised(sample)
-    if encoding is None and chosen in (_UTF8, _WINDOWS):
-        text = sample.removeprefix(codecs.BOM_UTF8).lstrip()
-        if form == "jsonl" or (form is None and text.startswith(b"{")):
-            chosen = _UTF8  # RFC 8259
-        else:
-            file.seek(0)
-            chosen = _charset_of_all(_plain(name, file, bounds)[3])
-            file.seek(0)
-            head, raw, sample, plain = _plain(name, file, bounds)
+    guess = recognised(sample, form) if encoding is None else Guess(encoding, "sure")
+    if guess is None:
+        file.seek(0)
+        guess = _charset_of_all(_plain(name, file, bounds)[3])
+        require_sure(name, guess)
+        file.seek(0)
+        head, raw, sample, plain = _plain(name, file, bounds)
+    chosen = guess.encoding
     # Undecodable bytes become characters that no text has. Their rows are rejected.
     errors = "replace" if chosen.startswith(("utf-16", "utf-32")) else "surrogateescape"
     stream = io.TextIOWrapper(plain, encoding=chosen, errors=errors, newline="")
@@ -195,9 +179,9 @@ def _open_text(
         text_sample = codecs.getincrementaldecoder(chosen)("replace").decode(sample)
     except UnicodeError as error:
         raise BadFile(f"{name} is not {chosen}: {error}. Choose another encoding.") from error
-    return InputFile(
-        name, stream, text_sample, head, size, chosen, head.startswith(_GZIP), bounds, raw
-    )
+    samples = guess.samples or (() if encoding else sample_cells(text_sample))
+    is_packed = head.startswith(_GZIP)
+    return InputFile(name, stream, text_sample, head, size, chosen, is_packed, bounds, raw, samples)
 
 
 def _plain(
@@ -235,36 +219,23 @@ def _beginning(file: IO[bytes]) -> bytes:
     return head
 
 
-def recognised(sample: bytes) -> str:
-    """Detect the encoding of a sample by its byte order mark or by zeros; else UTF-8 or
-    Windows-1252."""
-    for mark, encoding in _BOMS:
-        if sample.startswith(mark):
-            return encoding
-    half = len(sample) // 2
-    if half and sample[1::2].count(0) > half * 0.4:
-        return "utf-16-le"
-    if half and sample[0::2].count(0) > half * 0.4:
-        return "utf-16-be"
-    return _charset_of_all(io.BytesIO(sample))
+def recognised(sample: bytes, form: str | None = None) -> Guess | None:
+    """Detect the encoding by the beginning of a file: Unicode by its byte order mark or by zeros,
+    UTF-8 for JSON. Return None if the whole file has to be scanned."""
+    encoding = unicode_encoding(sample)
+    if encoding in (None, "utf-8-sig") and (
+        form == "jsonl" or (form is None and is_json_text(sample))
+    ):
+        return Guess(encoding or "utf-8", "sure")
+    return None if encoding is None else Guess(encoding, "sure")
 
 
-def _charset_of_all(file: IO[bytes]) -> str:
-    """UTF-8 or Windows-1252, for a file as a whole. Text in Windows-1252 is hardly ever valid UTF-8
-    (an accent would be followed by a sign such as ©), so a file in which a tenth of such text is
-    valid is UTF-8 with damaged rows."""
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    sequences = bad = 0
+def _charset_of_all(file: IO[bytes]) -> Guess:
+    """Detect the encoding of a file as a whole: UTF-8, or another one."""
+    scan = EncodingScan()
     try:
         while chunk := file.read(CHUNK_BYTES):
-            before = len(decoder.getstate()[0])
-            text = decoder.decode(chunk)
-            if len(text) == len(chunk) and not before and text.isascii():
-                continue
-            bad += sum(map(len, _BAD.findall(text)))
-            sequences += len(chunk) + before - len(decoder.getstate()[0]) - len(text)
-            if bad > _CLEAR + _CLEAR * sequences:
-                break
+            scan.add(chunk)
     except (*UNREADABLE, BadFile):
         pass  # met again when it is read
-    return _WINDOWS if bad > _DOUBT * sequences else _UTF8
+    return scan.guess()

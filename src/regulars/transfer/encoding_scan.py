@@ -1,0 +1,195 @@
+"""Scan the bytes of a file for its encoding, in one pass over chunks."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from regulars.transfer.encoding_detection import (
+    Guess,
+    breaks_rules,
+    decoded_samples,
+    detect,
+    first_samples,
+)
+from regulars.transfer.errors import BadOption
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# A file is not UTF-8 if it has so many bytes that are none for each continuation byte of UTF-8.
+_DOUBT = 10
+# Beyond so many, and so many times as many, the rest of the file makes no difference.
+_CLEAR = 1_000
+_MAX_CELLS = 20_000
+_MAX_WORDS = 150
+_MAX_TAIL_BYTES = 4_096
+_BAD = re.compile("[\udc80-\udcff]+")
+# A name or a city.
+_WORD = re.compile(rb"[A-Z][a-z]{2,20}")
+_CELL_ENDS = re.compile(r'[,;\t|"\r\n]')
+_ASCII = bytes(range(128))
+# No byte of them is part of a character of more bytes in any encoding of `detect`.
+_SEPARATORS = bytes.maketrans(b',;\t"\r', b"\n\n\n\n\n")
+# Escape sequences that select a Japanese or Korean character set (RFC 1468, RFC 1557).
+_ESCAPES = ((re.compile(rb"\x1b\$[@B]"), "iso2022_jp"), (re.compile(rb"\x1b\$\)C"), "iso2022_kr"))
+_JSON = re.compile(rb"\s*(?:\{|\[\s*\{)")
+
+
+def is_json_text(sample: bytes) -> bool:
+    """Whether a text begins as an object of JSON, or a list of objects. RFC 8259 requires UTF-8."""
+    return _JSON.match(sample.removeprefix(codecs.BOM_UTF8)) is not None
+
+
+def unicode_encoding(sample: bytes) -> str | None:
+    """Return the encoding that the byte order mark or the zeros at the beginning of a file show."""
+    for mark, encoding in _BOMS:
+        if sample.startswith(mark):
+            return encoding
+    units = len(sample) // 4
+    if units:
+        counts = [sample[offset : units * 4 : 4].count(0) for offset in range(4)]
+        # No character is above U+10FFFF.
+        if counts[3] == units and counts[0] < units and max(sample[2 : units * 4 : 4]) <= 0x10:
+            return "utf-32-le"
+        if counts[0] == units and counts[3] < units and max(sample[1 : units * 4 : 4]) <= 0x10:
+            return "utf-32-be"
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    # ASCII characters have a zero: at least the delimiters, line ends and email addresses.
+    if max(even, odd) > 0.02 * (len(sample) / 2) and min(even, odd) <= 0.05 * max(even, odd):
+        encoding = "utf-16-le" if odd > even else "utf-16-be"
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
+        is_plain = text.count("\ufffd") <= 0.01 * len(text)
+        if is_plain and any(separator in text for separator in "\n\r,;\t|"):
+            return encoding
+    return None
+
+
+class EncodingScan:
+    """Reads a file in chunks, and tells UTF-8 from other encodings. Collects cells that are not
+    ASCII from the chunks that are not valid UTF-8."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._sequences = self._bad = self._sequences_elsewhere = 0
+        self._escaped: tuple[bytes, str] | None = None
+        self._cells: dict[bytes, None] = {}
+        self._used: set[int] = set()
+        self._words: dict[bytes, None] = {}
+        self._tail: bytes | None = b""
+
+    def add(self, chunk: bytes) -> None:
+        """Count the bytes of the next chunk."""
+        if not self._is_clear:
+            before = len(self._decoder.getstate()[0])
+            text = self._decoder.decode(chunk)
+            if len(text) == len(chunk) and not before and text.isascii():
+                if b"\x1b$" in chunk and self._escaped is None:
+                    self._escaped = _escaped(chunk)
+                self._tail = None
+                return
+            bad = sum(map(len, _BAD.findall(text)))
+            read = len(chunk) + before - len(self._decoder.getstate()[0])
+            self._bad += bad
+            self._sequences += read - len(text)
+            if not bad:
+                self._sequences_elsewhere += read - len(text)
+                self._tail = None
+                return
+        self._collect(chunk)
+
+    def guess(self) -> Guess:
+        """Return the encoding of the chunks together. Text in another encoding is hardly ever valid
+        UTF-8, so a file in which a tenth of such text is valid is UTF-8 with damaged rows."""
+        self._bad += len(self._decoder.getstate()[0])
+        if not self._bad:
+            return self._escape_guess() or Guess("utf-8", "sure")
+        if self._tail and not self._tail.isascii():
+            self._cells[self._tail] = None
+        cells = list(self._cells)
+        if self._bad <= _DOUBT * self._sequences:
+            if self._bad < self._sequences or self._sequences_elsewhere or not cells:
+                return Guess("utf-8", "sure")
+            # Pairs of bytes of East Asian encodings may be valid UTF-8.
+            guess = self._detect()
+            is_clean = not any(breaks_rules(cell, guess.encoding) for cell in cells)
+            return guess if guess.confidence == "sure" and is_clean else Guess("utf-8", "sure")
+        return self._detect() if cells else Guess("cp1252", "sure")
+
+    def _detect(self) -> Guess:
+        words = [word.decode() for word in self._words]
+        return detect(list(self._cells), bytes(self._used), words)
+
+    @property
+    def _is_clear(self) -> bool:
+        return self._bad > _CLEAR + _CLEAR * self._sequences
+
+    def _collect(self, chunk: bytes) -> None:
+        self._used.update(chunk.translate(None, _ASCII + bytes(self._used)))
+        if len(self._cells) >= _MAX_CELLS:
+            return
+        pieces = ((self._tail or b"") + chunk).translate(_SEPARATORS).split(b"\n")
+        if self._tail is None:
+            del pieces[0]  # its beginning is not known
+        if pieces:
+            tail = pieces.pop()
+            self._tail = tail if len(tail) <= _MAX_TAIL_BYTES else None
+        if len(self._words) < _MAX_WORDS:
+            words = (piece for piece in pieces[:_MAX_CELLS] if _WORD.fullmatch(piece))
+            self._words.update(dict.fromkeys(islice(words, _MAX_WORDS)))
+        self._cells.update(dict.fromkeys(cell for cell in pieces if not cell.isascii()))
+
+    def _escape_guess(self) -> Guess | None:
+        if self._escaped is None:
+            return None
+        cells, encoding = self._escaped
+        return Guess(encoding, "sure", decoded_samples(_escaped_cells(cells), encoding))
+
+
+def _escaped(chunk: bytes) -> tuple[bytes, str] | None:
+    """Return the first lines with escape sequences, and their encoding, if they can be decoded."""
+    for pattern, encoding in _ESCAPES:
+        if pattern.search(chunk):
+            lines = [line for line in chunk.splitlines() if b"\x1b$" in line][1:4]
+            data = b"\n".join(lines or [line for line in chunk.splitlines() if b"\x1b$" in line])
+            try:
+                data.decode(encoding)
+            except UnicodeError:
+                continue
+            return data, encoding
+    return None
+
+
+def _escaped_cells(data: bytes) -> Iterator[bytes]:
+    """Split lines at delimiters outside of escape sequences."""
+    for match in re.finditer(rb"(?:\x1b\$[@B].*?\x1b\([BJ]|[^,;\t\n])+", data, re.DOTALL):
+        yield match.group()
+
+
+def sample_cells(text: str) -> tuple[str, ...]:
+    """Return the first three cells of a text that are not ASCII, cut to 40 characters."""
+    return () if text.isascii() else first_samples(_CELL_ENDS.split(text))
+
+
+def quoted_samples(samples: tuple[str, ...]) -> str:
+    """Return samples in parentheses, or an empty text without samples."""
+    shown = ", ".join(f"“{sample}”" for sample in samples)
+    return f" ({shown})" if shown else ""
+
+
+def require_sure(name: str, guess: Guess) -> None:
+    """Raise BadOption with the likely encodings if the encoding is unsure."""
+    if guess.confidence == "sure":
+        return
+    likely = ((guess.encoding, guess.samples), *guess.alternatives)
+    shown = "; ".join(f"{encoding}{quoted_samples(samples)}" for encoding, samples in likely)
+    raise BadOption(
+        f"The encoding of {name} is unclear. It may be {shown}. Choose the one whose text is right "
+        "with --encoding (over HTTP, with the option `encoding`), or save the file as UTF-8."
+    )
