@@ -16,8 +16,8 @@ from regulars.cli.database import with_store
 from regulars.cli.progress import counting
 from regulars.settings import Settings
 from regulars.store import Store
-from regulars.transfer.errors import BadFile
-from regulars.transfer.export import Export
+from regulars.transfer.errors import BadFile, BadOption
+from regulars.transfer.export import CSV, JSON_LINES, WORKBOOK, Export
 from regulars.transfer.garbage_collector import collect_less
 from regulars.transfer.input_file import STDIN
 
@@ -31,15 +31,19 @@ def run(
     form: str | None,
     query: str,
     columns: Sequence[str],
+    delimiter: str | None = None,
 ) -> dict[str, Any]:
     """Export the customers of an account to a file, or to `-`, standard output. Return their number
     and the duration. The file appears when it is complete. Raises TransferError."""
-    plain = target.removesuffix(".gz")
-    chosen = form or ("jsonl" if plain.endswith((".jsonl", ".ndjson")) else "csv")
+    chosen = form or _format_of(target)
+    if chosen == WORKBOOK and target.endswith(".gz"):
+        raise BadOption(
+            f"A workbook is compressed already. Name it {target.removesuffix('.gz')}, without .gz."
+        )
 
     async def work(store: Store) -> dict[str, Any]:
         owner = await Accounts(store).resolve(account)
-        export = Export(owner.account_id, chosen, query, columns, now_ms())
+        export = Export(owner.account_id, chosen, query, columns, now_ms(), delimiter=delimiter)
         began, count = time.monotonic(), 0
         with _written(target) as file, counting() as progress:
             total = await export.count(store) if not progress.disable else None
@@ -53,6 +57,14 @@ def run(
 
     collect_less()
     return with_store(settings, work)
+
+
+def _format_of(target: str) -> str:
+    """Return the format of a file by its name."""
+    plain = target.lower().removesuffix(".gz")
+    if plain.endswith((".jsonl", ".ndjson")):
+        return JSON_LINES
+    return WORKBOOK if plain.endswith(".xlsx") else CSV
 
 
 @contextlib.contextmanager

@@ -185,21 +185,38 @@ def export(
             help="With commas between; else all that can be imported again.",
         ),
     ] = None,
-    form: Format = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="csv, csv-excel (CSV for Excel), xlsx or jsonl (JSON Lines); else by the file.",
+        ),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter",
+            metavar="NAME",
+            help="comma, semicolon or tab, of csv-excel: the list separator of your Excel. Else "
+            "comma.",
+        ),
+    ] = None,
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Export customers to CSV or JSON Lines: as they are at one moment, while others write.
+    """Export customers to CSV, Excel or JSON Lines: as they are at one moment, while others write.
 
-    Cells that a spreadsheet would take for a formula begin with an apostrophe, which import takes
-    away again. An export that is imported into an empty account exports to the same bytes.
+    In csv, cells that a spreadsheet would take for a formula begin with an apostrophe, which import
+    takes away again. csv-excel and xlsx also keep leading zeros and long numbers in Excel. An
+    export that is imported into an empty account exports to the same bytes.
     """
     from regulars.cli.exporting import run
 
     chosen = [name.strip() for name in columns.split(",") if name.strip()] if columns else []
     settings = options.settings(database_url=database_url)
-    result = run(settings, account, target, form, query, chosen)
+    result = run(settings, account, target, form, query, chosen, delimiter)
     if target == "-":
         return
     if as_json:

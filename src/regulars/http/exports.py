@@ -33,7 +33,7 @@ MAX_EXPORTS_OF_ACCOUNT = MAX_EXPORTS // 2
 _PAGE_SIZE = 250
 # Ids that are decoded before other requests of this process can run.
 _IDS_PER_STEP = 5_000
-_OPTIONS = ("query", "columns", "format")
+_OPTIONS = ("query", "columns", "format", "delimiter")
 
 
 class ExportHandler(RouteHandler):
@@ -67,7 +67,14 @@ class ExportHandler(RouteHandler):
         chosen_ids = await self._ids(request, query) if record.method == "POST" else None
         try:
             export = Export(
-                grant.account_id, file_format, query, column_names, now_ms(), _PAGE_SIZE, chosen_ids
+                grant.account_id,
+                file_format,
+                query,
+                column_names,
+                now_ms(),
+                _PAGE_SIZE,
+                chosen_ids,
+                options.get("delimiter"),
             )
         except BadOption as error:
             raise bad_request(str(error)) from error
@@ -78,9 +85,19 @@ class ExportHandler(RouteHandler):
         try:
             # The export contains at least this change, because it reads later.
             change_header = await self._authorizer.change_header(grant)
-            name = f"customers.{file_format}"
-            async with contextlib.aclosing(_pieces(export, self._store)) as pieces:
-                await stream(record, request, send, pieces, export.media_type, name, change_header)
+            async with contextlib.aclosing(_pieces(export, self._store, request)) as pieces:
+                await stream(
+                    record,
+                    request,
+                    send,
+                    pieces,
+                    export.media_type,
+                    export.file_name,
+                    change_header,
+                    can_compress=not export.is_compressed,
+                )
+        except BadOption as error:
+            raise bad_request(str(error)) from error
         finally:
             self._in_progress[grant.account_id] -= 1
             self._in_progress += Counter()  # removes accounts without exports
@@ -118,14 +135,16 @@ class ExportHandler(RouteHandler):
         return list(customer_ids)
 
 
-async def _pieces(export: Export, store: Store) -> AsyncGenerator[bytes, None]:
+async def _pieces(export: Export, store: Store, request: Request) -> AsyncGenerator[bytes, None]:
     """Yields the export in pieces. The first piece has the header and the first customers, so that
-    an error of the search becomes an error response."""
+    an error of the search becomes an error response. Ends if the client disconnects before that."""
     head = b""
     async with contextlib.aclosing(export.pages(store)) as pages:
         async for count, text in pages:
-            if not count and not head:
-                head = text
+            if not text and await request.is_disconnected():
+                return
+            if not text or (not count and not head and not export.is_compressed):
+                head += text
                 continue
             yield head + text
             head = b""

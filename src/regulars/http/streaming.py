@@ -27,8 +27,11 @@ async def stream(
     media_type: str,
     filename: str,
     extra_headers: Headers,
+    *,
+    can_compress: bool = True,
 ) -> None:
-    """Sends pieces as a file, compressed with gzip if the client accepts it. Reads the first piece
+    """Sends pieces as a file, compressed with gzip if the client accepts it, unless the file is
+    compressed already (`can_compress`). Reads the first piece
     before it sends the headers, so that an error in it becomes an error response. Stops when the
     client disconnects."""
     first_piece = await anext(pieces, b"")
@@ -41,7 +44,7 @@ async def stream(
         *SECURITY,
         *extra_headers,
     ]
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if can_compress and "gzip" in request.headers.get("accept-encoding", ""):
         compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW_BITS)
         headers.append((b"content-encoding", b"gzip"))
     record.status = 200

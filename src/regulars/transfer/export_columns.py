@@ -164,10 +164,13 @@ _IMPORTED = in_order(
     "billing_address custom created_at updated_at",
     names_of(FIELDS, *{type(field) for field in WRITABLE}, kinds.Timestamp),
 )
-_ID = {"_id": ExportColumn(("customer_id",), _same, _same, is_user_text=False)}
-_OWN = {**_ID, **{name: field for f in _IMPORTED for name, field in _BY_NAME[f].items()}}
+# The heading of the `_id` in an export. No other system has it, so an import can trust the ids.
+OWN_ID = "regulars_id"
+_ID = ExportColumn(("customer_id",), _same, _same, is_user_text=False)
+_OWN = {OWN_ID: _ID, **{name: field for f in _IMPORTED for name, field in _BY_NAME[f].items()}}
 _GLOBAL_ID = encoder("Customer")
 _DERIVED = {
+    "_id": _ID,
     "id": ExportColumn(("customer_id",), _GLOBAL_ID, _GLOBAL_ID, is_user_text=False),
     **{
         name: field
@@ -181,23 +184,47 @@ _JSON_ONLY = {
     name: ExportColumn((name,), _same, _fragments) for name in names_of(FIELDS, kinds.Address)
 }
 # The default columns of each format: everything that can be imported.
-DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": ("_id", *_IMPORTED)}
+DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": (OWN_ID, *_IMPORTED)}
 _COLUMNS = {**_OWN, **_DERIVED}
 _COLUMNS_OF_FORMAT = {"csv": _COLUMNS, "jsonl": {**_COLUMNS, **_JSON_ONLY}}
+_EARLIER_PARTS = (
+    "line1 line2 city area country first_name last_name zip state email phone"
+).split()
+# The default headings of exports of 0.1, which had the `_id` under `_id`: first those of CSV, then
+# the names of a line of JSON. They are frozen: an import recognises such files by them.
+EARLIER_HEADINGS: tuple[tuple[str, ...], ...] = (
+    (
+        *"_id email first_name last_name phone accepts_marketing tags notes".split(),
+        *(f"shipping_address.{part}" for part in _EARLIER_PARTS),
+        *(f"billing_address.{part}" for part in _EARLIER_PARTS),
+        *"custom created_at updated_at".split(),
+    ),
+    tuple(
+        "_id email first_name last_name phone accepts_marketing tags notes shipping_address "
+        "billing_address custom created_at updated_at".split()
+    ),
+)
 
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789{")
 
 
+def is_custom(name: str) -> bool:
+    """Return whether a column is one custom field."""
+    return name.startswith("custom.") and name != "custom."
+
+
 def without_formulas(column: Values) -> Values:
+    """Return cells that no spreadsheet runs as a formula."""
     return [value if not value or value[0] in _PLAIN else neutral(value) for value in column]
 
 
 def export_column(name: str, form: str) -> ExportColumn:
+    """Return a column by its name. `form` is csv or jsonl. Raises BadOption."""
     columns = _COLUMNS_OF_FORMAT[form]
     if name in columns:
         return columns[name]
-    if name.startswith("custom.") and name != "custom.":
+    if is_custom(name):
         return _custom(name.removeprefix("custom."))
     hint = did_you_mean(name, columns)
     raise BadOption(f"There is no column {name!r}.{hint} The columns are {', '.join(columns)}.")
