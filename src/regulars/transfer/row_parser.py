@@ -17,32 +17,35 @@ from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer import cells
-from regulars.transfer.columns import (
-    ADDRESS_FIELDS,
-    COLUMNS,
-    DERIVED,
-    DROP,
-    EXTERNAL_ID,
+from regulars.transfer.column_choice import (
+    AND_CUSTOMER,
     OPT_OUT,
     SUBSCRIBED_AT,
     UNSUBSCRIBED_AT,
+)
+from regulars.transfer.columns import (
+    ADDRESS_FIELDS,
+    COLUMNS,
+    DROP,
+    EXTERNAL_ID,
     Column,
     recognised,
 )
 from regulars.transfer.artefacts import split_street, unwrap
-from regulars.transfer.flattening import flatten
+from regulars.transfer.flatten import flatten
 from regulars.transfer.import_options import Options
-from regulars.transfer.names import split_name
+from regulars.transfer.person_names import split_name
 from regulars.transfer.records import Record
 from regulars.transfer.sanitizing import CUSTOM, SURPLUS, UNREADABLE, sanitized, without_nul
 from regulars.transfer.values import (
     READ,
+    TOLERANT,
     Changed,
     InvalidValue,
     Read,
     as_text,
-    read_consent,
-    read_time,
+    consent_of,
+    time_of,
 )
 
 CONSENT = "accepts_marketing"
@@ -69,7 +72,14 @@ class _Target:
 
     __slots__ = ("field", "group", "has_nul", "heading", "is_valid", "name", "read", "reader")
 
-    def __init__(self, field: str, heading: str, reader: str | None, order: str | None) -> None:
+    def __init__(
+        self,
+        field: str,
+        heading: str,
+        reader: str | None = None,
+        order: Order | None = None,
+        is_own: bool = False,
+    ) -> None:
         group, dot, name = field.partition(".")
         self.field = field
         self.heading = heading
@@ -84,8 +94,8 @@ class _Target:
         self.is_valid = not dot or address or (group == CUSTOM and bool(name))
         self.read: Read | None = READ.get(field)
         if field in _TIMESTAMPS:
-            self.read = lambda value: read_time(value, order)
-        if self.read is None and group != CUSTOM:
+            self.read = lambda value: time_of(value, order)
+        elif (self.read is None and group != CUSTOM) or (is_own and self.read in TOLERANT):
             self.read = as_text
 
     def put(self, node: dict[str, Any], value: Any) -> None:
@@ -166,15 +176,24 @@ class RowParser:
         self.columns = columns
         self._width = len(columns or ())
         self._targets = [
-            (c.position, self._target(c)) for c in columns or () if c.field is not None
+            (column.position, target)
+            for column in columns or ()
+            for target in self._targets_of(column)
         ]
         self._names: dict[str, _Target | None] = {}
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
 
-    def _target(self, column: Column) -> _Target:
+    def _targets_of(self, column: Column) -> list[_Target]:
+        """Return where the values of a column go: nowhere, or to one field or two."""
+        if column.field is None:
+            return []
         order = self._orders.get(column.heading, self._options.dates)
-        return _target(str(column.field), column.heading, column.reader, order)
+        targets = [_target(column.field, column.heading, column.reader, order, self._is_own)]
+        if column.reader == AND_CUSTOMER:
+            name = column.field.partition(".")[2]
+            targets.append(_target(name, column.heading, None, order))
+        return targets
 
     def row(self, record: Record) -> SetRow:
         """Return the row of a record, with all its problems and warnings."""
@@ -193,8 +212,9 @@ class RowParser:
             for position, target in self._targets:
                 cell = cells_of_row[position]
                 if cell or self._clear:
-                    value = cells.original(cell) if cell[:1] == "'" else cell
-                    self._put(row, target, value)
+                    if self._is_own and cell[:1] == "'":
+                        cell = cells.original(cell)
+                    self._put(row, target, cell)
             if record.surplus:
                 self._warn_of_surplus(row, record.surplus)
         return self._set(row)
@@ -260,7 +280,7 @@ class RowParser:
             if self._options.unknown == "drop":
                 return
             group = CUSTOM if self._options.unknown == "custom" else "unknown"
-            target = _target(f"{group}.{name}", name, None, None)
+            target = _target(f"{group}.{name}", name)
         if target.field != DROP:
             self._put(row, target, value)
 
@@ -286,7 +306,7 @@ class RowParser:
                 if target.name == "line1" and ("\n" in value or "\r" in value):
                     value, more = split_street(value)
                     if more:
-                        _target(f"{target.group}.line1", "", None, None).put(row.node, value)
+                        _target(f"{target.group}.line1", "").put(row.node, value)
                         row.node[target.group][_MORE_LINES] = more
         if not (type(value) is str and value.isascii() and value.isprintable()):
             value, changes = sanitized(target.field, value)
@@ -306,15 +326,18 @@ class RowParser:
         """Read a value and set its field. Raises InvalidValue."""
         reader = target.reader
         if reader in (SUBSCRIBED_AT, UNSUBSCRIBED_AT):
-            time = read_time(value, None) if target.field == CONSENT else target.read(value)
+            time: Any = True
+            if target.field != CONSENT and target.read:
+                time = target.read(value)
+            elif value in _NO_TIMES:
+                time = None
             if time is not None:
                 row.consents.append(reader == SUBSCRIBED_AT)
                 if target.field != CONSENT:
                     target.put(row.node, time)
             return
         if target.field == CONSENT:
-            answer = read_consent(value)
-            row.consents.append(answer is not (reader == OPT_OUT))
+            row.consents.append(consent_of(value, reader == OPT_OUT))
             return
         result = target.read(value) if target.read else value
         if type(result) is Changed:

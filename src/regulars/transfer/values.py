@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import iso3166
 import orjson
 
 from regulars.core import fields as kinds
-from regulars.core.dates import parse_timestamp
 from regulars.core.fields import Field
 from regulars.core.ids import MAX_ID
 from regulars.customers.fields import FIELDS
-from regulars.transfer import cells
+from regulars.transfer.artefacts import DIGITS_LOST, unwrap_email, unwrap_number
+from regulars.transfer.consent import read_consent
+from regulars.transfer.date_text import AmbiguousDate, DateError, Order
+from regulars.transfer.dates import is_storable, read_timestamp
+from regulars.transfer.sanitizing import UNREADABLE
+from regulars.transfer.tag_cells import split_tags
 
-# The first timestamp that a sorted list can show: 1970-01-26.
-_MIN_TIMESTAMP = 2**31
 # The last timestamp that ISO 8601 writes with a year of four digits.
 _MAX_TIMESTAMP = 253_402_300_799_999
-_MAX_TIMESTAMP_CHARACTERS = 64
 
 
 class InvalidValue(Exception):
-    """A value that is invalid for its field."""
+    """A value that is invalid for its field. `kind` is that of the warning about it."""
+
+    def __init__(self, message: str, kind: str = UNREADABLE) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Changed(NamedTuple):
+    """A value that is used with a warning of a kind. `is_lossy` means that the original says more
+    than the value, which is None if nothing of it is used."""
+
+    value: Any
+    kind: str
+    message: str
+    is_lossy: bool = False
 
 
 Read = Callable[[Any], Any]
@@ -40,22 +53,48 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
+def consent_of(value: Any, is_opt_out: bool) -> bool:
+    """Return whether a value says that the customer accepts marketing. Raises InvalidValue for an
+    unknown word, which is no consent."""
+    if isinstance(value, bool):
+        return value is not is_opt_out
+    answer = read_consent(as_text(value), is_opt_out)
+    if answer is None:
+        message = "This is no known word for consent or its absence. It counts as no consent."
+        raise InvalidValue(message, "unknown_consent")
+    return answer
+
+
 def _flag(value: Any) -> bool:
-    flag = value if isinstance(value, bool) else cells.flag(as_text(value))
-    if flag is None:
-        raise InvalidValue("This is neither yes nor no: say yes, no, true, false, 1 or 0.")
-    return flag
+    return consent_of(value, False)
+
+
+def _email(value: Any) -> Any:
+    text = as_text(value)
+    email = unwrap_email(text)
+    if not email.rest:
+        return email.address
+    message = "The cell has more than one email or word. The first email was imported."
+    return Changed(email.address, "second_email", message, is_lossy=True)
+
+
+_DAMAGE = {
+    DIGITS_LOST: "A spreadsheet has replaced the last digits of this number. Export it as text.",
+}
+
+
+def _number_text(value: Any) -> Any:
+    text, damage = unwrap_number(as_text(value))
+    if damage is None:
+        return text
+    message = _DAMAGE.get(damage, "This is an error of a spreadsheet and not a value.")
+    return Changed(text, damage, message)
 
 
 def _tags(value: Any) -> list[str]:
     if isinstance(value, list):
         return [as_text(tag) for tag in value]
-    try:
-        return cells.tags(as_text(value))
-    except csv.Error:
-        raise InvalidValue(
-            "The tags cannot be read: separate them with commas, in one line."
-        ) from None
+    return split_tags(as_text(value))
 
 
 def _custom(value: Any) -> dict[str, Any]:
@@ -70,40 +109,20 @@ def _custom(value: Any) -> dict[str, Any]:
     return data
 
 
-_FORMATS = ("%d/%m/%Y %H:%M", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S")
-_LAST_SECOND = 100_000_000_000
-
-
-def _timestamp(value: Any) -> int:
-    """Parse a timestamp: ISO 8601, the form of a shop's export, or seconds or milliseconds since
-    1970. Without an offset it is in UTC."""
-    if type(value) is int:
-        timestamp: int | None = value if value > _LAST_SECOND else value * 1_000
-    else:
-        text = as_text(value).strip().removesuffix(" UTC")
-        timestamp = parse_timestamp(text)
-        if timestamp is not None and len(text) < len("2024-03-18"):
-            timestamp = None
-        timestamp = timestamp if timestamp is not None else _other_timestamp(text)
-    if timestamp is None or not _MIN_TIMESTAMP <= timestamp <= _MAX_TIMESTAMP:
-        raise InvalidValue(
-            "This is not a moment, such as 2024-03-18T14:20:37Z, from 1970-01-26 to the year 9999."
-        )
-    return timestamp
-
-
-def _other_timestamp(text: str) -> int | None:
-    if len(text) > _MAX_TIMESTAMP_CHARACTERS:
-        return None
-    if text.isdecimal() and 9 <= len(text) <= 13:
-        return _timestamp(int(text))
-    for form in _FORMATS:
-        try:
-            date = datetime.strptime(f"{text} +0000", f"{form} %z")
-        except ValueError:
-            continue
-        return int(date.timestamp() * 1_000)
-    return None
+def time_of(value: Any, order: Order | None) -> int | None:
+    """Return the time of a value, in milliseconds since 1970; None if it says that there is none.
+    `order` is that of the day and the month. Raises InvalidValue."""
+    try:
+        timestamp = read_timestamp(value, order, allow_serial=True)
+    except AmbiguousDate as error:
+        raise InvalidValue(str(error), "ambiguous_date") from None
+    except DateError as error:
+        raise InvalidValue(str(error)) from None
+    if timestamp is None or (is_storable(timestamp) and timestamp <= _MAX_TIMESTAMP):
+        return timestamp
+    raise InvalidValue(
+        "This is not a moment, such as 2024-03-18T14:20:37Z, from 1970-01-26 to the year 9999."
+    )
 
 
 def _number(value: Any) -> int:
@@ -165,25 +184,33 @@ def _whole(field: Field, read: Read) -> dict[str, Read]:
     return {field.name: read}
 
 
+_PARTS: Mapping[str, Read] = {
+    "country": _country,
+    "zip": _number_text,
+    "phone": _number_text,
+    "email": _email,
+}
+
 # The parsers of each kind of field, by field name.
 _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Text: lambda field: _whole(field, as_text),
     kinds.LongText: lambda field: _whole(field, as_text),
-    kinds.Email: lambda field: _whole(field, as_text),
-    kinds.Phone: lambda field: _whole(field, as_text),
+    kinds.Email: lambda field: _whole(field, _email),
+    kinds.Phone: lambda field: _whole(field, _number_text),
     kinds.Flag: lambda field: _whole(field, _flag),
     kinds.Tags: lambda field: _whole(field, _tags),
     kinds.Json: lambda field: _whole(field, _custom),
-    kinds.Address: lambda field: {f"{field.name}.country": _country},
-    kinds.Timestamp: lambda field: _whole(field, _timestamp),
+    kinds.Address: lambda field: {f"{field.name}.{part}": _PARTS[part] for part in _PARTS},
 }
+# The readers that undo what spreadsheets do. The values of our own exports are exact.
+TOLERANT: frozenset[Read] = frozenset((_email, _number_text))
 # Other fields are texts.
 READ: Mapping[str, Read] = {
     "_id": _number,
     **{
         name: read
         for field in FIELDS
-        if field.is_writable or isinstance(field, kinds.Timestamp)
+        if field.is_writable
         for name, read in _OF_KIND[type(field)](field).items()
     },
 }
