@@ -91,6 +91,12 @@ def import_(
             help="Of CSV: a character, comma, semicolon, tab or pipe; else as recognised.",
         ),
     ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            "--sheet", metavar="NAME", help="Of a workbook; else the first sheet with rows."
+        ),
+    ] = None,
     header: Annotated[
         bool,
         typer.Option(
@@ -122,6 +128,7 @@ def import_(
         unknown=unknown,
         empty=empty,
         match=match,
+        sheet=sheet,
     )
     settings = options.settings(database_url=database_url)
     run(settings, files, Job(account, chosen, rejected, dry_run, resume, silent), as_json)

@@ -40,7 +40,18 @@ from regulars.transfer.uploads import LEASE_MS, PART, Parts, Upload, import_to_j
 
 PATH = "/import"
 PREVIEW_PATH = "/import/preview"
-_OPTIONS = ("name", "format", "encoding", "delimiter", "header", "map", "unknown", "empty", "match")
+_OPTIONS = (
+    "name",
+    "format",
+    "encoding",
+    "delimiter",
+    "header",
+    "map",
+    "unknown",
+    "empty",
+    "match",
+    "sheet",
+)
 _LIST_LIMIT = 50
 _MAX_WAITING = 10
 _MAX_NAME_LENGTH = 200
@@ -267,6 +278,7 @@ def _parse_parameters(request: Request) -> _ImportParameters:
         unknown=params.get("unknown", "custom"),
         empty=params.get("empty", "keep"),
         match=params.get("match", "email"),
+        sheet=params.get("sheet"),
     )
     if options.problem:
         raise bad_request(options.problem)

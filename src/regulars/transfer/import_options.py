@@ -23,6 +23,7 @@ class Options:
 
     - `format` (csv or jsonl), `encoding` and `delimiter` (one character or its name): None detects
       them from the file.
+    - `sheet`: the name of a sheet of a workbook; None for the first one with rows.
     - `header`: whether the first line has the headings.
     - `mapped`: texts of the form HEADING=FIELD.
     - `unknown`: what to do with unknown columns: custom, drop or refuse.
@@ -38,6 +39,7 @@ class Options:
     unknown: str = "custom"
     empty: str = "keep"
     match: str = "email"
+    sheet: str | None = None
 
     @property
     def as_json(self) -> dict[str, Any]:

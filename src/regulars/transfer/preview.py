@@ -29,7 +29,9 @@ def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[
     """
     try:
         content = io.BytesIO(beginning)
-        with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
+        with open_input(
+            name, options.encoding, content, options.format, BEGINNING, options.sheet
+        ) as file:
             source = Source(file, options)
             records = _first(source.records, whole)
             fields = source.shape.columns
@@ -44,7 +46,9 @@ def _unclear(
 ) -> dict[str, Any]:
     """Return the preview of a CSV file with ambiguous columns."""
     content = io.BytesIO(beginning)
-    with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
+    with open_input(
+        name, options.encoding, content, options.format, BEGINNING, options.sheet
+    ) as file:
         delimiter = choose_delimiter(file, options)
         records = _first(csv_records(Lines(file), delimiter), whole)
         first = records[0].cells or [] if records else []
