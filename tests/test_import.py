@@ -127,7 +127,7 @@ def test_cells_hold_quotes_line_breaks_and_delimiters(local: Shop) -> None:
 
 
 def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Shop) -> None:
-    content = "email,country,phone\nana@x.test,FR,1\nbad,Nowhere,=2\ncid@x.test,US\n"
+    content = 'email,country,phone\nana@x.test,FR,1\nbad,Nowhere,=2\n"cid@x.test,US\n'
     result = shop.bring(content)
     assert counts(result) == (1, 0, 0, 2)
     rejected = Path(result["rejected_file"])
@@ -137,7 +137,7 @@ def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Sho
     assert lines[1].endswith(",bad,Nowhere,'=2")
     assert "not an email address" in lines[1]
     assert "country: The country" in lines[1]
-    assert lines[2].startswith('"The row has 2 cells')
+    assert lines[2].startswith('"A quote is opened here')
     kinds = {problem["kind"] for problem in result["problems"]}
     assert "errors_invalid_input email" in kinds
     refused = shop.run("import", str(shop.folder / "a.csv"))
@@ -145,7 +145,7 @@ def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Sho
     assert "Mend and import" in refused.stderr
     corrected = rejected.read_text().replace(",bad,Nowhere", ",bad@x.test,Spain")
     rejected.unlink()
-    result = shop.bring(corrected.replace("cid@x.test,US", "cid@x.test,US,"), name="b.csv")
+    result = shop.bring(corrected.replace('"""cid@x.test,US"', "cid@x.test,US"), name="b.csv")
     assert counts(result) == (2, 0, 0, 0)
     assert {"email": "bad@x.test", "phone": "=2"} in shop.customers("email,phone")
 
@@ -176,7 +176,7 @@ REFUSED = {
     "no email": ("name,city\nAna,Rabat\n", "--map 'E-mail=email'"),
     "no headings": ("ana@x.test,Ana\nben@x.test,Ben\n", "--no-header"),
     "too many columns": (",".join(["email", *map(str, range(100_000))]) + "\n", "100,001 columns"),
-    "a JSON array": ('[{"email":"a@x.test"}]', "JSON Lines"),
+    "a PDF document": ("%PDF-1.7\n", "is a PDF document. Export the customers as CSV."),
 }
 
 

@@ -83,7 +83,9 @@ def _check(job: Job, files: Sequence[str]) -> None:
 async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
     account = await Accounts(store).resolve(job.account)
     runs = ImportRepository(store, account.account_id)
-    with open_input(name, job.options.encoding, form=job.options.format) as file:
+    with open_input(
+        name, job.options.encoding, form=job.options.format, sheet=job.options.sheet
+    ) as file:
         source = Source(file, job.options)
         _show(name, source)
         output = RejectedFile(_rejected_path(name, source, job))

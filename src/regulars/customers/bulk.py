@@ -86,12 +86,12 @@ class SetCustomers(SmallCommand):
     at: int
     whole: bool = False
     distinct: bool = False
-    keeps_consent: bool = False
-    adds_tags: bool = False
     dry_run: bool = False
     idempotency_record: IdempotencyRecord | None = None
     origin: Origin = COMMAND_LINE
     step: Step | None = None
+    keeps_consent: bool = False
+    adds_tags: bool = False
 
     @property
     def is_large(self) -> bool:

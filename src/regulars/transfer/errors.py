@@ -13,6 +13,10 @@ class BadFile(TransferError):
     """A file is invalid or damaged."""
 
 
+class IncompleteFile(BadFile):
+    """Only the beginning of a file is there, and its kind can be read as a whole only."""
+
+
 class BadOption(TransferError):
     """An option is invalid, or does not fit the file."""
 

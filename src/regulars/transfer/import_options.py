@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from regulars.transfer.date_text import Order
+
 # The formats of files, each with its media type.
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8; header=present",
@@ -26,6 +28,7 @@ class Options:
 
     - `format` (csv or jsonl), `encoding` and `delimiter` (one character or its name): None detects
       them from the file.
+    - `sheet`: the name of a sheet of a workbook; None for the first one with rows.
     - `header`: whether the first line has the headings.
     - `mapped`: texts of the form HEADING=FIELD.
     - `unknown`: what to do with unknown columns: custom, drop or refuse.
@@ -50,7 +53,7 @@ class Options:
     match: str = "email"
     consent: str = "keep"
     tags: str = "add"
-    dates: str | None = None
+    dates: Order | None = None
     sheet: str | None = None
     strict: bool = False
 

@@ -80,8 +80,10 @@ class Job:
         options, dry = parse_options(details["options"]), details["dry_run"]
         with tempfile.TemporaryFile() as content:
             await copy_file(self._store, run, content)
-            form = options.format
-            with open_input(run["name"], options.encoding, content, form, self._bounds) as file:
+            form, sheet = options.format, options.sheet
+            with open_input(
+                run["name"], options.encoding, content, form, self._bounds, sheet
+            ) as file:
                 rejected, warned = (
                     Parts(self._store, self._account_id, self._import_id, kind)
                     for kind in (REJECTED_ROWS, WARNED_ROWS)

@@ -3,95 +3,119 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import orjson
 
-from regulars.transfer.columns import COLUMNS, mapping, preview_columns
-from regulars.transfer.errors import BadFile, BadOption
+from regulars.core.dates import iso
+from regulars.customers.bulk import SetRow
+from regulars.transfer.columns import COLUMNS, Column
+from regulars.transfer.errors import BadFile
+from regulars.transfer.flatten import flatten
 from regulars.transfer.gzip_reader import BEGINNING
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import open_input
-from regulars.transfer.records import Lines, Record, csv_records
-from regulars.transfer.source import Source, choose_delimiter
+from regulars.transfer.records import Record
+from regulars.transfer.source import Source
 
 ROWS = 10
 _MAX_CELL_CHARACTERS = 200
+_SAMPLES = 3
+# Rows whose values are read for the samples and the warnings.
+_READ_ROWS = 1_000
 
 
 def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[str, Any]:
-    """Return the detected format of a file, its columns, all fields, its first rows, and the
-    problem if its columns are ambiguous. With `whole`, `beginning` is the whole file.
+    """Return the detected format of a file, all fields, its first rows, what is ambiguous, and its
+    columns: each with its field, a note, three values as they would be stored, and how many of the
+    first 1,000 rows have a warning about it. With `whole`, `beginning` is the whole file.
 
     Raises BadFile and BadOption.
     """
-    try:
-        content = io.BytesIO(beginning)
-        with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
-            source = Source(file, options)
-            records = _first(source.records, whole)
-            fields = source.shape.columns
-            columns = None if fields is None else [(c.heading, c.field) for c in fields]
-            return _to_json(source.to_json(), columns, records, None)
-    except BadOption as error:
-        return _unclear(name, beginning, options, whole, str(error))
-
-
-def _unclear(
-    name: str, beginning: bytes, options: Options, whole: bool, problem: str
-) -> dict[str, Any]:
-    """Return the preview of a CSV file with ambiguous columns."""
     content = io.BytesIO(beginning)
-    with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
-        delimiter = choose_delimiter(file, options)
-        records = _first(csv_records(Lines(file), delimiter), whole)
-        first = records[0].cells or [] if records else []
-        headings = first if options.header else [str(n + 1) for n in range(len(first))]
-        columns = preview_columns(headings, mapping(options.mapped))
-        file_format = {
-            "format": "csv",
-            "encoding": file.encoding,
-            "gzip": file.gzipped,
-            "delimiter": delimiter,
+    with open_input(
+        name, options.encoding, content, options.format, BEGINNING, options.sheet
+    ) as file:
+        source = Source(file, options, is_preview=True)
+        records = _first(source.records, whole)
+        rows = [source.shape.row(record) for record in records]
+        warnings: Counter[str] = Counter()
+        for row in rows:
+            warnings.update({source.shape.heading(w.field.split(".")) for w in row.warnings})
+        shown = [
+            {
+                "heading": column.heading,
+                "field": column.field,
+                "note": column.note,
+                "samples": _samples(column, rows),
+                "warnings": warnings[column.heading],
+            }
+            for column in source.columns
+        ]
+        headings = [column.heading for column in source.columns]
+        file_format = source.to_json()
+        return {
+            **{key: file_format[key] for key in ("format", "encoding", "gzip", "delimiter")},
+            "summary": source.summary,
+            "columns": shown,
+            "rows": [_cells(record, headings) for record in records[:ROWS]],
+            "fields": list(COLUMNS),
+            "problem": source.problem,
+            "undecided_dates": source.undecided_dates,
         }
-        return _to_json(file_format, columns, records[1:] if options.header else records, problem)
 
 
 def _first(records: Iterable[Record], whole: bool) -> list[Record]:
     """Return the first records, without a last one that may be truncated."""
     first: list[Record] = []
     try:
-        first.extend(islice(records, ROWS + 1))
+        first.extend(islice(records, _READ_ROWS + 1))
     except BadFile:  # a compressed file that is cut off
         if whole:
             raise
-    if not whole and len(first) <= ROWS:
+    if len(first) > _READ_ROWS or not whole:
         first = first[:-1]
     return first
 
 
-def _to_json(
-    file_format: Mapping[str, Any],
-    columns: Sequence[tuple[str, str | None]] | None,
-    records: Sequence[Record],
-    problem: str | None,
-) -> dict[str, Any]:
-    rows = records[:ROWS]
-    if columns is None:
-        names = list(dict.fromkeys(name for record in rows for name in record.data or ()))
-        columns = [(name, name) for name in names]
-        cells = [[_text((record.data or {}).get(name)) for name in names] for record in rows]
-    else:
-        cells = [[_text(cell) for cell in record.cells or ()] for record in rows]
-    return {
-        **{name: file_format[name] for name in ("format", "encoding", "gzip", "delimiter")},
-        "columns": [{"heading": heading, "field": field} for heading, field in columns],
-        "rows": cells,
-        "fields": list(COLUMNS),
-        "problem": problem,
-    }
+def _samples(column: Column, rows: Sequence[SetRow]) -> list[str]:
+    """Return the first different values of a column, as they would be stored."""
+    if column.field is None:
+        return []
+    samples: dict[str, None] = {}
+    for row in rows:
+        text = _text(_stored(column.field, row))
+        if text and row.values:
+            samples[text] = None
+            if len(samples) == _SAMPLES:
+                break
+    return list(samples)
+
+
+def _stored(field: str, row: SetRow) -> Any:
+    """Return the value of a field in a row, as it would be stored."""
+    values: Mapping[str, Any] = row.values
+    group, _, part = field.partition(".")
+    holder = values.get(group) if part else values
+    if not isinstance(holder, Mapping):
+        return None
+    if (part or group) == "name":
+        return " / ".join(filter(None, (holder.get("first_name"), holder.get("last_name"))))
+    if field == "created_at":
+        return iso(row.timestamps[0]) if row.timestamps else None
+    if field == "external_id":
+        return row.shop_id
+    return holder.get(part or group)
+
+
+def _cells(record: Record, headings: Sequence[str]) -> list[str]:
+    if record.cells is not None:
+        return [_text(cell) for cell in record.cells]
+    values = flatten(record.data or {})
+    return [_text(values.get(heading)) for heading in headings]
 
 
 def _text(value: Any) -> str:

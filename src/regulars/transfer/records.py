@@ -1,4 +1,4 @@
-"""Read the records of a file: rows of CSV in any common dialect, or lines of JSON Lines.
+"""Read the records of a file: rows of CSV in any common dialect, or JSON objects.
 
 An unreadable row is a record with a problem, so that no row is skipped silently. One record is in
 memory at a time, of at most `LONGEST` characters.
@@ -7,22 +7,26 @@ memory at a time, of at most `LONGEST` characters.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
+from regulars.transfer.csv_dialect import CsvDialect
 from regulars.transfer.errors import BadFile
-from regulars.transfer.input_file import UNREADABLE, InputFile, unreadable
+from regulars.transfer.input_file import (
+    JSON_ARRAY,
+    PLAIN,
+    UNREADABLE,
+    VCARD,
+    InputFile,
+    unreadable,
+)
 
 # Characters of a line. Notes and custom fields have up to 65,535 each, and are the longest.
 LONGEST = 4 * 1024 * 1024
-# Characters of a cell. A longer one has a quote that is never closed.
-LONGEST_CELL = 1024 * 1024
 # Characters that are read again after unclosed quotes. Such a row may include all that follows.
 _MAX_REREAD_CHARACTERS = 64 * 1024 * 1024
 # Levels of a line of JSON, and its names.
@@ -30,22 +34,19 @@ MAX_LEVELS = 200
 MAX_NAMES = 10_000
 MAX_COLUMNS = 10_000
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-_CHARACTERS = {**{name: char for char, name in DELIMITERS.items()}, "\\t": "\t"}
-_MAX_SAMPLE_WIDTHS = 50
-# Rows with or without text, of a sample.
-_MAX_SAMPLE_ROWS = 2_000
-
 
 class Record(NamedTuple):
     """A record of a file: its `line` (from 1), and the `cells` of a row of CSV, the `data` of a
-    line of JSON, or a `problem`. `size` is its length in the file, in characters."""
+    JSON object, or a `problem`. `size` is its length in the file, in characters. `surplus` are the
+    cells beyond the headings, if they have text. In a workbook, a JSON document and vCards, `line`
+    is the number of the row, object or card."""
 
     line: int
     cells: list[str] | None = None
     data: Mapping[str, Any] | None = None
     problem: str | None = None
     size: int = 0
+    surplus: Sequence[str] = ()
 
 
 class _UnclosedQuote(Exception):
@@ -56,13 +57,20 @@ class _LineTooLong(Exception):
     """A line is longer than `LONGEST`."""
 
 
+# The member that refers to the parent of a line, in bulk operations of Shopify.
+_PARENT = "__parentId"
+# The members of an edge of a connection (GraphQL Cursor Connections Specification).
+_EDGE = {"node", "cursor", "__typename"}
 _NOT_CLOSED = "A quote is opened here and never closed. Close it, or write it twice."
 _TOO_LONG = f"The line is longer than {LONGEST:,} characters; no customer is."
-_NO_OBJECT = "The line is not a JSON object."
+_NO_OBJECT = "The record is not a JSON object."
 _TOO_WIDE = f"The object has more than {MAX_NAMES:,} names."
 _TOO_DEEP = f"The line is nested deeper than {MAX_LEVELS} levels."
 _UNDECODABLE = (
     "The row has bytes that are no text in this file's encoding. Say which it is with --encoding."
+)
+_NOT_UTF8 = (
+    "The record has bytes that are not UTF-8, the encoding of JSON. Export it again as UTF-8."
 )
 
 
@@ -72,7 +80,10 @@ class Lines:
     def __init__(self, file: InputFile) -> None:
         self._name = file.name
         self._stream = file.stream
-        wide = file.encoding.startswith(("utf-16", "utf-32"))
+        wide = file.encoding.startswith(("utf-16", "utf-32")) or file.content == JSON_ARRAY
+        self._undecodable_problem = _NOT_UTF8 if file.content == JSON_ARRAY else _UNDECODABLE
+        self.has_own_lines = file.content == PLAIN
+        self.skipped_children = 0
         self._undecodable = re.compile("[\ud800-\udfff\ufffd]" if wide else "[\udc80-\udcff]")
         self._pending: deque[str] = deque()
         self._max_blank = file.bounds.blank_lines
@@ -114,7 +125,7 @@ class Lines:
 
     def undecodable(self, text: str) -> str | None:
         """Return the problem of a text with bytes that could not be decoded, or None."""
-        return _UNDECODABLE if self._undecodable.search(text) else None
+        return self._undecodable_problem if self._undecodable.search(text) else None
 
     def give_back(self) -> None:
         """Read all lines of the current record but the first again. Raises BadFile if that happens
@@ -142,19 +153,22 @@ class Lines:
             raise BadFile(f"{self._name} has more than {self._max_blank:,} blank lines.")
 
 
-def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
-    """Yield the rows of a CSV file (RFC 4180, with other delimiters, line ends and quotes within
-    cells). Blank rows are skipped."""
-    csv.field_size_limit(LONGEST_CELL)
+def csv_records(lines: Lines, dialect: CsvDialect | str) -> Iterator[Record]:
+    """Yield the rows of a CSV file (RFC 4180, with other dialects, or a delimiter alone), with the
+    lines before the headings. Blank rows are skipped."""
+    if isinstance(dialect, str):
+        dialect = CsvDialect(dialect)
+    has_own_lines, row = lines.has_own_lines, 0
     while True:
-        reader = csv.reader(lines, delimiter=delimiter)
+        reader = dialect.reader(lines)
         try:
             for cells in reader:
-                start = lines.number - len(lines.record_lines) + 1
+                row += 1
+                start = lines.number - len(lines.record_lines) + 1 if has_own_lines else row
                 size = lines.record_characters
                 lines.release()
                 text = "".join(cells)
-                if text:
+                if text and not text.isspace():
                     problem = None if text.isascii() else lines.undecodable(text)
                     yield Record(start, cells, problem=problem, size=size)
                 else:
@@ -170,16 +184,36 @@ def csv_records(lines: Lines, delimiter: str) -> Iterator[Record]:
             lines.release()
 
 
+def fitted_records(records: Iterator[Record], width: int) -> Iterator[Record]:
+    """Yield records with as many cells as there are headings. Missing cells at the end are empty.
+    Cells beyond the headings are the surplus, unless they are blank."""
+    for record in records:
+        cells = record.cells
+        if cells is None or len(cells) == width or record.problem is not None:
+            yield record
+        elif len(cells) < width:
+            yield record._replace(cells=cells + [""] * (width - len(cells)))
+        else:
+            surplus = cells[width:]
+            has_text = any(map(str.strip, surplus))
+            yield record._replace(cells=cells[:width], surplus=surplus if has_text else ())
+
+
 def json_records(lines: Lines) -> Iterator[Record]:
-    """Yield the objects of a file of JSON Lines."""
+    """Yield the objects of a file of JSON Lines. A `node` of GraphQL is taken out of its edge. The
+    children of records (`__parentId`, in bulk operations of Shopify) are counted and skipped."""
     while True:
         try:
             for line in lines:
                 lines.release()
                 if line.isspace():
                     lines.count_blank()
+                    continue
+                record = _json_record(lines.number, line, lines.undecodable(line))
+                if record.data is not None and _PARENT in record.data:
+                    lines.skipped_children += 1
                 else:
-                    yield _json_record(lines.number, line, lines.undecodable(line))
+                    yield record
             return
         except _LineTooLong:
             yield Record(lines.number, problem=_TOO_LONG)
@@ -195,6 +229,8 @@ def _json_record(number: int, line: str, problem: str | None) -> Record:
     except orjson.JSONDecodeError as error:
         problem = f"The line is not JSON: {error}."
         return Record(number, [line.strip()], problem=problem, size=size)
+    if isinstance(data, dict) and "node" in data and data.keys() <= _EDGE:
+        data = data["node"]
     if not isinstance(data, dict):
         return Record(number, [line.strip()], problem=_NO_OBJECT, size=size)
     if len(data) > MAX_NAMES:
@@ -220,49 +256,7 @@ def is_deep(value: Any, levels: int) -> bool:
 
 
 def is_json(file: InputFile) -> bool:
-    """Return whether a file looks like JSON Lines. Raises BadFile for a JSON array."""
-    text = file.sample.lstrip("\ufeff \t\r\n")
-    if text.startswith("["):
-        first = text.split("\n", 1)[0].rstrip()
-        if first == "[" or text[1:].lstrip().startswith("{"):
-            raise BadFile(
-                f"{file.name} is a JSON array. JSON Lines has one object on each line: "
-                f"jq -c '.[]' {file.name} makes them."
-            )
-    return text.startswith("{")
-
-
-def delimiter_of(sample: str) -> str:
-    """Detect the delimiter of CSV from a sample: the one with which the most rows have as many
-    columns as the first one, then the one with the most columns."""
-    best, chosen = (0.0, 0), ","
-    for delimiter in DELIMITERS:
-        widths = _widths(sample, delimiter)
-        if not widths or widths[0] < 2:
-            continue
-        same = sum(width == widths[0] for width in widths) / len(widths)
-        if (same, widths[0]) > best:
-            best, chosen = (same, widths[0]), delimiter
-    return chosen
-
-
-def _widths(sample: str, delimiter: str) -> list[int]:
-    csv.field_size_limit(LONGEST_CELL)
-    widths: list[int] = []
-    try:
-        rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
-        for cells in islice(rows, _MAX_SAMPLE_ROWS):
-            if any(cells):
-                widths.append(len(cells))
-            if len(widths) > _MAX_SAMPLE_WIDTHS:
-                break
-    except csv.Error:
-        pass
-    # The last row of a sample may be truncated.
-    return widths[:-1] if len(widths) > 1 else widths
-
-
-def parse_delimiter(text: str) -> str | None:
-    """Parse the delimiter of an option: a character or its name. None if it is invalid."""
-    usable = len(text) == 1 and text.isprintable() and not text.isalnum() and text not in "\"'@"
-    return _CHARACTERS.get(text, text if usable else None)
+    """Return whether the records of a file are JSON objects."""
+    if file.content == PLAIN:
+        return file.sample.lstrip("\ufeff \t\r\n").startswith("{")
+    return file.content in (VCARD, JSON_ARRAY)

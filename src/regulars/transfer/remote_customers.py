@@ -285,7 +285,9 @@ def _sanitized(node: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[RowWarnin
         if name in _ADDRESSES and value:
             parts = {part: sanitized(f"{name}.{part}", text) for part, text in value.items()}
             values[name] = {part: text for part, (text, _) in parts.items()}
-            warnings += [RowWarning(c, f"{name}.{part}") for part, (_, cs) in parts.items() for c in cs]
+            warnings += [
+                RowWarning(c, f"{name}.{part}") for part, (_, cs) in parts.items() for c in cs
+            ]
         else:
             values[name], changes = sanitized(name, value)
             warnings += [RowWarning(change, name) for change in changes]

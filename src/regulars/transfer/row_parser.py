@@ -17,6 +17,7 @@ from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer import cells
+from regulars.transfer.artefacts import split_street, unwrap
 from regulars.transfer.column_choice import (
     AND_CUSTOMER,
     OPT_OUT,
@@ -31,7 +32,7 @@ from regulars.transfer.columns import (
     Column,
     recognised,
 )
-from regulars.transfer.artefacts import split_street, unwrap
+from regulars.transfer.date_text import Order
 from regulars.transfer.flatten import flatten
 from regulars.transfer.import_options import Options
 from regulars.transfer.person_names import split_name
@@ -60,6 +61,8 @@ _EMPTY: Mapping[str, Any] = {
 }
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 _KEYS = ("_id", "id", EXTERNAL_ID, *_TIMESTAMPS)
+# What a time is when nothing happened.
+_NO_TIMES = ("0", "0000-00-00", "0000-00-00 00:00:00", "-", False)
 # Names of JSON whose targets are remembered.
 _MAX_NAMES = 10_000
 # The part of an address that has the further lines of a street, until the row is complete.
@@ -167,7 +170,7 @@ class RowParser:
         mapped: Mapping[str, str],
         options: Options,
         is_own: bool = False,
-        orders: Mapping[str, str | None] | None = None,
+        orders: Mapping[str, Order | None] | None = None,
     ) -> None:
         self._options = options
         self._mapped = mapped
@@ -180,7 +183,11 @@ class RowParser:
             for column in columns or ()
             for target in self._targets_of(column)
         ]
-        self._names: dict[str, _Target | None] = {}
+        self._names: dict[str, _Target | None] = {
+            column.heading: targets[0] if (targets := self._targets_of(column)) else None
+            for column in columns or ()
+            if not (column.field or "").startswith(f"{CUSTOM}.")
+        }
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
 
@@ -289,11 +296,11 @@ class RowParser:
         if name not in self._names:
             if len(self._names) > _MAX_NAMES:
                 self._names.clear()
-            field = self._mapped.get(name) or recognised(name)
+            field = self._mapped.get(name) or recognised(name, is_own=self._is_own)
             if field is not None and field not in (*COLUMNS, EXTERNAL_ID, DROP):
                 field = field if field.startswith("custom.") else None
-            field = DROP if name in DERIVED and field is None else field
-            self._names[name] = field and _target(field, name, None, self._options.dates)
+            order = self._options.dates
+            self._names[name] = _target(field, name, None, order, self._is_own) if field else None
         return self._names[name]
 
     def _put(self, row: _Row, target: _Target, value: Any) -> None:

@@ -93,7 +93,9 @@ def warning_message(change: str, field: str) -> str:
     """Return the message of a warning for the user."""
     if change == KEPT:
         if field == "tags":
-            return "The customer's other tags were kept. Choose tags=replace (--tags) to remove them."
+            return (
+                "The customer's other tags were kept. Choose tags=replace (--tags) to remove them."
+            )
         return (
             "The customer is unsubscribed and stays so. Choose consent=overwrite (--consent) to "
             "subscribe them."

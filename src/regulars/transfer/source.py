@@ -3,48 +3,100 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from regulars.transfer.columns import Column, assign_columns, mapping
-from regulars.transfer.errors import BadFile, BadOption
+from regulars.core import fields
+from regulars.core.fields import names_of
+from regulars.customers.fields import FIELDS
+from regulars.transfer.columns import (
+    Column,
+    assign_columns,
+    is_own_export,
+    mapping,
+    preview_columns,
+)
+from regulars.transfer.date_order import DateOrderEvidence, decide_order
+from regulars.transfer.date_text import Order
+from regulars.transfer.errors import BadOption
+from regulars.transfer.file_profile import FileProfile, Observer, profile_columns
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import InputFile
-from regulars.transfer.records import (
-    DELIMITERS,
-    MAX_COLUMNS,
-    Lines,
-    Record,
-    csv_records,
-    delimiter_of,
-    is_json,
-    json_records,
-    parse_delimiter,
-)
+from regulars.transfer.record_reader import RecordReader
+from regulars.transfer.records import Record
 from regulars.transfer.row_parser import RowParser
 
-_SEPARATOR = "sep="  # a first line that sets the delimiter in some spreadsheets
+_TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 
 
 class Source:
-    """An open file, read by options. Raises BadFile if it is empty, and BadOption if its columns
-    are ambiguous."""
+    """An open file, read by options. A first pass over the file finds what its columns are.
 
-    def __init__(self, file: InputFile, options: Options) -> None:
+    Raises BadFile if it is empty, and BadOption if its columns are ambiguous. With `is_preview`,
+    `problem` says instead what is ambiguous. `undecided_dates` are the headings of columns in which
+    the order of day and month is open.
+    """
+
+    def __init__(self, file: InputFile, options: Options, is_preview: bool = False) -> None:
         self._file = file
         self.options = options
-        self.json = options.format == "jsonl" or (options.format is None and is_json(file))
-        self.delimiter = "" if self.json else choose_delimiter(file, options)
-        lines = Lines(file)
-        mapped = mapping(options.mapped)
-        detected: list[Column] | None = None
-        if self.json:
-            self.records: Iterator[Record] = json_records(lines)
-        else:
-            detected, self.records = _headed(file, csv_records(lines, self.delimiter), options)
-        self.shape = RowParser(detected, mapped, options)
-        self.headings = [column.heading for column in detected or ()]
+        self.problem: str | None = None
+        self._is_preview = is_preview
+        self._mapped = mapping(options.mapped)
+        self._evidence: dict[int, DateOrderEvidence] = {}
+        self.columns: list[Column] = []
+        profile = profile_columns(file, options, self._choose_observers)
+        self._reader = reader = RecordReader(file, options)
+        self.json = reader.is_json
+        self.delimiter = reader.delimiter
+        self.records: Iterator[Record] = reader.records
+        orders = self._decide_orders()
+        self.shape = RowParser(
+            self.columns, self._mapped, options, self._is_own_export(profile), orders
+        )
+        self.headings = [column.heading for column in self.columns]
+
+    def _choose_observers(self, profile: FileProfile) -> Mapping[int, Observer]:
+        """Find the columns, and return what looks at the values of those with dates."""
+        self.columns = self._assign(profile)
+        for column in self.columns:
+            if column.field in _TIMESTAMPS:
+                self._evidence[column.position] = DateOrderEvidence()
+        return {position: _observer(one) for position, one in self._evidence.items()}
+
+    def _assign(self, profile: FileProfile) -> list[Column]:
+        options, headings = self.options, profile.headings
+        if not headings or (profile.is_json and self._is_own_export(profile)):
+            return []
+        try:
+            return assign_columns(
+                headings, profile.columns, self._mapped, options.unknown, match=options.match
+            )
+        except BadOption as error:
+            if not self._is_preview:
+                raise
+            self.problem = str(error)
+            pairs = enumerate(preview_columns(headings, self._mapped))
+            return [Column(position, heading, field) for position, (heading, field) in pairs]
+
+    @staticmethod
+    def _is_own_export(profile: FileProfile) -> bool:
+        names: Iterable[str] = profile.headings
+        if profile.is_json:  # the dotted names of parts begin with those of the values
+            names = dict.fromkeys(name.partition(".")[0] for name in names)
+        return is_own_export(list(names))
+
+    def _decide_orders(self) -> dict[str, Order | None]:
+        """Return the order of day and month of the columns with dates, by their headings."""
+        decided = decide_order(list(self._evidence.values()), self.options.dates)
+        headings = [self.columns[position].heading for position in self._evidence]
+        orders = dict(zip(headings, decided, strict=True))
+        self.undecided_dates = [
+            heading
+            for heading, one in zip(headings, self._evidence.values(), strict=True)
+            if orders[heading] is None and one.ambiguous_example is not None
+        ]
+        return orders
 
     @property
     def bytes_read(self) -> int:
@@ -52,69 +104,38 @@ class Source:
         return self._file.bytes_read
 
     @property
+    def skipped_children(self) -> int:
+        """The number of lines so far that belong to another record, and are no customers."""
+        return self._reader.skipped_children
+
+    @property
     def fingerprint(self) -> str:
-        """Return a hash that identifies the file by its beginning and its size."""
+        """Return a hash that identifies the file by its beginning and its size, and the sheet."""
         digest = hashlib.sha256(self._file.head)
         digest.update(str(self._file.size).encode())
+        if self._file.sheet is not None:
+            digest.update(self._file.sheet.encode(errors="replace"))
         return digest.hexdigest()
 
     @property
     def summary(self) -> str:
         """Return the detected format as a text for the user."""
-        if self.json:
-            return f"JSON Lines, {self._file.summary}"
-        name = DELIMITERS.get(self.delimiter, repr(self.delimiter))
-        columns_shown = f"{len(self.headings):,} columns"
-        return f"CSV, {self._file.summary}, delimiter {name}, {columns_shown}"
+        return self._reader.summary
 
     def to_json(self) -> dict[str, Any]:
         """Return the detected format as JSON."""
-        detected = self.shape.columns
         return {
             "format": "jsonl" if self.json else "csv",
             "encoding": self._file.encoding,
             "gzip": self._file.gzipped,
             "delimiter": self.delimiter or None,
-            "columns": None if detected is None else {c.heading: c.field for c in detected},
+            "columns": {c.heading: c.field for c in self.columns},
         }
 
 
-def choose_delimiter(file: InputFile, options: Options) -> str:
-    """Return the delimiter of the options, else the detected one. Raises BadOption."""
-    if options.delimiter is not None:
-        delimiter = parse_delimiter(options.delimiter)
-        if delimiter is None:
-            names = ", ".join(DELIMITERS.values())
-            raise BadOption(
-                f"A delimiter is one character, no letter, digit or quote, or one of {names}."
-            )
-        return delimiter
-    first = file.sample.lstrip("\ufeff").split("\n", 1)[0].strip()
-    if first.lower().startswith(_SEPARATOR) and len(first) == len(_SEPARATOR) + 1:
-        return parse_delimiter(first[-1]) or delimiter_of(file.sample)
-    return delimiter_of(file.sample)
+def _observer(evidence: DateOrderEvidence) -> Observer:
+    def observe(values: Any) -> bool:
+        evidence.add_all(values)
+        return evidence.proven is not None
 
-
-def _headed(
-    file: InputFile, records: Iterator[Record], options: Options
-) -> tuple[list[Column], Iterator[Record]]:
-    """Return the columns of a CSV file, and the records after its headings."""
-    first = next(records, None)
-    if first and first.cells and "".join(first.cells).strip().lower().startswith(_SEPARATOR):
-        first = next(records, None)
-    if first is None:
-        raise BadFile(f"{file.name} is empty. Its first line are the headings of the columns.")
-    if first.problem or first.cells is None:
-        raise BadFile(f"{file.name} begins with what is no row of CSV: {first.problem}")
-    if len(first.cells) > MAX_COLUMNS:
-        raise BadFile(
-            f"{file.name} has {len(first.cells):,} columns; at most {MAX_COLUMNS:,} are read."
-        )
-    mapped = mapping(options.mapped)
-    if options.header:
-        return assign_columns(
-            first.cells, (), mapped, options.unknown, match=options.match
-        ), records
-    numbers = [str(index + 1) for index in range(len(first.cells))]
-    columns = assign_columns(numbers, (), mapped, options.unknown, match=options.match)
-    return columns, chain([first], records)
+    return observe

@@ -17,7 +17,7 @@ from regulars.store import Conflict, Row, Store, imports
 from regulars.store.imports import FILE, PENDING, RECEIVING
 from regulars.store.tables import import_parts
 from regulars.store.writes import insert_one
-from regulars.transfer.errors import Interrupted
+from regulars.transfer.errors import IncompleteFile, Interrupted
 from regulars.transfer.gzip_reader import BEGINNING
 from regulars.transfer.import_options import Options
 from regulars.transfer.import_repository import COUNTS, ImportRepository
@@ -167,8 +167,13 @@ class Upload:
 def _detect(name: str, beginning: bytes, options: Options) -> dict[str, Any]:
     """Return the detected format of a file. Raises BadFile and BadOption."""
     content = io.BytesIO(beginning)
-    with open_input(name, options.encoding, content, options.format, BEGINNING) as file:
-        return Source(file, options).to_json()
+    try:
+        with open_input(
+            name, options.encoding, content, options.format, BEGINNING, options.sheet
+        ) as file:
+            return Source(file, options).to_json()
+    except IncompleteFile:  # the import itself has the whole file
+        return {}
 
 
 async def copy_file(store: Store, run: Row, file: IO[bytes]) -> None:

@@ -1,104 +1,134 @@
-"""Write customers to a workbook (.xlsx) in a temporary file, a row in memory at a time.
+"""Read workbooks (.xlsx, .xlsm, .xlsb, .xls, .ods): a sheet becomes a temporary file of CSV.
 
-The library xlsxwriter writes the rows to a temporary file (`constant_memory`) and packs them when
-the workbook is closed. Every cell is text or a number: never a formula.
+The library loads a sheet as a whole, so a process of its own converts it, within limits of memory
+and time: a hostile or a huge workbook ends that process alone.
 """
 
 from __future__ import annotations
 
-import contextlib
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import IO, NamedTuple
 
-from xlsxwriter import Workbook
-from xlsxwriter.worksheet import Worksheet
+import orjson
 
-_CHUNK_BYTES = 262_144
-_DEFAULT_WIDTH = 14
-_MAX_WIDTH = 40
+from regulars.transfer.errors import BadFile, BadOption, IncompleteFile
+from regulars.transfer.gzip_reader import BEGINNING, Bounds
 
-
-class SheetColumn(NamedTuple):
-    """A column of a sheet: its heading, whether its cells are formatted as text, so that Excel
-    keeps leading zeros that are typed, and its width in characters (0 for that of the heading)."""
-
-    heading: str
-    is_text: bool
-    width: int = 0
-
-
-class _Sheet(Worksheet):  # type: ignore[misc]  # the library has no types
-    """A sheet without rich text. The library takes `<r>…</r>` for markup of its own and writes it
-    without escapes, but here it is a customer's text."""
-
-    def _xml_rich_inline_string(self, string: str, attributes: Any = ()) -> None:
-        self._xml_inline_string(string, False, list(attributes))
+# Compound files: .xls, and .xlsx with a password (MS-CFB, 2.2).
+COMPOUND_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_PROGRAM = "regulars.transfer.workbook_process"
+# The bytes of a workbook, before and after decompression. 1,000,000 rows of 12 columns have 600 MB.
+MAX_WORKBOOK_BYTES = 256 * 1024 * 1024
+_MAX_OUTPUT_BYTES = 2**31
+_MEMORY_BYTES = 2**31
+_PREVIEW_MEMORY_BYTES = 512 * 1024 * 1024
+_SECONDS, _PREVIEW_SECONDS = 300, 10
+_MAX_LISTED = 20
+_WORD = "WordDocument".encode("utf-16-le")
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_SAVE_AS_CSV = "Save the sheet as CSV, and import that file."
 
 
-class WorkbookFile:
-    """A workbook of one sheet, in a temporary folder that is removed at the end of the context.
+class Sheet(NamedTuple):
+    """A sheet of a workbook: its name, and its rows as CSV in a temporary file."""
 
-    The first row has the headings and does not scroll.
-    """
+    name: str
+    content: IO[bytes]
 
-    def __init__(self, columns: Sequence[SheetColumn]) -> None:
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="regulars-export-", ignore_cleanup_errors=True
+
+def convert_sheet(name: str, file: IO[bytes], sheet: str | None, bounds: Bounds) -> Sheet:
+    """Convert a sheet to CSV: the one with the name `sheet`, or the first one with rows. `file` has
+    a file descriptor. Raises BadFile, and BadOption for an unknown sheet."""
+    is_preview = bounds is BEGINNING
+    memory_bytes = _PREVIEW_MEMORY_BYTES if is_preview else _MEMORY_BYTES
+    output_bytes = _MAX_OUTPUT_BYTES
+    if bounds.unpacked_bytes is not None and not is_preview:
+        output_bytes = min(output_bytes, bounds.unpacked_bytes)
+    seconds = _PREVIEW_SECONDS if is_preview else _SECONDS
+    file.seek(0)
+    content = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    try:
+        process = subprocess.run(  # noqa: S603  # our own program
+            [
+                *(sys.executable, "-m", _PROGRAM, sheet or ""),
+                *map(str, (memory_bytes, output_bytes, seconds)),
+            ],
+            stdin=file,
+            stdout=content,
+            stderr=subprocess.PIPE,
+            check=False,
         )
-        self._path = Path(self._folder.name) / "customers.xlsx"
-        options = {"constant_memory": True, "tmpdir": self._folder.name}
-        self._workbook = Workbook(str(self._path), options)
-        self._workbook.use_zip64()  # 1,000,000 rows may be more than 4 GiB before compression
-        self._sheet = self._workbook.add_worksheet("Customers", _Sheet)
-        self._row = 0
-        self._write_headings(columns)
+        outcome = _outcome(process)
+        if "sheet" in outcome:
+            content.seek(0)
+            return Sheet(str(outcome["sheet"]), content)
+        raise _failure(name, file, sheet, outcome, memory_bytes, output_bytes, is_preview)
+    except BaseException:
+        content.close()
+        raise
 
-    def __enter__(self) -> WorkbookFile:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with contextlib.suppress(OSError):
-            self._sheet._opt_close()  # the library closes it only with a complete workbook
-        self._folder.cleanup()
+def _outcome(process: subprocess.CompletedProcess[bytes]) -> dict[str, object]:
+    if process.returncode == 0:
+        lines = process.stderr.splitlines()
+        outcome = orjson.loads(lines[-1]) if lines else {}
+        if isinstance(outcome, dict):
+            return outcome
+    return {"error": "limit"}
 
-    def _write_headings(self, columns: Sequence[SheetColumn]) -> None:
-        sheet = self._sheet
-        bold = self._workbook.add_format({"bold": True, "num_format": "@"})
-        text = self._workbook.add_format({"num_format": "@"})
-        for index, column in enumerate(columns):
-            width = column.width or min(max(len(column.heading) + 2, _DEFAULT_WIDTH), _MAX_WIDTH)
-            sheet.set_column(index, index, width, text if column.is_text else None)
-            sheet.write_string(0, index, column.heading, bold)
-        sheet.freeze_panes(1, 0)
-        # Without it, a green mark beside each postal code says that it could be a number.
-        sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
 
-    def write(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Write rows of texts, numbers and empty cells (None or "")."""
-        write_string, write_number = self._sheet.write_string, self._sheet.write_number
-        for row in rows:
-            self._row += 1
-            for column, value in enumerate(row):
-                if type(value) is str:
-                    if value:
-                        write_string(self._row, column, value)
-                elif value is not None:
-                    write_number(self._row, column, value)
+def _failure(
+    name: str,
+    file: IO[bytes],
+    sheet: str | None,
+    outcome: dict[str, object],
+    memory_bytes: int,
+    output_bytes: int,
+    is_preview: bool,
+) -> BadFile | BadOption:
+    error = outcome["error"]
+    if error == "sheet":
+        sheets = outcome["sheets"]
+        names = sheets[:_MAX_LISTED] if isinstance(sheets, list) else []
+        listed = ", ".join(repr(item) for item in names)
+        return BadOption(f"{name} has no sheet {sheet!r}. Its sheets are: {listed}.")
+    if error == "empty":
+        return BadFile(f"{name} is a workbook without rows. Its first row are the headings.")
+    if error == "limit":
+        if is_preview:
+            return IncompleteFile(
+                f"{name} is a workbook that is too large for a preview. Start the import."
+            )
+        return BadFile(
+            f"{name} is too large for a workbook: it takes more than {memory_bytes:,} bytes of "
+            f"memory or {output_bytes:,} bytes as CSV (REGULARS_MAX_IMPORT_UNPACKED_BYTES). "
+            f"{_SAVE_AS_CSV}"
+        )
+    if error == "password" or _contains(file, _ENCRYPTED):
+        return BadFile(
+            f"{name} is a workbook that is protected with a password. Remove the password, and "
+            "save it again."
+        )
+    if _contains(file, _WORD):
+        return BadFile(f"{name} is a Word document. Export the customers as CSV.")
+    if is_preview:
+        return IncompleteFile(f"{name} is a workbook that is damaged or not complete.")
+    return BadFile(
+        f"{name} is a workbook that cannot be read ({outcome.get('message', '')}). {_SAVE_AS_CSV}"
+    )
 
-    def close(self) -> None:
-        """Complete the workbook. Raises OSError."""
-        self._workbook.close()
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes of the complete workbook."""
-        with self._path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                yield chunk
+def _contains(file: IO[bytes], text: bytes) -> bool:
+    """Return whether the directory of a compound file has an entry of this name."""
+    file.seek(0)
+    head = file.read(len(COMPOUND_SIGNATURE))
+    if head != COMPOUND_SIGNATURE:
+        return False
+    tail = b""
+    while chunk := file.read(1024 * 1024):
+        if text in tail + chunk:
+            return True
+        tail = chunk[-len(text) :]
+    return False

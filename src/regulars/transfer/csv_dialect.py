@@ -1,0 +1,190 @@
+"""Detect the dialect of a CSV file: its delimiter, its quotes, and the line of its headings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from regulars.transfer.columns import recognised
+
+# Characters of a cell. A longer one has a quote that is never closed.
+LONGEST_CELL = 1024 * 1024
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+_CHARACTERS = {**{name: char for char, name in DELIMITERS.items()}, "\\t": "\t"}
+_SEPARATOR = "sep="  # a first line that sets the delimiter in some spreadsheets
+_MAX_SAMPLE_WIDTHS = 100
+# Rows with or without text, of a sample.
+_MAX_SAMPLE_ROWS = 2_000
+# The heading line is one of the first lines.
+MAX_PREAMBLE_LINES = 50
+_ESCAPED = re.compile(r'\\(["\\])')
+_VALUE = re.compile(r"@|^[\s'+$€£-]*\d[\d\s.,:/()+-]*(?:[ap]m|[tz])?\s*$", re.IGNORECASE)
+_SINGLE_QUOTED = r"(?:^|{0})[ ]*'[^'\r\n]*'(?=[ ]*(?:{0}|\r|\n|$))"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvDialect:
+    """How a CSV file is written. `has_escapes`: a backslash, and not a second quote, precedes a
+    quote within quotes. `skips_spaces`: quotes may follow spaces. `heading_line`: the number of the
+    line of the headings, from 1; the lines before it are no rows."""
+
+    delimiter: str
+    quote: str = '"'
+    has_escapes: bool = False
+    skips_spaces: bool = False
+    heading_line: int = 1
+
+    def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """Return the rows of lines. They raise csv.Error."""
+        csv.field_size_limit(LONGEST_CELL)
+        return csv.reader(
+            map(unescape, lines) if self.has_escapes else lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            skipinitialspace=self.skips_spaces,
+        )
+
+
+def unescape(line: str) -> str:
+    """Return a line with doubled quotes instead of backslash escapes. Other backslashes stay."""
+    return _ESCAPED.sub(_unescaped, line) if "\\" in line else line
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return '""' if match.group(1) == '"' else "\\"
+
+
+def parse_delimiter(text: str) -> str | None:
+    """Parse the delimiter of an option: a character or its name. None if it is invalid."""
+    usable = len(text) == 1 and text.isprintable() and not text.isalnum() and text not in "\"'@"
+    return _CHARACTERS.get(text, text if usable else None)
+
+
+def detect_dialect(
+    sample: str, delimiter: str | None = None, has_header: bool = True
+) -> CsvDialect:
+    """Detect the dialect of a sample; `delimiter` is that of the option. Without `has_header`, the
+    file has no headings, so no line precedes them."""
+    text = sample.removeprefix("\ufeff")
+    first, _, rest = text.partition("\n")
+    skipped = 0
+    stripped = first.strip().strip('"')
+    if stripped.lower().startswith(_SEPARATOR) and len(stripped) <= len(_SEPARATOR) + 2:
+        text, skipped = rest, 1
+        named = stripped[len(_SEPARATOR) :] or ("\t" if "\t" in first else "")
+        delimiter = delimiter or parse_delimiter(named)
+    if delimiter is not None:
+        dialect, rows = _with_delimiter(text, delimiter)
+    else:
+        dialect, rows = _best(text)
+    heading_line = find_heading_line(rows) if has_header else 1
+    return CsvDialect(
+        dialect.delimiter,
+        dialect.quote,
+        dialect.has_escapes,
+        dialect.skips_spaces,
+        heading_line + skipped,
+    )
+
+
+def delimiter_of(sample: str) -> str:
+    """Detect the delimiter of CSV from a sample."""
+    return _best(sample)[0].delimiter
+
+
+_Rows = Sequence[tuple[int, list[str]]]
+
+
+def _best(text: str) -> tuple[CsvDialect, _Rows]:
+    """Return the dialect whose delimiter gives the most rows as many cells as the headings, then
+    the most cells."""
+    best: tuple[float, int] = (0.0, 0)
+    chosen = _with_delimiter(text, ",")
+    for delimiter in DELIMITERS:
+        dialect, rows = chosen if delimiter == "," else _with_delimiter(text, delimiter)
+        heading_line = find_heading_line(rows)
+        widths = [len(cells) for line, cells in rows if line >= heading_line]
+        if not widths or widths[0] < 2:
+            continue
+        score = (sum(width == widths[0] for width in widths) / len(rows), widths[0])
+        if score > best:
+            best, chosen = score, (dialect, rows)
+    return chosen
+
+
+def _with_delimiter(text: str, delimiter: str) -> tuple[CsvDialect, _Rows]:
+    """Return the quotes that a sample has with a delimiter, and its rows with their lines."""
+    mark = re.escape(delimiter)
+    quote, has_escapes = '"', False
+    # RFC 4180 has no single quote character within quotes but before a delimiter or a line end.
+    odd = re.search(rf'\\"(?![{mark}\r\n"]|$)', text)
+    if odd and not re.search(rf'[^{mark}\r\n"\\]""|(?<!\\)""[^{mark}\r\n"]', text):
+        has_escapes = True
+    if not re.search(rf'(?:^|{mark})[ ]*"', text, re.MULTILINE):
+        quoted = len(re.findall(_SINGLE_QUOTED.format(mark), text, re.MULTILINE))
+        lines = sum(1 for line in text.splitlines() if line.strip())
+        if quoted and quoted >= lines - 1 and re.match(r"\s*'[^'\r\n]*'", text):
+            quote = "'"
+    # After a space, a quote is within quotes only if it is doubled, or closes them.
+    skips_spaces = bool(re.search(rf"{mark} +{quote}(?=[^{mark}\r\n{quote}])", text))
+    dialect = CsvDialect(delimiter, quote, has_escapes, skips_spaces)
+    return dialect, _rows(text, dialect)
+
+
+def _rows(text: str, dialect: CsvDialect) -> _Rows:
+    """Return the first rows with text of a sample, each with its first line."""
+    lines = 0
+
+    def count() -> Iterator[str]:
+        nonlocal lines
+        for line in io.StringIO(text, newline=""):
+            lines += 1
+            yield line
+
+    rows: list[tuple[int, list[str]]] = []
+    start = 1
+    try:
+        for cells in islice(dialect.reader(count()), _MAX_SAMPLE_ROWS):
+            if any(map(str.strip, cells)):
+                rows.append((start, cells))
+            start = lines + 1
+            if len(rows) > _MAX_SAMPLE_WIDTHS:
+                break
+    except csv.Error:
+        pass
+    # The last row of a sample may be truncated.
+    return rows[:-1] if len(rows) > 1 else rows
+
+
+def find_heading_line(rows: _Rows) -> int:
+    """Return the number of the line of the headings: the first line with a heading of the email,
+    else the first line, unless it is a title. A title has few cells, and a later line has text in
+    most of the usual number of cells, and no email and no number."""
+    if not rows:
+        return 1
+    candidates = [(line, cells) for line, cells in rows if line <= MAX_PREAMBLE_LINES]
+    if not candidates:
+        return 1
+    for line, cells in candidates:
+        if any(recognised(cell) == "email" for cell in cells if len(cell) < 100) and not any(
+            map(_VALUE.search, cells)
+        ):
+            return 1 if (line, cells) == rows[0] else line
+    ((width, _),) = Counter(len(cells) for _, cells in rows).most_common(1)
+    first_filled = _filled(candidates[0][1])
+    if width < 2 or first_filled * 2 >= width:
+        return 1
+    for line, cells in candidates[1:]:
+        filled = _filled(cells)
+        if filled >= 2 and filled * 2 >= width and not any(map(_VALUE.search, cells)):
+            return line
+    return 1
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(1 for cell in cells if cell and not cell.isspace())

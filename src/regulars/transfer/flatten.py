@@ -1,0 +1,50 @@
+"""Flatten the nested objects of a JSON record to dotted names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MAX_DEPTH = 5
+MAX_NAMES = 1_000
+_MAX_LIST_OBJECTS = 20
+
+
+def flatten(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a record by dotted names: `default_address.address1`, and
+    `addresses.0.city` in a list of objects. Scalars, lists of scalars, and empty objects and lists
+    stay as they are. Beyond `MAX_DEPTH` levels, 20 objects of a list, or `MAX_NAMES` names, a value
+    stays as it is, under the name that leads to it.
+
+    A name of the record takes precedence over an equal dotted name.
+    """
+    if not any(type(value) in (dict, list) for value in data.values()):
+        return dict(data)
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        _put(flat, name, value, MAX_DEPTH)
+    for name, value in data.items():
+        if "." in name and name in flat and not isinstance(value, dict | list):
+            flat[name] = value
+    return flat
+
+
+def _put(flat: dict[str, Any], name: str, value: Any, depth: int) -> None:
+    is_divided = depth and _is_nested(value) and len(flat) + len(value) <= MAX_NAMES
+    if not is_divided:
+        flat[name] = value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            _put(flat, f"{name}.{key}", inner, depth - 1)
+    else:
+        for index, inner in enumerate(value[:_MAX_LIST_OBJECTS]):
+            _put(flat, f"{name}.{index}", inner, depth)
+        if len(value) > _MAX_LIST_OBJECTS:
+            flat[f"{name}.{_MAX_LIST_OBJECTS}"] = value[_MAX_LIST_OBJECTS:]
+
+
+def _is_nested(value: Any) -> bool:
+    """Return whether a value is an object or a list of objects alone, and not empty."""
+    if not value or not isinstance(value, dict | list):
+        return False
+    return isinstance(value, dict) or all(isinstance(item, dict) for item in value)

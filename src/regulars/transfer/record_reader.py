@@ -1,0 +1,115 @@
+"""The records of an open file, with its format and its headings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from regulars.transfer.csv_dialect import DELIMITERS, CsvDialect, detect_dialect, parse_delimiter
+from regulars.transfer.errors import BadFile, BadOption
+from regulars.transfer.import_options import Options
+from regulars.transfer.input_file import JSON_ARRAY, VCARD, WORKBOOK, InputFile
+from regulars.transfer.records import (
+    MAX_COLUMNS,
+    Lines,
+    Record,
+    csv_records,
+    fitted_records,
+    is_json,
+    json_records,
+)
+
+_FORMATS = {VCARD: "vCard", JSON_ARRAY: "JSON", WORKBOOK: "workbook"}
+
+
+class RecordReader:
+    """Reads the records of an open file. `is_json` says whether they are JSON objects. Else they
+    are rows with a cell for each of `headings`; without a header, the headings are the numbers of
+    the columns, from 1. `skipped_lines` is the number of lines before the headings.
+
+    Raises BadFile if the file is empty, and BadOption for an invalid delimiter.
+    """
+
+    def __init__(self, file: InputFile, options: Options) -> None:
+        self._file = file
+        self.is_json = options.format == "jsonl" or (options.format is None and is_json(file))
+        self._lines = Lines(file)
+        self.headings: list[str] = []
+        self.skipped_lines = 0
+        self.delimiter = ""
+        if self.is_json:
+            self.records: Iterator[Record] = json_records(self._lines)
+            return
+        dialect = choose_dialect(file, options)
+        self.delimiter = dialect.delimiter
+        records = csv_records(self._lines, dialect)
+        first = self._first(records, dialect.heading_line)
+        cells = first.cells or []
+        width = len(cells)
+        if options.header:
+            # A heading line may end with delimiters. Text below those is surplus.
+            while width > 1 and not cells[width - 1].strip():
+                width -= 1
+            self.headings = cells[:width]
+            self.records = fitted_records(records, width)
+        else:
+            self.headings = [str(index + 1) for index in range(width)]
+            self.records = fitted_records(chain([first], records), width)
+
+    def _first(self, records: Iterator[Record], heading_line: int) -> Record:
+        """Return the record of the headings."""
+        name = self._file.name
+        first = next(records, None)
+        while first is not None and first.line < heading_line:
+            first = next(records, None)
+        if first is None:
+            raise BadFile(f"{name} is empty. Its first line are the headings of the columns.")
+        if first.problem or first.cells is None:
+            raise BadFile(f"{name} begins with what is no row of CSV: {first.problem}")
+        if len(first.cells) > MAX_COLUMNS:
+            raise BadFile(
+                f"{name} has {len(first.cells):,} columns; at most {MAX_COLUMNS:,} are read."
+            )
+        self.skipped_lines = first.line - 1
+        return first
+
+    @property
+    def skipped_children(self) -> int:
+        """The number of lines so far that belong to another record, and are no customers."""
+        return self._lines.skipped_children
+
+    @property
+    def format_name(self) -> str:
+        """Return the detected format as a text for the user."""
+        if self._file.content in _FORMATS:
+            return _FORMATS[self._file.content]
+        return "JSON Lines" if self.is_json else "CSV"
+
+    @property
+    def summary(self) -> str:
+        """Return the detected format, encoding, delimiter and columns as a text for the user."""
+        summary = f"{self.format_name}, {self._file.summary}"
+        if self.is_json:
+            return summary
+        if self._file.content != WORKBOOK:
+            summary += f", delimiter {DELIMITERS.get(self.delimiter, repr(self.delimiter))}"
+        summary += f", {len(self.headings):,} columns"
+        if self.skipped_lines:
+            lines = "line" if self.skipped_lines == 1 else "lines"
+            summary += f", {self.skipped_lines:,} {lines} before the headings skipped"
+        return summary
+
+
+def choose_dialect(file: InputFile, options: Options) -> CsvDialect:
+    """Return the dialect of a CSV file, with the delimiter of the options. Raises BadOption."""
+    if file.content == WORKBOOK:
+        return detect_dialect(file.sample, ",", options.header)
+    delimiter = None
+    if options.delimiter is not None:
+        delimiter = parse_delimiter(options.delimiter)
+        if delimiter is None:
+            names = ", ".join(DELIMITERS.values())
+            raise BadOption(
+                f"A delimiter is one character, no letter, digit or quote, or one of {names}."
+            )
+    return detect_dialect(file.sample, delimiter, options.header)

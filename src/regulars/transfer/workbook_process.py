@@ -1,0 +1,113 @@
+"""Convert a sheet of a workbook to CSV, in a process of its own: `python -m …workbook_process`.
+
+The library reads a sheet as a whole, so the process limits its own memory and time. Standard input
+is the workbook, standard output the CSV (UTF-8). The arguments are the sheet (empty for the first
+one with rows), and the limits of memory, of output (both in bytes) and of processor time (seconds).
+The last line on standard error is a JSON object: `sheet`, or `error` and `sheets`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import python_calamine
+
+# Excel keeps 15 digits of a number ("Excel specifications and limits").
+_DIGITS = 15
+_EXACT_BELOW = 1e15
+_HALF_SECOND = timedelta(milliseconds=500)
+
+
+def cell_text(value: object) -> str:
+    """Return the text of a cell: whole numbers without decimals, dates as ISO 8601, and booleans
+    as true and false. A number of more than 15 digits has an exponent, as its digits are lost."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if value.is_integer() and abs(value) < _EXACT_BELOW:
+            return str(int(value))
+        return f"{value:.{_DIGITS}G}"
+    if isinstance(value, datetime):
+        # A serial number of a time is not exact: 14:20 may be 14:19:59.9999.
+        with contextlib.suppress(OverflowError):
+            value += _HALF_SECOND
+        return value.replace(microsecond=0).isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value)
+
+
+def select_sheet(workbook: Any, name: str) -> tuple[str, Iterator[list[Any]]] | None:
+    """Return the name and the rows of a sheet: the one with this name, compared without case, or
+    the first visible one with rows, or the first one with rows. None if there is none."""
+    sheets = [s for s in workbook.sheets_metadata if str(s.typ).endswith(".WorkSheet")]
+    if name:
+        wanted = name.strip().casefold()
+        match = next((s.name for s in sheets if s.name.strip().casefold() == wanted), None)
+        return None if match is None else (match, workbook.get_sheet_by_name(match).iter_rows())
+    for sheet in sorted(sheets, key=lambda s: not str(s.visible).endswith(".Visible")):
+        content = workbook.get_sheet_by_name(sheet.name)
+        if content.end is not None:
+            return sheet.name, content.iter_rows()
+    return None
+
+
+def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict[str, Any]:
+    """Write a sheet as CSV, and return the name of the sheet, or an error and the sheets."""
+    try:
+        workbook = python_calamine.load_workbook(source)
+    except python_calamine.PasswordError:
+        return {"error": "password"}
+    except (python_calamine.CalamineError, OSError, ValueError) as error:
+        return {"error": "damaged", "message": str(error)[:200]}
+    try:
+        selected = select_sheet(workbook, name)
+        if selected is None:
+            sheets = [sheet.name for sheet in workbook.sheets_metadata]
+            return {"error": "sheet" if name else "empty", "sheets": sheets}
+        sheet, rows = selected
+        writer = csv.writer(target)
+        for row in rows:
+            writer.writerow([cell_text(value) for value in row])
+    except (python_calamine.CalamineError, ValueError) as error:
+        return {"error": "damaged", "message": str(error)[:200]}
+    return {"sheet": sheet}
+
+
+def _limit(memory_bytes: int, output_bytes: int, seconds: int) -> None:
+    if sys.platform != "win32":  # which has no such limits
+        import resource
+
+        for kind, value in (
+            (resource.RLIMIT_AS, memory_bytes),
+            (resource.RLIMIT_FSIZE, output_bytes),
+            (resource.RLIMIT_CPU, seconds),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            hard = resource.getrlimit(kind)[1]
+            soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (soft, hard))
+
+
+def main() -> None:
+    """Convert standard input to standard output."""
+    name, *limits = sys.argv[1:]
+    _limit(*map(int, limits))
+    source = io.BytesIO(sys.stdin.buffer.read())
+    target = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "surrogatepass", newline="")
+    outcome = convert(source, name, target)
+    target.flush()
+    print(json.dumps(outcome), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
