@@ -141,6 +141,8 @@ def test_no_word_means_both_yes_and_no() -> None:
         ("Omar Abd al-Rahman", "Omar", "Abd al-Rahman"),
         ("محمد بن سلمان", "محمد", "بن سلمان"),
         ("سارة العلي", "سارة", "العلي"),
+        ("Lily Wolzak-de la Fleche", "Lily", "Wolzak-de la Fleche"),
+        ("Josephina Op de Beeck", "Josephina", "Op de Beeck"),
         # The last name stands first.
         ("DUPONT Jean", "Jean", "DUPONT"),
         ("DE LA TOUR Jean-Marie", "Jean-Marie", "DE LA TOUR"),
@@ -151,6 +153,7 @@ def test_no_word_means_both_yes_and_no() -> None:
         ("Иван Иванович Иванов", "Иван Иванович", "Иванов"),
         ("Петрова Анна", "Анна", "Петрова"),
         ("Анна Петрова", "Анна", "Петрова"),
+        ("Любов Ткаченко", "Любов", "Ткаченко"),
         ("Nguyễn Văn An", "Văn An", "Nguyễn"),
         # East Asian names.
         ("王小明", "小明", "王"),
@@ -164,6 +167,9 @@ def test_no_word_means_both_yes_and_no() -> None:
         ("佐藤 司", "司", "佐藤"),
         ("田中太郎", "田中太郎", ""),
         ("田中実", "田中実", ""),
+        ("高橋誠", "高橋誠", ""),
+        ("高子涵", "子涵", "高"),
+        ("林永昌", "永昌", "林"),
         ("김철수", "철수", "김"),
         ("남궁민수", "민수", "남궁"),
         ("김 철수", "철수", "김"),
