@@ -24,15 +24,19 @@ _AFTER_LETTERS = re.compile("[^\\W\\d_][\xa0«»¡¿ºª°·’‘”“„‚�
 _CERTAIN = re.compile(
     "\ufffd|â€|ï»¿|[ÃÄÅ][ŠšŽžŒœŸ]|(?<![A-ZÀ-Þ])Â[\xa0-\xbf]"
     f"|(?<=[a-zà-ÿ])[Â-Þ][{_TAIL}]|[Â-Þ][\xa0«»¡¿ºª°·¹²³](?=[a-zà-ÿ])"
-    "|(?<![^\\W\\d_])Ã[–—“”…™](?=[a-zà-ÿ])"
+    "|[ÄÅ][…™›‚„](?=[a-zà-ÿ])|(?<![^\\W\\d_])Ã[–—“”…™](?=[a-zà-ÿ])"
 )
+_TAIL_1250 = _later_bytes("cp1250")
+# Signs that follow no letter in good text.
+_SIGNS_1250 = "\xad¤¦§¨©¬¶‰†‡µ±´¸˝ˇ"
 # UTF-8 read as Windows-1250, Windows-1251, Mac Roman, CP437, Shift-JIS and GBK.
 _CERTAIN_ELSEWHERE = re.compile(
-    f"Ă[©¶«łĽźˇ±]|Ĺ[‚Ľş„›]|(?:[РС][{_later_bytes('cp1251')}]){{2}}"
+    f"[ĂĹÄĐŃŘŮ][{_SIGNS_1250}]|[ĂĹ][łĽźş‚„›](?=[a-z])|(?<=[a-z])[ĂÄĹĆ][{_TAIL_1250}]"
+    f"|(?:[ĐŃŘŮ][{_TAIL_1250}]){{2}}|(?:[РС][{_later_bytes('cp1251')}]){{2}}"
     f"|√[{_later_bytes('mac_roman')}]|[├┬][{_later_bytes('cp437')}]|[縺繧繝][^\\s]{{2}}|锟斤拷"
 )
 # One of these is in every garbled text, and in few others.
-_CANDIDATE = re.compile(f"\ufffd|[Â-ô][{_TAIL}]|[√├┬ĂĹРС縺繧繝锟][^\\s\\d]")
+_CANDIDATE = re.compile(f"\ufffd|[Â-ô][{_TAIL}]|[√├┬ĂĹĐŃŘŮРС縺繧繝锟][^\\s\\d]")
 _MAX_CHECKED_CHARACTERS = 4_096
 
 
