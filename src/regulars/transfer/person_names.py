@@ -24,7 +24,9 @@ _EAST_ASIAN = re.compile(
     "[\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f々・·]+"
 )
 _PATRONYMIC = re.compile("[а-яёіїє]{2,}(?:ич|вна|ична)", re.IGNORECASE)
-_RUSSIAN_SURNAME = re.compile("[а-яё]{3,}(?:ов|ова|ев|ева|ский|ская|цкий|цкая)", re.IGNORECASE)
+_RUSSIAN_SURNAME = re.compile(
+    "(?!любов$)[а-яё]{3,}(?:ов|ова|ев|ева|ский|ская|цкий|цкая)", re.IGNORECASE
+)
 # A last name in capitals before a first name, as in DUPONT Jean, has at least this many letters:
 # shorter words may be initials.
 _MIN_CAPITALS = 4
@@ -39,15 +41,14 @@ class _Words(NamedTuple):
     connectors: frozenset[str]
     leading: frozenset[str]
     suffixes: frozenset[str]
-    numerals: frozenset[str]
+    exact_suffixes: frozenset[str]
     titles: frozenset[str]
     companies: frozenset[str]
     company_capitals: frozenset[str]
     chinese_compound: frozenset[str]
     chinese_single: frozenset[str]
     chinese_frequent: frozenset[str]
-    japanese_first: frozenset[str]
-    japanese_second: frozenset[str]
+    japanese: frozenset[str]
     korean_compound: frozenset[str]
     korean_single: frozenset[str]
     vietnamese: frozenset[str]
@@ -140,13 +141,24 @@ def _last_name(words: list[str]) -> tuple[int, int]:
         word = words[start - 1]
         if start > 2 and word in known.connectors:
             start -= 2
-        elif word.lower() in known.particles or word in known.lower_particles:
+        elif _is_particle(word, words[start]):
             start -= 1
         else:
             break
     if start == 1 and words[0] in known.leading:
         start = 0
     return start, count
+
+
+def _is_particle(word: str, next_word: str) -> bool:
+    """Return whether a word belongs to the last name in which the next word is."""
+    known = _words()
+    # Of a double name, too: Wolzak-de la Fleche.
+    lower = word.rpartition("-")[2].lower()
+    if lower in known.particles or word in known.lower_particles:
+        return True
+    # A capital is no first name before another particle: Op de Beeck.
+    return lower in known.lower_particles and next_word.lower() in known.particles
 
 
 def _leading_last_name(words: list[str]) -> int:
@@ -202,9 +214,7 @@ def _surname(name: str) -> str:
         return name[:2]
     if length not in (1, 2, 3) or name[0] not in single:
         return ""
-    # 田中実 is Japanese: 田中 / 実. 高子涵 is Chinese, and cannot be told apart.
-    is_japanese = name[0] in known.japanese_first and name[1:2] in known.japanese_second
-    return "" if is_japanese else name[0]
+    return "" if name[:2] in known.japanese else name[0]
 
 
 def _bare(word: str) -> str:
@@ -212,7 +222,7 @@ def _bare(word: str) -> str:
 
 
 def _is_suffix(word: str) -> bool:
-    return _bare(word) in _words().suffixes or word in _words().numerals
+    return _bare(word) in _words().suffixes or word in _words().exact_suffixes
 
 
 def _is_company(word: str) -> bool:
@@ -223,6 +233,6 @@ def _is_company(word: str) -> bool:
 @lru_cache(maxsize=1)
 def _words() -> _Words:
     data = tomllib.loads(files(__package__).joinpath("name_words.toml").read_text("utf-8"))
-    for name in ("chinese_compound", "korean_compound"):
+    for name in ("chinese_compound", "japanese", "korean_compound"):
         data[name] = data[name].split()
     return _Words(**{name: frozenset(data[name]) for name in _Words._fields})
