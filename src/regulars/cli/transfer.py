@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -147,6 +147,7 @@ def import_(
     and --resume goes on.
     """
     from regulars.cli.importing import Job, run
+    from regulars.transfer.date_text import Order
     from regulars.transfer.import_options import Options
 
     chosen = Options(
@@ -160,7 +161,7 @@ def import_(
         match=match,
         consent=consent,
         tags=tags,
-        dates=dates,
+        dates=cast("Order | None", dates),  # checked by `problem`
         sheet=sheet,
         strict=strict,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 from starlette.requests import ClientDisconnect, Request
@@ -31,6 +31,7 @@ from regulars.http.route_handler import ResponseSender, RouteHandler
 from regulars.http.streaming import stream
 from regulars.store import Row, Store
 from regulars.store.imports import FILE, PENDING, RUNNING
+from regulars.transfer.date_text import Order
 from regulars.transfer.errors import BadFile, BadOption, Interrupted
 from regulars.transfer.import_options import MEDIA_TYPES, Options
 from regulars.transfer.import_repository import (
@@ -292,7 +293,7 @@ def _parse_parameters(request: Request) -> _ImportParameters:
         match=params.get("match", "email"),
         consent=params.get("consent", "keep"),
         tags=params.get("tags", "add"),
-        dates=params.get("dates"),
+        dates=cast("Order | None", params.get("dates")),  # checked by `problem`
         sheet=params.get("sheet"),
         strict=parse_flag(params, "strict", False),
     )

@@ -159,7 +159,7 @@ class Export:
     async def _workbook(self, snapshot: QueryExecutor) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield the number of customers of each slice, and then the chunks of the workbook."""
         # Imported here: only this format needs the library.
-        from regulars.transfer.export_workbook import SheetColumn, WorkbookFile
+        from regulars.transfer.workbook import SheetColumn, WorkbookFile
 
         async for _ in self._check_limits(snapshot):
             yield 0, b""

@@ -34,10 +34,18 @@ from regulars.transfer.columns import (
 )
 from regulars.transfer.date_text import Order
 from regulars.transfer.flatten import flatten
+from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.import_options import Options
 from regulars.transfer.person_names import split_name
 from regulars.transfer.records import Record
-from regulars.transfer.sanitizing import CUSTOM, SURPLUS, UNREADABLE, sanitized, without_nul
+from regulars.transfer.sanitizing import (
+    CUSTOM,
+    GARBLED,
+    SURPLUS,
+    UNREADABLE,
+    sanitized,
+    without_nul,
+)
 from regulars.transfer.values import (
     READ,
     TOLERANT,
@@ -183,11 +191,7 @@ class RowParser:
             for column in columns or ()
             for target in self._targets_of(column)
         ]
-        self._names: dict[str, _Target | None] = {
-            column.heading: targets[0] if (targets := self._targets_of(column)) else None
-            for column in columns or ()
-            if not (column.field or "").startswith(f"{CUSTOM}.")
-        }
+        self._names = {c.heading: self._target_of_name(c) for c in columns or ()}
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
 
@@ -201,6 +205,13 @@ class RowParser:
             name = column.field.partition(".")[2]
             targets.append(_target(name, column.heading, None, order))
         return targets
+
+    def _target_of_name(self, column: Column) -> _Target | None:
+        """Return where a value of JSON goes; None if it is part of a value that stays together."""
+        if column.field is None:
+            return _target(DROP, column.heading)
+        is_part = "." in column.heading and column.field == f"{CUSTOM}.{column.heading}"
+        return None if is_part else self._targets_of(column)[0]
 
     def row(self, record: Record) -> SetRow:
         """Return the row of a record, with all its problems and warnings."""
@@ -310,6 +321,8 @@ class RowParser:
                 value = ""
             elif not self._is_own:
                 value = unwrap(value)
+                if (not value.isascii() or "&" in value) and looks_garbled(value):
+                    row.warnings.append(RowWarning(GARBLED, target.heading))
                 if target.name == "line1" and ("\n" in value or "\r" in value):
                     value, more = split_street(value)
                     if more:

@@ -26,6 +26,7 @@ WARNED_ROWS = f"{WARNING}rows"
 KEPT = "kept"
 UNREADABLE = "unreadable"
 SURPLUS = "surplus_cells"
+GARBLED = "garbled"
 
 _BREAK_IN_JSON = re.compile(r"\r\n|[\t\n\r]")
 _CONTROL_IN_JSON = re.compile(r"[\x00-\x1f]")
@@ -99,6 +100,11 @@ def warning_message(change: str, field: str) -> str:
         return (
             "The customer is unsubscribed and stays so. Choose consent=overwrite (--consent) to "
             "subscribe them."
+        )
+    if change == GARBLED:
+        return (
+            "The text seems to be damaged: it was saved in a wrong encoding, or has codes of "
+            "HTML. It was imported as it is. Export it again as UTF-8."
         )
     if change == COMBINING_MARKS:
         return "More than 30 combining marks in a row. The first 30 were imported."

@@ -12,10 +12,11 @@ from regulars.core import fields as kinds
 from regulars.core.fields import Field
 from regulars.core.ids import MAX_ID
 from regulars.customers.fields import FIELDS
-from regulars.transfer.artefacts import DIGITS_LOST, unwrap_email, unwrap_number
+from regulars.transfer.artefacts import DIGITS_LOST, is_empty_marker, unwrap_number
 from regulars.transfer.consent import read_consent
 from regulars.transfer.date_text import AmbiguousDate, DateError, Order
 from regulars.transfer.dates import is_storable, read_timestamp
+from regulars.transfer.email_cells import PLAIN_EMAIL, unwrap_email
 from regulars.transfer.sanitizing import UNREADABLE
 from regulars.transfer.tag_cells import split_tags
 
@@ -71,6 +72,8 @@ def _flag(value: Any) -> bool:
 
 def _email(value: Any) -> Any:
     text = as_text(value)
+    if PLAIN_EMAIL.fullmatch(text):
+        return text
     email = unwrap_email(text)
     if not email.rest:
         return email.address
@@ -86,7 +89,7 @@ _DAMAGE = {
 def _number_text(value: Any) -> Any:
     text, damage = unwrap_number(as_text(value))
     if damage is None:
-        return text
+        return None if is_empty_marker(text) else text
     message = _DAMAGE.get(damage, "This is an error of a spreadsheet and not a value.")
     return Changed(text, damage, message)
 
