@@ -24,7 +24,7 @@ from regulars.transfer.excel_cells import excel_csv_cell, excel_length, workbook
 from regulars.transfer.export import Export
 from regulars.transfer.export_columns import DEFAULT_COLUMNS, EARLIER_HEADINGS
 from regulars.transfer.rejected_rows import encode_with_raw_bytes
-from regulars.transfer.workbook import SheetColumn, WorkbookFile
+from regulars.transfer.workbook_writer import SheetColumn, WorkbookWriter
 from tests.support import Client, copy_sqlite_template, example_count, with_store
 from tests.test_import import Shop
 from tests.test_import_http import ended, send
@@ -68,7 +68,7 @@ def sheet_rows(content: bytes) -> list[dict[str, str | float]]:
 
 
 def write_workbook(*values: str | float | None) -> bytes:
-    with WorkbookFile([SheetColumn("heading", is_text=True)]) as workbook:
+    with WorkbookWriter([SheetColumn("heading", is_text=True)]) as workbook:
         workbook.write([[value] for value in values])
         workbook.close()
         return b"".join(workbook.chunks())

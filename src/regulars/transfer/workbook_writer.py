@@ -38,7 +38,7 @@ class _Sheet(Worksheet):  # type: ignore[misc]  # the library has no types
         self._xml_inline_string(string, False, list(attributes))
 
 
-class WorkbookFile:
+class WorkbookWriter:
     """A workbook of one sheet, in a temporary folder that is removed at the end of the context.
 
     The first row has the headings and does not scroll.
@@ -56,7 +56,7 @@ class WorkbookFile:
         self._row = 0
         self._write_headings(columns)
 
-    def __enter__(self) -> WorkbookFile:
+    def __enter__(self) -> WorkbookWriter:
         return self
 
     def __exit__(
