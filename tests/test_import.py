@@ -158,9 +158,10 @@ def test_unreadable_rows_are_rejected_and_the_others_imported(local: Shop) -> No
     result = local.bring(content, "--encoding", "utf-8")
     assert counts(result) == (3, 0, 0, 2)
     assert local.emails() == ["a@x.test", "c@x.test", "e@x.test"]
-    text = Path(result["rejected_file"]).read_text()
-    assert "never closed" in text
-    assert "--encoding" in text
+    rejected = Path(result["rejected_file"]).read_bytes()
+    assert b"never closed" in rejected
+    assert b"--encoding" in rejected
+    assert b",d@x.test,\xff\xfe\r\n" in rejected
 
 
 def test_a_line_over_the_length_limit_is_rejected(local: Shop) -> None:

@@ -408,7 +408,7 @@ def test_an_export_takes_a_query_and_columns(client: Client) -> None:
     assert len(text.splitlines()) == 2
     none = client.http.get("/export", params={"query": "tag:none", "columns": "email"})
     assert none.text == "email\r\n"
-    invalid_options = {"columns": "emial"}, {"format": "xlsx"}, {"colums": "email"}
+    invalid_options = {"columns": "emial"}, {"format": "xls"}, {"colums": "email"}
     for options in invalid_options:
         refused(client.http.get("/export", params=options), 400, "errors_bad_request")
     refused(client.http.get("/export", params={"query": "tag:("}), 400, "errors_invalid_query")

@@ -284,7 +284,7 @@ def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_p
         dialog.get_by_role("button", name="Export").click()
     download.value.save_as(tmp_path / "selected.csv")
     lines = (tmp_path / "selected.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "_id,full_name,email,location,tags,orders_count,expenses,updated_at"
+    assert lines[0] == "regulars_id,full_name,email,location,tags,orders_count,expenses,updated_at"
     assert [line.split(",")[2] for line in lines[1:]] == ["cy@example.com", "ana@example.com"]
     page.get_by_role("button", name="Clear the selection").click()
     page.get_by_role("combobox", name="Search customers").fill("tag:vip")
@@ -297,6 +297,17 @@ def test_the_selection_and_the_search_are_exported(five_customers: Person, tmp_p
     assert download.value.suggested_filename == "customers.jsonl"
     download.value.save_as(tmp_path / "matches.jsonl")
     assert (tmp_path / "matches.jsonl").read_text(encoding="utf-8").count("\n") == 2
+    for label, name, start in (
+        ("Excel workbook", "customers.xlsx", b"PK"),
+        ("CSV for Excel, with semicolons", "customers.csv", b"\xef\xbb\xbfregulars_id;email;"),
+    ):
+        page.get_by_role("button", name="Export").click()
+        dialog.get_by_label(label).check()
+        with page.expect_download() as download:
+            dialog.get_by_role("button", name="Export").click()
+        assert download.value.suggested_filename == name
+        download.value.save_as(tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
 
 
 def test_a_deletion_can_be_undone_for_ten_seconds(five_customers: Person) -> None:

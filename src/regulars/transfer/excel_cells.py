@@ -32,7 +32,7 @@ _LOGICAL_VALUES = frozenset(
     "true false wahr falsch vrai faux verdadero falso vero verdadeiro waar onwaar prawda fałsz "
     "doğru yanliş yanlış истина ложь sand sant falskt tosi epätosi".split()
 )
-_CONSTANT = re.compile(r'="[^"]*"$')
+_CONSTANT = re.compile(r'=\s*+"')
 
 
 def excel_csv_cell(text: str) -> str:

@@ -159,7 +159,7 @@ class Export:
     async def _workbook(self, snapshot: QueryExecutor) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield the number of customers of each slice, and then the chunks of the workbook."""
         # Imported here: only this format needs the library.
-        from regulars.transfer.workbook import SheetColumn, WorkbookFile
+        from regulars.transfer.workbook_writer import SheetColumn, WorkbookWriter
 
         async for _ in self._check_limits(snapshot):
             yield 0, b""
@@ -167,7 +167,7 @@ class Export:
             SheetColumn(name, field.is_user_text and not is_custom(name), _WIDTHS.get(name, 0))
             for name, field in zip(self._names, self._fields, strict=True)
         ]
-        with WorkbookFile(columns) as workbook:
+        with WorkbookWriter(columns) as workbook:
             async for page in self._pages(snapshot):
                 for rows in self._slices(page):
                     cells = self._cells(rows)

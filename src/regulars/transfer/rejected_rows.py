@@ -1,17 +1,23 @@
-"""Rows in the format of their file, with the reason of a rejection or the warnings in a column, to
-correct and import."""
+"""Rejected rows in the format of their file, with the reason in a column, to correct and import.
+
+The rows are UTF-8. A byte of the file that could not be decoded is written as it is, so that an
+editor, or an import with another `encoding`, can still read it.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import orjson
 
-from regulars.transfer.cells import neutral, original
+from regulars.transfer.artefacts import unwrap
+from regulars.transfer.cells import neutral
 from regulars.transfer.columns import PROBLEM
 from regulars.transfer.errors import BadFile
 from regulars.transfer.records import Record
@@ -91,12 +97,42 @@ def as_text(
     for record, reason in rows:
         # The same number of cells: a truncated row must stay invalid.
         cells = record.cells if record.cells is not None else [""] * width
-        writer.writerow([neutral(reason), *(neutral(original(cell)) for cell in cells)])
-    return out.getvalue().encode(errors="replace")
+        texts = map(unwrap, [*cells, *record.surplus])
+        writer.writerow([neutral(reason), *map(neutral, texts)])
+    return encode_with_raw_bytes(out.getvalue())
+
+
+def encode_with_raw_bytes(text: str) -> bytes:
+    """Return a text as UTF-8, with the undecodable bytes of its file (U+DC80 to U+DCFF, PEP 383) as
+    they are. Other lone surrogates become U+FFFD."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return _OTHER_SURROGATES.sub("\ufffd", text).encode(errors="surrogateescape")
+
+
+_OTHER_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def _line(record: Record, reason: str, column: str) -> bytes:
+    """Return a line of JSON with the reason first. A line that is an object but for its undecodable
+    bytes stays one; any other line that could not be read is the text of `line`."""
     if record.data is not None:
         return orjson.dumps({column: reason, **record.data})
-    text = "".join(record.cells or ()).encode(errors="replace").decode()
-    return orjson.dumps({column: reason, "line": text})
+    text = "".join(record.cells or ())
+    reason_json = json.dumps(reason, ensure_ascii=False)
+    if _SURROGATES.search(text) and _is_object(_SURROGATES.sub("?", text)):
+        line = f'{{"{column}":{reason_json},{text.lstrip()[1:]}'
+    else:
+        line = f'{{"{column}":{reason_json},"line":{json.dumps(text, ensure_ascii=False)}}}'
+    return encode_with_raw_bytes(line)
+
+
+def _is_object(text: str) -> bool:
+    """Return whether a text is a JSON object with names."""
+    try:
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(data, dict) and bool(data)

@@ -8,12 +8,12 @@ import { formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { splitTags } from "./kinds.js";
 import { t } from "./texts.js";
-import { showError, askConfirmation, formField, openFormDialog, toast } from "./ui.js";
+import { showError, checkbox, askConfirmation, formField, openFormDialog, toast } from "./ui.js";
 
 // The maximum of ids in one mutation, and of rows on one page.
 const BATCH_SIZE = 250;
 const UNDO_SECONDS = 10;
-const EXPORT_COLUMNS = ["_id", ...ROW_FIELDS.map(({ name }) => name)].join(",");
+const EXPORT_COLUMNS = ["regulars_id", ...ROW_FIELDS.map(({ name }) => name)].join();
 
 /** The selected customers: some ids, or all matches of a query with exceptions. */
 export class Selection {
@@ -90,7 +90,7 @@ async function forEachBatch(ids, act, onProgress) {
 
 /** Asks for tags to add to the selected customers, or to remove. Resolves with true once that is done. */
 export function openTagDialog(selection, knownTags, isAdding) {
-  const list = h("datalist", { id: uniqueId("tags") }, knownTags.map((tag) => h("option", { value: tag })));
+  const list = h("datalist", { id: uniqueId("tags") }, knownTags.map((value) => h("option", { value })));
   const input = h("input", { type: "text", list: list.id, autocomplete: "off", autofocus: true, dir: "auto" });
   const field = formField(t.selection.tag, input, { hint: t.selection.tagHint });
   const progress = h("p", { class: "hint", role: "status" });
@@ -110,24 +110,21 @@ export function openTagDialog(selection, knownTags, isAdding) {
 
 /** Asks which customers to export, and in which format; then downloads the file. */
 export function openExportDialog(selection, query, matchCount) {
-  const choice = (name, value, label, checked) => h("label", { class: "check" }, h("input", { type: "radio", name, value, checked }), h("span", null, label));
-  const allLabel = query ? t.exporting.found : t.exporting.all;
+  const group = (name, legend, choices) => h("fieldset", null, h("legend", null, legend),
+    choices.map(([value, label], index) => checkbox(label, { type: "radio", name, value, checked: !index })));
+  const all = ["all", (query ? t.exporting.found : t.exporting.all)(formatNumber(matchCount))];
   return openFormDialog(t.exporting.title, [icon("download"), t.exporting.submit], [
-    h("fieldset", null, h("legend", null, t.exporting.who),
-      selection.size ? choice("rows", "selected", t.exporting.chosen(formatNumber(selection.size)), true) : null,
-      choice("rows", "all", allLabel(formatNumber(matchCount)), !selection.size)),
-    h("fieldset", null, h("legend", null, t.exporting.form),
-      choice("format", "csv", t.exporting.csv, true), choice("format", "jsonl", t.exporting.jsonl, false)),
-    h("fieldset", null, h("legend", null, t.exporting.columns),
-      choice("columns", "", t.exporting.everything, true), choice("columns", EXPORT_COLUMNS, t.exporting.shown, false)),
+    group("rows", t.exporting.who, selection.size ? [["selected", t.exporting.chosen(formatNumber(selection.size))], all] : [all]),
+    group("format", t.exporting.form, t.exporting.formats),
+    group("columns", t.exporting.columns, [["", t.exporting.everything], [EXPORT_COLUMNS, t.exporting.shown]]),
   ], {}, async (form) => {
     const input = new FormData(form);
     const isSelected = input.get("rows") === "selected";
     const ids = isSelected && (selection.query === null || selection.excludedIds.size) ? await selection.loadIds() : null;
-    const params = new URLSearchParams({ format: input.get("format") });
-    if (input.get("columns")) params.set("columns", input.get("columns"));
+    const format = input.get("format");
+    const params = new URLSearchParams(`format=${format}&columns=${input.get("columns")}`);
     if (!ids) params.set("query", isSelected ? selection.query : query);
-    await download(`/export?${params}`, `customers.${input.get("format")}`, ids);
+    await download(`/export?${params}`, `customers.${format.split("-")[0]}`, ids);
     return true;
   });
 }
@@ -135,10 +132,7 @@ export function openExportDialog(selection, query, matchCount) {
 /** Has the browser save the response of a URL; that for these ids, if there are any. Throws ApiError. */
 async function download(url, name, ids) {
   const target = ids ? URL.createObjectURL(await request(url, { ...postOptions({ ids }), as: "blob" })) : url;
-  const link = h("a", { href: target, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
+  h("a", { href: target, download: name }).click();
   if (ids) setTimeout(() => URL.revokeObjectURL(target), 60_000);
   toast(t.exporting.begun);
 }
@@ -154,12 +148,12 @@ const notifyLists = () => document.dispatchEvent(new CustomEvent(DELETED_EVENT))
 
 /** Deletes customers in ten seconds unless that is undone; one of a `version` only if it is current. */
 export function scheduleDeletion(ids, text, version = null) {
-  for (const id of ids) deletedIds.add(id);
+  ids.forEach((id) => deletedIds.add(id));
   const deletion = { ids, version, run };
   pendingDeletions.add(deletion);
   const timer = setTimeout(run, UNDO_SECONDS * 1000);
   const finish = () => { clearTimeout(timer); pendingDeletions.delete(deletion); };
-  const restore = () => { for (const id of ids) deletedIds.delete(id); notifyLists(); };
+  const restore = () => { ids.forEach((id) => deletedIds.delete(id)); notifyLists(); };
   async function run() {
     finish();
     try {
