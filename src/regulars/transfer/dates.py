@@ -78,13 +78,24 @@ def read_timestamp(
     if type(value) is str:
         # The usual form, in 0.6 µs: fromisoformat also reads forms that need a second look.
         if value[4:8:3] == "--" and value[10:11] in _AFTER_ISO_DAY and len(value) <= MAX_CHARACTERS:
+            # `14:20:37 UTC` of Stripe and `14:20:37 +0000` of Shopify.
+            iso = value
+            if value[19:20] == " ":
+                zone = value[20:]
+                iso = value[:19] + (zone if zone[:1] in "+-" else _ZONES.get(zone, value[19:]))
             try:
-                moment = datetime.fromisoformat(value)
+                moment = datetime.fromisoformat(iso)
             except ValueError:
                 pass
             else:
                 return _of_moment(moment)
+        elif not value:
+            return None
+        elif value.isdecimal() and len(value) in _UNIX_DIGITS and value[0] != "0":
+            return int(value) * _UNIX_DIGITS[len(value)]
         return _read_text(value, order, allow_serial)
+    if type(value) is int and 10**9 <= value < 10**10:
+        return value * 1_000
     if value is None:
         return None
     if isinstance(value, datetime):
@@ -100,6 +111,9 @@ def read_timestamp(
     return _of_number(Decimal(str(value)), allow_serial)
 
 
+_ZONES = {"UTC": "Z", "GMT": "Z"}
+# Seconds and milliseconds of the years 2001 to 2286.
+_UNIX_DIGITS = {10: 1_000, 13: 1}
 _AFTER_ISO_DAY = frozenset({"", "T", " "})
 
 
@@ -203,9 +217,23 @@ _TIMES = (
 )
 
 
+# The usual local forms, which need no other look: `18/03/2024`, `3/4/2024 2:20 PM`.
+_USUAL = re.compile(
+    r"(\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}|\d{4}/\d{1,2}/\d{1,2})"
+    r"(?:,? (\d{1,2}):(\d\d)(?::(\d\d))?(?: ?([AaPp][Mm]))?)?",
+    re.ASCII,
+)
+
+
 def _read_text(value: str, order: Order | None, allow_serial: bool) -> int | None:
     if len(value) > MAX_CHARACTERS:
         raise UnreadableDate(_TOO_LONG)
+    usual = _USUAL.fullmatch(value)
+    if usual:
+        text, hour, minute, second, period = usual.groups()
+        day = read_day(text, period.lower() if period else "", order)
+        if isinstance(day, Day):
+            return _combine(day, hour or "0", minute, second)
     stripped = value.strip(" \t\r\n'\"=")
     if len(stripped) < len(value):
         return read_timestamp(stripped, order, allow_serial=allow_serial)
