@@ -13,6 +13,11 @@ from babel.dates import format_date, format_datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regulars.accounts.accounts import Accounts
+from regulars.customers.commands import CreateCustomer
+from regulars.customers.values import clean_values
+from regulars.directory.directory import Directory
+from regulars.store import Store
 from regulars.transfer.date_order import DateOrderEvidence, decide_order
 from regulars.transfer.dates import (
     MAX_CHARACTERS,
@@ -23,7 +28,7 @@ from regulars.transfer.dates import (
     is_storable,
     read_timestamp,
 )
-from tests.support import example_count
+from tests.support import Client, example_count, find_account_name, with_store
 
 DAY = datetime(2024, 3, 18, tzinfo=UTC)
 MINUTE = datetime(2024, 3, 18, 14, 20, tzinfo=UTC)
@@ -507,3 +512,49 @@ def test_a_long_text_is_refused_at_once() -> None:
             read_timestamp(value)
         evidence_of(value)
     assert time.process_time() - started < 0.01
+
+
+def test_customers_from_before_1970_are_listed_and_exported(client: Client) -> None:
+    """Cursors, searches and formats take negative timestamps."""
+    texts = ["1850-06-01", "31/12/1949", "1969-12-31T23:59:59.999Z", "1970-01-27", "2024-03-18"]
+    timestamps = [read_timestamp(text) for text in texts]
+    assert all(timestamp and is_storable(timestamp) for timestamp in timestamps)
+    name = find_account_name(client.server, client.token)
+
+    async def create(store: Store) -> None:
+        owner = await Accounts(store).resolve(name)
+        commands = []
+        for number, timestamp in enumerate(timestamps):
+            values, problems = clean_values({"email": f"c{number}@example.com"}, ())
+            commands.append(CreateCustomer(values, timestamp or 0, problems))
+        await Directory(store).create_many(owner.account_id, commands)
+
+    with_store(client.server.database_url, create)
+    expected = [f"c{number}@example.com" for number in range(len(texts))]
+    for direction, emails in (("asc", expected), ("desc", expected[::-1])):
+        query = f"order_by:created_at order_dir:{direction}"
+        listed: list[str] = []
+        cursor = None
+        while len(listed) < len(texts):
+            page = client.page("email", query=query, first=1, after=cursor)
+            listed += [edge["node"]["email"] for edge in page["edges"]]
+            cursor = page["pageInfo"]["endCursor"]
+        assert listed == emails
+        assert client.emails(query, last=2, before=cursor) == emails[2:4]
+    assert sorted(client.emails("created_at:<1970")) == expected[:3]
+    assert client.emails("created_at:1949-12-31") == [expected[1]]
+    assert (
+        client.emails("created_at:<1970 order_by:created_at order_dir:asc", first=2) == expected[:2]
+    )
+    page = client.page(
+        'created_at(format: "YYYY-MM-DD HH:mm:ss.SSS") age: created_at', query="created_at:<1950"
+    )
+    nodes = sorted((edge["node"] for edge in page["edges"]), key=str)
+    assert [node["created_at"] for node in nodes] == [
+        "1850-06-01 00:00:00.000",
+        "1949-12-31 00:00:00.000",
+    ]
+    assert all(node["age"].endswith(" years ago") for node in nodes)
+    exported = client.http.get("/export").text
+    assert "1850-06-01T00:00:00.000Z" in exported
+    assert "1969-12-31T23:59:59.999Z" in exported
