@@ -165,7 +165,7 @@ _UNITS = {
 # From 1927-05-18 to 2100-12-31: a number of four digits is rather a year.
 _SERIALS = (10_000, 73_416)
 _SERIAL_1970 = 25_569
-_NUMBER = re.compile(r"-?\d{1,19}(?:[.,]\d{1,15})?", re.ASCII)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,18})(?:[.,]\d{1,15})?", re.ASCII)
 _DIGITS = re.compile(
     r"((?:1[89]|2[01])\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(\d{3})?)?)?", re.ASCII
 )
@@ -199,9 +199,15 @@ _ZERO_DATE = re.compile(
 _PERIODS = re.compile(r"\b([ap])\. ?m\b\.?|(?<=\d)([ap])m?\b")
 _DAY_OF_YEAR = re.compile(r"\d{4}-\d{3}", re.ASCII)
 _ISO_BASIC = re.compile(
-    r"\d{8}[t ]\d{4}(?:\d\d(?:[.,]\d{1,9})?)?(?: ?z|[+-]\d\d:?(?:\d\d)?)?|\d{4}-w\d\d-\d(?:t.*)?",
+    r"\d{8}[t ]\d\d:?\d\d(?::?\d\d(?:[.,]\d{1,9})?)?(?: ?z|[+-]\d\d:?(?:\d\d)?)?"
+    r"|\d{4}-w\d\d-\d(?:t.*)?",
     re.ASCII,
 )
+# `18/Mar/2024:14:20:37` of web servers, `18MAR2024:14:20:37` of SAS, `2024:03:18 14:20:37` of Exif.
+_YEAR_COLON = re.compile(r"(?<=[a-z/]\d{4}):(?=\d\d:\d\d)")
+_COLON_DATE = re.compile(r"^(\d{4}):(\d\d):(\d\d) ", re.ASCII)
+# `2024م`: the letter is also that of p.m.
+_ARABIC_ERA = re.compile(r"(?<=\d{4})م\b|(?<=\d{4}) م(?= |$)")
 _TIMES = (
     # 14:20:37.123
     re.compile(r"(?<![\d:.,/+-])(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?![\d:])"),
@@ -248,6 +254,10 @@ def _read_text(value: str, order: Order | None, allow_serial: bool) -> int | Non
         return _of_iso(text)
     if _DAY_OF_YEAR.fullmatch(text):
         return _of_day_of_year(text)
+    if text.count(":") > 2:
+        text = _COLON_DATE.sub(r"\1-\2-\3 ", _YEAR_COLON.sub(" ", text))
+    if "م" in text:
+        text = _ARABIC_ERA.sub("", text)
     if "μ" in text:
         text = text.replace("π.μ.", "am").replace("μ.μ.", "pm")
     return _read_local(_PERIODS.sub(r" \1\2m", text), order)
@@ -280,6 +290,8 @@ def _read_local(text: str, order: Order | None) -> int | None:
             fault = _clearer(fault, day)
     day = read_day(text, "", order)
     if isinstance(day, Day):
+        if day.period:
+            raise UnreadableDate(_NO_SUCH_TIME)
         return _combine(day)
     fault = _clearer(fault, day)
     raise type(fault)(*fault.args)
