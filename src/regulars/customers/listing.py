@@ -22,8 +22,8 @@ from regulars.store.tables import MONEY_SCALE
 
 _AMOUNTS = names_of(FIELDS, fields.Money)
 
-# A timestamp of 1970-01-26 or later is greater than any count of orders. So a cursor of one of
-# these orders is recognised under the other.
+# A timestamp of 1970-01-26 or later is greater than any count of orders, and one before 1970 is
+# less. So a cursor of one of these orders is recognised under the other.
 _FIRST_TIMESTAMP = 2**31
 
 
@@ -235,7 +235,9 @@ def _with_shown_value(
 
 
 def _timestamp(value: object) -> int | None:
-    return value if type(value) is int and _FIRST_TIMESTAMP <= value <= MAX_INTEGER else None
+    if type(value) is not int or abs(value) > MAX_INTEGER or 0 <= value < _FIRST_TIMESTAMP:
+        return None
+    return value
 
 
 def _count(value: object) -> int | None:

@@ -141,10 +141,11 @@ _ERAS = {
 }
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _TOKEN = re.compile(rf"\d+|{_WORD.pattern}")
+_DECIMAL = re.compile(r"\d[.]\d")
 # What stands between the words and numbers of a date.
-_PUNCTUATION = re.compile(r"[ ,.()\[\]'/;-]*")
+_PUNCTUATION = re.compile(r"[ ,.()\[\]'/;@-]*")
 _OFFSET = re.compile(
-    r"(?:^|(?<= ))(?:utc|gmt|z)? ?([+-])(\d\d):?(\d\d)(?::?00)?(?!\d)"
+    r"(?:^|(?<=[ (]))(?:utc|gmt|z)? ?([+-])(\d\d):?(\d\d)(?::?00)?(?!\d)"
     r"|\b(?:utc|gmt) ?([+-])(\d{1,2})(?!\d)"
 )
 _DAY_OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
@@ -154,7 +155,7 @@ _ZONE_COMMENT = re.compile(r" ?(?:\([^()\d]*\)|\[[a-z_]+(?:/[a-z_-]+){0,2}\]| m=
 
 # `2024-03-18T`, and the comma in `2/18/21, 11:08 AM`.
 _DAY_END = re.compile(r"(?<=\d)t$|[ ,]+$")
-_PERIOD = re.compile(r" *([ap]m)\b")
+_PERIOD = re.compile(r" *(?:([ap]m)|h|hs|hrs?)\b")
 
 
 @lru_cache(maxsize=8_192)
@@ -192,7 +193,7 @@ def _read_day(before: str, after: str, order: Order | None) -> Day:
 def _find(before: str, after: str) -> _Found:
     period, offset = "", None
     if match := _PERIOD.match(after):
-        period, after = match[1], after[match.end() :]
+        period, after = match[1] or "", after[match.end() :]
     if match := _OFFSET.search(after):
         offset = _offset_minutes(match[1] or match[4], match[2] or match[5], match[3] or "0")
         after = f"{after[: match.start()]} {_ZONE_COMMENT.sub('', after[match.end() :])}"
@@ -262,6 +263,8 @@ class _Words:
             raise UnreadableDate(UNREADABLE)
         self.period = ""
         self.offset_minutes: int | None = None
+        # `March 14.20` is rather a time.
+        self._has_decimal = bool(_DECIMAL.search(text))
         self._numbers: list[str] = []
         self._weekdays: list[frozenset[int]] = []
         # Each name of a month, after so many numbers.
@@ -273,7 +276,7 @@ class _Words:
             token = tokens.pop(0)
             if word:
                 tokens.pop(0)
-            elif token.isdigit():
+            elif token.isdecimal():
                 self._numbers.append(token)
                 continue
             self._add(word or vocabulary.get(token))
@@ -291,6 +294,8 @@ class _Words:
 
     def day(self) -> int:
         """Return the day whose month has a name, as in `18 March 2024`."""
+        if self._has_decimal:
+            raise UnreadableDate(UNREADABLE)
         place, month = self._month()
         numbers = self._numbers
         years = [number for number in numbers if len(number) == 4]

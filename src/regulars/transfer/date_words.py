@@ -83,7 +83,7 @@ ZONES = {
 _FILLERS = frozenset(
     "de del d of the le el il al a at um uhr om uur as la las les alle ore o os kl klo saat da do "
     "den der dem am em i in on en и в г г. года год год. р року р. st nd rd th er e eme re ro "
-    "º ª го t h hs hrs hr à ve na dne v ob 公元 西元 西暦 の ad ce".split()
+    "º ª го à ve na dne v ob 公元 西元 西暦 の ad ce".split()
 )
 
 # Texts that say that there is no date.

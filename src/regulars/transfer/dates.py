@@ -78,13 +78,24 @@ def read_timestamp(
     if type(value) is str:
         # The usual form, in 0.6 µs: fromisoformat also reads forms that need a second look.
         if value[4:8:3] == "--" and value[10:11] in _AFTER_ISO_DAY and len(value) <= MAX_CHARACTERS:
+            # `14:20:37 UTC` of Stripe and `14:20:37 +0000` of Shopify.
+            iso = value
+            if value[19:20] == " ":
+                zone = value[20:]
+                iso = value[:19] + (zone if zone[:1] in "+-" else _ZONES.get(zone, value[19:]))
             try:
-                moment = datetime.fromisoformat(value)
+                moment = datetime.fromisoformat(iso)
             except ValueError:
                 pass
             else:
                 return _of_moment(moment)
+        elif not value:
+            return None
+        elif value.isdecimal() and len(value) in _UNIX_DIGITS and value[0] != "0":
+            return int(value) * _UNIX_DIGITS[len(value)]
         return _read_text(value, order, allow_serial)
+    if type(value) is int and 10**9 <= value < 10**10:
+        return value * 1_000
     if value is None:
         return None
     if isinstance(value, datetime):
@@ -100,6 +111,9 @@ def read_timestamp(
     return _of_number(Decimal(str(value)), allow_serial)
 
 
+_ZONES = {"UTC": "Z", "GMT": "Z"}
+# Seconds and milliseconds of the years 2001 to 2286.
+_UNIX_DIGITS = {10: 1_000, 13: 1}
 _AFTER_ISO_DAY = frozenset({"", "T", " "})
 
 
@@ -151,7 +165,7 @@ _UNITS = {
 # From 1927-05-18 to 2100-12-31: a number of four digits is rather a year.
 _SERIALS = (10_000, 73_416)
 _SERIAL_1970 = 25_569
-_NUMBER = re.compile(r"-?\d{1,19}(?:[.,]\d{1,15})?", re.ASCII)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,18})(?:[.,]\d{1,15})?", re.ASCII)
 _DIGITS = re.compile(
     r"((?:1[89]|2[01])\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(\d{3})?)?)?", re.ASCII
 )
@@ -185,9 +199,15 @@ _ZERO_DATE = re.compile(
 _PERIODS = re.compile(r"\b([ap])\. ?m\b\.?|(?<=\d)([ap])m?\b")
 _DAY_OF_YEAR = re.compile(r"\d{4}-\d{3}", re.ASCII)
 _ISO_BASIC = re.compile(
-    r"\d{8}[t ]\d{4}(?:\d\d(?:[.,]\d{1,9})?)?(?: ?z|[+-]\d\d:?(?:\d\d)?)?|\d{4}-w\d\d-\d(?:t.*)?",
+    r"\d{8}[t ]\d\d:?\d\d(?::?\d\d(?:[.,]\d{1,9})?)?(?: ?z|[+-]\d\d:?(?:\d\d)?)?"
+    r"|\d{4}-w\d\d-\d(?:t.*)?",
     re.ASCII,
 )
+# `18/Mar/2024:14:20:37` of web servers, `18MAR2024:14:20:37` of SAS, `2024:03:18 14:20:37` of Exif.
+_YEAR_COLON = re.compile(r"(?<=[a-z/]\d{4}):(?=\d\d:\d\d)")
+_COLON_DATE = re.compile(r"^(\d{4}):(\d\d):(\d\d) ", re.ASCII)
+# `2024م`: the letter is also that of p.m.
+_ARABIC_ERA = re.compile(r"(?<=\d{4})م\b|(?<=\d{4}) م(?= |$)")
 _TIMES = (
     # 14:20:37.123
     re.compile(r"(?<![\d:.,/+-])(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?![\d:])"),
@@ -203,9 +223,23 @@ _TIMES = (
 )
 
 
+# The usual local forms, which need no other look: `18/03/2024`, `3/4/2024 2:20 PM`.
+_USUAL = re.compile(
+    r"(\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}|\d{4}/\d{1,2}/\d{1,2})"
+    r"(?:,? (\d{1,2}):(\d\d)(?::(\d\d))?(?: ?([AaPp][Mm]))?)?",
+    re.ASCII,
+)
+
+
 def _read_text(value: str, order: Order | None, allow_serial: bool) -> int | None:
     if len(value) > MAX_CHARACTERS:
         raise UnreadableDate(_TOO_LONG)
+    usual = _USUAL.fullmatch(value)
+    if usual:
+        text, hour, minute, second, period = usual.groups()
+        day = read_day(text, period.lower() if period else "", order)
+        if isinstance(day, Day):
+            return _combine(day, hour or "0", minute, second)
     stripped = value.strip(" \t\r\n'\"=")
     if len(stripped) < len(value):
         return read_timestamp(stripped, order, allow_serial=allow_serial)
@@ -220,6 +254,10 @@ def _read_text(value: str, order: Order | None, allow_serial: bool) -> int | Non
         return _of_iso(text)
     if _DAY_OF_YEAR.fullmatch(text):
         return _of_day_of_year(text)
+    if text.count(":") > 2:
+        text = _COLON_DATE.sub(r"\1-\2-\3 ", _YEAR_COLON.sub(" ", text))
+    if "م" in text:
+        text = _ARABIC_ERA.sub("", text)
     if "μ" in text:
         text = text.replace("π.μ.", "am").replace("μ.μ.", "pm")
     return _read_local(_PERIODS.sub(r" \1\2m", text), order)
@@ -252,6 +290,8 @@ def _read_local(text: str, order: Order | None) -> int | None:
             fault = _clearer(fault, day)
     day = read_day(text, "", order)
     if isinstance(day, Day):
+        if day.period:
+            raise UnreadableDate(_NO_SUCH_TIME)
         return _combine(day)
     fault = _clearer(fault, day)
     raise type(fault)(*fault.args)
