@@ -89,6 +89,7 @@ class ValueWords:
 class _Dictionary:
     fields: Mapping[str, tuple[str, int, int]]
     parts: Mapping[str, tuple[str, int]]
+    parts_of_groups: Mapping[str, str]
     statuses: frozenset[str]
     groups: Mapping[str, _Group]
     group_order: Mapping[str, int]
@@ -147,6 +148,11 @@ def _dictionary() -> _Dictionary:
     return _Dictionary(
         fields=fields,
         parts=parts,
+        parts_of_groups={
+            comparable(heading): part
+            for part, headings in data["parts_of_groups"].items()
+            for heading in headings
+        },
         statuses=_keys(data["fields"]["status"]),
         groups=groups,
         group_order={name: index for index, name in enumerate(("", *data["groups"]))},
@@ -227,14 +233,14 @@ def _find(key: str, depth: int) -> Match | None:
         for owned in _without(key, dictionary.owners):
             if match := _find(owned, depth + 1):
                 return match
-    if match := _find_in_groups(key, depth):
-        return match
     if address := _part(key):
         field_name, rank, number = address
         if field_name == "email":
             return Match(field_name, (1, rank, depth + 1))
         if field_name != WHOLE:
             return Match(field_name, (0, rank, depth + 1), f" {number}" if number else "")
+    if match := _find_in_groups(key, depth):
+        return match
     if key[-1] == "1" and not key[-2:-1].isdigit() and depth < _MAX_DEPTH:
         return _find(key[:-1], depth + 1) if len(key) > 1 else None
     return None
@@ -243,7 +249,9 @@ def _find(key: str, depth: int) -> Match | None:
 def _find_in_groups(key: str, depth: int) -> Match | None:
     """Find a heading with the words of a group of address parts at its beginning or end."""
     groups = _dictionary().groups
-    keys = [key, *(_without_glue(rest) for rest in _beginnings_removed(key, _dictionary().address))]
+    keys = [key]
+    for rest in _beginnings_removed(key, _dictionary().address):
+        keys += [rest, *_without_glue(rest)]
     for candidate in keys:
         for length in range(len(candidate) - 1, 0, -1):
             for word, rest in (
@@ -253,7 +261,9 @@ def _find_in_groups(key: str, depth: int) -> Match | None:
                 group = groups.get(word)
                 if group is None:
                     continue
-                address = _part(rest) or _part(_without_glue(rest))
+                address = next(filter(None, map(_part, [rest, *_without_glue(rest)])), None)
+                if address is None and (part := _dictionary().parts_of_groups.get(rest)):
+                    address = (part, 0, "")
                 if address and (match := _in_group(group, address, depth)):
                     return match
         # "Dirección de envío" is an address word, glue, and a group.
@@ -305,7 +315,7 @@ def _without(key: str, parts: frozenset[str]) -> list[str]:
         if key[:length] in parts:
             rests.append(key[length:])
         if key[-length:] in parts:
-            rests.append(_without_glue(key[:-length]))
+            rests += [key[:-length], *_without_glue(key[:-length])]
     return [rest for rest in rests if rest]
 
 
@@ -313,13 +323,15 @@ def _beginnings_removed(key: str, parts: frozenset[str]) -> list[str]:
     return [key[length:] for length in range(len(key) - 1, 0, -1) if key[:length] in parts]
 
 
-def _without_glue(key: str) -> str:
+def _without_glue(key: str) -> list[str]:
+    """Return a key without a word such as `de` at its end or beginning; empty if it has none."""
+    rests = []
     for word in _dictionary().glue:
-        if key.endswith(word) and len(key) > len(word):
-            return key[: -len(word)]
-        if key.startswith(word) and len(key) > len(word) + 3:
-            return key[len(word) :]
-    return key
+        if key.endswith(word):
+            rests.append(key[: -len(word)])
+        if key.startswith(word):
+            rests.append(key[len(word) :])
+    return [rest for rest in rests if rest]
 
 
 def is_status(heading: str) -> bool:
