@@ -14,6 +14,9 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+from regulars.core.fields import Address
+from regulars.customers.fields import WRITABLE
+
 SHIPPING, BILLING, NEUTRAL = "shipping", "billing", "neutral"
 # A whole address in one cell, and a part that is a city or an area.
 WHOLE, SUBURB = "whole", "suburb"
@@ -28,7 +31,12 @@ _OF_ADDRESS = {
 }
 # Characters of a heading that are compared. Longer ones are questions of a survey.
 _MAX_CHARACTERS = 120
-_MAX_DEPTH = 3
+_MAX_DEPTH = 2
+# Characters of a comparable heading that may be composed of others, and of a word in it.
+_MAX_COMPOSED = 60
+_MAX_WORD = 24
+# The preference of headings that are declared with a field, after those of the dictionary.
+_DECLARED = 500
 _MAX_SECRET_WORDS = 6
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -36,9 +44,21 @@ _WORD = re.compile(r"[^\W_]+")
 _PARENTHESES = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _NUMBERED = re.compile(r"\s[-–]\s(\d{1,2})\s*$")
 _FIRST_OF_LIST = re.compile(r"[.\[]0\b")
-# Letters that have no decomposition, and Arabic letters that are written in two ways.
+# Letters that have no decomposition, Arabic letters that are written in two ways, and the postal
+# mark of Japan.
 _FOLDED = str.maketrans(
-    {"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ى": "ي", "ة": "ه", "ـ": None}
+    {
+        "ł": "l",
+        "ø": "o",
+        "đ": "d",
+        "ı": "i",
+        "æ": "ae",
+        "œ": "oe",
+        "ى": "ي",
+        "ة": "ه",
+        "ـ": None,
+        "〒": "郵便番号",
+    }
 )
 _ARTICLE = "ال"
 _MIN_WITH_ARTICLE = 5
@@ -102,15 +122,17 @@ class _Dictionary:
     values: ValueWords
 
 
-def words(text: str) -> list[str]:
+@lru_cache(maxsize=4_096)
+def words(text: str) -> tuple[str, ...]:
     """Return the words of a heading without case, accents and punctuation, split at camelCase."""
     text = _CAMEL.sub(" ", unicodedata.normalize("NFKC", text[:_MAX_CHARACTERS]))
     text = unicodedata.normalize("NFKD", text).casefold().translate(_FOLDED)
-    text = "".join([c for c in text if not unicodedata.combining(c)])
+    if not text.isascii():
+        text = "".join([c for c in text if not unicodedata.combining(c)])
     found = _WORD.findall(unicodedata.normalize("NFC", text))
-    return [
+    return tuple(
         word.removeprefix(_ARTICLE) if len(word) >= _MIN_WITH_ARTICLE else word for word in found
-    ]
+    )
 
 
 def comparable(text: str) -> str:
@@ -133,6 +155,11 @@ def _dictionary() -> _Dictionary:
             if field != "status":
                 for index, heading in enumerate(headings):
                     fields.setdefault(comparable(heading), (field, tier, index))
+    # A field that is added to the declarations is known by its name and its own headings.
+    for declared in WRITABLE:
+        if not isinstance(declared, Address):
+            for index, heading in enumerate((declared.name, *declared.headings.split())):
+                fields.setdefault(comparable(heading), (declared.name, 0, _DECLARED + index))
     parts: dict[str, tuple[str, int]] = {}
     for part, headings in data["parts"].items():
         for index, heading in enumerate(headings):
@@ -220,6 +247,7 @@ def _variants(text: str) -> list[str]:
     return [variant for variant in dict.fromkeys(variants) if variant]
 
 
+@lru_cache(maxsize=4_096)
 def _find(key: str, depth: int) -> Match | None:
     """Find a comparable heading; `depth` counts the words that were taken off."""
     dictionary = _dictionary()
@@ -229,6 +257,8 @@ def _find(key: str, depth: int) -> Match | None:
         return Match(field[0], (field[1], field[2], depth))
     if part := dictionary.parts.get(key):
         return Match(part[0], (0, part[1], depth), "")
+    if len(key) > _MAX_COMPOSED:
+        return None
     if depth < _MAX_DEPTH:
         for owned in _without(key, dictionary.owners):
             if match := _find(owned, depth + 1):
@@ -253,7 +283,7 @@ def _find_in_groups(key: str, depth: int) -> Match | None:
     for rest in _beginnings_removed(key, _dictionary().address):
         keys += [rest, *_without_glue(rest)]
     for candidate in keys:
-        for length in range(len(candidate) - 1, 0, -1):
+        for length in _word_lengths(candidate):
             for word, rest in (
                 (candidate[:length], candidate[length:]),
                 (candidate[-length:], candidate[:-length]),
@@ -311,7 +341,7 @@ def _plain_part(key: str) -> tuple[str, int] | None:
 def _without(key: str, parts: frozenset[str]) -> list[str]:
     """Return a key without a word at its beginning or end, the longest word first."""
     rests = []
-    for length in range(len(key) - 1, 0, -1):
+    for length in _word_lengths(key):
         if key[:length] in parts:
             rests.append(key[length:])
         if key[-length:] in parts:
@@ -319,8 +349,13 @@ def _without(key: str, parts: frozenset[str]) -> list[str]:
     return [rest for rest in rests if rest]
 
 
+def _word_lengths(key: str) -> range:
+    """Return the lengths of words at an end of a key, the longest first."""
+    return range(min(len(key) - 1, _MAX_WORD), 0, -1)
+
+
 def _beginnings_removed(key: str, parts: frozenset[str]) -> list[str]:
-    return [key[length:] for length in range(len(key) - 1, 0, -1) if key[:length] in parts]
+    return [key[length:] for length in _word_lengths(key) if key[:length] in parts]
 
 
 def _without_glue(key: str) -> list[str]:
