@@ -186,7 +186,7 @@ def _dictionary() -> _Dictionary:
         address=_keys(listed["address"]),
         owners=_keys(listed["owners"]),
         glue=tuple(sorted(_keys(listed["glue"]), key=len, reverse=True)),
-        never=_keys(listed["never"]),
+        never=_keys(listed["never"]) - fields.keys(),
         beside=_keys(listed["beside"]),
         secrets=_Secrets(
             words=_keys(secrets["words"]),
