@@ -28,7 +28,8 @@ from regulars.transfer.columns import (
 )
 from regulars.transfer.errors import BadOption
 from regulars.transfer.export_columns import DEFAULT_COLUMNS
-from regulars.transfer.headings import comparable, is_secret, match_heading
+from regulars.transfer.heading_dictionary import comparable
+from regulars.transfer.headings import is_secret, match_heading
 from tests.support import example_count
 
 SYSTEMS: Mapping[str, Any] = tomllib.loads(
@@ -482,7 +483,7 @@ def test_many_columns_take_bounded_time() -> None:
 
 def test_the_dictionary_is_loaded_when_it_is_needed() -> None:
     code = (
-        "import regulars.transfer.columns, regulars.transfer.headings as headings;"
-        "assert headings._dictionary.cache_info().currsize == 0"
+        "import regulars.transfer.columns, regulars.transfer.heading_dictionary as headings;"
+        "assert headings.dictionary.cache_info().currsize == 0"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
