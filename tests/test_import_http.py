@@ -71,7 +71,7 @@ def many(count: int) -> str:
 
 
 def test_a_file_is_imported_and_rejected_rows_are_returned(client: Client) -> None:
-    content = "E-Mail,Vorname,Stadt\nana@x.test,Ana,Ulm\nbad,Bo,=1+1\nben@x.test,Ben,Bonn\n"
+    content = "E-Mail,Vorname,Laune\nana@x.test,Ana,Ulm\nbad,Bo,=1+1\nben@x.test,Ben,Bonn\n"
     options = {"name": "Kunden.csv", "map": ["Vorname=first_name"]}
     sent = send(client, content, **options)
     accepted = sent.json()["data"]
@@ -94,13 +94,13 @@ def test_a_file_is_imported_and_rejected_rows_are_returned(client: Client) -> No
     assert rejected.headers["content-disposition"] == 'attachment; filename="rejected.csv"'
     assert rejected.headers["cache-control"] == "no-store"
     header, row = csv.reader(io.StringIO(rejected.text))
-    assert header == ["regulars_problem", "E-Mail", "Vorname", "Stadt"]
+    assert header == ["regulars_problem", "E-Mail", "Vorname", "Laune"]
     assert row[1:] == ["bad", "Bo", "'=1+1"]
     corrected = rejected.text.replace(",bad,", ",bo@x.test,")
     assert ended(client, send(client, corrected, **options))["created"] == 1
     query = "{ customers { edges { node { email custom } } } }"
     nodes = [edge["node"] for edge in client.data(query)["customers"]["edges"]]
-    assert {"email": "bo@x.test", "custom": {"Stadt": "=1+1"}} in nodes
+    assert {"email": "bo@x.test", "custom": {"Laune": "=1+1"}} in nodes
 
 
 def test_responses_have_the_number_of_the_last_change(client: Client) -> None:
@@ -441,7 +441,7 @@ def test_a_preview_shows_ambiguous_columns_and_the_problem(client: Client) -> No
     assert "No column is the customer's email" in preview["problem"]
     assert preview["columns"] == [
         {"heading": "Post", "field": None},
-        {"heading": "Vorname", "field": None},
+        {"heading": "Vorname", "field": "first_name"},
     ]
     assert preview["rows"] == [["ana@example.com", "Ana"]]
     preview = previewed(client, "ana@example.com,Ana\n", header="false", map="1=email")

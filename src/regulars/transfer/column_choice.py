@@ -106,6 +106,7 @@ class Chooser:
 
     def choose(self) -> list[Choice]:
         """Return a choice for each column."""
+        self._choose_address_email()
         self._choose_names()
         self._choose_addresses()
         self._choose_consent()
@@ -146,6 +147,22 @@ class Chooser:
             )
             if has_address and not is_mostly_account_state(candidate.profile):
                 self._add(candidate)
+
+    def _choose_address_email(self) -> None:
+        """Let the email of an address be the customer's, if there is no other."""
+        if self._has_column("email"):
+            return
+        emails = [
+            (c.match.kind != BILLING, -c.profile.filled, c.position, key)
+            for key, columns in self._groups.items()
+            for c in columns
+            if c.match.field == "email" and c.has_values
+        ]
+        if emails:
+            _, _, position, key = min(emails)
+            for candidate in [c for c in self._groups[key] if c.position == position]:
+                self._groups[key].remove(candidate)
+                self._fields["email"].append(candidate)
 
     # Names
 
@@ -197,7 +214,13 @@ class Chooser:
         )
         everything = of_kind[SHIPPING] or of_kind[NEUTRAL]
         self._choose_group("shipping_address", detailed or neutral or everything)
-        self._choose_group("billing_address", of_kind[BILLING])
+        # Beside a shipping address, one of no kind is where the customer lives or is billed.
+        beside = [
+            (name, columns)
+            for name, columns in neutral
+            if detailed and any(c.match.field == "line1" and c.has_values for c in columns)
+        ]
+        self._choose_group("billing_address", of_kind[BILLING] or beside)
         for candidate in (c for _, _, columns in groups for c in columns):
             choice = self.choices[candidate.position]
             if choice.field is None and choice.note is None:
@@ -234,7 +257,12 @@ class Chooser:
         plain = self._groups.get((NEUTRAL, ""), [])
         parts = {c.match.field for c in plain}
         others = [key for key in self._groups if key != (NEUTRAL, "")]
-        if not plain or parts & _LINES:
+        if not plain:
+            return
+        if parts & _LINES:
+            without = [k for k in others if not {c.match.field for c in self._groups[k]} & _LINES]
+            if parts <= {*_LINES, *_PERSON} and len(without) == 1:
+                self._groups[without[0]] += self._groups.pop((NEUTRAL, ""))
             return
         streets = [
             key

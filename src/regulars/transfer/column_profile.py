@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from regulars.transfer.headings import comparable, value_words
+from regulars.transfer.heading_dictionary import comparable, value_words
 
 _MAX_VALUE_CHARACTERS = 400
 _NEARLY_ALL = 0.9

@@ -13,8 +13,9 @@ from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.transfer.column_choice import AND_CUSTOMER, Choice, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
 from regulars.transfer.errors import BadOption
+from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import BILLING as OF_BILLING
-from regulars.transfer.headings import SUBURB, WHOLE, comparable, is_secret, match_heading
+from regulars.transfer.headings import SUBURB, WHOLE, is_secret, match_heading
 
 __all__ = ["AND_CUSTOMER", "Column", "ColumnProfile"]
 

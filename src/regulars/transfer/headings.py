@@ -1,18 +1,18 @@
-"""Recognise the headings of columns: the fields that they are known for in other systems.
-
-The dictionary is `headings.toml`. It is loaded when the first heading is looked up.
-"""
+"""Recognise the headings of columns: the fields that they are known for in other systems."""
 
 from __future__ import annotations
 
 import re
-import tomllib
-import unicodedata
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import resources
-from typing import Any
+
+from regulars.transfer.heading_dictionary import (
+    MAX_CHARACTERS,
+    Group,
+    comparable,
+    dictionary,
+    words,
+)
 
 SHIPPING, BILLING, NEUTRAL = "shipping", "billing", "neutral"
 # A whole address in one cell, and a part that is a city or an area.
@@ -26,22 +26,15 @@ _OF_ADDRESS = {
     "name": "name",
     "full_name": "name",
 }
-# Characters of a heading that are compared. Longer ones are questions of a survey.
-_MAX_CHARACTERS = 120
-_MAX_DEPTH = 3
+_MAX_DEPTH = 2
+# Characters of a comparable heading that may be composed of others, and of a word in it.
+_MAX_COMPOSED = 60
+_MAX_WORD = 24
 _MAX_SECRET_WORDS = 6
 
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WORD = re.compile(r"[^\W_]+")
 _PARENTHESES = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _NUMBERED = re.compile(r"\s[-–]\s(\d{1,2})\s*$")
 _FIRST_OF_LIST = re.compile(r"[.\[]0\b")
-# Letters that have no decomposition, and Arabic letters that are written in two ways.
-_FOLDED = str.maketrans(
-    {"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ى": "ي", "ة": "ه", "ـ": None}
-)
-_ARTICLE = "ال"
-_MIN_WITH_ARTICLE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,122 +52,10 @@ class Match:
     kind: str = NEUTRAL
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    name: str
-    kind: str
-    own: frozenset[str]
-    skip: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Secrets:
-    words: frozenset[str]
-    last: frozenset[str]
-    exact: frozenset[str]
-    inside: tuple[str, ...]
-    harmless: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ValueWords:
-    """Comparable values of the states of a subscription, and of an account."""
-
-    consent: frozenset[str]
-    weak_consent: frozenset[str]
-    account_states: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Dictionary:
-    fields: Mapping[str, tuple[str, int, int]]
-    parts: Mapping[str, tuple[str, int]]
-    statuses: frozenset[str]
-    groups: Mapping[str, _Group]
-    group_order: Mapping[str, int]
-    address: frozenset[str]
-    owners: frozenset[str]
-    glue: tuple[str, ...]
-    never: frozenset[str]
-    beside: frozenset[str]
-    secrets: _Secrets
-    values: ValueWords
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a heading without case, accents and punctuation, split at camelCase."""
-    text = _CAMEL.sub(" ", unicodedata.normalize("NFKC", text[:_MAX_CHARACTERS]))
-    text = unicodedata.normalize("NFKD", text).casefold().translate(_FOLDED)
-    text = "".join([c for c in text if not unicodedata.combining(c)])
-    found = _WORD.findall(unicodedata.normalize("NFC", text))
-    return [
-        word.removeprefix(_ARTICLE) if len(word) >= _MIN_WITH_ARTICLE else word for word in found
-    ]
-
-
-def comparable(text: str) -> str:
-    """Return the form in which headings are compared: the letters and digits of `words`."""
-    return "".join(words(text))
-
-
-def _keys(texts: Iterable[str]) -> frozenset[str]:
-    return frozenset(filter(None, map(comparable, texts)))
-
-
-@lru_cache(maxsize=1)
-def _dictionary() -> _Dictionary:
-    """Load the dictionary, in about 20 ms."""
-    content = resources.files("regulars.transfer").joinpath("headings.toml").read_text("utf-8")
-    data: dict[str, Any] = tomllib.loads(content)
-    fields: dict[str, tuple[str, int, int]] = {}
-    for tier, table in enumerate((data["fields"], data["weak"])):
-        for field, headings in table.items():
-            if field != "status":
-                for index, heading in enumerate(headings):
-                    fields.setdefault(comparable(heading), (field, tier, index))
-    parts: dict[str, tuple[str, int]] = {}
-    for part, headings in data["parts"].items():
-        for index, heading in enumerate(headings):
-            parts.setdefault(comparable(heading), (part, index))
-    groups: dict[str, _Group] = {}
-    for name, table in data["groups"].items():
-        group = _Group(
-            name, table["kind"], frozenset(table.get("own", ())), frozenset(table.get("skip", ()))
-        )
-        for word in table["words"]:
-            groups.setdefault(comparable(word), group)
-    listed, secrets = data["words"], data["secrets"]
-    return _Dictionary(
-        fields=fields,
-        parts=parts,
-        statuses=_keys(data["fields"]["status"]),
-        groups=groups,
-        group_order={name: index for index, name in enumerate(("", *data["groups"]))},
-        address=_keys(listed["address"]),
-        owners=_keys(listed["owners"]),
-        glue=tuple(sorted(_keys(listed["glue"]), key=len, reverse=True)),
-        never=_keys(listed["never"]),
-        beside=_keys(listed["beside"]),
-        secrets=_Secrets(
-            words=_keys(secrets["words"]),
-            last=_keys(secrets["last"]),
-            exact=_keys(secrets["exact"]),
-            inside=tuple(_keys(secrets["inside"])),
-            harmless=_keys(secrets["harmless"]),
-        ),
-        values=ValueWords(**{name: _keys(texts) for name, texts in data["values"].items()}),
-    )
-
-
-def value_words() -> ValueWords:
-    """Return the words by which columns of states are told apart."""
-    return _dictionary().values
-
-
 def group_order(group: str) -> int:
     """Return the preference of a group of address parts: lower is better."""
     name = group.partition(" ")[0]
-    return _dictionary().group_order.get(name, len(_dictionary().group_order))
+    return dictionary().group_order.get(name, len(dictionary().group_order))
 
 
 @lru_cache(maxsize=4_096)
@@ -185,7 +66,7 @@ def match_heading(heading: str) -> Match | None:
     order: `Billing City`, `addresses.0.postcode`, `Ciudad de facturación`, `City - 1`.
     """
     text = heading.strip()
-    if len(text) > _MAX_CHARACTERS or "metafield" in text.lower():
+    if len(text) > MAX_CHARACTERS or "metafield" in text.lower():
         return None
     number = ""
     if numbered := _NUMBERED.search(text):
@@ -209,32 +90,35 @@ def _variants(text: str) -> list[str]:
     if _FIRST_OF_LIST.search(text):
         variants.append("".join(word for word in words(text) if word != "0"))
     parentheses = [comparable(inner) for inner in _PARENTHESES.findall(text)]
-    if parentheses and not any(inner in _dictionary().beside for inner in parentheses):
+    if parentheses and not any(inner in dictionary().beside for inner in parentheses):
         variants.append(comparable(_PARENTHESES.sub(" ", text)))
     return [variant for variant in dict.fromkeys(variants) if variant]
 
 
+@lru_cache(maxsize=4_096)
 def _find(key: str, depth: int) -> Match | None:
     """Find a comparable heading; `depth` counts the words that were taken off."""
-    dictionary = _dictionary()
-    if key in dictionary.never:
+    known = dictionary()
+    if key in known.never:
         return None
-    if field := dictionary.fields.get(key):
+    if field := known.fields.get(key):
         return Match(field[0], (field[1], field[2], depth))
-    if part := dictionary.parts.get(key):
+    if part := known.parts.get(key):
         return Match(part[0], (0, part[1], depth), "")
+    if len(key) > _MAX_COMPOSED:
+        return None
     if depth < _MAX_DEPTH:
-        for owned in _without(key, dictionary.owners):
+        for owned in _without(key, known.owners):
             if match := _find(owned, depth + 1):
                 return match
-    if match := _find_in_groups(key, depth):
-        return match
     if address := _part(key):
         field_name, rank, number = address
         if field_name == "email":
             return Match(field_name, (1, rank, depth + 1))
         if field_name != WHOLE:
             return Match(field_name, (0, rank, depth + 1), f" {number}" if number else "")
+    if match := _find_in_groups(key, depth):
+        return match
     if key[-1] == "1" and not key[-2:-1].isdigit() and depth < _MAX_DEPTH:
         return _find(key[:-1], depth + 1) if len(key) > 1 else None
     return None
@@ -242,10 +126,12 @@ def _find(key: str, depth: int) -> Match | None:
 
 def _find_in_groups(key: str, depth: int) -> Match | None:
     """Find a heading with the words of a group of address parts at its beginning or end."""
-    groups = _dictionary().groups
-    keys = [key, *(_without_glue(rest) for rest in _beginnings_removed(key, _dictionary().address))]
+    groups = dictionary().groups
+    keys = [key]
+    for rest in _beginnings_removed(key, dictionary().address):
+        keys += [rest, *_without_glue(rest)]
     for candidate in keys:
-        for length in range(len(candidate) - 1, 0, -1):
+        for length in _word_lengths(candidate):
             for word, rest in (
                 (candidate[:length], candidate[length:]),
                 (candidate[-length:], candidate[:-length]),
@@ -253,7 +139,9 @@ def _find_in_groups(key: str, depth: int) -> Match | None:
                 group = groups.get(word)
                 if group is None:
                     continue
-                address = _part(rest) or _part(_without_glue(rest))
+                address = next(filter(None, map(_part, [rest, *_without_glue(rest)])), None)
+                if address is None and (part := dictionary().parts_of_groups.get(rest)):
+                    address = (part, 0, "")
                 if address and (match := _in_group(group, address, depth)):
                     return match
         # "Dirección de envío" is an address word, glue, and a group.
@@ -262,12 +150,12 @@ def _find_in_groups(key: str, depth: int) -> Match | None:
     return None
 
 
-def _in_group(group: _Group, address: tuple[str, int, str], depth: int) -> Match | None:
+def _in_group(group: Group, address: tuple[str, int, str], depth: int) -> Match | None:
     part, rank, number = address
     if part in group.skip:
         return None
     if part in group.own:
-        order = 100 * _dictionary().group_order[group.name]
+        order = 100 * dictionary().group_order[group.name]
         return Match(part, (0, 1_000 + order + rank, depth + 1))
     if part == WHOLE and group.kind == NEUTRAL:
         part, rank = "line1", 1_000
@@ -277,12 +165,12 @@ def _in_group(group: _Group, address: tuple[str, int, str], depth: int) -> Match
 
 def _part(key: str) -> tuple[str, int, str] | None:
     """Return a part of an address, its rank and the number of the address."""
-    dictionary = _dictionary()
-    if key in dictionary.address:
+    known = dictionary()
+    if key in known.address:
         return WHOLE, 0, ""
     if part := _plain_part(key):
         return (*part, "")
-    for rest in _beginnings_removed(key, dictionary.address):
+    for rest in _beginnings_removed(key, known.address):
         bare = rest.lstrip("0123456789")
         number = rest[: len(rest) - len(bare)]
         if part := _plain_part(rest) or _plain_part(bare):
@@ -291,42 +179,49 @@ def _part(key: str) -> tuple[str, int, str] | None:
 
 
 def _plain_part(key: str) -> tuple[str, int] | None:
-    dictionary = _dictionary()
-    if part := dictionary.parts.get(key):
+    known = dictionary()
+    if part := known.parts.get(key):
         return part
-    field = dictionary.fields.get(key)
+    field = known.fields.get(key)
     return (_OF_ADDRESS[field[0]], field[2]) if field and field[0] in _OF_ADDRESS else None
 
 
 def _without(key: str, parts: frozenset[str]) -> list[str]:
     """Return a key without a word at its beginning or end, the longest word first."""
     rests = []
-    for length in range(len(key) - 1, 0, -1):
+    for length in _word_lengths(key):
         if key[:length] in parts:
             rests.append(key[length:])
         if key[-length:] in parts:
-            rests.append(_without_glue(key[:-length]))
+            rests += [key[:-length], *_without_glue(key[:-length])]
     return [rest for rest in rests if rest]
 
 
+def _word_lengths(key: str) -> range:
+    """Return the lengths of words at an end of a key, the longest first."""
+    return range(min(len(key) - 1, _MAX_WORD), 0, -1)
+
+
 def _beginnings_removed(key: str, parts: frozenset[str]) -> list[str]:
-    return [key[length:] for length in range(len(key) - 1, 0, -1) if key[:length] in parts]
+    return [key[length:] for length in _word_lengths(key) if key[:length] in parts]
 
 
-def _without_glue(key: str) -> str:
-    for word in _dictionary().glue:
-        if key.endswith(word) and len(key) > len(word):
-            return key[: -len(word)]
-        if key.startswith(word) and len(key) > len(word) + 3:
-            return key[len(word) :]
-    return key
+def _without_glue(key: str) -> list[str]:
+    """Return a key without a word such as `de` at its end or beginning; empty if it has none."""
+    rests = []
+    for word in dictionary().glue:
+        if key.endswith(word):
+            rests.append(key[: -len(word)])
+        if key.startswith(word):
+            rests.append(key[len(word) :])
+    return [rest for rest in rests if rest]
 
 
 def is_status(heading: str) -> bool:
     """Return whether a heading is one of a status, which may be a consent."""
-    statuses = _dictionary().statuses
+    statuses = dictionary().statuses
     return any(
-        key in statuses or any(rest in statuses for rest in _without(key, _dictionary().owners))
+        key in statuses or any(rest in statuses for rest in _without(key, dictionary().owners))
         for key in _variants(heading.strip())
     )
 
@@ -335,7 +230,7 @@ def is_status(heading: str) -> bool:
 def is_secret(heading: str) -> bool:
     """Return whether a heading is one of a secret: a password, a token, the number of a card, an
     account or an identity document."""
-    secrets = _dictionary().secrets
+    secrets = dictionary().secrets
     listed = words(heading)
     key = "".join(listed)
     if any(word in key for word in secrets.inside):

@@ -1,0 +1,180 @@
+"""The dictionary of the headings of columns, and the form in which headings are compared.
+
+The data is `headings.toml`. It is loaded when the first heading is looked up.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from regulars.core.fields import Address
+from regulars.customers.fields import WRITABLE
+
+# Characters of a heading that are compared. Longer ones are questions of a survey.
+MAX_CHARACTERS = 120
+# The preference of headings that are declared with a field, after those of the dictionary.
+_DECLARED = 500
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = re.compile(r"[^\W_]+")
+# Letters that have no decomposition, Arabic letters that are written in two ways, and the postal
+# mark of Japan.
+_FOLDED = str.maketrans(
+    {
+        "ł": "l",
+        "ø": "o",
+        "đ": "d",
+        "ı": "i",
+        "æ": "ae",
+        "œ": "oe",
+        "ى": "ي",
+        "ة": "ه",
+        "ـ": None,
+        "〒": "郵便番号",
+    }
+)
+_ARTICLE = "ال"
+_MIN_WITH_ARTICLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Words that say which address a part is of.
+
+    `own` parts are the customer's, and `skip` parts are not recognised.
+    """
+
+    name: str
+    kind: str
+    own: frozenset[str]
+    skip: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Words of the headings of secrets."""
+
+    words: frozenset[str]
+    last: frozenset[str]
+    exact: frozenset[str]
+    inside: tuple[str, ...]
+    harmless: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueWords:
+    """Comparable values of the states of a subscription, and of an account."""
+
+    consent: frozenset[str]
+    weak_consent: frozenset[str]
+    account_states: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """What is known of headings. All of them are comparable.
+
+    `fields` have the field, the tier and the preference, `parts` the part and the preference.
+    """
+
+    fields: Mapping[str, tuple[str, int, int]]
+    parts: Mapping[str, tuple[str, int]]
+    parts_of_groups: Mapping[str, str]
+    statuses: frozenset[str]
+    groups: Mapping[str, Group]
+    group_order: Mapping[str, int]
+    address: frozenset[str]
+    owners: frozenset[str]
+    glue: tuple[str, ...]
+    never: frozenset[str]
+    beside: frozenset[str]
+    secrets: Secrets
+    values: ValueWords
+
+
+@lru_cache(maxsize=4_096)
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a heading without case, accents and punctuation, split at camelCase."""
+    text = _CAMEL.sub(" ", unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]))
+    text = unicodedata.normalize("NFKD", text).casefold().translate(_FOLDED)
+    if not text.isascii():
+        text = "".join([c for c in text if not unicodedata.combining(c)])
+    found = _WORD.findall(unicodedata.normalize("NFC", text))
+    return tuple(
+        word.removeprefix(_ARTICLE) if len(word) >= _MIN_WITH_ARTICLE else word for word in found
+    )
+
+
+def comparable(text: str) -> str:
+    """Return the form in which headings are compared: the letters and digits of `words`."""
+    return "".join(words(text))
+
+
+def _keys(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(filter(None, map(comparable, texts)))
+
+
+@lru_cache(maxsize=1)
+def dictionary() -> Dictionary:
+    """Return the dictionary. Loading it takes about 50 ms."""
+    content = resources.files("regulars.transfer").joinpath("headings.toml").read_text("utf-8")
+    data: dict[str, Any] = tomllib.loads(content)
+    fields: dict[str, tuple[str, int, int]] = {}
+    for tier, table in enumerate((data["fields"], data["weak"])):
+        for field, headings in table.items():
+            if field != "status":
+                for index, heading in enumerate(headings):
+                    fields.setdefault(comparable(heading), (field, tier, index))
+    # A field that is added to the declarations is known by its name and its own headings.
+    for declared in WRITABLE:
+        if not isinstance(declared, Address):
+            for index, heading in enumerate((declared.name, *declared.headings.split())):
+                fields.setdefault(comparable(heading), (declared.name, 0, _DECLARED + index))
+    parts: dict[str, tuple[str, int]] = {}
+    for part, headings in data["parts"].items():
+        for index, heading in enumerate(headings):
+            parts.setdefault(comparable(heading), (part, index))
+    groups: dict[str, Group] = {}
+    for name, table in data["groups"].items():
+        group = Group(
+            name, table["kind"], frozenset(table.get("own", ())), frozenset(table.get("skip", ()))
+        )
+        for word in table["words"]:
+            groups.setdefault(comparable(word), group)
+    listed, secrets = data["words"], data["secrets"]
+    return Dictionary(
+        fields=fields,
+        parts=parts,
+        parts_of_groups={
+            comparable(heading): part
+            for part, headings in data["parts_of_groups"].items()
+            for heading in headings
+        },
+        statuses=_keys(data["fields"]["status"]),
+        groups=groups,
+        group_order={name: index for index, name in enumerate(("", *data["groups"]))},
+        address=_keys(listed["address"]),
+        owners=_keys(listed["owners"]),
+        glue=tuple(sorted(_keys(listed["glue"]), key=len, reverse=True)),
+        never=_keys(listed["never"]) - fields.keys(),
+        beside=_keys(listed["beside"]),
+        secrets=Secrets(
+            words=_keys(secrets["words"]),
+            last=_keys(secrets["last"]),
+            exact=_keys(secrets["exact"]),
+            inside=tuple(_keys(secrets["inside"])),
+            harmless=_keys(secrets["harmless"]),
+        ),
+        values=ValueWords(**{name: _keys(texts) for name, texts in data["values"].items()}),
+    )
+
+
+def value_words() -> ValueWords:
+    """Return the words by which columns of states are told apart."""
+    return dictionary().values
