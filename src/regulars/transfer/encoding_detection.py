@@ -84,19 +84,23 @@ CANDIDATES = tuple(
     )
 )
 
+_UTF8 = Candidate("utf-8", 0.0, f"{_ALL_LATIN} {_CYRILLIC} el he ar fa th ja ko zh zh_Hant")
+
 _MAX_JUDGED = 160
 _MAX_CELLS = 3_000
 _PER_BYTE, _PER_BYTE_JUDGED = 12, 4
 _SAMPLES = 3
 _SAMPLE_CHARACTERS = 40
-# Differences of costs: "sure" from the first on; a candidate is left out beyond the second.
-SURE = 6.0
+# Differences of costs: "sure" from the first on, and from the second on for fewer than 5 cells; a
+# candidate is left out beyond the third.
+SURE, SURE_OF_FEW = 6.0, 8.0
 _HOPELESS = 60.0
 _ALTERNATIVES = 5
 _MAX_BROKEN = 0.03
+_SEVERAL = 5
 
 _BAD_BYTE, _CONTROL, _RARE_SYMBOL, _SYMBOL = 14.0, 14.0, 11.0, 6.0
-_MIXED_SCRIPTS, _CASE, _INSIDE = 9.0, 7.0, 6.0
+_MIXED_SCRIPTS, _CASE, _INSIDE, _TOUCH = 9.0, 7.0, 6.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +156,20 @@ def _class_of(character: str) -> str:
             return "#"
         if script is None or "MATHEMATICAL" in unicodedata.name(character):
             return "#"
-        return script.upper() if category == "Lu" else script
+        return script.upper() if category == "Lu" and script in "lcg" else script
     return "#"
 
 
 _CLASSES = _Classes()
 _LETTER = "aAlLcCgGhrtk"
+# A symbol next to a letter, which a quote or sign in its own place is not.
+_TOUCHING = re.compile(rf"(?<=[{_LETTER}])[#+]|[#+](?=[{_LETTER}])")
 _OPENING = re.compile(rf"(?<![{_LETTER}])'(?=[{_LETTER}])")
 _INNER = re.compile(rf"(?<=[{_LETTER}])[#+!](?=[{_LETTER}])")
 # Neighbours of different scripts, and capitals after small letters, of which one is not ASCII.
 _SCRIPT_CHANGE = re.compile(
     "(?<=[aAlL])[cCgGhrtk]|(?<=[cC])[aAlLgGhrtk]|(?<=[gG])[aAlLcChrtk]|(?<=h)[aAlLcCgGrtk]"
-    "|(?<=r)[aAlLcCgGhtk]|(?<=t)[aAlLcCgGhrk]|(?<=k)[lLcCgGhrt]"
+    "|(?<=r)[aAlLcCgGhtk]|(?<=t)[aAlLcCgGhrk]|(?<=k)[alLcCgGhrt]"
 )
 _CASE_CHANGE = re.compile(
     "(?<=l)[AL]|(?<=a)L|(?<=c)C|(?<=g)G|(?<=[AL][AL])l|(?<=LA)a|(?<=AL)a|(?<=CC)c|(?<=GG)g"
@@ -190,12 +196,13 @@ def detect(cells: Sequence[bytes], used: bytes = b"", ascii_words: Sequence[str]
     best, best_cost = ranked[0]
     probe = b"\n".join((*chosen, bytes(used) if not best.is_multibyte else b""))
     text = _decode(probe, best.encoding)
+    margin = SURE if len(chosen) >= _SEVERAL else SURE_OF_FEW
     rivals: list[tuple[Candidate, float]] = []
     equal = [best]
     for candidate, cost in ranked[1:]:
         if _decode(probe, candidate.encoding) == text:
             equal.append(candidate)
-        elif cost - best_cost < SURE:
+        elif cost - best_cost < margin:
             rivals.append((candidate, cost))
     best = min(equal, key=CANDIDATES.index)
     samples = decoded_samples(cells, best.encoding)
@@ -261,6 +268,7 @@ def _rule_cost(candidate: Candidate, cells: Sequence[bytes]) -> float:
         + (classes.count("+") + classes.count("'")) * _SYMBOL
         + len(_INNER.findall(classes)) * _INSIDE
         + len(_OPENING.findall(classes)) * _INSIDE
+        + len(_TOUCHING.findall(classes)) * _TOUCH
         + len(_SCRIPT_CHANGE.findall(classes)) * _MIXED_SCRIPTS
         + len(_CASE_CHANGE.findall(classes)) * _CASE
         + len(_SMALL_START.findall(classes)) * 1.5
@@ -289,6 +297,16 @@ def _cost(candidate: Candidate, cells: Sequence[bytes], hints: dict[str, float])
     return best + fixed + _rule_cost(candidate, cells)
 
 
+def is_likelier_than_utf8(guess: Guess, cells: Sequence[bytes]) -> bool:
+    """Whether cells that are partly valid UTF-8 are clearly likelier, and faultless, in the guessed
+    encoding."""
+    if any(breaks_rules(cell, guess.encoding) for cell in cells):
+        return False
+    judged = _spread(cells, _PER_BYTE_JUDGED, _MAX_JUDGED)
+    guessed = next(c for c in CANDIDATES if c.encoding == guess.encoding)
+    return _cost(guessed, judged, {}) + SURE < _cost(_UTF8, judged, {})
+
+
 def breaks_rules(cell: bytes, encoding: str) -> bool:
     """Whether a cell has bad bytes, controls, rare symbols, or words of mixed scripts or case."""
     return _BROKEN.search(_decode(cell, encoding).translate(_CLASSES)) is not None
@@ -297,7 +315,8 @@ def breaks_rules(cell: bytes, encoding: str) -> bool:
 def _is_plausible(candidate: Candidate, cells: Sequence[bytes]) -> bool:
     """Whether few cells break the rules, and none of them is UTF-8 (of another file, appended)."""
     broken = [cell for cell in cells if breaks_rules(cell, candidate.encoding)]
-    return len(broken) <= _MAX_BROKEN * len(cells) and not any(map(_is_utf8, broken))
+    most = max(_MAX_BROKEN * len(cells), 1 if len(cells) >= _SEVERAL else 0)
+    return len(broken) <= most and not any(map(_is_utf8, broken))
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -9,10 +9,10 @@ from itertools import islice
 
 from regulars.transfer.encoding_detection import (
     Guess,
-    breaks_rules,
     decoded_samples,
     detect,
     first_samples,
+    is_likelier_than_utf8,
 )
 from regulars.transfer.errors import BadOption
 
@@ -25,6 +25,8 @@ _BOMS = (
 )
 # A file is not UTF-8 if it has so many bytes that are none for each continuation byte of UTF-8.
 _DOUBT = 10
+# With fewer bad bytes than a third of the continuation bytes, it is UTF-8 in any case.
+_IN_DOUBT = 3
 # Beyond so many, and so many times as many, the rest of the file makes no difference.
 _CLEAR = 1_000
 _MAX_CELLS = 20_000
@@ -113,14 +115,14 @@ class EncodingScan:
         if self._tail and not self._tail.isascii():
             self._cells[self._tail] = None
         cells = list(self._cells)
-        if self._bad <= _DOUBT * self._sequences:
-            if self._bad < self._sequences or self._sequences_elsewhere or not cells:
-                return Guess("utf-8", "sure")
+        if self._bad > _DOUBT * self._sequences:
+            return self._detect() if cells else Guess("cp1252", "unsure")
+        if _IN_DOUBT * self._bad >= self._sequences and not self._sequences_elsewhere and cells:
             # Pairs of bytes of East Asian encodings may be valid UTF-8.
             guess = self._detect()
-            is_clean = not any(breaks_rules(cell, guess.encoding) for cell in cells)
-            return guess if guess.confidence == "sure" and is_clean else Guess("utf-8", "sure")
-        return self._detect() if cells else Guess("cp1252", "sure")
+            if is_likelier_than_utf8(guess, cells):
+                return guess
+        return Guess("utf-8", "sure")
 
     def _detect(self) -> Guess:
         words = [word.decode() for word in self._words]
