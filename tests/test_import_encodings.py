@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 from functools import cache
 
 import pytest
@@ -35,7 +34,7 @@ KOREAN = "민수,김,서울특별시|지영,이,부산광역시|현우,박,대�
 
 FILES = [
     *((encoding, LATIN) for encoding in ("cp1252", "iso8859-1", "iso8859-15", "mac-roman")),
-    *((encoding, LATIN) for encoding in ("cp850",)),
+    ("cp850", LATIN),
     *((e, POLISH) for e in ("cp1250", "iso8859-2", "cp852", "mac-latin2")),
     *((encoding, CZECH) for encoding in ("cp1250", "iso8859-2", "cp852", "mac-latin2")),
     *((e, RUSSIAN) for e in ("cp1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic")),
@@ -146,9 +145,9 @@ def test_any_bytes_are_read_or_asked_about(content: bytes) -> None:
 
 
 LOCALES = {
-    "cp1250": "pl_PL cs_CZ hu_HU hr_HR ro_RO",
-    "cp1251": "ru_RU uk_UA bg_BG",
-    "cp1252": "fr_FR es_ES de_DE pt_BR sv_SE it_IT",
+    "cp1250": "pl_PL cs_CZ hu_HU",
+    "cp1251": "ru_RU uk_UA",
+    "cp1252": "fr_FR es_ES de_DE",
     "cp1253": "el_GR",
     "cp1254": "tr_TR",
     "cp1255": "he_IL",
@@ -203,9 +202,24 @@ def judged(encoding: str, rows: int, files: int) -> tuple[int, int]:
     return right, total
 
 
+ONE_NAME = [
+    ("cp1252", "Müller"), ("cp1252", "Muñoz"), ("cp1252", "Zoë Élodie"), ("cp1252", "O’Brien"),
+    ("cp1250", "Łukasz"), ("cp1250", "Dvořák"), ("cp1251", "Иван"), ("koi8-r", "Иван Петров"),
+    ("cp866", "Иван"), ("iso8859-5", "Иван"), ("cp1253", "Γιώργος"), ("cp1254", "Şahin"),
+    ("cp1256", "محمد"), ("cp1257", "Jānis"), ("mac-roman", "François"), ("cp932", "太郎"),
+    ("euc_kr", "김민수"), ("big5", "王小明"), ("gbk", "王小明"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("encoding", "name"), ONE_NAME)
+def test_a_single_common_name_is_enough(encoding: str, name: str) -> None:
+    text = f"email,name\na@example.com,{name}\n"
+    assert read(text.encode(encoding)) == text
+
+
 @pytest.mark.parametrize("encoding", LOCALES)
 def test_generated_files_are_never_read_in_a_wrong_encoding(encoding: str) -> None:
-    judged(encoding, rows=random.Random(encoding).choice((2, 3)), files=1)
+    judged(encoding, rows=2, files=1)
 
 
 @pytest.mark.slow

@@ -88,6 +88,7 @@ _UTF8 = Candidate("utf-8", 0.0, f"{_ALL_LATIN} {_CYRILLIC} el he ar fa th ja ko 
 
 _MAX_JUDGED = 160
 _MAX_CELLS = 3_000
+_MAX_BYTES = 60_000
 _PER_BYTE, _PER_BYTE_JUDGED = 12, 4
 _SAMPLES = 3
 _SAMPLE_CHARACTERS = 40
@@ -99,7 +100,7 @@ _ALTERNATIVES = 5
 _MAX_BROKEN = 0.03
 _SEVERAL = 5
 
-_BAD_BYTE, _CONTROL, _RARE_SYMBOL, _SYMBOL = 14.0, 14.0, 11.0, 6.0
+_BAD_BYTE, _CONTROL, _RARE_SYMBOL, _SYMBOL = 14.0, 20.0, 11.0, 6.0
 _MIXED_SCRIPTS, _CASE, _INSIDE, _TOUCH = 9.0, 7.0, 6.0, 3.0
 
 
@@ -116,7 +117,8 @@ class Guess:
 
 class _Classes(dict[int, str]):
     """A class for each character: a, A: ASCII letter. Others: a letter for the script, in capitals
-    for capital letters; `~` bad byte, `!` control, `#` rare symbol, `+` symbol, `'` apostrophe."""
+    for capital letters; `~` bad byte, `!` control, `#` rare symbol, `+` symbol, `€` currency,
+    `'` apostrophe."""
 
     def __missing__(self, code: int) -> str:
         kind = self[code] = _class_of(chr(code))
@@ -141,6 +143,8 @@ def _class_of(character: str) -> str:
         return character if character.isprintable() or character in "\n\t" else "!"
     if 0xDC80 <= code <= 0xDCFF:
         return "~"
+    if character in "£€":
+        return "€"
     if character in "’ʼ":
         return "'"
     if character in _COMMON_SYMBOLS:
@@ -164,6 +168,8 @@ _CLASSES = _Classes()
 _LETTER = "aAlLcCgGhrtk"
 # A symbol next to a letter, which a quote or sign in its own place is not.
 _TOUCHING = re.compile(rf"(?<=[{_LETTER}])[#+]|[#+](?=[{_LETTER}])")
+_PRICE = re.compile(rf"€(?=[{_LETTER}])|(?<=[{_LETTER}])€")
+_AMOUNT = re.compile("[0-9] ?€|€ ?[0-9]")
 _OPENING = re.compile(rf"(?<![{_LETTER}])'(?=[{_LETTER}])")
 _INNER = re.compile(rf"(?<=[{_LETTER}])[#+!](?=[{_LETTER}])")
 # Neighbours of different scripts, and capitals after small letters, of which one is not ASCII.
@@ -242,13 +248,15 @@ def _spread(cells: Sequence[bytes], per_byte: int, max_cells: int) -> list[bytes
     """Return the first cells so that each byte that is not ASCII is in some of them."""
     counts = [0] * 256
     chosen = []
+    size_bytes = 0
     for cell in cells:
         high = {byte for byte in cell if byte > 0x7F}
         if any(counts[byte] < per_byte for byte in high):
-            chosen.append(cell[:200])
+            chosen.append(cell)
+            size_bytes += len(cell)
             for byte in high:
                 counts[byte] += 1
-            if len(chosen) == max_cells:
+            if len(chosen) == max_cells or size_bytes > _MAX_BYTES:
                 break
     return chosen
 
@@ -268,6 +276,8 @@ def _rule_cost(candidate: Candidate, cells: Sequence[bytes]) -> float:
         + (classes.count("+") + classes.count("'")) * _SYMBOL
         + len(_INNER.findall(classes)) * _INSIDE
         + len(_OPENING.findall(classes)) * _INSIDE
+        + (classes.count("€") - len(_AMOUNT.findall(classes))) * _SYMBOL
+        + len(_PRICE.findall(classes)) * 2 * _TOUCH
         + len(_TOUCHING.findall(classes)) * _TOUCH
         + len(_SCRIPT_CHANGE.findall(classes)) * _MIXED_SCRIPTS
         + len(_CASE_CHANGE.findall(classes)) * _CASE
