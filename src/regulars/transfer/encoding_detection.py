@@ -6,13 +6,13 @@ and case within words, symbols, and the letter frequencies of the encoding's lan
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from regulars.transfer.letter_model import ASCII_COST, language_costs, lower, text_costs
+from regulars.transfer.letter_rules import breaks_rules, rule_cost, words_of
 
 _LATIN = "en fr es ca de it pt nl da sv nb fi is"
 _CENTRAL = "pl cs sk hu ro hr sl sq"
@@ -84,19 +84,21 @@ CANDIDATES = tuple(
     )
 )
 
+_UTF8 = Candidate("utf-8", 0.0, f"{_ALL_LATIN} {_CYRILLIC} el he ar fa th ja ko zh zh_Hant")
+
 _MAX_JUDGED = 160
 _MAX_CELLS = 3_000
+_MAX_BYTES = 60_000
 _PER_BYTE, _PER_BYTE_JUDGED = 12, 4
 _SAMPLES = 3
 _SAMPLE_CHARACTERS = 40
-# Differences of costs: "sure" from the first on; a candidate is left out beyond the second.
-SURE = 6.0
+# Differences of costs: "sure" from the first on, and from the second on for fewer than 5 cells; a
+# candidate is left out beyond the third.
+SURE, SURE_OF_FEW = 6.0, 8.0
 _HOPELESS = 60.0
 _ALTERNATIVES = 5
 _MAX_BROKEN = 0.03
-
-_BAD_BYTE, _CONTROL, _RARE_SYMBOL, _SYMBOL = 14.0, 14.0, 11.0, 6.0
-_MIXED_SCRIPTS, _CASE, _INSIDE = 9.0, 7.0, 6.0
+_SEVERAL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,75 +112,12 @@ class Guess:
     alternatives: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-class _Classes(dict[int, str]):
-    """A class for each character: a, A: ASCII letter. Others: a letter for the script, in capitals
-    for capital letters; `~` bad byte, `!` control, `#` rare symbol, `+` symbol, `'` apostrophe."""
-
-    def __missing__(self, code: int) -> str:
-        kind = self[code] = _class_of(chr(code))
-        return kind
-
-
-_SCRIPTS = {
-    "LATIN": "l", "CYRILLIC": "c", "GREEK": "g", "HEBREW": "h", "ARABIC": "r", "THAI": "t",
-    "CJK": "k", "HIRAGANA": "k", "KATAKANA": "k", "KATAKANA-HIRAGANA": "k", "HANGUL": "k",
-    "HALFWIDTH": "k", "IDEOGRAPHIC": "k", "FULLWIDTH": "k",
-}  # fmt: skip
-_COMMON_SYMBOLS = frozenset(
-    "‘“”„«»–—…€£°ªº¿¡№§·´\u00a0、。・（）「」〒－　，．：；＆\u200e\u200f،؛־׳״¨`"
-)
-
-
-def _class_of(character: str) -> str:
-    code = ord(character)
-    if code < 0x80:
-        if character.isalpha():
-            return "A" if character.isupper() else "a"
-        return character if character.isprintable() or character in "\n\t" else "!"
-    if 0xDC80 <= code <= 0xDCFF:
-        return "~"
-    if character in "’ʼ":
-        return "'"
-    if character in _COMMON_SYMBOLS:
-        return "+"
-    category = unicodedata.category(character)
-    if category in ("Cc", "Cf", "Cn", "Co", "Cs"):
-        return "!"
-    if category[0] == "L" or category in ("Mn", "Mc", "Nd"):
-        script = _SCRIPTS.get(unicodedata.name(character, "").split(" ")[0])
-        if category == "Mn" and script is None:
-            script = "l" if code < 0x370 else None
-        if category in ("Lm", "Lo") and code < 0x300:
-            return "#"
-        if script is None or "MATHEMATICAL" in unicodedata.name(character):
-            return "#"
-        return script.upper() if category == "Lu" else script
-    return "#"
-
-
-_CLASSES = _Classes()
-_LETTER = "aAlLcCgGhrtk"
-_OPENING = re.compile(rf"(?<![{_LETTER}])'(?=[{_LETTER}])")
-_INNER = re.compile(rf"(?<=[{_LETTER}])[#+!](?=[{_LETTER}])")
-# Neighbours of different scripts, and capitals after small letters, of which one is not ASCII.
-_SCRIPT_CHANGE = re.compile(
-    "(?<=[aAlL])[cCgGhrtk]|(?<=[cC])[aAlLgGhrtk]|(?<=[gG])[aAlLcChrtk]|(?<=h)[aAlLcCgGrtk]"
-    "|(?<=r)[aAlLcCgGhtk]|(?<=t)[aAlLcCgGhrk]|(?<=k)[lLcCgGhrt]"
-)
-_CASE_CHANGE = re.compile(
-    "(?<=l)[AL]|(?<=a)L|(?<=c)C|(?<=g)G|(?<=[AL][AL])l|(?<=LA)a|(?<=AL)a|(?<=CC)c|(?<=GG)g"
-)
-_BROKEN = re.compile("|".join(p.pattern for p in (_INNER, _SCRIPT_CHANGE, _CASE_CHANGE)) + "|[~!#]")
-_SMALL_START = re.compile(r"(?<![aAlLcCgG'~#])[lcg]")
-_WORDS = re.compile(rf"[{_LETTER}]+")
-
-
 def detect(cells: Sequence[bytes], used: bytes = b"", ascii_words: Sequence[str] = ()) -> Guess:
     """Guess the encoding of cells that are not ASCII. `used` are the bytes of the whole file that
     are not ASCII; `ascii_words` are other words of the file, which hint at its language."""
     hints = language_costs([lower(word) for word in ascii_words], tuple(_ALL_LATIN.split()))
     chosen = _spread(cells, _PER_BYTE, _MAX_CELLS)
-    first = _ranked([(c, _rule_cost(c, chosen)) for c in CANDIDATES])
+    first = _ranked([(c, rule_cost(_decode(b"\n".join(chosen), c.encoding))) for c in CANDIDATES])
     hopeful = [c for c, cost in first if cost - first[0][1] < _HOPELESS]
     judged = _spread(chosen, _PER_BYTE_JUDGED, _MAX_JUDGED)
     ranked = _ranked([(c, _cost(c, judged, hints)) for c in hopeful])
@@ -190,12 +129,13 @@ def detect(cells: Sequence[bytes], used: bytes = b"", ascii_words: Sequence[str]
     best, best_cost = ranked[0]
     probe = b"\n".join((*chosen, bytes(used) if not best.is_multibyte else b""))
     text = _decode(probe, best.encoding)
+    margin = SURE if len(chosen) >= _SEVERAL else SURE_OF_FEW
     rivals: list[tuple[Candidate, float]] = []
     equal = [best]
     for candidate, cost in ranked[1:]:
         if _decode(probe, candidate.encoding) == text:
             equal.append(candidate)
-        elif cost - best_cost < SURE:
+        elif cost - best_cost < margin:
             rivals.append((candidate, cost))
     best = min(equal, key=CANDIDATES.index)
     samples = decoded_samples(cells, best.encoding)
@@ -235,13 +175,15 @@ def _spread(cells: Sequence[bytes], per_byte: int, max_cells: int) -> list[bytes
     """Return the first cells so that each byte that is not ASCII is in some of them."""
     counts = [0] * 256
     chosen = []
+    size_bytes = 0
     for cell in cells:
         high = {byte for byte in cell if byte > 0x7F}
         if any(counts[byte] < per_byte for byte in high):
-            chosen.append(cell[:200])
+            chosen.append(cell)
+            size_bytes += len(cell)
             for byte in high:
                 counts[byte] += 1
-            if len(chosen) == max_cells:
+            if len(chosen) == max_cells or size_bytes > _MAX_BYTES:
                 break
     return chosen
 
@@ -251,30 +193,12 @@ def _decode(data: bytes, encoding: str) -> str:
     return unicodedata.normalize("NFC", text) if encoding == "cp1258" else text
 
 
-def _rule_cost(candidate: Candidate, cells: Sequence[bytes]) -> float:
-    """Return the cost of bad bytes, symbols, mixed scripts and case."""
-    classes = _decode(b"\n".join(cells), candidate.encoding).translate(_CLASSES)
-    return (
-        classes.count("~") * _BAD_BYTE
-        + classes.count("!") * _CONTROL
-        + classes.count("#") * _RARE_SYMBOL
-        + (classes.count("+") + classes.count("'")) * _SYMBOL
-        + len(_INNER.findall(classes)) * _INSIDE
-        + len(_OPENING.findall(classes)) * _INSIDE
-        + len(_SCRIPT_CHANGE.findall(classes)) * _MIXED_SCRIPTS
-        + len(_CASE_CHANGE.findall(classes)) * _CASE
-        + len(_SMALL_START.findall(classes)) * 1.5
-    )
-
-
 def _cost(candidate: Candidate, cells: Sequence[bytes], hints: dict[str, float]) -> float:
     """Return the cost of cells in the likeliest language."""
     text = _decode(b"\n".join(cells), candidate.encoding)
-    classes = text.translate(_CLASSES)
     words = []
-    fixed = candidate.rareness
-    for match in _WORDS.finditer(classes):
-        word = text[match.start() : match.end()]
+    fixed = candidate.rareness + rule_cost(text)
+    for word in words_of(text):
         if word.isascii():
             fixed += ASCII_COST * len(word)
         else:
@@ -286,18 +210,24 @@ def _cost(candidate: Candidate, cells: Sequence[bytes], hints: dict[str, float])
         cost + hints.get(name, 0) + (0 if name in native else _OTHER_COST)
         for name, cost in costs.items()
     )
-    return best + fixed + _rule_cost(candidate, cells)
+    return best + fixed
 
 
-def breaks_rules(cell: bytes, encoding: str) -> bool:
-    """Whether a cell has bad bytes, controls, rare symbols, or words of mixed scripts or case."""
-    return _BROKEN.search(_decode(cell, encoding).translate(_CLASSES)) is not None
+def is_likelier_than_utf8(guess: Guess, cells: Sequence[bytes]) -> bool:
+    """Whether cells that are partly valid UTF-8 are clearly likelier, and faultless, in the guessed
+    encoding."""
+    if any(breaks_rules(_decode(cell, guess.encoding)) for cell in cells):
+        return False
+    judged = _spread(cells, _PER_BYTE_JUDGED, _MAX_JUDGED)
+    guessed = next(c for c in CANDIDATES if c.encoding == guess.encoding)
+    return _cost(guessed, judged, {}) + SURE < _cost(_UTF8, judged, {})
 
 
 def _is_plausible(candidate: Candidate, cells: Sequence[bytes]) -> bool:
     """Whether few cells break the rules, and none of them is UTF-8 (of another file, appended)."""
-    broken = [cell for cell in cells if breaks_rules(cell, candidate.encoding)]
-    return len(broken) <= _MAX_BROKEN * len(cells) and not any(map(_is_utf8, broken))
+    broken = [cell for cell in cells if breaks_rules(_decode(cell, candidate.encoding))]
+    most = max(_MAX_BROKEN * len(cells), 1 if len(cells) >= _SEVERAL else 0)
+    return len(broken) <= most and not any(map(_is_utf8, broken))
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from regulars.transfer.encoding_detection import (
     Guess,
-    breaks_rules,
     decoded_samples,
     detect,
     first_samples,
+    is_likelier_than_utf8,
 )
 from regulars.transfer.errors import BadOption
 
@@ -25,9 +25,13 @@ _BOMS = (
 )
 # A file is not UTF-8 if it has so many bytes that are none for each continuation byte of UTF-8.
 _DOUBT = 10
+# With fewer bad bytes than a third of the continuation bytes, it is UTF-8 in any case.
+_IN_DOUBT = 3
 # Beyond so many, and so many times as many, the rest of the file makes no difference.
 _CLEAR = 1_000
 _MAX_CELLS = 20_000
+_MAX_CELL_BYTES, _MAX_LONG_CELLS = 400, 100
+_MAX_COLLECTED_BYTES, _MAX_WORD_BYTES = 16_777_216, 1_048_576
 _MAX_WORDS = 150
 _MAX_TAIL_BYTES = 4_096
 _BAD = re.compile("[\udc80-\udcff]+")
@@ -81,6 +85,8 @@ class EncodingScan:
         self._escaped: tuple[bytes, str] | None = None
         self._cells: dict[bytes, None] = {}
         self._used: set[int] = set()
+        self._long_cells: list[bytes] = []
+        self._collected_bytes = 0
         self._words: dict[bytes, None] = {}
         self._tail: bytes | None = b""
 
@@ -111,20 +117,20 @@ class EncodingScan:
         if not self._bad:
             return self._escape_guess() or Guess("utf-8", "sure")
         if self._tail and not self._tail.isascii():
-            self._cells[self._tail] = None
-        cells = list(self._cells)
-        if self._bad <= _DOUBT * self._sequences:
-            if self._bad < self._sequences or self._sequences_elsewhere or not cells:
-                return Guess("utf-8", "sure")
+            self._keep((self._tail,))
+        cells = list(self._cells) or self._long_cells
+        if self._bad > _DOUBT * self._sequences:
+            return self._detect(cells) if cells else Guess("cp1252", "unsure")
+        if _IN_DOUBT * self._bad >= self._sequences and not self._sequences_elsewhere and cells:
             # Pairs of bytes of East Asian encodings may be valid UTF-8.
-            guess = self._detect()
-            is_clean = not any(breaks_rules(cell, guess.encoding) for cell in cells)
-            return guess if guess.confidence == "sure" and is_clean else Guess("utf-8", "sure")
-        return self._detect() if cells else Guess("cp1252", "sure")
+            guess = self._detect(cells)
+            if is_likelier_than_utf8(guess, cells):
+                return guess
+        return Guess("utf-8", "sure")
 
-    def _detect(self) -> Guess:
+    def _detect(self, cells: list[bytes]) -> Guess:
         words = [word.decode() for word in self._words]
-        return detect(list(self._cells), bytes(self._used), words)
+        return detect(cells, bytes(self._used), words)
 
     @property
     def _is_clear(self) -> bool:
@@ -132,18 +138,27 @@ class EncodingScan:
 
     def _collect(self, chunk: bytes) -> None:
         self._used.update(chunk.translate(None, _ASCII + bytes(self._used)))
-        if len(self._cells) >= _MAX_CELLS:
+        if len(self._cells) >= _MAX_CELLS or self._collected_bytes > _MAX_COLLECTED_BYTES:
             return
+        self._collected_bytes += len(chunk)
         pieces = ((self._tail or b"") + chunk).translate(_SEPARATORS).split(b"\n")
         if self._tail is None:
             del pieces[0]  # its beginning is not known
         if pieces:
             tail = pieces.pop()
             self._tail = tail if len(tail) <= _MAX_TAIL_BYTES else None
-        if len(self._words) < _MAX_WORDS:
-            words = (piece for piece in pieces[:_MAX_CELLS] if _WORD.fullmatch(piece))
+        if len(self._words) < _MAX_WORDS and self._collected_bytes < _MAX_WORD_BYTES:
+            words = (piece for piece in pieces if _WORD.fullmatch(piece))
             self._words.update(dict.fromkeys(islice(words, _MAX_WORDS)))
-        self._cells.update(dict.fromkeys(cell for cell in pieces if not cell.isascii()))
+        self._keep(cell for cell in pieces if not cell.isascii())
+
+    def _keep(self, cells: Iterable[bytes]) -> None:
+        for cell in cells:
+            if len(cell) <= _MAX_CELL_BYTES:
+                self._cells[cell] = None
+            elif len(self._long_cells) < _MAX_LONG_CELLS:
+                beginning = cell[:_MAX_CELL_BYTES]
+                self._long_cells.append(beginning.rpartition(b" ")[0] or beginning)
 
     def _escape_guess(self) -> Guess | None:
         if self._escaped is None:
