@@ -166,13 +166,10 @@ def test_a_compressed_workbook_is_read(pack: Any) -> None:
 
 
 def test_a_zip_archive_of_one_file_is_read() -> None:
-    packed = archive(
-        **{"customers__csv": CSV, "__MACOSX/._customers.csv": b"\0", "a/.DS_Store": b"\0"}
-    )
-    # `__` is a full stop in names: the folder of macOS is written by itself.
-    out = io.BytesIO(packed)
+    out = io.BytesIO(archive(customers__csv=CSV))
     with zipfile.ZipFile(out, "a") as file:
-        file.writestr("__MACOSX/x.csv", b"\0")
+        file.writestr("__MACOSX/._customers.csv", b"\0")
+        file.writestr("a/.DS_Store", b"\0")
         file.mkdir("folder")
     table = Table(out.getvalue())
     assert table.cells == ROWS
