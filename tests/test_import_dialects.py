@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -105,11 +107,17 @@ CELL = st.text(st.sampled_from("ab1 \\\"';,|\t\n\r@.é"), max_size=6)
 
 
 @settings(max_examples=example_count(300), deadline=None)
-@given(st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=6), st.sampled_from(",;\t|"))
-def test_valid_csv_is_read_exactly(rows: list[list[str]], delimiter: str) -> None:
+@given(
+    st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=6),
+    st.sampled_from(",;\t|"),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
+def test_valid_csv_is_read_exactly(
+    rows: list[list[str]], delimiter: str, quoting: Literal[0, 1]
+) -> None:
     """RFC 4180: quotes are doubled, and no heuristic changes a cell."""
     out = io.StringIO()
-    writer = csv.writer(out, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+    writer = csv.writer(out, delimiter=delimiter, quoting=quoting)
     writer.writerows([["email", "notes"], *rows])
     table = Table(out.getvalue(), encoding="utf-8")
     expected = [row for row in rows if "".join(row).strip()]
@@ -122,6 +130,17 @@ def test_any_text_has_a_dialect(text: str) -> None:
     dialect = detect_dialect(text)
     assert dialect.heading_line >= 1
     assert list(dialect.reader(io.StringIO("a" + dialect.delimiter + "b\n"))) == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [" " * 65_000 + "x", "1" + " " * 65_000 + "x", "'" * 65_000, '\\"' * 32_000, ",'" * 30_000],
+)
+@pytest.mark.parametrize("delimiter", [" ", None])
+def test_detection_takes_linear_time(text: str, delimiter: str | None) -> None:
+    start = time.process_time()
+    detect_dialect(f"a,b\n{text}\n", delimiter)
+    assert time.process_time() - start < 1
 
 
 def profile_of(path: Path, text: str) -> FileProfile:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import time
 import zipfile
 from datetime import date, datetime
 from typing import Any
@@ -15,13 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulars.transfer.errors import BadFile, BadOption, IncompleteFile
+from regulars.transfer.file_kinds import unsupported_kind
 from regulars.transfer.flatten import MAX_NAMES, flatten
 from regulars.transfer.gzip_reader import BEGINNING, WHOLE, Bounds
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import open_input
 from regulars.transfer.record_reader import RecordReader
 from regulars.transfer.records import LONGEST, Record
-from tests.support import example_count
+from tests.support import Client, example_count
+from tests.test_import_http import ended, refused, send
 
 CSV = "email,first_name\na@x.test,Ana\nb@x.test,Ben\n"
 ROWS = [["a@x.test", "Ana"], ["b@x.test", "Ben"]]
@@ -262,6 +266,13 @@ def test_headings_are_no_other_kind_of_file(text: str) -> None:
     assert Table(text).headings[1].lower() == "email"
 
 
+@pytest.mark.parametrize("unit", ["-- \n", "--\n", "<a", "<?xml <", " ", "version: 1 ", "From : "])
+def test_the_kind_of_a_file_is_detected_in_linear_time(unit: str) -> None:
+    start = time.process_time()
+    unsupported_kind("f", (unit * 8_192).encode())
+    assert time.process_time() - start < 0.3
+
+
 VCARD = (
     "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Lo;Ana;Maria;Dr.;\r\nFN:Dr. Ana Maria Lo\r\n"
     "item1.EMAIL;type=INTERNET;type=HOME:other@x.test\r\n"
@@ -405,6 +416,40 @@ def test_deep_records_of_a_json_document_are_refused() -> None:
         Table("[" + "[" * 200_000)
     deep = Table('[{"email":"a@x.test","c":' + "[" * 900 + "]" * 900 + '},{"email":"b@x.test"}]')
     assert [record.problem is None for record in deep.records] == [False, True]
+
+
+def imported(client: Client, content: bytes, **options: Any) -> dict[str, Any]:
+    details = ended(client, send(client, content, **options))
+    assert details["state"] == "done", details
+    return details
+
+
+def test_files_of_all_kinds_are_imported_over_http(client: Client) -> None:
+    book = workbook(Other=[["x"]], People=[["email", "first_name"], ["book@x.test", "Bo"]])
+    files = [
+        (book, {"sheet": "People"}),
+        (archive(customers__csv="email\nzip@x.test\n"), {}),
+        (VCARD.encode(), {}),
+        (b'{"customers":[{"email":"json@x.test"}]}', {}),
+    ]
+    for content, options in files:
+        assert imported(client, content, **options)["created"] == 1
+        assert client.http.post("/import/preview", content=content, params=options).json()["data"]
+    assert set(client.emails("")) >= {"book@x.test", "zip@x.test", "ana@x.test", "json@x.test"}
+    answer = client.http.post("/import", content=book, params={"sheet": "Nobody"})
+    assert "no sheet 'Nobody'" in refused(answer, 400, "errors_bad_request")
+
+
+@pytest.mark.slow
+def test_a_workbook_of_several_parts_is_imported(sqlite_client: Client) -> None:
+    """The beginning of a workbook does not show its columns. The import recognises them."""
+    rows = [[f"big{n}@x.test", os.urandom(400).hex()] for n in range(3_000)]
+    content = workbook(S=[["email", "notes"], *rows])
+    assert len(content) > 1024 * 1024
+    assert imported(sqlite_client, content)["created"] == 3_000
+    beginning = {"content": content[: 1024 * 1024], "params": {"whole": "false"}}
+    answer = sqlite_client.http.post("/import/preview", **beginning)
+    assert "all of it" in refused(answer, 400, "errors_bad_request")
 
 
 def test_nested_objects_get_dotted_names() -> None:

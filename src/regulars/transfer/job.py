@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import tempfile
+from contextlib import ExitStack
 
 import orjson
 
@@ -80,9 +81,10 @@ class Job:
         with tempfile.TemporaryFile() as content:
             await copy_file(self._store, run, content)
             form, sheet = options.format, options.sheet
-            with open_input(
-                run["name"], options.encoding, content, form, self._bounds, sheet
-            ) as file:
+            opening = open_input(run["name"], options.encoding, content, form, self._bounds, sheet)
+            with ExitStack() as opened:
+                # In a thread, because it may take longer than the claim lasts.
+                file = await asyncio.to_thread(opened.enter_context, opening)
                 rejected = Parts(self._store, self._account_id, self._import_id, REJECTED_ROWS)
                 self._importer = importer = Importer(
                     self._store,
