@@ -164,6 +164,18 @@ def test_a_workbook_over_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) 
         Table(book)
 
 
+def test_a_sheet_of_distant_cells_is_refused() -> None:
+    """The library makes a table of all cells between them, 17 billion."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out)
+    sheet = book.add_worksheet()
+    sheet.write(0, 0, "email")
+    sheet.write(1_048_575, 16_383, "x")
+    book.close()
+    with pytest.raises(BadFile, match="too large for a workbook"):
+        Table(out.getvalue())
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, lambda content: archive(a__xlsx=content)])
 def test_a_compressed_workbook_is_read(pack: Any) -> None:
     assert Table(pack(workbook(S=[["email"], ["a@x.test"]]))).cells == [["a@x.test"]]
@@ -447,8 +459,10 @@ def test_a_workbook_of_several_parts_is_imported(sqlite_client: Client) -> None:
     content = workbook(S=[["email", "notes"], *rows])
     assert len(content) > 1024 * 1024
     assert imported(sqlite_client, content)["created"] == 3_000
-    beginning = {"content": content[: 1024 * 1024], "params": {"whole": "false"}}
-    answer = sqlite_client.http.post("/import/preview", **beginning)
+    beginning = content[: 1024 * 1024]
+    answer = sqlite_client.http.post(
+        "/import/preview", content=beginning, params={"whole": "false"}
+    )
     assert "all of it" in refused(answer, 400, "errors_bad_request")
 
 
