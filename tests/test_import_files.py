@@ -142,6 +142,41 @@ def test_the_first_visible_sheet_with_rows_is_read() -> None:
         Table(workbook(Empty=[]))
 
 
+ODS = """<?xml version="1.0" encoding="UTF-8"?><office:document-content
+xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" office:version="1.2"><office:body>
+<office:spreadsheet><table:table table:name="Kunden"><table:table-row>
+<table:table-cell office:value-type="string"><text:p>E-Mail</text:p></table:table-cell>
+<table:table-cell office:value-type="string"><text:p>Seit</text:p></table:table-cell>
+</table:table-row><table:table-row>
+<table:table-cell office:value-type="string"><text:p>a@x.test</text:p></table:table-cell>
+<table:table-cell office:value-type="date" office:date-value="2024-03-18"><text:p>x</text:p>
+</table:table-cell></table:table-row></table:table></office:spreadsheet></office:body>
+</office:document-content>"""
+
+
+MANIFEST = """<?xml version="1.0" encoding="UTF-8"?><manifest:manifest
+xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" manifest:version="1.2">
+<manifest:file-entry manifest:full-path="/"
+manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/>
+<manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/>
+</manifest:manifest>"""
+
+
+def test_an_opendocument_sheet_is_read() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", MANIFEST)
+        file.writestr("content.xml", ODS.replace(">\n", ">").replace("\n", " "))
+    table = Table(out.getvalue())
+    assert table.headings == ["E-Mail", "Seit"]
+    assert [row[:1] for row in table.cells if row] == [["a@x.test"]]
+    assert "2024-03-18" in str(table.cells)
+    assert "sheet 'Kunden'" in table.summary
+
+
 def test_a_workbook_has_titles_and_row_numbers() -> None:
     rows = [["Customers of March"], [], ["E-mail", "City"], ["a@x.test", "P\nQ"], ["b@x.test", "R"]]
     table = Table(workbook(S=rows))
