@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import time
 import zipfile
 from datetime import date, datetime
 from typing import Any
@@ -15,13 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulars.transfer.errors import BadFile, BadOption, IncompleteFile
+from regulars.transfer.file_kinds import unsupported_kind
 from regulars.transfer.flatten import MAX_NAMES, flatten
 from regulars.transfer.gzip_reader import BEGINNING, WHOLE, Bounds
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import open_input
 from regulars.transfer.record_reader import RecordReader
 from regulars.transfer.records import LONGEST, Record
-from tests.support import example_count
+from tests.support import Client, example_count
+from tests.test_import_http import ended, refused, send
 
 CSV = "email,first_name\na@x.test,Ana\nb@x.test,Ben\n"
 ROWS = [["a@x.test", "Ana"], ["b@x.test", "Ben"]]
@@ -138,6 +142,41 @@ def test_the_first_visible_sheet_with_rows_is_read() -> None:
         Table(workbook(Empty=[]))
 
 
+ODS = """<?xml version="1.0" encoding="UTF-8"?><office:document-content
+xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" office:version="1.2"><office:body>
+<office:spreadsheet><table:table table:name="Kunden"><table:table-row>
+<table:table-cell office:value-type="string"><text:p>E-Mail</text:p></table:table-cell>
+<table:table-cell office:value-type="string"><text:p>Seit</text:p></table:table-cell>
+</table:table-row><table:table-row>
+<table:table-cell office:value-type="string"><text:p>a@x.test</text:p></table:table-cell>
+<table:table-cell office:value-type="date" office:date-value="2024-03-18"><text:p>x</text:p>
+</table:table-cell></table:table-row></table:table></office:spreadsheet></office:body>
+</office:document-content>"""
+
+
+MANIFEST = """<?xml version="1.0" encoding="UTF-8"?><manifest:manifest
+xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" manifest:version="1.2">
+<manifest:file-entry manifest:full-path="/"
+manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/>
+<manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/>
+</manifest:manifest>"""
+
+
+def test_an_opendocument_sheet_is_read() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", MANIFEST)
+        file.writestr("content.xml", ODS.replace(">\n", ">").replace("\n", " "))
+    table = Table(out.getvalue())
+    assert table.headings == ["E-Mail", "Seit"]
+    assert [row[:1] for row in table.cells if row] == [["a@x.test"]]
+    assert "2024-03-18" in str(table.cells)
+    assert "sheet 'Kunden'" in table.summary
+
+
 def test_a_workbook_has_titles_and_row_numbers() -> None:
     rows = [["Customers of March"], [], ["E-mail", "City"], ["a@x.test", "P\nQ"], ["b@x.test", "R"]]
     table = Table(workbook(S=rows))
@@ -160,19 +199,28 @@ def test_a_workbook_over_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) 
         Table(book)
 
 
+def test_a_sheet_of_distant_cells_is_refused() -> None:
+    """The library makes a table of all cells between them, 17 billion."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out)
+    sheet = book.add_worksheet()
+    sheet.write(0, 0, "email")
+    sheet.write(1_048_575, 16_383, "x")
+    book.close()
+    with pytest.raises(BadFile, match="too large for a workbook"):
+        Table(out.getvalue())
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, lambda content: archive(a__xlsx=content)])
 def test_a_compressed_workbook_is_read(pack: Any) -> None:
     assert Table(pack(workbook(S=[["email"], ["a@x.test"]]))).cells == [["a@x.test"]]
 
 
 def test_a_zip_archive_of_one_file_is_read() -> None:
-    packed = archive(
-        **{"customers__csv": CSV, "__MACOSX/._customers.csv": b"\0", "a/.DS_Store": b"\0"}
-    )
-    # `__` is a full stop in names: the folder of macOS is written by itself.
-    out = io.BytesIO(packed)
+    out = io.BytesIO(archive(customers__csv=CSV))
     with zipfile.ZipFile(out, "a") as file:
-        file.writestr("__MACOSX/x.csv", b"\0")
+        file.writestr("__MACOSX/._customers.csv", b"\0")
+        file.writestr("a/.DS_Store", b"\0")
         file.mkdir("folder")
     table = Table(out.getvalue())
     assert table.cells == ROWS
@@ -263,6 +311,13 @@ def test_another_kind_of_file_is_named(content: bytes, kind: str) -> None:
 )
 def test_headings_are_no_other_kind_of_file(text: str) -> None:
     assert Table(text).headings[1].lower() == "email"
+
+
+@pytest.mark.parametrize("unit", ["-- \n", "--\n", "<a", "<?xml <", " ", "version: 1 ", "From : "])
+def test_the_kind_of_a_file_is_detected_in_linear_time(unit: str) -> None:
+    start = time.process_time()
+    unsupported_kind("f", (unit * 8_192).encode())
+    assert time.process_time() - start < 0.3
 
 
 VCARD = (
@@ -408,6 +463,42 @@ def test_deep_records_of_a_json_document_are_refused() -> None:
         Table("[" + "[" * 200_000)
     deep = Table('[{"email":"a@x.test","c":' + "[" * 900 + "]" * 900 + '},{"email":"b@x.test"}]')
     assert [record.problem is None for record in deep.records] == [False, True]
+
+
+def imported(client: Client, content: bytes, **options: Any) -> dict[str, Any]:
+    details = ended(client, send(client, content, **options))
+    assert details["state"] == "done", details
+    return details
+
+
+def test_files_of_all_kinds_are_imported_over_http(client: Client) -> None:
+    book = workbook(Other=[["x"]], People=[["email", "first_name"], ["book@x.test", "Bo"]])
+    files = [
+        (book, {"sheet": "People"}),
+        (archive(customers__csv="email\nzip@x.test\n"), {}),
+        (VCARD.encode(), {}),
+        (b'{"customers":[{"email":"json@x.test"}]}', {}),
+    ]
+    for content, options in files:
+        assert imported(client, content, **options)["created"] == 1
+        assert client.http.post("/import/preview", content=content, params=options).json()["data"]
+    assert set(client.emails("")) >= {"book@x.test", "zip@x.test", "ana@x.test", "json@x.test"}
+    answer = client.http.post("/import", content=book, params={"sheet": "Nobody"})
+    assert "no sheet 'Nobody'" in refused(answer, 400, "errors_bad_request")
+
+
+@pytest.mark.slow
+def test_a_workbook_of_several_parts_is_imported(sqlite_client: Client) -> None:
+    """The beginning of a workbook does not show its columns. The import recognises them."""
+    rows = [[f"big{n}@x.test", os.urandom(400).hex()] for n in range(3_000)]
+    content = workbook(S=[["email", "notes"], *rows])
+    assert len(content) > 1024 * 1024
+    assert imported(sqlite_client, content)["created"] == 3_000
+    beginning = content[: 1024 * 1024]
+    answer = sqlite_client.http.post(
+        "/import/preview", content=beginning, params={"whole": "false"}
+    )
+    assert "all of it" in refused(answer, 400, "errors_bad_request")
 
 
 def test_nested_objects_get_dotted_names() -> None:

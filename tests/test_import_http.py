@@ -227,7 +227,7 @@ def test_a_file_of_several_parts_is_imported_completely(client: Client) -> None:
     [
         ("", {}, "is empty"),
         ("nothing,known\n1,2\n", {}, "email"),
-        ('[{"email": "a@x.test"}]', {}, "JSON array"),
+        ("%PDF-1.7\n", {}, "is a PDF document. Export the customers as CSV."),
         ("email\na@x.test\n", {"map": "Mail=email"}, "Mail"),
         ("email\na@x.test\n", {"unknown": "keep"}, "unknown is custom or drop or refuse"),
         ("email\na@x.test\n", {"encoding": "utf-88"}, "There is no encoding"),

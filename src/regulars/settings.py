@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     )
     max_import_unpacked_bytes: int = _limit(
         4 * 1024 * 1024 * 1024,
-        "The most bytes that a file of POST /import may have unpacked, if it comes with gzip.",
+        "The most bytes that a file of POST /import may have unpacked, if it is compressed.",
         minimum=1024,
         maximum=2**42,
     )

@@ -24,7 +24,9 @@ _MAX_SAMPLE_ROWS = 2_000
 MAX_PREAMBLE_LINES = 50
 _ESCAPED = re.compile(r'\\(["\\])')
 _VALUE = re.compile(r"@|^[\s'+$€£-]*\d[\d\s.,:/()+-]*(?:[ap]m|[tz])?\s*$", re.IGNORECASE)
-_SINGLE_QUOTED = r"(?:^|{0})[ ]*'[^'\r\n]*'(?=[ ]*(?:{0}|\r|\n|$))"
+# Spaces are limited: with a space as the delimiter, a long run would take quadratic time.
+_SINGLE_QUOTED = r"(?:^|{0})[ ]{{0,50}}'[^'\r\n]*'(?=[ ]{{0,50}}(?:{0}|\r|\n|$))"
+_MAX_VALUE_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +127,13 @@ def _with_delimiter(text: str, delimiter: str) -> tuple[CsvDialect, _Rows]:
     odd = re.search(rf'\\"(?![{mark}\r\n"]|$)', text)
     if odd and not re.search(rf'[^{mark}\r\n"\\]""|(?<!\\)""[^{mark}\r\n"]', text):
         has_escapes = True
-    if not re.search(rf'(?:^|{mark})[ ]*"', text, re.MULTILINE):
+    if not re.search(rf'(?:^|{mark})[ ]{{0,50}}"', text, re.MULTILINE):
         quoted = len(re.findall(_SINGLE_QUOTED.format(mark), text, re.MULTILINE))
         lines = sum(1 for line in text.splitlines() if line.strip())
         if quoted and quoted >= lines - 1 and re.match(r"\s*'[^'\r\n]*'", text):
             quote = "'"
     # After a space, a quote is within quotes only if it is doubled, or closes them.
-    skips_spaces = bool(re.search(rf"{mark} +{quote}(?=[^{mark}\r\n{quote}])", text))
+    skips_spaces = bool(re.search(rf"{mark} {{1,50}}{quote}(?=[^{mark}\r\n{quote}])", text))
     dialect = CsvDialect(delimiter, quote, has_escapes, skips_spaces)
     return dialect, _rows(text, dialect)
 
@@ -172,7 +174,7 @@ def find_heading_line(rows: _Rows) -> int:
         return 1
     for line, cells in candidates:
         if any(recognised(cell) == "email" for cell in cells if len(cell) < 100) and not any(
-            map(_VALUE.search, cells)
+            map(_is_value, cells)
         ):
             return 1 if (line, cells) == rows[0] else line
     ((width, _),) = Counter(len(cells) for _, cells in rows).most_common(1)
@@ -181,9 +183,14 @@ def find_heading_line(rows: _Rows) -> int:
         return 1
     for line, cells in candidates[1:]:
         filled = _filled(cells)
-        if filled >= 2 and filled * 2 >= width and not any(map(_VALUE.search, cells)):
+        if filled >= 2 and filled * 2 >= width and not any(map(_is_value, cells)):
             return line
     return 1
+
+
+def _is_value(cell: str) -> bool:
+    """Return whether a cell is an email, a number or a date, and no heading."""
+    return len(cell) <= _MAX_VALUE_CHARACTERS and _VALUE.search(cell) is not None
 
 
 def _filled(cells: Sequence[str]) -> int:

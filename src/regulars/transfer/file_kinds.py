@@ -55,7 +55,7 @@ _TEXTS = (
     (r"from .{1,200}\d\d:\d\d.{0,40}\n(?:>?[\w-]+: |\s)", "a mailbox (MBOX)", _CSV),
     (r"(?:return-path|received|mime-version): ", "an email message", "Import its attachment."),
     (
-        r"(?:-- [^\n]{0,200}\bdump\b|/\*!\d{5} |(?:-- [^\n]*\n|--\s*\n|\s){0,200}"
+        r"(?:-- [^\n]{0,200}\bdump\b|/\*!\d{5} |(?:--[^\n]*\n|\s){0,200}"
         r"(?:create (?:table|database)|drop table|insert into|set sql_mode|start transaction|"
         r"pragma foreign_keys|copy \w+ \())",
         "a SQL dump",

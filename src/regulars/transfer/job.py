@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import tempfile
+from contextlib import ExitStack
 
 import orjson
 
@@ -81,9 +82,10 @@ class Job:
         with tempfile.TemporaryFile() as content:
             await copy_file(self._store, run, content)
             form, sheet = options.format, options.sheet
-            with open_input(
-                run["name"], options.encoding, content, form, self._bounds, sheet
-            ) as file:
+            opening = open_input(run["name"], options.encoding, content, form, self._bounds, sheet)
+            with ExitStack() as opened:
+                # In a thread, because it may take longer than the claim lasts.
+                file = await asyncio.to_thread(opened.enter_context, opening)
                 rejected, warned = (
                     Parts(self._store, self._account_id, self._import_id, kind)
                     for kind in (REJECTED_ROWS, WARNED_ROWS)
@@ -91,7 +93,7 @@ class Job:
                 self._importer = importer = Importer(
                     self._store,
                     self._account_id,
-                    Source(file, options),
+                    await asyncio.to_thread(Source, file, options),
                     DiscardedRows() if dry else rejected,
                     DiscardedRows() if dry else warned,
                     Origin(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import quopri
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from json import dumps  # orjson refuses lone surrogates, which stand for undecodable bytes
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ _LINE = re.compile(r"(?:[\w-]+\.)?([\w-]+)((?:;(?:[^:;\"]|\"[^\"]*\")*)*):(.*)",
 _PARAMETER = re.compile(r";((?:[^;\"]|\"[^\"]*\")*)")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED_PRINTABLE = ("quoted-printable", "q")
+_BINARY = ("b", "base64")
+_MAX_PARAMETERS = 1_000
 # Properties without a meaning for a customer, or with binary content.
 _DROPPED = frozenset(
     "version prodid photo logo sound key x-ablabel x-abadr fburl caladruri caluri source kind "
@@ -206,6 +209,17 @@ def _parse_line(line: str) -> _Property | None:
     name = name.lower()
     if not parameters:
         return _Property(name, _NO_TYPES, value, _NOT_PREFERRED) if value else None
+    types, preference, encoding, charset = _parse_parameters(parameters[:_MAX_PARAMETERS])
+    if encoding in _QUOTED_PRINTABLE:
+        value = _decode(value, charset)
+    elif encoding in _BINARY:
+        return None
+    return _Property(name, types, value, preference) if value else None
+
+
+@lru_cache(maxsize=1_000)
+def _parse_parameters(parameters: str) -> tuple[frozenset[str], int, str, str]:
+    """Return the types, the preference (1 is the highest), the encoding and the character set."""
     types: set[str] = set()
     preference, encoding, charset = _NOT_PREFERRED, "", "utf-8"
     for text in _PARAMETER.findall(parameters):
@@ -222,12 +236,8 @@ def _parse_line(line: str) -> _Property | None:
             charset = content
     if "pref" in types:
         preference = min(preference, 1)
-    encoding = encoding or ("quoted-printable" if "quoted-printable" in types else "")
-    if encoding in _QUOTED_PRINTABLE:
-        value = _decode(value, charset)
-    elif encoding in ("b", "base64") or "base64" in types:
-        return None
-    return _Property(name, frozenset(types), value, preference) if value else None
+    encodings = types & {*_QUOTED_PRINTABLE, *_BINARY}
+    return frozenset(types), preference, encoding or next(iter(encodings), ""), charset
 
 
 def _decode(value: str, charset: str) -> str:
