@@ -36,9 +36,23 @@ def fold(text: str) -> str:
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 
 
+def fold_letters(text: str) -> str:
+    """Folds a text as the search compares it: also letters with a stroke and ligatures, without
+    characters that have no width."""
+    visible = "".join(c for c in text if c not in "\u200b\u200e\ufeff\u00ad")
+    result = fold(visible)
+    for letters, plain in LETTERS.items():
+        for letter in letters:
+            result = result.replace(letter, plain)
+    return result
+
+
+LETTERS = {"ł": "l", "ø": "o", "œ": "oe", "đ": "d", "ı": "i", "æ": "ae", "’ʼ": "'"}
+
+
 def fold_spaces(text: str) -> str:
     """Folds a text and collapses spaces, for values that no list is sorted by."""
-    return " ".join(fold(text).split())
+    return " ".join(fold_letters(text).split())
 
 
 def is_single_character_word(character: str) -> bool:
@@ -52,7 +66,7 @@ def words(text: str) -> list[str]:
     """Splits a text into words, character by character."""
     result: list[str] = []
     word = ""
-    for character in unicodedata.normalize("NFC", fold(text)) + " ":
+    for character in unicodedata.normalize("NFC", fold_letters(text)) + " ":
         kind = unicodedata.category(character)
         is_word_character = kind[0] in "LN" or (kind[0] == "M" and bool(word))
         if is_word_character and not is_single_character_word(character):

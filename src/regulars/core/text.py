@@ -116,6 +116,48 @@ def _without_long_runs(value: str) -> str:
     return _LONG_RUN.sub(r"\1", value) if _TOO_MANY_MARKS.search(value) else value
 
 
+# Letters that no decomposition takes apart, by the letters that people write for them where a
+# keyboard lacks them; and the dotless i, which `casefold` leaves.
+_LETTERS = str.maketrans(
+    {
+        **dict(zip("łøđðħŧıɨƚɫƀƃɓɖƌɗɠǥɦɟɉƙĸŀɱŋɲɵƥɋɍƭʈʉʋƴɏƶȥⱥⱦɇƈȼ",
+                   "loddhtiillbbbdddgghjjkklmnnopqrttuvyyzzatecc", strict=True)),
+        "æ": "ae", "œ": "oe", "þ": "th", "ß": "ss", "ŉ": "n", "ʼ": "'",
+    }
+)  # fmt: skip
+# Zero-width characters, bidi marks, the soft hyphen, variation selectors and the like.
+_INVISIBLE = regex.compile(r"[\p{Default_Ignorable_Code_Point}--[\u3164\uFFA0]]", regex.V1)
+# The characters that are written as an apostrophe or a hyphen; those of the confusables of Unicode
+# (UTS #39) that are no letters of a script.
+_APOSTROPHE = (
+    "'\u0060\u00b4\u2018\u2019\u201a\u201b\u2032\u2035\u02b9\u02bb\u02bc\u02bd\u02be\u02c8"
+)
+_APOSTROPHE += (
+    "\u02ca\u02cb\u02f4\u0374\u0384\u055a\u055d\u05f3\u07f4\u07f5\u1fbf\u1ffe\ua78c\uff07\uff40"
+)
+_HYPHEN = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u02d7\u06d4\u2796\ufe58\ufe63\uff0d"
+_SIGNS = str.maketrans({**dict.fromkeys(_APOSTROPHE, "'"), **dict.fromkeys(_HYPHEN, "-")})
+
+
+def without_invisible(value: str) -> str:
+    """The text without the characters that have no width: zero-width spaces and joiners, marks of
+    direction, byte order marks, soft hyphens (Unicode's Default_Ignorable_Code_Point)."""
+    return value if value.isascii() else _INVISIBLE.sub("", value)
+
+
+def folded_letters(value: str) -> str:
+    """The form by which the search compares text: that of `folded`, without invisible characters,
+    with one apostrophe and one hyphen, and with plain letters for those with a stroke and for
+    ligatures (`ł` is `l`, `ø` is `o`, `đ` is `d`, `æ` is `ae`, `ı` is `i`).
+
+    Lists are ordered by `folded`. Folding a folded text gives the same.
+    """
+    if value.isascii():
+        return value.lower().replace("`", "'") if "`" in value else value.lower()
+    signs = _INVISIBLE.sub("", value).translate(_SIGNS)
+    return folded(signs).translate(_LETTERS)
+
+
 def fold(value: str) -> str:
     """The folded form of a text as it is ordered by, and found by as a whole: what of it fits into
     an index."""

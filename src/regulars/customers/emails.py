@@ -25,6 +25,9 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
     """An email as it is shown (the local part as given, the domain in lower case), the key by
     which it is unique, and what is wrong with it, if anything. No network is asked.
 
+    The key is the local part in lower case and the domain as IDNA 2008 has it, so that
+    `straße.example` and `strasse.example` are two domains. The key of the shown email is the same.
+
     The syntax is that of RFC 5321 and RFC 6531 as email-validator reads them: internationalised
     local parts and domains, no quoted local parts, no comments, no domain literals.
     """
@@ -33,12 +36,14 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
         return email, "", f"The email {error_text}"
     if _PLAIN.fullmatch(email):
         return email, email.lower(), None
+    local, at, domain = email.rpartition("@")
+    # `lower` makes a capital sigma the final form at the end of a word, IDNA never does.
+    email = f"{local}{at}{domain.replace('Σ', 'σ').lower()}"
     try:
         parsed = email_validator.validate_email(email, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
         return email, "", f"This is not an email address: {_sentence(str(error))}"
-    local, _, domain = email.rpartition("@")
-    return f"{local}@{domain.lower()}", parsed.normalized.casefold(), None
+    return email, f"{parsed.local_part.lower()}@{parsed.domain}", None
 
 
 def _sentence(text: str) -> str:

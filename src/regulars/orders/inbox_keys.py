@@ -51,8 +51,8 @@ def find_keys(body: bytes) -> list[str]:
             continue
         for name in _email_names(local[0]):
             email = f"{name}@{domain[0].rstrip('.')}"
-            if email.casefold() not in emails:
-                emails |= {email.casefold(), clean_email(email)[1]} - {""}
+            if email.lower() not in emails:
+                emails |= {email.lower(), clean_email(email)[1]} - {""}
         if len(emails) > MAX_KEYS:
             return [EVERYBODY]
     return sorted(key.replace("\0", "") for key in emails | ids)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import iso3166
 import orjson
 
 from regulars.core import fields as kinds
+from regulars.core.countries import find_country
 from regulars.core.fields import Field
 from regulars.core.ids import MAX_ID
 from regulars.customers.fields import FIELDS
@@ -124,7 +124,7 @@ def time_of(value: Any, order: Order | None) -> int | None:
     if timestamp is None or (is_storable(timestamp) and timestamp <= _MAX_TIMESTAMP):
         return timestamp
     raise InvalidValue(
-        "This is not a moment, such as 2024-03-18T14:20:37Z, from 1970-01-26 to the year 9999."
+        "This is not a moment, such as 2024-03-18T14:20:37Z, before 1970 or from 1970-01-26 on."
     )
 
 
@@ -137,50 +137,14 @@ def _number(value: Any) -> int:
     return int(text)
 
 
-_COUNTRIES = {
-    "USA": "US",
-    "UNITED STATES": "US",
-    "UK": "GB",
-    "UNITED KINGDOM": "GB",
-    "GREAT BRITAIN": "GB",
-    "ENGLAND": "GB",
-    "CZECH REPUBLIC": "CZ",
-    "SOUTH KOREA": "KR",
-    "VIETNAM": "VN",
-    "RUSSIA": "RU",
-    "TURKEY": "TR",
-    "NETHERLANDS": "NL",
-    "THE NETHERLANDS": "NL",
-    "TAIWAN": "TW",
-    "IRAN": "IR",
-    "MOLDOVA": "MD",
-    "BOLIVIA": "BO",
-    "VENEZUELA": "VE",
-    "TANZANIA": "TZ",
-    "SYRIA": "SY",
-    "LAOS": "LA",
-    "IVORY COAST": "CI",
-    "HONG KONG SAR CHINA": "HK",
-    "MACAO SAR CHINA": "MO",
-    "PALESTINIAN TERRITORIES": "PS",
-    "VATICAN CITY": "VA",
-    "BRUNEI": "BN",
-    "MACEDONIA": "MK",
-}
-
-
 def _country(value: Any) -> str:
-    """Return the ISO 3166 code (2 letters) of a country's name or code; else the text itself."""
-    text = as_text(value).strip()
-    key = text.upper()
-    if key in iso3166.countries_by_alpha2:
-        return key
-    country = (
-        iso3166.countries_by_alpha3.get(key)
-        or iso3166.countries_by_name.get(key)
-        or iso3166.countries_by_apolitical_name.get(key)
-    )
-    return country.alpha2 if country else _COUNTRIES.get(key, text)
+    """Return the ISO 3166 code (2 letters) of a country's name or code; empty for an empty text.
+    Raises InvalidValue."""
+    text = as_text(value)
+    code = find_country(text)
+    if code is None and text.strip():
+        raise InvalidValue("This is not a country. Use its ISO 3166-1 code, as in DE, or its name.")
+    return code or ""
 
 
 def _whole(field: Field, read: Read) -> dict[str, Read]:

@@ -9,9 +9,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
-import iso3166
-
 from regulars.core import dates, fields
+from regulars.core.countries import find_country, like_country
 from regulars.core.fields import in_order, names_of
 from regulars.core.ids import number_of
 from regulars.core.text import fold, nearest
@@ -78,26 +77,15 @@ def _country(term: KeyValue) -> Condition:
     if term.value.prefix:
         return _text_facet(term)
     text = term.value.text.strip()
-    country = iso3166.countries_by_alpha2.get(text.upper()) or _COUNTRIES.get(fold(text))
-    if country is None:
+    code = find_country(text)
+    if code is None:
         message = (
-            f"{term.value.shown} is not a country. Use its code of ISO 3166-1, two letters, or "
-            "its name there."
+            f"{term.value.shown} is not a country. Use its code of ISO 3166-1, as in DE, or its "
+            "name."
         )
-        raise syntax_error(message, term.value.position, "a country", _like_country(text))
-    return line(make_facet("country", country.alpha2))
-
-
-def _like_country(text: str) -> str | None:
-    match = nearest(fold(text), _COUNTRIES)
-    return _COUNTRIES[match].alpha2 if match else None
-
-
-_COUNTRIES = {
-    fold(name): country
-    for country in iso3166.countries
-    for name in (country.name, country.apolitical_name, country.alpha3)
-}
+        suggestion = like_country(text)
+        raise syntax_error(message, term.value.position, "a country", suggestion)
+    return line(make_facet("country", code))
 
 
 def _phone(term: KeyValue) -> Condition:

@@ -42,7 +42,8 @@ def free(value: Value) -> Condition:
 
 def phone_digits(text: str) -> str:
     """The digits of a text that is written as a phone number; empty for any other text."""
-    return next(iter(phones.forms(text)), "") if _PHONE.fullmatch(text) else ""
+    is_number = _PHONE.fullmatch(phones.without_extension(text))
+    return next(iter(phones.forms(text)), "") if is_number else ""
 
 
 def number_in_parts(texts: Sequence[str]) -> Condition | None:

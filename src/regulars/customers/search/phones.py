@@ -7,10 +7,23 @@ from functools import cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
+from regulars.core.text import without_invisible
+
 # The shortest number behind a country's code that is taken for one.
 _SHORTEST = 4
 _CODES = frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
 _NO_DIGITS = re.compile(r"[^0-9]+")
+_PLAIN = re.compile(r"[+0-9 ().\-]*")
+# A number of fewer digits is taken for a part of one, as in `030/1234567`.
+_WHOLE_NUMBER = 7
+_MAX_NUMBERS = 3
+_SEPARATOR = re.compile(r"[/;,|\n]|\b(?:or|ou|oder|und|and|y|o|e|и|или)\b", re.IGNORECASE)
+_EXTENSION = re.compile(
+    r"(?:\bext(?:ension|n)?\b|;ext|(?<![a-z])x|#|\bdurchwahl\b|\bposte\b|\bint(?:erno)?\b|доб)"
+    r"[.:=]? ?[0-9]{1,7}$",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"[A-Za-z#]")
 
 
 def digits(text: str) -> str:
@@ -27,7 +40,41 @@ def forms(phone: str) -> list[str]:
     (`212612345678`), by the number alone (`612345678`), and as it is dialled in its country
     (`0612345678`). Codes and prefixes are those of ITU-T E.164 as phonenumbers has them. Any
     other is known by its digits. Empty for a text without digits.
+
+    An extension, `tel:` and invisible characters are left out. A text of two or three numbers is
+    known by those of each. Mobile numbers of Mexico, Argentina and Brazil are known with and
+    without the digit that is dialled in some cases only.
     """
+    if _PLAIN.fullmatch(phone):
+        return _forms_of_one(phone)
+    text = without_extension(phone)
+    if text.isascii() and not _SEPARATOR.search(text):
+        return _forms_of_one(text)
+    parts = [without_extension(part) for part in _SEPARATOR.split(text)]
+    if not 2 <= len(parts) <= _MAX_NUMBERS or min(map(_digit_count, parts)) < _WHOLE_NUMBER:
+        return _forms_of_one(text)
+    return list(dict.fromkeys(form for part in parts for form in _forms_of_one(part)))
+
+
+def without_extension(phone: str) -> str:
+    """The text of a phone number without invisible characters, `tel:` and an extension (`x89`,
+    `ext. 89`, `#89`) behind at least seven digits."""
+    text = without_invisible(phone).strip()
+    if text.isascii() and not _LETTER.search(text):
+        return text
+    if text[:4].lower() == "tel:":
+        text = text[4:].strip()
+    match = _EXTENSION.search(text)
+    if match and _digit_count(text[: match.start()]) >= _WHOLE_NUMBER:
+        return text[: match.start()].rstrip(" ,;")
+    return text
+
+
+def _digit_count(text: str) -> int:
+    return len(digits(text))
+
+
+def _forms_of_one(phone: str) -> list[str]:
     number = digits(phone)
     international = _international(phone, number)
     if not international:
@@ -40,7 +87,34 @@ def forms(phone: str) -> list[str]:
         number = number[len(trunk) :]
     if len(number) < _SHORTEST:
         return [international]
-    return [code + number, number, trunk + number] if trunk else [code + number, number]
+    numbers = [number, *_with_or_without_digit(code, number)]
+    result = []
+    for each in numbers:
+        result += [code + each, each, trunk + each] if trunk else [code + each, each]
+    return result
+
+
+def _with_or_without_digit(code: str, number: str) -> list[str]:
+    """The other form of a number in a country whose mobile numbers have a digit that is dialled
+    from some places or since some year only.
+
+    Mexico: `1` after the code until 2019; Argentina: `9` from abroad; Brazil: `9` before the eight
+    digits of a mobile number since 2016 (plans of IFT, ENACOM and Anatel).
+    """
+    match code, len(number):
+        case ("52", 10):
+            return [f"1{number}"]
+        case ("52", 11) if number[0] == "1":
+            return [number[1:]]
+        case ("54", 10) if number[0] != "9":
+            return [f"9{number}"]
+        case ("54", 11) if number[0] == "9":
+            return [number[1:]]
+        case ("55", 10) if number[2] in "6789":
+            return [f"{number[:2]}9{number[2:]}"]
+        case ("55", 11) if number[2] == "9" and number[3] in "6789":
+            return [number[:2] + number[3:]]
+    return []
 
 
 def _international(phone: str, number: str) -> str:

@@ -18,10 +18,17 @@ import orjson
 
 from regulars.core import fields
 from regulars.core.fields import names_of
-from regulars.core.text import folded, full_name
+from regulars.core.text import folded_letters, full_name
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
-from regulars.customers.search.words import WORD_LENGTH, as_folded, has_term, lines, terms
+from regulars.customers.search.words import (
+    WORD_LENGTH,
+    as_folded,
+    has_lone_characters,
+    has_term,
+    lines,
+    terms,
+)
 from regulars.store import Row
 
 WORD = "w:"
@@ -104,7 +111,7 @@ def make_facet(key: str, value: str) -> str:
 
 def _normalize(block: str) -> str:
     """Fold lines of facets, collapse spaces, and cut each to `FACET_LENGTH`."""
-    text = folded(block)
+    text = folded_letters(block)
     if "  " in text or not (text.isascii() and text.replace("\n", "").isprintable()):
         text = _SPACES.sub(" ", text)
     if len(text) <= FACET_LENGTH:
@@ -148,6 +155,12 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
     phone_forms = {name: phones.forms(row[name]) for name in _PHONES}
     if _depends_on("words", changed):
         texts = [full_name(row[first], row[last]) for first, last in _FULL_NAMES]
+        # Chinese, Japanese and Korean names are written with the last name first.
+        texts += [
+            f"{row[last]} {row[first]}"
+            for first, last in _FULL_NAMES
+            if row[first] and row[last] and has_lone_characters(row[last])
+        ]
         texts += [row[name] for name in _WORD_TEXTS]
         for values in tags.values():
             texts += values
@@ -211,7 +224,7 @@ def _custom_facets(name: str, value: Any) -> Iterator[str]:
 def custom_key(path: str, key: str) -> str:
     """Return the folded path of a key within `path`. A colon becomes U+0001, which no text has,
     because a colon ends a path."""
-    return f"{path}.{' '.join(folded(key).split())}".replace(":", "\x01")
+    return f"{path}.{' '.join(folded_letters(key).split())}".replace(":", "\x01")
 
 
 def terms_of(row: Row) -> set[str]:

@@ -1,9 +1,9 @@
 """Words: what a text is searched by.
 
-A word is a run of letters, marks and digits, folded (`text.fold`) and in NFC. Scripts that are
-written without spaces between words (Han, Hiragana, Katakana; Hangul, whose words are joined as
-often) are taken character by character, and an emoji is a word of its own: so any run of them is
-found as words that follow one another.
+A word is a run of letters, marks and digits, folded (`text.folded_letters`) and in NFC. Scripts
+that are written without spaces between words (Han, Hiragana, Katakana; Hangul, whose words are
+joined as often) are taken character by character, and an emoji is a word of its own: so any run of
+them is found as words that follow one another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import regex
 
-from regulars.core.text import folded
+from regulars.core.text import folded_letters
 
 # What is longer is cut, in what is kept as in what is looked for: a key of an index is limited.
 WORD_LENGTH = 64
@@ -50,7 +50,7 @@ def lines(texts: Sequence[str]) -> str:
         if max(map(len, texts), default=0) <= WORD_LENGTH:
             return joined
     else:
-        plain = unicodedata.normalize("NFC", folded(block)).split("\n")
+        plain = unicodedata.normalize("NFC", folded_letters(block)).split("\n")
         joined = "\n".join([f" {' '.join(_WORD.findall(each))} " for each in plain])
     return _LONG_WORD.sub(lambda word: word[0][:WORD_LENGTH], joined)
 
@@ -83,6 +83,11 @@ def as_folded(word: str) -> bool:
     """Whether a folded text that begins with a word begins with its very characters. Not so with
     Hangul, whose syllables are taken apart there."""
     return word.isascii() or _HANGUL.search(word) is None
+
+
+def has_lone_characters(text: str) -> bool:
+    """Whether a text has a character of a script without spaces."""
+    return not text.isascii() and _CHARACTER.search(text) is not None
 
 
 def alone(word: str) -> bool:

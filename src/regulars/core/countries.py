@@ -1,0 +1,178 @@
+"""Countries by their codes and names, for the import and the search.
+
+The names are in `countries.txt`, which `tools/countries.py` writes from CLDR. It is read at the
+first name that is no code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from importlib.resources import files
+
+import iso3166
+
+from regulars.core.text import folded_letters, nearest
+
+# The longest name of the table has 65 letters and digits.
+_MAX_CHARACTERS = 200
+
+# Names that CLDR does not have: old, short and colloquial ones, and parts of the United Kingdom.
+# `Congo` and `Guinea` are the ISO names of CG and GN; `Korea` means KR in nearly all shops' files.
+_OTHER_NAMES: Mapping[str, str] = {
+    "AE": "UAE|U A E|Emirates|Emirats arabes|BAE|ОАЭ|阿联酋",
+    "BA": "Bosnia|BiH",
+    "BN": "Brunei Darussalam",
+    "BO": "Plurinational State of Bolivia",
+    "BY": "Byelorussia|Belorussia|Белоруссия",
+    "CD": "Congo-Kinshasa|DR Congo|DRC|Congo DR|Democratic Republic of the Congo|Zaire"
+    "|République démocratique du Congo",
+    "CG": "Congo|Congo-Brazzaville|Republic of the Congo|Congo Republic",
+    "CI": "Ivory Coast|Republic of Ivory Coast",
+    "CN": "PRC|P R China|PR China|People's Republic of China|Mainland China|China Mainland",
+    "CV": "Cape Verde|Cabo Verde",
+    "CZ": "Czech Republic|Czechia|Česká republika|République tchèque|Tschechische Republik"
+    "|República Checa|Repubblica Ceca|Tsjechische Republiek|Republika Czeska|Чешская Республика",
+    "DE": "BRD|Federal Republic of Germany|Bundesrepublik Deutschland",
+    "FK": "Falklands|Malvinas|Islas Malvinas",
+    "FM": "Federated States of Micronesia",
+    "GB": "UK|U K|Great Britain|Britain|England|Scotland|Wales|Northern Ireland|United Kingdom of"
+    " Great Britain and Northern Ireland|Großbritannien|Grande-Bretagne|Gran Bretaña|Gran Bretagna"
+    "|Grã-Bretanha|Groot-Brittannië|Wielka Brytania|Büyük Britanya|İngiltere|Angleterre|Inglaterra"
+    "|Inghilterra|Engeland|Anglia|Schottland|Écosse|Escocia|Великобритания|Англия|بريطانيا|إنجلترا"
+    "|英格兰|イングランド|英国",
+    "GM": "The Gambia",
+    "GN": "Guinea|Guinea-Conakry|Guinée Conakry",
+    "GQ": "Equatorial Guinea",
+    "GW": "Guinea Bissau",
+    "HK": "Hong Kong|Hongkong|Hong Kong SAR",
+    "IE": "Republic of Ireland|Eire|Éire|Irish Republic",
+    "IR": "Islamic Republic of Iran|Persia",
+    "KG": "Kirghizia|Kirgizia",
+    "KP": "North Korea|DPRK|Korea North|Korea DPR|Democratic People's Republic of Korea",
+    "KR": "South Korea|Korea|Republic of Korea|Korea South|Korea Republic of|ROK|한국|남한",
+    "LA": "Lao|Lao PDR|Lao People's Democratic Republic",
+    "MD": "Republic of Moldova|Moldavia",
+    "MK": "Macedonia|FYROM|FYR Macedonia|Republic of Macedonia|Former Yugoslav Republic of"
+    " Macedonia|Mazedonien|Macédoine|Македония",
+    "MM": "Burma|Birma|Birmanie|Birmania|Birmânia",
+    "MO": "Macau|Macao",
+    "NL": "Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭",
+    "NZ": "Aotearoa|N Z",
+    "PS": "Palestine|State of Palestine|Palestina|فلسطين|Палестина|Palästina",
+    "PH": "The Philippines",
+    "RU": "Russian Federation|Россия|РФ|Российская Федерация",
+    "SA": "KSA|Kingdom of Saudi Arabia|المملكة العربية السعودية|السعودية",
+    "SH": "Saint Helena",
+    "SK": "Slovak Republic|Slovenská republika",
+    "ST": "Sao Tome",
+    "SY": "Syrian Arab Republic",
+    "SZ": "Swaziland",
+    "TL": "East Timor",
+    "TR": "Turkey|Türkei|Türkiye|Turkiye Cumhuriyeti",
+    "TH": "ประเทศไทย|Siam",
+    "TT": "Trinidad",
+    "TW": "Taiwan ROC|Taiwan Province of China|Chinese Taipei|Republic of China|臺灣|中華民國",
+    "TZ": "Tanganyika|United Republic of Tanzania",
+    "US": "USA|U S|U S A|United States of America|America|US of A|The States|Estados Unidos de"
+    " América|EE UU|EEUU|E U A|EUA|États-Unis d'Amérique|Vereinigte Staaten von Amerika|Verenigde"
+    " Staten van Amerika|Stati Uniti d'America|Stany Zjednoczone Ameryki|ABD|Amerika|США|Америка"
+    "|Соединённые Штаты Америки|Amerika Birleşik Devletleri|الولايات المتحدة الأمريكية|أمريكا"
+    "|アメリカ|アメリカ|米国|미국|미합중국|美利坚合众国",
+    "VA": "Vatican|Holy See|Vatican City State",
+    "VE": "Bolivarian Republic of Venezuela",
+    "VG": "British Virgin Islands|Virgin Islands British|BVI",
+    "VI": "US Virgin Islands|Virgin Islands US|USVI",
+    "VN": "Viet Nam",
+    "XK": "Kosovo|Kosova|Republic of Kosovo",
+}
+
+_WITH_CODE = re.compile(r"(.+)\(\s*([A-Za-z]{2,3})\s*\)|([A-Za-z]{2,3})\s+[-–—:]\s+(.+)")
+_ARTICLES = ("the", "la", "le", "les", "los", "las", "die", "der", "de", "il", "o", "os", "l")
+
+
+def name_key(text: str) -> str:
+    """The form by which names of countries are compared: folded letters and digits alone; `&` is
+    `and`."""
+    return "".join(filter(str.isalnum, folded_letters(text.replace("&", " and "))))
+
+
+@lru_cache(maxsize=16_384)
+def find_country(text: str) -> str | None:
+    """Return the ISO 3166-1 alpha-2 code of the country that a text names, or None.
+
+    Knows codes (`DE`, `DEU`, `276`; three digits), the names of CLDR in `countries.txt`, names of
+    ISO 3166-1, old and common names, a name with its code (`United States (US)`, `US - United
+    States`) and a leading article. Case, accents and punctuation do not matter. `XK` is Kosovo. A
+    name of several countries is None, unless one of them is nearly always meant (`Congo` is CG,
+    `Korea` is KR, `Guinea` is GN). A name with the code of another country is None.
+    """
+    if len(text) > _MAX_CHARACTERS:
+        return None
+    code = _codes().get(text.strip().upper())
+    if code:
+        return code
+    code = _by_name(text)
+    if code:
+        return code
+    match = _WITH_CODE.fullmatch(text.strip())
+    if match is None:
+        return None
+    name, code = match[1] or match[4], _codes().get((match[2] or match[3]).upper())
+    named = _by_name(name) or _codes().get(name.strip().upper())
+    return code if named in (None, code) else None
+
+
+def like_country(text: str) -> str | None:
+    """Return the code of the country whose name is most like a mistyped one, if any is like it."""
+    key = name_key(text[:_MAX_CHARACTERS])
+    match = nearest(key, _iso_names())
+    return _iso_names()[match] if match else None
+
+
+def _by_name(text: str) -> str | None:
+    key = name_key(text)
+    if not key:
+        return None
+    names = _names()
+    code = names.get(key)
+    if code is None:
+        first, _, rest = text.strip().replace("'", " ").replace("’", " ").partition(" ")
+        if rest and first.lower() in _ARTICLES:
+            code = names.get(name_key(rest))
+    return code
+
+
+@cache
+def _codes() -> dict[str, str]:
+    """Codes of two letters, three letters and three digits, in upper case."""
+    codes = {"XK": "XK", "XKX": "XK", "UK": "GB"}
+    for country in iso3166.countries:
+        codes |= dict.fromkeys(
+            (country.alpha2, country.alpha3, country.numeric.zfill(3)), country.alpha2
+        )
+    return codes
+
+
+@cache
+def _iso_names() -> dict[str, str]:
+    """Names in English, by which a mistyped one is corrected."""
+    names = {
+        name_key(name): country.alpha2
+        for country in iso3166.countries
+        for name in (country.name, country.apolitical_name)
+    }
+    for code, other in _OTHER_NAMES.items():
+        names |= {name_key(name): code for name in other.split("|")}
+    return names
+
+
+@cache
+def _names() -> dict[str, str]:
+    names: dict[str, str] = {}
+    data = files("regulars.core").joinpath("countries.txt").read_text(encoding="utf-8")
+    for line in data.splitlines():
+        code, _, keys = line.partition(" ")
+        names |= dict.fromkeys(keys.split(), code)
+    return names | _iso_names()
