@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulars.transfer.csv_dialect import detect_dialect
+from regulars.transfer.file_profile import MAX_SAMPLE, FileProfile, profile_columns
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import open_input
-from regulars.transfer.file_profile import MAX_SAMPLE, FileProfile, profile_columns
 from tests.support import example_count
 from tests.test_import_files import Table
 

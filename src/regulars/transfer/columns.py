@@ -13,6 +13,7 @@ from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.transfer.column_choice import AND_CUSTOMER, Choice, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
 from regulars.transfer.errors import BadOption
+from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_ID
 from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import BILLING as OF_BILLING
 from regulars.transfer.headings import SUBURB, WHOLE, is_secret, match_heading
@@ -23,8 +24,7 @@ SHIPPING, BILLING = "shipping_address", "billing_address"
 PROBLEM = "regulars_problem"
 WARNING = "regulars_warning"
 DROP = "-"
-# The heading of the ids in our own exports, and the field of ids of another system.
-OWN_ID = "regulars_id"
+# The field of ids of another system.
 EXTERNAL_ID = "external_id"
 # Before the heading under which an unreadable value is kept in `custom`.
 IMPORTED = "import: "
@@ -46,21 +46,6 @@ DERIVED = frozenset(
         PROBLEM,
         WARNING,
         *(name for name in names_of(FIELDS) if name not in (*PLAIN, *ADDRESS_FIELDS)),
-    )
-)
-_EARLIER_FIELDS = (
-    "_id email first_name last_name phone accepts_marketing tags notes {} custom created_at "
-    "updated_at"
-)
-_EARLIER_PARTS = "line1 line2 city area country first_name last_name zip state email phone"
-# The headings of whole exports of version 0.1.0, as CSV and as JSON Lines.
-_EARLIER_EXPORTS = tuple(
-    tuple(_EARLIER_FIELDS.format(addresses).split())
-    for addresses in (
-        " ".join(
-            f"{kind}.{part}" for kind in (SHIPPING, BILLING) for part in _EARLIER_PARTS.split()
-        ),
-        f"{SHIPPING} {BILLING}",
     )
 )
 _MAX_LISTED = 20
@@ -91,7 +76,7 @@ def is_own_export(headings: Sequence[str]) -> bool:
     names = [heading.strip() for heading in headings]
     if names[:1] == [PROBLEM]:
         names = names[1:]
-    return OWN_ID in names or tuple(names) in _EARLIER_EXPORTS
+    return OWN_ID in names or tuple(names) in EARLIER_HEADINGS
 
 
 def recognised(heading: str, *, is_own: bool = False) -> str | None:
@@ -123,7 +108,7 @@ def _exact(name: str, is_own: bool) -> str | None:
     if not is_own:
         return CUSTOM if name == CUSTOM else None
     if name == OWN_ID:
-        return "id"
+        return "_id"
     return name if name in COLUMNS else DROP if name in DERIVED else None
 
 

@@ -431,7 +431,7 @@ class RowParser:
         only a global id does, or an `_id` with the option `match=_id`.
         """
         number, id_ = keys["_id"], keys["id"]
-        own = _customer_of(id_)
+        own = number if self._is_own and id_ is None else _customer_of(id_)
         if own is not None and number not in (None, own):
             message = f"`_id` is {number}, and `id` is that of customer {own}. Remove one of them."
             problems.append(InvalidInput(message, ("_id",)))
