@@ -196,6 +196,9 @@ def matches(customer: ModelCustomer, query: Query) -> bool:
             node = customer.node
             name = f"{node.get('first_name', '')} {node.get('last_name', '')}"
             texts = [name, node["email"], *node.get("tags", []), node.get("notes") or ""]
+            last_name = node.get("last_name", "")
+            if any(map(is_single_character_word, last_name)) and node.get("first_name"):
+                texts.append(f"{last_name} {node['first_name']}")
             wanted_words = words(text)
             digits = "".join(c for c in text if c.isdecimal())
             if contains_words(texts, wanted_words, prefix=True):
@@ -214,7 +217,7 @@ def matches(customer: ModelCustomer, query: Query) -> bool:
         case ("key", "accepts_marketing", "=", text, False):
             return bool(customer.node["accepts_marketing"] == (text == "true"))
         case ("key", "email", "=", text, False):
-            return bool(customer.node["email"].casefold() == text.casefold())
+            return bool(customer.node["email"].lower() == text.lower())
         case ("key", "id", sign, text, False):
             return compare(customer.number, sign, int(text), int(text))
         case ("key", "orders_count", sign, text, False):

@@ -196,3 +196,45 @@ def test_migration_adds_keys_to_stored_inbox_events(empty_database: str) -> None
         return set(connection.execute(sa.select(inbox_keys.c.key)).scalars())
 
     assert run_in_transaction(parse_url(empty_database), keys) == {"o1", "old@example.com"}
+
+
+def test_keys_of_emails_follow_idna_2008_after_the_upgrade(empty_database: str) -> None:
+    address = parse_url(empty_database)
+    upgrade(address)
+    emails = {1: "Info@straße.example", 2: "ß@example.com", 3: "Ana@example.com"}
+
+    async def create(store: Store) -> None:
+        account = await Accounts(store).create("one")
+        for email in emails.values():
+            await store.write(account.account_id, CreateCustomer.from_node({"email": email}, 1))
+
+    with_store(empty_database, create)
+    stored = run_in_transaction(address, partial(rows_of, "customers"))
+    new_keys = {row["customer_id"]: row["email_key"] for row in stored}
+    assert sorted(map(str, new_keys.values())) == [
+        "ana@example.com",
+        "info@straße.example",
+        "ß@example.com",
+    ]
+    customers = sa.table("customers", sa.column("customer_id"), sa.column("email_key"))
+
+    def run(connection: sa.Connection) -> None:
+        for number, key in new_keys.items():
+            connection.execute(
+                customers.update()
+                .where(customers.c.customer_id == number)
+                .values(email_key=str(key).casefold())
+            )
+        context = MigrationContext.configure(connection)
+        with Operations.context(context):
+            module("0011").upgrade()
+
+    run_in_transaction(address, run)
+    rows = run_in_transaction(address, partial(rows_of, "customers"))
+    assert {row["customer_id"]: row["email_key"] for row in rows} == new_keys
+
+
+def test_no_two_keys_of_emails_become_equal() -> None:
+    """Emails whose lower case is the same have the same case folding, which is the former key."""
+    characters = map(chr, range(sys.maxunicode + 1))
+    assert [c for c in characters if c.lower().casefold() != c.casefold()] == []
