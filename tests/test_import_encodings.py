@@ -151,7 +151,7 @@ LOCALES = {
     "cp1253": "el_GR",
     "cp1254": "tr_TR",
     "cp1255": "he_IL",
-    "cp1256": "ar_AA fa_IR",
+    "cp1256": "fa_IR",
     "cp1257": "lt_LT lv_LV",
     "cp874": "th_TH",
     "cp866": "ru_RU",

@@ -79,7 +79,7 @@ def unicode_encoding(sample: bytes) -> str | None:
 
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
-_MIN_UNPRINTABLE = 0.3
+_MIN_UNPRINTABLE = 0.4
 
 
 class EncodingScan:

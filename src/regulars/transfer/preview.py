@@ -73,8 +73,8 @@ def _first(records: Iterable[Record], whole: bool) -> list[Record]:
     first: list[Record] = []
     try:
         first.extend(islice(records, _READ_ROWS + 1))
-    except BadFile:  # a compressed file that is cut off
-        if whole:
+    except BadFile:  # a compressed file that is cut off, or a damage later in the file
+        if whole and len(first) <= ROWS:
             raise
     if len(first) > _READ_ROWS or not whole:
         first = first[:-1]
