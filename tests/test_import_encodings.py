@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from regulars.transfer.charsets import charset
 from regulars.transfer.encoding_scan import EncodingScan
 from regulars.transfer.errors import BadOption
+from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import open_input
+from regulars.transfer.preview import preview
 from tests.support import example_count
 
 LATIN = "Zoë,Lefèvre,Besançon|François,Müller,Köln|Núñez,José,Málaga|João,Conceição,São Paulo"
