@@ -14,7 +14,7 @@ from regulars.transfer.encoding_detection import (
     first_samples,
     is_likelier_than_utf8,
 )
-from regulars.transfer.errors import BadOption
+from regulars.transfer.errors import UnclearEncoding
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -206,12 +206,13 @@ def quoted_samples(samples: tuple[str, ...]) -> str:
 
 
 def require_sure(name: str, guess: Guess) -> None:
-    """Raise BadOption with the likely encodings if the encoding is unsure."""
+    """Raise UnclearEncoding with the likely encodings if the encoding is unsure."""
     if guess.confidence == "sure":
         return
     likely = ((guess.encoding, guess.samples), *guess.alternatives)
     shown = "; ".join(f"{encoding}{quoted_samples(samples)}" for encoding, samples in likely)
-    raise BadOption(
+    raise UnclearEncoding(
         f"The encoding of {name} is unclear. It may be {shown}. Choose the one whose text is right "
-        "with --encoding (over HTTP, with the option `encoding`), or save the file as UTF-8."
+        "with --encoding (over HTTP, with the option `encoding`), or save the file as UTF-8.",
+        likely,
     )
