@@ -1,7 +1,8 @@
 """The search document of a customer: derived columns, and the terms that index them.
 
 `words` has a line for each text whose words are searched, `notes_words` the same for the notes, and
-`facets` a line `key:value` for each value that is matched as a whole. The terms are the facets,
+`facets` a line `key:value` for each value that is matched as a whole. A name or email has a facet
+only if the search and the order of lists fold it differently. The terms are the facets,
 `notes:WORD`, and `w:WORD` for each word that does not begin a text with its own index. Most names
 and emails are found by the indexes of the list's orders, which saves writing a row for each term.
 """
@@ -18,7 +19,7 @@ import orjson
 
 from regulars.core import fields
 from regulars.core.fields import names_of
-from regulars.core.text import folded_letters, full_name
+from regulars.core.text import FOLDED_LENGTH, fold, folded_letters, full_name, without_invisible
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
 from regulars.customers.search.words import (
@@ -57,11 +58,10 @@ NOTES = f"{_LONG_TEXT}:"
 
 # Texts with an index of their own, by which a word at their beginning is found: these columns, and
 # the facets of these keys.
-BEGINNINGS = tuple(
-    field.folded_column
-    for field in (*_searched(fields.Text), *_searched(fields.Email))
-    if field.sort
+_SORTED_TEXTS = tuple(
+    field for field in (*_searched(fields.Text), *_searched(fields.Email)) if field.sort
 )
+BEGINNINGS = tuple(field.folded_column for field in _SORTED_TEXTS)
 TAG_KEYS = tuple(key for key, _ in _TAGS)
 PHONE_KEYS = _PHONES
 _BEGINNING_FACETS = tuple(f"\n{key}:" for key in (*TAG_KEYS, *PHONE_KEYS))
@@ -75,6 +75,10 @@ TERMS_OF = ("words", "notes_words", "facets", *BEGINNINGS)
 FACET_LENGTH = 512
 
 _TAG_COLUMNS = tuple(name for _, name in _TAGS)
+_SORTED_NAMES = names_of(_SORTED_TEXTS)
+_SORTED_FULL_NAMES = tuple(
+    (field.name, *field.sources) for field in _searched(fields.FullName) if field.sort
+)
 # The source columns of each derived column.
 _SOURCES = {
     "words": (
@@ -84,10 +88,19 @@ _SOURCES = {
         *_TAG_COLUMNS,
     ),
     "notes_words": (_LONG_TEXT,),
-    "facets": (*_PHONES, *_TAG_COLUMNS, _LONG_TEXT, *_JSON, *_ADDRESSES, *_FACET_TEXTS),
+    "facets": (
+        *_PHONES,
+        *_TAG_COLUMNS,
+        _LONG_TEXT,
+        *_JSON,
+        *_ADDRESSES,
+        *_FACET_TEXTS,
+        *_SORTED_NAMES,
+    ),
 }
-# Sources of which only the presence matters: a facet states whether there are notes.
-_UNREAD_SOURCES = {"words": (), "notes_words": (), "facets": (_LONG_TEXT,)}
+# Sources that are not counted as work: a facet states whether there are notes, and few names have
+# facets.
+_UNREAD_SOURCES = {"words": (), "notes_words": (), "facets": (_LONG_TEXT, *_SORTED_NAMES)}
 _SOURCE_SETS = {name: frozenset(sources) for name, sources in _SOURCES.items()}
 SOURCES = frozenset(source for sources in _SOURCES.values() for source in sources)
 
@@ -107,6 +120,31 @@ ADDRESS_KEYS = ("country", "state", "city", "zip")
 def make_facet(key: str, value: str) -> str:
     """Return the facet of a value: folded, with single spaces."""
     return _normalize(f"{key}:{value.strip()}")
+
+
+def sorted_text(value: str) -> str:
+    """Return the form by which the search compares a text that lists are sorted by. Spaces
+    count."""
+    return folded_letters(without_invisible(value).strip())[:FOLDED_LENGTH]
+
+
+def sorted_text_facet(key: str, text: str) -> str:
+    """Return the facet of a text in the form of `sorted_text`."""
+    return f"{key}:{text}"[:FACET_LENGTH]
+
+
+def _sorted_text_facets(row: Row) -> Iterator[str]:
+    """Yield the facets of names and emails whose column, which is folded as the contract says, is
+    not what the search compares: `Łukasz`, `O’Brien`, and texts with invisible characters."""
+    block = "".join([row[name] for name in _SORTED_NAMES])
+    if block.isascii() and "`" not in block:
+        return
+    texts = [(name, row[name]) for name in _SORTED_NAMES]
+    texts += [(name, full_name(row[a], row[b])) for name, a, b in _SORTED_FULL_NAMES]
+    for name, value in texts:
+        text = sorted_text(value)
+        if text and text != fold(value):
+            yield sorted_text_facet(name, text)
 
 
 def _normalize(block: str) -> str:
@@ -199,6 +237,7 @@ def _facets(
     if raw_facets:
         facets += dict.fromkeys(_normalize("\n".join(raw_facets)).split("\n"))
     facets += [f"{name}:" for name, forms in phone_forms.items() if row[name] and not forms]
+    facets += _sorted_text_facets(row)
     if row[_LONG_TEXT]:
         facets.append(NOTES)
     return "\n".join(["", *facets, ""]) if facets else ""
