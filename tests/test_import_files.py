@@ -413,7 +413,7 @@ def test_json_documents_are_read(name: str, indent: int | None) -> None:
     table = Table(orjson.dumps(DOCUMENTS[name], option=option))
     assert table.data == [A, B]
     assert table.lines == [1, 2]
-    assert table.summary == "JSON, UTF-8"
+    assert table.summary == "JSON, UTF-8 (“Ána”)"
 
 
 def test_json_lines_are_no_document() -> None:

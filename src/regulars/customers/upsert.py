@@ -165,7 +165,7 @@ def _keep(stored: Row, values: Values, command: SetCustomers) -> tuple[Values, t
     if command.keeps_consent and values.get(CONSENT) and not stored[CONSENT]:
         values = {name: value for name, value in values.items() if name != CONSENT}
         kept_fields.append(CONSENT)
-    if command.adds_tags and "tags" in values:
+    if command.adds_tags and values.get("tags"):
         tags, new_tags = orjson.loads(stored["tags"]), values["tags"]
         if not set(tags) <= set(new_tags):
             kept_fields.append("tags")

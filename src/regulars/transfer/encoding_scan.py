@@ -64,6 +64,9 @@ def unicode_encoding(sample: bytes) -> str | None:
             return "utf-32-le"
         if counts[0] == units and counts[3] < units and max(sample[1 : units * 4 : 4]) <= 0x10:
             return "utf-32-be"
+    # In UTF-16, every second byte of ASCII is zero, and other scripts have few bytes of ASCII.
+    if len(sample.translate(None, _PRINTABLE)) < _MIN_UNPRINTABLE * len(sample):
+        return None
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
     # ASCII characters have a zero: at least the delimiters, line ends and email addresses.
     if max(even, odd) > 0.02 * (len(sample) / 2) and min(even, odd) <= 0.05 * max(even, odd):
@@ -73,6 +76,10 @@ def unicode_encoding(sample: bytes) -> str | None:
         if is_plain and any(separator in text for separator in "\n\r,;\t|"):
             return encoding
     return None
+
+
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_MIN_UNPRINTABLE = 0.3
 
 
 class EncodingScan:

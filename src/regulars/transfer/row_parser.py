@@ -16,8 +16,7 @@ from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
-from regulars.transfer import cells
-from regulars.transfer.artefacts import split_street, unwrap
+from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
 from regulars.transfer.column_choice import (
     AND_CUSTOMER,
     OPT_OUT,
@@ -230,8 +229,8 @@ class RowParser:
             for position, target in self._targets:
                 cell = cells_of_row[position]
                 if cell or self._clear:
-                    if self._is_own and cell[:1] == "'":
-                        cell = cells.original(cell)
+                    if not self._is_own or cell[:1] in ("'", "="):
+                        cell = unwrap(cell)
                     self._put(row, target, cell)
             if record.surplus:
                 self._warn_of_surplus(row, record.surplus)
@@ -320,7 +319,7 @@ class RowParser:
             if value.isspace():
                 value = ""
             elif not self._is_own:
-                value = unwrap(value)
+                value = strip_invisible(value)
                 if (not value.isascii() or "&" in value) and looks_garbled(value):
                     row.warnings.append(RowWarning(GARBLED, target.heading))
                 if target.name == "line1" and ("\n" in value or "\r" in value):
@@ -333,7 +332,7 @@ class RowParser:
             row.warnings += [RowWarning(change, target.field) for change in changes]
         if target.has_nul:
             row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
-        if value is None or value == "":
+        if value is None or value == "" or value == []:
             if self._clear:
                 _clear(row.node, target)
             return
