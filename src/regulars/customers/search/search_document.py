@@ -271,7 +271,7 @@ def _marked_beginnings(row: Row) -> str:
     facets = row["facets"]
     for prefix in _BEGINNING_FACETS:
         facets = facets.replace(prefix, _MARK)
-    return _MARK + _MARK.join(_beginnings(row)) + facets
+    return f"{_MARK}{_MARK.join(_beginnings(row))}{facets}"
 
 
 def _indexed_texts(row: Row) -> set[str]:
