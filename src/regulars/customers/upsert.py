@@ -152,7 +152,9 @@ def _set(
         at = row.timestamps[1] if row.mirrored and row.timestamps else None
         row_after = unit.save(stored, new_values, command, at)
         outcome = UNCHANGED if row_after is stored else UPDATED
-    unit.shop_ids.add(row.shop_id, "Customer", row_after["customer_id"], row_after["customer_id"])
+    if row.shop_id:
+        number = row_after["customer_id"]
+        unit.shop_ids.add(row.shop_id, "Customer", number, number)
     return RowOutcome(outcome, row_after, kept_fields=kept_fields)
 
 
