@@ -109,9 +109,9 @@ def test_ids_of_other_systems_are_kept_and_select_nobody(client: Client) -> None
     for number, id_ in enumerate(ids):
         node = client.node(id_, "... on Customer { email }")
         assert node == {"email": f"{number}@x.test"}
-    (own,) = client.page("email version", q="email:own@x.test")["edges"]
+    (own,) = client.page("email version", query="email:own@x.test")["edges"]
     assert own["node"] == {"email": "own@x.test", "version": 1}
-    (small,) = client.page("custom", q="email:small@x.test")["edges"]
+    (small,) = client.page("custom", query="email:small@x.test")["edges"]
     assert small["node"]["custom"] == {"Customer ID": "1"}
 
 
