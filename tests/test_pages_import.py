@@ -47,7 +47,7 @@ def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
     expect(note).to_be_focused()
     # The order of day and month is asked for, and the warnings of the column follow the answer.
     signed_up = page.get_by_role("row").filter(has_text="Signed up")
-    expect(signed_up).to_contain_text("4 rows with a warning")
+    expect(signed_up).to_contain_text("4 rows with warnings")
     order = page.get_by_label("Order of day and month in Signed up")
     order.select_option("Month first: 03/04/2024 is March 4")
     expect(signed_up).to_contain_text("2024-03-04")
@@ -112,8 +112,8 @@ def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path
     page = person.open("/imports")
     choose(page, "shop.csv", content)
     page.get_by_role("button", name="Try it").click()
-    expect(page.get_by_role("heading", name="30 rows were imported with warnings")).to_be_visible()
-    expect(page.get_by_role("heading", name="1 row was rejected")).to_be_visible()
+    expect(page.get_by_role("heading", name="30 rows with warnings")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 rejected row")).to_be_visible()
     assert person.client.emails() == []
     page.get_by_role("button", name="Change the columns").click()
     expect(page.get_by_label("Field of the column created_at")).to_be_visible()
