@@ -39,7 +39,7 @@ def fold(text: str) -> str:
 def fold_letters(text: str) -> str:
     """Folds a text as the search compares it: also letters with a stroke and ligatures, without
     characters that have no width."""
-    visible = "".join(c for c in text if c not in "\u200b\u200e\ufeff\u00ad")
+    visible = "".join(c for c in text if c not in "\u200b\u200d\u200e\ufeff\u00ad")
     result = fold(visible)
     for letters, plain in LETTERS.items():
         for letter in letters:
@@ -134,8 +134,8 @@ def values(customer: ModelCustomer, key: str) -> list[str]:
     if key == "phone":
         return list(customer.phone_forms)
     if key == "full_name":
-        return [fold(f"{node.get('first_name', '')} {node.get('last_name', '')}".strip())]
-    return [fold(node.get(key, ""))]
+        return [fold_letters(f"{node.get('first_name', '')} {node.get('last_name', '')}".strip())]
+    return [fold_letters(node.get(key, ""))]
 
 
 def date_range(date: str) -> tuple[int, int]:
@@ -228,7 +228,7 @@ def matches(customer: ModelCustomer, query: Query) -> bool:
             timestamp = customer.created_at if key == "created_at" else customer.updated_at
             return compare(timestamp, sign, *date_range(text))
         case ("key", key, "=", text, prefix):
-            wanted = fold(text) if key.endswith("_name") else fold_spaces(text)
+            wanted = fold_letters(text) if key.endswith("_name") else fold_spaces(text)
             candidates = values(customer, key)
             return any(v.startswith(wanted) if prefix else v == wanted for v in candidates)
     raise AssertionError(query)

@@ -381,7 +381,7 @@ def test_only_our_own_exports_have_our_ids() -> None:
     own = assign_columns(csv_headings, [], {}, "custom")
     assert [c.field for c in own] == csv_headings
     assert fields("regulars_id,email,expenses") == {
-        "regulars_id": "id",
+        "regulars_id": "_id",
         "email": "email",
         "expenses": None,
     }

@@ -442,6 +442,22 @@ def test_total_count_is_in_the_schema(client: Client) -> None:
         ("country:UK", ["Łukasz"]),
         ("country:Deutschland", ["小明"]),
         ("tag:lodz", ["小明"]),
+        ("first_name:Lukasz", ["Łukasz"]),
+        ("first_name:ŁUKASZ", ["Łukasz"]),
+        ("first_name:łuk*", ["Łukasz"]),
+        ("last_name:orst*", ["Łukasz"]),
+        ("first_name:Diego", ["Di\u200bego"]),
+        ("last_name:O'Brien", ["Di\u200bego"]),
+        ("last_name:O’Br*", ["Di\u200bego"]),
+        ('full_name:"Lukasz Orsted"', ["Łukasz"]),
+        ('full_name:"Diego O\'Brien"', ["Di\u200bego"]),
+        ("-first_name:Lukasz -last_name:O'Brien", ["小明"]),
+        ("first_name:小明", ["小明"]),
+        ("email:lodz*", ["小明"]),
+        ("email:łódź@*", ["小明"]),
+        ('email:"\ufeffd@exam\u200bple.com"', ["Di\u200bego"]),
+        ("email:łódź@example.com", ["小明"]),
+        ("email:lodz@example.com", []),
     ],
 )
 def test_the_search_understands_what_the_import_does(
@@ -461,7 +477,7 @@ def test_the_search_understands_what_the_import_does(
         phone="0611223344 / 0699887766",
     )
     client.create(
-        email="w@example.com",
+        email="łódź@example.com",
         first_name="小明",
         last_name="王",
         phone="+52 55 1234 5678",

@@ -55,6 +55,9 @@ NAMES = (
     ("", ""),
     ("vip", "gold"),
     ("100%", "a_b"),
+    ("Lu\u200bkasz", "O’Neil"),
+    ("Łukasz", "Ørsted"),
+    ("Lukasz", "Orsted"),
 )
 EMAILS = (
     "{}.yassir@example.com",

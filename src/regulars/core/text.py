@@ -161,7 +161,7 @@ def folded_letters(value: str) -> str:
 def fold(value: str) -> str:
     """The folded form of a text as it is ordered by, and found by as a whole: what of it fits into
     an index."""
-    return folded(value)[:FOLDED_LENGTH]
+    return (value.lower() if value.isascii() else folded(value))[:FOLDED_LENGTH]
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import email_validator
+import regex
 
 from regulars.core.text import clean
 
@@ -15,6 +16,10 @@ MAX_LENGTH = 254
 _PLAIN = re.compile(
     r"(?=.{1,64}@)[A-Za-z0-9_+]+(?:[.-][A-Za-z0-9_+]+)*@(?:[a-z0-9]{1,30}(?:-[a-z0-9]{1,30})?\.)+[a-z]{2,60}"
 )
+
+# Format characters without width (zero-width spaces, marks of direction, byte order marks, soft
+# hyphens). The library refuses them anywhere.
+_INVISIBLE = regex.compile(r"[\p{Cf}&&\p{Default_Ignorable_Code_Point}]", regex.V1)
 
 # An address is checked for its syntax alone: `ana@shop.test` is as good as any other on a
 # developer's machine. The library documents this list as the place to say so.
@@ -27,11 +32,13 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
 
     The key is the local part in lower case and the domain as IDNA 2008 has it, so that
     `straße.example` and `strasse.example` are two domains. The key of the shown email is the same.
+    Format characters without width are removed from both.
 
     The syntax is that of RFC 5321 and RFC 6531 as email-validator reads them: internationalised
     local parts and domains, no quoted local parts, no comments, no domain literals.
     """
-    email, error_text = clean(value, MAX_LENGTH)
+    visible = value if value.isascii() else _INVISIBLE.sub("", value)
+    email, error_text = clean(visible, MAX_LENGTH)
     if error_text:
         return email, "", f"The email {error_text}"
     if _PLAIN.fullmatch(email):

@@ -3,6 +3,7 @@ numbers, and the search terms that change."""
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from regulars.core.commands import Command
@@ -16,6 +17,8 @@ from regulars.store import Changes, Entities, Row, State, UnitOfWork, tables
 
 # The rows of the state that say which `_id`s, of those that commands name, were used before.
 USED_IDS = "used_customer_ids"
+
+_terms_key = itemgetter(*search_document.TERMS_OF)
 
 
 class CustomerUnitOfWork(UnitOfWork):
@@ -132,7 +135,7 @@ class CustomerUnitOfWork(UnitOfWork):
         added: dict[int, set[str]] = {}
         removed: dict[int, set[str]] = {}
         for customer_id, old, row in self.rows[tables.customers].differences():
-            if row and old and all(row[name] == old[name] for name in search_document.TERMS_OF):
+            if row and old and _terms_key(row) == _terms_key(old):
                 continue
             new, gone = self.changed_terms(old, row)
             if new:
@@ -145,13 +148,11 @@ class CustomerUnitOfWork(UnitOfWork):
     def changed_terms(self, before: Row | None, after: Row | None) -> tuple[set[str], set[str]]:
         """The terms that a row with its derived columns gets and loses. They are computed once for
         a batch."""
-        key = tuple(
-            tuple([row[name] for name in search_document.TERMS_OF]) if row else ()
-            for row in (before, after)
-        )
-        if key not in self._known_terms:
-            self._known_terms[key] = search_document.changed_terms(before, after)
-        return self._known_terms[key]
+        key = (before and _terms_key(before), after and _terms_key(after))
+        terms = self._known_terms.get(key)
+        if terms is None:
+            terms = self._known_terms[key] = search_document.changed_terms(before, after)
+        return terms
 
 
 def _touched(row: Row, command: Command) -> dict[str, Any]:

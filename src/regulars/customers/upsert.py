@@ -152,7 +152,9 @@ def _set(
         at = row.timestamps[1] if row.mirrored and row.timestamps else None
         row_after = unit.save(stored, new_values, command, at)
         outcome = UNCHANGED if row_after is stored else UPDATED
-    unit.shop_ids.add(row.shop_id, "Customer", row_after["customer_id"], row_after["customer_id"])
+    if row.shop_id:
+        number = row_after["customer_id"]
+        unit.shop_ids.add(row.shop_id, "Customer", number, number)
     return RowOutcome(outcome, row_after, kept_fields=kept_fields)
 
 
@@ -163,7 +165,7 @@ def _keep(stored: Row, values: Values, command: SetCustomers) -> tuple[Values, t
     if command.keeps_consent and values.get(CONSENT) and not stored[CONSENT]:
         values = {name: value for name, value in values.items() if name != CONSENT}
         kept_fields.append(CONSENT)
-    if command.adds_tags and "tags" in values:
+    if command.adds_tags and values.get("tags"):
         tags, new_tags = orjson.loads(stored["tags"]), values["tags"]
         if not set(tags) <= set(new_tags):
             kept_fields.append("tags")

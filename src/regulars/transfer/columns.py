@@ -148,7 +148,7 @@ def assign_columns(
     headings, `drop` leaves them out and `refuse` refuses the file. With `match="_id"`, `id` and
     `_id` are the customers' own ids. Raises BadOption.
     """
-    names = numbered(headings)
+    names = _mappable_names(headings, mapped)
     missing = [heading for heading in mapped if heading not in names]
     if missing:
         raise BadOption(f"There is no column {missing[0]!r}. The columns are: {_listed(names)}.")
@@ -172,8 +172,23 @@ def preview_columns(
 ) -> list[tuple[str, str | None]]:
     """Return headings with the fields to which they are mapped or by which they are detected,
     without checking that they can be combined."""
-    assigned = _assign(headings, numbered(headings), (), mapped, has_own_ids=False)
+    names = _mappable_names(headings, mapped)
+    assigned = _assign(headings, names, (), mapped, has_own_ids=False)
     return [(c.heading, None if c.field == DROP else c.field) for c in assigned]
+
+
+def _mappable_names(headings: Sequence[str], mapped: Mapping[str, str]) -> list[str]:
+    """Return the numbered headings. A blank one has the name by which it is mapped."""
+    by_position = [_name_of_blank(position) for position in range(len(headings))]
+    return [
+        name or (other if other in mapped else "")
+        for name, other in zip(numbered(headings), by_position, strict=True)
+    ]
+
+
+def _name_of_blank(position: int) -> str:
+    """Return the name of a column without a heading."""
+    return f"Column {position + 1}"
 
 
 def numbered(headings: Sequence[str]) -> list[str]:
@@ -298,7 +313,7 @@ def _choose_email(
         choices[other].note = f"{names[other]!r} is not the email: none of its values is one."
     choices[position].field, choices[position].reader = "email", None
     choices[position].note = (
-        f"{names[position] or f'Column {position + 1}'!r} is taken as the email, because most of "
+        f"{names[position] or _name_of_blank(position)!r} is taken as the email, because most of "
         "its values are email addresses."
     )
 
@@ -311,7 +326,7 @@ def _with_custom(columns: Sequence[Column], profiles: Sequence[ColumnProfile]) -
     for column in columns:
         key = column.heading
         if not key and _filled(profiles, column.position):
-            key = f"Column {column.position + 1}"
+            key = _name_of_blank(column.position)
         if column.field is None and key:
             number, field = 1, f"{CUSTOM}.{key}"
             while field in used:

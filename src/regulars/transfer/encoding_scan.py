@@ -14,7 +14,7 @@ from regulars.transfer.encoding_detection import (
     first_samples,
     is_likelier_than_utf8,
 )
-from regulars.transfer.errors import BadOption
+from regulars.transfer.errors import UnclearEncoding
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -64,6 +64,9 @@ def unicode_encoding(sample: bytes) -> str | None:
             return "utf-32-le"
         if counts[0] == units and counts[3] < units and max(sample[1 : units * 4 : 4]) <= 0x10:
             return "utf-32-be"
+    # In UTF-16, every second byte of ASCII is zero, and other scripts have few bytes of ASCII.
+    if len(sample.translate(None, _PRINTABLE)) < _MIN_UNPRINTABLE * len(sample):
+        return None
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
     # ASCII characters have a zero: at least the delimiters, line ends and email addresses.
     if max(even, odd) > 0.02 * (len(sample) / 2) and min(even, odd) <= 0.05 * max(even, odd):
@@ -73,6 +76,10 @@ def unicode_encoding(sample: bytes) -> str | None:
         if is_plain and any(separator in text for separator in "\n\r,;\t|"):
             return encoding
     return None
+
+
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_MIN_UNPRINTABLE = 0.4
 
 
 class EncodingScan:
@@ -199,12 +206,13 @@ def quoted_samples(samples: tuple[str, ...]) -> str:
 
 
 def require_sure(name: str, guess: Guess) -> None:
-    """Raise BadOption with the likely encodings if the encoding is unsure."""
+    """Raise UnclearEncoding with the likely encodings if the encoding is unsure."""
     if guess.confidence == "sure":
         return
     likely = ((guess.encoding, guess.samples), *guess.alternatives)
     shown = "; ".join(f"{encoding}{quoted_samples(samples)}" for encoding, samples in likely)
-    raise BadOption(
+    raise UnclearEncoding(
         f"The encoding of {name} is unclear. It may be {shown}. Choose the one whose text is right "
-        "with --encoding (over HTTP, with the option `encoding`), or save the file as UTF-8."
+        "with --encoding (over HTTP, with the option `encoding`), or save the file as UTF-8.",
+        likely,
     )

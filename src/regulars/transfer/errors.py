@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from regulars.core.errors import RegularsError
 
 
@@ -19,6 +21,15 @@ class IncompleteFile(BadFile):
 
 class BadOption(TransferError):
     """An option is invalid, or does not fit the file."""
+
+
+class UnclearEncoding(BadOption):
+    """The encoding of a file is not certain. `likely` are the likely encodings, the likeliest
+    first, each with up to three decoded cells."""
+
+    def __init__(self, message: str, likely: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+        super().__init__(message)
+        self.likely = likely
 
 
 class Interrupted(TransferError):

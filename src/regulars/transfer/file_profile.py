@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
 
 from regulars.transfer.column_profile import ColumnProfile
+from regulars.transfer.errors import BadFile
 from regulars.transfer.flatten import flatten
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import InputFile
@@ -128,7 +130,7 @@ class _Bounded:
     """Iterates over the first records of a file."""
 
     def __init__(self, records: Iterator[Record]) -> None:
-        self._records = records
+        self._records = _readable(records)
         self.is_whole = False
 
     def __iter__(self) -> Iterator[Record]:
@@ -139,6 +141,12 @@ class _Bounded:
             if characters > MAX_CHARACTERS:
                 return
         self.is_whole = next(self._records, None) is None
+
+
+def _readable(records: Iterator[Record]) -> Iterator[Record]:
+    """Yield the records before a damage of the file, which the import reports."""
+    with suppress(BadFile):
+        yield from records
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[list[str]]]:
@@ -160,10 +168,11 @@ def _observe(
     """Give all values of columns to their observers, until none needs more."""
     waiting = dict(observers)
     if reader.is_json:
-        rows = _rows_of_objects(reader.records, [headings[position] for position in waiting])
+        names = [headings[position] for position in waiting]
+        rows = _rows_of_objects(_readable(reader.records), names)
         indexes = dict(zip(waiting, range(len(waiting)), strict=True))
     else:
-        rows = _chunks(reader.records)
+        rows = _chunks(_readable(reader.records))
         indexes = {position: position for position in waiting}
     for chunk in rows:
         for position, observe in list(waiting.items()):

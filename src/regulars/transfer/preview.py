@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,7 @@ import orjson
 from regulars.core.dates import iso
 from regulars.customers.bulk import SetRow
 from regulars.transfer.columns import COLUMNS, Column
-from regulars.transfer.errors import BadFile
+from regulars.transfer.errors import BadFile, IncompleteFile, UnclearEncoding
 from regulars.transfer.flatten import flatten
 from regulars.transfer.gzip_reader import BEGINNING
 from regulars.transfer.import_options import Options
@@ -27,14 +28,44 @@ _SAMPLES = 3
 # Rows whose values are read for the samples and the warnings.
 _READ_ROWS = 1_000
 
+_EMPTY: dict[str, Any] = {
+    "format": None,
+    "encoding": None,
+    "gzip": False,
+    "delimiter": None,
+    "sheet": None,
+    "summary": "",
+    "columns": [],
+    "rows": [],
+    "fields": list(COLUMNS),
+    "problem": None,
+    "undecided_dates": [],
+    "encodings": [],
+    "is_incomplete": False,
+}
+
 
 def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[str, Any]:
     """Return the detected format of a file, all fields, its first rows, what is ambiguous, and its
     columns: each with its field, a note, three values as they would be stored, and how many of the
     first 1,000 rows have a warning about it. With `whole`, `beginning` is the whole file.
 
-    Raises BadFile and BadOption.
+    If the encoding is unclear, `encodings` are the likely ones with decoded cells, and the rest is
+    shown in the likeliest. If the columns can only be read from the whole file, `is_incomplete` is
+    true. Raises BadFile and BadOption.
     """
+    try:
+        return _preview(name, beginning, options, whole)
+    except UnclearEncoding as error:
+        likely = [{"encoding": encoding, "samples": cells} for encoding, cells in error.likely]
+        likeliest = replace(options, encoding=error.likely[0][0])
+        shown = _preview(name, beginning, likeliest, whole)
+        return {**shown, "problem": str(error), "encodings": likely}
+    except IncompleteFile as error:
+        return {**_EMPTY, "summary": str(error), "is_incomplete": True}
+
+
+def _preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[str, Any]:
     content = io.BytesIO(beginning)
     with open_input(
         name, options.encoding, content, options.format, BEGINNING, options.sheet
@@ -58,11 +89,12 @@ def preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict[
         headings = [column.heading for column in source.columns]
         file_format = source.to_json()
         return {
+            **_EMPTY,
             **{key: file_format[key] for key in ("format", "encoding", "gzip", "delimiter")},
             "summary": source.summary,
             "columns": shown,
             "rows": [_cells(record, headings) for record in records[:ROWS]],
-            "fields": list(COLUMNS),
+            "sheet": file.sheet,
             "problem": source.problem,
             "undecided_dates": source.undecided_dates,
         }
@@ -73,8 +105,8 @@ def _first(records: Iterable[Record], whole: bool) -> list[Record]:
     first: list[Record] = []
     try:
         first.extend(islice(records, _READ_ROWS + 1))
-    except BadFile:  # a compressed file that is cut off
-        if whole:
+    except BadFile:  # a compressed file that is cut off, or a damage later in the file
+        if whole and len(first) <= ROWS:
             raise
     if len(first) > _READ_ROWS or not whole:
         first = first[:-1]

@@ -16,8 +16,7 @@ from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
-from regulars.transfer import cells
-from regulars.transfer.artefacts import split_street, unwrap
+from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
 from regulars.transfer.column_choice import (
     AND_CUSTOMER,
     OPT_OUT,
@@ -58,6 +57,7 @@ from regulars.transfer.values import (
 )
 
 CONSENT = "accepts_marketing"
+_CONSENT_TIMES = (SUBSCRIBED_AT, UNSUBSCRIBED_AT)
 _ID_LENGTH = 255
 # Characters of a text that is kept in `custom`, which has 65,535 bytes in all.
 _MAX_KEPT_CHARACTERS = 4_000
@@ -69,6 +69,9 @@ _EMPTY: Mapping[str, Any] = {
 }
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 _KEYS = ("_id", "id", EXTERNAL_ID, *_TIMESTAMPS)
+_NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
+# Fields with whole names and further lines of a street, until the row is complete.
+_COMPOSED = ("name", *ADDRESS_FIELDS)
 # What a time is when nothing happened.
 _NO_TIMES = ("0", "0000-00-00", "0000-00-00 00:00:00", "-", False)
 # Names of JSON whose targets are remembered.
@@ -81,7 +84,17 @@ class _Target:
     """Where the values of a column go: to the field `name`, or to `name` within `group`. Without a
     name it is the whole group."""
 
-    __slots__ = ("field", "group", "has_nul", "heading", "is_valid", "name", "read", "reader")
+    __slots__ = (
+        "field",
+        "group",
+        "has_nul",
+        "heading",
+        "is_consent",
+        "is_valid",
+        "name",
+        "read",
+        "reader",
+    )
 
     def __init__(
         self,
@@ -108,6 +121,7 @@ class _Target:
             self.read = lambda value: time_of(value, order)
         elif (self.read is None and group != CUSTOM) or (is_own and self.read in TOLERANT):
             self.read = as_text
+        self.is_consent = field == CONSENT or reader in _CONSENT_TIMES
 
     def put(self, node: dict[str, Any], value: Any) -> None:
         """Set the field to a value. Raises InvalidValue if the field does not exist."""
@@ -229,9 +243,11 @@ class RowParser:
         else:
             for position, target in self._targets:
                 cell = cells_of_row[position]
-                if cell or self._clear:
-                    if self._is_own and cell[:1] == "'":
-                        cell = cells.original(cell)
+                if _is_usual(cell) and not target.has_nul:
+                    self._store(row, target, cell)
+                elif cell or self._clear:
+                    if not self._is_own or cell[:1] in ("'", "="):
+                        cell = unwrap(cell)
                     self._put(row, target, cell)
             if record.surplus:
                 self._warn_of_surplus(row, record.surplus)
@@ -320,7 +336,7 @@ class RowParser:
             if value.isspace():
                 value = ""
             elif not self._is_own:
-                value = unwrap(value)
+                value = strip_invisible(value)
                 if (not value.isascii() or "&" in value) and looks_garbled(value):
                     row.warnings.append(RowWarning(GARBLED, target.heading))
                 if target.name == "line1" and ("\n" in value or "\r" in value):
@@ -333,40 +349,44 @@ class RowParser:
             row.warnings += [RowWarning(change, target.field) for change in changes]
         if target.has_nul:
             row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
-        if value is None or value == "":
+        if value is None or value == "" or value == []:
             if self._clear:
                 _clear(row.node, target)
             return
+        self._store(row, target, value)
+
+    def _store(self, row: _Row, target: _Target, value: Any) -> None:
+        """Read a value and set its field. A value that cannot be read is refused."""
         try:
-            self._store(row, target, value)
+            if target.is_consent:
+                self._store_consent(row, target, value)
+                return
+            result = target.read(value) if target.read else value
+            if type(result) is Changed:
+                row.warnings.append(RowWarning(result.kind, target.heading, result.message))
+                if result.is_lossy:
+                    row.keep(target.heading, value)
+                result = result.value
+            if result is not None:
+                target.put(row.node, result)
         except InvalidValue as error:
             self._refuse(row, target, value, error)
 
-    def _store(self, row: _Row, target: _Target, value: Any) -> None:
-        """Read a value and set its field. Raises InvalidValue."""
+    def _store_consent(self, row: _Row, target: _Target, value: Any) -> None:
+        """Read a value that says whether the customer accepts marketing. Raises InvalidValue."""
         reader = target.reader
-        if reader in (SUBSCRIBED_AT, UNSUBSCRIBED_AT):
-            time: Any = True
-            if target.field != CONSENT and target.read:
-                time = target.read(value)
-            elif value in _NO_TIMES:
-                time = None
-            if time is not None:
-                row.consents.append(reader == SUBSCRIBED_AT)
-                if target.field != CONSENT:
-                    target.put(row.node, time)
-            return
-        if target.field == CONSENT:
+        if reader not in _CONSENT_TIMES:
             row.consents.append(consent_of(value, reader == OPT_OUT))
             return
-        result = target.read(value) if target.read else value
-        if type(result) is Changed:
-            row.warnings.append(RowWarning(result.kind, target.heading, result.message))
-            if result.is_lossy:
-                row.keep(target.heading, value)
-            result = result.value
-        if result is not None:
-            target.put(row.node, result)
+        time: Any = True
+        if target.field != CONSENT and target.read:
+            time = target.read(value)
+        elif value in _NO_TIMES:
+            time = None
+        if time is not None:
+            row.consents.append(reader == SUBSCRIBED_AT)
+            if target.field != CONSENT:
+                target.put(row.node, time)
 
     def _refuse(self, row: _Row, target: _Target, value: Any, error: InvalidValue) -> None:
         """Reject a row for a value that cannot be read, or keep the value and warn."""
@@ -379,12 +399,15 @@ class RowParser:
 
     def _set(self, row: _Row) -> SetRow:
         node = row.node
-        keys = {name: node.pop(name, None) for name in _KEYS}
-        _divide_names(node)
-        for kind in ADDRESS_FIELDS:
-            address = node.get(kind)
-            if address and (more := address.pop(_MORE_LINES, None)):
-                address["line2"] = ", ".join(filter(None, (more, address.get("line2"))))
+        keys = _NO_KEYS
+        if not node.keys().isdisjoint(_KEYS):
+            keys = {name: node.pop(name, None) for name in _KEYS}
+        if not node.keys().isdisjoint(_COMPOSED):
+            _divide_names(node)
+            for kind in ADDRESS_FIELDS:
+                address = node.get(kind)
+                if address and (more := address.pop(_MORE_LINES, None)):
+                    address["line2"] = ", ".join(filter(None, (more, address.get("line2"))))
         if row.consents:
             node[CONSENT] = all(row.consents)
         external = keys[EXTERNAL_ID]
@@ -396,7 +419,7 @@ class RowParser:
         if invalid and not self._options.strict:
             invalid = self._keep_invalid(row, invalid)
             values, invalid = clean_values(node, ())
-        problems = [*row.problems, *invalid]
+        problems = row.problems + invalid
         reference, take = self._reference(keys, values, problems)
         timestamps = None
         if keys["created_at"] is not None:
@@ -454,6 +477,18 @@ class RowParser:
             )
             problems.append(InvalidInput(message, ("email",)))
         return None, None
+
+
+def _is_usual(cell: str) -> bool:
+    """Return whether nothing in a cell can be a mark of a spreadsheet, damaged or invisible: text
+    in ASCII that is stored as it is."""
+    return (
+        cell.isascii()
+        and cell.isprintable()
+        and cell != ""
+        and "&" not in cell
+        and cell == cell.strip(" '=")
+    )
 
 
 def _clear(node: dict[str, Any], target: _Target) -> None:

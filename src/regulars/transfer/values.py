@@ -10,7 +10,7 @@ import orjson
 from regulars.core import fields as kinds
 from regulars.core.countries import find_country
 from regulars.core.fields import Field
-from regulars.core.ids import MAX_ID
+from regulars.core.ids import MAX_ID, number_of
 from regulars.customers.fields import FIELDS
 from regulars.transfer.artefacts import DIGITS_LOST, is_empty_marker, unwrap_number
 from regulars.transfer.consent import read_consent
@@ -129,12 +129,11 @@ def time_of(value: Any, order: Order | None) -> int | None:
 
 
 def _number(value: Any) -> int:
-    text = as_text(value).strip()
-    # Python refuses to read a number of thousands of digits.
-    short = len(text) <= len(str(MAX_ID))
-    if not short or not text.isdecimal() or not text.isascii() or not 0 < int(text) <= MAX_ID:
-        raise InvalidValue(f"An _id is a whole number from 1 to {MAX_ID:,}.")
-    return int(text)
+    number = number_of(as_text(value), "Customer")
+    if number is None or number > MAX_ID:
+        message = f"An _id is a whole number from 1 to {MAX_ID:,}, or the global id of a customer."
+        raise InvalidValue(message)
+    return number
 
 
 def _country(value: Any) -> str:

@@ -7,28 +7,36 @@ import { timeElement, formatBytes, formatNumber, formatDateTime } from "./format
 import { icon } from "./icons.js";
 import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
-import { button, checkbox, chip, showError, withBusy, emptyState, errorNotice, errorState, formField, errorMessage, headingRow, pageHeader, runAction, stateBadge, tableBox } from "./ui.js";
+import { button, checkbox, chip, showError, withBusy, emptyState, errorNotice, errorState, formField, errorMessage, headingRow, iconButton, openFormDialog, pageHeader, runAction, stateBadge, tableBox, toast } from "./ui.js";
 
 const PREVIEW_BYTES = 256 * 1024;
 const POLL_MS = 500;
 const RUNNING_STATES = ["receiving", "pending", "running"];
 const IGNORED_COLUMN = "-";
+// Their columns can only be read from the whole file; the server takes so much of it.
+const READ_AS_A_WHOLE = /\.(xls[xmb]?|ods|zip)$/i;
+const MAX_PREVIEW_BYTES = 1024 * 1024;
+const OPTIONS = { map: {}, header: true, encoding: "", dates: "", sheet: "", match: "email", empty: "keep", consent: "keep", tags: "add", silent: false, strict: false };
+const ENCODINGS = ["utf-8", "cp1252", "cp1250", "cp1251", "mac-roman", "cp932", "gb18030", "big5", "cp949"];
+// The end of a message, which is about the command line.
+const COMMAND_HINT = / (Say (which it|that there)|To keep it:).*/;
+const MAX_MAPPINGS = 50;
 
 export async function show({ main, url, signal, setTitle }) {
   setTitle(t.imports.title);
-  const { scopes } = await getViewer();
+  const { account, scopes } = await getViewer();
   if (!scopes.includes("customers:write")) {
     replace(main, pageHeader(t.imports.title), emptyState("upload", t.imports.mayNot, t.imports.mayNotText));
     return {};
   }
-  const page = new ImportPage(main, signal);
+  const page = new ImportPage(main, signal, account._id);
   await page.open(url);
   return { update: (newUrl) => page.open(newUrl), hasUnsavedInput: () => page.isSending };
 }
 
 class ImportPage {
-  constructor(main, signal) {
-    Object.assign(this, { signal, isSending: false, timer: 0 });
+  constructor(main, signal, accountId) {
+    Object.assign(this, { signal, accountId, isSending: false, timer: 0 });
     this.body = h("div");
     replace(main, pageHeader(t.imports.title), this.body);
     signal.addEventListener("abort", () => clearTimeout(this.timer));
@@ -42,7 +50,7 @@ class ImportPage {
   }
 
   async start() {
-    const input = h("input", { type: "file", class: "unseen", id: uniqueId("file"), accept: ".csv,.tsv,.txt,.jsonl,.ndjson,.gz", onchange: () => input.files[0] && this.openFile(input.files[0]) });
+    const input = h("input", { type: "file", class: "unseen", id: uniqueId("file"), accept: ".csv,.tsv,.txt,.json,.jsonl,.ndjson,.vcf,.xlsx,.xlsm,.xlsb,.xls,.ods,.zip,.gz", onchange: () => input.files[0] && this.openFile(input.files[0]) });
     const zone = h("div", {
       class: "drop",
       ondragover: (event) => { event.preventDefault(); zone.classList.add("over"); },
@@ -66,76 +74,132 @@ class ImportPage {
 
   /** Shows the preview of a file. */
   async openFile(file) {
-    this.file = file;
-    this.fieldNames = new Map();
-    this.settings = { match: "email", empty: "keep", silent: false };
-    this.hasHeadings = true;
+    Object.assign(this, { file, preview: null, options: { ...OPTIONS }, encodings: [], undecided: [] });
     this.problem.setText("");
     try {
-      this.preview = await this.loadPreview();
+      await this.loadPreview();
     } catch (error) {
       this.problem.setText(errorMessage(error));
       return;
     }
+    this.detected = fieldsOf(this.preview);
     this.showPreview();
     this.body.querySelector("h2").focus();
   }
 
-  /** The parameters of a request: the file, its columns, and `options`. */
-  buildParams(options) {
-    const params = new URLSearchParams({ name: this.file.name, header: this.hasHeadings, ...options });
-    for (const [heading, name] of this.fieldNames) params.append("map", `${heading}=${name}`);
+  /** The parameters of a request: the file, its columns, and the other options. */
+  buildParams({ map, ...options }) {
+    const params = new URLSearchParams({ name: this.file.name });
+    for (const [name, value] of Object.entries(options)) if (value !== "") params.set(name, value);
+    for (const [heading, field] of Object.entries(map)) params.append("map", `${heading}=${field}`);
     return params;
   }
 
+  /** Loads the preview. The questions that it asks are kept, so that an answer can be changed. */
   async loadPreview() {
-    const params = this.buildParams({ whole: this.file.size <= PREVIEW_BYTES });
-    const { data } = await request(`/import/preview?${params}`, { method: "POST", body: this.file.slice(0, PREVIEW_BYTES), headers: { "Content-Type": "application/octet-stream" }, signal: this.signal });
-    return data;
+    const bytes = READ_AS_A_WHOLE.test(this.file.name) ? MAX_PREVIEW_BYTES : PREVIEW_BYTES;
+    const { silent, ...options } = this.options;
+    const params = this.buildParams({ ...options, whole: this.file.size <= bytes });
+    const { data } = await request(`/import/preview?${params}`, { method: "POST", body: this.file.slice(0, bytes), headers: { "Content-Type": "application/octet-stream" }, signal: this.signal });
+    this.preview = data;
+    if (data.encodings.length) this.encodings = data.encodings;
+    if (data.undecided_dates.length) this.undecided = data.undecided_dates;
+  }
+
+  /** Changes options, and shows the preview with them. An option that the server refuses is not changed. */
+  async change(changes) {
+    const previous = this.options;
+    const options = { ...previous, ...changes };
+    this.options = options;
+    try {
+      await this.loadPreview();
+    } catch (error) {
+      if (this.options === options) this.options = previous;
+      showError(error);
+    }
+    const { key } = document.activeElement?.dataset ?? {};
+    this.showPreview();
+    if (key) this.body.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  }
+
+  /** Says which field a column is. What is detected is no choice: the server knows more about it. */
+  chooseField(heading, field) {
+    const { [heading]: _, ...map } = this.options.map;
+    if (this.detected[heading] !== field) map[heading] = field;
+    this.change({ map });
   }
 
   showPreview() {
-    const { columns, rows, fields, problem, format, encoding, delimiter } = this.preview;
-    const reload = async () => {
-      try {
-        this.preview = await this.loadPreview();
-        const focusedHeading = document.activeElement?.dataset.heading;
-        this.showPreview();
-        if (focusedHeading !== undefined) this.body.querySelector(`[data-heading="${CSS.escape(focusedHeading)}"]`)?.focus();
-      } catch (error) {
-        showError(error);
-      }
-    };
-    const { settings } = this;
-    const headings = checkbox(t.imports.headings, { checked: this.hasHeadings, onchange: (event) => { this.hasHeadings = event.target.checked; this.fieldNames.clear(); reload(); } });
-    const settingField = (label, name, options) => formField(label, h("select", { onchange: (event) => { settings[name] = event.target.value; } }, selectOptions(options, settings[name])));
-    const silent = checkbox(t.imports.silent, { checked: settings.silent, onchange: (event) => { settings.silent = event.target.checked; } });
-    const start = (dryRun) => (event) => this.send(this.buildParams({ dry_run: dryRun, ...settings }), event.currentTarget);
-    const columnSelect = ({ heading, field }) => h("select", {
-      "aria-label": t.imports.columnIs(heading), "data-heading": heading,
-      onchange: (event) => { this.fieldNames.set(heading, event.target.value); reload(); },
-    }, columnOptions(heading, field, fields));
+    const { columns, rows, fields, problem, summary, format, sheet, encodings, is_incomplete: isIncomplete } = this.preview;
+    const { options } = this;
+    const selectField = (name, label, pairs) => formField(label, h("select", { "data-key": name, onchange: (event) => this.change({ [name]: event.target.value }) }, selectOptions(pairs, options[name])));
+    const settingField = (name) => selectField(name, ...t.imports.settings[name]);
+    const settingCheck = (name) => checkbox(t.imports.checks[name], { "data-key": name, checked: options[name], onchange: (event) => this.change({ [name]: event.target.checked }) });
+    const encodingField = selectField("encoding", t.imports.encoding, [["", t.imports.detect],
+      ...this.encodings.map(({ encoding, samples }) => [encoding, [encoding, ...samples].join(" · ")]),
+      ...ENCODINGS.filter((name) => this.encodings.every(({ encoding }) => encoding !== name)).map((name) => [name, name])]);
+    const sheetField = formField(t.imports.sheet, h("input", { type: "text", "data-key": "sheet", value: sheet ?? "", onchange: (event) => this.change({ sheet: event.target.value }) }));
+    const start = (dryRun, label, isPrimary) => button(label, (event) => this.send(dryRun, event.currentTarget), { class: isPrimary ? "primary" : null, disabled: Boolean(problem) });
+    const row = ({ heading, field, note, samples, warnings }) => h("tr", null,
+      h("th", { scope: "row" }, userText(heading)),
+      h("td", null, h("select", {
+        "aria-label": t.imports.columnIs(heading), "data-key": `map ${heading}`,
+        onchange: (event) => this.chooseField(heading, event.target.value),
+      }, columnOptions(heading, field, fields))),
+      h("td", null, samples.map((sample) => h("div", null, userText(sample)))),
+      h("td", null, warnings ? h("div", null, icon("warning"), " ", t.imports.toCheck(formatNumber(warnings), warnings)) : null,
+        note ? h("div", { class: "hint" }, note.replace(COMMAND_HINT, "")) : null));
     replace(this.body,
-      h("section", { class: "card", "aria-labelledby": "preview" },
+      h("section", { class: "card preview", "aria-labelledby": "preview" },
         h("h2", { id: "preview", tabindex: "-1" }, userText(this.file.name)),
-        h("p", { class: "hint" }, t.imports.recognised(format, encoding, delimiter, formatBytes(this.file.size))),
-        problem ? h("p", { class: "notice wrong", role: "alert" }, icon("warning"), problem.replace(/ Say which it is, as in .*$/, ` ${t.imports.sayWhich}`)) : null,
-        tableBox({ "aria-label": t.imports.firstRows }, "plain-table preview",
-          [headingRow(columns.map(({ heading }) => userText(heading))),
-            format === "csv" ? h("tr", null, columns.map((column) => h("td", null, columnSelect(column)))) : null],
-          h("tbody", null, rows.map((row) => h("tr", null, row.map((cell) => h("td", null, userText(cell))))))),
-        format === "csv" ? headings : null,
-        h("div", { class: "fields" },
-          settingField(t.imports.match, "match", [["email", t.imports.byEmail], ["_id", t.imports.byId]]),
-          settingField(t.imports.empty, "empty", [["keep", t.imports.keep], ["clear", t.imports.clear]])), silent),
+        h("p", { class: "hint" }, userText(summary)),
+        isIncomplete ? h("p", { class: "notice" }, t.imports.incomplete) : null,
+        problem ? h("p", { class: "notice wrong", role: "alert" }, icon("warning"), encodings.length ? t.imports.unclear : problem.replace(COMMAND_HINT, ` ${t.imports.sayWhich}`)) : null,
+        this.encodings.length ? encodingField : null,
+        this.undecided.length ? selectField("dates", t.imports.dates(this.undecided.join(", ")), t.imports.orders) : null,
+        columns.length ? [
+          this.savedMappings(),
+          tableBox({ "aria-label": t.imports.fields }, "plain-table stack", headingRow(t.imports.fieldColumns), h("tbody", null, columns.map(row))),
+          h("details", null, h("summary", null, t.imports.firstRows), tableBox({ "aria-label": t.imports.firstRows }, "plain-table",
+            headingRow(columns.map(({ heading }) => userText(heading))), h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell) => h("td", null, userText(cell)))))))),
+        ] : null,
+        format === "csv" ? checkbox(t.imports.headings, { "data-key": "header", checked: options.header, onchange: (event) => this.change({ header: event.target.checked, map: {} }) }) : null,
+        h("div", { class: "fields" }, Object.keys(t.imports.settings).map(settingField),
+          sheet || options.sheet ? sheetField : this.encodings.length ? null : encodingField),
+        Object.keys(t.imports.checks).map(settingCheck)),
       h("div", { class: "row" },
-        button(t.imports.try, start(true), { class: "primary", disabled: Boolean(problem) }),
-        button(t.imports.take, start(false), { disabled: Boolean(problem) }),
+        start(true, t.imports.try, true),
+        start(false, t.imports.take),
+        button(t.imports.saveMapping, () => this.saveMapping()),
         button(t.imports.other, () => this.start(), { class: "plain" })));
   }
 
+  /** The mappings that were saved for files with these headings. */
+  savedMappings() {
+    const headings = headingsOf(this.preview);
+    return loadMappings(this.accountId).filter((saved) => saved.headings === headings).map(({ name, options }) => h("p", { class: "row" },
+      button(t.imports.useMapping(name), () => this.change(options), { "data-key": `use ${name}` }),
+      iconButton("trash", t.imports.forgetMapping(name), () => {
+        storeMappings(this.accountId, (saved) => saved.name !== name || saved.headings !== headings);
+        this.showPreview();
+      })));
+  }
+
+  async saveMapping() {
+    const name = formField(t.imports.mappingName, h("input", { type: "text", required: true, maxlength: 60 }));
+    await openFormDialog(t.imports.saveMapping, t.save, name, { name }, async () => {
+      const entry = { name: name.input.value.trim(), headings: headingsOf(this.preview), options: this.options };
+      if (!entry.name) return name.setError(t.imports.noName);
+      storeMappings(this.accountId, (saved) => saved.name !== entry.name || saved.headings !== entry.headings, [entry]);
+      toast(t.saved);
+      return true;
+    });
+    this.showPreview();
+  }
+
   /** Sends the file, and then shows the import. */
-  async send(params, control) {
+  async send(dryRun, control) {
+    const params = this.buildParams({ ...this.options, dry_run: dryRun });
     const bar = h("progress", { max: this.file.size || 1, value: 0, "aria-label": t.imports.sending });
     const text = h("p", { class: "hint", role: "status" }, t.imports.sending);
     const abort = new AbortController();
@@ -186,19 +250,21 @@ class ImportPage {
     const canImportNow = run.dry_run && run.state === "done" && this.file?.name === run.name;
     const url = `/import/${encodeURIComponent(run.id)}`;
     const cancel = button(t.cancel, () => runAction(cancel, () => request(url, { method: "DELETE" })));
+    const problems = (part, count, title, kinds) => (kinds.length ? [h("h3", null, title(formatNumber(count), count)),
+      isRunning || !count ? null : [h("p", null, t.imports.fix), h("a", { class: "button", href: `${url}/${part}`, download: true }, icon("download"), t.imports.download[part])],
+      problemList(kinds)] : null);
     replace(this.body,
       h("section", { class: "card", "aria-labelledby": "run" },
         h("h2", { id: "run", tabindex: "-1" }, userText(run.name), run.dry_run ? chip(t.imports.dry) : null, run.silent ? chip(t.imports.isSilent) : null),
         h("p", null, runState(run), run.message && run.state === "failed" ? [" ", run.message] : null),
         isRunning ? h("progress", { max: run.bytes || 1, value: run.state === "running" ? run.bytes_read : 0, "aria-label": t.imports.progress }) : null,
-        h("dl", { class: "tiles small" }, ["created", "updated", "unchanged", "rejected"].map(figure)),
+        h("dl", { class: "tiles small" }, Object.keys(t.imports.outcomes).map(figure)),
         run.dry_run && !isRunning ? h("p", { class: "notice" }, t.imports.nothingSaved) : null,
-        run.problems.length ? problemList(t.imports.problems, run.problems) : null,
-        run.warnings.length ? problemList(t.imports.warnings(formatNumber(run.rows_with_warnings)), run.warnings) : null),
+        problems("rejected", run.rejected, t.imports.problems, run.problems),
+        problems("warnings", run.rows_with_warnings, t.imports.warnings, run.warnings)),
       h("div", { class: "row" },
         isRunning ? cancel : null,
-        canImportNow ? button(t.imports.now, () => this.showPreview(), { class: "primary" }) : null,
-        run.rejected && !isRunning ? h("a", { class: "button", href: `${url}/rejected`, download: true }, icon("download"), t.imports.rejected) : null,
+        canImportNow ? [button(t.imports.now, (event) => this.send(false, event.currentTarget), { class: "primary" }), button(t.imports.back, () => this.showPreview())] : null,
         isRunning ? null : h("a", { class: run.dry_run ? "button" : "button primary", href: "/customers" }, t.imports.toList),
         h("a", { class: "button plain", href: "/imports" }, t.imports.another)));
     if (isFirst || focused === document.body || !document.contains(focused)) this.body.querySelector("h2").focus({ preventScroll: true });
@@ -218,12 +284,28 @@ function runTable(runs) {
       h("td", null, timeElement(formatDateTime(run.created_at), run.created_at))))));
 }
 
-/** The kinds of problems, each with its number of rows and examples. */
-function problemList(title, problems) {
-  return h("div", null, h("h3", null, title),
-    h("ul", { class: "problems" }, problems.map(({ count, kind, examples }) => h("li", null,
-      h("strong", null, t.imports.rows(formatNumber(count), count)), " ", h("code", null, kind),
-      h("ul", null, examples.map(({ line, message }) => h("li", null, h("span", { class: "hint" }, t.imports.line(formatNumber(line))), " ", message)))))));
+/** The kinds of problems, each with its column, its number of rows and examples. */
+function problemList(kinds) {
+  return h("ul", { class: "problems" }, kinds.map(({ count, kind, examples }) => h("li", null,
+    h("strong", null, userText(kind.replace(/^\S+ ?/, "")), " ", h("span", { class: "hint" }, t.imports.rows(formatNumber(count), count))),
+    h("ul", null, examples.map(({ line, message }) => h("li", null, h("span", { class: "hint" }, t.imports.line(formatNumber(line))), " ", message))))));
+}
+
+const headingsOf = ({ columns }) => JSON.stringify(columns.map(({ heading }) => heading));
+const fieldsOf = ({ columns }) => Object.fromEntries(columns.map(({ heading, field }) => [heading, field ?? IGNORED_COLUMN]));
+
+/** The saved mappings of an account, the newest first: each with a name, headings and options. */
+function loadMappings(accountId) {
+  try {
+    return JSON.parse(localStorage.getItem(`mappings-${accountId}`)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+/** Stores new mappings before those that pass a test. */
+function storeMappings(accountId, test, added = []) {
+  localStorage.setItem(`mappings-${accountId}`, JSON.stringify([...added, ...loadMappings(accountId).filter(test)].slice(0, MAX_MAPPINGS)));
 }
 
 const selectOptions = (pairs, selected) => pairs.map(([value, label]) => h("option", { value, selected: value === selected }, label));
@@ -232,5 +314,5 @@ const selectOptions = (pairs, selected) => pairs.map(([value, label]) => h("opti
 function columnOptions(heading, field, fields) {
   const custom = `custom.${heading}`;
   const names = field?.startsWith("custom.") && field !== custom ? [...fields, field] : fields;
-  return selectOptions([[IGNORED_COLUMN, t.imports.leaveOut], [custom, t.imports.keepAs(heading)], ...names.map((name) => [name, t.fieldName(name)])], field ?? IGNORED_COLUMN);
+  return selectOptions([[IGNORED_COLUMN, t.imports.leaveOut], [custom, t.fieldName(custom)], ...names.map((name) => [name, t.fieldName(name)])], field ?? IGNORED_COLUMN);
 }

@@ -5,7 +5,7 @@ import { ROW_FIELDS, selectFields, SORT_FIELDS } from "./fields.js";
 
 export const PAGE_SIZES = [25, 50, 100, 250];
 export const SORT_KEYS = ["id", ...SORT_FIELDS.map(({ name }) => name)];
-export const VIEWER = "viewer { account { name } token { id name } scopes }";
+export const VIEWER = "viewer { account { _id name } token { id name } scopes }";
 const QUERY = `query($query: String, $first: Int, $after: String, $last: Int, $before: String) {
   customers(query: $query, first: $first, after: $after, last: $last, before: $before) {
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { node {

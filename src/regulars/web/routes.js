@@ -12,7 +12,7 @@ export const ROUTES = [
   { path: "/overview", load: () => import("./overview.js"), icon: "overview", scope: "customers:read" },
   { path: "/imports", load: () => import("./imports.js"), icon: "upload", scope: "customers:write" },
   { path: "/webhooks", load: () => import("./webhooks.js"), icon: "webhook", scope: "webhooks" },
-  { path: "/webhooks/:number", load: () => import("./webhook.js"), parent: "/webhooks" },
+  { path: "/webhooks/:number", load: () => import("./webhooks.js"), parent: "/webhooks" },
   { path: "/tokens", load: () => import("./tokens.js"), icon: "key", scope: "admin" },
   { path: "/explorer", load: () => import("./explorer.js"), icon: "code", scope: null },
 ];

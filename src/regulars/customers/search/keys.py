@@ -13,13 +13,20 @@ from regulars.core import dates, fields
 from regulars.core.countries import find_country, like_country
 from regulars.core.fields import in_order, names_of
 from regulars.core.ids import number_of
-from regulars.core.text import fold, nearest
+from regulars.core.text import nearest, without_invisible
 from regulars.customers.emails import clean_email
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
 from regulars.customers.search.lexer import KeyValue, syntax_error
 from regulars.customers.search.matching import in_notes, line
-from regulars.customers.search.search_document import ADDRESS_KEYS, NOTES, custom_key, make_facet
+from regulars.customers.search.search_document import (
+    ADDRESS_KEYS,
+    NOTES,
+    custom_key,
+    make_facet,
+    sorted_text,
+    sorted_text_facet,
+)
 from regulars.store.conditions import (
     And,
     Condition,
@@ -98,7 +105,7 @@ def _phone(term: KeyValue) -> Condition:
 
 def _email(term: KeyValue) -> Condition:
     if term.value.prefix:
-        return Predicate.of_column(beginning(f"{term.key}_folded", fold(term.value.text.strip())))
+        return _name(term)
     _, key, error = clean_email(term.value.text)
     if error:
         message = (
@@ -110,10 +117,12 @@ def _email(term: KeyValue) -> Condition:
 
 
 def _name(term: KeyValue) -> Condition:
-    column, text = f"{term.key}_folded", fold(term.value.text.strip())
-    return Predicate.of_column(
-        beginning(column, text) if term.value.prefix else equal(column, text)
-    )
+    """A text that lists are sorted by: its column; or its facet, if the column is folded
+    differently."""
+    column, text = f"{term.key}_folded", sorted_text(term.value.text)
+    within = beginning(column, text) if term.value.prefix else equal(column, text)
+    facet = line(sorted_text_facet(term.key, text), term.value.prefix)
+    return Or((Predicate.of_column(within), facet))
 
 
 def _consent(term: KeyValue) -> Condition:
@@ -323,7 +332,7 @@ def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
     if term.value.prefix and not key.prefix:
         message = f"{term.key}: takes a whole value, and no star."
         raise syntax_error(message, term.value.position, "a whole value")
-    if not term.value.text.strip():
+    if not without_invisible(term.value.text).strip():
         message = f"{term.key}: needs a value. For customers without one, use -has:{term.key}."
         raise syntax_error(message, term.value.position, "a value")
     return key.read(term)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Sequence
+from functools import lru_cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
@@ -12,6 +13,7 @@ from regulars.core.text import without_invisible
 # The shortest number behind a country's code that is taken for one.
 _SHORTEST = 4
 _CODES = frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
+_CODES_WITH_EXTRA_DIGIT = ("52", "54", "55")
 _NO_DIGITS = re.compile(r"[^0-9]+")
 _PLAIN = re.compile(r"[+0-9 ().\-]*")
 # A number of fewer digits is taken for a part of one, as in `030/1234567`.
@@ -29,7 +31,7 @@ _LETTER = re.compile(r"[A-Za-z#]")
 def digits(text: str) -> str:
     """The decimal digits of a text, of whatever script, as ASCII."""
     if text.isascii():
-        return _NO_DIGITS.sub("", text)
+        return text[1:] if text[1:].isdecimal() and text[0] == "+" else _NO_DIGITS.sub("", text)
     return "".join(str(int(character)) for character in text if character.isdecimal())
 
 
@@ -76,31 +78,35 @@ def _digit_count(text: str) -> int:
 
 def _forms_of_one(phone: str) -> list[str]:
     number = digits(phone)
+    if not number:
+        return []
     international = _international(phone, number)
     if not international:
-        return [number] if number else []
-    code = _country_code(international)
-    if code is None:
+        return [number]
+    # No code is longer than three digits.
+    code, trunk = _country_code(international[:3])
+    if not code:
         return [international]
-    trunk, number = _trunk_prefix(code), international[len(code) :]
+    number = international[len(code) :]
     if trunk and number.startswith(trunk) and (trunk == "0" or f"({trunk})" in phone):
         number = number[len(trunk) :]
     if len(number) < _SHORTEST:
         return [international]
-    numbers = [number, *_with_or_without_digit(code, number)]
     result = []
-    for each in numbers:
+    for each in (number, *_with_or_without_digit(code, number)):
         result += [code + each, each, trunk + each] if trunk else [code + each, each]
     return result
 
 
-def _with_or_without_digit(code: str, number: str) -> list[str]:
+def _with_or_without_digit(code: str, number: str) -> Sequence[str]:
     """The other form of a number in a country whose mobile numbers have a digit that is dialled
     from some places or since some year only.
 
     Mexico: `1` after the code until 2019; Argentina: `9` from abroad; Brazil: `9` before the eight
     digits of a mobile number since 2016 (plans of IFT, ENACOM and Anatel).
     """
+    if code not in _CODES_WITH_EXTRA_DIGIT:
+        return ()
     match code, len(number):
         case ("52", 10):
             return [f"1{number}"]
@@ -119,23 +125,22 @@ def _with_or_without_digit(code: str, number: str) -> list[str]:
 
 def _international(phone: str, number: str) -> str:
     """The digits from the country's code on; empty for a number without one."""
-    if phone.lstrip(" (").startswith(("+", "＋")):
+    if phone[0] == "+" or phone.lstrip(" (").startswith(("+", "＋")):
         return number
     return number[2:] if number.startswith("00") else ""
 
 
-def _country_code(international: str) -> str | None:
-    """The country's code that a number begins with. No code begins with another."""
+@lru_cache(maxsize=2_000)
+def _country_code(digits: str) -> tuple[str, str]:
+    """The country's code that a number begins with, and what is dialled before a number within the
+    country: 0 in most, 8 in Russia, nothing in Spain. Empty for no code, which none begins with."""
     for length in (1, 2, 3):
-        if international[:length] in _CODES:
-            return international[:length]
-    return None
+        if digits[:length] in _CODES:
+            return digits[:length], _trunk_prefix(digits[:length])
+    return "", ""
 
 
-@cache
 def _trunk_prefix(code: str) -> str:
-    """What is dialled before a number within the country: 0 in most, 8 in Russia, nothing in
-    Spain."""
     region = COUNTRY_CODE_TO_REGION_CODE[int(code)][0]
     metadata = PhoneMetadata.metadata_for_region(region)
     return (metadata.national_prefix or "") if metadata else ""

@@ -1,7 +1,8 @@
 """The search document of a customer: derived columns, and the terms that index them.
 
 `words` has a line for each text whose words are searched, `notes_words` the same for the notes, and
-`facets` a line `key:value` for each value that is matched as a whole. The terms are the facets,
+`facets` a line `key:value` for each value that is matched as a whole. A name or email has a facet
+only if the search and the order of lists fold it differently. The terms are the facets,
 `notes:WORD`, and `w:WORD` for each word that does not begin a text with its own index. Most names
 and emails are found by the indexes of the list's orders, which saves writing a row for each term.
 """
@@ -12,13 +13,14 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from regulars.core import fields
 from regulars.core.fields import names_of
-from regulars.core.text import folded_letters, full_name
+from regulars.core.text import FOLDED_LENGTH, fold, folded_letters, full_name, without_invisible
 from regulars.customers.fields import FIELDS
 from regulars.customers.search import phones
 from regulars.customers.search.words import (
@@ -57,14 +59,17 @@ NOTES = f"{_LONG_TEXT}:"
 
 # Texts with an index of their own, by which a word at their beginning is found: these columns, and
 # the facets of these keys.
-BEGINNINGS = tuple(
-    field.folded_column
-    for field in (*_searched(fields.Text), *_searched(fields.Email))
-    if field.sort
+_SORTED_TEXTS = tuple(
+    field for field in (*_searched(fields.Text), *_searched(fields.Email)) if field.sort
 )
+BEGINNINGS = tuple(field.folded_column for field in _SORTED_TEXTS)
+_beginnings = itemgetter(*BEGINNINGS)
 TAG_KEYS = tuple(key for key, _ in _TAGS)
 PHONE_KEYS = _PHONES
 _BEGINNING_FACETS = tuple(f"\n{key}:" for key in (*TAG_KEYS, *PHONE_KEYS))
+
+# No stored text has this character.
+_MARK = "\0"
 
 # The columns that determine a customer's terms. `BEGINNINGS` are among them: a word that now begins
 # such a text loses its term, even if the words are unchanged.
@@ -75,6 +80,10 @@ TERMS_OF = ("words", "notes_words", "facets", *BEGINNINGS)
 FACET_LENGTH = 512
 
 _TAG_COLUMNS = tuple(name for _, name in _TAGS)
+_SORTED_NAMES = names_of(_SORTED_TEXTS)
+_SORTED_FULL_NAMES = tuple(
+    (field.name, *field.sources) for field in _searched(fields.FullName) if field.sort
+)
 # The source columns of each derived column.
 _SOURCES = {
     "words": (
@@ -84,10 +93,23 @@ _SOURCES = {
         *_TAG_COLUMNS,
     ),
     "notes_words": (_LONG_TEXT,),
-    "facets": (*_PHONES, *_TAG_COLUMNS, _LONG_TEXT, *_JSON, *_ADDRESSES, *_FACET_TEXTS),
+    "facets": (
+        *_PHONES,
+        *_TAG_COLUMNS,
+        _LONG_TEXT,
+        *_JSON,
+        *_ADDRESSES,
+        *_FACET_TEXTS,
+        *_SORTED_NAMES,
+    ),
 }
-# Sources of which only the presence matters: a facet states whether there are notes.
-_UNREAD_SOURCES = {"words": (), "notes_words": (), "facets": (_LONG_TEXT,)}
+# Sources that are not counted as work: a facet states whether there are notes, and few names have
+# facets.
+_UNREAD_SOURCES = {"words": (), "notes_words": (), "facets": (_LONG_TEXT, *_SORTED_NAMES)}
+_read_sources = itemgetter(
+    *(s for name, sources in _SOURCES.items() for s in sources if s not in _UNREAD_SOURCES[name])
+)
+_derived_columns = itemgetter(*_SOURCES)
 _SOURCE_SETS = {name: frozenset(sources) for name, sources in _SOURCES.items()}
 SOURCES = frozenset(source for sources in _SOURCES.values() for source in sources)
 
@@ -109,6 +131,31 @@ def make_facet(key: str, value: str) -> str:
     return _normalize(f"{key}:{value.strip()}")
 
 
+def sorted_text(value: str) -> str:
+    """Return the form by which the search compares a text that lists are sorted by. Spaces
+    count."""
+    return folded_letters(without_invisible(value).strip())[:FOLDED_LENGTH]
+
+
+def sorted_text_facet(key: str, text: str) -> str:
+    """Return the facet of a text in the form of `sorted_text`."""
+    return f"{key}:{text}"[:FACET_LENGTH]
+
+
+def _sorted_text_facets(row: Row) -> Iterator[str]:
+    """Yield the facets of names and emails whose column, which is folded as the contract says, is
+    not what the search compares: `Łukasz`, `O’Brien`, and texts with invisible characters."""
+    block = "".join([row[name] for name in _SORTED_NAMES])
+    if block.isascii() and "`" not in block:
+        return
+    texts = [(name, row[name]) for name in _SORTED_NAMES]
+    texts += [(name, full_name(row[a], row[b])) for name, a, b in _SORTED_FULL_NAMES]
+    for name, value in texts:
+        text = sorted_text(value)
+        if text and text != fold(value):
+            yield sorted_text_facet(name, text)
+
+
 def _normalize(block: str) -> str:
     """Fold lines of facets, collapse spaces, and cut each to `FACET_LENGTH`."""
     text = folded_letters(block)
@@ -123,24 +170,20 @@ def work_of(before: Row | None, after: Row | None) -> int:
     """Return the work of indexing a change, in characters of the affected derived columns and their
     sources. Text that is not ASCII counts twice, because each character can be a word. The columns
     of a deleted row count twice, because the removal of a term takes longer."""
+    if before is None and after is not None:
+        sizes = sum(map(len, filter(None, _read_sources(after))))
+        return sizes + sum(map(_size, _derived_columns(after)))
+    if before is None or after is None:
+        return 2 * sum(map(_size, _derived_columns(before))) if before else 0
     work = 0
     for name, sources in _SOURCES.items():
-        if before is None:
-            is_changed = True
-        elif after is None:
-            work += 2 * _size(before[name])
-            continue
-        else:
-            is_changed = any(before[source] != after[source] for source in sources)
-            if is_changed:
-                work += _size(before[name])
-        if is_changed and after is not None:
+        if any(before[source] != after[source] for source in sources):
             raw = [
                 len(after[source] or "")
                 for source in sources
                 if source not in _UNREAD_SOURCES[name]
             ]
-            work += _size(after[name]) + sum(raw)
+            work += _size(before[name]) + _size(after[name]) + sum(raw)
     return work
 
 
@@ -152,7 +195,7 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
     """Return the derived columns of a customer's row that depend on the columns `changed`."""
     columns = {}
     tags: dict[str, list[str]] = {key: orjson.loads(row[name]) for key, name in _TAGS}
-    phone_forms = {name: phones.forms(row[name]) for name in _PHONES}
+    phone_forms = {name: phones.forms(row[name]) if row[name] else [] for name in _PHONES}
     if _depends_on("words", changed):
         texts = [full_name(row[first], row[last]) for first, last in _FULL_NAMES]
         # Chinese, Japanese and Korean names are written with the last name first.
@@ -195,10 +238,13 @@ def _facets(
     for name in _FACET_TEXTS:
         if row[name]:
             raw_facets[f"{name}:{row[name]}"] = None
-    facets = [f"{name}:{form}" for name, forms in phone_forms.items() for form in forms]
+    facets = []
+    for name, forms in phone_forms.items():
+        facets += [f"{name}:{form}" for form in forms]
     if raw_facets:
         facets += dict.fromkeys(_normalize("\n".join(raw_facets)).split("\n"))
     facets += [f"{name}:" for name, forms in phone_forms.items() if row[name] and not forms]
+    facets += _sorted_text_facets(row)
     if row[_LONG_TEXT]:
         facets.append(NOTES)
     return "\n".join(["", *facets, ""]) if facets else ""
@@ -229,13 +275,15 @@ def custom_key(path: str, key: str) -> str:
 
 def terms_of(row: Row) -> set[str]:
     """Return the terms of a row with derived columns."""
-    note_terms = terms(row["notes_words"])
-    is_beginning = _beginning_test(row)
-    result = {
-        WORD + term
-        for term in terms(row["words"]) | note_terms
-        if not as_folded(term) or not is_beginning(term)
-    }
+    words, notes = row["words"], row["notes_words"]
+    note_terms = terms(notes) if notes else set()
+    word_terms = terms(words) | note_terms
+    if len(row["facets"]) <= _LONG_LENGTH and words.isascii() and notes.isascii():
+        text = _marked_beginnings(row)
+        result = {WORD + term for term in word_terms if _MARK + term not in text}
+    else:
+        begins = _beginning_test(row)
+        result = {WORD + term for term in word_terms if not as_folded(term) or not begins(term)}
     result |= {NOTES + term for term in note_terms}
     result.update(filter(None, row["facets"].split("\n")))
     return result
@@ -244,8 +292,7 @@ def terms_of(row: Row) -> set[str]:
 def _beginning_test(row: Row) -> Callable[[str], bool]:
     """Return a function that tests whether a term begins a text with its own index: a name, the
     email, a tag or a phone."""
-    facets = row["facets"]
-    if len(facets) > _LONG_LENGTH:
+    if len(row["facets"]) > _LONG_LENGTH:
         texts = sorted(_indexed_texts(row))
 
         def begins_sorted(term: str) -> bool:
@@ -253,17 +300,17 @@ def _beginning_test(row: Row) -> Callable[[str], bool]:
             return index < len(texts) and texts[index].startswith(term)
 
         return begins_sorted
-    beginnings = "\n".join(["", *[row[name] for name in BEGINNINGS]])
+    text = _marked_beginnings(row)
+    return lambda term: _MARK + term in text
 
-    def begins(term: str) -> bool:
-        if f"\n{term}" in beginnings:
-            return True
-        for prefix in _BEGINNING_FACETS:  # noqa: SIM110  # any() takes three times as long
-            if prefix + term in facets:
-                return True
-        return False
 
-    return begins
+def _marked_beginnings(row: Row) -> str:
+    """Return the texts of a row that have an index of their own, each after a mark, with its other
+    facets."""
+    facets = row["facets"]
+    for prefix in _BEGINNING_FACETS:
+        facets = facets.replace(prefix, _MARK)
+    return f"{_MARK}{_MARK.join(_beginnings(row))}{facets}"
 
 
 def _indexed_texts(row: Row) -> set[str]:

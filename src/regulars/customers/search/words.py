@@ -27,8 +27,10 @@ _WORD = regex.compile(
 )
 _HANGUL = regex.compile(r"\p{Hangul}")
 _CHARACTER = regex.compile(rf"[{_ALONE}]")
-# What of ASCII is no part of a word, once it is in lower case.
-_APART = {n: " " for n in range(128) if not (chr(n).isalnum() or chr(n) == "\n")}
+# ASCII in lower case, with spaces for what is no part of a word.
+_APART = bytes(
+    [ord(chr(n).lower()) if chr(n).isalnum() or chr(n) == "\n" else 32 for n in range(256)]
+)
 _LONG_WORD = re.compile(rf"[^ \n]{{{WORD_LENGTH + 1},}}")
 
 
@@ -43,10 +45,12 @@ def lines(texts: Sequence[str]) -> str:
     # All of them at once: a customer has half a dozen, each of a few words.
     block = "\n".join(texts)
     if block.isascii():
-        each_apart = [
-            " ".join(text.split()) for text in block.lower().translate(_APART).split("\n")
-        ]
-        joined = "\n".join([f" {text} " if text else " " for text in each_apart])
+        # Bytes take a third of the time of characters.
+        spaced = block.encode().translate(_APART).decode()
+        joined = " " + spaced.replace("\n", " \n ") + " "
+        if "  " in joined:
+            each_apart = [" ".join(text.split()) for text in spaced.split("\n")]
+            joined = "\n".join([f" {text} " if text else " " for text in each_apart])
         if max(map(len, texts), default=0) <= WORD_LENGTH:
             return joined
     else:

@@ -1,0 +1,225 @@
+"""Tests of the import page: columns, questions, settings, saved mappings and results."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import NARROW, SCREENSHOTS, Person, sign_in_person
+from tests.support import Server
+
+pytestmark = pytest.mark.slow
+
+SHOP_FILE = """E-Mail,Given name,Shop note,Signed up,Born
+ana@example.com,Ana,Likes tea,03/04/2024,1990-03-18
+ben@example.com,Ben,,05/06/2024,1985-01-02
+cy@example.com,Cy,Calls,07/08/2024,soon
+nobody,Dee,,07/08/2024,
+"""
+
+
+def choose(page: Page, name: str, content: bytes) -> None:
+    """Choose a file on the import page, and wait for its preview."""
+    file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    page.get_by_label("Choose a file").set_input_files(file)  # type: ignore[arg-type]
+    expect(page.get_by_role("heading", name=name)).to_be_focused()
+
+
+def field(page: Page, heading: str) -> str:
+    return page.get_by_label(f"Field of the column {heading}", exact=True).input_value()
+
+
+def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
+    page = person.open("/imports")
+    choose(page, "shop.csv", SHOP_FILE.encode())
+    row = page.get_by_role("row").filter(has_text="Given name")
+    expect(row.get_by_role("cell").nth(1)).to_have_text("AnaBenCy")
+    assert (field(page, "Given name"), field(page, "Signed up")) == ("first_name", "created_at")
+    note = page.get_by_label("Field of the column Shop note")
+    assert note.input_value() == "custom.Shop note"
+    note.focus()
+    note.select_option("Notes")
+    expect(page.get_by_role("row").filter(has_text="Shop note")).to_contain_text("Likes tea")
+    expect(note).to_be_focused()
+    # The order of day and month is asked for, and the warnings of the column follow the answer.
+    signed_up = page.get_by_role("row").filter(has_text="Signed up")
+    expect(signed_up).to_contain_text("4 rows with a warning")
+    order = page.get_by_label("Order of day and month in Signed up")
+    order.select_option("Month first: 03/04/2024 is March 4")
+    expect(signed_up).to_contain_text("2024-03-04")
+    expect(signed_up).not_to_contain_text("warning")
+    order.select_option("Day first: 03/04/2024 is 3 April")
+    expect(signed_up).to_contain_text("2024-04-03")
+    page.get_by_label("Tags of the file").select_option("replace the tags")
+    page.get_by_role("button", name="Save these choices").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_contain_text("Type a name.")
+    dialog.get_by_label("Name").fill("Monthly list")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("button", name="Use “Monthly list”")).to_be_visible()
+
+    page = person.open("/imports")
+    choose(page, "other.csv", b"Email,Name\na@example.com,A B\n")
+    expect(page.get_by_role("button", name="Use “Monthly list”")).to_have_count(0)
+    page = person.open("/imports")
+    choose(page, "june.csv", SHOP_FILE.encode())
+    assert field(page, "Shop note") == "custom.Shop note"
+    page.get_by_role("button", name="Use “Monthly list”").click()
+    expect(page.get_by_label("Field of the column Shop note")).to_have_value("notes")
+    expect(page.get_by_label("Tags of the file")).to_have_value("replace")
+    expect(page.get_by_label("Order of day and month in Signed up")).to_have_value("dmy")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".state.done")).to_be_visible()
+    assert person.client.emails("order_by:email order_dir:asc") == [
+        "ana@example.com",
+        "ben@example.com",
+        "cy@example.com",
+    ]
+    (edge,) = person.client.page("notes", query="ana")["edges"]
+    assert edge["node"] == {"notes": "Likes tea"}
+    page = person.open("/imports")
+    choose(page, "june.csv", SHOP_FILE.encode())
+    page.get_by_role("button", name="Forget “Monthly list”").click()
+    expect(page.get_by_role("button", name="Use “Monthly list”")).to_have_count(0)
+
+
+def test_a_saved_mapping_is_of_one_account(
+    browser: Browser, server: Server, person: Person
+) -> None:
+    page = person.open("/imports")
+    choose(page, "shop.csv", SHOP_FILE.encode())
+    page.get_by_role("button", name="Save these choices").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Ours")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("button", name="Use “Ours”")).to_be_visible()
+    storage = page.evaluate("Object.entries(localStorage).filter(([key]) => /^mappings/.test(key))")
+    with sign_in_person(browser, server) as other:
+        page = other.open("/imports")
+        for key, value in storage:  # the browser of the first person
+            page.evaluate("([key, value]) => localStorage.setItem(key, value)", [key, value])
+        choose(page, "shop.csv", SHOP_FILE.encode())
+        expect(page.get_by_role("button", name="Use “Ours”")).to_have_count(0)
+
+
+def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path: Path) -> None:
+    bad = "".join(f"p{n}@example.com,P{n},someday\n" for n in range(30))
+    content = f"email,first_name,created_at\n{bad}nobody,N,2024-01-01\n".encode()
+    page = person.open("/imports")
+    choose(page, "shop.csv", content)
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_role("heading", name="30 rows were imported with warnings")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 row was rejected")).to_be_visible()
+    assert person.client.emails() == []
+    page.get_by_role("button", name="Change the columns").click()
+    expect(page.get_by_label("Field of the column created_at")).to_be_visible()
+    page.get_by_role("button", name="Try it").click()
+    page.get_by_role("button", name="Import it now").click()
+    expect(page.locator(".chip")).to_have_count(0)
+    expect(page.locator(".state.done")).to_be_visible()
+    tiles = page.locator(".tiles")
+    expect(tiles).to_have_text("Created30Updated0Unchanged0Rejected1With warnings30")
+    expect(page.locator(".problems").last).to_contain_text("Line 2:")
+    expect(page.get_by_text("Download these rows, correct them").last).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the rows with warnings").click()
+    download.value.save_as(tmp_path / "warnings.csv")
+    text = (tmp_path / "warnings.csv").read_text(encoding="utf-8")
+    assert (text.count("someday"), text.startswith("regulars_warning,email")) == (30, True)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the rejected rows").click()
+    download.value.save_as(tmp_path / "rejected.csv")
+    assert "nobody,N" in (tmp_path / "rejected.csv").read_text(encoding="utf-8")
+    page.get_by_role("link", name="Import another file").click()
+    choose(page, "warnings.csv", text.replace("someday", "2024-01-01").encode())
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(tiles).to_have_text("Created0Updated30Unchanged0Rejected0With warnings0")
+
+
+def test_an_unclear_encoding_is_asked_for(person: Person) -> None:
+    page = person.open("/imports")
+    choose(page, "old.csv", b"email,first_name\na@example.com,\xc0\xc9 \x80\n")
+    expect(page.locator(".notice.wrong")).to_contain_text("The encoding of the file is not certain")
+    expect(page.get_by_role("button", name="Import", exact=True)).to_be_disabled()
+    encoding = page.get_by_label("Encoding")
+    encoding.focus()
+    encoding.select_option("cp1252 · ÀÉ €")
+    expect(page.get_by_role("button", name="Import", exact=True)).to_be_enabled()
+    expect(encoding).to_be_focused()
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".state.done")).to_be_visible()
+    (edge,) = person.client.page("first_name", query="a@example.com")["edges"]
+    assert edge["node"] == {"first_name": "ÀÉ €"}
+
+
+def workbook(**sheets: list[list[str]]) -> bytes:
+    target = io.BytesIO()
+    with xlsxwriter.Workbook(target) as book:
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                sheet.write_row(number, 0, row)
+    return target.getvalue()
+
+
+def test_a_sheet_is_chosen_and_a_wrong_choice_changes_nothing(person: Person) -> None:
+    content = workbook(Notes=[["Remarks"], ["x"]], People=[["Mail", "Vorname"], ["a@x.test", "A"]])
+    page = person.open("/imports")
+    choose(page, "book.xlsx", content)
+    expect(page.locator(".notice.wrong")).to_contain_text("Choose the field of that column below.")
+    sheet = page.get_by_label("Sheet")
+    expect(sheet).to_have_value("Notes")
+    sheet.fill("Nobody")
+    sheet.press("Tab")
+    expect(page.locator(".toast.wrong")).to_contain_text("Its sheets are: 'Notes', 'People'")
+    expect(page.get_by_label("Sheet")).to_have_value("Notes")
+    sheet.fill("People")
+    sheet.press("Tab")
+    expect(page.get_by_label("Field of the column Vorname")).to_have_value("first_name")
+    page.get_by_label("Field of the column Vorname").select_option("Last name")
+    expect(page.get_by_label("Field of the column Vorname")).to_have_value("last_name")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".state.done")).to_be_visible()
+    (edge,) = person.client.page("last_name", query="a@x.test")["edges"]
+    assert edge["node"] == {"last_name": "A"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "heading"),
+    [
+        ("people.json", b'{"customers": [{"email": "a@x.test", "nick": "Al"}]}', "nick"),
+        ("people.jsonl", b'{"email": "a@x.test", "nick": "Al"}\n', "nick"),
+        (
+            "a.vcf",
+            b"BEGIN:VCARD\nVERSION:3.0\nN:B;A\nEMAIL:a@x.test\nTITLE:Al\nEND:VCARD\n",
+            "title",
+        ),
+    ],
+)
+def test_other_kinds_of_files_have_columns_to_change(
+    person: Person, name: str, content: bytes, heading: str
+) -> None:
+    page = person.open("/imports")
+    choose(page, name, content)
+    page.get_by_label(f"Field of the column {heading}").select_option("Notes")
+    expect(page.get_by_label(f"Field of the column {heading}")).to_have_value("notes")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".state.done")).to_be_visible()
+    (edge,) = person.client.page("notes", query="a@x.test")["edges"]
+    assert edge["node"] == {"notes": "Al"}
+
+
+def test_a_file_of_forty_columns_fits_a_narrow_screen(browser: Browser, server: Server) -> None:
+    headings = ["Email", "First name", *(f"A long heading of column {n}" for n in range(38))]
+    cells = ["a@example.com", "Ana", *(f"value {n} " * 8 for n in range(38))]
+    content = "\n".join([",".join(headings), ",".join(cells)]).encode()
+    with sign_in_person(browser, server, viewport=NARROW) as person:
+        page = person.open("/imports")
+        choose(page, "wide.csv", content)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        expect(page.get_by_role("row")).to_have_count(40)
+        page.screenshot(path=SCREENSHOTS / "import-forty-narrow.png")
