@@ -307,7 +307,7 @@ def test_a_key_that_another_customer_has_meanwhile_is_not_taken(empty_database: 
 def test_stored_events_get_the_new_keys_of_their_emails(empty_database: str) -> None:
     """An event is deleted with a customer who is created later, too."""
     upgrade(parse_url(empty_database))
-    body = '{"node": {"email": "Neu@stra\\u00dfe.example", "text": "to <wei\u00df@example.com>"}}'
+    body = '{"node": {"email": "Neu@stra\\u00dfe.example", "text": "to\\nwei\u00df@example.com"}}'
     old_keys = {"neu@strasse.example", "weiss@example.com"}
     store_event(empty_database, body, old_keys)
     for _ in range(2):

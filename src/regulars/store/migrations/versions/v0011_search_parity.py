@@ -6,10 +6,13 @@ No two keys become equal: a key is replaced only by one whose case folding is th
 former keys are unique in an account.
 """
 
+import contextlib
 import itertools
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -123,11 +126,9 @@ def _inbox_keys(body: bytes) -> set[str]:
     """Return the new keys that differ from the former ones; the key of everybody if there are
     too many."""
     text = body.decode("utf-8", "replace")
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         # Decoded, because JSON can write an email in many ways.
-        text = json.dumps(json.loads(text), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        pass
+        text = "\n".join(_texts(json.loads(text)))
     parts = text.split("@", _MAX_AT_SIGNS + 1)
     if len(parts) > _MAX_AT_SIGNS:
         return set()  # has the key of everybody
@@ -143,3 +144,17 @@ def _inbox_keys(body: bytes) -> set[str]:
                 if key != email.casefold():
                     added.add(key.replace("\0", ""))
     return added if len(added) <= _MAX_KEYS else {""}
+
+
+def _texts(event: Any) -> Iterator[str]:
+    """Yield all texts in a JSON value, including the keys of objects."""
+    pending = [event]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
