@@ -146,7 +146,7 @@ def _sorted_text_facets(row: Row) -> Iterator[str]:
     """Yield the facets of names and emails whose column, which is folded as the contract says, is
     not what the search compares: `Łukasz`, `O’Brien`, and texts with invisible characters."""
     block = "".join([row[name] for name in _SORTED_NAMES])
-    if block.isascii() and "`" not in block:
+    if (block.isascii() and "`" not in block) or not any(map(_is_folded_differently, set(block))):
         return
     texts = [(name, row[name]) for name in _SORTED_NAMES]
     texts += [(name, full_name(row[a], row[b])) for name, a, b in _SORTED_FULL_NAMES]
@@ -154,6 +154,13 @@ def _sorted_text_facets(row: Row) -> Iterator[str]:
         text = sorted_text(value)
         if text and text != fold(value):
             yield sorted_text_facet(name, text)
+
+
+@lru_cache(maxsize=16_384)
+def _is_folded_differently(character: str) -> bool:
+    """Whether the search and the order of lists fold a character, and so each text with it,
+    differently."""
+    return folded_letters(character) != fold(character)
 
 
 def _normalize(block: str) -> str:
