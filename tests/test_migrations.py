@@ -8,6 +8,7 @@ import io
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +21,9 @@ from alembic.script import ScriptDirectory
 from regulars.accounts.accounts import Accounts
 from regulars.customers.commands import CreateCustomer
 from regulars.directory.database import upgrade
+from regulars.orders.inbox_keys import find_keys
 from regulars.store import Store, parse_url
+from regulars.store.auth_tables import compatibility
 from regulars.store.migrate import module, run_in_transaction
 from regulars.store.schema_version import newest_version, require_usable, versions
 from regulars.store.tables import inbox, inbox_keys, metadata
@@ -61,6 +64,8 @@ RELEASED = {
     "0006": ("bc08612a5632eb77", "662f60ddc2fe53b9"),
     "0007": ("c2a3e4f0b5b66a93", "eab0479c9b1a32e8"),
     "0008": ("bf19d644ad75458e", "7ece44886c6f0033"),
+    "0009": ("8ea7c322414f5023", "9f7eafc0fd5a0a32"),
+    "0010": ("f68297807db3dc9e", "fc0dfa1708cfb342"),
 }
 
 
@@ -70,6 +75,14 @@ def written_sql(version: str, dialect: str) -> str:
     context = MigrationContext.configure(
         dialect_name=dialect, opts={"as_sql": True, "output_buffer": output}
     )
+    connection: Any = context.impl.bind
+    execute = connection.execute
+
+    def execute_without_rows(*arguments: Any) -> sa.Result[Any]:
+        execute(*arguments)
+        return sa.engine.IteratorResult(sa.engine.result.SimpleResultMetaData([]), iter(()))
+
+    connection.execute = execute_without_rows
     with Operations.context(context):
         module(version).upgrade()
     return " ".join(output.getvalue().split())
@@ -198,40 +211,134 @@ def test_migration_adds_keys_to_stored_inbox_events(empty_database: str) -> None
     assert run_in_transaction(parse_url(empty_database), keys) == {"o1", "old@example.com"}
 
 
-def test_keys_of_emails_follow_idna_2008_after_the_upgrade(empty_database: str) -> None:
-    address = parse_url(empty_database)
-    upgrade(address)
-    emails = {1: "Info@straße.example", 2: "ß@example.com", 3: "Ana@example.com"}
+EMAILS = (
+    "Info@straße.example",
+    "ß@example.com",
+    "Ana@example.com",
+    "ana@xn--fa-hia.example",
+    "ΟΔΌΣ@οδός.example",
+    "łukasz@łódź.example",
+    "Ꭰ@xᎠy.example",
+)
+
+
+def create_customers_with_former_keys(url: str) -> dict[object, str]:
+    """Create customers as an older program stored them; return their keys by the new rules."""
 
     async def create(store: Store) -> None:
         account = await Accounts(store).create("one")
-        for email in emails.values():
+        for email in EMAILS:
             await store.write(account.account_id, CreateCustomer.from_node({"email": email}, 1))
 
-    with_store(empty_database, create)
-    stored = run_in_transaction(address, partial(rows_of, "customers"))
-    new_keys = {row["customer_id"]: row["email_key"] for row in stored}
-    assert sorted(map(str, new_keys.values())) == [
-        "ana@example.com",
-        "info@straße.example",
-        "ß@example.com",
-    ]
-    customers = sa.table("customers", sa.column("customer_id"), sa.column("email_key"))
+    with_store(url, create)
+    stored = run_in_transaction(parse_url(url), partial(rows_of, "customers"))
+    new_keys = {row["customer_id"]: str(row["email_key"]) for row in stored}
+    for number, key in new_keys.items():
+        set_key(url, number, key.casefold())
+    return new_keys
+
+
+def set_key(url: str, number: object, key: str) -> None:
+    customers = metadata.tables["customers"]
+    statement = customers.update().where(customers.c.customer_id == number).values(email_key=key)
+    run_in_transaction(parse_url(url), lambda connection: connection.execute(statement))
+
+
+def store_event(url: str, body: str, keys: set[str]) -> None:
+    """Store an event of the inbox as an older program does."""
 
     def run(connection: sa.Connection) -> None:
-        for number, key in new_keys.items():
-            connection.execute(
-                customers.update()
-                .where(customers.c.customer_id == number)
-                .values(email_key=str(key).casefold())
-            )
+        row = {"account_id": 1, "inbox_id": "e1", "type": "order/created", "problem": "No name."}
+        row |= {"received_at": 1, "times": 1}
+        connection.execute(inbox.insert(), {**row, "body": body.encode()})
+        values = [{"account_id": 1, "inbox_id": "e1", "key": key} for key in keys]
+        connection.execute(inbox_keys.insert(), values)
+
+    run_in_transaction(parse_url(url), run)
+
+
+def run_part(url: str, part: str) -> None:
+    def run(connection: sa.Connection) -> None:
         context = MigrationContext.configure(connection)
         with Operations.context(context):
-            module("0011").upgrade()
+            getattr(module("0011"), part)()
 
-    run_in_transaction(address, run)
-    rows = run_in_transaction(address, partial(rows_of, "customers"))
-    assert {row["customer_id"]: row["email_key"] for row in rows} == new_keys
+    run_in_transaction(parse_url(url), run)
+
+
+def stored_keys(url: str) -> dict[object, object]:
+    rows = run_in_transaction(parse_url(url), partial(rows_of, "customers"))
+    return {row["customer_id"]: row["email_key"] for row in rows}
+
+
+@pytest.mark.parametrize("part", ["upgrade", "contract"])
+def test_keys_of_emails_follow_idna_2008(empty_database: str, part: str) -> None:
+    """The contract part replaces what older programs stored after the expand part. A second run
+    changes nothing."""
+    upgrade(parse_url(empty_database))
+    new_keys = create_customers_with_former_keys(empty_database)
+    assert set(new_keys.values()) > {"info@straße.example", "ana@faß.example", "ß@example.com"}
+    for _ in range(2):
+        run_part(empty_database, part)
+        assert stored_keys(empty_database) == new_keys
+
+
+def test_all_batches_of_keys_are_replaced(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module("0011"), "BATCH", 2)
+    upgrade(parse_url(empty_database))
+    new_keys = create_customers_with_former_keys(empty_database)
+    run_part(empty_database, "upgrade")
+    assert stored_keys(empty_database) == new_keys
+
+
+def test_a_key_that_another_customer_has_meanwhile_is_not_taken(empty_database: str) -> None:
+    upgrade(parse_url(empty_database))
+    new_keys = create_customers_with_former_keys(empty_database)
+    (first,) = (number for number, key in new_keys.items() if key == "info@straße.example")
+    (other,) = (number for number, key in new_keys.items() if key == "ana@example.com")
+    set_key(empty_database, other, "info@straße.example")
+    run_part(empty_database, "contract")
+    expected = {**new_keys, first: "info@strasse.example", other: "info@straße.example"}
+    assert stored_keys(empty_database) == expected
+
+
+def test_stored_events_get_the_new_keys_of_their_emails(empty_database: str) -> None:
+    """An event is deleted with a customer who is created later, too."""
+    upgrade(parse_url(empty_database))
+    body = '{"node": {"email": "Neu@stra\\u00dfe.example", "text": "to\\nwei\u00df@example.com"}}'
+    old_keys = {"neu@strasse.example", "weiss@example.com"}
+    store_event(empty_database, body, old_keys)
+    for _ in range(2):
+        run_part(empty_database, "contract")
+        rows = run_in_transaction(parse_url(empty_database), partial(rows_of, "inbox_keys"))
+        assert {row["key"] for row in rows} == old_keys | {
+            "neu@straße.example",
+            "weiß@example.com",
+        }
+    assert find_keys(body.encode()) == ["neu@straße.example", "weiß@example.com"]
+
+
+@pytest.mark.slow
+def test_an_older_and_the_newer_program_share_a_database(empty_database: str) -> None:
+    """Between the two parts an older program can work with the tables; the contract part excludes
+    it."""
+    url = ("--database-url", empty_database)
+    assert run_regulars("migrate", "--before", *url).returncode == 0
+    new_keys = create_customers_with_former_keys(empty_database)
+    oldest = sa.select(compatibility.c.oldest)
+
+    def read_oldest() -> str:
+        address = parse_url(empty_database)
+        return str(run_in_transaction(address, lambda c: c.execute(oldest).scalar_one()))
+
+    assert read_oldest() == "0008"
+    assert run_regulars("migrate", *url).returncode == 0
+    assert stored_keys(empty_database) == new_keys
+    assert read_oldest() == "0011"
+    result = run_regulars("verify", *url)
+    assert result.returncode == 0, result.stdout
 
 
 def test_no_two_keys_of_emails_become_equal() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
 import xlsxwriter
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import NARROW, SCREENSHOTS, Person, sign_in_person
+from tests.browser import NARROW, SCREENSHOTS, WIDE, Person, sign_in_person
 from tests.support import Server
+from tests.test_pages_for_all import check_accessibility
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +49,7 @@ def test_a_mapping_is_changed_saved_and_offered_again(person: Person) -> None:
     expect(note).to_be_focused()
     # The order of day and month is asked for, and the warnings of the column follow the answer.
     signed_up = page.get_by_role("row").filter(has_text="Signed up")
-    expect(signed_up).to_contain_text("4 rows with a warning")
+    expect(signed_up).to_contain_text("4 rows with warnings")
     order = page.get_by_label("Order of day and month in Signed up")
     order.select_option("Month first: 03/04/2024 is March 4")
     expect(signed_up).to_contain_text("2024-03-04")
@@ -112,8 +114,8 @@ def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path
     page = person.open("/imports")
     choose(page, "shop.csv", content)
     page.get_by_role("button", name="Try it").click()
-    expect(page.get_by_role("heading", name="30 rows were imported with warnings")).to_be_visible()
-    expect(page.get_by_role("heading", name="1 row was rejected")).to_be_visible()
+    expect(page.get_by_role("heading", name="30 rows with warnings")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 rejected row")).to_be_visible()
     assert person.client.emails() == []
     page.get_by_role("button", name="Change the columns").click()
     expect(page.get_by_label("Field of the column created_at")).to_be_visible()
@@ -223,3 +225,58 @@ def test_a_file_of_forty_columns_fits_a_narrow_screen(browser: Browser, server: 
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         expect(page.get_by_role("row")).to_have_count(40)
         page.screenshot(path=SCREENSHOTS / "import-forty-narrow.png")
+
+
+def test_a_workbook_without_a_preview_is_imported(person: Person) -> None:
+    """The columns of a workbook of more than 1 MiB are recognised by the import alone."""
+    rows = [[f"big{n}@x.test", os.urandom(2_000).hex()] for n in range(800)]
+    content = workbook(S=[["email", "notes"], *rows])
+    assert len(content) > 1024 * 1024
+    page = person.open("/imports")
+    choose(page, "big.xlsx", content)
+    expect(page.get_by_text("The file is too large to show its columns here.")).to_be_visible()
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator(".tiles")).to_contain_text("Created800")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_the_questions_and_the_result_are_accessible(
+    browser: Browser, server: Server, size: dict[str, int]
+) -> None:
+    width = "wide" if size is WIDE else "narrow"
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with sign_in_person(browser, server, viewport=size) as person:
+        page = person.open("/imports")
+        choose(page, "old.csv", b"email,Signed up,password\na@example.com,3/4/2024,\xc0\xc9 \x80\n")
+        expect(page.get_by_label("Encoding")).to_be_visible()
+        expect(page.get_by_label("Order of day and month in Signed up")).to_be_visible()
+        expect(page.get_by_text("it seems to hold secrets.", exact=False)).to_be_visible()
+        assert "--map" not in page.locator("main").inner_text()
+        check_accessibility(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.screenshot(path=SCREENSHOTS / f"import-questions-{width}.png", full_page=True)
+        page.get_by_label("Encoding").select_option(index=1)
+        page.get_by_role("button", name="Try it").click()
+        expect(page.get_by_role("heading", name="1 row with warnings")).to_be_visible()
+        assert "--dates" not in page.locator("main").inner_text()
+        check_accessibility(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.screenshot(path=SCREENSHOTS / f"import-result-{width}.png", full_page=True)
+
+
+def test_a_column_without_a_heading_and_a_left_out_one_are_mapped(person: Person) -> None:
+    page = person.open("/imports")
+    choose(page, "blank.csv", b"Contact,,Nick\na@example.com,+212612345678,Al\nb@x.test,,Bo\n")
+    page.get_by_label("Field of the column Column 2").select_option("Phone")
+    expect(page.get_by_label("Field of the column Column 2")).to_have_value("phone")
+    nick = page.get_by_label("Field of the column Nick")
+    nick.select_option("First name")
+    expect(nick).to_have_value("first_name")
+    nick.select_option("Leave out")
+    expect(nick).to_have_value("-")
+    nick.select_option("Custom: Nick")
+    expect(nick).to_have_value("custom.Nick")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".state.done")).to_be_visible()
+    (edge,) = person.client.page("phone custom", query="a@example.com")["edges"]
+    assert edge["node"] == {"phone": "+212612345678", "custom": {"Nick": "Al"}}

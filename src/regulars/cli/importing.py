@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import typer
 
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.background import lower_priority
@@ -20,9 +22,10 @@ from regulars.core.commands import Origin
 from regulars.settings import Settings
 from regulars.store import Row, Store
 from regulars.store.imports import RUNNING
+from regulars.transfer.date_text import Order
 from regulars.transfer.errors import BadOption, Interrupted
 from regulars.transfer.garbage_collector import collect_less
-from regulars.transfer.import_options import Options
+from regulars.transfer.import_options import DATES, Options
 from regulars.transfer.import_repository import (
     CANCELLED,
     COUNTS,
@@ -31,10 +34,14 @@ from regulars.transfer.import_repository import (
     is_silent,
 )
 from regulars.transfer.importer import Importer, Tally
-from regulars.transfer.input_file import STDIN, open_input
+from regulars.transfer.input_file import STDIN, InputFile, open_input
+from regulars.transfer.preview import describe_columns
 from regulars.transfer.rejected_rows import DiscardedRows, RejectedFile
 from regulars.transfer.source import Source
 from regulars.transfer.uploads import problems_to_json
+
+# Columns that are shown before an import.
+_MAX_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,13 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
     with open_input(
         name, job.options.encoding, form=job.options.format, sheet=job.options.sheet
     ) as file:
-        source = Source(file, job.options)
+        source = _ask_about_dates(file, Source(file, job.options))
         _show(name, source)
+        if job.dry_run:
+            for column in describe_columns(source)[:_MAX_COLUMNS]:
+                _show_column(column)
+            file.restart()
+            source = Source(file, source.options)
         output = RejectedFile(_rejected_path(name, source, job))
         warned = RejectedFile(_path_beside(name, source, "warnings"))
         path = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk
@@ -165,14 +177,42 @@ def _path_beside(name: str, source: Source, kind: str) -> Path:
 
 
 def _show(name: str, source: Source) -> None:
-    """Print the format of the file and its columns to standard error."""
+    """Print the format of the file, its columns, and what is worth a look to standard error."""
     print(f"{name}: {source.summary}", file=sys.stderr)
-    if source.shape.columns is None:
-        return
-    for column in source.shape.columns[:100]:
+    for column in source.columns[:_MAX_COLUMNS]:
+        heading = column.heading or "(no heading)"
+        print(f"  {heading} → {column.field or 'left out'}", file=sys.stderr)
+    for column in source.columns[:_MAX_COLUMNS]:
+        if column.note:
+            print(column.note, file=sys.stderr)
+    for heading in source.undecided_dates:
         print(
-            f"  {column.heading or '(no heading)'} → {column.field or 'left out'}", file=sys.stderr
+            f"{heading}: The order of day and month is not clear from the values. Dates that can "
+            "be read in two ways are left out, and the time of creation cannot be set later. Say "
+            "--dates dmy or --dates mdy.",
+            file=sys.stderr,
         )
+
+
+def _ask_about_dates(file: InputFile, source: Source) -> Source:
+    """Ask a person at a terminal for the order of day and month, if the file does not tell."""
+    if not source.undecided_dates or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return source
+    headings = ", ".join(source.undecided_dates)
+    question = f"Is 3/4/2024 in {headings} the 3rd of April (dmy) or March 4th (mdy)?"
+    answer = ""
+    while answer not in DATES:
+        answer = typer.prompt(f"{question} [{'/'.join(DATES)}]", err=True).strip().lower()
+    file.restart()
+    return Source(file, replace(source.options, dates=cast("Order", answer)))
+
+
+def _show_column(column: Mapping[str, Any]) -> None:
+    """Print three values of a column as they would be stored, and its number of warnings."""
+    samples = ", ".join(repr(sample) for sample in column["samples"])
+    warnings = f"; {column['warnings']:,} warnings in 1,000 rows" if column["warnings"] else ""
+    if samples or warnings:
+        print(f"  {column['heading']}: {samples or 'no value'}{warnings}", file=sys.stderr)
 
 
 def _result(

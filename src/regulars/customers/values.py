@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -55,6 +56,7 @@ def clean_tags(tags: Sequence[str], path: InputPath) -> tuple[list[str], list[Pr
     return field_rules.clean_tags(tags, path, _TAGS)
 
 
+@lru_cache(maxsize=16)
 def new_row(at: int) -> Row:
     """Returns an empty customer without its keys, created at `at` (milliseconds since 1970)."""
     return {**EMPTY, **dict.fromkeys(TIMESTAMPS, at)}

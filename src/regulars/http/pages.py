@@ -38,6 +38,9 @@ _TYPES = {
 # Comments on separate lines, and indentation: an eighth of the bytes.
 _COMMENT = re.compile(rb"^[ ]*(?:/\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 _INDENTATION = re.compile(rb"\n[ \n]+")
+# A comment at the end of a line; with a quote it may be a part of a string.
+_LINE_COMMENT = re.compile(rb"""[ ]+// [^\n"']*$""", re.MULTILINE)
+_CSS_SPACES = re.compile(rb"\s*([{};,])\s*")
 # The keys of a field's declaration that the pages use.
 _FIELD_KEYS = ("name", "kind", "is_writable", "sort", "in_history", "in_list", "sources")
 _GRAVATAR = "https://www.gravatar.com"
@@ -75,7 +78,7 @@ class Pages:
 
     def __init__(self, gravatar: bool) -> None:
         folder = files("regulars").joinpath("web")
-        contents = {file.name: _minify(file.read_bytes()) for file in folder.iterdir()}
+        contents = {file.name: _minify(file.name, file.read_bytes()) for file in folder.iterdir()}
         contents["fields.js"] = contents["fields.js"].replace(b"{{fields}}", _serialize_fields())
         digest = hashlib.sha256()
         for name in sorted(contents):
@@ -143,10 +146,13 @@ class Pages:
         return Response(content, headers=response_headers, media_type=file.media_type)
 
 
-def _minify(content: bytes) -> bytes:
-    """Returns a file without comments and indentation, except in template literals."""
+def _minify(name: str, content: bytes) -> bytes:
+    """Returns a file without comments and indentation, except in template literals; a stylesheet
+    without spaces around braces, commas and semicolons."""
+    if name.endswith(".css"):
+        return _CSS_SPACES.sub(rb"\1", _COMMENT.sub(b"", content))
     parts = _COMMENT.sub(b"", content).split(b"`")
-    parts[::2] = [_INDENTATION.sub(b"\n", part) for part in parts[::2]]
+    parts[::2] = [_INDENTATION.sub(b"\n", _LINE_COMMENT.sub(b"", part)) for part in parts[::2]]
     return b"`".join(parts)
 
 

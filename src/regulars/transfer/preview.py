@@ -72,32 +72,41 @@ def _preview(name: str, beginning: bytes, options: Options, whole: bool) -> dict
     ) as file:
         source = Source(file, options, is_preview=True)
         records = _first(source.records, whole)
-        rows = [source.shape.row(record) for record in records]
-        warnings: Counter[str] = Counter()
-        for row in rows:
-            warnings.update({source.shape.heading(w.field.split(".")) for w in row.warnings})
-        shown = [
-            {
-                "heading": column.heading,
-                "field": column.field,
-                "note": column.note,
-                "samples": _samples(column, rows),
-                "warnings": warnings[column.heading],
-            }
-            for column in source.columns
-        ]
         headings = [column.heading for column in source.columns]
         file_format = source.to_json()
         return {
             **_EMPTY,
             **{key: file_format[key] for key in ("format", "encoding", "gzip", "delimiter")},
             "summary": source.summary,
-            "columns": shown,
+            "columns": describe_columns(source, records),
             "rows": [_cells(record, headings) for record in records[:ROWS]],
             "sheet": file.sheet,
             "problem": source.problem,
             "undecided_dates": source.undecided_dates,
         }
+
+
+def describe_columns(
+    source: Source, records: Iterable[Record] | None = None
+) -> list[dict[str, Any]]:
+    """Return the columns of a file: each with its field, a note, three values as they would be
+    stored, and how many of the records, or of the first 1,000, have a warning about it."""
+    if records is None:
+        records = _first(source.records, True)
+    rows = [source.shape.row(record) for record in records]
+    warnings: Counter[str] = Counter()
+    for row in rows:
+        warnings.update({source.shape.heading(w.field.split(".")) for w in row.warnings})
+    return [
+        {
+            "heading": column.heading,
+            "field": column.field,
+            "note": column.note,
+            "samples": _samples(column, rows),
+            "warnings": warnings[column.heading],
+        }
+        for column in source.columns
+    ]
 
 
 def _first(records: Iterable[Record], whole: bool) -> list[Record]:

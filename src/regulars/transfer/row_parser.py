@@ -205,7 +205,9 @@ class RowParser:
             for column in columns or ()
             for target in self._targets_of(column)
         ]
-        self._names = {c.heading: self._target_of_name(c) for c in columns or ()}
+        # The targets of names of JSON: those of the columns, and others that were met.
+        self._names = {c.heading: self._targets_of_name(c) for c in columns or ()}
+        self._other_names: dict[str, list[_Target] | None] = {}
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
 
@@ -220,12 +222,10 @@ class RowParser:
             targets.append(_target(name, column.heading, None, order))
         return targets
 
-    def _target_of_name(self, column: Column) -> _Target | None:
+    def _targets_of_name(self, column: Column) -> list[_Target] | None:
         """Return where a value of JSON goes; None if it is part of a value that stays together."""
-        if column.field is None:
-            return _target(DROP, column.heading)
         is_part = "." in column.heading and column.field == f"{CUSTOM}.{column.heading}"
-        return None if is_part else self._targets_of(column)[0]
+        return None if is_part else self._targets_of(column)
 
     def row(self, record: Record) -> SetRow:
         """Return the row of a record, with all its problems and warnings."""
@@ -292,43 +292,41 @@ class RowParser:
         for name, value in data.items():
             nested = isinstance(value, dict | list) and name != CUSTOM and name not in self._mapped
             if not nested or not value:
-                self._put_name(row, name, value)
+                targets = self._targets_named(name)
+                if targets is None:
+                    self._put_unknown(row, name, value)
+                for target in targets or ():
+                    self._put(row, target, value)
                 continue
-            rest = {}
-            for path, inner in flatten({name: value}).items():
-                target = self._name(path)
-                if target is None:
-                    rest[path[len(name) + 1 :]] = inner
-                elif target.field != DROP:
+            parts = flatten({name: value})
+            unknown = {}
+            for path, inner in parts.items():
+                targets = self._targets_named(path)
+                if targets is None:
+                    unknown[path[len(name) + 1 :]] = inner
+                for target in targets or ():
                     self._put(row, target, inner)
-            if rest and (len(rest) > 1 or "" not in rest):
-                known = len(rest) < len(flatten({name: value}))
-                self._put_name(row, name, rest if known else value)
-            elif rest:
-                self._put_name(row, name, value)
+            if unknown:
+                self._put_unknown(row, name, value if len(unknown) == len(parts) else unknown)
 
-    def _put_name(self, row: _Row, name: str, value: Any) -> None:
-        """Set the field of a name, else keep the value by the option `unknown`."""
-        target = self._name(name)
-        if target is None:
-            if self._options.unknown == "drop":
-                return
+    def _put_unknown(self, row: _Row, name: str, value: Any) -> None:
+        """Keep the value of an unknown name by the option `unknown`."""
+        if self._options.unknown != "drop":
             group = CUSTOM if self._options.unknown == "custom" else "unknown"
-            target = _target(f"{group}.{name}", name)
-        if target.field != DROP:
-            self._put(row, target, value)
+            self._put(row, _target(f"{group}.{name}", name), value)
 
-    def _name(self, name: str) -> _Target | None:
-        """Return the target of a name of JSON: None if it is unknown."""
-        if name not in self._names:
-            if len(self._names) > _MAX_NAMES:
-                self._names.clear()
+    def _targets_named(self, name: str) -> list[_Target] | None:
+        """Return where the values of a name of JSON go; None if it is unknown."""
+        if name in self._names:
+            return self._names[name]
+        if name not in self._other_names:
+            if len(self._other_names) > _MAX_NAMES:
+                self._other_names.clear()
             field = self._mapped.get(name) or recognised(name, is_own=self._is_own)
-            if field is not None and field not in (*COLUMNS, EXTERNAL_ID, DROP):
-                field = field if field.startswith("custom.") else None
-            order = self._options.dates
-            self._names[name] = _target(field, name, None, order, self._is_own) if field else None
-        return self._names[name]
+            is_known = field in (*COLUMNS, DROP) or (field or "").startswith(f"{CUSTOM}.")
+            column = Column(0, name, None if field == DROP else field)
+            self._other_names[name] = self._targets_of(column) if is_known else None
+        return self._other_names[name]
 
     def _put(self, row: _Row, target: _Target, value: Any) -> None:
         """Set a field of a customer's input. A cell of spaces only is empty."""

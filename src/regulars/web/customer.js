@@ -1,17 +1,18 @@
-// A customer: all fields, edited in place, and the orders, messages and history of changes.
+// A customer: all fields, edited in place, and the orders, messages and history of changes; and the
+// form for a new customer.
 
 import { ApiError, getViewer, globalId, OFFLINE, runMutation, runQuery } from "./api.js";
 import { barChart } from "./chart.js";
 import { h, replace, setAttribute, uniqueId, userText } from "./dom.js";
-import { ALL_FIELDS, EDITABLE_FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
+import { ALL_FIELDS, EDITABLE_FIELDS, FIELDS, FIGURES, selectTimes, TIMESTAMPS } from "./fields.js";
 import { avatar, displayName, formatAmount, formatCompact, formatMoney, formatMonth, formatNumber, formatValue, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
-import { checkValues, KINDS, splitTags } from "./kinds.js";
+import { checkValues, customerUrl, KINDS, splitTags } from "./kinds.js";
 import { navigate } from "./navigation.js";
 import { announce } from "./progress.js";
 import { isDeleted, scheduleDeletion } from "./selection.js";
 import { t } from "./texts.js";
-import { button, checkbox, chip, copyToClipboard, formField, headingRow, iconButton, runAction, showError, showFieldErrors, showMissing, tableBox, toast, withBusy } from "./ui.js";
+import { button, checkbox, chip, copyToClipboard, errorNotice, formField, headingRow, iconButton, pageHeader, runAction, showError, showFieldErrors, showMissing, tableBox, toast, withBusy } from "./ui.js";
 
 const POLL_MS = 4000;
 const SHOWN_ORDERS = 10;
@@ -30,11 +31,16 @@ const POLL = "query($id: ID!) { node(id: $id) { ... on Customer { version change
 const UPDATE = `mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {
   updateCustomer(id: $id, node: $node, ifVersion: $version) { ${SELECTION} } }`;
 
+const CREATE = "mutation($node: InputCustomer!) { createCustomer(node: $node) { _id full_name email } }";
 const CHANGES = `query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
   changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
     sequence kind ${selectTimes("at")} silent actor { kind name } order { name } fields { name before after } } } } } } }`;
 
-export async function show({ main, signal, params, setTitle }) {
+export async function show(page) {
+  return page.params.number ? showCustomer(page) : showNewForm(page);
+}
+
+async function showCustomer({ main, signal, params, setTitle }) {
   const id = globalId("Customer", params.number);
   const [{ node }, { scopes }] = await Promise.all([runQuery(READ, { id }, { signal }), getViewer()]);
   if (!node || isDeleted(id)) {
@@ -481,4 +487,50 @@ function differenceView({ name, before, after }) {
       h("span", { class: "unseen" }, t.timeline.before), h("del", null, formatValue(before)),
       h("span", { "aria-hidden": "true" }, " → "),
       h("span", { class: "unseen" }, t.timeline.after), h("ins", null, formatValue(after))));
+}
+
+/** Shows the form for a new customer. */
+function showNewForm({ main, setTitle }) {
+  setTitle(t.create.title);
+  const controls = new Map(EDITABLE_FIELDS.map((field) => [field.name, KINDS[field.kind].control(field, null)]));
+  const content = (fields) => fields.map(({ name }) => controls.get(name).content);
+  // Inputs of one line stand side by side, in the order of the declaration.
+  const lines = FIELDS.filter(({ name, kind }) => controls.has(name) && KINDS[kind].isLine);
+  const blocks = EDITABLE_FIELDS.filter(({ kind }) => !KINDS[kind].isLine && !KINDS[kind].hasParts);
+  const folded = EDITABLE_FIELDS.filter(({ kind }) => KINDS[kind].hasParts);
+  const notice = errorNotice();
+  const submit = h("button", { type: "submit", class: "primary" }, t.create.submit);
+  let isSaved = false;
+
+  const input = () => Object.fromEntries([...controls].map(([name, control]) => [name, control.change()]).filter(([, value]) => value !== undefined));
+
+  async function create(event) {
+    event.preventDefault();
+    notice.setText("");
+    const node = input();
+    let customer;
+    try {
+      checkValues(node);
+      ({ createCustomer: customer } = await withBusy(submit, () => runMutation(CREATE, { node: { email: "", ...node } })));
+    } catch (error) {
+      showFieldErrors(error, Object.assign({}, ...[...controls.values()].map(({ fields }) => fields)), notice.setText);
+      // An error may be in a closed section.
+      for (const section of main.querySelectorAll("details:has([aria-invalid])")) section.open = true;
+      main.querySelector("[aria-invalid]")?.focus();
+      return;
+    }
+    isSaved = true;
+    toast(t.create.done(displayName(customer)));
+    navigate(customerUrl(customer));
+  }
+
+  replace(main,
+    pageHeader(t.create.title),
+    h("form", { class: "narrow", novalidate: true, onsubmit: create },
+      h("section", { class: "card" }, h("div", { class: "fields" }, content(lines)), content(blocks)),
+      folded.map((field) => h("details", { class: "card" }, h("summary", null, t.fieldName(field.name)), content([field]))),
+      notice,
+      h("div", { class: "row" }, submit, h("a", { class: "button", href: "/customers" }, t.cancel))));
+  controls.get("email").fields.email.input.focus();
+  return { hasUnsavedInput: () => !isSaved && Object.keys(input()).length > 0 };
 }

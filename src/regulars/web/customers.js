@@ -12,7 +12,7 @@ import { announce } from "./progress.js";
 import { searchBox } from "./search-box.js";
 import { confirmDeletion, DELETED_EVENT, isDeleted, openExportDialog, openTagDialog, Selection } from "./selection.js";
 import { t } from "./texts.js";
-import { button, checkbox, emptyAccount, emptyState, errorState, newCustomerLink, openDialog, pageHeader } from "./ui.js";
+import { button, checkbox, emptyAccount, emptyState, errorState, newCustomerLink, openDialog, pageHeader, selectOptions } from "./ui.js";
 
 const SKELETON_AFTER_MS = 300;
 
@@ -42,7 +42,7 @@ export async function show({ main, url, signal, setTitle }) {
   });
   const count = h("p", { class: "count", role: "status" });
   const sortBy = h("select", { "aria-label": t.list.sortBy, onchange: () => sort(sortBy.value) },
-    SORT_KEYS.map((key) => h("option", { value: key }, t.list.orders[key] ?? t.fieldName(key))));
+    selectOptions(SORT_KEYS.map((key) => [key, t.list.orders[key] ?? t.fieldName(key)])));
   const direction = button("", () => sort(listQuery.order.sortKey, !listQuery.order.isAscending), { class: "icon-button" });
   const bar = h("div", { class: "selection", role: "region", "aria-label": t.selection.label, hidden: true });
   const body = h("div", { class: "list" });
@@ -136,7 +136,7 @@ export async function show({ main, url, signal, setTitle }) {
     const size = h("select", {
       "aria-label": t.list.size,
       onchange: () => { localStorage.setItem("page-size", size.value); navigate(listQuery.toUrl(), { replace: true }); },
-    }, PAGE_SIZES.map((option) => h("option", { value: option, selected: option === pageSize() }, t.list.each(option))));
+    }, selectOptions(PAGE_SIZES.map((option) => [option, t.list.each(option)]), pageSize()));
     return [
       link(hasPreviousPage || Boolean(listQuery.after), "prev", [icon("back"), t.list.previous], startCursor ? { before: startCursor } : {}),
       size,

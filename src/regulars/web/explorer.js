@@ -9,7 +9,7 @@ import { complete, INTROSPECTION, namedType, operationNames, Schema, tokenize, t
 import { icon } from "./icons.js";
 import { EXPLORER_STORAGE_KEY } from "./navigation-bar.js";
 import { t } from "./texts.js";
-import { button, showError, copyToClipboard, openDialog, SuggestionList, withBusy, pageHeader } from "./ui.js";
+import { button, showError, copyToClipboard, openDialog, selectOptions, SuggestionList, withBusy, pageHeader } from "./ui.js";
 
 const MAX_HISTORY = 30;
 const MAX_COLOURED_CHARACTERS = 200_000;
@@ -35,7 +35,7 @@ export async function show({ main, url, signal, setTitle }) {
   const showOperations = () => {
     const names = operationNames(query.input.value);
     const selectedName = operation.value;
-    replace(operation, names.map((name) => h("option", { value: name, selected: name === selectedName }, name)));
+    replace(operation, selectOptions(names, selectedName));
     setAttribute(operation, "hidden", names.length < 2);
   };
   const saveLater = debounce(SAVE_DELAY_MS, () => saveState({ query: query.input.value, variables: variables.input.value }));

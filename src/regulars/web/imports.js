@@ -7,7 +7,7 @@ import { timeElement, formatBytes, formatNumber, formatDateTime } from "./format
 import { icon } from "./icons.js";
 import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
-import { button, checkbox, chip, showError, withBusy, emptyState, errorNotice, errorState, formField, errorMessage, headingRow, iconButton, openFormDialog, pageHeader, runAction, stateBadge, tableBox, toast } from "./ui.js";
+import { button, checkbox, chip, showError, withBusy, emptyState, errorNotice, errorState, formField, errorMessage, headingRow, iconButton, openFormDialog, pageHeader, runAction, selectOptions, stateBadge, tableBox } from "./ui.js";
 
 const PREVIEW_BYTES = 256 * 1024;
 const POLL_MS = 500;
@@ -18,7 +18,8 @@ const READ_AS_A_WHOLE = /\.(xls[xmb]?|ods|zip)$/i;
 const MAX_PREVIEW_BYTES = 1024 * 1024;
 const OPTIONS = { map: {}, header: true, encoding: "", dates: "", sheet: "", match: "email", empty: "keep", consent: "keep", tags: "add", silent: false, strict: false };
 const ENCODINGS = ["utf-8", "cp1252", "cp1250", "cp1251", "mac-roman", "cp932", "gb18030", "big5", "cp949"];
-// The end of a message, which is about the command line.
+// The parts of messages that are about the command line.
+const DATES_HINT = /: `--dates.*`(?=\.)/;
 const COMMAND_HINT = / (Say (which it|that there)|To keep it:).*/;
 const MAX_MAPPINGS = 50;
 
@@ -74,7 +75,7 @@ class ImportPage {
 
   /** Shows the preview of a file. */
   async openFile(file) {
-    Object.assign(this, { file, preview: null, options: { ...OPTIONS }, encodings: [], undecided: [] });
+    Object.assign(this, { file, preview: null, options: { ...OPTIONS }, encodings: [], undecided: [], detected: {} });
     this.problem.setText("");
     try {
       await this.loadPreview();
@@ -82,7 +83,6 @@ class ImportPage {
       this.problem.setText(errorMessage(error));
       return;
     }
-    this.detected = fieldsOf(this.preview);
     this.showPreview();
     this.body.querySelector("h2").focus();
   }
@@ -102,6 +102,7 @@ class ImportPage {
     const params = this.buildParams({ ...options, whole: this.file.size <= bytes });
     const { data } = await request(`/import/preview?${params}`, { method: "POST", body: this.file.slice(0, bytes), headers: { "Content-Type": "application/octet-stream" }, signal: this.signal });
     this.preview = data;
+    for (const { heading, field } of data.problem ? [] : data.columns) if (!(heading in options.map)) this.detected[heading] = field ?? IGNORED_COLUMN;
     if (data.encodings.length) this.encodings = data.encodings;
     if (data.undecided_dates.length) this.undecided = data.undecided_dates;
   }
@@ -130,14 +131,14 @@ class ImportPage {
   }
 
   showPreview() {
-    const { columns, rows, fields, problem, summary, format, sheet, encodings, is_incomplete: isIncomplete } = this.preview;
+    const { columns, fields, problem, summary, format, sheet, encodings, is_incomplete: isIncomplete } = this.preview;
     const { options } = this;
-    const selectField = (name, label, pairs) => formField(label, h("select", { "data-key": name, onchange: (event) => this.change({ [name]: event.target.value }) }, selectOptions(pairs, options[name])));
-    const settingField = (name) => selectField(name, ...t.imports.settings[name]);
+    const selectField = (name, [label, pairs]) => formField(label, h("select", { "data-key": name, onchange: (event) => this.change({ [name]: event.target.value }) }, selectOptions(pairs, options[name])));
+    const settingField = (name) => selectField(name, t.imports.settings[name]);
     const settingCheck = (name) => checkbox(t.imports.checks[name], { "data-key": name, checked: options[name], onchange: (event) => this.change({ [name]: event.target.checked }) });
-    const encodingField = selectField("encoding", t.imports.encoding, [["", t.imports.detect],
+    const encodingField = selectField("encoding", [t.imports.encoding, [["", t.imports.detect],
       ...this.encodings.map(({ encoding, samples }) => [encoding, [encoding, ...samples].join(" · ")]),
-      ...ENCODINGS.filter((name) => this.encodings.every(({ encoding }) => encoding !== name)).map((name) => [name, name])]);
+      ...ENCODINGS.filter((name) => this.encodings.every(({ encoding }) => encoding !== name))]]);
     const sheetField = formField(t.imports.sheet, h("input", { type: "text", "data-key": "sheet", value: sheet ?? "", onchange: (event) => this.change({ sheet: event.target.value }) }));
     const start = (dryRun, label, isPrimary) => button(label, (event) => this.send(dryRun, event.currentTarget), { class: isPrimary ? "primary" : null, disabled: Boolean(problem) });
     const row = ({ heading, field, note, samples, warnings }) => h("tr", null,
@@ -146,7 +147,7 @@ class ImportPage {
         "aria-label": t.imports.columnIs(heading), "data-key": `map ${heading}`,
         onchange: (event) => this.chooseField(heading, event.target.value),
       }, columnOptions(heading, field, fields))),
-      h("td", null, samples.map((sample) => h("div", null, userText(sample)))),
+      h("td", { "data-label": t.imports.fieldColumns[2] }, h("div", null, samples.map((sample) => h("div", null, userText(sample))))),
       h("td", null, warnings ? h("div", null, icon("warning"), " ", t.imports.toCheck(formatNumber(warnings), warnings)) : null,
         note ? h("div", { class: "hint" }, note.replace(COMMAND_HINT, "")) : null));
     replace(this.body,
@@ -156,17 +157,12 @@ class ImportPage {
         isIncomplete ? h("p", { class: "notice" }, t.imports.incomplete) : null,
         problem ? h("p", { class: "notice wrong", role: "alert" }, icon("warning"), encodings.length ? t.imports.unclear : problem.replace(COMMAND_HINT, ` ${t.imports.sayWhich}`)) : null,
         this.encodings.length ? encodingField : null,
-        this.undecided.length ? selectField("dates", t.imports.dates(this.undecided.join(", ")), t.imports.orders) : null,
-        columns.length ? [
-          this.savedMappings(),
-          tableBox({ "aria-label": t.imports.fields }, "plain-table stack", headingRow(t.imports.fieldColumns), h("tbody", null, columns.map(row))),
-          h("details", null, h("summary", null, t.imports.firstRows), tableBox({ "aria-label": t.imports.firstRows }, "plain-table",
-            headingRow(columns.map(({ heading }) => userText(heading))), h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell) => h("td", null, userText(cell)))))))),
-        ] : null,
+        this.undecided.length ? selectField("dates", [t.imports.dates(this.undecided.join(", ")), t.imports.orders]) : null,
+        columns.length ? [this.savedMappings(), tableBox({ "aria-label": t.imports.fields }, "plain-table stack", headingRow(t.imports.fieldColumns), h("tbody", null, columns.map(row)))] : null,
         format === "csv" ? checkbox(t.imports.headings, { "data-key": "header", checked: options.header, onchange: (event) => this.change({ header: event.target.checked, map: {} }) }) : null,
-        h("div", { class: "fields" }, Object.keys(t.imports.settings).map(settingField),
+        h("div", { class: "fields" }, ["match", "empty", "consent", "tags"].map(settingField),
           sheet || options.sheet ? sheetField : this.encodings.length ? null : encodingField),
-        Object.keys(t.imports.checks).map(settingCheck)),
+        ["strict", "silent"].map(settingCheck)),
       h("div", { class: "row" },
         start(true, t.imports.try, true),
         start(false, t.imports.take),
@@ -177,24 +173,24 @@ class ImportPage {
   /** The mappings that were saved for files with these headings. */
   savedMappings() {
     const headings = headingsOf(this.preview);
-    return loadMappings(this.accountId).filter((saved) => saved.headings === headings).map(({ name, options }) => h("p", { class: "row" },
+    return loadMappings(this.accountId).filter((saved) => saved.headings === headings).map(({ name, options }) => h("div", { class: "row" },
       button(t.imports.useMapping(name), () => this.change(options), { "data-key": `use ${name}` }),
-      iconButton("trash", t.imports.forgetMapping(name), () => {
-        storeMappings(this.accountId, (saved) => saved.name !== name || saved.headings !== headings);
-        this.showPreview();
-      })));
+      iconButton("trash", t.imports.forgetMapping(name), () => this.storeMapping(name, null))));
   }
 
   async saveMapping() {
-    const name = formField(t.imports.mappingName, h("input", { type: "text", required: true, maxlength: 60 }));
-    await openFormDialog(t.imports.saveMapping, t.save, name, { name }, async () => {
-      const entry = { name: name.input.value.trim(), headings: headingsOf(this.preview), options: this.options };
-      if (!entry.name) return name.setError(t.imports.noName);
-      storeMappings(this.accountId, (saved) => saved.name !== entry.name || saved.headings !== entry.headings, [entry]);
-      toast(t.saved);
-      return true;
-    });
+    const field = formField(t.imports.mappingName, h("input", { type: "text" }));
+    const name = await openFormDialog(t.imports.saveMapping, t.save, field, { field }, async () => field.input.value.trim() || field.setError(t.imports.noName));
+    if (name) this.storeMapping(name, this.options);
+  }
+
+  /** Stores options under a name, in place of others; without `options`, forgets them. */
+  storeMapping(name, options) {
+    const headings = headingsOf(this.preview);
+    const others = loadMappings(this.accountId).filter((saved) => saved.name !== name || saved.headings !== headings);
+    localStorage.setItem(`mappings-${this.accountId}`, JSON.stringify([...(options ? [{ name, headings, options }] : []), ...others].slice(0, MAX_MAPPINGS)));
     this.showPreview();
+    this.body.querySelector("h2").focus();
   }
 
   /** Sends the file, and then shows the import. */
@@ -251,14 +247,14 @@ class ImportPage {
     const url = `/import/${encodeURIComponent(run.id)}`;
     const cancel = button(t.cancel, () => runAction(cancel, () => request(url, { method: "DELETE" })));
     const problems = (part, count, title, kinds) => (kinds.length ? [h("h3", null, title(formatNumber(count), count)),
-      isRunning || !count ? null : [h("p", null, t.imports.fix), h("a", { class: "button", href: `${url}/${part}`, download: true }, icon("download"), t.imports.download[part])],
+      isRunning || !count ? null : h("p", null, t.imports.fix, " ", h("a", { href: `${url}/${part}`, download: true }, t.imports.download[part])),
       problemList(kinds)] : null);
     replace(this.body,
       h("section", { class: "card", "aria-labelledby": "run" },
         h("h2", { id: "run", tabindex: "-1" }, userText(run.name), run.dry_run ? chip(t.imports.dry) : null, run.silent ? chip(t.imports.isSilent) : null),
         h("p", null, runState(run), run.message && run.state === "failed" ? [" ", run.message] : null),
         isRunning ? h("progress", { max: run.bytes || 1, value: run.state === "running" ? run.bytes_read : 0, "aria-label": t.imports.progress }) : null,
-        h("dl", { class: "tiles small" }, Object.keys(t.imports.outcomes).map(figure)),
+        h("dl", { class: "tiles small" }, ["created", "updated", "unchanged", "rejected", "rows_with_warnings"].map(figure)),
         run.dry_run && !isRunning ? h("p", { class: "notice" }, t.imports.nothingSaved) : null,
         problems("rejected", run.rejected, t.imports.problems, run.problems),
         problems("warnings", run.rows_with_warnings, t.imports.warnings, run.warnings)),
@@ -288,11 +284,10 @@ function runTable(runs) {
 function problemList(kinds) {
   return h("ul", { class: "problems" }, kinds.map(({ count, kind, examples }) => h("li", null,
     h("strong", null, userText(kind.replace(/^\S+ ?/, "")), " ", h("span", { class: "hint" }, t.imports.rows(formatNumber(count), count))),
-    h("ul", null, examples.map(({ line, message }) => h("li", null, h("span", { class: "hint" }, t.imports.line(formatNumber(line))), " ", message))))));
+    h("ul", null, examples.map(({ line, message }) => h("li", null, h("span", { class: "hint" }, t.imports.line(formatNumber(line))), " ", message.replace(DATES_HINT, "")))))));
 }
 
 const headingsOf = ({ columns }) => JSON.stringify(columns.map(({ heading }) => heading));
-const fieldsOf = ({ columns }) => Object.fromEntries(columns.map(({ heading, field }) => [heading, field ?? IGNORED_COLUMN]));
 
 /** The saved mappings of an account, the newest first: each with a name, headings and options. */
 function loadMappings(accountId) {
@@ -302,13 +297,6 @@ function loadMappings(accountId) {
     return [];
   }
 }
-
-/** Stores new mappings before those that pass a test. */
-function storeMappings(accountId, test, added = []) {
-  localStorage.setItem(`mappings-${accountId}`, JSON.stringify([...added, ...loadMappings(accountId).filter(test)].slice(0, MAX_MAPPINGS)));
-}
-
-const selectOptions = (pairs, selected) => pairs.map(([value, label]) => h("option", { value, selected: value === selected }, label));
 
 /** The fields that a column can be, with `field` selected. */
 function columnOptions(heading, field, fields) {

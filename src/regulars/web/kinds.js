@@ -10,7 +10,7 @@ import { ADDRESS_PARTS } from "./fields.js";
 import { avatar, countries, countryName, displayName, formatAmount, formatNumber, formatValue, relativeTime } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { button, checkbox, formField, iconButton } from "./ui.js";
+import { button, checkbox, formField, iconButton, selectOptions } from "./ui.js";
 
 const SHOWN_TAGS = 2;
 
@@ -84,7 +84,7 @@ function addressControl({ name }, address) {
 function countrySelect(value) {
   const all = countries();
   const unlisted = value && !all.some(([code]) => code === value) ? [[value, countryName(value)]] : [];
-  return h("select", null, [["", t.nothing], ...unlisted, ...all].map(([code, name]) => h("option", { value: code, selected: code === value }, name)));
+  return h("select", null, selectOptions([["", t.nothing], ...unlisted, ...all], value));
 }
 
 function addressView(address) {
@@ -120,7 +120,7 @@ function customControl({ name: fieldName }, custom) {
   const addRow = (key, value) => {
     const type = Object.keys(CUSTOM_TYPES).find((other) => CUSTOM_TYPES[other].has(value));
     const name = h("input", { type: "text", value: key, "aria-label": t.custom.name, placeholder: t.custom.name, dir: "auto", readonly: key !== "" });
-    const types = h("select", { "aria-label": t.custom.kind }, Object.keys(CUSTOM_TYPES).map((other) => h("option", { value: other, selected: other === type }, t.custom.kinds[other])));
+    const types = h("select", { "aria-label": t.custom.kind }, selectOptions(Object.keys(CUSTOM_TYPES).map((other) => [other, t.custom.kinds[other]]), type));
     const text = h("input", { type: "text", value: CUSTOM_TYPES[type].write(value), "aria-label": t.custom.value(key), placeholder: t.custom.value(""), dir: "auto" });
     const row = { key, name, types, text, isRemoved: false };
     const element = h("div", { class: "custom-row" }, name, types, text,

@@ -5,7 +5,7 @@ import { barChart, shareTable } from "./chart.js";
 import { h, replace } from "./dom.js";
 import { formatAmount, formatCompact, countryName, formatDay, formatMoney, formatMonth, formatNumber } from "./format.js";
 import { t } from "./texts.js";
-import { emptyAccount, pageHeader } from "./ui.js";
+import { emptyAccount, pageHeader, selectOptions } from "./ui.js";
 
 const SHOWN_COUNTRIES = 12;
 const QUERY = `{ statistics { customers accepts_marketing ordered expenses
@@ -61,7 +61,7 @@ function spendChart(rows) {
   };
   draw(currencies[0]);
   if (currencies.length < 2) return chart;
-  const choice = h("select", { "aria-label": t.overview.currency, onchange: () => draw(choice.value) }, currencies.map((currency) => h("option", { value: currency }, currency)));
+  const choice = h("select", { "aria-label": t.overview.currency, onchange: () => draw(choice.value) }, selectOptions(currencies));
   return [h("div", { class: "corner" }, choice), chart];
 }
 

@@ -7,7 +7,7 @@
 export const ROUTES = [
   { path: "/sign-in", load: () => import("./sign-in.js") },
   { path: "/customers", load: () => import("./customers.js"), icon: "customers", scope: "customers:read" },
-  { path: "/customers/new", load: () => import("./new-customer.js"), parent: "/customers" },
+  { path: "/customers/new", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/customers/:number", load: () => import("./customer.js"), parent: "/customers" },
   { path: "/overview", load: () => import("./overview.js"), icon: "overview", scope: "customers:read" },
   { path: "/imports", load: () => import("./imports.js"), icon: "upload", scope: "customers:write" },

@@ -6,7 +6,7 @@ import { selectTimes } from "./fields.js";
 import { relativeTime, formatDateTime } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./texts.js";
-import { button, checkbox, chip, showError, askConfirmation, copyToClipboard, formField, headingRow, openFormDialog, pageHeader, runAction, stateBadge, tableBox, toast } from "./ui.js";
+import { button, checkbox, chip, showError, askConfirmation, copyToClipboard, formField, headingRow, openFormDialog, pageHeader, runAction, selectOptions, stateBadge, tableBox, toast } from "./ui.js";
 
 const FIELDS = `id name scopes state ${selectTimes("created_at", "last_used_at", "revoked_at")} expires_at(format: "ISO")`;
 const READ = `{ tokens { ${FIELDS} } tokenScopes { name description } }`;
@@ -53,7 +53,7 @@ function create(scopes) {
   const name = formField(t.tokens.name, h("input", { type: "text", autocomplete: "off", autofocus: true, dir: "auto" }), { hint: t.tokens.nameHint });
   const boxes = scopes.map((scope) => checkbox([h("code", null, scope.name), h("span", { class: "hint" }, ` ${scope.description}`)], { value: scope.name, checked: scope.name === "customers" }));
   const scopesProblem = formField(t.tokens.scopes, h("input", { type: "hidden" }));
-  const expiry = formField(t.tokens.ends, h("select", null, h("option", { value: "" }, t.tokens.noEnd), LIFETIMES_DAYS.map((days) => h("option", { value: days, selected: days === DEFAULT_LIFETIME_DAYS }, t.tokens.days(days)))));
+  const expiry = formField(t.tokens.ends, h("select", null, selectOptions([["", t.tokens.noEnd], ...LIFETIMES_DAYS.map((days) => [days, t.tokens.days(days)])], DEFAULT_LIFETIME_DAYS)));
   const content = [name, h("fieldset", null, h("legend", null, t.tokens.scopes), boxes), scopesProblem, expiry];
   return openFormDialog(t.tokens.new, t.tokens.create, content, { name, scopes: scopesProblem, expires_at: expiry }, async (form, close) => {
     const days = Number(expiry.input.value);

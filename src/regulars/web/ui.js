@@ -121,6 +121,12 @@ export function formField(label, input, { hint = null } = {}) {
   return element;
 }
 
+/** The options of a select: pairs of a value and a label, or values; one is `selected`. */
+export const selectOptions = (choices, selected) => choices.map((choice) => {
+  const [value, label] = Array.isArray(choice) ? choice : [choice, choice];
+  return h("option", { value, selected: value === selected }, label);
+});
+
 /** A checkbox with its label; the element has the `input`. */
 export function checkbox(label, properties = {}) {
   const input = h("input", { type: "checkbox", ...properties });

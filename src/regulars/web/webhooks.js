@@ -8,7 +8,7 @@ import { relativeTime, formatNumber } from "./format.js";
 import { icon } from "./icons.js";
 import { navigate } from "./navigation.js";
 import { t } from "./texts.js";
-import { button, showError, askConfirmation, checkbox, emptyState, formField, openFormDialog, pageHeader, runAction, showMissing, stateBadge, toast } from "./ui.js";
+import { button, showError, askConfirmation, checkbox, emptyState, formField, openFormDialog, pageHeader, runAction, selectOptions, showMissing, stateBadge, toast } from "./ui.js";
 
 const POLL_MS = 3000;
 const SHOWN_DELIVERIES = 25;
@@ -48,7 +48,7 @@ function card(webhook) {
 
 /** Opens a dialog for a new webhook, or to edit one. Resolves with the webhook that was saved, or null. */
 function edit(webhook, types) {
-  const type = formField(t.webhooks.type, h("select", { autofocus: true }, types.map((name) => h("option", { value: name, selected: name === webhook?.type }, name))));
+  const type = formField(t.webhooks.type, h("select", { autofocus: true }, selectOptions(types, webhook?.type)));
   const url = formField(t.webhooks.url, h("input", { type: "text", inputmode: "url", value: webhook?.url ?? "", autocomplete: "off", spellcheck: "false", placeholder: "https://example.com/hook" }));
   const changes = checkbox(t.webhooks.changes, { checked: Boolean(webhook?.settings.changes) });
   return openFormDialog(webhook ? t.webhooks.edit : t.webhooks.new, webhook ? t.save : t.webhooks.create, [type, url, changes], { url, type }, async () => {

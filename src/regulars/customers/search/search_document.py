@@ -109,6 +109,7 @@ _UNREAD_SOURCES = {"words": (), "notes_words": (), "facets": (_LONG_TEXT, *_SORT
 _read_sources = itemgetter(
     *(s for name, sources in _SOURCES.items() for s in sources if s not in _UNREAD_SOURCES[name])
 )
+_other_facet_sources = itemgetter(*_ADDRESSES, *_JSON, *_FACET_TEXTS)
 _derived_columns = itemgetter(*_SOURCES)
 _SOURCE_SETS = {name: frozenset(sources) for name, sources in _SOURCES.items()}
 SOURCES = frozenset(source for sources in _SOURCES.values() for source in sources)
@@ -146,7 +147,7 @@ def _sorted_text_facets(row: Row) -> Iterator[str]:
     """Yield the facets of names and emails whose column, which is folded as the contract says, is
     not what the search compares: `Łukasz`, `O’Brien`, and texts with invisible characters."""
     block = "".join([row[name] for name in _SORTED_NAMES])
-    if block.isascii() and "`" not in block:
+    if (block.isascii() and "`" not in block) or not any(map(_is_folded_differently, set(block))):
         return
     texts = [(name, row[name]) for name in _SORTED_NAMES]
     texts += [(name, full_name(row[a], row[b])) for name, a, b in _SORTED_FULL_NAMES]
@@ -154,6 +155,13 @@ def _sorted_text_facets(row: Row) -> Iterator[str]:
         text = sorted_text(value)
         if text and text != fold(value):
             yield sorted_text_facet(name, text)
+
+
+@lru_cache(maxsize=16_384)
+def _is_folded_differently(character: str) -> bool:
+    """Whether the search and the order of lists fold a character, and so each text with it,
+    differently."""
+    return folded_letters(character) != fold(character)
 
 
 def _normalize(block: str) -> str:
@@ -197,19 +205,20 @@ def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, st
     tags: dict[str, list[str]] = {key: orjson.loads(row[name]) for key, name in _TAGS}
     phone_forms = {name: phones.forms(row[name]) if row[name] else [] for name in _PHONES}
     if _depends_on("words", changed):
-        texts = [full_name(row[first], row[last]) for first, last in _FULL_NAMES]
-        # Chinese, Japanese and Korean names are written with the last name first.
-        texts += [
-            f"{row[last]} {row[first]}"
-            for first, last in _FULL_NAMES
-            if row[first] and row[last] and has_lone_characters(row[last])
-        ]
+        texts = []
+        for first, last in _FULL_NAMES:
+            texts.append(full_name(row[first], row[last]))
+            # Chinese, Japanese and Korean names are written with the last name first.
+            if row[first] and has_lone_characters(row[last]):
+                texts.append(f"{row[last]} {row[first]}")
         texts += [row[name] for name in _WORD_TEXTS]
         for values in tags.values():
             texts += values
+        text = lines(list(filter(None, texts)))
         # The forms of a phone number are complete words.
-        forms = [f" {form} " for values in phone_forms.values() for form in values]
-        columns["words"] = "\n".join([lines([text for text in texts if text]), *forms])
+        for forms in phone_forms.values():
+            text += "".join([f"\n {form} " for form in forms])
+        columns["words"] = text
     if _depends_on("notes_words", changed):
         notes = row[_LONG_TEXT]
         columns["notes_words"] = lines([notes.replace("\n", " ")]) if notes else ""
@@ -226,18 +235,19 @@ def _facets(
     row: Row, tags: Mapping[str, list[str]], phone_forms: Mapping[str, Collection[str]]
 ) -> str:
     raw_facets = {f"{key}:{tag}": None for key, values in tags.items() for tag in values}
-    for name in _ADDRESSES:
-        if row[name]:
-            parts = orjson.loads(row[name])
-            for key in ADDRESS_KEYS:
-                if key in parts:
-                    raw_facets[f"{key}:{parts[key]}"] = None
-    for name in _JSON:
-        if row[name]:
-            raw_facets |= dict.fromkeys(_custom_facets(name, orjson.loads(row[name])))
-    for name in _FACET_TEXTS:
-        if row[name]:
-            raw_facets[f"{name}:{row[name]}"] = None
+    if any(_other_facet_sources(row)):
+        for name in _ADDRESSES:
+            if row[name]:
+                parts = orjson.loads(row[name])
+                for key in ADDRESS_KEYS:
+                    if key in parts:
+                        raw_facets[f"{key}:{parts[key]}"] = None
+        for name in _JSON:
+            if row[name]:
+                raw_facets |= dict.fromkeys(_custom_facets(name, orjson.loads(row[name])))
+        for name in _FACET_TEXTS:
+            if row[name]:
+                raw_facets[f"{name}:{row[name]}"] = None
     facets = []
     for name, forms in phone_forms.items():
         facets += [f"{name}:{form}" for form in forms]

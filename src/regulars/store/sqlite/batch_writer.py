@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import islice
@@ -78,10 +79,10 @@ def _run_for_terms(
     """Run a query whose parameters are the columns of the table `terms`, in their order."""
     if not terms_of_customers:
         return
-    by_term: dict[str, list[int]] = {}
+    by_term: defaultdict[str, list[int]] = defaultdict(list)
     for customer_id, customer_terms in terms_of_customers.items():
         for term in customer_terms:
-            by_term.setdefault(term, []).append(customer_id)
+            by_term[term].append(customer_id)
     # In the order of the table, so that SQLite looks each page up once.
     text, remaining = query.compiled("sqlite").text, iter(by_term)
     while sorted_terms := sorted(islice(remaining, _SORTED_TERMS)):

@@ -1,0 +1,261 @@
+"""What becomes of a row: imported, imported with warnings, or rejected."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from tests.support import Client, copy_sqlite_template
+from tests.test_import import Shop, counts
+from tests.test_import_http import ended, send
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Shop:
+    return Shop(copy_sqlite_template(tmp_path / "shop.db"), tmp_path)
+
+
+def kinds(result: dict[str, Any]) -> list[str]:
+    return [warning["kind"] for warning in result["warnings"]]
+
+
+def test_a_value_that_cannot_be_read_is_kept_and_its_row_imported(local: Shop) -> None:
+    content = (
+        "email,country,created,newsletter,phone,first name\n"
+        f"a@x.test,Atlantis,31/02/2024,perhaps,2.12E+11,{'x' * 300}\n"
+        "b@x.test,FR,2024-03-18,yes,1,Ben\n"
+    )
+    result = local.bring(content)
+    assert counts(result) == (2, 0, 0, 0)
+    assert result["rows_with_warnings"] == 1
+    assert kinds(result) == [
+        "warning_unreadable country",
+        "warning_unreadable created",
+        "warning_unknown_consent newsletter",
+        "warning_digits_lost phone",
+        "warning_unreadable first name",
+    ]
+    ana, ben = local.customers("custom,first_name,phone,accepts_marketing")
+    assert ana == {
+        "custom": {
+            "import: country": "Atlantis",
+            "import: created": "31/02/2024",
+            "import: newsletter": "perhaps",
+            "import: first name": "x" * 300,
+        },
+        "first_name": "",
+        "phone": "2.12E+11",
+        "accepts_marketing": False,
+    }
+    assert ben["custom"] is None
+
+
+def test_rows_with_warnings_are_in_a_file_that_can_be_imported(local: Shop) -> None:
+    result = local.bring("email,country\na@x.test,Atlantis\nb@x.test,FR\nbad,FR\n")
+    file = Path(result["warnings_file"])
+    assert file.stat().st_mode & 0o777 == 0o600
+    heading, row = file.read_text().splitlines()
+    assert heading == "regulars_warning,email,country"
+    assert row.startswith('"unreadable country: This is not a country.')
+    assert row.endswith(",a@x.test,Atlantis")
+    again = local.bring(file.read_text().replace("Atlantis", "Norway"), name="again.csv")
+    assert counts(again) == (0, 1, 0, 0)
+    assert local.customers("shipping_address")[0]["shipping_address"] == {"country": "NO"}
+
+
+def test_strict_rejects_a_row_for_a_value(local: Shop) -> None:
+    content = "email,country\na@x.test,Atlantis\nb@x.test,FR,surplus\nc@x.test,FR\n"
+    result = local.bring(content, "--strict")
+    assert counts(result) == (1, 0, 0, 2)
+    assert result["warnings"] == []
+
+
+def test_surplus_cells_are_kept(local: Shop) -> None:
+    result = local.bring("email,city\na@x.test,Paris,Lyon,Nice\n")
+    assert kinds(result) == ["warning_surplus_cells"]
+    (row,) = local.customers("custom")
+    assert row["custom"] == {"import: surplus cells": "Lyon, Nice"}
+
+
+def test_nobody_is_subscribed_again_and_tags_are_added(local: Shop) -> None:
+    local.bring("email,newsletter,tags\na@x.test,no,vip\nb@x.test,yes,vip\n")
+    newer = 'email,newsletter,tags\na@x.test,yes,"vip,new"\nb@x.test,no,new\n'
+    result = local.bring(newer, name="b.csv")
+    assert [(w["kind"], w["count"]) for w in result["warnings"]] == [
+        ("warning_kept newsletter", 1),
+        ("warning_kept tags", 1),
+    ]
+    rows = local.customers("accepts_marketing,tags")
+    assert [row["accepts_marketing"] for row in rows] == [False, False]
+    assert [row["tags"] for row in rows] == [["vip", "new"], ["vip", "new"]]
+    options = ("--consent", "overwrite", "--tags", "replace")
+    assert local.bring(newer, *options, name="c.csv")["warnings"] == []
+    rows = local.customers("accepts_marketing,tags")
+    assert [row["accepts_marketing"] for row in rows] == [True, False]
+    assert [row["tags"] for row in rows] == [["vip", "new"], ["new"]]
+
+
+def test_ids_of_other_systems_are_kept_and_select_nobody(client: Client) -> None:
+    client.create("own@x.test")
+    ids = ["7009123456789", "64a7f0c2e13b2c0012345678", "cus_9", "c0de-1"]
+    rows = "".join(f"{id_},{n}@x.test\n" for n, id_ in enumerate(ids))
+    details = ended(client, send(client, f"Customer ID,email\n{rows}1,small@x.test\n1,\n"))
+    assert (details["created"], details["rejected"]) == (5, 1)
+    for number, id_ in enumerate(ids):
+        node = client.node(id_, "... on Customer { email }")
+        assert node == {"email": f"{number}@x.test"}
+    (own,) = client.page("email version", query="email:own@x.test")["edges"]
+    assert own["node"] == {"email": "own@x.test", "version": 1}
+    (small,) = client.page("custom", query="email:small@x.test")["edges"]
+    assert small["node"]["custom"] == {"Customer ID": "1"}
+
+
+SHAPES = {
+    "Shopify REST": {
+        "id": 207119551,
+        "email": "ana@x.test",
+        "first_name": "Ana",
+        "state": "enabled",
+        "tags": "vip, new",
+        "email_marketing_consent": {"state": "subscribed", "opt_in_level": "single_opt_in"},
+        "addresses": [{"address1": "1 A", "city": "Porto", "country_code": "PT", "zip": "4050"}],
+        "default_address": {
+            "address1": "1 A",
+            "city": "Porto",
+            "country_code": "PT",
+            "zip": "4050",
+        },
+    },
+    "Shopify GraphQL": {
+        "id": "gid://shopify/Customer/207119551",
+        "firstName": "Ana",
+        "tags": ["vip", "new"],
+        "defaultEmailAddress": {"emailAddress": "ana@x.test", "marketingState": "SUBSCRIBED"},
+        "defaultAddress": {
+            "address1": "1 A",
+            "city": "Porto",
+            "countryCodeV2": "PT",
+            "zip": "4050",
+        },
+    },
+    "WooCommerce": {
+        "id": 25,
+        "email": "ana@x.test",
+        "first_name": "Ana",
+        "role": "customer",
+        "billing": {},
+        "shipping": {"address_1": "1 A", "city": "Porto", "postcode": "4050", "country": "PT"},
+        "is_paying_customer": False,
+    },
+    "Saleor": {
+        "id": "VXNlcjoyNQ==",
+        "email": "ana@x.test",
+        "firstName": "Ana",
+        "dateJoined": "2024-03-18T14:20:00Z",
+        "defaultShippingAddress": {
+            "streetAddress1": "1 A",
+            "city": "Porto",
+            "postalCode": "4050",
+            "country": {"code": "PT"},
+        },
+    },
+    "Medusa": {
+        "id": "cus_01",
+        "email": "ana@x.test",
+        "first_name": "Ana",
+        "has_account": True,
+        "addresses": [
+            {"address_1": "1 A", "city": "Porto", "postal_code": "4050", "country_code": "pt"}
+        ],
+    },
+    "Stripe": {
+        "id": "cus_1",
+        "object": "customer",
+        "email": "ana@x.test",
+        "name": "Ana Lo",
+        "created": 1710771600,
+        "shipping": {
+            "address": {"line1": "1 A", "city": "Porto", "postal_code": "4050", "country": "PT"},
+            "name": "Ana Lo",
+        },
+        "metadata": {"plan": "pro"},
+    },
+}
+ADDRESS = {"line1": "1 A", "city": "Porto", "zip": "4050", "country": "PT"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHAPES)
+def test_json_of_other_systems_is_imported(local: Shop, name: str) -> None:
+    result = local.bring(json.dumps([SHAPES[name]]), name="a.json")
+    assert counts(result) == (1, 0, 0, 0), result
+    assert result["warnings"] == []
+    (row,) = local.customers("email,first_name,shipping_address,accepts_marketing,tags,custom")
+    assert (row["email"], row["first_name"]) == ("ana@x.test", "Ana")
+    address = row["shipping_address"]
+    assert {part: address[part] for part in ADDRESS} == ADDRESS
+    if "Shopify" in name:
+        assert (row["accepts_marketing"], row["tags"]) == (True, ["vip", "new"])
+    if name == "Shopify REST":
+        assert row["custom"]["state"] == "enabled"
+    if name == "Stripe":
+        assert row["custom"]["metadata"] == {"plan": "pro"}
+
+
+def test_the_order_of_day_and_month_is_never_guessed(local: Shop) -> None:
+    open_order = "email,created\na@x.test,03/04/2024\n"
+    result = local.bring(open_order)
+    assert kinds(result) == ["warning_ambiguous_date created"]
+    assert local.customers("custom")[0]["custom"] == {"import: created": "03/04/2024"}
+    local.bring(open_order.replace("a@", "b@"), "--dates", "dmy", name="b.csv")
+    rows = "".join(f"c{n}@x.test,03/04/2024\n" for n in range(300))
+    local.bring(f"email,created\n{rows}d@x.test,12/31/2023\n", name="c.csv")
+    created = {row["email"]: row["created_at"][:10] for row in local.customers("email,created_at")}
+    assert created["b@x.test"] == "2024-04-03"
+    assert created["c0@x.test"] == "2024-03-04"
+    assert created["d@x.test"] == "2023-12-31"
+
+
+def test_a_dry_run_shows_columns_samples_and_questions(local: Shop) -> None:
+    content = "E-mail,Country,Joined,Password\na@x.test,Deutschland,03/04/2024,hunter2\n"
+    done = local.run("import", local.file("a.csv", content), "--dry-run")
+    assert "  Country → shipping_address.country" in done.stderr
+    assert "  Country: 'DE'" in done.stderr
+    assert "Joined: The order of day and month is not clear" in done.stderr
+    assert "'Password' is left out" in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert local.emails() == []
+
+
+@pytest.mark.slow
+def test_a_resumed_import_writes_each_warning_once(local: Shop) -> None:
+    rows = "".join(f"a{n}@x.test,Atlantis\n" for n in range(6_000))
+    file = local.file("a.csv", f"email,country\n{rows}")
+    with closing(apsw.Connection(local.url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(
+            "CREATE TRIGGER stop BEFORE INSERT ON customers WHEN NEW.customer_id = 5000"
+            " BEGIN SELECT RAISE(ABORT, 'stopped by the test'); END"
+        )
+        assert local.run("import", file).returncode != 0
+        connection.execute("DROP TRIGGER stop")
+    done = local.run("import", file, "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)[0]
+    assert (result["rows"], result["rows_with_warnings"]) == (6_000, 6_000)
+    lines = Path(result["warnings_file"]).read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 6_001
+
+
+def test_warnings_are_downloaded(client: Client) -> None:
+    sent = send(client, "email,country\na@x.test,Atlantis\nb@x.test,FR\n")
+    assert ended(client, sent)["rows_with_warnings"] == 1
+    answer = client.http.get(f"{sent.headers['location']}/warnings")
+    assert answer.headers["content-disposition"].endswith('filename="warnings.csv"')
+    assert answer.text.splitlines()[0] == "regulars_warning,email,country"
+    assert len(answer.text.splitlines()) == 2
+    assert client.http.get(f"{sent.headers['location']}/rejected").status_code == 404
