@@ -324,3 +324,13 @@ def test_documentation_describes_each_column(name: str) -> None:
     for heading, field in ((column.heading, column.field or "-") for column in columns):
         if "metadata" not in heading:
             assert field == fields[heading] or field.startswith(f"{fields[heading]}."), heading
+
+
+def test_consents_of_a_second_source_need_overwrite(shop: Shop) -> None:
+    import_as_documented(shop, "woocommerce")
+    import_as_documented(shop, "mailchimp")
+    assert shop.customers()["ana"]["accepts_marketing"] is False
+    file = str(shop.folder / "mailchimp.csv")
+    result = run_regulars("import", file, "--consent", "overwrite", env=shop.env)
+    assert result.returncode == 0, result.stderr
+    assert shop.customers()["ana"]["accepts_marketing"] is True
