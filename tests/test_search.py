@@ -486,3 +486,26 @@ def test_the_search_understands_what_the_import_does(
     )
     page = client.page("first_name", query=query)
     assert [edge["node"]["first_name"] for edge in page["edges"]] == names
+
+
+def test_names_with_a_facet_keep_their_order_in_pages(client: Client) -> None:
+    """A search by the column of the order reads two indexes and merges them."""
+    names = ["Lu", "Łu", "lub", "Lu\u200bc", "Luc", "ŁUD", "Lud", "lułu", "M", "Łukasz"]
+    for number, name in enumerate(names):
+        client.create(f"{number}@example.com", first_name=name)
+    for direction in ("asc", "desc"):
+        query = f"first_name:lu* -first_name:m order_by:first_name order_dir:{direction}"
+        page = client.page("first_name", query=query, first=250)
+        expected = [edge["node"]["first_name"] for edge in page["edges"]]
+        assert sorted(expected) == sorted(set(names) - {"M"})
+        ordered = sorted(expected, key=str.lower, reverse=direction == "desc")
+        assert [name.lower() for name in expected] == [name.lower() for name in ordered]
+        pages, after = [], None
+        for size in (1, 2, 3, 3):
+            page = client.page("first_name", query=query, first=size, after=after)
+            pages += [edge["node"]["first_name"] for edge in page["edges"]]
+            assert page["pageInfo"]["hasNextPage"] is (len(pages) < len(expected))
+            after = page["pageInfo"]["endCursor"]
+        assert pages == expected
+    every_term = " ".join(["first_name:lu*"] * 49)
+    assert len(client.page("id", query=f"{every_term} order_by:first_name")["edges"]) == 9

@@ -29,6 +29,8 @@ from regulars.store import QueryExecutor, StatementTimeout, searches
 from regulars.store.conditions import (
     And,
     Condition,
+    Contains,
+    Or,
     Parameters,
     Predicate,
     Union,
@@ -37,6 +39,7 @@ from regulars.store.conditions import (
     exact_union,
     unions,
 )
+from regulars.store.queries import ORDER_VALUE
 from regulars.store.query import Query
 from regulars.store.searches import Reading
 from regulars.store.tables import ORDER_COLUMNS
@@ -91,6 +94,37 @@ class Finder:
 
     async def rows(self, slice_: Slice, columns: tuple[str, ...]) -> Sequence[Any]:
         """Return columns of the customers in a slice of the list."""
+        halves = self._halves(ORDER_COLUMNS[slice_.order.by])
+        if not halves:
+            return await self._rows(slice_, columns)
+        added = [name for name in (ORDER_VALUE, "customer_id") if name not in columns]
+        names = (*columns, *added)
+        value, customer_id = names.index(ORDER_VALUE), names.index("customer_id")
+        rows: dict[int, Any] = {}
+        for half in halves:
+            finder = Finder(self._store, self._account_id, half, self._now)
+            rows |= {row[customer_id]: row for row in await finder._rows(slice_, names)}
+        in_order = sorted(
+            rows.values(),
+            key=lambda row: (row[value], row[customer_id]),
+            reverse=not slice_.order.ascending,
+        )[: slice_.limit]
+        return [tuple(row)[: len(columns)] for row in in_order] if added else in_order
+
+    def _halves(self, order_column: str) -> list[And]:
+        """Return two conditions that together are that of the search, if a term is looked up both
+        in the column of the order and in a facet. The first is read along the order, the second
+        matches few customers. Only one term is divided, however many there are."""
+        for index, part in enumerate(self._parts):
+            match part:
+                case Or((Predicate(Within(column)), Predicate(Contains(("facets",))))) if (
+                    column == order_column
+                ):
+                    before, after = self._parts[:index], self._parts[index + 1 :]
+                    return [And((*before, half, *after)) for half in part.parts]
+        return []
+
+    async def _rows(self, slice_: Slice, columns: tuple[str, ...]) -> Sequence[Any]:
         task = self._task(slice_, columns)
         if not task.filters:
             return await self._order_scan(task, None)
