@@ -23,6 +23,8 @@ from regulars.transfer.consent import is_consent_word, read_consent, read_flag
 from regulars.transfer.email_cells import EmailCell, unwrap_email
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.person_names import split_name
+from regulars.transfer.row_parser import is_usual
+from regulars.transfer.sanitizing import sanitized
 from regulars.transfer.tag_cells import join_tags, split_tags
 from tests.support import example_count
 
@@ -502,3 +504,18 @@ def test_long_texts_take_bounded_time(unit: str) -> None:
     for function in FUNCTIONS:
         function(text)
     assert time.process_time() - start < 5
+
+
+@settings(max_examples=example_count(300), deadline=None)
+@given(st.text(st.sampled_from("aZ09 '=&+-@\t\n\x7f\u00a0\u200bé")))
+def test_usual_cells_need_no_changes(cell: str) -> None:
+    """A cell that skips the repairs is one that no repair changes or warns about."""
+    if is_usual(cell):
+        assert unwrap(cell) == strip_invisible(cell) == cell
+        assert sanitized("first_name", cell) == (cell, ())
+        assert not looks_garbled(cell)
+        assert "\n" not in cell
+    for usual in ("Emma", "+49302058756", "a@b.example", "new, vip"):
+        assert is_usual(usual)
+    for unusual in ("", " a", "a ", "'1", "=1", "a&b", "é", "a\nb"):
+        assert not is_usual(unusual)

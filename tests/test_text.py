@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import email_validator
@@ -92,3 +93,12 @@ def test_a_decomposed_text_of_maximum_length_is_accepted() -> None:
 
 def test_a_lone_surrogate_is_rejected() -> None:
     assert "surrogate" in (clean("a\ud800b", 255)[1] or "")
+
+
+@settings(max_examples=example_count(200), deadline=None)
+@given(st.lists(st.text(st.characters(max_codepoint=127, exclude_characters="\n")), min_size=1))
+def test_ascii_words_are_split(texts: list[str]) -> None:
+    """The lines of ASCII texts have the words in lower case, cut to 64 characters."""
+    words = [re.findall("[a-z0-9]+", text.lower()) for text in texts]
+    cut = [[word[:64] for word in words_of_text] for words_of_text in words]
+    assert lines(texts) == "\n".join([f" {' '.join(each)} " if each else " " for each in cut])

@@ -243,7 +243,7 @@ class RowParser:
         else:
             for position, target in self._targets:
                 cell = cells_of_row[position]
-                if _is_usual(cell) and not target.has_nul:
+                if is_usual(cell) and not target.has_nul:
                     self._store(row, target, cell)
                 elif cell or self._clear:
                     if not self._is_own or cell[:1] in ("'", "="):
@@ -477,7 +477,7 @@ class RowParser:
         return None, None
 
 
-def _is_usual(cell: str) -> bool:
+def is_usual(cell: str) -> bool:
     """Return whether nothing in a cell can be a mark of a spreadsheet, damaged or invisible: text
     in ASCII that is stored as it is."""
     return (
