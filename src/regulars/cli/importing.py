@@ -150,7 +150,7 @@ async def _current(
         return before
     if output.path.exists():
         raise BadOption(
-            f"There is already a file {output.path}, with rows that were rejected before. Mend and "
+            f"There is already a file {output.path}, with rows that were rejected before. Correct and "
             "import those, move it away, or name another with --rejected."
         )
     if before is not None:

@@ -61,6 +61,6 @@ def print_problems(problems: Sequence[Mapping[str, Any]], unit: str) -> None:
 
 def print_warnings(result: Mapping[str, Any], unit: str) -> None:
     """Prints how many rows were imported with warnings, and each kind of warning."""
-    if result["rows_with_warnings"]:
+    if result["warnings"]:
         print(f"Imported with warnings: {result['rows_with_warnings']:,}")
         print_problems(result["warnings"], unit)

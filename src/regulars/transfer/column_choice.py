@@ -11,6 +11,7 @@ from regulars.transfer.column_profile import (
     email_share,
     is_consent,
     is_mostly_account_state,
+    is_mostly_list,
     is_mostly_technical_id,
     is_mostly_time,
     is_mostly_without_digits,
@@ -133,7 +134,7 @@ class Chooser:
         elif field == "opt_out" and is_mostly_time(profile):
             field = UNSUBSCRIBED_AT
         elif field in (SUBSCRIBED_AT, UNSUBSCRIBED_AT) and (
-            profile.sample and not is_mostly_time(profile)
+            profile.sample and not is_mostly_time(profile) and not is_mostly_list(profile)
         ):
             field = CONSENT if field == SUBSCRIBED_AT else OPT_OUT
         self._fields[field].append(candidate)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from regulars.transfer.artefacts import is_empty_marker
 from regulars.transfer.heading_dictionary import comparable, value_words
 
 _MAX_VALUE_CHARACTERS = 400
@@ -70,6 +71,12 @@ def is_mostly_account_state(profile: ColumnProfile) -> bool:
     return _share(profile, lambda value: comparable(value) in states) > 0.5
 
 
+def is_mostly_list(profile: ColumnProfile) -> bool:
+    """Return whether most values are lists in brackets, such as the reasons of suppressions."""
+    return _share(profile, lambda value: value[:1] == "[") >= 0.5
+
+
 def is_mostly_without_digits(profile: ColumnProfile) -> bool:
     """Return whether most values have no digit."""
-    return _share(profile, lambda value: not any(map(str.isdigit, value))) >= 0.5
+    sample = [value for value in profile.sample if not is_empty_marker(value)]
+    return sum(not any(map(str.isdigit, value)) for value in sample) >= max(len(sample), 1) / 2

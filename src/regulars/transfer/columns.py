@@ -74,7 +74,7 @@ def is_own_export(headings: Sequence[str]) -> bool:
     """Return whether headings, or the names of a line of JSON, are those of an export of Regulars:
     they have `regulars_id`, or are all those of an export of an earlier version."""
     names = [heading.strip() for heading in headings]
-    if names[:1] == [PROBLEM]:
+    if names[:1] in ([PROBLEM], [WARNING]):
         names = names[1:]
     return OWN_ID in names or tuple(names) in EARLIER_HEADINGS
 
@@ -103,7 +103,7 @@ def _exact(name: str, is_own: bool) -> str | None:
         return name
     if name.startswith(IMPORTED):
         return f"custom.{name}"
-    if name == PROBLEM:
+    if name in (PROBLEM, WARNING):
         return DROP
     if not is_own:
         return CUSTOM if name == CUSTOM else None

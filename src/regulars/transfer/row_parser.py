@@ -73,7 +73,20 @@ _NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
 # Fields with whole names and further lines of a street, until the row is complete.
 _COMPOSED = ("name", *ADDRESS_FIELDS)
 # What a time is when nothing happened.
-_NO_TIMES = ("0", "0000-00-00", "0000-00-00 00:00:00", "-", False)
+_NO_TIMES = (
+    "0",
+    "[]",
+    "n/a",
+    "N/A",
+    "never",
+    "Never",
+    "NULL",
+    "null",
+    "0000-00-00",
+    "0000-00-00 00:00:00",
+    "-",
+    False,
+)
 # Names of JSON whose targets are remembered.
 _MAX_NAMES = 10_000
 # The part of an address that has the further lines of a street, until the row is complete.
@@ -470,8 +483,8 @@ class RowParser:
             return Reference(str(own), own), None
         if any(keys[name] is not None for name in ("_id", "id", EXTERNAL_ID)):
             message = (
-                "The row has no email, and a number under `id` or `_id` may be another system's. "
-                "Add the email, or choose `match=_id` (--match _id) if it is the customer's `_id`."
+                "The row has no email, and its id is that of another system. Add the email, or choose "
+                "`match=_id` (--match _id) if the id is the customer's `_id` here."
             )
             problems.append(InvalidInput(message, ("email",)))
         return None, None
@@ -507,4 +520,6 @@ def _divide_names(node: dict[str, Any]) -> None:
             continue
         whole = names.pop("name", None)
         if whole and not names.get("first_name") and not names.get("last_name"):
-            names["first_name"], names["last_name"] = split_name(whole)
+            first_name, last_name = split_name(whole)
+            # A single word leaves the last name of an existing customer as it is.
+            names |= {"first_name": first_name} | ({"last_name": last_name} if last_name else {})

@@ -13,6 +13,7 @@ from regulars.core.fields import Field
 from regulars.core.ids import MAX_ID, number_of
 from regulars.customers.fields import FIELDS
 from regulars.transfer.artefacts import DIGITS_LOST, is_empty_marker, unwrap_number
+from regulars.transfer.columns import EXTERNAL_ID
 from regulars.transfer.consent import read_consent
 from regulars.transfer.date_text import AmbiguousDate, DateError, Order
 from regulars.transfer.dates import is_storable, read_timestamp
@@ -61,7 +62,7 @@ def consent_of(value: Any, is_opt_out: bool) -> bool:
         return value is not is_opt_out
     answer = read_consent(as_text(value), is_opt_out)
     if answer is None:
-        message = "This is no known word for consent or its absence. It counts as no consent."
+        message = "This is no known word for consent or its absence. It subscribes nobody."
         raise InvalidValue(message, "unknown_consent")
     return answer
 
@@ -74,7 +75,10 @@ def _email(value: Any) -> Any:
     text = as_text(value)
     if PLAIN_EMAIL.fullmatch(text):
         return text
-    email = unwrap_email(text)
+    first, separator, others = text.partition(" ::: ")  # Google Contacts
+    email = unwrap_email(first)
+    if separator and not email.rest:
+        email = email._replace(rest=others)
     if not email.rest:
         return email.address
     message = "The cell has more than one email or word. The first email was imported."
@@ -92,6 +96,15 @@ def _number_text(value: Any) -> Any:
         return None if is_empty_marker(text) else text
     message = _DAMAGE.get(damage, "This is an error of a spreadsheet and not a value.")
     return Changed(text, damage, message)
+
+
+def _external_id(value: Any) -> Any:
+    if isinstance(value, bool | dict | list | float):
+        raise InvalidValue("This is not an id.")
+    text, damage = unwrap_number(str(value))
+    if damage is None:
+        return text
+    return Changed(None, damage, "A spreadsheet has damaged this id. Export it as text.", True)
 
 
 def _tags(value: Any) -> list[str]:
@@ -173,6 +186,7 @@ TOLERANT: frozenset[Read] = frozenset((_email, _number_text))
 # Other fields are texts.
 READ: Mapping[str, Read] = {
     "_id": _number,
+    EXTERNAL_ID: _external_id,
     **{
         name: read
         for field in FIELDS
