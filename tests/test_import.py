@@ -141,7 +141,7 @@ def test_rejected_rows_have_a_reason_and_can_be_corrected_and_imported(shop: Sho
     assert "errors_invalid_input email" in kinds
     refused = shop.run("import", str(shop.folder / "a.csv"))
     assert refused.returncode == 2
-    assert "Mend and import" in refused.stderr
+    assert "Correct and import" in refused.stderr
     corrected = rejected.read_text().replace(",bad,Nowhere", ",bad@x.test,Spain")
     rejected.unlink()
     result = shop.bring(corrected.replace('"""cid@x.test,US"', "cid@x.test,US"), name="b.csv")

@@ -150,8 +150,8 @@ async def _current(
         return before
     if output.path.exists():
         raise BadOption(
-            f"There is already a file {output.path}, with rows that were rejected before. Correct and "
-            "import those, move it away, or name another with --rejected."
+            f"There is already a file {output.path}, with rows that were rejected before. Correct "
+            "and import those, move it away, or name another with --rejected."
         )
     if before is not None:
         message = f"An import of this file stopped after {before['position']:,} rows"

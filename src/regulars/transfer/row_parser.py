@@ -483,8 +483,8 @@ class RowParser:
             return Reference(str(own), own), None
         if any(keys[name] is not None for name in ("_id", "id", EXTERNAL_ID)):
             message = (
-                "The row has no email, and its id is that of another system. Add the email, or choose "
-                "`match=_id` (--match _id) if the id is the customer's `_id` here."
+                "The row has no email, and its id is that of another system. Add the email, or "
+                "choose `match=_id` (--match _id) if the id is the customer's `_id` here."
             )
             problems.append(InvalidInput(message, ("email",)))
         return None, None
