@@ -259,3 +259,37 @@ def test_warnings_are_downloaded(client: Client) -> None:
     assert answer.text.splitlines()[0] == "regulars_warning,email,country"
     assert len(answer.text.splitlines()) == 2
     assert client.http.get(f"{sent.headers['location']}/rejected").status_code == 404
+
+
+def test_an_email_is_taken_from_another_column(local: Shop) -> None:
+    content = "Name,Work Email,Personal Email\nAna Lo,a@x.test,\nBo Li,,b@x.test\nCy Do,c@x.test,\n"
+    assert counts(local.bring(content)) == (3, 0, 0, 0)
+    assert local.emails() == ["a@x.test", "b@x.test", "c@x.test"]
+
+
+def test_any_column_can_say_that_somebody_unsubscribed(local: Shop) -> None:
+    content = (
+        "Email address,Email permission status,Email status,Opted out of all email\n"
+        "a@x.test,Implied,Unsubscribed,\nb@x.test,Express,Active,\nc@x.test,Express,Active,true\n"
+        "d@x.test,Express,Active,2024-01-01\n"
+    )
+    local.bring(content)
+    consents = [row["accepts_marketing"] for row in local.customers("accepts_marketing")]
+    assert consents == [False, True, False, False]
+
+
+def test_errors_of_a_spreadsheet_are_no_values(local: Shop) -> None:
+    result = local.bring("email,first name,city,zip\na@x.test,#N/A,#REF!,#VALUE!\n")
+    assert counts(result) == (1, 0, 0, 0)
+    assert {kind.split()[0] for kind in kinds(result)} == {"warning_spreadsheet_error"}
+    (row,) = local.customers("first_name,shipping_address")
+    assert row["first_name"] == ""
+    assert not {"city", "zip"} & (row["shipping_address"] or {}).keys()
+
+
+def test_a_row_with_too_long_custom_fields_is_imported(local: Shop) -> None:
+    result = local.bring(f"email,a,b\na@x.test,{'x' * 60_000},{'y' * 40_000}\n")
+    assert counts(result) == (1, 0, 0, 0)
+    assert kinds(result) == ["warning_too_long a"]
+    (row,) = local.customers("custom")
+    assert row["custom"] == {"b": "y" * 40_000}

@@ -46,6 +46,7 @@ class Choice:
     field: str | None = None
     reader: str | None = None
     note: str | None = None
+    fallback: str | None = None
 
 
 @dataclass(slots=True)
@@ -343,6 +344,8 @@ class Chooser:
             fuller = best.profile.filled > candidate.profile.filled
             why = "has more values" if fuller else f"is preferred as {field}"
             self._note(candidate, f"{best.heading!r} {why}")
+            if field in ("email", CONSENT) and candidate.has_values:
+                self.choices[candidate.position].fallback = field
         if ranked:
             self.choices[ranked[0].position].field = target
 

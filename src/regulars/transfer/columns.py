@@ -61,6 +61,8 @@ class Column:
     `subscribed_at` and `unsubscribed_at` (a time means that this happened). `created_at` has
     `subscribed_at` if the time is also a consent. A part of an address has `and_customer` if it is
     also the field of that name of the customer. `note` is a sentence for the user, or None.
+    `fallback` is a field (`email` or `accepts_marketing`) to which the column lends its values: an
+    email where the field's own column has none, and the state of somebody who unsubscribed.
     """
 
     position: int
@@ -68,6 +70,7 @@ class Column:
     field: str | None
     reader: str | None = None
     note: str | None = None
+    fallback: str | None = None
 
 
 def is_own_export(headings: Sequence[str]) -> bool:
@@ -246,7 +249,9 @@ def _assign(
         elif position in losers:
             field = None
             note = f"{name!r} is not used, because another column is mapped to the same field."
-        assigned.append(Column(position, name, field or choice.field, choice.reader, note))
+        assigned.append(
+            Column(position, name, field or choice.field, choice.reader, note, choice.fallback)
+        )
     return assigned
 
 

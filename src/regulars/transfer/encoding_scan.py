@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 from regulars.transfer.encoding_detection import (
@@ -82,6 +83,10 @@ _PRINTABLE = bytes(range(0x20, 0x7F))
 _MIN_UNPRINTABLE = 0.4
 
 
+# A file with so many bad bytes for each sequence of UTF-8 is not mostly UTF-8.
+_MOSTLY_BAD = 3
+
+
 class EncodingScan:
     """Reads a file in chunks, and tells UTF-8 from other encodings. Collects cells that are not
     ASCII from the chunks that are not valid UTF-8."""
@@ -133,6 +138,8 @@ class EncodingScan:
             guess = self._detect(cells)
             if is_likelier_than_utf8(guess, cells):
                 return guess
+            if self._bad > _MOSTLY_BAD * self._sequences:
+                return replace(guess, confidence="unsure")
         return Guess("utf-8", "sure")
 
     def _detect(self, cells: list[bytes]) -> Guess:

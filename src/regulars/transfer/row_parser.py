@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from regulars.core import fields, ids
 from regulars.core.errors import InvalidInput, Problem
 from regulars.core.fields import names_of
@@ -14,6 +16,7 @@ from regulars.core.text import CONTROL_CHARACTERS, sanitize
 from regulars.customers.addresses import PARTS
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.commands import Reference, reference_to
+from regulars.customers.custom import MAX_BYTES
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
@@ -31,6 +34,7 @@ from regulars.transfer.columns import (
     Column,
     recognised,
 )
+from regulars.transfer.consent import is_consent_word, read_consent
 from regulars.transfer.date_text import Order
 from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
@@ -218,6 +222,7 @@ class RowParser:
             for column in columns or ()
             for target in self._targets_of(column)
         ]
+        self._fallbacks = [(c.position, c.fallback) for c in columns or () if c.fallback]
         # The targets of names of JSON: those of the columns, and others that were met.
         self._names = {c.heading: self._targets_of_name(c) for c in columns or ()}
         self._other_names: dict[str, list[_Target] | None] = {}
@@ -262,9 +267,20 @@ class RowParser:
                     if not self._is_own or cell[:1] in ("'", "="):
                         cell = unwrap(cell)
                     self._put(row, target, cell)
+            if self._fallbacks:
+                self._use_fallbacks(row, cells_of_row)
             if record.surplus:
                 self._warn_of_surplus(row, record.surplus)
         return self._set(row)
+
+    def _use_fallbacks(self, row: _Row, cells: Sequence[str]) -> None:
+        """Take a missing email, and the state of somebody who unsubscribed, from other columns."""
+        for position, field in self._fallbacks:
+            cell = cells[position]
+            if field == "email" and cell and "email" not in row.node:
+                self._put(row, _target("email", self.heading(("email",))), unwrap(cell))
+            elif field == CONSENT and is_consent_word(cell) and read_consent(cell) is False:
+                row.consents.append(False)
 
     def heading(self, path: Sequence[str | int]) -> str:
         """Return the heading of the column of an input path; else the path itself."""
@@ -387,7 +403,11 @@ class RowParser:
         """Read a value that says whether the customer accepts marketing. Raises InvalidValue."""
         reader = target.reader
         if reader not in _CONSENT_TIMES:
-            row.consents.append(consent_of(value, reader == OPT_OUT))
+            try:
+                row.consents.append(consent_of(value, reader == OPT_OUT))
+            except InvalidValue:
+                row.consents.append(False)
+                raise
             return
         time: Any = True
         if target.field != CONSENT and target.read:
@@ -426,6 +446,8 @@ class RowParser:
         if external is not None and shop_id is None:
             heading = self.heading((EXTERNAL_ID,))
             node[CUSTOM] = {**(node.get(CUSTOM) or {}), heading: external}
+        if len(node.get(CUSTOM) or ()) and not self._options.strict:
+            self._shorten_custom(row)
         values, invalid = clean_values(node, ())
         if invalid and not self._options.strict:
             invalid = self._keep_invalid(row, invalid)
@@ -439,6 +461,21 @@ class RowParser:
         return SetRow(
             values, tuple(problems), reference, take, timestamps, shop_id, warnings=warnings
         )
+
+    def _shorten_custom(self, row: _Row) -> None:
+        """Leave out the longest custom fields if all of them together are too long to be stored."""
+        data = row.node[CUSTOM]
+        if sum(len(value) if type(value) is str else 64 for value in data.values()) < MAX_BYTES / 8:
+            return
+        sizes = {key: len(orjson.dumps({key: value}, default=str)) for key, value in data.items()}
+        surplus = sum(sizes.values()) - MAX_BYTES
+        for key in sorted(sizes, key=lambda key: -sizes[key]):
+            if surplus <= 0:
+                return
+            surplus -= sizes[key]
+            del data[key]
+            message = f"The custom fields take over {MAX_BYTES:,} bytes. This one was left out."
+            row.warnings.append(RowWarning("too_long", key, message))
 
     def _keep_invalid(self, row: _Row, problems: Sequence[Problem]) -> list[Problem]:
         """Move the invalid values of fields other than the email to `custom`, with warnings."""

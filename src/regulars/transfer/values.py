@@ -12,7 +12,11 @@ from regulars.core.countries import find_country
 from regulars.core.fields import Field
 from regulars.core.ids import MAX_ID, number_of
 from regulars.customers.fields import FIELDS
-from regulars.transfer.artefacts import DIGITS_LOST, is_empty_marker, unwrap_number
+from regulars.transfer.artefacts import (
+    SPREADSHEET_ERROR,
+    is_empty_marker,
+    unwrap_number,
+)
 from regulars.transfer.columns import EXTERNAL_ID
 from regulars.transfer.consent import read_consent
 from regulars.transfer.date_text import AmbiguousDate, DateError, Order
@@ -62,7 +66,7 @@ def consent_of(value: Any, is_opt_out: bool) -> bool:
         return value is not is_opt_out
     answer = read_consent(as_text(value), is_opt_out)
     if answer is None:
-        message = "This is no known word for consent or its absence. It subscribes nobody."
+        message = "This is no known word for consent or its absence. It counts as no consent."
         raise InvalidValue(message, "unknown_consent")
     return answer
 
@@ -85,17 +89,24 @@ def _email(value: Any) -> Any:
     return Changed(email.address, "second_email", message, is_lossy=True)
 
 
-_DAMAGE = {
-    DIGITS_LOST: "A spreadsheet has replaced the last digits of this number. Export it as text.",
-}
-
-
 def _number_text(value: Any) -> Any:
     text, damage = unwrap_number(as_text(value))
     if damage is None:
         return None if is_empty_marker(text) else text
-    message = _DAMAGE.get(damage, "This is an error of a spreadsheet and not a value.")
+    if damage == SPREADSHEET_ERROR:
+        raise InvalidValue("This is an error of a spreadsheet.", damage)
+    message = "A spreadsheet has replaced the last digits of this number. Export it as text."
     return Changed(text, damage, message)
+
+
+_SHEET_ERRORS = frozenset("#N/A #REF! #VALUE! #NAME? #DIV/0! #NULL! #NUM! #SPILL! #CALC!".split())
+
+
+def _line(value: Any) -> str:
+    text = as_text(value)
+    if text[:1] == "#" and text in _SHEET_ERRORS:
+        raise InvalidValue("This is an error of a spreadsheet.", SPREADSHEET_ERROR)
+    return text
 
 
 def _external_id(value: Any) -> Any:
@@ -164,6 +175,7 @@ def _whole(field: Field, read: Read) -> dict[str, Read]:
 
 
 _PARTS: Mapping[str, Read] = {
+    **dict.fromkeys(("line1", "line2", "city", "area", "state", "first_name", "last_name"), _line),
     "country": _country,
     "zip": _number_text,
     "phone": _number_text,
@@ -172,8 +184,8 @@ _PARTS: Mapping[str, Read] = {
 
 # The parsers of each kind of field, by field name.
 _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
-    kinds.Text: lambda field: _whole(field, as_text),
-    kinds.LongText: lambda field: _whole(field, as_text),
+    kinds.Text: lambda field: _whole(field, _line),
+    kinds.LongText: lambda field: _whole(field, _line),
     kinds.Email: lambda field: _whole(field, _email),
     kinds.Phone: lambda field: _whole(field, _number_text),
     kinds.Flag: lambda field: _whole(field, _flag),
@@ -182,11 +194,12 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Address: lambda field: {f"{field.name}.{part}": _PARTS[part] for part in _PARTS},
 }
 # The readers that undo what spreadsheets do. The values of our own exports are exact.
-TOLERANT: frozenset[Read] = frozenset((_email, _number_text))
+TOLERANT: frozenset[Read] = frozenset((_email, _line, _number_text))
 # Other fields are texts.
 READ: Mapping[str, Read] = {
     "_id": _number,
     EXTERNAL_ID: _external_id,
+    "name": _line,
     **{
         name: read
         for field in FIELDS
