@@ -219,7 +219,16 @@ def test_exports_and_imports_have_the_field(shop: Shop, program: Program, tmp_pa
         f"E-mail,Firm\na@x.test,{SOHNE}\nb@x.test,\nc@x.test,{'x' * 41}\n"
     )
     process = subprocess.run(
-        [sys.executable, "-m", "regulars", "import", str(tmp_path / "in.csv"), "--json", *options],
+        [
+            sys.executable,
+            "-m",
+            "regulars",
+            "import",
+            str(tmp_path / "in.csv"),
+            "--json",
+            "--strict",
+            *options,
+        ],
         env=build_environment({**program.env, "REGULARS_DATABASE_URL": url}),
         capture_output=True,
         text=True,

@@ -110,7 +110,7 @@ def test_a_saved_mapping_is_of_one_account(
 
 def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path: Path) -> None:
     bad = "".join(f"p{n}@example.com,P{n},someday\n" for n in range(30))
-    content = f"email,first_name,created_at\n{bad}nobody,N,2024-01-01\n".encode()
+    content = f"email,first_name,country\n{bad}nobody,N,FR\n".encode()
     page = person.open("/imports")
     choose(page, "shop.csv", content)
     page.get_by_role("button", name="Try it").click()
@@ -118,7 +118,7 @@ def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path
     expect(page.get_by_role("heading", name="1 rejected row")).to_be_visible()
     assert person.client.emails() == []
     page.get_by_role("button", name="Change the columns").click()
-    expect(page.get_by_label("Field of the column created_at")).to_be_visible()
+    expect(page.get_by_label("Field of the column country")).to_be_visible()
     page.get_by_role("button", name="Try it").click()
     page.get_by_role("button", name="Import it now").click()
     expect(page.locator(".chip")).to_have_count(0)
@@ -137,7 +137,7 @@ def test_rows_with_warnings_and_rejected_rows_are_fixed(person: Person, tmp_path
     download.value.save_as(tmp_path / "rejected.csv")
     assert "nobody,N" in (tmp_path / "rejected.csv").read_text(encoding="utf-8")
     page.get_by_role("link", name="Import another file").click()
-    choose(page, "warnings.csv", text.replace("someday", "2024-01-01").encode())
+    choose(page, "warnings.csv", text.replace("someday", "FR").encode())
     page.get_by_role("button", name="Import", exact=True).click()
     expect(tiles).to_have_text("Created0Updated30Unchanged0Rejected0With warnings0")
 

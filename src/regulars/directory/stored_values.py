@@ -44,7 +44,11 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         ),
         **dict.fromkeys(("created_at", "updated_at", "ended_at"), TIME),
     },
-    "import_parts": {"kind": one_of(FILE, "rejected"), "part": COUNT, "bytes": NOT_EMPTY},
+    "import_parts": {
+        "kind": one_of(FILE, "rejected", "warnings"),
+        "part": COUNT,
+        "bytes": NOT_EMPTY,
+    },
 }
 
 
