@@ -293,3 +293,15 @@ def test_a_row_with_too_long_custom_fields_is_imported(local: Shop) -> None:
     assert kinds(result) == ["warning_too_long a"]
     (row,) = local.customers("custom")
     assert row["custom"] == {"b": "y" * 40_000}
+
+
+def test_tags_of_an_own_export_are_read_exactly(local: Shop) -> None:
+    tags = ["R&D; Sales", "a|b", '["x"]', "#one #two", "{p,q}"]
+    rows = [{"email": f"t{n}@x.test", "tags": [tag]} for n, tag in enumerate(tags)]
+    local.bring("\n".join(json.dumps(row) for row in rows), name="a.jsonl")
+    exported = local.folder / "own.csv"
+    assert local.run("export", str(exported), "--account", "shop").returncode == 0
+    assert local.run("account", "create", "empty").returncode == 0
+    assert local.run("import", str(exported), "--account", "empty").returncode == 0
+    copies = local.customers("tags", account="empty")
+    assert [row["tags"] for row in copies] == [[tag] for tag in tags]

@@ -25,7 +25,7 @@ from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.person_names import split_name
 from regulars.transfer.row_parser import is_usual
 from regulars.transfer.sanitizing import sanitized
-from regulars.transfer.tag_cells import join_tags, split_tags
+from regulars.transfer.tag_cells import split_tags
 from tests.support import example_count
 
 TEXTS = st.text() | st.text(
@@ -246,15 +246,9 @@ TAGS = TEXTS.map(str.strip).filter(bool)
 
 
 @settings(max_examples=example_count(400))
-@given(st.lists(TAGS, max_size=4))
-def test_joined_tags_are_split_exactly(tags: list[str]) -> None:
-    assert split_tags(join_tags(tags)) == tags
-
-
-@settings(max_examples=example_count(200))
 @given(st.lists(TAGS.filter(lambda tag: not set("\r\n") & set(tag)), max_size=4))
-def test_earlier_versions_read_joined_tags(tags: list[str]) -> None:
-    assert cells.tags(join_tags(tags)) == tags
+def test_tags_of_an_export_are_read_exactly(tags: list[str]) -> None:
+    assert cells.tags(cells.of_tags(tags)) == tags
 
 
 @settings(max_examples=example_count(200))

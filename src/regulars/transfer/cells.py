@@ -16,9 +16,6 @@ _RISKY = re.compile(r"['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]")
 # Shops also write an apostrophe before numbers, so that a spreadsheet keeps leading zeros.
 _KEPT_APART = re.compile(r"'(?:['=+\-@＝＋－＠\x00-\x1f\x7f-\x9f]|[0-9][0-9 +()./-]*$)")
 
-_YES = frozenset("yes y true t 1 x on subscribed".split())
-_NO = frozenset("no n false f 0 off unsubscribed non-subscribed nonsubscribed cleaned".split())
-
 
 def neutral(text: str) -> str:
     """Return a cell that no spreadsheet runs as a formula."""
@@ -28,14 +25,6 @@ def neutral(text: str) -> str:
 def original(cell: str) -> str:
     """Undo `neutral`, and remove the apostrophe before a number."""
     return cell[1:] if _KEPT_APART.match(cell) else cell
-
-
-def flag(text: str) -> bool | None:
-    """Parse yes or no; None if the text is neither."""
-    word = text.strip().lower()
-    if word in _YES:
-        return True
-    return False if word in _NO else None
 
 
 def tags(cell: str) -> list[str]:

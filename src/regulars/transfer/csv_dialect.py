@@ -94,11 +94,6 @@ def detect_dialect(
     )
 
 
-def delimiter_of(sample: str) -> str:
-    """Detect the delimiter of CSV from a sample."""
-    return _best(sample)[0].delimiter
-
-
 _Rows = Sequence[tuple[int, list[str]]]
 
 

@@ -153,11 +153,9 @@ class Lines:
             raise BadFile(f"{self._name} has more than {self._max_blank:,} blank lines.")
 
 
-def csv_records(lines: Lines, dialect: CsvDialect | str) -> Iterator[Record]:
-    """Yield the rows of a CSV file (RFC 4180, with other dialects, or a delimiter alone), with the
-    lines before the headings. Blank rows are skipped."""
-    if isinstance(dialect, str):
-        dialect = CsvDialect(dialect)
+def csv_records(lines: Lines, dialect: CsvDialect) -> Iterator[Record]:
+    """Yield the rows of a CSV file (RFC 4180, and other dialects), with the lines
+    before the headings. Blank rows are skipped."""
     has_own_lines, row = lines.has_own_lines, 0
     while True:
         reader = dialect.reader(lines)

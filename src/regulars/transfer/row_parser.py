@@ -50,8 +50,8 @@ from regulars.transfer.sanitizing import (
     without_nul,
 )
 from regulars.transfer.values import (
+    EXACT,
     READ,
-    TOLERANT,
     Changed,
     InvalidValue,
     Read,
@@ -136,8 +136,10 @@ class _Target:
         self.read: Read | None = READ.get(field)
         if field in _TIMESTAMPS:
             self.read = lambda value: time_of(value, order)
-        elif (self.read is None and group != CUSTOM) or (is_own and self.read in TOLERANT):
-            self.read = as_text
+        elif self.read is None:
+            self.read = None if group == CUSTOM else as_text
+        elif is_own:
+            self.read = EXACT.get(self.read, self.read)
         self.is_consent = field == CONSENT or reader in _CONSENT_TIMES
 
     def put(self, node: dict[str, Any], value: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -34,7 +33,6 @@ _QUOTED = re.compile(r'\s*+"((?:[^"]|""){0,512}+)"\s*+')
 _SINGLE_QUOTED_LIST = re.compile(r"'[^']*+'\s*+(?:,\s*+'[^']*+'\s*+)*+")
 _HASHTAGS = re.compile(r"#[^\s#]++(?:\s++#[^\s#]++)+")
 _BULLET = re.compile(r"^[*•\-–·]\s+")
-_NEEDS_QUOTES = re.compile(r"""[,;|"\n\r\t،，、；]|:::|^(?:[\[{#'*]|a:[0-9])""")
 _POSTGRESQL_ITEM = re.compile(r'\s*+(?:"((?:[^"\\]|\\.)*+)"\s*+|([^",{}]*+))(?:,|\Z)', re.DOTALL)
 _PHP_LIST = re.compile(r"a:[0-9]+:\{.*\}", re.DOTALL)
 _PHP_TEXT = re.compile(r's:[0-9]+:"([^"]*)";')
@@ -50,7 +48,8 @@ def split_tags(cell: str) -> list[str]:
 
     Read are lists with commas, semicolons, pipes, tabs or line breaks, and quoted items; JSON
     arrays; arrays of PostgreSQL, Python and PHP; labels of Google Contacts without its own groups;
-    hashtags. Equal tags are not removed. What `join_tags` writes is read exactly.
+    hashtags. Equal tags are not removed. Our own exports are read by
+    `cells.tags`.
     """
     if not _SPECIAL.search(cell):
         if "," not in cell:
@@ -60,16 +59,6 @@ def split_tags(cell: str) -> list[str]:
     if len(cell) <= _MAX_CACHED_CHARACTERS:
         return list(_split_cached(cell))
     return _split(cell)
-
-
-def join_tags(tags: Iterable[str]) -> str:
-    """Return the cell of tags: separated by commas; a tag that could be read as several, or as
-    another form of a list, is quoted as in CSV."""
-    return ",".join([_quoted(tag) if _NEEDS_QUOTES.search(tag) else tag for tag in tags])
-
-
-def _quoted(tag: str) -> str:
-    return '"' + tag.replace('"', '""') + '"'
 
 
 @lru_cache(maxsize=2_048)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from regulars.core.countries import find_country
 from regulars.core.fields import Field
 from regulars.core.ids import MAX_ID, number_of
 from regulars.customers.fields import FIELDS
+from regulars.transfer import cells
 from regulars.transfer.artefacts import (
     SPREADSHEET_ERROR,
     is_empty_marker,
@@ -118,10 +120,17 @@ def _external_id(value: Any) -> Any:
     return Changed(None, damage, "A spreadsheet has damaged this id. Export it as text.", True)
 
 
-def _tags(value: Any) -> list[str]:
+def _exact_tags(value: Any) -> list[str]:
     if isinstance(value, list):
         return [as_text(tag) for tag in value]
-    return split_tags(as_text(value))
+    try:
+        return cells.tags(as_text(value))
+    except csv.Error:
+        raise InvalidValue("The tags cannot be read: separate them with commas.") from None
+
+
+def _tags(value: Any) -> list[str]:
+    return _exact_tags(value) if isinstance(value, list) else split_tags(as_text(value))
 
 
 def _custom(value: Any) -> dict[str, Any]:
@@ -193,8 +202,11 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
     kinds.Json: lambda field: _whole(field, _custom),
     kinds.Address: lambda field: {f"{field.name}.{part}": _PARTS[part] for part in _PARTS},
 }
-# The readers that undo what spreadsheets do. The values of our own exports are exact.
-TOLERANT: frozenset[Read] = frozenset((_email, _line, _number_text))
+# The readers of the values of our own exports, instead of those that undo what others do.
+EXACT: Mapping[Read, Read] = {
+    **dict.fromkeys((_email, _line, _number_text), as_text),
+    _tags: _exact_tags,
+}
 # Other fields are texts.
 READ: Mapping[str, Read] = {
     "_id": _number,
