@@ -305,3 +305,13 @@ def test_tags_of_an_own_export_are_read_exactly(local: Shop) -> None:
     assert local.run("import", str(exported), "--account", "empty").returncode == 0
     copies = local.customers("tags", account="empty")
     assert [row["tags"] for row in copies] == [[tag] for tag in tags]
+
+
+def test_a_warning_says_if_only_the_beginning_of_a_value_was_kept(local: Shop) -> None:
+    result = local.bring(f"email,first name,last name\na@x.test,{'x' * 5_000},{'y' * 300}\n")
+    first, last = (warning["examples"][0]["message"] for warning in result["warnings"])
+    assert first.endswith("Its beginning was kept in `custom`.")
+    assert last.endswith("The value was kept in `custom`.")
+    (row,) = local.customers("custom")
+    assert len(row["custom"]["import: first name"]) == 4_000
+    assert "x" * 5_000 in Path(result["warnings_file"]).read_text()

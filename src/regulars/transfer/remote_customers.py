@@ -19,7 +19,7 @@ from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.customers.values import clean_values
 from regulars.transfer.remote import Remote, RemoteFault, RequestTooLarge
-from regulars.transfer.row_parser import foreign_id
+from regulars.transfer.row_identity import foreign_id
 from regulars.transfer.sanitizing import sanitized
 
 Node = Mapping[str, Any]

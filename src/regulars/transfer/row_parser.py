@@ -8,29 +8,24 @@ from typing import Any
 
 import orjson
 
-from regulars.core import fields, ids
 from regulars.core.errors import InvalidInput, Problem
-from regulars.core.fields import names_of
-from regulars.core.ids import MAX_ID
-from regulars.core.text import CONTROL_CHARACTERS, sanitize
-from regulars.customers.addresses import PARTS
+from regulars.core.text import CONTROL_CHARACTERS
 from regulars.customers.bulk import RowWarning, SetRow
-from regulars.customers.commands import Reference, reference_to
 from regulars.customers.custom import MAX_BYTES
-from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
 from regulars.transfer.column_choice import (
     AND_CUSTOMER,
+    CONSENT,
     OPT_OUT,
     SUBSCRIBED_AT,
-    UNSUBSCRIBED_AT,
 )
 from regulars.transfer.columns import (
     ADDRESS_FIELDS,
     COLUMNS,
     DROP,
     EXTERNAL_ID,
+    IMPORTED,
     Column,
     recognised,
 )
@@ -41,38 +36,24 @@ from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.import_options import Options
 from regulars.transfer.person_names import split_name
 from regulars.transfer.records import Record
+from regulars.transfer.row_identity import find_reference, foreign_id
+from regulars.transfer.row_target import CONSENT_TIMES, TIMESTAMPS, Target
 from regulars.transfer.sanitizing import (
     CUSTOM,
     GARBLED,
     SURPLUS,
     UNREADABLE,
     sanitized,
-    without_nul,
 )
 from regulars.transfer.values import (
-    EXACT,
-    READ,
     Changed,
     InvalidValue,
-    Read,
-    as_text,
     consent_of,
-    time_of,
 )
 
-CONSENT = "accepts_marketing"
-_CONSENT_TIMES = (SUBSCRIBED_AT, UNSUBSCRIBED_AT)
-_ID_LENGTH = 255
 # Characters of a text that is kept in `custom`, which has 65,535 bytes in all.
 _MAX_KEPT_CHARACTERS = 4_000
-# The values of cleared fields.
-_EMPTY: Mapping[str, Any] = {
-    **dict.fromkeys(names_of(FIELDS, fields.Text, fields.Phone), ""),
-    **dict.fromkeys(names_of(FIELDS, fields.LongText)),
-    **{name: [] for name in names_of(FIELDS, fields.Tags)},
-}
-_TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
-_KEYS = ("_id", "id", EXTERNAL_ID, *_TIMESTAMPS)
+_KEYS = ("_id", "id", EXTERNAL_ID, *TIMESTAMPS)
 _NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
 # Fields with whole names and further lines of a street, until the row is complete.
 _COMPOSED = ("name", *ADDRESS_FIELDS)
@@ -97,65 +78,6 @@ _MAX_NAMES = 10_000
 _MORE_LINES = "more_lines"
 
 
-class _Target:
-    """Where the values of a column go: to the field `name`, or to `name` within `group`. Without a
-    name it is the whole group."""
-
-    __slots__ = (
-        "field",
-        "group",
-        "has_nul",
-        "heading",
-        "is_consent",
-        "is_valid",
-        "name",
-        "read",
-        "reader",
-    )
-
-    def __init__(
-        self,
-        field: str,
-        heading: str,
-        reader: str | None = None,
-        order: Order | None = None,
-        is_own: bool = False,
-    ) -> None:
-        group, dot, name = field.partition(".")
-        self.field = field
-        self.heading = heading
-        self.reader = reader
-        self.group, self.name = (group, name) if dot else ("", field)
-        self.has_nul = group == CUSTOM and "\0" in name
-        if self.has_nul:
-            self.name = name = without_nul(name)
-        if field == CUSTOM:
-            self.group, self.name = CUSTOM, ""
-        address = group in ADDRESS_FIELDS and (name in PARTS or name == "name")
-        self.is_valid = not dot or address or (group == CUSTOM and bool(name))
-        self.read: Read | None = READ.get(field)
-        if field in _TIMESTAMPS:
-            self.read = lambda value: time_of(value, order)
-        elif self.read is None:
-            self.read = None if group == CUSTOM else as_text
-        elif is_own:
-            self.read = EXACT.get(self.read, self.read)
-        self.is_consent = field == CONSENT or reader in _CONSENT_TIMES
-
-    def put(self, node: dict[str, Any], value: Any) -> None:
-        """Set the field to a value. Raises InvalidValue if the field does not exist."""
-        if not self.group:
-            node[self.name] = value
-        elif not self.name:
-            node[self.group] = {**value, **(node.get(self.group) or {})}
-        elif not self.is_valid:
-            raise InvalidValue(f"There is no field {self.field!r}.")
-        elif inner := node.get(self.group):
-            inner[self.name] = value
-        else:
-            node[self.group] = {self.name: value}
-
-
 class _Row:
     """A customer's input while its values are read, with problems and warnings. `consents` are the
     answers of all columns about consent."""
@@ -168,34 +90,15 @@ class _Row:
         self.warnings: list[RowWarning] = []
         self.consents: list[bool] = []
 
-    def keep(self, heading: str, value: Any) -> None:
-        """Keep the original value of a column in `custom`."""
-        text = value[:_MAX_KEPT_CHARACTERS] if isinstance(value, str) else value
-        self.node[CUSTOM] = {**(self.node.get(CUSTOM) or {}), f"import: {heading}": text}
+    def keep(self, heading: str, value: Any) -> str:
+        """Keep the original value of a column in `custom`, and say so."""
+        is_long = isinstance(value, str) and len(value) > _MAX_KEPT_CHARACTERS
+        text = value[:_MAX_KEPT_CHARACTERS] if is_long else value
+        self.node[CUSTOM] = {**(self.node.get(CUSTOM) or {}), f"{IMPORTED}{heading}": text}
+        return f"{'Its beginning' if is_long else 'The value'} was kept in `custom`."
 
 
-def foreign_id(value: Any) -> str | None:
-    """Return the id of another system, cleaned. None for a global id, and for a number that may be
-    an `_id`: `node` would return another customer for it."""
-    text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or ids.decode(text) is not None:
-        return None
-    if text.isdecimal() and (len(text) < len(str(MAX_ID)) or int(text[:_ID_LENGTH]) <= MAX_ID):
-        return None
-    return sanitize(text)[0].strip()[:_ID_LENGTH] or None
-
-
-def _customer_of(value: Any) -> int | None:
-    """Return the `_id` in the global id of a customer; None for any other value."""
-    global_id = ids.decode(value) if isinstance(value, str) else None
-    return (
-        global_id[1]
-        if global_id and global_id[0] == "Customer" and global_id[1] <= MAX_ID
-        else None
-    )
-
-
-_target = lru_cache(maxsize=10_000)(_Target)
+_target = lru_cache(maxsize=10_000)(Target)
 
 
 class RowParser:
@@ -227,11 +130,11 @@ class RowParser:
         self._fallbacks = [(c.position, c.fallback) for c in columns or () if c.fallback]
         # The targets of names of JSON: those of the columns, and others that were met.
         self._names = {c.heading: self._targets_of_name(c) for c in columns or ()}
-        self._other_names: dict[str, list[_Target] | None] = {}
+        self._other_names: dict[str, list[Target] | None] = {}
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
 
-    def _targets_of(self, column: Column) -> list[_Target]:
+    def _targets_of(self, column: Column) -> list[Target]:
         """Return where the values of a column go: nowhere, or to one field or two."""
         if column.field is None:
             return []
@@ -242,7 +145,7 @@ class RowParser:
             targets.append(_target(name, column.heading, None, order))
         return targets
 
-    def _targets_of_name(self, column: Column) -> list[_Target] | None:
+    def _targets_of_name(self, column: Column) -> list[Target] | None:
         """Return where a value of JSON goes; None if it is part of a value that stays together."""
         is_part = "." in column.heading and column.field == f"{CUSTOM}.{column.heading}"
         return None if is_part else self._targets_of(column)
@@ -346,7 +249,7 @@ class RowParser:
             group = CUSTOM if self._options.unknown == "custom" else "unknown"
             self._put(row, _target(f"{group}.{name}", name), value)
 
-    def _targets_named(self, name: str) -> list[_Target] | None:
+    def _targets_named(self, name: str) -> list[Target] | None:
         """Return where the values of a name of JSON go; None if it is unknown."""
         if name in self._names:
             return self._names[name]
@@ -359,7 +262,7 @@ class RowParser:
             self._other_names[name] = self._targets_of(column) if is_known else None
         return self._other_names[name]
 
-    def _put(self, row: _Row, target: _Target, value: Any) -> None:
+    def _put(self, row: _Row, target: Target, value: Any) -> None:
         """Set a field of a customer's input. A cell of spaces only is empty."""
         if type(value) is str and value:
             if value.isspace():
@@ -380,11 +283,11 @@ class RowParser:
             row.warnings.append(RowWarning(CONTROL_CHARACTERS, target.field))
         if value is None or value == "" or value == []:
             if self._clear:
-                _clear(row.node, target)
+                target.clear(row.node)
             return
         self._store(row, target, value)
 
-    def _store(self, row: _Row, target: _Target, value: Any) -> None:
+    def _store(self, row: _Row, target: Target, value: Any) -> None:
         """Read a value and set its field. A value that cannot be read is refused."""
         try:
             if target.is_consent:
@@ -401,10 +304,10 @@ class RowParser:
         except InvalidValue as error:
             self._refuse(row, target, value, error)
 
-    def _store_consent(self, row: _Row, target: _Target, value: Any) -> None:
+    def _store_consent(self, row: _Row, target: Target, value: Any) -> None:
         """Read a value that says whether the customer accepts marketing. Raises InvalidValue."""
         reader = target.reader
-        if reader not in _CONSENT_TIMES:
+        if reader not in CONSENT_TIMES:
             try:
                 row.consents.append(consent_of(value, reader == OPT_OUT))
             except InvalidValue:
@@ -421,14 +324,13 @@ class RowParser:
             if target.field != CONSENT:
                 target.put(row.node, time)
 
-    def _refuse(self, row: _Row, target: _Target, value: Any, error: InvalidValue) -> None:
+    def _refuse(self, row: _Row, target: Target, value: Any, error: InvalidValue) -> None:
         """Reject a row for a value that cannot be read, or keep the value and warn."""
         if self._options.strict or not target.is_valid or not target.heading:
             row.problems.append(InvalidInput(str(error), tuple(target.field.split("."))))
             return
-        message = f"{error} The value was kept in `custom`."
+        message = f"{error} {row.keep(target.heading, value)}"
         row.warnings.append(RowWarning(error.kind, target.heading, message))
-        row.keep(target.heading, value)
 
     def _set(self, row: _Row) -> SetRow:
         node = row.node
@@ -455,7 +357,7 @@ class RowParser:
             invalid = self._keep_invalid(row, invalid)
             values, invalid = clean_values(node, ())
         problems = row.problems + invalid
-        reference, take = self._reference(keys, values, problems)
+        reference, take = find_reference(keys, values, problems, self._options.match, self._is_own)
         timestamps = None
         if keys["created_at"] is not None:
             timestamps = (keys["created_at"], keys["updated_at"] or keys["created_at"])
@@ -467,7 +369,9 @@ class RowParser:
     def _shorten_custom(self, row: _Row) -> None:
         """Leave out the longest custom fields if all of them together are too long to be stored."""
         data = row.node[CUSTOM]
-        if sum(len(value) if type(value) is str else 64 for value in data.values()) < MAX_BYTES / 8:
+        texts = (v if type(v) is str else orjson.dumps(v, default=str) for v in data.values())
+        # A character takes up to six bytes in JSON.
+        if sum(map(len, texts)) + sum(map(len, data)) < MAX_BYTES / 8:
             return
         sizes = {key: len(orjson.dumps({key: value}, default=str)) for key, value in data.items()}
         surplus = sum(sizes.values()) - MAX_BYTES
@@ -490,43 +394,9 @@ class RowParser:
                 left.append(problem)
             elif name in holder:
                 heading = self.heading(path)
-                message = f"{problem.message} The value was kept in `custom`."
+                message = f"{problem.message} {row.keep(heading, holder.pop(name))}"
                 row.warnings.append(RowWarning(UNREADABLE, heading, message))
-                row.keep(heading, holder.pop(name))
         return left
-
-    def _reference(
-        self, keys: Mapping[str, Any], values: Mapping[str, Any], problems: list[Problem]
-    ) -> tuple[Reference | None, int | None]:
-        """Return the customer that a row selects by id, and the `_id` of a new customer.
-
-        A file of another system has its own numbers under `id` and `_id`. They select no customer:
-        only a global id does, or an `_id` with the option `match=_id`.
-        """
-        number, id_ = keys["_id"], keys["id"]
-        own = number if self._is_own and id_ is None else _customer_of(id_)
-        if own is not None and number not in (None, own):
-            message = f"`_id` is {number}, and `id` is that of customer {own}. Remove one of them."
-            problems.append(InvalidInput(message, ("_id",)))
-            return None, None
-        if self._options.match == "_id":
-            number = number or own
-            if number is None and id_ is not None:
-                number = reference_to(str(id_)).customer_id
-            if number is None and not problems:
-                problems.append(InvalidInput("The row has no _id, by which customers are found."))
-            return Reference(str(number), number), number
-        if "email" in values:
-            return None, number or own
-        if own is not None:
-            return Reference(str(own), own), None
-        if any(keys[name] is not None for name in ("_id", "id", EXTERNAL_ID)):
-            message = (
-                "The row has no email, and its id is that of another system. Add the email, or "
-                "choose `match=_id` (--match _id) if the id is the customer's `_id` here."
-            )
-            problems.append(InvalidInput(message, ("email",)))
-        return None, None
 
 
 def is_usual(cell: str) -> bool:
@@ -539,17 +409,6 @@ def is_usual(cell: str) -> bool:
         and "&" not in cell
         and cell == cell.strip(" '=")
     )
-
-
-def _clear(node: dict[str, Any], target: _Target) -> None:
-    group, name = target.group, target.name
-    if not group:
-        if name in _EMPTY:
-            node[name] = _EMPTY[name]
-    elif not name:
-        node.setdefault(group, None)
-    elif target.is_valid:
-        node[group] = {**(node.get(group) or {}), name: None}
 
 
 def _divide_names(node: dict[str, Any]) -> None:
