@@ -45,7 +45,7 @@ test-slow: install ## Run what takes longer
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -n 0 -m 'slow and alone'
 
 test-full: install ## Run everything but the clusters, all of it on both databases
-	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix --hypothesis-profile thorough -n 3 -m 'not citus and not ha and not alone'
+	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix --hypothesis-profile thorough -m 'not citus and not ha and not alone'
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix --hypothesis-profile thorough -n 0 -m 'alone'
 
 test-citus: install ## Run the suite on a cluster with Citus: make test-citus DSN=postgresql://…

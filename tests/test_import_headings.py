@@ -273,8 +273,8 @@ def test_columns_of_consent_have_readers() -> None:
         "CONFIRM_TIME": "accepts_marketing:subscribed_at",
         "UNSUB_TIME": "accepts_marketing:unsubscribed_at",
     }
-    beside = fields("email,Created,OPTIN_TIME", "a@x.test,2020-01-02,2020-01-02")
-    assert beside["OPTIN_TIME"] == "accepts_marketing:subscribed_at"
+    columns = fields("email,Created,OPTIN_TIME", "a@x.test,2020-01-02,2020-01-02")
+    assert columns["OPTIN_TIME"] == "accepts_marketing:subscribed_at"
     # Values decide between a flag and a time.
     for heading, value, reader in (
         ("Unsubscribed", "yes", "accepts_marketing:opt_out"),
@@ -394,9 +394,9 @@ def test_the_phone_and_name_of_an_address_are_the_customers() -> None:
     columns = fields("email,billing_first_name,billing_phone,billing_city")
     assert columns["billing_phone"] == "billing_address.phone:and_customer"
     assert columns["billing_first_name"] == "billing_address.first_name:and_customer"
-    beside = fields("email,name,phone,billing_phone,billing_first_name")
-    assert beside["billing_phone"] == "billing_address.phone"
-    assert beside["billing_first_name"] == "billing_address.first_name"
+    columns = fields("email,name,phone,billing_phone,billing_first_name")
+    assert columns["billing_phone"] == "billing_address.phone"
+    assert columns["billing_first_name"] == "billing_address.first_name"
 
 
 def test_unknown_columns_are_kept_dropped_or_refused() -> None:

@@ -91,7 +91,7 @@ def import_as_documented(
 ) -> dict[str, Any]:
     """Import a file by a command of its page; return the report."""
     file = path or FILES / f"{name}.csv"
-    if file.parent != shop.folder:  # The rejected rows go beside the file.
+    if file.parent != shop.folder:  # The rejected rows go to the folder of the file.
         file = Path(shutil.copy(file, shop.folder))
     options = documented_options(page or f"from-{name}", command)
     result = run_regulars("import", str(file), *options, "--json", env=shop.env)

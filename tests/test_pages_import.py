@@ -27,7 +27,7 @@ nobody,Dee,,07/08/2024,
 def choose(page: Page, name: str, content: bytes) -> None:
     """Choose a file on the import page, and wait for its preview."""
     file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
-    page.get_by_label("Choose a file").set_input_files(file)  # type: ignore[arg-type]
+    page.get_by_label("Choose a file").set_input_files(file)  # type: ignore[arg-type]  # a FilePayload
     expect(page.get_by_role("heading", name=name)).to_be_focused()
 
 

@@ -101,7 +101,7 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
             file.restart()
             source = Source(file, source.options)
         output = RejectedFile(_rejected_path(name, source, job))
-        warned = RejectedFile(_path_beside(name, source, "warnings"))
+        warned = RejectedFile(_path_of_rows(name, source, "warnings"))
         path = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk
         before = None if job.dry_run else await runs.stopped(path, source.fingerprint)
         current = None
@@ -164,11 +164,11 @@ async def _current(
 
 
 def _rejected_path(name: str, source: Source, job: Job) -> Path:
-    return job.rejected or _path_beside(name, source, "rejected")
+    return job.rejected or _path_of_rows(name, source, "rejected")
 
 
-def _path_beside(name: str, source: Source, kind: str) -> Path:
-    """Return the path of a file of rows beside an imported file: `customers.rejected.csv`."""
+def _path_of_rows(name: str, source: Source, kind: str) -> Path:
+    """Return the path of a file of rows next to an imported file: `customers.rejected.csv`."""
     end = "jsonl" if source.json else "csv"
     if name == STDIN:
         return Path(f"{kind}.{end}")

@@ -141,7 +141,7 @@ class Chooser:
         self._fields[field].append(candidate)
 
     def _add_states(self, candidates: Sequence[Candidate]) -> None:
-        """Add columns headed `state`, which are parts of an address beside others only."""
+        """Add columns headed `state`, which are parts of an address only if there are others."""
         for candidate in candidates:
             has_address = any(
                 kind != NEUTRAL or not group.strip() or candidate.match.group == group
@@ -169,7 +169,7 @@ class Chooser:
     # Names
 
     def _choose_names(self) -> None:
-        """Decide what a whole name is beside first and last names."""
+        """Decide what a whole name is if there are first and last names."""
         first, last = (self._has_column(name) for name in ("first_name", "last_name"))
         names = self._fields.pop("name", [])
         full = self._fields.pop("full_name", [])
@@ -216,13 +216,13 @@ class Chooser:
         )
         everything = of_kind[SHIPPING] or of_kind[NEUTRAL]
         self._choose_group("shipping_address", detailed or neutral or everything)
-        # Beside a shipping address, one of no kind is where the customer lives or is billed.
-        beside = [
+        # Next to a shipping address, one of no kind is where the customer lives or is billed.
+        second = [
             (name, columns)
             for name, columns in neutral
             if detailed and any(c.match.field == "line1" and c.has_values for c in columns)
         ]
-        self._choose_group("billing_address", of_kind[BILLING] or beside)
+        self._choose_group("billing_address", of_kind[BILLING] or second)
         for candidate in (c for _, _, columns in groups for c in columns):
             choice = self.choices[candidate.position]
             if choice.field is None and choice.note is None:
@@ -255,7 +255,7 @@ class Chooser:
 
     def _merge_strays(self) -> None:
         """Move parts that are headed as those of no address to the address that lacks them:
-        `Billing Address` beside `City` and `Zip`, or `Country` beside `Billing Street`."""
+        `Billing Address` with `City` and `Zip`, or `Country` with `Billing Street`."""
         plain = self._groups.get((NEUTRAL, ""), [])
         parts = {c.match.field for c in plain}
         others = [key for key in self._groups if key != (NEUTRAL, "")]

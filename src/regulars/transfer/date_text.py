@@ -50,7 +50,7 @@ class Day(NamedTuple):
 
 class NumericDate(NamedTuple):
     """Three numbers between separators, as written. The separator is `. ` if the first
-    and the last have two digits, as in Korean `24. 3. 18.`; else it has no blank beside it."""
+    and the last have two digits, as in Korean `24. 3. 18.`; else it has no blank next to it."""
 
     first: str
     separator: str
@@ -83,7 +83,7 @@ class NumericDate(NamedTuple):
         days = {"dmy": _year_day(third, second, first), "mdy": _year_day(third, first, second)}
         if len(first) == 2 == len(third):
             days["ymd"] = _year_day(first, second, third)
-        return {order: day for order, day in days.items() if day is not None}  # type: ignore[misc]
+        return {order: day for order, day in days.items() if day is not None}  # type: ignore[misc]  # the keys are orders
 
     def choose(self, days: dict[Order, int], order: Order | None) -> int | None:
         """Return the day in an order of a column, or the one that is certain without; None if

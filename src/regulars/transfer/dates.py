@@ -176,7 +176,7 @@ def _of_digits(text: str, allow_serial: bool) -> int | None:
     match = _DIGITS.fullmatch(text)
     if match:
         try:
-            moment = datetime(*[int(part or 0) for part in match.groups()[:6]])  # type: ignore[arg-type]
+            moment = datetime(*[int(part or 0) for part in match.groups()[:6]])  # type: ignore[arg-type]  # six numbers
         except ValueError:
             if len(text) in (8, 14, 17):
                 raise UnreadableDate(NO_SUCH_DAY) from None

@@ -52,7 +52,7 @@ def unwrap_email(cell: str) -> EmailCell:
 
     Read are `mailto:a@b`, `<a@b>`, `Name <a@b>` (also as encoded words, RFC 2047), `'a@b`,
     `a@b (work)`, a separator after the address, full-width characters, and several addresses, of
-    which the first counts. Invisible characters are removed anywhere. An address beside other words
+    which the first counts. Invisible characters are removed anywhere. An address among other words
     (`ana maria@example.com`) is doubtful: the cell is returned as it is, and is no valid address.
     """
     if PLAIN_EMAIL.fullmatch(cell):

@@ -93,7 +93,7 @@ class Dictionary:
     owners: frozenset[str]
     glue: tuple[str, ...]
     never: frozenset[str]
-    beside: frozenset[str]
+    in_parentheses: frozenset[str]
     secrets: Secrets
     values: ValueWords
 
@@ -163,7 +163,7 @@ def dictionary() -> Dictionary:
         owners=_keys(listed["owners"]),
         glue=tuple(sorted(_keys(listed["glue"]), key=len, reverse=True)),
         never=_keys(listed["never"]) - fields.keys(),
-        beside=_keys(listed["beside"]),
+        in_parentheses=_keys(listed["in_parentheses"]),
         secrets=Secrets(
             words=_keys(secrets["words"]),
             last=_keys(secrets["last"]),
@@ -176,5 +176,5 @@ def dictionary() -> Dictionary:
 
 
 def value_words() -> ValueWords:
-    """Return the words by which columns of states are told apart."""
+    """Return the words by which columns of states are distinguished."""
     return dictionary().values

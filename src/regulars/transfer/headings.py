@@ -90,7 +90,7 @@ def _variants(text: str) -> list[str]:
     if _FIRST_OF_LIST.search(text):
         variants.append("".join(word for word in words(text) if word != "0"))
     parentheses = [comparable(inner) for inner in _PARENTHESES.findall(text)]
-    if parentheses and not any(inner in dictionary().beside for inner in parentheses):
+    if parentheses and not any(inner in dictionary().in_parentheses for inner in parentheses):
         variants.append(comparable(_PARENTHESES.sub(" ", text)))
     return [variant for variant in dict.fromkeys(variants) if variant]
 

@@ -78,7 +78,7 @@ class WorkbookWriter:
             sheet.set_column(index, index, width, text if column.is_text else None)
             sheet.write_string(0, index, column.heading, bold)
         sheet.freeze_panes(1, 0)
-        # Without it, a green mark beside each postal code says that it could be a number.
+        # Without it, a green mark at each postal code says that it could be a number.
         sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
 
     def write(self, rows: Iterable[Sequence[Any]]) -> None:
