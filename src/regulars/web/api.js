@@ -36,7 +36,12 @@ export function onSignedOut(handler) {
   renewSession = handler;
 }
 
-/** Returns the data of a query. A `quiet` one shows no progress bar. Throws ApiError. */
+/**
+ * Returns the data of a query. A `quiet` one shows no progress bar. Throws ApiError.
+ * @param {string} query
+ * @param {object} [variables]
+ * @param {{ signal?: AbortSignal, quiet?: boolean }} [options]
+ */
 export async function runQuery(query, variables = {}, { signal, quiet } = {}) {
   return dataOf(await post(query, variables, {}, { signal, quiet }));
 }
@@ -78,6 +83,8 @@ function dataOf({ data, errors }) {
  * Returns the body of a response, as JSON unless `as` names another format. A `quiet` request shows
  * no progress bar. It is repeated after the person has signed in again, and after the delay that a
  * rate limit asks for. Throws ApiError.
+ * @param {string} url
+ * @param {RequestInit & { as?: "json" | "text" | "blob", quiet?: boolean }} [options]
  */
 export async function request(url, { as = "json", quiet = false, ...options } = {}) {
   const stopProgress = quiet ? () => {} : startProgress();

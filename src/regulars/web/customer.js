@@ -57,7 +57,12 @@ const showMissingCustomer = (page, text) => showMissing(page, "customers", t.cus
 
 class CustomerPage {
   constructor(main, setTitle, customer, canWrite, signal) {
-    Object.assign(this, { main, setTitle, customer, canWrite, signal });
+    this.main = main;
+    this.setTitle = setTitle;
+    /** @type {Customer} */
+    this.customer = customer;
+    this.canWrite = canWrite;
+    this.signal = signal;
     this.history = timeline(customer.id);
     this.notice = h("div", { class: "notice", role: "status", hidden: true });
     this.head = h("div", { class: "customer-head" });
@@ -162,7 +167,7 @@ class CustomerPage {
     const element = h("div", { class: "editable" });
     const label = t.fieldName(name);
     const render = () => {
-      const tags = this.customer[name];
+      const tags = /** @type {any} */ (this.customer)[name];
       const previous = element.querySelector("input");
       if (previous?.value) return;  // the person is typing
       const isFocused = previous && document.activeElement === previous;
@@ -356,7 +361,13 @@ class ConflictError extends Error {
  */
 class InlineField {
   constructor(field, { getCustomer, save, canWrite }) {
-    Object.assign(this, { field, getCustomer, save, canWrite, label: t.fieldName(field.name), control: null, base: null });
+    this.field = field;
+    this.getCustomer = getCustomer;
+    this.save = save;
+    this.canWrite = canWrite;
+    this.label = t.fieldName(field.name);
+    this.control = null;
+    this.base = null;
     const { section } = KINDS[field.kind];
     this.element = h("div", { class: section === "profile" ? "editable" : "editable wide" });
     this.render();

@@ -1,7 +1,7 @@
 // The customer's fields, as the server declares them. It replaces the placeholder when it starts.
 
 /** Each field has a `name`, a `kind`, and the options of its declaration. */
-export const FIELDS = {{fields}};
+export const FIELDS = DECLARED_FIELDS;
 
 // The order of the kinds in the customer page and the sort menu.
 const KIND_ORDER = ["FullName", "Text", "Email", "Phone", "Flag", "Tags", "Address", "LongText", "Json", "Timestamp", "Money", "Count"];

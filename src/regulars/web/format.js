@@ -77,7 +77,7 @@ function initials(customer) {
   return letters.join("").toUpperCase();
 }
 
-const PICTURES = document.querySelector("meta[name=regulars-pictures]").content;
+const PICTURES = document.querySelector("meta[name=regulars-pictures]").getAttribute("content");
 
 /** A customer's picture: initials, and over them the picture at gravatar.com if the server permits it. */
 export function avatar(customer, isLarge = false) {

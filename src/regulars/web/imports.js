@@ -37,10 +37,24 @@ export async function show({ main, url, signal, setTitle }) {
 
 class ImportPage {
   constructor(main, signal, accountId) {
-    Object.assign(this, { signal, accountId, isSending: false, timer: 0 });
+    this.signal = signal;
+    this.accountId = accountId;
+    this.isSending = false;
+    this.timer = 0;
+    this.reset(null);
     this.body = h("div");
     replace(main, pageHeader(t.imports.title), this.body);
     signal.addEventListener("abort", () => clearTimeout(this.timer));
+  }
+
+  /** Forgets the earlier file and everything that was chosen for it. */
+  reset(file) {
+    this.file = file;
+    this.preview = null;
+    this.options = { ...OPTIONS };
+    this.encodings = [];
+    this.undecided = [];
+    this.detected = {};
   }
 
   async open(url) {
@@ -75,7 +89,7 @@ class ImportPage {
 
   /** Shows the preview of a file. */
   async openFile(file) {
-    Object.assign(this, { file, preview: null, options: { ...OPTIONS }, encodings: [], undecided: [], detected: {} });
+    this.reset(file);
     this.problem.setText("");
     try {
       await this.loadPreview();
@@ -118,9 +132,9 @@ class ImportPage {
       if (this.options === options) this.options = previous;
       showError(error);
     }
-    const { key } = document.activeElement?.dataset ?? {};
+    const key = document.activeElement?.getAttribute("data-key");
     this.showPreview();
-    if (key) this.body.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+    if (key) /** @type {HTMLElement} */ (this.body.querySelector(`[data-key="${CSS.escape(key)}"]`))?.focus({ preventScroll: true });
   }
 
   /** Says which field a column is. What is detected is no choice: the server knows more about it. */

@@ -24,7 +24,7 @@ export class ListQuery {
 
   /** The URL with these changes. Without a cursor it is that of the first page. */
   toUrl(changes = {}) {
-    const { text, sortKey, isAscending, after, before } = { text: this.text, sortKey: this.sortKey, isAscending: this.isAscending, ...changes };
+    const { text, sortKey, isAscending, after, before } = { ...this, after: null, before: null, ...changes };
     const params = new URLSearchParams();
     if (text) params.set("q", text);
     if (sortKey !== "id" || isAscending) {
@@ -45,8 +45,8 @@ export class ListQuery {
   /** The order of the list: `sortKey`, and whether it `isAscending`. */
   get order() {
     if (!this.hasOwnOrder) return { sortKey: this.sortKey, isAscending: this.isAscending };
-    const valueOf = (key, fallback) => this.text.match(new RegExp(`(?:^|\\s)${key}:(\\w+)`))?.[1] ?? fallback;
-    return { sortKey: valueOf("order_by", "id"), isAscending: valueOf("order_dir", "desc") === "asc" };
+    const term = (key, fallback) => this.text.match(new RegExp(`(?:^|\\s)${key}:(\\w+)`))?.[1] ?? fallback;
+    return { sortKey: term("order_by", "id"), isAscending: term("order_dir", "desc") === "asc" };
   }
 
   /** The search with its order, as the API takes it. */
@@ -60,7 +60,7 @@ export class ListQuery {
     return this.text.replace(ORDER_TERM, "").trim();
   }
 
-  /** The GraphQL query and its variables. */
+  /** The GraphQL query and its variables. @returns {[string, object]} */
   toRequest() {
     const size = pageSize();
     const page = this.before ? { last: size, before: this.before } : { first: size, after: this.after };

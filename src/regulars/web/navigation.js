@@ -6,7 +6,7 @@ import { startProgress } from "./progress.js";
 import { t } from "./texts.js";
 import { askConfirmation, errorState, showError } from "./ui.js";
 
-const main = document.querySelector("#main");
+const main = document.getElementById("main");
 let findRoute = null;
 let onShown = null;
 // The page that is shown: its path, the controller of its requests, and the result of its `show`.
@@ -108,12 +108,12 @@ function setTitle(text) {
 function focusTop() {
   window.scrollTo(0, 0);
   const { activeElement } = document;
-  if (activeElement === main || !main.contains(activeElement)) main.querySelector("h1")?.focus({ preventScroll: true });
+  if (activeElement === main || !main.contains(activeElement)) /** @type {HTMLElement} */ (main.querySelector("h1"))?.focus({ preventScroll: true });
 }
 
 /** Moves the focus to the link that was followed, and restores the scroll position. */
 function restorePosition(followedPath) {
-  main.querySelector(`a[href="${followedPath}"]`)?.focus({ preventScroll: true });
+  /** @type {HTMLElement} */ (main.querySelector(`a[href="${followedPath}"]`))?.focus({ preventScroll: true });
   window.scrollTo(0, history.state?.scroll ?? 0);
 }
 

@@ -121,7 +121,7 @@ export function openExportDialog(selection, query, matchCount) {
     const input = new FormData(form);
     const isSelected = input.get("rows") === "selected";
     const ids = isSelected && (selection.query === null || selection.excludedIds.size) ? await selection.loadIds() : null;
-    const format = input.get("format");
+    const format = String(input.get("format"));
     const params = new URLSearchParams(`format=${format}&columns=${input.get("columns")}`);
     if (!ids) params.set("query", isSelected ? selection.query : query);
     await download(`/export?${params}`, `customers.${format.split("-")[0]}`, ids);
@@ -148,12 +148,12 @@ const notifyLists = () => document.dispatchEvent(new CustomEvent(DELETED_EVENT))
 
 /** Deletes customers in ten seconds unless that is undone; one of a `version` only if it is current. */
 export function scheduleDeletion(ids, text, version = null) {
-  ids.forEach((id) => deletedIds.add(id));
+  for (const id of ids) deletedIds.add(id);
   const deletion = { ids, version, run };
   pendingDeletions.add(deletion);
   const timer = setTimeout(run, UNDO_SECONDS * 1000);
   const finish = () => { clearTimeout(timer); pendingDeletions.delete(deletion); };
-  const restore = () => { ids.forEach((id) => deletedIds.delete(id)); notifyLists(); };
+  const restore = () => { for (const id of ids) deletedIds.delete(id); notifyLists(); };
   async function run() {
     finish();
     try {

@@ -19,7 +19,7 @@ export async function show({ main, signal, setTitle }) {
   const [{ tokens, tokenScopes }, { token: ownToken }] = await Promise.all([runQuery(READ, {}, { signal }), getViewer()]);
   const body = h("tbody");
   // Valid tokens come first. Sorting is stable.
-  const render = (all) => replace(body, all.toSorted((left, right) => isValid(right) - isValid(left)).map((token) => row(token, token.id === ownToken.id, read)));
+  const render = (all) => replace(body, all.toSorted((left, right) => Number(isValid(right)) - Number(isValid(left))).map((token) => row(token, token.id === ownToken.id, read)));
   const read = async () => render((await runQuery(READ)).tokens);
   render(tokens);
   replace(main,

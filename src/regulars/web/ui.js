@@ -238,7 +238,10 @@ export function tableBox(properties, tableClass, head, body) {
 export class SuggestionList {
   constructor(input, onAccept) {
     this.element = h("ul", { class: "options", role: "listbox", id: uniqueId("options"), "aria-label": t.search.options, hidden: true });
-    Object.assign(this, { input, onAccept, options: [], activeIndex: -1 });
+    this.input = input;
+    this.onAccept = onAccept;
+    this.options = [];
+    this.activeIndex = -1;
     setAttribute(input, "aria-controls", this.element.id);
     setAttribute(input, "aria-autocomplete", "list");
     input.addEventListener("blur", () => this.hide());
