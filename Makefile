@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-asgi test-slow test-full test-citus test-ha coverage check bench bench-scale format docs migration clean
+.PHONY: help install serve demo test test-asgi test-versions test-slow test-full test-citus test-ha coverage check check-python check-web bench bench-scale format docs migration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,16 @@ test: install ## Run the suite, on SQLite and PostgreSQL (DSN=… for a server o
 test-asgi: install ## Run the suite on SQLite with the fast HTTP path switched off
 	REGULARS_FAST_PATH=false $(BIN)/pytest -m 'not slow and not citus and not ha' -k 'not postgresql'
 
+test-versions: ## Run the fast tests on SQLite with each other Python that this machine has
+	@for version in 3.12 3.13 3.14; do \
+		python=$$(command -v python$$version) && $$python -c '' 2>/dev/null || { echo "Python $$version is not installed."; continue; }; \
+		folder=build/python$$version; \
+		[ -x $$folder/bin/pytest ] || { $$python -m venv $$folder && \
+			PIP_CONSTRAINT=constraints.txt $$folder/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; } || exit 1; \
+		echo "Python $$version:"; \
+		$$folder/bin/pytest -m 'not slow and not citus and not ha' -k 'not postgresql' || exit 1; \
+	done
+
 test-slow: install ## Run what takes longer
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -m 'slow and not citus and not ha and not alone'
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest --full-matrix -n 0 -m 'slow and alone'
@@ -62,13 +72,18 @@ coverage: install ## Run the suite and show which lines of src no test runs (not
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
-check: install ## Formatting, lint, types, import contracts, and whether the generated docs are current
+check: check-python check-web ## Run all static checks: format, lint, types, imports, generated files
+
+check-python: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/schema.py --check
 	$(BIN)/python tools/reference.py --check
+
+check-web: install # the pages: Biome and TypeScript, if Node.js and build/node (tools/npm.txt) are there
+	$(BIN)/python tools/web.py
 
 bench-scale: install ## Measure how it scales, and check the model of it (BENCH=… for options)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
@@ -81,6 +96,7 @@ bench: install ## Compare Regulars with its peers and the floors, on this machin
 format: install ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python tools/web.py --fix
 
 docs: install ## Write the generated types of the schema, and the generated pages of the reference
 	$(BIN)/python tools/schema.py
