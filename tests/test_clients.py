@@ -1,6 +1,6 @@
 """Public clients and code generators work as their documentation shows.
 
-docs/how-to/clients.md lists them; a test compares the list with the clients that run here.
+docs/integrate/clients.md lists them; a test compares the list with the clients that run here.
 """
 
 from __future__ import annotations
@@ -121,6 +121,6 @@ def test_http_clients_list_and_create_customers(client: Client) -> None:
 
 
 def test_the_guide_lists_every_tested_client() -> None:
-    guide = (ROOT / "docs" / "how-to" / "clients.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "integrate" / "clients.md").read_text(encoding="utf-8")
     tested = set(re.findall(r"^\| ([^|]+?) \|[^|]*\| tested \|", guide, re.MULTILINE))
     assert tested == {*GENERATORS, *HTTP_CLIENTS}

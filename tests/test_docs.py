@@ -43,7 +43,7 @@ def error_keys_in_code() -> set[str]:
 
 
 def test_the_tutorial_shows_real_responses(client: Client) -> None:
-    tutorial = code_blocks(ROOT / "docs" / "tutorial.md")
+    tutorial = code_blocks(ROOT / "docs" / "start" / "tutorial.md")
     example_count = 0
     for (kind, text), (next_kind, response) in itertools.pairwise(tutorial):
         if (kind, next_kind) == ("graphql", "json"):
@@ -73,7 +73,7 @@ def test_the_readme_shows_real_responses(tmp_path: Path) -> None:
 
 
 def test_the_compiler_page_shows_the_real_output() -> None:
-    (_, code), (_, output) = code_blocks(ROOT / "docs" / "compiler.md")
+    (_, code), (_, output) = code_blocks(ROOT / "docs" / "explanation" / "compiler.md")
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
@@ -144,7 +144,7 @@ def test_modules_named_in_the_docs_exist() -> None:
     package = ROOT / "src" / "regulars"
     roots = [ROOT, package, package / "store"]
     missing = []
-    for page in ("architecture.md", "compiler.md", "glossary.md"):
+    for page in ("explanation/architecture.md", "explanation/compiler.md", "glossary.md"):
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
         paths = re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|js|graphql)|[\w/-]+/)`", text)
         missing += [

@@ -1,6 +1,6 @@
 """An invented field works in every layer with one declaration and a generated migration.
 
-The tests declare it in a copy of the program, as docs/architecture.md says ("Add a field"), and use
+The tests declare it in a copy of the program, as docs/explanation/architecture.md says ("Add a field"), and use
 that copy over HTTP and by its commands.
 """
 

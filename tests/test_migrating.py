@@ -21,7 +21,7 @@ from tests.support import Client, create_token, run_regulars, run_server
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"
-HOW_TO = HERE.parent / "docs" / "how-to"
+HOW_TO = HERE.parent / "docs" / "use"
 PORTO = {"line1": "Rua das Flores 8", "city": "Porto", "country": "PT", "zip": "4050-262"}
 AUSTIN = {
     "line1": "14 Market St",

@@ -1,6 +1,6 @@
 """An entity that the product does not have: one package, one line and a generated migration.
 
-The test adds it to a copy of the program, as docs/architecture.md says ("Add an entity"), and uses
+The test adds it to a copy of the program, as docs/explanation/architecture.md says ("Add an entity"), and uses
 it over HTTP.
 """
 

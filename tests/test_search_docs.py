@@ -12,7 +12,7 @@ from regulars.customers.search.parser import MAX_DEPTH, MAX_TERMS
 from tests.support import Client
 
 ROOT = Path(__file__).parents[1]
-GUIDE = (ROOT / "docs" / "how-to" / "search.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "use" / "search.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference" / "search.md").read_text(encoding="utf-8")
 
 

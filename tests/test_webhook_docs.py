@@ -24,7 +24,7 @@ from tests.support import BOOTSTRAP_TOKEN, Client, Server, run_regulars, run_ser
 from tests.test_docs import ROOT, code_blocks
 from tests.test_webhooks import create_webhook
 
-HOW_TO = ROOT / "docs" / "how-to"
+HOW_TO = ROOT / "docs" / "integrate"
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(not NODE, reason="Node.js is not here")
 CUSTOM = {

@@ -180,7 +180,7 @@ ERRORS = {
         "An event of a shop, at `/in`, is not signed with a secret of its account; or there is no "
         "such account.",
         "Sign the body: `lightfunnels-hmac` is base64 of HMAC-SHA256. See "
-        "[mirror a shop](../how-to/mirror-a-shop.md).",
+        "[mirror a shop](../integrate/mirror-a-shop.md).",
     ),
     "errors_cross_site": (
         "403",

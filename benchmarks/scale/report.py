@@ -95,7 +95,7 @@ def _lines(measurements: Measurements, command: str) -> Iterator[str]:
     yield "# How it scales: the figures"
     yield ""
     yield f"Written by `{command}`, on {cores} cores ({platform.machine()}) that the servers,"
-    yield "PostgreSQL and the load share. [Scale](../scale.md) says what they mean."
+    yield "PostgreSQL and the load share. [Scale](../operate/scale.md) says what they mean."
     yield ""
     yield f"## {measurements.customers:,} customers in all"
     yield ""

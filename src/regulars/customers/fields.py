@@ -1,6 +1,6 @@
 """The fields of a customer, in the order of its type in the schema.
 
-A new field is one line here and a migration: see "Add a field" in docs/architecture.md.
+A new field is one line here and a migration: see "Add a field" in docs/explanation/architecture.md.
 """
 
 from __future__ import annotations

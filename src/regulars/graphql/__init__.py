@@ -1,4 +1,4 @@
-"""A compiler and executor of GraphQL documents over rows. docs/compiler.md explains it.
+"""A compiler and executor of GraphQL documents over rows. docs/explanation/compiler.md explains it.
 
 It uses graphql-core's parser, validation and type system, and imports nothing of Regulars. The
 classes of `bindings.py` bind a schema to data; an `Engine` executes documents.
