@@ -461,7 +461,9 @@ def test_many_random_documents_and_data(
 
 
 def test_the_numbers_in_the_documentation_match_the_code() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "explanation" / "compiler.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "explanation" / "compiler.md").read_text(
+        encoding="utf-8"
+    )
     page = " ".join(page.split())
     limits = DocumentLimits()
     for sentence in (
