@@ -30,11 +30,17 @@ demo: install ## Serve 1,000 sample customers from demo.db
 		$(BIN)/regulars account list --json | grep -q name || $(BIN)/regulars account create demo; \
 		$(BIN)/regulars sample --customers 1000 --recent; \
 		export REGULARS_TOKEN=$$($(BIN)/regulars token create --name demo); \
-		echo "A token for this demo: $$REGULARS_TOKEN"; \
-		echo "Sign in to its pages, once: $$($(BIN)/regulars token create --name "demo pages" --scope admin --link)"; \
+		echo "To use this demo, run these lines in another terminal:"; \
+		echo "  export PATH=\"$$PWD/$(BIN):\$$PATH\""; \
+		echo "  export REGULARS_DATABASE_URL=\"$$REGULARS_DATABASE_URL\""; \
+		echo "  export REGULARS_TOKEN=$$REGULARS_TOKEN"; \
+		echo "To sign in to the web interface, open this link within one hour. It works once:"; \
+		echo "  $$($(BIN)/regulars token create --name "demo pages" --scope admin --link)"; \
 		exec $(BIN)/regulars serve'
 
-test: install ## Run the suite, on SQLite and PostgreSQL (DSN=… for a server of yours)
+test: install ## Run the fast tests on SQLite and PostgreSQL, in about 4 minutes (DSN=… for your server)
+	@echo 'About 4 minutes on 2 cores. Left out: slow tests (make test-slow), Citus (make test-citus),'
+	@echo 'failover (make test-ha), and most tests on PostgreSQL (make test-full runs all of them).'
 	REGULARS_TEST_DSN=$(DSN) $(BIN)/pytest -m '(not slow or smoke) and not citus and not ha'
 
 test-asgi: install ## Run the suite on SQLite with the fast HTTP path switched off

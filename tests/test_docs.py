@@ -19,7 +19,7 @@ from regulars.cli.transfer import app as transfer_app
 from regulars.cli.webhooks import app as webhooks_app
 from regulars.cli.webhooks import secret_app
 from regulars.settings import Settings
-from tests.support import BOOTSTRAP_TOKEN, Client, run_server
+from tests.support import Client
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -50,26 +50,6 @@ def test_the_tutorial_shows_real_responses(client: Client) -> None:
             assert client.run(text) == json.loads(response), text
             example_count += 1
     assert example_count == sum(kind == "graphql" for kind, _ in tutorial) == 6
-
-
-def test_the_readme_shows_real_responses(tmp_path: Path) -> None:
-    examples = [
-        (command, response)
-        for (_, command), (kind, response) in itertools.pairwise(code_blocks(ROOT / "README.md"))
-        if "curl" in command and kind == "json"
-    ]
-    assert len(examples) == 2
-    with run_server(f"sqlite:///{tmp_path / 'r.db'}") as server:
-        for command, response in examples:
-            process = subprocess.run(
-                ["bash", "-c", command.replace("http://127.0.0.1:8000", server.url)],
-                env={"REGULARS_TOKEN": BOOTSTRAP_TOKEN, "PATH": "/usr/bin:/bin"},
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=30,
-            )
-            assert json.loads(process.stdout) == json.loads(response)
 
 
 def test_the_compiler_page_shows_the_real_output() -> None:
