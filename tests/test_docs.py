@@ -22,7 +22,7 @@ from regulars.settings import Settings
 from tests.support import Client
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -105,18 +105,49 @@ def test_every_command_is_documented() -> None:
             assert f"\n## regulars {prefix}{name}\n" in page
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)
+def read_prose(path: Path) -> str:
+    """Return a page without its code blocks."""
+    fence = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+    return fence.sub("", path.read_text(encoding="utf-8"))
+
+
+def links_of(path: Path) -> list[tuple[Path, str]]:
+    """Return the file and the anchor of each relative link of a page."""
+    targets = re.findall(r"\]\((?![a-z]+:)([^)#]*)#?([^)]*)\)", read_prose(path))
+    return [((path.parent / file).resolve() if file else path, anchor) for file, anchor in targets]
+
+
+def anchors_of(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", read_prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_link_has_a_target(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
-        assert (path.parent / target).exists(), target
+    for target, anchor in links_of(path):
+        assert target.exists(), target
+        assert not anchor or anchor in anchors_of(target), f"{target.name}#{anchor}"
 
 
-def test_the_index_lists_every_page() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    for path in DOCS:
-        name = path.relative_to(ROOT / "docs").as_posix()
-        assert name == "README.md" or f"({name})" in index
+def test_every_page_is_reachable_from_the_index() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "docs" / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached and page.suffix == ".md":
+            reached.add(page)
+            waiting += [target for target, _ in links_of(page)]
+    assert set(PAGES) <= reached
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_page_opens_with_a_sentence(path: Path) -> None:
+    """The sentence after the title says what the reader can do with the page."""
+    text = re.sub(r"<!--.*?-->", "", read_prose(path), flags=re.DOTALL).strip()
+    title, _, rest = text.partition("\n")
+    assert title.startswith("# ")
+    assert re.match(r"[A-Z`]", rest.strip()), rest[:80]
 
 
 def test_modules_named_in_the_docs_exist() -> None:
