@@ -1,0 +1,91 @@
+"""The commands: their groups in the help, their modules and their one-line descriptions.
+
+`regulars --help` and shell completion read this table alone. The module of a command is imported
+when the command runs or shows its own help. It has an `app` of Typer, in which the command is
+registered under its full name:
+
+    app = typer.Typer()
+
+    @app.command("account rename", epilog=examples("regulars account rename old new"))
+    def rename(...) -> None:
+        \"""Rename an account.\"""
+
+The first paragraph of its docstring equals the description in the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RUN = "Run"
+CUSTOMERS = "Customers"
+ACCOUNTS = "Accounts and tokens"
+WEBHOOKS = "Webhooks"
+MAINTENANCE = "Maintenance"
+GROUPS = (RUN, CUSTOMERS, ACCOUNTS, WEBHOOKS, MAINTENANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command, or a group of commands, which has no module."""
+
+    name: str
+    group: str
+    summary: str
+    module: str = ""
+    is_hidden: bool = False
+
+
+ENTRIES = (
+    CommandEntry("serve", RUN, "Serve the API and the pages.", "serving"),
+    CommandEntry("worker", RUN, "Deliver webhooks in a separate process.", "webhooks"),
+    CommandEntry("migrate", RUN, "Create or upgrade the tables of a database.", "migrating"),
+    CommandEntry("sample", RUN, "Add sample customers to an account.", "sampling"),
+    CommandEntry("schema", RUN, "Print the GraphQL schema of the API.", "about"),
+    CommandEntry("version", RUN, "Print the version of Regulars and of its tables.", "about"),
+    CommandEntry("help", RUN, "Show the help of Regulars or of a command.", "about"),
+    CommandEntry("import", CUSTOMERS, "Import customers from files.", "transfer"),
+    CommandEntry("export", CUSTOMERS, "Export customers to a file.", "transfer"),
+    CommandEntry(
+        "pull", CUSTOMERS, "Copy the customers of another server to an account.", "transfer"
+    ),
+    CommandEntry(
+        "push", CUSTOMERS, "Copy the customers of an account to another server.", "transfer"
+    ),
+    CommandEntry("account", ACCOUNTS, "Manage accounts."),
+    CommandEntry("account create", ACCOUNTS, "Create an account.", "accounts"),
+    CommandEntry(
+        "account list", ACCOUNTS, "List the accounts and their numbers of customers.", "accounts"
+    ),
+    CommandEntry(
+        "account move", ACCOUNTS, "Move an account to another node of a Citus cluster.", "accounts"
+    ),
+    CommandEntry("token", ACCOUNTS, "Manage the tokens that give access to an account."),
+    CommandEntry(
+        "token create", ACCOUNTS, "Create a token for an account and show it once.", "accounts"
+    ),
+    CommandEntry("token list", ACCOUNTS, "List the tokens and their state.", "accounts"),
+    CommandEntry("token revoke", ACCOUNTS, "Revoke a token.", "accounts"),
+    CommandEntry("webhook-secret", WEBHOOKS, "Manage the secret that signs events."),
+    CommandEntry("webhook-secret show", WEBHOOKS, "Show the secret of an account.", "webhooks"),
+    CommandEntry(
+        "webhook-secret rotate", WEBHOOKS, "Replace the secret of an account.", "webhooks"
+    ),
+    CommandEntry("inbox", WEBHOOKS, "Manage shop events that Regulars could not process."),
+    CommandEntry(
+        "inbox list", WEBHOOKS, "List the unprocessed events and their problems.", "inbox"
+    ),
+    CommandEntry("inbox retry", WEBHOOKS, "Process events again.", "inbox"),
+    CommandEntry("inbox delete", WEBHOOKS, "Delete unprocessed events.", "inbox"),
+    CommandEntry("inbox forget", WEBHOOKS, "Delete unprocessed events.", "inbox", is_hidden=True),
+    CommandEntry(
+        "inbox secret", WEBHOOKS, "Set the secret that a shop signs its events with.", "inbox"
+    ),
+    CommandEntry("doctor", MAINTENANCE, "Check a deployment and report problems.", "maintenance"),
+    CommandEntry(
+        "verify", MAINTENANCE, "Check that the data in a database is consistent.", "maintenance"
+    ),
+    CommandEntry("backup", MAINTENANCE, "Back up a database to a file.", "maintenance"),
+    CommandEntry("restore", MAINTENANCE, "Restore a backup to an empty database.", "maintenance"),
+    CommandEntry("copy", MAINTENANCE, "Copy a database to another database.", "maintenance"),
+)
