@@ -41,7 +41,7 @@ from regulars.store.query import Query
 from tests.fork_server import ForkedProcess, ForkServer
 
 START_SECONDS = 30
-BOOTSTRAP_TOKEN = "bootstrap-token-of-the-tests"
+BOOTSTRAP_TOKEN = "bootstrap-token-of-the-tests-0123456789"
 
 # One context for all clients: httpx would load all CA certificates for each of them, in 28 ms.
 TLS = ssl.create_default_context()

@@ -176,7 +176,7 @@ def test_the_command_line_imports_and_warns(local: Shop) -> None:
     assert "Imported with warnings: 3\n" in output
     assert "2 × warning_control_characters tags\n" in output
     assert "line 6: Control characters were removed. Tabs and line breaks were" in output
-    assert local.run("verify").stdout.endswith("Consistent.\n")
+    assert local.run("verify").stdout.endswith("The data is consistent.\n")
 
 
 def test_an_import_over_http_warns(client: Client) -> None:

@@ -532,10 +532,10 @@ def test_an_inbox_event_can_be_retried_and_deleted(shop: Shop) -> None:
     options = ("--account", shop.name, *shop.database)
     result = run_regulars("inbox", "retry", *options)
     assert "needs its email" in result.stdout
-    assert "0 understood, 1 still kept" in result.stdout
+    assert "Processed 0 events. 1 remain" in result.stdout
     shop.expect_understood("contact/signup", {"id": "cus_ana", "email": "ana@example.com"})
     result = run_regulars("inbox", "retry", outcome["inbox_id"], *options)
-    assert f"{outcome['inbox_id']}: understood" in result.stdout
+    assert f"{outcome['inbox_id']}: Processed." in result.stdout
     assert shop.list_inbox() == []
     assert shop.customer("email orders_count") == {"email": "ana@example.com", "orders_count": 1}
     assert run_regulars("inbox", "retry", "nothing", *options).returncode == 2

@@ -91,7 +91,7 @@ def test_a_sound_database_is_consistent(filled_database: str) -> None:
     result = run(filled_database, "verify")
     assert result.returncode == 0, result.stdout
     assert "150 customers" in result.stdout
-    assert result.stdout.endswith("Consistent.\n")
+    assert result.stdout.endswith("The data is consistent.\n")
     read = json.loads(run(filled_database, "verify", "--json").stdout)["read"]
     assert read["customers"] == 150
     assert read["terms"] > 1_000
@@ -208,7 +208,7 @@ def test_a_backup_is_restored(filled_database: str, another_database: str, tmp_p
     assert "already" in again.stderr or "not empty" in again.stderr
     again = run(filled_database, "backup", str(file), "--tools", str(TOOLS))
     assert again.returncode == 1
-    assert "already a file" in again.stderr
+    assert "already exists" in again.stderr
 
 
 @pytest.mark.slow

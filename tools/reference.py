@@ -29,9 +29,9 @@ from regulars.api.schema import schema
 from regulars.api.timestamps import FROM_NOW, ISO, MAX_FORMAT, TOKENS, prepare
 from regulars.cli import main
 from regulars.cli.errors import EXIT_CODES
-from regulars.cli.options import shown_default
+from regulars.cli.groups import ENTRIES, GROUPS
 from regulars.graphql.errors import CODES
-from regulars.settings import Settings
+from regulars.settings import SETTINGS
 
 PAGES = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code; changes here are lost. -->\n"
@@ -236,36 +236,6 @@ ERRORS = {
     ),
 }
 
-COMMANDS = (
-    "serve",
-    "migrate",
-    "account create",
-    "account list",
-    "account move",
-    "token create",
-    "token list",
-    "token revoke",
-    "doctor",
-    "verify",
-    "backup",
-    "restore",
-    "copy",
-    "worker",
-    "webhook-secret show",
-    "webhook-secret rotate",
-    "inbox list",
-    "inbox retry",
-    "inbox forget",
-    "inbox secret",
-    "import",
-    "pull",
-    "push",
-    "export",
-    "sample",
-    "schema",
-    "version",
-)
-
 
 def page(title: str, *parts: str) -> str:
     """Return a generated page with paragraphs."""
@@ -398,28 +368,52 @@ def errors_page() -> str:
 
 def settings_page() -> str:
     rows = []
-    for name, field in Settings.model_fields.items():
-        value = f"`{shown_default(name)}`" if shown_default(name) else ""
-        option = "`--" + name.replace("_", "-") + "`"
-        rows.append((f"`REGULARS_{name.upper()}`", option, value, field.description or ""))
+    for setting in SETTINGS.values():
+        value = f"`{setting.default_text}`" if setting.default_text else ""
+        file = f" or `{setting.variable}_FILE`" if setting.is_secret else ""
+        rows.append(
+            (f"`{setting.variable}`{file}", f"`{setting.option}`", value, setting.description)
+        )
     return page(
         "Settings",
-        "A setting is an environment variable, or an option of `regulars serve` of the same name; "
-        "the option comes first. Every command that uses a database takes `--database-url`.",
-        table(("variable", "option", "default", "what it is for"), rows),
+        "Set a setting with an environment variable, or with the option of `regulars serve` of the "
+        "same name. The option takes precedence. Every command that uses a database has the option "
+        "`--database-url`.",
+        "A variable that ends in `_FILE` names a file with the value, such as a mounted secret. "
+        "Regulars refuses unknown variables that begin with `REGULARS_`, and suggests the closest "
+        "setting. It ignores the variables that Kubernetes sets for services.",
+        "Write flags as `true` or `false`. Sizes are in bytes, and durations in the unit of their "
+        "name.",
+        table(("variable", "option", "default", "description"), rows),
     )
 
 
 def commands_page() -> str:
     parts = [
-        "`regulars` and `python -m regulars` are the same. An error is a sentence on standard "
-        "error; `--json` prints JSON for scripts."
+        "`regulars` and `python -m regulars` are the same. `regulars help COMMAND` prints the help "
+        "of a command, and `regulars --install-completion` installs completion for your shell.",
+        "Commands that list something print a table on a terminal and JSON otherwise. Choose with "
+        "`--table` and `--json`. Errors are sentences on standard error.",
     ]
-    for command in COMMANDS:
-        parts.append(f"## regulars {command}")
-        parts.append(f"```text\n{help_of(command)}\n```")
+    for group in GROUPS:
+        entries = [entry for entry in ENTRIES if entry.group == group and not entry.is_hidden]
+        parts.append(f"## {group}")
+        parts.append(
+            table(
+                ("command", "description"),
+                [
+                    (f"[`{entry.name}`](#regulars-{entry.name.replace(' ', '-')})", entry.summary)
+                    for entry in entries
+                    if entry.module
+                ],
+            )
+        )
+        for entry in entries:
+            if entry.module:
+                parts.append(f"### regulars {entry.name}")
+                parts.append(f"```text\n{help_of(entry.name)}\n```")
     parts.append("## Exit codes")
-    parts.append(table(("code", "means"), [(str(c), text) for c, text in EXIT_CODES.items()]))
+    parts.append(table(("code", "meaning"), [(str(c), text) for c, text in EXIT_CODES.items()]))
     return page("Commands", *parts)
 
 

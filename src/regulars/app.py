@@ -24,6 +24,7 @@ from regulars.api.errors import UNAVAILABLE, describe
 from regulars.configuration import build_engine, directory_limits, request_limits
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
+from regulars.environment import load_settings
 from regulars.graphql import Engine
 from regulars.housekeeping import Housekeeping
 from regulars.http import log
@@ -84,7 +85,9 @@ class Application:
     routing, which would take longer than the rest of a small request."""
 
     def __init__(self, settings: Settings) -> None:
-        self._store = store_for(settings.database_url, settings.request_seconds)
+        self._store = store_for(
+            settings.database_url, settings.request_seconds, pool_size=settings.pool_size
+        )
         self.draining = Draining(settings.drain_seconds)
         self._housekeeping = Housekeeping(self._store, settings.inbox_days)
         self._replicas = replicas_for(
@@ -333,9 +336,10 @@ async def _respond_not_found(pages: Pages, scope: Scope, receive: Receive, send:
 
 def create() -> Application:
     """Returns the application for a server process, with the settings of the environment."""
-    log.configure()
+    settings = load_settings()
+    log.configure(settings.log_level, settings.log_format)
     _exit_with_supervisor()
-    return Application(Settings())
+    return Application(settings)
 
 
 def _exit_with_supervisor() -> None:

@@ -20,6 +20,7 @@ from regulars.background import run_when_idle
 from regulars.configuration import build_engine, directory_limits, request_limits
 from regulars.directory.database import replicas_for, store_for
 from regulars.directory.sources import Sources
+from regulars.environment import load_settings
 from regulars.http import log
 from regulars.http.bulkhead_protocol import (
     BUFFER_BYTES,
@@ -90,9 +91,13 @@ def _current_task() -> asyncio.Task[None]:
     return task
 
 
-async def _run() -> None:
-    settings = Settings()
-    store = store_for(settings.database_url, settings.request_seconds, is_bulk=True)
+async def _run(settings: Settings) -> None:
+    store = store_for(
+        settings.database_url,
+        settings.request_seconds,
+        is_bulk=True,
+        pool_size=settings.pool_size,
+    )
     replicas = replicas_for(
         store, settings.replica_urls, settings.request_seconds, settings.replica_seconds
     )
@@ -149,12 +154,13 @@ async def _serve(endpoint: GraphQLEndpoint, decisions: _ServerDecisions) -> None
 
 def main() -> None:
     """Runs the worker until the server exits."""
-    log.configure()
+    settings = load_settings()
+    log.configure(settings.log_level, settings.log_format)
     # A terminal and a service manager signal all processes of the server at once.
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, signal.SIG_IGN)
     run_when_idle()
-    uvloop.run(_run())
+    uvloop.run(_run(settings))
 
 
 if __name__ == "__main__":

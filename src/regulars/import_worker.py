@@ -15,6 +15,7 @@ import threading
 
 from regulars.background import lower_priority
 from regulars.directory.database import store_for
+from regulars.environment import load_settings
 from regulars.http import log
 from regulars.settings import Settings
 from regulars.transfer.garbage_collector import collect_less
@@ -24,8 +25,7 @@ from regulars.transfer.job import Job
 _log = logging.getLogger("regulars.imports")
 
 
-async def _run(account_id: int, import_id: str) -> None:
-    settings = Settings()
+async def _run(settings: Settings, account_id: int, import_id: str) -> None:
     store = store_for(settings.database_url, is_bulk=True)
     await store.open()
     try:
@@ -52,12 +52,13 @@ def _stop_with_server(loop: asyncio.AbstractEventLoop, job: Job) -> None:
 
 def main() -> None:
     """Runs one import until it ends or the server exits."""
-    log.configure()
+    settings = load_settings()
+    log.configure(settings.log_level, settings.log_format)
     lower_priority()
     _, account_id, import_id = sys.argv
     collect_less()
     try:
-        asyncio.run(_run(int(account_id), import_id))
+        asyncio.run(_run(settings, int(account_id), import_id))
     except Exception as error:
         # The log omits the message of the exception, which may contain customer data.
         _log.error("An import failed.", exc_info=error, extra={"fields": {"import": import_id}})

@@ -2,241 +2,298 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from typing import Annotated, Any, Self
-
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from dataclasses import dataclass, field
+from typing import Any
 
 from regulars.loopback import is_loopback
+from regulars.setting_kinds import (
+    Setting,
+    choice_parser,
+    integer_parser,
+    number_parser,
+    parse_flag,
+    parse_origins,
+    parse_text,
+    parse_token,
+    to_text,
+)
 
 DEFAULT_DATABASE_URL = "sqlite:///regulars.db"
-# Points per second of a token, if rates are limited and no other limit is set.
+# The rate limit of a token outside of loopback, in points per second, unless one is set.
 DEFAULT_RATE_LIMIT = 1_000
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("json", "text")
 
 
-def _limit(default: int, description: str, minimum: int = 1, maximum: int = 2**31 - 1) -> Any:
-    return Field(default=default, ge=minimum, le=maximum, description=description)
+def _setting(default: Any, description: str, parse: Any = parse_text, **details: Any) -> Any:
+    is_shown = not details.get("is_secret")
+    metadata = {"description": description, "parse": parse, **details}
+    return field(default=default, repr=is_shown, metadata=metadata)
 
 
-def _seconds(default: float, description: str) -> Any:
-    return Field(default=default, gt=0, le=3600, description=description)
+def _integer(
+    default: int | None, description: str, minimum: int = 1, maximum: int = 2**31 - 1
+) -> Any:
+    return _setting(default, description, integer_parser(minimum, maximum), metavar="NUMBER")
 
 
-class Settings(BaseSettings):
-    """The settings of a process. Each is read from the environment variable `REGULARS_` and its
-    name in capitals. The command-line option of the same name takes precedence."""
+def _number(
+    default: float, description: str, maximum: float = 3600, allows_zero: bool = False
+) -> Any:
+    return _setting(default, description, number_parser(maximum, allows_zero), metavar="NUMBER")
 
-    model_config = SettingsConfigDict(env_prefix="REGULARS_", extra="ignore")
 
-    database_url: str = Field(
-        default=DEFAULT_DATABASE_URL,
-        description="Where the customers are: sqlite:///FILE or "
-        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
+def _flag(default: bool, description: str) -> Any:
+    return _setting(default, description, parse_flag, is_flag=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of a process. `load_settings` reads each from the environment variable
+    `REGULARS_` and its name in capitals. A command-line option of the same name takes precedence.
+    """
+
+    database_url: str = _setting(
+        DEFAULT_DATABASE_URL,
+        "The database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE.",
+        metavar="URL",
+        is_secret=True,
     )
-    read_database_url: str | None = Field(
-        default=None,
-        description="PostgreSQL replicas to read from, as postgresql:// URLs separated by spaces "
-        "or commas. None unless it is set: everything is read from database_url.",
+    read_database_url: str | None = _setting(
+        None,
+        "PostgreSQL replicas to read from, as postgresql:// URLs separated by spaces or commas. "
+        "Without it, the server reads everything from the database.",
+        metavar="URLS",
+        is_secret=True,
+        allows_empty=True,
     )
-    replica_seconds: float = _seconds(
-        5, "How far behind a replica may be: one that is further is not read from."
+    replica_seconds: float = _number(
+        5, "The maximum lag of a replica, in seconds. The server does not read from slower ones."
     )
-    host: str = Field(
-        default="127.0.0.1",
-        description="The address to listen on. 0.0.0.0 opens the server to the network: put a "
-        "proxy with TLS in front of it.",
+    pool_size: int = _integer(
+        10,
+        "The maximum number of PostgreSQL connections of each process. Keep the sum over all "
+        "processes below max_connections.",
+        minimum=2,
+        maximum=1_000,
     )
-    port: int = Field(
-        default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any that is free."
+    host: str = _setting(
+        "127.0.0.1",
+        "The address to listen on. 0.0.0.0 listens on every network: put a proxy with TLS in front "
+        "of the server.",
+        metavar="ADDRESS",
     )
-    workers: int = Field(
-        default=1,
-        ge=1,
-        le=256,
-        description="How many processes serve. More than one needs PostgreSQL.",
+    port: int = _integer(
+        8000, "The port to listen on. 0 selects a free port.", minimum=0, maximum=65535
     )
-    bootstrap_token: SecretStr | None = Field(
-        default=None,
-        description="The first token of a new database, for containers and scripts. Without it "
-        "one is made and shown once. A database that has tokens ignores it.",
+    workers: int = _integer(
+        1,
+        "The number of server processes. More than one requires PostgreSQL.",
+        maximum=256,
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
-        description="Origins whose pages may call the API from a browser, such as "
-        "https://app.example.com, separated by commas; * is every origin. None unless it is set.",
+    bootstrap_token: str | None = _setting(
+        None,
+        "The first token of a new database, with at least 32 characters, for containers and "
+        "scripts. Without it, the server creates a token and shows it once. A database that has "
+        "tokens ignores this setting.",
+        parse_token,
+        metavar="TOKEN",
+        is_secret=True,
     )
-    session_hours: float = Field(
-        default=168,
-        gt=0,
-        le=8_784,
-        description="How long a person stays signed in to the pages after the last use.",
+    cors_origins: tuple[str, ...] = _setting(
+        (),
+        "The origins whose pages may call the API from a browser, separated by commas, such as "
+        "https://app.example.com. * allows every origin. The default allows none.",
+        parse_origins,
+        metavar="ORIGINS",
+        allows_empty=True,
     )
-    gravatar: bool = Field(
-        default=False,
-        description="Whether the pages show the pictures that www.gravatar.com has of customers. "
-        "It learns then who looks at whom; without it, and where it has none, initials are shown.",
+    session_hours: float = _number(
+        168,
+        "The number of hours for which a person stays signed in to the pages after the last use.",
+        maximum=8_784,
     )
-    log_requests: bool = Field(
-        default=True, description="Whether each request is a line of the log, on standard error."
+    gravatar: bool = _flag(
+        False,
+        "Show the pictures of customers from www.gravatar.com on the pages. Gravatar then learns "
+        "which visitor looks at which customer. By default, the pages show initials.",
     )
-    rate_limit: int | None = Field(
-        default=None,
-        ge=0,
-        le=10**9,
-        description="How many points of cost a token may use each second, in the long run; 0 is "
-        f"no limit. Unless it is set: none on loopback, {DEFAULT_RATE_LIMIT:,} elsewhere.",
+    log_level: str = _setting(
+        "info",
+        "The lowest level of log events to write: debug, info, warning or error. Requests are info "
+        "events.",
+        choice_parser(*LOG_LEVELS),
+        metavar="LEVEL",
     )
-    rate_burst: int = _limit(
-        40_000, "How many points a token may use at once after a pause; at least max_cost."
+    log_format: str | None = _setting(
+        None,
+        "The format of the log on standard error: json or text. The default is text on a terminal "
+        "and json otherwise.",
+        choice_parser(*LOG_FORMATS),
+        metavar="FORMAT",
     )
-    max_cost: int = _limit(20_000, "The most that one request may cost, in points.")
-    max_requests: int = _limit(
+    log_requests: bool = _flag(True, "Log each request.")
+    rate_limit: int | None = _integer(
+        None,
+        "The rate limit of each token, in points of cost per second. 0 means no limit. The default "
+        f"is no limit on a loopback address, and {DEFAULT_RATE_LIMIT:,} on other addresses.",
+        minimum=0,
+        maximum=10**9,
+    )
+    rate_burst: int = _integer(
+        40_000,
+        "The number of points that a token can use at once after a pause. At least max_cost.",
+    )
+    max_cost: int = _integer(20_000, "The maximum cost of a request, in points.")
+    max_requests: int = _integer(
         2_000,
-        "How many requests a process works on at once, at most half of them for one account; what "
-        "comes beyond is answered 503.",
+        "The maximum number of requests that a process works on at once. One account can use half "
+        "of them. Further requests are answered with status 503.",
     )
-    max_body_bytes: int = _limit(
-        2 * 1024 * 1024,
-        "The largest request body that is read, in bytes.",
-        minimum=1024,
-        maximum=1024 * 1024 * 1024,
+    max_body_bytes: int = _integer(
+        2 * 1024**2, "The maximum size of a request body, in bytes.", 1024, 1024**3
     )
-    max_import_bytes: int = _limit(
-        1024 * 1024 * 1024,
-        "The largest file that POST /import takes, in bytes.",
-        minimum=1024,
-        maximum=2**40,
+    max_import_bytes: int = _integer(
+        1024**3, "The maximum size of a file for POST /import, in bytes.", 1024, 2**40
     )
-    max_import_unpacked_bytes: int = _limit(
-        4 * 1024 * 1024 * 1024,
-        "The most bytes that a file of POST /import may have unpacked, if it is compressed.",
-        minimum=1024,
-        maximum=2**42,
+    max_import_unpacked_bytes: int = _integer(
+        4 * 1024**3,
+        "The maximum uncompressed size of a compressed file for POST /import, in bytes.",
+        1024,
+        2**42,
     )
-    max_header_bytes: int = _limit(
+    max_header_bytes: int = _integer(
         16 * 1024,
-        "The most that the request line and the headers of a request may have, in bytes; and its "
-        "trailers; and the framing of a chunked body beyond four times its content.",
-        minimum=1024,
-        maximum=1024 * 1024,
+        "The maximum size of the request line and the headers of a request, in bytes. It also "
+        "limits the trailers, and the framing of a chunked body beyond four times its content.",
+        1024,
+        1024**2,
     )
-    max_buffered_bytes: int = _limit(
-        256 * 1024 * 1024,
-        "How many bytes a process holds for slow connections: large bodies that arrive or are "
-        "worked on, and responses that are not read yet. Beyond it, and beyond half of it for one "
-        "account, connections that have waited longest for their clients are cut off.",
-        minimum=1024 * 1024,
-        maximum=2**40,
+    max_buffered_bytes: int = _integer(
+        256 * 1024**2,
+        "The maximum number of bytes that a process holds for slow connections: large request "
+        "bodies, and responses that clients have not read yet. One account can use half of them. "
+        "Above the limit, the server closes the connections that have waited longest.",
+        1024**2,
+        2**40,
     )
-    min_read_rate: int = _limit(
+    min_read_rate: int = _integer(
         4_096,
-        "How many bytes per second a client must read of a response, on average over "
-        "receive_seconds; slower ones are disconnected.",
+        "The minimum rate at which a client must read a response, in bytes per second, on average "
+        "over receive_seconds. The server disconnects slower clients.",
     )
-    max_document_characters: int = _limit(
-        100_000, "The most characters of a GraphQL document.", minimum=100, maximum=10_000_000
+    max_document_characters: int = _integer(
+        100_000,
+        "The maximum number of characters of a GraphQL document.",
+        100,
+        10_000_000,
     )
-    max_document_tokens: int = _limit(10_000, "The most tokens of a GraphQL document.")
-    max_depth: int = _limit(20, "The most levels of fields within each other.", maximum=50)
-    max_fields: int = _limit(
-        1_000, "The most fields of a document, fragments counted wherever they are spread."
+    max_document_tokens: int = _integer(
+        10_000, "The maximum number of tokens of a GraphQL document."
     )
-    max_root_fields: int = _limit(50, "The most fields of Query or Mutation in one operation.")
-    max_aliases: int = _limit(100, "The most aliases of a document.", minimum=0)
-    max_directives: int = _limit(100, "The most directives of a document.", minimum=0)
-    max_list_items: int = _limit(1_000, "The most values of a list in arguments and variables.")
-    inbox_days: int = _limit(
+    max_depth: int = _integer(20, "The maximum depth of nested fields.", maximum=50)
+    max_fields: int = _integer(
+        1_000,
+        "The maximum number of fields of a document. A fragment counts each time it is spread.",
+    )
+    max_root_fields: int = _integer(
+        50, "The maximum number of Query or Mutation fields in one operation."
+    )
+    max_aliases: int = _integer(100, "The maximum number of aliases of a document.", minimum=0)
+    max_directives: int = _integer(
+        100, "The maximum number of directives of a document.", minimum=0
+    )
+    max_list_items: int = _integer(
+        1_000, "The maximum number of values of a list in arguments and variables."
+    )
+    inbox_days: int = _integer(
         30,
-        "For how many days an event of a shop is kept that could not be understood.",
+        "The number of days for which shop events that could not be processed are stored.",
         maximum=3_650,
     )
-    max_response_bytes: int = _limit(
-        16 * 1024 * 1024,
-        "The most bytes of a GraphQL response, about.",
-        minimum=1024 * 1024,
-        maximum=1024**3,
+    max_response_bytes: int = _integer(
+        16 * 1024**2,
+        "The approximate maximum size of a GraphQL response, in bytes.",
+        1024**2,
+        1024**3,
     )
-    max_page_size: int = _limit(
-        250, "The most customers, changes, deliveries, orders or leads on a page.", maximum=10_000
+    max_page_size: int = _integer(
+        250,
+        "The maximum number of customers, changes, deliveries, orders or leads on a page.",
+        maximum=10_000,
     )
-    max_deletes: int = _limit(250, "The most ids that deleteCustomers takes.", maximum=10_000)
-    max_search_characters: int = _limit(2_000, "The most characters of a search.", maximum=100_000)
-    document_cache_bytes: int = _limit(
-        64 * 1024 * 1024,
-        "The most memory for parsed GraphQL documents and their plans in each process, in bytes. "
-        "One account uses at most a quarter of it.",
-        minimum=1024 * 1024,
-        maximum=2**40,
+    max_deletes: int = _integer(
+        250, "The maximum number of ids for deleteCustomers.", maximum=10_000
     )
-    request_seconds: float = _seconds(
-        10, "How long a request may take. Its statement is ended in the database, too."
+    max_search_characters: int = _integer(
+        2_000, "The maximum number of characters of a search.", maximum=100_000
     )
-    receive_seconds: float = _seconds(
+    document_cache_bytes: int = _integer(
+        64 * 1024**2,
+        "The maximum memory for parsed GraphQL documents and their plans in each process, in "
+        "bytes. One account can use a quarter of it.",
+        1024**2,
+        2**40,
+    )
+    request_seconds: float = _number(
+        10, "The maximum duration of a request and of its database statements, in seconds."
+    )
+    receive_seconds: float = _number(
         30,
-        "How long a request may take to arrive. A file that is imported has as long for each "
-        "64 KiB. Also the period over which min_read_rate is measured.",
+        "The maximum time in which a request must arrive, in seconds. For a file to import, the "
+        "limit applies to each 64 KiB. It is also the period over which min_read_rate is measured.",
     )
-    keep_alive_seconds: float = _seconds(
-        75, "How long a connection is kept open between requests: longer than a proxy keeps it."
+    keep_alive_seconds: float = _number(
+        75,
+        "The number of seconds for which an idle connection stays open. Set it higher than the "
+        "keep-alive time of your proxy.",
     )
-    shutdown_seconds: int = Field(
-        default=10,
-        ge=0,
-        le=3600,
-        description="How long requests in flight may take when the server is told to stop.",
+    shutdown_seconds: int = _integer(
+        10,
+        "The number of seconds that running requests have to finish when the server stops.",
+        minimum=0,
+        maximum=3_600,
     )
-    drain_seconds: float = Field(
-        default=0,
-        ge=0,
-        le=3600,
-        description="How long a server that is told to stop still takes requests, not ready by "
-        "/readyz, before it stops: as long as a proxy takes to send them elsewhere.",
+    drain_seconds: float = _number(
+        0,
+        "The number of seconds for which a stopping server still accepts requests, while /readyz "
+        "reports that it is not ready. Set it to the time that your proxy needs to notice.",
+        allows_zero=True,
     )
-
-    fast_path: bool = Field(
-        default=True,
-        description="Whether small GraphQL requests are answered without ASGI, which is faster. "
-        "Responses are the same. Switch it off to look for the cause of a problem.",
+    fast_path: bool = _flag(
+        True,
+        "Answer small GraphQL requests without ASGI, which is faster. The responses are the same. "
+        "Disable it to find the cause of a problem.",
     )
-    bulkhead: bool = Field(
-        default=True,
-        description="Whether a server begins a second process, when one account asks for so much "
-        "that others would wait for it, and works on that there.",
+    bulkhead: bool = _flag(
+        True,
+        "Start a second process for the requests of an account that would delay other accounts.",
     )
-    webhook_worker: bool = Field(
-        default=True,
-        description="Whether the server delivers webhooks itself. Elsewhere: regulars worker.",
+    webhook_worker: bool = _flag(
+        True,
+        "Deliver webhooks in the server. Disable it if you run regulars worker.",
     )
-    webhook_private_targets: bool = Field(
-        default=False,
-        description="Whether webhooks may be sent to loopback, private and other special "
-        "addresses, and over http: for a laptop, and for receivers in the same network.",
+    webhook_private_targets: bool = _flag(
+        False,
+        "Allow webhooks to loopback, private and other special addresses, and over plain HTTP. Use "
+        "it for development, and for receivers in the same network.",
     )
-    webhook_retry_seconds: float = Field(
-        default=86_400,
-        gt=0,
-        le=30 * 86_400,
-        description="Over how long an event is sent, in 8 attempts, before its webhook is "
+    webhook_retry_seconds: float = _number(
+        86_400,
+        "The number of seconds over which an event is sent, in 8 attempts, before its webhook is "
         "disabled.",
+        maximum=30 * 86_400,
     )
 
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split_origins(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
-        return value
-
-    @model_validator(mode="after")
-    def _check_burst(self) -> Self:
+    def __post_init__(self) -> None:
         if self.rate_burst < self.max_cost:
             raise ValueError(
-                f"REGULARS_RATE_BURST ({self.rate_burst:,}) is less than REGULARS_MAX_COST "
-                f"({self.max_cost:,}): a request of that cost could never be made. "
-                "Raise the one or lower the other"
+                f"REGULARS_RATE_BURST ({self.rate_burst:,}) must not be less than "
+                f"REGULARS_MAX_COST ({self.max_cost:,}), because a request of that cost would "
+                "never be accepted. Raise the first or lower the second."
             )
-        return self
 
     @property
     def replica_urls(self) -> tuple[str, ...]:
@@ -259,8 +316,14 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Returns the environment variables with these settings, for another process. Omits the
         bootstrap token."""
-        values = self.model_dump(exclude={"bootstrap_token"}, exclude_none=True)
         return {
-            f"REGULARS_{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
-            for name, value in values.items()
+            setting.variable: to_text(getattr(self, name))
+            for name, setting in SETTINGS.items()
+            if name != "bootstrap_token" and getattr(self, name) is not None
         }
+
+
+SETTINGS = {
+    item.name: Setting(name=item.name, default=item.default, **item.metadata)
+    for item in dataclasses.fields(Settings)
+}

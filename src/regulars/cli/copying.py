@@ -1,4 +1,4 @@
-"""`regulars copy`: a whole database, to another."""
+"""`regulars copy`: copies a database to another."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ from regulars.transfer.garbage_collector import collect_less
 _STATEMENT_SECONDS = 120.0
 
 
-def run(source_url: str, target_url: str, go_on: bool) -> dict[str, Any]:
+def run(source_url: str, target_url: str, is_resumed: bool) -> dict[str, Any]:
     """Copies a database and returns the counts of each table. Raises StoreError, UsageError."""
     source, target = parse_url(source_url), parse_url(target_url)
     if (source.path and source.path == target.path) or (source.dsn and source.dsn == target.dsn):
-        raise UsageError("FROM and TO are the same database.")
+        raise UsageError("FROM and TO are the same database. Give two different URLs.")
     _require_same(source)
     if stored_version(target) is None:
         upgrade(target)
     _require_same(target)
     collect_less()
     start = time.monotonic()
-    result = asyncio.run(_copy(source_url, target_url, go_on, target.redacted))
+    result = asyncio.run(_copy(source_url, target_url, is_resumed, target.redacted))
     return {"from": source.redacted, "to": target.redacted, **result, "seconds": _since(start)}
 
 
 def _require_same(address: DatabaseUrl) -> None:
-    """Raises NotMigrated unless the tables are of this very version: of newer ones, this program
-    does not know everything."""
+    """Raises NotMigrated unless the tables have the version of this program, which does not know
+    all data of newer ones."""
     if require_usable(address).version != newest_version():
         raise NotMigrated(
-            f"{address.redacted} has tables of a newer Regulars. Copy with that one, or with the "
-            "older before the database is migrated."
+            f"{address.redacted} has tables of a newer version of Regulars. Copy it with that "
+            "version."
         )
 
 
-async def _copy(source_url: str, target_url: str, go_on: bool, name: str) -> dict[str, Any]:
+async def _copy(source_url: str, target_url: str, is_resumed: bool, name: str) -> dict[str, Any]:
     async with _opened(source_url) as source, _opened(target_url) as target:
-        if not go_on and await Accounts(target).has_any():
+        if not is_resumed and await Accounts(target).has_any():
             raise UsageError(
-                f"{name} has accounts already. Copy into an empty database; or, to go on with a "
-                "copy or bring it up to date, add --continue: what is only there is then deleted."
+                f"{name} already has accounts. Copy to an empty database. To continue or update an "
+                "earlier copy, add --resume: it deletes the rows that exist only there."
             )
         columns = (
             TextColumn("{task.description}"),

@@ -19,7 +19,6 @@ from regulars.settings import Settings
 from regulars.store import DatabaseUrl, StatementTimeout, Store, StoreError, parse_url
 from regulars.store.citus.nodes import Node, list_nodes
 from regulars.store.postgresql.connect import CONNECT_ERRORS, connect, describe_error
-from regulars.store.postgresql.store import POOL_SIZE
 from regulars.store.queries import count_customers
 from regulars.store.schema_version import SchemaState, newest_version, require_usable
 
@@ -191,7 +190,7 @@ def _connections(address: DatabaseUrl, settings: Settings, limit: int) -> Iterat
     parts = urlsplit(str(address.dsn))
     hosts = parts.netloc.rpartition("@")[2].split(",")
     asking = 1 if len(hosts) > 1 else 0  # each host whether it takes writes
-    needed = settings.workers * (POOL_SIZE + asking)
+    needed = settings.workers * (settings.pool_size + asking)
     if needed > limit * 0.8:
         message = (
             f"{settings.workers} processes keep up to {needed} connections, and PostgreSQL allows "

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import apsw
-import asyncpg
-import sqlalchemy as sa
-
-from regulars.accounts.accounts import AccountError
 from regulars.core.errors import RegularsError, Rejected
-from regulars.store import BadDatabaseURL, NotMigrated, StoreError, Unreachable
-from regulars.transfer.errors import BadOption, Interrupted, TransferError
 
 DONE = 0
 REFUSED = 1
@@ -20,13 +13,13 @@ SOME_REJECTED = 5
 INTERRUPTED = 130
 
 EXIT_CODES = {
-    DONE: "done",
-    REFUSED: "refused: what was asked cannot be done; the sentence says why",
-    USAGE: "the command's words, an option or a setting are wrong",
-    UNREACHABLE: "the database does not answer, or the server cannot listen",
-    NOT_MIGRATED: "the database's tables are not those of this program",
-    SOME_REJECTED: "done, but rows were rejected",
-    INTERRUPTED: "stopped by Ctrl-C; what was done is kept",
+    DONE: "The command succeeded.",
+    REFUSED: "The command failed, or it found problems. The message says why.",
+    USAGE: "A command, an argument, an option or a setting is invalid.",
+    UNREACHABLE: "The database or the server cannot be reached, or the server cannot listen.",
+    NOT_MIGRATED: "The tables of the database are missing or have another version.",
+    SOME_REJECTED: "The command completed, but some rows were rejected.",
+    INTERRUPTED: "Ctrl-C stopped the command. Completed work is kept.",
 }
 
 
@@ -40,7 +33,18 @@ class CannotListenError(RegularsError):
 
 def exit_code(error: BaseException) -> int | None:
     """Returns the exit code of an expected error, or None."""
-    if isinstance(error, UsageError | BadDatabaseURL):
+    if isinstance(error, UsageError):
+        return USAGE
+    # Imported here, because most commands end without an error.
+    import apsw
+    import asyncpg
+    import sqlalchemy as sa
+
+    from regulars.accounts.accounts import AccountError
+    from regulars.store import BadDatabaseURL, NotMigrated, StoreError, Unreachable
+    from regulars.transfer.errors import BadOption, Interrupted, TransferError
+
+    if isinstance(error, BadDatabaseURL):
         return USAGE
     if isinstance(error, NotMigrated):
         return NOT_MIGRATED
@@ -64,13 +68,23 @@ def exit_code(error: BaseException) -> int | None:
 
 def error_message(error: BaseException) -> str:
     """Returns the message for an error that has an exit code."""
+    if isinstance(error, UsageError):
+        return str(error)
+    import sqlalchemy as sa
+
+    from regulars.accounts.accounts import AccountError
+    from regulars.store import StoreError
+    from regulars.transfer.errors import TransferError
+
     if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
         error = error.orig
     if isinstance(error, Rejected):
         return " ".join(problem.message for problem in error.problems)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     # A driver's message does not say that it is about the database.
-    is_own_error = isinstance(
-        error, AccountError | StoreError | UsageError | CannotListenError | TransferError
+    is_own_error = isinstance(error, AccountError | StoreError | CannotListenError | TransferError)
+    return (
+        first
+        if is_own_error
+        else f"The database reports an error: {first.rstrip('.').split('>: ')[-1]}."
     )
-    return first if is_own_error else f"The database refuses: {first.rstrip('.').split('>: ')[-1]}."

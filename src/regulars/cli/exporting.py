@@ -38,7 +38,7 @@ def run(
     chosen = form or _format_of(target)
     if chosen == WORKBOOK and target.endswith(".gz"):
         raise BadOption(
-            f"A workbook is compressed already. Name it {target.removesuffix('.gz')}, without .gz."
+            f"A workbook is already compressed. Use the name {target.removesuffix('.gz')!r}."
         )
 
     async def work(store: Store) -> dict[str, Any]:
@@ -89,7 +89,9 @@ def _written(target: str) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         part.rename(path)
     except OSError as error:
-        raise BadFile(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise BadFile(
+            f"The file {target!r} cannot be written: {error.strerror or error}."
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 `regulars --help` and shell completion read this table alone. The module of a command is imported
 when the command runs or shows its own help. It has an `app` of Typer, in which the command is
-registered under its full name:
+registered under its full name, or under its last word:
 
     app = typer.Typer()
 
@@ -10,7 +10,8 @@ registered under its full name:
     def rename(...) -> None:
         \"""Rename an account.\"""
 
-The first paragraph of its docstring equals the description in the table.
+`module` is the name of a module of this package and, if it is not `app`, of its `Typer`:
+`"accounts:token_app"`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ GROUPS = (RUN, CUSTOMERS, ACCOUNTS, WEBHOOKS, MAINTENANCE)
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A command, or a group of commands, which has no module."""
+    """A command, or a group of commands, which has no module. Hidden commands are old names."""
 
     name: str
     group: str
@@ -37,10 +38,10 @@ class CommandEntry:
 
 
 ENTRIES = (
-    CommandEntry("serve", RUN, "Serve the API and the pages.", "serving"),
-    CommandEntry("worker", RUN, "Deliver webhooks in a separate process.", "webhooks"),
-    CommandEntry("migrate", RUN, "Create or upgrade the tables of a database.", "migrating"),
-    CommandEntry("sample", RUN, "Add sample customers to an account.", "sampling"),
+    CommandEntry("serve", RUN, "Serve the API and the pages.", "running"),
+    CommandEntry("worker", RUN, "Deliver webhooks in a separate process.", "running"),
+    CommandEntry("migrate", RUN, "Create or upgrade the tables of a database.", "running"),
+    CommandEntry("sample", RUN, "Add sample customers to an account.", "running"),
     CommandEntry("schema", RUN, "Print the GraphQL schema of the API.", "about"),
     CommandEntry("version", RUN, "Print the version of Regulars and of its tables.", "about"),
     CommandEntry("help", RUN, "Show the help of Regulars or of a command.", "about"),
@@ -53,19 +54,28 @@ ENTRIES = (
         "push", CUSTOMERS, "Copy the customers of an account to another server.", "transfer"
     ),
     CommandEntry("account", ACCOUNTS, "Manage accounts."),
-    CommandEntry("account create", ACCOUNTS, "Create an account.", "accounts"),
+    CommandEntry("account create", ACCOUNTS, "Create an account.", "accounts:account_app"),
     CommandEntry(
-        "account list", ACCOUNTS, "List the accounts and their numbers of customers.", "accounts"
+        "account list",
+        ACCOUNTS,
+        "List the accounts and their numbers of customers.",
+        "accounts:account_app",
     ),
     CommandEntry(
-        "account move", ACCOUNTS, "Move an account to another node of a Citus cluster.", "accounts"
+        "account move",
+        ACCOUNTS,
+        "Move an account to another node of a Citus cluster.",
+        "accounts:account_app",
     ),
     CommandEntry("token", ACCOUNTS, "Manage the tokens that give access to an account."),
     CommandEntry(
-        "token create", ACCOUNTS, "Create a token for an account and show it once.", "accounts"
+        "token create",
+        ACCOUNTS,
+        "Create a token for an account and show it once.",
+        "accounts:token_app",
     ),
-    CommandEntry("token list", ACCOUNTS, "List the tokens and their state.", "accounts"),
-    CommandEntry("token revoke", ACCOUNTS, "Revoke a token.", "accounts"),
+    CommandEntry("token list", ACCOUNTS, "List the tokens and their state.", "accounts:token_app"),
+    CommandEntry("token revoke", ACCOUNTS, "Revoke a token.", "accounts:token_app"),
     CommandEntry("webhook-secret", WEBHOOKS, "Manage the secret that signs events."),
     CommandEntry("webhook-secret show", WEBHOOKS, "Show the secret of an account.", "webhooks"),
     CommandEntry(

@@ -81,10 +81,11 @@ def _check(job: Job, files: Sequence[str]) -> None:
         raise UsageError(f"--{job.options.problem}")
     if job.rejected and len(files) > 1:
         raise UsageError(
-            "--rejected names one file: import the files one at a time, or leave it out."
+            "--rejected requires a single file. Import the files one at a time, or remove the "
+            "option."
         )
     if job.resume and job.dry_run:
-        raise UsageError("A dry run saves nothing that could be gone on with: leave out --resume.")
+        raise UsageError("--resume cannot be combined with --dry-run. Remove one of them.")
 
 
 async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
@@ -125,7 +126,7 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
             try:
                 await importer.go(progress)
             except Interrupted as error:
-                hint = "" if job.dry_run else " The same command with --resume goes on."
+                hint = "" if job.dry_run else " Continue with the same command and --resume."
                 raise Interrupted(f"{error}{hint}") from None
     seconds = time.monotonic() - start
     return _result(name, account.name, importer.tally, output, warned, job, seconds)
@@ -144,19 +145,19 @@ async def _current(
     if job.resume:
         if before is None:
             raise BadOption(
-                "No import of this file into this account was stopped: leave out --resume. (A file "
-                "that has changed since is another one.)"
+                "--resume found no stopped import of this file into this account. Remove --resume. "
+                "(A file that has changed counts as another file.)"
             )
         return before
     if output.path.exists():
         raise BadOption(
-            f"There is already a file {output.path}, with rows that were rejected before. Correct "
-            "and import those, move it away, or name another with --rejected."
+            f"The file {output.path} with rejected rows of an earlier import already exists. "
+            "Import or move it, or choose another file with --rejected."
         )
     if before is not None:
         message = f"An import of this file stopped after {before['position']:,} rows"
-        print(f"{message}; --resume would have gone on. Starting anew.", file=sys.stderr)
-        await runs.end(before["import_id"], CANCELLED, now_ms(), "Begun anew.")
+        print(f"{message}. Starting again. (--resume would continue it.)", file=sys.stderr)
+        await runs.end(before["import_id"], CANCELLED, now_ms(), "Started again.")
     import_details = {"options": job.options.as_json, "silent": job.silent, **source.to_json()}
     return await runs.begin(
         RUNNING, path, source.fingerprint, import_details, size, now_ms(), claimed_until=FOREVER
@@ -188,7 +189,7 @@ def _show(name: str, source: Source) -> None:
     for heading in source.undecided_dates:
         print(
             f"{heading}: The order of day and month is not clear from the values. Dates that can "
-            "be read in two ways are left out, and the time of creation cannot be set later. Say "
+            "be read in two ways are left out, and the time of creation cannot be set later. Add "
             "--dates dmy or --dates mdy.",
             file=sys.stderr,
         )

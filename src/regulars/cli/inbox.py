@@ -1,36 +1,39 @@
-"""The commands for what a shop sent and could not be understood."""
+"""The commands for shop events that could not be processed."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regulars.accounts.accounts import Accounts, now_ms
 from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
+from regulars.cli.options import examples
 from regulars.cli.output import format_timestamp, print_json, print_rows
-from regulars.store import Store
-from regulars.webhooks import secret_queries
-from regulars.webhooks.inbox import Inbox
-from regulars.webhooks.signatures import secrets_of
+
+if TYPE_CHECKING:
+    from regulars.store import Store
+    from regulars.webhooks.inbox import Inbox
 
 app = typer.Typer()
-inbox_app = typer.Typer(help="Events of a shop that could not be understood.", no_args_is_help=True)
-app.add_typer(inbox_app, name="inbox")
 
 _MIN_SECRET = 8
 
 
-@inbox_app.command("list")
+@app.command("inbox list", epilog=examples("regulars inbox list", "regulars inbox list --json"))
 def inbox_list(
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
-    as_json: options.AsJSON = False,
+    as_json: options.JsonOrTable = None,
 ) -> None:
-    """List the events that are kept, and why. As JSON with their bodies."""
+    """List the unprocessed events and their problems.
+
+    The JSON output contains the bodies of the events.
+    """
+    from regulars.accounts.accounts import Accounts
+    from regulars.webhooks.inbox import Inbox
 
     async def read(store: Store) -> list[dict[str, Any]]:
         owner = await Accounts(store).resolve(account)
@@ -43,24 +46,38 @@ def inbox_list(
             "received_at": format_timestamp(event["received_at"]),
             "times": event["times"],
             "problem": event["problem"],
-            **({"body": bytes(event["body"]).decode(errors="replace")} if as_json else {}),
+            "body": bytes(event["body"]).decode(errors="replace"),
         }
         for event in with_store(options.settings(database_url=database_url), read)
     ]
-    print_rows(rows, ("id", "type", "received_at", "times", "problem"), as_json)
+    print_rows(
+        rows,
+        ("id", "type", "received_at", "times", "problem"),
+        as_json,
+        "The inbox has no unprocessed events.",
+    )
 
 
-@inbox_app.command("retry")
+@app.command(
+    "inbox retry", epilog=examples("regulars inbox retry", "regulars inbox retry 7f3a 8b2c")
+)
 def inbox_retry(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="Ids, as `regulars inbox list` has them; all without any."),
+        typer.Argument(
+            metavar="ID",
+            help="The ids of the events, from `regulars inbox list`. The default is all events.",
+        ),
     ] = None,
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Read kept events again: after what they needed is there, or with a newer Regulars."""
+    """Process events again.
+
+    Retry events after you have fixed their problem or upgraded Regulars.
+    """
+    from regulars.accounts.accounts import now_ms
 
     async def retry(store: Store) -> list[dict[str, Any]]:
         inbox, selected = await _select_events(store, account, ids)
@@ -74,57 +91,75 @@ def inbox_retry(
         print_json(rows)
         return
     for row in rows:
-        print(f"{row['id']}: {row['problem'] or 'understood'}")
+        print(f"{row['id']}: {row['problem'] or 'Processed.'}")
     remaining = sum(row["problem"] is not None for row in rows)
-    print(f"{len(rows) - remaining} understood, {remaining} still kept.")
+    print(f"Processed {len(rows) - remaining:,} events. {remaining:,} remain in the inbox.")
 
 
-@inbox_app.command("forget")
-def inbox_forget(
-    ids: Annotated[list[str], typer.Argument(help="Ids, as `regulars inbox list` has them.")],
+@app.command("inbox delete", epilog=examples("regulars inbox delete 7f3a 8b2c"))
+@app.command("inbox forget", hidden=True, epilog=examples("regulars inbox delete 7f3a 8b2c"))
+def inbox_delete(
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ID", help="The ids of the events, from `regulars inbox list`."),
+    ],
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
 ) -> None:
-    """Give kept events up, with what they tell of customers."""
+    """Delete unprocessed events.
 
-    async def forget(store: Store) -> int:
+    The events and the customer data in them are lost.
+    """
+
+    async def delete(store: Store) -> int:
         inbox, selected = await _select_events(store, account, ids)
         for event in selected:
             await inbox.delete(event)
         return len(selected)
 
-    count = with_store(options.settings(database_url=database_url), forget)
-    print(f"Forgot {count}.")
+    count = with_store(options.settings(database_url=database_url), delete)
+    print(f"Deleted {count:,} {'event' if count == 1 else 'events'}.")
 
 
 async def _select_events(
     store: Store, account: str | None, ids: list[str] | None
 ) -> tuple[Inbox, list[dict[str, Any]]]:
-    """The kept events of those ids; all without any. Raises UsageError."""
+    """Returns the events with some ids; all without ids. Raises UsageError."""
+    from regulars.accounts.accounts import Accounts
+    from regulars.webhooks.inbox import Inbox
+
     owner = await Accounts(store).resolve(account)
     inbox = Inbox(store)
     events = await inbox.events(owner.account_id)
     missing = set(ids or ()) - {event["inbox_id"] for event in events}
     if missing:
-        raise UsageError(f"The inbox holds no event {', '.join(sorted(missing))}.")
+        raise UsageError(
+            f"The inbox has no event {', '.join(sorted(missing))}. "
+            "List the events with: regulars inbox list"
+        )
     return inbox, [event for event in events if not ids or event["inbox_id"] in ids]
 
 
-@inbox_app.command("secret")
+@app.command("inbox secret", epilog=examples("regulars inbox secret < secret.txt"))
 def inbox_secret(
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
 ) -> None:
-    """Say with which secret the shop signs its events: it is read from standard input.
+    """Set the secret that a shop signs its events with.
 
-    The account's own secret (`regulars webhook-secret show`) is good as well.
+    The command reads the secret from standard input. Regulars also accepts events that are signed
+    with the secret of the account (`regulars webhook-secret show`).
     """
+    from regulars.accounts.accounts import Accounts, now_ms
+    from regulars.webhooks import secret_queries
+    from regulars.webhooks.signatures import secrets_of
+
     if sys.stdin.isatty():
         print("The shop's secret: ", end="", flush=True)
     secret = sys.stdin.readline().strip()
     if len(secret) < _MIN_SECRET or not secret.isprintable():
         raise UsageError(
-            f"A secret is a line of at least {_MIN_SECRET} characters on standard input."
+            f"The secret must be one line of at least {_MIN_SECRET} printable characters."
         )
 
     async def save(store: Store) -> str:
@@ -135,4 +170,4 @@ def inbox_secret(
         return owner.name
 
     name = with_store(options.settings(database_url=database_url), save)
-    print(f"Events signed with this secret are taken for the account {name}.")
+    print(f"The account {name} now accepts events that are signed with this secret.")

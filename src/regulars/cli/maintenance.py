@@ -10,24 +10,24 @@ import typer
 
 from regulars.cli import options
 from regulars.cli.errors import REFUSED
+from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
-from regulars.store.migrate import distribute
-from regulars.store.schema_version import newest_version, stored_version
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command("doctor", epilog=examples("regulars doctor", "regulars doctor --json"))
 def doctor(
     database_url: options.DatabaseURL = None,
     read_database_url: options.ReadDatabaseURL = None,
     host: options.Host = None,
     workers: options.Workers = None,
-    as_json: options.AsJSON = False,
+    as_json: options.JsonOrTable = None,
 ) -> None:
-    """Look at a deployment, and say what to mend.
+    """Check a deployment and report problems.
 
-    Reads the same settings as `regulars serve`. Ends with 1 when something must be mended.
+    The command reads the same settings as `regulars serve`. Its exit code is 1 if something must be
+    fixed.
     """
     from regulars.cli.doctor import FAIL, examine
 
@@ -44,11 +44,12 @@ def doctor(
         sys.exit(REFUSED)
 
 
-@app.command()
+@app.command("verify", epilog=examples("regulars verify", "regulars verify --json"))
 def verify(database_url: options.DatabaseURL = None, as_json: options.AsJSON = False) -> None:
-    """Prove a database consistent: everything in it is what the rules would store.
+    """Check that the data in a database is consistent.
 
-    Reads all of it, at one moment, while it is in use. Ends with 1 when something is wrong.
+    The command reads all rows of one snapshot, while the database is in use. Its exit code is 1 if
+    it finds a problem.
     """
     from regulars.directory.verify import verify as run
 
@@ -62,57 +63,72 @@ def verify(database_url: options.DatabaseURL = None, as_json: options.AsJSON = F
             print(problem)
         if report.found > len(report.problems):
             print(f"… and {report.found - len(report.problems):,} more.")
-        print(f"{report.found:,} problems." if report.found else "Consistent.")
+        print(f"Found {report.found:,} problems." if report.found else "The data is consistent.")
     if report.found:
         sys.exit(REFUSED)
 
 
-@app.command()
+@app.command(
+    "backup",
+    epilog=examples("regulars backup regulars-2026-11-29.backup"),
+)
 def backup(
-    file: Annotated[Path, typer.Argument(help="The new file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The new file. It must not exist yet.")
+    ],
     tools: options.Tools = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Copy the database to a file, while it is in use.
+    """Back up a database to a file.
 
-    SQLite's own online backup, checked; or pg_dump, in its custom format, for PostgreSQL.
+    The server can keep running. For SQLite, the command uses the online backup and checks the
+    result. For PostgreSQL, it runs pg_dump with the custom format.
     """
     from regulars.store.backup import backup as run
+    from regulars.store.schema_version import stored_version
 
     address = options.address(database_url)
-    version_of = stored_version(address)
+    tables = stored_version(address)
     size = run(address, file, tools)
     if as_json:
-        print_json({"file": str(file), "bytes": size, "tables": version_of})
+        print_json({"file": str(file), "bytes": size, "tables": tables})
     else:
-        print(f"Copied {address.redacted} (tables {version_of}) to {file}, {size:,} bytes.")
+        print(f"Backed up {address.redacted} (tables {tables}) to {file}, {size:,} bytes.")
 
 
-@app.command()
+@app.command(
+    "copy",
+    epilog=examples(
+        "regulars copy sqlite:///shop.db postgresql://regulars@localhost/shop",
+        "regulars copy sqlite:///shop.db postgresql://regulars@localhost/shop --resume",
+    ),
+)
 def copy(
-    source: Annotated[str, typer.Argument(metavar="FROM", help="The URL of a database.")],
+    source: Annotated[str, typer.Argument(metavar="FROM", help="The URL of the database to read.")],
     target: Annotated[
-        str, typer.Argument(metavar="TO", help="The URL of another: a new one, or an empty one.")
+        str,
+        typer.Argument(metavar="TO", help="The URL of the database to write: new, or empty."),
     ],
-    go_on: Annotated[
+    resume: Annotated[
         bool,
         typer.Option(
-            "--continue",
-            help="Go on with a copy, or bring it up to date: what differs is made the same, and "
-            "what is only in TO is deleted.",
+            "--resume",
+            help="Continue a stopped copy, or update an earlier copy. Rows that exist only in TO "
+            "are deleted.",
         ),
     ] = False,
+    go_on: Annotated[bool, typer.Option("--continue", hidden=True)] = False,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Copy a whole database to another of any kind, and compare every row.
+    """Copy a database to another database.
 
-    SQLite, PostgreSQL and Citus, from any to any. FROM is read as it is at one moment, and may be
-    in use. Ends with 1 when a row is not the same.
+    Both can be SQLite, PostgreSQL or Citus. The command reads one snapshot of FROM, which can be in
+    use, and compares every row afterwards. Its exit code is 1 if a row differs.
     """
     from regulars.cli.copying import run
 
-    result = run(source, target, go_on)
+    result = run(source, target, resume or go_on)
     if as_json:
         print_json(result)
     else:
@@ -122,35 +138,38 @@ def copy(
             [row for row in rows if any(row[c] for c in columns)], ("table", *columns), False
         )
         print(
-            f"{result['to']} is the same as {result['from']} was."
+            f"All rows of {result['to']} equal those of {result['from']}."
             if not result["different"]
-            else f"{result['different']:,} rows are not the same. Is something else writing to "
-            f"{result['to']}? Copy again with --continue."
+            else f"{result['different']:,} rows differ. Stop other programs that write to "
+            f"{result['to']}, and copy again with --resume."
         )
     if result["different"]:
         sys.exit(REFUSED)
 
 
-@app.command()
+@app.command("restore", epilog=examples("regulars restore regulars-2026-11-29.backup"))
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file that `regulars backup` made.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file from `regulars backup`.")],
     tools: options.Tools = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Put a backup back, into a database that does not exist yet or is empty.
+    """Restore a backup to an empty database.
 
-    One of older tables needs `regulars migrate` afterwards.
+    The command creates the database file of SQLite. After you restore a backup of an older version,
+    run `regulars migrate`.
     """
     from regulars.store.backup import restore as run
+    from regulars.store.migrate import distribute
+    from regulars.store.schema_version import newest_version, stored_version
 
     address = options.address(database_url)
     run(address, file, tools)
     distribute(address)
-    version_of = stored_version(address)
+    tables = stored_version(address)
     if as_json:
-        print_json({"database": address.redacted, "tables": version_of})
+        print_json({"database": address.redacted, "tables": tables})
         return
-    print(f"Restored {file} to {address.redacted} (tables {version_of}).")
-    if version_of != newest_version():
-        print(f"This program needs tables {newest_version()}. Run: regulars migrate")
+    print(f"Restored {file} to {address.redacted} (tables {tables}).")
+    if tables != newest_version():
+        print(f"This version of Regulars needs tables {newest_version()}. Run: regulars migrate")

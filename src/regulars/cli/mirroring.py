@@ -27,9 +27,9 @@ from regulars.transfer.remote_customers import Customers
 from regulars.transfer.uploads import problems_to_json
 
 _HOW = {
-    "list": "all of the list",
-    "updated": "by what was changed last",
-    "feed": "by the feed",
+    "list": "the whole list",
+    "updated": "the customers that were updated last",
+    "feed": "the feed of changes",
 }
 
 
@@ -49,7 +49,7 @@ def since(text: str | None) -> int | str | None:
     timestamp = parse_timestamp(text)
     if timestamp is None:
         raise UsageError(
-            f"--since is {LAST}, or a moment such as 2026-11-25T08:00:00Z, not {text!r}."
+            f"--since must be {LAST} or a time such as 2026-11-25T08:00:00Z, not {text!r}."
         )
     return timestamp
 
@@ -67,7 +67,7 @@ def pull(
             customers = Customers(remote)
             transfer = Pull(store, owner.account_id, customers, address, options, _say)
             began = time.monotonic()
-            await _go(transfer, address, " The same command with --resume goes on.")
+            await _go(transfer, address, " Continue with the same command and --resume.")
         return {
             **_result(address, owner.name, options.dry_run, transfer.tally, began),
             "how": transfer.by,
@@ -122,7 +122,7 @@ async def _go(transfer: _Transfer, address: str, hint: str) -> None:
 
 def _paused(why: str, seconds: float) -> None:
     if seconds >= 1:
-        _say(f"Waiting {seconds:.0f} s: {why}.")
+        _say(f"Waiting for {seconds:.0f} s: {why}.")
 
 
 def _say(text: str) -> None:
@@ -161,4 +161,7 @@ def _print_pulled(result: dict[str, Any]) -> None:
     print(f"Read {_HOW[result['how']]}.")
     remaining = result["gone"] - result["deleted"]
     if remaining:
-        print(f"{remaining:,} are gone there and still here: --delete deletes them.")
+        print(
+            f"{remaining:,} customers no longer exist on the other server. Delete them here with "
+            "--delete."
+        )

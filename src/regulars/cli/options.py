@@ -3,54 +3,35 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from regulars.cli.errors import UsageError
-from regulars.settings import Settings
-from regulars.store import DatabaseUrl, parse_url
+from regulars.environment import SettingsError, load_settings, read_secret
+from regulars.settings import SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from regulars.store import DatabaseUrl
+
+
+def examples(*commands: str) -> str:
+    """Returns the end of a command's help with examples."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
 
 
 def _option(name: str) -> Any:
-    """The option of a setting: its name, its help, and the type of its value."""
-    field = Settings.model_fields[name]
-    default = shown_default(name)
-    help_text = (
-        f"{field.description} [env: REGULARS_{name.upper()}{default and f'; default: {default}'}]"
-    )
-    flag = "--" + name.replace("_", "-")
-    if field.annotation is bool:
+    """Returns the option of a setting. `load_settings` reads its text."""
+    setting = SETTINGS[name]
+    default = f"; default: {setting.default_text}" if setting.default_text else ""
+    help_text = f"{setting.description} [env: {setting.variable}{default}]"
+    flag = setting.option
+    if setting.is_flag:
         return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=help_text)]
-    kind: type = str
-    if field.annotation is float:
-        kind = float
-    elif field.annotation in (int, int | None):
-        kind = int
-    metavar = _METAVARS.get(name, "TEXT" if kind is str else "NUMBER")
-    return Annotated[kind | None, typer.Option(flag, metavar=metavar, help=help_text)]
-
-
-_METAVARS = {
-    "database_url": "URL",
-    "read_database_url": "URLS",
-    "host": "ADDRESS",
-    "bootstrap_token": "TOKEN",
-    "cors_origins": "ORIGINS",
-}
-
-
-def shown_default(name: str) -> str:
-    """Return the default of a setting as text; empty without a default."""
-    default = Settings.model_fields[name].default
-    if isinstance(default, bool):
-        return str(default).lower()
-    if default in (None, ()):
-        return ""
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    return Annotated[str | None, typer.Option(flag, metavar=setting.metavar, help=help_text)]
 
 
 DatabaseURL = _option("database_url")
@@ -62,58 +43,76 @@ Tools = Annotated[
     typer.Option(
         "--tools",
         metavar="FOLDER",
-        help="Where pg_dump and pg_restore are, if they are not on the PATH.",
+        help="The folder of pg_dump and pg_restore, if they are not on the PATH.",
     ),
 ]
 
 
 def every_setting(command: Callable[..., None]) -> Callable[..., None]:
-    """Add an option for each setting to a command. It is called with those that are set."""
-    return these_settings(*Settings.model_fields)(command)
+    """Adds an option for each setting to a command. It is called with those that are set."""
+    return these_settings(*SETTINGS)(command)
 
 
 def these_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add options for some settings to a command. It is called with those that are set."""
+    """Adds options for some settings to a command. It is called with those that are set."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter(name, keyword, default=None, annotation=_option(name)) for name in names
     ]
 
-    def give(command: Callable[..., None]) -> Callable[..., None]:
+    def add_options(command: Callable[..., None]) -> Callable[..., None]:
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362
         return command
 
-    return give
+    return add_options
 
 
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+# Of commands that print rows.
+JsonOrTable = Annotated[
+    bool | None,
+    typer.Option(
+        "--json/--table",
+        help="Print JSON or a table. The default is a table on a terminal and JSON otherwise.",
+        show_default=False,
+    ),
+]
 AccountName = Annotated[
     str | None,
-    typer.Option("--account", metavar="NAME", help="The account; needed when there are several."),
+    typer.Option(
+        "--account",
+        metavar="NAME",
+        help="The account. It is required if there are several accounts.",
+    ),
 ]
 
 
 def address(database_url: str | None) -> DatabaseUrl:
-    """Where the database is: by the option, the environment or the default. Raises UsageError, and
-    BadDatabaseURL."""
+    """Returns the URL of the database: the option, the environment or the default. Raises
+    UsageError and BadDatabaseURL."""
+    from regulars.store import parse_url
+
     return parse_url(settings(database_url=database_url).database_url)
 
 
 def settings(**values: Any) -> Settings:
-    """The settings: the options given, then the environment, then the defaults.
+    """Returns the settings: the options, then the environment, then the defaults.
 
-    Raises UsageError with a sentence for each value that is refused.
+    Raises UsageError with a sentence for each invalid value.
     """
     try:
-        return Settings(**{name: value for name, value in values.items() if value is not None})
-    except ValidationError as error:
-        lines = []
-        for detail in error.errors(include_url=False, include_context=False, include_input=False):
-            message = detail["msg"].removeprefix("Value error, ")
-            if not detail["loc"]:  # settings that do not go together
-                lines.append(f"{message[0].upper()}{message[1:]}.")
-                continue
-            name = str(detail["loc"][0])
-            option = name.replace("_", "-")
-            lines.append(f"--{option} (REGULARS_{name.upper()}): {message}.")
-        raise UsageError(" ".join(lines)) from None
+        return load_settings(**values)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+
+
+def secret(option: str, value: str | None, variable: str) -> str:
+    """Returns the secret of an option, of an environment variable, or of the file that the variable
+    with the suffix _FILE names. Raises UsageError."""
+    try:
+        found = value or read_secret(variable, os.environ)[1]
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+    if not found:
+        raise UsageError(f"{option} is missing. Add the option, or set {variable}.")
+    return found

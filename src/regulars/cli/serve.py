@@ -22,6 +22,7 @@ from regulars.cli.errors import CannotListenError, UsageError
 from regulars.cli.urls import reachable_at, sign_in_url, url_of
 from regulars.core.scopes import ADMIN
 from regulars.directory.database import replicas_for, store_for, upgrade
+from regulars.environment import is_secret_file
 from regulars.http import log
 from regulars.http.metrics import MULTIPROCESS
 from regulars.http.protocol import Protocol
@@ -52,8 +53,8 @@ def serve(settings: Settings) -> None:
     address = parse_url(settings.database_url)
     if settings.workers > 1 and address.dialect == "sqlite":
         raise UsageError(
-            "--workers (REGULARS_WORKERS): SQLite is served by one process. "
-            "Use PostgreSQL for more."
+            f"--workers (REGULARS_WORKERS) must be 1 with SQLite, not {settings.workers}. Use "
+            "PostgreSQL for more processes."
         )
     replicas_for(
         store_for(settings.database_url), settings.replica_urls, 1, 1
@@ -69,7 +70,7 @@ def serve(settings: Settings) -> None:
     # When stopped, uvicorn finishes the requests in flight and raises the signal again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _raise_file_limit()
-    log.configure()
+    log.configure(settings.log_level, settings.log_format)
     config = uvicorn.Config(
         "regulars.app:create",
         factory=True,
@@ -130,8 +131,9 @@ async def bootstrap(store: Store, settings: Settings) -> InitialCredentials | No
     except AccountError:  # another process has created it
         return None
     bootstrap_token = settings.bootstrap_token
-    text = bootstrap_token.get_secret_value() if bootstrap_token else None
-    token, created = await accounts.create_token(account, "first", text=text, scopes=(ADMIN,))
+    token, created = await accounts.create_token(
+        account, "first", text=bootstrap_token, scopes=(ADMIN,)
+    )
     if bootstrap_token:
         return InitialCredentials()
     return InitialCredentials(
@@ -151,14 +153,17 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         raise CannotListenError(
             f"Cannot listen on {host} port {port}: {error.strerror or error}. "
-            "Choose another with --host or --port."
+            "Choose another address with --host or --port."
         ) from error
     listening.set_inheritable(True)
     return listening
 
 
 def _export(settings: Settings) -> None:
-    """Passes the settings to the worker processes."""
+    """Passes the settings to the worker processes. Secrets of files become variables, because the
+    files may be unreadable later."""
+    for name in [name for name in os.environ if is_secret_file(name)]:
+        del os.environ[name]
     os.environ.update(settings.environment())
 
 
@@ -185,21 +190,26 @@ def _banner(
     ]
     if first is None:
         bearer = "$REGULARS_TOKEN"
-        lines.append("A token for REGULARS_TOKEN: regulars token create")
+        lines.append("Create a token for REGULARS_TOKEN with: regulars token create")
     elif first.token is None:
         bearer = "$REGULARS_BOOTSTRAP_TOKEN"
-        lines.append("A new database: its first token is the one in REGULARS_BOOTSTRAP_TOKEN.")
+        lines.append("Created the first token of the database from REGULARS_BOOTSTRAP_TOKEN.")
     else:
         bearer = first.token
-        lines.append(f"A new database. Its first token, shown this once: {bearer}")
+        lines.append(
+            f"Created the first token. Save it now, because it is shown only once: {bearer}"
+        )
     if first and first.link:
-        lines.append(f"Sign in to the pages, once within an hour: {sign_in_url(pages, first.link)}")
+        lines.append(
+            f"Sign in to the pages with this link, once within an hour: "
+            f"{sign_in_url(pages, first.link)}"
+        )
     else:
-        lines.append(f"The pages are at {pages}: sign in with a token.")
+        lines.append(f"Pages: {pages} (sign in with a token)")
     lines += [
         "Try it:",
         f'  curl -s {url} -H "Authorization: Bearer {bearer}" '
         f"-H 'Content-Type: application/json' -d '{_QUERY}'",
-        "Stop it with Ctrl-C.",
+        "Press Ctrl-C to stop.",
     ]
     return "\n".join(lines)

@@ -9,29 +9,48 @@ import typer
 
 from regulars.cli import options
 from regulars.cli.errors import UsageError
+from regulars.cli.options import examples
 from regulars.cli.output import print_json
 
 app = typer.Typer()
 
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="csv or jsonl (JSON Lines); else by the file."),
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="The format: csv or jsonl (JSON Lines). The default follows from the file.",
+    ),
 ]
 
 
 Query = Annotated[
-    str, typer.Option("--query", metavar="QUERY", help="In the search language; else all.")
+    str,
+    typer.Option(
+        "--query",
+        metavar="QUERY",
+        help="A query in the search language. By default, all customers are selected.",
+    ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would happen, and save nothing.")
+    bool, typer.Option("--dry-run", help="Show what would happen, without saving anything.")
 ]
 Silent = Annotated[
     bool,
-    typer.Option("--silent", help="Send no events to webhooks. The feed has the changes."),
+    typer.Option(
+        "--silent", help="Do not send events to webhooks. The feed still contains the changes."
+    ),
 ]
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=examples(
+        "regulars import customers.csv --dry-run",
+        "regulars import customers.csv --map 'E-mail=email' --account shop",
+        "regulars import customers.csv --resume",
+    ),
+)
 def import_(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE…", help="Files; - is standard input.")
@@ -169,12 +188,21 @@ def import_(
     run(settings, files, Job(account, chosen, rejected, dry_run, resume, silent), as_json)
 
 
-@app.command()
+@app.command(
+    "export",
+    epilog=examples(
+        "regulars export customers.csv",
+        "regulars export customers.xlsx --query 'tags:vip' --columns email,full_name",
+        "regulars export - --format jsonl | gzip > customers.jsonl.gz",
+    ),
+)
 def export(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="A name that ends in .gz is compressed; - is standard output."
+            metavar="FILE",
+            help="The file. It is compressed if the name ends in .gz. - is standard output.",
+            show_default=False,
         ),
     ] = "-",
     query: Query = "",
@@ -183,7 +211,7 @@ def export(
         typer.Option(
             "--columns",
             metavar="NAMES",
-            help="With commas between; else all that can be imported again.",
+            help="The columns, separated by commas. The default is all that can be imported again.",
         ),
     ] = None,
     form: Annotated[
@@ -191,7 +219,8 @@ def export(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="csv, csv-excel (CSV for Excel), xlsx or jsonl (JSON Lines); else by the file.",
+            help="csv, csv-excel (CSV for Excel), xlsx or jsonl (JSON Lines). The default follows "
+            "from the name of the file.",
         ),
     ] = None,
     delimiter: Annotated[
@@ -199,19 +228,19 @@ def export(
         typer.Option(
             "--delimiter",
             metavar="NAME",
-            help="comma, semicolon or tab, of csv-excel: the list separator of your Excel. Else "
-            "comma.",
+            help="The delimiter of csv-excel: comma (the default), semicolon or tab. Use the list "
+            "separator of your Excel.",
         ),
     ] = None,
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Export customers to CSV, Excel or JSON Lines: as they are at one moment, while others write.
+    """Export customers to a file.
 
-    In csv, cells that a spreadsheet would take for a formula begin with an apostrophe, which import
-    takes away again. csv-excel and xlsx also keep leading zeros and long numbers in Excel. An
-    export that is imported into an empty account exports to the same bytes.
+    The file contains one snapshot of the account, as CSV, Excel or JSON Lines. In csv, cells that a
+    spreadsheet would read as a formula get a leading apostrophe, which import removes. csv-excel
+    and xlsx also keep leading zeros and long numbers in Excel.
     """
     from regulars.cli.exporting import run
 
@@ -224,50 +253,64 @@ def export(
         print_json(result)
     else:
         print(
-            f"{result['customers']:,} customers of the account {result['account']} are in {target}."
+            f"Exported {result['customers']:,} customers of the account {result['account']} to "
+            f"{target}."
         )
 
 
-URL = Annotated[str, typer.Argument(metavar="URL", help="As in https://shop.example.com/api/v2.")]
-Token = Annotated[
+URL = Annotated[
     str,
+    typer.Argument(
+        metavar="URL", help="The URL of the API, such as https://shop.example.com/api/v2."
+    ),
+]
+Token = Annotated[
+    str | None,
     typer.Option(
         "--token",
         metavar="TOKEN",
-        envvar="REGULARS_REMOTE_TOKEN",
-        help="A token of the other server. In the variable nobody sees it in the list of "
-        "processes.",
+        help="A token of the other server. Prefer the environment variable, because other users of "
+        "the machine can see options. [env: REGULARS_REMOTE_TOKEN]",
     ),
 ]
 Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Send the token over http, in a network you trust.")
+    bool, typer.Option("--insecure", help="Allow plain HTTP, for a network that you trust.")
 ]
 
 
-@app.command()
+@app.command(
+    "pull",
+    epilog=examples(
+        "regulars pull https://shop.example.com/api/v2",
+        "regulars pull https://shop.example.com/api/v2 --since last --delete",
+    ),
+)
 def pull(
     url: URL,
-    token: Token,
+    token: Token = None,
     since: Annotated[
         str | None,
         typer.Option(
             "--since",
             metavar="WHEN",
-            help="Only what has changed since: last is the last pull, or a moment.",
+            help="Pull only the changes since a time such as 2026-11-25T08:00:00Z. last is the "
+            "time of the last pull.",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a pull that was stopped.")
+        bool, typer.Option("--resume", help="Continue a pull that was stopped.")
     ] = False,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Delete customers who are gone there.")
+        bool,
+        typer.Option("--delete", help="Delete customers that no longer exist on the other server."),
     ] = False,
     match: Annotated[
         str,
         typer.Option(
             "--match",
             metavar="FIELD",
-            help="_id: a mirror, with the other server's _ids; email: who has the email is he.",
+            help="How customers are matched. _id keeps the _ids of the other server. email updates "
+            "the customer with the same email.",
         ),
     ] = "_id",
     dry_run: DryRun = False,
@@ -277,12 +320,11 @@ def pull(
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Mirror the customers of another server that speaks this API: another Regulars, or the service
-    where they live now.
+    """Copy the customers of another server to an account.
 
-    The original _ids, ids and moments are kept. Errors that pass by are waited for, up to 15
-    minutes; a pull that was stopped goes on with --resume. It ends with 5 when customers of the
-    other server are refused by the rules of this one.
+    The other server can be a Regulars, or a service with the same API. Ids, _ids and timestamps
+    stay the same. The command retries temporary errors for up to 15 minutes. Its exit code is 5 if
+    the rules of this server reject some customers.
     """
     from regulars.cli.mirroring import RemoteServer
     from regulars.cli.mirroring import pull as run
@@ -291,22 +333,34 @@ def pull(
     from regulars.transfer.pull import Options
 
     if match not in MATCH:
-        raise UsageError(f"--match is {' or '.join(MATCH)}, not {match!r}.")
+        raise UsageError(f"--match must be {' or '.join(MATCH)}, not {match!r}.")
     if match == "email" and delete:
-        raise UsageError("--delete needs a mirror: leave out --match email.")
+        raise UsageError("--delete cannot be combined with --match email. Remove one of them.")
     if resume and (dry_run or since):
         raise UsageError(
-            "--resume goes on with a pull of the whole list: leave out the other option."
+            "--resume cannot be combined with --since or --dry-run. Remove one of them."
         )
     chosen = Options(timestamp_of(since), resume, delete, match == "_id", dry_run, silent)
     settings = options.settings(database_url=database_url)
-    run(settings, account, RemoteServer(url, token, insecure), chosen, as_json)
+    run(
+        settings,
+        account,
+        RemoteServer(url, options.secret("--token", token, "REGULARS_REMOTE_TOKEN"), insecure),
+        chosen,
+        as_json,
+    )
 
 
-@app.command()
+@app.command(
+    "push",
+    epilog=examples(
+        "regulars push https://shop.example.com/api/v2 --dry-run",
+        "regulars push https://shop.example.com/api/v2 --query 'tags:vip'",
+    ),
+)
 def push(
     url: URL,
-    token: Token,
+    token: Token = None,
     query: Query = "",
     dry_run: DryRun = False,
     insecure: Insecure = False,
@@ -314,13 +368,20 @@ def push(
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Create and update an account's customers on another server that speaks this API.
+    """Copy the customers of an account to another server.
 
-    Who has the same email is the same customer; who is there as he is here is left alone, so that
-    the same command goes on with a push that was stopped. Nobody is deleted there.
+    The command matches customers by email, and creates or updates them. It skips customers that are
+    already identical, so you can repeat it after it was stopped. It deletes nobody.
     """
     from regulars.cli.mirroring import RemoteServer
     from regulars.cli.mirroring import push as run
 
     settings = options.settings(database_url=database_url)
-    run(settings, account, RemoteServer(url, token, insecure), query, dry_run, as_json)
+    run(
+        settings,
+        account,
+        RemoteServer(url, options.secret("--token", token, "REGULARS_REMOTE_TOKEN"), insecure),
+        query,
+        dry_run,
+        as_json,
+    )

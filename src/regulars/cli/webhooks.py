@@ -1,62 +1,73 @@
-"""The commands for webhooks: their secret, and a worker of its own."""
+"""The commands for the secret of webhooks, and the process that delivers events."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from regulars.accounts.accounts import Accounts, now_ms
 from regulars.cli import options
 from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
+from regulars.cli.options import examples
 from regulars.cli.output import print_json
 from regulars.settings import Settings
-from regulars.store import Store, parse_url
-from regulars.store.schema_version import require_usable
+
+if TYPE_CHECKING:
+    from regulars.store import Store
 
 app = typer.Typer()
-secret_app = typer.Typer(
-    help="The secret by which receivers know that an event is yours.", no_args_is_help=True
+
+
+@app.command(
+    "webhook-secret show",
+    epilog=examples(
+        "regulars webhook-secret show",
+        "regulars webhook-secret show --account shop --json",
+    ),
 )
-app.add_typer(secret_app, name="webhook-secret")
-
-
-@secret_app.command("show")
 def secret_show(
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Show an account's secret; it is made when there is none yet."""
-    _print_secret(account, database_url, as_json, rotating=False)
+    """Show the secret of an account.
+
+    Receivers use it to verify that an event comes from your server. The command creates the secret
+    if the account has none.
+    """
+    _print_secret(account, database_url, as_json, is_rotation=False)
 
 
-@secret_app.command("rotate")
+@app.command(
+    "webhook-secret rotate", epilog=examples("regulars webhook-secret rotate --account shop")
+)
 def secret_rotate(
     account: options.AccountName = None,
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Give an account another secret, and show it.
+    """Replace the secret of an account.
 
-    Events are signed with it from now on. For 24 hours the header regulars-signature holds a proof
-    by the old secret as well, so that receivers can be changed meanwhile.
+    The server signs events with the new secret immediately. For 24 hours, the header
+    regulars-signature also has a signature with the old secret, so that you can update the
+    receivers.
     """
-    _print_secret(account, database_url, as_json, rotating=True)
+    _print_secret(account, database_url, as_json, is_rotation=True)
 
 
 def _print_secret(
-    account: str | None, database_url: str | None, as_json: bool, rotating: bool
+    account: str | None, database_url: str | None, as_json: bool, is_rotation: bool
 ) -> None:
+    from regulars.accounts.accounts import Accounts, now_ms
     from regulars.webhooks.signatures import rotate, secrets_of
 
     async def read(store: Store) -> Any:
         owner = await Accounts(store).resolve(account)
-        make = rotate if rotating else secrets_of
-        return owner, await make(store, owner.account_id, now_ms())
+        read_secrets = rotate if is_rotation else secrets_of
+        return owner, await read_secrets(store, owner.account_id, now_ms())
 
     settings = options.settings(database_url=database_url)
     owner, secrets = with_store(settings, read)
@@ -66,32 +77,38 @@ def _print_secret(
         print(secrets.current)
 
 
-@app.command()
-@options.these_settings("database_url", "webhook_private_targets", "webhook_retry_seconds")
-def worker(**values: Any) -> None:
-    """Deliver webhooks, in a process of its own, until it is told to stop.
+def deliver(settings: Settings) -> None:
+    """Delivers webhooks until the process is stopped. Raises UsageError, StoreError, and
+    KeyboardInterrupt on Ctrl-C."""
+    from regulars.store import parse_url
 
-    Several share a PostgreSQL database; the server delivers as well, unless it is told
-    --no-webhook-worker. On SQLite the server alone delivers.
-    """
-    settings = options.settings(**values)
-    address = parse_url(settings.database_url)
-    if address.dialect == "sqlite":
-        raise UsageError("SQLite is served by one process, which delivers webhooks itself.")
-    require_usable(address)
-    with_store(settings, lambda store: _work(store, settings))
+    if parse_url(settings.database_url).dialect == "sqlite":
+        raise UsageError(
+            "`regulars worker` requires PostgreSQL. With SQLite, the server delivers webhooks."
+        )
+    if with_store(settings, lambda store: _work(store, settings)) == signal.SIGINT:
+        raise KeyboardInterrupt
 
 
-async def _work(store: Store, settings: Settings) -> None:
+async def _work(store: Store, settings: Settings) -> int:
+    """Delivers webhooks until a signal arrives, and returns the signal."""
     from regulars.http import log
     from regulars.webhooks.worker import Worker
 
-    log.configure()
+    log.configure(settings.log_level, settings.log_format)
     worker = Worker(
         store, settings.webhook_private_targets, settings.webhook_retry_seconds, is_only=False
     )
     loop = asyncio.get_running_loop()
+    received = int(signal.SIGTERM)
+
+    def stop(number: int) -> None:
+        nonlocal received
+        received = number
+        worker.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop)
-    print("Delivering webhooks. Stop it with Ctrl-C.", flush=True)
+        loop.add_signal_handler(number, stop, number)
+    print("Delivering webhooks. Press Ctrl-C to stop.", flush=True)
     await worker.run()
+    return received

@@ -20,6 +20,7 @@ from regulars.store import (
     parse_url,
 )
 from regulars.store.postgresql.replicas import Replicas
+from regulars.store.postgresql.store import POOL_SIZE
 
 
 def store_for(
@@ -27,10 +28,11 @@ def store_for(
     statement_seconds: float = STATEMENT_SECONDS,
     is_bulk: bool = False,
     domain: Domain = DOMAIN,
+    pool_size: int = POOL_SIZE,
 ) -> Store:
     """The store at a database URL, not yet open; `is_bulk` for a store that writes many rows.
-    Raises BadDatabaseURL."""
-    return create_store(parse_url(database_url), domain, statement_seconds, is_bulk)
+    `pool_size` limits the connections to PostgreSQL. Raises BadDatabaseURL."""
+    return create_store(parse_url(database_url), domain, statement_seconds, is_bulk, pool_size)
 
 
 def replicas_for(

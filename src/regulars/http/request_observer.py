@@ -7,6 +7,7 @@ request when it ends.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -76,7 +77,7 @@ class LogAndMetricsObserver:
 
     def __init__(self, metrics: Metrics, log_requests: bool) -> None:
         self._metrics = metrics
-        self._log_requests = log_requests
+        self._log_requests = log_requests and log.is_enabled(logging.INFO)
         self._records: list[RequestRecord] = []
         self._timer: asyncio.TimerHandle | None = None
 

@@ -13,7 +13,7 @@ from regulars.store.errors import (
     StoreError,
     Unreachable,
 )
-from regulars.store.postgresql.store import PostgreSQLStore
+from regulars.store.postgresql.store import POOL_SIZE, PostgreSQLStore
 from regulars.store.sqlite.store import SQLiteStore
 from regulars.store.unit_of_work import Domain, UnitOfWork
 from regulars.store.url import DatabaseUrl, parse_url
@@ -21,14 +21,18 @@ from regulars.store.writer import Command
 
 
 def create_store(
-    url: DatabaseUrl, domain: Domain, statement_seconds: float, is_bulk: bool = False
+    url: DatabaseUrl,
+    domain: Domain,
+    statement_seconds: float,
+    is_bulk: bool = False,
+    pool_size: int = POOL_SIZE,
 ) -> Store:
     """Return the store of a database URL, not yet open. No statement takes longer than
     `statement_seconds`. A store with `is_bulk` writes many rows: it uses more memory, and gives
-    other writers a chance."""
+    other writers a chance. `pool_size` limits the connections to PostgreSQL."""
     if url.path is not None:
         return SQLiteStore(url.path, domain, statement_seconds, is_bulk)
-    return PostgreSQLStore(str(url.dsn), domain, statement_seconds, is_bulk=is_bulk)
+    return PostgreSQLStore(str(url.dsn), domain, statement_seconds, pool_size, is_bulk)
 
 
 __all__ = [

@@ -37,10 +37,17 @@ class Replica:
 
     dialect = "postgresql"
 
-    def __init__(self, dsn: str, primary: Store, domain: Domain, statement_seconds: float) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        primary: Store,
+        domain: Domain,
+        statement_seconds: float,
+        pool_size: int,
+    ) -> None:
         self.dsn = dsn
         self._primary = primary
-        self._store = PostgreSQLStore(dsn, domain, statement_seconds)
+        self._store = PostgreSQLStore(dsn, domain, statement_seconds, pool_size)
         self._own_positions = PositionReader(self._store)
         self._positions_by_account: dict[int, ReplicationPosition] = {}
         self.positions = PositionReader(self)

@@ -50,7 +50,9 @@ class Replicas(BackgroundTask):
         self._wal_positions: deque[tuple[float, int]] = deque()
 
     def _create(self, dsn: str) -> Replica:
-        return Replica(dsn, self._primary, self._domain, self._statement_seconds)
+        return Replica(
+            dsn, self._primary, self._domain, self._statement_seconds, self._primary.pool_size
+        )
 
     @property
     def usable_count(self) -> int:

@@ -69,6 +69,7 @@ class PostgreSQLStore:
         is_bulk: bool = False,
     ) -> None:
         self._statement_seconds = statement_seconds
+        self.pool_size = pool_size
         name = BACKGROUND if is_bulk else None
         self._cluster = Cluster(dsn, pool_size, statement_seconds, name)
         self._writer = BatchWriter(self._cluster, domain)
