@@ -136,7 +136,9 @@ def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
             continue
         if _SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and "://" in environment[name]):
             continue
-        closest = difflib.get_close_matches(upper, known, 1)
-        hint = f"Did you mean {closest[0]}?" if closest else "Remove it."
+        # Without the prefix, which makes all names alike.
+        ends = [other.removeprefix(PREFIX) for other in known]
+        closest = difflib.get_close_matches(upper.removeprefix(PREFIX), ends, 1)
+        hint = f"Did you mean {PREFIX}{closest[0]}?" if closest else "Remove it."
         problems.append(f"{name} is not a setting of Regulars. {hint}")
     return problems

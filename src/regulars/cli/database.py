@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +21,8 @@ def with_store(
 ) -> T:
     """Opens a migrated database, calls `work`, and closes it. `is_bulk` is for many rows. A
     statement may take `seconds`. Raises StoreError."""
+    import asyncio
+
     from regulars.directory.database import store_for
     from regulars.store import STATEMENT_SECONDS, parse_url
     from regulars.store.schema_version import require_usable

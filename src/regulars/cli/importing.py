@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import typer
-
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.background import lower_priority
 from regulars.cli.database import with_store
 from regulars.cli.errors import SOME_REJECTED, UsageError
 from regulars.cli.output import print_counts, print_json, print_problems, print_warnings
-from regulars.cli.progress import stopping, transfer_progress
+from regulars.cli.progress import ask, stopping, transfer_progress
 from regulars.core.commands import Origin
 from regulars.settings import Settings
 from regulars.store import Row, Store
@@ -203,7 +201,7 @@ def _ask_about_dates(file: InputFile, source: Source) -> Source:
     question = f"Is 3/4/2024 in {headings} the 3rd of April (dmy) or March 4th (mdy)?"
     answer = ""
     while answer not in DATES:
-        answer = typer.prompt(f"{question} [{'/'.join(DATES)}]", err=True).strip().lower()
+        answer = ask(f"{question} [{'/'.join(DATES)}]").strip().lower()
     file.restart()
     return Source(file, replace(source.options, dates=cast("Order", answer)))
 

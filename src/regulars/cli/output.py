@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _GAP = 2
 # Columns with longer texts are wrapped, to this number of characters at least.
@@ -36,15 +37,22 @@ def print_rows(
     if_empty: str = "Nothing to list.",
 ) -> None:
     """Prints rows as JSON or as a table. If `as_json` is None: a table on a terminal, otherwise
-    JSON. On a terminal that is too narrow for the table, texts are wrapped, or each row is printed
-    as a block of lines, so that every value is shown in full."""
+    JSON. On a terminal that is too narrow for the table, texts are wrapped, empty columns are left
+    out, or each row is printed as a block of lines, so that every value is shown in full."""
     if as_json or (as_json is None and not sys.stdout.isatty()):
         print_json(list(rows))
     elif not rows:
         print(if_empty)
     else:
         cells = [{column: _cell(row[column]) for column in columns} for row in rows]
-        _print_table(cells, columns)
+        console = _console()
+        used = [column for column in columns if any(row[column] for row in cells)]
+        for shown in (columns, used):
+            table = _table(cells, shown, console.width)
+            if table:
+                console.print(table)
+                return
+        _print_blocks(console, cells, used)
 
 
 def _cell(value: Any) -> str:
@@ -53,11 +61,13 @@ def _cell(value: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _print_table(cells: Sequence[Mapping[str, str]], columns: Sequence[str]) -> None:
+def _table(
+    cells: Sequence[Mapping[str, str]], columns: Sequence[str], console_width: int
+) -> Table | None:
+    """Returns a table, or None if it is too wide."""
     from rich.cells import cell_len
     from rich.table import Table
 
-    console = _console()
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     least = 0
     for column in columns:
@@ -72,12 +82,11 @@ def _print_table(cells: Sequence[Mapping[str, str]], columns: Sequence[str]) -> 
             min_width=least_width,
             overflow="fold",
         )
-    if least - _GAP > console.width:
-        _print_blocks(console, cells, columns)
-        return
+    if least - _GAP > console_width:
+        return None
     for row in cells:
-        table.add_row(*row.values())
-    console.print(table)
+        table.add_row(*(row[column] for column in columns))
+    return table
 
 
 def _print_blocks(

@@ -1,4 +1,4 @@
-"""Progress bars, and stopping a command."""
+"""Progress bars, questions, and stopping a command."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -33,6 +34,16 @@ def counting() -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+def ask(question: str) -> str:
+    """Returns the answer of a person at the terminal. Ctrl-C ends the command, although an event
+    loop is running, which would only handle it after the answer."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return str(typer.prompt(question, err=True))
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager

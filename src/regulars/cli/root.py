@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
+import typer.core
+from typer._coercion import RuntimeParam, TypeDescriptor, build_runtime_param
 from typer.core import TyperGroup
 from typer.main import get_group
 
@@ -90,12 +92,29 @@ def load(entry: CommandEntry) -> Any:
     command.name = name
     for parameter in command.params:
         if parameter.param_type_name == "argument":
-            parameter.display_type_rich = _no_type  # the help would name a type of Python
+            parameter.display_type_rich = _hide_type
     return command
 
 
-def _no_type(ctx: Any) -> None:  # of the base
-    """Returns no type, for the help of an argument."""
+class _Unchanged(RuntimeParam):
+    """Leaves the values of a parameter as they are. Typer would import pydantic for that, which
+    takes 200 ms."""
+
+    def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  # of the base
+        return value
+
+
+def _build_runtime_param(descriptor: TypeDescriptor) -> RuntimeParam:
+    if descriptor.annotation in (str, bool, list[str]):
+        return _Unchanged(descriptor.parameter_info, descriptor.annotation)
+    return build_runtime_param(descriptor)
+
+
+typer.core.build_runtime_param = _build_runtime_param  # type: ignore[attr-defined]  # not public
+
+
+def _hide_type(ctx: Any) -> None:
+    """Returns no type for the help of an argument, which would be a type of Python."""
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

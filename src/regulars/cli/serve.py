@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -49,7 +48,8 @@ class InitialCredentials:
 
 
 def serve(settings: Settings) -> None:
-    """Serves until it is stopped. Raises StoreError, UsageError or CannotListenError."""
+    """Serves until SIGTERM. Raises StoreError, UsageError or CannotListenError, and
+    KeyboardInterrupt after Ctrl-C."""
     address = parse_url(settings.database_url)
     if settings.workers > 1 and address.dialect == "sqlite":
         raise UsageError(
@@ -84,13 +84,16 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type]  # any number does
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    with listening, contextlib.suppress(KeyboardInterrupt):
+    with listening:
         if settings.workers > 1:
             print(banner, flush=True)
             # The directory in which the processes combine their metrics.
             with tempfile.TemporaryDirectory(prefix="regulars-metrics-") as folder:
                 os.environ[MULTIPROCESS] = folder
-                _WorkerProcesses(config, sockets=[listening]).run()
+                processes = _WorkerProcesses(config, sockets=[listening])
+                processes.run()
+            if processes.is_interrupted:
+                raise KeyboardInterrupt
         else:
             _Server(config, lambda: print(banner, flush=True)).run(sockets=[listening])
 
@@ -98,6 +101,12 @@ def serve(settings: Settings) -> None:
 class _WorkerProcesses(Multiprocess):
     """Worker processes that SIGHUP replaces one after another. A replacement may take a minute to
     start on a busy machine; uvicorn allows only the health check timeout, and stops replacing."""
+
+    is_interrupted = False
+
+    def handle_int(self) -> None:
+        self.is_interrupted = True
+        super().handle_int()
 
     def handle_hup(self) -> None:
         health_check_seconds = self.config.timeout_worker_healthcheck

@@ -161,6 +161,8 @@ class WriterThread:
         self._file_guard.require_present()
 
     def _execute(self, call: _Call, connection: apsw.Connection) -> None:
+        if not call.future.set_running_or_notify_cancel():
+            return
         try:
             self._require_files()
             result = call.function(connection)
