@@ -282,7 +282,7 @@ def _node(node: Node, sizes: Mapping[int, int]) -> Finding:
         return Finding(WARN, subject, "Nothing is here. Run in SQL: SELECT citus_rebalance_start()")
     if total > _MANY_CUSTOMERS and counts[largest[0].name] > total / 2 and len(counts) > 1:
         mine = largest[0].name
-        message += f". {mine} is more than half: regulars account move {mine} NODE --alone"
+        message += f". {mine} is more than half: regulars account move {mine} NODE --dedicated"
         return Finding(WARN, subject, message + ".")
     return Finding(OK, subject, message + ".")
 
