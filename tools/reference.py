@@ -43,6 +43,11 @@ ERRORS = {
         "No token, or one that is unknown, expired or revoked; the answer does not say which.",
         "Send `Authorization: Bearer TOKEN`; make a token with `regulars token create`.",
     ),
+    "errors_account_disabled": (
+        "403",
+        "The token, session or signature is valid, but the operator has disabled the account.",
+        "Ask the operator to enable it: `regulars account enable NAME`. Its customers are kept.",
+    ),
     "errors_scope": (
         "200 or 403",
         "The token lacks the scope that a field needs, which the message names; 403 at `/metrics`.",

@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from regulars.accounts.token_usage import USE_INTERVAL_MS, TokenUsage
@@ -18,13 +18,18 @@ from regulars.store import Conflict, Store
 from regulars.store.auth_tables import accounts, tokens
 from regulars.store.tables import counters
 from regulars.store.tokens import (
+    GRANT_COLUMNS,
     TOKEN_COLUMNS,
     account_by_id,
     account_by_name,
     all_accounts,
     all_tokens,
+    disable_account,
+    enable_account,
     first_accounts,
     last_account,
+    rename_account,
+    rename_token,
     revoke_token,
     token_by_hash,
     tokens_of,
@@ -43,6 +48,11 @@ _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ID_LENGTH = 10
 _MAX_ATTEMPTS = 5
 _MAX_LISTED = 20
+# A name is a segment of the path /in/NAME/TYPE. These characters end a segment, or begin an escape
+# sequence (RFC 3986, sections 2.1 and 3.3); browsers replace a backslash by a slash.
+_NOT_IN_URLS = re.compile(r"[/\\?#%]")
+# A client removes such segments (RFC 3986, section 5.2.4).
+_DOT_SEGMENTS = (".", "..")
 
 
 class AccountError(RegularsError):
@@ -54,14 +64,19 @@ class AccountError(RegularsError):
         self.about = about
 
 
+class AccountDisabled(RegularsError):
+    """The token is valid, but its account is disabled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A business. Every row of the database belongs to one. `created_at` is in milliseconds since
-    1970."""
+    """A business. Every row of the database belongs to one. `created_at` and `disabled_at` are in
+    milliseconds since 1970; `disabled_at` is None while the account is enabled."""
 
     account_id: int
     name: str
     created_at: int
+    disabled_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +148,14 @@ class TokenCache:
 
 
 def grant_of(row: Mapping[str, Any], now: int) -> Grant | None:
-    """Return the grant of a token from its `TOKEN_COLUMNS`; None if it is expired or revoked."""
+    """Return the grant of a token from its `GRANT_COLUMNS`; None if it is expired or revoked.
+    Raises AccountDisabled for a token that is neither, if its account is disabled."""
     if row["revoked_at"] is not None:
         return None
     if row["expires_at"] is not None and row["expires_at"] <= now:
         return None
+    if row["disabled_at"] is not None:
+        raise AccountDisabled("The account is disabled.")
     scopes = granted(row["scopes"].split())
     return Grant(row["account_id"], row["token_id"], row["name"], scopes)
 
@@ -160,6 +178,33 @@ def parse_scopes(names: Iterable[str]) -> str:
     if not requested:
         raise AccountError(f"A token needs a scope: {', '.join(SCOPES)}.", "scopes")
     return " ".join(name for name in SCOPES if name in requested)
+
+
+def check_account_name(name: str) -> str:
+    """Return an account's name as it is stored. Raises AccountError for a name that is empty, too
+    long, or cannot be a segment of a URL's path."""
+    clean_name, error = clean(name, NAME_LENGTH)
+    if not clean_name or error:
+        raise AccountError(f"The account's name {error or 'is empty. Give it one.'}")
+    if clean_name in _DOT_SEGMENTS:
+        raise AccountError(
+            f"The account's name cannot be {clean_name!r}, because it is part of URLs. Use a name "
+            "with a letter or a digit."
+        )
+    if invalid := dict.fromkeys(_NOT_IN_URLS.findall(clean_name)):
+        raise AccountError(
+            f"The account's name {clean_name!r} contains {' '.join(invalid)}, which cannot be part "
+            "of a URL. Use letters, digits, spaces, hyphens, underscores and dots."
+        )
+    return clean_name
+
+
+def check_token_name(name: str) -> str:
+    """Return a token's name as it is stored. Raises AccountError for an invalid name."""
+    clean_name, error = clean(name, NAME_LENGTH)
+    if not clean_name or error:
+        raise AccountError(f"The token's name {error or 'is empty. Give it one.'}", "name")
+    return clean_name
 
 
 def now_ms() -> int:
@@ -221,16 +266,14 @@ class Accounts:
 
     async def create(self, name: str) -> Account:
         """Create an account. Raises AccountError for a name that is invalid or in use."""
-        clean_name, error = clean(name, NAME_LENGTH)
-        if not clean_name or error:
-            raise AccountError(f"The account's name {error or 'is empty. Give it one.'}")
+        clean_name = check_account_name(name)
         for _ in range(_MAX_ATTEMPTS):
             if await self.find(clean_name):
                 raise AccountError(f"There is already an account named {clean_name!r}.")
             ((last_id,),) = await self._store.fetch(last_account(), {})
             account_id = (last_id or 0) + 1
             account = Account(account_id, clean_name, self._clock())
-            row = {"account_id": account_id, "name": clean_name, "created_at": account.created_at}
+            row = asdict(account)
             zeros = {**dict.fromkeys(counters.c.keys(), 0), "account_id": account_id}
             try:
                 await self._store.execute(
@@ -240,6 +283,28 @@ class Accounts:
                 continue
             return account
         raise AccountError("Others are creating accounts at this moment. Try again.")
+
+    async def rename(self, account: Account, name: str) -> str:
+        """Rename an account; return its new name. Raises AccountError for a name that is invalid or
+        in use."""
+        new_name = check_account_name(name)
+        parameters = {"changed_account": account.account_id, "new_name": new_name}
+        try:
+            await self._store.execute([(rename_account(), parameters)])
+        except Conflict:
+            raise AccountError(f"There is already an account named {new_name!r}.") from None
+        return new_name
+
+    async def disable(self, account: Account) -> bool:
+        """Disable an account: its tokens are refused within `CACHE_SECONDS`, and its webhooks and
+        imports wait. Return whether it was enabled."""
+        parameters = {"changed_account": account.account_id, "now": self._clock()}
+        return bool(await self._store.execute([(disable_account(), parameters)]))
+
+    async def enable(self, account: Account) -> bool:
+        """Enable a disabled account. Return whether it was disabled."""
+        parameters = {"changed_account": account.account_id}
+        return bool(await self._store.execute([(enable_account(), parameters)]))
 
     async def create_token(
         self,
@@ -252,15 +317,18 @@ class Accounts:
         """Create a token. Return its text, which is not stored, and the stored token.
 
         `expires_at` is in milliseconds since 1970. `text` replaces the 256 random bits. Raises
-        AccountError.
+        AccountError, also for a disabled account.
         """
+        if account.disabled_at is not None:
+            raise AccountError(
+                f"The account {account.name!r} is disabled, so a new token would be refused. "
+                "Enable it first with `regulars account enable`."
+            )
         token = TOKEN_PREFIX + secrets.token_hex(32) if text is None else text
         if not _TOKEN.fullmatch(token):
             message = "A token consists of letters, digits and - . _ ~ + /, without spaces."
             raise AccountError(message)
-        clean_name, error = clean(name, NAME_LENGTH)
-        if not clean_name or error:
-            raise AccountError(f"The token's name {error or 'is empty. Give it one.'}", "name")
+        clean_name = check_token_name(name)
         token_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
         stored_scopes = parse_scopes(scopes)
         stored = Token(
@@ -300,6 +368,17 @@ class Accounts:
             )
             raise AccountError(message)
 
+    async def rename_token(self, token_id: str, name: str) -> str:
+        """Rename a token; return its new name. Raises AccountError if it does not exist, or for an
+        invalid name."""
+        new_name = check_token_name(name)
+        parameters = {"renamed_id": token_id, "new_name": new_name}
+        if not await self._store.execute([(rename_token(), parameters)]):
+            raise AccountError(
+                f"No token has the id {token_id!r}. List the tokens with `regulars token list`."
+            )
+        return new_name
+
     def cached_grant(self, token: str) -> Grant | None:
         """Return the cached grant of a token, or None."""
         return self._cache.get(token)
@@ -311,10 +390,10 @@ class Accounts:
     async def authenticate(self, token: str) -> Grant | None:
         """Return the grant of a token; None if it is unknown, expired or revoked.
 
-        The lookup by hash takes the same time in all three cases.
+        The lookup by hash takes the same time in all three cases. Raises AccountDisabled.
         """
         rows = await self._store.fetch(token_by_hash(), {"hash": hash_token(token)})
-        row = dict(zip(TOKEN_COLUMNS, rows[0], strict=True)) if rows else None
+        row = dict(zip(GRANT_COLUMNS, rows[0], strict=True)) if rows else None
         now = self._clock()
         grant = grant_of(row, now) if row else None
         if row is None or grant is None:

@@ -62,6 +62,12 @@ def viewer(_layouts: Layouts) -> Resolve:
     """Resolve the account, token and scopes of the request."""
 
     async def resolve(env: Context, _arguments: dict[str, Any]) -> Any:
+        if not env.token_id:
+            message = (
+                "`viewer` describes the token of a request, and a command that uses the database "
+                "has none. Select `account`, or use --url with a token."
+            )
+            raise Rejected(InvalidInput(message, ("viewer",)))
         (token,) = await _load_tokens(env, env.token_id)
         scopes = [name for name in SCOPES if name in env.scopes]
         return {"account": await load_account(env), "token": token, "scopes": scopes}

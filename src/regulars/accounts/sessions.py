@@ -9,7 +9,7 @@ from regulars.accounts.accounts import Accounts, Grant, TokenCache, grant_of, ha
 from regulars.store import Store
 from regulars.store.auth_tables import sessions
 from regulars.store.tokens import (
-    TOKEN_COLUMNS,
+    GRANT_COLUMNS,
     delete_expired_sessions,
     end_session,
     extend_session,
@@ -42,13 +42,13 @@ class Sessions:
 
     async def begin(self, token: str) -> tuple[str, Grant] | None:
         """Begin a session with a token. Return its secret and grant; None if the token is unknown,
-        expired or revoked."""
+        expired or revoked. Raises AccountDisabled."""
         grant = await self._accounts.authenticate(token)
         return None if grant is None else (await self._begin(grant), grant)
 
     async def begin_by_link(self, code: str) -> tuple[str, Grant] | None:
         """Begin a session with the code of a sign-in link, which works once. Return None if the
-        code is unknown, used or expired."""
+        code is unknown, used or expired. Raises AccountDisabled."""
         link = await self._load(code, LINK)
         # Of two concurrent requests, only one deletes the link.
         if link is None or not await self._store.execute([(end_session(), _hash_of(code))]):
@@ -64,7 +64,8 @@ class Sessions:
         return self._cache.get(secret)
 
     async def authenticate(self, secret: str) -> Grant | None:
-        """Return the grant of a session; None if it is unknown or has ended."""
+        """Return the grant of a session; None if it is unknown or has ended. Raises
+        AccountDisabled."""
         session = await self._load(secret, SESSION)
         if session is None:
             self._cache.forget(secret)
@@ -105,7 +106,7 @@ class Sessions:
         if not rows:
             return None
         expires_at, *token = rows[0]
-        grant = grant_of(dict(zip(TOKEN_COLUMNS, token, strict=True)), now)
+        grant = grant_of(dict(zip(GRANT_COLUMNS, token, strict=True)), now)
         return None if grant is None else (expires_at, grant)
 
 

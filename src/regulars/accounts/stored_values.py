@@ -11,7 +11,12 @@ from regulars.core.stored_values import HASH, NOT_EMPTY, POSITIVE, TIME, Rule, o
 _SCOPES = Rule(lambda value: set(value.split()) <= SCOPES.keys() and value, "not a list of scopes")
 
 RULES: Mapping[str, Mapping[str, Rule]] = {
-    "accounts": {"account_id": POSITIVE, "name": NOT_EMPTY, "created_at": TIME},
+    "accounts": {
+        "account_id": POSITIVE,
+        "name": NOT_EMPTY,
+        "created_at": TIME,
+        "disabled_at": TIME,
+    },
     "tokens": {
         "hash": HASH,
         "scopes": _SCOPES,

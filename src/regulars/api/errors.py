@@ -21,7 +21,10 @@ CODES.update(
         key: code
         for code, keys in {
             "UNAUTHENTICATED": ("errors_unauthenticated", "errors_signature"),
-            "FORBIDDEN": ("errors_scope", "errors_cross_site", "webhooks_errors_permission"),
+            "FORBIDDEN": (
+                *("errors_scope", "errors_cross_site", "webhooks_errors_permission"),
+                "errors_account_disabled",
+            ),
             "NOT_FOUND": (
                 *("errors_customer_not_found", "errors_not_found", "webhooks_not_found"),
                 "tokens_not_found",

@@ -10,7 +10,16 @@ import re
 from collections.abc import Iterator, Mapping
 
 from regulars.core.packages import parts
-from regulars.core.stored_values import ARRAY, COUNT, NOT_EMPTY, OBJECT, TIME, Rule, one_of
+from regulars.core.stored_values import (
+    ARRAY,
+    COUNT,
+    NOT_EMPTY,
+    OBJECT,
+    POSITIVE,
+    TIME,
+    Rule,
+    one_of,
+)
 from regulars.store import Row
 from regulars.store.imports import FILE, PENDING, PULL, RECEIVING, RUNNING
 from regulars.store.tables import counters
@@ -19,7 +28,11 @@ _VERSION = Rule(lambda value: re.fullmatch(r"\d{4}", value) is not None, "not a 
 
 RULES: Mapping[str, Mapping[str, Rule]] = {
     **{table: rules for each in parts("stored_values", "RULES") for table, rules in each.items()},
-    "compatibility": {"oldest": _VERSION, "finished": _VERSION},
+    "compatibility": {
+        "oldest": _VERSION,
+        "finished": _VERSION,
+        "last_deleted_account": POSITIVE,
+    },
     "counters": {str(column.name): COUNT for column in counters.columns if not column.primary_key},
     "receipts": {
         "fingerprint": NOT_EMPTY,

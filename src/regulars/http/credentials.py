@@ -6,14 +6,16 @@ which the browser adds by itself, so a session is accepted only from pages of th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from starlette.requests import cookie_parser
 
-from regulars.accounts.accounts import Accounts, Grant
+from regulars.accounts.accounts import AccountDisabled, Accounts, Grant
 from regulars.accounts.sessions import Sessions
-from regulars.http.errors import cross_site
+from regulars.http.errors import account_disabled, cross_site
 from regulars.http.messages import RequestHeaders, parse_bearer_token
 
 
@@ -30,7 +32,8 @@ class Authenticator(Protocol):
 
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
         """Returns the grant of a request, or None if its token or session is invalid. Raises
-        HTTPError (403) for a session cookie in a request from another site."""
+        HTTPError (403) for a session cookie in a request from another site, and for a disabled
+        account."""
 
 
 class CredentialsAuthenticator:
@@ -60,10 +63,20 @@ class CredentialsAuthenticator:
     async def authenticate(self, headers: RequestHeaders, method: str) -> Grant | None:
         token = parse_bearer_token(headers)
         secret = "" if token else session_secret(headers)
-        if not secret:
-            return await self._accounts.authenticate(token)
-        require_same_site(headers, method)
-        return await self._sessions.authenticate(secret)
+        with refuse_disabled_accounts():
+            if not secret:
+                return await self._accounts.authenticate(token)
+            require_same_site(headers, method)
+            return await self._sessions.authenticate(secret)
+
+
+@contextmanager
+def refuse_disabled_accounts() -> Iterator[None]:
+    """Raises HTTPError (403) for AccountDisabled."""
+    try:
+        yield
+    except AccountDisabled:
+        raise account_disabled() from None
 
 
 def cookie_name(headers: RequestHeaders) -> str:

@@ -12,6 +12,7 @@ from regulars.graphql import DOCUMENT_LIMIT, Fault, InvalidDocument, error_entry
 Headers = Sequence[tuple[bytes, bytes]]
 
 UNAUTHENTICATED = "errors_unauthenticated"
+ACCOUNT_DISABLED = "errors_account_disabled"
 BAD_REQUEST = "errors_bad_request"
 PERSISTED_QUERY = "errors_persisted_query"
 BODY_LIMIT = "errors_body_limit"
@@ -55,6 +56,15 @@ def unauthenticated() -> HTTPError:
         "`regulars token create` makes one."
     )
     return HTTPError(401, UNAUTHENTICATED, message, [(b"www-authenticate", b"Bearer")])
+
+
+def account_disabled() -> HTTPError:
+    """Returns the error for a valid token or signature of a disabled account: status 403."""
+    message = (
+        "The account is disabled. Nothing of it was changed or deleted. "
+        "Ask the operator to enable it: regulars account enable NAME."
+    )
+    return HTTPError(403, ACCOUNT_DISABLED, message)
 
 
 def signed_out() -> HTTPError:

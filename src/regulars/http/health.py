@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from regulars import __version__
 from regulars.accounts.accounts import Accounts
 from regulars.core.scopes import METRICS
+from regulars.http.credentials import refuse_disabled_accounts
 from regulars.http.draining import Draining
 from regulars.http.endpoint import error_response
 from regulars.http.errors import HTTPError, forbidden, unauthenticated
@@ -97,7 +98,8 @@ class Health:
         machine."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            grant = await self._accounts.authenticate(token.strip())
+            with refuse_disabled_accounts():
+                grant = await self._accounts.authenticate(token.strip())
             if grant is None:
                 raise unauthenticated()
             if METRICS not in grant.scopes:

@@ -8,7 +8,12 @@ from starlette.requests import Request
 
 from regulars.accounts.accounts import Accounts, now_ms
 from regulars.directory.sources import Source
-from regulars.http.errors import bad_signature, earlier_event_missing, method_not_allowed
+from regulars.http.errors import (
+    account_disabled,
+    bad_signature,
+    earlier_event_missing,
+    method_not_allowed,
+)
 from regulars.http.in_flight import InFlight
 from regulars.http.messages import JSON, Reply, build_json_reply, change_header, read_body
 from regulars.http.request_observer import RequestObserver, RequestRecord
@@ -60,6 +65,8 @@ class ShopEventHandler(RouteHandler):
         secrets = await accepted_secrets(self._store, account_id, now)
         if not await is_genuine(secrets, signature, body):
             raise bad_signature()
+        if account is not None and account.disabled_at is not None:
+            raise account_disabled()
         delivery_id = delivery_of(request.headers)
         request_id = record.request_id.decode()
         try:

@@ -8,7 +8,13 @@ import orjson
 from starlette.requests import Request
 
 from regulars.accounts.sessions import Sessions
-from regulars.http.credentials import cookie_name, is_over_tls, require_same_site, session_secret
+from regulars.http.credentials import (
+    cookie_name,
+    is_over_tls,
+    refuse_disabled_accounts,
+    require_same_site,
+    session_secret,
+)
 from regulars.http.errors import Headers, bad_request, method_not_allowed, signed_out
 from regulars.http.messages import (
     JSON,
@@ -53,7 +59,8 @@ class SessionHandler(RouteHandler):
         check_content_type(headers)
         kind, credential = _parse_body(await read_body(request.receive, _MAX_BODY_BYTES))
         begin = self._sessions.begin_by_link if kind == "link" else self._sessions.begin
-        session = await begin(credential)
+        with refuse_disabled_accounts():
+            session = await begin(credential)
         if session is None:
             raise signed_out()
         secret, record.grant = session

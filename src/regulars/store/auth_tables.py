@@ -7,11 +7,13 @@ import sqlalchemy as sa
 
 from regulars.store.columns import Text, key, number, table, text
 
+# The tokens of an account with a `disabled_at` are refused, and its webhooks and imports wait.
 accounts = table(
     "accounts",
     key("account_id"),
     text("name"),
     number("created_at"),
+    number("disabled_at", nullable=True),
     sa.UniqueConstraint("name", name="accounts_name"),
 )
 
@@ -31,12 +33,14 @@ tokens = table(
 )
 
 # Which programs can work with the tables, in a single row: the version of the oldest program, and
-# the last version whose contract part is finished.
+# the last version whose contract part is finished. `last_deleted_account` is the greatest id of a
+# deleted account: ids are not used again, because running servers cache values by account.
 compatibility = table(
     "compatibility",
     key("one"),
     text("oldest"),
     text("finished"),
+    number("last_deleted_account", nullable=True),
 )
 
 # Sign-ins by a token: the kind `session`, whose secret a browser stores, or `link`, a sign-in link

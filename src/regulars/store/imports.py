@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from regulars.store.queries import of_account
 from regulars.store.query import Query, any_of, number
 from regulars.store.tables import import_parts, imports
+from regulars.store.tokens import in_enabled_account
 
 COLUMNS = tuple(str(column.name) for column in imports.columns)
 # An import over HTTP is received, waits as pending, and runs in a process of its own.
@@ -94,10 +95,10 @@ def end_import() -> Query:
 
 @cache
 def due_imports(of_accounts: bool = False) -> Query:
-    """The oldest unfinished import of each account that came over HTTP and that no worker has
-    claimed at the time `now`: account, id. With `of_accounts`, only of the accounts `ids`."""
+    """The oldest unfinished import of each enabled account that came over HTTP and that no worker
+    has claimed at the time `now`: account, id. With `of_accounts`, only of the accounts `ids`."""
     statement = sa.select(imports.c.account_id, imports.c.import_id).where(
-        _is_unfinished(), imports.c.claimed_until < number("now")
+        _is_unfinished(), imports.c.claimed_until < number("now"), in_enabled_account(imports)
     )
     if of_accounts:
         statement = statement.where(any_of(imports.c.account_id, "ids"))
@@ -115,10 +116,13 @@ def due_imports(of_accounts: bool = False) -> Query:
 
 @cache
 def claim_import() -> Query:
-    """Claim an import until `until`, unless it is claimed at the time `now`: the whole row, or
-    none."""
+    """Claim an import of an enabled account until `until`, unless it is claimed at the time `now`:
+    the whole row, or none."""
     statement = imports.update().where(
-        _of_import(imports), _is_unfinished(), imports.c.claimed_until < number("now")
+        _of_import(imports),
+        _is_unfinished(),
+        imports.c.claimed_until < number("now"),
+        in_enabled_account(imports),
     )
     values: dict[str, Any] = {
         "state": _word(RUNNING),
@@ -130,9 +134,13 @@ def claim_import() -> Query:
 
 @cache
 def extend_claim() -> Query:
-    """Extend a claim until `until`: the state of the import, or no row if the claim is lost."""
+    """Extend a claim until `until`: the state of the import, or no row if the claim is lost or the
+    account is disabled."""
     statement = imports.update().where(
-        _of_import(imports), _is_unfinished(), imports.c.claimed_by == _text("claimed_by")
+        _of_import(imports),
+        _is_unfinished(),
+        imports.c.claimed_by == _text("claimed_by"),
+        in_enabled_account(imports),
     )
     extended = statement.values(claimed_until=number("until"))
     return Query(extended.returning(imports.c.state))

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from regulars.store.auth_tables import accounts, sessions, tokens
+from regulars.store.auth_tables import accounts, compatibility, sessions, tokens
 from regulars.store.query import Query, any_of, number
 
 TOKEN_COLUMNS = (
@@ -20,19 +20,30 @@ TOKEN_COLUMNS = (
     "scopes",
     "last_used_at",
 )
+GRANT_COLUMNS = (*TOKEN_COLUMNS, "disabled_at")
+# The columns of an account, in the order of `Account`.
+_ACCOUNT_COLUMNS = ("account_id", "name", "created_at", "disabled_at")
+
+
+def _grant_columns() -> list[sa.Column[Any]]:
+    return [*(tokens.c[name] for name in TOKEN_COLUMNS), accounts.c.disabled_at]
+
+
+def _tokens_with_accounts() -> sa.Join:
+    return tokens.join(accounts, accounts.c.account_id == tokens.c.account_id)
 
 
 @cache
 def token_by_hash() -> Query:
-    """The token with a hash: the columns of `TOKEN_COLUMNS`."""
-    columns = [tokens.c[name] for name in TOKEN_COLUMNS]
-    return Query(sa.select(*columns).where(tokens.c.hash == sa.bindparam("hash")))
+    """The token with a hash: the columns of `GRANT_COLUMNS`."""
+    statement = sa.select(*_grant_columns()).select_from(_tokens_with_accounts())
+    return Query(statement.where(tokens.c.hash == sa.bindparam("hash")))
 
 
 def _tokens() -> sa.Select[Any]:
     columns = [tokens.c[name] for name in TOKEN_COLUMNS]
-    joined = tokens.join(accounts, accounts.c.account_id == tokens.c.account_id)
-    statement = sa.select(*columns, accounts.c.name.label("account")).select_from(joined)
+    statement = sa.select(*columns, accounts.c.name.label("account"))
+    statement = statement.select_from(_tokens_with_accounts())
     return statement.order_by(tokens.c.created_at, tokens.c.token_id)
 
 
@@ -49,48 +60,51 @@ def tokens_of() -> Query:
 
 
 def _accounts() -> sa.Select[Any]:
-    columns = (accounts.c.account_id, accounts.c.name, accounts.c.created_at)
-    return sa.select(*columns)
+    return sa.select(*(accounts.c[name] for name in _ACCOUNT_COLUMNS))
 
 
 @cache
 def all_accounts() -> Query:
-    """Every account, oldest first: id, name, creation time."""
+    """Every account, oldest first."""
     return Query(_accounts().order_by(accounts.c.account_id))
 
 
 @cache
 def first_accounts() -> Query:
-    """The oldest accounts, at most `limit`: id, name, creation time."""
+    """The oldest accounts, at most `limit`."""
     return Query(_accounts().order_by(accounts.c.account_id).limit(number("limit")))
 
 
 @cache
 def account_by_name() -> Query:
-    """The account with a name: id, name, creation time."""
+    """The account with a name."""
     name = sa.bindparam("name", type_=accounts.c.name.type)
     return Query(_accounts().where(accounts.c.name == name))
 
 
 @cache
 def last_account() -> Query:
-    """The greatest account id; null without accounts."""
-    return Query(sa.select(sa.func.max(accounts.c.account_id)))
+    """The greatest id that an account has or had; null without accounts."""
+    ids = sa.union_all(
+        sa.select(accounts.c.account_id), sa.select(compatibility.c.last_deleted_account)
+    ).subquery()
+    return Query(sa.select(sa.func.max(ids.c.account_id)))
 
 
 @cache
 def account_by_id() -> Query:
-    """An account: id, name, creation time."""
+    """An account by its id."""
     return Query(_accounts().where(accounts.c.account_id == number("account_id")))
 
 
 @cache
 def session_by_hash() -> Query:
     """The session of a kind with a hash, unless it has expired at the time `now`: its expiry time,
-    and the columns of its token, as in `TOKEN_COLUMNS`."""
-    columns = [tokens.c[name] for name in TOKEN_COLUMNS]
+    and the columns of its token, as in `GRANT_COLUMNS`."""
     joined = sessions.join(tokens, tokens.c.token_id == sessions.c.token_id)
-    statement = sa.select(sessions.c.expires_at.label("until"), *columns).select_from(joined)
+    joined = joined.join(accounts, accounts.c.account_id == tokens.c.account_id)
+    until = sessions.c.expires_at.label("until")
+    statement = sa.select(until, *_grant_columns()).select_from(joined)
     return Query(
         statement.where(
             sessions.c.hash == sa.bindparam("hash"),
@@ -136,3 +150,43 @@ def revoke_token() -> Query:
     statement = tokens.update().where(tokens.c.token_id == sa.bindparam("revoked_id"))
     unrevoked = statement.where(tokens.c.revoked_at.is_(None))
     return Query(unrevoked.values(revoked_at=number("revoked_at")))
+
+
+@cache
+def rename_token() -> Query:
+    """Rename a token."""
+    statement = tokens.update().where(tokens.c.token_id == sa.bindparam("renamed_id"))
+    return Query(statement.values(name=sa.bindparam("new_name", type_=tokens.c.name.type)))
+
+
+def _of_account() -> sa.ColumnElement[bool]:
+    return accounts.c.account_id == number("changed_account")
+
+
+@cache
+def rename_account() -> Query:
+    """Rename an account."""
+    new_name = sa.bindparam("new_name", type_=accounts.c.name.type)
+    return Query(accounts.update().where(_of_account()).values(name=new_name))
+
+
+@cache
+def disable_account() -> Query:
+    """Disable an account, unless it is disabled."""
+    statement = accounts.update().where(_of_account(), accounts.c.disabled_at.is_(None))
+    return Query(statement.values(disabled_at=number("now")))
+
+
+@cache
+def enable_account() -> Query:
+    """Enable an account, unless it is enabled."""
+    statement = accounts.update().where(_of_account(), accounts.c.disabled_at.is_not(None))
+    return Query(statement.values(disabled_at=sa.null()))
+
+
+def in_enabled_account(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Select the rows of a table whose account is not disabled."""
+    disabled: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        accounts.c.account_id == table.c.account_id, accounts.c.disabled_at.is_not(None)
+    )
+    return ~disabled.correlate(table).exists()

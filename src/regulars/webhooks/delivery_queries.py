@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from regulars.store.queries import WHOLE_WEBHOOK, columns_named, of_account
 from regulars.store.query import Query, Statement, any_of, number
 from regulars.store.tables import attempts, counters, customers, deliveries, history, webhooks
+from regulars.store.tokens import in_enabled_account
 from regulars.store.writes import SKIPPED
 
 DELIVERY_COLUMNS = tuple(str(column.name) for column in deliveries.columns)
@@ -55,14 +56,15 @@ def _is_enabled() -> sa.ColumnElement[bool]:
 
 @cache
 def webhooks_with_work(of_accounts: bool = False) -> Query:
-    """At most `limit` webhooks that have something to read or to send and that no worker has
-    claimed at the time `now`: account, webhook. Those that have waited longest come first. With
-    `of_accounts`, only of the accounts `ids`."""
+    """At most `limit` webhooks of enabled accounts that have something to read or to send and that
+    no worker has claimed at the time `now`: account, webhook. Those that have waited longest come
+    first. With `of_accounts`, only of the accounts `ids`."""
     has_work = sa.or_(webhooks.c.position < counters.c.changes, webhooks.c.next_at <= number("now"))
     statement = (
         sa.select(webhooks.c.account_id, webhooks.c.webhook_id)
         .select_from(webhooks.join(counters, counters.c.account_id == webhooks.c.account_id))
         .where(webhooks.c.claimed_until <= number("now"), _is_enabled(), has_work)
+        .where(in_enabled_account(webhooks))
     )
     if of_accounts:
         statement = statement.where(any_of(webhooks.c.account_id, "ids"))
@@ -76,6 +78,7 @@ def claim_webhook() -> Query:
     statement = (
         webhooks.update()
         .where(of_webhook(webhooks), webhooks.c.claimed_until <= number("now"), _is_enabled())
+        .where(in_enabled_account(webhooks))
         .values(claimed_by=_worker_id(), claimed_until=number("until"))
     )
     return Query(statement.returning(*columns_named(webhooks, WHOLE_WEBHOOK)))
@@ -83,9 +86,10 @@ def claim_webhook() -> Query:
 
 @cache
 def extend_claim(with_delivery: bool = False) -> Query:
-    """Extend the worker's claim: the whole row as it is now, if the webhook is still claimed and
-    enabled. With `with_delivery`, only if the delivery `number` is still to be sent."""
-    statement = webhooks.update().where(_is_claimed(), _is_enabled())
+    """Extend the worker's claim: the whole row as it is now, if the webhook is still claimed, and
+    it and its account are enabled. With `with_delivery`, only if the delivery `number` is still to
+    be sent."""
+    statement = webhooks.update().where(_is_claimed(), _is_enabled(), in_enabled_account(webhooks))
     if with_delivery:
         pending: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
             deliveries.c.account_id == webhooks.c.account_id,
