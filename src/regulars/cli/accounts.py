@@ -66,6 +66,7 @@ def account_list(
             {
                 "name": account.name,
                 "customers": counts.get(account.account_id, 0),
+                "state": "enabled" if account.disabled_at is None else "disabled",
                 "created_at": format_timestamp(account.created_at),
             }
             for account in await Accounts(store).all()
@@ -74,7 +75,7 @@ def account_list(
     rows = with_store(settings, read)
     print_rows(
         rows,
-        ("name", "customers", "created_at"),
+        ("name", "customers", "state", "created_at"),
         as_json,
         "No account exists. Create one with: regulars account create NAME",
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from regulars.core.errors import RegularsError, Rejected
 
 DONE = 0
@@ -31,6 +34,26 @@ class CannotListenError(RegularsError):
     """The server cannot listen on the address or port."""
 
 
+class ServerUnreachable(RegularsError):
+    """The server that a command uses does not answer."""
+
+
+class APIError(RegularsError):
+    """The API refuses a request. `key` is the key of its first error."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
+    @classmethod
+    def of_response(cls, errors: Sequence[Mapping[str, Any]]) -> APIError:
+        """Return the exception for the errors of a response."""
+        messages = [str(error.get("message", "The server gives no reason.")) for error in errors]
+        if errors[0].get("key") == "errors_unauthenticated":
+            messages = ["The server does not accept the token: it is unknown, expired or revoked."]
+        return cls(" ".join(dict.fromkeys(messages)), str(errors[0].get("key", "")))
+
+
 def exit_code(error: BaseException) -> int | None:
     """Returns the exit code of an expected error, or None."""
     if isinstance(error, UsageError):
@@ -48,8 +71,10 @@ def exit_code(error: BaseException) -> int | None:
         return USAGE
     if isinstance(error, NotMigrated):
         return NOT_MIGRATED
-    if isinstance(error, Unreachable | CannotListenError):
+    if isinstance(error, Unreachable | CannotListenError | ServerUnreachable):
         return UNREACHABLE
+    if isinstance(error, APIError):
+        return UNREACHABLE if error.key == "errors_unavailable" else REFUSED
     if isinstance(error, Interrupted):
         return INTERRUPTED
     if isinstance(error, BadOption):
@@ -82,7 +107,15 @@ def error_message(error: BaseException) -> str:
         return " ".join(problem.message for problem in error.problems)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     # A driver's message does not say that it is about the database.
-    is_own_error = isinstance(error, AccountError | StoreError | CannotListenError | TransferError)
+    is_own_error = isinstance(
+        error,
+        AccountError
+        | StoreError
+        | CannotListenError
+        | TransferError
+        | ServerUnreachable
+        | APIError,
+    )
     return (
         first
         if is_own_error

@@ -39,13 +39,32 @@ class CommandEntry:
 
 ENTRIES = (
     CommandEntry("serve", RUN, "Serve the API and the pages.", "running"),
+    CommandEntry("open", RUN, "Open the pages in a browser that is signed in.", "browser"),
+    CommandEntry(
+        "config",
+        RUN,
+        "List the settings, their values and where the values come from.",
+        "configuration",
+    ),
     CommandEntry("worker", RUN, "Deliver webhooks in a separate process.", "running"),
     CommandEntry("migrate", RUN, "Create or upgrade the tables of a database.", "running"),
     CommandEntry("sample", RUN, "Add sample customers to an account.", "running"),
     CommandEntry("schema", RUN, "Print the GraphQL schema of the API.", "about"),
     CommandEntry("version", RUN, "Print the version of Regulars and of its tables.", "about"),
     CommandEntry("help", RUN, "Show the help of Regulars or of a command.", "about"),
+    CommandEntry("customers", CUSTOMERS, "Search, read and change customers."),
+    CommandEntry("customers search", CUSTOMERS, "Search customers.", "customers"),
+    CommandEntry("customers get", CUSTOMERS, "Print a customer.", "customers"),
+    CommandEntry("customers create", CUSTOMERS, "Create a customer.", "customers"),
+    CommandEntry("customers update", CUSTOMERS, "Update a customer.", "customers"),
+    CommandEntry("customers delete", CUSTOMERS, "Delete customers.", "customers"),
+    CommandEntry("customers history", CUSTOMERS, "List the changes of a customer.", "customers"),
+    CommandEntry("query", CUSTOMERS, "Execute a GraphQL document.", "query"),
     CommandEntry("import", CUSTOMERS, "Import customers from files.", "transfer"),
+    CommandEntry("imports", CUSTOMERS, "List imports of files."),
+    CommandEntry(
+        "imports list", CUSTOMERS, "List the imports of files and their progress.", "import_list"
+    ),
     CommandEntry("export", CUSTOMERS, "Export customers to a file.", "transfer"),
     CommandEntry(
         "pull", CUSTOMERS, "Copy the customers of another server to an account.", "transfer"
@@ -67,6 +86,15 @@ ENTRIES = (
         "Move an account to another node of a Citus cluster.",
         "accounts:account_app",
     ),
+    CommandEntry("account rename", ACCOUNTS, "Rename an account.", "account_changes"),
+    CommandEntry("account disable", ACCOUNTS, "Disable an account.", "account_changes"),
+    CommandEntry("account enable", ACCOUNTS, "Enable a disabled account.", "account_changes"),
+    CommandEntry(
+        "account delete",
+        ACCOUNTS,
+        "Delete an account with everything in it.",
+        "account_changes",
+    ),
     CommandEntry("token", ACCOUNTS, "Manage the tokens that give access to an account."),
     CommandEntry(
         "token create",
@@ -76,6 +104,31 @@ ENTRIES = (
     ),
     CommandEntry("token list", ACCOUNTS, "List the tokens and their state.", "accounts:token_app"),
     CommandEntry("token revoke", ACCOUNTS, "Revoke a token.", "accounts:token_app"),
+    CommandEntry("token rename", ACCOUNTS, "Rename a token.", "account_changes"),
+    CommandEntry("webhook", WEBHOOKS, "List, test, retry, pause and resume webhooks."),
+    CommandEntry("webhook list", WEBHOOKS, "List the webhooks of an account.", "webhook_commands"),
+    CommandEntry(
+        "webhook show",
+        WEBHOOKS,
+        "Print a webhook and its newest deliveries.",
+        "webhook_commands",
+    ),
+    CommandEntry(
+        "webhook test",
+        WEBHOOKS,
+        "Send an example of an event to a webhook.",
+        "webhook_commands",
+    ),
+    CommandEntry(
+        "webhook retry", WEBHOOKS, "Send deliveries of webhooks again.", "webhook_commands"
+    ),
+    CommandEntry("webhook pause", WEBHOOKS, "Pause a webhook.", "webhook_commands"),
+    CommandEntry(
+        "webhook resume",
+        WEBHOOKS,
+        "Resume a webhook that is paused or disabled.",
+        "webhook_commands",
+    ),
     CommandEntry("webhook-secret", WEBHOOKS, "Manage the secret that signs events."),
     CommandEntry("webhook-secret show", WEBHOOKS, "Show the secret of an account.", "webhooks"),
     CommandEntry(

@@ -165,6 +165,13 @@ def import_(
     with the reason, and the others are imported; the command ends with 5 then. Ctrl-C stops it,
     and --resume goes on.
     """
+    if files == ["list"] and not Path("list").exists():
+        # The argument is a file, so `import` cannot have a subcommand. `imports list` is the same.
+        from regulars.cli.connection import Connection
+        from regulars.cli.import_list import show_imports
+
+        show_imports(Connection(None, None, False, account, database_url), as_json or None)
+        return
     from regulars.cli.importing import Job, run
     from regulars.transfer.date_text import Order
     from regulars.transfer.import_options import Options

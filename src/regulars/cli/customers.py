@@ -1,0 +1,425 @@
+"""`regulars customers`: search, read and change customers."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from regulars.cli.connection import Connection, with_connection
+from regulars.cli.errors import APIError, UsageError
+from regulars.cli.options import examples
+from regulars.cli.output import print_json, print_rows
+from regulars.cli.values import display, print_record, read_json_object, wants_json
+from regulars.core.fields import Address, Flag, Json, Tags
+from regulars.core.ids import encoder, number_of
+from regulars.customers.fields import FIELDS, WRITABLE
+
+if TYPE_CHECKING:
+    from regulars.cli.client import Client
+
+app = typer.Typer()
+
+_PAGE_SIZE = 100
+_MAX_ROWS = 10_000
+_ADDRESS = "{ line1 line2 city area state zip country first_name last_name email phone toString }"
+_OBJECT_FIELDS = {"shipping_address": _ADDRESS, "billing_address": _ADDRESS}
+_TIMES = {"created_at", "updated_at"}
+
+
+def _selection() -> str:
+    """Return the GraphQL selection of every field of a customer, with times in ISO format."""
+    names = ["id", "_id"]
+    for field in FIELDS:
+        if not field.in_api:
+            continue
+        time_format = '(format: "ISO")' if field.name in _TIMES else ""
+        names.append(f"{field.name}{time_format} {_OBJECT_FIELDS.get(field.name, '')}")
+    return " ".join([*names, "summary { visits }"])
+
+
+_SELECTION = _selection()
+_SEARCH = f"""query($query: String!, $first: Int!, $after: String) {{
+  customers(query: $query, first: $first, after: $after) {{
+    totalCount pageInfo {{ hasNextPage endCursor }} edges {{ node {{ {_SELECTION} }} }} }} }}"""
+_GET = f"query($id: ID!) {{ node(id: $id) {{ ... on Customer {{ {_SELECTION} }} }} }}"
+_BY_EMAIL = (
+    "query($query: String!) { customers(query: $query, first: 2) { edges { node { id email } } } }"
+)
+_CREATE = f"mutation($node: InputCustomer!) {{ createCustomer(node: $node) {{ {_SELECTION} }} }}"
+_UPDATE = f"""mutation($id: ID!, $node: InputUpdateCustomer!, $version: Int) {{
+  updateCustomer(id: $id, node: $node, ifVersion: $version) {{ {_SELECTION} }} }}"""
+_DELETE = "mutation($items: [ID!]!) { deleteCustomers(items: $items) }"
+_HISTORY = """query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Customer {
+  changes(first: $first, after: $after) { pageInfo { hasNextPage endCursor } edges { node {
+    sequence kind at(format: "ISO") actor { kind name } request_id silent
+    fields { name before after } } } } } } }"""
+
+CustomerName = Annotated[
+    str, typer.Argument(metavar="CUSTOMER", help="The `_id`, the id or the email of a customer.")
+]
+Limit = Annotated[
+    int,
+    typer.Option("--limit", metavar="N", min=1, max=_MAX_ROWS, help="The greatest number of rows."),
+]
+
+
+@app.command(
+    "customers search",
+    epilog=examples(
+        "regulars customers search 'accepts_marketing:true order_by:expenses' --limit 50"
+    ),
+)
+@with_connection
+def search(
+    query: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUERY", help="A search, such as 'tag:vip country:FR'. Default: all."
+        ),
+    ] = "",
+    limit: Limit = 25,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="CURSOR", help="Continue after this cursor of a page."),
+    ] = None,
+    *,
+    connection: Connection,
+    as_json: bool | None,
+) -> None:
+    """Search customers.
+
+    The newest come first, unless the search says otherwise. The language of searches is described
+    in docs/reference/search.md.
+    """
+    result = connection.run(lambda client: _search(client, query, limit, after))
+    if wants_json(as_json):
+        print_json(result)
+        return
+    customers = result["customers"]
+    if not customers:
+        print("No customers match this search.")
+        return
+    columns = ("_id", "email", "full_name", "location", "orders_count", "expenses")
+    print_rows([{name: row[name] for name in columns} for row in customers], columns, False)
+    print(f"{len(customers):,} of {result['total']:,} customers.", end="")
+    print(f" Next page: --after {result['next']}" if result["next"] else "")
+
+
+async def _search(client: Client, query: str, limit: int, after: str | None) -> dict[str, Any]:
+    from regulars.cli.client import fetch_data
+
+    customers: list[Any] = []
+    while True:
+        first = min(_PAGE_SIZE, limit - len(customers))
+        data = await fetch_data(client, _SEARCH, query=query, first=first, after=after)
+        page = data["customers"]
+        customers += [edge["node"] for edge in page["edges"]]
+        after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
+        if after is None or len(customers) >= limit:
+            return {"total": page["totalCount"], "customers": customers, "next": after}
+
+
+@app.command("customers get", epilog=examples("regulars customers get ada@example.com"))
+@with_connection
+def get(
+    customer: CustomerName,
+    *,
+    connection: Connection,
+    as_json: bool | None,
+) -> None:
+    """Print a customer."""
+    from regulars.cli.client import fetch_data
+
+    async def work(client: Client) -> dict[str, Any]:
+        data = await fetch_data(client, _GET, id=await resolve(client, customer))
+        if not data["node"]:
+            raise _not_found(customer)
+        found: dict[str, Any] = data["node"]
+        return found
+
+    _print_customer(connection.run(work), as_json)
+
+
+def _input_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each field that a client can write, and --input."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [
+        inspect.Parameter(field.name, keyword, default=default, annotation=annotation)
+        for field in WRITABLE
+        if (annotated := _option_of(field)) is not None
+        for annotation, default in [annotated]
+    ]
+    source = Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="JSON",
+            help="All fields as a JSON object, addresses included; @FILE reads a file and - "
+            "standard input. The other options take precedence.",
+        ),
+    ]
+    added.append(inspect.Parameter("source", keyword, default=None, annotation=source))
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    kept = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    command.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]  # PEP 362
+    return command
+
+
+def _option_of(field: Any) -> tuple[Any, Any] | None:
+    """Return the type of a field's option and its default; None for a field that only --input
+    sets."""
+    flag = "--" + field.name.replace("_", "-")
+    label = field.name.replace("_", " ")
+    if isinstance(field, Address):
+        return None
+    if isinstance(field, Flag):
+        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=f"Whether the customer {label}.")
+        return Annotated[bool | None, option], None
+    if isinstance(field, Tags):
+        option = typer.Option(
+            f"--{field.key}",
+            metavar="TEXT",
+            help="A tag; repeat it for several. Replaces all tags.",
+        )
+        return Annotated[list[str] | None, option], None
+    if isinstance(field, Json):
+        option = typer.Option(
+            flag, metavar="KEY=TEXT", help="A custom field; repeat it for several."
+        )
+        return Annotated[list[str] | None, option], None
+    return Annotated[
+        str | None, typer.Option(flag, metavar="TEXT", help=f"The customer's {label}.")
+    ], None
+
+
+def _node(values: Mapping[str, Any], source: str | None) -> dict[str, Any]:
+    """Return the input object of a mutation: --input, with the values of the options. Raises
+    UsageError."""
+    node = read_json_object(source, "--input") if source is not None else {}
+    for field in WRITABLE:
+        value = values.get(field.name)
+        if value is None or value == []:
+            continue
+        if isinstance(field, Json):
+            pairs = [item.partition("=") for item in value]
+            if any(not key or not sign for key, sign, _ in pairs):
+                raise UsageError(f"--{field.name} takes KEY=TEXT, as in --{field.name} size=M.")
+            value = {**node.get(field.name, {}), **{key: text for key, _, text in pairs}}
+        node[field.name] = value
+    return node
+
+
+@app.command(
+    "customers create",
+    epilog=examples("regulars customers create --email ada@example.com --first-name Ada --tag vip"),
+)
+@with_connection
+@_input_options
+def create(
+    *,
+    connection: Connection,
+    as_json: bool | None,
+    **values: Any,
+) -> None:
+    """Create a customer.
+
+    The command prints the customer.
+    """
+    from regulars.cli.client import fetch_data
+
+    node = _node(values, values["source"])
+    if "email" not in node:
+        raise UsageError("A customer needs an email. Pass --email, or `email` in --input.")
+
+    async def work(client: Client) -> dict[str, Any]:
+        data = await fetch_data(client, _CREATE, node=node)
+        created: dict[str, Any] = data["createCustomer"]
+        return created
+
+    _print_customer(connection.run(work), as_json)
+
+
+@app.command(
+    "customers update",
+    epilog=examples("regulars customers update ada@example.com --phone '+44 20 7946 0018'"),
+)
+@with_connection
+@_input_options
+def update(
+    customer: CustomerName,
+    if_version: Annotated[
+        int | None,
+        typer.Option(
+            "--if-version",
+            metavar="N",
+            help="Change nothing if the customer's `version` is not this number.",
+        ),
+    ] = None,
+    *,
+    connection: Connection,
+    as_json: bool | None,
+    **values: Any,
+) -> None:
+    """Update a customer.
+
+    Fields without an option keep their values. The command prints the customer.
+    """
+    from regulars.cli.client import fetch_data
+
+    node = _node(values, values["source"])
+    if not node:
+        raise UsageError("Nothing to update. Pass an option such as --phone, or --input.")
+
+    async def work(client: Client) -> dict[str, Any]:
+        customer_id = await resolve(client, customer)
+        data = await fetch_data(client, _UPDATE, id=customer_id, node=node, version=if_version)
+        updated: dict[str, Any] = data["updateCustomer"]
+        return updated
+
+    _print_customer(connection.run(work), as_json)
+
+
+@app.command("customers delete", epilog=examples("regulars customers delete ada@example.com --yes"))
+@with_connection
+def delete(
+    customers: Annotated[
+        list[str],
+        typer.Argument(metavar="CUSTOMER", help="The `_id`s, ids or emails of customers."),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    *,
+    connection: Connection,
+    as_json: bool | None,
+) -> None:
+    """Delete customers.
+
+    Their orders, leads and personal data are deleted, too. All of the customers are deleted, or
+    none. This cannot be undone. On a terminal the command asks first; a script passes --yes.
+    """
+    from regulars.cli.client import fetch_data
+
+    confirm(f"Delete {len(customers):,} customers for good?", yes)
+
+    async def work(client: Client) -> list[str]:
+        ids = [await resolve(client, customer) for customer in customers]
+        data = await fetch_data(client, _DELETE, items=ids)
+        deleted: list[str] = data["deleteCustomers"]
+        return deleted
+
+    deleted = connection.run(work)
+    if wants_json(as_json):
+        print_json(deleted)
+    else:
+        print(f"Deleted {len(deleted):,} customers.")
+
+
+@app.command(
+    "customers history", epilog=examples("regulars customers history ada@example.com --limit 100")
+)
+@with_connection
+def history(
+    customer: CustomerName,
+    limit: Limit = 25,
+    *,
+    connection: Connection,
+    as_json: bool | None,
+) -> None:
+    """List the changes of a customer.
+
+    The newest come first, with the time, the actor, and the values before and after.
+    """
+    changes = connection.run(lambda client: _history(client, customer, limit))
+    if wants_json(as_json):
+        print_json(changes)
+        return
+    rows = [
+        {
+            "at": change["at"],
+            "change": change["kind"],
+            "by": f"{change['actor']['kind']} {change['actor']['name']}",
+            "fields": ", ".join(map(_describe_field, change["fields"])),
+        }
+        for change in changes
+    ]
+    print_rows(rows, ("at", "change", "by", "fields"), False)
+
+
+async def _history(client: Client, customer: str, limit: int) -> list[dict[str, Any]]:
+    from regulars.cli.client import fetch_data
+
+    customer_id, after = await resolve(client, customer), None
+    changes: list[dict[str, Any]] = []
+    while len(changes) < limit:
+        first = min(_PAGE_SIZE, limit - len(changes))
+        data = await fetch_data(client, _HISTORY, id=customer_id, first=first, after=after)
+        if not data["node"]:
+            raise _not_found(customer)
+        page = data["node"]["changes"]
+        changes += [edge["node"] for edge in page["edges"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    return changes
+
+
+def _describe_field(field: Mapping[str, Any]) -> str:
+    before, after = display(field["before"]), display(field["after"])
+    return f"{field['name']}: {before or '(empty)'} → {after or '(empty)'}"
+
+
+async def resolve(client: Client, customer: str) -> str:
+    """Return the global id of a customer who is named by `_id`, id or email. Raises APIError if no
+    customer has the email."""
+    from regulars.cli.client import fetch_data
+
+    text = customer.strip()
+    if "@" not in text:
+        number = number_of(text, "Customer")
+        return encoder("Customer")([number])[0] if number is not None else text
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    data = await fetch_data(client, _BY_EMAIL, query=f'email:"{quoted}"')
+    matches: Sequence[Any] = data["customers"]["edges"]
+    if len(matches) != 1:
+        raise _not_found(customer)
+    customer_id: str = matches[0]["node"]["id"]
+    return customer_id
+
+
+def _not_found(customer: str) -> APIError:
+    kind = "email" if "@" in customer else "id"
+    return APIError(
+        f"No customer has the {kind} {customer!r}. Search with `regulars customers search`."
+    )
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something that cannot be undone. Raises UsageError without a terminal, and exits
+    if the answer is no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("This cannot be undone. Pass --yes to confirm it in a script.")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _print_customer(customer: Mapping[str, Any], as_json: bool | None) -> None:
+    if wants_json(as_json):
+        print_json(customer)
+        return
+    shown = {
+        **customer,
+        **{
+            name: address and address["toString"]
+            for name, address in customer.items()
+            if name in _OBJECT_FIELDS
+        },
+        "summary": None,
+        "visits": customer["summary"]["visits"],
+        "avatar": None,
+        "id": None,
+    }
+    print_record({"_id": shown.pop("_id"), **shown, "global_id": customer["id"]})
