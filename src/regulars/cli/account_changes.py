@@ -13,6 +13,7 @@ from regulars.cli.database import with_store
 from regulars.cli.errors import UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json
+from regulars.cli.values import count_of
 
 if TYPE_CHECKING:
     from regulars.accounts.accounts import Account
@@ -126,7 +127,7 @@ def account_delete(
     if as_json:
         print_json({"account": account.name, "deleted": deleted})
     else:
-        print(f"Deleted the account {account.name} with {customers:,} customers.")
+        print(f"Deleted the account {account.name} with {count_of(customers, 'customer')}.")
 
 
 async def _load(store: Store, name: str) -> tuple[Account, int]:
@@ -145,7 +146,7 @@ def _confirm_name(name: str, customers: int) -> None:
             "Deleting an account cannot be undone. Pass --yes to confirm it in a script."
         )
     print(
-        f"This deletes the account {name} with {customers:,} customers. It cannot be undone.",
+        f"This deletes the account {name} with {count_of(customers, 'customer')}, for good.",
         file=sys.stderr,
     )
     answer = typer.prompt("Type the account's name to confirm", err=True)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regulars.cli.connection import Connection, with_connection
-from regulars.cli.errors import APIError, UsageError
+from regulars.cli.errors import REFUSED, APIError, UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
-from regulars.cli.values import display, print_record, read_json_object, wants_json
+from regulars.cli.values import count_of, display, print_record, read_json_object, wants_json
 from regulars.core.fields import Address, Flag, Json, Tags
 from regulars.core.ids import encoder, number_of
 from regulars.customers.fields import FIELDS, WRITABLE
@@ -105,7 +105,7 @@ def search(
         return
     columns = ("_id", "email", "full_name", "location", "orders_count", "expenses")
     print_rows([{name: row[name] for name in columns} for row in customers], columns, False)
-    print(f"{len(customers):,} of {result['total']:,} customers.", end="")
+    print(f"{len(customers):,} of {count_of(result['total'], 'customer')}.", end="")
     print(f" Next page: --after {result['next']}" if result["next"] else "")
 
 
@@ -302,7 +302,7 @@ def delete(
     """
     from regulars.cli.client import fetch_data
 
-    confirm(f"Delete {len(customers):,} customers for good?", yes)
+    confirm(f"Delete {count_of(len(customers), 'customer')} for good?", yes)
 
     async def work(client: Client) -> list[str]:
         ids = [await resolve(client, customer) for customer in customers]
@@ -314,7 +314,7 @@ def delete(
     if wants_json(as_json):
         print_json(deleted)
     else:
-        print(f"Deleted {len(deleted):,} customers.")
+        print(f"Deleted {count_of(len(deleted), 'customer')}.")
 
 
 @app.command(
@@ -397,13 +397,15 @@ def _not_found(customer: str) -> APIError:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask before something that cannot be undone. Raises UsageError without a terminal, and exits
-    if the answer is no."""
+    """Ask before something that cannot be undone. Exits with REFUSED if the answer is no. Raises
+    UsageError without a terminal."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError("This cannot be undone. Pass --yes to confirm it in a script.")
-    typer.confirm(question, abort=True, err=True)
+    if not typer.confirm(question, err=True):
+        print("Nothing was deleted.", file=sys.stderr)
+        raise typer.Exit(REFUSED)
 
 
 def _print_customer(customer: Mapping[str, Any], as_json: bool | None) -> None:

@@ -193,7 +193,7 @@ def webhook_retry(
     if wants_json(as_json):
         print_json(deliveries)
     elif deliveries:
-        print(f"Requested {len(deliveries):,} deliveries again.")
+        print(f"Requested again: {len(deliveries):,}.")
     else:
         print("No delivery has failed.")
 
