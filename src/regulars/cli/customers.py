@@ -103,8 +103,17 @@ def search(
     if not customers:
         print("No customers match this search.")
         return
-    columns = ("_id", "email", "full_name", "location", "orders_count", "expenses")
-    print_rows([{name: row[name] for name in columns} for row in customers], columns, False)
+    rows = [
+        {
+            "_id": row["_id"],
+            "email": row["email"],
+            "name": row["full_name"],
+            "orders": row["orders_count"],
+            "spent": display(row["expenses"]),
+        }
+        for row in customers
+    ]
+    print_rows(rows, ("_id", "email", "name", "orders", "spent"), False)
     print(f"{len(customers):,} of {count_of(result['total'], 'customer')}.", end="")
     print(f" Next page: --after {result['next']}" if result["next"] else "")
 
