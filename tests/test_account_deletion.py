@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.receiver import run_receiver
 from tests.support import (
     Client,
     Server,
+    background_load,
     create_token,
     find_account_name,
     run_regulars,
@@ -149,6 +151,46 @@ def test_a_stopped_deletion_is_continued(
     assert (account["customers"], account["state"]) == (20, "disabled")
     run(new_database, "account", "delete", "north", "--yes")
     assert not any(rows_of(new_database).values())
+
+
+@pytest.mark.slow
+def test_writes_in_progress_leave_no_row(server: Server) -> None:
+    """Deletion does not wait here until the server refuses the token, so that writes meet it."""
+    token, other = create_token(server, scopes=("admin",)), create_token(server)
+    name = find_account_name(server, token)
+    numbers = itertools.count()
+    statuses: list[int] = []
+    document = "mutation($n: InputCustomer!) { createCustomer(node: $n) { id } }"
+
+    def write(client: Client) -> None:
+        node = {"email": f"c{next(numbers)}@example.com", "tags": ["vip"]}
+        statuses.append(client.post(document, {"n": node}).status_code)
+
+    def find_id(connection: sa.Connection) -> int:
+        accounts = metadata.tables["accounts"]
+        found = sa.select(accounts.c.account_id).where(accounts.c.name == name)
+        return int(connection.execute(found).scalar_one())
+
+    address = parse_url(server.database_url)
+    account_id = run_in_transaction(address, find_id)
+    with background_load(server, write, token, 4):
+        wait_until(lambda: len(statuses) > 100)
+        run(server.database_url, "account", "delete", name, "--yes")
+        wait_until(lambda: statuses[-4:] == [401] * 4)
+    assert set(statuses[:100]) == {200}
+
+    def count(connection: sa.Connection) -> dict[str, int]:
+        return {
+            table.name: connection.execute(
+                sa.select(sa.func.count()).where(table.c.account_id == account_id)
+            ).scalar_one()
+            for table in metadata.sorted_tables
+            if "account_id" in table.c
+        }
+
+    assert set(run_in_transaction(address, count).values()) == {0}
+    with Client(server, other) as client:
+        client.create("ada@example.com")
 
 
 def test_the_id_of_a_deleted_account_is_not_used_again(new_database: str) -> None:
