@@ -274,7 +274,7 @@ def test_a_pull_changes_only_values_that_would_be_rejected() -> None:
     }
     row = row_of(node, keep_ids=True)
     assert row.problems == ()
-    assert row.shop_id == "gid-1"
+    assert row.shop_ids == ("gid-1",)
     assert row.values["first_name"] == unicodedata.normalize("NFC", f"A{MARK * 30}")
     assert row.values["last_name"] == row.values["first_name"]
     assert row.values["notes"] == "a\t\r\nb"

@@ -42,8 +42,9 @@ class SetRow(NamedTuple):
     never given it. Whom `customer` names is new only with a `take`.
 
     `moments` are those of creation and of the last change, which a new customer brings along, and
-    with `mirrored` a changed one, too. `shop_id` is what the shop calls the customer. `problems`
-    are those already found; `path` is where the row stands in the input. `warnings` are the values
+    with `mirrored` a changed one, too. `shop_ids` are the ids of the customer in shops; one that
+    another customer has is kept in the custom field `shop_id_key`. `problems` are those already
+    found; `path` is where the row stands in the input. `warnings` are the values
     that were changed or could not be read.
     """
 
@@ -52,10 +53,11 @@ class SetRow(NamedTuple):
     customer: Reference | None = None
     take: int | None = None
     timestamps: tuple[int, int] | None = None
-    shop_id: str | None = None
+    shop_ids: tuple[str, ...] = ()
     mirrored: bool = False
     path: InputPath = ()
     warnings: tuple[RowWarning, ...] = ()
+    shop_id_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class SetCustomers(SmallCommand):
             customer_ids=frozenset(_ids(rows)),
             email_keys=frozenset(key for row in rows if (key := row.values.get("email_key"))),
             taken_ids=frozenset(row.take for row in rows if row.take is not None),
-            shop_ids=frozenset(row.shop_id for row in rows if row.shop_id),
+            shop_ids=frozenset(shop_id for row in rows for shop_id in row.shop_ids),
             import_ids=frozenset([self.step.import_id] if self.step else []),
             idempotency_keys=record_keys(self.idempotency_record),
         )
@@ -119,7 +121,9 @@ def _ids(rows: Iterable[SetRow]) -> Iterable[int]:
 
 class RowOutcome(NamedTuple):
     """What became of a row: the outcome, the customer as it is, or would be in a dry run, and why
-    it is rejected. `kept_fields` are those that `keeps_consent` and `adds_tags` kept."""
+    it is rejected. `kept_fields` are those in which the customer keeps a value although the row has
+    another one: the consent and tags by the options of the command, the time of creation, and
+    `external_id` if another customer has the shop id."""
 
     outcome: str
     row: Row | None

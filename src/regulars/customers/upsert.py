@@ -44,6 +44,7 @@ from regulars.store.imports import RUNNING
 from regulars.store.tables import imports
 
 CONSENT = "accepts_marketing"
+SHOP_ID = "external_id"
 
 
 @dataclass(slots=True)
@@ -123,7 +124,7 @@ def _set(
         return RowOutcome(REJECTED, None, row.problems)
     stored = _find(unit, row)
     problems = list(row.problems)
-    kept_fields: tuple[str, ...] = ()
+    values, kept_fields = _keep_shop_ids(unit, row, stored)
     if first_rows:
         customer_id = stored["customer_id"] if stored else None
         earlier = first_rows.first(customer_id, row.values.get("email_key", ""), index)
@@ -131,14 +132,17 @@ def _set(
             problems.insert(0, DuplicateRow(earlier, row.path))
     if stored is None:
         problems += _creation_problems(unit, row)
-        new_values, value_problems = with_values(_new_row_of(row, command.at), row.values, row.path)
+        new_values, value_problems = with_values(_new_row_of(row, command.at), values, row.path)
     else:
         key = row.values.get("email_key")
         holder = unit.holder(key) if key else None
         if holder is not None and holder != stored["customer_id"]:
             problems.append(DuplicateEmail((*row.path, "email")))
-        values = replacing_values(stored, row.values) if row.mirrored else row.values
-        values, kept_fields = _keep(stored, values, command)
+        values = replacing_values(stored, values) if row.mirrored else values
+        values, others = _keep(stored, values, command)
+        kept_fields += others
+        if row.timestamps and not row.mirrored and row.timestamps[0] != stored["created_at"]:
+            kept_fields += ("created_at",)
         new_values, value_problems = with_values(stored, values, row.path)
     problems += value_problems
     if problems:
@@ -152,10 +156,25 @@ def _set(
         at = row.timestamps[1] if row.mirrored and row.timestamps else None
         row_after = unit.save(stored, new_values, command, at)
         outcome = UNCHANGED if row_after is stored else UPDATED
-    if row.shop_id:
+    for shop_id in row.shop_ids:
         number = row_after["customer_id"]
-        unit.shop_ids.add(row.shop_id, "Customer", number, number)
+        unit.shop_ids.add(shop_id, "Customer", number, number)
     return RowOutcome(outcome, row_after, kept_fields=kept_fields)
+
+
+def _keep_shop_ids(
+    unit: CustomerUnitOfWork, row: SetRow, stored: Row | None
+) -> tuple[Values, tuple[str, ...]]:
+    """Return the values of a row with the shop ids that belong to another object in `custom`, and
+    `external_id` if there are some."""
+    number = stored["customer_id"] if stored else None
+    taken = [id_ for id_ in row.shop_ids if not unit.shop_ids.is_free_for(id_, number)]
+    if not taken:
+        return row.values, ()
+    if not row.shop_id_key:
+        return row.values, (SHOP_ID,)
+    custom = {**(row.values.get("custom") or {}), row.shop_id_key: ", ".join(taken)}
+    return {**row.values, "custom": custom}, (SHOP_ID,)
 
 
 def _keep(stored: Row, values: Values, command: SetCustomers) -> tuple[Values, tuple[str, ...]]:

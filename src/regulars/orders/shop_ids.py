@@ -20,6 +20,11 @@ class ShopIdMap:
         row = self._row(shop_id)
         return row["number"] if row and row["type"] == type_ else None
 
+    def is_free_for(self, shop_id: str, customer_id: int | None) -> bool:
+        """Whether a customer has a shop id, or can get it: no other object has it."""
+        row = self._row(shop_id)
+        return row is None or (row["type"] == "Customer" and row["number"] == customer_id)
+
     def has_customer(self, customer_id: int) -> bool:
         """Whether a customer has a shop id. The batch must contain the customer's email and a shop
         id."""

@@ -256,6 +256,16 @@ def named_shop_ids() -> Query:
     )
 
 
+@cache
+def shop_ids_of_customers() -> Query:
+    """The shop ids of the customers `ids`: the id of the customer, the shop id."""
+    rows = sa.select(shop_ids.c.customer_id, shop_ids.c.shop_id).where(of_account(shop_ids))
+    rows = rows.where(
+        any_of(shop_ids.c.customer_id, "ids"), shop_ids.c.type == sa.literal_column("'Customer'")
+    )
+    return Query(rows)
+
+
 WHOLE_WEBHOOK = tuple(str(column.name) for column in webhooks.columns)
 
 

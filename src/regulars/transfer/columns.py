@@ -13,7 +13,7 @@ from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.transfer.column_choice import AND_CUSTOMER, Choice, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
 from regulars.transfer.errors import BadOption
-from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_ID
+from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS, OWN_ID
 from regulars.transfer.heading_dictionary import comparable
 from regulars.transfer.headings import BILLING as OF_BILLING
 from regulars.transfer.headings import SUBURB, WHOLE, is_secret, match_heading
@@ -112,6 +112,8 @@ def _exact(name: str, is_own: bool) -> str | None:
         return CUSTOM if name == CUSTOM else None
     if name == OWN_ID:
         return "_id"
+    if name == OWN_EXTERNAL_IDS:
+        return EXTERNAL_ID
     return name if name in COLUMNS else DROP if name in DERIVED else None
 
 

@@ -166,8 +166,16 @@ _IMPORTED = in_order(
 )
 # The heading of the `_id` in an export. No other system has it, so an import can trust the ids.
 OWN_ID = "regulars_id"
+# The ids of the customer in other systems: a list, of which each cell has its form of tags.
+OWN_EXTERNAL_IDS = "external_ids"
 _ID = ExportColumn(("customer_id",), _same, _same, is_user_text=False)
-_OWN = {OWN_ID: _ID, **{name: field for f in _IMPORTED for name, field in _BY_NAME[f].items()}}
+_OWN = {
+    OWN_ID: _ID,
+    **{name: field for f in _IMPORTED for name, field in _BY_NAME[f].items()},
+    OWN_EXTERNAL_IDS: ExportColumn(
+        (OWN_EXTERNAL_IDS,), lambda column: list(map(of_tags, column)), _same
+    ),
+}
 _GLOBAL_ID = encoder("Customer")
 _DERIVED = {
     "_id": _ID,
@@ -184,7 +192,7 @@ _JSON_ONLY = {
     name: ExportColumn((name,), _same, _fragments) for name in names_of(FIELDS, kinds.Address)
 }
 # The default columns of each format: everything that can be imported.
-DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": (OWN_ID, *_IMPORTED)}
+DEFAULT_COLUMNS = {"csv": tuple(_OWN), "jsonl": (OWN_ID, *_IMPORTED, OWN_EXTERNAL_IDS)}
 _COLUMNS = {**_OWN, **_DERIVED}
 _COLUMNS_OF_FORMAT = {"csv": _COLUMNS, "jsonl": {**_COLUMNS, **_JSON_ONLY}}
 _EARLIER_PARTS = (

@@ -148,7 +148,7 @@ def _stored(field: str, row: SetRow) -> Any:
     if field == "created_at":
         return iso(row.timestamps[0]) if row.timestamps else None
     if field == "external_id":
-        return row.shop_id
+        return ", ".join(row.shop_ids) or None
     return holder.get(part or group)
 
 

@@ -19,7 +19,7 @@ from regulars.customers.commands import Reference, reference_to
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.customers.values import clean_values
 from regulars.transfer.remote import Remote, RemoteFault, RequestTooLarge
-from regulars.transfer.row_identity import foreign_id
+from regulars.transfer.row_identity import foreign_ids
 from regulars.transfer.sanitizing import sanitized
 
 Node = Mapping[str, Any]
@@ -270,7 +270,7 @@ def row_of(node: Node, keep_ids: bool) -> SetRow:
         Reference(str(number), number) if keep_ids else None,
         number,
         created_and_updated,
-        foreign_id(node.get("id")),
+        foreign_ids(node.get("id")),
         mirrored=True,
         warnings=warnings,
     )

@@ -26,6 +26,12 @@ def foreign_id(value: Any) -> str | None:
     return sanitize(text)[0].strip()[:_ID_LENGTH] or None
 
 
+def foreign_ids(value: Any) -> tuple[str, ...]:
+    """Return the ids of other systems in a value that is one or a list of them; see `foreign_id`."""
+    ids_ = map(foreign_id, value if isinstance(value, list) else [value])
+    return tuple(dict.fromkeys(filter(None, ids_)))
+
+
 def _customer_of(value: Any) -> int | None:
     """Return the `_id` in the global id of a customer; None for any other value."""
     global_id = ids.decode(value) if isinstance(value, str) else None

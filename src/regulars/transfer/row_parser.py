@@ -36,7 +36,7 @@ from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.import_options import Options
 from regulars.transfer.person_names import split_name
 from regulars.transfer.records import Record
-from regulars.transfer.row_identity import find_reference, foreign_id
+from regulars.transfer.row_identity import find_reference, foreign_ids
 from regulars.transfer.row_target import CONSENT_TIMES, TIMESTAMPS, Target
 from regulars.transfer.sanitizing import (
     CUSTOM,
@@ -346,10 +346,12 @@ class RowParser:
         if row.consents:
             node[CONSENT] = all(row.consents)
         external = keys[EXTERNAL_ID]
-        shop_id = foreign_id(keys["id"] if external is None else external)
-        if external is not None and shop_id is None:
+        shop_ids, key = foreign_ids(keys["id"] if external is None else external), ""
+        if external is not None:
             heading = self.heading((EXTERNAL_ID,))
-            node[CUSTOM] = {**(node.get(CUSTOM) or {}), heading: external}
+            key = f"{IMPORTED}{heading}"
+            if not shop_ids and external:
+                node[CUSTOM] = {**(node.get(CUSTOM) or {}), heading: external}
         if len(node.get(CUSTOM) or ()) and not self._options.strict:
             self._shorten_custom(row)
         values, invalid = clean_values(node, ())
@@ -363,7 +365,14 @@ class RowParser:
             timestamps = (keys["created_at"], keys["updated_at"] or keys["created_at"])
         warnings = tuple(row.warnings)
         return SetRow(
-            values, tuple(problems), reference, take, timestamps, shop_id, warnings=warnings
+            values,
+            tuple(problems),
+            reference,
+            take,
+            timestamps,
+            shop_ids,
+            warnings=warnings,
+            shop_id_key=key,
         )
 
     def _shorten_custom(self, row: _Row) -> None:
@@ -386,17 +395,33 @@ class RowParser:
     def _keep_invalid(self, row: _Row, problems: Sequence[Problem]) -> list[Problem]:
         """Move the invalid values of fields other than the email to `custom`, with warnings."""
         left = []
+        # Invalid items of lists, by the field and the index.
+        items: dict[str, dict[int, Problem]] = {}
         for problem in problems:
             path = [str(step) for step in problem.input_path if not isinstance(step, int)]
             holder = row.node.get(path[0]) if len(path) > 1 else row.node
             name = path[-1] if path else ""
             if path[:1] in (["email"], [CUSTOM], []) or not isinstance(holder, dict):
                 left.append(problem)
+            elif isinstance(problem.input_path[-1], int):
+                items.setdefault(name, {})[problem.input_path[-1]] = problem
             elif name in holder:
                 heading = self.heading(path)
                 message = f"{problem.message} {row.keep(heading, holder.pop(name))}"
                 row.warnings.append(RowWarning(UNREADABLE, heading, message))
+        for name, invalid in items.items():
+            if name in row.node:  # else the whole list is invalid
+                self._keep_items(row, name, invalid)
         return left
+
+    def _keep_items(self, row: _Row, name: str, invalid: Mapping[int, Problem]) -> None:
+        """Move the invalid items of a list, such as a tag that is too long, to `custom`."""
+        values = row.node[name]
+        row.node[name] = [value for index, value in enumerate(values) if index not in invalid]
+        heading = self.heading((name,))
+        kept = row.keep(heading, ", ".join(str(values[index]) for index in invalid))
+        for problem in invalid.values():
+            row.warnings.append(RowWarning(UNREADABLE, heading, f"{problem.message} {kept}"))
 
 
 def is_usual(cell: str) -> bool:

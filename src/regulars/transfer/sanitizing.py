@@ -97,6 +97,16 @@ def warning_message(change: str, field: str) -> str:
             return (
                 "The customer's other tags were kept. Choose tags=replace (--tags) to remove them."
             )
+        if field == "created_at":
+            return (
+                "The customer exists already, and keeps the date of their creation. An import sets "
+                "it for new customers only."
+            )
+        if field == "external_id":
+            return (
+                "Another customer has this external id and keeps it. Here, it was stored in "
+                "`custom`. Check whether the two are one person, or correct the id."
+            )
         return (
             "The customer is unsubscribed and stays so. Choose consent=overwrite (--consent) to "
             "subscribe them."

@@ -120,6 +120,11 @@ def _external_id(value: Any) -> Any:
     return Changed(None, damage, "A spreadsheet has damaged this id. Export it as text.", True)
 
 
+def _exact_ids(value: Any) -> list[str]:
+    """Return the ids in the column `external_ids` of our own exports."""
+    return _exact_tags(value)
+
+
 def _exact_tags(value: Any) -> list[str]:
     if isinstance(value, list):
         return [as_text(tag) for tag in value]
@@ -206,6 +211,7 @@ _OF_KIND: Mapping[type[Field], Callable[[Any], dict[str, Read]]] = {
 EXACT: Mapping[Read, Read] = {
     **dict.fromkeys((_email, _line, _number_text), as_text),
     _tags: _exact_tags,
+    _external_id: _exact_ids,
 }
 # Other fields are texts.
 READ: Mapping[str, Read] = {

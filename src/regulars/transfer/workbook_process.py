@@ -13,11 +13,13 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import python_calamine
+
+from regulars.transfer.number_formats import Format, read_formats, show
 
 # Excel keeps 15 digits of a number ("Excel specifications and limits").
 _DIGITS = 15
@@ -46,18 +48,18 @@ def cell_text(value: object) -> str:
     return str(value)
 
 
-def select_sheet(workbook: Any, name: str) -> tuple[str, Iterator[list[Any]]] | None:
-    """Return the name and the rows of a sheet: the one with this name, compared without case, or
-    the first visible one with rows, or the first one with rows. None if there is none."""
+def select_sheet(workbook: Any, name: str) -> tuple[str, Any] | None:
+    """Return the name and the content of a sheet: the one with this name, compared without case,
+    or the first visible one with rows, or the first one with rows. None if there is none."""
     sheets = [s for s in workbook.sheets_metadata if str(s.typ).endswith(".WorkSheet")]
     if name:
         wanted = name.strip().casefold()
         match = next((s.name for s in sheets if s.name.strip().casefold() == wanted), None)
-        return None if match is None else (match, workbook.get_sheet_by_name(match).iter_rows())
+        return None if match is None else (match, workbook.get_sheet_by_name(match))
     for sheet in sorted(sheets, key=lambda s: not str(s.visible).endswith(".Visible")):
         content = workbook.get_sheet_by_name(sheet.name)
         if content.end is not None:
-            return sheet.name, content.iter_rows()
+            return sheet.name, content
     return None
 
 
@@ -74,13 +76,30 @@ def convert(source: io.BufferedIOBase, name: str, target: io.TextIOBase) -> dict
         if selected is None:
             sheets = [sheet.name for sheet in workbook.sheets_metadata]
             return {"error": "sheet" if name else "empty", "sheets": sheets}
-        sheet, rows = selected
+        sheet, content = selected
         writer = csv.writer(target)
-        for row in rows:
-            writer.writerow([cell_text(value) for value in row])
+        formats = read_formats(source, sheet)
+        formatted = next(formats, None)
+        for index, row in enumerate(content.iter_rows()):
+            cells = [cell_text(value) for value in row]
+            while formatted and formatted[0] < index:
+                formatted = next(formats, None)
+            if formatted and formatted[0] == index:
+                _format_numbers(cells, row, formatted[1], content.start[1])
+            writer.writerow(cells)
     except (python_calamine.CalamineError, ValueError) as error:
         return {"error": "damaged", "message": str(error)[:200]}
     return {"sheet": sheet}
+
+
+def _format_numbers(
+    cells: list[str], values: Sequence[Any], formats: Mapping[int, Format], first_column: int
+) -> None:
+    """Replace numbers with what their formats show: 1067 with 01067."""
+    for column, parts in formats.items():
+        index = column - first_column
+        if 0 <= index < len(values) and isinstance(values[index], float):
+            cells[index] = show(values[index], parts) or cells[index]
 
 
 def _limit(memory_bytes: int, output_bytes: int, seconds: int) -> None:
