@@ -62,6 +62,7 @@ def ms(moment: datetime) -> int:
         ("2024-03-18 14:20", MINUTE),
         ("2024-03-18t14:20:37z", SECOND),
         ("2024-03-18", DAY),
+        ("2024-18-03", DAY),
         ("  2024-03-18  ", DAY),
         ("2024-03-18Z", DAY),
         ("2024-03-18-05:00", DAY + timedelta(hours=5)),
@@ -213,7 +214,7 @@ def test_other_empty_values_are_none() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    """31/02/2024|2023-02-29|29/02/2023|30 Feb 2024|2024-13-01|2024-00-10|13/13/2024|2024-02-30T10:00:00Z|
+    """31/02/2024|2023-02-29|29/02/2023|30 Feb 2024|2024-13-32|2024-13-00|2024-00-10|13/13/2024|2024-02-30T10:00:00Z|
     18/03/2024 14:20 AM|18/03/2024 25:00|18/03/2024 14:60|18/03/2024 14:20:61|2024-03-18T14:20:37+25:00|
     Tuesday, March 18, 2024|18 August|August 2024|03/2024|2024-03|2024|240318|20241318|tomorrow|
     3 days ago|March 14.20|mars 14h20|1mar/T18|18/03/2024 PM|0120240318|² Mar 2024|2 Mar ²024|18/03/2567|18/03/1403|0024-03-18|2024-03-18 14:20:37 IST|2024-03-18 14:20:37 CST|
@@ -332,6 +333,15 @@ def evidence_of(*values: Any) -> DateOrderEvidence:
     return evidence
 
 
+def test_a_year_of_two_digits_at_the_start_is_unusual_but_possible() -> None:
+    column = evidence_of("18/03/21", "24/03/18")
+    assert (column.proven, column.assumed) == (None, "dmy")
+    assert decide_order([column]) == ["dmy"]
+    assert decide_order([column], "ymd") == ["ymd"]
+    assert evidence_of("18/03/21", "28/03/21").assumed is None  # 1928 is no date of a customer
+    assert evidence_of("18-03-21").assumed is None
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -350,7 +360,7 @@ def evidence_of(*values: Any) -> DateOrderEvidence:
         (["18.03.2024"], "dmy"),
         (["03.04.2024"], None),
         (["03.18.2024", "03.04.2024"], "mdy"),
-        (["18/03/21"], "dmy"),
+        (["18/03/21", "28/03/21"], "dmy"),
         (["03/18/21"], "mdy"),
         (["18-03-21"], None),
         (["18-03-21", "31-03-45"], "dmy"),

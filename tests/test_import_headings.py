@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulars.transfer.column_choice import Chooser
-from regulars.transfer.column_profile import is_consent_word
 from regulars.transfer.columns import (
     Column,
     ColumnProfile,
@@ -26,6 +25,7 @@ from regulars.transfer.columns import (
     preview_columns,
     recognised,
 )
+from regulars.transfer.consent import is_subscription_state
 from regulars.transfer.errors import BadOption
 from regulars.transfer.export_columns import DEFAULT_COLUMNS
 from regulars.transfer.heading_dictionary import comparable
@@ -287,8 +287,8 @@ def test_columns_of_consent_have_readers() -> None:
 
 @pytest.mark.parametrize("text", ["subscribed", "Unsubscribed", "désabonné", "已订阅", "CLEANED"])
 def test_words_of_consent_are_known(text: str) -> None:
-    assert is_consent_word(text)
-    assert not is_consent_word(f"{text} shipped")
+    assert is_subscription_state(text)
+    assert not is_subscription_state(f"{text} shipped")
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,7 @@ async def _import_file(store: Store, name: str, job: Job) -> dict[str, Any]:
         if job.dry_run:
             for column in describe_columns(source)[:_MAX_COLUMNS]:
                 _show_column(column)
-            file.restart()
-            source = Source(file, source.options)
+            source.restart()
         output = RejectedFile(_rejected_path(name, source, job))
         warned = RejectedFile(_path_of_rows(name, source, "warnings"))
         path = os.path.abspath(name) if name != STDIN else STDIN  # noqa: ASYNC240, PTH100  # asks no disk

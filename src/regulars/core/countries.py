@@ -7,7 +7,7 @@ first name that is no code.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
 
@@ -22,19 +22,22 @@ _MAX_CHARACTERS = 200
 # `Congo` and `Guinea` are the ISO names of CG and GN; `Korea` means KR in nearly all shops' files.
 _OTHER_NAMES: Mapping[str, str] = {
     "AE": "UAE|U A E|Emirates|Emirats arabes|BAE|ОАЭ|阿联酋",
-    "BA": "Bosnia|BiH",
+    "BA": "Bosnia|BiH|Bosnia Herzegovina|Bosnia and Herz|Bosnia Herz",
     "BN": "Brunei Darussalam",
     "BO": "Plurinational State of Bolivia",
     "BY": "Byelorussia|Belorussia|Белоруссия",
-    "CD": "Congo-Kinshasa|DR Congo|DRC|Congo DR|Democratic Republic of the Congo|Zaire"
+    "CD": "Congo-Kinshasa|DR Congo|DRC|Congo DR|Democratic Republic of the Congo|Zaire|Congo Dem Rep"
+    "|Dem Rep Congo"
     "|République démocratique du Congo",
     "CG": "Congo|Congo-Brazzaville|Republic of the Congo|Congo Republic",
     "CI": "Ivory Coast|Republic of Ivory Coast",
     "CN": "PRC|P R China|PR China|People's Republic of China|Mainland China|China Mainland",
     "CV": "Cape Verde|Cabo Verde",
     "CZ": "Czech Republic|Czechia|Česká republika|République tchèque|Tschechische Republik"
+    "|Czech Rep"
     "|República Checa|Repubblica Ceca|Tsjechische Republiek|Republika Czeska|Чешская Республика",
     "DE": "BRD|Federal Republic of Germany|Bundesrepublik Deutschland",
+    "DO": "Dominican Rep|Rep Dominicana|República Dominicana",
     "FK": "Falklands|Malvinas|Islas Malvinas",
     "FM": "Federated States of Micronesia",
     "GB": "UK|U K|Great Britain|Britain|England|Scotland|Wales|Northern Ireland|United Kingdom of"
@@ -42,25 +45,29 @@ _OTHER_NAMES: Mapping[str, str] = {
     "|Grã-Bretanha|Groot-Brittannië|Wielka Brytania|Büyük Britanya|İngiltere|Angleterre|Inglaterra"
     "|Inghilterra|Engeland|Anglia|Schottland|Écosse|Escocia|Великобритания|Англия|بريطانيا|إنجلترا"
     "|英格兰|イングランド|英国",
+    "GF": "Guyane",
     "GM": "The Gambia",
     "GN": "Guinea|Guinea-Conakry|Guinée Conakry",
     "GQ": "Equatorial Guinea",
     "GW": "Guinea Bissau",
-    "HK": "Hong Kong|Hongkong|Hong Kong SAR",
+    "HK": "Hong Kong|Hongkong|Hong Kong SAR|Hong Kong China|China Hong Kong|中国香港",
     "IE": "Republic of Ireland|Eire|Éire|Irish Republic",
     "IR": "Islamic Republic of Iran|Persia",
     "KG": "Kirghizia|Kirgizia",
     "KP": "North Korea|DPRK|Korea North|Korea DPR|Democratic People's Republic of Korea",
     "KR": "South Korea|Korea|Republic of Korea|Korea South|Korea Republic of|ROK|한국|남한",
     "LA": "Lao|Lao PDR|Lao People's Democratic Republic",
+    "LY": "Libyan Arab Jamahiriya",
     "MD": "Republic of Moldova|Moldavia",
     "MK": "Macedonia|FYROM|FYR Macedonia|Republic of Macedonia|Former Yugoslav Republic of"
     " Macedonia|Mazedonien|Macédoine|Македония",
     "MM": "Burma|Birma|Birmanie|Birmania|Birmânia",
-    "MO": "Macau|Macao",
+    "MO": "Macau|Macao|Macau SAR|Macao SAR|Macau China|Macao China|China Macau"
+    "|China Macao|中国澳门",
     "NL": "Holland|Hollande|Holanda|Olanda|Hollanda|Голландия|هولندا|The Netherlands|荷蘭",
     "NZ": "Aotearoa|N Z",
-    "PS": "Palestine|State of Palestine|Palestina|فلسطين|Палестина|Palästina",
+    "PS": "Palestine|State of Palestine|Palestinian Territory|Palestinian Territory Occupied"
+    "|Occupied Palestinian Territory|Palestinian Territories|Palestina|فلسطين|Палестина|Palästina",
     "PH": "The Philippines",
     "RU": "Russian Federation|Россия|РФ|Российская Федерация",
     "SA": "KSA|Kingdom of Saudi Arabia|المملكة العربية السعودية|السعودية",
@@ -73,14 +80,15 @@ _OTHER_NAMES: Mapping[str, str] = {
     "TR": "Turkey|Türkei|Türkiye|Turkiye Cumhuriyeti",
     "TH": "ประเทศไทย|Siam",
     "TT": "Trinidad",
-    "TW": "Taiwan ROC|Taiwan Province of China|Chinese Taipei|Republic of China|臺灣|中華民國",
+    "TW": "Taiwan ROC|Taiwan Province of China|Chinese Taipei|Republic of China"
+    "|República de China|République de Chine|Republik China|Taiwan China|臺灣|中華民國",
     "TZ": "Tanganyika|United Republic of Tanzania",
     "US": "USA|U S|U S A|United States of America|America|US of A|The States|Estados Unidos de"
     " América|EE UU|EEUU|E U A|EUA|États-Unis d'Amérique|Vereinigte Staaten von Amerika|Verenigde"
     " Staten van Amerika|Stati Uniti d'America|Stany Zjednoczone Ameryki|ABD|Amerika|США|Америка"
     "|Соединённые Штаты Америки|Amerika Birleşik Devletleri|الولايات المتحدة الأمريكية|أمريكا"
     "|アメリカ|アメリカ|米国|미국|미합중국|美利坚合众国",
-    "VA": "Vatican|Holy See|Vatican City State",
+    "VA": "Vatican|Holy See|Vatican City State|Holy See Vatican City State|Vatican City",
     "VE": "Bolivarian Republic of Venezuela",
     "VG": "British Virgin Islands|Virgin Islands British|BVI",
     "VI": "US Virgin Islands|Virgin Islands US|USVI",
@@ -89,7 +97,40 @@ _OTHER_NAMES: Mapping[str, str] = {
 }
 
 _WITH_CODE = re.compile(r"(.+)\(\s*([A-Za-z]{2,3})\s*\)|([A-Za-z]{2,3})\s+[-–—:]\s+(.+)")
-_ARTICLES = ("the", "la", "le", "les", "los", "las", "die", "der", "de", "il", "o", "os", "l")
+_TWO_NAMES = re.compile(r"([^()/]+?) *(?:\(([^()]+)\)|/ *([^()/]+))")
+_INVERTED = re.compile(r"([^,()]+?) ?(?:, ?([^,()]+)|\(([^,()]+)\))")
+# Only of countries that no other name begins with: `Republic of China` is in the table.
+_GOVERNMENT = re.compile(
+    r"(?:the )?(?:(?:islamic|federal|federative|arab|oriental|hashemite|co-?operative|united"
+    r"|socialist|eastern) )*(?:republic|kingdom|state|states|commonwealth|principality|sultanate|union"
+    r"|grand duchy|emirate) of |(?:la )?r[eé]publique (?:de la |de l |du |des |de |d )"
+    r"|(?:el |la |a )?rep[uú]blica (?:(?:oriental|bolivariana|popular|federativa|federal"
+    r"|isl[aá]mica|[aá]rabe) )?(?:de la |del |de |do |da )?|reino (?:de |da |do )|royaume (?:de |du |d )"
+    r"|(?:die )?republik |k[oö]nigreich (?:der )?|regno (?:di |del )"
+    r"|repubblica (?:di |del |della )",
+    re.IGNORECASE,
+)
+_ARTICLES = (
+    "the",
+    "la",
+    "le",
+    "les",
+    "los",
+    "las",
+    "die",
+    "der",
+    "de",
+    "il",
+    "o",
+    "os",
+    "l",
+    "el",
+    "a",
+    "het",
+    "i",
+    "gli",
+    "das",
+)
 
 
 def name_key(text: str) -> str:
@@ -138,10 +179,34 @@ def _by_name(text: str) -> str | None:
     names = _names()
     code = names.get(key)
     if code is None:
-        first, _, rest = text.strip().replace("'", " ").replace("’", " ").partition(" ")
-        if rest and first.lower() in _ARTICLES:
-            code = names.get(name_key(rest))
+        code = next(filter(None, (names.get(name_key(name)) for name in _variants(text))), None)
+    if code is None and (match := _TWO_NAMES.fullmatch(text.strip())):
+        # `Swaziland (Eswatini)`, `Turkey / Türkiye`: two names of one country.
+        code = names.get(name_key(match[1]))
+        code = code if names.get(name_key(match[2] or match[3])) == code else None
     return code
+
+
+def _variants(text: str) -> Iterator[str]:
+    """Yield other forms of a name: without its article, with what follows a comma or is in
+    parentheses at the beginning (`Korea, Republic of`), and without the form of government."""
+    plain = " ".join(text.replace("'", " ").replace("’", " ").split())
+    names = [plain]
+    if match := _INVERTED.fullmatch(plain):
+        name, addition = match[1], match[2] or match[3]
+        # `Ireland (Republic)`, `Korea, Republic of`, `Bahamas, The`.
+        names += [f"{addition} {name}", f"{addition} of {name}"]
+    for name in names:
+        yield name
+        for shorter in (_without_article(name), _GOVERNMENT.sub("", name)):
+            if shorter != name:
+                yield shorter
+                yield _without_article(shorter)
+
+
+def _without_article(name: str) -> str:
+    first, _, rest = name.partition(" ")
+    return rest if rest and first.lower() in _ARTICLES else name
 
 
 @cache

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from regulars.transfer.artefacts import is_empty_marker
+from regulars.transfer.consent import is_subscription_state, read_consent
 from regulars.transfer.heading_dictionary import comparable, value_words
 
 _MAX_VALUE_CHARACTERS = 400
 _NEARLY_ALL = 0.9
 _EMAIL = re.compile(r"[^\s@<>,;]{1,100}@[^\s@<>,;]{1,100}\.[^\s@<>,;.]{2,20}")
 _TIME = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\b(?:19|20)\d\d\b|^\d{8,13}$")
+_HOUSE_NUMBER = re.compile(
+    r"\s*(?:\d{1,5}\s?[A-Za-z]?(?:\s?[-/]\s?\w{1,4})?|s/?n\.?)\s*", re.IGNORECASE
+)
 _TECHNICAL_ID = re.compile(r"[a-z_]+\.[a-z0-9_]+|__\w+__\.\w+")
 
 
@@ -32,12 +36,6 @@ def _share(profile: ColumnProfile, test: Callable[[str], object]) -> float:
     return sum(bool(test(v[:_MAX_VALUE_CHARACTERS])) for v in sample) / len(sample) if sample else 0
 
 
-def is_consent_word(text: str) -> bool:
-    """Return whether a value is a word of consent, as in `unsubscribed`."""
-    key, values = comparable(text), value_words()
-    return key in values.consent or key in values.weak_consent
-
-
 def is_email(text: str) -> bool:
     """Return whether a text has an email address."""
     return _EMAIL.search(text[:_MAX_VALUE_CHARACTERS]) is not None
@@ -50,9 +48,8 @@ def email_share(profile: ColumnProfile) -> float:
 
 def is_consent(profile: ColumnProfile) -> bool:
     """Return whether nearly all values are words of consent, and not only of an account's state."""
-    return _share(profile, is_consent_word) >= _NEARLY_ALL and any(
-        comparable(value) in value_words().consent for value in profile.sample
-    )
+    has_answer = _share(profile, lambda value: read_consent(value) is not None) >= _NEARLY_ALL
+    return has_answer and any(map(is_subscription_state, profile.sample))
 
 
 def is_mostly_time(profile: ColumnProfile) -> bool:
@@ -74,6 +71,11 @@ def is_mostly_account_state(profile: ColumnProfile) -> bool:
 def is_mostly_list(profile: ColumnProfile) -> bool:
     """Return whether most values are lists in brackets, such as the reasons of suppressions."""
     return _share(profile, lambda value: value[:1] == "[") >= 0.5
+
+
+def is_mostly_house_number(profile: ColumnProfile) -> bool:
+    """Return whether most values are numbers of houses: `12`, `12 B`, `12-14`, `s/n`."""
+    return _share(profile, _HOUSE_NUMBER.fullmatch) > 0.5
 
 
 def is_mostly_without_digits(profile: ColumnProfile) -> bool:

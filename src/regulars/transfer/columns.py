@@ -12,6 +12,7 @@ from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS, WRITABLE
 from regulars.transfer.column_choice import AND_CUSTOMER, Choice, Chooser
 from regulars.transfer.column_profile import ColumnProfile, email_share, is_email
+from regulars.transfer.composed_fields import NAME, PARTS_OF_NAMES, PARTS_OF_STREETS
 from regulars.transfer.errors import BadOption
 from regulars.transfer.export_columns import EARLIER_HEADINGS, OWN_EXTERNAL_IDS, OWN_ID
 from regulars.transfer.heading_dictionary import comparable
@@ -31,14 +32,17 @@ IMPORTED = "import: "
 CUSTOM = "custom"
 
 ADDRESS_FIELDS = names_of(FIELDS, fields.Address)
+# The parts of an address that are put together with others.
+COMPOSED_PARTS = (NAME, *PARTS_OF_STREETS)
 _TIMESTAMPS = names_of(FIELDS, fields.Timestamp)
 _INPUT = tuple(name for name in names_of(WRITABLE) if name not in ADDRESS_FIELDS)
-# The fields of columns, except parts of addresses and custom fields. `name` is a whole name.
+# The fields of columns, except parts of addresses and custom fields. `name` is a whole name; see
+# `composed_fields`.
 PLAIN = in_order(
     "_id id external_id email first_name last_name name phone accepts_marketing tags notes custom",
-    ("_id", "id", EXTERNAL_ID, "name", *_INPUT, *_TIMESTAMPS),
+    ("_id", "id", EXTERNAL_ID, *PARTS_OF_NAMES, *_INPUT, *_TIMESTAMPS),
 )
-ADDRESSES = tuple(f"{kind}.{part}" for kind in ADDRESS_FIELDS for part in (*PARTS, "name"))
+ADDRESSES = tuple(f"{kind}.{part}" for kind in ADDRESS_FIELDS for part in (*PARTS, *COMPOSED_PARTS))
 COLUMNS = (*PLAIN, *ADDRESSES)
 # Fields that are derived from others. Their columns are ignored.
 DERIVED = frozenset(
@@ -61,8 +65,9 @@ class Column:
     `subscribed_at` and `unsubscribed_at` (a time means that this happened). `created_at` has
     `subscribed_at` if the time is also a consent. A part of an address has `and_customer` if it is
     also the field of that name of the customer. `note` is a sentence for the user, or None.
-    `fallback` is a field (`email` or `accepts_marketing`) to which the column lends its values: an
-    email where the field's own column has none, and the state of somebody who unsubscribed.
+    `fallback` is a field (`email`, `phone` or `accepts_marketing`) to which the column lends its
+    values: an email or phone where the field's own column has none, and the state of somebody who
+    unsubscribed.
     """
 
     position: int

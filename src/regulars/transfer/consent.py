@@ -19,11 +19,13 @@ _STROKES = str.maketrans({"ł": "l", "ı": "i", "ø": "o", "đ": "d", "æ": "ae"
 
 
 class _Words(NamedTuple):
-    """The words by their key: whether the word means yes."""
+    """The words by their key: whether the word means yes. `stems` are parts of words that are of a
+    subscription, and of nothing else."""
 
     flags: dict[str, bool]
     consent: dict[str, bool]
     unset: dict[str, bool]
+    stems: tuple[str, ...]
 
 
 def read_consent(text: str, is_opt_out: bool = False) -> bool | None:
@@ -43,9 +45,16 @@ def read_flag(text: str) -> bool | None:
     return None if len(text) > _MAX_WORD_CHARACTERS else _flag(text)
 
 
-def is_consent_word(text: str) -> bool:
+def is_state(text: str) -> bool:
     """Return whether a text is a state of consent, such as `unsubscribed`. Yes and no are not."""
     return len(text) <= _MAX_WORD_CHARACTERS and _key(text) in _words().consent
+
+
+@lru_cache(maxsize=2_048)
+def is_subscription_state(text: str) -> bool:
+    """Return whether a text is a state of a subscription and of nothing else: `unsubscribed`, but
+    not `active` or `pending`, which orders and accounts have, too."""
+    return is_state(text) and any(stem in _key(text) for stem in _words().stems)
 
 
 @lru_cache(maxsize=2_048)
@@ -74,7 +83,8 @@ def _key(text: str) -> str:
 @lru_cache(maxsize=1)
 def _words() -> _Words:
     data = tomllib.loads(files(__package__).joinpath("consent_words.toml").read_text("utf-8"))
-    return _Words(*(_by_key(data[section]) for section in _Words._fields))
+    flags, consent, unset = (_by_key(data[section]) for section in ("flags", "consent", "unset"))
+    return _Words(flags, consent, unset, tuple(map(_key, data["subscription"]["stems"])))
 
 
 def _by_key(section: dict[str, list[str]]) -> dict[str, bool]:

@@ -95,10 +95,20 @@ class DateOrderEvidence:
             # Dates with dots have the day first everywhere: they leave the others open.
             if clue.separator != "." or not {"dmy", "mdy"} <= clue.orders:
                 possible &= clue.orders
-        # A year of two digits before slashes or dots is not usual: that needs a proof.
-        if len(possible) > 1 and self.separators <= {"/", "."}:
-            possible -= {"ymd"}
         return possible if self.clues else _ORDERS
+
+    @property
+    def usual(self) -> frozenset[Order]:
+        """The orders that every value allows and that are usual: no language of CLDR has a year of
+        two digits before slashes or dots but Basque and Korean."""
+        possible = self.possible
+        is_unusual = len(possible) > 1 and self.separators <= {"/", "."}
+        return possible - {"ymd"} if is_unusual else possible
+
+    @property
+    def assumed(self) -> Order | None:
+        """The only usual order, if the values do not prove it: `24/03/18` may begin with a year."""
+        return next(iter(self.usual)) if len(self.usual) == 1 < len(self.possible) else None
 
     @property
     def proven(self) -> Order | None:
@@ -123,11 +133,14 @@ def decide_order(
     """Return the order of each column of a file.
 
     An order that the values of a column prove counts for it; then `chosen`, the user's option;
-    then the order that other columns of the file prove, those with the same separator first. It is
-    None if none of these decides. `read_timestamp` then refuses the dates with several meanings,
+    then the only usual one; then the order that other columns of the file prove, those with the
+    same separator first. It is None if none of these decides. `read_timestamp` then refuses the dates with several meanings,
     of which `ambiguous_example` is one.
     """
-    return [column.proven or chosen or _order_of_others(column, columns) for column in columns]
+    return [
+        column.proven or chosen or column.assumed or _order_of_others(column, columns)
+        for column in columns
+    ]
 
 
 def _order_of_others(
@@ -143,5 +156,5 @@ def _order_of_others(
         orders = {other.proven for other in others}
         if orders:
             order = orders.pop()
-            return order if not orders and order in column.possible else None
+            return order if not orders and order in column.usual else None
     return None

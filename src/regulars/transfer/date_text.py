@@ -18,6 +18,7 @@ Order = Literal["dmy", "mdy", "ymd"]
 _LOCAL_YEARS = range(1800, 2200)
 _ISO_YEARS = range(1000, 10_000)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_MONTHS = 12
 _MAX_OFFSET_MINUTES = 14 * 60
 
 
@@ -74,6 +75,9 @@ class NumericDate(NamedTuple):
             is_year = len(first) == 4 and len(third) <= 2
             years = _ISO_YEARS if separator == "-" else _LOCAL_YEARS
             day = _day(int(first), int(second), int(third), years) if is_year else None
+            if day is None and is_year and int(second) > _MONTHS:
+                # 2024-18-03 has no other meaning.
+                day = _day(int(first), int(third), int(second), years)
             return {} if day is None else {"ymd": day}
         if len(third) == 1 and separator == ". ":
             day = _year_day(first, second, third)
@@ -83,7 +87,11 @@ class NumericDate(NamedTuple):
         days = {"dmy": _year_day(third, second, first), "mdy": _year_day(third, first, second)}
         if len(first) == 2 == len(third):
             days["ymd"] = _year_day(first, second, third)
-        return {order: day for order, day in days.items() if day is not None}  # type: ignore[misc]  # the keys are orders
+        possible = {order: day for order, day in days.items() if day is not None}
+        if len(third) == 2 and any(day >= 0 for day in possible.values()):
+            # A year of two digits before 1970 is another part of the date: 28/03/24 is no 1928.
+            possible = {order: day for order, day in possible.items() if day >= 0}
+        return possible  # type: ignore[return-value]  # the keys are orders
 
     def choose(self, days: dict[Order, int], order: Order | None) -> int | None:
         """Return the day in an order of a column, or the one that is certain without; None if

@@ -40,8 +40,8 @@ from regulars.transfer.excel_cells import (
 )
 from regulars.transfer.export_columns import (
     DEFAULT_COLUMNS,
-    OWN_EXTERNAL_IDS,
     LONG_COLUMNS,
+    OWN_EXTERNAL_IDS,
     OWN_ID,
     ExportColumn,
     Values,

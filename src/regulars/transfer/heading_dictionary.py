@@ -69,10 +69,8 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class ValueWords:
-    """Comparable values of the states of a subscription, and of an account."""
+    """Comparable values of the states of an account."""
 
-    consent: frozenset[str]
-    weak_consent: frozenset[str]
     account_states: frozenset[str]
 
 
@@ -87,6 +85,7 @@ class Dictionary:
     parts: Mapping[str, tuple[str, int]]
     parts_of_groups: Mapping[str, str]
     statuses: frozenset[str]
+    numbers: frozenset[str]
     groups: Mapping[str, Group]
     group_order: Mapping[str, int]
     address: frozenset[str]
@@ -157,6 +156,7 @@ def dictionary() -> Dictionary:
             for heading in headings
         },
         statuses=_keys(data["fields"]["status"]),
+        numbers=_keys(listed["numbers"]),
         groups=groups,
         group_order={name: index for index, name in enumerate(("", *data["groups"]))},
         address=_keys(listed["address"]),

@@ -226,6 +226,11 @@ def is_status(heading: str) -> bool:
     )
 
 
+def is_number_heading(heading: str) -> bool:
+    """Return whether a heading next to that of a street is one of the number of the house."""
+    return comparable(heading) in dictionary().numbers
+
+
 @lru_cache(maxsize=4_096)
 def is_secret(heading: str) -> bool:
     """Return whether a heading is one of a secret: a password, a token, the number of a card, an

@@ -19,7 +19,7 @@ EMPTY = ("keep", "clear")
 MATCH = ("email", "_id")
 CONSENT = ("keep", "overwrite")
 TAGS = ("add", "replace")
-DATES = ("dmy", "mdy")
+DATES = ("dmy", "mdy", "ymd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Options:
     - `consent`: whether a row may turn an unsubscribed customer into a subscribed one (overwrite)
       or not (keep).
     - `tags`: whether the tags of a row are added to those of an existing customer, or replace them.
-    - `dates`: the order of day and month where the file does not tell: dmy, mdy or None.
+    - `dates`: the order of day, month and year where the file does not tell: dmy, mdy, ymd (with
+      years of two digits) or None.
     - `sheet`: the name of a workbook's sheet; None for the first one with rows.
     - `strict`: whether a value that cannot be read rejects its row. Otherwise the row is imported
       with a warning, and the text is kept in `custom`.

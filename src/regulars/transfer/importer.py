@@ -33,7 +33,7 @@ from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
 from regulars.transfer.records import Record
 from regulars.transfer.rejected_rows import RejectedRows, as_text
-from regulars.transfer.sanitizing import KEPT, WARNED_ROWS, WARNING, warning_message
+from regulars.transfer.sanitizing import KEPT, SKIPPED, WARNED_ROWS, WARNING, warning_message
 from regulars.transfer.seen_keys import SeenKeys
 from regulars.transfer.source import Source
 
@@ -163,9 +163,18 @@ class Importer:
                 progress(self.tally)
             if self._seen_keys:
                 self._seen_keys.close()
+        self._note_skipped_children()
         if self._run is not None:
             problems = orjson.dumps(self.tally.problems).decode()
             await self._runs.end(self._run["import_id"], DONE, now_ms(), problems=problems)
+
+    def _note_skipped_children(self) -> None:
+        """Note the lines that were skipped because they are parts of other records."""
+        count, line = self._source.skipped_children
+        if count:
+            kind = f"{WARNING}{SKIPPED}"
+            entry = {"count": count, "examples": [[line, warning_message(SKIPPED, "")]]}
+            self.tally.problems[kind] = entry
 
     def _row(self, record: Record) -> SetRow:
         """Parse a record. An exception rejects this row alone."""

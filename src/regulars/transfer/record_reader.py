@@ -74,8 +74,9 @@ class RecordReader:
         return first
 
     @property
-    def skipped_children(self) -> int:
-        """The number of lines so far that belong to another record, and are no customers."""
+    def skipped_children(self) -> tuple[int, int]:
+        """The number of lines so far that belong to another record, and are no customers, and the
+        first of these lines."""
         return self._lines.skipped_children
 
     @property

@@ -83,7 +83,8 @@ class Lines:
         wide = file.encoding.startswith(("utf-16", "utf-32")) or file.content == JSON_ARRAY
         self._undecodable_problem = _NOT_UTF8 if file.content == JSON_ARRAY else _UNDECODABLE
         self.has_own_lines = file.content == PLAIN
-        self.skipped_children = 0
+        # The number of lines with the child of a record, and the first one.
+        self.skipped_children = (0, 0)
         self._undecodable = re.compile("[\ud800-\udfff\ufffd]" if wide else "[\udc80-\udcff]")
         self._pending: deque[str] = deque()
         self._max_blank = file.bounds.blank_lines
@@ -209,7 +210,8 @@ def json_records(lines: Lines) -> Iterator[Record]:
                     continue
                 record = _json_record(lines.number, line, lines.undecodable(line))
                 if record.data is not None and _PARENT in record.data:
-                    lines.skipped_children += 1
+                    count, first = lines.skipped_children
+                    lines.skipped_children = (count + 1, first or lines.number)
                 else:
                     yield record
             return

@@ -27,7 +27,7 @@ def foreign_id(value: Any) -> str | None:
 
 
 def foreign_ids(value: Any) -> tuple[str, ...]:
-    """Return the ids of other systems in a value that is one or a list of them; see `foreign_id`."""
+    """Return the ids of other systems in a value, which is one or a list; see `foreign_id`."""
     ids_ = map(foreign_id, value if isinstance(value, list) else [value])
     return tuple(dict.fromkeys(filter(None, ids_)))
 

@@ -29,12 +29,19 @@ from regulars.transfer.columns import (
     Column,
     recognised,
 )
-from regulars.transfer.consent import is_consent_word, read_consent
+from regulars.transfer.composed_fields import (
+    HOUSE_NUMBER,
+    MORE_LINES,
+    PARTS_OF_NAMES,
+    compose_names,
+    compose_street,
+)
+from regulars.transfer.consent import is_state, read_consent
 from regulars.transfer.date_text import Order
+from regulars.transfer.file_status import OTHER, UNSUBSCRIBED
 from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.import_options import Options
-from regulars.transfer.person_names import split_name
 from regulars.transfer.records import Record
 from regulars.transfer.row_identity import find_reference, foreign_ids
 from regulars.transfer.row_target import CONSENT_TIMES, TIMESTAMPS, Target
@@ -55,8 +62,8 @@ from regulars.transfer.values import (
 _MAX_KEPT_CHARACTERS = 4_000
 _KEYS = ("_id", "id", EXTERNAL_ID, *TIMESTAMPS)
 _NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
-# Fields with whole names and further lines of a street, until the row is complete.
-_COMPOSED = ("name", *ADDRESS_FIELDS)
+# Fields that are composed of others, or divided, when the row is complete.
+_COMPOSED = (*PARTS_OF_NAMES, *ADDRESS_FIELDS)
 # What a time is when nothing happened.
 _NO_TIMES = (
     "0",
@@ -74,8 +81,6 @@ _NO_TIMES = (
 )
 # Names of JSON whose targets are remembered.
 _MAX_NAMES = 10_000
-# The part of an address that has the further lines of a street, until the row is complete.
-_MORE_LINES = "more_lines"
 
 
 class _Row:
@@ -105,7 +110,8 @@ class RowParser:
     """Parses the rows of a file by its columns; the values of JSON by their names.
 
     `is_own` means that the file is an export of this program, whose values are read exactly.
-    `orders` has the order of day and month (`dmy` or `mdy`) of columns, by heading.
+    `orders` has the order of day and month (`dmy` or `mdy`) of columns, by heading. `status` is
+    that of the file; see `file_status`.
     """
 
     def __init__(
@@ -115,7 +121,9 @@ class RowParser:
         options: Options,
         is_own: bool = False,
         orders: Mapping[str, Order | None] | None = None,
+        status: str | None = None,
     ) -> None:
+        self._status = status
         self._options = options
         self._mapped = mapped
         self._is_own = is_own
@@ -127,7 +135,7 @@ class RowParser:
             for column in columns or ()
             for target in self._targets_of(column)
         ]
-        self._fallbacks = [(c.position, c.fallback) for c in columns or () if c.fallback]
+        self._fallbacks = [column for column in columns or () if column.fallback]
         # The targets of names of JSON: those of the columns, and others that were met.
         self._names = {c.heading: self._targets_of_name(c) for c in columns or ()}
         self._other_names: dict[str, list[Target] | None] = {}
@@ -173,19 +181,23 @@ class RowParser:
                         cell = unwrap(cell)
                     self._put(row, target, cell)
             if self._fallbacks:
-                self._use_fallbacks(row, cells_of_row)
+                self._use_fallbacks(row, [cells_of_row[c.position] for c in self._fallbacks])
             if record.surplus:
                 self._warn_of_surplus(row, record.surplus)
         return self._set(row)
 
-    def _use_fallbacks(self, row: _Row, cells: Sequence[str]) -> None:
-        """Take a missing email, and the state of somebody who unsubscribed, from other columns."""
-        for position, field in self._fallbacks:
-            cell = cells[position]
-            if field == "email" and cell and "email" not in row.node:
-                self._put(row, _target("email", self.heading(("email",))), unwrap(cell))
-            elif field == CONSENT and is_consent_word(cell) and read_consent(cell) is False:
-                row.consents.append(False)
+    def _use_fallbacks(self, row: _Row, values: Sequence[Any]) -> None:
+        """Take a missing email or phone, and the state of somebody who unsubscribed, from other
+        columns. `values` are those of the columns."""
+        for column, value in zip(self._fallbacks, values, strict=True):
+            text = value if isinstance(value, str) else ""
+            if column.fallback == CONSENT:
+                is_no = value is False or (is_state(text) and read_consent(text) is False)
+                if is_no:
+                    row.consents.append(False)
+            elif text and column.fallback and column.fallback not in row.node:
+                heading = self.heading((column.fallback,))
+                self._put(row, _target(column.fallback, heading), unwrap(text))
 
     def heading(self, path: Sequence[str | int]) -> str:
         """Return the heading of the column of an input path; else the path itself."""
@@ -242,6 +254,9 @@ class RowParser:
                     self._put(row, target, inner)
             if unknown:
                 self._put_unknown(row, name, value if len(unknown) == len(parts) else unknown)
+        if self._fallbacks:
+            values = flatten(data)
+            self._use_fallbacks(row, [values.get(c.heading) for c in self._fallbacks])
 
     def _put_unknown(self, row: _Row, name: str, value: Any) -> None:
         """Keep the value of an unknown name by the option `unknown`."""
@@ -275,7 +290,7 @@ class RowParser:
                     value, more = split_street(value)
                     if more:
                         _target(f"{target.group}.line1", "").put(row.node, value)
-                        row.node[target.group][_MORE_LINES] = more
+                        row.node[target.group][MORE_LINES] = more
         if not (type(value) is str and value.isascii() and value.isprintable()):
             value, changes = sanitized(target.field, value)
             row.warnings += [RowWarning(change, target.field) for change in changes]
@@ -338,11 +353,13 @@ class RowParser:
         if not node.keys().isdisjoint(_KEYS):
             keys = {name: node.pop(name, None) for name in _KEYS}
         if not node.keys().isdisjoint(_COMPOSED):
-            _divide_names(node)
+            compose_names(node)
             for kind in ADDRESS_FIELDS:
-                address = node.get(kind)
-                if address and (more := address.pop(_MORE_LINES, None)):
-                    address["line2"] = ", ".join(filter(None, (more, address.get("line2"))))
+                if address := node.get(kind):
+                    compose_names(address)
+                    compose_street(address, self._headings.get(f"{kind}.{HOUSE_NUMBER}", ""))
+        if self._status:
+            self._apply_status(row)
         if row.consents:
             node[CONSENT] = all(row.consents)
         external = keys[EXTERNAL_ID]
@@ -374,6 +391,15 @@ class RowParser:
             warnings=warnings,
             shop_id_key=key,
         )
+
+    def _apply_status(self, row: _Row) -> None:
+        """Apply the consent that the name of the file has to a row."""
+        if self._status == UNSUBSCRIBED:
+            row.consents.append(False)
+        elif self._status == OTHER:
+            row.consents.clear()
+        elif not row.consents:
+            row.consents.append(True)
 
     def _shorten_custom(self, row: _Row) -> None:
         """Leave out the longest custom fields if all of them together are too long to be stored."""
@@ -434,15 +460,3 @@ def is_usual(cell: str) -> bool:
         and "&" not in cell
         and cell == cell.strip(" '=")
     )
-
-
-def _divide_names(node: dict[str, Any]) -> None:
-    """Split whole names into first and last names, unless one of these is set."""
-    for names in (node, *(node.get(name) for name in ADDRESS_FIELDS)):
-        if not names:
-            continue
-        whole = names.pop("name", None)
-        if whole and not names.get("first_name") and not names.get("last_name"):
-            first_name, last_name = split_name(whole)
-            # A single word leaves the last name of an existing customer as it is.
-            names |= {"first_name": first_name} | ({"last_name": last_name} if last_name else {})

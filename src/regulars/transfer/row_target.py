@@ -10,7 +10,7 @@ from regulars.core.fields import names_of
 from regulars.customers.addresses import PARTS
 from regulars.customers.fields import FIELDS
 from regulars.transfer.column_choice import CONSENT, SUBSCRIBED_AT, UNSUBSCRIBED_AT
-from regulars.transfer.columns import ADDRESS_FIELDS
+from regulars.transfer.columns import ADDRESS_FIELDS, COMPOSED_PARTS
 from regulars.transfer.date_text import Order
 from regulars.transfer.sanitizing import CUSTOM, without_nul
 from regulars.transfer.values import EXACT, READ, InvalidValue, Read, as_text, time_of
@@ -59,7 +59,7 @@ class Target:
             self.name = name = without_nul(name)
         if field == CUSTOM:
             self.group, self.name = CUSTOM, ""
-        address = group in ADDRESS_FIELDS and (name in PARTS or name == "name")
+        address = group in ADDRESS_FIELDS and (name in PARTS or name in COMPOSED_PARTS)
         self.is_valid = not dot or address or (group == CUSTOM and bool(name))
         self.read: Read | None = READ.get(field)
         if field in TIMESTAMPS:

@@ -24,6 +24,7 @@ WARNING = "warning_"
 WARNED_ROWS = f"{WARNING}rows"
 # The kinds of changes besides those of `sanitize`.
 KEPT = "kept"
+SKIPPED = "skipped_lines"
 UNREADABLE = "unreadable"
 SURPLUS = "surplus_cells"
 GARBLED = "garbled"
@@ -110,6 +111,11 @@ def warning_message(change: str, field: str) -> str:
         return (
             "The customer is unsubscribed and stays so. Choose consent=overwrite (--consent) to "
             "subscribe them."
+        )
+    if change == SKIPPED:
+        return (
+            "Lines with `__parentId` are parts of other records, such as addresses or orders, and "
+            "no customers. They were skipped."
         )
     if change == GARBLED:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from regulars.core import fields
@@ -20,6 +21,7 @@ from regulars.transfer.date_order import DateOrderEvidence, decide_order
 from regulars.transfer.date_text import Order
 from regulars.transfer.errors import BadOption
 from regulars.transfer.file_profile import FileProfile, Observer, profile_columns
+from regulars.transfer.file_status import status_of_file, with_note
 from regulars.transfer.import_options import Options
 from regulars.transfer.input_file import InputFile
 from regulars.transfer.record_reader import RecordReader
@@ -51,8 +53,11 @@ class Source:
         self.delimiter = reader.delimiter
         self.records: Iterator[Record] = reader.records
         orders = self._decide_orders()
+        status = status_of_file(file.name, self.columns)
+        if status:
+            self.columns = with_note(self.columns, status)
         self.shape = RowParser(
-            self.columns, self._mapped, options, self._is_own_export(profile), orders
+            self.columns, self._mapped, options, self._is_own_export(profile), orders, status
         )
         self.headings = [column.heading for column in self.columns]
 
@@ -90,6 +95,14 @@ class Source:
         """Return the order of day and month of the columns with dates, by their headings."""
         decided = decide_order(list(self._evidence.values()), self.options.dates)
         headings = [self.columns[position].heading for position in self._evidence]
+        for position, evidence in self._evidence.items():
+            if evidence.assumed and self.options.dates is None:
+                example = next(iter(evidence.clues.values()), "")
+                note = (
+                    f"Dates such as {example} are read with the day first. If the year is first, "
+                    "say --dates ymd."
+                )
+                self.columns[position] = replace(self.columns[position], note=note)
         orders = dict(zip(headings, decided, strict=True))
         self.undecided_dates = [
             heading
@@ -98,14 +111,21 @@ class Source:
         ]
         return orders
 
+    def restart(self) -> None:
+        """Read the records from the beginning again."""
+        self._file.restart()
+        self._reader = RecordReader(self._file, self.options)
+        self.records = self._reader.records
+
     @property
     def bytes_read(self) -> int:
         """The number of bytes of the file that were read."""
         return self._file.bytes_read
 
     @property
-    def skipped_children(self) -> int:
-        """The number of lines so far that belong to another record, and are no customers."""
+    def skipped_children(self) -> tuple[int, int]:
+        """The number of lines so far that belong to another record, and are no customers, and the
+        first of these lines."""
         return self._reader.skipped_children
 
     @property

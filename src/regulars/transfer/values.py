@@ -20,6 +20,7 @@ from regulars.transfer.artefacts import (
     unwrap_number,
 )
 from regulars.transfer.columns import EXTERNAL_ID
+from regulars.transfer.composed_fields import PARTS_OF_NAMES, PARTS_OF_STREETS
 from regulars.transfer.consent import read_consent
 from regulars.transfer.date_text import AmbiguousDate, DateError, Order
 from regulars.transfer.dates import is_storable, read_timestamp
@@ -191,8 +192,7 @@ def _whole(field: Field, read: Read) -> dict[str, Read]:
 _PARTS: Mapping[str, Read] = {
     **dict.fromkeys(("line1", "line2", "city", "area", "state", "first_name", "last_name"), _line),
     "country": _country,
-    "zip": _number_text,
-    "phone": _number_text,
+    **dict.fromkeys(("zip", "phone", *PARTS_OF_STREETS), _number_text),
     "email": _email,
 }
 
@@ -217,7 +217,7 @@ EXACT: Mapping[Read, Read] = {
 READ: Mapping[str, Read] = {
     "_id": _number,
     EXTERNAL_ID: _external_id,
-    "name": _line,
+    **dict.fromkeys(PARTS_OF_NAMES, _line),
     **{
         name: read
         for field in FIELDS

@@ -1,0 +1,65 @@
+"""Compose fields of a customer whose parts have columns of their own: names and streets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from regulars.transfer.person_names import split_name
+
+NAME = "name"
+LAST_NAME_PREFIX, SECOND_LAST_NAME = "last_name_prefix", "second_last_name"
+HOUSE_NUMBER, HOUSE_NUMBER_ADDITION = "house_number", "house_number_addition"
+# The parts of names, which an address has, too, and those of the street of an address.
+PARTS_OF_NAMES = (NAME, LAST_NAME_PREFIX, SECOND_LAST_NAME)
+PARTS_OF_STREETS = (HOUSE_NUMBER, HOUSE_NUMBER_ADDITION)
+# The further lines of a street that was one cell with line breaks.
+MORE_LINES = "more_lines"
+# Countries that write the number before the street, and the words for a street in their languages.
+_NUMBER_FIRST = frozenset(
+    "AU BS CA FR GB HK IE IN JM LK LU MC MT MY NZ PH SG TH TN TT US ZA".split()
+)
+_NUMBER_FIRST_HEADING = re.compile(r"street|house|building|rue|voie", re.IGNORECASE)
+_SPACES_AND_COMMAS = re.compile(r"[\s,]+")
+_MAX_ADDITION = 10
+
+
+def compose_names(names: dict[str, Any]) -> None:
+    """Divide a whole name into a first and a last name, unless one of these is set, and put the
+    last name together: `van` and `Dijk`, `Pérez` and `Soto`. `names` is a customer or an
+    address."""
+    whole = names.pop(NAME, None)
+    if whole and not names.get("first_name") and not names.get("last_name"):
+        first_name, last_name = split_name(whole)
+        # A single word leaves the last name of an existing customer as it is.
+        names |= {"first_name": first_name} | ({"last_name": last_name} if last_name else {})
+    prefix, second = names.pop(LAST_NAME_PREFIX, None), names.pop(SECOND_LAST_NAME, None)
+    last_name = names.get("last_name") or ""
+    if prefix and not last_name.lower().startswith(f"{prefix} ".lower()):
+        last_name = f"{prefix} {last_name}".strip()
+    if second and not last_name.lower().endswith(f" {second}".lower()):
+        last_name = f"{last_name} {second}".strip()
+    if prefix or second:
+        names["last_name"] = last_name
+
+
+def compose_street(address: dict[str, Any], heading: str) -> None:
+    """Put the street of an address together: its number, which has a column with a heading of its
+    own, goes before or after the street, by the country, else by the language of the heading."""
+    number, addition = (address.pop(part, None) for part in PARTS_OF_STREETS)
+    street = address.get("line1") or ""
+    if addition and (not number or len(addition) > _MAX_ADDITION):
+        more = address.get("line2")
+        address["line2"] = ", ".join(filter(None, (addition, more)))
+    elif addition:
+        number = f"{number} {addition}"
+    if number and number not in _SPACES_AND_COMMAS.split(street):
+        country = address.get("country")
+        is_first = (
+            country in _NUMBER_FIRST if country else bool(_NUMBER_FIRST_HEADING.search(heading))
+        )
+        address["line1"] = " ".join(
+            filter(None, (number, street) if is_first else (street, number))
+        )
+    if more := address.pop(MORE_LINES, None):
+        address["line2"] = ", ".join(filter(None, (more, address.get("line2"))))
