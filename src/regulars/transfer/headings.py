@@ -139,7 +139,10 @@ def _find_in_groups(key: str, depth: int) -> Match | None:
                 group = groups.get(word)
                 if group is None:
                     continue
-                address = next(filter(None, map(_part, [rest, *_without_glue(rest)])), None)
+                rests = [rest, *_without_glue(rest)]
+                if rest[:1] == "1":  # `shipping_1_city`
+                    rests.append(rest[1:])
+                address = next(filter(None, map(_part, rests)), None)
                 if address is None and (part := dictionary().parts_of_groups.get(rest)):
                     address = (part, 0, "")
                 if address and (match := _in_group(group, address, depth)):
