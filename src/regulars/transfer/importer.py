@@ -28,6 +28,7 @@ from regulars.customers.bulk import (
 )
 from regulars.store import Row, Store
 from regulars.transfer.background_throttle import BackgroundThrottle, write_in_halves
+from regulars.transfer.columns import EXTERNAL_ID
 from regulars.transfer.columns import WARNING as WARNING_COLUMN
 from regulars.transfer.errors import BadFile, Interrupted
 from regulars.transfer.import_repository import COUNTS, DONE, ImportRepository
@@ -125,6 +126,8 @@ class Importer:
         self._origin = origin
         self._run = run
         self._seen_keys = SeenKeys() if run is None else None
+        # Rows about which the database says a warning. They are written after the next batch.
+        self._late_warned: list[tuple[Record, str]] = []
         self._should_stop = False
         self.tally = Tally()
 
@@ -163,6 +166,7 @@ class Importer:
                 progress(self.tally)
             if self._seen_keys:
                 self._seen_keys.close()
+        await self._append_warned([])
         self._note_skipped_children()
         if self._run is not None:
             problems = orjson.dumps(self.tally.problems).decode()
@@ -255,7 +259,12 @@ class Importer:
             self.tally.counts[outcome.lower()] += 1
             for name in row_result.kept_fields:
                 kind = f"{WARNING}{KEPT} {heading((name,))}"
-                self.tally.note(kind, record.line, warning_message(KEPT, name))
+                message = warning_message(KEPT, name)
+                self.tally.note(kind, record.line, message)
+                if name == EXTERNAL_ID:
+                    if not row.warnings:
+                        self.tally.note(WARNED_ROWS, record.line, "")
+                    self._late_warned.append((record, f"{kind[len(WARNING) :]}: {message}"))
             if outcome == REJECTED:
                 self.tally.withdraw_warnings(row, record.line, heading)
                 rejected.append((record, [problem.to_json() for problem in row_result.problems]))
@@ -272,6 +281,11 @@ class Importer:
             for record, row in batch
             if row.warnings and not row.problems
         ]
+        await self._append_warned(rows)
+
+    async def _append_warned(self, rows: Sequence[tuple[Record, str]]) -> None:
+        rows = [*self._late_warned, *rows]
+        self._late_warned.clear()
         if not rows:
             return
         is_empty = not self._warned_rows.size
