@@ -28,6 +28,8 @@ _log = logging.getLogger("regulars.imports")
 async def _run(settings: Settings, account_id: int, import_id: str) -> None:
     store = store_for(settings.database_url, is_bulk=True)
     await store.open()
+    # Not earlier: on a busy machine, a small import would wait for its process to start.
+    lower_priority()
     try:
         bounds = Bounds(settings.max_import_unpacked_bytes)
         job = Job(store, account_id, import_id, bounds)
@@ -54,7 +56,6 @@ def main() -> None:
     """Runs one import until it ends or the server exits."""
     settings = load_settings()
     log.configure(settings.log_level, settings.log_format)
-    lower_priority()
     _, account_id, import_id = sys.argv
     collect_less()
     try:

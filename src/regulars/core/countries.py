@@ -26,8 +26,8 @@ _OTHER_NAMES: Mapping[str, str] = {
     "BN": "Brunei Darussalam",
     "BO": "Plurinational State of Bolivia",
     "BY": "Byelorussia|Belorussia|Белоруссия",
-    "CD": "Congo-Kinshasa|DR Congo|DRC|Congo DR|Democratic Republic of the Congo|Zaire|Congo Dem Rep"
-    "|Dem Rep Congo"
+    "CD": "Congo-Kinshasa|DR Congo|DRC|Congo DR|Democratic Republic of the Congo|Zaire"
+    "|Congo Dem Rep|Dem Rep Congo"
     "|République démocratique du Congo",
     "CG": "Congo|Congo-Brazzaville|Republic of the Congo|Congo Republic",
     "CI": "Ivory Coast|Republic of Ivory Coast",
@@ -102,10 +102,11 @@ _INVERTED = re.compile(r"([^,()]+?) ?(?:, ?([^,()]+)|\(([^,()]+)\))")
 # Only of countries that no other name begins with: `Republic of China` is in the table.
 _GOVERNMENT = re.compile(
     r"(?:the )?(?:(?:islamic|federal|federative|arab|oriental|hashemite|co-?operative|united"
-    r"|socialist|eastern) )*(?:republic|kingdom|state|states|commonwealth|principality|sultanate|union"
-    r"|grand duchy|emirate) of |(?:la )?r[eé]publique (?:de la |de l |du |des |de |d )"
+    r"|socialist|eastern) )*(?:republic|kingdom|state|states|commonwealth|principality|sultanate"
+    r"|union|grand duchy|emirate) of |(?:la )?r[eé]publique (?:de la |de l |du |des |de |d )"
     r"|(?:el |la |a )?rep[uú]blica (?:(?:oriental|bolivariana|popular|federativa|federal"
-    r"|isl[aá]mica|[aá]rabe) )?(?:de la |del |de |do |da )?|reino (?:de |da |do )|royaume (?:de |du |d )"
+    r"|isl[aá]mica|[aá]rabe) )?(?:de la |del |de |do |da )?"
+    r"|reino (?:de |da |do )|royaume (?:de |du |d )"
     r"|(?:die )?republik |k[oö]nigreich (?:der )?|regno (?:di |del )"
     r"|repubblica (?:di |del |della )",
     re.IGNORECASE,

@@ -134,8 +134,8 @@ def decide_order(
 
     An order that the values of a column prove counts for it; then `chosen`, the user's option;
     then the only usual one; then the order that other columns of the file prove, those with the
-    same separator first. It is None if none of these decides. `read_timestamp` then refuses the dates with several meanings,
-    of which `ambiguous_example` is one.
+    same separator first. It is None if none of these decides. `read_timestamp` then refuses the
+    dates with several meanings, of which `ambiguous_example` is one.
     """
     return [
         column.proven or chosen or column.assumed or _order_of_others(column, columns)

@@ -15,7 +15,7 @@ from typing import Any
 
 from regulars.accounts.accounts import now_ms
 from regulars.store import Store, StoreError, imports
-from regulars.transfer.import_repository import FAILED, ImportRepository
+from regulars.transfer.import_repository import CANCELLED, FAILED, ImportRepository
 
 PROGRAM = "regulars.import_worker"
 _POLL_SECONDS = 2.0
@@ -95,6 +95,14 @@ class Jobs:
         self._turns[import_id] += 1
         return True
 
+    async def _is_cancelled(self, account_id: int, import_id: str) -> bool:
+        """Return whether an import was cancelled or deleted."""
+        try:
+            row = await ImportRepository(self._store, account_id).find(import_id)
+        except StoreError:
+            return False
+        return row is None or row["state"] == CANCELLED
+
     async def _do(self, account_id: int, import_id: str) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -103,17 +111,22 @@ class Jobs:
             stdin=asyncio.subprocess.PIPE,
         )
         ended = asyncio.create_task(process.wait())
-        began, over = monotonic(), False
+        began, over, is_cancelled = monotonic(), False, False
         look = min(_LOOK_SECONDS, self._turn_seconds)
         try:
-            while not ended.done() and not self._stopping and not over:
+            while not (ended.done() or self._stopping or over or is_cancelled):
                 self._something.clear()
                 changed = asyncio.create_task(self._something.wait())
                 waiting = (ended, changed)
                 await asyncio.wait(waiting, timeout=look, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
                 over = await self._turn_is_over(account_id, import_id, began)
+                is_cancelled = not ended.done() and await self._is_cancelled(account_id, import_id)
         finally:
+            if is_cancelled:
+                # On a busy machine, the end of its batch may take a minute. It saves nothing more.
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
             assert process.stdin
             process.stdin.close()  # by this it knows that it is to stop
             try:
@@ -123,7 +136,7 @@ class Jobs:
                 await ended
         if not over:
             del self._turns[import_id]
-        if process.returncode and not self._stopping and not over:
+        if process.returncode and not (self._stopping or over or is_cancelled):
             await self._failed(account_id, import_id, process.returncode)
 
     async def _failed(self, account_id: int, import_id: str, code: int) -> None:
