@@ -42,7 +42,7 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
     if error_text:
         return email, "", f"The email {error_text}"
     if _PLAIN.fullmatch(email):
-        return email, email.lower(), None
+        return email, key_of_plain(email), None
     local, at, domain = email.rpartition("@")
     # `lower` makes a capital sigma the final form at the end of a word, IDNA never does.
     email = f"{local}{at}{domain.replace('Σ', 'σ').lower()}"
@@ -51,6 +51,17 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
     except email_validator.EmailNotValidError as error:
         return email, "", f"This is not an email address: {_sentence(str(error))}"
     return email, f"{parsed.local_part.lower()}@{parsed.domain}", None
+
+
+def is_plain(value: str) -> bool:
+    """Whether a text is a valid email in the form in which it is shown. Few are not plain, and
+    `clean_email` knows them all."""
+    return len(value) <= MAX_LENGTH and _PLAIN.fullmatch(value) is not None
+
+
+def key_of_plain(email: str) -> str:
+    """The key of an email that is plain."""
+    return email.lower()
 
 
 def _sentence(text: str) -> str:

@@ -37,6 +37,16 @@ def insert_one(table: sa.Table) -> Query:
     )
 
 
+@cache
+def insert_many(table: sa.Table, count: int) -> Query:
+    """Insert rows in one statement. Its parameters are the columns of the rows, row by row."""
+    rows = [
+        {c.name: sa.bindparam(f"{c.name}_{index}", type_=c.type) for c in table.c}
+        for index in range(count)
+    ]
+    return Query(table.insert().values(rows))
+
+
 @lru_cache(maxsize=1_000)
 def update_row(table: sa.Table, columns: tuple[str, ...]) -> Query:
     """Update columns of a row. Each of them, and each column of the key, has a parameter of its

@@ -8,10 +8,14 @@ from typing import Any
 
 import orjson
 
+from regulars.core import fields
 from regulars.core.errors import InvalidInput, Problem
 from regulars.core.text import CONTROL_CHARACTERS
 from regulars.customers.bulk import RowWarning, SetRow
 from regulars.customers.custom import MAX_BYTES
+from regulars.customers.emails import key_of_plain
+from regulars.customers.field_rules import Values
+from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
 from regulars.transfer.column_choice import (
@@ -42,6 +46,7 @@ from regulars.transfer.file_status import OTHER, UNSUBSCRIBED
 from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.import_options import Options
+from regulars.transfer.plain_cells import Reader, is_usual, plain_reader
 from regulars.transfer.records import Record
 from regulars.transfer.row_identity import find_reference, foreign_ids
 from regulars.transfer.row_target import CONSENT_TIMES, TIMESTAMPS, Target
@@ -60,6 +65,7 @@ from regulars.transfer.values import (
 
 # Characters of a text that is kept in `custom`, which has 65,535 bytes in all.
 _MAX_KEPT_CHARACTERS = 4_000
+((EMAIL, EMAIL_KEY),) = [(f.name, f.key_column) for f in FIELDS if isinstance(f, fields.Email)]
 _KEYS = ("_id", "id", EXTERNAL_ID, *TIMESTAMPS)
 _NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
 # Fields that are composed of others, or divided, when the row is complete.
@@ -85,15 +91,16 @@ _MAX_NAMES = 10_000
 
 class _Row:
     """A customer's input while its values are read, with problems and warnings. `consents` are the
-    answers of all columns about consent."""
+    answers of all columns about consent. `values` are those that are clean already."""
 
-    __slots__ = ("consents", "node", "problems", "warnings")
+    __slots__ = ("consents", "node", "problems", "values", "warnings")
 
     def __init__(self) -> None:
         self.node: dict[str, Any] = {}
         self.problems: list[Problem] = []
         self.warnings: list[RowWarning] = []
         self.consents: list[bool] = []
+        self.values: Values = {}
 
     def keep(self, heading: str, value: Any) -> str:
         """Keep the original value of a column in `custom`, and say so."""
@@ -135,12 +142,25 @@ class RowParser:
             for column in columns or ()
             for target in self._targets_of(column)
         ]
+        self._cells = self._with_readers()
         self._fallbacks = [column for column in columns or () if column.fallback]
         # The targets of names of JSON: those of the columns, and others that were met.
         self._names = {c.heading: self._targets_of_name(c) for c in columns or ()}
         self._other_names: dict[str, list[Target] | None] = {}
         self._clear = options.empty == "clear"
         self._headings = {c.field: c.heading for c in columns or () if c.field is not None}
+
+    def _with_readers(self) -> list[tuple[int, Target, Reader | None]]:
+        """Return the targets with the reader of their plain cells. A field with several sources
+        has none."""
+        names = [target.name for _, target in self._targets if not target.group]
+        names += [column.fallback for column in self.columns or () if column.fallback]
+        if not frozenset(PARTS_OF_NAMES).isdisjoint(names):
+            names += names
+        return [
+            (position, target, plain_reader(target) if names.count(target.name) == 1 else None)
+            for position, target in self._targets
+        ]
 
     def _targets_of(self, column: Column) -> list[Target]:
         """Return where the values of a column go: nowhere, or to one field or two."""
@@ -172,9 +192,14 @@ class RowParser:
             )
             return SetRow({}, (InvalidInput(message),))
         else:
-            for position, target in self._targets:
+            values = row.values
+            for position, target, read in self._cells:
                 cell = cells_of_row[position]
-                if is_usual(cell) and not target.has_nul:
+                if not cell and not self._clear:
+                    continue
+                if read is not None and (value := read(cell)) is not None:
+                    values[target.name] = value
+                elif is_usual(cell) and not target.has_nul:
                     self._store(row, target, cell)
                 elif cell or self._clear:
                     if not self._is_own or cell[:1] in ("'", "="):
@@ -375,6 +400,10 @@ class RowParser:
         if invalid and not self._options.strict:
             invalid = self._keep_invalid(row, invalid)
             values, invalid = clean_values(node, ())
+        if row.values:
+            values |= row.values
+            if EMAIL in row.values:
+                values[EMAIL_KEY] = key_of_plain(row.values[EMAIL])
         problems = row.problems + invalid
         reference, take = find_reference(keys, values, problems, self._options.match, self._is_own)
         timestamps = None
@@ -448,15 +477,3 @@ class RowParser:
         kept = row.keep(heading, ", ".join(str(values[index]) for index in invalid))
         for problem in invalid.values():
             row.warnings.append(RowWarning(UNREADABLE, heading, f"{problem.message} {kept}"))
-
-
-def is_usual(cell: str) -> bool:
-    """Return whether nothing in a cell can be a mark of a spreadsheet, damaged or invisible: text
-    in ASCII that is stored as it is."""
-    return (
-        cell.isascii()
-        and cell.isprintable()
-        and cell != ""
-        and "&" not in cell
-        and cell == cell.strip(" '=")
-    )

@@ -92,21 +92,22 @@ def _forms_of_one(phone: str) -> list[str]:
         number = number[len(trunk) :]
     if len(number) < _SHORTEST:
         return [international]
-    result = []
-    for each in (number, *_with_or_without_digit(code, number)):
-        result += [code + each, each, trunk + each] if trunk else [code + each, each]
+    result = [code + number, number]
+    if trunk:
+        result.append(trunk + number)
+    if code in _CODES_WITH_EXTRA_DIGIT:
+        for each in _with_or_without_digit(code, number):
+            result += [code + each, each, trunk + each] if trunk else [code + each, each]
     return result
 
 
 def _with_or_without_digit(code: str, number: str) -> Sequence[str]:
     """The other form of a number in a country whose mobile numbers have a digit that is dialled
-    from some places or since some year only.
+    from some places or since some year only (`_CODES_WITH_EXTRA_DIGIT`).
 
     Mexico: `1` after the code until 2019; Argentina: `9` from abroad; Brazil: `9` before the eight
     digits of a mobile number since 2016 (plans of IFT, ENACOM and Anatel).
     """
-    if code not in _CODES_WITH_EXTRA_DIGIT:
-        return ()
     match code, len(number):
         case ("52", 10):
             return [f"1{number}"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -81,6 +81,7 @@ FACET_LENGTH = 512
 
 _TAG_COLUMNS = tuple(name for _, name in _TAGS)
 _SORTED_NAMES = names_of(_SORTED_TEXTS)
+_sorted_names = itemgetter(*_SORTED_NAMES)
 _SORTED_FULL_NAMES = tuple(
     (field.name, *field.sources) for field in _searched(fields.FullName) if field.sort
 )
@@ -121,6 +122,9 @@ MAX_BATCH_WORK = 300_000
 # Longer facets or notes are searched by bisection instead of as one text.
 _LONG_LENGTH = 4_096
 
+# Characters of stored tags that are parsed once: most customers have a few of the same tags.
+_MAX_CACHED_TAGS = 256
+
 # Runs of spaces and spaces other than U+0020, which become a single U+0020.
 _SPACES = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 
@@ -146,8 +150,7 @@ def sorted_text_facet(key: str, text: str) -> str:
 def _sorted_text_facets(row: Row) -> Iterator[str]:
     """Yield the facets of names and emails whose column, which is folded as the contract says, is
     not what the search compares: `Łukasz`, `O’Brien`, and texts with invisible characters."""
-    block = "".join([row[name] for name in _SORTED_NAMES])
-    if (block.isascii() and "`" not in block) or not any(map(_is_folded_differently, set(block))):
+    if not any(map(_is_folded_differently, set("".join(_sorted_names(row))))):
         return
     texts = [(name, row[name]) for name in _SORTED_NAMES]
     texts += [(name, full_name(row[a], row[b])) for name, a, b in _SORTED_FULL_NAMES]
@@ -179,8 +182,10 @@ def work_of(before: Row | None, after: Row | None) -> int:
     sources. Text that is not ASCII counts twice, because each character can be a word. The columns
     of a deleted row count twice, because the removal of a term takes longer."""
     if before is None and after is not None:
-        sizes = sum(map(len, filter(None, _read_sources(after))))
-        return sizes + sum(map(_size, _derived_columns(after)))
+        derived_columns = _derived_columns(after)
+        text = "".join(derived_columns)
+        size = len(text) if text.isascii() else sum(map(_size, derived_columns))
+        return len("".join(filter(None, _read_sources(after)))) + size
     if before is None or after is None:
         return 2 * sum(map(_size, _derived_columns(before))) if before else 0
     work = 0
@@ -201,40 +206,65 @@ def _size(text: str) -> int:
 
 def derive_columns(row: Row, changed: Collection[str] = SOURCES) -> dict[str, str]:
     """Return the derived columns of a customer's row that depend on the columns `changed`."""
+    # Loops: a comprehension takes as long as three rounds of one.
+    dependent = _dependent_columns(tuple(changed))
     columns = {}
-    tags: dict[str, list[str]] = {key: orjson.loads(row[name]) for key, name in _TAGS}
-    phone_forms = {name: phones.forms(row[name]) if row[name] else [] for name in _PHONES}
-    if _depends_on("words", changed):
+    tags: list[tuple[str, Sequence[str]]] = []
+    for key, name in _TAGS:
+        text = row[name]
+        is_short = len(text) <= _MAX_CACHED_TAGS
+        tags.append((key, _short_tags(text) if is_short else orjson.loads(text)))
+    phone_forms = [(name, phones.forms(row[name]) if row[name] else ()) for name in _PHONES]
+    if "words" in dependent:
         texts = []
         for first, last in _FULL_NAMES:
-            texts.append(full_name(row[first], row[last]))
+            first_name, last_name = row[first], row[last]
+            texts.append(full_name(first_name, last_name))
             # Chinese, Japanese and Korean names are written with the last name first.
-            if row[first] and has_lone_characters(row[last]):
-                texts.append(f"{row[last]} {row[first]}")
+            if first_name and has_lone_characters(last_name):
+                texts.append(f"{last_name} {first_name}")
         texts += [row[name] for name in _WORD_TEXTS]
-        for values in tags.values():
+        for _, values in tags:
             texts += values
         text = lines(list(filter(None, texts)))
         # The forms of a phone number are complete words.
-        for forms in phone_forms.values():
-            text += "".join([f"\n {form} " for form in forms])
+        for _, forms in phone_forms:
+            if forms:
+                text += "\n " + " \n ".join(forms) + " "
         columns["words"] = text
-    if _depends_on("notes_words", changed):
+    if "notes_words" in dependent:
         notes = row[_LONG_TEXT]
         columns["notes_words"] = lines([notes.replace("\n", " ")]) if notes else ""
-    if _depends_on("facets", changed):
+    if "facets" in dependent:
         columns["facets"] = _facets(row, tags, phone_forms)
     return columns
 
 
-def _depends_on(name: str, changed: Collection[str]) -> bool:
-    return not _SOURCE_SETS[name].isdisjoint(changed)
+@lru_cache(maxsize=1_000)
+def _dependent_columns(changed: tuple[str, ...]) -> Collection[str]:
+    """Return the derived columns that depend on columns."""
+    return [name for name, sources in _SOURCE_SETS.items() if not sources.isdisjoint(changed)]
+
+
+@lru_cache(maxsize=4_096)
+def _short_tags(text: str) -> Sequence[str]:
+    """Return stored tags."""
+    return tuple(orjson.loads(text))
 
 
 def _facets(
-    row: Row, tags: Mapping[str, list[str]], phone_forms: Mapping[str, Collection[str]]
+    row: Row,
+    tags: Sequence[tuple[str, Sequence[str]]],
+    phone_forms: Sequence[tuple[str, Sequence[str]]],
 ) -> str:
-    raw_facets = {f"{key}:{tag}": None for key, values in tags.items() for tag in values}
+    facets = []
+    for name, forms in phone_forms:
+        for form in forms:
+            facets.append(f"{name}:{form}")  # noqa: PERF401  # see `derive_columns`
+    raw_facets: dict[str, None] = {}
+    for key, values in tags:
+        for tag in values:
+            raw_facets[f"{key}:{tag}"] = None
     if any(_other_facet_sources(row)):
         for name in _ADDRESSES:
             if row[name]:
@@ -248,16 +278,17 @@ def _facets(
         for name in _FACET_TEXTS:
             if row[name]:
                 raw_facets[f"{name}:{row[name]}"] = None
-    facets = []
-    for name, forms in phone_forms.items():
-        facets += [f"{name}:{form}" for form in forms]
     if raw_facets:
         facets += dict.fromkeys(_normalize("\n".join(raw_facets)).split("\n"))
-    facets += [f"{name}:" for name, forms in phone_forms.items() if row[name] and not forms]
-    facets += _sorted_text_facets(row)
+    for name, forms in phone_forms:
+        if row[name] and not forms:
+            facets.append(f"{name}:")
+    texts = "".join(_sorted_names(row))
+    if not texts.isascii() or "`" in texts:
+        facets += _sorted_text_facets(row)
     if row[_LONG_TEXT]:
         facets.append(NOTES)
-    return "\n".join(["", *facets, ""]) if facets else ""
+    return "\n" + "\n".join(facets) + "\n" if facets else ""
 
 
 def _custom_facets(name: str, value: Any) -> Iterator[str]:
@@ -285,17 +316,23 @@ def custom_key(path: str, key: str) -> str:
 
 def terms_of(row: Row) -> set[str]:
     """Return the terms of a row with derived columns."""
-    words, notes = row["words"], row["notes_words"]
-    note_terms = terms(notes) if notes else set()
-    word_terms = terms(words) | note_terms
-    if len(row["facets"]) <= _LONG_LENGTH and words.isascii() and notes.isascii():
+    words, notes, facets = row["words"], row["notes_words"], row["facets"]
+    word_terms = terms(words)
+    note_terms: Collection[str] = ()
+    if notes:
+        note_terms = terms(notes)
+        word_terms |= note_terms
+    if len(facets) <= _LONG_LENGTH and words.isascii() and notes.isascii():
         text = _marked_beginnings(row)
         result = {WORD + term for term in word_terms if _MARK + term not in text}
     else:
         begins = _beginning_test(row)
         result = {WORD + term for term in word_terms if not as_folded(term) or not begins(term)}
-    result |= {NOTES + term for term in note_terms}
-    result.update(filter(None, row["facets"].split("\n")))
+    if notes:
+        result |= {NOTES + term for term in note_terms}
+    if facets:
+        result.update(facets.split("\n"))
+        result.discard("")
     return result
 
 
@@ -337,8 +374,7 @@ def changed_terms(before: Row | None, after: Row | None) -> tuple[set[str], set[
     """Return the terms that a row gains and loses; None is a missing row. Long notes that are
     unchanged are not indexed again."""
     if before is None or after is None:
-        new_terms, old_terms = (terms_of(row) if row else set() for row in (after, before))
-        return new_terms, old_terms
+        return terms_of(after) if after else set(), terms_of(before) if before else set()
     notes = after["notes_words"]
     if before["notes_words"] != notes or len(notes) <= _LONG_LENGTH:
         new_terms, old_terms = terms_of(after), terms_of(before)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 
 import apsw
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ from regulars.store.writer import Write
 
 # Python's lock is held while terms are sorted, and the event loop waits. This many take 20 ms.
 _SORTED_TERMS = 40_000
+# Terms of one statement: a quarter less time than with a statement for each, and no less with more.
+_TERMS_AT_ONCE = 32
 
 
 def load(
@@ -58,8 +60,10 @@ def save(
     for entity, table in tables:
         if table.inserted:
             _run_for_each(connection, writes.insert_one(entity.table), table.inserted)
-    _run_for_terms(connection, writes.remove_term(), account_id, changes.removed_terms)
-    _run_for_terms(connection, writes.insert_one(terms), account_id, changes.added_terms)
+    for removed in _sorted_rows(account_id, changes.removed_terms):
+        connection.executemany(writes.remove_term().compiled("sqlite").text, removed)
+    for added in _sorted_rows(account_id, changes.added_terms):
+        _insert_terms(connection, added)
     run_query(connection, _counters(entities), parameters)
 
 
@@ -73,10 +77,10 @@ def _counters(entities: Entities) -> Query:
     return Query(saving.advance_revision(entities.counters))
 
 
-def _run_for_terms(
-    connection: apsw.Connection, query: Query, account_id: int, terms_of_customers: Terms
-) -> None:
-    """Run a query whose parameters are the columns of the table `terms`, in their order."""
+def _sorted_rows(
+    account_id: int, terms_of_customers: Terms
+) -> Iterator[list[tuple[int, str, int]]]:
+    """Yield rows of the table `terms`, in parts."""
     if not terms_of_customers:
         return
     by_term: defaultdict[str, list[int]] = defaultdict(list)
@@ -84,10 +88,18 @@ def _run_for_terms(
         for term in customer_terms:
             by_term[term].append(customer_id)
     # In the order of the table, so that SQLite looks each page up once.
-    text, remaining = query.compiled("sqlite").text, iter(by_term)
+    remaining = iter(by_term)
     while sorted_terms := sorted(islice(remaining, _SORTED_TERMS)):
-        rows = [(account_id, term, number) for term in sorted_terms for number in by_term[term]]
-        connection.executemany(text, rows)
+        yield [(account_id, term, number) for term in sorted_terms for number in by_term[term]]
+
+
+def _insert_terms(connection: apsw.Connection, rows: Sequence[tuple[int, str, int]]) -> None:
+    many, one = writes.insert_many(terms, _TERMS_AT_ONCE), writes.insert_one(terms)
+    end = len(rows) - len(rows) % _TERMS_AT_ONCE
+    starts = range(0, end, _TERMS_AT_ONCE)
+    parts = (list(chain.from_iterable(rows[n : n + _TERMS_AT_ONCE])) for n in starts)
+    connection.executemany(many.compiled("sqlite").text, parts)
+    connection.executemany(one.compiled("sqlite").text, rows[end:])
 
 
 def _run_for_each(connection: apsw.Connection, query: Query, rows: Iterable[Row]) -> None:
