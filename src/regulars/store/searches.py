@@ -192,6 +192,8 @@ def _in_all(unions: Sequence[Union]) -> sa.SelectBase:
 
 def _in_union(union: Union) -> sa.Select[Any]:
     """The distinct ids of the customers of a union of ranges."""
+    if len(union) == 2 and union[0].column != TERM and union[1].column == TERM:
+        return _in_column_or_terms(*union)
     selects = [
         _select(within, (terms if within.column == TERM else customers).c.customer_id)
         for within in union
@@ -202,6 +204,22 @@ def _in_union(union: Union) -> sa.Select[Any]:
     # A range of several terms may contain a customer more than once.
     has_duplicates = within.column == TERM and not within.one_value
     return selects[0].distinct() if has_duplicates else selects[0]
+
+
+def _in_column_or_terms(of_column: Within, of_terms: Within) -> sa.Select[Any]:
+    """The distinct ids of the customers of a range of a column, and of a range of terms that has
+    few of them. A UNION would sort the ids of the column: 2 ms for 3,000."""
+    named = customers.alias("named_customers")
+    is_in_column = sa.exists(
+        sa.select(sa.literal_column("1")).where(
+            of_account(named),
+            named.c.customer_id == terms.c.customer_id,
+            _within(of_column, named, without_index=True),
+        )
+    )
+    others = _select(of_terms, terms.c.customer_id).where(~is_in_column).distinct()
+    selects = (_select(of_column, customers.c.customer_id), others)
+    return sa.select(sa.union_all(*selects).subquery().c.customer_id)
 
 
 def _select(within: Within, column: sa.ColumnElement[Any]) -> sa.Select[Any]:
