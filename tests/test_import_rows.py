@@ -68,6 +68,17 @@ def test_rows_with_warnings_are_in_a_file_that_can_be_imported(local: Shop) -> N
     assert local.customers("shipping_address")[0]["shipping_address"] == {"country": "NO"}
 
 
+def test_a_batch_that_is_divided_reports_each_row_once(
+    local: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regulars.customers.search.search_document.MAX_WORK", 500)
+    content = "email,country\n" + "".join(f"a{n}@x.test,Atlantis\n" for n in range(10))
+    result = local.bring(content)
+    assert (result["created"], result["rows_with_warnings"]) == (10, 10)
+    rows = Path(result["warnings_file"]).read_text().splitlines()[1:]
+    assert [row.rsplit(",", 2)[1] for row in rows] == [f"a{n}@x.test" for n in range(10)]
+
+
 def test_strict_rejects_a_row_for_a_value(local: Shop) -> None:
     content = "email,country\na@x.test,Atlantis\nb@x.test,FR,surplus\nc@x.test,FR\n"
     result = local.bring(content, "--strict")

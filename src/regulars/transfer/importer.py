@@ -38,12 +38,13 @@ from regulars.transfer.sanitizing import KEPT, SKIPPED, WARNED_ROWS, WARNING, wa
 from regulars.transfer.seen_keys import SeenKeys
 from regulars.transfer.source import Source
 
-# Rows of a batch.
-BATCH = 2_500
+# Rows of a batch. Larger ones write fewer pages of SQLite's log.
+BATCH = 3_000
 # Rows of a batch while others use the database.
 _SHORT_BATCH = 200
-# Characters of a batch: long rows make smaller batches.
-_BATCH_CHARACTERS = 512 * 1024
+# Characters of a batch: long rows make smaller batches. A character is up to four of the work that
+# a transaction may do (`search_document.MAX_WORK`), and a batch that is too much is decided twice.
+_BATCH_CHARACTERS = 240 * 1024
 _MAX_EXAMPLES = 10
 _MAX_KINDS = 50
 
@@ -223,6 +224,7 @@ class Importer:
         position, to = self.tally.rows, self.tally.rows + len(batch)
         step = None
         heading = self._source.shape.heading
+        warned_size = self._warned_rows.size
         # Saved with the rows, so that a resumed import counts and writes no warning twice.
         for record, row in batch:
             self.tally.warn(row, record.line, heading)
@@ -247,6 +249,7 @@ class Importer:
         except Rejected:
             for record, row in batch:
                 self.tally.withdraw_warnings(row, record.line, heading)
+            await self._discard_warned(warned_size)
             raise
         self.tally.rows, self.tally.bytes_read = to, bytes_read
         rejected: list[tuple[Record, list[Any]]] = []
@@ -292,6 +295,12 @@ class Importer:
         content = as_text(self._source, rows, with_headings=is_empty, column=WARNING_COLUMN)
         await self._warned_rows.append(content)
         self.tally.problems[WARNED_ROWS]["size"] = self._warned_rows.size
+
+    async def _discard_warned(self, size: int) -> None:
+        """Remove the rows with warnings that were written after `size`."""
+        if self._warned_rows.size != size:
+            await self._warned_rows.truncate(size)
+            self.tally.problems[WARNED_ROWS]["size"] = size
 
     async def _report_rejected(
         self, rejected: Sequence[tuple[Record, Sequence[Mapping[str, Any]]]]
