@@ -11,7 +11,9 @@ from graphql import (
     build_client_schema,
     build_schema,
     get_introspection_query,
+    lexicographic_sort_schema,
     print_ast,
+    print_schema,
 )
 from graphql.utilities.get_default_value_ast import get_default_value_ast
 
@@ -42,7 +44,8 @@ def _default(definition: Any) -> str:
 
 
 def load_schema(client: Client) -> GraphQLSchema:
-    return build_client_schema(client.data(get_introspection_query()))  # type: ignore[arg-type]  # the data of the query
+    query = get_introspection_query(specified_by_url=True)
+    return build_client_schema(client.data(query))  # type: ignore[arg-type]  # the data of the query
 
 
 def test_the_served_schema_contains_the_contract(client: Client) -> None:
@@ -60,12 +63,6 @@ def test_the_served_schema_contains_the_contract(client: Client) -> None:
         assert not extra, f"{name} has required arguments that clients do not send: {extra}"
 
 
-def test_the_served_schema_has_the_descriptions_of_the_contract(client: Client) -> None:
-    contract, schema = build_schema(CONTRACT.read_text(encoding="utf-8")), load_schema(client)
-    for name, type_ in contract.type_map.items():
-        assert type_.description is None or schema.type_map[name].description == type_.description
-
-
 def test_the_contract_in_the_docs_equals_the_original() -> None:
     copies = sorted(CONTRACT.parent.iterdir())
     assert [copy.name for copy in copies] == ["contract.md", "schema.graphql"]
@@ -75,11 +72,8 @@ def test_the_contract_in_the_docs_equals_the_original() -> None:
             assert copy.read_text(encoding="utf-8") == original.read_text(encoding="utf-8")
 
 
-def test_the_command_schema_prints_the_served_schema() -> None:
+def test_the_command_schema_prints_the_served_schema(client: Client) -> None:
     result = run_regulars("schema")
     assert result.returncode == 0
-    assert build_schema(result.stdout)
-    # These have more arguments than in the contract: ifVersion, first, after.
-    extended = ("  updateCustomer(", "  deleteCustomers(", "  leads: ", "  list: ")
-    for line in CONTRACT.read_text(encoding="utf-8").splitlines():
-        assert line.startswith(("#", *extended)) or line in result.stdout
+    printed = lexicographic_sort_schema(build_schema(result.stdout))
+    assert print_schema(printed) == print_schema(lexicographic_sort_schema(load_schema(client)))

@@ -35,8 +35,11 @@ from tests.support import (
 )
 
 ROOT = Path(__file__).parents[1]
-DECLARATION = 'Text("company", sort=True, search=True, max_length=40, headings="company firm"),'
-BEFORE = '    LongText("notes"'
+DECLARATION = (
+    'Text("company", description="Company of the customer.", sort=True, search=True, max_length=40, '
+    'headings="company firm"),'
+)
+BEFORE = '    LongText(\n        "notes"'
 SOHNE = "Acme Söhne & Co."
 
 

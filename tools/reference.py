@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from graphql import (
+    GraphQLArgument,
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
@@ -263,12 +264,14 @@ def types_page() -> str:
     types = [t for t in api.type_map.values() if not t.name.startswith("__") and t not in roots]
     declared = [t for t in types if t.ast_node is not None]
     parts = [
-        "Every type, field and argument that the API has. `!` means never null. "
-        "`regulars schema` prints the same in GraphQL's schema definition language; what a type "
-        "cannot say is on the pages about [lists](lists.md), [the search language](search.md), "
-        "[writes](writes.md), "
-        "[ids and values](values.md), [formats](formats.md), [errors](errors.md) and "
-        "[transport](transport.md)."
+        "Look up the types, fields and arguments of the API. `!` means never null. "
+        "`regulars schema` prints the same in GraphQL's schema definition language. The arguments "
+        "`format` and `suffix` of timestamps are described in [formats](formats.md). For behavior "
+        "that types cannot express, see [lists](lists.md), [the search language](search.md), "
+        "[writes](writes.md), [ids and values](values.md), [errors](errors.md) and "
+        "[transport](transport.md).",
+        "Custom scalars link to their specification. `TimeStamp` has none, because its text "
+        "depends on the argument `format`.",
     ]
     for root in roots:
         assert root
@@ -282,29 +285,39 @@ def type_part(type_: GraphQLNamedType) -> str:
     if type_.description:
         parts.append(type_.description)
     if isinstance(type_, GraphQLScalarType):
-        parts.append("A scalar.")
+        url = type_.specified_by_url
+        parts.append(f"A scalar, specified by <{url}>." if url else "A scalar.")
     elif isinstance(type_, GraphQLEnumType):
-        parts.append("One of " + ", ".join(f"`{name}`" for name in type_.values) + ".")
+        rows = [(f"`{name}`", value.description or "") for name, value in type_.values.items()]
+        parts.append(table(("value", "description"), rows))
     elif isinstance(type_, GraphQLInputObjectType):
-        rows = [
+        input_rows = [
             (f"`{name}`", f"`{field.type}`", default(field.ast_node), field.description or "")
             for name, field in type_.fields.items()
         ]
-        parts.append(table(("field", "type", "default", ""), rows))
+        parts.append(table(("field", "type", "default", "description"), input_rows))
     elif isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
         if type_.interfaces:
-            parts.append("Is a " + ", ".join(f"`{i.name}`" for i in type_.interfaces) + ".")
-        fields = []
-        for name, definition in type_.fields.items():
-            arguments = ", ".join(
-                f"`{argument}: {a.type}{' = ' + default(a.ast_node) if default(a.ast_node) else ''}`"
-                for argument, a in definition.args.items()
+            parts.append("Implements " + ", ".join(f"`{i.name}`" for i in type_.interfaces) + ".")
+        fields = [
+            (
+                f"`{name}`",
+                "<br>".join(argument_text(name, a) for name, a in definition.args.items()),
+                f"`{definition.type}`",
+                definition.description or "",
             )
-            fields.append(
-                (f"`{name}`", arguments, f"`{definition.type}`", definition.description or "")
-            )
-        parts.append(table(("field", "arguments", "type", ""), fields))
+            for name, definition in type_.fields.items()
+        ]
+        parts.append(table(("field", "arguments", "type", "description"), fields))
     return "\n\n".join(parts)
+
+
+def argument_text(name: str, argument: GraphQLArgument) -> str:
+    """Return an argument with its default and its description. The page about formats describes
+    those of timestamps."""
+    value = default(argument.ast_node)
+    text = f"`{name}: {argument.type}{' = ' + value if value else ''}`"
+    return text if name in ("format", "suffix") else f"{text}: {argument.description}"
 
 
 def default(node: object) -> str:

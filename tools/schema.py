@@ -5,6 +5,7 @@ Use: tools/schema.py [--check]
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -19,22 +20,75 @@ SCHEMA = Path(__file__).parents[1] / "src" / "regulars" / "customers" / "schema.
 
 
 class Types(NamedTuple):
-    """The types of a kind of field: in `Customer`, in `InputCustomer`, in `InputUpdateCustomer`."""
+    """A kind of field in the schema: its types in `Customer`, in `InputCustomer` and in
+    `InputUpdateCustomer`, and the sentences that its descriptions in the latter two end with."""
 
     output: str
     create: str = ""
     update: str = ""
+    create_rule: str = ""
+    update_rule: str = ""
 
+
+_KEPT = "Unchanged if omitted; null is an error."
+_JSON = "At most 65,535 bytes as JSON, nested at most 32 levels deep."
 
 OF_KIND: Mapping[type[kinds.Field], Types] = {
-    kinds.Text: Types(": String!", 'String! = ""', "String"),
-    kinds.LongText: Types(": String", "String", "String"),
-    kinds.Email: Types(": Email!", "String!", "String"),
-    kinds.Phone: Types(": String!", 'String! = ""', "String"),
-    kinds.Flag: Types(": Boolean!", "Boolean! = false", "Boolean"),
-    kinds.Tags: Types(": [String!]!", "[String!]! = []", "[String!]"),
-    kinds.Json: Types(": CustomFields", "CustomFields", "CustomFields"),
-    kinds.Address: Types(": Address", "InputAddress", "InputAddress"),
+    kinds.Text: Types(
+        ": String!",
+        'String! = ""',
+        "String",
+        "At most {max_length:,} characters.",
+        f"At most {{max_length:,}} characters. {_KEPT}",
+    ),
+    kinds.LongText: Types(
+        ": String",
+        "String",
+        "String",
+        "At most {max_length:,} characters, on one or more lines. Null if omitted.",
+        "At most {max_length:,} characters, on one or more lines. Unchanged if omitted; null "
+        "removes them.",
+    ),
+    kinds.Email: Types(
+        ": Email!",
+        "String!",
+        "String",
+        "At most 254 characters. Unique in the account, compared case-insensitively.",
+        f"At most 254 characters. Unique in the account, compared case-insensitively. {_KEPT}",
+    ),
+    kinds.Phone: Types(
+        ": String!",
+        'String! = ""',
+        "String",
+        "At most {max_length:,} characters.",
+        f"At most {{max_length:,}} characters. {_KEPT}",
+    ),
+    kinds.Flag: Types(": Boolean!", "Boolean! = false", "Boolean", "", _KEPT),
+    kinds.Tags: Types(
+        ": [String!]!",
+        "[String!]! = []",
+        "[String!]",
+        "At most {max_count} of at most {max_length} characters. Empty ones and exact duplicates "
+        "are removed.",
+        "Replaces all existing ones: at most {max_count} of at most {max_length} characters. Empty "
+        f"ones and exact duplicates are removed. {_KEPT}",
+    ),
+    kinds.Json: Types(
+        ": CustomFields",
+        "CustomFields",
+        "CustomFields",
+        f"{_JSON} Null if omitted.",
+        "Merged key by key: omitted keys keep their values, and null removes a key (RFC 7396). "
+        f"{_JSON} Unchanged if omitted; null removes all.",
+    ),
+    kinds.Address: Types(
+        ": Address",
+        "InputAddress",
+        "InputAddress",
+        "Null if omitted.",
+        "Merged part by part: omitted parts keep their values, and null removes a part. Unchanged "
+        "if omitted; null removes the address.",
+    ),
     kinds.Timestamp: Types('(format: String = "fromNow", suffix: Boolean = true): TimeStamp!'),
     kinds.Money: Types(": Float!"),
     kinds.Count: Types(": Int!"),
@@ -44,16 +98,30 @@ OF_KIND: Mapping[type[kinds.Field], Types] = {
 }
 
 LEADS = """\
-  "Newest first."
+  "Messages of the customer, newest first."
   leads(
-    "At most so many. Without it, all of them."
+    "Number of messages, 0 to 250. Null or omitted: all messages."
     first: Int
-    "The `id` of a lead: only those that follow it in the list."
+    "Id of a lead: only leads that follow it in the list. Null or omitted: from the start."
     after: ID
   ): [Lead!]!
 """
+SUMMARY = """\
+  "Visits and orders of the customer."
+  summary: CustomerSummary!
+"""
+CHANGES = """\
+  "History of the customer, newest first."
+  changes(first: Int, after: String): CustomerChangeConnection!
+"""
+IDS = """\
+  "Id of an existing customer: its global id, its `_id`, or its id in another system."
+  id: ID
+  "The `_id` of an existing customer. If `id` is set too, both must identify the same customer."
+  _id: Int
+"""
 # Members of `Customer` that are no fields, by the name of the field that they precede.
-OBJECTS = {"custom": "  summary: CustomerSummary!\n", "tags": LEADS}
+OBJECTS = {"custom": SUMMARY, "tags": LEADS}
 # The order of the first release; other fields follow.
 CREATE_ORDER = (
     "email phone first_name last_name accepts_marketing shipping_address billing_address tags "
@@ -65,35 +133,46 @@ def output_lines() -> Iterable[str]:
     """Yield the fields of `Customer`."""
     for field in FIELDS:
         if field.in_api:
-            description = f'  "{field.description}"\n' if field.description else ""
+            if not field.description:
+                sys.exit(f"The field {field.name!r} in customers/fields.py has no description.")
             types = OF_KIND[type(field)]
-            yield f"{OBJECTS.get(field.name, '')}{description}  {field.name}{types.output}\n"
+            yield OBJECTS.get(field.name, "")
+            yield f'  "{field.description}"\n  {field.name}{types.output}\n'
+
+
+def input_line(field: kinds.Field, type_: str, rule: str) -> str:
+    """Return a field of an input type: the first sentence of its description, then its rule."""
+    first_sentence = field.description.partition(". ")[0].removesuffix(".")
+    options = {option.name: getattr(field, option.name) for option in dataclasses.fields(field)}
+    description = f"{first_sentence}. {rule.format_map(options)}".strip()
+    return f'  "{description}"\n  {field.name}: {type_}\n'
 
 
 def update_lines() -> Iterable[str]:
-    """Return the fields of an update."""
-    return (f"  {field.name}: {OF_KIND[type(field)].update}\n" for field in WRITABLE)
+    """Yield the fields of an update."""
+    for field in WRITABLE:
+        types = OF_KIND[type(field)]
+        yield input_line(field, types.update, types.update_rule)
 
 
 def create_lines() -> Iterable[str]:
     """Yield the fields of `InputCustomer`."""
     by_name = {field.name: field for field in WRITABLE}
     for name in in_order(CREATE_ORDER, names_of(WRITABLE)):
-        yield f"  {name}: {OF_KIND[type(by_name[name])].create}\n"
+        field = by_name[name]
+        types = OF_KIND[type(field)]
+        yield input_line(field, types.create, types.create_rule)
 
 
 def blocks() -> dict[str, str]:
     """Return the members of each type, by the type's first line."""
     return {
         "type Customer implements Node {\n": (
-            '  "Base64 of `Customer:<_id>`."\n  id: ID!\n  _id: Int!\n'
-            + "".join(output_lines())
-            + '  "What happened to the customer, newest first: 25 changes unless `first` says '
-            'otherwise."\n  changes(first: Int, after: String): CustomerChangeConnection!\n'
+            "  id: ID!\n  _id: Int!\n" + "".join(output_lines()) + CHANGES
         ),
         "input InputCustomer {\n": "".join(create_lines()),
         "input InputUpdateCustomer {\n": "".join(update_lines()),
-        "input InputSetCustomer {\n": "  id: ID\n  _id: Int\n" + "".join(update_lines()),
+        "input InputSetCustomer {\n": IDS + "".join(update_lines()),
     }
 
 
@@ -114,7 +193,7 @@ def run(check: bool) -> int:
     if expected == current:
         return 0
     if check:
-        print("customers/schema.graphql is not what customers/fields.py says. Run: make docs")
+        print("customers/schema.graphql does not match customers/fields.py. Run: make docs")
         return 1
     SCHEMA.write_text(expected, encoding="utf-8")
     return 0

@@ -6,6 +6,7 @@ The base schema is in this package, and each package of entities has its part
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -23,6 +24,7 @@ from graphql import (
 
 from regulars.api.connections import PAGE_INFO
 from regulars.api.context import Context
+from regulars.api.descriptions import describe_fields
 from regulars.api.errors import describe
 from regulars.api.node import node
 from regulars.api.part import ApiPart, Node
@@ -89,7 +91,8 @@ def _parts() -> list[ApiPart]:
 
 @cache
 def _document() -> DocumentNode:
-    """Returns the schema of all packages, with `extend type` merged into the types."""
+    """Returns the schema of all packages, with `extend type` merged into the types, and with the
+    common descriptions."""
     definitions: dict[str, Any] = {}
     for package in (_API, *PACKAGES):
         path = files("regulars").joinpath(package, "schema.graphql")
@@ -99,10 +102,13 @@ def _document() -> DocumentNode:
         for definition in parse(path.read_text(encoding="utf-8")).definitions:
             name = definition.name.value
             if isinstance(definition, ObjectTypeExtensionNode):
-                fields = definitions[name].fields if name in definitions else ()
-                definitions[name] = ObjectTypeDefinitionNode(
-                    name=definition.name, fields=(*fields, *(definition.fields or ()))
-                )
+                base = definitions[name]
+                fields = (*(base.fields or ()), *(definition.fields or ()))
+                definitions[name] = replace(base, fields=fields)
             else:
                 definitions[name] = definition
+    for name, definition in definitions.items():
+        if isinstance(definition, ObjectTypeDefinitionNode):
+            fields = describe_fields(name, tuple(definition.fields or ()))
+            definitions[name] = replace(definition, fields=fields)
     return DocumentNode(definitions=tuple(definitions.values()))

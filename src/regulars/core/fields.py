@@ -16,7 +16,8 @@ class Field:
     """A field of an entity.
 
     `name` is its name everywhere: in the API, the table, files and events. `description` is its
-    text in the schema. `headings` are those by which a column of a file is recognised, in lower
+    text in the schema, required if `in_api`; its first sentence also describes the field in the
+    input types. `headings` are those by which a column of a file is recognised, in lower
     case with underscores, separated by spaces. `sort` makes it an order of the list, with an
     index. `search` makes it a key of the search language, and its words are found without the key.
     `in_api` and `in_history` are false for a field that is not in the entity's type, or whose

@@ -29,6 +29,7 @@ from regulars.core.fields import (
 FIELDS: tuple[Field, ...] = (
     Timestamp(
         "created_at",
+        description="When the customer was created.",
         sort=True,
         search=True,
         in_history=False,
@@ -38,6 +39,8 @@ FIELDS: tuple[Field, ...] = (
     ),
     Timestamp(
         "updated_at",
+        description="When the customer last changed. A write that changes nothing does not "
+        "change it.",
         sort=True,
         search=True,
         in_history=False,
@@ -45,24 +48,29 @@ FIELDS: tuple[Field, ...] = (
     ),
     Email(
         "email",
+        description="Email address. Unique in the account, compared case-insensitively. Returned "
+        "as sent, with the domain in lower case.",
         sort=True,
         search=True,
         headings="email email_address e_mail e_mail_address customer_email mail user_email",
     ),
     Phone(
         "phone",
+        description="Phone number as entered. Empty if unknown.",
         search=True,
         in_list=False,
         headings="phone phone_number telephone mobile tel",
     ),
     Text(
         "first_name",
+        description="First name. Empty if unknown.",
         sort=True,
         search=True,
         headings="first_name firstname given_name fname first",
     ),
     Text(
         "last_name",
+        description="Last name. Empty if unknown.",
         sort=True,
         search=True,
         headings="last_name lastname surname family_name lname last",
@@ -88,13 +96,27 @@ FIELDS: tuple[Field, ...] = (
     ),
     Flag(
         "accepts_marketing",
+        description="Whether the customer accepts marketing.",
         search=True,
         in_list=False,
         headings="accepts_marketing accepts_email_marketing marketing_opt_in subscribed",
     ),
-    LongText("notes", search=True, headings="notes note description customer_note"),
-    Address("shipping_address", search=True),
-    Address("billing_address", search=True),
+    LongText(
+        "notes",
+        description="Notes about the customer. Null if there are none.",
+        search=True,
+        headings="notes note description customer_note",
+    ),
+    Address(
+        "shipping_address",
+        description="Shipping address. Null if there is none.",
+        search=True,
+    ),
+    Address(
+        "billing_address",
+        description="Billing address. Null if there is none.",
+        search=True,
+    ),
     Money(
         "expenses",
         sort=True,
@@ -102,16 +124,27 @@ FIELDS: tuple[Field, ...] = (
         synonyms="total_spent",
         description="The total that the customer has paid, minus refunds.",
     ),
-    Count("orders_count", sort=True, search=True),
+    Count(
+        "orders_count",
+        description="Number of orders that are neither cancelled nor tests.",
+        sort=True,
+        search=True,
+    ),
     Count("visits", in_api=False),
-    Json("custom", search=True),
-    Tags("tags", search=True, headings="tags tag"),
+    Json("custom", description="Custom fields. Null until they are set.", search=True),
+    Tags(
+        "tags",
+        description="Tags in the order in which they were set. Empty if there are none.",
+        search=True,
+        headings="tags tag",
+    ),
     Count(
         "version",
         start=1,
         in_history=False,
         in_list=False,
-        description="Counts the changes of the customer, from 1.",
+        description="Number of changes of the customer, starting at 1. Pass it as `ifVersion` to "
+        "update only the version that you have read.",
     ),
 )
 
