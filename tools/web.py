@@ -35,7 +35,10 @@ def write_types() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "schema.graphql").write_text(sdl(), encoding="utf-8")
     options = {"plugins": ["typescript"], "config": {"scalars": SCALARS, "enumsAsTypes": True}}
-    config = {"schema": str(BUILD / "schema.graphql"), "generates": {str(BUILD / "schema.ts"): options}}
+    config = {
+        "schema": str(BUILD / "schema.graphql"),
+        "generates": {str(BUILD / "schema.ts"): options},
+    }
     (BUILD / "codegen.json").write_text(json.dumps(config), encoding="utf-8")
     command = [COMMANDS / "graphql-codegen", "--silent", "--config", BUILD / "codegen.json"]
     subprocess.run(command, cwd=COMMANDS.parents[1], check=True)

@@ -79,7 +79,9 @@ class Pages:
     def __init__(self, gravatar: bool) -> None:
         folder = files("regulars").joinpath("web")
         contents = {file.name: _minify(file.name, file.read_bytes()) for file in folder.iterdir()}
-        contents["fields.js"] = contents["fields.js"].replace(b"DECLARED_FIELDS", _serialize_fields())
+        contents["fields.js"] = contents["fields.js"].replace(
+            b"DECLARED_FIELDS", _serialize_fields()
+        )
         digest = hashlib.sha256()
         for name in sorted(contents):
             digest.update(b"%s\0%d\0%s" % (name.encode(), len(contents[name]), contents[name]))
