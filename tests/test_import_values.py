@@ -23,7 +23,7 @@ from regulars.transfer.consent import is_state, read_consent, read_flag
 from regulars.transfer.email_cells import EmailCell, unwrap_email
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.person_names import split_name
-from regulars.transfer.row_parser import is_usual
+from regulars.transfer.plain_cells import is_usual
 from regulars.transfer.sanitizing import sanitized
 from regulars.transfer.tag_cells import split_tags
 from tests.support import example_count

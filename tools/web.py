@@ -40,7 +40,12 @@ def write_types() -> None:
         "generates": {str(BUILD / "schema.ts"): options},
     }
     (BUILD / "codegen.json").write_text(json.dumps(config), encoding="utf-8")
-    command = [COMMANDS / "graphql-codegen", "--silent", "--config", BUILD / "codegen.json"]
+    command = [
+        str(COMMANDS / "graphql-codegen"),
+        "--silent",
+        "--config",
+        str(BUILD / "codegen.json"),
+    ]
     subprocess.run(command, cwd=COMMANDS.parents[1], check=True)
 
 
