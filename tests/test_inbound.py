@@ -541,7 +541,7 @@ def test_an_inbox_event_can_be_retried_and_deleted(shop: Shop) -> None:
     assert run_regulars("inbox", "retry", "nothing", *options).returncode == 2
     second_outcome = shop.send("order/created", {"name": "x"})
     result = run_regulars("inbox", "forget", second_outcome["inbox_id"], *options)
-    assert result.stdout == "Forgot 1.\n"
+    assert result.stdout == "Deleted 1 event.\n"
     assert shop.list_inbox() == []
 
 

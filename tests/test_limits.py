@@ -440,7 +440,10 @@ def test_contradictory_settings_are_rejected(tmp_path: Path) -> None:
         "serve", "--max-cost", "50000", env={"REGULARS_DATABASE_URL": f"sqlite:///{tmp_path}/r.db"}
     )
     assert process.returncode == 2
-    assert "REGULARS_RATE_BURST (40,000) is less than REGULARS_MAX_COST (50,000)" in process.stderr
+    assert (
+        "REGULARS_RATE_BURST (40,000) must not be less than REGULARS_MAX_COST (50,000)"
+        in process.stderr
+    )
 
 
 @pytest.mark.slow

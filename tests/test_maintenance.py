@@ -208,7 +208,7 @@ def test_a_backup_is_restored(filled_database: str, another_database: str, tmp_p
     assert "already" in again.stderr or "not empty" in again.stderr
     again = run(filled_database, "backup", str(file), "--tools", str(TOOLS))
     assert again.returncode == 1
-    assert "already exists" in again.stderr
+    assert "already a file" in again.stderr
 
 
 @pytest.mark.slow

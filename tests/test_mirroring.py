@@ -170,7 +170,7 @@ def test_deleted_customers_are_reported_and_deleted_on_request(mirror: Mirror) -
     assert (first["gone"], first["deleted"]) == (4, 0)
     assert len(customers(mirror.local)) == 30
     done = mirror.run("pull", "--dry-run", "--delete")
-    assert "--delete deletes them" in done.stdout
+    assert "Delete them here with --delete." in done.stdout
     second = mirror.pull("--delete")
     assert (second["gone"], second["deleted"]) == (4, 4)
     mirror.assert_same()

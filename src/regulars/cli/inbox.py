@@ -159,7 +159,7 @@ def inbox_secret(
     secret = sys.stdin.readline().strip()
     if len(secret) < _MIN_SECRET or not secret.isprintable():
         raise UsageError(
-            f"The secret must be one line of at least {_MIN_SECRET} printable characters."
+            f"The secret must have at least {_MIN_SECRET} characters, and no control characters."
         )
 
     async def save(store: Store) -> str:

@@ -61,6 +61,10 @@ def _cell(value: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").isdecimal()
+
+
 def _table(
     cells: Sequence[Mapping[str, str]], columns: Sequence[str], console_width: int
 ) -> Table | None:
@@ -78,6 +82,7 @@ def _table(
         least += least_width + _GAP
         table.add_column(
             column.replace("_", " "),
+            justify="right" if all(_is_number(row[column]) for row in cells) else "left",
             no_wrap=least_width == width,
             min_width=least_width,
             overflow="fold",

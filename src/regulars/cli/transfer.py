@@ -378,7 +378,7 @@ def push(
     """Copy the customers of an account to another server.
 
     The command matches customers by email, and creates or updates them. It skips customers that are
-    already identical, so you can repeat it after it was stopped. It deletes nobody.
+    already identical, so you can repeat it after it was stopped. It never deletes customers.
     """
     from regulars.cli.mirroring import RemoteServer
     from regulars.cli.mirroring import push as run
