@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from regulars.cli.connection import Connection, with_connection
+from regulars.cli.customer_fields import (
+    OBJECT_FIELDS,
+    input_node,
+    select_customer,
+    with_field_options,
+)
 from regulars.cli.errors import REFUSED, APIError, UsageError
 from regulars.cli.options import examples
 from regulars.cli.output import print_json, print_rows
-from regulars.cli.values import count_of, display, print_record, read_json_object, wants_json
-from regulars.core.fields import Address, Flag, Json, Tags
+from regulars.cli.values import count_of, display, print_record, wants_json
 from regulars.core.ids import encoder, number_of
-from regulars.customers.fields import FIELDS, WRITABLE
 
 if TYPE_CHECKING:
     from regulars.cli.client import Client
@@ -25,23 +28,7 @@ app = typer.Typer()
 
 _PAGE_SIZE = 100
 _MAX_ROWS = 10_000
-_ADDRESS = "{ line1 line2 city area state zip country first_name last_name email phone toString }"
-_OBJECT_FIELDS = {"shipping_address": _ADDRESS, "billing_address": _ADDRESS}
-_TIMES = {"created_at", "updated_at"}
-
-
-def _selection() -> str:
-    """Return the GraphQL selection of every field of a customer, with times in ISO format."""
-    names = ["id", "_id"]
-    for field in FIELDS:
-        if not field.in_api:
-            continue
-        time_format = '(format: "ISO")' if field.name in _TIMES else ""
-        names.append(f"{field.name}{time_format} {_OBJECT_FIELDS.get(field.name, '')}")
-    return " ".join([*names, "summary { visits }"])
-
-
-_SELECTION = _selection()
+_SELECTION = select_customer()
 _SEARCH = f"""query($query: String!, $first: Int!, $after: String) {{
   customers(query: $query, first: $first, after: $after) {{
     totalCount pageInfo {{ hasNextPage endCursor }} edges {{ node {{ {_SELECTION} }} }} }} }}"""
@@ -153,81 +140,12 @@ def get(
     _print_customer(connection.run(work), as_json)
 
 
-def _input_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add an option for each field that a client can write, and --input."""
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    added = [
-        inspect.Parameter(field.name, keyword, default=default, annotation=annotation)
-        for field in WRITABLE
-        if (annotated := _option_of(field)) is not None
-        for annotation, default in [annotated]
-    ]
-    source = Annotated[
-        str | None,
-        typer.Option(
-            "--input",
-            metavar="JSON",
-            help="All fields as a JSON object, addresses included; @FILE reads a file and - "
-            "standard input. The other options take precedence.",
-        ),
-    ]
-    added.append(inspect.Parameter("source", keyword, default=None, annotation=source))
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    kept = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
-    command.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]  # PEP 362
-    return command
-
-
-def _option_of(field: Any) -> tuple[Any, Any] | None:
-    """Return the type of a field's option and its default; None for a field that only --input
-    sets."""
-    flag = "--" + field.name.replace("_", "-")
-    label = field.name.replace("_", " ")
-    if isinstance(field, Address):
-        return None
-    if isinstance(field, Flag):
-        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=f"Whether the customer {label}.")
-        return Annotated[bool | None, option], None
-    if isinstance(field, Tags):
-        option = typer.Option(
-            f"--{field.key}",
-            metavar="TEXT",
-            help="A tag; repeat it for several. Replaces all tags.",
-        )
-        return Annotated[list[str] | None, option], None
-    if isinstance(field, Json):
-        option = typer.Option(
-            flag, metavar="KEY=TEXT", help="A custom field; repeat it for several."
-        )
-        return Annotated[list[str] | None, option], None
-    return Annotated[
-        str | None, typer.Option(flag, metavar="TEXT", help=f"The customer's {label}.")
-    ], None
-
-
-def _node(values: Mapping[str, Any], source: str | None) -> dict[str, Any]:
-    """Return the input object of a mutation: --input, with the values of the options. Raises
-    UsageError."""
-    node = read_json_object(source, "--input") if source is not None else {}
-    for field in WRITABLE:
-        value = values.get(field.name)
-        if value is None or value == []:
-            continue
-        if isinstance(field, Json):
-            pairs = [item.partition("=") for item in value]
-            if any(not key or not sign for key, sign, _ in pairs):
-                raise UsageError(f"--{field.name} takes KEY=TEXT, as in --{field.name} size=M.")
-            value = {**node.get(field.name, {}), **{key: text for key, _, text in pairs}}
-        node[field.name] = value
-    return node
-
-
 @app.command(
     "customers create",
     epilog=examples("regulars customers create --email ada@example.com --first-name Ada --tag vip"),
 )
 @with_connection
-@_input_options
+@with_field_options
 def create(
     *,
     connection: Connection,
@@ -240,7 +158,7 @@ def create(
     """
     from regulars.cli.client import fetch_data
 
-    node = _node(values, values["source"])
+    node = input_node(values, values["source"])
     if "email" not in node:
         raise UsageError("A customer needs an email. Pass --email, or `email` in --input.")
 
@@ -257,7 +175,7 @@ def create(
     epilog=examples("regulars customers update ada@example.com --phone '+44 20 7946 0018'"),
 )
 @with_connection
-@_input_options
+@with_field_options
 def update(
     customer: CustomerName,
     if_version: Annotated[
@@ -279,7 +197,7 @@ def update(
     """
     from regulars.cli.client import fetch_data
 
-    node = _node(values, values["source"])
+    node = input_node(values, values["source"])
     if not node:
         raise UsageError("Nothing to update. Pass an option such as --phone, or --input.")
 
@@ -426,7 +344,7 @@ def _print_customer(customer: Mapping[str, Any], as_json: bool | None) -> None:
         **{
             name: address and address["toString"]
             for name, address in customer.items()
-            if name in _OBJECT_FIELDS
+            if name in OBJECT_FIELDS
         },
         "summary": None,
         "visits": customer["summary"]["visits"],

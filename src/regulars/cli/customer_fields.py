@@ -1,0 +1,98 @@
+"""The fields of a customer in the commands: their options, their input, and their selection."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from regulars.cli.errors import UsageError
+from regulars.cli.values import read_json_object
+from regulars.core.fields import Address, Flag, Json, Tags
+from regulars.customers.fields import FIELDS, WRITABLE
+
+_ADDRESS = "{ line1 line2 city area state zip country first_name last_name email phone toString }"
+OBJECT_FIELDS = {"shipping_address": _ADDRESS, "billing_address": _ADDRESS}
+_TIMES = {"created_at", "updated_at"}
+
+
+def select_customer() -> str:
+    """Return the GraphQL selection of every field of a customer, with times in ISO format."""
+    names = ["id", "_id"]
+    for field in FIELDS:
+        if not field.in_api:
+            continue
+        time_format = '(format: "ISO")' if field.name in _TIMES else ""
+        names.append(f"{field.name}{time_format} {OBJECT_FIELDS.get(field.name, '')}")
+    return " ".join([*names, "summary { visits }"])
+
+
+def with_field_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each field that a client can write, and --input."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [
+        inspect.Parameter(field.name, keyword, default=default, annotation=annotation)
+        for field in WRITABLE
+        if (annotated := _option_of(field)) is not None
+        for annotation, default in [annotated]
+    ]
+    source = Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="JSON",
+            help="All fields as a JSON object, addresses included; @FILE reads a file and - "
+            "standard input. The other options take precedence.",
+        ),
+    ]
+    added.append(inspect.Parameter("source", keyword, default=None, annotation=source))
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    kept = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    command.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]  # PEP 362
+    return command
+
+
+def _option_of(field: Any) -> tuple[Any, Any] | None:
+    """Return the type of a field's option and its default; None for a field that only --input
+    sets."""
+    flag = "--" + field.name.replace("_", "-")
+    label = field.name.replace("_", " ")
+    if isinstance(field, Address):
+        return None
+    if isinstance(field, Flag):
+        option = typer.Option(f"{flag}/--no-{flag[2:]}", help=f"Whether the customer {label}.")
+        return Annotated[bool | None, option], None
+    if isinstance(field, Tags):
+        option = typer.Option(
+            f"--{field.key}",
+            metavar="TEXT",
+            help="A tag; repeat it for several. Replaces all tags.",
+        )
+        return Annotated[list[str] | None, option], None
+    if isinstance(field, Json):
+        option = typer.Option(
+            flag, metavar="KEY=TEXT", help="A custom field; repeat it for several."
+        )
+        return Annotated[list[str] | None, option], None
+    return Annotated[
+        str | None, typer.Option(flag, metavar="TEXT", help=f"The customer's {label}.")
+    ], None
+
+
+def input_node(values: Mapping[str, Any], source: str | None) -> dict[str, Any]:
+    """Return the input object of a mutation: --input, with the values of the options. Raises
+    UsageError."""
+    node = read_json_object(source, "--input") if source is not None else {}
+    for field in WRITABLE:
+        value = values.get(field.name)
+        if value is None or value == []:
+            continue
+        if isinstance(field, Json):
+            pairs = [item.partition("=") for item in value]
+            if any(not key or not sign for key, sign, _ in pairs):
+                raise UsageError(f"--{field.name} takes KEY=TEXT, as in --{field.name} size=M.")
+            value = {**node.get(field.name, {}), **{key: text for key, _, text in pairs}}
+        node[field.name] = value
+    return node
