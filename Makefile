@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve demo test test-asgi test-versions test-slow test-full test-citus test-ha coverage check check-python check-web bench bench-scale format docs migration clean
+.PHONY: help install serve demo test test-asgi test-versions test-slow test-full test-citus test-ha coverage check check-python check-web check-prose bench bench-scale format docs migration clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,7 +78,7 @@ coverage: install ## Run the suite and show which lines of src no test runs (not
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 
-check: check-python check-web ## Run all static checks: format, lint, types, imports, generated files
+check: check-python check-web check-prose ## Run all static checks: format, lint, types, imports, generated files, prose, spelling
 
 check-python: install
 	$(BIN)/ruff format --check .
@@ -90,6 +90,9 @@ check-python: install
 
 check-web: install # the pages: Biome and TypeScript, if Node.js and build/node (tools/npm.txt) are there
 	$(BIN)/python tools/web.py
+
+check-prose: install # the texts: the word list of tools/prose.toml, and codespell
+	$(BIN)/python tools/prose.py
 
 bench-scale: install ## Measure how it scales, and check the model of it (BENCH=… for options)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"

@@ -261,7 +261,7 @@ def test_concurrent_edits_are_merged_or_reported_as_conflicts(
         other.get_by_label("Last name").press("Enter")
         expect(other).to_have_count(0)
         form.get_by_label("Last name").press("Enter")
-        expect(form.get_by_role("alert")).to_contain_text("Somebody else has changed this")
+        expect(form.get_by_role("alert")).to_contain_text("Another user has changed this")
         expect(form.get_by_role("alert")).to_contain_text("Theirs")
         assert read_field(ana, "last_name") == "Theirs"
         form.get_by_role("button", name="Save mine").click()
@@ -285,7 +285,7 @@ def test_a_conflict_can_keep_the_other_value(browser: Browser, ana: Person) -> N
 
 def test_a_concurrent_deletion_is_shown(ana: Person) -> None:
     ana.client.delete("Q3VzdG9tZXI6MQ==")
-    missing = ana.page.get_by_text("Somebody has just deleted this customer.")
+    missing = ana.page.get_by_text("Another user has deleted this customer.")
     expect(missing.first).to_be_visible()
 
 
@@ -293,7 +293,7 @@ def test_unsaved_input_survives_a_concurrent_deletion(ana: Person) -> None:
     form = open_form(ana.page, "Notes")
     form.get_by_label("Notes").fill("Something long")
     ana.client.delete("Q3VzdG9tZXI6MQ==")
-    missing = ana.page.get_by_text("Somebody has just deleted this customer.")
+    missing = ana.page.get_by_text("Another user has deleted this customer.")
     expect(missing.first).to_be_visible()
     expect(form.get_by_label("Notes")).to_have_value("Something long")
 

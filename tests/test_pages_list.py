@@ -101,7 +101,7 @@ def test_the_list_is_searched_while_typing(five_customers: Person) -> None:
     page.get_by_role("button", name="Clear the search").click()
     expect(page.get_by_role("row")).to_have_count(6)
     box.fill("nobody at all")
-    expect(page.get_by_role("heading", name="Nobody is found")).to_be_visible()
+    expect(page.get_by_role("heading", name="No customers match this search")).to_be_visible()
 
 
 def test_keys_and_values_are_completed(five_customers: Person) -> None:

@@ -183,12 +183,12 @@ def _compare(operation: str, measurements: Measurements) -> str:
 
 def _fairness(database: str, results: list[FairnessResult]) -> Iterator[str]:
     yield ""
-    yield f"## Beside an account that takes all it can get: {database}"
+    yield f"## Next to an account that sends as many requests as possible: {database}"
     yield ""
     yield "An ordinary account reads, or creates, on so many connections, without a pause."
     yield ""
     yield from _table(
-        ">the other account | > | p99 alone | p99 beside it | times (wanted: 2)",
+        ">the other account | > | p99 alone | p99 next to it | times (wanted: 2)",
         (
             f"{result.neighbor} | {result.operation}s, {result.connections} "
             f"| {result.alone_seconds * 1e3:.1f} ms "

@@ -130,7 +130,7 @@ def import_(
         typer.Option(
             "--rejected",
             metavar="FILE",
-            help="Where rejected rows go; else FILE.rejected.csv beside the file.",
+            help="Where rejected rows go; else FILE.rejected.csv next to the file.",
         ),
     ] = None,
     form: Format = None,

@@ -165,7 +165,7 @@ class Pull:
         if before is None or previous is None or before["state"] != RUNNING:
             raise BadOption("No pull from this server was stopped: leave out --resume.")
         if previous.by == UPDATED_SINCE:
-            raise BadOption("A pull with --since is short: begin it anew, without --resume.")
+            raise BadOption("A pull with --since cannot be resumed. Run it again without --resume.")
         self._require_same(previous)
         silent = is_silent(before, self._options.silent, "pull")
         self._origin = self._origin._replace(silent=silent)
@@ -294,7 +294,7 @@ class Pull:
         if not self._options.keep_ids or not self._in_order:
             return []
         if not numbers and not checkpoint.last:
-            self._notify("There are no customers there: nobody here is taken to be gone.")
+            self._notify("The other server has no customers. No customer is treated as deleted.")
             return []
         last = numbers[-1] if more else None
         remote_ids, low = set(numbers), checkpoint.last
@@ -312,7 +312,7 @@ class Pull:
         nodes = await self._remote_customers.among([existing, *missing])
         if nodes.pop(existing) is None:
             self._notify(
-                "The server finds nobody by an id made of the _id: nobody is taken as gone."
+                "The other server does not resolve ids of this form. No customer is treated as deleted."
             )
             return []
         return [number for number, node in nodes.items() if node is None]
