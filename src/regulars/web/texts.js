@@ -40,7 +40,7 @@ const address = {
 };
 const order = {
   total: "Total", refunded_amount: "Refunded", paid: "Paid", net_payment: "Net payment", currency: "Currency", name: "Number",
-  financial_status: "Payment", fulfillment_status: "Fulfilment", cancelled_at: "Cancelled", created_at: "Created", tags: "Tags", test: "Test", email: "Email",
+  financial_status: "Payment", fulfillment_status: "Fulfillment", cancelled_at: "Cancelled", created_at: "Created", tags: "Tags", test: "Test", email: "Email",
 };
 
 /** The label of a name without a text: `company_name` is "Company name". */
