@@ -219,3 +219,16 @@ def test_dates_whose_year_may_come_first_are_pointed_out(local: Shop) -> None:
 )
 def test_countries_are_known_by_official_and_inverted_names(text: str, code: str | None) -> None:
     assert find_country(text) == code
+
+
+@pytest.mark.slow
+def test_rows_of_a_batch_that_is_halved_are_in_the_file_once(local: Shop) -> None:
+    """A batch that changes too many terms of the search is written in halves."""
+    words = [" ".join(f"w{row}x{word}" for word in range(1_500)) for row in range(60)]
+    lines = [f"c{row}@x.test,Atlantis,gid-1,{text}" for row, text in enumerate(words)]
+    result = local.bring("\n".join(["email,country,Customer ID,notes", *lines]) + "\n")
+    assert warnings(result) == {"warning_unreadable country": 60, "warning_kept Customer ID": 59}
+    assert result["rows_with_warnings"] == 60
+    rows = Path(result["warnings_file"]).read_text().splitlines()[1:]
+    # A row with warnings of both kinds is there for each of them.
+    assert (sum("Atlantis" in row for row in rows), len(rows)) == (119, 119)

@@ -187,7 +187,7 @@ def _show(name: str, source: Source) -> None:
         print(
             f"{heading}: The order of day and month is not clear from the values. Dates that can "
             "be read in two ways are left out, and the time of creation cannot be set later. Add "
-            "--dates dmy or --dates mdy.",
+            "--dates dmy or --dates mdy (or ymd, for years of two digits).",
             file=sys.stderr,
         )
 

@@ -105,7 +105,7 @@ def import_(
         typer.Option(
             "--dates",
             metavar="ORDER",
-            help="The order of day and month where the file does not tell: dmy or mdy.",
+            help="The order of day, month and year where the file does not tell: dmy, mdy or ymd.",
         ),
     ] = None,
     sheet: Annotated[
@@ -157,13 +157,23 @@ def import_(
     database_url: options.DatabaseURL = None,
     as_json: options.AsJSON = False,
 ) -> None:
-    """Import customers from CSV or JSON Lines, compressed with gzip or not.
+    """Import customers from files of any system.
 
-    Each row updates the customer who has its email, compared without case, and creates one where
-    nobody has. Columns are recognised by their headings: those of exports of Shopify, Stripe,
-    WooCommerce, Mailchimp and Regulars, and common names. Rows that are wrong are written to a file
-    with the reason, and the others are imported; the command ends with 5 then. Ctrl-C stops it,
-    and --resume goes on.
+    Files are CSV, workbooks (.xlsx, .xls, .xlsb, .ods), JSON, JSON Lines or vCard (.vcf), also
+    compressed with gzip or zip. The kind, the encoding and the columns are recognised.
+
+    Each row updates the customer with its email, or creates one. A value that cannot be read is
+    kept in the custom field "import: HEADING", and the row is written to FILE.warnings.csv. A row
+    without a valid email is rejected: it is written to FILE.rejected.csv with the reason, and the
+    exit code is 5. Ctrl-C stops the import, and --resume continues it.
+
+    Examples:
+
+    regulars import customers.csv --dry-run
+
+    regulars import kunden.xlsx --sheet Kunden --map "Konto=external_id" --dates dmy
+
+    regulars import subscribers.zip --consent overwrite --tags replace
     """
     if files == ["list"] and not Path("list").exists():
         # The argument is a file, so `import` cannot have a subcommand. `imports list` is the same.

@@ -224,7 +224,7 @@ class Importer:
         position, to = self.tally.rows, self.tally.rows + len(batch)
         step = None
         heading = self._source.shape.heading
-        warned_size = self._warned_rows.size
+        late_warned, warned_size = list(self._late_warned), self._warned_rows.size
         # Saved with the rows, so that a resumed import counts and writes no warning twice.
         for record, row in batch:
             self.tally.warn(row, record.line, heading)
@@ -250,6 +250,7 @@ class Importer:
             for record, row in batch:
                 self.tally.withdraw_warnings(row, record.line, heading)
             await self._discard_warned(warned_size)
+            self._late_warned = late_warned
             raise
         self.tally.rows, self.tally.bytes_read = to, bytes_read
         rejected: list[tuple[Record, list[Any]]] = []
