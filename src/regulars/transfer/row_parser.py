@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from regulars.core import fields
-from regulars.core.errors import InvalidInput, Problem
+from regulars.core.errors import InvalidInput
 from regulars.core.text import CONTROL_CHARACTERS
 from regulars.customers.bulk import RowWarning, SetRow
-from regulars.customers.custom import MAX_BYTES
 from regulars.customers.emails import key_of_plain
-from regulars.customers.field_rules import Values
 from regulars.customers.fields import FIELDS
 from regulars.customers.values import clean_values
 from regulars.transfer.artefacts import split_street, strip_invisible, unwrap
@@ -42,10 +38,10 @@ from regulars.transfer.composed_fields import (
 )
 from regulars.transfer.consent import is_state, read_consent
 from regulars.transfer.date_text import Order
-from regulars.transfer.file_status import OTHER, UNSUBSCRIBED
 from regulars.transfer.flatten import flatten
 from regulars.transfer.garbled_text import looks_garbled
 from regulars.transfer.import_options import Options
+from regulars.transfer.parsed_row import ParsedRow
 from regulars.transfer.plain_cells import Reader, is_usual, plain_reader
 from regulars.transfer.records import Record
 from regulars.transfer.row_identity import find_reference, foreign_ids
@@ -54,7 +50,6 @@ from regulars.transfer.sanitizing import (
     CUSTOM,
     GARBLED,
     SURPLUS,
-    UNREADABLE,
     sanitized,
 )
 from regulars.transfer.values import (
@@ -63,8 +58,6 @@ from regulars.transfer.values import (
     consent_of,
 )
 
-# Characters of a text that is kept in `custom`, which has 65,535 bytes in all.
-_MAX_KEPT_CHARACTERS = 4_000
 ((EMAIL, EMAIL_KEY),) = [(f.name, f.key_column) for f in FIELDS if isinstance(f, fields.Email)]
 _KEYS = ("_id", "id", EXTERNAL_ID, *TIMESTAMPS)
 _NO_KEYS: Mapping[str, Any] = dict.fromkeys(_KEYS)
@@ -87,27 +80,6 @@ _NO_TIMES = (
 )
 # Names of JSON whose targets are remembered.
 _MAX_NAMES = 10_000
-
-
-class _Row:
-    """A customer's input while its values are read, with problems and warnings. `consents` are the
-    answers of all columns about consent. `values` are those that are clean already."""
-
-    __slots__ = ("consents", "node", "problems", "values", "warnings")
-
-    def __init__(self) -> None:
-        self.node: dict[str, Any] = {}
-        self.problems: list[Problem] = []
-        self.warnings: list[RowWarning] = []
-        self.consents: list[bool] = []
-        self.values: Values = {}
-
-    def keep(self, heading: str, value: Any) -> str:
-        """Keep the original value of a column in `custom`, and say so."""
-        is_long = isinstance(value, str) and len(value) > _MAX_KEPT_CHARACTERS
-        text = value[:_MAX_KEPT_CHARACTERS] if is_long else value
-        self.node[CUSTOM] = {**(self.node.get(CUSTOM) or {}), f"{IMPORTED}{heading}": text}
-        return f"{'Its beginning' if is_long else 'The value'} was kept in `custom`."
 
 
 _target = lru_cache(maxsize=10_000)(Target)
@@ -182,7 +154,7 @@ class RowParser:
         """Return the row of a record, with all its problems and warnings."""
         if record.problem is not None:
             return SetRow({}, (InvalidInput(record.problem),))
-        row = _Row()
+        row = ParsedRow()
         cells_of_row = record.cells
         if cells_of_row is None:
             self._put_json(row, record.data or {})
@@ -211,7 +183,7 @@ class RowParser:
                 self._warn_of_surplus(row, record.surplus)
         return self._set(row)
 
-    def _use_fallbacks(self, row: _Row, values: Sequence[Any]) -> None:
+    def _use_fallbacks(self, row: ParsedRow, values: Sequence[Any]) -> None:
         """Take a missing email or phone, and the state of somebody who unsubscribed, from other
         columns. `values` are those of the columns."""
         for column, value in zip(self._fallbacks, values, strict=True):
@@ -242,7 +214,7 @@ class RowParser:
             for problem in problems
         )
 
-    def _warn_of_surplus(self, row: _Row, surplus: Sequence[str]) -> None:
+    def _warn_of_surplus(self, row: ParsedRow, surplus: Sequence[str]) -> None:
         if self._options.strict:
             message = (
                 f"The row has {self._width + len(surplus):,} cells, and there are "
@@ -257,7 +229,7 @@ class RowParser:
         row.warnings.append(RowWarning(SURPLUS, "", message))
         row.keep("surplus cells", ", ".join(surplus))
 
-    def _put_json(self, row: _Row, data: Mapping[str, Any]) -> None:
+    def _put_json(self, row: ParsedRow, data: Mapping[str, Any]) -> None:
         """Set the fields of a JSON object. Of a nested value, the parts that are no fields are kept
         in `custom` under its name."""
         for name, value in data.items():
@@ -283,7 +255,7 @@ class RowParser:
             values = flatten(data)
             self._use_fallbacks(row, [values.get(c.heading) for c in self._fallbacks])
 
-    def _put_unknown(self, row: _Row, name: str, value: Any) -> None:
+    def _put_unknown(self, row: ParsedRow, name: str, value: Any) -> None:
         """Keep the value of an unknown name by the option `unknown`."""
         if self._options.unknown != "drop":
             group = CUSTOM if self._options.unknown == "custom" else "unknown"
@@ -302,7 +274,7 @@ class RowParser:
             self._other_names[name] = self._targets_of(column) if is_known else None
         return self._other_names[name]
 
-    def _put(self, row: _Row, target: Target, value: Any) -> None:
+    def _put(self, row: ParsedRow, target: Target, value: Any) -> None:
         """Set a field of a customer's input. A cell of spaces only is empty."""
         if type(value) is str and value:
             if value.isspace():
@@ -327,7 +299,7 @@ class RowParser:
             return
         self._store(row, target, value)
 
-    def _store(self, row: _Row, target: Target, value: Any) -> None:
+    def _store(self, row: ParsedRow, target: Target, value: Any) -> None:
         """Read a value and set its field. A value that cannot be read is refused."""
         try:
             if target.is_consent:
@@ -344,7 +316,7 @@ class RowParser:
         except InvalidValue as error:
             self._refuse(row, target, value, error)
 
-    def _store_consent(self, row: _Row, target: Target, value: Any) -> None:
+    def _store_consent(self, row: ParsedRow, target: Target, value: Any) -> None:
         """Read a value that says whether the customer accepts marketing. Raises InvalidValue."""
         reader = target.reader
         if reader not in CONSENT_TIMES:
@@ -364,7 +336,7 @@ class RowParser:
             if target.field != CONSENT:
                 target.put(row.node, time)
 
-    def _refuse(self, row: _Row, target: Target, value: Any, error: InvalidValue) -> None:
+    def _refuse(self, row: ParsedRow, target: Target, value: Any, error: InvalidValue) -> None:
         """Reject a row for a value that cannot be read, or keep the value and warn."""
         if self._options.strict or not target.is_valid or not target.heading:
             row.problems.append(InvalidInput(str(error), tuple(target.field.split("."))))
@@ -372,7 +344,7 @@ class RowParser:
         message = f"{error} {row.keep(target.heading, value)}"
         row.warnings.append(RowWarning(error.kind, target.heading, message))
 
-    def _set(self, row: _Row) -> SetRow:
+    def _set(self, row: ParsedRow) -> SetRow:
         node = row.node
         keys = _NO_KEYS
         if not node.keys().isdisjoint(_KEYS):
@@ -384,7 +356,7 @@ class RowParser:
                     compose_names(address)
                     compose_street(address, self._headings.get(f"{kind}.{HOUSE_NUMBER}", ""))
         if self._status:
-            self._apply_status(row)
+            row.apply_status(self._status)
         if row.consents:
             node[CONSENT] = all(row.consents)
         external = keys[EXTERNAL_ID]
@@ -395,10 +367,10 @@ class RowParser:
             if not shop_ids and external:
                 node[CUSTOM] = {**(node.get(CUSTOM) or {}), heading: external}
         if len(node.get(CUSTOM) or ()) and not self._options.strict:
-            self._shorten_custom(row)
+            row.shorten_custom()
         values, invalid = clean_values(node, ())
         if invalid and not self._options.strict:
-            invalid = self._keep_invalid(row, invalid)
+            invalid = row.keep_invalid(invalid, self.heading)
             values, invalid = clean_values(node, ())
         if row.values:
             values |= row.values
@@ -420,60 +392,3 @@ class RowParser:
             warnings=warnings,
             shop_id_key=key,
         )
-
-    def _apply_status(self, row: _Row) -> None:
-        """Apply the consent that the name of the file has to a row."""
-        if self._status == UNSUBSCRIBED:
-            row.consents.append(False)
-        elif self._status == OTHER:
-            row.consents.clear()
-        elif not row.consents:
-            row.consents.append(True)
-
-    def _shorten_custom(self, row: _Row) -> None:
-        """Leave out the longest custom fields if all of them together are too long to be stored."""
-        data = row.node[CUSTOM]
-        texts = (v if type(v) is str else orjson.dumps(v, default=str) for v in data.values())
-        # A character takes up to six bytes in JSON.
-        if sum(map(len, texts)) + sum(map(len, data)) < MAX_BYTES / 8:
-            return
-        sizes = {key: len(orjson.dumps({key: value}, default=str)) for key, value in data.items()}
-        surplus = sum(sizes.values()) - MAX_BYTES
-        for key in sorted(sizes, key=lambda key: -sizes[key]):
-            if surplus <= 0:
-                return
-            surplus -= sizes[key]
-            del data[key]
-            message = f"The custom fields take over {MAX_BYTES:,} bytes. This one was left out."
-            row.warnings.append(RowWarning("too_long", key, message))
-
-    def _keep_invalid(self, row: _Row, problems: Sequence[Problem]) -> list[Problem]:
-        """Move the invalid values of fields other than the email to `custom`, with warnings."""
-        left = []
-        # Invalid items of lists, by the field and the index.
-        items: dict[str, dict[int, Problem]] = {}
-        for problem in problems:
-            path = [str(step) for step in problem.input_path if not isinstance(step, int)]
-            holder = row.node.get(path[0]) if len(path) > 1 else row.node
-            name = path[-1] if path else ""
-            if path[:1] in (["email"], [CUSTOM], []) or not isinstance(holder, dict):
-                left.append(problem)
-            elif isinstance(problem.input_path[-1], int):
-                items.setdefault(name, {})[problem.input_path[-1]] = problem
-            elif name in holder:
-                heading = self.heading(path)
-                message = f"{problem.message} {row.keep(heading, holder.pop(name))}"
-                row.warnings.append(RowWarning(UNREADABLE, heading, message))
-        for name, invalid in items.items():
-            if name in row.node:  # else the whole list is invalid
-                self._keep_items(row, name, invalid)
-        return left
-
-    def _keep_items(self, row: _Row, name: str, invalid: Mapping[int, Problem]) -> None:
-        """Move the invalid items of a list, such as a tag that is too long, to `custom`."""
-        values = row.node[name]
-        row.node[name] = [value for index, value in enumerate(values) if index not in invalid]
-        heading = self.heading((name,))
-        kept = row.keep(heading, ", ".join(str(values[index]) for index in invalid))
-        for problem in invalid.values():
-            row.warnings.append(RowWarning(UNREADABLE, heading, f"{problem.message} {kept}"))
