@@ -312,7 +312,8 @@ class Pull:
         nodes = await self._remote_customers.among([existing, *missing])
         if nodes.pop(existing) is None:
             self._notify(
-                "The other server does not resolve ids of this form. No customer is treated as deleted."
+                "The other server does not resolve ids of this form. "
+                "No customer is treated as deleted."
             )
             return []
         return [number for number, node in nodes.items() if node is None]
