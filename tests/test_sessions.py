@@ -144,7 +144,7 @@ def test_the_url_option_requires_the_link_option(server: Server) -> None:
     url = ("--database-url", server.database_url)
     result = run_regulars("token", "create", "--url", "https://example.com", *url)
     assert result.returncode == 2
-    assert "give --link" in result.stderr
+    assert "requires --link" in result.stderr
 
 
 def test_an_invalid_token_or_link_is_refused(browser: Browser) -> None:
