@@ -215,7 +215,7 @@ def test_a_server_without_lookup_by_id_deletes_nobody(mirror: Mirror) -> None:
 
     mirror.proxy.transform_response = transform
     done = mirror.run("pull", "--delete")
-    assert "nobody is taken as gone" in done.stderr
+    assert "No customer is treated as deleted" in done.stderr
     assert len(customers(mirror.local)) == 4
 
 
