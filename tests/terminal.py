@@ -33,6 +33,7 @@ def run_on_terminal(
     pid, terminal = pty.fork()
     if pid == 0:
         variables = build_environment({"TERM": "xterm", **env})
+        variables.pop("COLUMNS", None)  # it takes precedence over the size of the terminal
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         os.execve(sys.executable, [sys.executable, "-m", "regulars", *arguments], variables)
     output, due = b"", 0.0
