@@ -48,6 +48,8 @@ Silent = Annotated[
     epilog=examples(
         "regulars import customers.csv --dry-run",
         "regulars import customers.csv --map 'E-mail=email' --account shop",
+        "regulars import kunden.xlsx --sheet Kunden --dates dmy",
+        "regulars import subscribers.zip --consent overwrite --tags replace",
         "regulars import customers.csv --resume",
     ),
 )
@@ -166,14 +168,6 @@ def import_(
     kept in the custom field "import: HEADING", and the row is written to FILE.warnings.csv. A row
     without a valid email is rejected: it is written to FILE.rejected.csv with the reason, and the
     exit code is 5. Ctrl-C stops the import, and --resume continues it.
-
-    Examples:
-
-    regulars import customers.csv --dry-run
-
-    regulars import kunden.xlsx --sheet Kunden --map "Konto=external_id" --dates dmy
-
-    regulars import subscribers.zip --consent overwrite --tags replace
     """
     if files == ["list"] and not Path("list").exists():
         # The argument is a file, so `import` cannot have a subcommand. `imports list` is the same.
