@@ -292,7 +292,7 @@ def read_metrics(url: str) -> dict[str, float]:
 
 def count_used_replicas(server: Server) -> float:
     """Returns how many replicas a server reads from."""
-    return read_metrics(server.url)["regulars_replicas_used"]
+    return read_metrics(server.url)["regulars_replicas_usable"]
 
 
 def example_count(thorough: int) -> int:

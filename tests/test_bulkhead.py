@@ -70,7 +70,7 @@ def find_bulkhead_workers(server: Server) -> list[psutil.Process]:
 
 def count_forwarded(server: Server) -> float:
     """Returns how many requests the server has forwarded."""
-    return read_metrics(server.url).get("regulars_requests_passed_on_total", 0.0)
+    return read_metrics(server.url).get("regulars_requests_forwarded_total", 0.0)
 
 
 def read_slowly(client: Client) -> None:

@@ -167,9 +167,15 @@ def test_the_version_is_printed() -> None:
     printed = subprocess.run(
         command, env=build_environment(), capture_output=True, text=True, check=True, timeout=30
     ).stdout
-    assert re.fullmatch(r"regulars \d+\.\d+\.\d+ \(tables \d{4}\)\n", printed)
+    assert re.fullmatch(
+        r"regulars \d+\.\d+\.\d+ \(commit ([0-9a-f]{12}|unknown), tables \d{4}\)\n", printed
+    )
     assert run_regulars("version").stdout == printed
-    assert set(json.loads(run_regulars("version", "--json").stdout)) == {"version", "tables"}
+    assert set(json.loads(run_regulars("version", "--json").stdout)) == {
+        "version",
+        "commit",
+        "tables",
+    }
 
 
 @pytest.mark.slow

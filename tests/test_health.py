@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import re
 import time
@@ -14,6 +16,9 @@ import asyncpg
 import httpx
 import pytest
 
+from regulars.accounts.accounts import now_ms
+from regulars.store import Store
+from regulars.webhooks.signatures import secrets_of
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -23,6 +28,7 @@ from tests.support import (
     run_server,
     scratch_database,
     wait_until,
+    with_store,
 )
 
 SECRET = "secret.person@example.com"
@@ -126,12 +132,22 @@ def test_requests_are_counted_and_timed(tmp_path: Path) -> None:
         metrics = read_metrics(server.url)
         names = '{kind="query",operation="Names",status="200"}'
         assert metrics[f"regulars_requests_total{names}"] == 3
+        assert metrics['regulars_request_duration_seconds_count{kind="query"}'] == 4
+        assert metrics['regulars_request_duration_seconds_count{kind="mutation"}'] == 1
+        # The old name, for one version.
         assert metrics['regulars_request_seconds_count{kind="query"}'] == 4
-        assert metrics['regulars_request_seconds_count{kind="mutation"}'] == 1
+        assert metrics["regulars_connections_cut_off"] == 0
+        assert metrics["regulars_slow_connections_closed_total"] == 0
+        assert metrics["regulars_database_duration_seconds_count"] > 5
+        assert (
+            metrics['regulars_database_duration_seconds_bucket{le="+Inf"}']
+            == (metrics["regulars_database_duration_seconds_count"])
+        )
+        assert any(name.startswith("regulars_build_info{") for name in metrics)
         assert metrics['regulars_errors_total{key="errors_invalid_query"}'] == 1
         assert metrics['regulars_documents_total{result="miss"}'] == 4
         assert metrics['regulars_documents_total{result="hit"}'] == 1
-        assert metrics["regulars_documents_kept"] == 1
+        assert metrics["regulars_documents_cached"] == 1
         assert metrics["regulars_writes_waiting"] == 0
         assert metrics["regulars_requests_in_flight"] == 0
         assert metrics["process_resident_memory_bytes"] > 0
@@ -166,11 +182,16 @@ def test_metrics_include_all_processes(postgresql: str) -> None:
             time.sleep(0.5)
         metrics = read_metrics(server.url)
         # Housekeeping may use every open connection at this moment.
-        assert metrics["regulars_connections_free"] + metrics["regulars_connections_used"] >= 1
+        states = ("idle", "in_use")
+        assert sum(metrics[f"regulars_database_connections_{state}"] for state in states) >= 1
+        # Each process reads the same figures from the database.
+        assert metrics["regulars_webhooks_waiting"] == 0
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+def read_log(path: Path, event: str = "request") -> list[dict[str, Any]]:
+    """Returns the lines of the log about an event."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
 
 
 def test_each_request_is_logged(tmp_path: Path) -> None:
@@ -223,3 +244,94 @@ def test_a_closed_log_does_not_fail_requests(
             for _ in range(5):
                 assert client.post("{ __typename }").status_code in (200, 401)
                 time.sleep(0.05)
+
+
+TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+VALID_TRACE = f"00-{TRACE_ID}-{SPAN_ID}-01"
+INVALID_TRACES = (
+    f"ff-{TRACE_ID}-{SPAN_ID}-01",
+    f"00-{TRACE_ID.upper()}-{SPAN_ID}-01",
+    f"00-{'0' * 32}-{SPAN_ID}-01",
+    f"00-{TRACE_ID}-{'0' * 16}-01",
+    f"00-{TRACE_ID}-{SPAN_ID}-01-more",
+    f'00-{TRACE_ID}-{SPAN_ID}-01","x":"y',
+    "x" * 3_000,
+    "",
+)
+
+
+def test_the_trace_of_a_request_is_logged(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    valid = (VALID_TRACE, f"cc-{TRACE_ID}-{SPAN_ID}-01-what-comes-later")
+    with path.open("w") as log, run_server(f"sqlite:///{tmp_path / 'r.db'}", log=log) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            for trace in (*valid, *INVALID_TRACES):
+                answer = client.post("{ __typename }", headers={"traceparent": trace})
+                assert answer.status_code == 200
+            client.http.get("/export", headers={"traceparent": VALID_TRACE})
+    lines = read_log(path)
+    traces = [(line.get("trace_id"), line.get("parent_span_id")) for line in lines]
+    assert traces[: len(valid)] == [(TRACE_ID, SPAN_ID)] * len(valid)
+    assert traces[len(valid) : -1] == [(None, None)] * len(INVALID_TRACES)
+    assert traces[-1] == (TRACE_ID, SPAN_ID)
+
+
+@pytest.mark.both_databases
+def test_slow_statements_are_logged_without_values(new_database: str, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    env = {"REGULARS_SLOW_STATEMENT_SECONDS": "0.001"}
+    with path.open("w") as log, run_server(new_database, log=log, env=env) as server:
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            for number in range(5):
+                rows = [{"email": f"{n}.{number}.{SECRET}", "notes": SECRET} for n in range(200)]
+                client.data(
+                    "mutation($n: [InputSetCustomer!]!) { setCustomers(nodes: $n) { ok: __typename } }",
+                    n=rows,
+                )
+    slow = read_log(path, "slow_statement")
+    assert slow
+    assert all(line["ms"] >= 1 and line["level"] == "warning" for line in slow)
+    assert any("INSERT INTO" in line["statement"] or "COMMIT" in line["statement"] for line in slow)
+    assert SECRET not in path.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.both_databases
+def test_waiting_and_failed_work_is_measured(new_database: str, tmp_path: Path) -> None:
+    backup = tmp_path / "backups" / "r.backup"
+    backup.parent.mkdir()
+    backup.write_bytes(b"PGDMP")
+    env = {
+        "REGULARS_BACKUP_FOLDER": str(backup.parent),
+        "REGULARS_WEBHOOK_PRIVATE_TARGETS": "true",
+    }
+
+    async def read_secret(store: Store) -> str:
+        return (await secrets_of(store, 1, now_ms())).current
+
+    with run_server(new_database, env=env) as server, Client(server, BOOTSTRAP_TOKEN) as client:
+        create = "mutation($n: WebhookInput!) { createWebhook(node: $n) { id } }"
+        node = {"type": "contact/signup", "url": "http://127.0.0.1:1/nobody-listens"}
+        client.data(create, n=node)
+        client.create("a@example.com")
+        body = b"not JSON"
+        secret = with_store(server.database_url, read_secret)
+        signature = base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+        headers = {"lightfunnels-hmac": signature, "content-type": "application/json"}
+        assert client.http.post("/in/default/nothing", content=body, headers=headers).is_success
+
+        def are_measured() -> bool:
+            metrics = read_metrics(server.url)
+            return (
+                metrics["regulars_webhooks_failing"] == 1
+                and metrics["regulars_webhooks_waiting"] == 1
+                and metrics["regulars_webhook_oldest_event_age_seconds"] > 0
+                and metrics["regulars_inbox_events"] == 1
+            )
+
+        wait_until(are_measured, 60)
+        metrics = read_metrics(server.url)
+        assert metrics["regulars_webhooks_disabled"] == 0
+        assert metrics["regulars_imports_waiting"] == metrics["regulars_imports_failed"] == 0
+        age = time.time() - metrics["regulars_backup_last_success_timestamp_seconds"]
+        assert 0 < age < 300

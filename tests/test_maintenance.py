@@ -21,7 +21,7 @@ from regulars.store import parse_url
 from regulars.store.migrate import run_in_transaction
 from regulars.store.schema_version import newest_version
 from tests.conftest import DATABASES
-from tests.postgres import BIN, PostgreSQL
+from tests.postgres import BIN
 from tests.support import (
     BOOTSTRAP_TOKEN,
     Client,
@@ -322,55 +322,3 @@ def test_new_database_file_is_readable_only_by_its_owner(tmp_path: Path) -> None
         client.create("a@example.com")
         modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("r.db*")}
         assert modes == {0o600}
-
-
-def run_doctor(url: str, *options: str, env: dict[str, str] | None = None) -> dict[str, str]:
-    result = run_regulars("doctor", "--json", *options, "--database-url", url, env=env)
-    return {row["what"]: row["state"] for row in json.loads(result.stdout)}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("database", DATABASES)
-def test_doctor_reports_no_problem_for_a_good_deployment(
-    database: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    if database == "sqlite":
-        url = f"sqlite:///{tmp_path / 'r.db'}"
-    else:
-        url = request.getfixturevalue("durable_postgresql").dsn
-    fill(url)
-    assert run(url, "token", "create", "--account", "one").returncode == 0
-    report = run_doctor(url)
-    assert "fail" not in report.values()
-    assert report["database"] == "ok"
-    assert report["network"] == "ok"
-    assert run(url, "doctor").returncode == 0
-
-
-def test_doctor_reports_problems(tmp_path: Path) -> None:
-    path = tmp_path / "r.db"
-    url = f"sqlite:///{path}"
-    assert run_doctor(url) == {"network": "ok", "open files": "ok", "database": "fail"}
-    assert run(url, "doctor").returncode == 1
-    assert not path.exists()
-    for command in ("migrate", "account create one"):
-        assert run(url, *command.split()).returncode == 0
-    assert run_doctor(url)["tokens"] == "warn"
-    path.chmod(0o644)
-    public = {"REGULARS_RATE_LIMIT": "0", "REGULARS_CORS_ORIGINS": "*"}
-    report = run_doctor(url, "--host", "0.0.0.0", env=public)
-    for subject in ("network", "rate limit", "CORS", "permissions"):
-        assert report[subject] == "warn"
-
-
-@pytest.mark.slow
-def test_doctor_checks_the_settings_of_postgresql(durable_postgresql: PostgreSQL) -> None:
-    with scratch_database(durable_postgresql.dsn) as url:
-        assert run(url, "migrate").returncode == 0
-        report = run_doctor(url)
-        assert report["version"] == "ok"
-        assert report["durability"] == "ok"
-        assert run_doctor(url, "--workers", "200")["connections"] == "warn"
-        name = url.partition("?")[0].rpartition("/")[2]
-        change(url, f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-        assert run_doctor(url)["durability"] == "fail"

@@ -489,7 +489,9 @@ def test_unread_responses_have_a_budget(tmp_path: Path) -> None:
             before = process.memory_info().rss
             time.sleep(0.5)
             greedy = connect_without_reading(client, long_page(client.token), 100)
-            wait_until(lambda: read_metrics(server.url)["regulars_connections_cut_off"] > 50)
+            wait_until(
+                lambda: read_metrics(server.url)["regulars_slow_connections_closed_total"] > 50
+            )
             assert read_metrics(server.url)["regulars_buffered_bytes"] <= 40_000_000
             assert process.memory_info().rss - before < 150_000_000
             received = b""  # of another account, which is also slow
@@ -584,7 +586,9 @@ def test_bodies_that_arrive_slowly_have_a_budget(tmp_path: Path) -> None:
                 wire.send(head(wire, "Content-Length: 2000000", first=first, token=False))
                 with suppress(ConnectionError):
                     wire.send(b" " * 1_900_000)
-            wait_until(lambda: read_metrics(server.url)["regulars_connections_cut_off"] > 30)
+            wait_until(
+                lambda: read_metrics(server.url)["regulars_slow_connections_closed_total"] > 30
+            )
             assert read_metrics(server.url)["regulars_buffered_bytes"] <= 20_000_000
             assert process.memory_info().rss - before < 120_000_000
             expect(wires[0], 503, "errors_unavailable")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -59,11 +60,16 @@ from regulars.http.route_handler import build_error_response
 from regulars.http.sessions import PATH as SESSION_PATH
 from regulars.http.sessions import SessionHandler
 from regulars.http.streaming import HEAD_ONLY
+from regulars.operator_figures import OperatorFigures
 from regulars.settings import Settings
 from regulars.store import Unreachable
 from regulars.store.postgresql.replicas import running_replicas
+from regulars.store.statement_times import statement_times
 from regulars.transfer.jobs import Jobs
 from regulars.webhooks.worker import Worker
+
+if TYPE_CHECKING:
+    from regulars.tracing import Tracing
 
 # The path of the API, and two older ones that clients use.
 GRAPHQL_PATHS = ("/api/v2", "/graphql", "/api2")
@@ -97,6 +103,8 @@ class Application:
         self._sessions = Sessions(self._store, self._accounts, settings.session_hours)
         authenticator = CredentialsAuthenticator(self._accounts, self._sessions)
         self._metrics = Metrics()
+        self._figures = OperatorFigures(self._store, self._metrics, settings.backup_folder)
+        statement_times.slow_seconds = settings.slow_statement_seconds
         engine = build_engine(settings)
         in_flight = InFlight(settings.max_requests, settings.request_seconds)
         self._observer = LogAndMetricsObserver(self._metrics, settings.log_requests)
@@ -115,6 +123,14 @@ class Application:
             self._bulkhead,
         )
         self._add_gauges(in_flight, graphql, engine)
+        self._tracing: Tracing | None = None
+        if settings.tracing:
+            from regulars.tracing import Tracing
+
+            self._tracing = Tracing()
+            self._tracing.trace_requests(graphql, self._observer)
+            self._tracing.trace_plans(engine)
+            self._tracing.trace_statements(self._store)
         self._worker = self._create_worker(settings) if settings.webhook_worker else None
         self.buffers = BufferBudget(settings.max_buffered_bytes)
         self.min_read_rate = settings.min_read_rate
@@ -190,39 +206,41 @@ class Application:
         is_only_process = self._store.dialect == "sqlite"
         private, seconds = settings.webhook_private_targets, settings.webhook_retry_seconds
         worker = Worker(self._store, private, seconds, is_only_process, self._metrics.count_attempt)
-        description = "Webhooks that events are being sent to."
+        description = "Webhooks that this server sends events to at the moment."
         self._metrics.add_gauge("regulars_webhooks_busy", description, lambda: worker.busy_count)
         return worker
 
     def _add_gauges(self, in_flight: InFlight, graphql: GraphQLEndpoint, engine: Engine) -> None:
         gauge, store = self._metrics.add_gauge, self._store
-        gauge("regulars_requests_in_flight", "Requests being worked on.", lambda: len(in_flight))
+        gauge("regulars_requests_in_flight", "Requests in progress.", lambda: len(in_flight))
         description = "Requests that wait for their account's turn."
         gauge("regulars_requests_waiting", description, lambda: graphql.waiting_count)
         gauge(
             "regulars_writes_waiting",
-            "Writes that wait or are being made.",
+            "Writes that wait or are in progress.",
             lambda: store.pending_writes,
         )
         description = (
             "Bytes held for slow connections: large bodies, and responses that are not read yet."
         )
         gauge("regulars_buffered_bytes", description, lambda: self.buffers.total_bytes)
-        description = "Connections cut off because too many bytes were held for slow ones."
-        gauge("regulars_connections_cut_off", description, lambda: self.buffers.cut_off_count)
-        description = "Documents kept with their plans."
-        gauge("regulars_documents_kept", description, lambda: engine.cached_document_count)
-        description = "Memory that documents and their plans take, in bytes."
-        gauge("regulars_documents_kept_bytes", description, lambda: engine.cached_bytes)
+        description = "Slow connections that were closed because too many bytes were held for them."
+        name = "regulars_slow_connections_closed"
+        self._metrics.add_counter(name, description, lambda: self.buffers.cut_off_count)
+        description = "GraphQL documents in the cache."
+        gauge("regulars_documents_cached", description, lambda: engine.cached_document_count)
+        description = "Memory of the cached documents and their plans, in bytes."
+        gauge("regulars_documents_cached_bytes", description, lambda: engine.cached_bytes)
         description = "Connections to PostgreSQL that are in use."
-        gauge("regulars_connections_used", description, lambda: store.connection_counts[0])
-        description = "Connections to PostgreSQL that are free."
-        gauge("regulars_connections_free", description, lambda: store.connection_counts[1])
+        name = "regulars_database_connections_in_use"
+        gauge(name, description, lambda: store.connection_counts[0])
+        description = "Connections to PostgreSQL that are idle."
+        name = "regulars_database_connections_idle"
+        gauge(name, description, lambda: store.connection_counts[1])
         replicas = self._replicas
         if replicas is not None:
-            gauge(
-                "regulars_replicas_used", "Replicas that are read.", lambda: replicas.usable_count
-            )
+            description = "Replicas that Regulars reads from."
+            gauge("regulars_replicas_usable", description, lambda: replicas.usable_count)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -231,6 +249,7 @@ class Application:
         tasks = [
             asyncio.create_task(self._housekeeping.run()),
             asyncio.create_task(self._sample_metrics()),
+            asyncio.create_task(self._figures.run()),
         ]
         if not is_open:
             _log.warning("The database cannot be reached yet.")
@@ -241,6 +260,7 @@ class Application:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
+        _log.info("ready", extra={"fields": {"pid": os.getpid()}})
         try:
             async with running_replicas(self._replicas):
                 yield
@@ -258,6 +278,8 @@ class Application:
             await self._accounts.uses.flush()
             await self._store.close()
             self._observer.flush()
+            if self._tracing is not None:
+                await asyncio.to_thread(self._tracing.close)
 
     async def _try_open(self) -> bool:
         """Opens the store. Returns whether the database is reachable: without it, the server starts
@@ -348,6 +370,8 @@ def _exit_with_supervisor() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
+    # `kill -HUP` of a whole group or unit is for the supervisor.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def wait() -> None:
         parent.join()

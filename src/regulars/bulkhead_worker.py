@@ -36,6 +36,7 @@ from regulars.http.messages import JSON, RequestHeaders
 from regulars.http.request_observer import RequestRecord
 from regulars.settings import Settings
 from regulars.store.postgresql.replicas import running_replicas
+from regulars.store.statement_times import statement_times
 
 
 class _ServerDecisions:
@@ -92,6 +93,7 @@ def _current_task() -> asyncio.Task[None]:
 
 
 async def _run(settings: Settings) -> None:
+    statement_times.slow_seconds = settings.slow_statement_seconds
     store = store_for(
         settings.database_url,
         settings.request_seconds,
@@ -157,7 +159,7 @@ def main() -> None:
     settings = load_settings()
     log.configure(settings.log_level, settings.log_format)
     # A terminal and a service manager signal all processes of the server at once.
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, signal.SIG_IGN)
     run_when_idle()
     uvloop.run(_run(settings))

@@ -18,6 +18,7 @@ from regulars.directory.database import store_for
 from regulars.environment import load_settings
 from regulars.http import log
 from regulars.settings import Settings
+from regulars.store.statement_times import statement_times
 from regulars.transfer.garbage_collector import collect_less
 from regulars.transfer.gzip_reader import Bounds
 from regulars.transfer.job import Job
@@ -26,6 +27,7 @@ _log = logging.getLogger("regulars.imports")
 
 
 async def _run(settings: Settings, account_id: int, import_id: str) -> None:
+    statement_times.slow_seconds = settings.slow_statement_seconds
     store = store_for(settings.database_url, is_bulk=True)
     await store.open()
     # Not earlier: on a busy machine, a small import would wait for its process to start.

@@ -135,6 +135,28 @@ class Settings:
         metavar="FORMAT",
     )
     log_requests: bool = _flag(True, "Log each request.")
+    slow_statement_seconds: float = _number(
+        1,
+        "Log database statements that take this many seconds or longer, without the values of "
+        "their parameters.",
+    )
+    tracing: bool = _flag(
+        False,
+        "Send requests, plans and statements as spans of OpenTelemetry. This needs the extra "
+        "regulars[otel].",
+    )
+    backup_folder: str | None = _setting(
+        None,
+        "The folder with the backups. `regulars doctor` and the metrics report the age of the "
+        "newest one. Without this setting, the age is unknown.",
+        metavar="FOLDER",
+    )
+    environment_file: str | None = _setting(
+        None,
+        "The file from which the service manager sets the environment, with lines of NAME=VALUE. "
+        "The server reads it again when it reloads (SIGHUP).",
+        metavar="FILE",
+    )
     rate_limit: int | None = _integer(
         None,
         "The rate limit of each token, in points of cost per second. 0 means no limit. The default "

@@ -11,13 +11,14 @@ import typer
 import regulars
 from regulars.cli import options
 from regulars.cli.options import examples
+from regulars.versions import commit
 
 app = typer.Typer()
 
 
 @app.command("version", epilog=examples("regulars version", "regulars version --json"))
 def version(as_json: options.AsJSON = False) -> None:
-    """Print the version of Regulars and of its tables.
+    """Print the version of Regulars, its commit, and the version of its tables.
 
     The version of the tables is the one that `regulars migrate` upgrades a database to.
     """
@@ -25,13 +26,15 @@ def version(as_json: options.AsJSON = False) -> None:
 
 
 def print_version(as_json: bool = False) -> None:
-    """Prints the version of Regulars and of its tables."""
+    """Prints the version of Regulars, its commit, and the version of its tables."""
     if as_json:
         from regulars.cli.output import print_json
 
-        print_json({"version": regulars.__version__, "tables": _newest_tables()})
+        print_json(
+            {"version": regulars.__version__, "commit": commit(), "tables": _newest_tables()}
+        )
     else:
-        print(f"regulars {regulars.__version__} (tables {_newest_tables()})")
+        print(f"regulars {regulars.__version__} (commit {commit()}, tables {_newest_tables()})")
 
 
 def _newest_tables() -> str:

@@ -50,7 +50,12 @@ ENTRIES = (
     CommandEntry("migrate", RUN, "Create or upgrade the tables of a database.", "running"),
     CommandEntry("sample", RUN, "Add sample customers to an account.", "running"),
     CommandEntry("schema", RUN, "Print the GraphQL schema of the API.", "about"),
-    CommandEntry("version", RUN, "Print the version of Regulars and of its tables.", "about"),
+    CommandEntry(
+        "version",
+        RUN,
+        "Print the version of Regulars, its commit, and the version of its tables.",
+        "about",
+    ),
     CommandEntry("help", RUN, "Show the help of Regulars or of a command.", "about"),
     CommandEntry("customers", CUSTOMERS, "Search, read and change customers."),
     CommandEntry("customers search", CUSTOMERS, "Search customers.", "customers"),

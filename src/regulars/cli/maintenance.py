@@ -21,13 +21,16 @@ def doctor(
     database_url: options.DatabaseURL = None,
     read_database_url: options.ReadDatabaseURL = None,
     host: options.Host = None,
+    port: options.Port = None,
     workers: options.Workers = None,
+    backup_folder: options.BackupFolder = None,
+    tools: options.Tools = None,
     as_json: options.JsonOrTable = None,
 ) -> None:
-    """Check a deployment and report problems.
+    """Check a deployment, and report what to fix.
 
-    The command reads the same settings as `regulars serve`. Its exit code is 1 if something must be
-    fixed.
+    The command reads the same settings as `regulars serve`. It runs every check, whatever the
+    others report. Its exit code is 1 if a check fails. Warnings do not change the exit code.
     """
     from regulars.cli.doctor import FAIL, examine
 
@@ -35,9 +38,11 @@ def doctor(
         database_url=database_url,
         read_database_url=read_database_url,
         host=host,
+        port=port,
         workers=workers,
+        backup_folder=backup_folder,
     )
-    findings = examine(settings)
+    findings = examine(settings, tools)
     rows = [{"state": f.state, "what": f.subject, "message": f.message} for f in findings]
     print_rows(rows, ("state", "what", "message"), as_json)
     if any(finding.state == FAIL for finding in findings):

@@ -37,7 +37,9 @@ def _option(name: str) -> Any:
 DatabaseURL = _option("database_url")
 ReadDatabaseURL = _option("read_database_url")
 Host = _option("host")
+Port = _option("port")
 Workers = _option("workers")
+BackupFolder = _option("backup_folder")
 Tools = Annotated[
     Path | None,
     typer.Option(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -18,6 +21,15 @@ from regulars.accounts.accounts import AccountError, Accounts
 from regulars.accounts.sessions import Sessions
 from regulars.cli.database import with_store
 from regulars.cli.errors import CannotListenError, UsageError
+from regulars.cli.reloading import (
+    CheckFailed,
+    Hangup,
+    check_start,
+    describe_process,
+    inherited_socket,
+    read_environment,
+    restart,
+)
 from regulars.cli.urls import reachable_at, sign_in_url, url_of
 from regulars.core.scopes import ADMIN
 from regulars.directory.database import replicas_for, store_for, upgrade
@@ -32,6 +44,11 @@ from regulars.store.schema_version import require_usable, stored_version
 FIRST_ACCOUNT = "default"
 BACKLOG = 2_048
 _FILES = 65_536
+# How long a server that reloads waits for the requests of connections that it has accepted.
+_LINGER_SECONDS = 0.5
+
+_log = logging.getLogger("regulars.server")
+
 # The time that a replacement process may take to start.
 _START_SECONDS = 60
 
@@ -51,26 +68,23 @@ def serve(settings: Settings) -> None:
     """Serves until SIGTERM. Raises StoreError, UsageError or CannotListenError, and
     KeyboardInterrupt after Ctrl-C."""
     address = parse_url(settings.database_url)
-    if settings.workers > 1 and address.dialect == "sqlite":
-        raise UsageError(
-            f"--workers (REGULARS_WORKERS) must be 1 with SQLite, not {settings.workers}. Use "
-            "PostgreSQL for more processes."
-        )
-    replicas_for(
-        store_for(settings.database_url), settings.replica_urls, 1, 1
-    )  # raises for invalid replicas
+    original_environment = dict(os.environ)
+    log.configure(settings.log_level, settings.log_format)
+    _log.info("start", extra={"fields": describe_process()})
+    require_servable(settings)
     if stored_version(address) is None:
-        upgrade(address)
+        version = upgrade(address)
+        fields = {"database": address.redacted, "before": None, "after": version}
+        _log.info("migration", extra={"fields": fields})
     require_usable(address)
     first = with_store(settings, lambda store: bootstrap(store, settings))
-    listening = _listen(settings.host, settings.port)
+    listening = inherited_socket() or _listen(settings.host, settings.port)
     port = listening.getsockname()[1]
     banner = _banner(settings, address, port, first)
     _export(settings)
     # When stopped, uvicorn finishes the requests in flight and raises the signal again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _raise_file_limit()
-    log.configure(settings.log_level, settings.log_format)
     config = uvicorn.Config(
         "regulars.app:create",
         factory=True,
@@ -90,12 +104,32 @@ def serve(settings: Settings) -> None:
             # The directory in which the processes combine their metrics.
             with tempfile.TemporaryDirectory(prefix="regulars-metrics-") as folder:
                 os.environ[MULTIPROCESS] = folder
-                processes = _WorkerProcesses(config, sockets=[listening])
+                processes = _WorkerProcesses(config, [listening], original_environment)
                 processes.run()
+                _log.info("stop")
             if processes.is_interrupted:
                 raise KeyboardInterrupt
         else:
-            _Server(config, lambda: print(banner, flush=True)).run(sockets=[listening])
+            # uvicorn closes the socket that it is given. This one keeps the port open during a
+            # reload, and new connections wait.
+            server = _Server(config, lambda: print(banner, flush=True), original_environment)
+            server.run(sockets=[listening.dup()])
+            if server.is_reloading:
+                restart(listening, server.environment)
+
+
+def require_servable(settings: Settings) -> None:
+    """Raises UsageError or BadDatabaseURL for settings that a server cannot work with."""
+    if settings.workers > 1 and parse_url(settings.database_url).dialect == "sqlite":
+        raise UsageError(
+            "--workers (REGULARS_WORKERS): SQLite is served by one process. "
+            "Use PostgreSQL for more."
+        )
+    if settings.tracing and find_spec("opentelemetry.exporter") is None:
+        raise UsageError(
+            "--tracing (REGULARS_TRACING) needs OpenTelemetry. Run: pip install 'regulars[otel]'"
+        )
+    replicas_for(store_for(settings.database_url), settings.replica_urls, 1, 1)
 
 
 class _WorkerProcesses(Multiprocess):
@@ -104,11 +138,32 @@ class _WorkerProcesses(Multiprocess):
 
     is_interrupted = False
 
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        sockets: list[socket.socket],
+        environment: Mapping[str, str],
+    ) -> None:
+        self._environment = environment
+        self._hangup = Hangup()
+        super().__init__(config, sockets)
+        if self._hangup.is_ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
     def handle_int(self) -> None:
         self.is_interrupted = True
         super().handle_int()
 
     def handle_hup(self) -> None:
+        if self._hangup.has_lost_terminal():
+            self.handle_term()
+            return
+        try:
+            os.environ.update(asyncio.run(check_start(read_environment(self._environment))))
+        except CheckFailed as error:
+            _log.error("reload_failed", extra={"fields": {"reason": str(error)}})
+            return
+        _log.info("reload")
         health_check_seconds = self.config.timeout_worker_healthcheck
         self.config.timeout_worker_healthcheck = _START_SECONDS
         try:
@@ -118,16 +173,58 @@ class _WorkerProcesses(Multiprocess):
 
 
 class _Server(uvicorn.Server):
-    """A server that calls `on_ready` when it is ready."""
+    """The server of a single process. It calls `on_ready` when it is ready. SIGHUP stops it for a
+    reload, unless the check of a new process with `environment` fails."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[], None],
+        environment: Mapping[str, str],
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self.environment = environment
+        self._hangup = Hangup()
+        self._check: asyncio.Task[None] | None = None
+        self.is_reloading = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            if not self._hangup.is_ignored:
+                loop = asyncio.get_running_loop()
+                loop.add_signal_handler(signal.SIGHUP, self._handle_hangup)
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _log.info("reload" if self.is_reloading else "stop")
+        if self.is_reloading:
+            for server in self.servers:  # new connections wait for the new process
+                server.close()
+            # Connections that were just accepted get a response, and are closed after it.
+            self.config.loaded_app.draining.is_draining = True
+            await asyncio.sleep(_LINGER_SECONDS)
+        await super().shutdown(sockets)
+
+    def _handle_hangup(self) -> None:
+        if self._hangup.has_lost_terminal():
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif self._check is None:
+            self._check = asyncio.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            environment = read_environment(self.environment)
+            await check_start(environment)
+        except CheckFailed as error:
+            _log.error("reload_failed", extra={"fields": {"reason": str(error)}})
+        else:
+            if not self.should_exit:
+                self.environment = environment
+                self.is_reloading = self.should_exit = True
+        finally:
+            self._check = None
 
 
 async def bootstrap(store: Store, settings: Settings) -> InitialCredentials | None:

@@ -93,9 +93,11 @@ def deliver(settings: Settings) -> None:
 async def _work(store: Store, settings: Settings) -> int:
     """Delivers webhooks until a signal arrives, and returns the signal."""
     from regulars.http import log
+    from regulars.store.statement_times import statement_times
     from regulars.webhooks.worker import Worker
 
     log.configure(settings.log_level, settings.log_format)
+    statement_times.slow_seconds = settings.slow_statement_seconds
     worker = Worker(
         store, settings.webhook_private_targets, settings.webhook_retry_seconds, is_only=False
     )

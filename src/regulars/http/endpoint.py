@@ -104,7 +104,12 @@ class GraphQLEndpoint:
         """Returns the response to a request. `body` is the body itself, or is received once the
         request is authenticated."""
         began = time.perf_counter()
-        record = RequestRecord(method, choose_request_id(headers), negotiate_media_type(headers))
+        record = RequestRecord(
+            method,
+            choose_request_id(headers),
+            negotiate_media_type(headers),
+            headers.get(b"traceparent"),
+        )
         try:
             reply = await self._respond(record, method, headers, body, query_string)
         except InvalidDocument as error:

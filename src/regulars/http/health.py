@@ -21,6 +21,7 @@ from regulars.http.messages import SECURITY, choose_request_id, index_headers
 from regulars.store import Store, StoreError
 from regulars.store.queries import table_version
 from regulars.store.schema_version import is_usable, newest_version
+from regulars.versions import commit
 
 log = logging.getLogger("regulars.server")
 
@@ -44,10 +45,13 @@ class Health:
         self._accounts = accounts
         self._metrics_text = metrics_text
         self._draining = draining
+        self._commit = commit()
 
     async def alive(self, request: Request) -> Response:
         """Responds 200: the process runs."""
-        return _json_response(request, 200, {"status": "ok", "version": __version__})
+        return _json_response(
+            request, 200, {"status": "ok", "version": __version__, "commit": self._commit}
+        )
 
     async def ready(self, request: Request) -> Response:
         """Responds 200 if the server can serve requests: the database is reachable and writable,

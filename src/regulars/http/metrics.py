@@ -7,14 +7,15 @@ names become labels, and the others are counted as `other`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -23,10 +24,26 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from regulars import __version__
+from regulars.store.statement_times import BOUNDS, statement_times
+from regulars.versions import commit
 
 MAX_OPERATIONS = 100
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+# The names until version 0.1, by the present ones. They are served for one version.
+_OLD_NAMES = {
+    "regulars_build_info": "regulars_build",
+    "regulars_database_connections_idle": "regulars_connections_free",
+    "regulars_database_connections_in_use": "regulars_connections_used",
+    "regulars_documents_cached": "regulars_documents_kept",
+    "regulars_documents_cached_bytes": "regulars_documents_kept_bytes",
+    "regulars_replicas_usable": "regulars_replicas_used",
+    "regulars_request_duration_seconds": "regulars_request_seconds",
+    "regulars_requests_forwarded": "regulars_requests_passed_on",
+    "regulars_slow_connections_closed": "regulars_connections_cut_off",
+}
 
 
 class RequestOutcome(Protocol):
@@ -52,32 +69,39 @@ class Metrics:
             registry=registry,
         )
         self._seconds = Histogram(
-            "regulars_request_seconds",
+            "regulars_request_duration_seconds",
             "How long GraphQL requests took.",
             ("kind",),
             buckets=_BUCKETS,
             registry=registry,
         )
         self._errors = Counter(
-            "regulars_errors", "Errors answered, by key.", ("key",), registry=registry
+            "regulars_errors", "Errors in responses, by key.", ("key",), registry=registry
         )
         self._documents = Counter(
             "regulars_documents",
-            "GraphQL documents, by whether they were kept from before (hit) or read anew (miss).",
+            "GraphQL documents, by whether they were in the cache (hit) or were parsed (miss).",
             ("result",),
             registry=registry,
         )
         self._forwarded = Counter(
-            "regulars_requests_passed_on",
-            "GraphQL requests that the bulkhead's process was given.",
+            "regulars_requests_forwarded",
+            "GraphQL requests that were forwarded to the bulkhead's process.",
             registry=registry,
         )
         self._attempts = Counter(
             "regulars_webhook_attempts",
-            "Events sent to webhooks, by whether they were answered with 2xx (delivered) or not.",
+            "Attempts to send an event to a webhook, by result: delivered (status 2xx) or failed.",
             ("result",),
             registry=registry,
         )
+        self._statement_seconds = _BatchHistogram(
+            "regulars_database_duration_seconds",
+            "How long statements took in the database.",
+            buckets=BOUNDS,
+            registry=registry,
+        )
+        self._counters: list[tuple[Counter, Callable[[], int], list[int]]] = []
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         # The library takes a lock for each count, so `sample` passes the sums to it.
         self._counts: dict[tuple[str, str, int], int] = {}
@@ -85,21 +109,30 @@ class Metrics:
         self._histograms: dict[str, Histogram] = {}
         self._names: set[str] = set()
         build = Gauge(
-            "regulars_build",
-            "The version that runs.",
-            ("version",),
+            "regulars_build_info",
+            "The version and the commit of the program; the value is always 1.",
+            ("version", "commit"),
             registry=registry,
             multiprocess_mode="max",
         )
-        build.labels(__version__).set(1)
+        build.labels(__version__, commit()).set(1)
         if MULTIPROCESS not in os.environ:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
 
-    def add_gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
-        """Adds a gauge. `value` is called in each `sample`."""
-        gauge = Gauge(name, description, registry=self._registry, multiprocess_mode="livesum")
+    def add_gauge(
+        self, name: str, description: str, value: Callable[[], float], is_summed: bool = True
+    ) -> None:
+        """Adds a gauge. `value` is called in each `sample`. The values of several processes are
+        added up, or, without `is_summed`, the newest one counts."""
+        mode: Literal["livesum", "livemostrecent"] = "livesum" if is_summed else "livemostrecent"
+        gauge = Gauge(name, description, registry=self._registry, multiprocess_mode=mode)
         self._gauges.append((gauge, value))
+
+    def add_counter(self, name: str, description: str, value: Callable[[], int]) -> None:
+        """Adds a counter. `value` is called in each `sample`, and never decreases."""
+        counter = Counter(name, description, registry=self._registry)
+        self._counters.append((counter, value, [0]))
 
     def count_requests(self, records: Iterable[RequestOutcome]) -> None:
         """Counts requests, their durations, and the errors in their responses."""
@@ -144,6 +177,11 @@ class Metrics:
         self._documents.labels("hit").inc(self._hits)
         self._documents.labels("miss").inc(self._misses)
         self._hits = self._misses = 0
+        self._statement_seconds.add(*statement_times.take())
+        for counter, count_of, last in self._counters:
+            total = count_of()
+            counter.inc(total - last[0])
+            last[0] = total
         for gauge, value in self._gauges:
             gauge.set(value())
 
@@ -151,7 +189,43 @@ class Metrics:
         """Returns the metrics of all processes of this server, in Prometheus's text format."""
         self.sample()
         if MULTIPROCESS not in os.environ:
-            return generate_latest(self._registry)
+            return generate_latest(_WithOldNames(self._registry))
         all_processes = CollectorRegistry()
         MultiProcessCollector(all_processes)  # type: ignore[no-untyped-call]  # the library's own
-        return generate_latest(all_processes)
+        return generate_latest(_WithOldNames(all_processes))
+
+
+class _BatchHistogram(Histogram):
+    """A histogram to which many observations are added at once."""
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """Adds the number of observations in each bucket, and the sum of their values."""
+        self._sum.inc(total)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+
+
+class _WithOldNames(CollectorRegistry):
+    """The metrics of a registry, and those that have a new name with their old one, too."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        self._source = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._source.collect():
+            yield metric
+            old_name = _OLD_NAMES.get(metric.name)
+            if old_name is not None:
+                # It was a gauge, whose name has no suffix.
+                is_gauge = metric.name == "regulars_slow_connections_closed"
+                kind = "gauge" if is_gauge else metric.type
+                text = f"Old name of {metric.name}, until the next version."
+                old = Metric(old_name, text, kind)
+                for sample in metric.samples:
+                    suffix = sample.name.removeprefix(metric.name)
+                    labels = {n: v for n, v in sample.labels.items() if n != "commit"}
+                    name = old_name + ("" if is_gauge else suffix)
+                    old.add_sample(name, labels, sample.value)
+                yield old

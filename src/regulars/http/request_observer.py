@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -24,13 +25,21 @@ _METHODS = {"GET": b"GET", "POST": b"POST", "OPTIONS": b"OPTIONS", "DELETE": b"D
 # ids, GraphQL names and fixed words contain no characters that JSON escapes.
 _LINE = (
     b'{"time":"%s","level":"info","event":"request","request_id":"%s","method":"%s","status":%d,'
-    b'"ms":%.3f,"operation":"%s","kind":"%s","cost":%d,"account":%s,"token":%s,"errors":[%s]}\n'
+    b'"ms":%.3f,"operation":"%s","kind":"%s","cost":%d,"account":%s,"token":%s,"errors":[%s]%s}\n'
 )
+# The trace and the span of the caller (W3C Trace Context, section 3.2). Later versions of the
+# header may have more parts.
+_TRACE_PARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?",
+    re.DOTALL,
+)
+_MAX_TRACE_PARENT_BYTES = 512
 
 
 class RequestRecord:
     """The properties of a request for the log and the metrics. `timestamp` is the time of the
-    response, in seconds since 1970. `surplus` are the points of the response beyond `cost`."""
+    response, in seconds since 1970. `trace_parent` is the header traceparent. `surplus` are the
+    points of the response beyond `cost`."""
 
     __slots__ = (
         "cost",
@@ -45,10 +54,18 @@ class RequestRecord:
         "status",
         "surplus",
         "timestamp",
+        "trace_parent",
     )
 
-    def __init__(self, method: str, request_id: bytes, media_type: bytes) -> None:
+    def __init__(
+        self,
+        method: str,
+        request_id: bytes,
+        media_type: bytes,
+        trace_parent: bytes | None = None,
+    ) -> None:
         self.method = method
+        self.trace_parent = trace_parent
         self.request_id = request_id
         self.media_type = media_type
         self.grant: Grant | None = None
@@ -115,4 +132,16 @@ def _line(record: RequestRecord) -> bytes:
         b"%d" % grant.account_id if grant else b"null",
         b'"%s"' % grant.token_id.encode() if grant else b"null",
         b'"%s"' % '","'.join(record.error_keys).encode() if record.error_keys else b"",
+        _trace(record.trace_parent) if record.trace_parent else b"",
     )
+
+
+def _trace(trace_parent: bytes) -> bytes:
+    """Returns the fields of the log with the trace that a request belongs to, or nothing if the
+    header is invalid."""
+    if len(trace_parent) > _MAX_TRACE_PARENT_BYTES:
+        return b""
+    match = _TRACE_PARENT.fullmatch(trace_parent)
+    if match is None or (match[3] is not None and trace_parent.startswith(b"00")):
+        return b""
+    return b',"trace_id":"%s","parent_span_id":"%s"' % (match[1], match[2])

@@ -35,8 +35,10 @@ class RouteHandler(ABC):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request_id = choose_request_id(index_headers(scope["headers"]))
-        record = RequestRecord(scope["method"], request_id, JSON)
+        headers = index_headers(scope["headers"])
+        record = RequestRecord(
+            scope["method"], choose_request_id(headers), JSON, headers.get(b"traceparent")
+        )
         sender = ResponseSender(send)
         try:
             try:

@@ -66,6 +66,16 @@ def backup(url: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
     return file.stat().st_size
 
 
+def newest_backup(folder: Path) -> Path | None:
+    """Return the newest backup in a folder, recognized by its content; None if there is none."""
+    files = [file for file in folder.iterdir() if file.is_file() and file.suffix != ".part"]
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+        with suppress(OSError), file.open("rb") as stream:
+            if stream.read(len(_SQLITE_MAGIC)).startswith((_SQLITE_MAGIC, _POSTGRESQL_MAGIC)):
+                return file
+    return None
+
+
 def restore(url: DatabaseUrl, file: Path, tools: Path | None = None) -> None:
     """Restore a backup into a database that does not exist (SQLite) or is empty. Raises
     BackupError, and Unreachable."""

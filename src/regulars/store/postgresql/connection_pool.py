@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, NoReturn
 
 import asyncpg
@@ -21,6 +21,7 @@ from regulars.store.base import STATEMENT_SECONDS
 from regulars.store.errors import DiskFull, NodeUnreachable, Unreachable
 from regulars.store.postgresql.connect import CONNECT_ERRORS, describe_error, open_connection
 from regulars.store.postgresql.timeline_fence import REPLACED, TimelineFence
+from regulars.store.statement_times import statement_times
 
 # The application_name of bulk stores.
 BACKGROUND = "regulars in the background"
@@ -97,11 +98,14 @@ class ConnectionPool:
     async def fetch(self, text: str, arguments: Sequence[Any]) -> list[Any]:
         """Return the rows of a statement."""
         connection = self._take_idle() or await self._acquire()
+        began = perf_counter()
         try:
             rows: list[Any] = await connection.fetch(text, *arguments)
         except BaseException as error:
+            statement_times.record(text, began)
             self._release(connection, error)
             _raise(error)
+        statement_times.record(text, began)
         self._release(connection)
         return rows
 

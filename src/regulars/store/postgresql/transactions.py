@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
 from typing import Any, TypeVar
 
 import asyncpg
 
 from regulars.store.query import Query
+from regulars.store.statement_times import statement_times
 
 _MAX_RETRIES = 5
 _MAX_PAUSE_SECONDS = 0.05
@@ -39,10 +41,18 @@ async def retry_rolled_back(transact: Callable[[], Awaitable[T]]) -> T:
 async def fetch_rows(connection: Any, query: Query, parameters: Mapping[str, Any]) -> list[Any]:
     """Return the rows of a query."""
     compiled = query.compiled("postgresql")
-    return list(await connection.fetch(compiled.text, *compiled.arguments(parameters)))
+    began = perf_counter()
+    try:
+        return list(await connection.fetch(compiled.text, *compiled.arguments(parameters)))
+    finally:
+        statement_times.record(compiled.text, began)
 
 
 async def execute(connection: Any, query: Query, parameters: Mapping[str, Any]) -> str:
     """Run a query; return PostgreSQL's command tag, such as `INSERT 0 1`."""
     compiled = query.compiled("postgresql")
-    return str(await connection.execute(compiled.text, *compiled.arguments(parameters)))
+    began = perf_counter()
+    try:
+        return str(await connection.execute(compiled.text, *compiled.arguments(parameters)))
+    finally:
+        statement_times.record(compiled.text, began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -16,6 +17,7 @@ from regulars.store.entities import Entities
 from regulars.store.entity import BatchStatement, Row
 from regulars.store.query import Query
 from regulars.store.sqlite.reader import run_query
+from regulars.store.statement_times import statement_times
 from regulars.store.tables import terms
 from regulars.store.writer import Write
 
@@ -61,7 +63,10 @@ def save(
         if table.inserted:
             _run_for_each(connection, writes.insert_one(entity.table), table.inserted)
     for removed in _sorted_rows(account_id, changes.removed_terms):
-        connection.executemany(writes.remove_term().compiled("sqlite").text, removed)
+        text = writes.remove_term().compiled("sqlite").text
+        began = time.perf_counter()
+        connection.executemany(text, removed)
+        statement_times.record(text, began)
     for added in _sorted_rows(account_id, changes.added_terms):
         _insert_terms(connection, added)
     run_query(connection, _counters(entities), parameters)
@@ -98,10 +103,15 @@ def _insert_terms(connection: apsw.Connection, rows: Sequence[tuple[int, str, in
     end = len(rows) - len(rows) % _TERMS_AT_ONCE
     starts = range(0, end, _TERMS_AT_ONCE)
     parts = (list(chain.from_iterable(rows[n : n + _TERMS_AT_ONCE])) for n in starts)
-    connection.executemany(many.compiled("sqlite").text, parts)
+    text = many.compiled("sqlite").text
+    began = time.perf_counter()
+    connection.executemany(text, parts)
     connection.executemany(one.compiled("sqlite").text, rows[end:])
+    statement_times.record(text, began)
 
 
 def _run_for_each(connection: apsw.Connection, query: Query, rows: Iterable[Row]) -> None:
     compiled = query.compiled("sqlite")
+    began = time.perf_counter()
     connection.executemany(compiled.text, compiled.of_rows(rows))
+    statement_times.record(compiled.text, began)

@@ -12,8 +12,9 @@ import apsw
 import orjson
 
 from regulars.store.errors import StatementTimeout
-from regulars.store.query import Query
+from regulars.store.query import Compiled, Query
 from regulars.store.sqlite.file import connect, translate_error
+from regulars.store.statement_times import statement_times
 
 # How often the progress handler checks the time, in instructions of SQLite's virtual machine.
 _INSTRUCTIONS_PER_CHECK = 10_000
@@ -38,12 +39,15 @@ class Reader:
     def fetch(self, query: Query, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """Return the rows of a query. Raises StatementTimeout and Unreachable."""
         self._deadline = time.monotonic() + self._seconds
+        compiled, began = query.compiled("sqlite"), time.perf_counter()
         try:
-            return run_query(self._cursor, query, parameters).fetchall()
+            return _run(self._cursor, compiled, parameters).fetchall()
         except apsw.InterruptError as error:
             raise StatementTimeout("A query took longer than it may.") from error
         except apsw.Error as error:
             raise translate_error(error) from error
+        finally:
+            statement_times.record(compiled.text, began)
 
     def interrupt(self) -> None:
         """Interrupt the current query. Safe to call from other threads."""
@@ -86,7 +90,16 @@ def run_query(
     connection: apsw.Connection | apsw.Cursor, query: Query, parameters: Mapping[str, Any]
 ) -> apsw.Cursor:
     """Run a query; return its cursor."""
-    compiled = query.compiled("sqlite")
+    compiled, began = query.compiled("sqlite"), time.perf_counter()
+    try:
+        return _run(connection, compiled, parameters)
+    finally:
+        statement_times.record(compiled.text, began)
+
+
+def _run(
+    connection: apsw.Connection | apsw.Cursor, compiled: Compiled, parameters: Mapping[str, Any]
+) -> apsw.Cursor:
     values = [
         orjson.dumps(value).decode() if type(value) is list else value
         for value in compiled.arguments(parameters)

@@ -18,6 +18,7 @@ from regulars.store.changes import Changes
 from regulars.store.errors import Unreachable
 from regulars.store.sqlite.batch_writer import load, save
 from regulars.store.sqlite.file import BULK_CACHE_KIB, FileGuard, connect, translate_error
+from regulars.store.statement_times import statement_times
 from regulars.store.unit_of_work import Domain
 from regulars.store.writer import (
     MAX_BATCH,
@@ -189,13 +190,16 @@ class Transaction:
         self._connection.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        statement, began = "ROLLBACK" if kind else "COMMIT", time.perf_counter()
         try:
-            self._connection.execute("ROLLBACK" if kind else "COMMIT")
+            self._connection.execute(statement)
         except apsw.Error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if kind is None:
                 raise
+        finally:
+            statement_times.record(statement, began)
 
 
 def _answer(batch: Sequence[Write]) -> None:

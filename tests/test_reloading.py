@@ -1,0 +1,169 @@
+"""SIGHUP: a server reloads the program and its settings, and refuses no connection meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import regulars
+from tests.support import (
+    BOOTSTRAP_TOKEN,
+    TLS,
+    Client,
+    Server,
+    build_environment,
+    find_worker_pids,
+    run_server,
+    wait_until,
+)
+
+pytestmark = pytest.mark.slow
+
+SOURCE = Path(str(regulars.__file__)).parent
+
+
+def events(log: Path) -> list[dict[str, Any]]:
+    lines = map(json.loads, log.read_text().splitlines())
+    return [line for line in lines if line["event"] != "request"]
+
+
+def get(url: str) -> httpx.Response:
+    """Waits as long as a busy machine needs to start Python."""
+    return httpx.get(url, timeout=60, verify=TLS)
+
+
+def version_of(server: Server) -> str:
+    return str(get(f"{server.url}/healthz").json()["version"])
+
+
+def set_version(package: Path, version: str) -> None:
+    """Installs another version of the program."""
+    (package / "__init__.py").write_text(f'__version__ = "{version}"\n')
+
+
+def test_a_server_reloads_code_and_settings_without_refusing_a_connection(tmp_path: Path) -> None:
+    package, settings = tmp_path / "program" / "regulars", tmp_path / "environment"
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    settings.write_text("# A comment\n")
+    env = {
+        "PYTHONPATH": str(package.parent),
+        "REGULARS_ENVIRONMENT_FILE": str(settings),
+        "REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}",
+    }
+    log = tmp_path / "log"
+    errors: list[Exception] = []
+    versions: set[str] = set()
+    stop = threading.Event()
+    with (
+        log.open("w") as file,
+        run_server(env["REGULARS_DATABASE_URL"], log=file, env=env) as server,
+        Client(server, BOOTSTRAP_TOKEN) as client,
+    ):
+
+        def ask() -> None:
+            while not stop.is_set():
+                try:
+                    versions.add(version_of(server))
+                except httpx.HTTPError as error:
+                    errors.append(error)
+
+        client.create("before@example.com")
+        settings.write_text(
+            f'REGULARS_DATABASE_URL="{env["REGULARS_DATABASE_URL"]}"\nREGULARS_MAX_PAGE_SIZE=3\n'
+        )
+        set_version(package, "9.9.9")
+        thread = threading.Thread(target=ask)
+        thread.start()
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: "9.9.9" in versions or errors, 60)
+        stop.set()
+        thread.join()
+        assert errors == []
+        assert version_of(server) == "9.9.9"
+        with Client(server, BOOTSTRAP_TOKEN) as after:  # a new connection
+            assert after.emails() == ["before@example.com"]
+            after.errors("{ customers(first: 4) { totalCount } }")
+    assert [event["event"] for event in events(log)] == [
+        *("start", "ready", "reload", "start", "ready", "stop"),
+    ]
+
+
+def test_requests_in_flight_finish_before_a_reload(tmp_path: Path) -> None:
+    env, log, url = {"PYTHONUNBUFFERED": "1"}, tmp_path / "log", f"sqlite:///{tmp_path / 'r.db'}"
+    with log.open("w") as file, run_server(url, log=file, env=env) as server:
+
+        def body() -> Any:
+            yield b'{"query": '
+            os.kill(server.pid, signal.SIGHUP)
+            wait_until(lambda: '"reload"' in log.read_text())
+            yield b'"{ __typename }"}'
+
+        headers = {"Authorization": f"Bearer {BOOTSTRAP_TOKEN}", "Content-Type": "application/json"}
+        answer = httpx.post(f"{server.url}/api/v2", content=body(), headers=headers, timeout=60)
+        assert answer.json() == {"data": {"__typename": "Query"}}
+        wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
+
+
+def test_a_server_that_could_not_start_again_goes_on(tmp_path: Path) -> None:
+    settings, log = tmp_path / "environment", tmp_path / "log"
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    settings.write_text(f"REGULARS_DATABASE_URL={url}\nREGULARS_MAX_PAGE_SIZE=many\n")
+    env = {"PYTHONUNBUFFERED": "1", "REGULARS_ENVIRONMENT_FILE": str(settings)}
+    with log.open("w") as file, run_server(url, log=file, env=env) as server:
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(lambda: "reload_failed" in log.read_text())
+        assert get(f"{server.url}/readyz").status_code == 200
+    (failure,) = (event for event in events(log) if event["event"] == "reload_failed")
+    assert "REGULARS_MAX_PAGE_SIZE" in failure["reason"]
+
+
+def test_workers_take_over_settings(new_postgresql: str, tmp_path: Path) -> None:
+    settings = tmp_path / "environment"
+    settings.write_text("")
+    env = {"REGULARS_ENVIRONMENT_FILE": str(settings)}
+    with run_server(new_postgresql, "--workers", "2", env=env) as server:
+        wait_until(lambda: len(find_worker_pids(server.pid)) == 2)
+        wait_until(lambda: get(f"{server.url}/readyz").status_code == 200)
+        before = set(find_worker_pids(server.pid))
+        settings.write_text(f"REGULARS_DATABASE_URL={new_postgresql}\nREGULARS_MAX_PAGE_SIZE=3\n")
+        for pid in before:  # for the supervisor alone
+            os.kill(pid, signal.SIGHUP)
+        os.kill(server.pid, signal.SIGHUP)
+        wait_until(partial(_are_replaced, server, before), 120)
+        with Client(server, BOOTSTRAP_TOKEN) as client:
+            client.errors("{ customers(first: 4) { totalCount } }")
+
+
+def _are_replaced(server: Server, before: set[int]) -> bool:
+    pids = set(find_worker_pids(server.pid))
+    return len(pids) == 2 and not pids & before
+
+
+def test_a_server_whose_terminal_is_closed_stops(tmp_path: Path) -> None:
+    """A shell passes SIGHUP on to its jobs when its terminal is closed."""
+    terminal, other_end = os.openpty()
+    env = build_environment({"REGULARS_DATABASE_URL": f"sqlite:///{tmp_path / 'r.db'}"})
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-m", "regulars", "serve", "--port", "0"],
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+        env=env,
+    )
+    os.close(other_end)
+    output = b""
+    while b"Ctrl-C" not in output:
+        output += os.read(terminal, 65_536)
+    os.close(terminal)  # the kernel sends SIGHUP to the session leader
+    assert process.wait(60) == 0
