@@ -100,7 +100,7 @@ def test_an_unknown_id_is_rejected(client: Client) -> None:
 def test_the_error_policy_rejects_all_or_only_invalid_rows(client: Client) -> None:
     nodes: list[dict[str, Any]] = [
         {"email": "ana@shop.test"},
-        {"email": "no email", "shipping_address": {"country": "XX"}},
+        {"email": "No email", "shipping_address": {"country": "XX"}},
         {"first_name": "Nobody"},
     ]
     row_errors = [
@@ -172,7 +172,7 @@ def test_two_rows_for_one_customer_are_an_error(client: Client) -> None:
         [("errors_invalid_input", ["nodes", 2, "phone"])],
         [("errors_dup_row", ["nodes", 3])],
     ]
-    assert "row 0" in result["rows"][1]["errors"][0]["message"]
+    assert "Row 0" in result["rows"][1]["errors"][0]["message"]
     assert emails(client) == ["Ana@shop.test"]
 
 

@@ -105,7 +105,7 @@ def test_accounts_and_tokens_are_created_listed_and_revoked(database: str) -> No
     assert second["token"] not in table + str(listed)
     ok(database, "token", "revoke", second["id"])
     assert "revoked" in ok(database, "token", "list")
-    assert "no token" in refused(database, REFUSED, "token", "revoke", second["id"])
+    assert "No valid token" in refused(database, REFUSED, "token", "revoke", second["id"])
     names = [account["name"] for account in json.loads(ok(database, "account", "list", "--json"))]
     assert names == ["north", "south"]
 

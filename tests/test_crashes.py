@@ -232,7 +232,7 @@ def test_full_disk_is_reported(tmp_path: Path) -> None:
                     filling.write_bytes(b"x" * 2_000_000)
                     answer = until_refused(client)
                     assert answer.status_code == 503
-                    assert "disk is full" in answer.json()["errors"][0]["message"]
+                    assert "disk of the server is full" in answer.json()["errors"][0]["message"]
                     assert client.emails("before") == ["before@example.com"]
                     filling.unlink()
                 assert client.create("after@example.com")

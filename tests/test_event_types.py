@@ -50,7 +50,7 @@ def test_every_documented_type_is_accepted_or_rejected_with_a_reason(
             assert client.data(CREATE, node=node)["createWebhook"]["type"] == type_
         else:
             message = client.expect_error("errors_invalid_input", CREATE, node=node)["message"]
-            assert f"Regulars stores no {UNSUPPORTED[type_]}" in message
+            assert f"Regulars does not store {UNSUPPORTED[type_]}" in message
             assert "Supported types: contact/signup" in message
     assert client.data("{ webhookTypes }")["webhookTypes"] == list(TYPES)
 

@@ -155,7 +155,7 @@ def test_field_is_cleaned(client: Client) -> None:
     for value, message in (
         ("x" * 41, "The company has 41 characters; at most 40 are allowed."),
         ("a\nb", "The company has a control character (U+000A). Remove it."),
-        (None, "company cannot be null. Leave it out to keep what it is."),
+        (None, "`company` cannot be null. Omit it to keep the stored value."),
     ):
         (error,) = client.errors(mutation, id=number, n={"company": value})
         assert error["key"] == "errors_invalid_input"

@@ -25,7 +25,7 @@ from tests.support import Client, Server, create_token
 
 HOSTILE = {
     "NUL": "a\0b",
-    "a lone surrogate": "a\ud800b",
+    "an unpaired surrogate": "a\ud800b",
     "NUL in base64": "WyJhXHUwMDAwYiIsMV0=",
     "a surrogate in base64": "WyJcdWQ4MDAiLDFd",
     "only NUL": "\0",

@@ -173,7 +173,7 @@ def test_a_line_over_the_length_limit_is_rejected(local: Shop) -> None:
 
 REFUSED = {
     "nothing": ("", "is empty"),
-    "no email": ("name,city\nAna,Rabat\n", "--map 'E-mail=email'"),
+    "No email": ("name,city\nAna,Rabat\n", "--map 'E-mail=email'"),
     "no headings": ("ana@x.test,Ana\nben@x.test,Ben\n", "--no-header"),
     "too many columns": (",".join(["email", *map(str, range(100_000))]) + "\n", "100,001 columns"),
     "a PDF document": ("%PDF-1.7\n", "is a PDF document. Export the customers as CSV."),
@@ -211,7 +211,7 @@ def test_columns_are_mapped_dropped_and_kept(local: Shop) -> None:
     assert local.customers("phone,custom") == [{"phone": "1", "custom": {"Punkte": "7"}}]
     invalid = local.run("import", local.file("b.csv", content), "--map", "Kunde=emial")
     assert invalid.returncode == 2
-    assert "Did you mean email?" in invalid.stderr
+    assert "Did you mean `email`?" in invalid.stderr
     unknown = local.run("import", local.file("b.csv", content), *maps, "--unknown", "refuse")
     assert "'Punkte' is not known" in unknown.stderr
     absent = local.run("import", local.file("b.csv", content), "--map", "Nobody=email")
@@ -298,7 +298,7 @@ def test_an_export_filters_sorts_and_selects_columns(shop: Shop) -> None:
     assert spent == sorted(spent, reverse=True)
     assert spent[-1] > 0
     invalid = shop.run("export", "--columns", "emial", str(shop.folder / "y.csv"))
-    assert (invalid.returncode, "Did you mean email?" in invalid.stderr) == (2, True)
+    assert (invalid.returncode, "Did you mean `email`?" in invalid.stderr) == (2, True)
     assert not (shop.folder / "y.csv").exists()
     query = shop.run("export", "--query", "nokey:1", str(shop.folder / "y.csv"))
     assert query.returncode == 1

@@ -231,7 +231,7 @@ def test_a_file_of_several_parts_is_imported_completely(client: Client) -> None:
         ("email\na@x.test\n", {"map": "Mail=email"}, "Mail"),
         ("email\na@x.test\n", {"unknown": "keep"}, "unknown is custom or drop or refuse"),
         ("email\na@x.test\n", {"encoding": "utf-88"}, "There is no encoding"),
-        ("email\na@x.test\n", {"dryrun": "true"}, "Did you mean dry_run?"),
+        ("email\na@x.test\n", {"dryrun": "true"}, "Did you mean `dry_run`?"),
         ("email\na@x.test\n", {"dry_run": "perhaps"}, "dry_run is true or false"),
         ("email\na@x.test\n", {"name": ["a", "b"]}, "twice"),
         ("email\na@x.test\n", {"name": "a" * 201}, "at most 200"),

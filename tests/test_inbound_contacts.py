@@ -342,7 +342,7 @@ def test_a_deletion_without_a_customer_id_is_stored_in_the_inbox(
     shop.expect_understood("contact/signup", {"id": "cus_1", "email": "a@example.com"})
     event_outcome = shop.send("contact/deleted", {**node, "email": "a@example.com"})
     assert event_outcome["understood"] is False
-    assert "names no customer" in event_outcome["problem"]
+    assert "identifies no customer" in event_outcome["problem"]
     assert shop.client.emails() == ["a@example.com"]
 
 

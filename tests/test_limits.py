@@ -64,7 +64,7 @@ DOCUMENTS = {
     "fields": (
         PAGE % "id _id email phone notes avatar location version tags",
         PAGE % "id _id email phone notes avatar location version tags custom",
-        "13 fields, with those of its fragments where they are spread; at most 12",
+        "13 fields (those of a fragment count at each spread); at most 12",
     ),
     "fields of fragments": (
         PAGE % "...f ...g"

@@ -378,7 +378,7 @@ def test_an_invalid_query_is_rejected_with_its_position(
     error = client.expect_error("errors_invalid_query", document, q=query)
     assert error["extensions"]["position"] == position
     assert error["extensions"].get("suggestion") == suggestion
-    assert suggestion is None or f"Did you mean {suggestion}?" in error["message"]
+    assert suggestion is None or f"Did you mean `{suggestion}`?" in error["message"]
 
 
 def test_only_selected_fields_are_returned(large_account: Client) -> None:

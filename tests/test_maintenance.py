@@ -99,11 +99,11 @@ def test_a_sound_database_is_consistent(filled_database: str) -> None:
 
 FIRST = "WHERE account_id = 1 AND customer_id = 3"
 DAMAGE = {
-    "a name": (f"UPDATE customers SET first_name = 'Someone' {FIRST}", "derived from other values"),
-    "an email": (f"UPDATE customers SET email = 'Else@Example.com' {FIRST}", "its email"),
+    "a name": (f"UPDATE customers SET first_name = 'Someone' {FIRST}", "derived values are wrong"),
+    "an email": (f"UPDATE customers SET email = 'Else@Example.com' {FIRST}", "the email"),
     "the spend": (f"UPDATE customers SET expenses = expenses + 1 {FIRST}", "expenses"),
-    "a term": ("DELETE FROM terms WHERE account_id = 1 AND customer_id = 3", "index of the search"),
-    "a wrong term": ("INSERT INTO terms VALUES (1, 'w:nobody', 3)", "index of the search"),
+    "a term": ("DELETE FROM terms WHERE account_id = 1 AND customer_id = 3", "search index"),
+    "a wrong term": ("INSERT INTO terms VALUES (1, 'w:nobody', 3)", "search index"),
     "a term of nobody": ("INSERT INTO terms VALUES (1, 'w:nobody', 9999)", "who is missing"),
     "the facets": (f"UPDATE customers SET facets = '' {FIRST}", "facets"),
     "tags": (f"UPDATE customers SET tags = '[' {FIRST}", "tags is not a JSON array"),
@@ -111,7 +111,7 @@ DAMAGE = {
         f'UPDATE customers SET shipping_address = \'{{"city":  "X"}}\' {FIRST}',
         "shipping_address",
     ),
-    "the counters": ("UPDATE counters SET customers = 5 WHERE account_id = 1", "never given"),
+    "the counters": ("UPDATE counters SET customers = 5 WHERE account_id = 1", "never assigned"),
     "an amount": (
         "UPDATE orders SET net_payment = net_payment + 5 WHERE account_id = 1",
         "net_payment",
@@ -208,7 +208,7 @@ def test_a_backup_is_restored(filled_database: str, another_database: str, tmp_p
     assert "already" in again.stderr or "not empty" in again.stderr
     again = run(filled_database, "backup", str(file), "--tools", str(TOOLS))
     assert again.returncode == 1
-    assert "already a file" in again.stderr
+    assert "already exists" in again.stderr
 
 
 @pytest.mark.slow

@@ -336,7 +336,7 @@ def test_an_id_deleted_locally_is_not_reused(mirror: Mirror) -> None:
     mirror.local.delete("1")
     result = mirror.pull()
     assert result["rejected"] == 1
-    assert "an _id is given once" in result["problems"][0]["examples"][0]["message"]
+    assert "ids are never reused" in result["problems"][0]["examples"][0]["message"]
 
 
 def test_an_account_with_customers_of_its_own_is_merged_by_email(mirror: Mirror) -> None:
@@ -402,7 +402,7 @@ def test_an_error_of_the_other_server_is_reported(mirror: Mirror) -> None:
     mirror.env["REGULARS_REMOTE_TOKEN"] = "wrong"
     done = mirror.run("pull")
     assert done.returncode == 1
-    assert "A valid token is needed" in done.stderr
+    assert "This request needs a valid token" in done.stderr
     done = run_regulars("pull", mirror.proxy.url, "--match", "name", env={**mirror.env, "X": "y"})
     assert done.returncode == 2
     for options in (("--match", "email", "--delete"), ("--resume", "--dry-run"), ("--since", "x")):

@@ -61,7 +61,7 @@ def test_a_customer_is_created(person: Person) -> None:
     page = person.open("/customers/new")
     page.get_by_label("Email").first.fill("ANA@example.com")
     page.keyboard.press("Enter")
-    expect(page.locator(".problem").first).to_contain_text("already a customer")
+    expect(page.locator(".problem").first).to_contain_text("Another customer has this email")
 
 
 def test_a_new_field_appears_on_all_pages(person: Person) -> None:

@@ -223,4 +223,4 @@ def test_an_upgrade_loses_no_request(new_postgresql: str, newer_source: Path) ->
         expect_nothing_lost(second, load)
         result = run_regulars("serve", "--database-url", new_postgresql)
         assert result.returncode == 4
-        assert "newer Regulars" in result.stderr
+        assert "newer version" in result.stderr

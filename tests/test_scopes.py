@@ -397,7 +397,10 @@ def test_a_token_is_created_with_scopes(server: Server) -> None:
         *("--scope", "customers:read", *url, "--json"),
     )
     assert '"customers:read",\n    "metrics"' in result.stdout
-    for scope, message in (("custmers", "Did you mean customers?"), ("", "needs a scope")):
+    for scope, message in (
+        ("custmers", "Did you mean `customers`?"),
+        ("", "needs at least one scope"),
+    ):
         result = run_regulars("token", "create", "--account", name, "--scope", scope, *url)
         assert result.returncode == 1
         assert message in result.stderr

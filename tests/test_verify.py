@@ -127,37 +127,37 @@ DAMAGE = {
     ],
     "sessions": [
         ("UPDATE sessions SET kind = 'other'", "kind is not one of"),
-        ("UPDATE sessions SET expires_at = created_at - 1", "it ends before it begins"),
+        ("UPDATE sessions SET expires_at = created_at - 1", "it ends before it starts"),
     ],
     "compatibility": [
         ("UPDATE compatibility SET finished = 'x'", "finished is not a version"),
         ("DELETE FROM compatibility", "it has 0 rows"),
     ],
     "counters": [
-        ("UPDATE counters SET webhooks = 0", "its id was never given"),
-        ("UPDATE counters SET changes = changes + 1", "its history ends with"),
-        ("DELETE FROM counters", "its counters are missing"),
+        ("UPDATE counters SET webhooks = 0", "the id was never assigned"),
+        ("UPDATE counters SET changes = changes + 1", "the history ends with"),
+        ("DELETE FROM counters", "the counters are missing"),
     ],
     "customers": [
-        ("UPDATE customers SET words = ''", "derived from other values"),
+        ("UPDATE customers SET words = ''", "derived values are wrong"),
         ("UPDATE customers SET custom = '[]'", "custom is not a JSON object"),
         ("UPDATE customers SET visits = -1", "visits is negative"),
     ],
-    "terms": [("DELETE FROM terms", "index of the search")],
+    "terms": [("DELETE FROM terms", "search index")],
     "history": [
         ("UPDATE history SET kind = 'other' WHERE sequence = 1", "kind is not one of"),
         ("UPDATE history SET actor_kind = 'x' WHERE sequence = 1", "actor_kind is not one of"),
-        ("DELETE FROM history WHERE sequence = 2", "the one before it is missing"),
+        ("DELETE FROM history WHERE sequence = 2", "the previous one is missing"),
     ],
     "receipts": [("UPDATE receipts SET outcome = '{'", "outcome is not a JSON object")],
-    "buckets": [("UPDATE buckets SET level = -1", "its level is negative")],
+    "buckets": [("UPDATE buckets SET level = -1", "the level is negative")],
     "orders": [
         ("UPDATE orders SET financial_status = 'x'", "financial_status is not one of"),
         ("UPDATE orders SET currency = 'euro'", "currency is not a currency"),
         ("UPDATE orders SET net_payment = 1", "net_payment"),
     ],
     "leads": [
-        ("UPDATE leads SET lead_id = 77", "its id was never given"),
+        ("UPDATE leads SET lead_id = 77", "the id was never assigned"),
         ("UPDATE leads SET custom = '3'", "custom is not a JSON object"),
     ],
     "webhooks": [
@@ -165,20 +165,20 @@ DAMAGE = {
         ("UPDATE webhooks SET url = 'ftp://x'", "url is not a URL"),
         ("UPDATE webhooks SET position = 9999", "after the end of the history"),
         ("UPDATE webhooks SET settings = 'x'", "settings is not a JSON object"),
-        ("UPDATE webhooks SET paused = true", "it is paused and was never disabled"),
+        ("UPDATE webhooks SET paused = true", "it is paused but was never disabled"),
     ],
     "deliveries": [
         ("UPDATE deliveries SET state = 'lost'", "state is not one of"),
-        ("UPDATE deliveries SET due_at = 5", "does not go with its times"),
+        ("UPDATE deliveries SET due_at = 5", "contradicts the times"),
         (
             "UPDATE deliveries SET number = 9999 WHERE number = "
             "(SELECT max(number) FROM deliveries)",
-            "the history has no such change",
+            "the change is not in the history",
         ),
     ],
     "attempts": [
         ("UPDATE attempts SET status = 7", "status is not an HTTP status"),
-        ("UPDATE attempts SET exchange = '{}' WHERE exchange IS NULL", "its customer is deleted"),
+        ("UPDATE attempts SET exchange = '{}' WHERE exchange IS NULL", "the customer is deleted"),
     ],
     "webhook_secrets": [("UPDATE webhook_secrets SET secret = ''", "secret is empty")],
     "shop_ids": [
@@ -193,10 +193,10 @@ DAMAGE = {
     "inbox_keys": [("UPDATE inbox_keys SET inbox_id = ''", "inbox_id is empty")],
     "imports": [
         ("UPDATE imports SET state = 'lost'", "state is not one of"),
-        ("UPDATE imports SET created = created + 1", "its counts are not those"),
-        ("UPDATE imports SET ended_at = NULL", "does not go with its end"),
+        ("UPDATE imports SET created = created + 1", "the counts do not match"),
+        ("UPDATE imports SET ended_at = NULL", "contradicts the end time"),
     ],
-    "import_parts": [("UPDATE import_parts SET part = 4", "the one before it is missing")],
+    "import_parts": [("UPDATE import_parts SET part = 4", "the previous one is missing")],
 }
 # SQLite keeps its buckets in the process.
 WITHOUT_ROWS = {"sqlite": {"buckets"}, "postgresql": set[str]()}

@@ -196,7 +196,7 @@ def test_create_webhook_rejects_invalid_input(client: Client) -> None:
         error = client.expect_error("errors_invalid_input", CREATE, node={**valid, **invalid})
         assert error["extensions"]["input_path"] == ["node", *invalid]
     assert (
-        "Did you mean contact/signup?"
+        "Did you mean `contact/signup`?"
         in client.expect_error(
             "errors_invalid_input", CREATE, node={**valid, "type": "contact/signups"}
         )["message"]
@@ -402,7 +402,7 @@ def test_a_webhook_is_disabled_after_eight_attempts_and_resumes_without_loss(
     for document in (retry, "mutation($id: ID!) { testWebhook(id: $id) { state } }"):
         id_ = delivery["id"] if document == retry else webhook["id"]
         assert (
-            "Enable it first"
+            "Enable it with"
             in client.expect_error("errors_invalid_input", document, id=id_)["message"]
         )
     time.sleep(0.5)

@@ -221,7 +221,8 @@ class Application:
             lambda: store.pending_writes,
         )
         description = (
-            "Bytes held for slow connections: large bodies, and responses that are not read yet."
+            "Bytes buffered for slow connections: large bodies, and responses that clients have "
+            "not read."
         )
         gauge("regulars_buffered_bytes", description, lambda: self.buffers.total_bytes)
         description = "Slow connections that were closed because too many bytes were held for them."
@@ -252,7 +253,7 @@ class Application:
             asyncio.create_task(self._figures.run()),
         ]
         if not is_open:
-            _log.warning("The database cannot be reached yet.")
+            _log.warning("The database is not reachable yet.")
             tasks.append(asyncio.create_task(self._keep_opening()))
         import_task = asyncio.create_task(self._jobs.run())
         delivery_task = asyncio.create_task(self._worker.run()) if self._worker else None
@@ -323,7 +324,7 @@ def _normalize(scope: Scope) -> Scope:
 
 async def _method_not_allowed(request: Request, error: Exception) -> Response:
     headers: Mapping[str, str] = getattr(error, "headers", None) or {}
-    message = f"{request.method[:20]} is not a method of this path. Use GET."
+    message = f"This path does not support the method `{request.method[:20]}`. Use GET."
     http_error = method_not_allowed(request.method, headers.get("Allow", "GET"), message)
     return build_error_response(
         http_error, choose_request_id(index_headers(request.scope["headers"]))

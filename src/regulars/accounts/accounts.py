@@ -172,11 +172,11 @@ def parse_scopes(names: Iterable[str]) -> str:
         if name not in SCOPES:
             hint = did_you_mean(name, SCOPES)
             valid_names = ", ".join(SCOPES)
-            raise AccountError(
-                f"There is no scope {name!r}.{hint} The scopes are {valid_names}.", "scopes"
-            )
+            raise AccountError(f"Unknown scope {name!r}.{hint} Supported: {valid_names}.", "scopes")
     if not requested:
-        raise AccountError(f"A token needs a scope: {', '.join(SCOPES)}.", "scopes")
+        raise AccountError(
+            f"A token needs at least one scope. Supported: {', '.join(SCOPES)}.", "scopes"
+        )
     return " ".join(name for name in SCOPES if name in requested)
 
 
@@ -185,7 +185,7 @@ def check_account_name(name: str) -> str:
     long, or cannot be a segment of a URL's path."""
     clean_name, error = clean(name, NAME_LENGTH)
     if not clean_name or error:
-        raise AccountError(f"The account's name {error or 'is empty. Give it one.'}")
+        raise AccountError(f"The account name {error or 'is empty. Enter a name.'}")
     if clean_name in _DOT_SEGMENTS:
         raise AccountError(
             f"The account's name cannot be {clean_name!r}, because it is part of URLs. Use a name "
@@ -203,7 +203,7 @@ def check_token_name(name: str) -> str:
     """Return a token's name as it is stored. Raises AccountError for an invalid name."""
     clean_name, error = clean(name, NAME_LENGTH)
     if not clean_name or error:
-        raise AccountError(f"The token's name {error or 'is empty. Give it one.'}", "name")
+        raise AccountError(f"The token name {error or 'is empty. Enter a name.'}", "name")
     return clean_name
 
 
@@ -252,7 +252,7 @@ class Accounts:
             account = await self.find(name)
             if account is None:
                 raise AccountError(
-                    f"There is no account named {name!r}. See: regulars account list"
+                    f"No account is named {name!r}. List the accounts with `regulars account list`."
                 )
             return account
         rows = await self._store.fetch(first_accounts(), {"limit": _MAX_LISTED})
@@ -260,16 +260,18 @@ class Accounts:
         if len(candidates) == 1:
             return candidates[0]
         if not candidates:
-            raise AccountError("There is no account yet. Create one: regulars account create NAME")
+            raise AccountError("No account exists. Create one with `regulars account create NAME`.")
         names = ", ".join(account.name for account in candidates)
-        raise AccountError(f"There are several accounts. Say which with --account: {names}.")
+        raise AccountError(f"Several accounts exist: {names}. Select one with `--account`.")
 
     async def create(self, name: str) -> Account:
         """Create an account. Raises AccountError for a name that is invalid or in use."""
         clean_name = check_account_name(name)
         for _ in range(_MAX_ATTEMPTS):
             if await self.find(clean_name):
-                raise AccountError(f"There is already an account named {clean_name!r}.")
+                raise AccountError(
+                    f"An account named {clean_name!r} already exists. Choose another name."
+                )
             ((last_id,),) = await self._store.fetch(last_account(), {})
             account_id = (last_id or 0) + 1
             account = Account(account_id, clean_name, self._clock())
@@ -282,7 +284,7 @@ class Accounts:
             except Conflict:  # another process has just used the id or the name
                 continue
             return account
-        raise AccountError("Others are creating accounts at this moment. Try again.")
+        raise AccountError("Other accounts are being created at the same time. Try again.")
 
     async def rename(self, account: Account, name: str) -> str:
         """Rename an account; return its new name. Raises AccountError for a name that is invalid or
@@ -292,7 +294,7 @@ class Accounts:
         try:
             await self._store.execute([(rename_account(), parameters)])
         except Conflict:
-            raise AccountError(f"There is already an account named {new_name!r}.") from None
+            raise AccountError(f"An account named {new_name!r} already exists.") from None
         return new_name
 
     async def disable(self, account: Account) -> bool:
@@ -326,7 +328,7 @@ class Accounts:
             )
         token = TOKEN_PREFIX + secrets.token_hex(32) if text is None else text
         if not _TOKEN.fullmatch(token):
-            message = "A token consists of letters, digits and - . _ ~ + /, without spaces."
+            message = "A token can only contain letters, digits and `-._~+/`, with `=` at its end."
             raise AccountError(message)
         clean_name = check_token_name(name)
         token_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
@@ -348,7 +350,7 @@ class Accounts:
         try:
             await self._store.execute([(insert_one(tokens), row)])
         except Conflict:
-            raise AccountError("This token exists already.") from None
+            raise AccountError("This token already exists. Choose another one.") from None
         return token, stored
 
     async def tokens(self) -> Sequence[Token]:
@@ -364,7 +366,8 @@ class Accounts:
         parameters = {"revoked_id": token_id, "revoked_at": self._clock()}
         if not await self._store.execute([(revoke_token(), parameters)]):
             message = (
-                f"There is no token {token_id!r} that could be revoked. See: regulars token list"
+                f"No valid token has the id {token_id!r}. List the tokens with `regulars token "
+                "list`."
             )
             raise AccountError(message)
 

@@ -25,7 +25,8 @@ class TokenNotFound(Problem):
 
     def __init__(self, token_id: str) -> None:
         super().__init__(
-            f"No valid token of this account has the id {token_id[:50]}. See the query `tokens`.",
+            f"No valid token of this account has the id `{token_id[:50]}`. List the tokens with "
+            "the query `tokens`.",
             ("id",),
         )
 
@@ -153,8 +154,8 @@ def _parse_expiry(text: str | None, now: int) -> int | None:
         return None
     expires_at = parse_timestamp(text)
     if expires_at is None or expires_at <= now:
-        error = "is past" if expires_at else "is not a moment"
-        message = f"The expires_at {error}: write one to come, as in 2030-12-31T00:00:00Z."
+        error = "is in the past" if expires_at else "is not a timestamp"
+        message = f"`expires_at` {error}. Use a future time, such as `2030-12-31T00:00:00Z`."
         raise Rejected(InvalidInput(message, ("node", "expires_at")))
     return expires_at
 

@@ -75,7 +75,10 @@ def internal(error: BaseException, request_id: str) -> Fault:
     """
     trace = (type(error), error, error.__traceback__)
     log.error("failed", exc_info=trace, extra={"fields": {"request_id": request_id}})
-    message = "Something went wrong on our side. Nothing that you sent is the cause; try again."
+    message = (
+        "The server failed. Your request is not the cause. Try again, and report the request id "
+        "to the operator if it fails again."
+    )
     return _ours(message, INTERNAL_KEY, request_id)
 
 
@@ -85,13 +88,13 @@ def unavailable(error: Unreachable, request_id: str) -> Fault:
     log.warning("unavailable", extra={"fields": fields})
     if isinstance(error, DiskFull):
         message = (
-            "The server's disk is full: what you sent was not stored, and what is stored can be "
-            "read. Try again when there is room."
+            "The disk of the server is full, so nothing was saved. Reading still works. Try "
+            "again after the operator has freed space."
         )
     else:
         message = (
-            "The database cannot be reached at present. Try again. A write may have been made all "
-            "the same: send it again with the same Idempotency-Key, or look first."
+            "The database is unavailable. The write may have been saved. Send the request again "
+            "with the same `Idempotency-Key`, or read the data first."
         )
     return _ours(message, UNAVAILABLE, request_id)
 
@@ -99,7 +102,7 @@ def unavailable(error: Unreachable, request_id: str) -> Fault:
 def too_slow(request_id: str) -> Fault:
     """The request was ended, because it took longer than it may."""
     message = (
-        "The request took longer than it may, and was ended. Ask for less at once. A write may "
-        "have been made all the same: send it again with the same Idempotency-Key, or look first."
+        "The request took too long and was cancelled. A write may have been saved. Request less "
+        "at once. Send a write again with the same `Idempotency-Key`, or read the data first."
     )
     return _ours(message, TIMEOUT, request_id)

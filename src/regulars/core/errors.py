@@ -82,8 +82,8 @@ class TooMuchWork(InvalidInput):
 
     def __init__(self) -> None:
         super().__init__(
-            "These customers have too much text to be changed at once: it must be indexed for the "
-            "search, and others wait meanwhile. Send fewer customers."
+            "The search index of these customers is too large to be changed in one request. "
+            "Send fewer customers."
         )
 
 
@@ -99,8 +99,7 @@ class DuplicateEmail(Problem):
 
     def __init__(self, input_path: InputPath) -> None:
         super().__init__(
-            "There is already a customer with this email. "
-            "Use another one, or update that customer.",
+            "Another customer has this email. Use a different email, or update that customer.",
             input_path,
         )
 
@@ -119,7 +118,10 @@ class CustomerNotFound(Problem):
         self._ids = list(ids)
         id_list = ", ".join(id_text[:50] for id_text in self._ids[:10])
         remaining_text = f" and {len(self._ids) - 10} more" if len(self._ids) > 10 else ""
-        super().__init__(f"No customer has the id {id_list}{remaining_text}.", input_path)
+        super().__init__(
+            f"No customer has the id {id_list}{remaining_text}.",
+            input_path,
+        )
 
     @property
     def extensions(self) -> Mapping[str, Any]:
@@ -133,8 +135,8 @@ class VersionConflict(Problem):
 
     def __init__(self, id_text: str, expected: int, version: int) -> None:
         super().__init__(
-            f"The customer {id_text[:50]} is of version {version} now, not {expected}: "
-            "somebody else has changed it. Read it again, and decide anew.",
+            f"The customer `{id_text[:50]}` has version {version}, not {expected}: it was "
+            "changed in the meantime. Read the customer again and retry.",
             ("ifVersion",),
         )
         self._id_text = id_text
@@ -152,7 +154,7 @@ class DuplicateRow(Problem):
 
     def __init__(self, first: int, input_path: InputPath) -> None:
         super().__init__(
-            f"The row {first} names this customer already. Give each customer one row.", input_path
+            f"Row {first} already sets this customer. Send one row for each customer.", input_path
         )
         self._first = first
 
@@ -169,8 +171,8 @@ class OtherRows(Problem):
 
     def __init__(self, bad: int, input_path: InputPath) -> None:
         super().__init__(
-            f"Nothing was saved, because the row {bad} is rejected. Mend that, or save the good "
-            "rows with errorPolicy: REJECT_ROW.",
+            f"Nothing was saved, because row {bad} is rejected. Fix that row, or send "
+            "`errorPolicy: REJECT_ROW` to save the valid rows.",
             input_path,
         )
         self._bad = bad
@@ -187,8 +189,8 @@ class Stopped(Problem):
 
     def __init__(self, import_id: str) -> None:
         super().__init__(
-            f"The import {import_id} was stopped, or somebody else goes on with it. See what "
-            "became of it before starting it again."
+            f"The import {import_id} was cancelled, or another process continues it. Check its "
+            "state before you start it again."
         )
 
 
@@ -199,8 +201,8 @@ class RowFailed(Problem):
 
     def __init__(self, request_id: str | None, input_path: InputPath) -> None:
         super().__init__(
-            "The server failed at this row, and did not store it. The other rows are not affected. "
-            "Report the request id to the operator: the log has the details.",
+            "The server failed at this row and did not save it. Other rows are not affected. "
+            "Report the request id to the operator, who finds the details in the log.",
             input_path,
         )
         self._request_id = request_id
@@ -228,8 +230,8 @@ class OtherRequest(Problem):
 
     def __init__(self) -> None:
         super().__init__(
-            "This Idempotency-Key was sent with another request in the last 24 hours. Give every "
-            "request a key of its own, and repeat a request exactly as it was."
+            "This `Idempotency-Key` was used for a different request in the last 24 hours. Use "
+            "a new key for each request, and the same key only to repeat a request unchanged."
         )
 
 
@@ -240,8 +242,8 @@ class MissingScope(Problem):
 
     def __init__(self, scope: str) -> None:
         super().__init__(
-            f"The token lacks the scope {scope}. Use one that has it: "
-            f"regulars token create --scope {scope}"
+            f"The token lacks the scope `{scope}`. Use a token with this scope, or create one "
+            f"with `regulars token create --scope {scope}`."
         )
 
 
@@ -267,7 +269,7 @@ class InvalidQuery(Problem):
     def __init__(
         self, message: str, position: int, expected: str, suggestion: str | None = None
     ) -> None:
-        hint = f" Did you mean {suggestion}?" if suggestion else ""
+        hint = f" Did you mean `{suggestion}`?" if suggestion else ""
         super().__init__(f"{message}{hint}", ("query",))
         self._position = position
         self._expected = expected

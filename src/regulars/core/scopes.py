@@ -14,13 +14,13 @@ ADMIN = "admin"
 
 # What each scope is for, in the order in which they are shown.
 SCOPES: Mapping[str, str] = {
-    READ: "read customers, with their addresses, orders and leads",
-    WRITE: "create, update and delete customers",
-    BOTH: "both: what existing apps ask for",
-    ORDERS: "record orders, messages and visits",
-    WEBHOOKS: "keep webhooks, and see what was delivered to them",
-    METRICS: "read /metrics from another machine",
-    ADMIN: "everything, and what later versions add",
+    READ: "Read customers with their addresses, orders and messages.",
+    WRITE: "Create, update and delete customers.",
+    BOTH: "Read and edit customers.",
+    ORDERS: "Record orders, messages and visits.",
+    WEBHOOKS: "Manage webhooks and see their deliveries.",
+    METRICS: "Read `/metrics` from another machine.",
+    ADMIN: "Full access, including future features.",
 }
 _ALSO: Mapping[str, tuple[str, ...]] = {BOTH: (READ, WRITE), ADMIN: tuple(SCOPES)}
 

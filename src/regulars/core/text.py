@@ -51,12 +51,12 @@ def clean(value: str, max_length: int, lines: bool = False) -> tuple[str, str | 
         message = f"has more than {MAX_MARKS} combining marks in a row. Remove some of them."
         return "", message
     if _SURROGATE.search(text):
-        return "", "has a lone surrogate, which is half of a character. Remove it."
+        return "", "has an unpaired surrogate, which is not a character. Remove it."
     text = unicodedata.normalize("NFC", text)
     control = (_CONTROL_OUTSIDE_NOTES if lines else _CONTROL).search(text)
     if control:
         code = f"U+{ord(control[0]):04X}"
-        allowed = "Tabs and line breaks are allowed, others are not" if lines else "Remove it"
+        allowed = "Only tabs and line breaks are allowed" if lines else "Remove it"
         return "", f"has a control character ({code}). {allowed}."
     if len(text) > max_length:
         return "", _too_long(len(text), max_length)
@@ -165,16 +165,16 @@ def fold(value: str) -> str:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The known word that is most like a mistyped one, if any is like it."""
+    """Return the candidate that is most similar to a mistyped word, or None."""
     matches = difflib.get_close_matches(word[:100].lower(), list(candidates), n=1)
     return matches[0] if matches else None
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """A hint at the known word that is most like a mistyped one, after a space; empty where none is
-    like it."""
+    """Return a space and a hint at the candidate that is most similar to a mistyped word, or an
+    empty text."""
     near = nearest(word, candidates)
-    return f" Did you mean {near}?" if near else ""
+    return f" Did you mean `{near}`?" if near else ""
 
 
 def full_name(first_name: str, last_name: str) -> str:

@@ -47,8 +47,8 @@ def clean_patch(
             text = text.upper()
             if text not in iso3166.countries_by_alpha2:
                 message = (
-                    "The country is not a code of ISO 3166-1 alpha-2: two letters, as in "
-                    "MA for Morocco or FR for France."
+                    "`country` must be an ISO 3166-1 alpha-2 code: two letters, such as MA for "
+                    "Morocco or FR for France."
                 )
                 problems.append(InvalidInput(message, (*path, name)))
         cleaned[name] = text or None

@@ -19,11 +19,15 @@ def check(value: Mapping[str, Any] | Sequence[Any], path: InputPath) -> list[Pro
     while pending:
         item, depth = pending.pop()
         if item and depth >= MAX_DEPTH:
-            return [InvalidInput(f"The custom fields are nested deeper than {MAX_DEPTH}.", path)]
+            return [
+                InvalidInput(
+                    f"The custom fields are nested more than {MAX_DEPTH} levels deep.", path
+                )
+            ]
         for inner in (*item, *item.values()) if isinstance(item, dict) else item:
             if isinstance(inner, str):
                 if "\0" in inner:
-                    message = "The custom fields have a NUL character. Remove it."
+                    message = "The custom fields contain a NUL character. Remove it."
                     return [InvalidInput(message, path)]
             elif isinstance(inner, dict | list):
                 pending.append((inner, depth + 1))

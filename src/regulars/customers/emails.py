@@ -49,7 +49,7 @@ def clean_email(value: str) -> tuple[str, str, str | None]:
     try:
         parsed = email_validator.validate_email(email, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
-        return email, "", f"This is not an email address: {_sentence(str(error))}"
+        return email, "", _message(email, str(error))
     return email, f"{parsed.local_part.lower()}@{parsed.domain}", None
 
 
@@ -64,5 +64,10 @@ def key_of_plain(email: str) -> str:
     return email.lower()
 
 
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
+def _message(email: str, error_text: str) -> str:
+    """Return the message about an invalid email, with the library's reason."""
+    if not email:
+        return "The email is empty. Enter an email address."
+    if email.count("@") > 1:
+        return "The email has more than one @ sign. Use one."
+    return f"The email is not valid. {error_text.removesuffix('.')}."

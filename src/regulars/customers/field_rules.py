@@ -85,7 +85,8 @@ def clean_tags(
             unique_tags[text] = None
     if len(unique_tags) > field.max_count:
         message = (
-            f"There are {len(unique_tags):,} {field.name}; at most {field.max_count} are allowed."
+            f"`{field.name}` has {len(unique_tags):,} values; at most {field.max_count} are "
+            "allowed."
         )
         problems.append(InvalidInput(message, path))
     return list(unique_tags), problems

@@ -45,8 +45,8 @@ _LARGEST = 2**63 - 1
 CHANGE_CURSORS = TaggedCursors(
     "change",
     1,
-    "This is not a cursor of a change. Use an edge's cursor, or pageInfo's endCursor, of "
-    "customerChanges or of a customer's changes.",
+    "This is not a cursor of a change. Use `cursor` of an edge, or `endCursor`, from "
+    "`customerChanges` or the changes of a customer.",
     minimum=0,
 )
 
@@ -159,7 +159,6 @@ def beyond(last_sequence: int) -> InvalidCursor:
     restored from a backup since the cursor was given, and what was read after that is void."""
     return InvalidCursor(
         "after",
-        f"The history of this account ends with change {last_sequence:,}, before the one "
-        "that this cursor names. The database was restored from a backup: read all of it again, "
-        "from the start.",
+        f"The cursor is after the last change of this account, {last_sequence:,}. The database "
+        "was restored from a backup. Read the history again from the start.",
     )

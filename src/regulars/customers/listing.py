@@ -54,8 +54,8 @@ class OrderCursors:
     @property
     def mismatch(self) -> str:
         return (
-            f"This is not a cursor of a list ordered by {self.order_by}. Use an edge's cursor, or "
-            "pageInfo's endCursor or startCursor, of a page in the same order."
+            f"This is not a cursor of a list ordered by `{self.order_by}`. Use `cursor` of an "
+            "edge, `endCursor` or `startCursor`, from a page in the same order."
         )
 
     def decode(self, text: str) -> Cursor | None:

@@ -113,7 +113,7 @@ class CustomerUnitOfWork(UnitOfWork):
     def next_id(self, counter: str) -> int:
         """The next `_id` of a counter: used once and never again, not even after a delete."""
         if self.counters[counter] >= MAX_ID:
-            message = f"This account has given all of its {MAX_ID:,} ids for {counter}."
+            message = f"This account has used all of its {MAX_ID:,} ids for {counter}."
             raise Rejected(InvalidInput(message))
         self.counters[counter] += 1
         return self.counters[counter]

@@ -204,14 +204,16 @@ def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
     has_reference = row.customer is not None
     if row.take is not None and row.take > MAX_BROUGHT_ID and unit.is_free(row.take):
         message = (
-            f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, and few "
-            "ids would be left for others. Remove it: the customer gets the next free one."
+            f"The `_id` {row.take:,} of a new customer is greater than {MAX_BROUGHT_ID:,}, "
+            "which would leave few ids for other customers. Remove it, and the customer gets "
+            "the next free id."
         )
         return [InvalidInput(message, (*row.path, "_id"))]
     if has_reference and row.mirrored and row.take is not None and not unit.is_free(row.take):
         message = (
-            f"The _id {row.take} was given to a customer who is deleted here, and an _id is given "
-            "once. Delete the customer there, too, or make another account for the mirror."
+            f"The `_id` {row.take} belonged to a customer who was deleted here, and ids are "
+            "never reused. Delete the customer on the other server too, or use another account "
+            "for the mirror."
         )
         return [InvalidInput(message, (*row.path, "_id"))]
     if row.customer is not None and (row.take is None or not unit.is_free(row.take)):
@@ -220,7 +222,9 @@ def _creation_problems(unit: CustomerUnitOfWork, row: SetRow) -> list[Problem]:
     if key and unit.holder(key) is not None:
         return [DuplicateEmail((*row.path, "email"))]
     if "email" not in row.values and not any(p.input_path[-1:] == ("email",) for p in row.problems):
-        message = "A new customer needs an email; one that is there is named by id, _id or email."
+        message = (
+            "No email. A new customer needs one. To update a customer, send `id`, `_id` or `email`."
+        )
         return [InvalidInput(message, (*row.path, "email"))]
     return []
 
@@ -306,8 +310,8 @@ def change_tags(unit: CustomerUnitOfWork, command: ChangeTags) -> list[int]:
         ]
         if len(new_tags) > MAX_TAGS:
             message = (
-                f"The customer {reference.id_text[:50]} would have {len(new_tags):,} tags; at most "
-                f"{MAX_TAGS} are allowed."
+                f"The customer `{reference.id_text[:50]}` would have {len(new_tags):,} tags; at "
+                f"most {MAX_TAGS} are allowed."
             )
             problems.append(InvalidInput(message, ("tags",)))
         updated, _ = with_values(row, {"tags": new_tags}, ())

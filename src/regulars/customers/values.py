@@ -42,7 +42,7 @@ def clean_values(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
             if name in NULLABLE:
                 values[name] = None
             else:
-                message = f"{name} cannot be null. Leave it out to keep what it is."
+                message = f"`{name}` cannot be null. Omit it to keep the stored value."
                 problems.append(InvalidInput(message, (*path, name)))
         elif name in CLEAN:
             problems += CLEAN[name](values, value, (*path, name))

@@ -45,8 +45,9 @@ def replicas_for(
         return None
     if not isinstance(primary, PostgreSQLStore) or any(one.dsn is None for one in addresses):
         raise BadDatabaseURL(
-            "Replicas (REGULARS_READ_DATABASE_URL) are PostgreSQL's, of a PostgreSQL database: use "
-            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE for them and for REGULARS_DATABASE_URL."
+            "Replicas (`REGULARS_READ_DATABASE_URL`) need PostgreSQL. Use "
+            "`postgresql://USER:PASSWORD@HOST:PORT/DATABASE` for them and for "
+            "`REGULARS_DATABASE_URL`."
         )
     dsns = [str(address.dsn) for address in addresses]
     return Replicas(primary, dsns, DOMAIN, statement_seconds, most_behind)

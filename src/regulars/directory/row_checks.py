@@ -25,14 +25,14 @@ def check_delivery(
 ) -> Iterator[str]:
     """Yield the problems of a delivery."""
     if row["webhook_id"] not in webhook_ids:
-        yield f"{label}: its webhook is missing"
+        yield f"{label}: the webhook is missing"
     if row["number"] > last_change or row["number"] == 0:
-        yield f"{label}: the history has no such change"
+        yield f"{label}: the change is not in the history"
     is_pending = row["state"] == PENDING
     if is_pending != (row["due_at"] is not None) or is_pending != (row["ended_at"] is None):
-        yield f"{label}: its state is {row['state']}, which does not go with its times"
+        yield f"{label}: the state is {row['state']}, which contradicts the times"
     if row["tries"] > row["attempts"]:
-        yield f"{label}: it has fewer attempts than tries"
+        yield f"{label}: attempts are missing"
 
 
 class HistoryCheck:
@@ -48,7 +48,7 @@ class HistoryCheck:
         """Read the next change, and yield its problems."""
         label = f"{self._account}, change {row['sequence']}"
         if row["sequence"] != self.last + 1:
-            yield f"{label}: the one before it is missing"
+            yield f"{label}: the previous one is missing"
         self.last = row["sequence"]
         if row["fields"] is not None:
             self._with_values.add(row["customer_id"])
@@ -58,7 +58,7 @@ class HistoryCheck:
         """Yield the problems of the history of an existing customer."""
         kind = self._kinds.pop(customer_id, None)
         if kind is None or kind == changes.DELETED:
-            error = "says that it is deleted" if kind else "does not know it"
+            error = "records its deletion" if kind else "has no entry for it"
             yield f"{self._account}, customer {customer_id}: the history {error}"
 
     def of_missing(self) -> Iterator[str]:
@@ -66,9 +66,9 @@ class HistoryCheck:
         for customer_id, kind in self._kinds.items():
             label = f"{self._account}, customer {customer_id}"
             if kind != changes.DELETED:
-                yield f"{label}: the history does not say that it is deleted"
+                yield f"{label}: the history does not record the deletion"
             if customer_id in self._with_values:
-                yield f"{label}: it is deleted, and the history keeps values of it"
+                yield f"{label}: the customer is deleted, but the history still has values"
 
 
 def add_term(checksum: tuple[int, int], term: str) -> tuple[int, int]:
@@ -86,26 +86,26 @@ def check_order(account: str, row: Row, last_id: int) -> Iterator[str]:
     """Yield the problems of an order. `last_id` is the last `_id` that the account gave."""
     label = f"{account}, order {row['order_id']}"
     if row["order_id"] > last_id:
-        yield f"{label}: its id was never given"
+        yield f"{label}: the id was never assigned"
     if row["net_payment"] != net_payment(row):
-        yield f"{label}: net_payment is not what was paid less refunds"
+        yield f"{label}: `net_payment` is not the paid amount minus refunds"
 
 
 def check_customer(row: Row) -> Iterator[str]:
     """Yield the values of a customer's row that the rules would not store."""
     if any(wrong_values("customers", row)):
-        yield "a value is not one that is stored"
+        yield "a value has the wrong type or range"
         return
     email, key, error = clean_email(row["email"])
     if error or (email, key) != (row["email"], row["email_key"]):
-        yield "its email is not as it would be kept"
+        yield "the email is not in its stored form"
     for name in names_of(FIELDS, fields.Address):
         parts = addresses.load(row[name])
         if parts is not None and addresses.dump(parts) != row[name]:
-            yield f"{name} is not as it would be kept"
+            yield f"{name} is not in its stored form"
     if row["version"] < 1 or row["updated_at"] < row["created_at"]:
-        yield "its version or its moments cannot be"
+        yield "the version or the timestamps are impossible"
     expected = {**folded_columns(row), **search_document.derive_columns(row)}
     different = [name for name, value in expected.items() if row[name] != value]
     if different:
-        yield f"derived from other values than it has: {', '.join(different)}"
+        yield f"derived values are wrong: {', '.join(different)}"

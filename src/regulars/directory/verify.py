@@ -102,7 +102,7 @@ class _Verifier:
         for account_id in sorted(account_ids):
             counter_row = next(iter(list(self._all(counters, account_id))), None)
             if counter_row is None:
-                self._report.add(iter([f"account {account_id}: its counters are missing"]))
+                self._report.add(iter([f"account {account_id}: the counters are missing"]))
                 continue
             self._report.add(self._account(account_id, counter_row))
             self._report.add(self._others(account_id, counter_row))
@@ -110,7 +110,7 @@ class _Verifier:
         for table in _OF_ACCOUNTS:
             account_ids_of_rows = sa.select(table.c.account_id).distinct()
             self._report.add(
-                f"{table.name}: rows of the account {row.account_id}, which is missing"
+                f"{table.name}: rows belong to account {row.account_id}, which is missing"
                 for row in self._connection.execute(account_ids_of_rows)
                 if row.account_id not in account_ids
             )
@@ -121,12 +121,12 @@ class _Verifier:
         for row in self._all(tokens):
             token_ids.add(row["token_id"])
             if row["account_id"] not in account_ids:
-                yield f"token {row['token_id']}: its account {row['account_id']} is missing"
+                yield f"token {row['token_id']}: the account {row['account_id']} is missing"
         for row in self._all(sessions):
             if row["token_id"] not in token_ids:
-                yield f"session: its token {row['token_id']} is missing"
+                yield f"session: the token {row['token_id']} is missing"
             if row["expires_at"] < row["created_at"]:
-                yield f"session of the token {row['token_id']}: it ends before it begins"
+                yield f"session of the token {row['token_id']}: it ends before it starts"
         count = sum(1 for _ in self._all(compatibility))
         if count != 1:
             yield f"compatibility: it has {count} rows, not 1"
@@ -144,42 +144,42 @@ class _Verifier:
             webhook_ids.add(row["webhook_id"])
             label = f"{account}, webhook {row['webhook_id']}"
             if row["webhook_id"] > counter_row["webhooks"]:
-                yield f"{label}: its id was never given"
+                yield f"{label}: the id was never assigned"
             if row["position"] > counter_row["changes"]:
-                yield f"{label}: its position is after the end of the history"
+                yield f"{label}: the position is after the end of the history"
             if row["updated_at"] < row["created_at"]:
                 yield f"{label}: it was updated before it was created"
             # An older version that enables a paused webhook does not reset `paused`.
             if row["paused"] and row["disabled_at"] is None:
-                yield f"{label}: it is paused and was never disabled"
+                yield f"{label}: it is paused but was never disabled"
         for row in self._all(deliveries, account_id):
             label = f"{account}, delivery {row['webhook_id']}-{row['number']}"
             yield from check_delivery(label, row, counter_row["changes"], webhook_ids)
         for row in self._all(attempts, account_id):
             label = f"{account}, attempt {row['webhook_id']}-{row['number']}-{row['attempt']}"
             if row["webhook_id"] not in webhook_ids:
-                yield f"{label}: its webhook is missing"
+                yield f"{label}: the webhook is missing"
             is_deleted = (
                 row["customer_id"] is not None and row["customer_id"] not in ids["Customer"]
             )
             if is_deleted and row["exchange"] is not None:
-                yield f"{label}: its customer is deleted, and it keeps what was sent"
+                yield f"{label}: the customer is deleted, but the requests are still stored"
         for row in self._all(shop_ids, account_id):
-            label = f"{account}, id of a shop for {row['type']} {row['number']}"
+            label = f"{account}, shop id of {row['type']} {row['number']}"
             if row["number"] not in ids.get(row["type"], ()):
                 yield f"{label}: it is missing"
             if row["customer_id"] not in ids["Customer"]:
-                yield f"{label}: its customer {row['customer_id']} is missing"
+                yield f"{label}: the customer {row['customer_id']} is missing"
         inbox_ids = {row["inbox_id"] for row in self._all(inbox, account_id)}
         for row in self._all(inbox_keys, account_id):
             if row["inbox_id"] not in inbox_ids:
                 yield f"{account}, key of the event {row['inbox_id']}: the event is missing"
         for row in self._all(webhook_secrets, account_id):
             if row["previous"] is not None and row["previous"] == row["secret"]:
-                yield f"{account}, secret of the webhooks: it equals the one before it"
+                yield f"{account}, webhook secret: it equals the previous one"
         for row in self._all(buckets, account_id):
             if row["level"] < 0:
-                yield f"{account}, rate of the token {row['token_id']}: its level is negative"
+                yield f"{account}, rate of the token {row['token_id']}: the level is negative"
         yield from self._imports(account, account_id)
 
     def _remaining(self, account_id: int, counter_row: Row) -> Iterator[str]:
@@ -192,8 +192,8 @@ class _Verifier:
             for row in self._all(table, account_id):
                 if entity and entity.counter and entity.key_of(row) > counter_row[entity.counter]:
                     yield (
-                        f"account {account_id}, {table.name} {entity.key_of(row)}: "
-                        "its id was never given"
+                        f"account {account_id}, {table.name} {entity.key_of(row)}: the id was "
+                        "never assigned"
                     )
         self._read_names.clear()
 
@@ -204,10 +204,10 @@ class _Verifier:
             label = f"{account}, import {row['import_id']}"
             row_count = sum(row[name] for name in ("created", "updated", "unchanged", "rejected"))
             if row_count != row["position"]:
-                yield f"{label}: its counts are not those of its {row['position']} rows"
+                yield f"{label}: the counts do not match the {row['position']} rows"
             is_over = row["state"] not in (RECEIVING, *UNFINISHED)
             if is_over != (row["ended_at"] is not None):
-                yield f"{label}: its state is {row['state']}, which does not go with its end"
+                yield f"{label}: the state is {row['state']}, which contradicts the end time"
         next_parts: dict[tuple[str, str], int] = {}
         for row in self._all(import_parts, account_id):
             key = (row["import_id"], row["kind"])
@@ -215,7 +215,7 @@ class _Verifier:
             if row["import_id"] not in import_ids:
                 yield f"{label}: the import is missing"
             if row["part"] != next_parts.get(key, 0):
-                yield f"{label}: the one before it is missing"
+                yield f"{label}: the previous one is missing"
             next_parts[key] = row["part"] + 1
 
     def _ids(self, column: sa.ColumnElement[Any], account_id: int) -> set[int]:
@@ -241,35 +241,35 @@ class _Verifier:
         for row in self._all(leads, account_id):
             owners.add(row["customer_id"])
             if row["lead_id"] > counter_row["leads"]:
-                yield f"{account}, lead {row['lead_id']}: its id was never given"
+                yield f"{account}, lead {row['lead_id']}: the id was never assigned"
         change_log = HistoryCheck(account)
         for row in self._all(history, account_id):
             yield from change_log.read(row)
         if change_log.last != counter_row["changes"]:
             end = counter_row["changes"]
-            yield f"{account}: its history ends with change {change_log.last}, not {end}"
+            yield f"{account}: the history ends with change {change_log.last}, not {end}"
         stored_terms = self._terms(account_id)
         for row in self._all(customers, account_id):
             customer_id = row["customer_id"]
             owners.discard(customer_id)
             label = f"{account}, customer {customer_id}"
             if customer_id > counter_row["customers"]:
-                yield f"{label}: its id was never given"
+                yield f"{label}: the id was never assigned"
             yield from change_log.of_present(customer_id)
             row_problems = list(check_customer(row))
             yield from (f"{label}: {problem}" for problem in row_problems)
             count, expenses = totals.get(customer_id, (0, 0))
             if (row["orders_count"], row["expenses"]) != (count, expenses):
-                yield f"{label}: orders_count or expenses are not those of its orders"
+                yield f"{label}: `orders_count` or `expenses` do not match the orders"
             stored_checksum = stored_terms.pop(customer_id, (0, 0))
             if not row_problems and stored_checksum != checksum(search_document.terms_of(row)):
-                yield f"{label}: the index of the search is not that of its values"
+                yield f"{label}: the search index does not match the values"
         for customer_id in sorted(owners):
-            yield f"{account}: orders or leads of the customer {customer_id}, who is missing"
+            yield f"{account}: orders or leads belong to customer {customer_id}, who is missing"
         yield from change_log.of_missing()
         for customer_id in sorted(stored_terms):
-            label = f"{account}: the index of the search"
-            yield f"{label} has the customer {customer_id}, who is missing"
+            label = f"{account}: the search index"
+            yield f"{label} contains customer {customer_id}, who is missing"
 
     def _terms(self, account_id: int) -> dict[int, tuple[int, int]]:
         """Return the number of terms of each customer and the sum of their hashes. Terms are not

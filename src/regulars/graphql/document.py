@@ -153,8 +153,8 @@ class DocumentCache:
             raise InvalidDocument([error_entry(fault) for fault in error.faults]) from error
         except RecursionError:
             message = (
-                "The document is too complex to be checked. Name each field once, and stay "
-                f"within {limits.tokens:,} tokens and {limits.depth} levels."
+                "The document is too complex to validate. Select each field once, with at most "
+                f"{limits.tokens:,} tokens and {limits.depth} levels."
             )
             raise InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT))]) from None
 
@@ -217,12 +217,12 @@ def _select(operations: _Operations, name: str | None) -> Operation:
         return operations[name]
     names = truncate(", ".join(sorted(known for known in operations if known)))
     if name:
-        known = f"it has {names}" if names else "its operation has no name"
-        message = f"The document has no operation named {name[:100]!r}; {known}."
+        known = f"It has: {names}." if names else "Its operation has no name."
+        message = f"The document has no operation named `{name[:100]}`. {known}"
     elif not operations:
-        message = "The document holds no operation; it needs a query or a mutation."
+        message = "The document has no operation. Add a query or a mutation."
     else:
-        message = f"The document holds several operations; say which in operationName: {names}."
+        message = f"The document has several operations: {names}. Select one with `operationName`."
     raise InvalidDocument([error_entry(Fault(message, INVALID_DOCUMENT))])
 
 

@@ -195,7 +195,7 @@ class Engine:
         except TooManyValuesError:
             message = (
                 f"The lists in the variables have more than {max_values:,} values together. "
-                "Send fewer values at once."
+                "Send fewer values."
             )
             raise RequestError(Fault(message, INVALID_INPUT)) from None
         except Exception:

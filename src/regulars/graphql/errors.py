@@ -71,9 +71,8 @@ class CostLimitError(RequestError):
 
     def __init__(self, cost: int, max_cost: int) -> None:
         message = (
-            f"The response has more objects than a request may cost: {cost:,} points; at most "
-            f"{max_cost:,} are allowed (REGULARS_MAX_COST). Pass `first` to its lists, or request "
-            "fewer rows."
+            f"The response costs {cost:,} points; at most {max_cost:,} are allowed "
+            "(`REGULARS_MAX_COST`). Pass `first` to its lists, or request fewer rows."
         )
         extensions = {"cost": cost, "limit": max_cost}
         super().__init__(Fault(message, DOCUMENT_LIMIT, extensions=extensions))

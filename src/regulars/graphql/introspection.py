@@ -34,8 +34,8 @@ from regulars.graphql.selection import FieldCollector
 # The query that clients send takes 800.
 _MAX_OBJECTS = 2_500
 _TOO_MANY_OBJECTS = (
-    f"The introspection looks at more than {_MAX_OBJECTS:,} different types, fields and arguments. "
-    "Select fewer, or send several requests."
+    f"The introspection selects more than {_MAX_OBJECTS:,} different types, fields and "
+    "arguments. Select fewer, or send several requests."
 )
 
 _ROOTS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}

@@ -56,10 +56,10 @@ MAX_LINES = 10_000
 # fragments with the same three fields need 1,300 comparisons; the maximum takes about 50 ms.
 MAX_COMPARISONS = 3_000
 
-_FIELDS = "fields, with those of its fragments where they are spread"
+_FIELDS = "fields (those of a fragment count at each spread)"
 _TOO_MANY_COMPARISONS = (
-    f"The document names the same fields too often: more than {MAX_COMPARISONS:,} pairs of them "
-    "would have to be compared. Name each field once where it is wanted."
+    f"The document selects fields with the same name too often: more than {MAX_COMPARISONS:,} "
+    "pairs would have to be compared. Select each field once."
 )
 
 

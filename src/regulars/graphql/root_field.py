@@ -36,8 +36,8 @@ _INTROSPECTION_FIELDS_PER_POINT = 10
 _LARGE_VALUES = 2_000
 
 _TOO_LONG = (
-    "The response would be longer than the limit (REGULARS_MAX_RESPONSE_BYTES). Request fewer "
-    "rows, or fewer long fields: notes, custom, tags, addresses, changes."
+    "The response exceeds the limit (`REGULARS_MAX_RESPONSE_BYTES`). Request fewer rows, or "
+    "fewer long fields such as `notes`, `custom`, `tags`, addresses and `changes`."
 )
 
 

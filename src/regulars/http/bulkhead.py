@@ -230,4 +230,4 @@ class Bulkhead:
     def _note_exit(self, status: str) -> None:
         self._restart_at = monotonic() + _RESTART_SECONDS
         if not self._is_closed:
-            _log.warning("The bulkhead's process ended.", extra={"fields": {"status": status}})
+            _log.warning("The bulkhead process exited.", extra={"fields": {"status": status}})

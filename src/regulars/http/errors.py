@@ -45,15 +45,15 @@ def bad_request(message: str) -> HTTPError:
 
 def nul_in_address() -> HTTPError:
     """Returns the error for a NUL character in the path or the query string: status 400."""
-    return bad_request("The address has a NUL character (%00). Remove it.")
+    return bad_request("The URL contains a NUL character (`%00`). Remove it.")
 
 
 def unauthenticated() -> HTTPError:
     """Returns the error for a missing or invalid token: status 401. It does not reveal the
     reason."""
     message = (
-        "A valid token is needed: send the header Authorization: Bearer TOKEN. "
-        "`regulars token create` makes one."
+        "This request needs a valid token. Send the header `Authorization: Bearer TOKEN`. "
+        "Create a token with `regulars token create`."
     )
     return HTTPError(401, UNAUTHENTICATED, message, [(b"www-authenticate", b"Bearer")])
 
@@ -70,8 +70,9 @@ def account_disabled() -> HTTPError:
 def signed_out() -> HTTPError:
     """Returns the error for a token or a sign-in link that starts no session: status 401."""
     message = (
-        "The token or the link is not valid: it may have been used, revoked, or have ended. "
-        "`regulars token create --link` makes a new link, `regulars token create` a token."
+        "The token or sign-in link is not valid. It may have been used, revoked or expired. "
+        "Create a new link with `regulars token create --link`, or a token with `regulars token "
+        "create`."
     )
     return HTTPError(401, UNAUTHENTICATED, message)
 
@@ -79,8 +80,8 @@ def signed_out() -> HTTPError:
 def cross_site() -> HTTPError:
     """Returns the error for a request from a page of another site: status 403."""
     message = (
-        "A session is for the pages of this server alone, and the request was made by another "
-        "site. From a program, send a token: Authorization: Bearer TOKEN."
+        "A session works only on the pages of this server, and this request came from another "
+        "site. In a program, send a token: `Authorization: Bearer TOKEN`."
     )
     return HTTPError(403, CROSS_SITE, message)
 
@@ -89,8 +90,9 @@ def bad_signature() -> HTTPError:
     """Returns the error for an event without a valid signature, or for an unknown account: status
     401. It does not reveal which of the two."""
     message = (
-        "The event is not signed with this account's secret: lightfunnels-hmac is base64 of "
-        "HMAC-SHA256 of the body. See `regulars inbox secret` and `regulars webhook-secret show`."
+        "The event has no valid signature of this account. `lightfunnels-hmac` must be base64 "
+        "of HMAC-SHA256 of the body. See `regulars inbox secret` and `regulars webhook-secret "
+        "show`."
     )
     return HTTPError(401, SIGNATURE, message)
 
@@ -98,8 +100,8 @@ def bad_signature() -> HTTPError:
 def earlier_event_missing() -> HTTPError:
     """Returns the error for a mirrored event that depends on an event that has not arrived: 409."""
     message = (
-        "Another customer has this email, and an event that changes it has not arrived. Nothing "
-        "was done. Send the event again later."
+        "Another customer has this email, and the event that changes it has not arrived yet. "
+        "Nothing was saved. Send the event again later."
     )
     return HTTPError(409, DuplicateEmail.key, message, [_retry_after(1)])
 
@@ -112,7 +114,8 @@ def forbidden(scope: str) -> HTTPError:
 def method_not_allowed(method: str, allowed: str, message: str = "") -> HTTPError:
     """Returns the error for a method that the path does not support: status 405."""
     text = (
-        message or f"{method[:20]} is not a method of this address. Use POST, or GET for a query."
+        message
+        or f"This path does not support the method `{method[:20]}`. Use POST, or GET for a query."
     )
     return HTTPError(405, METHOD, text, [(b"allow", allowed.encode())])
 
@@ -120,22 +123,27 @@ def method_not_allowed(method: str, allowed: str, message: str = "") -> HTTPErro
 def unsupported_media_type(media_type: str) -> HTTPError:
     """Returns the error for a body whose headers do not declare JSON: status 415."""
     problem = (
-        f"{media_type[:100]!r} is not understood" if media_type else "The content type is missing"
+        f"The content type `{media_type[:100]}` is not supported"
+        if media_type
+        else "The header `Content-Type` is missing"
     )
-    return HTTPError(415, MEDIA_TYPE, f"{problem}. Send the request as application/json.")
+    return HTTPError(415, MEDIA_TYPE, f"{problem}. Send the request as `application/json`.")
 
 
 def body_limit(max_bytes: int) -> HTTPError:
     """Returns the error for a body over the limit: status 413."""
-    message = f"The body is larger than {max_bytes:,} bytes (REGULARS_MAX_BODY_BYTES)."
+    message = (
+        f"The body is larger than {max_bytes:,} bytes (`REGULARS_MAX_BODY_BYTES`). Send less in "
+        "one request."
+    )
     return HTTPError(413, BODY_LIMIT, message)
 
 
 def upload_limit(max_bytes: int) -> HTTPError:
     """Returns the error for a file over the limit: status 413. Ends the connection."""
     message = (
-        f"The file is larger than {max_bytes:,} bytes (REGULARS_MAX_IMPORT_BYTES). Compress it "
-        "with gzip, send it in parts, or use the command regulars import."
+        f"The file is larger than {max_bytes:,} bytes (`REGULARS_MAX_IMPORT_BYTES`). Compress "
+        "it with gzip, split it, or use the command `regulars import`."
     )
     return HTTPError(413, BODY_LIMIT, message, [(b"connection", b"close")])
 
@@ -143,8 +151,8 @@ def upload_limit(max_bytes: int) -> HTTPError:
 def header_limit(max_bytes: int) -> HTTPError:
     """Returns the error for headers over the limit: status 431."""
     message = (
-        f"The request line and the headers have more than {max_bytes:,} bytes "
-        "(REGULARS_MAX_HEADER_BYTES)."
+        f"The request line and the headers are larger than {max_bytes:,} bytes "
+        "(`REGULARS_MAX_HEADER_BYTES`). Shorten them, and send long queries by POST."
     )
     return HTTPError(431, HEADER_LIMIT, message)
 
@@ -152,8 +160,8 @@ def header_limit(max_bytes: int) -> HTTPError:
 def framing_limit(max_bytes: int) -> HTTPError:
     """Returns the error for chunk sizes, extensions and trailers over the limit: status 431."""
     message = (
-        "The chunk sizes, chunk extensions or trailers of the body have more than "
-        f"{max_bytes:,} bytes (REGULARS_MAX_HEADER_BYTES). Send larger chunks, without "
+        "The chunk sizes, chunk extensions or trailers of the body are larger than "
+        f"{max_bytes:,} bytes (`REGULARS_MAX_HEADER_BYTES`). Send larger chunks, without "
         "extensions and trailers."
     )
     return HTTPError(431, HEADER_LIMIT, message)
@@ -162,8 +170,8 @@ def framing_limit(max_bytes: int) -> HTTPError:
 def receive_timeout(seconds: float) -> HTTPError:
     """Returns the error for a request that does not arrive in time: status 408."""
     message = (
-        f"The request did not arrive within {seconds:g} s (REGULARS_RECEIVE_SECONDS). "
-        "Send it again, whole."
+        f"The request was not received within {seconds:g} s (`REGULARS_RECEIVE_SECONDS`). Send "
+        "the complete request again."
     )
     return HTTPError(408, TOO_SLOW_TO_ARRIVE, message)
 
@@ -172,15 +180,17 @@ def too_many_exports(max_exports: int, is_account_limit: bool) -> HTTPError:
     """Returns the error for more concurrent exports than a process allows: status 503. The limit is
     that of one account or that of all accounts together."""
     subject = "This account has" if is_account_limit else "The server has"
-    message = f"{subject} {max_exports} exports under way. Try again in a few seconds."
+    message = (
+        f"{subject} {max_exports} exports in progress, the maximum. Try again in a few seconds."
+    )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(5)])
 
 
 def too_many_imports(max_imports: int) -> HTTPError:
     """Returns the error for more waiting imports than an account may have: status 503."""
     message = (
-        f"{max_imports} imports of this account wait already. Nothing was taken: try again when "
-        "one has ended, or cancel one."
+        f"This account already has {max_imports} waiting imports. The file was not stored. Try "
+        "again when an import has finished, or cancel one."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(60)])
 
@@ -188,8 +198,8 @@ def too_many_imports(max_imports: int) -> HTTPError:
 def overloaded(max_requests: int) -> HTTPError:
     """Returns the error for more concurrent requests than a process allows: status 503."""
     message = (
-        f"The server works on {max_requests:,} requests already (REGULARS_MAX_REQUESTS). Nothing "
-        "was done: try again in a second."
+        f"The server already runs {max_requests:,} requests (`REGULARS_MAX_REQUESTS`). This "
+        "request was not executed. Try again in a second."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
@@ -197,8 +207,8 @@ def overloaded(max_requests: int) -> HTTPError:
 def too_many_of_account(max_requests: int) -> HTTPError:
     """Returns the error for more concurrent requests than one account may have: status 503."""
     message = (
-        f"This account has {max_requests:,} concurrent requests, half of what the server allows "
-        "(REGULARS_MAX_REQUESTS). Nothing was done. Try again in a second."
+        f"This account has {max_requests:,} concurrent requests, half of the server's limit "
+        "(`REGULARS_MAX_REQUESTS`). This request was not executed. Try again in a second."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
@@ -206,8 +216,8 @@ def too_many_of_account(max_requests: int) -> HTTPError:
 def out_of_buffers() -> HTTPError:
     """Returns the error for a large body while the buffer budget is used up: status 503."""
     message = (
-        "The server holds too many bytes for slow connections (REGULARS_MAX_BUFFERED_BYTES). "
-        "Nothing was done. Try again in a second."
+        "The buffers for slow connections are full (`REGULARS_MAX_BUFFERED_BYTES`). This "
+        "request was not executed. Try again in a second."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
@@ -225,8 +235,8 @@ def interrupted() -> HTTPError:
     """Returns the error for a write whose process exited before the outcome was known: status
     503."""
     message = (
-        "A process of the server ended in the midst of it. The write may have been made all the "
-        "same: send it again with the same Idempotency-Key, or look first."
+        "A server process exited during the request. The write may have been saved. Send it "
+        "again with the same `Idempotency-Key`, or read the data first."
     )
     return HTTPError(503, UNAVAILABLE, message, [_retry_after(1)])
 
@@ -236,9 +246,9 @@ def rate_limited(rate: int, burst: int, wait_seconds: float) -> HTTPError:
     second, `burst` in points."""
     retry_seconds = max(1, math.ceil(wait_seconds))
     message = (
-        f"The token has used up its rate: {rate:,} points a second, {burst:,} at once "
-        f"(REGULARS_RATE_LIMIT, REGULARS_RATE_BURST). Nothing was done: try again in "
-        f"{retry_seconds:,} s."
+        f"The token has exceeded its rate limit: {rate:,} points per second, bursts of "
+        f"{burst:,} (`REGULARS_RATE_LIMIT`, `REGULARS_RATE_BURST`). This request was not "
+        f"executed. Try again in {retry_seconds:,} s."
     )
     return HTTPError(429, RATE_LIMIT, message, [_retry_after(retry_seconds)])
 
@@ -247,7 +257,7 @@ def cost_limit(cost: int, max_cost: int) -> InvalidDocument:
     """Returns the error for an operation that costs too many points."""
     message = (
         f"The request costs {cost:,} points; at most {max_cost:,} are allowed "
-        "(REGULARS_MAX_COST). Ask for smaller pages, or for fewer lists within them."
+        "(`REGULARS_MAX_COST`). Request smaller pages or fewer lists."
     )
     extensions = {"cost": cost, "limit": max_cost}
     return InvalidDocument([error_entry(Fault(message, DOCUMENT_LIMIT, extensions=extensions))])
@@ -255,14 +265,14 @@ def cost_limit(cost: int, max_cost: int) -> InvalidDocument:
 
 def bad_key() -> HTTPError:
     """Returns the error for an invalid Idempotency-Key: status 400."""
-    return bad_request("An Idempotency-Key is 1 to 255 printable characters of ASCII.")
+    return bad_request("`Idempotency-Key` must be 1 to 255 printable ASCII characters.")
 
 
 def bad_change(value: str) -> HTTPError:
     """Returns the error for a Regulars-Change that is not a number: status 400."""
     return bad_request(
-        f"Regulars-Change is the number of a change, as an answer's header has it: {value[:50]!r} "
-        "is none. Send the one you were answered, or leave it out."
+        f"`Regulars-Change` must be the number of a change, but it is {value[:50]!r}. Send the "
+        "value from a response header, or omit the header."
     )
 
 
@@ -273,7 +283,7 @@ def other_request() -> HTTPError:
 
 def still_running() -> HTTPError:
     """Returns the error for an Idempotency-Key whose request is in progress: status 409."""
-    message = "A request with this Idempotency-Key is being worked on. Send it again in a second."
+    message = "A request with this `Idempotency-Key` is still running. Send it again in a second."
     return HTTPError(409, IDEMPOTENCY_RUNNING, message, [_retry_after(1)])
 
 
@@ -286,5 +296,5 @@ RETRY = _retry_after(1)
 
 def not_found(message: str = "") -> HTTPError:
     """Returns the error for an unknown path: status 404."""
-    message = message or "There is nothing at this address. GraphQL is at POST /api/v2."
+    message = message or "This path does not exist. The GraphQL endpoint is `POST /api/v2`."
     return HTTPError(404, NOT_FOUND, message)

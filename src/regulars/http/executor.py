@@ -162,7 +162,7 @@ class Executor:
             operation = await engine.get_operation_in_thread(text, name, grant.account_id)
         record.operation, record.kind = operation.name[:NAME_LENGTH], operation.kind
         if queries_only and operation.kind != "query":
-            message = f"A {operation.kind} changes what is stored, and GET never does. Use POST."
+            message = f"A {operation.kind} cannot be sent by GET. Use POST."
             raise method_not_allowed("GET", "POST", message)
         if variables and is_large(variables):
             prepared = await engine.prepare_in_thread(operation, variables)

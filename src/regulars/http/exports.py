@@ -57,7 +57,9 @@ class ExportHandler(RouteHandler):
     ) -> Reply | None:
         record.kind = "export"
         if record.method not in ("GET", "POST"):
-            message = "An export is read by GET; by POST, that of the customers whose ids are sent."
+            message = (
+                "Use GET to export customers, or POST to export the customers whose ids you send."
+            )
             raise method_not_allowed(record.method, "GET, POST", message)
         grant = await self._authorizer.authorize(record, request, READ)
         options = parse_options(request, _OPTIONS)
@@ -124,7 +126,7 @@ class ExportHandler(RouteHandler):
             or not isinstance(global_ids, list)
             or not all(isinstance(global_id, str) for global_id in global_ids)
         ):
-            raise bad_request('The body is {"ids": ["…"]}, and there is no query beside it.')
+            raise bad_request('The body must be `{"ids": ["…"]}`, without a `query` in the URL.')
         customer_ids: dict[int, None] = {}  # ordered
         for start in range(0, len(global_ids), _IDS_PER_STEP):
             for global_id in global_ids[start : start + _IDS_PER_STEP]:

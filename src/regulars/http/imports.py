@@ -116,13 +116,13 @@ class ImportHandler(RouteHandler):
         repository = ImportRepository(self._store, grant.account_id)
         row = await repository.find(import_id)
         if row is None or row["kind"] != FILE or part not in ("", REJECTED_ROWS, WARNED_ROWS):
-            raise not_found(f"There is no such import. GET {PATH} lists those that there are.")
+            raise not_found(f"No import has this id. List the imports with `GET {PATH}`.")
         if part:
             return await self._send_rows(record, grant, request, send, row, part)
         if record.method == "DELETE":
             return await self._end(record, grant, repository, row)
         if record.method != "GET":
-            message = "GET tells how far an import has come, DELETE ends it."
+            message = "Use GET to read the state of an import, and DELETE to cancel or delete it."
             raise method_not_allowed(record.method, "DELETE, GET", message)
         return await self._json(record, grant, 200, _visible(grant, row))
 
@@ -130,7 +130,7 @@ class ImportHandler(RouteHandler):
         if record.method == "POST":
             return await self._start(record, grant, request)
         if record.method != "GET":
-            message = "Send a file by POST; GET tells of the latest imports."
+            message = "Use POST to send a file, and GET to list the latest imports."
             raise method_not_allowed(record.method, "GET, POST", message)
         newest = await ImportRepository(self._store, grant.account_id).newest(_LIST_LIMIT)
         return await self._json(record, grant, 200, [_visible(grant, row) for row in newest])
@@ -138,13 +138,13 @@ class ImportHandler(RouteHandler):
     async def _preview(self, record: RequestRecord, grant: Grant, request: Request) -> Reply:
         """Returns a preview of the beginning of a file. Stores nothing."""
         if record.method != "POST":
-            message = "Send the beginning of a file by POST."
+            message = "Use POST to send the first part of a file."
             raise method_not_allowed(record.method, "POST", message)
         parameters = _parse_parameters(request)
         await self._authorizer.charge(record, grant)
         content = await read_body(request.receive, PART)
         if not content:
-            raise bad_request("The body is empty. It is the beginning of a file of customers.")
+            raise bad_request("This file is empty. Send the first part of a file of customers.")
         try:
             async with self._previews.turn(grant.account_id):
                 result = await asyncio.to_thread(
@@ -200,7 +200,9 @@ class ImportHandler(RouteHandler):
                 await upload.feed(chunk)
             return await upload.finish(now_ms())
         except ClientDisconnect:
-            raise bad_request("The connection ended before the file did.") from None
+            raise bad_request(
+                "The connection closed before the file was complete. Send the file again."
+            ) from None
         except (BadFile, BadOption, Interrupted) as error:
             raise bad_request(str(error)) from error
 
@@ -235,13 +237,13 @@ class ImportHandler(RouteHandler):
     ) -> Reply | None:
         """Sends the rejected rows, or those with warnings."""
         if record.method != "GET":
-            raise method_not_allowed(record.method, "GET", "The rows of an import are read by GET.")
+            raise method_not_allowed(record.method, "GET", "Use GET to read the rows of an import.")
         chunks = Parts(self._store, row["account_id"], row["import_id"], kind)
         if not await chunks.any():
             outcome = "was rejected" if kind == REJECTED_ROWS else "was imported with warnings"
             raise not_found(
-                f"No row of this import {outcome} and kept here. (Those of a file that was "
-                "imported from the command line are in a file beside it.)"
+                f"No row of this import {outcome}, or the rows are no longer stored. The rows "
+                "of an import from the command line are in a file next to its input."
             )
         file_format = import_to_json(row)["recognised"]["format"]
         await stream(
@@ -301,7 +303,7 @@ def _parse_parameters(request: Request) -> _ImportParameters:
         raise bad_request(options.problem)
     name = params.get("name", "") or "upload"
     if len(name) > _MAX_NAME_LENGTH or not name.isprintable():
-        raise bad_request(f"A name has at most {_MAX_NAME_LENGTH} characters, all printable.")
+        raise bad_request(f"`name` must have at most {_MAX_NAME_LENGTH} printable characters.")
     return _ImportParameters(
         options,
         name,
@@ -317,8 +319,8 @@ def _check_media_type(request: Request) -> None:
     media_type = request.headers.get("content-type", "")
     if media_type.startswith("multipart/"):
         message = (
-            "A form is not understood. Send the file itself as the body, "
-            "as curl -X POST -T FILE does."
+            "Multipart forms are not supported. Send the file itself as the body, such as `curl "
+            "-X POST -T FILE`."
         )
         raise HTTPError(415, MEDIA_TYPE, message)
     encoding = request.headers.get("content-encoding", "identity").lower()
@@ -326,6 +328,6 @@ def _check_media_type(request: Request) -> None:
         raise HTTPError(
             415,
             MEDIA_TYPE,
-            f"content-encoding: {encoding[:100]} is not understood. Send the file as it is, or "
-            "compressed with gzip.",
+            f"`Content-Encoding: {encoding[:100]}` is not supported. Send the file "
+            "uncompressed, or compressed with gzip.",
         )

@@ -46,7 +46,7 @@ class ShopEventHandler(RouteHandler):
 
     async def handle(self, record: RequestRecord, request: Request, send: ResponseSender) -> Reply:  # noqa: ARG002  # sends nothing itself
         if record.method != "POST":
-            raise method_not_allowed(record.method, "POST", "A shop's events come by POST.")
+            raise method_not_allowed(record.method, "POST", "Use POST to send events.")
         body = await read_body(request.receive, self._max_body_bytes)
         task = self._in_flight.enter()
         try:

@@ -145,7 +145,10 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise bad_request("The connection ended before the body did.")
+            raise bad_request(
+                "The connection closed before the body was complete. Send the complete request "
+                "again."
+            )
         chunk = message.get("body", b"")
         length += len(chunk)
         if length > max_bytes:
@@ -179,9 +182,9 @@ def parse_body(body: bytes) -> GraphQLRequest:
     except orjson.JSONDecodeError as error:
         raise bad_request(f"The body is not JSON in UTF-8: {error}.") from error
     if isinstance(decoded, list):
-        raise bad_request("The body is an array; send one operation a request.")
+        raise bad_request("The body is an array. Send one operation in each request.")
     if not isinstance(decoded, dict):
-        raise bad_request('The body is not a JSON object such as {"query": "…"}.')
+        raise bad_request('The body is not a JSON object such as `{"query": "…"}`.')
     return _request(decoded)
 
 
@@ -191,20 +194,20 @@ def parse_query_string(query_string: bytes, headers: RequestHeaders) -> GraphQLR
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
         params: dict[str, Any] = dict(pairs)
     except ValueError as error:
-        raise bad_request("The query string is not UTF-8, percent-encoded.") from error
+        raise bad_request("The query string is not percent-encoded UTF-8. Encode it.") from error
     for name in ("variables", "extensions"):
         if params.get(name):
             try:
                 params[name] = orjson.loads(params[name])
             except orjson.JSONDecodeError as error:
-                raise bad_request(f"{name} in the query string is not JSON: {error}.") from error
+                raise bad_request(f"`{name}` in the query string is not JSON: {error}.") from error
         else:
             params.pop(name, None)
     has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
     if has_body and "query" not in params and "extensions" not in params:
         raise bad_request(
-            "The query of a GET request belongs in the URL, as in `/api/v2?query=…`. Its body is "
-            "not read. Send the body by POST, or put `query` in the URL."
+            "A GET request must have its query in the URL, such as `/api/v2?query=…`. Its body "
+            "is not read. Move `query` to the URL, or use POST."
         )
     return _request(params)
 
@@ -214,15 +217,15 @@ def _request(params: dict[str, Any]) -> GraphQLRequest:
     if not query and _is_persisted(params.get("extensions")):
         raise persisted_query()
     if not isinstance(query, str):
-        raise bad_request("The request has no query, or one that is not a string.")
+        raise bad_request("`query` is missing or not a string. Send the document as `query`.")
     variables = params.get("variables")
     if variables is not None and not isinstance(variables, dict):
-        raise bad_request("variables is not a JSON object.")
+        raise bad_request("`variables` is not a JSON object.")
     name = params.get("operationName")
     if name is not None and not isinstance(name, str):
-        raise bad_request("operationName is not a string.")
+        raise bad_request("`operationName` is not a string.")
     if not isinstance(params.get("extensions"), dict | None):
-        raise bad_request("extensions is not a JSON object.")
+        raise bad_request("`extensions` is not a JSON object.")
     return GraphQLRequest(query, variables or {}, name or None)
 
 

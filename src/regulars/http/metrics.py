@@ -64,13 +64,13 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "regulars_requests",
-            "GraphQL requests, by operation, kind and HTTP status.",
+            "Number of GraphQL requests, by operation, kind and HTTP status.",
             ("operation", "kind", "status"),
             registry=registry,
         )
         self._seconds = Histogram(
             "regulars_request_duration_seconds",
-            "How long GraphQL requests took.",
+            "Duration of GraphQL requests in seconds.",
             ("kind",),
             buckets=_BUCKETS,
             registry=registry,

@@ -21,9 +21,9 @@ def parse_options(request: Request, allowed: Collection[str], repeatable: str = 
         if name not in allowed:
             hint = did_you_mean(name, allowed)
             names = ", ".join(allowed)
-            raise bad_request(f"There is no option {name!r}.{hint} The options are {names}.")
+            raise bad_request(f"Unknown option {name!r}.{hint} Supported: {names}.")
         if name != repeatable and len(options.getlist(name)) > 1:
-            raise bad_request(f"The option {name} is there twice. Give it once.")
+            raise bad_request(f"The option `{name}` occurs more than once. Send it once.")
     return options
 
 
@@ -33,5 +33,5 @@ def parse_flag(options: QueryParams, name: str, default: bool) -> bool:
         return default
     value = _FLAGS.get(options[name].lower())
     if value is None:
-        raise bad_request(f"{name} is true or false, not {options[name]!r}.")
+        raise bad_request(f"`{name}` must be true or false, not {options[name]!r}.")
     return value

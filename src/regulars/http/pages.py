@@ -124,9 +124,11 @@ class Pages:
         request_id = choose_request_id(headers)
         try:
             if file is None:
-                raise not_found("This is of another version of the pages. Load the page again.")
+                raise not_found(
+                    "This file belongs to another version of the pages. Reload the page."
+                )
             if request.method not in ("GET", "HEAD"):
-                raise method_not_allowed(request.method, "GET, HEAD", "Pages are read by GET.")
+                raise method_not_allowed(request.method, "GET, HEAD", "Use GET to read a page.")
         except HTTPError as error:
             return build_error_response(error, request_id)
         response_headers = {

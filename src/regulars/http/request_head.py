@@ -27,12 +27,12 @@ def check_headers(
     problem = ""
     if host is None:
         if version != "1.0":
-            problem = "The request has no Host header."
+            problem = "The header `Host` is missing. Send it."
     elif not _HOST.fullmatch(host):
-        problem = "The Host header is not a host with an optional port."
+        problem = "The header `Host` is not a host name with an optional port."
     for name in _SINGLE:
         if names.count(name) > 1:
-            problem = f"The request has several {name.decode().title()} headers. Send one."
+            problem = f"The request has several `{name.decode().title()}` headers. Send one."
     if problem:
         raise bad_request(problem)
 
@@ -41,8 +41,8 @@ def check_transfer_encoding(encoding: bytes, version: str) -> None:
     """Raises HTTPError (400) for a transfer encoding other than `chunked` in HTTP/1.1."""
     if encoding.strip().lower() != b"chunked" or version != "1.1":
         raise bad_request(
-            "The only transfer encoding is `chunked`, in HTTP/1.1. Send the body with a "
-            "Content-Length."
+            "The only supported transfer encoding is `chunked`, in HTTP/1.1. Send the body with "
+            "`Content-Length`."
         )
 
 
@@ -64,5 +64,5 @@ def unknown_method(data: bytes) -> HTTPError:
     """Returns the error for bytes whose method the parser does not know."""
     match = _REQUEST_LINE.match(data)
     if match is None:
-        return bad_request("Invalid HTTP request: no valid request line. Send HTTP/1.1.")
+        return bad_request("The request line is not valid HTTP. Send HTTP/1.1.")
     return method_not_allowed(match[1].decode(), "GET, POST")

@@ -193,7 +193,7 @@ class RequestReader(HttpToolsProtocol):
         elif isinstance(error, httptools.HttpParserInvalidMethodError):
             self.refuse(unknown_method(piece))
         else:
-            invalid = bad_request("Invalid HTTP request received. Send HTTP/1.1.")
+            invalid = bad_request("The request is not valid HTTP. Send HTTP/1.1.")
             self.refuse(self._refusal or invalid)
 
     def _count_body(self, size: int) -> None:
@@ -222,7 +222,7 @@ class RequestReader(HttpToolsProtocol):
         offered protocol, so a new parser gets the head without the offer."""
         method = self.parser.get_method()
         if method == b"CONNECT":
-            message = "CONNECT is for proxies, and this server is none. Use POST."
+            message = "This server is not a proxy and does not support CONNECT. Use POST."
             self.refuse(method_not_allowed("CONNECT", "GET, POST", message))
             return
         version = self.parser.get_http_version().encode()
@@ -239,7 +239,12 @@ class RequestReader(HttpToolsProtocol):
         if self._stage != HEAD:
             # A chunked body ended within a slice. After the response, the client sends the next
             # requests again on a new connection (RFC 9112, 9.3.2).
-            self._stop(bad_request("Send the next request after the response."))
+            self._stop(
+                bad_request(
+                    "Pipelined requests are not supported here. Send the next request after the "
+                    "response."
+                )
+            )
         self.url = b""
         self.headers = []
 

@@ -30,7 +30,7 @@ from regulars.http.route_handler import ResponseSender, RouteHandler
 
 PATH = "/session"
 _MAX_BODY_BYTES = 8_192
-_BODY_MESSAGE = 'The body is {"token": "…"} or {"link": "…"}.'
+_BODY_MESSAGE = 'The body must be `{"token": "…"}` or `{"link": "…"}`.'
 
 
 class SessionHandler(RouteHandler):
@@ -48,7 +48,7 @@ class SessionHandler(RouteHandler):
         record.kind = "session"
         headers = index_headers(request.scope["headers"])
         if record.method not in ("POST", "DELETE"):
-            message = "POST signs in, DELETE signs out."
+            message = "Use POST to sign in and DELETE to sign out."
             raise method_not_allowed(record.method, "DELETE, POST", message)
         require_same_site(headers, record.method)
         if record.method == "DELETE":

@@ -41,9 +41,9 @@ from regulars.orders.values import (
 from regulars.store import Row
 from regulars.store.tables import leads, orders
 
-_NO_EMAIL = "There is no customer whom the shop calls so, and a new one needs an email."
+_NO_EMAIL = "No customer has this shop id, and a new customer needs an email. Send the email."
 
-_NO_ORDER = "There is no order of this name yet, and a new one needs its %s."
+_NO_ORDER = "No order has this name, and a new order needs `%s`. Send it."
 
 # Another Regulars makes these attempts within 13 minutes. An earlier event may arrive meanwhile.
 # After that, the event is applied as it is.
@@ -222,7 +222,10 @@ def _order_problems(stored: Row | None, values: Any, customer_id: int | None) ->
     ]
     merged = {**_NEW_ORDER, "total": 0, **(stored or {}), **values}
     if merged["refunded_amount"] > max(merged["total"], merged["paid"] or 0):
-        message = "More is refunded than the order's total. Mend refunded_amount, or total."
+        message = (
+            "`refunded_amount` is greater than the total of the order. Correct "
+            "`refunded_amount` or `total`."
+        )
         problems.append(InvalidInput(message, ("node", "refunded_amount")))
     return problems
 

@@ -96,7 +96,7 @@ def parse_event(
         raise UnparseableEvent("The body is not JSON.") from error
     node = event.get("node") if isinstance(event, dict) else None
     if not isinstance(node, dict):
-        raise UnparseableEvent('The body is not of the form {"node": {…}}.')
+        raise UnparseableEvent('The body does not have the form `{"node": {…}}`.')
     if type_ in TYPES and _is_of_deleted(type_, node):
         return None
     if type_ in ORDERS:
@@ -110,7 +110,7 @@ def parse_event(
         return _parse_lead(node, at, idempotency_record, origin)
     if type_ == CHECKOUT:
         return _parse_contact(_buyer(node), at, True, idempotency_record, origin)
-    raise UnparseableEvent(f"There is no event {type_!r}. The types are {', '.join(TYPES)}.")
+    raise UnparseableEvent(f"Unknown event type {type_!r}. Supported: {', '.join(TYPES)}.")
 
 
 def _is_of_deleted(type_: str, node: Node) -> bool:
@@ -132,8 +132,8 @@ def _parse_deletion(
     shop_id, sender_customer_id = read_shop_id(node), read_regulars_id(node)
     if shop_id is None and sender_customer_id is None:
         raise UnparseableEvent(
-            "The event names no customer: its `id` is not a text of 1 to "
-            f"{SHOP_ID_LENGTH} characters."
+            f"The event identifies no customer: `id` is not a string of 1 to {SHOP_ID_LENGTH} "
+            "characters."
         )
     return DeleteContact(at, shop_id, idempotency_record, origin, sender_customer_id)
 
@@ -144,7 +144,7 @@ def _parse_order(
     buyer = {name: value for name, value in _buyer(node).items() if name != "id"}
     raw: dict[str, Any] = {name: read_text(node, name) for name in _ORDER_TEXTS if node.get(name)}
     if not raw.get("name"):
-        raise UnparseableEvent("The order has no name.")
+        raise UnparseableEvent("The order has no `name`.")
     raw["total"] = read_number(node, "total")
     raw["refunded_amount"] = read_number(node, "refunded_amount")
     raw["paid"] = _paid_amount(type_, node, raw)
@@ -227,7 +227,7 @@ def _order_details(node: Node) -> dict[str, Any]:
             continue
         if custom.check(value, ()):
             raise UnparseableEvent(
-                f"`{name}` is nested deeper than {custom.MAX_DEPTH} levels, or has a NUL character."
+                f"`{name}` is nested more than {custom.MAX_DEPTH} levels deep, or contains NUL."
             )
         if len(orjson.dumps(value)) <= custom.MAX_BYTES:
             details[name] = value
@@ -317,5 +317,5 @@ def _parse_lead(
     raw = {name: value for name, value in raw.items() if value}
     values, person, problems = clean_lead(raw, ("node",))
     if "email_key" not in person and not problems:
-        problems = [InvalidInput("The message has no email.", ("node", "email"))]
+        problems = [InvalidInput("The message has no `email`.", ("node", "email"))]
     return RecordLead(values, person, at, problems, idempotency_record, origin)

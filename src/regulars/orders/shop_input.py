@@ -60,7 +60,7 @@ def clean_order(node: Mapping[str, Any], path: InputPath) -> tuple[Values, Value
         elif name == "currency":
             values[name] = value.strip().upper()
             if not _CURRENCY.fullmatch(values[name]):
-                message = "The currency is not a code of ISO 4217: three letters, as in MAD or EUR."
+                message = "`currency` must be an ISO 4217 code: three letters, such as MAD or EUR."
                 problems.append(InvalidInput(message, value_path))
         elif name in ("name", "referrer"):
             values[name], error = clean(value, NAME_LENGTH)
@@ -120,18 +120,18 @@ def clean_person(node: Mapping[str, Any], path: InputPath) -> tuple[Values, list
 
 
 def _null_problem(name: str, path: InputPath) -> InvalidInput:
-    return InvalidInput(f"{name} cannot be null. Leave it out to keep what it is.", path)
+    return InvalidInput(f"`{name}` cannot be null. Omit it to keep the stored value.", path)
 
 
 _INVALID_TIMESTAMP = (
-    "The %s is not a moment: write it as in 2024-03-18T14:20:37Z, or 2024-03-18 14:20:37 in UTC."
+    "`%s` is not a timestamp. Write it as `2024-03-18T14:20:37Z`, or `2024-03-18 14:20:37` in UTC."
 )
 
 
 def parse_amount(amount: float | int) -> tuple[int, str | None]:
     """Return a JSON number in units of 1/10,000, and the error if it is not a valid amount."""
     if not 0 <= amount <= MAX_AMOUNT:
-        return 0, f"is not an amount from 0 to {MAX_AMOUNT:,}."
+        return 0, f"must be between 0 and {MAX_AMOUNT:,}."
     try:
         return units(Decimal(repr(amount))), None
     except ValueError:

@@ -60,7 +60,7 @@ def read_object(node: Node, name: str) -> dict[str, Any] | None:
 
 def read_tags(node: Node) -> list[str] | None:
     """Return the tags."""
-    tags: list[str] | None = _read(node, "tags", "a list of texts", _is_text_list)
+    tags: list[str] | None = _read(node, "tags", "a list of strings", _is_text_list)
     return tags
 
 
@@ -74,7 +74,9 @@ def read_timestamp(node: Node, name: str, at: int) -> str | None:
     if timestamp is None:
         timestamp = from_now(text, at)
     if timestamp is None:
-        raise UnparseableEvent(f"{name} is neither a moment nor an age.")
+        raise UnparseableEvent(
+            f"`{name}` is neither a timestamp nor a relative time such as `2 days ago`."
+        )
     return iso(timestamp)
 
 

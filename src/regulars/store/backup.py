@@ -39,11 +39,11 @@ def backup(url: DatabaseUrl, file: Path, tools: Path | None = None) -> int:
     file appears when it is complete. `tools` is the folder of PostgreSQL's tools. Raises
     BackupError, and Unreachable."""
     if file.exists():
-        raise BackupError(f"There is already a file {file}. Choose another name, or move it.")
+        raise BackupError(f"The file {file} already exists. Choose another name, or move the file.")
     if read_schema_state(url) is None:
         raise BackupError(
-            f"{url.redacted} has no tables of Regulars, so there is nothing to copy. Check "
-            "--database-url (REGULARS_DATABASE_URL)."
+            f"{url.redacted} has no tables of Regulars. Check `--database-url` "
+            "(`REGULARS_DATABASE_URL`)."
         )
     part = file.with_name(file.name + ".part")
     try:
@@ -87,12 +87,12 @@ def restore(url: DatabaseUrl, file: Path, tools: Path | None = None) -> None:
     kind = "sqlite" if magic == _SQLITE_MAGIC else ""
     kind = "postgresql" if magic.startswith(_POSTGRESQL_MAGIC) else kind
     if not kind:
-        raise BackupError(f"{file} is not a backup that Regulars made.")
+        raise BackupError(f"{file} is not a backup made by Regulars.")
     if kind != url.dialect:
         names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
         raise BackupError(
-            f"{file} is a backup of a {names[kind]} database, and {url.redacted} is not one. "
-            "Say with --database-url where it belongs."
+            f"{file} is a backup of a {names[kind]} database, but {url.redacted} is not one. "
+            f"Pass a {names[kind]} database with `--database-url`."
         )
     if url.path is None:
         asyncio.run(_require_empty(url))
@@ -102,8 +102,8 @@ def restore(url: DatabaseUrl, file: Path, tools: Path | None = None) -> None:
         return
     if url.path.exists():
         raise BackupError(
-            f"There is already a database {url.path}. Stop the server and move it away, with "
-            "its -wal and -shm files, or restore to another file."
+            f"The database {url.path} already exists. Stop the server and move the database "
+            "with its `-wal` and `-shm` files, or restore to another file."
         )
     _require_sound(file)
     if not _has_tables(file):
@@ -132,7 +132,7 @@ def _copy(source: Path, target: Path) -> None:
         writing.pragma("wal_checkpoint", "truncate")
         writing.pragma("journal_mode", "delete")
     except apsw.FullError as error:
-        raise BackupError(f"There is no room for {target}.") from error
+        raise BackupError(f"The disk is full: {target} cannot be written.") from error
     except apsw.Error as error:
         raise BackupError(f"{source} cannot be copied: {error}.") from error
     finally:
@@ -176,9 +176,7 @@ async def _require_empty(url: DatabaseUrl) -> None:
     finally:
         await connection.close()
     if count:
-        raise BackupError(
-            f"{url.redacted} is not empty. Create a new database, and restore into that."
-        )
+        raise BackupError(f"{url.redacted} is not empty. Restore to a new, empty database.")
 
 
 def _dump(dsn: str, file: Path, tools: Path | None) -> None:
@@ -200,8 +198,8 @@ def _run(tool: str, dsn: str | None, tools: Path | None, *arguments: str) -> str
     executable = shutil.which(tool, path=tools)
     if executable is None:
         raise BackupError(
-            f"{tool} is not installed here, or not on the PATH. It comes with PostgreSQL's client; "
-            "--tools says in which folder it is."
+            f"`{tool}` was not found. Install the PostgreSQL client, or pass its folder with "
+            "`--tools`."
         )
     environment = dict(os.environ)
     command = [executable, *arguments]

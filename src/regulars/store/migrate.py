@@ -74,7 +74,8 @@ def upgrade(
         before = context.get_current_revision()
         if before is not None and before not in versions():
             raise NotMigrated(
-                f"The database is at version {before}, of a newer Regulars. Migrate it with that."
+                f"The database has version {before}, which belongs to a newer version of "
+                "Regulars. Migrate it with that version."
             )
         config = Config()
         config.set_main_option("script_location", "regulars.store:migrations")
@@ -100,8 +101,8 @@ def upgrade(
             if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE:
                 raise
     raise Unreachable(
-        "The tables are in use by something that takes long, and were left as they are. See "
-        "pg_stat_activity for who it is, and run it again."
+        "A long-running transaction uses the tables, so nothing was changed. Find it in "
+        "`pg_stat_activity`, and run the command again."
     )
 
 

@@ -91,8 +91,9 @@ async def _read_postgresql(dsn: str) -> SchemaState | None:
         encoding = await connection.fetchval("SHOW server_encoding")
         if encoding != "UTF8":
             raise BadDatabaseURL(
-                f"The database's encoding is {encoding}, and names come in every script. Create it "
-                "anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+                f"The encoding of the database is {encoding}, which cannot store all names. "
+                "Create a database with UTF-8: `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE "
+                "template0`."
             )
         if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
             return None
@@ -110,16 +111,16 @@ def require_usable(url: DatabaseUrl) -> SchemaState:
     them."""
     state = read_schema_state(url)
     if state is None:
-        raise NotMigrated("The database has no tables yet. Run: regulars migrate")
+        raise NotMigrated("The database has no tables. Run `regulars migrate`.")
     if state.is_usable:
         return state
     if state.version not in versions():
         raise NotMigrated(
-            f"The database is at version {state.version}, which this program does not know: it was "
-            "written by a newer Regulars, and an older one does not work with it any more. Use "
-            "that one."
+            f"The database has version {state.version}, which this version of Regulars does not "
+            "support. Use the newer version that migrated it."
         )
     raise NotMigrated(
-        f"The database is at version {state.version}, this program needs {newest_version()}. Make "
-        "a backup, then run: regulars migrate (with --expand, while an older version serves)"
+        f"The database has version {state.version}, but this version of Regulars needs "
+        f"{newest_version()}. Make a backup, then run `regulars migrate` (with `--expand` while "
+        "an older version is running)."
     )

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from regulars.store.errors import BadDatabaseURL
 
-_FORMS = "Use sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+_FORMS = "Use `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,15 @@ def parse_url(url: str) -> DatabaseUrl:
     if scheme in ("postgresql", "postgres", "postgresql+asyncpg"):
         dsn = f"postgresql://{rest}"
         return DatabaseUrl("postgresql", _without_password(dsn), dsn=dsn)
-    raise BadDatabaseURL(f"Regulars does not know databases of the kind {scheme!r}. {_FORMS}.")
+    raise BadDatabaseURL(f"Databases of the kind {scheme!r} are not supported. {_FORMS}.")
 
 
 def _parse_sqlite(rest: str) -> DatabaseUrl:
     name = unquote(rest.partition("?")[0])
     if not name.startswith("/") or name in ("/", "/:memory:"):
         raise BadDatabaseURL(
-            "A SQLite URL names a file: sqlite:///regulars.db beside the working directory, "
-            "sqlite:////srv/regulars.db from the root."
+            "A SQLite URL needs a file: `sqlite:///regulars.db` in the working directory, or "
+            "`sqlite:////srv/regulars.db` with an absolute path."
         )
     path = Path(name[1:])
     return DatabaseUrl("sqlite", f"sqlite:///{path}", path=path)

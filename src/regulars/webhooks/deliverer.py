@@ -91,7 +91,7 @@ class Deliverer:
         except Exception as error:
             # The claim expires.
             fields = {"fields": {"error": type(error).__name__, "webhook": key[1]}}
-            _log.warning("A webhook could not be served.", extra=fields, exc_info=error)
+            _log.warning("Delivery to a webhook failed.", extra=fields, exc_info=error)
             await asyncio.sleep(1)
 
     def _claim_parameters(self, key: WebhookKey) -> dict[str, Any]:
@@ -234,7 +234,7 @@ class Deliverer:
         ]
         if state == FAILED:
             reason = (
-                f"An event could not be delivered in {MAX_ATTEMPTS} attempts; the last: "
+                f"An event could not be delivered in {MAX_ATTEMPTS} attempts. Last error: "
                 f"{outcome.error or f'status {outcome.status}'}"
             )
             parameters = {**self._claim_parameters(key), "now": now, "reason": reason}

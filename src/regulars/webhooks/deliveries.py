@@ -12,8 +12,8 @@ WebhookKey = tuple[int, int]
 DELIVERY_CURSORS = TaggedCursors(
     "delivery",
     2,
-    "This is not a cursor of a delivery. Use an edge's cursor, or pageInfo's endCursor, of a "
-    "webhook's deliveries.",
+    "This is not a cursor of a delivery. Use `cursor` of an edge, or `endCursor`, from the "
+    "deliveries of a webhook.",
 )
 
 

@@ -280,7 +280,7 @@ def webhook_settings(value: Any) -> dict[str, Any]:
     if value == []:
         return {}
     if not isinstance(value, dict):
-        raise GraphQLError('WebhookSettings is a JSON object, as in {"changes": true}.')
+        raise GraphQLError('`WebhookSettings` must be a JSON object, such as `{"changes": true}`.')
     return value
 
 

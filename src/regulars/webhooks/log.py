@@ -149,8 +149,8 @@ class DeliveryLog:
         webhook = _webhook(rows[0])
         if webhook["disabled_since"] is not None and not webhook["is_paused"]:
             message = (
-                "This webhook is disabled after a failure, and nothing is sent to it. Enable it "
-                "first: updateWebhook(id: …, node: {disabled: false})."
+                "This webhook is disabled after a failure, so nothing is sent to it. Enable it "
+                "with `updateWebhook(id: …, node: {disabled: false})` first."
             )
             raise Rejected(InvalidInput(message, ("id",)))
 

@@ -298,7 +298,7 @@ _EXAMPLE_CUSTOMER = {
     "tags": '["test"]',
     "shipping_address": '{"line1":"1 Example Street","city":"Casablanca","country":"MA"}',
 }
-_EXAMPLE_LEAD = (1, "Test", "A message of a test.", None, 1_710_771_637_000)
+_EXAMPLE_LEAD = (1, "Test", "This is a test message.", None, 1_710_771_637_000)
 _EXAMPLE_ORDER = {
     "account_id": 1,
     "order_id": 1,

@@ -35,7 +35,7 @@ class Network(httpcore.AsyncNetworkBackend):
         try:
             addresses = await resolve(host, port)
         except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"The name {host} cannot be resolved.") from error
+            raise httpcore.ConnectError(f"The host {host} cannot be resolved.") from error
         if not self._allows_private:
             require_public(host, addresses)
         failure: Exception | None = None
@@ -46,7 +46,7 @@ class Network(httpcore.AsyncNetworkBackend):
                 )
             except httpcore.ConnectError as error:
                 failure = error
-        raise failure or httpcore.ConnectError(f"The name {host} has no address.")
+        raise failure or httpcore.ConnectError(f"The host {host} has no address.")
 
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)

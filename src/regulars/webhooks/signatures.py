@@ -98,7 +98,7 @@ async def secrets_of(store: Store, account_id: int, now: int) -> Secrets:
             await store.execute([(insert_one(webhook_secrets), {**row, "rotated_at": now})])
         except Conflict:  # another process was faster
             continue
-    raise RuntimeError("the secret of an account was created, and is missing")
+    raise RuntimeError("the secret of an account was created, but is missing")
 
 
 async def rotate(store: Store, account_id: int, now: int) -> Secrets:

@@ -63,8 +63,8 @@ def require_public(host: str, addresses: Iterable[str]) -> None:
         address = ipaddress.ip_address(text.partition("%")[0])
         if not is_public(address):
             raise ForbiddenTarget(
-                f"{host} is at {address}, which is not a public address of the internet. Events "
-                "are sent there only where REGULARS_WEBHOOK_PRIVATE_TARGETS allows it."
+                f"The host {host} has the address {address}, which is not public. Use a public "
+                "host, or ask the operator to set `REGULARS_WEBHOOK_PRIVATE_TARGETS`."
             )
 
 
@@ -77,8 +77,8 @@ async def require_allowed(url: str, allows_private: bool) -> None:
     host = parts.hostname or ""
     if parts.scheme != "https":
         raise ForbiddenTarget(
-            "Events tell of customers, and http would show them to whoever is on the way. Use "
-            "https; http is for where REGULARS_WEBHOOK_PRIVATE_TARGETS allows it."
+            "The URL must use `https`, because customer data must not travel unencrypted. To "
+            "allow `http`, the operator can set `REGULARS_WEBHOOK_PRIVATE_TARGETS`."
         )
     try:
         addresses = await asyncio.wait_for(resolve(host, parts.port or 443), TIMEOUT_SECONDS)

@@ -72,7 +72,7 @@ class DuplicateWebhook(Problem):
 
     def __init__(self, type_: str) -> None:
         super().__init__(
-            f"There is already a webhook for {type_} to this URL. Update or delete that one.",
+            f"Another webhook already sends `{type_}` to this URL. Update or delete that webhook.",
             ("node", "url"),
         )
 
@@ -84,7 +84,7 @@ class WrongVersion(Problem):
 
     def __init__(self) -> None:
         super().__init__(
-            "Events are sent as version 2 of the API has them: use version v2, or leave it out.",
+            "Only version 2 of the events is supported. Use `v2`, or omit `version`.",
             ("node", "version"),
         )
 
@@ -96,8 +96,9 @@ class NotPermitted(Problem):
 
     def __init__(self, type_: str, scope: str) -> None:
         super().__init__(
-            f"An event {type_} tells of customers, and the token lacks the scope {scope}. "
-            f"Use one that has it: regulars token create --scope webhooks --scope {scope}",
+            f"Events of type `{type_}` contain customer data, and the token lacks the scope "
+            f"`{scope}`. Create a token with `regulars token create --scope webhooks --scope "
+            f"{scope}`.",
             ("node", "type"),
         )
 
@@ -110,7 +111,7 @@ def clean_webhook(node: Mapping[str, Any], path: InputPath) -> tuple[Row, list[P
     for name, value in node.items():
         value_path = (*path, name)
         if value is None and name not in ("disabled", "skip_missed"):
-            message = f"{name} cannot be null. Leave it out to keep what it is."
+            message = f"`{name}` cannot be null. Omit it to keep the stored value."
             problems.append(InvalidInput(message, value_path))
         elif name == "type":
             values["type"] = value.strip()
@@ -133,8 +134,10 @@ def _unsupported_type(type_: str) -> str:
     """Return the message about a type that is unknown or never sent."""
     supported = f"Supported types: {', '.join(TYPES)}."
     if type_ in UNSUPPORTED:
-        return f"Regulars stores no {UNSUPPORTED[type_]}, so `{type_}` is never sent. {supported}"
-    return f"There is no event `{type_[:50]}`.{did_you_mean(type_, TYPES)} {supported}"
+        return (
+            f"Regulars does not store {UNSUPPORTED[type_]}, so `{type_}` is never sent. {supported}"
+        )
+    return f"Unknown event type `{type_[:50]}`.{did_you_mean(type_, TYPES)} {supported}"
 
 
 def _clean_url(text: str) -> tuple[str, str | None]:
@@ -149,22 +152,24 @@ def _clean_url(text: str) -> tuple[str, str | None]:
         host, parts = None, urlsplit("")
     if parts.scheme not in ("http", "https") or not host or not url.isascii() or " " in url:
         return url, (
-            "is none: write it as in https://example.com/hooks, with other than ASCII characters "
-            "percent-encoded, and a host's name in Punycode."
+            "is not a full URL, such as `https://example.com/hooks`. Percent-encode other than "
+            "ASCII characters, and write the host name in Punycode."
         )
     if parts.username is not None or parts.password is not None:
-        return url, "holds a user name or a password. Leave it out; check the signature instead."
+        return url, (
+            "contains a user name or password. Remove it, and verify the signature instead."
+        )
     return parts._replace(fragment="").geturl(), None
 
 
 def _clean_settings(settings: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return the settings as JSON, and the predicate of an error message or None."""
     if not isinstance(settings.get("changes", False), bool):
-        return "{}", "have a `changes` that is neither true nor false."
+        return "{}", "have a value of `changes` that is neither true nor false."
     try:
         stored = orjson.dumps(settings)
     except TypeError:  # orjson parses deeper nesting than it serializes
-        return "{}", "are nested too deep. At most 250 levels are allowed."
+        return "{}", "are nested too deeply. At most 250 levels are allowed."
     if len(stored) > SETTINGS_BYTES:
         return "{}", f"take {len(stored):,} bytes as JSON; at most {SETTINGS_BYTES:,} are allowed."
     return stored.decode(), None

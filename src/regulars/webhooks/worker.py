@@ -100,7 +100,7 @@ class Worker:
             await work
         except Exception as error:
             fields = {"fields": {"error": type(error).__name__}}
-            _log.warning("The worker could not use the database.", extra=fields)
+            _log.warning("The delivery worker could not use the database.", extra=fields)
             await asyncio.sleep(1)
 
     async def _claim(self) -> None:

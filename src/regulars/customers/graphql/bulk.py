@@ -20,12 +20,10 @@ REJECT_ALL = "REJECT_ALL"
 # All rows of a call together: characters, and four for each value. Cleaning and indexing more would
 # take the other requests' time.
 MOST_TEXT = 1_000_000
-_TOO_MUCH_TEXT = (
-    f"The rows have more than {MOST_TEXT:,} characters together. Send fewer rows at once."
-)
+_TOO_MUCH_TEXT = f"The rows have more than {MOST_TEXT:,} characters in total. Send fewer rows."
 _TOO_MUCH_TAGS = (
-    f"The tags, times the customers, have more than {MOST_TEXT:,} characters together. Send fewer "
-    "tags, or fewer customers, at once."
+    f"The tags of all customers have more than {MOST_TEXT:,} characters in total. Send fewer "
+    "tags or fewer customers."
 )
 # The columns that a response may have although its token cannot read customers: which customer was
 # written. Not its version: that tells whether a value was what it was set to.
@@ -107,7 +105,7 @@ def _reference(
     """The customer whom a row names, if it names one by `id` or `_id`."""
     named = [reference_to(str(node[name])) for name in ("id", "_id") if node.get(name) is not None]
     if len({reference.customer_id for reference in named}) > 1:
-        message = "The id and the _id are those of two customers. Leave one out."
+        message = "`id` and `_id` identify two different customers. Send only one of them."
         return named[0], [InvalidInput(message, (*path, "_id"))]
     return (named[0] if named else None), []
 
@@ -174,7 +172,9 @@ remove_tags = mutation(_remove, _prepare_tags, _customers)
 
 def _require_few(count: int, max_count: int, argument: str) -> None:
     if count > max_count:
-        message = f"There are {count:,} {argument}; at most {max_count:,} are written at once."
+        message = (
+            f"`{argument}` has {count:,} values; at most {max_count:,} are allowed in one request."
+        )
         raise Rejected(InvalidInput(message, (argument,)))
 
 

@@ -17,7 +17,7 @@ def custom_fields(value: Any) -> dict[str, Any]:
     if value == []:
         return {}
     if not isinstance(value, dict):
-        raise GraphQLError('CustomFields is a JSON object, as in {"loyalty": "gold"}.')
+        raise GraphQLError('`CustomFields` must be a JSON object, such as `{"loyalty": "gold"}`.')
     return value
 
 
@@ -28,4 +28,6 @@ def custom_fields_literal(node: ConstValueNode) -> dict[str, Any]:
     try:
         return custom_fields(orjson.loads(text))
     except orjson.JSONDecodeError as error:
-        raise GraphQLError("CustomFields has a number that JSON cannot carry.") from error
+        raise GraphQLError(
+            "`CustomFields` contains a number that JSON cannot represent."
+        ) from error

@@ -86,7 +86,10 @@ def _delete(
     items, version = arguments["items"], _version(env, arguments)
     count, max_count = len(items), env.directory.limits.deletes
     if count > max_count:
-        message = f"There are {count:,} ids; at most {max_count:,} customers are deleted at once."
+        message = (
+            f"`items` has {count:,} ids; at most {max_count:,} customers can be deleted in one "
+            "request."
+        )
         raise Rejected(InvalidInput(message, ("items",)))
     customers = tuple([reference_to(text) for text in items])
     return DeleteCustomers(customers, env.now, version, record, env.origin)

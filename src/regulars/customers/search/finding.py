@@ -279,10 +279,10 @@ class Finder:
             )
         except StatementTimeout as error:
             message = (
-                "This search takes too long and was given up: too many customers are read for it. "
-                "Add a term that few of them meet, or leave out the order."
+                "This search takes too long, because it reads too many customers. Add a term "
+                "that matches few customers, or remove the order."
             )
-            raise Rejected(InvalidQuery(message, 0, "a term that few customers meet")) from error
+            raise Rejected(InvalidQuery(message, 0, "a term that matches few customers")) from error
 
 
 def _implied(part: Condition, order: str) -> Within | None:

@@ -75,7 +75,7 @@ def _custom(term: KeyValue) -> Condition:
 def _custom_path(term: KeyValue) -> str:
     name = term.key.partition(".")[2]
     if not name.strip():
-        message = "custom. needs the name of a custom field, as in custom.loyalty:gold."
+        message = "`custom.` needs the name of a custom field, such as `custom.loyalty:gold`."
         raise syntax_error(message, term.position, "the name of a custom field")
     return custom_key("custom", name)
 
@@ -87,8 +87,7 @@ def _country(term: KeyValue) -> Condition:
     code = find_country(text)
     if code is None:
         message = (
-            f"{term.value.shown} is not a country. Use its code of ISO 3166-1, as in DE, or its "
-            "name."
+            f"{term.value.shown} is not a country. Use an ISO 3166-1 code, such as DE, or a name."
         )
         suggestion = like_country(text)
         raise syntax_error(message, term.value.position, "a country", suggestion)
@@ -98,7 +97,7 @@ def _country(term: KeyValue) -> Condition:
 def _phone(term: KeyValue) -> Condition:
     known_by = phones.forms(term.value.text)
     if not known_by:
-        message = f"{term.value.shown} has no digit; {term.key}: compares digits."
+        message = f"{term.value.shown} has no digits. `{term.key}:` compares digits."
         raise syntax_error(message, term.value.position, "a phone number")
     return line(f"{term.key}:{known_by[0]}", term.value.prefix)
 
@@ -109,8 +108,8 @@ def _email(term: KeyValue) -> Condition:
     _, key, error = clean_email(term.value.text)
     if error:
         message = (
-            f"{term.value.shown} is not a whole email address. For the beginning of one put a "
-            f"star behind it; for a word of one leave {term.key}: out."
+            f"{term.value.shown} is not a complete email address. For its beginning, add `*` at "
+            f"the end. For a word of it, remove `{term.key}:`."
         )
         raise syntax_error(message, term.value.position, "an email address")
     return Predicate.of_column(equal(f"{term.key}_key", key))
@@ -128,7 +127,7 @@ def _name(term: KeyValue) -> Condition:
 def _consent(term: KeyValue) -> Condition:
     text = term.value.text.lower()
     if text not in ("true", "false"):
-        message = f"{term.key}: takes true or false; it is {term.value.shown} here."
+        message = f"Use `{term.key}:true` or `{term.key}:false`, not {term.value.shown}."
         suggestion = nearest(text, ("true", "false"))
         raise syntax_error(message, term.value.position, "true or false", suggestion)
     return Predicate.of_column(equal(term.key, text == "true"))
@@ -141,7 +140,10 @@ def _id(term: KeyValue) -> Condition:
     text = term.value.text
     number = int(text) if _WHOLE.fullmatch(text) else number_of(text, "Customer")
     if number is None or number > _MAX:
-        message = f"{term.value.shown} is not the id of a customer."
+        message = (
+            f"{term.value.shown} is not the id of a customer. Use a number such as 191350, or a "
+            "global id."
+        )
         raise syntax_error(message, term.value.position, "an id or _id")
     return Predicate.of_column(_compared("customer_id", term.operator, number, number))
 
@@ -149,7 +151,7 @@ def _id(term: KeyValue) -> Condition:
 def _count(term: KeyValue) -> Condition:
     text = term.value.text
     if not _WHOLE.fullmatch(text) or int(text) > _MAX:
-        message = f"{term.key}: takes a whole number; it is {term.value.shown} here."
+        message = f"`{term.key}:` needs a whole number, not {term.value.shown}."
         raise syntax_error(message, term.value.position, "a whole number")
     return Predicate.of_column(_compared(term.key, term.operator, int(text), int(text)))
 
@@ -158,8 +160,8 @@ def _money(column: str, term: KeyValue) -> Condition:
     text = term.value.text
     if not _AMOUNT.fullmatch(text) or abs(Decimal(text) * MONEY_SCALE) > _MAX:
         message = (
-            f"{term.key}: takes an amount of at most four decimal places, as in 12.5; it is "
-            f"{term.value.shown} here."
+            f"`{term.key}:` needs an amount with at most four decimal places, such as 12.5, not "
+            f"{term.value.shown}."
         )
         raise syntax_error(message, term.value.position, "an amount")
     amount = int(Decimal(text) * MONEY_SCALE)
@@ -175,7 +177,7 @@ def _timestamp(term: KeyValue) -> Condition:
     if named is None:
         message = (
             f"{term.value.shown} is not a date. Use a day (2024-03-18), a month (2024-03), a "
-            "year, a moment (2024-03-18T14:20:37Z), or a time back from now (-7d, -12h, -3mo)."
+            "year, a timestamp (2024-03-18T14:20:37Z), or a time before now (-7d, -12h, -3mo)."
         )
         raise syntax_error(message, term.value.position, "a date")
     start, end = named
@@ -194,7 +196,7 @@ def _has(term: KeyValue) -> Condition:
         return Or((line(f"{path}:", prefix=True), line(f"{path}.", prefix=True)))
     if key not in _FILLED:
         valid_keys = [*_FILLED, "custom.KEY"]
-        message = f"{term.value.shown} is no key that has: knows. Keys are {', '.join(valid_keys)}."
+        message = f"`has:` does not support {term.value.shown}. Supported: {', '.join(valid_keys)}."
         raise syntax_error(message, term.value.position, "a key", nearest(key, _FILLED))
     return _FILLED[key]
 
@@ -321,18 +323,22 @@ def keyed(term: KeyValue, others: Sequence[str]) -> Condition:
     key = CUSTOM if term.key.startswith("custom.") else KEYS.get(term.key)
     if key is None:
         message = (
-            f"{term.key[:100]!r} is not a key of the search. To look for the text itself, put it "
-            "in quotes."
+            f"No filter is named {term.key[:100]!r}. To search for these words, put them in quotes."
         )
         near = nearest(term.key, (*KEYS, *others, "custom."))
         raise syntax_error(message, term.position, "a key", near)
     if term.operator and not key.compared:
-        message = f"{term.key}: takes no {term.operator}; only dates and numbers have an order."
+        message = (
+            f"`{term.key}:` does not support `{term.operator}`. Only dates and numbers can be "
+            "compared."
+        )
         raise syntax_error(message, term.value.position - len(term.operator), "a value")
     if term.value.prefix and not key.prefix:
-        message = f"{term.key}: takes a whole value, and no star."
-        raise syntax_error(message, term.value.position, "a whole value")
+        message = f"`{term.key}:` needs a complete value, without `*`."
+        raise syntax_error(message, term.value.position, "a complete value")
     if not without_invisible(term.value.text).strip():
-        message = f"{term.key}: needs a value. For customers without one, use -has:{term.key}."
+        message = (
+            f"`{term.key}:` needs a value. To find customers without one, use `-has:{term.key}`."
+        )
         raise syntax_error(message, term.value.position, "a value")
     return key.read(term)

@@ -89,13 +89,13 @@ class Text:
         if not colon:
             return self._as_value(word, start, bare)
         if not word:
-            raise syntax_error("A key belongs before the colon.", start, "a key")
+            raise syntax_error("A key is missing before the colon.", start, "a key")
         self.position += 1
         operator = next((sign for sign in _OPERATORS if self.take(sign)), "")
         if self.ends_word():
             prefix_text = f"{word}:{operator}"[:100]
             raise syntax_error(
-                f"{prefix_text} needs a value right behind it.", self.position, "a value"
+                f"`{prefix_text}` needs a value, without a space.", self.position, "a value"
             )
         if self._query[self.position] in _QUOTES:
             return KeyValue(word, start, operator, self._quoted())
@@ -109,9 +109,7 @@ class Text:
         if not prefix:
             return Value(text, position, bare=bare)
         if len(text) == 1:
-            raise syntax_error(
-                "A star needs the beginning of a word before it.", position, "a word"
-            )
+            raise syntax_error("`*` needs the beginning of a word before it.", position, "a word")
         return Value(text[:-1], position, prefix=True, bare=False)
 
     def _characters(self, until_colon: bool) -> tuple[str, bool, bool]:
@@ -136,7 +134,10 @@ class Text:
         """The character behind a backslash."""
         self.position += 1
         if self.position >= len(self._query):
-            message = "A backslash makes the next character a plain one, and there is none."
+            message = (
+                "A backslash must be followed by a character. Write `\\\\` to search for a "
+                "backslash."
+            )
             raise syntax_error(message, self.position - 1, "a character")
         return self._query[self.position]
 
@@ -153,14 +154,14 @@ class Text:
             self.position += 1
         else:
             message = (
-                f"This quote is not closed. Close it with {quote}, or write \\{quote} to look for "
-                "one."
+                f"Unclosed quote. Add {quote} at its end, or write \\{quote} to search for the "
+                "character."
             )
             raise syntax_error(message, start, "a closing quote")
         self.position += 1
         prefix = self.take("*")
         if not self.ends_word():
-            message = "Put a space behind the closing quote."
+            message = "A space is missing after the closing quote."
             raise syntax_error(message, self.position, "a space")
         return Value("".join(characters), start, prefix, bare=False)
 

@@ -64,7 +64,10 @@ def _numbers(known_by: str) -> tuple[Predicate, ...]:
 def _words_of(value: Value) -> list[str]:
     word_list = words(value.text)
     if not word_list:
-        message = f"{value.shown} has no letter and no digit to look for."
+        message = (
+            f"{value.shown} has no letters and no digits, so it cannot be found. Search for a "
+            "word or a number."
+        )
         raise syntax_error(message, value.position, "a word")
     return word_list
 

@@ -62,7 +62,7 @@ def parse(query: str, max_length: int = DEFAULTS.search_characters) -> Search:
         message = f"The query has {len(query):,} characters; at most {max_length:,} are allowed."
         raise syntax_error(message, max_length, "the end")
     if "\0" in query:
-        message = "The query has a NUL character, which no text here can have."
+        message = "The query contains a NUL character. Remove it."
         raise syntax_error(message, query.index("\0"), "another character")
     return _Parser(query).search()
 
@@ -87,7 +87,7 @@ class _Parser:
         """Parse the whole query."""
         part = self._disjunction()
         if not self._text.at_end():
-            message = "This parenthesis closes none. Take it away, or write \\) to look for one."
+            message = "Unmatched `)`. Remove it, or write `\\)` to search for the character."
             raise syntax_error(message, self._text.position, "a term")
         order = Order(
             self._order_values.get(ORDER_BY, "id"),
@@ -109,7 +109,7 @@ class _Parser:
             if not self._text.take_keyword("OR"):
                 break
             if not part:
-                raise syntax_error("OR needs a term before it.", position, "a term")
+                raise syntax_error("`OR` needs a term before it.", position, "a term")
             self._require_term("OR")
         if len(parts) < 2:
             return parts[0] if parts else None
@@ -126,7 +126,7 @@ class _Parser:
             position = self._text.position
             if self._text.take_keyword("AND"):
                 if not groups:
-                    raise syntax_error("AND needs a term before it.", position, "a term")
+                    raise syntax_error("`AND` needs a term before it.", position, "a term")
                 self._require_term("AND")
                 is_adjacent, needs_term = False, True
                 continue
@@ -160,7 +160,7 @@ class _Parser:
             raise self._missing_term(operator)
 
     def _missing_term(self, operator: str) -> Rejected:
-        message = f"{operator} needs a term behind it. To look for the word, put it in quotes."
+        message = f"`{operator}` needs a term after it. To search for the word, put it in quotes."
         return syntax_error(message, self._text.position, "a term")
 
     def _term(self) -> _Part | None:
@@ -170,7 +170,7 @@ class _Parser:
         if negated == "NOT":
             self._require_term("NOT")
         if negated == "-" and self._text.ends_word() and not self._text.next_is("("):
-            raise syntax_error("A minus needs a term right behind it.", start, "a term")
+            raise syntax_error("`-` needs a term after it, without a space.", start, "a term")
         part = self._group() if self._text.next_is("(") else self._single(negated)
         if part and negated:
             return _Part(Not(part.condition))
@@ -180,15 +180,15 @@ class _Parser:
         start = self._text.position
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            message = f"Parentheses stand more than {MAX_DEPTH} deep here."
+            message = f"Parentheses are nested more than {MAX_DEPTH} levels deep."
             raise syntax_error(message, start, "a term without parentheses")
         self._text.take("(")
         part = self._disjunction()
         if not self._text.take(")"):
-            message = "This parenthesis is not closed. Close it, or write \\( to look for one."
+            message = "Unclosed `(`. Add `)`, or write `\\(` to search for the character."
             raise syntax_error(message, start, "a closing parenthesis")
         if part is None:
-            raise syntax_error("There is nothing between these parentheses.", start, "a term")
+            raise syntax_error("The parentheses are empty.", start, "a term")
         self._depth -= 1
         return _Part(part.condition, part.number and f"({part.number})")
 
@@ -196,7 +196,7 @@ class _Parser:
         position = self._text.position
         self._terms += 1
         if self._terms > MAX_TERMS:
-            message = f"The query has more than {MAX_TERMS} terms."
+            message = f"The query has more than {MAX_TERMS} terms. Remove some."
             raise syntax_error(message, position, "the end")
         term = self._text.term()
         if isinstance(term, KeyValue):
@@ -214,15 +214,17 @@ class _Parser:
         """Set the order from `order_by:` or `order_dir:`."""
         if self._depth or negated:
             message = (
-                f"{term.key}: says how the list is ordered; it stands outside parentheses, and is "
-                "not negated."
+                f"`{term.key}:` sets the order of the list. It cannot be negated or inside "
+                "parentheses."
             )
             raise syntax_error(message, term.position, "a term")
         if term.key in self._order_values:
-            raise syntax_error(f"{term.key}: stands here twice.", term.position, "another term")
+            raise syntax_error(
+                f"`{term.key}:` occurs more than once. Remove one.", term.position, "another term"
+            )
         value, allowed = term.value.text, ORDER_KEYS[term.key]
         if value not in allowed or term.operator or term.value.prefix:
-            message = f"{term.key}: takes one of {', '.join(allowed)}; it is {value[:100]!r} here."
+            message = f"`{term.key}:` must be one of {', '.join(allowed)}, not {value[:100]!r}."
             suggestion = nearest(value, allowed)
             raise syntax_error(
                 message, term.value.position, f"one of {', '.join(allowed)}", suggestion

@@ -91,7 +91,7 @@ class NodeCircuitBreaker(BackgroundTask):
             node = await connection.fetchval(_NODE_OF_ACCOUNT, counters.name, account_id)
             self._node_of_account[account_id] = node
         if node in self._open:
-            raise NodeUnreachable(f"The node {self._open[node]} of Citus does not answer.")
+            raise NodeUnreachable(f"The Citus node {self._open[node]} does not respond.")
 
     async def reachable_accounts(self, fetch: Fetch) -> list[int] | None:
         """Return the accounts on nodes that answer; None if all nodes do."""
@@ -135,10 +135,10 @@ class NodeCircuitBreaker(BackgroundTask):
         extra = {"fields": {"node": name}}
         if is_reachable and node in self._open:
             del self._open[node]
-            _log.info("A node answers again.", extra=extra)
+            _log.info("A node responds again.", extra=extra)
         elif self._missed[node] >= _MAX_MISSED and node not in self._open:
             self._open[node] = name
-            _log.warning("A node does not answer.", extra=extra)
+            _log.warning("A node does not respond.", extra=extra)
 
     async def _check_node(self, node: int, name: str, port: int) -> bool | None:
         try:

@@ -122,7 +122,7 @@ async def move_account(
     connection = await connect_or_raise(dsn)
     try:
         if not await is_distributed(connection):
-            raise MoveError("The database has no nodes: accounts are moved between those of Citus.")
+            raise MoveError("The database has no Citus nodes, so accounts cannot be moved.")
         mode = _BLOCK_WRITES if blocks_writes else "force_logical"
         if not blocks_writes:
             await _require_replication(connection)
@@ -135,18 +135,20 @@ async def move_account(
 
 async def _require_replication(connection: Any) -> None:
     """Raise MoveError if a node cannot use logical replication now."""
-    alternative = "Or add --block-writes: whoever writes then waits meanwhile."
+    alternative = (
+        "Alternatively, pass `--block-writes`: writes to the account wait during the move."
+    )
     if await connection.fetchval("SHOW wal_level") != "logical":
         raise MoveError(
-            "Citus moves an account by logical replication: set wal_level = logical on every node "
-            f"and restart it. {alternative}"
+            "Citus moves accounts with logical replication. Set `wal_level = logical` on every "
+            f"node and restart it. {alternative}"
         )
     for node, free in await connection.fetch(_FREE_WORKERS):
         if free < _NEEDED_WORKERS:
             raise MoveError(
-                f"The node {node} has too few background workers left for logical replication "
-                f"({max(free, 0)} of {_NEEDED_WORKERS}): raise max_worker_processes there and "
-                f"restart it. {alternative}"
+                f"The node {node} has {max(free, 0)} free background workers; logical "
+                f"replication needs {_NEEDED_WORKERS}. Raise `max_worker_processes` there and "
+                f"restart the node. {alternative}"
             )
 
 
@@ -156,10 +158,10 @@ async def _move_account(
     done: list[str] = []
     nodes = {node.name: node for node in await _list_nodes(connection)}
     if target not in nodes:
-        raise MoveError(f"There is no node {target}. The nodes are {', '.join(nodes)}.")
+        raise MoveError(f"No node is named {target}. Nodes: {', '.join(nodes)}.")
     others = [node for node in nodes.values() if node.takes_shards and node.name != target]
     if is_exclusive and not others:
-        raise MoveError("There is no other node for those who are there: add one first.")
+        raise MoveError("No other node exists for the accounts on this node. Add a node first.")
     _, resident = _find_account(nodes.values(), account)
     if not resident.has_own_shard:
         # Not by logical replication, which may wait without end while others write (Citus issue
@@ -169,7 +171,7 @@ async def _move_account(
             *(counters.name, resident.account_id, _BLOCK_WRITES),
         )
         await _wait_for_writers(connection)
-        done.append(f"Gave {account} a part of the tables of its own.")
+        done.append(f"Moved {account} to a shard of its own.")
         nodes = {node.name: node for node in await _list_nodes(connection)}
     source, resident = _find_account(nodes.values(), account)
     if source.name != target:
@@ -183,7 +185,7 @@ async def _move_account(
             emptiest = min(others, key=lambda node: len(node.shards))
             await _move_shard(connection, shard, target, emptiest.name, mode)
             emptiest.shards.add(shard)
-        done.append(f"{target} is for {account} alone now, and is given nobody else.")
+        done.append(f"{target} is reserved for {account}. New accounts are not placed there.")
     return done or [f"{account} is on {target} already."]
 
 
@@ -192,7 +194,9 @@ def _find_account(nodes: Iterable[Node], account: str) -> tuple[Node, Resident]:
         for resident in node.residents:
             if resident.name == account:
                 return node, resident
-    raise MoveError(f"There is no account named {account!r}. See: regulars account list")
+    raise MoveError(
+        f"No account is named {account!r}. List the accounts with `regulars account list`."
+    )
 
 
 async def _wait_for_writers(connection: Any) -> None:
@@ -210,8 +214,8 @@ async def _wait_for_writers(connection: Any) -> None:
         remaining &= await writers()
     if remaining:
         raise MoveError(
-            "The account has a part of the tables of its own now, but is not moved: a transaction "
-            f"that was writing then has not ended in {_MAX_WAIT_SECONDS:g} s. Try again."
+            "The account has a shard of its own now, but was not moved: a transaction that was "
+            f"writing did not end in {_MAX_WAIT_SECONDS:g} s. Try again."
         )
 
 

@@ -97,7 +97,7 @@ class BatchWriter:
                     await self._transact(account_id, [write])
                 return len(batch)
             is_timeout = isinstance(error, asyncpg.QueryCanceledError)
-            outcome = StatementTimeout("A write took longer than it may.") if is_timeout else error
+            outcome = StatementTimeout("A write exceeded its time limit.") if is_timeout else error
             for write in batch:
                 write.outcome = outcome
             return len(batch)

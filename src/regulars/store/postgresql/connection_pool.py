@@ -77,7 +77,7 @@ class ConnectionPool:
             task.cancel()
         for waiter in self._waiters:
             if not waiter.done():
-                waiter.set_exception(Unreachable("The connection was given up."))
+                waiter.set_exception(Unreachable("The connection was closed."))
 
     def close_all(self) -> None:
         """Close all connections at once. Their users get Unreachable; the next connections are
@@ -184,7 +184,7 @@ class ConnectionPool:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            raise Unreachable("The connection was given up.") from None
+            raise Unreachable("The connection was closed.") from None
 
     def _release(self, connection: asyncpg.Connection, error: BaseException | None = None) -> None:
         """Take a connection back, and hand it to the first waiter."""
@@ -243,7 +243,7 @@ _UNREACHABLE_ERRORS = (
 def _raise(error: BaseException) -> NoReturn:
     """Raise the StoreError of a driver's error, if there is one, or the error itself."""
     if isinstance(error, asyncpg.DiskFullError):
-        raise DiskFull("PostgreSQL has no room to write.") from error
+        raise DiskFull("The disk of PostgreSQL is full.") from error
     if isinstance(error, _UNREACHABLE_ERRORS):
         raise Unreachable(describe_error(error)) from error
     raise error

@@ -48,7 +48,7 @@ class PrimaryMonitor(BackgroundTask):
                 has_primary = any(await asyncio.gather(*map(self._is_primary, self._hosts)))
                 missed_rounds = 0 if has_primary else missed_rounds + 1
                 if missed_rounds == _MAX_MISSED:
-                    _log.warning("The primary does not answer, or is no primary any more.")
+                    _log.warning("The primary does not respond, or is no longer a primary.")
                     self._on_lost()
         finally:
             for connection in self._connections.values():

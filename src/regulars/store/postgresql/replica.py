@@ -132,7 +132,7 @@ class Replica:
     def eject(self, reason: str) -> None:
         """Stop reading from it."""
         if self.is_usable:
-            _log.warning("A replica is left out.", extra={"fields": {"reason": reason}})
+            _log.warning("A replica was ejected.", extra={"fields": {"reason": reason}})
         self.is_usable, self.is_failed = False, True
         self._store.shut_down()
 
@@ -140,7 +140,7 @@ class Replica:
         """Start reading from it."""
         if not self.is_usable:
             self.is_usable = True
-            _log.info("A replica is read from.")
+            _log.info("A replica was readmitted.")
 
     async def replay_position(self) -> int | None:
         """Return how far it has replayed, in bytes of the WAL; None for a server that is not a

@@ -102,9 +102,9 @@ class Replicas(BackgroundTask):
         try:
             position = await asyncio.wait_for(replica.replay_position(), TIMEOUT_SECONDS)
         except Exception as error:
-            return replica.eject(str(error) or "It does not answer.")
+            return replica.eject(str(error) or "The replica does not respond.")
         if position is None:
-            return replica.eject("It is no replica: it takes writes.")
+            return replica.eject("The server is a primary, not a replica.")
         lag_seconds = self._lag_seconds(position)
         if lag_seconds > self._max_lag_seconds:
             return replica.eject(f"It is {lag_seconds:.1f} s behind.")

@@ -172,7 +172,8 @@ class PostgreSQLStore:
     async def require_writable(self) -> None:
         if (await self._cluster.pool.fetch(_IS_READ_ONLY, ()))[0][0]:
             raise Unreachable(
-                "PostgreSQL is read-only: a standby, or default_transaction_read_only."
+                "PostgreSQL is read-only: it is a standby, or `default_transaction_read_only` "
+                "is on."
             )
 
     async def reachable_accounts(self) -> list[int] | None:
@@ -189,4 +190,4 @@ class PostgreSQLStore:
 
 
 def _timeout(seconds: float) -> StatementTimeout:
-    return StatementTimeout(f"A statement took longer than {seconds:g} s.")
+    return StatementTimeout(f"A statement exceeded its time limit of {seconds:g} s.")

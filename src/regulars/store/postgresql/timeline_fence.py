@@ -21,7 +21,7 @@ _WAL_FILE = (
 )
 _TIMELINE_DIGITS = 8
 
-REPLACED = "another server has taken the place of this primary"
+REPLACED = "another server has replaced this primary"
 
 
 class TimelineFence:

@@ -106,9 +106,9 @@ class FileGuard:
 
     def _lost(self) -> Unreachable:
         return Unreachable(
-            f"The file of the SQLite database, {self._names[0]}, or the one beside it with the "
-            "ending -wal, was deleted, moved or replaced while the server had it open. Nothing is "
-            "written any more. Move it back, or restore a backup and restart the server."
+            f"The SQLite database {self._names[0]}, or its `-wal` file, was deleted, moved or "
+            "replaced while the server had it open. Nothing is saved any more. Move the file "
+            "back, or restore a backup and restart the server."
         )
 
 

@@ -43,7 +43,7 @@ class Reader:
         try:
             return _run(self._cursor, compiled, parameters).fetchall()
         except apsw.InterruptError as error:
-            raise StatementTimeout("A query took longer than it may.") from error
+            raise StatementTimeout("A query exceeded its time limit.") from error
         except apsw.Error as error:
             raise translate_error(error) from error
         finally:
